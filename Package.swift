@@ -1,0 +1,102 @@
+// swift-tools-version: 6.2
+// SPDX-License-Identifier: Apache-2.0
+import PackageDescription
+
+// Imports only point down the rows; `LayoutTests` checks what each target may import.
+let strict: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .treatAllWarnings(as: .error),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+]
+
+/// Targets that turn bytes into meaning and do no I/O: every unsafe expression is spelled out.
+let pure: [SwiftSetting] = strict + [.strictMemorySafety()]
+
+let package = Package(
+    name: "sluice",
+    products: [
+        .executable(name: "sluice", targets: ["sluice"]),
+        .executable(name: "Bench", targets: ["Bench"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+        .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
+    ],
+    targets: [
+        // Row 0: system libraries.
+        .systemLibrary(name: "CLinux"),
+        .systemLibrary(
+            name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
+
+        // Row 1: tools that know nothing of the proxy, each alone.
+        .target(name: "Wire", swiftSettings: pure),
+        .target(name: "Router", swiftSettings: pure),
+        .target(
+            name: "Config", dependencies: [.product(name: "Yams", package: "Yams")],
+            swiftSettings: pure),
+        .target(name: "Reactor", dependencies: ["CLinux"], swiftSettings: strict),
+        .target(name: "TLS", dependencies: ["COpenSSL"], swiftSettings: strict),
+
+        // Rows 2 to 4: the rooms.
+        .target(
+            name: "Splice", dependencies: ["Wire", "Reactor", "TLS"], swiftSettings: strict),
+        .target(
+            name: "Frontend", dependencies: ["Splice", "Router", "Wire", "Reactor", "TLS"],
+            swiftSettings: strict),
+        .target(
+            name: "Control", dependencies: ["Frontend", "Router", "Reactor", "TLS"],
+            swiftSettings: strict),
+
+        // Row 5: the program.
+        .executableTarget(
+            name: "sluice",
+            dependencies: [
+                "Control", "Frontend", "Splice", "Echo", "Router", "Wire", "Reactor", "TLS", "Config",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: strict),
+
+        // Beside the rows: an echo app to try Sluice with,
+        .target(name: "Echo", dependencies: ["Wire", "Reactor", "TLS"], swiftSettings: strict),
+        // load for the benchmarks, peers for the tests.
+        .target(
+            name: "LoadGenerator",
+            dependencies: [
+                "Wire", "Reactor", "TLS",
+                .product(name: "Histogram", package: "hdrhistogram-swift"),
+            ],
+            swiftSettings: strict),
+        .executableTarget(
+            name: "Bench",
+            dependencies: [
+                "LoadGenerator", "Echo", "Wire", "Router",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: strict),
+        .target(name: "TestKit", dependencies: ["Wire", "Reactor", "TLS"], swiftSettings: strict),
+
+        .testTarget(name: "WireTests", dependencies: ["Wire"], swiftSettings: strict),
+        .testTarget(name: "RouterTests", dependencies: ["Router"], swiftSettings: strict),
+        .testTarget(name: "ConfigTests", dependencies: ["Config"], swiftSettings: strict),
+        .testTarget(name: "ReactorTests", dependencies: ["Reactor"], swiftSettings: strict),
+        .testTarget(
+            name: "TLSTests", dependencies: ["TLS", "TestKit"], swiftSettings: strict),
+        .testTarget(
+            name: "SpliceTests", dependencies: ["Splice", "Wire", "TLS", "Reactor", "TestKit"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "FrontendTests",
+            dependencies: ["Frontend", "Wire", "Router", "Reactor", "TLS", "TestKit"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "ControlTests", dependencies: ["Control", "Frontend", "Router", "TestKit"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "IntegrationTests", dependencies: ["TestKit", "Wire", "TLS"],
+            swiftSettings: strict),
+        .testTarget(name: "LayoutTests", swiftSettings: strict),
+    ]
+)
