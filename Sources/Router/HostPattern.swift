@@ -98,6 +98,7 @@ public enum HostPattern: Sendable, Hashable {
 }
 
 extension HostPattern: CustomStringConvertible {
+    /// The pattern as it would be written in configuration.
     public var description: String {
         switch self {
         case .any: "*"

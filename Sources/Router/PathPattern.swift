@@ -104,6 +104,7 @@ public struct PathPattern: Sendable, Hashable {
 }
 
 extension PathPattern: CustomStringConvertible {
+    /// The pattern as it would be written in configuration.
     public var description: String {
         String(decoding: bytes, as: UTF8.self) + (isPrefix ? "*" : "")
     }

@@ -14,5 +14,6 @@ public struct PatternFault: Error, Sendable, Equatable {
 }
 
 extension PatternFault: CustomStringConvertible {
+    /// The sentence and the column.
     public var description: String { "\(sentence) (at character \(column))" }
 }

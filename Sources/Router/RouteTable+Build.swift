@@ -116,6 +116,7 @@ public struct RouteConflict: Error, Sendable, Equatable {
 }
 
 extension RouteConflict: CustomStringConvertible {
+    /// The sentence.
     public var description: String { sentence }
 }
 
