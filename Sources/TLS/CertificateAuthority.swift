@@ -127,12 +127,21 @@ public struct CertificateAuthority: Sendable {
                 chainPath, found: "a certificate issued by \(leaf.issuer)",
                 remedy: "move it away or choose another directory; it is not overwritten")
         }
+        guard !leaf.isAuthority else {
+            throw CertificateFault(
+                chainPath, found: "an authority's certificate", remedy: "choose another file name")
+        }
         guard X509_verify(leaf.pointer, X509_get0_pubkey(authority.pointer)) == 1 else {
             ERR_clear_error()
             return .renewed(.signedByAnotherAuthority)
         }
         guard CertificateFiles.hasContent(keyPath) else { return .renewed(.keyMissing) }
         let key = try KeyHandle.read(pemFile: keyPath)
+        guard X509_check_private_key(authority.pointer, key.pointer) != 1 else {
+            throw CertificateFault(
+                keyPath, found: "the authority's own key", remedy: "choose another file name")
+        }
+        ERR_clear_error()
         guard X509_check_private_key(leaf.pointer, key.pointer) == 1 else {
             ERR_clear_error()
             return .renewed(.keyOfAnotherCertificate)
