@@ -11,6 +11,9 @@ enum ExtensionList {
         for value in fields.all("sec-websocket-extensions") {
             var rest = value
             repeat {
+                // Empty elements are to be put up with (RFC 9110 §5.6.1.2).
+                while take(Octet.comma, from: &rest) {}
+                if rest.isEmpty { break }
                 guard let name = takeExtension(&rest) else { return nil }
                 names.append(name)
             } while take(Octet.comma, from: &rest)
