@@ -73,6 +73,13 @@ public struct Listener: ~Copyable, Sendable {
         return Listener(adopting: copy, as: address)
     }
 
+    /// Gives the descriptor away, for another thread to adopt: the caller closes it.
+    public consuming func release() -> Int32 {
+        let descriptor = descriptor
+        discard self
+        return descriptor
+    }
+
     /// Accepts one connection that waits.
     public borrowing func accept() -> AcceptResult {
         while true {

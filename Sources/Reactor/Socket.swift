@@ -120,7 +120,7 @@ public struct Socket: ~Copyable {
 }
 
 /// Both ends of a pair of connected sockets.
-public struct SocketPair: ~Copyable {
+@frozen public struct SocketPair: ~Copyable {
     /// One end.
     public var first: Socket
     /// The other end.

@@ -10,8 +10,9 @@
 /// Timers never fire early, and late by less than a tick. Arming, moving and cancelling cost the same
 /// whatever is armed, and allocate nothing: lists run through one array that `reserve` grows.
 public struct TimerWheel: ~Copyable {
-    /// Three digits short of 64 bits of ticks, and with 64 ms more than eight years.
-    private static var levels: Int { 6 }
+    /// Eight digits of base 64: with ticks of a millisecond almost nine thousand years.
+    private static var levels: Int { 8 }
+    private static var lastTick: UInt64 { 1 << 48 - 1 }
     private static var bucketCount: Int { levels * 64 }
     /// The list of timers whose time has come.
     private static var expired: Int { bucketCount }
@@ -23,9 +24,9 @@ public struct TimerWheel: ~Copyable {
         var next: UInt32
         var previous: UInt32
         /// Ticks since `origin`.
-        var due: UInt32
-        /// The token's generation and tag.
-        var upper: UInt32
+        var due: UInt64
+        /// What it was armed with.
+        var token: Token
     }
 
     private let tickMilliseconds: UInt64
@@ -33,7 +34,7 @@ public struct TimerWheel: ~Copyable {
     private var nodes: UnsafeMutablePointer<Node>
     private var nodeCount: Int
     /// Ticks up to and with this one were looked at.
-    private var current: UInt32 = 0
+    private var current: UInt64 = 0
     /// One bit per occupied bucket, one word per level.
     private let occupied: UnsafeMutablePointer<UInt64>
     /// How many timers are armed.
@@ -48,7 +49,7 @@ public struct TimerWheel: ~Copyable {
         nodes = .allocate(capacity: Self.heads)
         for head in 0..<Self.heads {
             let link = UInt32(head)
-            (nodes + head).initialize(to: Node(next: link, previous: link, due: 0, upper: 0))
+            (nodes + head).initialize(to: Self.blank(link))
         }
         occupied = .allocate(capacity: Self.levels)
         occupied.initialize(repeating: 0, count: Self.levels)
@@ -68,8 +69,8 @@ public struct TimerWheel: ~Copyable {
         let grown = max(needed, nodeCount * 2)
         let larger = UnsafeMutablePointer<Node>.allocate(capacity: grown)
         larger.moveInitialize(from: nodes, count: nodeCount)
-        let blank = Node(next: Self.unlinked, previous: Self.unlinked, due: 0, upper: 0)
-        (larger + nodeCount).initialize(repeating: blank, count: grown - nodeCount)
+        (larger + nodeCount).initialize(
+            repeating: Self.blank(Self.unlinked), count: grown - nodeCount)
         nodes.deallocate()
         nodes = larger
         nodeCount = grown
@@ -83,11 +84,10 @@ public struct TimerWheel: ~Copyable {
         let node = Self.heads + Int(token.index)
         precondition(node < nodeCount, "a timer for a slot that was not reserved")
         let due = max(ticks(dueMilliseconds, roundingUp: true), current &+ 1)
-        let upper = UInt32(truncatingIfNeeded: token.rawValue >> 32)
         if nodes[node].next != Self.unlinked {
             if nodes[node].due == due {
                 // The common case of a deadline that is pushed on with each message.
-                nodes[node].upper = upper
+                nodes[node].token = token
                 return
             }
             unlink(node)
@@ -95,7 +95,7 @@ public struct TimerWheel: ~Copyable {
             count &+= 1
         }
         nodes[node].due = due
-        nodes[node].upper = upper
+        nodes[node].token = token
         place(node)
     }
 
@@ -121,8 +121,7 @@ public struct TimerWheel: ~Copyable {
             if first != Self.expired {
                 unlink(first)
                 count &-= 1
-                return Token(
-                    rawValue: UInt64(first &- Self.heads) | UInt64(nodes[first].upper) << 32)
+                return nodes[first].token
             }
             guard let bucket = firstOccupied(), start(of: bucket) <= target else {
                 if target > current { current = target }
@@ -139,18 +138,22 @@ public struct TimerWheel: ~Copyable {
     public func millisecondsUntilNext(now: UInt64) -> Int32 {
         if nodes[Self.expired].next != UInt32(Self.expired) { return 0 }
         guard let bucket = firstOccupied() else { return -1 }
-        let moment = origin &+ UInt64(start(of: bucket)) &* tickMilliseconds
+        let moment = origin &+ start(of: bucket) &* tickMilliseconds
         guard moment > now else { return 0 }
         return Int32(truncatingIfNeeded: min(moment &- now, UInt64(Int32.max)))
     }
 
-    private func ticks(_ milliseconds: UInt64, roundingUp: Bool) -> UInt32 {
+    private static func blank(_ link: UInt32) -> Node {
+        Node(next: link, previous: link, due: 0, token: Token(rawValue: 0))
+    }
+
+    private func ticks(_ milliseconds: UInt64, roundingUp: Bool) -> UInt64 {
         guard milliseconds > origin else { return 0 }
         let elapsed = milliseconds &- origin
         var ticks = elapsed / tickMilliseconds
         if roundingUp && ticks &* tickMilliseconds != elapsed { ticks &+= 1 }
         // A deadline years away is as good as the farthest one.
-        return UInt32(truncatingIfNeeded: min(ticks, UInt64(UInt32.max - 1)))
+        return min(ticks, Self.lastTick)
     }
 
     /// The occupied bucket that comes first: no lower level is occupied, and none on this one before.
@@ -165,10 +168,10 @@ public struct TimerWheel: ~Copyable {
     }
 
     /// The first tick of a bucket, whose higher digits are those of the current tick.
-    private func start(of bucket: Int) -> UInt32 {
+    private func start(of bucket: Int) -> UInt64 {
         let shift = UInt64(bucket / 64 &* 6)
-        let higher = (UInt64(current) >> (shift &+ 6)) << (shift &+ 6)
-        return UInt32(truncatingIfNeeded: higher | UInt64(bucket % 64) << shift)
+        let higher = (current >> (shift &+ 6)) << (shift &+ 6)
+        return higher | UInt64(bucket % 64) << shift
     }
 
     private mutating func empty(_ bucket: Int) {
@@ -187,8 +190,8 @@ public struct TimerWheel: ~Copyable {
         let due = nodes[node].due
         var list = Self.expired
         if due > current {
-            let digit = (31 &- (due ^ current).leadingZeroBitCount) / 6
-            let bucket = Int(due >> UInt32(digit &* 6)) & 63
+            let digit = (63 &- (due ^ current).leadingZeroBitCount) / 6
+            let bucket = Int(truncatingIfNeeded: due >> UInt64(digit &* 6)) & 63
             occupied[digit] |= 1 << UInt64(bucket)
             list = digit &* 64 &+ bucket
         }
