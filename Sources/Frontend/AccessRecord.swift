@@ -2,7 +2,7 @@
 public import Reactor
 public import Splice
 public import TLS
-public import Wire
+import Wire
 
 /// What is known of a connection when it ends: the material of one access line.
 ///

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 public import Reactor
-public import Splice
+import Splice
 import Synchronization
 public import TLS
 
@@ -78,8 +78,9 @@ public final class Frontend: Sendable {
         for index in crew.mailboxes.indices {
             let thread = try ReactorThread.start(name: "sluice-\(index)", cpu: nil) {
                 do throws(SystemError) {
-                    var worker = try Worker(
-                        index: index, crew: crew, listeners: listeners, certificates: certificates)
+                    var worker = Worker(
+                        index: index, crew: crew, listeners: listeners, certificates: certificates,
+                        poller: try Poller())
                     worker.run()
                 } catch {
                     crew.journal.event(

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-public import Wire
+import Wire
 
 /// An answer of Sluice's own that refuses a request: a status, a sentence and a `Proxy-Status`.
 public struct Refusal: Sendable, Equatable {

@@ -53,12 +53,11 @@ extension Worker {
         var leg = Leg(socket)
         var deadline = now + crew.settings.headMilliseconds
         if let store = certificates[listener] {
-            guard let session = TLSSession.accepting(store.initial, through: space.pointee.records)
-            else {
+            leg.tls = TLSSession.accepting(store.initial, through: space.pointee.records)
+            if leg.tls == nil {
                 crew.loads[index].closed()
                 return
             }
-            leg.tls = session
             deadline = now + crew.settings.clientHelloMilliseconds
         }
         let connection = Connection(relay: Relay(client: leg), opening: opening, notes: notes)
@@ -75,7 +74,7 @@ extension Worker {
     private mutating func pause(_ acceptor: Acceptor) {
         poller.remove(acceptor.listener.descriptor)
         acceptor.resumeMilliseconds =
-            space.pointee.nowMilliseconds + acceptor.backoff.nextMilliseconds()
+            space.pointee.nowMilliseconds + acceptor.backoff.pauseMilliseconds()
     }
 
     /// Watches a listener.

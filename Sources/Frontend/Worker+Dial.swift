@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import Glibc
 import Reactor
+import Router
 import Splice
 import TLS
 import Wire

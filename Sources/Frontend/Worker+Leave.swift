@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Reactor
+import Router
 import Splice
 import Wire
 
@@ -128,7 +129,8 @@ extension Worker {
                         code: code, deadlineMilliseconds: deadlineMilliseconds, space), token)
             } else if let opening = connection.pointee.opening {
                 switch opening.phase {
-                case .dialing, .answer, .head where opening.requestParser.byteCount > 0:
+                case .dialing, .answer: refuse(connection, token, .draining)
+                case .head where opening.requestParser.byteCount > 0:
                     refuse(connection, token, .draining)
                 default: finish(token)
                 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Reactor
+import Router
 import Splice
 import TLS
 
@@ -51,14 +52,16 @@ struct Worker: ~Copyable {
         }
     }
 
+    /// A reactor on the calling thread, which has to stay the one that uses it.
     init(
-        index: Int, crew: Crew, listeners: [SharedListener], certificates: [CertificateStore?]
-    ) throws(SystemError) {
+        index: Int, crew: Crew, listeners: [SharedListener], certificates: [CertificateStore?],
+        poller: consuming Poller
+    ) {
         self.index = index
         self.crew = crew
         self.certificates = certificates
+        self.poller = poller
         let settings = crew.settings
-        poller = try Poller()
         connections = Slab(capacity: min(settings.connectionsMax, 4_000_000))
         timers = TimerWheel(now: Clock.nowMilliseconds())
         acceptors = listeners.enumerated().map { Acceptor(listener: $1, index: $0) }
@@ -66,11 +69,6 @@ struct Worker: ~Copyable {
         space.initialize(
             to: Workspace(
                 receiveCapacity: settings.relayBufferBytes, patience: settings.patience))
-        let door = crew.mailboxes[index].descriptor
-        guard poller.add(door, Worker.mailboxToken, .levelRead) else {
-            throw SystemError(code: 0, call: "epoll_ctl")
-        }
-        for acceptor in acceptors { resume(acceptor) }
     }
 
     deinit {
@@ -86,6 +84,12 @@ struct Worker: ~Copyable {
 
     /// Turns until a drain has ended or everything was cut.
     mutating func run() {
+        let door = crew.mailboxes[index].descriptor
+        guard poller.add(door, Worker.mailboxToken, .levelRead) else {
+            crew.journal.event(LogEvent(.error, "Reactor \(index) has no room in epoll."))
+            return
+        }
+        for acceptor in acceptors { resume(acceptor) }
         while !isOver {
             turn()
         }

@@ -73,11 +73,9 @@ public struct Listener: ~Copyable, Sendable {
         return Listener(adopting: copy, as: address)
     }
 
-    /// Gives the descriptor away, for another thread to adopt: the caller closes it.
+    /// Gives the listening socket away, for another thread to adopt: the caller closes it.
     public consuming func release() -> Int32 {
-        let descriptor = descriptor
-        discard self
-        return descriptor
+        fcntl(descriptor, F_DUPFD_CLOEXEC, 0)
     }
 
     /// Accepts one connection that waits.

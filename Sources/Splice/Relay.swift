@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-public import Reactor
+import Reactor
 public import Wire
 
 /// Two legs and what flows between them, from the opened tunnel until both sockets may be closed.

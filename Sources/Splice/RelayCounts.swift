@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Wire
 
 /// What one direction of a relay has carried.
 public struct DirectionCounts: Sendable, Equatable {
