@@ -65,7 +65,7 @@ import Wire
     static let start = "The response does not begin with HTTP/1.1 and one space."
     static let digits = "The response's status is not three digits."
 
-    @Test(arguments: [
+    static let refusals: [(String, String)] = [
         ("SSH-2.0-OpenSSH", "The response does not begin with HTTP/1."),
         ("\u{15}\u{3}\u{1}", "The response does not begin with HTTP/1."),
         (" HTTP/1.1 200 OK\r\n", "The response does not begin with HTTP/1."),
@@ -93,7 +93,9 @@ import Wire
             "A field's name is followed by white space instead of a colon."
         ),
         ("HTTP/1.1 200 OK\r\nA: b\u{0}\r\n", "A field's value holds a control character."),
-    ])
+    ]
+
+    @Test(arguments: refusals)
     func `it is refused as a bad gateway, however it is cut`(text: String, sentence: String) {
         let bytes = Array(text.utf8)
         for cut in 0...bytes.count {
