@@ -4,7 +4,7 @@
 enum Links {
     /// Links that lead nowhere, one line each.
     ///
-    /// `exists` knows paths from the root, `page` their texts.
+    /// `exists` knows every path from the root; headings are looked for in `pages`.
     static func dead(
         in pages: [SourceFile], exists: (String) -> Bool
     ) -> [String] {

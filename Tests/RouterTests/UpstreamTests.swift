@@ -3,7 +3,9 @@ import Testing
 
 @testable import Router
 
-/// Which endpoint a relay gets. Time is a number here.
+/// Which endpoint a relay gets.
+///
+/// Time is a number here.
 struct UpstreamTests {
     @Test func `each endpoint has its turn`() {
         let upstream = Upstream(name: "u", endpointCount: 3, balance: .roundRobin)
