@@ -146,7 +146,7 @@ let smallest = """
 
     """
 
-private let everything = """
+let everything = """
     listen:
       - address: "[::]:8443"
         tls:

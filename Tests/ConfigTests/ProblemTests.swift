@@ -3,7 +3,9 @@ import Testing
 
 @testable import Config
 
-/// The exact line for every kind of problem. Each case is what stands behind a file that is fine.
+/// The exact line for every kind of problem.
+///
+/// Each case is what stands behind a file that is fine.
 struct ProblemTests {
     @Test(arguments: [
         (
@@ -272,6 +274,10 @@ struct ProblemTests {
         (
             "{ address: \":1\" }, { address: \":1\" }",
             "2:40: listen[1].address: found ':1', which sluice.yaml:2:21 listens on already"
+        ),
+        (
+            "{ address: \":1\" }, { address: \"[::]:1\" }",
+            "2:40: listen[1].address: found '[::]:1', which sluice.yaml:2:21 listens on already"
         ),
         (
             "{ address: \":1\", redirect: https }",
