@@ -125,10 +125,13 @@ extension Relay {
         }
         flow.bytes &+= UInt64(truncatingIfNeeded: forwardable)
         passed.violation = outcome.violation
-        if flow.scanner.isCloseComplete && flow.state == .open {
-            flow.state = .closePassed
+        if flow.scanner.isCloseComplete {
+            // Said is said, also where it can't be delivered any more.
             passed.hasClose = true
-            passed.wasCloseRelayed = true
+            if flow.state == .open {
+                flow.state = .closePassed
+                passed.wasCloseRelayed = true
+            }
         }
         if outcome.violation != .none { return passed }
         if flow.pendingClose != 0 {
@@ -145,7 +148,7 @@ extension Relay {
     private static func discard(
         _ flow: inout Flow, _ bytes: UnsafePointer<UInt8>, count: Int, _ passed: inout Passed
     ) {
-        let hadClose = flow.scanner.hasSeenClose
+        let hadClose = flow.scanner.isCloseComplete
         let outcome = flow.scanner.scan(bytes, count: count)
         if hadClose {
             // Something came behind a Close that went on; told once, ignored from then on.
