@@ -148,6 +148,18 @@ final class RelayRig {
         return relay.pointee.upCounts.bytes
     }
 
+    /// One turn of a reactor: the events that wait, and nothing else.
+    func turn() {
+        let count = poller.wait(timeoutMilliseconds: 0)
+        var index = 0
+        while index < count {
+            let event = poller.event(index)
+            let side: Side = event.token.tag == 0 ? .client : .backend
+            verdict.formUnion(relay.pointee.ready(side, event.flags, space))
+            index += 1
+        }
+    }
+
     func feed(_ side: Side, _ bytes: [UInt8]) {
         bytes.withUnsafeBytes { relay.pointee.feed(side, $0, space) }
         settle()
