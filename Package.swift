@@ -90,7 +90,9 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "FrontendTests",
-            dependencies: ["Frontend", "Wire", "Router", "Reactor", "TLS", "TestKit"],
+            dependencies: [
+                "Frontend", "Splice", "Echo", "Wire", "Router", "Reactor", "TLS", "TestKit",
+            ],
             swiftSettings: strict),
         .testTarget(
             name: "ControlTests", dependencies: ["Control", "Frontend", "Router", "TestKit"],

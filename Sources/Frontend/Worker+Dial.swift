@@ -196,7 +196,12 @@ extension Worker {
     private func send(_ bytes: [UInt8], _ connection: UnsafeMutablePointer<Connection>) {
         bytes.withUnsafeBufferPointer { buffer in
             guard let start = buffer.baseAddress else { return }
-            connection.pointee.relay.client.put(start, count: buffer.count, space)
+            // What is sealed at once has to fit into the records' output.
+            let pieceMax = space.pointee.openedCapacity
+            for offset in stride(from: 0, to: buffer.count, by: pieceMax) {
+                let count = min(pieceMax, buffer.count - offset)
+                connection.pointee.relay.client.put(start + offset, count: count, space)
+            }
         }
     }
 
