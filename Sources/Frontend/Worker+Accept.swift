@@ -40,7 +40,18 @@ extension Worker {
 
     /// Takes a connection that another reactor accepted.
     mutating func adopt(_ descriptor: Int32, client: Address, listener: Int) {
+        // Accepted just before the other reactor learned of the drain.
+        if drainDeadlineMilliseconds != nil {
+            turnAway(descriptor)
+            return
+        }
         take(descriptor, client: client, listener: listener)
+    }
+
+    /// Closes a connection that was counted but not taken.
+    func turnAway(_ descriptor: Int32) {
+        _ = Socket(adopting: descriptor)
+        crew.loads[index].closed()
     }
 
     private mutating func take(_ descriptor: Int32, client: Address, listener: Int) {

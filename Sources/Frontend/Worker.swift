@@ -94,6 +94,10 @@ struct Worker: ~Copyable {
             turn()
         }
         cutAll()
+        // What was handed over meanwhile is nobody's.
+        for case .adopt(let descriptor, _, _) in crew.mailboxes[index].take() {
+            turnAway(descriptor)
+        }
     }
 
     private var isOver: Bool {
