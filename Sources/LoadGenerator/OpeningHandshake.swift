@@ -14,7 +14,7 @@ struct OpeningHandshake: Sendable {
     init(target: LoadTarget) throws(LoadFault) {
         let key = WebSocketAccept.makeKey()
         var writer = HeadWriter()
-        writer.requestLine("GET", target: target.target.utf8)
+        writer.requestLine("GET", target: Array(target.target.utf8))
         writer.field("Host", target.authority)
         writer.field("Upgrade", "websocket")
         writer.field("Connection", "Upgrade")

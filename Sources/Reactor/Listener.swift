@@ -18,7 +18,7 @@ public enum AcceptResult: Equatable, Sendable {
 /// Owns a listening socket.
 ///
 /// `[::]:p` and `:p` accept IPv6 and IPv4; other IPv6 addresses accept IPv6 only.
-public struct Listener: ~Copyable {
+public struct Listener: ~Copyable, Sendable {
     /// The address with the port that it got.
     public let address: Address
     private let socket: Socket

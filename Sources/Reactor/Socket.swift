@@ -5,7 +5,7 @@ import Glibc
 /// Owns one non-blocking stream socket and closes it when it goes.
 ///
 /// Outcomes that a peer can cause are values. EBADF and EFAULT are errors of this program and trap.
-public struct Socket: ~Copyable {
+public struct Socket: ~Copyable, Sendable {
     /// The descriptor, for the poller.
     ///
     /// It stays owned by this value.
@@ -17,9 +17,17 @@ public struct Socket: ~Copyable {
         self.descriptor = descriptor
     }
 
+    private init(none: Void) { descriptor = -1 }
+
     deinit {
-        close(descriptor)
+        if descriptor >= 0 { close(descriptor) }
     }
+
+    /// No socket: a place where one will be. Only its deinitialiser may be called.
+    public static func none() -> Socket { Socket(none: ()) }
+
+    /// Whether there is a socket.
+    public var isOpen: Bool { descriptor >= 0 }
 
     /// A new socket that can reach `address`.
     public static func stream(for address: Address) throws(SystemError) -> Socket {

@@ -28,8 +28,12 @@ public struct Leg: ~Copyable {
 
     /// Makes a leg of a connected or connecting socket.
     public init(_ socket: consuming Socket, tls: consuming TLSSession? = nil) {
+        let isOpen = socket.isOpen
         self.socket = socket
         self.tls = tls
+        // Where there is no socket, nothing is awaited and nothing has to be said.
+        hasEnded = !isOpen
+        isShut = !isOpen
     }
 
     /// Sends `count` bytes, sealed where the leg has TLS; what the socket does not take is held.
@@ -109,7 +113,7 @@ public struct Leg: ~Copyable {
     }
 
     /// Takes note of what an event reported.
-    mutating func note(_ readiness: Readiness) {
+    public mutating func note(_ readiness: Readiness) {
         if readiness.contains(.readable) { isReadable = true }
         if readiness.contains(.hangup) {
             isReadable = true
@@ -127,37 +131,40 @@ public struct Leg: ~Copyable {
         public let rawCount: Int
     }
 
-    /// Receives once. Sets `isReadable` to false when the socket is drained and `hasEnded` when
-    /// nothing will come any more; bytes may have come all the same.
+    /// Receives once, and opens the records where the leg has TLS.
+    ///
+    /// Sets `isReadable` to false when the socket is drained and `hasEnded` when nothing will come
+    /// any more; bytes may have come all the same.
     public mutating func receive(_ space: UnsafeMutablePointer<Workspace>) -> Received {
+        let received = receiveRaw(space)
+        if tls == nil || received.count == 0 { return received }
+        space.pointee.records.setInput(UnsafePointer(received.bytes), count: received.count)
+        return openRest(space)
+    }
+
+    /// Receives once, as the bytes came.
+    public mutating func receiveRaw(_ space: UnsafeMutablePointer<Workspace>) -> Received {
         let received = space.pointee.received
         let capacity = space.pointee.receiveCapacity
-        let rawCount: Int
         switch socket.receive(into: received, count: capacity) {
-        case .moved(let moved): rawCount = moved
-        case .blocked:
-            isReadable = false
-            return Received(bytes: received, count: 0, rawCount: 0)
-        case .ended:
-            hasEnded = true
-            return Received(bytes: received, count: 0, rawCount: 0)
+        case .moved(let count):
+            // A short read means drained, unless the end of the stream was announced behind it.
+            if count < capacity && !isHangingUp { isReadable = false }
+            return Received(bytes: received, count: count, rawCount: count)
+        case .blocked: isReadable = false
+        case .ended: hasEnded = true
         case .failed:
             hasEnded = true
             isUnwritable = true
-            return Received(bytes: received, count: 0, rawCount: 0)
         }
-        // A short read means drained, unless the end of the stream was announced behind it.
-        if rawCount < capacity && !isHangingUp { isReadable = false }
-        if tls == nil { return Received(bytes: received, count: rawCount, rawCount: rawCount) }
-        return open(rawCount, space)
+        return Received(bytes: received, count: 0, rawCount: 0)
     }
 
-    /// Opens the records among the bytes just received.
-    private mutating func open(
-        _ rawCount: Int, _ space: UnsafeMutablePointer<Workspace>
-    ) -> Received {
-        space.pointee.records.setInput(space.pointee.received, count: rawCount)
+    /// Opens the records of what the session was lent and has not read yet.
+    public mutating func openRest(_ space: UnsafeMutablePointer<Workspace>) -> Received {
         let opened = space.pointee.opened
+        let rawCount = space.pointee.records.inputRemaining
+        if rawCount == 0 { return Received(bytes: opened, count: 0, rawCount: 0) }
         let outcome =
             tls?.readAll(into: opened, capacity: space.pointee.openedCapacity)
             ?? ReadOutcome(count: 0, status: .failed)

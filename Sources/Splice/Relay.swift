@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-public import Reactor
+import Reactor
 public import Wire
 
 /// Two legs and what flows between them, from the opened tunnel until both sockets may be closed.
@@ -46,12 +46,12 @@ public struct Relay: ~Copyable {
     /// Backend to client.
     var down: Flow
     /// Set while an ordinary HTTP answer is relayed in place of frames.
-    var body: UnsafeMutablePointer<BodyScanner>?
+    var body: UnsafeMutablePointer<AnswerBody>?
 
     /// A relay whose client has connected and nothing more.
     public init(client: consuming Leg) {
         self.client = client
-        backend = Leg(Socket.none())
+        backend = Leg(.none())
         up = Flow(scanner: FrameScanner(sender: .client, reservedBits: 0))
         down = Flow(scanner: FrameScanner(sender: .server, reservedBits: 0))
     }
@@ -76,9 +76,9 @@ public struct Relay: ~Copyable {
 
     /// Relays the body of an ordinary answer to its end instead of frames.
     public mutating func open(answering framing: BodyFraming) {
-        let scanner = UnsafeMutablePointer<BodyScanner>.allocate(capacity: 1)
-        scanner.initialize(to: BodyScanner(framing))
-        body = scanner
+        let answer = UnsafeMutablePointer<AnswerBody>.allocate(capacity: 1)
+        answer.initialize(to: AnswerBody(framing: framing, scanner: BodyScanner(framing)))
+        body = answer
         up.state = .cut
         stage = .relaying
     }
@@ -99,12 +99,23 @@ public struct Relay: ~Copyable {
     }
 
     /// Ends the relay of Sluice's own accord, with a Close to both at their next frame border.
+    ///
+    /// Whoever has not answered by the deadline is cut.
     public mutating func drain(
-        code: UInt16, _ space: UnsafeMutablePointer<Workspace>
+        code: UInt16, deadlineMilliseconds deadline: UInt64,
+        _ space: UnsafeMutablePointer<Workspace>
     ) -> Verdict {
-        if body != nil { return .ended }
+        if body != nil || stage == .lingering { return [] }
+        deadlineMilliseconds = deadline
         perform(ending.drain(code: code), space)
-        return settle(space)
+        return settle(space).union(.deadline)
+    }
+
+    /// Says nothing more to anybody: what was sent is delivered, what still comes is read off.
+    public mutating func leave(_ space: UnsafeMutablePointer<Workspace>) -> Verdict {
+        stage = .lingering
+        deadlineMilliseconds = space.pointee.nowMilliseconds + space.pointee.patience.lingerMilliseconds
+        return settleEnding(space).union(.deadline)
     }
 
     /// The deadline has passed: whoever has not answered by now is cut.

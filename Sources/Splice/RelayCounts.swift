@@ -1,15 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
+import Wire
 
 /// What one direction of a relay has carried.
 public struct DirectionCounts: Sendable, Equatable {
     /// Frames, control frames included.
-    public let frames: UInt64
+    public var frames: UInt64 = 0
     /// Data messages that passed whole.
-    public let messages: UInt64
+    public var messages: UInt64 = 0
     /// Payload bytes of data frames.
-    public let payloadBytes: UInt64
+    public var payloadBytes: UInt64 = 0
     /// All bytes that went on, frame headers included.
-    public let bytes: UInt64
+    public var bytes: UInt64 = 0
+
+    /// Nothing yet.
+    public init() {}
 }
 
 extension Relay {
@@ -20,8 +24,11 @@ extension Relay {
     public var downCounts: DirectionCounts { Self.counts(of: down) }
 
     private static func counts(of flow: Flow) -> DirectionCounts {
-        DirectionCounts(
-            frames: flow.scanner.frames, messages: flow.scanner.messages,
-            payloadBytes: flow.scanner.payloadBytes, bytes: flow.bytes)
+        var counts = DirectionCounts()
+        counts.frames = flow.scanner.frames
+        counts.messages = flow.scanner.messages
+        counts.payloadBytes = flow.scanner.payloadBytes
+        counts.bytes = flow.bytes
+        return counts
     }
 }

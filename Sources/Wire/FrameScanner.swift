@@ -33,7 +33,7 @@ public struct FrameScanner: Sendable {
     private enum Kind: UInt8 { case control, data, finalData }
 
     /// Payload of the frame in progress that has not come yet.
-    private var outstanding: UInt64 = 0
+    public private(set) var outstanding: UInt64 = 0
     /// Payload declared so far by the frames of the fragmented message in progress.
     private var messageBytes: UInt64 = 0
     private let messageBytesMax: UInt64
