@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import ArgumentParser
+import Echo
 import Foundation
 import Glibc
 import LoadGenerator
@@ -124,7 +125,7 @@ struct Backend: ParsableCommand {
     var cpu: Int?
 
     func run() throws {
-        let server = try EchoBackend(listen: listen, cpu: cpu)
+        let server = try EchoServer.start(listening: listen, cpu: cpu)
         for address in server.addresses { print("listening on \(address)") }
         fflush(nil)
         while true { pause() }
