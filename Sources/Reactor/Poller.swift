@@ -33,7 +33,8 @@ public struct Readiness: OptionSet, Sendable {
     public static var readable: Readiness { Readiness(rawValue: 1) }
     /// There is room to send.
     public static var writable: Readiness { Readiness(rawValue: 2) }
-    /// The peer sends no more, or the connection is broken: read on until the end or the error shows.
+    /// The peer sends no more, or the connection is broken: read on until the end or the error
+    /// shows.
     public static var hangup: Readiness { Readiness(rawValue: 4) }
 }
 

@@ -7,8 +7,8 @@ import Glibc
 /// retired meanwhile. So a batch of events may retire slots that later events of the batch name:
 /// `pointer` answers nil for those, and nothing that is still held dangles.
 ///
-/// All of it is inlinable: a generic that is called across targets without that goes through run-time
-/// metadata at each call.
+/// All of it is inlinable: a generic that is called across targets without that goes through
+/// run-time metadata at each call.
 ///
 /// Memory grows by chunks of 1024 slots that never move and are kept until the slab goes.
 public struct Slab<Slot: ~Copyable>: ~Copyable {
