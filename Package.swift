@@ -47,7 +47,7 @@ let package = Package(
             name: "Frontend", dependencies: ["Splice", "Router", "Wire", "Reactor", "TLS"],
             swiftSettings: strict),
         .target(
-            name: "Control", dependencies: ["Frontend", "Router", "Reactor", "TLS"],
+            name: "Control", dependencies: ["Frontend", "Splice", "Router", "Reactor", "TLS"],
             swiftSettings: strict),
 
         // Row 5: the program.
