@@ -54,7 +54,8 @@ let package = Package(
         .executableTarget(
             name: "sluice",
             dependencies: [
-                "Control", "Frontend", "Splice", "Echo", "Router", "Wire", "Reactor", "TLS", "Config",
+                "Control", "Frontend", "Splice", "Echo", "Router", "Wire", "Reactor", "TLS",
+                "Config",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),
