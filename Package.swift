@@ -84,7 +84,7 @@ let package = Package(
         .testTarget(name: "ConfigTests", dependencies: ["Config"], swiftSettings: strict),
         .testTarget(name: "ReactorTests", dependencies: ["Reactor"], swiftSettings: strict),
         .testTarget(
-            name: "TLSTests", dependencies: ["TLS", "TestKit"], swiftSettings: strict),
+            name: "TLSTests", dependencies: ["TLS", "COpenSSL", "TestKit"], swiftSettings: strict),
         .testTarget(
             name: "SpliceTests", dependencies: ["Splice", "Wire", "TLS", "Reactor", "TestKit"],
             swiftSettings: strict),
