@@ -119,9 +119,15 @@ extension Relay {
         }
         let outcome = flow.scanner.scan(start, count: offered)
         let forwardable = outcome.forwardable
-        if forwardable > 0 && !destination.put(start, count: forwardable, space) {
-            flow.state = .cut
-            passed.isDestinationLost = true
+        if forwardable > 0 {
+            let isSent =
+                flow.scanner.isCloseComplete
+                ? destination.stageLast(start, count: forwardable, space)
+                : destination.put(start, count: forwardable, space)
+            if !isSent {
+                flow.state = .cut
+                passed.isDestinationLost = true
+            }
         }
         flow.bytes &+= UInt64(truncatingIfNeeded: forwardable)
         passed.violation = outcome.violation
@@ -171,6 +177,10 @@ extension Relay {
         if passed.hasClose {
             let code = side == .client ? up.scanner.closeCode : down.scanner.closeCode
             ending.closeCame(from: side, code: code, wasRelayed: passed.wasCloseRelayed)
+            // With both Closes said, close_notify follows at once and takes the last frame along.
+            if !ending.isOver {
+                if side == .client { backend.flushRecords(space) } else { client.flushRecords(space) }
+            }
         }
         if passed.violation != .none {
             perform(ending.violated(side, passed.violation), space)
