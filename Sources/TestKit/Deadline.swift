@@ -19,7 +19,7 @@ public struct Deadline: Sendable {
     /// Whether the point in time has passed.
     public var hasPassed: Bool { ContinuousClock.now >= instant }
 
-    /// Milliseconds left, rounded up; 0 when it has passed. Fits poll(2).
+    /// Milliseconds left for poll(2), rounded up, 0 when it has passed.
     public var millisecondsLeft: Int32 {
         let left = instant - ContinuousClock.now
         guard left > .zero else { return 0 }

@@ -91,7 +91,8 @@ public struct Frame: Sendable, Equatable, CustomStringConvertible {
         let kind = closeCode.map { "close \($0) " } ?? ""
         let bits = reservedBits == 0 ? "" : " reserved \(reservedBits >> 4)"
         let mask = maskKey == nil ? "" : " masked"
-        return "[\(kind)opcode \(opcode)\(isFinal ? "" : " unfinished")\(bits)\(mask) \(show(payload))]"
+        return
+            "[\(kind)opcode \(opcode)\(isFinal ? "" : " unfinished")\(bits)\(mask) \(show(payload))]"
     }
 
     static func bigEndian(_ value: UInt64, _ count: Int) -> [UInt8] {

@@ -27,10 +27,21 @@ public enum PeerAddress: Sendable, Equatable, CustomStringConvertible {
     func connect(receiveBufferBytes: Int32? = nil) throws -> Descriptor {
         let socket = try makeSocket()
         // Must be set before connect(2): it decides the window offered in the SYN.
-        if let receiveBufferBytes { try socket.setOption(SOL_SOCKET, SO_RCVBUF, receiveBufferBytes) }
+        if let receiveBufferBytes {
+            try socket.setOption(SOL_SOCKET, SO_RCVBUF, receiveBufferBytes)
+        }
         let result = withSockaddr { Glibc.connect(socket.number, $0, $1) }
         guard result == 0 else { throw PeerError.system("connect to \(self)") }
         try socket.disableDelay(for: self)
+        return socket
+    }
+
+    /// A socket whose connect(2) has begun and is not waited for.
+    func beginConnecting() throws -> Descriptor {
+        let socket = try makeSocket()
+        _ = fcntl(socket.number, F_SETFL, O_NONBLOCK)
+        let result = withSockaddr { Glibc.connect(socket.number, $0, $1) }
+        guard result == 0 || errno == EINPROGRESS else { throw PeerError.system("connect") }
         return socket
     }
 

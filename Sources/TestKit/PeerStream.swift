@@ -34,7 +34,7 @@ public final class PeerStream {
     /// Whether a close_notify has been read.
     public private(set) var sawCloseNotify = false
 
-    private let records: (any RecordLayer)?
+    let records: (any RecordLayer)?
     private let record: Monitor<[UInt8]>?
     private var inbox: [UInt8] = []
     private var taken = 0
@@ -124,7 +124,8 @@ public final class PeerStream {
     }
 
     /// Waits for more bytes; false once the other side has ended.
-    public func fill(awaiting what: @autoclosure () -> String, by deadline: Deadline) throws -> Bool {
+    public func fill(awaiting what: @autoclosure () -> String, by deadline: Deadline) throws -> Bool
+    {
         while ending == nil {
             let before = inbox.count
             guard try socket.poll(POLLIN, by: deadline) != 0 else {

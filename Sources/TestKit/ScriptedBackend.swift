@@ -37,7 +37,9 @@ public final class ScriptedBackend: Sendable {
 
     deinit { stop() }
 
-    /// Stops listening: later connections are refused. Open ones go on.
+    /// Stops listening.
+    ///
+    /// Later connections are refused; open ones go on.
     public func stop() {
         // Wakes the thread in accept, which holds the last reference.
         shutdown(socket.number, Int32(SHUT_RDWR))
