@@ -33,9 +33,9 @@ public final class ManualBackend: Sendable {
         return WebSocketPeer(try PeerStream(connection))
     }
 
-    /// Whether a connection waits to be taken.
-    public var hasPendingConnection: Bool {
-        get throws { try socket.poll(POLLIN, by: .after(.zero)) != 0 }
+    /// Whether a connection waits to be taken before the deadline.
+    public func hasPendingConnection(by deadline: Deadline) throws -> Bool {
+        try socket.poll(POLLIN, by: deadline) != 0
     }
 }
 

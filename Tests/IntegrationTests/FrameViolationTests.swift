@@ -38,7 +38,9 @@ import Testing
 
     static let clientBytes: [(name: String, bytes: [UInt8])] =
         violations.map { ($0.name, $0.frames.flatMap { $0.masked().bytes }) }
-        + lengths.map { ($0.name, [0x82, $0.header[0] | 0x80] + $0.header.dropFirst() + [1, 2, 3, 4]) }
+        + lengths.map {
+            ($0.name, [0x82, $0.header[0] | 0x80] + $0.header.dropFirst() + [1, 2, 3, 4])
+        }
         + [("an unmasked frame", Frame.text("bare").bytes)]
 
     static let upstreamBytes: [(name: String, bytes: [UInt8])] =

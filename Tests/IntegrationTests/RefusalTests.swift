@@ -33,7 +33,8 @@ import Testing
     static let notAnUpgrade: [Case] = [
         Case(
             "an ordinary GET", raw: "GET /Esv/ocp HTTP/1.1\r\nHost: localhost\r\n\r\n", 426),
-        Case("no Upgrade field", Opening().without("Upgrade"), 426, field: ("Upgrade", "websocket")),
+        Case(
+            "no Upgrade field", Opening().without("Upgrade"), 426, field: ("Upgrade", "websocket")),
         Case("an upgrade to h2c", Opening().with("Upgrade", "h2c"), 426),
         Case(
             "version 8", Opening().with("Sec-WebSocket-Version", "8"), 426,

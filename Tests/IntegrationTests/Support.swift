@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Foundation
 import TestKit
 import Testing
 
@@ -36,4 +37,21 @@ func expectRefusal(
         proxyStatus.lowercased().hasPrefix("sluice"), "Proxy-Status: \(proxyStatus)",
         sourceLocation: sourceLocation)
     #expect(try client.expectEnd() == .orderly, sourceLocation: sourceLocation)
+}
+
+/// How many descriptors the program has open.
+func openDescriptors(of proxy: ProxyFixture) throws -> Int {
+    let folder = "/proc/\(proxy.process.identifier)/fd"
+    return try FileManager.default.contentsOfDirectory(atPath: folder).count
+}
+
+/// Asks again and again whether something has come true that nobody tells us of; throws naming it
+/// when the deadline passes.
+func eventually(_ what: String, by deadline: Deadline = .after(), _ isTrue: () throws -> Bool)
+    throws
+{
+    while try !isTrue() {
+        if deadline.hasPassed { throw PeerError("timed out before \(what)") }
+        usleep(10_000)
+    }
 }
