@@ -137,6 +137,15 @@ public final class PeerStream {
         return false
     }
 
+    /// Whether something has arrived, or the end, before the deadline.
+    public func hasInput(by deadline: Deadline) throws -> Bool {
+        while ending == nil && buffered.isEmpty {
+            if try socket.poll(POLLIN, by: deadline) == 0 { return false }
+            try absorb()
+        }
+        return true
+    }
+
     private func absorb() throws {
         switch socket.receive() {
         case .nothing: return

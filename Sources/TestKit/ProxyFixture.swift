@@ -14,7 +14,8 @@ public final class ProxyFixture: Sendable {
     public let configurationPath: String
     /// The listeners' URLs in the order of their lines.
     public let urls: [String]
-    private let folder: String
+    /// A folder of the fixture's own, home of the program in quick mode.
+    public let folder: String
 
     /// Starts `sluice run` with this configuration, which has `listenerCount` listeners; `wrapper`
     /// is put before the program on the command line.
@@ -30,13 +31,15 @@ public final class ProxyFixture: Sendable {
         urls = try ProxyFixture.readURLs(of: process, count: listenerCount)
     }
 
-    /// Starts the program in quick mode or with another command, with its data in a scratch folder.
-    public init(arguments: [String], listenerCount: Int = 1) throws {
+    /// Starts the program in quick mode or with another command; its data goes to the folder `home`,
+    /// or to the fixture's own if that is nil.
+    public init(arguments: [String], listenerCount: Int = 1, home: String? = nil) throws {
         folder = try Scratch.makeFolder()
         configurationPath = ""
+        let home = home ?? folder
         process = try ChildProcess(
             [try ProxyFixture.program()] + arguments,
-            environment: ["HOME": folder, "XDG_DATA_HOME": "\(folder)/data"])
+            environment: ["HOME": home, "XDG_DATA_HOME": "\(home)/data"])
         urls = try ProxyFixture.readURLs(of: process, count: listenerCount)
     }
 

@@ -7,6 +7,12 @@ public struct CertificateFiles: Sendable, Equatable {
     /// PEM file of the key.
     public let key: String
 
+    /// Files by their paths.
+    public init(chain: String, key: String) {
+        self.chain = chain
+        self.key = key
+    }
+
     /// As a configuration names them.
     public var setting: String { "{ chain: \"\(chain)\", key: \"\(key)\" }" }
 }

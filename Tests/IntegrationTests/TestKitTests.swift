@@ -68,6 +68,18 @@ import Testing
         #expect(backend.address.port != 0)
     }
 
+    @Test func `the echo backend satisfies a foreign client`() throws {
+        let backend = try ScriptedBackend.echo()
+        let url = "ws://127.0.0.1:\(backend.address.port)/"
+        #expect(try PythonPeer.run("echo_client.py", [url, "none"]).last == "ok")
+        #expect(try PythonPeer.run("swarm.py", [url, "none", "20"]).last == "ok")
+        let server = try PythonPeer.start("deflate_server.py")
+        let port = try server.waitForLine(containing: "port ", by: .after(.seconds(60)))[0]
+            .dropFirst(5)
+        let said = try PythonPeer.run("deflate_client.py", ["ws://127.0.0.1:\(port)/", "none"])
+        #expect(said.last == "ok")
+    }
+
     @Test func `the certificates verify against their authority`() throws {
         let certificates = try TestCertificates.shared()
         for files in [certificates.local, certificates.localRSA, certificates.wildcard] {
