@@ -43,3 +43,5 @@ static inline const GENERAL_NAME *sluice_general_name(const GENERAL_NAMES *n, in
 static inline int sluice_general_name_count(const GENERAL_NAMES *n) { return sk_GENERAL_NAME_num(n); }
 static inline int sluice_general_name_type(const GENERAL_NAME *n) { return n->type; }
 static inline const ASN1_STRING *sluice_general_name_string(const GENERAL_NAME *n) { return n->d.ia5; }
+/* Names for people: RFC 2253 order and escapes, but UTF-8 as it is. */
+static inline int sluice_name_print(BIO *b, const X509_NAME *n) { return X509_NAME_print_ex(b, n, 0, XN_FLAG_RFC2253 & ~ASN1_STRFLGS_ESC_MSB); }

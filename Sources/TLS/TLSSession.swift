@@ -26,6 +26,12 @@ public struct ReadOutcome: Sendable {
     public let count: Int
     /// Whether more may come.
     public let status: Status
+
+    /// An outcome of both.
+    public init(count: Int, status: Status) {
+        self.count = count
+        self.status = status
+    }
 }
 
 /// One TLS connection: bytes in, records out, no socket.

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+import COpenSSL
+import Glibc
+
+/// What a certificate says, copied out of it: to print, to compare, to warn about.
+public struct CertificateFacts: Sendable, Equatable {
+    /// The DNS names (lowercase) and IP addresses it is for.
+    public let names: [String]
+    /// Seconds since 1970 from which it is valid.
+    public let notBefore: Int64
+    /// Seconds since 1970 until which it is valid.
+    public let notAfter: Int64
+    /// Who signed it, as `CN=…,O=…`.
+    public let issuer: String
+    /// Whom it is for, as `CN=…,O=…`.
+    public let subject: String
+    /// Whether it may sign other certificates.
+    public let isCA: Bool
+    /// Kind and size of its key: `EC P-256`, `RSA 2048`.
+    public let keyKind: String
+
+    /// Reads the first certificate of a PEM file.
+    public static func read(pemFile path: String) throws(CertificateFault) -> CertificateFacts {
+        CertificateFacts(try CertificateHandle.read(pemFile: path))
+    }
+
+    /// Whether others than the owner may read the file, which a private key's must not allow.
+    ///
+    /// False also for a file that cannot be looked at: reading it is going to say why.
+    public static func isReadableByOthers(_ path: String) -> Bool {
+        var status = stat()
+        return stat(path, &status) == 0 && status.st_mode & (S_IRGRP | S_IROTH) != 0
+    }
+
+    init(_ certificate: borrowing CertificateHandle) {
+        names = certificate.names.map(\.text)
+        notBefore = certificate.notBefore
+        notAfter = certificate.notAfter
+        issuer = certificate.issuer
+        subject = certificate.subject
+        isCA = certificate.isAuthority
+        keyKind = Self.kind(of: X509_get0_pubkey(certificate.pointer))
+    }
+
+    private static func kind(of key: OpaquePointer?) -> String {
+        guard let key, let name = EVP_PKEY_get0_type_name(key) else { return "unknown" }
+        guard EVP_PKEY_is_a(key, "EC") == 1 else {
+            let text = String(cString: name)
+            return text.hasPrefix("RSA") ? "\(text) \(EVP_PKEY_get_bits(key))" : text
+        }
+        var group = [CChar](repeating: 0, count: 64)
+        var length = 0
+        guard EVP_PKEY_get_group_name(key, &group, group.count, &length) == 1 else { return "EC" }
+        let curve = String(
+            decoding: group.prefix(length).map(UInt8.init(bitPattern:)), as: UTF8.self)
+        return "EC " + (nistNames[curve] ?? curve)
+    }
+
+    /// OpenSSL answers with its own name of a curve; people know the other one.
+    private static let nistNames = [
+        "prime256v1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521",
+    ]
+}

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+import COpenSSL
+import Glibc
+
+/// What stands in the way of a certificate or its key: which file, what was found, what to do.
+///
+/// It is meant to be printed as it is, so each of the three parts is for a reader who never made
+/// a certificate.
+public struct CertificateFault: Error, Equatable, Sendable, CustomStringConvertible {
+    /// The file or directory that it is about; for a wrong name, that name.
+    public let file: String
+    /// What was found there.
+    public let found: String
+    /// What the reader can do about it.
+    public let remedy: String
+
+    init(_ file: String, found: String, remedy: String) {
+        self.file = file
+        self.found = found
+        self.remedy = remedy
+    }
+
+    /// One line: file, what was found, what to do.
+    public var description: String { "\(file): \(found); \(remedy)" }
+}
+
+extension CertificateFault {
+    /// A system call on `file` failed with the present `errno`.
+    static func system(_ call: String, _ file: String, remedy: String) -> CertificateFault {
+        let reason = String(cString: strerror(errno))
+        return CertificateFault(file, found: "\(call): \(reason)", remedy: remedy)
+    }
+
+    /// OpenSSL refused a step; empties its error queue, which the next TLS call would misread.
+    static func library(_ step: String, _ file: String) -> CertificateFault {
+        var text = [CChar](repeating: 0, count: 256)
+        let code = ERR_get_error()
+        ERR_clear_error()
+        ERR_error_string_n(code, &text, text.count)
+        let reason = String(
+            decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        return CertificateFault(
+            file, found: "OpenSSL could not \(step) (\(reason))",
+            remedy: "check that the installed OpenSSL works: openssl version -a")
+    }
+}

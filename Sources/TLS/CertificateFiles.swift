@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+import Glibc
+
+/// Writes certificates and keys: whole or not at all, and a key never readable by others, not even
+/// for the moment between making the file and setting its mode.
+enum CertificateFiles {
+    static let directoryMode: mode_t = 0o700
+    static let keyMode: mode_t = 0o600
+    static let certificateMode: mode_t = 0o644
+
+    /// Puts `bytes` at `path` in one step: a new file beside it, then `rename(2)`.
+    static func replace(
+        _ path: String, mode: mode_t, with bytes: UnsafeRawBufferPointer
+    ) throws(CertificateFault) {
+        let temporary = "\(path).\(UInt64.random(in: .min ... .max)).new"
+        let remedy = "check the directory's owner and the room on the disk"
+        let descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode)
+        guard descriptor >= 0 else { throw .system("create", temporary, remedy: remedy) }
+        var isWritten = writeAll(bytes, to: descriptor) && fsync(descriptor) == 0
+        let code = errno
+        isWritten = close(descriptor) == 0 && isWritten
+        guard isWritten else {
+            unlink(temporary)
+            errno = code
+            throw .system("write", temporary, remedy: remedy)
+        }
+        guard rename(temporary, path) == 0 else {
+            let fault = CertificateFault.system("rename", path, remedy: remedy)
+            unlink(temporary)
+            throw fault
+        }
+    }
+
+    /// Makes `directory` and what is missing above it, for the owner only.
+    static func makeDirectory(_ directory: String) throws(CertificateFault) {
+        var status = stat()
+        if stat(directory, &status) == 0 {
+            if status.st_mode & S_IFMT == S_IFDIR { return }
+            throw CertificateFault(
+                directory, found: "it is a file", remedy: "a directory is needed there")
+        }
+        let above = parent(of: directory)
+        if above != directory { try makeDirectory(above) }
+        // Somebody else may have made it just now, which is as good.
+        guard mkdir(directory, directoryMode) == 0 || errno == EEXIST else {
+            throw .system("mkdir", directory, remedy: "check who may write to \(above)")
+        }
+    }
+
+    /// Runs `body` while no other process does so for the same directory: two that start at once
+    /// must not each make an authority, and mix the certificate of one with the key of the other.
+    static func locked<Result>(
+        _ directory: String, _ body: () throws(CertificateFault) -> Result
+    ) throws(CertificateFault) -> Result {
+        let descriptor = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard descriptor >= 0 else {
+            throw .system("open", directory, remedy: "check the directory's owner")
+        }
+        defer { close(descriptor) }
+        while flock(descriptor, LOCK_EX) != 0 {
+            guard errno == EINTR else {
+                throw .system("lock", directory, remedy: "put it on a local file system")
+            }
+        }
+        return try body()
+    }
+
+    /// Whether there is anything but an empty file; an empty one is what a full disk leaves.
+    static func hasContent(_ path: String) -> Bool {
+        var status = stat()
+        return stat(path, &status) == 0 && status.st_size > 0
+    }
+
+    static func parent(of path: String) -> String {
+        var trimmed = path[...]
+        while trimmed.count > 1, trimmed.hasSuffix("/") { trimmed.removeLast() }
+        guard let slash = trimmed.lastIndex(of: "/") else { return "." }
+        return slash == trimmed.startIndex ? "/" : String(trimmed[..<slash])
+    }
+
+    private static func writeAll(_ bytes: UnsafeRawBufferPointer, to descriptor: Int32) -> Bool {
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            let count = write(
+                descriptor, UnsafeRawBufferPointer(rebasing: rest).baseAddress, rest.count)
+            if count < 0, errno == EINTR { continue }
+            guard count > 0 else { return false }
+            rest = rest.dropFirst(count)
+        }
+        return true
+    }
+}

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+import COpenSSL
+import Glibc
+
+/// The owner of an `X509`.
+struct CertificateHandle: ~Copyable {
+    let pointer: OpaquePointer
+
+    init(adopting pointer: OpaquePointer) { self.pointer = pointer }
+
+    deinit { X509_free(pointer) }
+
+    /// Reads the first certificate of a PEM file.
+    static func read(pemFile path: String) throws(CertificateFault) -> CertificateHandle {
+        let input = try MemoryBIO.open(path)
+        guard let pointer = PEM_read_bio_X509(input.pointer, nil, refusePassphrase, nil) else {
+            ERR_clear_error()
+            throw CertificateFault(
+                path, found: "there is no certificate in PEM form in it",
+                remedy: "expected -----BEGIN CERTIFICATE-----; give the right file or move it away")
+        }
+        return CertificateHandle(adopting: pointer)
+    }
+
+    /// Seconds since 1970 at which it begins to be valid.
+    var notBefore: Int64 { Self.unixSeconds(X509_get0_notBefore(pointer)) }
+
+    /// Seconds since 1970 at which it ends to be valid.
+    var notAfter: Int64 { Self.unixSeconds(X509_get0_notAfter(pointer)) }
+
+    var isAuthority: Bool { X509_check_ca(pointer) == 1 }
+
+    var subject: String { Self.text(X509_get_subject_name(pointer)) }
+
+    var issuer: String { Self.text(X509_get_issuer_name(pointer)) }
+
+    /// The DNS names and addresses of the subjectAltName extension; the common name does not count
+    /// (RFC 9525 §2).
+    var names: [CertificateName] {
+        guard let found = X509_get_ext_d2i(pointer, NID_subject_alt_name, nil, nil) else {
+            ERR_clear_error()
+            return []
+        }
+        let list = OpaquePointer(found)
+        defer { GENERAL_NAMES_free(list) }
+        var names: [CertificateName] = []
+        for index in 0..<sluice_general_name_count(list) {
+            guard let entry = sluice_general_name(list, index),
+                let string = sluice_general_name_string(entry)
+            else { continue }
+            let bytes = UnsafeBufferPointer(
+                start: ASN1_STRING_get0_data(string), count: Int(ASN1_STRING_length(string)))
+            switch sluice_general_name_type(entry) {
+            case GEN_DNS: names.append(.dns(String(decoding: bytes, as: UTF8.self).lowercased()))
+            case GEN_IPADD:
+                if let address = CertificateName.spell(Array(bytes)[...]) {
+                    names.append(.address(address))
+                }
+            default: continue
+            }
+        }
+        return names
+    }
+
+    private static func unixSeconds(_ time: UnsafePointer<ASN1_TIME>?) -> Int64 {
+        var parts = tm()
+        guard ASN1_TIME_to_tm(time, &parts) == 1 else { return 0 }
+        return Int64(timegm(&parts))
+    }
+
+    private static func text(_ name: OpaquePointer?) -> String {
+        guard let output = MemoryBIO.empty() else { return "" }
+        guard sluice_name_print(output.pointer, name) > 0 else {
+            ERR_clear_error()
+            return ""
+        }
+        return output.withBytes { String(decoding: $0, as: UTF8.self) }
+    }
+}
+
+/// The owner of an `EVP_PKEY`.
+struct KeyHandle: ~Copyable {
+    let pointer: OpaquePointer
+
+    init(adopting pointer: OpaquePointer) { self.pointer = pointer }
+
+    deinit { EVP_PKEY_free(pointer) }
+
+    /// Reads the private key of a PEM file.
+    static func read(pemFile path: String) throws(CertificateFault) -> KeyHandle {
+        let input = try MemoryBIO.open(path)
+        guard let pointer = PEM_read_bio_PrivateKey(input.pointer, nil, refusePassphrase, nil)
+        else {
+            ERR_clear_error()
+            throw CertificateFault(
+                path, found: "there is no private key in PEM form in it, or it has a passphrase",
+                remedy: "give a key without a passphrase (openssl pkey -in OLD -out NEW)")
+        }
+        return KeyHandle(adopting: pointer)
+    }
+
+    /// Makes an EC key on P-256.
+    static func make(for path: String) throws(CertificateFault) -> KeyHandle {
+        guard let pointer = sluice_ec_p256_keygen() else {
+            throw .library("make an EC P-256 key", path)
+        }
+        return KeyHandle(adopting: pointer)
+    }
+}
+
+/// The owner of a `BIO` over a file or over memory.
+struct MemoryBIO: ~Copyable {
+    let pointer: OpaquePointer
+
+    deinit { BIO_free(pointer) }
+
+    private init(adopting pointer: OpaquePointer) { self.pointer = pointer }
+
+    static func empty() -> MemoryBIO? {
+        BIO_new(BIO_s_mem()).map(MemoryBIO.init(adopting:))
+    }
+
+    static func open(_ path: String) throws(CertificateFault) -> MemoryBIO {
+        guard let file = fopen(path, "re") else {
+            throw .system("open", path, remedy: "check the path and who may read it")
+        }
+        guard let bio = BIO_new_fp(file, BIO_CLOSE) else {
+            fclose(file)
+            throw .library("read", path)
+        }
+        return MemoryBIO(adopting: bio)
+    }
+
+    /// What was written into it; only for one over memory.
+    func withBytes<Result, Failure: Error>(
+        _ body: (UnsafeRawBufferPointer) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        var start: UnsafeMutablePointer<CChar>?
+        let count = sluice_bio_get_mem_data(pointer, &start)
+        return try body(UnsafeRawBufferPointer(start: start, count: max(0, count)))
+    }
+}
+
+/// OpenSSL's own answer to an encrypted key is a question on the terminal; a server must not wait
+/// for that.
+private let refusePassphrase:
+    @convention(c) (UnsafeMutablePointer<CChar>?, Int32, Int32, UnsafeMutableRawPointer?) -> Int32 =
+        { _, _, _, _ in -1 }
