@@ -141,7 +141,7 @@ public final class ProxyFixture: Sendable {
 /// A listener of a test's configuration.
 public enum ProxyListener: Sendable {
     /// TLS with these certificates; the local one if none is given.
-    case tls([CertificateFiles] = [], minimumVersion: String? = nil)
+    case tls([TestIdentity] = [], minimumVersion: String? = nil)
     /// No TLS.
     case plain
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// A certificate chain and its key as files.
-public struct CertificateFiles: Sendable, Equatable {
+public struct TestIdentity: Sendable, Equatable {
     /// PEM file of the chain.
     public let chain: String
     /// PEM file of the key.
@@ -30,13 +30,13 @@ public struct TestCertificates: Sendable {
     /// PEM file with the authority's certificate.
     public let authority: String
     /// EC certificate for localhost, 127.0.0.1 and ::1.
-    public let local: CertificateFiles
+    public let local: TestIdentity
     /// RSA certificate for the same names.
-    public let localRSA: CertificateFiles
+    public let localRSA: TestIdentity
     /// EC certificate for chat.example.
-    public let chat: CertificateFiles
+    public let chat: TestIdentity
     /// EC certificate for *.wild.example.
-    public let wildcard: CertificateFiles
+    public let wildcard: TestIdentity
 
     private let folder: String
 
@@ -61,7 +61,7 @@ public struct TestCertificates: Sendable {
                     "-keyout", "\(folder)/ca.key", "-out", authority, "-days", "30",
                     "-subj", "/CN=Sluice test authority",
                 ])
-        func issue(_ name: String, _ key: KeyKind, _ names: String) throws -> CertificateFiles {
+        func issue(_ name: String, _ key: KeyKind, _ names: String) throws -> TestIdentity {
             try TestCertificates.issue(name, key, names, in: folder)
         }
         local = try issue("local", .ecdsa, TestCertificates.localNames)
@@ -71,14 +71,14 @@ public struct TestCertificates: Sendable {
     }
 
     /// Issues another EC certificate for the local names; `name` is its CN and file name.
-    public func issueLocal(_ name: String) throws -> CertificateFiles {
+    public func issueLocal(_ name: String) throws -> TestIdentity {
         try TestCertificates.issue(name, .ecdsa, TestCertificates.localNames, in: folder)
     }
 
     private static func issue(
         _ name: String, _ key: KeyKind, _ alternativeNames: String, in folder: String
-    ) throws -> CertificateFiles {
-        let files = CertificateFiles(chain: "\(folder)/\(name).pem", key: "\(folder)/\(name).key")
+    ) throws -> TestIdentity {
+        let files = TestIdentity(chain: "\(folder)/\(name).pem", key: "\(folder)/\(name).key")
         try run(
             ["openssl", "req", "-config", "\(folder)/openssl.cnf", "-x509", "-extensions", "leaf"]
                 + ["-CA", "\(folder)/ca.pem", "-CAkey", "\(folder)/ca.key"] + newKey(key)

@@ -12,16 +12,16 @@ import Testing
 @Suite struct ReloadTests {
     /// Files of its own for one test to overwrite.
     private struct Replaceable {
-        let files: CertificateFiles
+        let files: TestIdentity
         let folder: String
 
         init() throws {
             folder = try Scratch.makeFolder()
-            files = CertificateFiles(chain: "\(folder)/chain.pem", key: "\(folder)/key.pem")
+            files = TestIdentity(chain: "\(folder)/chain.pem", key: "\(folder)/key.pem")
             try replace(with: try TestCertificates.shared().local)
         }
 
-        func replace(with other: CertificateFiles) throws {
+        func replace(with other: TestIdentity) throws {
             try Scratch.copy(other.chain, over: files.chain)
             try Scratch.copy(other.key, over: files.key)
         }
