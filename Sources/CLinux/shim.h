@@ -9,6 +9,7 @@
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/types.h>
+#include <time.h>
 
 /* The text of an error code; unlike strerror(3) safe from any thread. */
 extern const char *strerrordesc_np(int);
@@ -40,4 +41,14 @@ static inline void sluice_name_thread(const char *name) {
     extern int pthread_setname_np(unsigned long, const char *);
     extern unsigned long pthread_self(void);
     pthread_setname_np(pthread_self(), name);
+}
+
+/* Waits with the precision of nanoseconds where the system can (Linux 5.11), else of milliseconds. */
+static inline int sluice_wait_nanoseconds(
+    int set, struct epoll_event *events, int count, long long nanoseconds) {
+    struct timespec time = {nanoseconds / 1000000000, nanoseconds % 1000000000};
+    int ready = epoll_pwait2(set, events, count, &time, NULL);
+    if (ready < 0 && (errno == ENOSYS || errno == EPERM))
+        ready = epoll_wait(set, events, count, (int)((nanoseconds + 999999) / 1000000));
+    return ready;
 }

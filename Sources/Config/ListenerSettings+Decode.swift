@@ -8,9 +8,10 @@ extension Configuration {
             guard let fields = item.mapping(.listener) else { continue }
             let address = fields.required("address").flatMap { value -> String? in
                 guard let address = ListenAddress.checked(value) else { return nil }
+                let bound = address.hasPrefix(":") ? "[::]\(address)" : address
                 // Port 0 is another one each time.
-                guard let other = places[address], !address.hasSuffix(":0") else {
-                    places[address] = value.place
+                guard let other = places[bound], !address.hasSuffix(":0") else {
+                    places[bound] = value.place
                     return address
                 }
                 value.report("found '\(address)', which \(other) listens on already")

@@ -21,8 +21,7 @@ struct EchoLoop: ~Copyable {
 
     private var poller: Poller
     private let mailbox: Mailbox<EchoServer.Command>
-    private var listeners: [Int32]
-    private var addresses: [Address]
+    private let listeners: [Int32]
     private var backoff = AcceptBackoff()
     /// When the listeners are watched again after the system had no descriptor left.
     private var listensAgainAt: UInt64?
@@ -42,7 +41,6 @@ struct EchoLoop: ~Copyable {
         self.poller = poller
         self.mailbox = mailbox
         self.listeners = listeners.map(\.descriptor)
-        addresses = listeners.map(\.address)
         slab = Slab(capacity: connectionsMax)
         timers = TimerWheel(now: now)
         let buffer = UnsafeMutablePointer<UInt8>.allocate(
@@ -103,14 +101,13 @@ struct EchoLoop: ~Copyable {
     }
 
     private mutating func acceptAll(from token: Token) {
-        guard let index = listeners.indices.first(where: {
-            token == .fixed(Self.firstListenerNumber + UInt32($0))
-        }) else { return }
-        // Lent for these calls: the loop closes the descriptor when it ends.
-        let listener = Listener(adopting: listeners[index], as: addresses[index])
-        defer { _ = listener.release() }
+        guard
+            let index = listeners.indices.first(where: {
+                token == .fixed(Self.firstListenerNumber + UInt32($0))
+            })
+        else { return }
         for _ in 0..<Self.acceptsPerTurn {
-            switch listener.accept() {
+            switch Listener.accept(on: listeners[index]) {
             case .accepted(let descriptor, _):
                 backoff.reset()
                 welcome(Socket(adopting: descriptor))

@@ -14,7 +14,9 @@ struct EchoPeer: ~Copyable {
     }
 
     let socket: Socket
-    /// Echoed bytes that the client has not taken yet. While there are any, nothing is read.
+    /// Echoed bytes that the client has not taken yet.
+    ///
+    /// While there are any, nothing is read.
     var held = HeldBytes()
     /// Only while the head is being read.
     var parser: RequestHeadParser? = RequestHeadParser()

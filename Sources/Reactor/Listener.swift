@@ -19,12 +19,14 @@ public enum AcceptResult: Equatable, Sendable {
 ///
 /// `[::]:p` and `:p` accept IPv6 and IPv4; other IPv6 addresses accept IPv6 only.
 public struct Listener: ~Copyable, Sendable {
+    /// The address with the port that it got.
+    public let address: Address
+    private let socket: Socket
+
     /// The descriptor, for the poller.
     ///
     /// It stays owned by this value.
-    public let descriptor: Int32
-    /// The address with the port that it got.
-    public let address: Address
+    public var descriptor: Int32 { socket.descriptor }
 
     /// Binds and listens.
     public init(address: Address, backlog: Int = 4096) throws(SystemError) {
@@ -49,19 +51,13 @@ public struct Listener: ~Copyable, Sendable {
     public init(adopting descriptor: Int32, as address: Address) {
         _ = fcntl(descriptor, F_SETFL, O_NONBLOCK)
         _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
-        self.descriptor = descriptor
-        let socket = Socket(adopting: descriptor)
+        socket = Socket(adopting: descriptor)
         let local = socket.localAddress
-        _ = socket.release()
         if address.kind == .everywhere {
             self.address = address.with(port: local?.port ?? address.port)
         } else {
             self.address = local ?? address
         }
-    }
-
-    deinit {
-        close(descriptor)
     }
 
     /// Another handle on the same listening socket, for another reactor.
@@ -73,13 +69,18 @@ public struct Listener: ~Copyable, Sendable {
         return Listener(adopting: copy, as: address)
     }
 
-    /// Gives the listening socket away, for another thread to adopt: the caller closes it.
+    /// Gives the descriptor away, for another thread to adopt: the caller closes it.
     public consuming func release() -> Int32 {
-        fcntl(descriptor, F_DUPFD_CLOEXEC, 0)
+        socket.release()
     }
 
     /// Accepts one connection that waits.
     public borrowing func accept() -> AcceptResult {
+        Listener.accept(on: descriptor)
+    }
+
+    /// Accepts one connection that waits at a listening descriptor that somebody else owns.
+    public static func accept(on descriptor: Int32) -> AcceptResult {
         while true {
             var storage = sockaddr_storage()
             var length = socklen_t(MemoryLayout<sockaddr_storage>.size)

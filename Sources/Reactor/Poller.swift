@@ -87,7 +87,16 @@ public struct Poller: ~Copyable {
 
     /// Waits for events, for ever when the timeout is negative, and says how many there are.
     public mutating func wait(timeoutMilliseconds: Int32) -> Int {
-        let count = epoll_wait(descriptor, events, eventsMax, timeoutMilliseconds)
+        noteBatch(epoll_wait(descriptor, events, eventsMax, timeoutMilliseconds))
+    }
+
+    /// Waits for events, more precisely than in milliseconds; for who sends by the clock.
+    public mutating func wait(timeoutNanoseconds: UInt64) -> Int {
+        let nanoseconds = Int64(min(timeoutNanoseconds, 1 << 60))
+        return noteBatch(sluice_wait_nanoseconds(descriptor, events, eventsMax, nanoseconds))
+    }
+
+    private mutating func noteBatch(_ count: Int32) -> Int {
         if count < 0 {
             // A signal is no failure: the caller turns once more.
             let code = errno

@@ -5,7 +5,7 @@ import Glibc
 /// Owns one non-blocking stream socket and closes it when it goes.
 ///
 /// Outcomes that a peer can cause are values. EBADF and EFAULT are errors of this program and trap.
-public struct Socket: ~Copyable {
+public struct Socket: ~Copyable, Sendable {
     /// The descriptor, for the poller.
     ///
     /// It stays owned by this value.

@@ -26,6 +26,12 @@ public struct RouteMatch: Sendable, Equatable {
     public let index: Int
     /// The path for the upstream: the request's own, or the rewritten one.
     public let path: [UInt8]
+
+    /// A finding made by hand.
+    public init(index: Int, path: [UInt8]) {
+        self.index = index
+        self.path = path
+    }
 }
 
 /// All routes, made once and read by every reactor.

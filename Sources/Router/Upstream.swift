@@ -10,7 +10,7 @@ public enum Balance: Sendable, Hashable {
 }
 
 /// What all reactors know of one endpoint.
-public final class UpstreamLoad: Sendable {
+private final class UpstreamLoad: Sendable {
     /// Connects and relays under way.
     let active = Atomic<Int>(0)
     /// The end of the cool-down in monotonic milliseconds; 0 while all is well.

@@ -14,36 +14,58 @@ public struct HeadWriter: Sendable {
     }
 
     /// Writes `METHOD target HTTP/1.1`.
-    public mutating func requestLine(_ method: String, target: some Collection<UInt8>) {
-        assert(!target.isEmpty && target.allSatisfy { $0 > Octet.space && $0 != 0x7F })
+    public mutating func requestLine(_ method: String, target: ArraySlice<UInt8>) {
+        assert(!target.isEmpty)
         write(method)
         bytes.append(Octet.space)
-        bytes.append(contentsOf: target.lazy.filter { $0 > Octet.space && $0 != 0x7F })
+        writeSound(target) { $0 > Octet.space && $0 != 0x7F }
         write(" HTTP/1.1\r\n")
     }
 
+    /// Writes `METHOD target HTTP/1.1`.
+    public mutating func requestLine(_ method: String, target: [UInt8]) {
+        requestLine(method, target: target[...])
+    }
+
     /// Writes `HTTP/1.1 status reason`.
-    public mutating func statusLine(_ status: Int, reason: some Collection<UInt8>) {
-        assert(reason.allSatisfy(Octet.isFieldValue))
+    public mutating func statusLine(_ status: Int, reason: [UInt8]) {
         write("HTTP/1.1 ")
         write(String(status))
         bytes.append(Octet.space)
-        bytes.append(contentsOf: reason.lazy.filter(Octet.isFieldValue))
+        writeSound(reason[...], Octet.isFieldValue)
         endLine()
     }
 
     /// Writes `HTTP/1.1 status` and the usual reason for it.
     public mutating func statusLine(_ status: Int) {
-        statusLine(status, reason: StatusReason.phrase(status).utf8)
+        statusLine(status, reason: Array(StatusReason.phrase(status).utf8))
     }
 
     /// Writes a field.
     public mutating func field(_ name: String, _ value: String) {
-        field(name.utf8, value.utf8)
+        field(Array(name.utf8)[...], Array(value.utf8)[...])
     }
 
-    /// Writes a field from bytes, such as those of a field received.
-    public mutating func field(_ name: some Collection<UInt8>, _ value: some Collection<UInt8>) {
+    /// Writes a field with a value from bytes.
+    public mutating func field(_ name: String, _ value: ArraySlice<UInt8>) {
+        field(Array(name.utf8)[...], value)
+    }
+
+    /// Writes a field with a value from bytes.
+    public mutating func field(_ name: String, _ value: [UInt8]) {
+        field(Array(name.utf8)[...], value[...])
+    }
+
+    /// Writes a field as it was received.
+    public mutating func field(_ field: HeadField, of list: FieldList) {
+        self.field(list.name(of: field), list.value(of: field))
+    }
+
+    /// Writes a field from bytes.
+    ///
+    /// Not generic over the kind of bytes: a generic function would not be specialized for
+    /// callers in other targets, and be twenty times as slow.
+    public mutating func field(_ name: ArraySlice<UInt8>, _ value: ArraySlice<UInt8>) {
         let isSound =
             !name.isEmpty && name.allSatisfy(Octet.isToken) && value.allSatisfy(Octet.isFieldValue)
         assert(isSound, "a field that would break the head")
@@ -55,11 +77,6 @@ public struct HeadWriter: Sendable {
         endLine()
     }
 
-    /// Writes a field with a name of ours and a value from bytes.
-    public mutating func field(_ name: String, _ value: some Collection<UInt8>) {
-        field(name.utf8, value)
-    }
-
     /// Writes the empty line that ends the head.
     public mutating func end() {
         endLine()
@@ -68,6 +85,13 @@ public struct HeadWriter: Sendable {
     private mutating func endLine() {
         bytes.append(Octet.carriageReturn)
         bytes.append(Octet.lineFeed)
+    }
+
+    /// Writes the bytes that may stand there; that all may is the caller's duty.
+    private mutating func writeSound(_ text: ArraySlice<UInt8>, _ isSound: (UInt8) -> Bool) {
+        let isAllSound = text.allSatisfy(isSound)
+        assert(isAllSound, "a first line that would break the head")
+        bytes.append(contentsOf: isAllSound ? text : text.filter(isSound)[...])
     }
 
     private mutating func write(_ text: String) {
