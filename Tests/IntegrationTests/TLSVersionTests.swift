@@ -73,10 +73,11 @@ func clientSays(_ proxy: ProxyFixture, _ arguments: [String]) throws -> [String]
         defer { Scratch.remove(folder) }
         // The pipe stays open, so that s_client ends only by what the program does.
         let script = """
-            mkfifo in && openssl s_client -connect 127.0.0.1:\(proxy.port()) -tls1_2 <in 2>&1 &
+            cd \(folder); mkfifo in
+            openssl s_client -connect 127.0.0.1:\(proxy.port()) -tls1_2 <in 2>&1 &
             exec 3>in; echo R >&3; wait
             """
-        let child = try ChildProcess(["sh", "-c", "cd \(folder) && \(script)"])
+        let child = try ChildProcess(["sh", "-c", script])
         try child.waitForExit()
         #expect(child.output.contains { $0.contains("RENEGOTIATING") })
         #expect(child.output.contains { $0.contains("renegotiation:") }, "\(child.output)")
