@@ -63,6 +63,11 @@ public final class EchoServer: Sendable {
         }
     }
 
+    /// The same for addresses as text: `127.0.0.1:0`, `[::1]:9000`, `unix:/run/echo.sock`.
+    public static func start(listening addresses: [String], cpu: Int? = nil) throws -> EchoServer {
+        try start(listening: addresses.map { try Address(parsing: $0) }, cpu: cpu)
+    }
+
     /// Closes all connections and stops listening; returns when that is done.
     public func stop() {
         mailbox.post(.stop)

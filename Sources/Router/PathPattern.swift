@@ -21,7 +21,7 @@ public struct PathPattern: Sendable, Hashable {
         isPrefix = source.suffix(2).elementsEqual("/*".utf8)
         if isPrefix { source.removeLast() }
         bytes = try Self.canonical(source)
-        try Self.refuseDotSegments(in: bytes)
+        try Self.refuseDotSegments(in: bytes, of: source)
     }
 
     private static func canonical(_ source: [UInt8]) throws(PatternFault) -> [UInt8] {
@@ -84,16 +84,22 @@ public struct PathPattern: Sendable, Hashable {
     }
 
     /// Dot segments are resolved in requests before look-up, so a pattern with one never matches.
-    private static func refuseDotSegments(in bytes: [UInt8]) throws(PatternFault) {
-        var column = 2
-        for segment in bytes.dropFirst().split(
-            separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
-        {
-            if segment.elementsEqual(".".utf8) || segment.elementsEqual("..".utf8) {
+    ///
+    /// With parameters behind it (`..;a`) a request is refused, since some servers drop those.
+    private static func refuseDotSegments(
+        in bytes: [UInt8], of source: [UInt8]
+    ) throws(PatternFault) {
+        let slash = UInt8(ascii: "/")
+        let segments = bytes.split(separator: slash, omittingEmptySubsequences: false)
+        // An escaped slash is refused, so there are as many segments in the source.
+        let written = source.split(separator: slash, omittingEmptySubsequences: false)
+        for (segment, source) in zip(segments, written) {
+            let name = segment.prefix { $0 != UInt8(ascii: ";") }
+            if name.elementsEqual(".".utf8) || name.elementsEqual("..".utf8) {
                 throw PatternFault(
-                    "'.' and '..' are resolved in requests, so this never matches", at: column)
+                    "'.' and '..' are resolved in requests, so this never matches",
+                    at: source.startIndex + 1)
             }
-            column += segment.count + 1
         }
     }
 

@@ -103,19 +103,6 @@ public final class TicketKeys: Sendable {
     }
 
     private static func setUp(_ macContext: OpaquePointer, _ key: [UInt8]) -> Bool {
-        var key = key
-        var digest: [CChar] = Array("SHA256".utf8CString)
-        return key.withUnsafeMutableBufferPointer { keyBytes in
-            digest.withUnsafeMutableBufferPointer { digestBytes in
-                let parameters = [
-                    OSSL_PARAM_construct_octet_string(
-                        OSSL_MAC_PARAM_KEY, keyBytes.baseAddress, keyBytes.count),
-                    OSSL_PARAM_construct_utf8_string(
-                        OSSL_MAC_PARAM_DIGEST, digestBytes.baseAddress, 0),
-                    OSSL_PARAM_construct_end(),
-                ]
-                return EVP_MAC_CTX_set_params(macContext, parameters) == 1
-            }
-        }
+        sluice_mac_use_hmac_sha256(macContext, key, key.count) == 1
     }
 }

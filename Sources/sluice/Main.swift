@@ -1,9 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 import ArgumentParser
-import Reactor
+import TLS
 
-/// The command tree. Without a command's name, the arguments are those of quick mode.
+/// Where the program begins.
 @main
+enum Entry {
+    static func main() {
+        // Before anything of OpenSSL has run: later it would be refused.
+        RecordMemory.install()
+        Sluice.main()
+    }
+}
+
+/// The command tree.
+///
+/// Without a command's name, the arguments are those of quick mode.
 struct Sluice: ParsableCommand {
     static let version = "0.1.0"
 

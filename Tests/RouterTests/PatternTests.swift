@@ -81,6 +81,7 @@ struct PatternTests {
         ("/%2f", "requests with this escape are refused, so it never matches", 2),
         ("/%5C", "requests with this escape are refused, so it never matches", 2),
         ("/a/../b", "'.' and '..' are resolved in requests, so this never matches", 4),
+        ("/%7E/..;a", "'.' and '..' are resolved in requests, so this never matches", 6),
         ("/%2e/*", "'.' and '..' are resolved in requests, so this never matches", 2),
     ])
     func `what is no path`(text: String, sentence: String, column: Int) {

@@ -24,6 +24,13 @@ struct RouteTableStepsTests {
         #expect(steps < 64)
     }
 
+    @Test func `the table is never more than half full`() throws {
+        for count in 0..<100 {
+            let table = try table(Self.patterns(count: count))
+            #expect(table.edges.count * 2 <= table.slots.count)
+        }
+    }
+
     private static func steps(routeCount: Int) throws -> (average: Double, worst: Int) {
         let patterns = patterns(count: routeCount)
         let table = try table(patterns)
