@@ -90,9 +90,11 @@ public final class ProxyFixture: Sendable {
         listener: Int = 0, security: ClientSecurity? = nil, receiveBufferBytes: Int32? = nil
     ) throws -> WebSocketPeer {
         let own: ClientSecurity = urls[listener].hasPrefix("wss") ? .tls() : .plain
-        return try .connect(
+        let peer = try WebSocketPeer.connect(
             to: .tcp(port(listener)), security: security ?? own,
             receiveBufferBytes: receiveBufferBytes)
+        peer.program = self
+        return peer
     }
 
     /// A client whose opening handshake is done.

@@ -6,7 +6,8 @@ import Glibc
 ///
 /// It counts connections and keeps each byte that arrived on each, so that a test can state that
 /// nothing reached the upstream. The script runs on a thread of its own and the connection is closed
-/// when it returns; what it throws is kept in `failures`.
+/// when it returns; what it throws is kept in `failures`. It goes on listening until it is stopped,
+/// whether or not a test still refers to it.
 public final class ScriptedBackend: Sendable {
     /// What the backend does on one connection.
     public typealias Script = @Sendable (WebSocketPeer) throws -> Void
@@ -34,8 +35,6 @@ public final class ScriptedBackend: Sendable {
             }
         }
     }
-
-    deinit { stop() }
 
     /// Stops listening.
     ///

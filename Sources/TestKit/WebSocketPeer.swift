@@ -7,6 +7,8 @@
 public final class WebSocketPeer {
     /// The connection.
     public let stream: PeerStream
+    /// Keeps the program running as long as a test holds an end of it.
+    var program: ProxyFixture?
 
     /// A peer on an open connection.
     public init(_ stream: PeerStream) {

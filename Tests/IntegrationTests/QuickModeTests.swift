@@ -80,8 +80,10 @@ import Testing
     }
 
     @Test func `an upstream that makes no sense is refused with a sentence`() throws {
-        for upstream in ["nonsense", "70000", "http://localhost:1", "ws://"] {
-            let child = try ChildProcess([try ProxyFixture.program(), upstream])
+        for upstream in ["70000", "127.0.0.1:70000", "ws://", "wss://localhost:1", "unix:"] {
+            let child = try ChildProcess([
+                try ProxyFixture.program(), upstream, "--listen", "127.0.0.1:0",
+            ])
             #expect(try child.waitForExit() != 0, "\(upstream)")
             #expect(!child.errors.isEmpty)
         }

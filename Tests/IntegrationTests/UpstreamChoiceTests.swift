@@ -44,6 +44,7 @@ import Testing
                 "upstreams:", "  app: { endpoints: [\(list)] }", "timeouts: { connect: 2s }",
             ])
         for _ in 0..<3 { #expect(try greeting(proxy) == "alive") }
+        withExtendedLifetime(unreachable) {}
     }
 
     @Test func `with all endpoints dead the client gets 502`() throws {

@@ -76,6 +76,7 @@ import Testing
     @Test func `an upstream that can't be reached gives 504`() throws {
         let backend = try UnreachableBackend()
         try expectRefused(by: backend.address, 504, settings: ["timeouts: { connect: 300ms }"])
+        withExtendedLifetime(backend) {}
     }
 
     @Test func `a wrong 101 lets no bytes through in either direction`() throws {
