@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import ArgumentParser
+import Echo
 import Foundation
 import Glibc
 import LoadGenerator
@@ -10,10 +11,10 @@ struct EchoLoad: ParsableCommand {
         commandName: "echo",
         abstract: "Messages that come back: one at a time on each connection, or by the clock.",
         discussion: """
-            Without --rate each connection sends its next message when the last one is back. With \
-            --rate so many messages per second leave by the clock, whether or not earlier ones are \
-            back, and latency counts from the moment at which a message should have left: nothing is \
-            omitted because the server was slow.
+            Without --rate each connection sends its next message when the last one is back. \
+            With --rate so many messages per second leave by the clock, whether or not earlier \
+            ones are back, and latency counts from the moment at which a message should have \
+            left: nothing is omitted because the server was slow.
             """)
 
     @OptionGroup var options: LoadOptions
@@ -91,8 +92,9 @@ struct IdleLoad: ParsableCommand {
         commandName: "idle",
         abstract: "Connections that are opened and held until standard input ends.",
         discussion: """
-            When all are open, “open N of M” is written to standard error. CPU time and memory of \
-            --watch-pid are those of opening, and of the connections when standard input ends.
+            When all are open, “open N of M” is written to standard error. CPU time and memory \
+            of --watch-pid are those of opening, and of the connections when standard input \
+            ends.
             """)
 
     @OptionGroup var options: LoadOptions
@@ -124,7 +126,7 @@ struct Backend: ParsableCommand {
     var cpu: Int?
 
     func run() throws {
-        let server = try EchoBackend(listen: listen, cpu: cpu)
+        let server = try EchoServer.start(listening: listen, cpu: cpu)
         for address in server.addresses { print("listening on \(address)") }
         fflush(nil)
         while true { pause() }

@@ -8,8 +8,9 @@ struct Micro: ParsableCommand {
         commandName: "micro",
         abstract: "Times the parts of the data path: frame scanner, masking, routes, heads.",
         discussion: """
-            With --json an object with one entry per part, each with nanoseconds and, where bytes are \
-            walked, gigabytesPerSecond. The figures are the fastest of several rounds.
+            With --json an object with one entry per part, each with nanoseconds and, where \
+            bytes are walked, gigabytesPerSecond. The figures are the fastest of several \
+            rounds.
             """)
 
     @Flag(help: "Print one JSON object.")

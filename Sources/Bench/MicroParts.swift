@@ -21,7 +21,8 @@ enum MicroParts {
         let framesPerRead = max(1, 65_536 / frame.count)
         let read = [[UInt8]](repeating: frame, count: framesPerRead).flatMap { $0 }
         let name = frameBytes >= 1024 ? "\(frameBytes / 1024) KiB" : "\(frameBytes) B"
-        return MicroPart(name: "scan \(name) frames", bytes: frame.count) { count in
+        return MicroPart(name: "scan \(name) frames", bytes: frameBytes < 1024 ? frame.count : 0) {
+            count in
             var scanner = FrameScanner(sender: .client, reservedBits: 0)
             var forwardable = 0
             read.withUnsafeBufferPointer { buffer in

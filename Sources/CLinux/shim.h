@@ -33,7 +33,8 @@ static inline int sluice_available_cpus(void) {
     unsigned long mask[128] = {0};
     if (sched_getaffinity(0, sizeof(mask), mask) != 0) return 0;
     int count = 0;
-    for (size_t i = 0; i < sizeof(mask) / sizeof(mask[0]); i++) count += __builtin_popcountl(mask[i]);
+    for (size_t i = 0; i < sizeof(mask) / sizeof(mask[0]); i++)
+        count += __builtin_popcountl(mask[i]);
     return count;
 }
 
@@ -43,7 +44,8 @@ static inline void sluice_name_thread(const char *name) {
     pthread_setname_np(pthread_self(), name);
 }
 
-/* Waits with the precision of nanoseconds where the system can (Linux 5.11), else of milliseconds. */
+/* Waits with the precision of nanoseconds where the system can (Linux 5.11), else of
+   milliseconds. */
 static inline int sluice_wait_nanoseconds(
     int set, struct epoll_event *events, int count, long long nanoseconds) {
     struct timespec time = {nanoseconds / 1000000000, nanoseconds % 1000000000};

@@ -59,7 +59,9 @@ public final class LogWriter: Sendable {
         case .off: accessDescriptor = -1
         case .file(let path):
             accessDescriptor = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o640)
-            guard accessDescriptor >= 0 else { throw SystemError(code: errno, call: "open \(path)") }
+            guard accessDescriptor >= 0 else {
+                throw SystemError(code: errno, call: "open \(path)")
+            }
         }
         let started = try ReactorThread.start(name: "sluice-log") { [self] in run() }
         thread.withLock { $0 = started }
@@ -112,8 +114,8 @@ public final class LogWriter: Sendable {
             }
             let lost = dropped.exchange(0, ordering: .relaxed)
             if lost > 0 {
-                let event = LogEvent(.warning, "\(lost) log lines were dropped: the log is too slow.")
-                eventText += LogLine.event(event, format) + "\n"
+                let sentence = "\(lost) log lines were dropped: the log is too slow."
+                eventText += LogLine.event(LogEvent(.warning, sentence), format) + "\n"
             }
             Self.writeAll(accessText, to: accessDescriptor)
             Self.writeAll(eventText, to: STDERR_FILENO)

@@ -55,7 +55,8 @@ public final class NameWatch: Sendable {
             } catch {
                 let kept = endpoint.addresses
                 let rest = kept.isEmpty ? "" : " Its last known addresses stay in use."
-                journal.event(LogEvent(.warning, "The upstream \(endpoint.label): \(error.sentence).\(rest)"))
+                let sentence = "The upstream \(endpoint.label): \(error.sentence).\(rest)"
+                journal.event(LogEvent(.warning, sentence))
             }
         }
     }

@@ -156,8 +156,8 @@ extension EchoLoop {
 
     /// Says that nothing more comes once all is sent, and waits a while for the client's end.
     ///
-    /// What the client still sends is read and dropped: closing earlier would reset the connection, and
-    /// the client might lose our last bytes.
+    /// What the client still sends is read and dropped: closing earlier would reset the connection,
+    /// and the client might lose our last bytes.
     private mutating func beginEnding(_ peer: PeerPointer, _ token: Token) {
         guard peer.pointee.phase != .ending else { return }
         peer.pointee.phase = .ending

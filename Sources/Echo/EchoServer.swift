@@ -27,6 +27,8 @@ public final class EchoServer: Sendable {
 
     /// Binds the addresses and serves them until `stop`.
     ///
+    /// Raises the process's limit of open files as far as it may.
+    ///
     /// - Parameters:
     ///   - listening: the addresses; port 0 means any free one.
     ///   - cpu: the core to run on; nil leaves the choice to the system.
@@ -36,6 +38,7 @@ public final class EchoServer: Sendable {
     public static func start(
         listening: [Address], cpu: Int? = nil, connectionsMax: Int = 1 << 16
     ) throws(SystemError) -> EchoServer {
+        OpenFiles.raiseLimit()
         let mailbox = try Mailbox<Command>()
         var listeners: [(descriptor: Int32, address: Address)] = []
         do {

@@ -73,7 +73,9 @@ public struct LogEvent: Sendable {
     }
 }
 
-/// Where the reactors put what is to be written down. Neither may block.
+/// Where the reactors put what is to be written down.
+///
+/// Neither may block.
 public struct Journal: Sendable {
     /// Takes the record of a connection that has ended.
     public let access: @Sendable (AccessRecord) -> Void

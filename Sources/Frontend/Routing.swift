@@ -50,9 +50,13 @@ public final class EndpointGroup: Sendable {
     public let picker: Upstream
 
     /// A group that balances in the given manner.
-    public init(name: String, endpoints: [Endpoint], balance: Balance) {
+    public init(
+        name: String, endpoints: [Endpoint], balance: Balance, cooldownMilliseconds: UInt64 = 10_000
+    ) {
         self.endpoints = endpoints
-        picker = Upstream(name: name, endpointCount: endpoints.count, balance: balance)
+        picker = Upstream(
+            name: name, endpointCount: endpoints.count, balance: balance,
+            cooldownMilliseconds: cooldownMilliseconds)
     }
 }
 

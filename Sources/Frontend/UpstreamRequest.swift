@@ -112,7 +112,8 @@ enum UpstreamRequest {
         for field in fields.fields {
             let name = fields.name(of: field)
             let isFraming =
-                fields.isNamed(field, "transfer-encoding") || fields.isNamed(field, "content-length")
+                fields.isNamed(field, "transfer-encoding")
+                || fields.isNamed(field, "content-length")
             if isFraming ? !keepsFraming : HopByHop.isHopByHop(name) { continue }
             if !isFraming, !named.isEmpty,
                 named.contains(String(decoding: name, as: UTF8.self).lowercased())

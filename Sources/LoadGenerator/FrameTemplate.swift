@@ -4,9 +4,9 @@ import Wire
 
 /// The one message that all connections send, masked and framed once, and what comes back of it.
 ///
-/// Its first bytes, the marker, are different for each message of each connection: so an echo that is
-/// lost, doubled or somebody else's does not pass for the right one. The rest is the same noise, in
-/// which a shifted, cut or exchanged piece does not fit.
+/// Its first bytes, the marker, are different for each message of each connection: so an echo that
+/// is lost, doubled or somebody else's does not pass for the right one. The rest is the same noise,
+/// in which a shifted, cut or exchanged piece does not fit.
 struct FrameTemplate: ~Copyable {
     static let markerBytesMax = 16
 

@@ -227,7 +227,9 @@ struct LoadLoop: ~Copyable {
     private mutating func isMeasured() -> Bool {
         if openCount == 0 && !isCycling { return true }
         // Nothing works: no use in going on until the time is over.
-        if isCycling && meter.errors >= 100 && meter.count == 0 { return true }
+        if isCycling && meter.count == 0 && meter.errors >= 4 * UInt64(plan.connections) {
+            return true
+        }
         switch plan.end {
         case .seconds:
             return now >= stageEndsAt

@@ -6,8 +6,9 @@ public struct LoadPlan: Sendable {
     public enum Mode: Sendable, Equatable {
         /// Each connection has one message under way and sends the next when it is back.
         case echo
-        /// Messages leave by the clock, so many per second over all connections, whether or not earlier
-        /// ones are back. Latency counts from the moment at which a message should have left.
+        /// Messages leave by the clock, so many per second over all connections, whether or not
+        /// earlier ones are back. Latency counts from the moment at which a message should have
+        /// left.
         case rate(messagesPerSecond: Double)
         /// Each connection keeps up to so many payload bytes under way.
         case stream(windowBytes: Int)

@@ -2,8 +2,8 @@
 
 /// What a load has shown: plain values, ready to be encoded.
 ///
-/// Counts and times are of the measured part, without warm-up. A megabyte is 10⁶ bytes of payload that
-/// came back, counted once.
+/// Counts and times are of the measured part, without warm-up. A megabyte is 10⁶ bytes of payload
+/// that came back, counted once.
 public struct LoadReport: Sendable, Codable, Equatable {
     /// `echo`, `rate`, `stream`, `connect` or `idle`.
     public var mode = ""

@@ -4,8 +4,8 @@ import Wire
 
 /// The upgrade request of a run, and what answers it.
 ///
-/// All connections of a run send the same one: its key is drawn once, since the answer is checked the
-/// same and only the load generator's own time would go into drawing more.
+/// All connections of a run send the same one: its key is drawn once, since the answer is checked
+/// the same and only the load generator's own time would go into drawing more.
 struct OpeningHandshake: Sendable {
     let request: [UInt8]
     private let offered: UpgradeRequest

@@ -2,8 +2,8 @@
 
 /// Where to listen or to connect: an IPv4 or IPv6 address with a port, or a unix socket's path.
 ///
-/// A plain value; only a long unix path owns heap memory. The IPv4 addresses that a dual-stack socket
-/// shows as `::ffff:a.b.c.d` are IPv4 here.
+/// A plain value; only a long unix path owns heap memory. The IPv4 addresses that a dual-stack
+/// socket shows as `::ffff:a.b.c.d` are IPv4 here.
 public struct Address: Sendable, Hashable {
     enum Kind: UInt8, Sendable {
         case ipv4, ipv6, unix

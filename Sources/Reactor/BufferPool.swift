@@ -2,7 +2,8 @@
 
 /// Chunks of memory that are lent while bytes are in flight.
 ///
-/// One pool per reactor. Chunks that came back are kept up to a number and then given to the system.
+/// One pool per reactor. Chunks that came back are kept up to a number and then given to the
+/// system.
 public struct BufferPool: ~Copyable {
     /// The size of each chunk: the plaintext of one full TLS record.
     public static let chunkBytes = 16_384

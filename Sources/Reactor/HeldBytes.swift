@@ -4,8 +4,8 @@ import Glibc
 
 /// Bytes that could not be sent yet, first in first out, in chunks of a pool.
 ///
-/// Two words at rest, and while it is empty it owns no chunk. It is a plain value that owns memory all
-/// the same: whoever drops it calls `discard` before, and there is one copy of it.
+/// Two words at rest, and while it is empty it owns no chunk. It is a plain value that owns memory
+/// all the same: whoever drops it calls `discard` before, and there is one copy of it.
 public struct HeldBytes {
     /// What became of an attempt to send what is held.
     public enum Drained: Equatable, Sendable {

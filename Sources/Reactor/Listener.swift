@@ -8,8 +8,8 @@ public enum AcceptResult: Equatable, Sendable {
     case accepted(Int32, Address)
     /// No connection waits.
     case blocked
-    /// The system has no descriptor or no memory for it. The connection still waits, so a listener that
-    /// is watched reports it for ever: stop watching for a while (`AcceptBackoff`).
+    /// The system has no descriptor or no memory for it. The connection still waits, so a listener
+    /// that is watched reports it for ever: stop watching for a while (`AcceptBackoff`).
     case exhausted(Int32)
     /// A connection was gone before it was accepted; try the next one.
     case aborted(Int32)

@@ -30,11 +30,12 @@ public struct Readiness: OptionSet, Sendable {
     public init(rawValue: UInt8) { self.rawValue = rawValue }
 
     /// There are bytes, or connections, or the end of the stream.
-    public static let readable = Readiness(rawValue: 1)
+    public static var readable: Readiness { Readiness(rawValue: 1) }
     /// There is room to send.
-    public static let writable = Readiness(rawValue: 2)
-    /// The peer sends no more, or the connection is broken: read on until the end or the error shows.
-    public static let hangup = Readiness(rawValue: 4)
+    public static var writable: Readiness { Readiness(rawValue: 2) }
+    /// The peer sends no more, or the connection is broken: read on until the end or the error
+    /// shows.
+    public static var hangup: Readiness { Readiness(rawValue: 4) }
 }
 
 /// One event of a batch.

@@ -26,7 +26,8 @@ public enum Resolver {
         var list: UnsafeMutablePointer<addrinfo>?
         var code = getaddrinfo(host, nil, &hints, &list)
         if code != 0 && code != EAI_SYSTEM {
-            // AI_ADDRCONFIG does not count loopback: without a network even localhost has no address.
+            // AI_ADDRCONFIG does not count loopback: without a network even localhost has no
+            // address.
             hints.ai_flags = 0
             code = getaddrinfo(host, nil, &hints, &list)
         }

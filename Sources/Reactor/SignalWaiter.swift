@@ -4,8 +4,8 @@ import Glibc
 
 /// Turns signals into values that one thread waits for.
 ///
-/// To be made on the main thread before any other thread starts: threads inherit what is blocked, and
-/// a signal that one thread does not block would be delivered there.
+/// To be made on the main thread before any other thread starts: threads inherit what is blocked,
+/// and a signal that one thread does not block would be delivered there.
 public final class SignalWaiter: Sendable {
     private let signals: [Int32]
 

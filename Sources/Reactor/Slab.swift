@@ -7,30 +7,34 @@ import Glibc
 /// retired meanwhile. So a batch of events may retire slots that later events of the batch name:
 /// `pointer` answers nil for those, and nothing that is still held dangles.
 ///
+/// All of it is inlinable: a generic that is called across targets without that goes through
+/// run-time metadata at each call.
+///
 /// Memory grows by chunks of 1024 slots that never move and are kept until the slab goes.
 public struct Slab<Slot: ~Copyable>: ~Copyable {
-    private static var chunkBits: Int { 10 }
-    private static var slotsPerChunk: Int { 1 << chunkBits }
-    private static var liveBit: UInt32 { 1 << 31 }
-    private static var none: UInt32 { .max }
+    @inlinable static var chunkBits: Int { 10 }
+    @inlinable static var slotsPerChunk: Int { 1 << chunkBits }
+    @inlinable static var liveBit: UInt32 { 1 << 31 }
+    @inlinable static var none: UInt32 { .max }
 
     /// How many slots there can be at once.
     public let capacity: Int
     /// How many tenants are live.
-    public private(set) var count = 0
+    public var count: Int { liveCount }
+    @usableFromInline var liveCount = 0
 
-    private let chunks: UnsafeMutablePointer<UnsafeMutablePointer<Slot>?>
+    @usableFromInline let chunks: UnsafeMutablePointer<UnsafeMutablePointer<Slot>?>
     /// For each slot the generation of its tenant, with `liveBit` while it is live.
-    private let states: UnsafeMutablePointer<UInt32>
+    @usableFromInline let states: UnsafeMutablePointer<UInt32>
     /// For each free or retired slot the next one of its kind.
-    private let links: UnsafeMutablePointer<UInt32>
+    @usableFromInline let links: UnsafeMutablePointer<UInt32>
     /// Slots below this index were used at least once.
-    private var used = 0
-    private var freeHead: UInt32 = .max
-    private var retiredHead: UInt32 = .max
+    @usableFromInline var used = 0
+    @usableFromInline var freeHead: UInt32 = .max
+    @usableFromInline var retiredHead: UInt32 = .max
 
     /// Makes room for the books of `capacity` slots; the slots themselves come chunk by chunk.
-    public init(capacity: Int) {
+    @inlinable public init(capacity: Int) {
         precondition(capacity > 0 && capacity < Int(UInt32.max) - 65_536)
         self.capacity = capacity
         let chunkCount = (capacity + Self.slotsPerChunk - 1) >> Self.chunkBits
@@ -41,7 +45,7 @@ public struct Slab<Slot: ~Copyable>: ~Copyable {
         links = zeroedWords(capacity)
     }
 
-    deinit {
+    @inlinable deinit {
         for index in 0..<used where states[index] & Self.liveBit != 0 {
             place(index).deinitialize(count: 1)
         }
@@ -53,12 +57,12 @@ public struct Slab<Slot: ~Copyable>: ~Copyable {
         let chunkCount = (capacity + Self.slotsPerChunk - 1) >> Self.chunkBits
         for chunk in 0..<chunkCount { chunks[chunk]?.deallocate() }
         chunks.deallocate()
-        free(states)
-        free(links)
+        freeWords(states)
+        freeWords(links)
     }
 
     /// Moves `slot` in and names it; nil when the slab is full, and then `slot` is gone.
-    public mutating func insert(_ slot: consuming Slot) -> Token? {
+    @inlinable public mutating func insert(_ slot: consuming Slot) -> Token? {
         let index: Int
         if freeHead != Self.none {
             index = Int(freeHead)
@@ -75,19 +79,19 @@ public struct Slab<Slot: ~Copyable>: ~Copyable {
         }
         place(index).initialize(to: slot)
         states[index] |= Self.liveBit
-        count += 1
+        liveCount += 1
         return Token(index: UInt32(truncatingIfNeeded: index), generation: states[index])
     }
 
     /// The tenant that `token` names; nil when it was retired or never was.
-    public func pointer(_ token: Token) -> UnsafeMutablePointer<Slot>? {
+    @inlinable public func pointer(_ token: Token) -> UnsafeMutablePointer<Slot>? {
         let index = Int(token.index)
         guard index < used, states[index] == token.generation | Self.liveBit else { return nil }
         return place(index)
     }
 
     /// The live tenant of a slot, whichever it is.
-    public func pointer(index: Int) -> UnsafeMutablePointer<Slot>? {
+    @inlinable public func pointer(index: Int) -> UnsafeMutablePointer<Slot>? {
         guard index >= 0, index < used, states[index] & Self.liveBit != 0 else { return nil }
         return place(index)
     }
@@ -95,17 +99,17 @@ public struct Slab<Slot: ~Copyable>: ~Copyable {
     /// Makes the tenant's token stale.
     ///
     /// What it holds is let go by `releaseRetired`.
-    public mutating func retire(_ token: Token) {
+    @inlinable public mutating func retire(_ token: Token) {
         let index = Int(token.index)
         guard index < used, states[index] == token.generation | Self.liveBit else { return }
         states[index] = (token.generation &+ 1) & (Token.generationCount - 1)
         links[index] = retiredHead
         retiredHead = token.index
-        count -= 1
+        liveCount -= 1
     }
 
     /// Destroys what was retired and makes its slots free for others: to be called between batches.
-    public mutating func releaseRetired() {
+    @inlinable public mutating func releaseRetired() {
         while retiredHead != Self.none {
             let index = Int(retiredHead)
             retiredHead = links[index]
@@ -116,7 +120,7 @@ public struct Slab<Slot: ~Copyable>: ~Copyable {
     }
 
     /// The live tenant with the lowest index above `index`; begin with -1.
-    public func nextLive(after index: Int) -> Token? {
+    @inlinable public func nextLive(after index: Int) -> Token? {
         var next = index + 1
         while next < used {
             let state = states[next]
@@ -128,16 +132,21 @@ public struct Slab<Slot: ~Copyable>: ~Copyable {
         return nil
     }
 
-    private func place(_ index: Int) -> UnsafeMutablePointer<Slot> {
+    @inlinable func place(_ index: Int) -> UnsafeMutablePointer<Slot> {
         // A used index has its chunk: `insert` allocates it before it counts the index as used.
         chunks[index >> Self.chunkBits].unsafelyUnwrapped + (index & (Self.slotsPerChunk - 1))
     }
 }
 
 /// Zeroed memory straight from the system, touched page by page as it is used.
-private func zeroedWords(_ count: Int) -> UnsafeMutablePointer<UInt32> {
+@usableFromInline func zeroedWords(_ count: Int) -> UnsafeMutablePointer<UInt32> {
     guard let memory = calloc(count, MemoryLayout<UInt32>.stride) else {
         fatalError("no memory for a slab of \(count) slots")
     }
     return memory.bindMemory(to: UInt32.self, capacity: count)
+}
+
+/// Gives back what `zeroedWords` got.
+@usableFromInline func freeWords(_ words: UnsafeMutablePointer<UInt32>) {
+    free(words)
 }

@@ -23,7 +23,9 @@ public struct Socket: ~Copyable, Sendable {
         if descriptor >= 0 { close(descriptor) }
     }
 
-    /// No socket: a place where one will be. Only its deinitialiser may be called.
+    /// No socket: a place where one will be.
+    ///
+    /// Only its deinitialiser may be called.
     public static func none() -> Socket { Socket(none: ()) }
 
     /// Whether there is a socket.
@@ -92,8 +94,8 @@ public struct Socket: ~Copyable, Sendable {
         }
         switch code {
         case 0: return .connected
-        // An interrupted connect goes on by itself. (EAGAIN of a unix socket with a full backlog is a
-        // failure: it will not go on.)
+        // An interrupted connect goes on by itself. (EAGAIN of a unix socket with a full backlog is
+        // a failure: it will not go on.)
         case EINPROGRESS, EINTR: return .inProgress
         default:
             precondition(code != EBADF && code != EFAULT, "connect was misused")

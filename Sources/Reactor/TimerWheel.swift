@@ -4,11 +4,11 @@
 ///
 /// A timer stands on the level of the highest base-64 digit in which its due tick differs from the
 /// current one, so each occupied bucket lies ahead of the current tick, the lowest level that is
-/// occupied holds the next timer, and one bit per bucket finds it. As time enters a bucket of a higher
-/// level, its timers move down; each moves at most `levels` times.
+/// occupied holds the next timer, and one bit per bucket finds it. As time enters a bucket of a
+/// higher level, its timers move down; each moves at most `levels` times.
 ///
-/// Timers never fire early, and late by less than a tick. Arming, moving and cancelling cost the same
-/// whatever is armed, and allocate nothing: lists run through one array that `reserve` grows.
+/// Timers never fire early, and late by less than a tick. Arming, moving and cancelling cost the
+/// same whatever is armed, and allocate nothing: lists run through one array that `reserve` grows.
 public struct TimerWheel: ~Copyable {
     /// Eight digits of base 64: with ticks of a millisecond almost nine thousand years.
     private static var levels: Int { 8 }
@@ -78,8 +78,8 @@ public struct TimerWheel: ~Copyable {
 
     /// Sets the timer of the token's slot, in place of one it may have.
     ///
-    /// A time that has passed counts as the next tick: whoever arms anew for each expiry cannot keep
-    /// `popExpired` busy for ever.
+    /// A time that has passed counts as the next tick: whoever arms anew for each expiry cannot
+    /// keep `popExpired` busy for ever.
     public mutating func arm(_ token: Token, at dueMilliseconds: UInt64) {
         let node = Self.heads + Int(token.index)
         precondition(node < nodeCount, "a timer for a slot that was not reserved")
@@ -156,7 +156,8 @@ public struct TimerWheel: ~Copyable {
         return min(ticks, Self.lastTick)
     }
 
-    /// The occupied bucket that comes first: no lower level is occupied, and none on this one before.
+    /// The occupied bucket that comes first: no lower level is occupied, and none on this one
+    /// before.
     private func firstOccupied() -> Int? {
         var level = 0
         while level < Self.levels {

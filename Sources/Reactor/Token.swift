@@ -2,9 +2,9 @@
 
 /// Names one use of one slot of a slab, and one of its descriptors: the user data of an event.
 ///
-/// Index and generation say which slot and which of its tenants: once the tenant is retired, an event
-/// that still carries its token hits nothing. The tag says which of the tenant's descriptors it was.
-/// Indices that no slab reaches serve for what lives outside of slabs (see `fixed`).
+/// Index and generation say which slot and which of its tenants: once the tenant is retired, an
+/// event that still carries its token hits nothing. The tag says which of the tenant's descriptors
+/// it was. Indices that no slab reaches serve for what lives outside of slabs (see `fixed`).
 public struct Token: Equatable, Hashable, Sendable {
     /// Generations count modulo this.
     public static let generationCount: UInt32 = 1 << 24

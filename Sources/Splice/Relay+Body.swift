@@ -31,7 +31,9 @@ extension Relay {
 
     /// A side's stream ended while a body was relayed.
     mutating func endBody(_ side: Side, _ space: UnsafeMutablePointer<Workspace>) {
-        if side == .backend, let body, body.pointee.framing != .untilClose { client.isTruncated = true }
+        if side == .backend, let body, body.pointee.framing != .untilClose {
+            client.isTruncated = true
+        }
         ending.answered()
     }
 

@@ -114,7 +114,8 @@ public struct Relay: ~Copyable {
     /// Says nothing more to anybody: what was sent is delivered, what still comes is read off.
     public mutating func leave(_ space: UnsafeMutablePointer<Workspace>) -> Verdict {
         stage = .lingering
-        deadlineMilliseconds = space.pointee.nowMilliseconds + space.pointee.patience.lingerMilliseconds
+        deadlineMilliseconds =
+            space.pointee.nowMilliseconds + space.pointee.patience.lingerMilliseconds
         return settleEnding(space).union(.deadline)
     }
 

@@ -10,6 +10,7 @@ extension TLSContext {
     ///   - maximumVersion: the newest version offered.
     ///   - cipherSuites: TLS 1.3 suites to offer, colon-separated; nil for the library's.
     ///   - applicationProtocols: ALPN names to offer; empty for none.
+    /// - Returns: the context.
     /// - Throws: `TLSError` when the file can't be read or a name is unknown.
     public static func client(
         trusting caFile: String?, minimumVersion: TLSVersion = .tls12,

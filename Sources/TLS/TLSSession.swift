@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import COpenSSL
 
-/// How far a handshake is. Whatever it made lies in the buffers' output and must be sent.
+/// How far a handshake is.
+///
+/// Whatever it made lies in the buffers' output and must be sent.
 public enum HandshakeProgress: Sendable {
     /// Application data may flow; some may already wait in the session.
     case done
@@ -42,6 +44,7 @@ public struct TLSSession: ~Copyable {
     let ssl: OpaquePointer
     let buffers: RecordBuffers
     /// How many more records without application data (KeyUpdate and the like) are tolerated.
+    ///
     /// Each record with data earns one back, so a flood ends the session and a long life does not.
     var quietRecordCredit: Int32 = TLSSession.quietRecordsMax
 
@@ -77,9 +80,7 @@ public struct TLSSession: ~Copyable {
 
     /// Decrypts every complete record of the input into `bytes`.
     ///
-    /// - Parameters:
-    ///   - bytes: where the plaintext goes.
-    ///   - capacity: at least as many bytes as the input holds plus one record (16 KiB).
+    /// `capacity` must be at least what the input holds and one record (16 KiB) more.
     public mutating func readAll(
         into bytes: UnsafeMutablePointer<UInt8>, capacity: Int
     ) -> ReadOutcome {
@@ -151,7 +152,9 @@ public struct TLSSession: ~Copyable {
             applicationProtocol = String(decoding: bytes, as: UTF8.self)
         }
         var cipher: UInt16 = 0
-        if let current = SSL_get_current_cipher(ssl) { cipher = SSL_CIPHER_get_protocol_id(current) }
+        if let current = SSL_get_current_cipher(ssl) {
+            cipher = SSL_CIPHER_get_protocol_id(current)
+        }
         return TLSFacts(
             version: TLSVersion(rawValue: UInt16(truncatingIfNeeded: SSL_version(ssl))) ?? .tls12,
             cipher: cipher, serverName: serverName, applicationProtocol: applicationProtocol,

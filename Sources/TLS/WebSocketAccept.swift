@@ -5,9 +5,7 @@ import COpenSSL
 public enum WebSocketAccept {
     private static let guid = Array("258EAFA5-E914-47DA-95CA-C5AB0DC85B11".utf8)
 
-    /// The `Sec-WebSocket-Accept` value that belongs to a key: 28 bytes of base64.
-    ///
-    /// - Parameter key: the `Sec-WebSocket-Key` value as it was sent.
+    /// The `Sec-WebSocket-Accept` value, 28 bytes, that belongs to a key as it was sent.
     public static func value(forKey key: some Collection<UInt8>) -> [UInt8] {
         let input = Array(key) + guid
         var digest = [UInt8](repeating: 0, count: 20)

@@ -43,8 +43,9 @@ struct Announcement {
         of route: RouteSettings, _ listener: ListenerSettings, _ address: Address
     ) -> String {
         if address.isUnix { return "\(address) \(route.path)" }
-        var host = route.host ?? (address.isLoopback || address.isWildcard ? "localhost" : nil)
-            ?? (address.isIPv6 ? "[\(address.hostString)]" : address.hostString)
+        let isLocal = address.isLoopback || address.isWildcard
+        let literal = address.isIPv6 ? "[\(address.hostString)]" : address.hostString
+        var host = route.host ?? (isLocal ? "localhost" : literal)
         let isDefaultPort = address.port == (listener.tls == nil ? 80 : 443)
         if !isDefaultPort { host += ":\(address.port)" }
         var path = route.path

@@ -66,7 +66,8 @@ struct Assembly {
         for (name, upstream) in configuration.upstreams {
             groups[name] = EndpointGroup(
                 name: name, endpoints: try upstream.endpoints.map(endpoint),
-                balance: upstream.balance == .leastConnections ? .leastConnections : .roundRobin)
+                balance: upstream.balance == .leastConnections ? .leastConnections : .roundRobin,
+                cooldownMilliseconds: upstream.cooldown.wholeMilliseconds)
         }
         var entries: [RouteEntry] = []
         var routes: [Route] = []

@@ -81,7 +81,7 @@ struct QuickCommand: ParsableCommand {
         var announcement = Announcement(configuration: configuration)
         announcement.examplePath = app.path ?? path.flatMap { $0.hasSuffix("*") ? nil : $0 }
         announcement.localAuthority = localAuthority
-        try Server.run(configuration, announcing: announcement, reloading: nil)
+        try Server.run(configuration, announcing: announcement)
     }
 }
 

@@ -31,8 +31,6 @@ struct RunCommand: ParsableCommand {
     func run() throws {
         var configuration = try Configuration.load(path: config)
         if let workers { configuration.workers = workers }
-        try Server.run(
-            configuration, announcing: Announcement(configuration: configuration),
-            reloading: config)
+        try Server.run(configuration, announcing: Announcement(configuration: configuration))
     }
 }

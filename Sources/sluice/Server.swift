@@ -10,13 +10,9 @@ import TLS
 enum Server {
     /// Serves until a signal says to stop; returns when everything has ended in order.
     ///
-    /// - Parameters:
-    ///   - configuration: what to serve.
-    ///   - announcement: what to print when it is being served.
-    ///   - file: the configuration's file, read again on HUP for its certificates.
+    /// `announcement` is printed when the listeners stand.
     static func run(
-        _ configuration: Configuration, announcing announcement: Announcement,
-        reloading file: String?
+        _ configuration: Configuration, announcing announcement: Announcement
     ) throws {
         // Before any thread: threads inherit what is blocked.
         let signals = SignalWaiter([SIGTERM, SIGINT, SIGHUP])
@@ -81,7 +77,9 @@ enum Server {
         }
     }
 
-    /// Reads the certificates again. If any can't be used, all stay as they were.
+    /// Reads the certificates again.
+    ///
+    /// If any can't be used, all stay as they were.
     private static func renew(
         _ frontend: Frontend, _ configuration: Configuration, _ tickets: TicketKeys,
         _ log: LogWriter

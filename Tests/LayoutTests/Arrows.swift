@@ -9,7 +9,7 @@ enum Arrows {
         "Wire": [], "Router": [], "Config": [], "Reactor": ["CLinux"], "TLS": ["COpenSSL"],
         "Splice": ["Wire", "Reactor", "TLS"],
         "Frontend": rowOne.subtracting(["Config"]).union(["Splice"]),
-        "Control": rowOne.subtracting(["Config"]).union(["Frontend"]),
+        "Control": rowOne.subtracting(["Config"]).union(["Frontend", "Splice"]),
         "sluice": rowOne.union(["Splice", "Frontend", "Control", "Echo"]),
         "Echo": ["Wire", "Reactor", "TLS"],
         "LoadGenerator": ["Wire", "Reactor", "TLS"],

@@ -17,7 +17,7 @@ struct ChecksTests {
     @Test(arguments: [
         ("Wire", "Router"), ("Router", "Foundation"), ("Wire", "Glibc"), ("Config", "Glibc"),
         ("Config", "Router"), ("Reactor", "TLS"), ("Splice", "Router"), ("Splice", "Frontend"),
-        ("Frontend", "Config"), ("Frontend", "CLinux"), ("Control", "Splice"),
+        ("Frontend", "Config"), ("Frontend", "CLinux"), ("Splice", "Control"),
         ("Control", "Config"),
         ("sluice", "LoadGenerator"), ("sluice", "TestKit"), ("sluice", "COpenSSL"),
         ("Echo", "Splice"), ("LoadGenerator", "Echo"), ("TestKit", "Router"), ("Bench", "TLS"),
