@@ -8,12 +8,11 @@ import Wire
 enum UpstreamRequest {
     /// Fields that are Sluice's to set: a client's own, and whatever an application could take for
     /// them, are dropped.
-    private static let ours: Set<[UInt8]> = Set(
-        [
-            "forwarded", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host",
-            "x-forwarded-port", "x-forwarded-ssl", "x-forwarded-scheme", "x-real-ip", "host",
-            "connection", "upgrade", "content-length", "transfer-encoding", "http2-settings",
-        ].map { Array($0.utf8) })
+    private static let ours: [StaticString] = [
+        "forwarded", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host",
+        "x-forwarded-port", "x-forwarded-ssl", "x-forwarded-scheme", "x-real-ip", "host",
+        "connection", "upgrade", "content-length", "transfer-encoding", "http2-settings",
+    ]
 
     /// The opening handshake as the upstream gets it.
     ///
@@ -38,13 +37,10 @@ enum UpstreamRequest {
         writer.field("Upgrade", "websocket")
         writer.field("Connection", "Upgrade")
         let fields = request.head.fields
-        let named = Set(fields.connectionOptions)
+        let options = fields.connectionOptions
         for field in fields.fields {
             let name = fields.name(of: field)
-            if HopByHop.isHopByHop(name) || isOurs(name) { continue }
-            if !named.isEmpty, named.contains(String(decoding: name, as: UTF8.self).lowercased()) {
-                continue
-            }
+            if HopByHop.isHopByHop(name) || isOurs(name) || isNamed(name, in: options) { continue }
             writer.field(name, fields.value(of: field))
         }
         let proto = isSecure ? "https" : "http"
@@ -61,14 +57,30 @@ enum UpstreamRequest {
 
     /// Whether a name is one of ours, or would be to an application that folds `_` and `.`.
     private static func isOurs(_ name: ArraySlice<UInt8>) -> Bool {
-        ours.contains(
-            name.map { byte in
-                switch byte {
-                case UInt8(ascii: "_"), UInt8(ascii: "."): UInt8(ascii: "-")
-                case UInt8(ascii: "A")...UInt8(ascii: "Z"): byte | 0x20
-                default: byte
+        name.withUnsafeBufferPointer { bytes in
+            for known in ours where known.utf8CodeUnitCount == bytes.count {
+                let isSame = bytes.indices.allSatisfy { index in
+                    folded(bytes[index]) == known.utf8Start[index]
                 }
-            })
+                if isSame { return true }
+            }
+            return false
+        }
+    }
+
+    private static func folded(_ byte: UInt8) -> UInt8 {
+        switch byte {
+        case UInt8(ascii: "_"), UInt8(ascii: "."): UInt8(ascii: "-")
+        case UInt8(ascii: "A")...UInt8(ascii: "Z"): byte | 0x20
+        default: byte
+        }
+    }
+
+    /// Whether the message's own `Connection` field names that field (RFC 9110 §7.6.1).
+    private static func isNamed(_ name: ArraySlice<UInt8>, in options: [String]) -> Bool {
+        // Usually it is `Upgrade` alone, which is hop-by-hop anyway.
+        if options.isEmpty || options == ["upgrade"] { return false }
+        return options.contains(String(decoding: name, as: UTF8.self).lowercased())
     }
 
     /// The client as a node identifier (RFC 7239 §6).
@@ -108,18 +120,14 @@ enum UpstreamRequest {
         _ answer: ResponseHead, into writer: inout HeadWriter, keepsFraming: Bool
     ) {
         let fields = answer.fields
-        let named = Set(fields.connectionOptions)
+        let options = fields.connectionOptions
         for field in fields.fields {
             let name = fields.name(of: field)
             let isFraming =
                 fields.isNamed(field, "transfer-encoding")
                 || fields.isNamed(field, "content-length")
             if isFraming ? !keepsFraming : HopByHop.isHopByHop(name) { continue }
-            if !isFraming, !named.isEmpty,
-                named.contains(String(decoding: name, as: UTF8.self).lowercased())
-            {
-                continue
-            }
+            if !isFraming && isNamed(name, in: options) { continue }
             writer.field(name, fields.value(of: field))
         }
     }

@@ -199,19 +199,20 @@ extension Worker {
         _ head: RequestHead
     ) {
         let notes = connection.pointee.notes
-        if let target = try? RequestTarget(parsing: head.target) {
-            notes.path = String(decoding: target.path, as: UTF8.self)
-        }
         let request: UpgradeRequest
         do throws(UpgradeFault) {
             request = try UpgradeRequest.judge(head)
         } catch {
             notes.host = head.fields.string("host") ?? ""
+            if let target = try? RequestTarget(parsing: head.target) {
+                notes.path = String(decoding: target.path, as: UTF8.self)
+            }
             refuse(connection, token, Refusal(error))
             return
         }
         notes.host = request.host.name
         let path = request.target.path
+        notes.path = String(decoding: path, as: UTF8.self)
         guard let match = crew.routing.table.match(host: request.host.name, path: path) else {
             refuse(connection, token, .noRoute(host: notes.host, path: notes.path))
             return

@@ -69,9 +69,16 @@ public struct Socket: ~Copyable, Sendable {
     ///
     /// Fewer than `count` moved means that there is no more room.
     public borrowing func send(_ bytes: UnsafePointer<UInt8>, count: Int) -> IOResult {
+        send(bytes, count: count, flags: Int32(MSG_NOSIGNAL))
+    }
+
+    @inline(__always)
+    private borrowing func send(
+        _ bytes: UnsafePointer<UInt8>, count: Int, flags: Int32
+    ) -> IOResult {
         assert(count > 0)
         while true {
-            let moved = Glibc.send(descriptor, bytes, count, Int32(MSG_NOSIGNAL))
+            let moved = Glibc.send(descriptor, bytes, count, flags)
             if moved >= 0 { return .moved(moved) }
             let code = errno
             // Not connected yet: the event for writing comes when it is.
@@ -80,6 +87,11 @@ public struct Socket: ~Copyable, Sendable {
             precondition(code != EBADF && code != EFAULT, "send was misused")
             return .failed(code)
         }
+    }
+
+    /// Sends the last bytes before `shutdownWrite`, which then leave in one segment with its FIN.
+    public borrowing func sendLast(_ bytes: UnsafePointer<UInt8>, count: Int) -> IOResult {
+        send(bytes, count: count, flags: Int32(MSG_NOSIGNAL) | Int32(MSG_MORE))
     }
 
     /// Tells the peer that nothing more comes.

@@ -64,23 +64,29 @@ public struct Leg: ~Copyable {
 
     /// Sends the records that the session made, of data or of its own.
     @discardableResult
-    public mutating func flushRecords(_ space: UnsafeMutablePointer<Workspace>) -> Bool {
+    public mutating func flushRecords(
+        _ space: UnsafeMutablePointer<Workspace>, isLast: Bool = false
+    ) -> Bool {
         let records = space.pointee.records
         let count = records.outputCount
         if count == 0 { return true }
         records.clearOutput()
-        return transmit(UnsafePointer(records.output), count: count, space)
+        return transmit(UnsafePointer(records.output), count: count, space, isLast: isLast)
     }
 
     /// Sends bytes as they are; what the socket does not take is held.
     mutating func transmit(
-        _ bytes: UnsafePointer<UInt8>, count: Int, _ space: UnsafeMutablePointer<Workspace>
+        _ bytes: UnsafePointer<UInt8>, count: Int, _ space: UnsafeMutablePointer<Workspace>,
+        isLast: Bool = false
     ) -> Bool {
         if count == 0 { return true }
         if isUnwritable { return false }
         var sent = 0
         if held.isEmpty {
-            switch socket.send(bytes, count: count) {
+            let result =
+                isLast
+                ? socket.sendLast(bytes, count: count) : socket.send(bytes, count: count)
+            switch result {
             case .moved(let moved):
                 if moved == count { return true }
                 sent = moved
@@ -115,7 +121,8 @@ public struct Leg: ~Copyable {
     public mutating func shut(_ space: UnsafeMutablePointer<Workspace>) {
         if isShut { return }
         if tls != nil && !isUnwritable && !isTruncated && held.isEmpty { tls?.closeNotify() }
-        flushRecords(space)
+        // Where a FIN follows at once, it leaves in one segment with the last bytes.
+        flushRecords(space, isLast: !hasEnded)
         if !held.isEmpty { return }
         isShut = true
         // A peer that has ended its side too is waiting for nothing but the close that follows.

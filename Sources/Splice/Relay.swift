@@ -202,7 +202,9 @@ public struct Relay: ~Copyable {
         }
         if stage == .lingering {
             client.shut(space)
-            backend.shut(space)
+            // After both Closes it is the server's part to end TCP (RFC 6455 §7.1.1): the upstream
+            // keeps the TIME-WAIT then, and Sluice its ports.
+            if ending.reason != .close { backend.shut(space) }
             let isClientDone = client.isUnwritable || client.hasEnded && client.held.isEmpty
             let isBackendDone = backend.isUnwritable || backend.hasEnded
             if isClientDone && isBackendDone { return .ended }
