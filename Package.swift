@@ -47,14 +47,15 @@ let package = Package(
             name: "Frontend", dependencies: ["Splice", "Router", "Wire", "Reactor", "TLS"],
             swiftSettings: strict),
         .target(
-            name: "Control", dependencies: ["Frontend", "Router", "Reactor", "TLS"],
+            name: "Control", dependencies: ["Frontend", "Splice", "Router", "Reactor", "TLS"],
             swiftSettings: strict),
 
         // Row 5: the program.
         .executableTarget(
             name: "sluice",
             dependencies: [
-                "Control", "Frontend", "Splice", "Echo", "Router", "Wire", "Reactor", "TLS", "Config",
+                "Control", "Frontend", "Splice", "Echo", "Router", "Wire", "Reactor", "TLS",
+                "Config",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),

@@ -1,41 +1,56 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What Swift's Glibc overlay does not show of Linux: declared or wrapped here, nothing more. */
+/* What Swift's Glibc overlay does not show of Linux: declared or wrapped here, nothing more.
+   No _GNU_SOURCE: it would change declarations that this module shares with Glibc. What it would
+   declare is declared here. */
 #pragma once
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
 #include <errno.h>
-#include <fcntl.h>
-#include <netdb.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <pthread.h>
-#include <sched.h>
-#include <signal.h>
+#include <stddef.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/mman.h>
-#include <sys/resource.h>
-#include <sys/signalfd.h>
 #include <sys/socket.h>
-#include <sys/timerfd.h>
-#include <sys/uio.h>
-#include <sys/un.h>
+#include <sys/types.h>
 #include <time.h>
-#include <unistd.h>
 
-/* accept4(2) and the thread calls below need _GNU_SOURCE, which a module map cannot promise. */
-extern int accept4(int, struct sockaddr *, socklen_t *, int);
-extern int pthread_setname_np(pthread_t, const char *);
+/* The text of an error code; unlike strerror(3) safe from any thread. */
+extern const char *strerrordesc_np(int);
 
 static inline int sluice_accept(int listener, struct sockaddr_storage *address, socklen_t *length) {
+    extern int accept4(int, struct sockaddr *, socklen_t *, int);
     return accept4(listener, (struct sockaddr *)address, length, SOCK_NONBLOCK | SOCK_CLOEXEC);
 }
 
 static inline int sluice_pin_to_cpu(int cpu) {
-    unsigned long mask[16] = {0};
+    extern int sched_setaffinity(pid_t, size_t, const void *);
+    unsigned long mask[128] = {0};
     if (cpu < 0 || cpu >= (int)(8 * sizeof(mask))) return EINVAL;
     mask[cpu / (8 * sizeof(unsigned long))] |= 1ul << (cpu % (8 * sizeof(unsigned long)));
-    extern int sched_setaffinity(pid_t, size_t, const cpu_set_t *);
-    return sched_setaffinity(0, sizeof(mask), (const cpu_set_t *)mask) == 0 ? 0 : errno;
+    return sched_setaffinity(0, sizeof(mask), mask) == 0 ? 0 : errno;
+}
+
+/* How many cores the scheduler lets this process use; 0 when it does not say. */
+static inline int sluice_available_cpus(void) {
+    extern int sched_getaffinity(pid_t, size_t, void *);
+    unsigned long mask[128] = {0};
+    if (sched_getaffinity(0, sizeof(mask), mask) != 0) return 0;
+    int count = 0;
+    for (size_t i = 0; i < sizeof(mask) / sizeof(mask[0]); i++)
+        count += __builtin_popcountl(mask[i]);
+    return count;
+}
+
+static inline void sluice_name_thread(const char *name) {
+    extern int pthread_setname_np(unsigned long, const char *);
+    extern unsigned long pthread_self(void);
+    pthread_setname_np(pthread_self(), name);
+}
+
+/* Waits with the precision of nanoseconds where the system can (Linux 5.11), else of
+   milliseconds. */
+static inline int sluice_wait_nanoseconds(
+    int set, struct epoll_event *events, int count, long long nanoseconds) {
+    struct timespec time = {nanoseconds / 1000000000, nanoseconds % 1000000000};
+    int ready = epoll_pwait2(set, events, count, &time, NULL);
+    if (ready < 0 && (errno == ENOSYS || errno == EPERM))
+        ready = epoll_wait(set, events, count, (int)((nanoseconds + 999999) / 1000000));
+    return ready;
 }

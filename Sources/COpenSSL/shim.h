@@ -45,3 +45,12 @@ static inline int sluice_general_name_type(const GENERAL_NAME *n) { return n->ty
 static inline const ASN1_STRING *sluice_general_name_string(const GENERAL_NAME *n) { return n->d.ia5; }
 /* Names for people: RFC 2253 order and escapes, but UTF-8 as it is. */
 static inline int sluice_name_print(BIO *b, const X509_NAME *n) { return X509_NAME_print_ex(b, n, 0, XN_FLAG_RFC2253 & ~ASN1_STRFLGS_ESC_MSB); }
+
+/* OSSL_PARAM keeps pointers to its names, which a string made by Swift for one call does not outlive. */
+static inline int sluice_mac_use_hmac_sha256(EVP_MAC_CTX *mac, const unsigned char *key, size_t count) {
+    OSSL_PARAM parameters[3];
+    parameters[0] = OSSL_PARAM_construct_octet_string(OSSL_MAC_PARAM_KEY, (void *)key, count);
+    parameters[1] = OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, (char *)"SHA256", 0);
+    parameters[2] = OSSL_PARAM_construct_end();
+    return EVP_MAC_CTX_set_params(mac, parameters);
+}

@@ -77,7 +77,7 @@ struct CertCommand: ParsableCommand {
         }
     }
 
-    private static func date(_ unixSeconds: Int64) -> String {
+    static func date(_ unixSeconds: Int64) -> String {
         var time = time_t(unixSeconds)
         var parts = tm()
         guard gmtime_r(&time, &parts) != nil else { return "?" }

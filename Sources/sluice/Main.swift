@@ -1,2 +1,39 @@
 // SPDX-License-Identifier: Apache-2.0
-@main struct Main { static func main() {} }
+import ArgumentParser
+import TLS
+
+/// Where the program begins.
+@main
+enum Entry {
+    static func main() {
+        // Before anything of OpenSSL has run: later it would be refused.
+        RecordMemory.install()
+        Sluice.main()
+    }
+}
+
+/// The command tree.
+///
+/// Without a command's name, the arguments are those of quick mode.
+struct Sluice: ParsableCommand {
+    static let version = "0.1.0"
+
+    static let configuration = CommandConfiguration(
+        commandName: "sluice",
+        abstract: "wss in, ws out: puts TLS in front of a plain WebSocket app.",
+        usage: """
+            sluice 3000
+            sluice ws://127.0.0.1:3000/Esv/ocp
+            sluice run -c sluice.yaml
+            """,
+        discussion: """
+            `sluice 3000` serves wss://localhost:8443/… and relays every WebSocket to the app at \
+            ws://localhost:3000/…, with a certificate that it makes on first use.
+            """,
+        version: "sluice \(version)",
+        subcommands: [
+            QuickCommand.self, RunCommand.self, CheckCommand.self, CertCommand.self,
+            EchoCommand.self,
+        ],
+        defaultSubcommand: QuickCommand.self)
+}

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// One address to listen on.
+public struct ListenerSettings: Sendable, Equatable {
+    /// `127.0.0.1:8443`, `[::]:8443`, `:8443` or `unix:/path`.
+    public var address: String
+    /// How to speak TLS there; plain when nil.
+    public var tls: TLSSettings?
+    /// Where it was written.
+    public var place: SourcePlace
+
+    /// A listener made by hand.
+    public init(address: String, tls: TLSSettings? = nil, place: SourcePlace = .commandLine) {
+        self.address = address
+        self.tls = tls
+        self.place = place
+    }
+}
+
+/// How a listener speaks TLS.
+public struct TLSSettings: Sendable, Equatable {
+    /// The lowest version of TLS that is spoken.
+    public enum Version: String, Sendable, CaseIterable {
+        /// TLS 1.2.
+        case tls12 = "1.2"
+        /// TLS 1.3.
+        case tls13 = "1.3"
+    }
+
+    /// The chains to choose from by name; the first is for clients that name none or an unknown one.
+    public var certificates: [CertificateSettings]
+    /// The lowest version that is spoken.
+    public var minimumVersion: Version
+    /// Cipher suites of TLS 1.3 as OpenSSL names them, colons between; the library's when nil.
+    public var cipherSuites: String?
+    /// Ciphers of TLS 1.2 as OpenSSL names them, colons between; Mozilla's intermediate when nil.
+    public var ciphers: String?
+
+    /// The defaults, or others.
+    public init(
+        certificates: [CertificateSettings], minimumVersion: Version = .tls12,
+        cipherSuites: String? = nil, ciphers: String? = nil
+    ) {
+        self.certificates = certificates
+        self.minimumVersion = minimumVersion
+        self.cipherSuites = cipherSuites
+        self.ciphers = ciphers
+    }
+}
+
+/// A certificate chain and the key that belongs to it.
+public struct CertificateSettings: Sendable, Equatable {
+    /// A PEM file: the leaf, then what signed it.
+    public var chain: String
+    /// A PEM file: the private key of the leaf.
+    public var key: String
+    /// Where it was written.
+    public var place: SourcePlace
+
+    /// A pair of files.
+    public init(chain: String, key: String, place: SourcePlace = .commandLine) {
+        self.chain = chain
+        self.key = key
+        self.place = place
+    }
+}

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// One route: which requests it takes, and where they go.
+public struct RouteSettings: Sendable, Equatable {
+    /// Where a route leads.
+    public enum Target: Sendable, Equatable {
+        /// To an upstream of this name under `upstreams`.
+        case upstream(String)
+        /// To this one endpoint.
+        case endpoint(EndpointAddress)
+    }
+
+    /// The places of a route's parts, for those who judge them later.
+    public struct Places: Sendable, Equatable {
+        /// Of the path.
+        public var path: SourcePlace
+        /// Of the host.
+        public var host: SourcePlace
+        /// Of the rewrite.
+        public var rewrite: SourcePlace
+
+        /// One place for all.
+        public init(all place: SourcePlace) {
+            path = place
+            host = place
+            rewrite = place
+        }
+    }
+
+    /// The path pattern: `/chat` or `/chat/*`.
+    public var path: String
+    /// The host pattern, `a.example.com` or `*.example.com`; any host when nil.
+    public var host: String?
+    /// Where it leads.
+    public var to: Target
+    /// What the upstream sees instead of the path; the path itself when nil.
+    public var rewrite: String?
+    /// Which pages may open a WebSocket here.
+    public var origins: OriginSettings
+    /// What one relay may use.
+    public var limits: RouteLimits
+    /// Where the route was written.
+    public var place: SourcePlace
+    /// Where its parts were written.
+    public var places: Places
+
+    /// A route made by hand.
+    public init(
+        path: String, host: String? = nil, to: Target, rewrite: String? = nil,
+        origins: OriginSettings = .same, limits: RouteLimits = RouteLimits(),
+        place: SourcePlace = .commandLine, places: Places? = nil
+    ) {
+        self.path = path
+        self.host = host
+        self.to = to
+        self.rewrite = rewrite
+        self.origins = origins
+        self.limits = limits
+        self.place = place
+        self.places = places ?? Places(all: place)
+    }
+}
+
+/// Which pages may open a WebSocket; requests without `Origin` come from no page and always may.
+public enum OriginSettings: Sendable, Equatable {
+    /// Every page.
+    case any
+    /// Pages of the same host.
+    case same
+    /// Pages of these origins, and of the same host if `same`.
+    case list(same: Bool, origins: [String])
+}
+
+/// What one relay of a route may use.
+public struct RouteLimits: Sendable, Equatable {
+    /// Bytes of one message in either direction; no limit when nil.
+    public var messageBytes: Int?
+
+    /// The defaults, or others.
+    public init(messageBytes: Int? = nil) {
+        self.messageBytes = messageBytes
+    }
+}
+
+/// A named group of endpoints.
+public struct UpstreamSettings: Sendable, Equatable {
+    /// How relays are spread over the endpoints.
+    public enum Balance: String, Sendable, CaseIterable {
+        /// To the endpoint with the fewest relays.
+        case leastConnections
+        /// To each endpoint in turn.
+        case roundRobin
+    }
+
+    /// Where its relays may go; at least one.
+    public var endpoints: [EndpointAddress]
+    /// How relays are spread.
+    public var balance: Balance
+    /// How long an endpoint is passed over after a failed connect.
+    public var cooldown: Duration
+    /// Where it was written.
+    public var place: SourcePlace
+
+    /// An upstream made by hand.
+    public init(
+        endpoints: [EndpointAddress], balance: Balance = .leastConnections,
+        cooldown: Duration = .seconds(10), place: SourcePlace = .commandLine
+    ) {
+        self.endpoints = endpoints
+        self.balance = balance
+        self.cooldown = cooldown
+        self.place = place
+    }
+}

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Everything a configuration file can say, as plain values with their defaults.
+///
+/// `load(yaml:file:)` makes one from YAML and reports every problem with its place; the initialisers
+/// make one by hand, as quick mode does. What an address, pattern or file means is judged by those
+/// who use it: this target knows none of them.
+public struct Configuration: Sendable, Equatable {
+    /// Where to listen.
+    public var listen: [ListenerSettings]
+    /// Which requests go where.
+    public var routes: [RouteSettings]
+    /// Named groups of endpoints that routes refer to.
+    public var upstreams: [String: UpstreamSettings]
+    /// How to stop.
+    public var drain: DrainSettings
+    /// How long each phase may take.
+    public var timeouts: TimeoutSettings
+    /// What is written where.
+    public var log: LogSettings
+    /// What the whole process may use.
+    public var limits: GlobalLimits
+    /// How many reactors run; one per core when nil.
+    public var workers: Int?
+
+    /// A configuration made by hand.
+    public init(
+        listen: [ListenerSettings] = [], routes: [RouteSettings] = [],
+        upstreams: [String: UpstreamSettings] = [:], drain: DrainSettings = DrainSettings(),
+        timeouts: TimeoutSettings = TimeoutSettings(), log: LogSettings = LogSettings(),
+        limits: GlobalLimits = GlobalLimits(), workers: Int? = nil
+    ) {
+        self.listen = listen
+        self.routes = routes
+        self.upstreams = upstreams
+        self.drain = drain
+        self.timeouts = timeouts
+        self.log = log
+        self.limits = limits
+        self.workers = workers
+    }
+
+    /// One route to one endpoint, behind as many listeners as there are addresses.
+    public static func quick(
+        listen addresses: [String], tls: TLSSettings?, path: String = "/*",
+        to endpoint: EndpointAddress
+    ) -> Configuration {
+        Configuration(
+            listen: addresses.map { ListenerSettings(address: $0, tls: tls) },
+            routes: [RouteSettings(path: path, to: .endpoint(endpoint))])
+    }
+}
+
+/// How a running Sluice comes to its end.
+public struct DrainSettings: Sendable, Equatable {
+    /// How long relays may take to close before they are cut.
+    public var timeout: Duration
+    /// The code of the Close that both sides of each relay are sent.
+    public var code: UInt16
+
+    /// The defaults, or others.
+    public init(timeout: Duration = .seconds(30), code: UInt16 = 1001) {
+        self.timeout = timeout
+        self.code = code
+    }
+}
+
+/// How long each phase of a connection may take.
+public struct TimeoutSettings: Sendable, Equatable {
+    /// From accept to a complete ClientHello.
+    public var clientHello: Duration
+    /// From accept to the end of the TLS handshake.
+    public var handshake: Duration
+    /// From the handshake to a complete request head.
+    public var head: Duration
+    /// For connecting to the upstream, all attempts together.
+    public var connect: Duration
+    /// From the request sent upstream to its answer.
+    public var upgrade: Duration
+    /// From a Close to its answer.
+    public var closing: Duration
+    /// For reading off what a peer still sends after the last byte to it.
+    public var linger: Duration
+
+    /// The defaults, or others.
+    public init(
+        clientHello: Duration = .seconds(5), handshake: Duration = .seconds(10),
+        head: Duration = .seconds(10), connect: Duration = .seconds(5),
+        upgrade: Duration = .seconds(30), closing: Duration = .seconds(10),
+        linger: Duration = .seconds(2)
+    ) {
+        self.clientHello = clientHello
+        self.handshake = handshake
+        self.head = head
+        self.connect = connect
+        self.upgrade = upgrade
+        self.closing = closing
+        self.linger = linger
+    }
+}
+
+/// What is written to the log, and how.
+public struct LogSettings: Sendable, Equatable {
+    /// The form of a line.
+    public enum Format: String, Sendable, CaseIterable {
+        /// For people.
+        case text
+        /// One JSON object per line.
+        case json
+    }
+
+    /// Where the line goes that each ended relay leaves.
+    public enum Access: Sendable, Equatable {
+        /// To standard output.
+        case stdout
+        /// To standard error.
+        case stderr
+        /// Nowhere.
+        case off
+        /// To this file, appended.
+        case file(String)
+    }
+
+    /// The form of every line.
+    public var format: Format
+    /// Where access lines go.
+    public var access: Access
+
+    /// The defaults, or others.
+    public init(format: Format = .text, access: Access = .stdout) {
+        self.format = format
+        self.access = access
+    }
+}
+
+/// What the process as a whole may use.
+public struct GlobalLimits: Sendable, Equatable {
+    /// Bytes of a request or response head.
+    public var headBytes: Int
+    /// Fields of a request or response head.
+    public var headFields: Int
+    /// Connections from clients at one time; no limit when nil.
+    public var connections: Int?
+    /// TLS handshakes that one reactor takes on in one turn of its loop.
+    public var handshakesPerTurn: Int
+    /// Bytes held for one direction of a relay before its source is read no further.
+    public var relayBufferBytes: Int
+
+    /// The defaults, or others.
+    public init(
+        headBytes: Int = 16_384, headFields: Int = 100, connections: Int? = nil,
+        handshakesPerTurn: Int = 16, relayBufferBytes: Int = 65_536
+    ) {
+        self.headBytes = headBytes
+        self.headFields = headFields
+        self.connections = connections
+        self.handshakesPerTurn = handshakesPerTurn
+        self.relayBufferBytes = relayBufferBytes
+    }
+}

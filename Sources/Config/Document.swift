@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+import Yams
+
+/// The one YAML document in a file.
+struct Document {
+    let yaml: String
+    let file: String
+
+    /// Its root; throws where the text is no YAML, or there is nothing in it.
+    func root() throws(ConfigurationProblems) -> Node {
+        do {
+            // Without resolving, a scalar is its text and two keys are equal if their texts are.
+            if let node = try Yams.compose(yaml: yaml, .basic),
+                !Value(node: node, path: "", findings: Findings(file: file)).isNothing
+            {
+                return node
+            }
+        } catch let error as YamlError {
+            throw refusal(error)
+        } catch {
+            throw refusal(1, 1, "not valid YAML: \(error)")
+        }
+        throw refusal(1, 1, "the file is empty, a configuration has at least listen and routes")
+    }
+
+    private func refusal(_ error: YamlError) -> ConfigurationProblems {
+        switch error {
+        case .scanner(let context, let problem, let mark, _),
+            .parser(let context, let problem, let mark, _),
+            .composer(let context, let problem, let mark, _):
+            let text = (context.map { "\($0.text), " } ?? "") + problem
+            let hint = isIndentedByTab(mark) ? "indent with spaces, YAML forbids tabs" : nil
+            return refusal(mark.line, mark.column, "not valid YAML: \(text)", hint: hint)
+        case .duplicatedKeysInMapping(let keys, let context):
+            let key = keys.first ?? ""
+            let again = nextLine(of: key, after: context.mark).map { ", again in line \($0)" }
+            return refusal(
+                context.mark.line, context.mark.column,
+                "the key '\(key)' stands twice in one mapping\(again ?? "")")
+        case .reader(let problem, let offset, _, _):
+            let before = Self.lines(yaml.prefix(offset ?? 0))
+            let column = (before.last?.count ?? 0) + 1
+            return refusal(before.count, column, "not valid YAML: \(problem)")
+        default:
+            return refusal(1, 1, "not valid YAML: \(error)")
+        }
+    }
+
+    private func refusal(
+        _ line: Int, _ column: Int, _ sentence: String, hint: String? = nil
+    ) -> ConfigurationProblems {
+        let place = SourcePlace(file: file, line: line, column: column)
+        return ConfigurationProblems([
+            ConfigurationProblem(place: place, sentence: sentence, hint: hint)
+        ])
+    }
+
+    private func isIndentedByTab(_ mark: Mark) -> Bool {
+        let lines = Self.lines(yaml[...])
+        guard lines.indices.contains(mark.line - 1) else { return false }
+        return lines[mark.line - 1].prefix(while: \.isWhitespace).contains("\t")
+    }
+
+    /// Where a key of a block mapping stands a second time; nil where that cannot be told.
+    private func nextLine(of key: String, after mark: Mark) -> Int? {
+        let indent = mark.column - 1
+        for (index, line) in Self.lines(yaml[...]).enumerated().dropFirst(mark.line) {
+            let text = line.drop { $0 == " " }
+            if text.isEmpty || text.hasPrefix("#") { continue }
+            let depth = line.count - text.count
+            if depth == indent, text.hasPrefix(key + ":") { return index + 1 }
+            // Anything further left ends the mapping.
+            if depth < indent { return nil }
+        }
+        return nil
+    }
+
+    private static func lines(_ text: Substring) -> [Substring] {
+        text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline)
+    }
+}

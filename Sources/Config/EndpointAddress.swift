@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Where an app listens for plain WebSocket connections.
+public enum EndpointAddress: Sendable, Hashable {
+    /// A host name or address (without brackets) and a port.
+    case tcp(host: String, port: UInt16)
+    /// The path of a Unix domain socket.
+    case unix(path: String)
+}
+
+/// Why a text is no endpoint, and what was probably meant.
+public struct EndpointFault: Error, Sendable, Equatable {
+    /// What was found and what is allowed.
+    public let sentence: String
+    /// What was probably meant, written out.
+    public let suggestion: String?
+
+    init(_ sentence: String, suggestion: String? = nil) {
+        self.sentence = sentence
+        self.suggestion = suggestion
+    }
+}
+
+extension EndpointAddress {
+    /// Reads `ws://host:port`, `ws://[::1]:port` or `unix:/path`.
+    public init(parsing text: String) throws(EndpointFault) {
+        if text.hasPrefix("unix:") {
+            self = .unix(path: try Self.socketPath(text))
+            return
+        }
+        guard let separator = text.firstRange(of: "://") else {
+            let looksLikeHost = text.contains(":") && !text.contains("/") && !text.hasPrefix(":")
+            let isPort = UInt16(text).map { $0 > 0 } ?? false
+            throw EndpointFault(
+                "found '\(text)', allowed: ws://host:port or unix:/path",
+                suggestion: isPort ? "ws://127.0.0.1:\(text)" : looksLikeHost ? "ws://\(text)" : nil
+            )
+        }
+        let scheme = text[..<separator.lowerBound].lowercased()
+        let rest = text[separator.upperBound...]
+        switch scheme {
+        case "ws":
+            break
+        case "wss", "https":
+            throw EndpointFault(
+                "found '\(text)', but Sluice speaks plain ws to upstreams, not TLS; "
+                    + "allowed: ws://host:port or unix:/path",
+                suggestion: "ws://\(rest)")
+        case "http":
+            throw EndpointFault(
+                "found '\(text)', but Sluice opens WebSockets to upstreams, which are written with ws; "
+                    + "allowed: ws://host:port or unix:/path",
+                suggestion: "ws://\(rest)")
+        default:
+            throw EndpointFault("found '\(text)', allowed: ws://host:port or unix:/path")
+        }
+        self = try Self.authority(rest, of: text)
+    }
+
+    private static func socketPath(_ text: String) throws(EndpointFault) -> String {
+        let path = text.dropFirst("unix:".count)
+        guard path.hasPrefix("/") else {
+            throw EndpointFault(
+                "found '\(text)', allowed: unix: with an absolute path, as in unix:/run/app.sock")
+        }
+        let collapsed = "/" + path.drop(while: { $0 == "/" })
+        guard collapsed.utf8.count > 1, !collapsed.utf8.contains(0) else {
+            throw EndpointFault("found '\(text)', allowed: unix: with the path of a socket")
+        }
+        // sockaddr_un holds 108 bytes, the last of them zero.
+        guard collapsed.utf8.count <= 107 else {
+            throw EndpointFault(
+                "found a socket path of \(collapsed.utf8.count) bytes, allowed: 107")
+        }
+        return collapsed
+    }
+
+    private static func authority(
+        _ rest: Substring, of text: String
+    ) throws(EndpointFault) -> EndpointAddress {
+        var authority = rest
+        if let end = rest.firstIndex(where: { "/?#".contains($0) }) {
+            authority = rest[..<end]
+            // "ws://host:port/" is how people copy it, and it says nothing more.
+            guard rest[end...] == "/" else {
+                throw EndpointFault(
+                    "found '\(text)', but an endpoint has no path; "
+                        + "the route's rewrite says which path the upstream sees",
+                    suggestion: "ws://\(authority)")
+            }
+        }
+        if authority.contains("@") {
+            throw EndpointFault("found '\(text)', but an endpoint has no user name or password")
+        }
+        let (host, portText) = try split(authority, of: text)
+        guard let portText else { return .tcp(host: host, port: 80) }
+        guard let port = UInt16(decimal: portText), port > 0 else {
+            throw EndpointFault("found the port '\(portText)' in '\(text)', allowed: 1 to 65535")
+        }
+        return .tcp(host: host, port: port)
+    }
+
+    private static func split(
+        _ authority: Substring, of text: String
+    ) throws(EndpointFault) -> (host: String, port: Substring?) {
+        if authority.hasPrefix("[") {
+            guard let end = authority.firstIndex(of: "]"),
+                Syntax.isIPv6(authority[authority.index(after: authority.startIndex)..<end])
+            else {
+                throw EndpointFault("found '\(text)', allowed in brackets: an IPv6 address")
+            }
+            let host = String(authority[authority.index(after: authority.startIndex)..<end])
+            let behind = authority[authority.index(after: end)...]
+            if behind.isEmpty { return (host, nil) }
+            guard behind.hasPrefix(":") else {
+                throw EndpointFault("found '\(text)', allowed: ws://[address]:port")
+            }
+            return (host, behind.dropFirst())
+        }
+        let parts = authority.split(separator: ":", omittingEmptySubsequences: false)
+        guard parts.count <= 2 else {
+            throw EndpointFault(
+                "found '\(text)', but an IPv6 address stands in brackets, as in ws://[::1]:9000")
+        }
+        guard Syntax.isHostName(parts[0]) else {
+            throw EndpointFault(
+                "found the host '\(parts[0])' in '\(text)', allowed: a host name or address")
+        }
+        return (String(parts[0]), parts.count == 2 ? parts[1] : nil)
+    }
+}
+
+extension EndpointAddress: CustomStringConvertible {
+    /// The endpoint as it would be written in configuration.
+    public var description: String {
+        switch self {
+        case .tcp(let host, let port):
+            host.contains(":") ? "ws://[\(host)]:\(port)" : "ws://\(host):\(port)"
+        case .unix(let path): "unix:\(path)"
+        }
+    }
+}

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+
+extension Configuration {
+    static func listeners(_ value: Value) -> [ListenerSettings] {
+        var places: [String: SourcePlace] = [:]
+        var listeners: [ListenerSettings] = []
+        for item in value.nonEmptyList(of: "listeners") ?? [] {
+            guard let fields = item.mapping(.listener) else { continue }
+            let address = fields.required("address").flatMap { value -> String? in
+                guard let address = ListenAddress.checked(value) else { return nil }
+                let bound = address.hasPrefix(":") ? "[::]\(address)" : address
+                // Port 0 is another one each time.
+                guard let other = places[bound], !address.hasSuffix(":0") else {
+                    places[bound] = value.place
+                    return address
+                }
+                value.report("found '\(address)', which \(other) listens on already")
+                return nil
+            }
+            var isComplete = true
+            var tls: TLSSettings?
+            if let value = fields["tls"] {
+                tls = TLSSettings(value)
+                isComplete = tls != nil
+            }
+            guard let address, isComplete else { continue }
+            listeners.append(ListenerSettings(address: address, tls: tls, place: fields.place))
+        }
+        return listeners
+    }
+}
+
+extension TLSSettings {
+    fileprivate init?(_ value: Value) {
+        guard let fields = value.mapping(.tls) else { return nil }
+        let items = fields.required("certificates")?.nonEmptyList(of: "certificates") ?? []
+        self.init(certificates: items.compactMap(CertificateSettings.init))
+        minimumVersion = fields["minimumVersion"]?.word(Version.self) ?? minimumVersion
+        cipherSuites = fields["cipherSuites"]?.text("names of cipher suites, colons between")
+        ciphers = fields["ciphers"]?.text("names of ciphers, colons between")
+    }
+}
+
+extension CertificateSettings {
+    fileprivate init?(_ value: Value) {
+        guard let fields = value.mapping(.certificate) else { return nil }
+        let chain = fields.required("chain")?.text("the path of a PEM file")
+        let key = fields.required("key")?.text("the path of a PEM file")
+        guard let chain, let key else { return nil }
+        self.init(
+            chain: value.findings.resolve(chain), key: value.findings.resolve(key),
+            place: fields.place)
+    }
+}
+
+/// The form of an address to listen on; what it names is found out when the socket is bound.
+private enum ListenAddress {
+    private static let allowed = "127.0.0.1:8443, [::]:8443, :8443 or unix:/path"
+
+    static func checked(_ value: Value) -> String? {
+        guard let text = value.text(allowed) else { return nil }
+        if text.hasPrefix("unix:") {
+            do throws(EndpointFault) {
+                return try EndpointAddress(parsing: text).description
+            } catch {
+                value.report(error.sentence)
+                return nil
+            }
+        }
+        guard let colon = text.lastIndex(of: ":"), !text.hasSuffix("]") else {
+            let isPort = UInt16(text) != nil
+            value.report(
+                "found '\(text)' without a port, allowed: \(allowed)",
+                hint: Nearest.didYouMean(isPort ? ":\(text)" : "\(text):8443"))
+            return nil
+        }
+        let portText = text[text.index(after: colon)...]
+        guard let port = UInt16(decimal: portText) else {
+            value.report("found the port '\(portText)' in '\(text)', allowed: 0 to 65535")
+            return nil
+        }
+        guard isHost(text[..<colon]) else {
+            value.report(
+                "found '\(text)', allowed: \(allowed)",
+                hint: suggestion(text[..<colon]).map { Nearest.didYouMean("\($0):\(port)") })
+            return nil
+        }
+        return text
+    }
+
+    private static func isHost(_ host: Substring) -> Bool {
+        if host.hasPrefix("["), host.hasSuffix("]") {
+            return Syntax.isIPv6(host.dropFirst().dropLast())
+        }
+        return host.isEmpty || Syntax.isIPv4(host)
+    }
+
+    private static func suggestion(_ host: Substring) -> String? {
+        if host == "localhost" { return "127.0.0.1" }
+        if host == "*" { return "" }
+        return Syntax.isIPv6(host) ? "[\(host)]" : nil
+    }
+}

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Durations and sizes as people write them: a whole number and a unit.
+public enum Units {
+    /// Why a text is no duration or size, and what was probably meant.
+    struct Fault: Error, Equatable {
+        let sentence: String
+        var suggestion: String?
+    }
+
+    private static let durations: [(unit: String, milliseconds: Int64)] = [
+        ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1),
+    ]
+    private static let sizes: [(unit: String, bytes: Int)] = [
+        ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10),
+        ("GB", 1_000_000_000), ("MB", 1_000_000), ("kB", 1_000), ("KB", 1_000), ("B", 1),
+    ]
+
+    /// Writes a duration as configuration would: `90s`, `2m`.
+    public static func text(_ duration: Duration) -> String {
+        let (seconds, attoseconds) = duration.components
+        let milliseconds = seconds * 1_000 + attoseconds / 1_000_000_000_000_000
+        if milliseconds == 0 { return "0s" }
+        for (unit, length) in durations where milliseconds % length == 0 {
+            return "\(milliseconds / length)\(unit)"
+        }
+        return "\(milliseconds)ms"
+    }
+
+    /// Writes a size as configuration would: `16KiB`, `1000B`.
+    public static func text(bytes: Int) -> String {
+        if bytes == 0 { return "0B" }
+        for (unit, size) in sizes.prefix(3) where bytes % size == 0 {
+            return "\(bytes / size)\(unit)"
+        }
+        return "\(bytes)B"
+    }
+
+    static func duration(_ text: String) throws(Fault) -> Duration {
+        let (number, unit) = split(text)
+        let allowed = "allowed: a whole number with ms, s, m or h, as in 30s"
+        guard let number, !unit.isEmpty || number == "0" else {
+            throw Fault(
+                sentence: "found '\(text)', \(allowed)", suggestion: unit.isEmpty ? "\(text)s" : nil
+            )
+        }
+        if number == "0" && unit.isEmpty { return .zero }
+        guard let length = durations.first(where: { $0.unit == unit })?.milliseconds else {
+            let meant = [
+                "sec": "s", "secs": "s", "min": "m", "mins": "m", "hours": "h", "S": "s", "M": "m",
+            ]
+            throw Fault(
+                sentence: "found '\(text)', \(allowed)",
+                suggestion: meant[unit].map { "\(number)\($0)" })
+        }
+        guard let value = Int64(decimal: number) else { throw tooLarge(text) }
+        let (milliseconds, isOverflow) = value.multipliedReportingOverflow(by: length)
+        if isOverflow { throw tooLarge(text) }
+        return .milliseconds(milliseconds)
+    }
+
+    static func size(_ text: String) throws(Fault) -> Int {
+        let (number, unit) = split(text)
+        let allowed = "allowed: a whole number with B, KiB, MiB, GiB, kB, MB or GB, as in 64KiB"
+        guard let number, !unit.isEmpty || number == "0" else {
+            throw Fault(
+                sentence: "found '\(text)', \(allowed)", suggestion: unit.isEmpty ? "\(text)B" : nil
+            )
+        }
+        if number == "0" && unit.isEmpty { return 0 }
+        guard let size = sizes.first(where: { $0.unit == unit })?.bytes else {
+            let meant = ["K": "KiB", "k": "KiB", "M": "MiB", "m": "MiB", "G": "GiB", "g": "GiB"]
+            let other = sizes.first { $0.unit.lowercased() == unit.lowercased() }?.unit
+            throw Fault(
+                sentence: "found '\(text)', \(allowed)",
+                suggestion: (meant[unit] ?? other).map { "\(number)\($0)" })
+        }
+        guard let value = Int(decimal: number) else { throw tooLarge(text) }
+        let (bytes, isOverflow) = value.multipliedReportingOverflow(by: size)
+        if isOverflow { throw tooLarge(text) }
+        return bytes
+    }
+
+    private static func tooLarge(_ text: String) -> Fault {
+        Fault(sentence: "found '\(text)', which is too large")
+    }
+
+    private static func split(_ text: String) -> (number: Substring?, unit: String) {
+        let number = text.prefix { $0.isASCII && $0.isNumber }
+        let unit = text[number.endIndex...].drop { $0 == " " }
+        return (number.isEmpty ? nil : number, String(unit))
+    }
+}

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+public import Reactor
+public import Splice
+public import TLS
+import Wire
+
+/// What is known of a connection when it ends: the material of one access line.
+///
+/// Query strings and cookies never get here: tokens travel there.
+public struct AccessRecord: Sendable {
+    /// When the connection was accepted, in milliseconds since 1970.
+    public var acceptedWallMilliseconds: UInt64 = 0
+    /// From accept to the end.
+    public var durationMilliseconds: UInt64 = 0
+    /// Who connected.
+    public var client: Address
+    /// The listener's address.
+    public var listener: Address
+    /// What the TLS handshake told; nil on a plain listener or before it was done.
+    public var tls: TLSFacts?
+    /// The host that was asked for, without port.
+    public var host = ""
+    /// The path that was asked for, without query.
+    public var path = ""
+    /// The route's pattern; empty when none was found.
+    public var route = ""
+    /// The endpoint that served; empty when none did.
+    public var upstream = ""
+    /// The HTTP status that the client was sent; 0 for none.
+    public var status = 0
+    /// The error type of RFC 9209 §2.3, where an answer is Sluice's own.
+    public var proxyError = ""
+    /// A sentence on what went wrong, where something did.
+    public var detail = ""
+    /// From the client to the upstream.
+    public var up = DirectionCounts()
+    /// From the upstream to the client.
+    public var down = DirectionCounts()
+    /// The Close code the relay ended with; 0 for none, 1005 for a Close without one.
+    public var closeCode: UInt16 = 0
+    /// Who began the end.
+    public var initiator = Initiator.none
+    /// Why it ended.
+    public var reason = EndReason.none
+
+    /// A record of a connection that was just accepted.
+    public init(client: Address, listener: Address) {
+        self.client = client
+        self.listener = listener
+    }
+}
+
+/// Something an operator should know that is no relay's end.
+public struct LogEvent: Sendable {
+    /// How much it matters.
+    public enum Level: String, Sendable {
+        /// Nothing is wrong.
+        case info
+        /// Something is, but the service goes on.
+        case warning
+        /// Something asked for could not be done.
+        case error
+    }
+    /// How much it matters.
+    public let level: Level
+    /// A whole sentence.
+    public let sentence: String
+
+    /// An event of this weight.
+    public init(_ level: Level, _ sentence: String) {
+        self.level = level
+        self.sentence = sentence
+    }
+}
+
+/// Where the reactors put what is to be written down.
+///
+/// Neither may block.
+public struct Journal: Sendable {
+    /// Takes the record of a connection that has ended.
+    public let access: @Sendable (AccessRecord) -> Void
+    /// Takes an event.
+    public let event: @Sendable (LogEvent) -> Void
+
+    /// A journal of two functions that only hand over.
+    public init(
+        access: @escaping @Sendable (AccessRecord) -> Void,
+        event: @escaping @Sendable (LogEvent) -> Void
+    ) {
+        self.access = access
+        self.event = event
+    }
+}

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+public import Splice
+public import Wire
+
+/// Bounds and deadlines of the Frontend; durations in milliseconds.
+public struct FrontendSettings: Sendable {
+    /// From accept to a complete ClientHello.
+    public var clientHelloMilliseconds: UInt64 = 5_000
+    /// From accept to the end of the handshake.
+    public var handshakeMilliseconds: UInt64 = 10_000
+    /// From the handshake to a complete request head.
+    public var headMilliseconds: UInt64 = 10_000
+    /// For connecting to the upstream, all endpoints and addresses together.
+    public var connectMilliseconds: UInt64 = 5_000
+    /// From the request sent upstream to its answer.
+    public var upgradeMilliseconds: UInt64 = 30_000
+    /// For the ends of relays.
+    public var patience = Patience()
+    /// Bounds of request and response heads.
+    public var headLimits = HeadLimits()
+    /// Handshake steps that one reactor takes in one turn of its loop.
+    public var handshakesPerTurn = 16
+    /// Connections of all reactors together.
+    public var connectionsMax = 1_000_000
+    /// Bytes of one `recv`, and so what is held for one direction of a relay.
+    public var relayBufferBytes = 65_536
+
+    /// The defaults.
+    public init() {}
+}

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+import Wire
+
+/// An answer of Sluice's own that refuses a request: a status, a sentence and a `Proxy-Status`.
+public struct Refusal: Sendable, Equatable {
+    /// The status code (RFC 9110 §15).
+    public let status: Int
+    /// The error type (RFC 9209 §2.3).
+    public let proxyError: String
+    /// The body: what is wrong, and what to do.
+    public let sentence: String
+    /// Fields that this status wants.
+    public var extraFields: [(String, String)] = []
+
+    /// A refusal of these values.
+    public init(status: Int, proxyError: String, sentence: String) {
+        self.status = status
+        self.proxyError = proxyError
+        self.sentence = sentence
+    }
+
+    /// Two refusals are equal when the client would see the same.
+    public static func == (left: Refusal, right: Refusal) -> Bool { left.bytes == right.bytes }
+
+    /// The whole answer, which closes the connection.
+    public var bytes: [UInt8] {
+        var writer = HeadWriter()
+        writer.statusLine(status)
+        writer.field("Content-Type", "text/plain; charset=utf-8")
+        writer.field("Content-Length", String(sentence.utf8.count + 1))
+        writer.field("Cache-Control", "no-store")
+        for (name, value) in extraFields { writer.field(name, value) }
+        let isUpgradeRequired = extraFields.contains { $0.0 == "Upgrade" }
+        writer.field("Connection", isUpgradeRequired ? "close, Upgrade" : "close")
+        writer.field("Proxy-Status", "sluice; error=\(proxyError); details=\(quotedSentence)")
+        writer.end()
+        return writer.bytes + Array(sentence.utf8) + [0x0A]
+    }
+
+    /// The sentence as a String of structured fields: ASCII, quoted (RFC 8941 §3.3.3).
+    private var quotedSentence: String {
+        var quoted = "\""
+        for character in sentence.unicodeScalars {
+            if character == "\"" || character == "\\" { quoted += "\\" }
+            let isPrintable = character.value >= 0x20 && character.value < 0x7F
+            quoted.unicodeScalars.append(isPrintable ? character : "?")
+        }
+        return quoted + "\""
+    }
+}
+
+extension Refusal {
+    /// The refusal that a malformed head asks for.
+    init(_ fault: HeadFault) {
+        self.init(status: fault.status, proxyError: "http_request_error", sentence: fault.sentence)
+    }
+
+    /// The refusal that a request asks for which is no opening handshake.
+    init(_ fault: UpgradeFault) {
+        self.init(status: fault.status, proxyError: "http_request_error", sentence: fault.sentence)
+        extraFields = fault.extraFields
+    }
+
+    /// No route serves that host and path.
+    static func noRoute(host: String, path: String) -> Refusal {
+        Refusal(
+            status: 404, proxyError: "destination_not_found",
+            sentence: "No route serves \(path) on host \(host).")
+    }
+
+    /// The page's origin is not allowed.
+    static func forbiddenOrigin(_ origin: String) -> Refusal {
+        Refusal(
+            status: 403, proxyError: "http_request_denied",
+            sentence: "A page of origin \(origin) may not open this socket.")
+    }
+
+    /// The request head did not come in time.
+    static let headTimeout = Refusal(
+        status: 408, proxyError: "http_request_error",
+        sentence: "The request head did not arrive in time.")
+
+    /// Sluice is going away.
+    static let draining: Refusal = {
+        var refusal = Refusal(
+            status: 503, proxyError: "destination_unavailable",
+            sentence: "This server is shutting down.")
+        refusal.extraFields = [("Retry-After", "1")]
+        return refusal
+    }()
+
+    /// The upstream broke off before it answered.
+    static let noAnswer = Refusal(
+        status: 502, proxyError: "http_response_incomplete",
+        sentence: "The upstream closed the connection before it answered the upgrade.")
+
+    /// The upstream did not answer in time.
+    static let answerTimeout = Refusal(
+        status: 504, proxyError: "http_response_timeout",
+        sentence: "The upstream did not answer the upgrade in time.")
+
+    /// The upstream could not be connected to in time.
+    static let connectTimeout = Refusal(
+        status: 504, proxyError: "connection_timeout",
+        sentence: "The upstream did not accept the connection in time.")
+
+    /// The upstream's name has no address.
+    static func unresolved(_ label: String) -> Refusal {
+        Refusal(
+            status: 502, proxyError: "dns_error",
+            sentence: "The name of the upstream \(label) does not resolve.")
+    }
+
+    /// The upstream refused the connection or can't be reached.
+    static func unreachable(_ label: String, reason: String, isRefused: Bool) -> Refusal {
+        Refusal(
+            status: 502, proxyError: isRefused ? "connection_refused" : "destination_unavailable",
+            sentence: "No connection to the upstream \(label): \(reason).")
+    }
+
+    /// The upstream answered, but not as it must.
+    static func badAnswer(_ sentence: String) -> Refusal {
+        Refusal(status: 502, proxyError: "http_protocol_error", sentence: sentence)
+    }
+
+    /// A tunnel was not proven by the 101.
+    static func badUpgrade(_ sentence: String) -> Refusal {
+        Refusal(status: 502, proxyError: "http_upgrade_failed", sentence: sentence)
+    }
+
+    /// There is no memory, or no descriptor, for one more connection to an upstream.
+    static func noResources(_ reason: String) -> Refusal {
+        Refusal(
+            status: 503, proxyError: "connection_limit_reached",
+            sentence: "No resources for a connection to the upstream: \(reason).")
+    }
+}

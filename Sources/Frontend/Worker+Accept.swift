@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+import Reactor
+import Splice
+import TLS
+
+extension Worker {
+    /// Accepts what waits, up to a number, and hands each to the reactor with the fewest.
+    mutating func accept(_ acceptor: Acceptor) {
+        for _ in 0..<Worker.acceptsPerTurn {
+            if crew.connectionCount >= crew.settings.connectionsMax {
+                // They wait in the listener's queue until somebody leaves.
+                pause(acceptor)
+                return
+            }
+            switch acceptor.listener.accept() {
+            case .accepted(let descriptor, let client):
+                acceptor.backoff.reset()
+                let chosen = crew.leastLoaded(own: index)
+                // Counted at once, so that a batch is spread evenly.
+                crew.loads[chosen].opened()
+                if chosen == index {
+                    take(descriptor, client: client, listener: acceptor.index)
+                } else {
+                    crew.mailboxes[chosen].post(
+                        .adopt(descriptor: descriptor, client: client, listener: acceptor.index))
+                }
+            case .blocked: return
+            case .aborted: continue
+            case .exhausted(let code):
+                let reason = SystemError(code: code, call: "accept").description
+                if acceptor.resumeMilliseconds == nil {
+                    crew.journal.event(
+                        LogEvent(.warning, "New connections have to wait: \(reason)."))
+                }
+                pause(acceptor)
+                return
+            }
+        }
+    }
+
+    /// Takes a connection that another reactor accepted.
+    mutating func adopt(_ descriptor: Int32, client: Address, listener: Int) {
+        take(descriptor, client: client, listener: listener)
+    }
+
+    private mutating func take(_ descriptor: Int32, client: Address, listener: Int) {
+        let socket = Socket(adopting: descriptor)
+        if !client.isUnix { socket.setNoDelay() }
+        let now = space.pointee.nowMilliseconds
+        let notes = ConnectionNotes(client: client, listener: listener, acceptedMilliseconds: now)
+        let opening = Opening(
+            listener: listener, acceptedMilliseconds: now, limits: crew.settings.headLimits)
+        var leg = Leg(socket)
+        var deadline = now + crew.settings.headMilliseconds
+        if let store = certificates[listener] {
+            leg.tls = TLSSession.accepting(store.initial, through: space.pointee.records)
+            if leg.tls == nil {
+                crew.loads[index].closed()
+                return
+            }
+            deadline = now + crew.settings.clientHelloMilliseconds
+        }
+        let connection = Connection(relay: Relay(client: leg), opening: opening, notes: notes)
+        guard let token = connections.insert(connection) else {
+            crew.loads[index].closed()
+            return
+        }
+        timers.reserve(index: Int(token.index))
+        timers.arm(token, at: deadline)
+        if !poller.add(descriptor, token.tagged(Worker.clientTag), .edgeBoth) { finish(token) }
+    }
+
+    /// Leaves a listener alone for a while.
+    private mutating func pause(_ acceptor: Acceptor) {
+        poller.remove(acceptor.listener.descriptor)
+        acceptor.resumeMilliseconds =
+            space.pointee.nowMilliseconds + acceptor.backoff.pauseMilliseconds()
+    }
+
+    /// Watches a listener.
+    mutating func resume(_ acceptor: Acceptor) {
+        acceptor.resumeMilliseconds = nil
+        _ = poller.add(
+            acceptor.listener.descriptor, Worker.listenerToken(acceptor.index),
+            .levelReadExclusive)
+    }
+
+    /// Watches the listeners whose pause is over.
+    mutating func resumeAcceptors(_ now: UInt64) {
+        for acceptor in acceptors {
+            if let resume = acceptor.resumeMilliseconds, resume <= now { self.resume(acceptor) }
+        }
+    }
+}

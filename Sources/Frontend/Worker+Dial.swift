@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: Apache-2.0
+import Glibc
+import Reactor
+import Router
+import Splice
+import TLS
+import Wire
+
+extension Worker {
+    /// Connects to the next address of the endpoint, or to the next endpoint, or gives up.
+    mutating func dialNext(
+        _ connection: UnsafeMutablePointer<Connection>, _ token: Token, _ opening: Opening
+    ) {
+        guard let route = opening.route else { return }
+        let group = route.upstream
+        while true {
+            if let address = opening.addresses.popFirst() {
+                if dial(connection, token, opening, address) { return }
+                continue
+            }
+            if opening.endpoint != nil { attemptFailed(connection, opening) }
+            let now = space.pointee.nowMilliseconds
+            guard let next = group.picker.pick(nowMilliseconds: now, excluding: opening.tried)
+            else {
+                let label = group.endpoints.first?.label ?? group.picker.name
+                refuse(connection, token, opening.lastFailure ?? .unresolved(label))
+                return
+            }
+            opening.tried.append(next)
+            opening.endpoint = next
+            let endpoint = group.endpoints[next]
+            group.picker.opened(next)
+            connection.pointee.notes.group = group
+            connection.pointee.notes.endpoint = next
+            connection.pointee.notes.upstream = endpoint.label
+            opening.addresses = endpoint.addresses[...]
+            if opening.addresses.isEmpty { opening.lastFailure = .unresolved(endpoint.label) }
+        }
+    }
+
+    /// The endpoint could not be reached: it cools down, and its place is given back.
+    mutating func attemptFailed(
+        _ connection: UnsafeMutablePointer<Connection>, _ opening: Opening
+    ) {
+        guard let route = opening.route, let endpoint = opening.endpoint else { return }
+        let picker = route.upstream.picker
+        picker.failed(endpoint, nowMilliseconds: space.pointee.nowMilliseconds)
+        picker.closed(endpoint)
+        connection.pointee.notes.group = nil
+        opening.endpoint = nil
+    }
+
+    /// Begins to connect.
+    ///
+    /// - Returns: false when it failed at once, and the reason is noted.
+    private mutating func dial(
+        _ connection: UnsafeMutablePointer<Connection>, _ token: Token, _ opening: Opening,
+        _ address: Address
+    ) -> Bool {
+        let leg: Leg
+        let result: ConnectResult
+        do throws(SystemError) {
+            let socket = try Socket.stream(for: address)
+            if !address.isUnix { socket.setNoDelay() }
+            result = socket.connect(to: address)
+            leg = Leg(socket)
+        } catch {
+            opening.lastFailure = .noResources(error.description)
+            return false
+        }
+        if case .failed(let code) = result {
+            noteFailure(opening, code)
+            return false
+        }
+        let descriptor = leg.socket.descriptor
+        connection.pointee.relay.backend = leg
+        guard poller.add(descriptor, token.tagged(Worker.backendTag), .edgeBoth) else {
+            opening.lastFailure = .noResources("epoll is full")
+            return false
+        }
+        if case .connected = result { connected(connection, token, opening) }
+        return true
+    }
+
+    private func noteFailure(_ opening: Opening, _ code: Int32) {
+        let label =
+            opening.route.flatMap { route in
+                opening.endpoint.map { route.upstream.endpoints[$0].label }
+            } ?? "?"
+        opening.lastFailure = .unreachable(
+            label, reason: SystemError.text(of: code), isRefused: code == ECONNREFUSED)
+    }
+
+    /// The upstream's socket has something to say before the tunnel is open.
+    mutating func backendIsReady(
+        _ connection: UnsafeMutablePointer<Connection>, _ token: Token, _ opening: Opening,
+        _ flags: Readiness
+    ) {
+        switch opening.phase {
+        case .dialing:
+            if flags.contains(.hangup) {
+                let code = connection.pointee.relay.backend.socket.pendingError()
+                if code != 0 {
+                    noteFailure(opening, code)
+                    dialNext(connection, token, opening)
+                    return
+                }
+            }
+            guard flags.contains(.writable) || flags.contains(.readable) else { return }
+            connection.pointee.relay.backend.note(flags)
+            connected(connection, token, opening)
+        case .answer:
+            connection.pointee.relay.backend.note(flags)
+            if flags.contains(.writable) { _ = connection.pointee.relay.backend.drain(space) }
+        default: return
+        }
+        readAnswer(connection, token, opening)
+    }
+
+    /// The connection to the upstream stands: the handshake goes out.
+    private mutating func connected(
+        _ connection: UnsafeMutablePointer<Connection>, _ token: Token, _ opening: Opening
+    ) {
+        guard let request = opening.request, let route = opening.route,
+            let endpoint = opening.endpoint
+        else { return }
+        route.upstream.picker.succeeded(endpoint)
+        let listener = crew.listeners[opening.listener]
+        let head = UpstreamRequest.bytes(
+            of: request, path: opening.path, client: connection.pointee.notes.client,
+            port: listener.address.port, isSecure: listener.isSecure)
+        opening.phase = .answer
+        timers.arm(token, at: space.pointee.nowMilliseconds + crew.settings.upgradeMilliseconds)
+        head.withUnsafeBufferPointer { bytes in
+            guard let start = bytes.baseAddress else { return }
+            connection.pointee.relay.backend.put(start, count: bytes.count, space)
+        }
+    }
+
+    /// Reads the upstream's answer until its head is whole.
+    private mutating func readAnswer(
+        _ connection: UnsafeMutablePointer<Connection>, _ token: Token, _ opening: Opening
+    ) {
+        while connection.pointee.relay.backend.isReadable && opening.phase == .answer {
+            let received = connection.pointee.relay.backend.receive(space)
+            var rest = UnsafeRawBufferPointer(start: received.bytes, count: received.count)
+            while opening.phase == .answer && !rest.isEmpty {
+                let progress = opening.answerParser.append(rest)
+                switch progress {
+                case .needsMore: rest = UnsafeRawBufferPointer(rebasing: rest.suffix(0))
+                case .failed(let fault):
+                    refuse(
+                        connection, token,
+                        .badAnswer("The upstream's answer can't be used: \(fault.sentence)"))
+                    return
+                case .complete(let head, let consumed):
+                    rest = UnsafeRawBufferPointer(rebasing: rest.dropFirst(consumed))
+                    judgeAnswer(connection, token, opening, head, rest)
+                }
+            }
+            if opening.phase == .answer && connection.pointee.relay.backend.hasEnded {
+                refuse(connection, token, .noAnswer)
+                return
+            }
+        }
+    }
+
+    private mutating func judgeAnswer(
+        _ connection: UnsafeMutablePointer<Connection>, _ token: Token, _ opening: Opening,
+        _ head: ResponseHead, _ rest: UnsafeRawBufferPointer
+    ) {
+        guard let request = opening.request, let route = opening.route else { return }
+        let accept = WebSocketAccept.value(forKey: request.key)
+        switch UpgradeAnswer.judge(head, expectedAccept: accept, offered: request) {
+        case .informational:
+            // Interim answers are for the next hop's own use; the final one decides.
+            opening.answerParser = ResponseHeadParser(limits: crew.settings.headLimits)
+        case .invalid(let sentence):
+            refuse(
+                connection, token,
+                head.status == 101 ? .badUpgrade(sentence) : .badAnswer(sentence))
+        case .ordinary(let framing):
+            connection.pointee.notes.status = head.status
+            send(UpstreamRequest.ordinary(head), connection)
+            connection.pointee.relay.open(answering: framing)
+            opened(connection, token, opening, rest)
+        case .switching(let reservedBits, _, _):
+            connection.pointee.notes.status = 101
+            connection.pointee.relay.open(
+                reservedBits: reservedBits, messageBytesMax: route.messageBytesMax)
+            send(UpstreamRequest.switching(head), connection)
+            opened(connection, token, opening, rest)
+        }
+    }
+
+    private func send(_ bytes: [UInt8], _ connection: UnsafeMutablePointer<Connection>) {
+        bytes.withUnsafeBufferPointer { buffer in
+            guard let start = buffer.baseAddress else { return }
+            connection.pointee.relay.client.put(start, count: buffer.count, space)
+        }
+    }
+
+    /// The legs belong to the relay from here: what came early goes on, then what waits.
+    private mutating func opened(
+        _ connection: UnsafeMutablePointer<Connection>, _ token: Token, _ opening: Opening,
+        _ rest: UnsafeRawBufferPointer
+    ) {
+        opening.phase = .leaving
+        connection.pointee.opening = nil
+        timers.cancel(token)
+        if !rest.isEmpty {
+            // `rest` lies in the receive buffer; feeding copies it before anything is received.
+            connection.pointee.relay.feed(.backend, rest, space)
+        }
+        opening.early.withUnsafeBytes { early in
+            if !early.isEmpty { connection.pointee.relay.feed(.client, early, space) }
+        }
+        var verdict = connection.pointee.relay.finishEmptyBody(space)
+        verdict.formUnion(connection.pointee.relay.ready(.client, [], space))
+        if !verdict.contains(.ended) {
+            verdict.formUnion(connection.pointee.relay.ready(.backend, [], space))
+        }
+        if !verdict.isEmpty { obey(verdict, token) }
+    }
+}

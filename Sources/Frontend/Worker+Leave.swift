@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+import Reactor
+import Router
+import Splice
+import Wire
+
+/// How connections come to an end that never had a tunnel, and how all of them do.
+extension Worker {
+    /// Answers a request with a refusal and lets the client read it.
+    mutating func refuse(
+        _ connection: UnsafeMutablePointer<Connection>, _ token: Token, _ refusal: Refusal
+    ) {
+        let notes = connection.pointee.notes
+        notes.status = refusal.status
+        notes.proxyError = refusal.proxyError
+        notes.detail = refusal.sentence
+        refusal.bytes.withUnsafeBufferPointer { bytes in
+            guard let start = bytes.baseAddress else { return }
+            connection.pointee.relay.client.put(start, count: bytes.count, space)
+        }
+        leave(connection, token)
+    }
+
+    /// Says nothing more: what was sent is delivered, and what still comes is read off, for a while.
+    ///
+    /// Closing at once would reset the connection and could destroy the answer on its way.
+    mutating func leave(_ connection: UnsafeMutablePointer<Connection>, _ token: Token) {
+        connection.pointee.opening?.phase = .leaving
+        connection.pointee.opening = nil
+        let notes = connection.pointee.notes
+        if let group = notes.group {
+            group.picker.closed(notes.endpoint)
+            notes.group = nil
+        }
+        let verdict = connection.pointee.relay.leave(space)
+        obey(verdict, token)
+    }
+
+    /// The client speaks TLS where none is spoken, or does not where it is.
+    mutating func answerOtherProtocol(
+        _ connection: UnsafeMutablePointer<Connection>, _ token: Token, _ opening: Opening,
+        _ received: Leg.Received
+    ) {
+        let address = crew.listeners[opening.listener].address
+        let client = connection.pointee.notes.client
+        if connection.pointee.relay.client.tls == nil {
+            crew.journal.event(
+                LogEvent(
+                    .warning,
+                    "\(client) began a TLS handshake on \(address), which speaks plain ws:// only:"
+                        + " use ws:// there, or give that listener a certificate."))
+            connection.pointee.notes.detail = "TLS on a plain port"
+            // A fatal protocol_version alert (RFC 8446 §6.2), as plain bytes.
+            let alert: [UInt8] = [0x15, 0x03, 0x01, 0x00, 0x02, 0x02, 70]
+            alert.withUnsafeBufferPointer { bytes in
+                guard let start = bytes.baseAddress else { return }
+                connection.pointee.relay.client.put(start, count: bytes.count, space)
+            }
+            leave(connection, token)
+            return
+        }
+        let first = received.bytes[0]
+        guard first >= UInt8(ascii: "A") && first <= UInt8(ascii: "Z") else {
+            connection.pointee.notes.detail = "neither TLS nor HTTP"
+            leave(connection, token)
+            return
+        }
+        connection.pointee.relay.client.tls = nil
+        opening.phase = .misaddressed
+        timers.arm(token, at: space.pointee.nowMilliseconds + crew.settings.headMilliseconds)
+        takeMisaddressed(
+            connection, token, opening,
+            UnsafeRawBufferPointer(start: received.bytes, count: received.count))
+    }
+
+    private mutating func takeMisaddressed(
+        _ connection: UnsafeMutablePointer<Connection>, _ token: Token, _ opening: Opening,
+        _ bytes: UnsafeRawBufferPointer
+    ) {
+        switch opening.requestParser.append(bytes) {
+        case .needsMore: break
+        case .failed: answerPlain(connection, token, head: nil)
+        case .complete(let head, _): answerPlain(connection, token, head: head)
+        }
+    }
+
+    /// Answers plain HTTP on a TLS port in plain HTTP, with the URL that works.
+    mutating func answerPlain(
+        _ connection: UnsafeMutablePointer<Connection>, _ token: Token, head: RequestHead?
+    ) {
+        let notes = connection.pointee.notes
+        let address = crew.listeners[notes.listener].address
+        var authority = "localhost:\(address.port)"
+        var path = "/"
+        if let head {
+            if let host = head.fields.first("host"), (try? HostName(parsing: host)) != nil {
+                authority = String(decoding: host, as: UTF8.self)
+            }
+            if let target = try? RequestTarget(parsing: head.target) {
+                path = String(decoding: target.path, as: UTF8.self)
+            }
+        }
+        notes.path = path
+        let isUpgrade = head?.fields.listContains("upgrade", token: "websocket") ?? false
+        let sentence =
+            "This port speaks TLS, and the request came without it: use wss://\(authority)\(path)"
+            + (isUpgrade ? " instead of ws://." : " (a browser page: https://\(authority)\(path)).")
+        crew.journal.event(
+            LogEvent(.info, "\(notes.client) sent plain HTTP to \(address), which speaks TLS."))
+        refuse(
+            connection, token,
+            Refusal(status: 400, proxyError: "http_request_error", sentence: sentence))
+    }
+
+    /// Stops listening and begins to end everything.
+    mutating func drain(code: UInt16, deadlineMilliseconds: UInt64) {
+        for acceptor in acceptors where acceptor.resumeMilliseconds == nil {
+            poller.remove(acceptor.listener.descriptor)
+        }
+        acceptors = []
+        drainDeadlineMilliseconds = deadlineMilliseconds
+        var last = -1
+        while let token = connections.nextLive(after: last) {
+            last = Int(token.index)
+            guard let connection = connections.pointer(token) else { continue }
+            if connection.pointee.relay.isOpen {
+                obey(
+                    connection.pointee.relay.drain(
+                        code: code, deadlineMilliseconds: deadlineMilliseconds, space), token)
+            } else if let opening = connection.pointee.opening {
+                switch opening.phase {
+                case .dialing, .answer: refuse(connection, token, .draining)
+                case .head where opening.requestParser.byteCount > 0:
+                    refuse(connection, token, .draining)
+                default: finish(token)
+                }
+            }
+        }
+    }
+
+    /// Hands the record of a connection that ends to the journal.
+    func report(_ connection: UnsafeMutablePointer<Connection>) {
+        let notes = connection.pointee.notes
+        // Somebody who connects and leaves without a word (a port scan, a health check) is no line.
+        if notes.status == 0 && notes.detail.isEmpty { return }
+        var record = AccessRecord(
+            client: notes.client, listener: crew.listeners[notes.listener].address)
+        let duration = space.pointee.nowMilliseconds &- notes.acceptedMilliseconds
+        record.durationMilliseconds = duration
+        record.acceptedWallMilliseconds = Clock.wallMilliseconds() &- duration
+        record.tls = notes.tls
+        record.host = notes.host
+        record.path = notes.path
+        record.route = notes.route
+        record.status = notes.status
+        record.proxyError = notes.proxyError
+        record.detail = notes.detail
+        record.upstream = notes.upstream
+        let ending = connection.pointee.relay.ending
+        record.up = connection.pointee.relay.upCounts
+        record.down = connection.pointee.relay.downCounts
+        record.closeCode = ending.code
+        record.initiator = ending.initiator
+        record.reason = ending.reason
+        if ending.violation != .none { record.detail = ending.violation.sentence }
+        crew.journal.access(record)
+    }
+}

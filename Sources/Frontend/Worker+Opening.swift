@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: Apache-2.0
+import Reactor
+import Router
+import Splice
+import TLS
+import Wire
+
+extension Worker {
+    /// A socket of a connection whose tunnel is not open has something to say.
+    mutating func openingIsReady(
+        _ connection: UnsafeMutablePointer<Connection>, _ token: Token, _ side: Side,
+        _ flags: Readiness
+    ) {
+        guard let opening = connection.pointee.opening else { return }
+        if side == .backend {
+            backendIsReady(connection, token, opening, flags)
+            return
+        }
+        connection.pointee.relay.client.note(flags)
+        if flags.contains(.writable) { _ = connection.pointee.relay.client.drain(space) }
+        advance(connection, token, opening)
+    }
+
+    /// Reads what the client sends, until the request head is whole.
+    private mutating func advance(
+        _ connection: UnsafeMutablePointer<Connection>, _ token: Token, _ opening: Opening
+    ) {
+        while connection.pointee.relay.client.isReadable {
+            switch opening.phase {
+            case .sniffing, .handshaking:
+                if opening.isDeferred { return }
+                if connection.pointee.relay.client.tls != nil && handshakesLeft <= 0 {
+                    opening.isDeferred = true
+                    deferredHandshakes.append(token)
+                    return
+                }
+                if !handshakeStep(connection, token, opening) { return }
+            case .head, .misaddressed:
+                let received = connection.pointee.relay.client.receive(space)
+                let bytes = UnsafeRawBufferPointer(start: received.bytes, count: received.count)
+                if received.count > 0 {
+                    takeHead(connection, token, opening, bytes)
+                    if opening.phase != .head && opening.phase != .misaddressed { return }
+                    guard connections.pointer(token) != nil else { return }
+                }
+                if connection.pointee.relay.client.hasEnded {
+                    finish(token)
+                    return
+                }
+            case .dialing, .answer, .leaving:
+                // Held back until the tunnel is proven: unread in the kernel, which bounds it.
+                return
+            }
+        }
+    }
+
+    /// Goes on with the handshakes that waited for their turn, as many as a turn has.
+    mutating func runDeferredHandshakes() {
+        let count = min(handshakesLeft, deferredHandshakes.count)
+        guard count > 0 else { return }
+        let due = deferredHandshakes.prefix(count)
+        deferredHandshakes.removeFirst(count)
+        for token in due {
+            guard let connection = connections.pointer(token),
+                let opening = connection.pointee.opening
+            else { continue }
+            opening.isDeferred = false
+            advance(connection, token, opening)
+        }
+    }
+
+    /// One step of the handshake.
+    ///
+    /// - Returns: whether the connection may go on now.
+    private mutating func handshakeStep(
+        _ connection: UnsafeMutablePointer<Connection>, _ token: Token, _ opening: Opening
+    ) -> Bool {
+        let received = connection.pointee.relay.client.receiveRaw(space)
+        if received.count == 0 {
+            if connection.pointee.relay.client.hasEnded {
+                finish(token)
+                return false
+            }
+            return true
+        }
+        let isSecure = connection.pointee.relay.client.tls != nil
+        if opening.phase == .sniffing {
+            let looksLikeTLS = received.bytes[0] == 0x16
+            if isSecure != looksLikeTLS {
+                answerOtherProtocol(connection, token, opening, received)
+                return opening.phase == .misaddressed && connections.pointer(token) != nil
+            }
+            opening.phase = isSecure ? .handshaking : .head
+        }
+        if !isSecure {
+            takeHead(
+                connection, token, opening,
+                UnsafeRawBufferPointer(start: received.bytes, count: received.count))
+            return opening.phase == .head && connections.pointer(token) != nil
+        }
+        handshakesLeft -= 1
+        space.pointee.records.setInput(received.bytes, count: received.count)
+        let progress = connection.pointee.relay.client.tls?.handshake() ?? .failed
+        let hasAnswered = space.pointee.records.outputCount > 0
+        if progress == .failed {
+            handshakeFailed(connection, token)
+            return false
+        }
+        connection.pointee.relay.client.flushRecords(space)
+        if progress == .wantsInput {
+            // The ClientHello was whole: from here the handshake's own deadline counts.
+            if hasAnswered {
+                timers.arm(
+                    token,
+                    at: opening.acceptedMilliseconds + crew.settings.handshakeMilliseconds)
+            }
+            return true
+        }
+        return handshakeDone(connection, token, opening)
+    }
+
+    private mutating func handshakeDone(
+        _ connection: UnsafeMutablePointer<Connection>, _ token: Token, _ opening: Opening
+    ) -> Bool {
+        connection.pointee.notes.tls = connection.pointee.relay.client.tls?.facts()
+        opening.phase = .head
+        timers.arm(token, at: space.pointee.nowMilliseconds + crew.settings.headMilliseconds)
+        // The request may have come with the client's last flight.
+        let opened = connection.pointee.relay.client.openRest(space)
+        if opened.count > 0 {
+            takeHead(
+                connection, token, opening,
+                UnsafeRawBufferPointer(start: opened.bytes, count: opened.count))
+        } else if connection.pointee.relay.client.hasEnded {
+            finish(token)
+            return false
+        }
+        return opening.phase == .head && connections.pointer(token) != nil
+    }
+
+    private mutating func handshakeFailed(
+        _ connection: UnsafeMutablePointer<Connection>, _ token: Token
+    ) {
+        let error = connection.pointee.relay.client.tls?.takeError()
+        let reason = error?.reasons.last ?? "the peer closed the connection"
+        connection.pointee.notes.detail = "TLS handshake failed: \(reason)"
+        connection.pointee.relay.client.flushRecords(space)
+        leave(connection, token)
+    }
+
+    /// Collects the request head; judges it when it is whole.
+    private mutating func takeHead(
+        _ connection: UnsafeMutablePointer<Connection>, _ token: Token, _ opening: Opening,
+        _ bytes: UnsafeRawBufferPointer
+    ) {
+        switch opening.requestParser.append(bytes) {
+        case .needsMore: break
+        case .failed(let fault):
+            if opening.phase == .misaddressed {
+                answerPlain(connection, token, head: nil)
+            } else {
+                refuse(connection, token, Refusal(fault))
+            }
+        case .complete(let head, let consumed):
+            if opening.phase == .misaddressed {
+                answerPlain(connection, token, head: head)
+                return
+            }
+            opening.early = Array(bytes.dropFirst(consumed))
+            judge(connection, token, opening, head)
+        }
+    }
+
+    /// Decides what becomes of a request: a refusal, or the upstream that serves it.
+    private mutating func judge(
+        _ connection: UnsafeMutablePointer<Connection>, _ token: Token, _ opening: Opening,
+        _ head: RequestHead
+    ) {
+        let notes = connection.pointee.notes
+        if let target = try? RequestTarget(parsing: head.target) {
+            notes.path = String(decoding: target.path, as: UTF8.self)
+        }
+        let request: UpgradeRequest
+        do throws(UpgradeFault) {
+            request = try UpgradeRequest.judge(head)
+        } catch {
+            notes.host = head.fields.string("host") ?? ""
+            refuse(connection, token, Refusal(error))
+            return
+        }
+        notes.host = request.host.name
+        let path = request.target.path
+        guard let match = crew.routing.table.match(host: request.host.name, path: path) else {
+            refuse(connection, token, .noRoute(host: notes.host, path: notes.path))
+            return
+        }
+        let route = crew.routing.routes[match.index]
+        notes.route = route.name
+        guard route.origins.allows(origin: request.origin, host: request.host) else {
+            let origin = String(decoding: request.origin ?? [], as: UTF8.self)
+            refuse(connection, token, .forbiddenOrigin(origin))
+            return
+        }
+        opening.request = request
+        opening.route = route
+        opening.path = match.path
+        opening.phase = .dialing
+        timers.arm(token, at: space.pointee.nowMilliseconds + crew.settings.connectMilliseconds)
+        dialNext(connection, token, opening)
+    }
+
+    /// A deadline of the opening has passed.
+    mutating func openingTimeIsUp(
+        _ connection: UnsafeMutablePointer<Connection>, _ token: Token
+    ) {
+        guard let opening = connection.pointee.opening else { return }
+        let notes = connection.pointee.notes
+        switch opening.phase {
+        case .sniffing, .handshaking:
+            notes.detail =
+                connection.pointee.relay.client.tls == nil
+                ? "no request came in time" : "the TLS handshake took too long"
+            finish(token)
+        case .head: refuse(connection, token, .headTimeout)
+        case .misaddressed: answerPlain(connection, token, head: nil)
+        case .dialing:
+            attemptFailed(connection, opening)
+            refuse(connection, token, .connectTimeout)
+        case .answer: refuse(connection, token, .answerTimeout)
+        case .leaving: finish(token)
+        }
+    }
+}

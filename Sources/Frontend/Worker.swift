@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: Apache-2.0
+import Reactor
+import Router
+import Splice
+import TLS
+
+/// One connection: its relay, and what else is known of it.
+struct Connection: ~Copyable {
+    var relay: Relay
+    /// Set until the tunnel is open.
+    var opening: Opening?
+    let notes: ConnectionNotes
+}
+
+/// One reactor with its connections, made and run on a thread of its own.
+///
+/// Nothing here is shared but the `Crew`'s immutable values and mailboxes.
+struct Worker: ~Copyable {
+    static let clientTag: UInt8 = 0
+    static let backendTag: UInt8 = 1
+    /// Connections accepted in one turn, so that a flood leaves relays their turn.
+    static let acceptsPerTurn = 64
+
+    let index: Int
+    let crew: Crew
+    let space: UnsafeMutablePointer<Workspace>
+    var poller: Poller
+    var connections: Slab<Connection>
+    var timers: TimerWheel
+    var certificates: [CertificateStore?]
+    var acceptors: [Acceptor]
+    /// Relays that used up their byte budget and go on in the next turn.
+    var unfinished: [Token] = []
+    /// Handshakes that wait for their turn.
+    var deferredHandshakes: [Token] = []
+    var handshakesLeft = 0
+    /// Set while draining: what is left is cut then.
+    var drainDeadlineMilliseconds: UInt64?
+    var isCut = false
+
+    /// A listener as one reactor sees it.
+    final class Acceptor {
+        let listener: SharedListener
+        let index: Int
+        var backoff = AcceptBackoff()
+        /// Set while the listener is left alone for want of descriptors.
+        var resumeMilliseconds: UInt64?
+
+        init(listener: SharedListener, index: Int) {
+            self.listener = listener
+            self.index = index
+        }
+    }
+
+    /// A reactor on the calling thread, which has to stay the one that uses it.
+    init(
+        index: Int, crew: Crew, listeners: [SharedListener], certificates: [CertificateStore?],
+        poller: consuming Poller
+    ) {
+        self.index = index
+        self.crew = crew
+        self.certificates = certificates
+        self.poller = poller
+        let settings = crew.settings
+        connections = Slab(capacity: min(settings.connectionsMax, 4_000_000))
+        timers = TimerWheel(now: Clock.nowMilliseconds())
+        acceptors = listeners.enumerated().map { Acceptor(listener: $1, index: $0) }
+        space = .allocate(capacity: 1)
+        space.initialize(
+            to: Workspace(
+                receiveCapacity: settings.relayBufferBytes, patience: settings.patience))
+    }
+
+    deinit {
+        space.deinitialize(count: 1)
+        space.deallocate()
+    }
+
+    static let mailboxToken = Token.fixed(0)
+
+    static func listenerToken(_ index: Int) -> Token {
+        Token.fixed(UInt32(truncatingIfNeeded: index) + 1)
+    }
+
+    /// Turns until a drain has ended or everything was cut.
+    mutating func run() {
+        let door = crew.mailboxes[index].descriptor
+        guard poller.add(door, Worker.mailboxToken, .levelRead) else {
+            crew.journal.event(LogEvent(.error, "Reactor \(index) has no room in epoll."))
+            return
+        }
+        for acceptor in acceptors { resume(acceptor) }
+        while !isOver {
+            turn()
+        }
+        cutAll()
+    }
+
+    private var isOver: Bool {
+        isCut || drainDeadlineMilliseconds != nil && connections.count == 0
+    }
+
+    private mutating func turn() {
+        var timeout = timers.millisecondsUntilNext(now: Clock.nowMilliseconds())
+        if !unfinished.isEmpty || !deferredHandshakes.isEmpty { timeout = 0 }
+        timeout = soonest(timeout)
+        let count = poller.wait(timeoutMilliseconds: timeout)
+        let now = Clock.nowMilliseconds()
+        space.pointee.nowMilliseconds = now
+        handshakesLeft = crew.settings.handshakesPerTurn
+        let goingOn = unfinished
+        if !goingOn.isEmpty { unfinished = [] }
+        var index = 0
+        while index < count {
+            dispatch(poller.event(index))
+            index &+= 1
+        }
+        for token in goingOn { goOn(token) }
+        if !deferredHandshakes.isEmpty { runDeferredHandshakes() }
+        while let token = timers.popExpired(now: now) { timeIsUp(token) }
+        resumeAcceptors(now)
+        connections.releaseRetired()
+        if let deadline = drainDeadlineMilliseconds, now >= deadline { isCut = true }
+    }
+
+    /// The earliest of the timers, the listeners left alone, and the end of a drain.
+    private func soonest(_ timeout: Int32) -> Int32 {
+        var soonest = timeout
+        let now = space.pointee.nowMilliseconds
+        func consider(_ deadline: UInt64?) {
+            guard let deadline else { return }
+            let left = deadline > now ? Int32(truncatingIfNeeded: min(deadline - now, 60_000)) : 0
+            if soonest < 0 || left < soonest { soonest = left }
+        }
+        consider(drainDeadlineMilliseconds)
+        for acceptor in acceptors { consider(acceptor.resumeMilliseconds) }
+        return soonest
+    }
+
+    private mutating func dispatch(_ event: Event) {
+        let token = event.token
+        guard let connection = connections.pointer(token) else {
+            if token.tag == .max { dispatchFixed(token) }
+            return
+        }
+        let side: Side = token.tag == Worker.clientTag ? .client : .backend
+        if connection.pointee.relay.isOpen {
+            let verdict = connection.pointee.relay.ready(side, event.flags, space)
+            if !verdict.isEmpty { obey(verdict, token) }
+        } else {
+            openingIsReady(connection, token, side, event.flags)
+        }
+    }
+
+    private mutating func dispatchFixed(_ token: Token) {
+        if token == Worker.mailboxToken {
+            for message in crew.mailboxes[index].take() { receive(message) }
+            return
+        }
+        for acceptor in acceptors where token == Worker.listenerToken(acceptor.index) {
+            accept(acceptor)
+        }
+    }
+
+    /// Does what a relay asks for.
+    mutating func obey(_ verdict: Relay.Verdict, _ token: Token) {
+        if verdict.contains(.ended) {
+            finish(token)
+            return
+        }
+        if verdict.contains(.deadline), let connection = connections.pointer(token) {
+            timers.arm(
+                token.tagged(Worker.clientTag), at: connection.pointee.relay.deadlineMilliseconds)
+        }
+        if verdict.contains(.again) { unfinished.append(token) }
+    }
+
+    private mutating func goOn(_ token: Token) {
+        for side in [Side.client, .backend] {
+            guard let connection = connections.pointer(token), connection.pointee.relay.isOpen
+            else { return }
+            var verdict = connection.pointee.relay.ready(side, [], space)
+            // Both sides are looked at in each turn, so one entry is enough.
+            if side == .client && verdict.contains(.again) {
+                unfinished.append(token)
+                verdict.remove(.again)
+            } else if verdict.contains(.again), unfinished.last == token {
+                verdict.remove(.again)
+            }
+            if !verdict.isEmpty { obey(verdict, token) }
+        }
+    }
+
+    private mutating func timeIsUp(_ token: Token) {
+        guard let connection = connections.pointer(token) else { return }
+        if connection.pointee.relay.isOpen {
+            obey(connection.pointee.relay.deadlinePassed(), token)
+        } else {
+            openingTimeIsUp(connection, token)
+        }
+    }
+
+    private mutating func receive(_ message: WorkerMessage) {
+        switch message {
+        case .adopt(let descriptor, let client, let listener):
+            adopt(descriptor, client: client, listener: listener)
+        case .certificates(let stores):
+            certificates = stores
+        case .drain(let code, let deadline):
+            drain(code: code, deadlineMilliseconds: deadline)
+        case .cut:
+            isCut = true
+        }
+    }
+
+    /// Closes the connection and writes its record.
+    mutating func finish(_ token: Token) {
+        guard let connection = connections.pointer(token) else { return }
+        timers.cancel(token)
+        connection.pointee.relay.release(space)
+        let notes = connection.pointee.notes
+        if let group = notes.group { group.picker.closed(notes.endpoint) }
+        report(connection)
+        // The sockets close when the slot is released, behind the last event of this batch.
+        connections.retire(token)
+        crew.loads[index].closed()
+    }
+
+    /// Closes whatever is left.
+    private mutating func cutAll() {
+        var last = -1
+        while let token = connections.nextLive(after: last) {
+            last = Int(token.index)
+            finish(token)
+        }
+        connections.releaseRetired()
+    }
+}

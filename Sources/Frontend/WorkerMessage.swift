@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+import Reactor
+import Synchronization
+import TLS
+
+/// What other threads may ask of a reactor.
+enum WorkerMessage: Sendable {
+    /// Take over a connection that another reactor accepted; its descriptor is the receiver's.
+    case adopt(descriptor: Int32, client: Address, listener: Int)
+    /// Use these certificates for new connections; one for each listener, nil where it is plain.
+    case certificates([CertificateStore?])
+    /// Stop listening and bring every connection to an orderly end by then.
+    case drain(code: UInt16, deadlineMilliseconds: UInt64)
+    /// Close everything now.
+    case cut
+}
+
+/// How many connections a reactor has: what new ones are balanced by.
+final class WorkerLoad: Sendable {
+    private let connections = Atomic<Int>(0)
+
+    var count: Int { connections.load(ordering: .relaxed) }
+    func opened() { connections.wrappingAdd(1, ordering: .relaxed) }
+    func closed() { connections.wrappingSubtract(1, ordering: .relaxed) }
+}
+
+/// What all reactors of a Frontend share.
+final class Crew: Sendable {
+    let mailboxes: [Mailbox<WorkerMessage>]
+    let loads: [WorkerLoad]
+    let settings: FrontendSettings
+    let journal: Journal
+    let routing: Routing
+    /// The addresses as bound, and whether they speak TLS.
+    let listeners: [(address: Address, isSecure: Bool)]
+
+    init(
+        count: Int, settings: FrontendSettings, journal: Journal, routing: Routing,
+        listeners: [(address: Address, isSecure: Bool)]
+    ) throws(SystemError) {
+        var mailboxes: [Mailbox<WorkerMessage>] = []
+        for _ in 0..<count { mailboxes.append(try Mailbox()) }
+        self.mailboxes = mailboxes
+        loads = (0..<count).map { _ in WorkerLoad() }
+        self.settings = settings
+        self.journal = journal
+        self.routing = routing
+        self.listeners = listeners
+    }
+
+    /// The reactor with the fewest connections; `own` unless another has really fewer.
+    func leastLoaded(own: Int) -> Int {
+        var best = own
+        var fewest = loads[own].count
+        for (index, load) in loads.enumerated() where index != own {
+            let count = load.count
+            if count < fewest {
+                best = index
+                fewest = count
+            }
+        }
+        return best
+    }
+
+    /// Connections of all reactors together.
+    var connectionCount: Int { loads.reduce(0) { $0 + $1.count } }
+}

@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0
+import Reactor
+import TLS
+import Wire
+
+extension LoadLoop {
+    mutating func clientIsReady(_ client: ClientPointer, _ token: Token, _ flags: Readiness) {
+        if flags.contains(.hangup) { client.pointee.isHungUp = true }
+        if client.pointee.phase == .connecting {
+            guard flags.contains(.writable) || flags.contains(.hangup) else { return }
+            guard connected(client, token) else { return }
+        }
+        if flags.contains(.writable) && !client.pointee.held.isEmpty {
+            guard drain(client, token) else { return }
+        }
+        if !flags.isDisjoint(with: [.readable, .hangup]) {
+            guard receiveAll(client, token) else { return }
+        }
+        sendMore(client, token)
+    }
+
+    /// Receives until the socket is empty; false when the connection is gone.
+    ///
+    /// What can come is bounded by what was sent, so this ends.
+    private mutating func receiveAll(_ client: ClientPointer, _ token: Token) -> Bool {
+        while true {
+            switch client.pointee.socket.receive(into: received, count: Self.receiveBytes) {
+            case .moved(let count):
+                guard take(count, client, token) else { return false }
+                if count < Self.receiveBytes && !client.pointee.isHungUp { return true }
+            case .blocked:
+                return true
+            case .ended:
+                return streamEnded(client, token)
+            case .failed(let code):
+                if client.pointee.phase == .ending { return streamEnded(client, token) }
+                return fail(client, token, "receive: \(SystemError.text(of: code))")
+            }
+        }
+    }
+
+    private mutating func take(_ count: Int, _ client: ClientPointer, _ token: Token) -> Bool {
+        if client.pointee.tls == nil { return takePlain(received, count, client, token) }
+        records.setInput(received, count: count)
+        if client.pointee.phase == .handshaking {
+            guard shakeHands(client, token) else { return false }
+            if client.pointee.phase == .handshaking || records.inputRemaining == 0 { return true }
+        }
+        guard
+            let outcome = client.pointee.tls?.readAll(into: opened, capacity: Self.openedBytes)
+        else { return false }
+        if outcome.count > 0 {
+            guard takePlain(opened, outcome.count, client, token) else { return false }
+        }
+        switch outcome.status {
+        case .open:
+            return flush(client, token)
+        case .closed:
+            return streamEnded(client, token)
+        case .failed:
+            let reason = client.pointee.tls?.takeError().description ?? ""
+            return fail(client, token, "TLS: \(reason)")
+        }
+    }
+
+    private mutating func takePlain(
+        _ bytes: UnsafeMutablePointer<UInt8>, _ count: Int, _ client: ClientPointer, _ token: Token
+    ) -> Bool {
+        switch client.pointee.phase {
+        case .upgrading: takeAnswer(bytes, count: count, client, token)
+        case .open, .closing: takeFrames(bytes, count: count, client, token)
+        case .ending, .connecting, .handshaking: true
+        }
+    }
+
+    private mutating func streamEnded(_ client: ClientPointer, _ token: Token) -> Bool {
+        if client.pointee.phase == .ending {
+            finish(client, token)
+            return false
+        }
+        return fail(client, token, "the connection ended without a Close")
+    }
+
+    // MARK: Sending
+
+    /// Sends messages as far as the mode allows and the socket takes them.
+    mutating func sendMore(_ client: ClientPointer, _ token: Token) {
+        while client.pointee.phase == .open && client.pointee.held.isEmpty {
+            let count = fillScratch(client)
+            if count == 0 { break }
+            guard put(scratch, count: count, client, token) else { return }
+        }
+        if stage == .closing, client.pointee.phase == .open, client.pointee.frameOffset == 0,
+            client.pointee.held.isEmpty
+        {
+            _ = sendClose(client, token)
+        }
+    }
+
+    /// Writes the next bytes of the connection's messages into `scratch`.
+    private mutating func fillScratch(_ client: ClientPointer) -> Int {
+        var filled = 0
+        while filled < Self.scratchBytes {
+            if client.pointee.frameOffset == 0 {
+                guard client.pointee.sent < allowance(client) else { break }
+                if client.pointee.trackedIndex == .max {
+                    client.pointee.trackedIndex = client.pointee.sent
+                    client.pointee.trackedAt = Clock.nowNanoseconds()
+                }
+                client.pointee.sent &+= 1
+            }
+            let offset = client.pointee.frameOffset
+            let piece = min(template.frameBytes &- offset, Self.scratchBytes &- filled)
+            template.write(
+                into: scratch + filled, offset: offset, count: piece,
+                marker: FrameMarker(
+                    sequence: client.pointee.sent &- 1, connection: client.pointee.number))
+            filled &+= piece
+            client.pointee.frameOffset =
+                offset &+ piece == template.frameBytes ? 0 : offset &+ piece
+        }
+        return filled
+    }
+
+    /// How many messages the connection may have begun.
+    private func allowance(_ client: ClientPointer) -> UInt64 {
+        guard stage == .warming || stage == .measuring || stage == .draining else { return 0 }
+        switch plan.mode {
+        case .echo:
+            return client.pointee.answered &+ 1
+        case .stream(let windowBytes):
+            let window = max(1, windowBytes / max(1, plan.messageBytes))
+            return client.pointee.answered &+ UInt64(window)
+        case .rate:
+            return client.pointee.allowed
+        case .connect, .idle:
+            return 0
+        }
+    }
+
+    mutating func sendClose(_ client: ClientPointer, _ token: Token) -> Bool {
+        client.pointee.phase = .closing
+        let key = random.next(upperBound: UInt32.max)
+        let count = ControlFrame.close(.normal, reason: "", maskKey: key, into: scratch)
+        return put(scratch, count: count, client, token)
+    }
+
+    /// Sends bytes, sealed where there is TLS; false when the connection is gone.
+    mutating func put(
+        _ bytes: UnsafePointer<UInt8>, count: Int, _ client: ClientPointer, _ token: Token
+    ) -> Bool {
+        if client.pointee.tls == nil { return transmit(bytes, count: count, client, token) }
+        guard client.pointee.tls?.write(bytes, count: count) == true else {
+            return fail(client, token, "TLS: nothing more can be sent")
+        }
+        return flush(client, token)
+    }
+
+    /// Sends the records that wait; false when the connection is gone.
+    mutating func flush(_ client: ClientPointer, _ token: Token) -> Bool {
+        let count = records.outputCount
+        guard count > 0 else { return true }
+        records.clearOutput()
+        return transmit(records.output, count: count, client, token)
+    }
+
+    private mutating func transmit(
+        _ bytes: UnsafePointer<UInt8>, count: Int, _ client: ClientPointer, _ token: Token
+    ) -> Bool {
+        var sent = 0
+        if client.pointee.held.isEmpty {
+            switch client.pointee.socket.send(bytes, count: count) {
+            case .moved(let moved): sent = moved
+            case .blocked, .ended: break
+            case .failed(let code):
+                if client.pointee.phase == .ending { return streamEnded(client, token) }
+                return fail(client, token, "send: \(SystemError.text(of: code))")
+            }
+        }
+        if sent < count {
+            client.pointee.held.append(bytes + sent, count: count &- sent, pool: &pool)
+        }
+        return true
+    }
+
+    private mutating func drain(_ client: ClientPointer, _ token: Token) -> Bool {
+        switch client.pointee.held.drain(into: client.pointee.socket, pool: &pool) {
+        case .emptied:
+            if client.pointee.phase == .ending { client.pointee.socket.shutdownWrite() }
+            return true
+        case .blocked:
+            return true
+        case .failed(let code):
+            if client.pointee.phase == .ending { return streamEnded(client, token) }
+            return fail(client, token, "send: \(SystemError.text(of: code))")
+        }
+    }
+
+    /// Both Closes have passed: ends our side and waits for the other's.
+    mutating func beginEnding(_ client: ClientPointer, _ token: Token) -> Bool {
+        client.pointee.phase = .ending
+        timers.arm(token, at: now / 1_000_000 + 1000)
+        client.pointee.tls?.closeNotify()
+        guard flush(client, token) else { return false }
+        if client.pointee.held.isEmpty { client.pointee.socket.shutdownWrite() }
+        return true
+    }
+}

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+import CLinux
+import Glibc
+import Synchronization
+
+/// The one door between threads: anyone posts, the owner's poller wakes and the owner takes.
+///
+/// Register `descriptor` with `Interest.levelRead`.
+public final class Mailbox<Message: Sendable>: Sendable {
+    /// Readable while messages wait.
+    public let descriptor: Int32
+    private let messages = Mutex<[Message]>([])
+
+    /// Opens an empty mailbox.
+    public init() throws(SystemError) {
+        descriptor = eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK))
+        guard descriptor >= 0 else { throw .last("eventfd") }
+    }
+
+    deinit {
+        close(descriptor)
+    }
+
+    /// Puts a message behind those that wait.
+    public func post(_ message: Message) {
+        let wasEmpty = messages.withLock { messages in
+            messages.append(message)
+            return messages.count == 1
+        }
+        // Only the first one has to wake the owner: who takes, takes all.
+        if wasEmpty { eventfd_write(descriptor, 1) }
+    }
+
+    /// Takes all messages in the order of posting.
+    public func take() -> [Message] {
+        // Cleared before the messages are taken: a post in between is taken now or wakes again.
+        var count: eventfd_t = 0
+        eventfd_read(descriptor, &count)
+        return messages.withLock { messages in
+            let taken = messages
+            messages = []
+            return taken
+        }
+    }
+}

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+import Glibc
+
+/// Slots with stable addresses, named by index and generation.
+///
+/// Invariant: a pointer got from a token stays valid until `releaseRetired`, also when the slot was
+/// retired meanwhile. So a batch of events may retire slots that later events of the batch name:
+/// `pointer` answers nil for those, and nothing that is still held dangles.
+///
+/// All of it is inlinable: a generic that is called across targets without that goes through
+/// run-time metadata at each call.
+///
+/// Memory grows by chunks of 1024 slots that never move and are kept until the slab goes.
+public struct Slab<Slot: ~Copyable>: ~Copyable {
+    @inlinable static var chunkBits: Int { 10 }
+    @inlinable static var slotsPerChunk: Int { 1 << chunkBits }
+    @inlinable static var liveBit: UInt32 { 1 << 31 }
+    @inlinable static var none: UInt32 { .max }
+
+    /// How many slots there can be at once.
+    public let capacity: Int
+    /// How many tenants are live.
+    public var count: Int { liveCount }
+    @usableFromInline var liveCount = 0
+
+    @usableFromInline let chunks: UnsafeMutablePointer<UnsafeMutablePointer<Slot>?>
+    /// For each slot the generation of its tenant, with `liveBit` while it is live.
+    @usableFromInline let states: UnsafeMutablePointer<UInt32>
+    /// For each free or retired slot the next one of its kind.
+    @usableFromInline let links: UnsafeMutablePointer<UInt32>
+    /// Slots below this index were used at least once.
+    @usableFromInline var used = 0
+    @usableFromInline var freeHead: UInt32 = .max
+    @usableFromInline var retiredHead: UInt32 = .max
+
+    /// Makes room for the books of `capacity` slots; the slots themselves come chunk by chunk.
+    @inlinable public init(capacity: Int) {
+        precondition(capacity > 0 && capacity < Int(UInt32.max) - 65_536)
+        self.capacity = capacity
+        let chunkCount = (capacity + Self.slotsPerChunk - 1) >> Self.chunkBits
+        chunks = .allocate(capacity: chunkCount)
+        chunks.initialize(repeating: nil, count: chunkCount)
+        // Zeroed pages that are not touched cost no memory: a large capacity is cheap.
+        states = zeroedWords(capacity)
+        links = zeroedWords(capacity)
+    }
+
+    @inlinable deinit {
+        for index in 0..<used where states[index] & Self.liveBit != 0 {
+            place(index).deinitialize(count: 1)
+        }
+        var retired = retiredHead
+        while retired != Self.none {
+            place(Int(retired)).deinitialize(count: 1)
+            retired = links[Int(retired)]
+        }
+        let chunkCount = (capacity + Self.slotsPerChunk - 1) >> Self.chunkBits
+        for chunk in 0..<chunkCount { chunks[chunk]?.deallocate() }
+        chunks.deallocate()
+        freeWords(states)
+        freeWords(links)
+    }
+
+    /// Moves `slot` in and names it; nil when the slab is full, and then `slot` is gone.
+    @inlinable public mutating func insert(_ slot: consuming Slot) -> Token? {
+        let index: Int
+        if freeHead != Self.none {
+            index = Int(freeHead)
+            freeHead = links[index]
+        } else if used < capacity {
+            index = used
+            if index & (Self.slotsPerChunk - 1) == 0 {
+                chunks[index >> Self.chunkBits] = .allocate(
+                    capacity: min(Self.slotsPerChunk, capacity - index))
+            }
+            used += 1
+        } else {
+            return nil
+        }
+        place(index).initialize(to: slot)
+        states[index] |= Self.liveBit
+        liveCount += 1
+        return Token(index: UInt32(truncatingIfNeeded: index), generation: states[index])
+    }
+
+    /// The tenant that `token` names; nil when it was retired or never was.
+    @inlinable public func pointer(_ token: Token) -> UnsafeMutablePointer<Slot>? {
+        let index = Int(token.index)
+        guard index < used, states[index] == token.generation | Self.liveBit else { return nil }
+        return place(index)
+    }
+
+    /// The live tenant of a slot, whichever it is.
+    @inlinable public func pointer(index: Int) -> UnsafeMutablePointer<Slot>? {
+        guard index >= 0, index < used, states[index] & Self.liveBit != 0 else { return nil }
+        return place(index)
+    }
+
+    /// Makes the tenant's token stale.
+    ///
+    /// What it holds is let go by `releaseRetired`.
+    @inlinable public mutating func retire(_ token: Token) {
+        let index = Int(token.index)
+        guard index < used, states[index] == token.generation | Self.liveBit else { return }
+        states[index] = (token.generation &+ 1) & (Token.generationCount - 1)
+        links[index] = retiredHead
+        retiredHead = token.index
+        liveCount -= 1
+    }
+
+    /// Destroys what was retired and makes its slots free for others: to be called between batches.
+    @inlinable public mutating func releaseRetired() {
+        while retiredHead != Self.none {
+            let index = Int(retiredHead)
+            retiredHead = links[index]
+            place(index).deinitialize(count: 1)
+            links[index] = freeHead
+            freeHead = UInt32(truncatingIfNeeded: index)
+        }
+    }
+
+    /// The live tenant with the lowest index above `index`; begin with -1.
+    @inlinable public func nextLive(after index: Int) -> Token? {
+        var next = index + 1
+        while next < used {
+            let state = states[next]
+            if state & Self.liveBit != 0 {
+                return Token(index: UInt32(truncatingIfNeeded: next), generation: state)
+            }
+            next += 1
+        }
+        return nil
+    }
+
+    @inlinable func place(_ index: Int) -> UnsafeMutablePointer<Slot> {
+        // A used index has its chunk: `insert` allocates it before it counts the index as used.
+        chunks[index >> Self.chunkBits].unsafelyUnwrapped + (index & (Self.slotsPerChunk - 1))
+    }
+}
+
+/// Zeroed memory straight from the system, touched page by page as it is used.
+@usableFromInline func zeroedWords(_ count: Int) -> UnsafeMutablePointer<UInt32> {
+    guard let memory = calloc(count, MemoryLayout<UInt32>.stride) else {
+        fatalError("no memory for a slab of \(count) slots")
+    }
+    return memory.bindMemory(to: UInt32.self, capacity: count)
+}
+
+/// Gives back what `zeroedWords` got.
+@usableFromInline func freeWords(_ words: UnsafeMutablePointer<UInt32>) {
+    free(words)
+}

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+
+extension RouteTable {
+    /// Makes the table; `RouteMatch.index` counts as `entries` does.
+    ///
+    /// Throws the first conflict; `conflicts(in:)` lists them all.
+    public init(_ entries: [RouteEntry]) throws(RouteConflict) {
+        rewrites.reserveCapacity(entries.count)
+        for (index, entry) in entries.enumerated() {
+            if let conflict = entry.ownConflict { throw conflict }
+            if let taken = add(entry, as: Int32(index)) {
+                throw RouteConflict(entries[Int(taken)], neverReached: entry)
+            }
+        }
+    }
+
+    /// All conflicts among the entries, in the order of the routes at fault.
+    public static func conflicts(in entries: [RouteEntry]) -> [RouteConflict] {
+        var conflicts: [RouteConflict] = []
+        var table = RouteTable()
+        for (index, entry) in entries.enumerated() {
+            if let conflict = entry.ownConflict { conflicts.append(conflict) }
+            if let taken = table.add(entry, as: Int32(index)) {
+                conflicts.append(RouteConflict(entries[Int(taken)], neverReached: entry))
+            }
+        }
+        return conflicts
+    }
+
+    /// Puts one route in; hands back the route that already has its host and path, if one has.
+    ///
+    /// As the more specific pattern always wins, a route can be shadowed by an equal one only: any
+    /// other leaves hosts or paths over, of which there is no end.
+    private mutating func add(_ entry: RouteEntry, as index: Int32) -> Int32? {
+        let bytes = entry.path.bytes
+        var node = root(for: entry.host)
+        var start = 1
+        // A prefix ends with its slash: the segment behind it is what the star stands for.
+        let end = entry.path.isPrefix ? bytes.count - 1 : bytes.count
+        while start <= end {
+            var next = start
+            while next < end, bytes[next] != UInt8(ascii: "/") { next += 1 }
+            node = addChild(of: node, bytes[start..<next])
+            start = next + 1
+        }
+        rewrites.append(
+            entry.rewrite.map {
+                Rewrite(bytes: $0.bytes, dropped: $0.isPrefix ? bytes.count : nil)
+            })
+        let place: WritableKeyPath<Node, Int32> = entry.path.isPrefix ? \.prefix : \.exact
+        let taken = nodes[Int(node)][keyPath: place]
+        guard taken < 0 else { return taken }
+        nodes[Int(node)][keyPath: place] = index
+        return nil
+    }
+
+    private mutating func root(for host: HostPattern) -> UInt32 {
+        switch host {
+        case .any: Self.anyHost
+        case .exact(let name): addChild(of: Self.exactHosts, Array(name.utf8)[...])
+        case .wildcard(let name): addChild(of: Self.wildcardHosts, Array(name.utf8)[...])
+        }
+    }
+
+    private mutating func addChild(of parent: UInt32, _ name: ArraySlice<UInt8>) -> UInt32 {
+        var steps = 0
+        if let child = child(of: parent, name.span, 0..<name.count, steps: &steps) { return child }
+        let hash = Self.hash(parent, name.span, 0..<name.count)
+        edges.append(
+            Edge(
+                parent: parent, hash: hash, start: UInt32(names.count), length: UInt32(name.count)))
+        names += name
+        nodes.append(Node())
+        // At most half full, so that a look-up ends after one or two slots.
+        if edges.count * 2 > slots.count {
+            slots = [UInt32](repeating: 0, count: slots.count * 2)
+            for index in edges.indices { place(edgeAt: index) }
+        } else {
+            place(edgeAt: edges.count - 1)
+        }
+        return UInt32(nodes.count - 1)
+    }
+
+    private mutating func place(edgeAt index: Int) {
+        let mask = slots.count - 1
+        var slot = Int(edges[index].hash) & mask
+        while slots[slot] != 0 { slot = (slot + 1) & mask }
+        slots[slot] = UInt32(index) + 1
+    }
+}
+
+/// Two routes that cannot stand side by side, or one that cannot stand at all.
+public struct RouteConflict: Error, Sendable, Equatable {
+    /// Where the route that stays in effect was written.
+    public let first: String
+    /// Where the route at fault was written; equal to `first` if it needs no other to be wrong.
+    public let second: String
+    /// What is wrong, naming both places.
+    public let sentence: String
+
+    init(_ taken: RouteEntry, neverReached entry: RouteEntry) {
+        first = taken.place
+        second = entry.place
+        sentence =
+            "the route at \(second) is never reached: the route at \(first) has the same host "
+            + "(\(entry.host)) and path (\(entry.path))"
+    }
+
+    init(rewriteWithoutRest entry: RouteEntry) {
+        first = entry.place
+        second = entry.place
+        sentence =
+            "the route at \(second) has the exact path \(entry.path), so nothing is left that the "
+            + "'*' of its rewrite could stand for"
+    }
+}
+
+extension RouteConflict: CustomStringConvertible {
+    /// The sentence.
+    public var description: String { sentence }
+}
+
+extension RouteEntry {
+    /// What is wrong with this route whatever the others are.
+    fileprivate var ownConflict: RouteConflict? {
+        guard let rewrite, rewrite.isPrefix, !path.isPrefix else { return nil }
+        return RouteConflict(rewriteWithoutRest: self)
+    }
+}

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+public import Wire
+
+/// One of the two peers of a relay.
+public enum Side: UInt8, Sendable {
+    /// Who connected to us.
+    case client = 0
+    /// Whom we connected to.
+    case backend = 1
+
+    /// The peer across.
+    @inlinable
+    public var other: Side { self == .client ? .backend : .client }
+}
+
+/// Who began the end of a relay.
+public enum Initiator: UInt8, Sendable {
+    /// Nobody yet.
+    case none
+    /// The client, by a Close or by vanishing.
+    case client
+    /// The upstream, by a Close or by vanishing.
+    case upstream
+    /// Sluice, because of a violation, a limit or a drain.
+    case sluice
+}
+
+/// Why a relay ended, for the access line.
+public enum EndReason: UInt8, Sendable {
+    /// It has not.
+    case none
+    /// A Close passed through.
+    case close
+    /// A peer went away without a Close.
+    case vanished
+    /// A peer broke the rules of frames.
+    case violation
+    /// Sluice is going away.
+    case drain
+    /// An ordinary HTTP answer was relayed to its end.
+    case answered
+}
+
+/// How a relay comes to its end: who has spoken, who has been told, and what to tell whom.
+///
+/// A pure machine: events in, actions out. A side is settled when it was told that the socket is
+/// over and nothing more is expected of it; when both are, the relay is over.
+public struct Ending: Sendable {
+    /// Closes to be sent now; 0 where there is none.
+    public struct Action: Sendable, Equatable {
+        /// For the client.
+        public var tellClient: UInt16 = 0
+        /// For the upstream.
+        public var tellBackend: UInt16 = 0
+
+        /// Nothing to send.
+        public static let none = Action()
+    }
+
+    private struct State: Sendable {
+        /// It sent its Close, or nothing it sends matters any more.
+        var hasSpoken = false
+        /// It was sent a Close, or can't be sent one.
+        var wasTold = false
+        var isSettled: Bool { hasSpoken && wasTold }
+    }
+
+    private var client = State()
+    private var backend = State()
+    /// Who began.
+    public private(set) var initiator = Initiator.none
+    /// Why.
+    public private(set) var reason = EndReason.none
+    /// The status code the end began with (RFC 6455 §7.4); 0 before, 1005 for a Close without one.
+    public private(set) var code: UInt16 = 0
+    /// The violation, where that was the reason.
+    public private(set) var violation = FrameViolation.none
+
+    /// A relay that is not ending.
+    public init() {}
+
+    /// Whether anything has begun to end.
+    public var hasBegun: Bool { initiator != .none }
+
+    /// Whether both sides are settled.
+    public var isOver: Bool { client.isSettled && backend.isSettled }
+
+    /// Whether that side was told, so that nothing may be sent to it any more.
+    public func wasTold(_ side: Side) -> Bool {
+        side == .client ? client.wasTold : backend.wasTold
+    }
+
+    /// Whether that side has said all that matters.
+    public func hasSpoken(_ side: Side) -> Bool {
+        side == .client ? client.hasSpoken : backend.hasSpoken
+    }
+
+    /// A Close came from `side`; `wasRelayed` when it went on to the other.
+    public mutating func closeCame(from side: Side, code: UInt16, wasRelayed: Bool) {
+        begin(side == .client ? .client : .upstream, .close, code)
+        markSpoken(side)
+        if wasRelayed { markTold(side.other) }
+    }
+
+    /// A side's stream ended, by end of file or reset.
+    ///
+    /// The other is told 1001 when the client went away and 1014 when the upstream did.
+    public mutating func vanished(_ side: Side) -> Action {
+        if hasSpoken(side) { return .none }
+        let code = Self.codeForLoss(of: side)
+        begin(side == .client ? .client : .upstream, .vanished, code)
+        markSpoken(side)
+        return tell(side.other, code)
+    }
+
+    /// A side broke the rules: it is told why, the other that its peer is gone.
+    public mutating func violated(_ side: Side, _ violation: FrameViolation) -> Action {
+        if !hasBegun { self.violation = violation }
+        begin(.sluice, .violation, violation.closeCode.rawValue)
+        markSpoken(side)
+        var action = tell(side.other, Self.codeForLoss(of: side))
+        let own = tell(side, violation.closeCode.rawValue)
+        action.tellClient |= own.tellClient
+        action.tellBackend |= own.tellBackend
+        return action
+    }
+
+    /// Sluice ends the relay of its own accord.
+    public mutating func drain(code: UInt16) -> Action {
+        begin(.sluice, .drain, code)
+        var action = tell(.client, code)
+        action.tellBackend = tell(.backend, code).tellBackend
+        return action
+    }
+
+    /// A Close of ours is on its way to `side`, or it can't be reached.
+    public mutating func markTold(_ side: Side) {
+        if side == .client { client.wasTold = true } else { backend.wasTold = true }
+    }
+
+    /// Everything was said in another way than by frames.
+    public mutating func answered() {
+        begin(.upstream, .answered, 0)
+        client = State(hasSpoken: true, wasTold: true)
+        backend = State(hasSpoken: true, wasTold: true)
+    }
+
+    private mutating func markSpoken(_ side: Side) {
+        if side == .client { client.hasSpoken = true } else { backend.hasSpoken = true }
+    }
+
+    private mutating func begin(_ who: Initiator, _ why: EndReason, _ code: UInt16) {
+        if hasBegun { return }
+        initiator = who
+        reason = why
+        self.code = code
+    }
+
+    private func tell(_ side: Side, _ code: UInt16) -> Action {
+        if wasTold(side) { return .none }
+        return side == .client ? Action(tellClient: code) : Action(tellBackend: code)
+    }
+
+    private static func codeForLoss(of side: Side) -> UInt16 {
+        (side == .client ? CloseCode.goingAway : CloseCode.badGateway).rawValue
+    }
+}

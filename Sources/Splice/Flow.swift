@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+import Wire
+
+/// One direction of a relay: what was judged, what was kept back, and how it ends.
+struct Flow {
+    /// What becomes of the bytes that the source sends.
+    enum State: UInt8 {
+        /// They go on to the destination.
+        case open
+        /// The source's Close went on; nothing may follow it.
+        case closePassed
+        /// A Close of ours went to the destination; the source is read only for its own Close.
+        case closeInjected
+        /// The destination was lost or the stream was cut inside a frame; nothing goes on.
+        case cut
+    }
+
+    var scanner: FrameScanner
+    var state = State.open
+    /// The Close that is to be sent to the destination at the next frame border; 0 for none.
+    var pendingClose: UInt16 = 0
+    /// Bytes that went on.
+    var bytes: UInt64 = 0
+    /// Bytes of `tail` in use.
+    var tailCount: UInt8 = 0
+    /// An incomplete frame header, kept back so that no frame is begun that can't be judged.
+    private var tail: (UInt64, UInt64) = (0, 0)
+
+    init(scanner: FrameScanner) { self.scanner = scanner }
+
+    /// Whether a frame of our own may stand next.
+    var isAtFrameBorder: Bool { scanner.isAtFrameBorder }
+
+    /// Puts the kept bytes in front of `bytes` and forgets them.
+    ///
+    /// - Returns: where the bytes now begin.
+    mutating func prependTail(
+        to bytes: UnsafeMutablePointer<UInt8>
+    ) -> UnsafeMutablePointer<UInt8> {
+        if tailCount == 0 { return bytes }
+        let start = bytes - Int(tailCount)
+        withUnsafeBytes(of: tail) { kept in
+            UnsafeMutableRawPointer(start).copyMemory(
+                from: kept.baseAddress.unsafelyUnwrapped, byteCount: Int(tailCount))
+        }
+        tailCount = 0
+        return start
+    }
+
+    /// Keeps an incomplete header back.
+    mutating func keepTail(_ bytes: UnsafePointer<UInt8>, count: Int) {
+        precondition(count <= FrameScanner.tailBytesMax)
+        withUnsafeMutableBytes(of: &tail) { kept in
+            kept.baseAddress.unsafelyUnwrapped.copyMemory(from: bytes, byteCount: count)
+        }
+        tailCount = UInt8(truncatingIfNeeded: count)
+    }
+}

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+public import Reactor
+public import TLS
+
+/// One end of a relay: a socket, its TLS session if it has one, and what it did not take yet.
+///
+/// Bytes held are bytes for this leg's peer, already sealed where the leg has TLS. While any are
+/// held, the other leg is not read: that is the whole of back-pressure.
+public struct Leg: ~Copyable {
+    /// The connection.
+    public var socket: Socket
+    /// The session, where the peer speaks TLS.
+    public var tls: TLSSession?
+    /// Bytes that the socket did not take yet.
+    public var held = HeldBytes()
+    /// The socket may have bytes: an edge was seen and no short read since.
+    public var isReadable = false
+    /// The peer's end of stream was announced, so a short read does not mean drained.
+    public var isHangingUp = false
+    /// Nothing more will come: end of stream, close_notify or an error.
+    public var hasEnded = false
+    /// Nothing more can be sent: the peer reset the connection.
+    public var isUnwritable = false
+    /// Our side of the stream was ended.
+    public var isShut = false
+    /// What the peer got is not whole: its stream must not end as if it were.
+    var isTruncated = false
+
+    /// Makes a leg of a connected or connecting socket.
+    public init(_ socket: consuming Socket, tls: consuming TLSSession? = nil) {
+        let isOpen = socket.isOpen
+        self.socket = socket
+        self.tls = tls
+        // Where there is no socket, nothing is awaited and nothing has to be said.
+        hasEnded = !isOpen
+        isShut = !isOpen
+    }
+
+    /// Sends `count` bytes, sealed where the leg has TLS; what the socket does not take is held.
+    ///
+    /// - Returns: false when the peer can't be reached any more.
+    @discardableResult
+    public mutating func put(
+        _ bytes: UnsafePointer<UInt8>, count: Int, _ space: UnsafeMutablePointer<Workspace>
+    ) -> Bool {
+        if tls == nil { return transmit(bytes, count: count, space) }
+        if isUnwritable { return false }
+        let isSealed = tls?.write(bytes, count: count) ?? false
+        let isSent = flushRecords(space)
+        if !isSealed { isUnwritable = true }
+        return isSealed && isSent
+    }
+
+    /// Sends the records that the session made, of data or of its own.
+    @discardableResult
+    public mutating func flushRecords(_ space: UnsafeMutablePointer<Workspace>) -> Bool {
+        let records = space.pointee.records
+        let count = records.outputCount
+        if count == 0 { return true }
+        records.clearOutput()
+        return transmit(UnsafePointer(records.output), count: count, space)
+    }
+
+    /// Sends bytes as they are; what the socket does not take is held.
+    mutating func transmit(
+        _ bytes: UnsafePointer<UInt8>, count: Int, _ space: UnsafeMutablePointer<Workspace>
+    ) -> Bool {
+        if count == 0 { return true }
+        if isUnwritable { return false }
+        var sent = 0
+        if held.isEmpty {
+            switch socket.send(bytes, count: count) {
+            case .moved(let moved):
+                if moved == count { return true }
+                sent = moved
+            case .blocked: break
+            case .ended, .failed:
+                isUnwritable = true
+                return false
+            }
+        }
+        held.append(bytes + sent, count: count &- sent, pool: &space.pointee.pool)
+        return true
+    }
+
+    /// Sends what is held, as far as the socket takes it.
+    ///
+    /// - Returns: whether nothing is held any more.
+    public mutating func drain(_ space: UnsafeMutablePointer<Workspace>) -> Bool {
+        if held.isEmpty { return true }
+        switch held.drain(into: socket, pool: &space.pointee.pool) {
+        case .emptied: return true
+        case .blocked: return false
+        case .failed:
+            isUnwritable = true
+            held.discard(pool: &space.pointee.pool)
+            return true
+        }
+    }
+
+    /// Ends our side of the stream once nothing is held: close_notify where there is TLS, then FIN.
+    ///
+    /// Never both directions at once: what the peer has still to say is read to its end.
+    public mutating func shut(_ space: UnsafeMutablePointer<Workspace>) {
+        if isShut || !held.isEmpty { return }
+        if tls != nil, !isUnwritable, !isTruncated {
+            tls?.closeNotify()
+            flushRecords(space)
+            if !held.isEmpty { return }
+        }
+        isShut = true
+        if !isUnwritable { socket.shutdownWrite() }
+    }
+
+    /// Takes note of what an event reported.
+    public mutating func note(_ readiness: Readiness) {
+        if readiness.contains(.readable) { isReadable = true }
+        if readiness.contains(.hangup) {
+            isReadable = true
+            isHangingUp = true
+        }
+    }
+
+    /// What one `recv` brought.
+    public struct Received {
+        /// The bytes, opened where the leg has TLS; `Workspace.headroom` bytes in front are free.
+        public let bytes: UnsafeMutablePointer<UInt8>
+        /// How many there are.
+        public let count: Int
+        /// How many bytes came off the socket.
+        public let rawCount: Int
+    }
+
+    /// Receives once, and opens the records where the leg has TLS.
+    ///
+    /// Sets `isReadable` to false when the socket is drained and `hasEnded` when nothing will come
+    /// any more; bytes may have come all the same.
+    public mutating func receive(_ space: UnsafeMutablePointer<Workspace>) -> Received {
+        let received = receiveRaw(space)
+        if tls == nil || received.count == 0 { return received }
+        space.pointee.records.setInput(UnsafePointer(received.bytes), count: received.count)
+        return openRest(space)
+    }
+
+    /// Receives once, as the bytes came.
+    public mutating func receiveRaw(_ space: UnsafeMutablePointer<Workspace>) -> Received {
+        let received = space.pointee.received
+        let capacity = space.pointee.receiveCapacity
+        switch socket.receive(into: received, count: capacity) {
+        case .moved(let count):
+            // A short read means drained, unless the end of the stream was announced behind it.
+            if count < capacity && !isHangingUp { isReadable = false }
+            return Received(bytes: received, count: count, rawCount: count)
+        case .blocked: isReadable = false
+        case .ended: hasEnded = true
+        case .failed:
+            hasEnded = true
+            isUnwritable = true
+        }
+        return Received(bytes: received, count: 0, rawCount: 0)
+    }
+
+    /// Opens the records of what the session was lent and has not read yet.
+    public mutating func openRest(_ space: UnsafeMutablePointer<Workspace>) -> Received {
+        let opened = space.pointee.opened
+        let rawCount = space.pointee.records.inputRemaining
+        if rawCount == 0 { return Received(bytes: opened, count: 0, rawCount: 0) }
+        let outcome =
+            tls?.readAll(into: opened, capacity: space.pointee.openedCapacity)
+            ?? ReadOutcome(count: 0, status: .failed)
+        // Answers of the session's own: an alert, or new keys.
+        flushRecords(space)
+        if outcome.status != .open {
+            hasEnded = true
+            if outcome.status == .failed { isUnwritable = true }
+        }
+        return Received(bytes: opened, count: outcome.count, rawCount: rawCount)
+    }
+
+    /// Gives everything that was lent back; the leg is about to be closed.
+    public mutating func release(_ space: UnsafeMutablePointer<Workspace>) {
+        held.discard(pool: &space.pointee.pool)
+    }
+}

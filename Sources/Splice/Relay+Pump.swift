@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0
+public import Reactor
+import Wire
+
+extension Relay {
+    /// A leg's socket is ready, or the turn has come to go on: moves what can be moved.
+    public mutating func ready(
+        _ side: Side, _ readiness: Readiness, _ space: UnsafeMutablePointer<Workspace>
+    ) -> Verdict {
+        var isUnfinished = false
+        if side == .client {
+            client.note(readiness)
+            if readiness.contains(.writable) && !client.held.isEmpty && client.drain(space) {
+                if client.isUnwritable && body == nil { lost(.client) }
+                // There is room again: what was not read for want of it is read now.
+                isUnfinished = pumpDown(space)
+            }
+            isUnfinished = pumpUp(space) || isUnfinished
+        } else {
+            backend.note(readiness)
+            if readiness.contains(.writable) && !backend.held.isEmpty && backend.drain(space) {
+                if backend.isUnwritable && body == nil { lost(.backend) }
+                isUnfinished = pumpUp(space)
+            }
+            isUnfinished = pumpDown(space) || isUnfinished
+        }
+        let verdict: Verdict = isUnfinished || hasUnreadLoss ? .again : []
+        return settle(space).union(verdict)
+    }
+
+    /// Whether a side was found lost in sending, and its last words are still to be read.
+    private var hasUnreadLoss: Bool {
+        client.isUnwritable && client.isReadable && !client.hasEnded && backend.held.isEmpty
+            || backend.isUnwritable && backend.isReadable && !backend.hasEnded
+                && client.held.isEmpty
+    }
+
+    /// Moves client bytes up while there are any, there is room for them, and within the budget.
+    ///
+    /// - Returns: whether it stopped at the budget.
+    private mutating func pumpUp(_ space: UnsafeMutablePointer<Workspace>) -> Bool {
+        var budget = space.pointee.pumpBytesMax
+        while client.isReadable && !client.hasEnded && backend.held.isEmpty {
+            if budget <= 0 { return true }
+            let received = client.receive(space)
+            budget &-= received.rawCount
+            if received.count > 0 { pass(.client, received.bytes, count: received.count, space) }
+            if client.hasEnded { ended(.client, space) }
+        }
+        return false
+    }
+
+    /// Moves backend bytes down in the same manner.
+    private mutating func pumpDown(_ space: UnsafeMutablePointer<Workspace>) -> Bool {
+        var budget = space.pointee.pumpBytesMax
+        while backend.isReadable && !backend.hasEnded && client.held.isEmpty {
+            if budget <= 0 { return true }
+            let received = backend.receive(space)
+            budget &-= received.rawCount
+            if received.count > 0 { pass(.backend, received.bytes, count: received.count, space) }
+            if backend.hasEnded { ended(.backend, space) }
+        }
+        return false
+    }
+
+    /// Judges bytes of one side and sends what may go on to the other.
+    mutating func pass(
+        _ side: Side, _ bytes: UnsafeMutablePointer<UInt8>, count: Int,
+        _ space: UnsafeMutablePointer<Workspace>
+    ) {
+        if stage == .lingering { return }
+        if body != nil {
+            passBody(side, bytes, count: count, space)
+            return
+        }
+        let passed =
+            side == .client
+            ? Relay.forward(&up, into: &backend, bytes, count: count, space)
+            : Relay.forward(&down, into: &client, bytes, count: count, space)
+        if passed.isQuiet { return }
+        note(passed, of: side, space)
+        guard let rest = passed.rest else { return }
+        // The Close that waited for this border was sent just now, so the rest is only read.
+        pass(side, rest, count: passed.restCount, space)
+    }
+
+    /// What came of a piece of one direction.
+    private struct Passed {
+        var violation = FrameViolation.none
+        var hasClose = false
+        var wasCloseRelayed = false
+        var isDestinationLost = false
+        var hasReachedBorder = false
+        /// What stands behind the border at which a Close of ours is due.
+        var rest: UnsafeMutablePointer<UInt8>?
+        var restCount = 0
+
+        var isQuiet: Bool {
+            violation == .none && !hasClose && !isDestinationLost && !hasReachedBorder
+        }
+    }
+
+    /// The hot path: scan, send, keep what is left of an unfinished header.
+    private static func forward(
+        _ flow: inout Flow, into destination: inout Leg, _ bytes: UnsafeMutablePointer<UInt8>,
+        count: Int, _ space: UnsafeMutablePointer<Workspace>
+    ) -> Passed {
+        let total = count &+ Int(flow.tailCount)
+        let start = flow.prependTail(to: bytes)
+        var passed = Passed()
+        guard flow.state == .open else {
+            discard(&flow, start, count: total, &passed)
+            return passed
+        }
+        var offered = total
+        if flow.pendingClose != 0 {
+            // A Close of ours waits for the border of the frame in progress.
+            offered = Int(truncatingIfNeeded: min(UInt64(total), flow.scanner.outstanding))
+        }
+        let outcome = flow.scanner.scan(start, count: offered)
+        let forwardable = outcome.forwardable
+        if forwardable > 0 && !destination.put(start, count: forwardable, space) {
+            flow.state = .cut
+            passed.isDestinationLost = true
+        }
+        flow.bytes &+= UInt64(truncatingIfNeeded: forwardable)
+        passed.violation = outcome.violation
+        if flow.scanner.isCloseComplete && flow.state == .open {
+            flow.state = .closePassed
+            passed.hasClose = true
+            passed.wasCloseRelayed = true
+        }
+        if outcome.violation != .none { return passed }
+        if flow.pendingClose != 0 {
+            passed.hasReachedBorder = flow.isAtFrameBorder
+            passed.restCount = total &- forwardable
+            if passed.restCount > 0 { passed.rest = start + forwardable }
+        } else if forwardable < total {
+            flow.keepTail(start + forwardable, count: total &- forwardable)
+        }
+        return passed
+    }
+
+    /// Reads on without passing anything: only a Close of the source matters now.
+    private static func discard(
+        _ flow: inout Flow, _ bytes: UnsafePointer<UInt8>, count: Int, _ passed: inout Passed
+    ) {
+        let hadClose = flow.scanner.hasSeenClose
+        let outcome = flow.scanner.scan(bytes, count: count)
+        if hadClose {
+            // Something came behind a Close that went on; told once, ignored from then on.
+            if outcome.violation != .none && flow.state == .closePassed {
+                passed.violation = outcome.violation
+                flow.state = .closeInjected
+            }
+            return
+        }
+        if outcome.violation == .none && outcome.forwardable < count {
+            flow.keepTail(bytes + outcome.forwardable, count: count &- outcome.forwardable)
+        }
+        if flow.scanner.isCloseComplete { passed.hasClose = true }
+    }
+
+    /// Tells `Ending` what a piece brought, and does what it says.
+    private mutating func note(
+        _ passed: Passed, of side: Side, _ space: UnsafeMutablePointer<Workspace>
+    ) {
+        if passed.hasClose {
+            let code = side == .client ? up.scanner.closeCode : down.scanner.closeCode
+            ending.closeCame(from: side, code: code, wasRelayed: passed.wasCloseRelayed)
+        }
+        if passed.violation != .none {
+            perform(ending.violated(side, passed.violation), space)
+        }
+        if passed.isDestinationLost { lost(side.other) }
+        tellWherePossible(space)
+    }
+
+    /// A side can't be sent anything any more.
+    private mutating func lost(_ side: Side) {
+        // It may have said why before it went: what it sent is still read to its end.
+        if side == .client {
+            down.state = .cut
+            client.note(.hangup)
+        } else {
+            up.state = .cut
+            backend.note(.hangup)
+        }
+        ending.markTold(side)
+    }
+
+    /// A side's stream has ended: the other learns of it.
+    private mutating func ended(_ side: Side, _ space: UnsafeMutablePointer<Workspace>) {
+        if stage == .lingering { return }
+        if body != nil {
+            endBody(side, space)
+            return
+        }
+        if side == .client && client.isUnwritable { lost(.client) }
+        if side == .backend && (backend.isUnwritable || !ending.hasSpoken(.backend)) {
+            lost(.backend)
+        }
+        perform(ending.vanished(side), space)
+    }
+}

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0
+import Reactor
+public import Wire
+
+/// Two legs and what flows between them, from the opened tunnel until both sockets may be closed.
+///
+/// Invariant: what a leg is sent is a sequence of whole frames of its peer, up to the point where
+/// a Close of ours stands at a frame border, or the stream is cut and nothing follows.
+/// Everything here is plain values; the executing of `Ending`'s actions is all that it decides.
+public struct Relay: ~Copyable {
+    /// What the caller has to do next.
+    public struct Verdict: OptionSet, Sendable {
+        /// The bits.
+        public let rawValue: UInt8
+        /// Makes a set of bits.
+        public init(rawValue: UInt8) { self.rawValue = rawValue }
+
+        /// The byte budget was used up: call `ready` again in the next turn.
+        public static let again = Verdict(rawValue: 1)
+        /// `deadlineMilliseconds` has changed.
+        public static let deadline = Verdict(rawValue: 2)
+        /// Close both sockets and forget the relay.
+        public static let ended = Verdict(rawValue: 4)
+    }
+
+    enum Stage: UInt8 {
+        /// Not a relay yet: the opening handshake owns the legs.
+        case opening
+        /// Frames flow, or the Closes are being exchanged.
+        case relaying
+        /// All is said; the peers may end their streams.
+        case lingering
+    }
+
+    /// The end that connected to us.
+    public var client: Leg
+    /// The end that we connected to; without a socket until one was dialled.
+    public var backend: Leg
+    /// When `deadlinePassed` is to be called, in milliseconds of `Clock`; 0 for never.
+    public var deadlineMilliseconds: UInt64 = 0
+    /// How the relay ends.
+    public internal(set) var ending = Ending()
+    var stage = Stage.opening
+    /// Client to backend.
+    var up: Flow
+    /// Backend to client.
+    var down: Flow
+    /// Set while an ordinary HTTP answer is relayed in place of frames.
+    var body: UnsafeMutablePointer<AnswerBody>?
+
+    /// A relay whose client has connected and nothing more.
+    public init(client: consuming Leg) {
+        self.client = client
+        backend = Leg(.none())
+        up = Flow(scanner: FrameScanner(sender: .client, reservedBits: 0))
+        down = Flow(scanner: FrameScanner(sender: .server, reservedBits: 0))
+    }
+
+    deinit { body?.deallocate() }
+
+    /// Whether frames, or the body of an answer, are being relayed.
+    public var isOpen: Bool { stage != .opening }
+
+    /// Opens the tunnel: from here on both legs carry frames.
+    ///
+    /// - Parameters:
+    ///   - reservedBits: the RSV bits that the granted extensions may use (RFC 6455 §5.2).
+    ///   - messageBytesMax: payload bytes that one message may have.
+    public mutating func open(reservedBits: UInt8, messageBytesMax: UInt64) {
+        up.scanner = FrameScanner(
+            sender: .client, reservedBits: reservedBits, messageBytesMax: messageBytesMax)
+        down.scanner = FrameScanner(
+            sender: .server, reservedBits: reservedBits, messageBytesMax: messageBytesMax)
+        stage = .relaying
+    }
+
+    /// Relays the body of an ordinary answer to its end instead of frames.
+    public mutating func open(answering framing: BodyFraming) {
+        let answer = UnsafeMutablePointer<AnswerBody>.allocate(capacity: 1)
+        answer.initialize(to: AnswerBody(framing: framing, scanner: BodyScanner(framing)))
+        body = answer
+        up.state = .cut
+        stage = .relaying
+    }
+
+    /// Takes bytes that came behind a head: they belong to the stream.
+    public mutating func feed(
+        _ side: Side, _ bytes: UnsafeRawBufferPointer, _ space: UnsafeMutablePointer<Workspace>
+    ) {
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            let piece = rest.prefix(space.pointee.openedCapacity)
+            rest = rest.dropFirst(piece.count)
+            let opened = space.pointee.opened
+            UnsafeMutableRawBufferPointer(start: opened, count: piece.count)
+                .copyMemory(from: UnsafeRawBufferPointer(rebasing: piece))
+            pass(side, opened, count: piece.count, space)
+        }
+    }
+
+    /// Ends the relay of Sluice's own accord, with a Close to both at their next frame border.
+    ///
+    /// Whoever has not answered by the deadline is cut.
+    public mutating func drain(
+        code: UInt16, deadlineMilliseconds deadline: UInt64,
+        _ space: UnsafeMutablePointer<Workspace>
+    ) -> Verdict {
+        if body != nil || stage == .lingering { return [] }
+        deadlineMilliseconds = deadline
+        perform(ending.drain(code: code), space)
+        return settle(space).union(.deadline)
+    }
+
+    /// Says nothing more to anybody: what was sent is delivered, what still comes is read off.
+    public mutating func leave(_ space: UnsafeMutablePointer<Workspace>) -> Verdict {
+        stage = .lingering
+        deadlineMilliseconds =
+            space.pointee.nowMilliseconds + space.pointee.patience.lingerMilliseconds
+        return settleEnding(space).union(.deadline)
+    }
+
+    /// The deadline has passed: whoever has not answered by now is cut.
+    public mutating func deadlinePassed() -> Verdict { .ended }
+
+    /// Gives all that was lent back; both sockets are about to be closed.
+    public mutating func release(_ space: UnsafeMutablePointer<Workspace>) {
+        client.release(space)
+        backend.release(space)
+    }
+
+    // MARK: Ending
+
+    /// Carries out what `Ending` asks for.
+    mutating func perform(_ action: Ending.Action, _ space: UnsafeMutablePointer<Workspace>) {
+        if action.tellClient != 0 { down.pendingClose = action.tellClient }
+        if action.tellBackend != 0 { up.pendingClose = action.tellBackend }
+        tellWherePossible(space)
+    }
+
+    /// Sends the Closes that are due where a frame border allows, and gives up where none will come.
+    mutating func tellWherePossible(_ space: UnsafeMutablePointer<Workspace>) {
+        if down.pendingClose != 0 {
+            let mayWait = !backend.hasEnded && !client.isUnwritable
+            if Relay.inject(&down, into: &client, maskKey: nil, mayWait: mayWait, space) {
+                ending.markTold(.client)
+            }
+        }
+        if up.pendingClose != 0 {
+            let mayWait = !client.hasEnded && !backend.isUnwritable
+            // Unpredictable, as a client's mask must be (RFC 6455 §5.3).
+            let key = UInt32.random(in: .min ... .max)
+            if Relay.inject(&up, into: &backend, maskKey: key, mayWait: mayWait, space) {
+                ending.markTold(.backend)
+            }
+        }
+    }
+
+    /// Sends a flow's pending Close if it stands at a frame border.
+    ///
+    /// - Returns: whether the destination counts as told: it was sent the Close, or never can be.
+    private static func inject(
+        _ flow: inout Flow, into destination: inout Leg, maskKey: UInt32?, mayWait: Bool,
+        _ space: UnsafeMutablePointer<Workspace>
+    ) -> Bool {
+        if flow.state == .open && flow.isAtFrameBorder && !destination.isUnwritable {
+            let control = space.pointee.control
+            let count = ControlFrame.close(
+                CloseCode(rawValue: flow.pendingClose), reason: "", maskKey: maskKey, into: control)
+            destination.put(control, count: count, space)
+            flow.state = .closeInjected
+            flow.pendingClose = 0
+            return true
+        }
+        if flow.state == .open && mayWait { return false }
+        // Inside a frame whose rest will never come: a Close there would be read as payload.
+        if flow.state == .open { flow.state = .cut }
+        flow.pendingClose = 0
+        return true
+    }
+
+    /// Draws the consequences of all that has happened: deadlines, the last goodbyes, the end.
+    mutating func settle(_ space: UnsafeMutablePointer<Workspace>) -> Verdict {
+        if stage == .relaying && !ending.hasBegun { return [] }
+        return settleEnding(space)
+    }
+
+    private mutating func settleEnding(_ space: UnsafeMutablePointer<Workspace>) -> Verdict {
+        var verdict: Verdict = []
+        let now = space.pointee.nowMilliseconds
+        if stage == .relaying {
+            if deadlineMilliseconds == 0 {
+                deadlineMilliseconds = now + space.pointee.patience.closingMilliseconds
+                verdict.insert(.deadline)
+            }
+            if up.state == .cut && body == nil { backend.shut(space) }
+            if down.state == .cut { client.shut(space) }
+            if ending.isOver {
+                stage = .lingering
+                deadlineMilliseconds = now + space.pointee.patience.lingerMilliseconds
+                verdict.insert(.deadline)
+            }
+        }
+        if stage == .lingering {
+            client.shut(space)
+            backend.shut(space)
+            let isClientDone = client.isUnwritable || client.hasEnded && client.held.isEmpty
+            let isBackendDone = backend.isUnwritable || backend.hasEnded
+            if isClientDone && isBackendDone { return .ended }
+        }
+        return verdict
+    }
+}

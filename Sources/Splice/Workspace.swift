@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+public import Reactor
+public import TLS
+import Wire
+
+/// What the relays of one reactor work with while bytes are in flight, and share.
+///
+/// It lives behind one pointer per reactor, so that reaching it costs no exclusivity check and no
+/// reference count. An idle relay owns nothing of it.
+public struct Workspace: ~Copyable {
+    /// Room in front of both buffers, where an incomplete frame header of the last read is put so
+    /// that the bytes of a frame always lie in one piece.
+    public static let headroom = 16
+
+    /// Bytes of one `recv`.
+    public let receiveCapacity: Int
+    /// Where sockets are read into: `receiveCapacity` bytes, with `headroom` in front.
+    public let received: UnsafeMutablePointer<UInt8>
+    /// Where records are opened into: `receiveCapacity` and one record, with `headroom` in front.
+    public let opened: UnsafeMutablePointer<UInt8>
+    /// Bytes that `opened` holds.
+    public let openedCapacity: Int
+    /// Where control frames of our own are written: `ControlFrame.byteCountMax` bytes.
+    let control: UnsafeMutablePointer<UInt8>
+    /// The window through which the sessions of this reactor read and write.
+    public let records: RecordBuffers
+    /// Chunks lent to relays whose destination is full.
+    public var pool: BufferPool
+    /// The time of this turn, so that nobody asks the clock again.
+    public var nowMilliseconds: UInt64
+    /// Bytes that one relay may move before the others get their turn.
+    public let pumpBytesMax: Int
+    /// How long the ends of relays may take.
+    public var patience: Patience
+
+    /// Allocates the buffers.
+    public init(
+        receiveCapacity: Int = 64 * 1024, pumpBytesMax: Int = 256 * 1024, patience: Patience
+    ) {
+        self.receiveCapacity = receiveCapacity
+        self.pumpBytesMax = pumpBytesMax
+        self.patience = patience
+        // One record may wait in the session from earlier reads and complete in this one.
+        openedCapacity = receiveCapacity + 17 * 1024
+        received = Self.buffer(receiveCapacity)
+        opened = Self.buffer(openedCapacity)
+        control = .allocate(capacity: ControlFrame.byteCountMax)
+        // Each 16 KiB record adds at most 256 bytes in any suite, and a Close may follow.
+        records = RecordBuffers(outputCapacity: 2 * openedCapacity)
+        pool = BufferPool()
+        nowMilliseconds = Clock.nowMilliseconds()
+    }
+
+    deinit {
+        (received - Self.headroom).deallocate()
+        (opened - Self.headroom).deallocate()
+        control.deallocate()
+        records.free()
+    }
+
+    private static func buffer(_ capacity: Int) -> UnsafeMutablePointer<UInt8> {
+        let start = UnsafeMutablePointer<UInt8>.allocate(capacity: capacity + headroom)
+        start.initialize(repeating: 0, count: capacity + headroom)
+        return start + headroom
+    }
+}
+
+/// How long the end of a relay may take, in milliseconds.
+public struct Patience: Sendable, Equatable {
+    /// From the first Close, or the loss of a peer, until both sides are cut.
+    public var closingMilliseconds: UInt64
+    /// For the peers to close their side of TCP once everything has been said.
+    public var lingerMilliseconds: UInt64
+
+    /// Sets both.
+    public init(closingMilliseconds: UInt64 = 10_000, lingerMilliseconds: UInt64 = 2_000) {
+        self.closingMilliseconds = closingMilliseconds
+        self.lingerMilliseconds = lingerMilliseconds
+    }
+}

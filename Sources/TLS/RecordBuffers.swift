@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+import COpenSSL
+
+/// The window through which OpenSSL sees the bytes of one reactor's sockets.
+///
+/// Ciphertext that was just received is lent as input; records that OpenSSL makes are appended
+/// to the output and sent by the caller. One window serves every session of a thread, so an idle
+/// session owns none of it. Not to be shared between threads.
+public struct RecordBuffers {
+    struct Window {
+        var input: UnsafePointer<UInt8>
+        var inputCount: Int
+        var output: UnsafeMutablePointer<UInt8>
+        var outputCount: Int
+        var outputCapacity: Int
+        /// Record headers read by OpenSSL since the window was given its input.
+        var headersRead: Int
+    }
+
+    /// Bytes of output that one call may make: what is sealed plus every record's overhead.
+    public static let outputCapacityDefault = 320 * 1024
+
+    let window: UnsafeMutablePointer<Window>
+    /// One BIO for all sessions of the thread: its only state is the window.
+    let bio: OpaquePointer
+
+    /// Makes an empty window.
+    ///
+    /// - Parameter outputCapacity: bytes of records that may wait to be sent.
+    public init(outputCapacity: Int = outputCapacityDefault) {
+        let output = UnsafeMutablePointer<UInt8>.allocate(capacity: outputCapacity)
+        window = .allocate(capacity: 1)
+        window.initialize(
+            to: Window(
+                input: UnsafePointer(output), inputCount: 0, output: output, outputCount: 0,
+                outputCapacity: outputCapacity, headersRead: 0))
+        bio = RecordBIO.make(window: window)
+    }
+
+    /// Frees the window; no session may use it any more.
+    public func free() {
+        BIO_free(bio)
+        window.pointee.output.deallocate()
+        window.deinitialize(count: 1)
+        window.deallocate()
+    }
+
+    /// Lends the ciphertext just received, until it has been read.
+    public func setInput(_ bytes: UnsafePointer<UInt8>, count: Int) {
+        window.pointee.input = bytes
+        window.pointee.inputCount = count
+        window.pointee.headersRead = 0
+    }
+
+    /// The bytes of the input that no session has taken yet.
+    public var inputRemaining: Int { window.pointee.inputCount }
+
+    /// The records that wait to be sent.
+    public var output: UnsafeMutablePointer<UInt8> { window.pointee.output }
+
+    /// How many bytes of records wait to be sent.
+    public var outputCount: Int { window.pointee.outputCount }
+
+    /// Forgets the output, because it was sent or kept elsewhere.
+    public func clearOutput() { window.pointee.outputCount = 0 }
+}

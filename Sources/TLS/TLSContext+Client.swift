@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+import COpenSSL
+
+extension TLSContext {
+    /// Makes a context for the client side.
+    ///
+    /// - Parameters:
+    ///   - caFile: PEM file with the certificates to trust; nil switches verification off.
+    ///   - minimumVersion: the oldest version offered.
+    ///   - maximumVersion: the newest version offered.
+    ///   - cipherSuites: TLS 1.3 suites to offer, colon-separated; nil for the library's.
+    ///   - applicationProtocols: ALPN names to offer; empty for none.
+    /// - Returns: the context.
+    /// - Throws: `TLSError` when the file can't be read or a name is unknown.
+    public static func client(
+        trusting caFile: String?, minimumVersion: TLSVersion = .tls12,
+        maximumVersion: TLSVersion = .tls13, cipherSuites: String? = nil,
+        applicationProtocols: [String] = ["http/1.1"]
+    ) throws(TLSError) -> TLSContext {
+        let pointer = try makeBare(
+            TLS_client_method(), minimumVersion: minimumVersion, maximumVersion: maximumVersion)
+        let context = TLSContext(adopting: pointer)
+        try setGroups(pointer)
+        if let caFile {
+            guard SSL_CTX_load_verify_file(pointer, caFile) == 1 else {
+                throw TLSError.drainingQueue("reading trusted certificates from \(caFile)")
+            }
+            SSL_CTX_set_verify(pointer, SSL_VERIFY_PEER, nil)
+        }
+        if let cipherSuites, SSL_CTX_set_ciphersuites(pointer, cipherSuites) != 1 {
+            throw TLSError.drainingQueue("setting the cipher suites \(cipherSuites)")
+        }
+        if !applicationProtocols.isEmpty {
+            let wire = ALPN.wireForm(of: applicationProtocols)
+            // This call returns 0 for success, unlike its neighbours.
+            guard SSL_CTX_set_alpn_protos(pointer, wire, UInt32(wire.count)) == 0 else {
+                throw TLSError.drainingQueue("setting the application protocols")
+            }
+        }
+        return context
+    }
+}
+
+/// A session that a server let a client take up again, as bytes.
+public struct ResumptionTicket: Sendable {
+    let der: [UInt8]
+}
+
+extension TLSSession {
+    /// Makes the client side of a connection that has not begun.
+    ///
+    /// - Parameters:
+    ///   - context: made by `TLSContext.client`.
+    ///   - buffers: the thread's window.
+    ///   - serverName: the name to ask for and to verify; an address is verified but not sent.
+    ///   - ticket: a session to take up again.
+    /// - Returns: nil when memory is short or the name is unusable.
+    public static func connecting(
+        _ context: TLSContext, through buffers: RecordBuffers, serverName: String? = nil,
+        resuming ticket: ResumptionTicket? = nil
+    ) -> TLSSession? {
+        guard let ssl = SSL_new(context.pointer) else { return nil }
+        let session = TLSSession(adopting: ssl, through: buffers)
+        SSL_set_connect_state(ssl)
+        if let serverName {
+            // An address is not a host name (RFC 6066 §3): verified by its own kind of SAN.
+            if let parameters = SSL_get0_param(ssl),
+                X509_VERIFY_PARAM_set1_ip_asc(parameters, serverName) == 1
+            {
+                ERR_clear_error()
+            } else {
+                ERR_clear_error()
+                guard sluice_set_server_name(ssl, serverName) == 1,
+                    SSL_set1_host(ssl, serverName) == 1
+                else { return nil }
+            }
+        }
+        if let ticket {
+            ticket.der.withUnsafeBufferPointer { bytes in
+                var start = bytes.baseAddress
+                if let past = d2i_SSL_SESSION(nil, &start, bytes.count) {
+                    SSL_set_session(ssl, past)
+                    SSL_SESSION_free(past)
+                }
+            }
+        }
+        return session
+    }
+
+    /// The session to take up again later: nil before the server's ticket has been read.
+    public borrowing func resumptionTicket() -> ResumptionTicket? {
+        guard let past = SSL_get1_session(ssl) else { return nil }
+        defer { SSL_SESSION_free(past) }
+        guard SSL_SESSION_is_resumable(past) == 1 else { return nil }
+        let count = i2d_SSL_SESSION(past, nil)
+        guard count > 0 else { return nil }
+        var der = [UInt8](repeating: 0, count: Int(count))
+        der.withUnsafeMutableBufferPointer { bytes in
+            var start = bytes.baseAddress
+            _ = i2d_SSL_SESSION(past, &start)
+        }
+        return ResumptionTicket(der: der)
+    }
+}

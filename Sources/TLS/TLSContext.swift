@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+import COpenSSL
+
+/// What all sessions of one kind share: versions, ciphers, certificates, ticket keys.
+///
+/// Immutable once made, and used by all reactors at once; a reload makes a new one. Sessions keep
+/// what they need of it alive.
+public final class TLSContext: Sendable {
+    // OpenSSL counts references to an SSL_CTX atomically, and none of ours changes after `init`.
+    nonisolated(unsafe) let pointer: OpaquePointer
+
+    init(adopting pointer: OpaquePointer) { self.pointer = pointer }
+
+    deinit { SSL_CTX_free(pointer) }
+
+    /// TLS 1.2 suites of Mozilla's intermediate list that use an ephemeral elliptic curve.
+    static let cipherListIntermediate =
+        "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"
+        + "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"
+        + "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305"
+
+    /// Makes an `SSL_CTX` with what server and client have in common.
+    static func makeBare(
+        _ method: OpaquePointer?, minimumVersion: TLSVersion, maximumVersion: TLSVersion = .tls13
+    ) throws(TLSError) -> OpaquePointer {
+        RecordMemory.install()
+        ERR_clear_error()
+        guard let context = SSL_CTX_new(method) else {
+            throw TLSError.drainingQueue("making a TLS context")
+        }
+        _ = sluice_ctx_set_min_proto_version(context, Int32(minimumVersion.rawValue))
+        _ = sluice_ctx_set_max_proto_version(context, Int32(maximumVersion.rawValue))
+        // Idle sessions own no record buffer; see docs/benchmarks.md for what that saves.
+        _ = sluice_ctx_set_mode(context, Int(SSL_MODE_RELEASE_BUFFERS))
+        let options =
+            sluice_op_no_renegotiation() | sluice_op_no_compression()
+            | sluice_op_prioritize_chacha()
+        SSL_CTX_set_options(context, options)
+        return context
+    }
+
+    /// Prefers the hybrid post-quantum group where the library has it, then X25519 and P-256.
+    static func setGroups(_ context: OpaquePointer) throws(TLSError) {
+        for groups in ["X25519MLKEM768:X25519:P-256", "X25519:P-256"] {
+            if sluice_ctx_set1_groups_list(context, groups) == 1 {
+                ERR_clear_error()
+                return
+            }
+        }
+        throw TLSError.drainingQueue("setting the key exchange groups")
+    }
+}

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+import COpenSSL
+
+/// How far a handshake is.
+///
+/// Whatever it made lies in the buffers' output and must be sent.
+public enum HandshakeProgress: Sendable {
+    /// Application data may flow; some may already wait in the session.
+    case done
+    /// More bytes of the peer are needed.
+    case wantsInput
+    /// It failed; the output may hold an alert.
+    case failed
+}
+
+/// What became of the input.
+public struct ReadOutcome: Sendable {
+    /// Whether more may come.
+    public enum Status: Sendable {
+        /// The session is open.
+        case open
+        /// The peer sent close_notify: nothing more will come (RFC 8446 §6.1).
+        case closed
+        /// The peer broke the protocol; the output may hold an alert.
+        case failed
+    }
+    /// Bytes of plaintext.
+    public let count: Int
+    /// Whether more may come.
+    public let status: Status
+
+    /// An outcome of both.
+    public init(count: Int, status: Status) {
+        self.count = count
+        self.status = status
+    }
+}
+
+/// One TLS connection: bytes in, records out, no socket.
+///
+/// All I/O goes through the `RecordBuffers` it was made with. Nothing outside this type points
+/// into OpenSSL; what the handshake told is copied out by `facts()`.
+public struct TLSSession: ~Copyable {
+    let ssl: OpaquePointer
+    let buffers: RecordBuffers
+    /// How many more records without application data (KeyUpdate and the like) are tolerated.
+    ///
+    /// Each record with data earns one back, so a flood ends the session and a long life does not.
+    var quietRecordCredit: Int32 = TLSSession.quietRecordsMax
+
+    static let quietRecordsMax: Int32 = 64
+
+    init(adopting ssl: OpaquePointer, through buffers: RecordBuffers) {
+        self.ssl = ssl
+        self.buffers = buffers
+        BIO_up_ref(buffers.bio)
+        SSL_set_bio(ssl, buffers.bio, buffers.bio)
+    }
+
+    deinit { SSL_free(ssl) }
+
+    /// Makes the server side of a connection that has not begun.
+    ///
+    /// - Returns: nil when memory is short.
+    public static func accepting(
+        _ context: TLSContext, through buffers: RecordBuffers
+    ) -> TLSSession? {
+        guard let ssl = SSL_new(context.pointer) else { return nil }
+        SSL_set_accept_state(ssl)
+        return TLSSession(adopting: ssl, through: buffers)
+    }
+
+    /// Goes on with the handshake as far as the input allows.
+    public borrowing func handshake() -> HandshakeProgress {
+        ERR_clear_error()
+        let result = SSL_do_handshake(ssl)
+        if result == 1 { return .done }
+        return SSL_get_error(ssl, result) == SSL_ERROR_WANT_READ ? .wantsInput : .failed
+    }
+
+    /// Decrypts every complete record of the input into `bytes`.
+    ///
+    /// `capacity` must be at least what the input holds and one record (16 KiB) more.
+    public mutating func readAll(
+        into bytes: UnsafeMutablePointer<UInt8>, capacity: Int
+    ) -> ReadOutcome {
+        let window = buffers.window
+        var total = 0
+        var dataRecords: Int32 = 0
+        var status = ReadOutcome.Status.open
+        ERR_clear_error()
+        while total < capacity {
+            let room = Int32(truncatingIfNeeded: min(capacity &- total, Int(Int32.max)))
+            let count = SSL_read(ssl, bytes + total, room)
+            if count > 0 {
+                total &+= Int(count)
+                dataRecords &+= 1
+                if window.pointee.inputCount == 0 && SSL_has_pending(ssl) == 0 { break }
+                continue
+            }
+            switch SSL_get_error(ssl, count) {
+            case SSL_ERROR_WANT_READ: break
+            case SSL_ERROR_ZERO_RETURN: status = .closed
+            default: status = .failed
+            }
+            break
+        }
+        let headers = Int32(truncatingIfNeeded: window.pointee.headersRead)
+        window.pointee.headersRead = 0
+        let credit = quietRecordCredit &+ dataRecords &- max(0, headers &- dataRecords)
+        quietRecordCredit = min(credit, TLSSession.quietRecordsMax)
+        if credit < 0 { status = .failed }
+        return ReadOutcome(count: total, status: status)
+    }
+
+    /// Seals `count` bytes into the buffers' output.
+    ///
+    /// - Returns: false when the session can't send any more, or the output is full.
+    public borrowing func write(_ bytes: UnsafePointer<UInt8>, count: Int) -> Bool {
+        if count == 0 { return true }
+        ERR_clear_error()
+        return SSL_write(ssl, bytes, Int32(truncatingIfNeeded: count)) == Int32(count)
+    }
+
+    /// Puts a close_notify alert into the output, once (RFC 8446 §6.1).
+    public borrowing func closeNotify() {
+        if SSL_is_init_finished(ssl) == 0 || SSL_get_shutdown(ssl) & SSL_SENT_SHUTDOWN != 0 {
+            return
+        }
+        ERR_clear_error()
+        _ = SSL_shutdown(ssl)
+        ERR_clear_error()
+    }
+
+    /// What the last failure was, taken out of OpenSSL's queue; to be asked at once.
+    public borrowing func takeError() -> TLSError {
+        TLSError.drainingQueue("TLS")
+    }
+
+    /// What the finished handshake told, copied out.
+    public borrowing func facts() -> TLSFacts {
+        var serverName: String?
+        if let name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name) {
+            serverName = String(cString: name)
+        }
+        var protocolName: UnsafePointer<UInt8>?
+        var protocolCount: UInt32 = 0
+        SSL_get0_alpn_selected(ssl, &protocolName, &protocolCount)
+        var applicationProtocol: String?
+        if let protocolName, protocolCount > 0 {
+            let bytes = UnsafeBufferPointer(start: protocolName, count: Int(protocolCount))
+            applicationProtocol = String(decoding: bytes, as: UTF8.self)
+        }
+        var cipher: UInt16 = 0
+        if let current = SSL_get_current_cipher(ssl) {
+            cipher = SSL_CIPHER_get_protocol_id(current)
+        }
+        return TLSFacts(
+            version: TLSVersion(rawValue: UInt16(truncatingIfNeeded: SSL_version(ssl))) ?? .tls12,
+            cipher: cipher, serverName: serverName, applicationProtocol: applicationProtocol,
+            isResumed: SSL_session_reused(ssl) == 1)
+    }
+}
+
+/// What a finished handshake told.
+public struct TLSFacts: Sendable, Equatable {
+    /// The version in use.
+    public let version: TLSVersion
+    /// The cipher suite's number in the IANA registry.
+    public let cipher: UInt16
+    /// The name the client asked for (SNI, RFC 6066 §3).
+    public let serverName: String?
+    /// The protocol both agreed on (ALPN, RFC 7301).
+    public let applicationProtocol: String?
+    /// Whether an earlier session was taken up again.
+    public let isResumed: Bool
+
+    /// The cipher suite's IANA name.
+    public var cipherName: String {
+        switch cipher {
+        case 0x1301: "TLS_AES_128_GCM_SHA256"
+        case 0x1302: "TLS_AES_256_GCM_SHA384"
+        case 0x1303: "TLS_CHACHA20_POLY1305_SHA256"
+        case 0xC02B: "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256"
+        case 0xC02C: "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384"
+        case 0xC02F: "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"
+        case 0xC030: "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384"
+        case 0xCCA8: "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256"
+        case 0xCCA9: "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256"
+        default: "0x" + String(cipher, radix: 16, uppercase: true)
+        }
+    }
+}

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+import COpenSSL
+import Glibc
+import Synchronization
+
+/// The keys that seal session tickets (RFC 5077 §4), shared by all contexts and all reactors.
+///
+/// They live in memory only. A key seals for `sealingSeconds` and opens for as long again; a
+/// ticket under an old key is answered with a new one.
+public final class TicketKeys: Sendable {
+    struct Key: Sendable {
+        let name: [UInt8]  // 16 bytes
+        let cipherKey: [UInt8]  // AES-256
+        let macKey: [UInt8]  // HMAC-SHA-256
+        let madeAtSeconds: Int
+    }
+
+    private let keys = Mutex<[Key]>([])
+    private let sealingSeconds: Int
+    // Fetched once: an implicit fetch per ticket would look the algorithm up each time.
+    nonisolated(unsafe) private let cipher: OpaquePointer
+
+    /// Makes a first key.
+    ///
+    /// - Parameter sealingSeconds: how long one key seals new tickets.
+    /// - Throws: `TLSError` when the library lacks AES or random bytes.
+    public init(sealingSeconds: Int = 12 * 3600) throws(TLSError) {
+        guard let cipher = EVP_CIPHER_fetch(nil, "AES-256-CBC", nil) else {
+            throw TLSError.drainingQueue("fetching AES-256-CBC for session tickets")
+        }
+        self.cipher = cipher
+        self.sealingSeconds = sealingSeconds
+        _ = sealingKey(nowSeconds: TicketKeys.nowSeconds())
+    }
+
+    deinit { EVP_CIPHER_free(cipher) }
+
+    static func nowSeconds() -> Int {
+        var now = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &now)
+        return now.tv_sec
+    }
+
+    /// The key that seals now, made anew when the newest has served its time.
+    func sealingKey(nowSeconds: Int) -> Key? {
+        keys.withLock { keys in
+            if let newest = keys.first, nowSeconds - newest.madeAtSeconds < sealingSeconds {
+                return newest
+            }
+            guard let bytes = Self.randomBytes(80) else { return keys.first }
+            let key = Key(
+                name: Array(bytes[0..<16]), cipherKey: Array(bytes[16..<48]),
+                macKey: Array(bytes[48..<80]), madeAtSeconds: nowSeconds)
+            keys = [key] + keys.filter { nowSeconds - $0.madeAtSeconds < 2 * sealingSeconds }
+            return key
+        }
+    }
+
+    /// The key of that name, and whether it is the one that seals now.
+    func openingKey(
+        name: UnsafePointer<UInt8>, nowSeconds: Int
+    ) -> (key: Key, isCurrent: Bool)? {
+        keys.withLock { keys in
+            for (index, key) in keys.enumerated() where memcmp(key.name, name, 16) == 0 {
+                let age = nowSeconds - key.madeAtSeconds
+                if age >= 2 * sealingSeconds { return nil }
+                return (key, index == 0 && age < sealingSeconds)
+            }
+            return nil
+        }
+    }
+
+    private static func randomBytes(_ count: Int) -> [UInt8]? {
+        var bytes = [UInt8](repeating: 0, count: count)
+        return RAND_bytes(&bytes, Int32(count)) == 1 ? bytes : nil
+    }
+
+    /// Prepares sealing: fills in name and vector, sets up cipher and MAC.
+    func seal(
+        name: UnsafeMutablePointer<UInt8>, vector: UnsafeMutablePointer<UInt8>,
+        cipherContext: OpaquePointer, macContext: OpaquePointer
+    ) -> Bool {
+        guard let key = sealingKey(nowSeconds: TicketKeys.nowSeconds()),
+            RAND_bytes(vector, 16) == 1
+        else { return false }
+        memcpy(name, key.name, 16)
+        return EVP_EncryptInit_ex2(cipherContext, cipher, key.cipherKey, vector, nil) == 1
+            && Self.setUp(macContext, key.macKey)
+    }
+
+    /// Prepares opening; nil when no key of that name is left, so a full handshake follows.
+    func open(
+        name: UnsafeMutablePointer<UInt8>, vector: UnsafeMutablePointer<UInt8>,
+        cipherContext: OpaquePointer, macContext: OpaquePointer
+    ) -> (isCurrent: Bool, isSetUp: Bool)? {
+        guard let found = openingKey(name: name, nowSeconds: TicketKeys.nowSeconds()) else {
+            return nil
+        }
+        let isSetUp =
+            EVP_DecryptInit_ex2(cipherContext, cipher, found.key.cipherKey, vector, nil) == 1
+            && Self.setUp(macContext, found.key.macKey)
+        return (found.isCurrent, isSetUp)
+    }
+
+    private static func setUp(_ macContext: OpaquePointer, _ key: [UInt8]) -> Bool {
+        sluice_mac_use_hmac_sha256(macContext, key, key.count) == 1
+    }
+}

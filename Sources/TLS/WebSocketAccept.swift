@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+import COpenSSL
+
+/// The proof that a server understood an opening handshake (RFC 6455 §4.2.2 step 5.4).
+public enum WebSocketAccept {
+    private static let guid = Array("258EAFA5-E914-47DA-95CA-C5AB0DC85B11".utf8)
+
+    /// The `Sec-WebSocket-Accept` value, 28 bytes, that belongs to a key as it was sent.
+    public static func value(forKey key: some Collection<UInt8>) -> [UInt8] {
+        let input = Array(key) + guid
+        var digest = [UInt8](repeating: 0, count: 20)
+        var digestCount: UInt32 = 0
+        let isDone = EVP_Digest(input, input.count, &digest, &digestCount, EVP_sha1(), nil)
+        precondition(isDone == 1 && digestCount == 20, "SHA-1 is part of every OpenSSL")
+        return base64(digest)
+    }
+
+    /// A new random key for a client: 24 bytes of base64 (RFC 6455 §4.1).
+    public static func makeKey() -> [UInt8] {
+        var generator = SystemRandomNumberGenerator()
+        return base64((0..<16).map { _ in UInt8.random(in: .min ... .max, using: &generator) })
+    }
+
+    private static func base64(_ bytes: [UInt8]) -> [UInt8] {
+        // EVP_EncodeBlock ends what it writes with a NUL.
+        var text = [UInt8](repeating: 0, count: (bytes.count + 2) / 3 * 4 + 1)
+        let count = EVP_EncodeBlock(&text, bytes, Int32(bytes.count))
+        return Array(text.prefix(Int(count)))
+    }
+}

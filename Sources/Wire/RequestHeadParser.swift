@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Reads a request's head from bytes that come in any pieces (RFC 9112 §2 to §6).
+///
+/// Strict where leniency has been a way to smuggle requests: CRLF only, no folded fields, no
+/// white space before a colon, no empty line in front, one space where one belongs. It holds
+/// at most `HeadLimits.bytesMax` bytes. After a complete head it stands ready for the next one;
+/// after a failure it says the same again.
+public struct RequestHeadParser: Sendable {
+    /// What came of the bytes so far.
+    public enum Progress: Sendable {
+        /// The head is lawful so far, and not complete.
+        case needsMore
+        /// The head is complete; `consumed` of the bytes just given belong to it, the rest
+        /// stand behind it.
+        case complete(RequestHead, consumed: Int)
+        /// The head is refused.
+        case failed(HeadFault)
+    }
+
+    private struct RequestLine: Sendable {
+        var method: String
+        var target: Range<Int>
+        var isHTTP11: Bool
+    }
+
+    private let limits: HeadLimits
+    private var reader: HeadReader
+    private var requestLine: RequestLine?
+    private var fault: HeadFault?
+
+    /// A parser at the start of a connection.
+    public init(limits: HeadLimits = HeadLimits()) {
+        self.limits = limits
+        reader = HeadReader(limits: limits)
+    }
+
+    /// How many bytes are held: those of a head that is not complete yet.
+    public var byteCount: Int { reader.bytes.count }
+
+    /// Takes more bytes; what stands behind the head is left alone.
+    public mutating func append(_ bytes: UnsafeRawBufferPointer) -> Progress {
+        if let fault { return .failed(fault) }
+        do throws(HeadFault) {
+            return unsafe try advance(bytes)
+        } catch {
+            fault = error
+            return .failed(error)
+        }
+    }
+
+    private mutating func advance(_ bytes: UnsafeRawBufferPointer) throws(HeadFault) -> Progress {
+        if byteCount == 0, let first = unsafe bytes.first, !Octet.isToken(first) {
+            // Whoever speaks another protocol need not be waited for.
+            throw .bad("The request does not begin with a method.")
+        }
+        var position = 0
+        while let line = unsafe try reader.nextLine(bytes, from: &position) {
+            guard let requestLine else {
+                self.requestLine = try parseRequestLine(line)
+                continue
+            }
+            guard line.isEmpty else {
+                try reader.addField(line)
+                continue
+            }
+            let fields = reader.finish()
+            self.requestLine = nil
+            try RequestFraming.check(fields, isHTTP11: requestLine.isHTTP11)
+            let head = RequestHead(
+                method: requestLine.method, target: fields.bytes[requestLine.target],
+                isHTTP11: requestLine.isHTTP11, fields: fields)
+            return .complete(head, consumed: position)
+        }
+        return .needsMore
+    }
+
+    /// `METHOD SP TARGET SP HTTP/1.x`, one space each (RFC 9112 §3).
+    private func parseRequestLine(_ line: Range<Int>) throws(HeadFault) -> RequestLine {
+        let bytes = reader.bytes
+        var methodEnd = line.lowerBound
+        while methodEnd < line.upperBound, Octet.isToken(bytes[methodEnd]) { methodEnd &+= 1 }
+        guard methodEnd < line.upperBound, bytes[methodEnd] == Octet.space, !line.isEmpty else {
+            throw .bad("The request line is not METHOD SP TARGET SP HTTP/1.1.")
+        }
+        guard methodEnd - line.lowerBound <= 32 else {
+            throw .bad("The method is longer than 32 bytes.")
+        }
+        let start = methodEnd + 1
+        var end = start
+        while end < line.upperBound, bytes[end] > Octet.space, bytes[end] < 0x7F,
+            bytes[end] != Octet.hash
+        {
+            end &+= 1
+        }
+        guard end < line.upperBound, bytes[end] == Octet.space else {
+            throw targetFault(at: end, in: line)
+        }
+        guard end > start else { throw .bad("The request line has no target.") }
+        let isHTTP11 = try parseVersion(bytes[end + 1..<line.upperBound])
+        guard end - start <= limits.targetBytesMax else {
+            throw HeadFault(
+                status: 414,
+                sentence: "The target is longer than \(limits.targetBytesMax) bytes.")
+        }
+        let method = String(decoding: bytes[line.lowerBound..<methodEnd], as: UTF8.self)
+        return RequestLine(method: method, target: start..<end, isHTTP11: isHTTP11)
+    }
+
+    private func targetFault(at index: Int, in line: Range<Int>) -> HeadFault {
+        guard index < line.upperBound else {
+            return .bad("The request line is not METHOD SP TARGET SP HTTP/1.1.")
+        }
+        return reader.bytes[index] == Octet.hash
+            ? .bad("The target holds a '#', which belongs to the browser alone.")
+            : .bad("The target holds a character that must be percent-encoded.")
+    }
+
+    private func parseVersion(_ version: ArraySlice<UInt8>) throws(HeadFault) -> Bool {
+        if version.elementsEqual("HTTP/1.1".utf8) { return true }
+        if version.elementsEqual("HTTP/1.0".utf8) { return false }
+        let digits = version.dropFirst(5)
+        guard version.count == 8, version.starts(with: "HTTP/".utf8), let major = digits.first,
+            Octet.isDigit(major), digits[digits.startIndex + 1] == Octet.dot,
+            let minor = digits.last, Octet.isDigit(minor)
+        else {
+            throw .bad("The request line does not end with one space and HTTP/1.1.")
+        }
+        throw HeadFault(
+            status: 505,
+            sentence: "The request is HTTP/\(major - 0x30).\(minor - 0x30); this is HTTP/1.1.")
+    }
+}

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Reads a response's head from bytes that come in any pieces (RFC 9112 §4).
+///
+/// As strict as `RequestHeadParser`, and bounded alike; every fault has the status 502, for it
+/// is the upstream's. After a complete head it stands ready for the next one, which is what
+/// stands behind an interim (1xx) response.
+public struct ResponseHeadParser: Sendable {
+    /// What came of the bytes so far.
+    public enum Progress: Sendable {
+        /// The head is lawful so far, and not complete.
+        case needsMore
+        /// The head is complete; `consumed` of the bytes just given belong to it, the rest
+        /// stand behind it.
+        case complete(ResponseHead, consumed: Int)
+        /// The head is refused.
+        case failed(HeadFault)
+    }
+
+    private struct StatusLine: Sendable {
+        var status: Int
+        var reason: Range<Int>
+        var isHTTP11: Bool
+    }
+
+    private var reader: HeadReader
+    private var statusLine: StatusLine?
+    private var fault: HeadFault?
+
+    /// A parser at the start of an upstream's answer.
+    public init(limits: HeadLimits = HeadLimits()) {
+        reader = HeadReader(limits: limits)
+    }
+
+    /// How many bytes are held: those of a head that is not complete yet.
+    public var byteCount: Int { reader.bytes.count }
+
+    /// Takes more bytes; what stands behind the head is left alone.
+    public mutating func append(_ bytes: UnsafeRawBufferPointer) -> Progress {
+        if let fault { return .failed(fault) }
+        do throws(HeadFault) {
+            return unsafe try advance(bytes)
+        } catch {
+            let fault = HeadFault(status: 502, sentence: error.sentence)
+            self.fault = fault
+            return .failed(fault)
+        }
+    }
+
+    private mutating func advance(_ bytes: UnsafeRawBufferPointer) throws(HeadFault) -> Progress {
+        if byteCount == 0, let first = unsafe bytes.first, first != UInt8(ascii: "H") {
+            throw .bad("The response does not begin with HTTP/1.")
+        }
+        var position = 0
+        while let line = unsafe try reader.nextLine(bytes, from: &position) {
+            guard let statusLine else {
+                self.statusLine = try parseStatusLine(line)
+                continue
+            }
+            guard line.isEmpty else {
+                try reader.addField(line)
+                continue
+            }
+            let fields = reader.finish()
+            self.statusLine = nil
+            let head = ResponseHead(
+                status: statusLine.status, reason: Array(fields.bytes[statusLine.reason]),
+                isHTTP11: statusLine.isHTTP11, fields: fields)
+            return .complete(head, consumed: position)
+        }
+        return .needsMore
+    }
+
+    /// `HTTP/1.x SP 3DIGIT SP reason`; many servers leave the second space out with the reason.
+    private func parseStatusLine(_ line: Range<Int>) throws(HeadFault) -> StatusLine {
+        let bytes = reader.bytes
+        let text = bytes[line]
+        let isHTTP11 = text.starts(with: "HTTP/1.1 ".utf8)
+        guard isHTTP11 || text.starts(with: "HTTP/1.0 ".utf8) else {
+            throw .bad("The response does not begin with HTTP/1.1 and one space.")
+        }
+        let digits = text.dropFirst(9).prefix(3)
+        guard digits.count == 3, digits.allSatisfy(Octet.isDigit),
+            digits.endIndex == line.upperBound || bytes[digits.endIndex] == Octet.space
+        else {
+            throw .bad("The response's status is not three digits.")
+        }
+        let status = digits.reduce(0) { $0 * 10 + Int($1 - 0x30) }
+        guard 100...599 ~= status else {
+            throw .bad("The response's status \(status) is not between 100 and 599.")
+        }
+        let reason = min(digits.endIndex + 1, line.upperBound)..<line.upperBound
+        guard bytes[reason].allSatisfy(Octet.isFieldValue) else {
+            throw .bad("The response's reason holds a control character.")
+        }
+        return StatusLine(status: status, reason: reason, isHTTP11: isHTTP11)
+    }
+}

@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+import Config
+import Frontend
+import Reactor
+import Router
+import Splice
+import TLS
+import Wire
+
+/// Turns a configuration's plain values into what the engine runs on, or says why it can't.
+struct Assembly {
+    let listeners: [ListenerPlan]
+    let routing: Routing
+    let settings: FrontendSettings
+    /// Seals the session tickets of all listeners, also after a reload.
+    let tickets: TicketKeys
+
+    /// All endpoints, for those who look names up.
+    var endpoints: [Endpoint] { routing.routes.flatMap(\.upstream.endpoints) }
+
+    /// Reads the certificates and builds the tables.
+    ///
+    /// - Throws: `ConfigurationProblems`, each with its place.
+    init(_ configuration: Configuration) throws {
+        tickets = try TicketKeys()
+        routing = try Self.routing(configuration)
+        var listeners: [ListenerPlan] = []
+        let stores = try Self.certificates(configuration, tickets: tickets)
+        for (listener, store) in zip(configuration.listen, stores) {
+            let address: Address
+            do throws(AddressFault) {
+                address = try Address(parsing: listener.address)
+            } catch {
+                throw Self.problem(listener.place, error.sentence)
+            }
+            listeners.append(ListenerPlan(address: address, certificates: store))
+        }
+        self.listeners = listeners
+        settings = Self.settings(configuration)
+    }
+
+    /// The certificates of every listener, read now; nil where it is plain.
+    static func certificates(
+        _ configuration: Configuration, tickets: TicketKeys
+    ) throws -> [CertificateStore?] {
+        try configuration.listen.map { listener in
+            guard let tls = listener.tls else { return nil }
+            let options = TLSServerOptions(
+                minimumVersion: tls.minimumVersion == .tls13 ? .tls13 : .tls12,
+                cipherList: tls.ciphers, cipherSuites: tls.cipherSuites)
+            do throws(TLSError) {
+                return try CertificateStore(
+                    tls.certificates.map { IdentityFiles(chain: $0.chain, key: $0.key) },
+                    options: options, tickets: tickets)
+            } catch {
+                let guilty = tls.certificates.first {
+                    error.description.contains($0.chain) || error.description.contains($0.key)
+                }
+                throw problem(guilty?.place ?? listener.place, error.description)
+            }
+        }
+    }
+
+    private static func routing(_ configuration: Configuration) throws -> Routing {
+        var groups: [String: EndpointGroup] = [:]
+        for (name, upstream) in configuration.upstreams {
+            groups[name] = EndpointGroup(
+                name: name, endpoints: try upstream.endpoints.map(endpoint),
+                balance: upstream.balance == .leastConnections ? .leastConnections : .roundRobin,
+                cooldownMilliseconds: upstream.cooldown.wholeMilliseconds)
+        }
+        var entries: [RouteEntry] = []
+        var routes: [Route] = []
+        for route in configuration.routes {
+            entries.append(try entry(of: route))
+            let group: EndpointGroup
+            switch route.to {
+            case .upstream(let name):
+                guard let known = groups[name] else {
+                    throw problem(route.place, "there is no upstream \(name)")
+                }
+                group = known
+            case .endpoint(let address):
+                group = EndpointGroup(
+                    name: label(of: address), endpoints: [try endpoint(address)],
+                    balance: .roundRobin)
+            }
+            routes.append(
+                Route(
+                    name: (route.host ?? "") + route.path, upstream: group,
+                    origins: rule(route.origins),
+                    messageBytesMax: route.limits.messageBytes.map(UInt64.init) ?? .max))
+        }
+        let conflicts = RouteTable.conflicts(in: entries)
+        guard conflicts.isEmpty else {
+            let places = Dictionary(
+                configuration.routes.map { ($0.place.description, $0.place) },
+                uniquingKeysWith: { first, _ in first })
+            throw ConfigurationProblems(
+                conflicts.map { conflict in
+                    ConfigurationProblem(
+                        place: places[conflict.second] ?? .commandLine,
+                        sentence: conflict.sentence)
+                })
+        }
+        return Routing(table: try RouteTable(entries), routes: routes)
+    }
+
+    private static func entry(of route: RouteSettings) throws -> RouteEntry {
+        let host: HostPattern
+        do throws(PatternFault) {
+            host = try HostPattern(parsing: route.host)
+        } catch {
+            throw problem(route.places.host, error.description)
+        }
+        let path = try pattern(route.path, at: route.places.path)
+        let rewrite = try route.rewrite.map { try pattern($0, at: route.places.rewrite) }
+        return RouteEntry(
+            host: host, path: path, rewrite: rewrite, place: route.place.description)
+    }
+
+    /// A path pattern in the one form in which requests are compared with it.
+    private static func pattern(_ text: String, at place: SourcePlace) throws -> PathPattern {
+        do {
+            let isPrefix = text.hasSuffix("*")
+            let bare = isPrefix ? String(text.dropLast()) : text
+            let canonical = try RequestTarget.canonicalPath(bare)
+            let form = String(decoding: canonical, as: UTF8.self) + (isPrefix ? "*" : "")
+            return try PathPattern(parsing: form)
+        } catch let error as PatternFault {
+            throw problem(place, error.description)
+        } catch let error as HeadFault {
+            throw problem(place, error.sentence)
+        }
+    }
+
+    private static func endpoint(_ address: EndpointAddress) throws -> Endpoint {
+        switch address {
+        case .unix(let path):
+            return Endpoint(
+                label: label(of: address), address: try Address(parsing: "unix:" + path))
+        case .tcp(let host, let port):
+            if let known = Address(host: host, port: port) {
+                return Endpoint(label: label(of: address), address: known)
+            }
+            return Endpoint(label: label(of: address), host: host, port: port)
+        }
+    }
+
+    private static func rule(_ origins: OriginSettings) -> OriginRule {
+        switch origins {
+        case .any: .any
+        case .same: .same
+        case .list(let same, let origins): .list(same: same, origins: origins)
+        }
+    }
+
+    private static func settings(_ configuration: Configuration) -> FrontendSettings {
+        var settings = FrontendSettings()
+        let timeouts = configuration.timeouts
+        settings.clientHelloMilliseconds = timeouts.clientHello.wholeMilliseconds
+        settings.handshakeMilliseconds = timeouts.handshake.wholeMilliseconds
+        settings.headMilliseconds = timeouts.head.wholeMilliseconds
+        settings.connectMilliseconds = timeouts.connect.wholeMilliseconds
+        settings.upgradeMilliseconds = timeouts.upgrade.wholeMilliseconds
+        settings.patience = Patience(
+            closingMilliseconds: timeouts.closing.wholeMilliseconds,
+            lingerMilliseconds: timeouts.linger.wholeMilliseconds)
+        let limits = configuration.limits
+        settings.headLimits = HeadLimits(
+            bytesMax: limits.headBytes, fieldsMax: limits.headFields,
+            targetBytesMax: min(8_192, limits.headBytes))
+        settings.handshakesPerTurn = limits.handshakesPerTurn
+        settings.relayBufferBytes = limits.relayBufferBytes
+        if let connections = limits.connections { settings.connectionsMax = connections }
+        return settings
+    }
+
+    private static func problem(_ place: SourcePlace, _ sentence: String) -> ConfigurationProblems {
+        ConfigurationProblems([ConfigurationProblem(place: place, sentence: sentence)])
+    }
+
+    /// An endpoint as people write it.
+    static func label(of address: EndpointAddress) -> String {
+        switch address {
+        case .unix(let path): "unix:\(path)"
+        case .tcp(let host, let port):
+            host.contains(":") ? "ws://[\(host)]:\(port)" : "ws://\(host):\(port)"
+        }
+    }
+
+    /// Where a route leads, for people.
+    static func label(of route: RouteSettings, in configuration: Configuration) -> String {
+        switch route.to {
+        case .endpoint(let address): return label(of: address)
+        case .upstream(let name):
+            let endpoints = configuration.upstreams[name]?.endpoints ?? []
+            return endpoints.map(label).joined(separator: " ")
+        }
+    }
+
+    /// How a route's upstream balances.
+    static func balance(of route: RouteSettings, in configuration: Configuration) -> String {
+        guard case .upstream(let name) = route.to else { return "-" }
+        return configuration.upstreams[name]?.balance.rawValue ?? "-"
+    }
+}
+
+extension Duration {
+    /// The duration in whole milliseconds; never negative.
+    var wholeMilliseconds: UInt64 {
+        let parts = components
+        let milliseconds = parts.seconds * 1000 + parts.attoseconds / 1_000_000_000_000_000
+        return UInt64(max(0, milliseconds))
+    }
+}

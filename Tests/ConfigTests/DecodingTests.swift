@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+import Testing
+
+@testable import Config
+
+/// What valid files mean.
+struct DecodingTests {
+    @Test func `the smallest file has every default`() throws {
+        let configuration = try Configuration.load(
+            yaml: """
+                listen: [{ address: "127.0.0.1:8080" }]
+                routes: [{ path: /a, to: "ws://127.0.0.1:9000" }]
+                """, file: "sluice.yaml")
+        let expected = Configuration(
+            listen: [ListenerSettings(address: "127.0.0.1:8080", place: at(1, 10))],
+            routes: [
+                RouteSettings(
+                    path: "/a", to: .endpoint(.tcp(host: "127.0.0.1", port: 9000)),
+                    place: at(2, 10),
+                    places: places(route: at(2, 10), path: at(2, 18)))
+            ])
+        #expect(configuration == expected)
+        #expect(configuration.drain == DrainSettings(timeout: .seconds(30), code: 1001))
+        #expect(configuration.limits.connections == nil)
+        #expect(configuration.workers == nil)
+    }
+
+    @Test func `every key is read`() throws {
+        let configuration = try Configuration.load(
+            yaml: everything, file: "/etc/sluice/sluice.yaml")
+        let tls = try #require(configuration.listen.first?.tls)
+        #expect(configuration.listen.map(\.address) == ["[::]:8443", ":8080", "unix:/run/s.sock"])
+        #expect(tls.minimumVersion == .tls13)
+        #expect(tls.cipherSuites == "TLS_AES_128_GCM_SHA256")
+        #expect(tls.ciphers == "ECDHE-RSA-AES128-GCM-SHA256")
+        #expect(tls.certificates.map(\.chain) == ["/etc/sluice/certs/a.pem", "/srv/b.pem"])
+        #expect(tls.certificates.map(\.key) == ["/etc/sluice/certs/a-key.pem", "/srv/b-key.pem"])
+        let route = try #require(configuration.routes.first)
+        #expect(route.path == "/chat/*")
+        #expect(route.host == "*.example.com")
+        #expect(route.to == .upstream("chat"))
+        #expect(route.rewrite == "/socket/*")
+        #expect(route.origins == .list(same: true, origins: ["https://example.com", "null"]))
+        #expect(route.limits.messageBytes == 1_048_576)
+        #expect(route.places.host.line == 10)
+        let chat = try #require(configuration.upstreams["chat"])
+        #expect(
+            chat.endpoints == [
+                .tcp(host: "10.0.0.1", port: 9000), .tcp(host: "::1", port: 80),
+                .unix(path: "/run/chat.sock"),
+            ])
+        #expect(chat.balance == .roundRobin)
+        #expect(chat.cooldown == .milliseconds(1_500))
+        #expect(configuration.drain == DrainSettings(timeout: .zero, code: 1012))
+        #expect(
+            configuration.timeouts
+                == TimeoutSettings(
+                    clientHello: .seconds(1), handshake: .seconds(2), head: .seconds(3),
+                    connect: .seconds(4), upgrade: .seconds(300), closing: .seconds(6),
+                    linger: .zero))
+        #expect(
+            configuration.log == LogSettings(format: .json, access: .file("/etc/sluice/log/a.log")))
+        #expect(
+            configuration.limits
+                == GlobalLimits(
+                    headBytes: 32_768, headFields: 64, connections: 20_000, handshakesPerTurn: 4,
+                    relayBufferBytes: 1_000_000))
+        #expect(configuration.workers == 3)
+    }
+
+    @Test func `every key that the decoder knows stands in that file`() {
+        for section in KeySection.all {
+            for key in section.keys {
+                #expect(everything.contains("\(key.name):"), "\(section.title) \(key.name)")
+            }
+        }
+    }
+
+    @Test(arguments: [
+        ("any", OriginSettings.any),
+        ("[any]", .any),
+        ("same", .same),
+        ("[same]", .same),
+        ("[]", .list(same: false, origins: [])),
+        ("[null]", .list(same: false, origins: ["null"])),
+        ("https://a.example:8443", .list(same: false, origins: ["https://a.example:8443"])),
+        ("[\"http://[::1]:3000\", same]", .list(same: true, origins: ["http://[::1]:3000"])),
+    ])
+    func `origins are a word, an origin or a list`(text: String, expected: OriginSettings) throws {
+        let configuration = try Configuration.load(
+            yaml: """
+                listen: [{ address: ":0" }, { address: ":0" }]
+                routes: [{ path: /a, to: "ws://h:1", origins: \(text) }]
+                """, file: "sluice.yaml")
+        #expect(configuration.routes.map(\.origins) == [expected])
+    }
+
+    @Test(arguments: [("stdout", LogSettings.Access.stdout), ("stderr", .stderr), ("off", .off)])
+    func `access lines go to a stream or nowhere`(word: String, access: LogSettings.Access) throws {
+        let configuration = try Configuration.load(
+            yaml: smallest + "log: { access: \(word) }", file: "sluice.yaml")
+        #expect(configuration.log.access == access)
+    }
+
+    @Test func `paths stay as they are when the file was named without a folder`() throws {
+        let configuration = try Configuration.load(
+            yaml: smallest + "log: { access: ./a.log }", file: "sluice.yaml")
+        #expect(configuration.log.access == .file("./a.log"))
+    }
+
+    @Test func `an anchor stands for what it names`() throws {
+        let configuration = try Configuration.load(
+            yaml: smallest + """
+                upstreams:
+                  a: &a { endpoints: ["ws://h:1"] }
+                  b: *a
+                """, file: "sluice.yaml")
+        #expect(configuration.upstreams["a"] == configuration.upstreams["b"])
+    }
+
+    @Test func `quick mode is one route behind its listeners`() {
+        let tls = TLSSettings(certificates: [CertificateSettings(chain: "c.pem", key: "k.pem")])
+        let configuration = Configuration.quick(
+            listen: ["127.0.0.1:8443", "[::1]:8443"], tls: tls,
+            to: .tcp(host: "127.0.0.1", port: 3000))
+        #expect(configuration.listen.map(\.address) == ["127.0.0.1:8443", "[::1]:8443"])
+        #expect(configuration.listen.allSatisfy { $0.tls == tls })
+        #expect(configuration.routes.map(\.path) == ["/*"])
+        #expect(configuration.routes.first?.place.description == "command line")
+    }
+
+    @Test func `a file of many routes is read in time that grows with it only`() throws {
+        var yaml = "listen: [{ address: \":1\" }]\nroutes:\n"
+        for index in 0..<5_000 { yaml += "  - { path: /r/\(index), to: u\(index % 100) }\n" }
+        yaml += "upstreams:\n"
+        for index in 0..<100 { yaml += "  u\(index): { endpoints: [\"ws://h:1\"] }\n" }
+        let configuration = try Configuration.load(yaml: yaml, file: "sluice.yaml")
+        #expect(configuration.routes.count == 5_000)
+        #expect(configuration.routes.last?.place.line == 5_002)
+    }
+}
+
+let smallest = """
+    listen: [{ address: ":1" }]
+    routes: [{ path: /a, to: "ws://h:1" }]
+
+    """
+
+let everything = """
+    listen:
+      - address: "[::]:8443"
+        tls:
+          certificates: [{ chain: certs/a.pem, key: certs/a-key.pem }, { chain: /srv/b.pem, key: /srv/b-key.pem }]
+          minimumVersion: 1.3
+          cipherSuites: TLS_AES_128_GCM_SHA256
+          ciphers: ECDHE-RSA-AES128-GCM-SHA256
+      - { address: ":8080" }
+      - { address: "unix:/run/s.sock" }
+    routes: [{ path: /chat/*, host: "*.example.com", to: chat, rewrite: /socket/*,
+        origins: [same, "https://example.com", null], limits: { messageBytes: 1MiB } }]
+    upstreams:
+      chat:
+        endpoints: ["ws://10.0.0.1:9000", "ws://[::1]", "unix:///run/chat.sock"]
+        balance: roundRobin
+        cooldown: 1500ms
+    drain: { timeout: 0, code: 1012 }
+    timeouts: { clientHello: 1s, handshake: 2s, head: 3s, connect: 4s, upgrade: 5m, closing: 6s, linger: 0s }
+    log: { format: json, access: log/a.log }
+    limits: { headBytes: 32KiB, headFields: 64, connections: 20000, handshakesPerTurn: 4, relayBufferBytes: 1MB }
+    workers: 3
+    """
+
+private func at(_ line: Int, _ column: Int) -> SourcePlace {
+    SourcePlace(file: "sluice.yaml", line: line, column: column)
+}
+
+private func places(route: SourcePlace, path: SourcePlace) -> RouteSettings.Places {
+    var places = RouteSettings.Places(all: route)
+    places.path = path
+    return places
+}

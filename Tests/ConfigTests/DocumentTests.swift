@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+import Foundation
+import Testing
+
+@testable import Config
+
+/// Files that are no configuration at all, and files with several problems.
+struct DocumentTests {
+    @Test(arguments: ["", "\n\n", "# only a comment\n", "---\n", "---\n...\n", "~", "null"])
+    func `an empty file is refused with a sentence`(yaml: String) {
+        #expect(
+            problems(of: yaml) == [
+                "sluice.yaml:1:1: the file is empty, a configuration has at least listen and routes"
+            ])
+    }
+
+    @Test func `a file that is no mapping is refused`() {
+        #expect(
+            problems(of: "- a") == [
+                "sluice.yaml:1:1: found a list, allowed: a mapping with listen, routes, upstreams, drain, timeouts, log, limits, workers"
+            ])
+    }
+
+    @Test func `a mapping without the required keys is told both`() {
+        #expect(
+            problems(of: "workers: 1") == [
+                "sluice.yaml:1:1: 'listen' is missing", "sluice.yaml:1:1: 'routes' is missing",
+            ])
+    }
+
+    @Test func `a key that stands twice is refused with both lines`() {
+        let yaml = """
+            routes:
+              - path: /a
+                # a comment between
+                to: one
+                path: /b
+            """
+        #expect(
+            problems(of: yaml) == [
+                "sluice.yaml:2:5: the key 'path' stands twice in one mapping, again in line 5"
+            ])
+    }
+
+    @Test func `a key that stands twice on one line is refused`() {
+        #expect(
+            problems(of: "drain: { code: 1001, code: 1012 }") == [
+                "sluice.yaml:1:10: the key 'code' stands twice in one mapping"
+            ])
+    }
+
+    @Test func `a key of the next mapping is not taken for the second`() {
+        let yaml = """
+            a: { b: 1, b: 2 }
+            c:
+              - b: 1
+            """
+        #expect(problems(of: yaml) == ["sluice.yaml:1:6: the key 'b' stands twice in one mapping"])
+    }
+
+    @Test func `an upstream that stands twice is refused`() {
+        let yaml = """
+            upstreams:
+              chat: { endpoints: ["ws://h:1"] }
+              "chat": { endpoints: ["ws://h:2"] }
+            """
+        #expect(
+            problems(of: yaml) == ["sluice.yaml:2:3: the key 'chat' stands twice in one mapping"])
+    }
+
+    @Test(arguments: [
+        ("a: b: c", "1:5: not valid YAML: mapping values are not allowed in this context"),
+        (
+            "a: [b",
+            "2:1: not valid YAML: while parsing a flow sequence, did not find expected ',' or ']'"
+        ),
+        (
+            "a:\n\tb: c",
+            "2:1: not valid YAML: while scanning for the next token, found character that cannot start any token (indent with spaces, YAML forbids tabs)"
+        ),
+        ("a: *b", "1:4: not valid YAML: found undefined alias"),
+        (
+            "a: b\n---\nc: d",
+            "2:1: not valid YAML: expected a single document in the stream, but found another document"
+        ),
+        ("a: b\nc: \u{1}", "2:4: not valid YAML: control characters are not allowed"),
+    ])
+    func `what is no YAML is refused with its place`(yaml: String, line: String) {
+        #expect(problems(of: yaml) == ["sluice.yaml:\(line)"])
+    }
+
+    @Test func `all problems are told in the order of the file`() {
+        let yaml = """
+            workers: none
+            routes:
+              - path: /a
+                to: nowhere
+              - to: "wss://h:1"
+            upstreams:
+              a: { endpoints: [] }
+            listen: {}
+            """
+        #expect(
+            problems(of: yaml).map { $0.prefix(while: { $0 != " " }) } == [
+                "sluice.yaml:1:10:", "sluice.yaml:4:9:", "sluice.yaml:5:5:", "sluice.yaml:5:9:",
+                "sluice.yaml:7:19:", "sluice.yaml:8:9:",
+            ])
+    }
+
+    @Test func `an upstream with a problem is still known by its name`() {
+        let yaml = """
+            listen: [{ address: ":1" }]
+            routes: [{ path: /a, to: chat }]
+            upstreams: { chat: 1 }
+            """
+        #expect(
+            problems(of: yaml) == [
+                "sluice.yaml:3:20: upstreams.chat: found '1', allowed: a mapping with endpoints, balance, cooldown"
+            ])
+    }
+
+    @Test func `of many upstreams only some are listed`() {
+        var yaml =
+            smallest.replacingOccurrences(of: "\"ws://h:1\"", with: "nowhere") + "upstreams:\n"
+        for index in 0..<20 { yaml += "  u\(index): { endpoints: [\"ws://h:1\"] }\n" }
+        #expect(
+            problems(of: yaml) == [
+                "sluice.yaml:2:26: routes[0].to: found 'nowhere', which is no upstream, "
+                    + "allowed: u0, u1, u2, u3, u4, u5, u6, u7, 12 more names, ws://host:port or unix:/path"
+            ])
+    }
+
+    @Test func `a file that is not there is named`() {
+        #expect(loadProblems(path: "/nowhere/s.yaml") == ["/nowhere/s.yaml: there is no such file"])
+    }
+
+    @Test func `a file that is no text is refused, and one that is fine is read`() throws {
+        let folder = FileManager.default.temporaryDirectory
+        let path = folder.appendingPathComponent("sluice-\(UInt64.random(in: 0 ... .max)).yaml")
+            .path
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        try Data([0x61, 0xFF]).write(to: URL(fileURLWithPath: path))
+        #expect(loadProblems(path: path) == ["\(path): is no text in UTF-8"])
+        try Data(smallest.utf8).write(to: URL(fileURLWithPath: path))
+        #expect(loadProblems(path: path) == [])
+        #expect(loadProblems(path: folder.path).first?.contains("cannot be read") == true)
+    }
+
+    private func loadProblems(path: String) -> [String] {
+        do {
+            _ = try Configuration.load(path: path)
+            return []
+        } catch {
+            return error.description.split(separator: "\n").map(String.init)
+        }
+    }
+}

@@ -1,0 +1,325 @@
+// SPDX-License-Identifier: Apache-2.0
+import Testing
+
+@testable import Config
+
+/// The exact line for every kind of problem.
+///
+/// Each case is what stands behind a file that is fine.
+struct ProblemTests {
+    @Test(arguments: [
+        (
+            "drian: {}",
+            "3:1: unknown key 'drian', allowed: listen, routes, upstreams, drain, timeouts, log, limits, workers (did you mean 'drain'?)"
+        ),
+        (
+            "admin: {}",
+            "3:1: unknown key 'admin', allowed: listen, routes, upstreams, drain, timeouts, log, limits, workers"
+        ),
+        ("drain: { spread: 10s }", "3:10: drain: unknown key 'spread', allowed: timeout, code"),
+        (
+            "[a]: 1",
+            "3:1: unknown key a list, allowed: listen, routes, upstreams, drain, timeouts, log, limits, workers"
+        ),
+        ("drain:", "3:7: drain: found nothing, allowed: a mapping with timeout, code"),
+        ("drain: 30s", "3:8: drain: found '30s', allowed: a mapping with timeout, code"),
+        ("drain: [30s]", "3:8: drain: found a list, allowed: a mapping with timeout, code"),
+    ])
+    func `keys and shapes`(yaml: String, line: String) {
+        expect(smallest + yaml, line)
+    }
+
+    @Test(arguments: [
+        (
+            "drain: { timeout: 30 }",
+            "3:19: drain.timeout: found '30', allowed: a whole number with ms, s, m or h, as in 30s (did you mean '30s'?)"
+        ),
+        (
+            "drain: { timeout: 30sec }",
+            "3:19: drain.timeout: found '30sec', allowed: a whole number with ms, s, m or h, as in 30s (did you mean '30s'?)"
+        ),
+        (
+            "drain: { timeout: 1.5s }",
+            "3:19: drain.timeout: found '1.5s', allowed: a whole number with ms, s, m or h, as in 30s"
+        ),
+        (
+            "drain: { timeout: -1s }",
+            "3:19: drain.timeout: found '-1s', allowed: a whole number with ms, s, m or h, as in 30s"
+        ),
+        ("drain: { timeout: 25h }", "3:19: drain.timeout: found '25h', allowed: 0s to 24h"),
+        (
+            "drain: { timeout: 99999999999999999h }",
+            "3:19: drain.timeout: found '99999999999999999h', which is too large"
+        ),
+        (
+            "drain: { timeout: {} }",
+            "3:19: drain.timeout: found a mapping, allowed: a duration, as 30s"
+        ),
+        ("timeouts: { head: 0 }", "3:19: timeouts.head: found '0', allowed: 1ms to 24h"),
+        (
+            "limits: { headBytes: 64 }",
+            "3:22: limits.headBytes: found '64', allowed: a whole number with B, KiB, MiB, GiB, kB, MB or GB, as in 64KiB (did you mean '64B'?)"
+        ),
+        (
+            "limits: { headBytes: 64K }",
+            "3:22: limits.headBytes: found '64K', allowed: a whole number with B, KiB, MiB, GiB, kB, MB or GB, as in 64KiB (did you mean '64KiB'?)"
+        ),
+        (
+            "limits: { headBytes: 64kib }",
+            "3:22: limits.headBytes: found '64kib', allowed: a whole number with B, KiB, MiB, GiB, kB, MB or GB, as in 64KiB (did you mean '64KiB'?)"
+        ),
+        ("limits: { headBytes: 1B }", "3:22: limits.headBytes: found '1B', allowed: 1KiB to 1MiB"),
+        (
+            "limits: { headBytes: 99999999999999GiB }",
+            "3:22: limits.headBytes: found '99999999999999GiB', which is too large"
+        ),
+        (
+            "limits: { headBytes: [] }",
+            "3:22: limits.headBytes: found a list, allowed: a size, as 64KiB"
+        ),
+        (
+            "limits: { connections: 0 }",
+            "3:24: limits.connections: found '0', allowed: a whole number, 1 or more"
+        ),
+        ("workers: four", "3:10: workers: found 'four', allowed: a whole number, 1 to 1024"),
+        ("workers: +4", "3:10: workers: found '+4', allowed: a whole number, 1 to 1024"),
+        ("workers: {}", "3:10: workers: found a mapping, allowed: a whole number, 1 to 1024"),
+        (
+            "drain: { code: 1006 }",
+            "3:16: drain.code: found '1006', allowed: 1000, 1001, 1012, 1013 or 3000 to 4999"
+        ),
+        (
+            "log: { format: jsn }",
+            "3:16: log.format: found 'jsn', allowed: text, json (did you mean 'json'?)"
+        ),
+        ("log: { format: \"\" }", "3:16: log.format: found '', allowed: text, json"),
+        (
+            "log: { access: stdot }",
+            "3:16: log.access: found 'stdot', allowed: stdout, stderr, off or a path with a '/' (did you mean 'stdout'?)"
+        ),
+    ])
+    func `scalars`(yaml: String, line: String) {
+        expect(smallest + yaml, line)
+    }
+
+    @Test(arguments: [
+        (
+            "upstreams: [a]",
+            "3:12: upstreams: found a list, allowed: a mapping of names to upstreams"
+        ),
+        (
+            "upstreams: { \"a b\": {} }",
+            "3:14: upstreams: found 'a b', allowed: a name of letters, digits, '-', '_' and '.'"
+        ),
+        (
+            "upstreams: { [a]: {} }",
+            "3:14: upstreams: found a list, allowed: a name of letters, digits, '-', '_' and '.'"
+        ),
+        ("upstreams: { a: {} }", "3:17: upstreams.a: 'endpoints' is missing"),
+        (
+            "upstreams: { a: { endpoints: [] } }",
+            "3:30: upstreams.a.endpoints: found an empty list, allowed: at least one of endpoints"
+        ),
+        (
+            "upstreams: { a: { endpoints: \"ws://h:1\" } }",
+            "3:30: upstreams.a.endpoints: found 'ws://h:1', allowed: a list of endpoints"
+        ),
+        (
+            "upstreams: { a: { endpoints: [{}] } }",
+            "3:31: upstreams.a.endpoints[0]: found a mapping, allowed: ws://host:port or unix:/path"
+        ),
+        (
+            "upstreams: { a: { endpoints: [\"h:1\"] } }",
+            "3:31: upstreams.a.endpoints[0]: found 'h:1', allowed: ws://host:port or unix:/path (did you mean 'ws://h:1'?)"
+        ),
+        (
+            "upstreams: { a: { endpoints: [\"ws://h:1\"], balance: random2 } }",
+            "3:53: upstreams.a.balance: found 'random2', allowed: leastConnections, roundRobin"
+        ),
+        (
+            "upstreams: { a: { endpoints: [\"ws://h:1\"], cooldown: 2h } }",
+            "3:54: upstreams.a.cooldown: found '2h', allowed: 0s to 1h"
+        ),
+    ])
+    func `upstreams`(yaml: String, line: String) {
+        expect(smallest + yaml, line)
+    }
+
+    @Test(arguments: [
+        ("{ to: \"ws://h:1\" }", "2:10: routes[0]: 'path' is missing"),
+        ("{ path: /a }", "2:10: routes[0]: 'to' is missing"),
+        (
+            "{ path: , to: \"ws://h:1\" }",
+            "2:18: routes[0].path: found nothing, allowed: a path, as /chat or /chat/*"
+        ),
+        (
+            "{ path: /a, to: [x] }",
+            "2:26: routes[0].to: found a list, allowed: the name of an upstream, ws://host:port or unix:/path"
+        ),
+        (
+            "{ path: /a, to: caht }",
+            "2:26: routes[0].to: found 'caht', which is no upstream, allowed: chat, ws://host:port or unix:/path (did you mean 'chat'?)"
+        ),
+        (
+            "{ path: /a, to: 9000 }",
+            "2:26: routes[0].to: found '9000', which is no upstream, allowed: chat, ws://host:port or unix:/path (did you mean 'ws://127.0.0.1:9000'?)"
+        ),
+        (
+            "{ path: /a, to: \"wss://h:1/\" }",
+            "2:26: routes[0].to: found 'wss://h:1/', but Sluice speaks plain ws to upstreams, not TLS; allowed: ws://host:port or unix:/path (did you mean 'ws://h:1/'?)"
+        ),
+        (
+            "{ path: /a, to: \"http://h:1\" }",
+            "2:26: routes[0].to: found 'http://h:1', but Sluice opens WebSockets to upstreams, which are written with ws; allowed: ws://host:port or unix:/path (did you mean 'ws://h:1'?)"
+        ),
+        (
+            "{ path: /a, to: \"ws://h:1/socket\" }",
+            "2:26: routes[0].to: found 'ws://h:1/socket', but an endpoint has no path; the route's rewrite says which path the upstream sees (did you mean 'ws://h:1'?)"
+        ),
+        (
+            "{ path: /a, to: chat, host: [] }",
+            "2:38: routes[0].host: found a list, allowed: a host, as a.example.com or *.example.com"
+        ),
+        (
+            "{ path: /a, to: chat, rewrite: {} }",
+            "2:41: routes[0].rewrite: found a mapping, allowed: a path, as /chat or /chat/*"
+        ),
+        (
+            "{ path: /a, to: chat, idle: 10m }",
+            "2:32: routes[0]: unknown key 'idle', allowed: path, host, to, rewrite, origins, limits"
+        ),
+        (
+            "{ path: /a, to: chat, limits: { messageBytes: 0 } }",
+            "2:56: routes[0].limits.messageBytes: found '0', allowed: 1B or more"
+        ),
+        (
+            "{ path: /a, to: chat, origins: smae }",
+            "2:41: routes[0].origins: found 'smae', allowed: any, same or origins, as https://example.com (did you mean 'same'?)"
+        ),
+        (
+            "{ path: /a, to: chat, origins: \"*\" }",
+            "2:41: routes[0].origins: found '*', allowed: any, same or origins, as https://example.com (did you mean 'any'?)"
+        ),
+        (
+            "{ path: /a, to: chat, origins: {} }",
+            "2:41: routes[0].origins: found a mapping, allowed: any, same or origins, as https://example.com"
+        ),
+        (
+            "{ path: /a, to: chat, origins: [any, same] }",
+            "2:42: routes[0].origins[0]: found 'any' among others, which then say nothing"
+        ),
+        (
+            "{ path: /a, to: chat, origins: [a.example] }",
+            "2:42: routes[0].origins[0]: found 'a.example', allowed: any, same or origins, as https://example.com (did you mean 'https://a.example'?)"
+        ),
+        (
+            "{ path: /a, to: chat, origins: [\"https://a.example/\"] }",
+            "2:42: routes[0].origins[0]: found 'https://a.example/', allowed: any, same or origins, as https://example.com (did you mean 'https://a.example'?)"
+        ),
+        (
+            "{ path: /a, to: chat, origins: [\"https://*.example\"] }",
+            "2:42: routes[0].origins[0]: found 'https://*.example', allowed: any, same or origins, as https://example.com"
+        ),
+    ])
+    func `routes`(route: String, line: String) {
+        let yaml = """
+            listen: [{ address: ":1" }]
+            routes: [\(route)]
+            upstreams: { chat: { endpoints: ["ws://h:1"] } }
+            """
+        expect(yaml, line)
+    }
+
+    @Test(arguments: [
+        (
+            "{ tls: {} }",
+            "2:10: listen[0]: 'address' is missing\n2:17: listen[0].tls: 'certificates' is missing"
+        ),
+        (
+            "{ address: 8443 }",
+            "2:21: listen[0].address: found '8443' without a port, allowed: 127.0.0.1:8443, [::]:8443, :8443 or unix:/path (did you mean ':8443'?)"
+        ),
+        (
+            "{ address: \"[::1]\" }",
+            "2:21: listen[0].address: found '[::1]' without a port, allowed: 127.0.0.1:8443, [::]:8443, :8443 or unix:/path (did you mean '[::1]:8443'?)"
+        ),
+        (
+            "{ address: \"localhost:1\" }",
+            "2:21: listen[0].address: found 'localhost:1', allowed: 127.0.0.1:8443, [::]:8443, :8443 or unix:/path (did you mean '127.0.0.1:1'?)"
+        ),
+        (
+            "{ address: \"*:1\" }",
+            "2:21: listen[0].address: found '*:1', allowed: 127.0.0.1:8443, [::]:8443, :8443 or unix:/path (did you mean ':1'?)"
+        ),
+        (
+            "{ address: \"::1:1\" }",
+            "2:21: listen[0].address: found '::1:1', allowed: 127.0.0.1:8443, [::]:8443, :8443 or unix:/path (did you mean '[::1]:1'?)"
+        ),
+        (
+            "{ address: \"fe80::1:2:3\" }",
+            "2:21: listen[0].address: found 'fe80::1:2:3', allowed: 127.0.0.1:8443, [::]:8443, :8443 or unix:/path (did you mean '[fe80::1:2]:3'?)"
+        ),
+        (
+            "{ address: \":65536\" }",
+            "2:21: listen[0].address: found the port '65536' in ':65536', allowed: 0 to 65535"
+        ),
+        (
+            "{ address: \"1.2.3.256:1\" }",
+            "2:21: listen[0].address: found '1.2.3.256:1', allowed: 127.0.0.1:8443, [::]:8443, :8443 or unix:/path"
+        ),
+        (
+            "{ address: \"unix:s\" }",
+            "2:21: listen[0].address: found 'unix:s', allowed: unix: with an absolute path, as in unix:/run/app.sock"
+        ),
+        (
+            "{ address: \":1\" }, { address: \":1\" }",
+            "2:40: listen[1].address: found ':1', which sluice.yaml:2:21 listens on already"
+        ),
+        (
+            "{ address: \":1\" }, { address: \"[::]:1\" }",
+            "2:40: listen[1].address: found '[::]:1', which sluice.yaml:2:21 listens on already"
+        ),
+        (
+            "{ address: \":1\", redirect: https }",
+            "2:27: listen[0]: unknown key 'redirect', allowed: address, tls"
+        ),
+        (
+            "{ address: \":1\", tls: true }",
+            "2:32: listen[0].tls: found 'true', allowed: a mapping with certificates, minimumVersion, cipherSuites, ciphers"
+        ),
+        (
+            "{ address: \":1\", tls: { certificates: [] } }",
+            "2:48: listen[0].tls.certificates: found an empty list, allowed: at least one of certificates"
+        ),
+        (
+            "{ address: \":1\", tls: { certificates: [{ chain: a.pem, kye: b.pem }] } }",
+            "2:49: listen[0].tls.certificates[0]: 'key' is missing\n2:65: listen[0].tls.certificates[0]: unknown key 'kye', allowed: chain, key (did you mean 'key'?)"
+        ),
+        (
+            "{ address: \":1\", tls: { certificates: [{ chain: a, key: b }], minimumVersion: 1.1 } }",
+            "2:88: listen[0].tls.minimumVersion: found '1.1', allowed: 1.2, 1.3 (did you mean '1.2'?)"
+        ),
+        ("", "2:9: listen: found an empty list, allowed: at least one of listeners"),
+    ])
+    func `listeners`(listeners: String, lines: String) {
+        expect("routes: [{ path: /a, to: \"ws://h:1\" }]\nlisten: [\(listeners)]", lines)
+    }
+
+    private func expect(
+        _ yaml: String, _ lines: String, sourceLocation: SourceLocation = #_sourceLocation
+    ) {
+        let expected = lines.split(separator: "\n").map { "sluice.yaml:\($0)" }
+        let found = problems(of: yaml)
+        #expect(found == expected, sourceLocation: sourceLocation)
+    }
+}
+
+/// The lines for a file, none when it is fine.
+func problems(of yaml: String) -> [String] {
+    do {
+        _ = try Configuration.load(yaml: yaml, file: "sluice.yaml")
+        return []
+    } catch {
+        return error.problems.map(\.description)
+    }
+}

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// What every file keeps to.
+///
+/// Each check hands back one line per violation.
+enum Tidiness {
+    static let linesMax = 400
+    static let licence = "// SPDX-License-Identifier: Apache-2.0"
+
+    // Put together here, so that this file does not hold what it looks for.
+    private static let forbiddenWords = ["TO" + "DO", "FIX" + "ME", "XX" + "X", "@un" + "checked"]
+
+    static func longFiles(_ files: [SourceFile]) -> [String] {
+        files.filter { $0.lineCount > linesMax }.map {
+            "\($0.path): \($0.lineCount) lines, allowed: \(linesMax)"
+        }
+    }
+
+    static func words(_ files: [SourceFile]) -> [String] {
+        files.flatMap { file in
+            file.lines.enumerated().flatMap { index, line in
+                forbiddenWords.filter { line.holds(word: $0) }
+                    .map { "\(file.path):\(index + 1): \($0)" }
+            }
+        }
+    }
+
+    static func licences(_ files: [SourceFile]) -> [String] {
+        files.filter(\.isSwift).filter { $0.lines.first?[...] != licence[...] }
+            .map { "\($0.path): the first line is not the licence" }
+    }
+
+    static func placeholders(_ files: [SourceFile]) -> [String] {
+        files.filter { $0.path.hasSuffix("/Placeholder.swift") }.map { "\($0.path): still there" }
+    }
+
+    /// `WireTests` tests `Wire`; two suites look at the whole.
+    static func testTargets(_ files: [SourceFile]) -> [String] {
+        let targets = Set(files.filter(\.isSource).compactMap(\.target))
+        let whole: Set = ["IntegrationTests", "LayoutTests"]
+        let tests = Set(files.filter { !$0.isSource }.compactMap(\.target))
+        return tests.subtracting(whole).sorted().compactMap { test in
+            guard test.hasSuffix("Tests"), targets.contains(String(test.dropLast(5))) else {
+                return "Tests/\(test): there is no such target in Sources"
+            }
+            return nil
+        }
+    }
+}
+
+extension Substring {
+    /// Whether the word stands in it by itself, not as a part of a longer one.
+    fileprivate func holds(word: String) -> Bool {
+        ranges(of: word).contains { range in
+            let before = range.lowerBound > startIndex ? self[index(before: range.lowerBound)] : " "
+            let after = range.upperBound < endIndex ? self[range.upperBound] : " "
+            return !before.isLetter && !before.isNumber && !after.isLetter && !after.isNumber
+        }
+    }
+}

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0
+import Glibc
+import Reactor
+import Synchronization
+import Testing
+
+@Suite struct ListenerTests {
+    @Test(arguments: ["127.0.0.1:0", "[::1]:0", "[::]:0", ":0", "unix:@", "unix:/"])
+    func `a connection is accepted and carries bytes both ways`(text: String) throws {
+        var text = text
+        if text == "unix:@" { text = "unix:@sluice-\(getpid())-\(Clock.nowNanoseconds())" }
+        if text == "unix:/" { text = "unix:" + temporaryPath() }
+        let listener = try Listener(address: Address(parsing: text))
+        defer { listener.removeFile() }
+        var poller = try Poller()
+        let isWatched = poller.add(listener.descriptor, Token.fixed(1), .levelReadExclusive)
+        #expect(isWatched)
+        var target = listener.address
+        if target.isWildcard { target = .loopback(port: target.port) }
+
+        let client = try Socket.stream(for: target)
+        let started = client.connect(to: target)
+        #expect(started == .connected || started == .inProgress)
+        _ = poller.add(client.descriptor, Token.fixed(2), .edgeBoth)
+        let (descriptor, peer) = try accept(from: listener, &poller)
+        let server = Socket(adopting: descriptor)
+        if !target.isUnix {
+            expect(peer == client.localAddress)
+            expect(client.peerAddress == target)
+            expect(server.localAddress == target)
+            let isSet = server.setNoDelay() && server.setKeepAlive(idleSeconds: 60)
+            #expect(isSet)
+        }
+        expect(client.pendingError() == 0)
+
+        try check(client, server, &poller, "from the client")
+        try check(server, client, &poller, "from the server")
+        client.shutdownWrite()
+        var byte: UInt8 = 0
+        let ended = server.receive(into: &byte, count: 1)
+        #expect(ended == .ended)
+    }
+
+    @Test func `nothing waits, nothing is accepted; a second handle accepts as well`() throws {
+        let listener = try Listener(address: .loopback(port: 0))
+        let second = try listener.duplicate()
+        expect(second.address == listener.address)
+        let nothing = listener.accept()
+        #expect(nothing == .blocked)
+        let client = try Socket.stream(for: listener.address)
+        _ = client.connect(to: listener.address)
+        var poller = try Poller()
+        _ = poller.add(second.descriptor, Token.fixed(0), .levelReadExclusive)
+        let (descriptor, _) = try accept(from: second, &poller)
+        close(descriptor)
+        let rest = listener.accept()
+        #expect(rest == .blocked)
+    }
+
+    @Test func `a port in use is refused with the address in the sentence`() throws {
+        let listener = try Listener(address: .loopback(port: 0))
+        let address = listener.address
+        let error = #expect(throws: SystemError.self) { _ = try Listener(address: address) }
+        #expect(error?.description == "bind \(address): Address already in use")
+    }
+
+    @Test func `nobody listens: the dial fails with the reason`() throws {
+        let address: Address
+        do { address = try Listener(address: .loopback(port: 0)).address }
+        let client = try Socket.stream(for: address)
+        switch client.connect(to: address) {
+        case .connected: Issue.record("connected to nobody")
+        case .failed(let code): #expect(code == ECONNREFUSED)
+        case .inProgress:
+            var poller = try Poller()
+            _ = poller.add(client.descriptor, Token.fixed(0), .edgeBoth)
+            let count = poller.wait(timeoutMilliseconds: 10_000)
+            try #require(count == 1)
+            expect(poller.event(0).flags.contains(.hangup))
+            expect(client.pendingError() == ECONNREFUSED)
+        }
+    }
+
+    @Test func `a stale socket file is replaced, a live one and a plain file are not`() throws {
+        let path = temporaryPath()
+        let address = try Address(parsing: "unix:\(path)")
+        do { _ = try Listener(address: address) }
+        #expect(access(path, F_OK) == 0)
+        let listener = try Listener(address: address)
+        var status = stat()
+        #expect(stat(path, &status) == 0)
+        #expect(status.st_mode & 0o777 == 0o660)
+        #expect(throws: SystemError.self) { _ = try Listener(address: address) }
+        listener.removeFile()
+        #expect(access(path, F_OK) != 0)
+
+        let file = open(path, O_CREAT | O_WRONLY, 0o600)
+        close(file)
+        #expect(throws: SystemError.self) { _ = try Listener(address: address) }
+        #expect(access(path, F_OK) == 0)
+        unlink(path)
+    }
+
+    @Test func `the pause after exhaustion doubles from 5 ms to a second and starts over`() {
+        var backoff = AcceptBackoff()
+        let pauses = (0..<10).map { _ in backoff.pauseMilliseconds() }
+        #expect(pauses == [5, 10, 20, 40, 80, 160, 320, 640, 1000, 1000])
+        backoff.reset()
+        #expect(backoff.pauseMilliseconds() == 5)
+    }
+
+    /// The thread gets a descriptor table of its own and fills it, so that no other test notices.
+    @Test func `without descriptors the listener says so, and accepts when there are some again`()
+        throws
+    {
+        let listener = try Listener(address: .loopback(port: 0))
+        let client = try Socket.stream(for: listener.address)
+        _ = client.connect(to: listener.address)
+        let listening = listener.descriptor
+        var poller = try Poller()
+        _ = poller.add(listening, Token.fixed(0), .levelRead)
+        let ready = poller.wait(timeoutMilliseconds: 10_000)
+        try #require(ready == 1)
+
+        let outcomes = Mutex<[AcceptResult]>([])
+        let address = listener.address
+        let thread = try ReactorThread.start(name: "starved") {
+            guard unshareDescriptors() else { return }
+            let copy = Listener(adopting: listening, as: address)
+            var last: Int32 = 0
+            while true {
+                let filler = dup(listening)
+                if filler < 0 { break }
+                last = filler
+            }
+            let starved = copy.accept()
+            close(last)
+            let fed = copy.accept()
+            outcomes.withLock { $0 = [starved, fed] }
+            // The table goes with the thread; no descriptor of the others is closed.
+        }
+        thread.join()
+        let results = outcomes.withLock { $0 }
+        try #require(results.count == 2, "unshare(CLONE_FILES) is not allowed here")
+        #expect(results[0] == .exhausted(EMFILE))
+        guard case .accepted = results[1] else {
+            Issue.record("not accepted: \(results[1])")
+            return
+        }
+    }
+
+    private func check(
+        _ sender: borrowing Socket, _ receiver: borrowing Socket, _ poller: inout Poller,
+        _ text: String
+    ) throws {
+        let bytes = Array(text.utf8)
+        let sent = sender.send(bytes, count: bytes.count)
+        #expect(sent == .moved(bytes.count))
+        var received = [UInt8](repeating: 0, count: 64)
+        let result = received.withUnsafeMutableBufferPointer { buffer -> IOResult in
+            guard let start = buffer.baseAddress else { return .blocked }
+            return receiver.receive(into: start, count: 64)
+        }
+        #expect(result == .moved(bytes.count))
+        #expect(Array(received.prefix(bytes.count)) == bytes)
+    }
+
+    private func accept(
+        from listener: borrowing Listener, _ poller: inout Poller
+    ) throws -> (Int32, Address) {
+        while true {
+            if case .accepted(let descriptor, let peer) = listener.accept() {
+                return (descriptor, peer)
+            }
+            let count = poller.wait(timeoutMilliseconds: 10_000)
+            try #require(count > 0, "no connection came")
+        }
+    }
+}
+
+private func temporaryPath() -> String {
+    "/tmp/sluice-test-\(getpid())-\(Clock.nowNanoseconds()).sock"
+}
+
+/// Gives the calling thread its own copy of the descriptor table.
+private func unshareDescriptors() -> Bool {
+    guard let symbol = dlsym(nil, "unshare") else { return false }
+    let unshare = unsafeBitCast(symbol, to: (@convention(c) (Int32) -> Int32).self)
+    return unshare(0x400) == 0
+}

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+import Reactor
+import Testing
+
+/// Counts what is alive, so that a test sees when a slot is destroyed.
+private final class Census {
+    var alive = 0
+}
+
+private struct Tenant: ~Copyable {
+    let number: Int
+    let census: Census
+
+    init(_ number: Int, _ census: Census) {
+        self.number = number
+        self.census = census
+        census.alive += 1
+    }
+
+    deinit { census.alive -= 1 }
+}
+
+@Suite struct SlabTests {
+    @Test func `a token's parts come back as they went in`() {
+        let token = Token(index: 0x89AB_CDEF, generation: 0xFF12_3456, tag: 0xA5)
+        #expect(token.index == 0x89AB_CDEF)
+        #expect(token.generation == 0x12_3456)
+        #expect(token.tag == 0xA5)
+        #expect(token.tagged(1).tag == 1)
+        #expect(token.tagged(1).index == token.index)
+        #expect(token.tagged(1).generation == token.generation)
+        #expect(Token(rawValue: token.rawValue) == token)
+    }
+
+    @Test func `a retired slot's token hits nothing, before and after the slot has a new tenant`()
+        throws
+    {
+        let census = Census()
+        var slab = Slab<Tenant>(capacity: 4)
+        let old = try unwrap(slab.insert(Tenant(1, census)))
+        slab.retire(old)
+        expect(slab.pointer(old) == nil)
+        slab.releaseRetired()
+        let new = try unwrap(slab.insert(Tenant(2, census)))
+        #expect(new.index == old.index)
+        #expect(new.generation != old.generation)
+        expect(slab.pointer(old) == nil)
+        expect(slab.pointer(old.tagged(1)) == nil)
+        expect(slab.pointer(new)?.pointee.number == 2)
+        expect(slab.pointer(new.tagged(1))?.pointee.number == 2)
+        slab.retire(old)
+        expect(slab.pointer(new)?.pointee.number == 2)
+    }
+
+    @Test func `a retired tenant lives until the batch ends and its slot is not given away before`()
+        throws
+    {
+        let census = Census()
+        var slab = Slab<Tenant>(capacity: 1)
+        let token = try unwrap(slab.insert(Tenant(7, census)))
+        let held = try unwrap(slab.pointer(token))
+        slab.retire(token)
+        expect(held.pointee.number == 7)
+        expect(census.alive == 1)
+        expect(slab.count == 0)
+        let refused = slab.insert(Tenant(8, census))
+        #expect(refused == nil)
+        expect(census.alive == 1)
+        slab.releaseRetired()
+        expect(census.alive == 0)
+        let accepted = slab.insert(Tenant(9, census))
+        #expect(accepted != nil)
+    }
+
+    @Test func `tokens of foreign slots and of no slab hit nothing`() {
+        let census = Census()
+        var slab = Slab<Tenant>(capacity: 3000)
+        expect(slab.pointer(Token(index: 0, generation: 0)) == nil)
+        _ = slab.insert(Tenant(1, census))
+        expect(slab.pointer(Token(index: 1, generation: 0)) == nil)
+        expect(slab.pointer(Token.fixed(0)) == nil)
+        expect(slab.pointer(Token.fixed(100)) == nil)
+    }
+
+    @Test func `addresses stay while the slab grows`() throws {
+        let census = Census()
+        var slab = Slab<Tenant>(capacity: 5000)
+        let first = try unwrap(slab.insert(Tenant(0, census)))
+        let pointer = try unwrap(slab.pointer(first))
+        for number in 1..<5000 { _ = slab.insert(Tenant(number, census)) }
+        expect(slab.pointer(first) == pointer)
+        expect(pointer.pointee.number == 0)
+        expect(slab.count == 5000)
+        let full = slab.insert(Tenant(5000, census))
+        #expect(full == nil)
+    }
+
+    @Test func `random use agrees with a dictionary, and all that is live is visited`() {
+        let census = Census()
+        var random = Random(seed: 11)
+        do {
+            var slab = Slab<Tenant>(capacity: 300)
+            var live: [UInt64: Int] = [:]
+            var stale: [Token] = []
+            for step in 0..<20_000 {
+                switch random.next() % 8 {
+                case 0...3:
+                    if let token = slab.insert(Tenant(step, census)) {
+                        live[token.rawValue] = step
+                    }
+                case 4...6:
+                    if let raw = live.keys.randomElement(using: &random) {
+                        slab.retire(Token(rawValue: raw))
+                        live[raw] = nil
+                        stale.append(Token(rawValue: raw))
+                    }
+                default:
+                    slab.releaseRetired()
+                    expect(census.alive == live.count)
+                }
+                expect(slab.count == live.count)
+            }
+            for (raw, number) in live {
+                expect(slab.pointer(Token(rawValue: raw))?.pointee.number == number)
+            }
+            expect(!stale.contains { slab.pointer($0) != nil })
+            var visited = 0
+            var last = -1
+            while let token = slab.nextLive(after: last) {
+                #expect(live[token.rawValue] != nil)
+                visited += 1
+                last = Int(token.index)
+            }
+            #expect(visited == live.count)
+            if let raw = live.keys.first { slab.retire(Token(rawValue: raw)) }
+        }
+        expect(census.alive == 0)
+    }
+}

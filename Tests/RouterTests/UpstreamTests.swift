@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+import Testing
+
+@testable import Router
+
+/// Which endpoint a relay gets.
+///
+/// Time is a number here.
+struct UpstreamTests {
+    @Test func `each endpoint has its turn`() {
+        let upstream = Upstream(name: "u", endpointCount: 3, balance: .roundRobin)
+        #expect((0..<6).map { _ in upstream.pick(nowMilliseconds: 0) } == [0, 1, 2, 0, 1, 2])
+    }
+
+    @Test func `the endpoint with the fewest relays is chosen`() {
+        let upstream = Upstream(name: "u", endpointCount: 3, balance: .leastConnections)
+        upstream.opened(0)
+        upstream.opened(0)
+        upstream.opened(1)
+        upstream.opened(2)
+        upstream.closed(2)
+        #expect(upstream.pick(nowMilliseconds: 0) == 2)
+        upstream.opened(2)
+        upstream.opened(2)
+        #expect(upstream.pick(nowMilliseconds: 0) == 1)
+        #expect((0..<3).map(upstream.active) == [2, 1, 2])
+    }
+
+    @Test func `endpoints with equally few relays take turns`() {
+        let upstream = Upstream(name: "u", endpointCount: 3, balance: .leastConnections)
+        upstream.opened(1)
+        #expect((0..<4).map { _ in upstream.pick(nowMilliseconds: 0) } == [0, 2, 0, 2])
+    }
+
+    @Test(arguments: [Balance.roundRobin, .leastConnections])
+    func `each attempt gets another endpoint until there is none`(balance: Balance) {
+        let upstream = Upstream(name: "u", endpointCount: 100, balance: balance)
+        var tried: [Int] = []
+        while let endpoint = upstream.pick(nowMilliseconds: 5, excluding: tried) {
+            tried.append(endpoint)
+            upstream.failed(endpoint, nowMilliseconds: 5)
+        }
+        #expect(tried.sorted() == Array(0..<100))
+    }
+
+    @Test(arguments: [Balance.roundRobin, .leastConnections])
+    func `a failed endpoint is passed over until its cool-down ends`(balance: Balance) {
+        let upstream = Upstream(
+            name: "u", endpointCount: 3, balance: balance, cooldownMilliseconds: 100)
+        upstream.failed(1, nowMilliseconds: 1_000)
+        #expect(upstream.isCoolingDown(1, nowMilliseconds: 1_099))
+        #expect(!upstream.isCoolingDown(1, nowMilliseconds: 1_100))
+        // Its neighbours share what it does not get.
+        #expect(picks(upstream, 40, at: 1_099) == [20, 0, 20])
+        // Then one pick gets it, and the others wait for what becomes of that.
+        #expect(picks(upstream, 40, at: 1_100)[1] == 1)
+        #expect(picks(upstream, 40, at: 1_199)[1] == 0)
+        upstream.succeeded(1)
+        #expect(picks(upstream, 30, at: 1_199) == [10, 10, 10])
+    }
+
+    @Test func `when all have failed, the one that failed first is tried first`() {
+        let upstream = Upstream(name: "u", endpointCount: 3, balance: .roundRobin)
+        upstream.failed(2, nowMilliseconds: 1)
+        upstream.failed(0, nowMilliseconds: 2)
+        upstream.failed(1, nowMilliseconds: 3)
+        #expect(upstream.pick(nowMilliseconds: 4) == 2)
+        #expect(upstream.pick(nowMilliseconds: 4, excluding: [2]) == 0)
+        #expect(upstream.pick(nowMilliseconds: 4, excluding: [0, 2]) == 1)
+        #expect(upstream.pick(nowMilliseconds: 4, excluding: [0, 1, 2]) == nil)
+    }
+
+    @Test func `a cool-down of nothing passes nobody over`() {
+        let upstream = Upstream(
+            name: "u", endpointCount: 2, balance: .roundRobin, cooldownMilliseconds: 0)
+        upstream.failed(0, nowMilliseconds: 7)
+        #expect(picks(upstream, 10, at: 7) == [5, 5])
+    }
+
+    @Test func `a cool-down at the end of time does not trap`() {
+        let upstream = Upstream(name: "u", endpointCount: 2, balance: .roundRobin)
+        upstream.failed(0, nowMilliseconds: .max - 1)
+        #expect(upstream.pick(nowMilliseconds: .max - 1) == 1)
+    }
+
+    @Test(arguments: [Balance.roundRobin, .leastConnections])
+    func `reactors that pick at once never get none and count right`(balance: Balance) async {
+        let upstream = Upstream(
+            name: "u", endpointCount: 4, balance: balance, cooldownMilliseconds: 3)
+        let lost = await withTaskGroup(of: Int.self) { group in
+            for task in 0..<8 {
+                group.addTask { Self.attempts(2_000, on: upstream, task) }
+            }
+            return await group.reduce(0, +)
+        }
+        #expect(lost == 0)
+        #expect((0..<4).map(upstream.active) == [0, 0, 0, 0])
+    }
+
+    /// Attempts of which every seventh fails; hands back how many found no endpoint.
+    private static func attempts(_ count: Int, on upstream: Upstream, _ task: Int) -> Int {
+        var lost = 0
+        for turn in 0..<count {
+            let now = UInt64(turn)
+            guard let endpoint = upstream.pick(nowMilliseconds: now) else {
+                lost += 1
+                continue
+            }
+            upstream.opened(endpoint)
+            if (turn + task) % 7 == 0 {
+                upstream.failed(endpoint, nowMilliseconds: now)
+            } else {
+                upstream.succeeded(endpoint)
+            }
+            upstream.closed(endpoint)
+        }
+        return lost
+    }
+
+    /// How often each endpoint is picked.
+    private func picks(_ upstream: Upstream, _ count: Int, at now: UInt64) -> [Int] {
+        var picks = [Int](repeating: 0, count: upstream.endpointCount)
+        for _ in 0..<count {
+            if let endpoint = upstream.pick(nowMilliseconds: now) { picks[endpoint] += 1 }
+        }
+        return picks
+    }
+}

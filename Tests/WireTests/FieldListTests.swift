@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Testing
+import Wire
+
+@Suite struct FieldListTests {
+    static func list(_ fields: String...) throws -> FieldList {
+        try HeadBytes.parse(HeadBytes.lines(["GET / HTTP/1.1"] + fields)).fields
+    }
+
+    @Test func `names are found without regard to case and in order`() throws {
+        let list = try Self.list("Accept: 1", "ACCEPT: 2", "accept-x: 3", "aCcEpT: 4")
+        #expect(list.string("accept") == "1")
+        #expect(list.count(of: "accept") == 3)
+        #expect(list.all("accept").map { String(decoding: $0, as: UTF8.self) } == ["1", "2", "4"])
+        #expect(list.first("accep") == nil)
+        #expect(list.string("missing") == nil)
+        #expect(list.count(of: "missing") == 0)
+        #expect(list.all("missing").isEmpty)
+    }
+
+    @Test func `a field knows its name and value`() throws {
+        let list = try Self.list("X-One: a")
+        let field = try #require(list.fields.first)
+        #expect(list.name(of: field).elementsEqual("X-One".utf8))
+        #expect(list.value(of: field).elementsEqual("a".utf8))
+        #expect(list.isNamed(field, "x-one"))
+        #expect(!list.isNamed(field, "x-two"))
+        #expect(!list.isNamed(field, "x_one"))
+    }
+
+    @Test func `a character and the one 32 below it are not confused`() throws {
+        // '@' and '`', '[' and '{' differ by the bit that tells cases apart.
+        let list = try Self.list("A^b: 1", "A~b: 2", "A`b: 3")
+        #expect(list.string("a~b") == "2")
+        #expect(list.string("a`b") == "3")
+        #expect(list.count(of: "a^b") == 1)
+    }
+
+    @Test func `a token is found in any element of any field of its name`() throws {
+        let list = try Self.list("Connection: close ,\tkeep-alive", "Connection:  ,, UpGrade ,")
+        for token in ["close", "keep-alive", "upgrade"] {
+            #expect(list.listContains("connection", token: token))
+        }
+        for token in ["keep", "alive", "grade", "", "close ,\tkeep-alive"] {
+            #expect(!list.listContains("connection", token: token))
+        }
+        #expect(list.connectionOptions == ["close", "keep-alive", "upgrade"])
+        #expect(!list.listContains("upgrade", token: "upgrade"))
+    }
+
+    @Test func `hop-by-hop fields are known by name`() {
+        for name in ["connection", "upgrade", "te", "http2-settings", "transfer-encoding"] {
+            #expect(HopByHop.isHopByHop(name))
+            #expect(HopByHop.isHopByHop(Array(name.uppercased().utf8)[...]))
+        }
+        for name in ["host", "connectio", "te2", ""] {
+            #expect(!HopByHop.isHopByHop(name))
+            #expect(!HopByHop.isHopByHop(Array(name.utf8)[...]))
+        }
+        #expect(HopByHop.names.allSatisfy { $0 == $0.lowercased() })
+    }
+}

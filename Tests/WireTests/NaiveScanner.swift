@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Wire
+
+/// The frame rules once more, over a whole stream at once and without any haste: what
+/// `FrameScanner` must agree with.
+struct NaiveScanner {
+    let isClient: Bool
+    var reservedBits: UInt8 = 0
+    var messageBytesMax = UInt64.max
+
+    private(set) var forwardable = 0
+    private(set) var violation = FrameViolation.none
+    private(set) var frames: UInt64 = 0
+    private(set) var messages: UInt64 = 0
+    private(set) var payloadBytes: UInt64 = 0
+    private(set) var closeCode: UInt16 = 0
+    private(set) var isAtBorder = true
+
+    init(isClient: Bool, reservedBits: UInt8 = 0, messageBytesMax: UInt64 = .max) {
+        self.isClient = isClient
+        self.reservedBits = reservedBits
+        self.messageBytesMax = messageBytesMax
+    }
+
+    mutating func run(_ stream: [UInt8]) {
+        var isInside = false
+        var messageBytes: UInt64 = 0
+        while forwardable < stream.count {
+            let rest = Array(stream[forwardable...])
+            if closeCode != 0 { return fail(.dataAfterClose) }
+            guard rest.count >= 2 else { return }
+            let isFinal = rest[0] >= 128
+            let bits = rest[0] & 0x70
+            let opcode = rest[0] % 16
+            let isControl = opcode > 7
+            let length7 = rest[1] % 128
+            if bits & ~reservedBits != 0 { return fail(.reservedBits) }
+            if bits != 0 && isControl { return fail(.reservedBits) }
+            if bits == 0x40 && opcode == 0 && reservedBits == 0x40 { return fail(.reservedBits) }
+            if isClient && rest[1] < 128 { return fail(.notMasked) }
+            if !isClient && rest[1] >= 128 { return fail(.masked) }
+            if ![0, 1, 2, 8, 9, 10].contains(opcode) { return fail(.reservedOpcode) }
+            if isControl && !isFinal { return fail(.controlFragmented) }
+            if isControl && length7 > 125 { return fail(.controlTooLong) }
+            if opcode == 0 && !isInside { return fail(.continuationWithoutStart) }
+            if (opcode == 1 || opcode == 2) && isInside { return fail(.startInsideMessage) }
+            let extra = length7 == 126 ? 2 : length7 == 127 ? 8 : 0
+            guard rest.count >= 2 + extra else { return }
+            var length = UInt64(length7)
+            if extra > 0 {
+                length = rest[2..<2 + extra].reduce(0) { $0 << 8 | UInt64($1) }
+                if length >= 1 << 63 { return fail(.lengthTopBit) }
+                if length < (extra == 2 ? 126 : 65536) { return fail(.lengthNotMinimal) }
+            }
+            if opcode == 8 && length == 1 { return fail(.closePayloadLength) }
+            if !isControl {
+                let (sum, isOver) = (opcode == 0 ? messageBytes : 0)
+                    .addingReportingOverflow(length)
+                if isOver || sum > messageBytesMax { return fail(.messageTooBig) }
+                if rest.count >= 2 + extra + (isClient ? 4 : 0) { messageBytes = sum }
+            }
+            let header = 2 + extra + (isClient ? 4 : 0)
+            guard rest.count >= header else { return }
+            if opcode == 8 {
+                var code: UInt16 = 1005
+                if length > 0 {
+                    guard rest.count >= header + 2 else { return }
+                    let key = isClient ? Array(rest[header - 4..<header]) : [0, 0, 0, 0]
+                    code = UInt16(rest[header] ^ key[0]) << 8 | UInt16(rest[header + 1] ^ key[1])
+                    let isForbidden =
+                        code < 1000 || code > 4999 || [1005, 1006, 1015].contains(code)
+                    if isForbidden { return fail(.closeCodeInvalid) }
+                }
+                closeCode = code
+            }
+            let passed = min(UInt64(rest.count - header), length)
+            frames += 1
+            if !isControl {
+                isInside = !isFinal
+                payloadBytes += passed
+                if isFinal && passed == length { messages += 1 }
+            }
+            isAtBorder = passed == length
+            forwardable += header + Int(passed)
+        }
+    }
+
+    private mutating func fail(_ violation: FrameViolation) {
+        self.violation = violation
+    }
+}
