@@ -51,6 +51,19 @@ class Child:
     def __exit__(self, *_):
         self.end()
 
+    def wait_for_line(self, beginning: str, seconds: float = 60) -> str:
+        """The first line it prints that begins so."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            with open(self.log_path, errors="replace") as file:
+                for line in file:
+                    if line.startswith(beginning) and line.endswith("\n"):
+                        return line.strip()
+            if self._process.poll() is not None:
+                break
+            time.sleep(0.02)
+        raise RuntimeError(f"{self.name} did not come up: {self.last_words()}")
+
     def wait_for_port(self, port: int, seconds: float = 15) -> None:
         """Returns as soon as somebody listens on the port."""
         deadline = time.monotonic() + seconds
@@ -81,7 +94,6 @@ class Child:
 
     def end(self) -> None:
         if self._process.poll() is None:
-            # SIGINT would make some drain for as long as relays are open; none has any now.
             self._process.send_signal(signal.SIGTERM)
             try:
                 self._process.wait(5)
