@@ -155,6 +155,8 @@ class Running:
             raise RuntimeError(f"{report['errors']} errors, first: {report.get('firstError')}")
         if report.get("cipher", CIPHER) != CIPHER:
             raise RuntimeError(f"the cipher is {report['cipher']}, not {CIPHER}")
+        if "--resume" in arguments and report["resumed"] < 0.99 * report["handshakes"]:
+            raise RuntimeError(f"{report['resumed']} of {report['handshakes']} were resumed")
         return report
 
     def syscalls_per_message(self) -> float:

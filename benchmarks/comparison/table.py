@@ -16,6 +16,12 @@ class Metric:
     key: str
     divisor: float = 1
     digits: int = 1
+    has_ratio: bool = True
+
+
+def busy(load: str) -> Metric:
+    """How much of its core a proxy used: one that had to wait for the load batches more."""
+    return Metric("· core busy %", load, "cpuShare", 0.01, 0, has_ratio=False)
 
 
 METRICS = [
@@ -23,18 +29,24 @@ METRICS = [
     Metric("· p50 µs", "echo64", "p50Microseconds", digits=0),
     Metric("· p99 µs", "echo64", "p99Microseconds", digits=0),
     Metric("· CPU µs/message", "echo64", "cpuMicrosecondsPerMessage"),
+    busy("echo64"),
     Metric("echo 128 B, 1000 connections: messages/s", "echo1000", "messagesPerSecond", digits=0),
     Metric("· p50 µs", "echo1000", "p50Microseconds", digits=0),
     Metric("· p99 µs", "echo1000", "p99Microseconds", digits=0),
     Metric("· CPU µs/message", "echo1000", "cpuMicrosecondsPerMessage"),
+    busy("echo1000"),
     Metric("stream 64 KiB frames: MB/s", "stream64k", "megabytesPerSecond", digits=0),
     Metric("· CPU ms/MB", "stream64k", "cpuMicrosecondsPerMegabyte", 1000, 2),
+    busy("stream64k"),
     Metric("stream 1 MiB frames: MB/s", "stream1m", "megabytesPerSecond", digits=0),
     Metric("· CPU ms/MB", "stream1m", "cpuMicrosecondsPerMegabyte", 1000, 2),
+    busy("stream1m"),
     Metric("new connections, full handshake: /s", "connect", "handshakesPerSecond", digits=0),
     Metric("· CPU µs each", "connect", "cpuMicrosecondsPerConnection", digits=0),
+    busy("connect"),
     Metric("new connections, resumed: /s", "resume", "handshakesPerSecond", digits=0),
     Metric("· CPU µs each", "resume", "cpuMicrosecondsPerConnection", digits=0),
+    busy("resume"),
     Metric("9,000 idle relays: resident kB each", "idle", "residentBytesPerConnection", 1000),
     Metric("echo beside 100 idle: CPU µs/message", "beside100", "cpuMicrosecondsPerMessage"),
     Metric("echo beside 9,000 idle: CPU µs/message", "beside9000", "cpuMicrosecondsPerMessage"),
@@ -70,7 +82,8 @@ def rows(results: Results, peers: list[str]) -> list[list[str]]:
         for peer in peers:
             value, ratio = results.value(metric, peer), results.ratio(metric, peer)
             text = "–" if value is None else f"{value:,.{metric.digits}f}"
-            cells.append(text if ratio is None or peer == BASE else f"{text} ({ratio:.2f})")
+            is_bare = ratio is None or peer == BASE or not metric.has_ratio
+            cells.append(text if is_bare else f"{text} ({ratio:.2f})")
         if any(cell != "–" for cell in cells):
             lines.append([metric.title, *cells])
     return lines
