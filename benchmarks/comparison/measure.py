@@ -1,0 +1,245 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One measurement: a fresh echo app, a fresh proxy in front of it, one load through it."""
+
+import base64
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import tempfile
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from .children import Child, free_port
+from .peers import ROOT, Peer, Site
+
+BENCH = str(ROOT / ".build/release/Bench")
+CIPHER = "TLS_AES_128_GCM_SHA256"
+PATH = "/Esv/ocp"
+
+
+@dataclass(frozen=True)
+class Load:
+    """What is sent through a proxy, as arguments of Bench."""
+
+    name: str
+    arguments: tuple[str, ...]
+    is_timed: bool = True
+    idle_beside: int = 0
+
+
+IDLE_RELAYS = 9_000
+LOADS = [
+    Load("echo64", ("echo", "--connections", "64", "--message-bytes", "128")),
+    Load("echo1000", ("echo", "--connections", "1000", "--message-bytes", "128")),
+    Load("stream64k", ("stream", "--connections", "8", "--message-bytes", "65536")),
+    Load("stream1m", ("stream", "--connections", "8", "--message-bytes", "1048576")),
+    Load("connect", ("connect", "--connections", "8")),
+    Load("resume", ("connect", "--connections", "8", "--resume")),
+]
+IDLE_LOADS = [
+    Load("idle", ("idle", "--connections", str(IDLE_RELAYS), "--duration", "2"), is_timed=False),
+    Load("beside100", ("echo", "--connections", "64", "--message-bytes", "128"), idle_beside=100),
+    Load("beside9000", ("echo", "--connections", "64", "--message-bytes", "128"),
+         idle_beside=IDLE_RELAYS),
+]
+
+
+@dataclass(frozen=True)
+class Bed:
+    """What all measurements have in common."""
+
+    directory: str
+    chain: str
+    key: str
+    bundle: str
+    authority: str
+    open_files: int
+    proxy_cpu: int
+    load_cpu: int
+    seconds: float
+    warmup: float
+
+    @staticmethod
+    def make(directory: str, open_files: int, arguments) -> "Bed":
+        """Makes the certificates: an authority and a leaf, both EC P-256."""
+        base = Path(directory)
+        # nginx's worker is not root and looks for its temporary files here.
+        base.chmod(0o755)
+        key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+        authority, chain = str(base / "ca.pem"), str(base / "localhost.pem")
+        authority_key, leaf_key = str(base / "ca-key.pem"), str(base / "localhost-key.pem")
+        _openssl("req", "-x509", *key, "-keyout", authority_key, "-out", authority,
+                 "-subj", "/CN=Comparison CA", "-days", "7")
+        _openssl("req", "-x509", *key, "-keyout", leaf_key, "-out", chain,
+                 "-CA", authority, "-CAkey", authority_key, "-subj", "/CN=localhost",
+                 "-days", "7", "-addext", "basicConstraints=critical,CA:FALSE",
+                 "-addext", "extendedKeyUsage=serverAuth",
+                 "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1")
+        bundle = base / "localhost-bundle.pem"
+        bundle.write_text(Path(chain).read_text() + Path(leaf_key).read_text())
+        return Bed(directory, chain, leaf_key, str(bundle), authority, open_files,
+                   arguments.proxy_cpu, arguments.load_cpu, arguments.seconds, arguments.warmup)
+
+
+class Running:
+    """A proxy with an echo app behind it, both up and relaying."""
+
+    def __init__(self, bed: Bed, peer: Peer):
+        self.bed = bed
+        self._directory = tempfile.mkdtemp(prefix=f"{peer.name}-", dir=bed.directory)
+        os.chmod(self._directory, 0o755)
+        self._children: list[Child] = []
+        try:
+            backend = self._start(
+                "backend", [BENCH, "backend", "--listen", "127.0.0.1:0", "--cpu",
+                            str(bed.load_cpu)])
+            line = backend.wait_for_line("listening on ")
+            site = Site(self._directory, bed.chain, bed.key, bed.bundle,
+                        int(line.rsplit(":", 1)[1]), bed.open_files)
+            self.port = free_port()
+            proxy = peer.start(site, self.port, bed.proxy_cpu)
+            self._children.append(proxy)
+            proxy.wait_for_port(self.port)
+            self.worker = peer.worker(proxy)
+            probe(self.port, bed.authority)
+        except BaseException:
+            self.__exit__()
+            raise
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        while self._children:
+            self._children.pop().end()
+        shutil.rmtree(self._directory, ignore_errors=True)
+
+    def _start(self, name: str, argv: list[str]) -> Child:
+        child = Child(name, argv, self.bed.load_cpu, self._directory)
+        self._children.append(child)
+        return child
+
+    def bench(self, arguments: tuple[str, ...] | list[str]) -> list[str]:
+        mode, *rest = arguments
+        return [
+            BENCH, mode, f"wss://localhost:{self.port}{PATH}",
+            "--connect", f"127.0.0.1:{self.port}", "--ca", self.bed.authority,
+            "--cipher", CIPHER, "--cpu", str(self.bed.load_cpu),
+            "--watch-pid", str(self.worker), "--json", *rest,
+        ]
+
+    def run(self, load: Load) -> dict:
+        """Sends the load and gives what Bench reports."""
+        if load.idle_beside:
+            idle = self._start("idle", self.bench(
+                ["idle", "--connections", str(load.idle_beside), "--duration", "3600"]))
+            idle.wait_for_line("open ")
+        arguments = list(load.arguments)
+        if load.is_timed:
+            arguments += ["--duration", str(self.bed.seconds), "--warmup", str(self.bed.warmup)]
+        return self.report(arguments)
+
+    def report(self, arguments: list[str]) -> dict:
+        result = subprocess.run(self.bench(arguments), capture_output=True, text=True)
+        try:
+            report = json.loads(result.stdout)
+        except ValueError:
+            raise RuntimeError(f"Bench: {result.stderr.strip() or result.stdout.strip()}") from None
+        if report.get("errors"):
+            raise RuntimeError(f"{report['errors']} errors, first: {report.get('firstError')}")
+        if report.get("cipher", CIPHER) != CIPHER:
+            raise RuntimeError(f"the cipher is {report['cipher']}, not {CIPHER}")
+        if "--resume" in arguments and report["resumed"] < 0.99 * report["handshakes"]:
+            raise RuntimeError(f"{report['resumed']} of {report['handshakes']} were resumed")
+        return report
+
+    def syscalls_per_message(self) -> float:
+        """System calls of the worker for each echoed message of 128 bytes at 64 connections.
+
+        The difference of a short and a longer run, so that opening and closing do not count.
+        """
+        few, many = (self._traced(count) for count in (4_000, 24_000))
+        return (many[0] - few[0]) / (many[1] - few[1])
+
+    def _traced(self, count: int) -> tuple[int, int]:
+        path = os.path.join(self._directory, "strace.out")
+        tracer = subprocess.Popen(
+            ["strace", "-c", "-f", "-p", str(self.worker), "-o", path],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+            text=True)
+        try:
+            line = tracer.stderr.readline()
+            if "attached" not in line:
+                raise RuntimeError(f"strace: {line.strip()}")
+            report = self.report(["echo", "--connections", "64", "--count", str(count)])
+        finally:
+            tracer.send_signal(signal.SIGINT)
+            tracer.wait()
+            tracer.stderr.close()
+        # "100.00    0.123456           1    123456       789 total"
+        total = re.search(r"^\s*100\.00\s+[\d.]+\s+\d+\s+(\d+).*total$",
+                          Path(path).read_text(), re.MULTILINE)
+        if total is None:
+            raise RuntimeError("strace printed no total")
+        return int(total.group(1)), int(report["messages"])
+
+
+def measure(bed: Bed, peer: Peer, load: Load) -> dict:
+    with Running(bed, peer) as running:
+        return running.run(load)
+
+
+def syscalls(bed: Bed, peer: Peer) -> float:
+    with Running(replace(bed, warmup=0), peer) as running:
+        return running.syscalls_per_message()
+
+
+def probe(port: int, authority: str) -> None:
+    """One message there and back through TLS 1.3, before anything is measured."""
+    context = ssl.create_default_context(cafile=authority)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.set_alpn_protocols(["http/1.1"])
+    payload, mask = b"does it relay?", os.urandom(4)
+    masked = bytes(byte ^ mask[index % 4] for index, byte in enumerate(payload))
+    key = base64.b64encode(os.urandom(16)).decode()
+    request = (
+        f"GET {PATH} HTTP/1.1\r\nHost: localhost:{port}\r\nConnection: Upgrade\r\n"
+        f"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\r\n")
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as plain:
+        with context.wrap_socket(plain, server_hostname="localhost") as secure:
+            secure.sendall(request.encode())
+            received = _read_until(secure, lambda data: b"\r\n\r\n" in data)
+            if not received.startswith(b"HTTP/1.1 101"):
+                raise RuntimeError(f"no upgrade: {received[:80]!r}")
+            secure.sendall(bytes([0x81, 0x80 | len(payload)]) + mask + masked)
+            expected = bytes([0x81, len(payload)]) + payload
+            rest = received.split(b"\r\n\r\n", 1)[1]
+            rest += _read_until(secure, lambda data: len(rest + data) >= len(expected))
+            if rest != expected:
+                raise RuntimeError(f"not echoed: {rest[:80]!r}")
+            close = bytes([0x88, 0x82]) + mask + bytes([0x03 ^ mask[0], 0xE8 ^ mask[1]])
+            secure.sendall(close)
+            _read_until(secure, lambda data: len(data) >= 4)
+    time.sleep(0.05)
+
+
+def _read_until(source, is_enough) -> bytes:
+    data = b""
+    while not is_enough(data):
+        more = source.recv(65_536)
+        if not more:
+            raise RuntimeError(f"the connection ended early, after {data[:80]!r}")
+        data += more
+    return data
+
+
+def _openssl(*arguments: str) -> None:
+    result = subprocess.run(["openssl", *arguments], capture_output=True, text=True)
+    if result.returncode != 0:
+        raise RuntimeError(f"openssl {arguments[0]}: {result.stderr.strip()}")

