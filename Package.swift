@@ -84,13 +84,15 @@ let package = Package(
         .testTarget(name: "ConfigTests", dependencies: ["Config"], swiftSettings: strict),
         .testTarget(name: "ReactorTests", dependencies: ["Reactor"], swiftSettings: strict),
         .testTarget(
-            name: "TLSTests", dependencies: ["TLS", "TestKit"], swiftSettings: strict),
+            name: "TLSTests", dependencies: ["TLS", "COpenSSL", "TestKit"], swiftSettings: strict),
         .testTarget(
             name: "SpliceTests", dependencies: ["Splice", "Wire", "TLS", "Reactor", "TestKit"],
             swiftSettings: strict),
         .testTarget(
             name: "FrontendTests",
-            dependencies: ["Frontend", "Wire", "Router", "Reactor", "TLS", "TestKit"],
+            dependencies: [
+                "Frontend", "Splice", "Echo", "Wire", "Router", "Reactor", "TLS", "TestKit",
+            ],
             swiftSettings: strict),
         .testTarget(
             name: "ControlTests", dependencies: ["Control", "Frontend", "Router", "TestKit"],

@@ -41,7 +41,7 @@ public final class Frontend: Sendable {
 
     /// The addresses as bound, in the order of the plans.
     public let addresses: [Address]
-    private let crew: Crew
+    let crew: Crew
     private let state: Mutex<State>
     private let certificates: [CertificateStore?]
 
@@ -74,13 +74,14 @@ public final class Frontend: Sendable {
     public func start() throws(SystemError) {
         let crew = self.crew
         let certificates = self.certificates
-        let listeners = state.withLock { $0.listeners }
         for index in crew.mailboxes.indices {
-            let thread = try ReactorThread.start(name: "sluice-\(index)", cpu: nil) {
+            let thread = try ReactorThread.start(name: "sluice-\(index)", cpu: nil) { [self] in
                 do throws(SystemError) {
+                    // The reactor alone holds the listeners here: as it lets go of them in a drain,
+                    // nobody listens any more.
                     var worker = Worker(
-                        index: index, crew: crew, listeners: listeners, certificates: certificates,
-                        poller: try Poller())
+                        index: index, crew: crew, listeners: state.withLock { $0.listeners },
+                        certificates: certificates, poller: try Poller())
                     worker.run()
                 } catch {
                     crew.journal.event(

@@ -35,6 +35,8 @@ final class Opening {
     var answerParser: ResponseHeadParser
     /// Client bytes behind the request head, held until the tunnel is proven.
     var early: [UInt8] = []
+    /// The session ticket, which travels with the answer rather than in a packet of its own.
+    var ticket: [UInt8] = []
     var request: UpgradeRequest?
     var route: Route?
     /// The path to ask the upstream for.

@@ -6,7 +6,10 @@ import TLS
 extension Worker {
     /// Accepts what waits, up to a number, and hands each to the reactor with the fewest.
     mutating func accept(_ acceptor: Acceptor) {
-        for _ in 0..<Worker.acceptsPerTurn {
+        // What is left is reported again; asking once more for each connection would cost more.
+        let burst = acceptor.burst
+        acceptor.burst = min(burst * 2, Worker.acceptsPerTurn)
+        for _ in 0..<burst {
             if crew.connectionCount >= crew.settings.connectionsMax {
                 // They wait in the listener's queue until somebody leaves.
                 pause(acceptor)
@@ -24,7 +27,9 @@ extension Worker {
                     crew.mailboxes[chosen].post(
                         .adopt(descriptor: descriptor, client: client, listener: acceptor.index))
                 }
-            case .blocked: return
+            case .blocked:
+                acceptor.burst = 1
+                return
             case .aborted: continue
             case .exhausted(let code):
                 let reason = SystemError(code: code, call: "accept").description
@@ -40,12 +45,23 @@ extension Worker {
 
     /// Takes a connection that another reactor accepted.
     mutating func adopt(_ descriptor: Int32, client: Address, listener: Int) {
+        // Accepted just before the other reactor learned of the drain.
+        if drainDeadlineMilliseconds != nil {
+            turnAway(descriptor)
+            return
+        }
         take(descriptor, client: client, listener: listener)
     }
 
+    /// Closes a connection that was counted but not taken.
+    func turnAway(_ descriptor: Int32) {
+        _ = Socket(adopting: descriptor)
+        crew.loads[index].closed()
+    }
+
     private mutating func take(_ descriptor: Int32, client: Address, listener: Int) {
+        // It has TCP_NODELAY from its listener.
         let socket = Socket(adopting: descriptor)
-        if !client.isUnix { socket.setNoDelay() }
         let now = space.pointee.nowMilliseconds
         let notes = ConnectionNotes(client: client, listener: listener, acceptedMilliseconds: now)
         let opening = Opening(

@@ -78,7 +78,11 @@ extension Worker {
             opening.lastFailure = .noResources("epoll is full")
             return false
         }
-        if case .connected = result { connected(connection, token, opening) }
+        // Within one machine the handshake of TCP is over when connect(2) returns, though it says
+        // that it is in progress: to try costs less than to wait for the event.
+        if result == .connected || address.isLoopback {
+            return sendRequest(connection, token, opening)
+        }
         return true
     }
 
@@ -108,7 +112,10 @@ extension Worker {
             }
             guard flags.contains(.writable) || flags.contains(.readable) else { return }
             connection.pointee.relay.backend.note(flags)
-            connected(connection, token, opening)
+            if !sendRequest(connection, token, opening) {
+                dialNext(connection, token, opening)
+                return
+            }
         case .answer:
             connection.pointee.relay.backend.note(flags)
             if flags.contains(.writable) { _ = connection.pointee.relay.backend.drain(space) }
@@ -117,23 +124,39 @@ extension Worker {
         readAnswer(connection, token, opening)
     }
 
-    /// The connection to the upstream stands: the handshake goes out.
-    private mutating func connected(
+    /// Sends the opening handshake, if the connection to the upstream stands.
+    ///
+    /// - Returns: false when the connection has failed, and the reason is noted.
+    private mutating func sendRequest(
         _ connection: UnsafeMutablePointer<Connection>, _ token: Token, _ opening: Opening
-    ) {
+    ) -> Bool {
         guard let request = opening.request, let route = opening.route,
             let endpoint = opening.endpoint
-        else { return }
-        route.upstream.picker.succeeded(endpoint)
+        else { return false }
         let listener = crew.listeners[opening.listener]
         let head = UpstreamRequest.bytes(
             of: request, path: opening.path, client: connection.pointee.notes.client,
             port: listener.address.port, isSecure: listener.isSecure)
-        opening.phase = .answer
-        timers.arm(token, at: space.pointee.nowMilliseconds + crew.settings.upgradeMilliseconds)
-        head.withUnsafeBufferPointer { bytes in
-            guard let start = bytes.baseAddress else { return }
-            connection.pointee.relay.backend.put(start, count: bytes.count, space)
+        let result = head.withUnsafeBufferPointer { bytes -> IOResult in
+            guard let start = bytes.baseAddress else { return .blocked }
+            let result = connection.pointee.relay.backend.socket.send(start, count: bytes.count)
+            if case .moved(let moved) = result, moved < bytes.count {
+                connection.pointee.relay.backend.put(
+                    start + moved, count: bytes.count - moved, space)
+            }
+            return result
+        }
+        switch result {
+        case .moved:
+            route.upstream.picker.succeeded(endpoint)
+            opening.phase = .answer
+            let now = space.pointee.nowMilliseconds
+            timers.arm(token, at: now + crew.settings.upgradeMilliseconds)
+            return true
+        case .failed(let code):
+            noteFailure(opening, code)
+            return false
+        case .blocked, .ended: return true
         }
     }
 
@@ -181,6 +204,7 @@ extension Worker {
                 head.status == 101 ? .badUpgrade(sentence) : .badAnswer(sentence))
         case .ordinary(let framing):
             connection.pointee.notes.status = head.status
+            prependTicket(opening)
             send(UpstreamRequest.ordinary(head), connection)
             connection.pointee.relay.open(answering: framing)
             opened(connection, token, opening, rest)
@@ -188,6 +212,7 @@ extension Worker {
             connection.pointee.notes.status = 101
             connection.pointee.relay.open(
                 reservedBits: reservedBits, messageBytesMax: route.messageBytesMax)
+            prependTicket(opening)
             send(UpstreamRequest.switching(head), connection)
             opened(connection, token, opening, rest)
         }
@@ -196,7 +221,12 @@ extension Worker {
     private func send(_ bytes: [UInt8], _ connection: UnsafeMutablePointer<Connection>) {
         bytes.withUnsafeBufferPointer { buffer in
             guard let start = buffer.baseAddress else { return }
-            connection.pointee.relay.client.put(start, count: buffer.count, space)
+            // What is sealed at once has to fit into the records' output.
+            let pieceMax = space.pointee.openedCapacity
+            for offset in stride(from: 0, to: buffer.count, by: pieceMax) {
+                let count = min(pieceMax, buffer.count - offset)
+                connection.pointee.relay.client.put(start + offset, count: count, space)
+            }
         }
     }
 

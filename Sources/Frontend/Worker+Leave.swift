@@ -14,6 +14,7 @@ extension Worker {
         notes.status = refusal.status
         notes.proxyError = refusal.proxyError
         notes.detail = refusal.sentence
+        if let opening = connection.pointee.opening { prependTicket(opening) }
         refusal.bytes.withUnsafeBufferPointer { bytes in
             guard let start = bytes.baseAddress else { return }
             connection.pointee.relay.client.put(start, count: bytes.count, space)

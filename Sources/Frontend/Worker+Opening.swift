@@ -106,8 +106,8 @@ extension Worker {
             handshakeFailed(connection, token)
             return false
         }
-        connection.pointee.relay.client.flushRecords(space)
         if progress == .wantsInput {
+            connection.pointee.relay.client.flushRecords(space)
             // The ClientHello was whole: from here the handshake's own deadline counts.
             if hasAnswered {
                 timers.arm(
@@ -122,8 +122,13 @@ extension Worker {
     private mutating func handshakeDone(
         _ connection: UnsafeMutablePointer<Connection>, _ token: Token, _ opening: Opening
     ) -> Bool {
-        connection.pointee.notes.tls = connection.pointee.relay.client.tls?.facts()
+        let facts = connection.pointee.relay.client.tls?.facts()
+        connection.pointee.notes.tls = facts
         opening.phase = .head
+        // In TLS 1.3 all that is left to send is the ticket; in 1.2 the client waits for the rest.
+        if facts?.version == .tls13 { opening.ticket = space.pointee.records.takeOutput() }
+        let input = space.pointee.records.inputRemaining
+        if input == 0 || opening.ticket.isEmpty { sendTicket(connection, opening) }
         timers.arm(token, at: space.pointee.nowMilliseconds + crew.settings.headMilliseconds)
         // The request may have come with the client's last flight.
         let opened = connection.pointee.relay.client.openRest(space)
@@ -135,7 +140,24 @@ extension Worker {
             finish(token)
             return false
         }
-        return opening.phase == .head && connections.pointer(token) != nil
+        guard connections.pointer(token) != nil else { return false }
+        if opening.phase == .head { sendTicket(connection, opening) }
+        return opening.phase == .head
+    }
+
+    /// Sends the ticket on its own, since no request came that it could travel with the answer of.
+    private mutating func sendTicket(
+        _ connection: UnsafeMutablePointer<Connection>, _ opening: Opening
+    ) {
+        prependTicket(opening)
+        connection.pointee.relay.client.flushRecords(space)
+    }
+
+    /// Lets the ticket go out in front of what is sent next.
+    mutating func prependTicket(_ opening: Opening) {
+        if opening.ticket.isEmpty { return }
+        space.pointee.records.append(records: opening.ticket)
+        opening.ticket = []
     }
 
     private mutating func handshakeFailed(

@@ -43,6 +43,8 @@ struct Worker: ~Copyable {
         let listener: SharedListener
         let index: Int
         var backoff = AcceptBackoff()
+        /// How many to accept at once: more after a turn in which as many were there.
+        var burst = 1
         /// Set while the listener is left alone for want of descriptors.
         var resumeMilliseconds: UInt64?
 
@@ -94,6 +96,10 @@ struct Worker: ~Copyable {
             turn()
         }
         cutAll()
+        // What was handed over meanwhile is nobody's.
+        for case .adopt(let descriptor, _, _) in crew.mailboxes[index].take() {
+            turnAway(descriptor)
+        }
     }
 
     private var isOver: Bool {

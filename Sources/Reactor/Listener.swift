@@ -123,6 +123,8 @@ public struct Listener: ~Copyable, Sendable {
         if address.isIPv6 {
             _ = socket.set(Int32(IPPROTO_IPV6), IPV6_V6ONLY, address.isWildcard ? 0 : 1)
         }
+        // Accepted sockets have it from their listener: one call for each connection saved.
+        if !address.isUnix { socket.setNoDelay() }
         let bound = address.withSockaddr { bind(socket.descriptor, $0, $1) }
         guard bound == 0 else { throw .last("bind \(address)") }
         if address.isUnix && !address.path.hasPrefix("@") {

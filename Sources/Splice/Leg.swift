@@ -51,6 +51,17 @@ public struct Leg: ~Copyable {
         return isSealed && isSent
     }
 
+    /// Seals bytes that end with the last frame for this peer, without sending them yet: what
+    /// follows, close_notify, leaves in the same packet.
+    mutating func stageLast(
+        _ bytes: UnsafePointer<UInt8>, count: Int, _ space: UnsafeMutablePointer<Workspace>
+    ) -> Bool {
+        if tls == nil || isUnwritable { return put(bytes, count: count, space) }
+        if tls?.write(bytes, count: count) == true { return true }
+        isUnwritable = true
+        return false
+    }
+
     /// Sends the records that the session made, of data or of its own.
     @discardableResult
     public mutating func flushRecords(_ space: UnsafeMutablePointer<Workspace>) -> Bool {
@@ -102,14 +113,13 @@ public struct Leg: ~Copyable {
     ///
     /// Never both directions at once: what the peer has still to say is read to its end.
     public mutating func shut(_ space: UnsafeMutablePointer<Workspace>) {
-        if isShut || !held.isEmpty { return }
-        if tls != nil, !isUnwritable, !isTruncated {
-            tls?.closeNotify()
-            flushRecords(space)
-            if !held.isEmpty { return }
-        }
+        if isShut { return }
+        if tls != nil && !isUnwritable && !isTruncated && held.isEmpty { tls?.closeNotify() }
+        flushRecords(space)
+        if !held.isEmpty { return }
         isShut = true
-        if !isUnwritable { socket.shutdownWrite() }
+        // A peer that has ended its side too is waiting for nothing but the close that follows.
+        if !isUnwritable && !hasEnded { socket.shutdownWrite() }
     }
 
     /// Takes note of what an event reported.

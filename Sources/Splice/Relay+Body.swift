@@ -31,9 +31,11 @@ extension Relay {
 
     /// A side's stream ended while a body was relayed.
     mutating func endBody(_ side: Side, _ space: UnsafeMutablePointer<Workspace>) {
-        if side == .backend, let body, body.pointee.framing != .untilClose {
-            client.isTruncated = true
-        }
+        // An upstream that closes right behind a whole body has cut nothing short.
+        if ending.isOver { return }
+        let isWhole =
+            side == .backend && body?.pointee.framing == .untilClose && !backend.isUnwritable
+        if !isWhole { client.isTruncated = true }
         ending.answered()
     }
 

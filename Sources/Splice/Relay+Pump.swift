@@ -119,16 +119,25 @@ extension Relay {
         }
         let outcome = flow.scanner.scan(start, count: offered)
         let forwardable = outcome.forwardable
-        if forwardable > 0 && !destination.put(start, count: forwardable, space) {
-            flow.state = .cut
-            passed.isDestinationLost = true
+        if forwardable > 0 {
+            let isSent =
+                flow.scanner.isCloseComplete
+                ? destination.stageLast(start, count: forwardable, space)
+                : destination.put(start, count: forwardable, space)
+            if !isSent {
+                flow.state = .cut
+                passed.isDestinationLost = true
+            }
         }
         flow.bytes &+= UInt64(truncatingIfNeeded: forwardable)
         passed.violation = outcome.violation
-        if flow.scanner.isCloseComplete && flow.state == .open {
-            flow.state = .closePassed
+        if flow.scanner.isCloseComplete {
+            // Said is said, also where it can't be delivered any more.
             passed.hasClose = true
-            passed.wasCloseRelayed = true
+            if flow.state == .open {
+                flow.state = .closePassed
+                passed.wasCloseRelayed = true
+            }
         }
         if outcome.violation != .none { return passed }
         if flow.pendingClose != 0 {
@@ -145,7 +154,7 @@ extension Relay {
     private static func discard(
         _ flow: inout Flow, _ bytes: UnsafePointer<UInt8>, count: Int, _ passed: inout Passed
     ) {
-        let hadClose = flow.scanner.hasSeenClose
+        let hadClose = flow.scanner.isCloseComplete
         let outcome = flow.scanner.scan(bytes, count: count)
         if hadClose {
             // Something came behind a Close that went on; told once, ignored from then on.
@@ -168,6 +177,10 @@ extension Relay {
         if passed.hasClose {
             let code = side == .client ? up.scanner.closeCode : down.scanner.closeCode
             ending.closeCame(from: side, code: code, wasRelayed: passed.wasCloseRelayed)
+            // With both Closes said, close_notify follows at once and takes the last frame along.
+            if !ending.isOver {
+                if side == .client { backend.flushRecords(space) } else { client.flushRecords(space) }
+            }
         }
         if passed.violation != .none {
             perform(ending.violated(side, passed.violation), space)

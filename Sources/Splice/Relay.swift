@@ -206,6 +206,15 @@ public struct Relay: ~Copyable {
             let isClientDone = client.isUnwritable || client.hasEnded && client.held.isEmpty
             let isBackendDone = backend.isUnwritable || backend.hasEnded
             if isClientDone && isBackendDone { return .ended }
+            // Whoever is done need not wait for the other.
+            if isClientDone && client.socket.isOpen {
+                client.release(space)
+                client = Leg(.none())
+            }
+            if isBackendDone && backend.socket.isOpen {
+                backend.release(space)
+                backend = Leg(.none())
+            }
         }
         return verdict
     }

@@ -4,7 +4,7 @@ import TLS
 
 /// A directory of its own for one test, gone with the value; and the `openssl` program, as a
 /// second opinion on what was made there.
-final class CertificateScratch {
+final class CertificateScratch: Sendable {
     let directory: String
 
     init() throws {

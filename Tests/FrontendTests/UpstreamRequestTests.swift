@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: Apache-2.0
+import Reactor
+import Testing
+import Wire
+
+@testable import Frontend
+
+/// The heads that go on: what is kept, what is dropped, what is added.
+struct UpstreamRequestTests {
+    private static let handshake = [
+        "Host: a.example:8443", "Upgrade: websocket", "Connection: Upgrade",
+        "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+    ]
+
+    private func forwarded(
+        _ extra: [String] = [], target: String = "/b", path: String? = nil,
+        handshake: [String] = handshake, client: Address = .ipv4(192, 0, 2, 7, port: 5_000),
+        isSecure: Bool = true
+    ) throws -> RequestHead {
+        let text = (["GET \(target) HTTP/1.1"] + handshake + extra).joined(separator: "\r\n")
+        var parser = RequestHeadParser()
+        let bytes = Array((text + "\r\n\r\n").utf8)
+        guard case .complete(let head, _) = bytes.withUnsafeBytes({ parser.append($0) }) else {
+            throw HeadFault(status: 0, sentence: "no whole request")
+        }
+        let request = try UpgradeRequest.judge(head)
+        let made = UpstreamRequest.bytes(
+            of: request, path: path.map { Array($0.utf8) } ?? request.target.path, client: client,
+            port: 8443, isSecure: isSecure)
+        var again = RequestHeadParser()
+        guard case .complete(let result, made.count) = made.withUnsafeBytes({ again.append($0) })
+        else { throw HeadFault(status: 0, sentence: "no whole head was made") }
+        return result
+    }
+
+    @Test func `the handshake goes on whole, and we say who asked`() throws {
+        let head = try forwarded(["Cookie: a=b", "Sec-WebSocket-Protocol: chat"])
+        #expect(head.method == "GET")
+        #expect(head.fields.string("host") == "a.example:8443")
+        #expect(head.fields.string("upgrade") == "websocket")
+        #expect(head.fields.string("connection") == "Upgrade")
+        #expect(head.fields.string("sec-websocket-version") == "13")
+        #expect(head.fields.string("sec-websocket-key") == "dGhlIHNhbXBsZSBub25jZQ==")
+        #expect(head.fields.string("sec-websocket-protocol") == "chat")
+        #expect(head.fields.string("cookie") == "a=b")
+        #expect(head.fields.string("x-forwarded-for") == "192.0.2.7")
+        #expect(head.fields.string("x-forwarded-proto") == "https")
+        #expect(head.fields.string("x-forwarded-host") == "a.example:8443")
+        #expect(head.fields.string("x-forwarded-port") == "8443")
+        #expect(
+            head.fields.string("forwarded")
+                == "for=192.0.2.7;host=\"a.example:8443\";proto=https")
+        #expect(try UpgradeRequest.judge(head).key == Array("dGhlIHNhbXBsZSBub25jZQ==".utf8))
+    }
+
+    @Test func `plain ws is http, never ws`() throws {
+        let head = try forwarded(isSecure: false)
+        #expect(head.fields.string("x-forwarded-proto") == "http")
+        #expect(head.fields.string("forwarded")?.hasSuffix("proto=http") == true)
+    }
+
+    @Test func `the port is the one in Host, else the listener's`() throws {
+        let handshake = Self.handshake.map { $0.hasPrefix("Host") ? "Host: a.example:99" : $0 }
+        #expect(
+            try forwarded(handshake: handshake).fields.string("x-forwarded-port") == "99")
+        let without = Self.handshake.map { $0.hasPrefix("Host") ? "Host: a.example" : $0 }
+        #expect(try forwarded(handshake: without).fields.string("x-forwarded-port") == "8443")
+    }
+
+    @Test func `an IPv6 client stands in brackets and quotes where RFC 7239 §6 says so`() throws {
+        let client = try Address(parsing: "[2001:db8::7]:5000")
+        let head = try forwarded(client: client)
+        #expect(head.fields.string("x-forwarded-for") == "2001:db8::7")
+        #expect(
+            head.fields.string("forwarded")
+                == "for=\"[2001:db8::7]\";host=\"a.example:8443\";proto=https")
+    }
+
+    @Test func `a client at a socket file has no address`() throws {
+        let head = try forwarded(client: try Address(parsing: "unix:/run/a.sock"))
+        #expect(head.fields.string("x-forwarded-for") == "unix:")
+        #expect(head.fields.string("forwarded")?.hasPrefix("for=_unix;") == true)
+    }
+
+    @Test(arguments: [
+        "Forwarded", "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host",
+        "X-Forwarded-Port", "X-Forwarded-Ssl", "X-Forwarded-Scheme", "X-Real-IP",
+        // What an application may fold onto one of them.
+        "X_Forwarded_For", "x-forwarded_for", "X.Forwarded.For", "x_real_ip", "X_FORWARDED-PROTO",
+        "Content_Length", "Transfer.Encoding",
+    ])
+    func `what is ours to say, a client can't`(name: String) throws {
+        let head = try forwarded(["\(name): forged"])
+        #expect(!String(decoding: head.fields.bytes, as: UTF8.self).contains("forged"))
+    }
+
+    @Test(arguments: [
+        "Keep-Alive: timeout=5", "Proxy-Connection: keep-alive", "TE: trailers",
+        "Trailer: Expires", "HTTP2-Settings: AAMAAABk", "Proxy-Authorization: Basic eDp5",
+        "Proxy-Authenticate: Basic",
+    ])
+    func `what is for one hop stays on it`(field: String) throws {
+        let name = field.prefix { $0 != ":" }.lowercased()
+        #expect(try forwarded([field]).fields.count(of: name) == 0)
+    }
+
+    @Test func `fields that Connection names are dropped, whatever their case`() throws {
+        let handshake = Self.handshake.map {
+            $0.hasPrefix("Connection") ? "Connection: keep-alive, Upgrade, X-Secret ,x-other" : $0
+        }
+        let head = try forwarded(
+            ["X-Secret: 1", "x-SECRET: 2", "X-Other: 3", "X-Kept: 4"], handshake: handshake)
+        #expect(head.fields.count(of: "x-secret") == 0)
+        #expect(head.fields.count(of: "x-other") == 0)
+        #expect(head.fields.string("x-kept") == "4")
+        #expect(head.fields.string("connection") == "Upgrade")
+    }
+
+    @Test func `only websocket is asked for, never h2c`() throws {
+        let handshake = Self.handshake.map {
+            $0.hasPrefix("Upgrade") ? "Upgrade: h2c, websocket" : $0
+        }
+        let head = try forwarded(["HTTP2-Settings: AAMAAABk"], handshake: handshake)
+        #expect(
+            head.fields.all("upgrade").map { String(decoding: $0, as: UTF8.self) } == ["websocket"])
+    }
+
+    @Test func `a field that comes several times goes on as often, in its order`() throws {
+        let head = try forwarded([
+            "Sec-WebSocket-Extensions: a", "Cookie: 1", "Sec-WebSocket-Extensions: b",
+        ])
+        #expect(
+            head.fields.all("sec-websocket-extensions").map { String(decoding: $0, as: UTF8.self) }
+                == ["a", "b"])
+    }
+
+    @Test func `the query goes on as it came, also behind a rewritten path`() throws {
+        let target = "/a/./b?token=a%2Fb&x=?y%zz"
+        #expect(try text(forwarded(target: target).target) == "/a/b?token=a%2Fb&x=?y%zz")
+        #expect(
+            try text(forwarded(target: target, path: "/socket").target)
+                == "/socket?token=a%2Fb&x=?y%zz")
+        #expect(try text(forwarded(target: "/b?").target) == "/b?")
+        #expect(try text(forwarded(target: "/%41%2D%c3%a4").target) == "/A-%C3%A4")
+    }
+
+    private func text(_ bytes: some Sequence<UInt8>) -> String {
+        String(decoding: Array(bytes), as: UTF8.self)
+    }
+}
+
+/// The upstream's answer as the client gets it.
+struct UpstreamAnswerTests {
+    private func parse(_ bytes: [UInt8]) throws -> ResponseHead {
+        var parser = ResponseHeadParser()
+        guard case .complete(let head, bytes.count) = bytes.withUnsafeBytes({ parser.append($0) })
+        else { throw HeadFault(status: 0, sentence: "no whole head") }
+        return head
+    }
+
+    private func answer(_ lines: String...) throws -> ResponseHead {
+        try parse(Array((lines.joined(separator: "\r\n") + "\r\n\r\n").utf8))
+    }
+
+    @Test func `a 101 keeps what was agreed on and drops what is for one hop`() throws {
+        let head = try parse(
+            UpstreamRequest.switching(
+                try answer(
+                    "HTTP/1.1 101 OK", "Upgrade: WebSocket, h2c", "Connection: upgrade, X-Hop",
+                    "X-Hop: 1", "Keep-Alive: 5", "Content-Length: 0", "Transfer-Encoding: chunked",
+                    "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=",
+                    "Sec-WebSocket-Protocol: chat", "Set-Cookie: a=1", "Set-Cookie: b=2")))
+        #expect(head.status == 101)
+        #expect(head.fields.string("upgrade") == "websocket")
+        #expect(head.fields.string("connection") == "Upgrade")
+        for name in ["x-hop", "keep-alive", "content-length", "transfer-encoding"] {
+            #expect(head.fields.count(of: name) == 0, "\(name)")
+        }
+        #expect(head.fields.string("sec-websocket-accept") == "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=")
+        #expect(head.fields.string("sec-websocket-protocol") == "chat")
+        #expect(head.fields.count(of: "set-cookie") == 2)
+    }
+
+    @Test func `an ordinary answer keeps its status, reason and framing`() throws {
+        let head = try parse(
+            UpstreamRequest.ordinary(
+                try answer(
+                    "HTTP/1.1 401 Say Who You Are", "Content-Length: 5", "WWW-Authenticate: Basic",
+                    "Connection: keep-alive", "Keep-Alive: 5")))
+        #expect(head.status == 401)
+        #expect(head.reason == Array("Say Who You Are".utf8))
+        #expect(head.fields.string("content-length") == "5")
+        #expect(head.fields.string("www-authenticate") == "Basic")
+        #expect(head.fields.string("connection") == "close")
+        #expect(head.fields.count(of: "keep-alive") == 0)
+        let chunked = try parse(
+            UpstreamRequest.ordinary(try answer("HTTP/1.1 200 OK", "Transfer-Encoding: chunked")))
+        #expect(chunked.fields.string("transfer-encoding") == "chunked")
+    }
+
+    @Test func `framing can't be dropped by naming it in Connection`() throws {
+        let head = try parse(
+            UpstreamRequest.ordinary(
+                try answer("HTTP/1.1 200 OK", "Content-Length: 5", "Connection: content-length")))
+        #expect(head.fields.string("content-length") == "5")
+    }
+
+    @Test func `an upstream's 426 says to what`() throws {
+        let head = try parse(
+            UpstreamRequest.ordinary(
+                try answer("HTTP/1.1 426 Upgrade Required", "Upgrade: other", "Content-Length: 0")))
+        #expect(head.fields.string("upgrade") == "websocket")
+        #expect(head.fields.listContains("connection", token: "upgrade"))
+    }
+}

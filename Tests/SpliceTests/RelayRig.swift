@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0
+import Reactor
+import Wire
+
+@testable import Splice
+@testable import TLS
+
+/// One relay between two peers of the test, turned by hand on the test's own thread.
+///
+/// Socket pairs pass bytes on at once, so whatever can happen has happened when `settle` returns:
+/// nobody waits for time to pass.
+final class RelayRig {
+    let space: UnsafeMutablePointer<Workspace>
+    private let relay: UnsafeMutablePointer<Relay>
+    private var poller: Poller
+    let client: RigPeer
+    let backend: RigPeer
+    /// What the relay asked for since the start.
+    private(set) var verdict: Relay.Verdict = []
+    /// The most chunks that were lent at once.
+    private(set) var lentCountMax = 0
+
+    private static let token = Token(index: 0, generation: 0)
+
+    /// Two legs with a test's peer at the other end of each, and no tunnel yet.
+    init(
+        tls: Bool = false, receiveCapacity: Int = 64 * 1024, pumpBytesMax: Int = 256 * 1024,
+        smallBuffers: Bool = false
+    ) throws {
+        space = .allocate(capacity: 1)
+        space.initialize(
+            to: Workspace(
+                receiveCapacity: receiveCapacity, pumpBytesMax: pumpBytesMax, patience: Patience()))
+        poller = try Poller()
+        let front = try Socket.pair()
+        let back = try Socket.pair()
+        if smallBuffers {
+            front.first.setSendBuffer(bytes: 4_096)
+            back.first.setSendBuffer(bytes: 4_096)
+        }
+        let descriptors = (front.first.descriptor, back.first.descriptor)
+        client = RigPeer(front.second)
+        backend = RigPeer(back.second)
+        var leg = Leg(front.first)
+        if tls {
+            try client.startTLS()
+            leg.tls = TLSSession.accepting(
+                try Store.shared().initial, through: space.pointee.records)
+        }
+        relay = .allocate(capacity: 1)
+        relay.initialize(to: Relay(client: leg))
+        relay.pointee.backend = Leg(back.first)
+        if tls { handshake() }
+        precondition(poller.add(descriptors.0, Self.token.tagged(0), .edgeBoth))
+        precondition(poller.add(descriptors.1, Self.token.tagged(1), .edgeBoth))
+    }
+
+    deinit {
+        relay.pointee.release(space)
+        relay.deinitialize(count: 1)
+        relay.deallocate()
+        space.deinitialize(count: 1)
+        space.deallocate()
+    }
+
+    /// A rig whose tunnel is open.
+    static func open(
+        tls: Bool = false, reservedBits: UInt8 = 0, messageBytesMax: UInt64 = .max,
+        receiveCapacity: Int = 64 * 1024, smallBuffers: Bool = false
+    ) throws -> RelayRig {
+        let rig = try RelayRig(
+            tls: tls, receiveCapacity: receiveCapacity, smallBuffers: smallBuffers)
+        rig.relay.pointee.open(reservedBits: reservedBits, messageBytesMax: messageBytesMax)
+        rig.settle()
+        return rig
+    }
+
+    /// A rig that relays an ordinary answer.
+    static func answering(_ framing: BodyFraming, tls: Bool = false) throws -> RelayRig {
+        let rig = try RelayRig(tls: tls)
+        rig.relay.pointee.open(answering: framing)
+        rig.verdict.formUnion(rig.relay.pointee.finishEmptyBody(rig.space))
+        rig.settle()
+        return rig
+    }
+
+    var ending: Ending { relay.pointee.ending }
+    var isEnded: Bool { verdict.contains(.ended) }
+    var lentCount: Int { space.pointee.pool.lentCount }
+    var upCounts: DirectionCounts { relay.pointee.upCounts }
+    var downCounts: DirectionCounts { relay.pointee.downCounts }
+    var deadlineMilliseconds: UInt64 { relay.pointee.deadlineMilliseconds }
+    var heldForClient: Int { relay.pointee.client.held.count }
+    var heldForBackend: Int { relay.pointee.backend.held.count }
+
+    func peer(_ side: Side) -> RigPeer { side == .client ? client : backend }
+
+    /// Turns the relay until nothing is left to do, as a reactor would.
+    func settle() {
+        var again = false
+        while !isEnded {
+            let count = poller.wait(timeoutMilliseconds: 0)
+            if count == 0 && !again { return }
+            var asked: Relay.Verdict = []
+            if again {
+                asked.formUnion(relay.pointee.ready(.client, [], space))
+                if !asked.contains(.ended) {
+                    asked.formUnion(relay.pointee.ready(.backend, [], space))
+                }
+            }
+            for index in 0..<count where !asked.contains(.ended) {
+                let event = poller.event(index)
+                let side: Side = event.token.tag == 0 ? .client : .backend
+                asked.formUnion(relay.pointee.ready(side, event.flags, space))
+            }
+            again = asked.contains(.again)
+            verdict.formUnion(asked)
+            lentCountMax = max(lentCountMax, lentCount)
+        }
+        finish()
+    }
+
+    /// Lets one side send bytes and everybody read, until all have arrived or nothing moves.
+    func exchange(_ side: Side, _ bytes: [UInt8]) {
+        peer(side).enqueue(bytes)
+        exchange()
+    }
+
+    /// Lets everybody send what waits and read what came, until nothing moves.
+    func exchange() {
+        var before = -1
+        while true {
+            settle()
+            let progress = client.pump() + backend.pump()
+            settle()
+            let now = client.movedCount + backend.movedCount
+            if progress == 0 && now == before { return }
+            before = now
+        }
+    }
+
+    /// Opens the tunnel and gives the client's leg one turn.
+    ///
+    /// - Returns: the bytes that went up.
+    func openAndTurnOnce() -> UInt64 {
+        relay.pointee.open(reservedBits: 0, messageBytesMax: .max)
+        verdict.formUnion(relay.pointee.ready(.client, .readable, space))
+        return relay.pointee.upCounts.bytes
+    }
+
+    /// One turn of a reactor: the events that wait, and nothing else.
+    func turn() {
+        let count = poller.wait(timeoutMilliseconds: 0)
+        var index = 0
+        while index < count {
+            let event = poller.event(index)
+            let side: Side = event.token.tag == 0 ? .client : .backend
+            verdict.formUnion(relay.pointee.ready(side, event.flags, space))
+            index += 1
+        }
+    }
+
+    func feed(_ side: Side, _ bytes: [UInt8]) {
+        bytes.withUnsafeBytes { relay.pointee.feed(side, $0, space) }
+        settle()
+    }
+
+    func drain(code: UInt16, deadline: UInt64 = 99) {
+        verdict.formUnion(
+            relay.pointee.drain(code: code, deadlineMilliseconds: deadline, space))
+        settle()
+    }
+
+    func leave() {
+        verdict.formUnion(relay.pointee.leave(space))
+        settle()
+    }
+
+    func deadlinePassed() {
+        verdict.formUnion(relay.pointee.deadlinePassed())
+        settle()
+    }
+
+    /// What a worker does with a relay that has ended: all that was lent comes back, both close.
+    private func finish() {
+        relay.pointee.release(space)
+        relay.pointee.client = Leg(.none())
+        relay.pointee.backend = Leg(.none())
+    }
+
+    private func handshake() {
+        for _ in 0..<4 {
+            client.handshake()
+            let received = relay.pointee.client.receiveRaw(space)
+            space.pointee.records.setInput(received.bytes, count: received.count)
+            let progress = relay.pointee.client.tls?.handshake()
+            relay.pointee.client.flushRecords(space)
+            if progress == .done { break }
+        }
+        client.handshake()
+        precondition(client.isSecure)
+    }
+}

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+import Testing
+import Wire
+
+@testable import Splice
+
+/// Each way to break the rules of frames: the Close codes on both sides, and what stays unsent.
+struct RelayViolationTests {
+    /// Bytes of a side that break one rule, and lawful bytes that have to stand before them.
+    static func offence(
+        _ violation: FrameViolation, by side: Side
+    ) -> (lawful: [UInt8], offence: [UInt8])? {
+        let mask: UInt8 = side == .client ? 0x80 : 0
+        let key: [UInt8] = side == .client ? [0, 0, 0, 0] : []
+        let text = Frames.from(side, .text, [0x61])
+        switch violation {
+        case .none: return nil
+        case .notMasked: return side == .client ? (text, [0x81, 0x01, 0x61]) : nil
+        case .masked: return side == .backend ? (text, [0x81, 0x81, 0, 0, 0, 0, 0x61]) : nil
+        case .reservedBits: return (text, [0xC1, mask | 1] + key + [0x61])
+        case .reservedOpcode: return (text, [0x83, mask | 1] + key + [0x61])
+        case .controlTooLong: return (text, [0x89, mask | 126, 0, 126] + key)
+        case .controlFragmented: return (text, [0x09, mask] + key)
+        case .continuationWithoutStart: return (text, [0x80, mask | 1] + key + [0x61])
+        case .startInsideMessage: return ([0x01, mask] + key, [0x81, mask | 1] + key + [0x61])
+        case .lengthTopBit: return (text, [0x82, mask | 127, 0x80, 0, 0, 0, 0, 0, 0, 1] + key)
+        case .lengthNotMinimal: return (text, [0x82, mask | 126, 0, 5] + key)
+        case .closePayloadLength: return (text, [0x88, mask | 1] + key + [3])
+        case .closeCodeInvalid: return (text, [0x88, mask | 2] + key + [0x03, 0xED])
+        case .dataAfterClose: return (Frames.close(from: side, 1000), text)
+        case .messageTooBig:
+            return (text, Frames.from(side, .text, [UInt8](repeating: 0, count: 101)))
+        }
+    }
+
+    @Test(
+        arguments: FrameViolation.allCases.flatMap { violation in
+            [Side.client, .backend].compactMap { side in
+                offence(violation, by: side) == nil ? nil : (violation, side)
+            }
+        }, [false, true])
+    func `a violation is told to the offender, and its loss to the other`(
+        offender: (violation: FrameViolation, side: Side), tls: Bool
+    ) throws {
+        let (violation, side) = offender
+        let (lawful, offence) = try #require(Self.offence(violation, by: side))
+        let rig = try RelayRig.open(tls: tls, messageBytesMax: 100)
+        rig.exchange(side, lawful + offence + [UInt8](repeating: 0xFF, count: 300))
+
+        let toOffender = try #require(Frames.parse(rig.peer(side).takeReceived()))
+        #expect(toOffender.map(\.opcode) == [.close])
+        #expect(toOffender.first?.code == violation.closeCode.rawValue)
+        #expect(toOffender.first?.isMasked == (side == .backend))
+
+        let toOther = rig.peer(side.other).takeReceived()
+        #expect(toOther.starts(with: lawful))
+        let behind = try #require(Frames.parse(Array(toOther.dropFirst(lawful.count))))
+        if violation == .dataAfterClose {
+            #expect(behind == [], "it has its Close already")
+            #expect(rig.ending.reason == .close)
+        } else {
+            #expect(behind.map(\.opcode) == [.close])
+            #expect(behind.first?.code == (side == .client ? 1001 : 1014))
+            #expect(behind.first?.isMasked == (side == .client))
+            #expect(rig.ending.reason == .violation)
+            #expect(rig.ending.violation == violation)
+            #expect(rig.ending.initiator == .sluice)
+        }
+        // The other answers; there is nothing to wait for any more.
+        #expect(rig.deadlineMilliseconds > 0)
+        rig.exchange(side.other, Frames.close(from: side.other, 1001))
+        #expect(rig.client.hasEnded && rig.backend.hasEnded)
+        rig.client.vanish()
+        rig.backend.vanish()
+        rig.settle()
+        #expect(rig.isEnded)
+        #expect(rig.lentCount == 0)
+    }
+
+    @Test(arguments: [Side.client, .backend])
+    func `an offence inside the other's frame waits for that frame's border`(side: Side) throws {
+        let rig = try RelayRig.open()
+        let frame = Frames.from(side.other, .binary, [UInt8](repeating: 9, count: 40))
+        rig.exchange(side.other, Array(frame[..<20]))
+        rig.exchange(side, [0x83, 0x80])
+        // The offender stands inside a frame that it is being sent.
+        #expect(rig.peer(side).received == Array(frame[..<20]))
+        rig.exchange(side.other, Array(frame[20...]) + frame)
+        let received = rig.peer(side).received
+        #expect(received.starts(with: frame))
+        let behind = try #require(Frames.parse(Array(received.dropFirst(frame.count))))
+        #expect(behind.map(\.code) == [1002], "and nothing behind the Close")
+    }
+
+    @Test(arguments: [Side.client, .backend])
+    func `lawful frames before an offence count, and what follows does not`(side: Side) throws {
+        let rig = try RelayRig.open()
+        let text = Frames.from(side, .text, [1, 2, 3])
+        rig.exchange(side, text + text + [0x83, 0x80] + text)
+        rig.exchange(side, text)
+        let counts = side == .client ? rig.upCounts : rig.downCounts
+        #expect(counts.bytes == UInt64(2 * text.count))
+        #expect(rig.peer(side.other).received.starts(with: text + text))
+    }
+}
