@@ -95,7 +95,8 @@ let package = Package(
             ],
             swiftSettings: strict),
         .testTarget(
-            name: "ControlTests", dependencies: ["Control", "Frontend", "Router", "TestKit"],
+            name: "ControlTests",
+            dependencies: ["Control", "Frontend", "Splice", "Router", "Reactor", "TLS", "TestKit"],
             swiftSettings: strict),
         .testTarget(
             name: "IntegrationTests", dependencies: ["TestKit", "Wire", "TLS"],
