@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import Glibc
+
+/// Foreign peers in Python: a virtual environment with `websockets`, made once, and the scripts that
+/// lie in `Tests/IntegrationTests/Foreign`.
+public enum PythonPeer {
+    private static let environment = Result { try makeEnvironment() }
+
+    /// Starts a script with arguments.
+    public static func start(_ script: String, _ arguments: [String] = []) throws -> ChildProcess {
+        let folder = "\(Scratch.packageFolder)/Tests/IntegrationTests/Foreign"
+        return try ChildProcess(
+            [try environment.get(), "-u", "\(folder)/\(script)"] + arguments,
+            environment: ["PYTHONDONTWRITEBYTECODE": "1"])
+    }
+
+    /// Runs a script to its end and returns what it printed; throws with its words if it failed.
+    @discardableResult
+    public static func run(
+        _ script: String, _ arguments: [String] = [], by deadline: Deadline = .after(.seconds(120))
+    ) throws -> [String] {
+        let child = try start(script, arguments)
+        let status = try child.waitForExit(by: deadline)
+        guard status == 0 else {
+            let words = (child.output + child.errors).joined(separator: "\n")
+            throw PeerError("\(script) exited with \(status): \(words)")
+        }
+        return child.output
+    }
+
+    /// Makes the environment in the build folder unless it is there; other processes wait.
+    private static func makeEnvironment() throws -> String {
+        let folder = "\(Scratch.packageFolder)/.build/test-venv"
+        let python = "\(folder)/bin/python"
+        let lock = Descriptor(open("\(folder).lock", O_CREAT | O_RDWR | O_CLOEXEC, 0o644))
+        guard lock.number >= 0, flock(lock.number, LOCK_EX) == 0 else {
+            throw PeerError.system("locking \(folder).lock")
+        }
+        let mark = "\(folder)/complete"
+        if FileManager.default.fileExists(atPath: mark) { return python }
+        let deadline = Deadline.after(.seconds(300))
+        try TestKit.run(["python3", "-m", "venv", "--clear", folder], by: deadline)
+        try TestKit.run(
+            [python, "-m", "pip", "install", "--quiet", "websockets>=15"], by: deadline)
+        try Scratch.write("", to: mark)
+        return python
+    }
+}

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Goal: the upstream sees who came and how, told by us alone: what the client says of itself in our
+// fields, by any spelling, is dropped, and so is what belongs to one hop (DESIGN §7).
+// Method: the upstream's view of the request, field by field.
+
+import TestKit
+import Testing
+
+@Suite struct ForwardedFieldsTests {
+    private func request(
+        _ opening: Opening, route: String = "", listeners: [ProxyListener] = [.tls()]
+    ) throws -> (head: HTTPHead, port: UInt16) {
+        let backend = try ManualBackend()
+        let proxy = try ProxyFixture(to: backend.address, options: route, listeners: listeners)
+        return (try proxy.relay(to: backend, opening).request, proxy.port())
+    }
+
+    @Test func `the upstream learns address, scheme, host and port`() throws {
+        let (head, _) = try request(Opening(host: "chat.example:1234"))
+        #expect(head.all("X-Forwarded-For") == ["127.0.0.1"])
+        #expect(head.all("X-Forwarded-Proto") == ["https"])
+        #expect(head.all("X-Forwarded-Host") == ["chat.example:1234"])
+        #expect(head.all("X-Forwarded-Port") == ["1234"])
+        let forwarded = head.all("Forwarded")
+        #expect(forwarded.count == 1)
+        #expect(forwarded.first?.contains("for=127.0.0.1") == true, "\(forwarded)")
+        #expect(forwarded.first?.contains("proto=https") == true, "\(forwarded)")
+        #expect(forwarded.first?.contains("host=\"chat.example:1234\"") == true, "\(forwarded)")
+    }
+
+    @Test func `without a port in Host the upstream learns the listener's`() throws {
+        let (head, port) = try request(Opening())
+        #expect(head.all("X-Forwarded-Host") == ["localhost"])
+        #expect(head.all("X-Forwarded-Port") == ["\(port)"])
+    }
+
+    @Test func `without TLS the scheme is http`() throws {
+        let (head, _) = try request(Opening(), listeners: [.plain])
+        #expect(head.all("X-Forwarded-Proto") == ["http"])
+        #expect(head["Forwarded"]?.contains("proto=http") == true)
+        #expect(head["Forwarded"]?.contains("https") == false)
+    }
+
+    @Test func `what a client says in our fields is dropped by any spelling`() throws {
+        let spoofed = [
+            "X-Forwarded-For", "x-forwarded-for", "X_Forwarded_For", "X.Forwarded.For",
+            "X-Forwarded_Proto", "X-FORWARDED-HOST", "X_Forwarded-Port", "Forwarded",
+        ]
+        let (head, _) = try request(Opening(extra: spoofed.map { ($0, "6.6.6.6") }))
+        #expect(head.fields.allSatisfy { !$0.value.contains("6.6.6.6") }, "\(head)")
+        #expect(head.all("X-Forwarded-For") == ["127.0.0.1"])
+    }
+
+    @Test func `fields of one hop are dropped and so is what Connection names`() throws {
+        let opening = Opening(extra: [
+            ("Keep-Alive", "timeout=5"), ("Proxy-Connection", "keep-alive"), ("TE", "trailers"),
+            ("HTTP2-Settings", "AAMAAABkAAQAAP__"), ("X-Hop", "one"), ("X-Stays", "two"),
+        ]).with("Connection", "keep-alive, Upgrade, HTTP2-Settings, X-Hop")
+        let (head, _) = try request(opening)
+        for name in ["Keep-Alive", "Proxy-Connection", "TE", "HTTP2-Settings", "X-Hop"] {
+            #expect(head.all(name).isEmpty, "\(name)")
+        }
+        #expect(head["X-Stays"] == "two")
+        #expect(head.all("Connection").map { $0.lowercased() } == ["upgrade"])
+    }
+
+    @Test func `naming a needed field in Connection does not remove it`() throws {
+        let opening = Opening().with(
+            "Connection", "Upgrade, Host, Sec-WebSocket-Key, X-Forwarded-For")
+        let backend = try ManualBackend()
+        let proxy = try ProxyFixture(to: backend.address)
+        let client = try proxy.connect()
+        try client.send(opening.bytes)
+        if try !backend.hasPendingConnection(by: .after(.seconds(2))) {
+            // To refuse the request is as good.
+            #expect(try client.readResponse().status == 400)
+            return
+        }
+        let head = try backend.next().accept()
+        #expect(head.all("Host") == ["localhost"])
+        #expect(head.all("Sec-WebSocket-Key").count == 1)
+        #expect(head.all("X-Forwarded-For") == ["127.0.0.1"])
+    }
+
+    @Test func `only the upgrade to websocket is passed on`() throws {
+        let (head, _) = try request(Opening().with("Upgrade", "h2c, WebSocket"))
+        #expect(head.all("Upgrade").map { $0.lowercased() } == ["websocket"])
+        #expect(head.startLine == "GET /Esv/ocp HTTP/1.1")
+        #expect(head.all("Sec-WebSocket-Version") == ["13"])
+    }
+
+    @Test func `the client's own fields pass in order`() throws {
+        let own = [
+            ("Cookie", "a=1"), ("X-App", "one"), ("Authorization", "Bearer token"),
+            ("X-App", "two"), ("User-Agent", "test/1.0"), ("Origin", "https://localhost"),
+        ]
+        let (head, _) = try request(Opening("/Esv/ocp?token=a%2Fb&c", extra: own))
+        #expect(head.target == "/Esv/ocp?token=a%2Fb&c")
+        #expect(head.all("Host") == ["localhost"])
+        let names = Set(own.map(\.0))
+        let passed = head.fields.filter { names.contains($0.name) }.map {
+            "\($0.name): \($0.value)"
+        }
+        #expect(passed == own.map { "\($0.0): \($0.1)" })
+    }
+
+    @Test func `subprotocols and extensions pass both ways`() throws {
+        let backend = try ManualBackend()
+        let proxy = try ProxyFixture(to: backend.address)
+        let offer = Opening(extra: [
+            ("Sec-WebSocket-Protocol", "chat.v2, chat.v1"),
+            ("Sec-WebSocket-Extensions", "permessage-deflate; client_max_window_bits"),
+        ])
+        let ends = try proxy.relay(
+            to: backend, offer,
+            extra: [
+                ("Sec-WebSocket-Protocol", "chat.v1"),
+                ("Sec-WebSocket-Extensions", "permessage-deflate"), ("Set-Cookie", "sid=1"),
+            ])
+        #expect(ends.request["Sec-WebSocket-Protocol"] == "chat.v2, chat.v1")
+        #expect(
+            ends.request["Sec-WebSocket-Extensions"] == "permessage-deflate; client_max_window_bits"
+        )
+        #expect(ends.response["Sec-WebSocket-Protocol"] == "chat.v1")
+        #expect(ends.response["Sec-WebSocket-Extensions"] == "permessage-deflate")
+        #expect(ends.response["Set-Cookie"] == "sid=1")
+    }
+
+    @Test func `the upstream sees the path that was routed by`() throws {
+        let (head, _) = try request(Opening("/x/../Esv/./%6fcp?q"))
+        #expect(head.target == "/Esv/ocp?q")
+    }
+
+    @Test func `a rewritten prefix keeps the rest of the path`() throws {
+        let backend = try ManualBackend()
+        let proxy = try ProxyFixture(routes: [
+            "{ path: \"/chat/*\", to: \"\(backend.address)\", rewrite: \"/socket/*\" }"
+        ])
+        let ends = try proxy.relay(to: backend, Opening("/chat/room/7?q=1"))
+        #expect(ends.request.target == "/socket/room/7?q=1")
+    }
+}

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Goal: `sluice PORT` is all that a newcomer needs: a wss URL, with a certificate made for it.
+// Method: the program with arguments alone, its data in a scratch folder; the certificate that it
+// made is verified against the authority that it left there.
+
+import Foundation
+import TestKit
+import Testing
+
+@Suite struct QuickModeTests {
+    private func authority(below folder: String) throws -> String {
+        let files = FileManager.default.enumerator(atPath: folder)?.compactMap { $0 as? String }
+        let found = try #require(files?.first { $0.hasSuffix("ca.pem") }, "\(files ?? [])")
+        return "\(folder)/\(found)"
+    }
+
+    private func expectEcho(_ client: WebSocketPeer, _ opening: Opening) throws {
+        try client.open(opening)
+        try client.send(Frame.text("hello").masked())
+        #expect(try client.readFrame() == Frame.text("hello"))
+    }
+
+    @Test(arguments: ["", "127.0.0.1:", "ws://127.0.0.1:"])
+    func `a port or address or URL suffices`(prefix: String) throws {
+        let backend = try ScriptedBackend.echo()
+        let upstream = "\(prefix)\(backend.address.port)"
+        let proxy = try ProxyFixture(arguments: [upstream, "--listen", "127.0.0.1:0"])
+        #expect(proxy.urls[0].hasPrefix("wss://"))
+        let file = try authority(below: proxy.folder)
+        for name in ["localhost", "127.0.0.1"] {
+            let client = try proxy.connect(security: .tls(name: name, authority: file))
+            try expectEcho(client, Opening("/any/path"))
+        }
+    }
+
+    @Test func `the certificate is made once and its key is private`() throws {
+        let backend = try ScriptedBackend.echo()
+        let folder = try Scratch.makeFolder()
+        defer { Scratch.remove(folder) }
+        let arguments = ["\(backend.address.port)", "--listen", "127.0.0.1:0"]
+        var seen: [String] = []
+        for _ in 0..<2 {
+            let proxy = try ProxyFixture(arguments: arguments, home: folder)
+            let file = try authority(below: folder)
+            try expectEcho(try proxy.connect(security: .tls(authority: file)), Opening("/"))
+            seen.append(try Scratch.read(file))
+        }
+        #expect(seen[0] == seen[1])
+        let files = FileManager.default.enumerator(atPath: folder)?.compactMap { $0 as? String }
+        for name in files ?? [] where name.hasSuffix(".key") || name.hasSuffix("key.pem") {
+            let attributes = try FileManager.default.attributesOfItem(atPath: "\(folder)/\(name)")
+            #expect(attributes[.posixPermissions] as? Int == 0o600, "\(name)")
+        }
+    }
+
+    @Test func `own certificate and path are taken`() throws {
+        let backend = try ScriptedBackend.echo()
+        let files = try TestCertificates.shared().local
+        let proxy = try ProxyFixture(arguments: [
+            "\(backend.address.port)", "--listen", "127.0.0.1:0", "--path", "/Esv/ocp",
+            "--cert", files.chain, "--key", files.key,
+        ])
+        try expectEcho(try proxy.connect(), Opening("/Esv/ocp"))
+        let client = try proxy.connect()
+        #expect(try client.refusal(of: Opening("/other")).status == 404)
+    }
+
+    @Test func `the echo app answers behind quick mode`() throws {
+        let echo = try ProxyFixture(arguments: ["echo", "--listen", "127.0.0.1:0"])
+        #expect(echo.urls[0].hasPrefix("ws://"))
+        let proxy = try ProxyFixture(arguments: [
+            "\(echo.port())", "--listen", "127.0.0.1:0",
+        ])
+        let file = try authority(below: proxy.folder)
+        let client = try proxy.connect(security: .tls(authority: file))
+        try expectEcho(client, Opening("/"))
+        try client.send(Frame.close(1000).masked())
+        #expect(try client.readFrame().closeCode == 1000)
+    }
+
+    @Test func `an upstream that makes no sense is refused with a sentence`() throws {
+        for upstream in ["70000", "127.0.0.1:70000", "ws://", "wss://localhost:1", "unix:"] {
+            let child = try ChildProcess([
+                try ProxyFixture.program(), upstream, "--listen", "127.0.0.1:0",
+            ])
+            #expect(try child.waitForExit() != 0, "\(upstream)")
+            #expect(!child.errors.isEmpty)
+        }
+    }
+}

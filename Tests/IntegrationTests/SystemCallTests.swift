@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Goal: in steady state a relayed small message costs at most one receive and one send, in each
+// direction, and idle relays beside it change nothing.
+// Method: strace attached to the program while a known number of messages goes to and fro; its lines
+// are counted. Skipped only where tracing is not possible, which the condition records.
+
+import Glibc
+import TestKit
+import Testing
+
+@Suite struct SystemCallTests {
+    /// Whether strace is here and may trace a process that is not its child.
+    static let canTrace: Bool = {
+        guard let idle = try? ChildProcess(["sleep", "60"]) else { return false }
+        let trace = try? ChildProcess(["strace", "-p", "\(idle.identifier)"])
+        return (try? trace?.waitForLine(containing: "attached")) != nil
+    }()
+
+    private struct Counts {
+        var receives = 0
+        var sends = 0
+        var waits = 0
+        var others: [Substring] = []
+    }
+
+    private func count(
+        messages: Int, idle: Int, listener: ProxyListener
+    ) throws -> Counts {
+        let backend = try ScriptedBackend.echo()
+        let proxy = try ProxyFixture(to: backend.address, listeners: [listener], workers: 1)
+        let idlers = try (0..<idle).map { _ in try proxy.open() }
+        let client = try proxy.open()
+        func exchange(_ count: Int) throws {
+            for _ in 0..<count {
+                try client.send(Frame.text("a small message").masked())
+                _ = try client.readFrame()
+            }
+        }
+        try exchange(10)
+        let file = "\(proxy.folder)/trace"
+        let trace = try ChildProcess([
+            "strace", "-f", "-o", file, "-p", "\(proxy.process.identifier)",
+        ])
+        // One line for all threads of the process, once each of them is traced.
+        try trace.waitForLine(containing: "attached")
+        try exchange(messages)
+        trace.signal(SIGINT)
+        try trace.waitForExit()
+        withExtendedLifetime(idlers) {}
+        return Self.counts(in: try Scratch.read(file))
+    }
+
+    private static func counts(in trace: String) -> Counts {
+        var counts = Counts()
+        // A line is `PID call(…) = result`; the rest of an interrupted call has no new name.
+        for line in trace.split(separator: "\n") {
+            let words = line.split(separator: " ", maxSplits: 1, omittingEmptySubsequences: true)
+            guard words.count == 2, let name = words[1].split(separator: "(").first else {
+                continue
+            }
+            switch name {
+            case "recvfrom", "recvmsg", "read", "readv": counts.receives += 1
+            case "sendto", "sendmsg", "write", "writev": counts.sends += 1
+            case "epoll_wait", "epoll_pwait", "epoll_pwait2": counts.waits += 1
+            default:
+                if !words[1].hasPrefix("<...") && !words[1].hasPrefix("---") {
+                    counts.others.append(name)
+                }
+            }
+        }
+        return counts
+    }
+
+    @Test(.enabled(if: canTrace, "strace may not trace here"), arguments: [true, false])
+    func `a small message costs one receive and one send in each direction`(isTLS: Bool) throws {
+        let counts = try count(messages: 200, idle: 0, listener: isTLS ? .tls() : .plain)
+        #expect(counts.receives <= 2 * 200, "\(counts)")
+        #expect(counts.sends <= 2 * 200, "\(counts)")
+        #expect(counts.waits <= 2 * 200 + 20, "\(counts)")
+        // A timer may be read now and then, but nothing is called per message.
+        #expect(counts.others.count < 50, "\(counts)")
+    }
+
+    @Test(.enabled(if: canTrace, "strace may not trace here"))
+    func `idle relays beside it change nothing`() throws {
+        let alone = try count(messages: 200, idle: 0, listener: .tls())
+        let crowded = try count(messages: 200, idle: 200, listener: .tls())
+        #expect(crowded.receives <= alone.receives + 4, "\(alone) \(crowded)")
+        #expect(crowded.sends <= alone.sends + 4, "\(alone) \(crowded)")
+        #expect(crowded.waits <= alone.waits + 20, "\(alone) \(crowded)")
+    }
+}
