@@ -99,6 +99,13 @@ let package = Package(
             dependencies: ["Control", "Frontend", "Splice", "Router", "Reactor", "TLS", "TestKit"],
             swiftSettings: strict),
         .testTarget(
+            name: "sluiceTests",
+            dependencies: [
+                "sluice", "Config", "Frontend", "Splice", "Router", "Wire", "Reactor", "TLS",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: strict),
+        .testTarget(
             name: "IntegrationTests", dependencies: ["TestKit", "Wire", "TLS"],
             swiftSettings: strict),
         .testTarget(name: "LayoutTests", swiftSettings: strict),
