@@ -95,7 +95,15 @@ let package = Package(
             ],
             swiftSettings: strict),
         .testTarget(
-            name: "ControlTests", dependencies: ["Control", "Frontend", "Router", "TestKit"],
+            name: "ControlTests",
+            dependencies: ["Control", "Frontend", "Splice", "Router", "Reactor", "TLS", "TestKit"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "sluiceTests",
+            dependencies: [
+                "sluice", "Config", "Frontend", "Splice", "Router", "Wire", "Reactor", "TLS",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
             swiftSettings: strict),
         .testTarget(
             name: "IntegrationTests", dependencies: ["TestKit", "Wire", "TLS"],

@@ -26,7 +26,8 @@ enum LogLine {
         let line = AccessLine(record)
         var parts = [
             line.time, line.client, line.status == 0 ? "-" : String(line.status),
-            escaped(line.host.isEmpty ? "-" : line.host) + escaped(line.path),
+            escaped(line.host.isEmpty ? "-" : line.host, isWord: true)
+                + escaped(line.path, isWord: true),
         ]
         if !line.upstream.isEmpty { parts.append("-> \(line.upstream)") }
         if !line.route.isEmpty { parts.append("route=\(line.route)") }
@@ -61,16 +62,27 @@ enum LogLine {
         return String(decoding: bytes, as: UTF8.self) + "." + fraction + "Z"
     }
 
-    private static func escaped(_ text: String) -> String {
-        if text.unicodeScalars.allSatisfy({ $0.value >= 0x20 && $0.value != 0x7F && $0 != "\"" }) {
-            return text
+    /// Text without anything that would begin a line, end a quotation or talk to a terminal; a word
+    /// among words has no spaces either.
+    private static func escaped(_ text: String, isWord: Bool = false) -> String {
+        func isPlain(_ scalar: Unicode.Scalar) -> Bool {
+            switch scalar.value {
+            // Control characters, of Latin-1 too, and what Unicode takes for ends of lines.
+            case 0..<0x20, 0x7F..<0xA0, 0x2028, 0x2029: false
+            case 0x22, 0x5C: false
+            case 0x20: !isWord
+            default: true
+            }
         }
+        if text.unicodeScalars.allSatisfy(isPlain) { return text }
         return text.unicodeScalars.reduce(into: "") { result, scalar in
-            if scalar.value < 0x20 || scalar.value == 0x7F || scalar == "\"" {
+            if isPlain(scalar) {
+                result.unicodeScalars.append(scalar)
+            } else if scalar.value < 0x100 {
                 let hex = String(scalar.value, radix: 16)
                 result += "\\x" + (hex.count < 2 ? "0" + hex : hex)
             } else {
-                result.unicodeScalars.append(scalar)
+                result += "\\u{" + String(scalar.value, radix: 16) + "}"
             }
         }
     }

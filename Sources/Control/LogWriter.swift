@@ -42,6 +42,8 @@ public final class LogWriter: Sendable {
     private let dropped = Atomic<Int>(0)
     private let format: Format
     private let accessDescriptor: Int32
+    private let eventDescriptor: Int32
+    private let entriesMax: Int
     private let thread = Mutex<ReactorThread?>(nil)
 
     /// Opens the target and starts the thread.
@@ -50,8 +52,18 @@ public final class LogWriter: Sendable {
     ///   - format: the form of a line.
     ///   - access: where access lines go; events go to standard error.
     /// - Throws: `SystemError` when the file can't be opened.
-    public init(format: Format, access: Target) throws(SystemError) {
+    public convenience init(format: Format, access: Target) throws(SystemError) {
+        try self.init(
+            format: format, access: access, events: STDERR_FILENO, entriesMax: Self.entriesMax)
+    }
+
+    /// The same with another place for events and another bound.
+    init(
+        format: Format, access: Target, events: Int32, entriesMax: Int
+    ) throws(SystemError) {
         self.format = format
+        eventDescriptor = events
+        self.entriesMax = entriesMax
         queue = try Mailbox()
         switch access {
         case .stdout: accessDescriptor = STDOUT_FILENO
@@ -86,7 +98,7 @@ public final class LogWriter: Sendable {
     }
 
     private func put(_ entry: Entry) {
-        if waiting.wrappingAdd(1, ordering: .relaxed).newValue > Self.entriesMax {
+        if waiting.wrappingAdd(1, ordering: .relaxed).newValue > entriesMax {
             waiting.wrappingSubtract(1, ordering: .relaxed)
             dropped.wrappingAdd(1, ordering: .relaxed)
             return
@@ -118,7 +130,7 @@ public final class LogWriter: Sendable {
                 eventText += LogLine.event(LogEvent(.warning, sentence), format) + "\n"
             }
             Self.writeAll(accessText, to: accessDescriptor)
-            Self.writeAll(eventText, to: STDERR_FILENO)
+            Self.writeAll(eventText, to: eventDescriptor)
             if isEnd { return }
         }
     }

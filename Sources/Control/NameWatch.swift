@@ -12,6 +12,8 @@ public final class NameWatch: Sendable {
     private let journal: Journal
     private let door: Mailbox<Bool>
     private let thread = Mutex<ReactorThread?>(nil)
+    /// Indexes of the endpoints whose name did not resolve the last time.
+    private let failing = Mutex<Set<Int>>([])
 
     /// How often names are looked up anew.
     public static let intervalMilliseconds: Int32 = 30_000
@@ -46,13 +48,19 @@ public final class NameWatch: Sendable {
     /// Ends the thread; does not wait for a look-up that is under way.
     public func stop() { door.post(true) }
 
-    private func lookUpAll() {
-        for endpoint in endpoints {
+    /// Looks every name up; a name that stops resolving, or resolves again, is said once.
+    func lookUpAll() {
+        for (index, endpoint) in endpoints.enumerated() {
             guard let host = endpoint.host else { continue }
             do throws(ResolveFault) {
                 let found = try Resolver.resolve(host: host, port: endpoint.port)
                 if found != endpoint.addresses { endpoint.addresses = found }
+                if failing.withLock({ $0.remove(index) }) != nil {
+                    journal.event(
+                        LogEvent(.info, "The upstream \(endpoint.label): \(host) resolves again."))
+                }
             } catch {
+                guard failing.withLock({ $0.insert(index) }).inserted else { continue }
                 let kept = endpoint.addresses
                 let rest = kept.isEmpty ? "" : " Its last known addresses stay in use."
                 let sentence = "The upstream \(endpoint.label): \(error.sentence).\(rest)"

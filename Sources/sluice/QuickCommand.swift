@@ -99,6 +99,10 @@ struct QuickUpstream: Equatable {
             path = nil
             return
         }
+        let namesNoApp = Complaint(
+            "\(text) names no app: give a port (3000), host:port, or ws://host:port/path")
+        // A number that is no port is a slip, not the name of a host.
+        if text.allSatisfy({ ("0"..."9").contains($0) }) { throw namesNoApp }
         var url = text
         if !text.contains("://") && !text.hasPrefix("unix:") { url = "ws://" + text }
         for (scheme, plain) in [("http://", "ws://"), ("HTTP://", "ws://")]
@@ -118,8 +122,7 @@ struct QuickUpstream: Equatable {
         do {
             endpoint = try EndpointAddress(parsing: url)
         } catch {
-            throw Complaint(
-                "\(text) names no app: give a port (3000), host:port, or ws://host:port/path")
+            throw namesNoApp
         }
         path = urlPath == "/" ? nil : urlPath
     }

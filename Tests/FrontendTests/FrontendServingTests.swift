@@ -175,6 +175,45 @@ struct FrontendServingTests {
         #expect(visitor.wasClosedByNotify == secure)
     }
 
+    @Test(arguments: [false, true])
+    func `a session is taken up again, however the first request came`(
+        comesWithFinished: Bool
+    ) throws {
+        let rig = try FrontendRig(secure: true)
+        let context = try Certificates.shared().first.client()
+        let first = try Visitor(rig.address, tls: context, holdsFinished: comesWithFinished)
+        first.host = rig
+        #expect(try first.upgrade().status == 101)
+        #expect(try first.echoes("hello"))
+        #expect(first.facts?.isResumed == false)
+        let ticket = try #require(first.ticket)
+        let second = try Visitor(
+            rig.address, tls: context, holdsFinished: comesWithFinished, resuming: ticket)
+        #expect(second.facts?.isResumed == true)
+        // A refusal takes the next ticket along too.
+        try second.send(Array("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".utf8))
+        #expect(try second.receiveHead().status == 426)
+        #expect(second.ticket != nil)
+        #expect(try first.echoes("still here"))
+        _ = try second.receiveToEnd()
+        #expect(second.wasClosedByNotify)
+    }
+
+    @Test func `frames that come with the request wait for the tunnel`() throws {
+        let rig = try FrontendRig(secure: true)
+        let visitor = try Visitor(
+            rig.address, tls: Certificates.shared().first.client(), holdsFinished: true)
+        let early = FrameHeader(opcode: .text, payloadLength: 5, maskKey: 0).encoded()
+        let head = """
+            GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r
+            Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n
+            """
+        try visitor.send(Array(head.utf8) + early + Array("early".utf8))
+        #expect(try visitor.receiveHead().status == 101)
+        #expect(try visitor.receiveFrame().payload == Array("early".utf8))
+        #expect(rig.frontend.connectionCount == 1)
+    }
+
     @Test func `plain HTTP on a TLS port is answered with the URL that works`() throws {
         let rig = try FrontendRig(secure: true)
         let visitor = try rig.visitor()

@@ -24,15 +24,19 @@ final class Visitor {
     /// The session was closed before the stream ended.
     private(set) var wasClosedByNotify = false
 
-    /// Connects, and shakes hands where there is TLS.
-    init(_ address: Address, tls: TLSContext? = nil) throws {
+    /// Connects, and shakes hands where there is TLS; with `holdsFinished` the last flight goes out
+    /// with what is sent first.
+    init(
+        _ address: Address, tls: TLSContext? = nil, holdsFinished: Bool = false,
+        resuming ticket: ResumptionTicket? = nil
+    ) throws {
         let socket = try Socket.stream(for: address)
         guard case .failed(let code) = socket.connect(to: address) else {
             try Self.wait(socket.descriptor, POLLOUT)
             let code = socket.pendingError()
             if code != 0 { throw VisitorFault(description: SystemError.text(of: code)) }
             self.socket = Optional(consume socket)
-            if let tls { try shakeHands(tls) }
+            if let tls { try shakeHands(tls, holdsFinished, ticket) }
             return
         }
         throw VisitorFault(description: SystemError.text(of: code))
@@ -137,10 +141,16 @@ final class Visitor {
         return frame.opcode == .text && frame.payload == Array(text.utf8)
     }
 
-    private func shakeHands(_ context: TLSContext) throws {
+    var facts: TLSFacts? { session?.facts() }
+    var ticket: ResumptionTicket? { session?.resumptionTicket() }
+
+    private func shakeHands(
+        _ context: TLSContext, _ holdsFinished: Bool, _ ticket: ResumptionTicket?
+    ) throws {
         let records = RecordBuffers()
         self.records = records
-        session = TLSSession.connecting(context, through: records, serverName: "localhost")
+        session = TLSSession.connecting(
+            context, through: records, serverName: "localhost", resuming: ticket)
         var wire: [UInt8] = []
         while true {
             let progress = wire.withUnsafeBufferPointer { bytes in
@@ -149,6 +159,7 @@ final class Visitor {
                 if progress == .done { open() }
                 return progress
             }
+            if progress == .done && holdsFinished { return }
             try transmit(takeRecords())
             if progress == .done { return }
             if progress == .failed {

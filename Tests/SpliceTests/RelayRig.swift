@@ -115,6 +115,8 @@ final class RelayRig {
             }
             again = asked.contains(.again)
             verdict.formUnion(asked)
+            // The window is shared by all sessions: what one left behind, another would send.
+            precondition(space.pointee.records.outputCount == 0)
             lentCountMax = max(lentCountMax, lentCount)
         }
         finish()

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+import Foundation
+import Frontend
+import Reactor
+import Testing
+
+@testable import Control
+
+/// Lines reach their target, in order, or are counted.
+struct LogWriterTests {
+    private let directory: URL
+    private var path: String { directory.appendingPathComponent("access.log").path }
+
+    init() throws {
+        directory = FileManager.default.temporaryDirectory
+            .appendingPathComponent("sluice-log-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: false)
+    }
+
+    private func record(_ path: String, detail: String = "") -> AccessRecord {
+        var record = AccessRecord(client: .loopback(port: 1), listener: .loopback(port: 2))
+        record.path = path
+        record.detail = detail
+        return record
+    }
+
+    private func cleanUp() { try? FileManager.default.removeItem(at: directory) }
+
+    @Test func `closing writes all that waits, behind what the file held`() throws {
+        defer { cleanUp() }
+        try "before\n".write(toFile: path, atomically: false, encoding: .utf8)
+        let writer = try LogWriter(format: .text, access: .file(path))
+        let journal = writer.journal
+        for index in 0..<1_000 { journal.access(record("/\(index)")) }
+        writer.close()
+        let lines = try String(contentsOfFile: path, encoding: .utf8).split(separator: "\n")
+        #expect(lines.count == 1_001)
+        #expect(lines.first == "before")
+        #expect(
+            lines.dropFirst().enumerated().allSatisfy { $1.contains(" -/\($0) ") }, "in order")
+    }
+
+    @Test func `every line of a JSON log is an object`() throws {
+        defer { cleanUp() }
+        let writer = try LogWriter(format: .json, access: .file(path))
+        for index in 0..<10 { writer.journal.access(record("/\(index)\n")) }
+        writer.close()
+        let lines = try String(contentsOfFile: path, encoding: .utf8).split(separator: "\n")
+        #expect(lines.count == 10)
+        for line in lines {
+            #expect(try JSONSerialization.jsonObject(with: Data(line.utf8)) is [String: Any])
+        }
+    }
+
+    @Test func `a log file is not for everybody's eyes`() throws {
+        defer { cleanUp() }
+        try LogWriter(format: .text, access: .file(path)).close()
+        let mode = try FileManager.default.attributesOfItem(atPath: path)[.posixPermissions]
+        #expect(try #require(mode as? Int) & 0o007 == 0)
+    }
+
+    @Test func `a file that can't be opened is named`() throws {
+        defer { cleanUp() }
+        let missing = directory.appendingPathComponent("none/access.log").path
+        #expect(throws: SystemError.self) {
+            _ = try LogWriter(format: .text, access: .file(missing))
+        }
+        do {
+            _ = try LogWriter(format: .text, access: .file(missing))
+        } catch {
+            #expect(error.description.contains(missing))
+        }
+    }
+
+    @Test func `events go their own way, also where access lines are off`() throws {
+        defer { cleanUp() }
+        let events = Pipe()
+        let writer = try LogWriter(
+            format: .text, access: .off, events: events.fileHandleForWriting.fileDescriptor,
+            entriesMax: 8)
+        for _ in 0..<100 { writer.journal.access(record("/")) }
+        writer.write(LogEvent(.info, "One."))
+        writer.journal.event(LogEvent(.error, "Two."))
+        writer.close()
+        try events.fileHandleForWriting.close()
+        let text = String(
+            decoding: events.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+        let lines = text.split(separator: "\n")
+        #expect(
+            lines.map { $0.split(separator: " ").dropFirst().joined(separator: " ") }
+                == ["info: One.", "error: Two."])
+    }
+
+    @Test func `what a slow target does not take is dropped, counted and told`() throws {
+        defer { cleanUp() }
+        #expect(mkfifo(path, 0o600) == 0)
+        let reader = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC)
+        #expect(reader >= 0)
+        defer { close(reader) }
+        let events = Pipe()
+        let writer = try LogWriter(
+            format: .text, access: .file(path),
+            events: events.fileHandleForWriting.fileDescriptor, entriesMax: 8)
+        // More than a pipe holds: once its first byte is here, the thread stands in write(2).
+        writer.journal.access(record("/first", detail: String(repeating: "x", count: 300_000)))
+        #expect(wait(for: reader))
+        for index in 0..<13 { writer.journal.access(record("/\(index)")) }
+
+        var text: [UInt8] = []
+        while text.count(where: { $0 == 0x0A }) < 9, wait(for: reader) {
+            var piece = [UInt8](repeating: 0, count: 65_536)
+            let count = read(reader, &piece, piece.count)
+            if count > 0 { text += piece[..<count] }
+        }
+        writer.close()
+        let lines = String(decoding: text, as: UTF8.self).split(separator: "\n")
+        #expect(lines.count == 9)
+        #expect(lines.dropFirst().enumerated().allSatisfy { $1.contains(" -/\($0) ") })
+        try events.fileHandleForWriting.close()
+        let told = String(
+            decoding: events.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+        #expect(told.hasSuffix(" warning: 5 log lines were dropped: the log is too slow.\n"))
+    }
+
+    private func wait(for descriptor: Int32) -> Bool {
+        var waitFor = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+        return poll(&waitFor, 1, 20_000) == 1
+    }
+}

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+import Config
+import Testing
+
+@testable import sluice
+
+/// The app of quick mode, as people write it.
+struct QuickUpstreamTests {
+    @Test(arguments: [
+        ("3000", "ws://localhost:3000", nil),
+        ("65535", "ws://localhost:65535", nil),
+        ("app:3000", "ws://app:3000", nil),
+        ("app.internal:9000", "ws://app.internal:9000", nil),
+        ("127.0.0.1:3000", "ws://127.0.0.1:3000", nil),
+        ("[::1]:3000", "ws://[::1]:3000", nil),
+        ("app", "ws://app:80", nil),
+        ("ws://app:3000", "ws://app:3000", nil),
+        ("ws://app:3000/", "ws://app:3000", nil),
+        ("ws://app:3000/Esv/ocp", "ws://app:3000", "/Esv/ocp"),
+        ("ws://app:3000/Esv/ocp?x=1", "ws://app:3000", "/Esv/ocp"),
+        ("ws://app:3000/Esv#top", "ws://app:3000", "/Esv"),
+        ("app:3000/Esv/", "ws://app:3000", "/Esv/"),
+        ("http://localhost:3000/Esv", "ws://localhost:3000", "/Esv"),
+        ("HTTP://localhost:3000", "ws://localhost:3000", nil),
+        ("unix:/run/app.sock", "unix:/run/app.sock", nil),
+    ])
+    func `an app is understood`(text: String, endpoint: String, path: String?) throws {
+        let upstream = try QuickUpstream(parsing: text)
+        #expect(upstream.endpoint.description == endpoint)
+        #expect(upstream.path == path)
+    }
+
+    @Test(arguments: [
+        "", "0", "65536", "99999999", ":3000", "app:", "app:0", "app:65536", "a b:1", "::1:3000",
+        "ftp://app:1", "unix:", "unix:app.sock", "ws://", "user@app:1",
+    ])
+    func `what names no app is refused with what would`(text: String) {
+        #expect(complaint(text)?.contains("give a port (3000), host:port, or ws://") == true)
+        #expect(complaint(text)?.hasPrefix(text) == true)
+    }
+
+    @Test(arguments: ["wss://app:3000", "https://app:3000/x"])
+    func `an app that speaks TLS already is told so`(text: String) {
+        #expect(complaint(text)?.contains("speaks TLS itself already") == true)
+    }
+
+    private func complaint(_ text: String) -> String? {
+        do {
+            _ = try QuickUpstream(parsing: text)
+            return nil
+        } catch {
+            return (error as? Complaint)?.description
+        }
+    }
+}
