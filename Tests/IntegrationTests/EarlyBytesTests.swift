@@ -53,6 +53,30 @@ import Testing
         #expect(try client.readFrame() == down)
     }
 
+    @Test func `a client that has said all before the 101 is heard`() throws {
+        let backend = try ManualBackend()
+        let proxy = try ProxyFixture(to: backend.address)
+        let client = try proxy.connect()
+        let early = Frame.text("only this").masked()
+        try client.send(Opening().bytes + early.bytes)
+        try client.stream.halfClose()
+        let upstream = try backend.next()
+        try upstream.accept()
+        #expect(try upstream.readFrame() == early)
+        #expect(try upstream.readFrame().closeCode == 1001)
+    }
+
+    @Test func `a client that is gone before the 101 does not keep the upstream`() throws {
+        let backend = try ManualBackend()
+        let proxy = try ProxyFixture(to: backend.address, settings: ["timeouts: { upgrade: 600s }"])
+        let client = try proxy.connect()
+        try client.send(Opening().bytes)
+        let upstream = try backend.next()
+        _ = try upstream.readHead()
+        client.stream.reset()
+        _ = try upstream.expectEnd()
+    }
+
     @Test func `early bytes without end are bounded`() throws {
         let backend = try ManualBackend()
         let proxy = try ProxyFixture(to: backend.address, settings: ["timeouts: { upgrade: 60s }"])

@@ -182,6 +182,19 @@ import Testing
         }
     }
 
+    @Test func `an upstream that ends instead of answering a Close ends the relay`() throws {
+        try withRelay(settings: ["timeouts: { closing: 60s }"]) { ends in
+            try ends.client.send(Frame.close(1000).masked())
+            #expect(try ends.upstream.readFrame().closeCode == 1000)
+            try ends.upstream.stream.halfClose()
+            // The client may be told that its peer is gone, by a whole frame or by the end alone.
+            if let frame = try ends.client.readFrameOrEnd() {
+                #expect(frame.closeCode == 1014 || frame.closeCode == 1000, "\(frame)")
+            }
+            #expect(try ends.client.expectEnd() == .orderly)
+        }
+    }
+
     @Test func `Closes that cross are each passed on`() throws {
         try withRelay { ends in
             try ends.client.send(Frame.close(1000, "mine").masked())

@@ -46,6 +46,7 @@ import Testing
 
     static let malformedUpgrades: [Case] = [
         Case("POST", Opening().with(method: "POST"), 400),
+        Case("CONNECT", Opening("localhost:80").with(method: "CONNECT"), 400),
         Case("HTTP/1.0", Opening().with(version: "HTTP/1.0"), 400),
         Case("a body by length", Opening(extra: [("Content-Length", "5")]), 400),
         Case("a chunked body", Opening(extra: [("Transfer-Encoding", "chunked")]), 400),
@@ -145,6 +146,19 @@ import Testing
         let client = try proxy.connect()
         try client.send("GET /Esv/ocp HTTP/1.1\r\nHost: local")
         try expectRefusal(try client.readResponse(), 408, on: client)
+        #expect(backend.connectionCount == 0)
+    }
+
+    @Test func `a request behind a refused one is not looked at`() throws {
+        let backend = try ScriptedBackend.echo()
+        let proxy = try ProxyFixture(to: backend.address)
+        for refused in [Opening("/nowhere"), Opening(extra: [("Content-Length", "300")])] {
+            let client = try proxy.connect()
+            try client.send(refused.bytes + Opening().bytes)
+            let response = try client.readResponse()
+            #expect(response.status >= 400)
+            #expect(try client.expectEnd() == .orderly)
+        }
         #expect(backend.connectionCount == 0)
     }
 
