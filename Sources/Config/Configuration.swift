@@ -149,7 +149,7 @@ public struct GlobalLimits: Sendable, Equatable {
     /// The defaults, or others.
     public init(
         headBytes: Int = 16_384, headFields: Int = 100, connections: Int? = nil,
-        handshakesPerTurn: Int = 16, relayBufferBytes: Int = 65_536
+        handshakesPerTurn: Int = 16, relayBufferBytes: Int = 130_048
     ) {
         self.headBytes = headBytes
         self.headFields = headFields

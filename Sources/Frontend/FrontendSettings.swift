@@ -23,7 +23,9 @@ public struct FrontendSettings: Sendable {
     /// Connections of all reactors together.
     public var connectionsMax = 1_000_000
     /// Bytes of one `recv`, and so what is held for one direction of a relay.
-    public var relayBufferBytes = 65_536
+    ///
+    /// 127 KiB with the records' overhead just fit into two segments of the loopback device.
+    public var relayBufferBytes = 127 * 1024
 
     /// The defaults.
     public init() {}

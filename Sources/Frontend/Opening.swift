@@ -46,6 +46,8 @@ final class Opening {
     var tried: [Int] = []
     /// Addresses of the present endpoint that were not tried yet.
     var addresses: ArraySlice<Address> = []
+    /// When all attempts together must have succeeded.
+    var connectDeadlineMilliseconds: UInt64 = 0
     /// What the last attempt failed with.
     var lastFailure: Refusal?
 

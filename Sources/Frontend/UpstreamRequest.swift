@@ -77,10 +77,15 @@ enum UpstreamRequest {
     }
 
     /// Whether the message's own `Connection` field names that field (RFC 9110 §7.6.1).
+    ///
+    /// What was judged is not removed by being named there: the upstream has to see the same
+    /// handshake, and the same `Origin`.
     private static func isNamed(_ name: ArraySlice<UInt8>, in options: [String]) -> Bool {
         // Usually it is `Upgrade` alone, which is hop-by-hop anyway.
         if options.isEmpty || options == ["upgrade"] { return false }
-        return options.contains(String(decoding: name, as: UTF8.self).lowercased())
+        let lowercase = String(decoding: name, as: UTF8.self).lowercased()
+        if lowercase == "origin" || lowercase.hasPrefix("sec-websocket-") { return false }
+        return options.contains(lowercase)
     }
 
     /// The client as a node identifier (RFC 7239 §6).

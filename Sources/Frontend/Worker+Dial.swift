@@ -78,12 +78,26 @@ extension Worker {
             opening.lastFailure = .noResources("epoll is full")
             return false
         }
+        armAttempt(token, opening)
         // Within one machine the handshake of TCP is over when connect(2) returns, though it says
         // that it is in progress: to try costs less than to wait for the event.
         if result == .connected || address.isLoopback {
             return sendRequest(connection, token, opening)
         }
         return true
+    }
+
+    /// Gives an attempt its share of the time that is left, so that one address which does not
+    /// answer leaves some for the others.
+    private mutating func armAttempt(_ token: Token, _ opening: Opening) {
+        let now = space.pointee.nowMilliseconds
+        let endpoints = opening.route?.upstream.endpoints.count ?? 1
+        let others = opening.addresses.count + max(0, endpoints - opening.tried.count)
+        let left =
+            opening.connectDeadlineMilliseconds
+            &- min(
+                now, opening.connectDeadlineMilliseconds)
+        timers.arm(token, at: now + left / UInt64(others + 1))
     }
 
     private func noteFailure(_ opening: Opening, _ code: Int32) {

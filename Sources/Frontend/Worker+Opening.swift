@@ -17,6 +17,12 @@ extension Worker {
             return
         }
         connection.pointee.relay.client.note(flags)
+        if flags.contains(.hangup) && (opening.phase == .dialing || opening.phase == .answer) {
+            // Nobody is left to open the socket for; the upstream is let go at once.
+            connection.pointee.notes.detail = "the client left before the upstream answered"
+            finish(token)
+            return
+        }
         if flags.contains(.writable) { _ = connection.pointee.relay.client.drain(space) }
         advance(connection, token, opening)
     }
@@ -228,7 +234,8 @@ extension Worker {
         opening.route = route
         opening.path = match.path
         opening.phase = .dialing
-        timers.arm(token, at: space.pointee.nowMilliseconds + crew.settings.connectMilliseconds)
+        opening.connectDeadlineMilliseconds =
+            space.pointee.nowMilliseconds + crew.settings.connectMilliseconds
         dialNext(connection, token, opening)
     }
 
@@ -247,8 +254,13 @@ extension Worker {
         case .head: refuse(connection, token, .headTimeout)
         case .misaddressed: answerPlain(connection, token, head: nil)
         case .dialing:
-            attemptFailed(connection, opening)
-            refuse(connection, token, .connectTimeout)
+            opening.lastFailure = .connectTimeout
+            if space.pointee.nowMilliseconds < opening.connectDeadlineMilliseconds {
+                dialNext(connection, token, opening)
+            } else {
+                attemptFailed(connection, opening)
+                refuse(connection, token, .connectTimeout)
+            }
         case .answer: refuse(connection, token, .answerTimeout)
         case .leaving: finish(token)
         }

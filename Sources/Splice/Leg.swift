@@ -44,7 +44,11 @@ public struct Leg: ~Copyable {
         _ bytes: UnsafePointer<UInt8>, count: Int, _ space: UnsafeMutablePointer<Workspace>
     ) -> Bool {
         if tls == nil { return transmit(bytes, count: count, space) }
-        if isUnwritable { return false }
+        if isUnwritable {
+            // Whatever waits in the window was for this peer, and must not reach the next one.
+            space.pointee.records.clearOutput()
+            return false
+        }
         let isSealed = tls?.write(bytes, count: count) ?? false
         let isSent = flushRecords(space)
         if !isSealed { isUnwritable = true }

@@ -5,6 +5,8 @@ import Wire
 struct AnswerBody {
     let framing: BodyFraming
     var scanner: BodyScanner
+    /// Bytes have moved since the deadline was last set.
+    var hasMoved = true
 
     /// Whether there is nothing to relay.
     var isEmpty: Bool { framing == .none || framing == .length(0) }
@@ -20,6 +22,7 @@ extension Relay {
         // What the client sends behind a request that was refused belongs to nothing.
         guard side == .backend, let body else { return }
         let outcome = body.pointee.scanner.scan(bytes, count: count)
+        body.pointee.hasMoved = true
         if outcome.consumed > 0 {
             client.put(bytes, count: outcome.consumed, space)
             down.bytes &+= UInt64(truncatingIfNeeded: outcome.consumed)
@@ -27,6 +30,17 @@ extension Relay {
         // A broken body ends without close_notify, so that the client knows it is not whole.
         if outcome.isBroken { client.isTruncated = true }
         if outcome.isDone || outcome.isBroken { ending.answered() }
+    }
+
+    /// Pushes the deadline on, if bytes have moved: an answer may be long, but not stand still.
+    mutating func settleBody(
+        _ body: UnsafeMutablePointer<AnswerBody>, _ space: UnsafeMutablePointer<Workspace>
+    ) -> Verdict {
+        if !body.pointee.hasMoved { return [] }
+        body.pointee.hasMoved = false
+        deadlineMilliseconds =
+            space.pointee.nowMilliseconds + space.pointee.patience.answerMilliseconds
+        return .deadline
     }
 
     /// A side's stream ended while a body was relayed.

@@ -10,6 +10,7 @@ extension Relay {
         var isUnfinished = false
         if side == .client {
             client.note(readiness)
+            if readiness.contains(.writable) { body?.pointee.hasMoved = true }
             if readiness.contains(.writable) && !client.held.isEmpty && client.drain(space) {
                 if client.isUnwritable && body == nil { lost(.client) }
                 // There is room again: what was not read for want of it is read now.
@@ -179,7 +180,11 @@ extension Relay {
             ending.closeCame(from: side, code: code, wasRelayed: passed.wasCloseRelayed)
             // With both Closes said, close_notify follows at once and takes the last frame along.
             if !ending.isOver {
-                if side == .client { backend.flushRecords(space) } else { client.flushRecords(space) }
+                if side == .client {
+                    backend.flushRecords(space)
+                } else {
+                    client.flushRecords(space)
+                }
             }
         }
         if passed.violation != .none {

@@ -41,6 +41,8 @@ public struct Relay: ~Copyable {
     /// How the relay ends.
     public internal(set) var ending = Ending()
     var stage = Stage.opening
+    /// The closing deadline counts from the first Close or loss, and is not pushed on.
+    var hasClosingDeadline = false
     /// Client to backend.
     var up: Flow
     /// Backend to client.
@@ -106,6 +108,7 @@ public struct Relay: ~Copyable {
         _ space: UnsafeMutablePointer<Workspace>
     ) -> Verdict {
         if body != nil || stage == .lingering { return [] }
+        hasClosingDeadline = true
         deadlineMilliseconds = deadline
         perform(ending.drain(code: code), space)
         return settle(space).union(.deadline)
@@ -180,15 +183,31 @@ public struct Relay: ~Copyable {
 
     /// Draws the consequences of all that has happened: deadlines, the last goodbyes, the end.
     mutating func settle(_ space: UnsafeMutablePointer<Workspace>) -> Verdict {
-        if stage == .relaying && !ending.hasBegun { return [] }
+        if stage == .relaying && !ending.hasBegun {
+            if let body { return settleBody(body, space) }
+            return client.isHangingUp || backend.isHangingUp ? settleStalled(space) : []
+        }
         return settleEnding(space)
+    }
+
+    /// A peer has gone, but its last bytes wait for room at the other: that one has to keep reading.
+    ///
+    /// Called for each event, so a slow reader has the time anew with all that it takes.
+    private mutating func settleStalled(_ space: UnsafeMutablePointer<Workspace>) -> Verdict {
+        let isUpStalled = client.isHangingUp && !client.hasEnded && !backend.held.isEmpty
+        let isDownStalled = backend.isHangingUp && !backend.hasEnded && !client.held.isEmpty
+        guard isUpStalled || isDownStalled else { return [] }
+        deadlineMilliseconds =
+            space.pointee.nowMilliseconds + space.pointee.patience.closingMilliseconds
+        return .deadline
     }
 
     private mutating func settleEnding(_ space: UnsafeMutablePointer<Workspace>) -> Verdict {
         var verdict: Verdict = []
         let now = space.pointee.nowMilliseconds
         if stage == .relaying {
-            if deadlineMilliseconds == 0 {
+            if !hasClosingDeadline {
+                hasClosingDeadline = true
                 deadlineMilliseconds = now + space.pointee.patience.closingMilliseconds
                 verdict.insert(.deadline)
             }

@@ -35,7 +35,7 @@ public struct Workspace: ~Copyable {
 
     /// Allocates the buffers.
     public init(
-        receiveCapacity: Int = 64 * 1024, pumpBytesMax: Int = 256 * 1024, patience: Patience
+        receiveCapacity: Int = 127 * 1024, pumpBytesMax: Int = 256 * 1024, patience: Patience
     ) {
         self.receiveCapacity = receiveCapacity
         self.pumpBytesMax = pumpBytesMax
@@ -69,12 +69,18 @@ public struct Workspace: ~Copyable {
 public struct Patience: Sendable, Equatable {
     /// From the first Close, or the loss of a peer, until both sides are cut.
     public var closingMilliseconds: UInt64
+    /// Without a byte of an ordinary answer's body, until both sides are cut.
+    public var answerMilliseconds: UInt64
     /// For the peers to close their side of TCP once everything has been said.
     public var lingerMilliseconds: UInt64
 
-    /// Sets both.
-    public init(closingMilliseconds: UInt64 = 10_000, lingerMilliseconds: UInt64 = 2_000) {
+    /// Sets all.
+    public init(
+        closingMilliseconds: UInt64 = 10_000, answerMilliseconds: UInt64 = 30_000,
+        lingerMilliseconds: UInt64 = 2_000
+    ) {
         self.closingMilliseconds = closingMilliseconds
+        self.answerMilliseconds = answerMilliseconds
         self.lingerMilliseconds = lingerMilliseconds
     }
 }

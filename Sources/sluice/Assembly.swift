@@ -53,8 +53,12 @@ struct Assembly {
                     tls.certificates.map { IdentityFiles(chain: $0.chain, key: $0.key) },
                     options: options, tickets: tickets)
             } catch {
-                let guilty = tls.certificates.first {
+                // Of paths that contain each other the longest is the one that is meant.
+                let named = tls.certificates.filter {
                     error.description.contains($0.chain) || error.description.contains($0.key)
+                }
+                let guilty = named.max {
+                    $0.chain.count + $0.key.count < $1.chain.count + $1.key.count
                 }
                 throw problem(guilty?.place ?? listener.place, error.description)
             }
@@ -165,6 +169,7 @@ struct Assembly {
         settings.upgradeMilliseconds = timeouts.upgrade.wholeMilliseconds
         settings.patience = Patience(
             closingMilliseconds: timeouts.closing.wholeMilliseconds,
+            answerMilliseconds: timeouts.upgrade.wholeMilliseconds,
             lingerMilliseconds: timeouts.linger.wholeMilliseconds)
         let limits = configuration.limits
         settings.headLimits = HeadLimits(
