@@ -91,6 +91,9 @@ public final class CertificateStore: Sendable {
         if let suites = options.cipherSuites, SSL_CTX_set_ciphersuites(pointer, suites) != 1 {
             throw TLSError.drainingQueue("setting the cipher suites \(suites)")
         }
+        guard sluice_ctx_set1_sigalgs_list(pointer, TLSContext.signatureAlgorithms) == 1 else {
+            throw TLSError.drainingQueue("setting the signature algorithms")
+        }
         // Sessions are taken up again by tickets alone: no cache that reactors would share.
         _ = sluice_ctx_set_session_cache_mode(pointer, Int(SSL_SESS_CACHE_OFF))
         SSL_CTX_set_num_tickets(pointer, 1)

@@ -19,6 +19,14 @@ public final class TLSContext: Sendable {
         + "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"
         + "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305"
 
+    /// What servers sign with, without SHA-1, SHA-224 and DSA.
+    ///
+    /// OpenSSL matches each entry with each of the client's in every handshake, so a short list is
+    /// also a quick one.
+    static let signatureAlgorithms =
+        "ECDSA+SHA256:RSA-PSS+SHA256:ECDSA+SHA384:RSA-PSS+SHA384:ECDSA+SHA512:RSA-PSS+SHA512"
+        + ":ed25519:RSA+SHA256:RSA+SHA384:RSA+SHA512"
+
     /// Makes an `SSL_CTX` with what server and client have in common.
     static func makeBare(
         _ method: OpaquePointer?, minimumVersion: TLSVersion, maximumVersion: TLSVersion = .tls13
