@@ -107,6 +107,7 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "IntegrationTests", dependencies: ["TestKit", "Wire", "TLS"],
+            exclude: ["Foreign"],
             swiftSettings: strict),
         .testTarget(name: "LayoutTests", swiftSettings: strict),
     ]

@@ -129,7 +129,7 @@ extension EchoLoop {
         let body = fault.sentence + "\n"
         var answer = HeadWriter()
         answer.statusLine(fault.status)
-        for (name, value) in fault.extraFields { answer.field(name, value) }
+        for (name, value) in fault.extraFields { answer.field(named: name, value) }
         answer.field("Connection", fault.extraFields.isEmpty ? "close" : "close, Upgrade")
         answer.field("Content-Type", "text/plain; charset=utf-8")
         answer.field("Content-Length", String(body.utf8.count))

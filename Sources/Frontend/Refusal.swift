@@ -29,7 +29,9 @@ public struct Refusal: Sendable, Equatable {
         writer.field("Content-Type", "text/plain; charset=utf-8")
         writer.field("Content-Length", String(sentence.utf8.count + 1))
         writer.field("Cache-Control", "no-store")
-        for (name, value) in extraFields { writer.field(name, value) }
+        for (name, value) in extraFields {
+            writer.field(named: name, value)
+        }
         let isUpgradeRequired = extraFields.contains { $0.0 == "Upgrade" }
         writer.field("Connection", isUpgradeRequired ? "close, Upgrade" : "close")
         writer.field("Proxy-Status", "sluice; error=\(proxyError); details=\(quotedSentence)")

@@ -44,13 +44,18 @@ enum UpstreamRequest {
             writer.field(name, fields.value(of: field))
         }
         let proto = isSecure ? "https" : "http"
-        let host = String(decoding: request.authority, as: UTF8.self)
-        writer.field("X-Forwarded-For", client.isUnix ? "unix:" : client.hostString)
+        let address = client.isUnix ? "unix:" : client.hostString
+        writer.field("X-Forwarded-For", address)
         writer.field("X-Forwarded-Proto", proto)
-        writer.field("X-Forwarded-Host", host)
+        writer.field("X-Forwarded-Host", request.authority)
         writer.field("X-Forwarded-Port", String(request.host.port ?? port))
-        writer.field(
-            "Forwarded", "for=\(forwardedNode(client));host=\"\(host)\";proto=\(proto)")
+        var forwarded = Array("for=".utf8)
+        forwarded += forwardedNode(client, address).utf8
+        forwarded += ";host=\"".utf8
+        forwarded += request.authority
+        forwarded += "\";proto=".utf8
+        forwarded += proto.utf8
+        writer.field("Forwarded", forwarded)
         writer.end()
         return writer.bytes
     }
@@ -89,9 +94,9 @@ enum UpstreamRequest {
     }
 
     /// The client as a node identifier (RFC 7239 §6).
-    private static func forwardedNode(_ client: Address) -> String {
+    private static func forwardedNode(_ client: Address, _ address: String) -> String {
         if client.isUnix { return "_unix" }
-        return client.isIPv6 ? "\"[\(client.hostString)]\"" : client.hostString
+        return client.isIPv6 ? "\"[\(address)]\"" : address
     }
 
     /// The 101 as the client gets it.

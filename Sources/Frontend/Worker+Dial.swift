@@ -259,7 +259,7 @@ extension Worker {
         opening.early.withUnsafeBytes { early in
             if !early.isEmpty { connection.pointee.relay.feed(.client, early, space) }
         }
-        var verdict = connection.pointee.relay.finishEmptyBody(space)
+        var verdict = connection.pointee.relay.begin(space)
         verdict.formUnion(connection.pointee.relay.ready(.client, [], space))
         if !verdict.contains(.ended) {
             verdict.formUnion(connection.pointee.relay.ready(.backend, [], space))

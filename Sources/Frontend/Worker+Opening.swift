@@ -17,7 +17,7 @@ extension Worker {
             return
         }
         connection.pointee.relay.client.note(flags)
-        if flags.contains(.hangup) && (opening.phase == .dialing || opening.phase == .answer) {
+        if flags.contains(.broken) && (opening.phase == .dialing || opening.phase == .answer) {
             // Nobody is left to open the socket for; the upstream is let go at once.
             connection.pointee.notes.detail = "the client left before the upstream answered"
             finish(token)

@@ -36,6 +36,8 @@ public struct Readiness: OptionSet, Sendable {
     /// The peer sends no more, or the connection is broken: read on until the end or the error
     /// shows.
     public static var hangup: Readiness { Readiness(rawValue: 4) }
+    /// Nothing can be sent any more either: reset, failed, or ended from both sides.
+    public static var broken: Readiness { Readiness(rawValue: 8) }
 }
 
 /// One event of a batch.
@@ -118,6 +120,7 @@ public struct Poller: ~Copyable {
         if bits & EPOLLIN.rawValue != 0 { flags |= 1 }
         if bits & EPOLLOUT.rawValue != 0 { flags |= 2 }
         if bits & (EPOLLRDHUP.rawValue | EPOLLHUP.rawValue | EPOLLERR.rawValue) != 0 { flags |= 4 }
+        if bits & (EPOLLHUP.rawValue | EPOLLERR.rawValue) != 0 { flags |= 8 }
         return Event(token: Token(rawValue: event.data.u64), flags: Readiness(rawValue: flags))
     }
 

@@ -29,7 +29,7 @@ extension Relay {
         }
         // A broken body ends without close_notify, so that the client knows it is not whole.
         if outcome.isBroken { client.isTruncated = true }
-        if outcome.isDone || outcome.isBroken { ending.answered() }
+        if outcome.isDone || outcome.isBroken || client.isUnwritable { ending.answered() }
     }
 
     /// Pushes the deadline on, if bytes have moved: an answer may be long, but not stand still.
@@ -45,17 +45,21 @@ extension Relay {
 
     /// A side's stream ended while a body was relayed.
     mutating func endBody(_ side: Side, _ space: UnsafeMutablePointer<Workspace>) {
-        // An upstream that closes right behind a whole body has cut nothing short.
-        if ending.isOver { return }
+        // An upstream that closes right behind a whole body has cut nothing short, and a client
+        // that has said all there is to say still reads.
+        if ending.isOver || side == .client && !client.isUnwritable { return }
         let isWhole =
             side == .backend && body?.pointee.framing == .untilClose && !backend.isUnwritable
         if !isWhole { client.isTruncated = true }
         ending.answered()
     }
 
-    /// Whether the answer is complete already, because it has no body.
-    public mutating func finishEmptyBody(_ space: UnsafeMutablePointer<Workspace>) -> Verdict {
+    /// Takes note of what was over before the relay was opened: an answer without a body, a peer
+    /// whose stream had ended already.
+    public mutating func begin(_ space: UnsafeMutablePointer<Workspace>) -> Verdict {
         if let body, body.pointee.isEmpty { ending.answered() }
+        if client.hasEnded { ended(.client, space) }
+        if backend.hasEnded { ended(.backend, space) }
         return settle(space)
     }
 }

@@ -208,7 +208,7 @@ extension Relay {
     }
 
     /// A side's stream has ended: the other learns of it.
-    private mutating func ended(_ side: Side, _ space: UnsafeMutablePointer<Workspace>) {
+    mutating func ended(_ side: Side, _ space: UnsafeMutablePointer<Workspace>) {
         if stage == .lingering { return }
         if body != nil {
             endBody(side, space)

@@ -20,9 +20,6 @@ public final class TLSContext: Sendable {
         + "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305"
 
     /// What servers sign with, without SHA-1, SHA-224 and DSA.
-    ///
-    /// OpenSSL matches each entry with each of the client's in every handshake, so a short list is
-    /// also a quick one.
     static let signatureAlgorithms =
         "ECDSA+SHA256:RSA-PSS+SHA256:ECDSA+SHA384:RSA-PSS+SHA384:ECDSA+SHA512:RSA-PSS+SHA512"
         + ":ed25519:RSA+SHA256:RSA+SHA384:RSA+SHA512"

@@ -4,13 +4,15 @@ import COpenSSL
 /// The proof that a server understood an opening handshake (RFC 6455 §4.2.2 step 5.4).
 public enum WebSocketAccept {
     private static let guid = Array("258EAFA5-E914-47DA-95CA-C5AB0DC85B11".utf8)
+    // Fetched once: OpenSSL would look the algorithm up for each digest.
+    nonisolated(unsafe) private static let sha1 = EVP_MD_fetch(nil, "SHA1", nil)
 
     /// The `Sec-WebSocket-Accept` value, 28 bytes, that belongs to a key as it was sent.
     public static func value(forKey key: some Collection<UInt8>) -> [UInt8] {
         let input = Array(key) + guid
         var digest = [UInt8](repeating: 0, count: 20)
         var digestCount: UInt32 = 0
-        let isDone = EVP_Digest(input, input.count, &digest, &digestCount, EVP_sha1(), nil)
+        let isDone = EVP_Digest(input, input.count, &digest, &digestCount, sha1, nil)
         precondition(isDone == 1 && digestCount == 20, "SHA-1 is part of every OpenSSL")
         return base64(digest)
     }

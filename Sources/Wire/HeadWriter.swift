@@ -41,19 +41,41 @@ public struct HeadWriter: Sendable {
         statusLine(status, reason: Array(StatusReason.phrase(status).utf8))
     }
 
-    /// Writes a field.
-    public mutating func field(_ name: String, _ value: String) {
+    /// Writes a field of ours: `name` is known to be a token.
+    public mutating func field(_ name: StaticString, _ value: String) {
+        var value = value
+        value.withUTF8 { text in unsafe field(name, text) }
+    }
+
+    /// Writes a field of ours with a value from bytes.
+    public mutating func field(_ name: StaticString, _ value: ArraySlice<UInt8>) {
+        unsafe value.withUnsafeBufferPointer { text in unsafe field(name, text) }
+    }
+
+    /// Writes a field of ours with a value from bytes.
+    public mutating func field(_ name: StaticString, _ value: [UInt8]) {
+        unsafe value.withUnsafeBufferPointer { text in unsafe field(name, text) }
+    }
+
+    private mutating func field(_ name: StaticString, _ value: UnsafeBufferPointer<UInt8>) {
+        var isSound = true
+        for index in 0..<value.count where unsafe !Octet.isFieldValue(value[index]) {
+            isSound = false
+        }
+        assert(isSound, "a field that would break the head")
+        guard isSound else { return }
+        unsafe bytes.append(
+            contentsOf: UnsafeBufferPointer(
+                start: name.utf8Start, count: name.utf8CodeUnitCount))
+        bytes.append(Octet.colon)
+        bytes.append(Octet.space)
+        unsafe bytes.append(contentsOf: value)
+        endLine()
+    }
+
+    /// Writes a field whose name is not known beforehand.
+    public mutating func field(named name: String, _ value: String) {
         field(Array(name.utf8)[...], Array(value.utf8)[...])
-    }
-
-    /// Writes a field with a value from bytes.
-    public mutating func field(_ name: String, _ value: ArraySlice<UInt8>) {
-        field(Array(name.utf8)[...], value)
-    }
-
-    /// Writes a field with a value from bytes.
-    public mutating func field(_ name: String, _ value: [UInt8]) {
-        field(Array(name.utf8)[...], value[...])
     }
 
     /// Writes a field as it was received.

@@ -79,7 +79,7 @@ final class RelayRig {
     static func answering(_ framing: BodyFraming, tls: Bool = false) throws -> RelayRig {
         let rig = try RelayRig(tls: tls)
         rig.relay.pointee.open(answering: framing)
-        rig.verdict.formUnion(rig.relay.pointee.finishEmptyBody(rig.space))
+        rig.verdict.formUnion(rig.relay.pointee.begin(rig.space))
         rig.settle()
         return rig
     }
