@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import ArgumentParser
 import Config
+import Glibc
+import Reactor
 import TLS
 
 /// `sluice 3000`: the shortest way from ws to wss.
@@ -75,13 +77,27 @@ struct QuickCommand: ParsableCommand {
             certificate = CertificateSettings(chain: files.chainPath, key: files.keyPath)
         }
         var configuration = Configuration.quick(
-            listen: listen.isEmpty ? Self.defaultAddresses : listen,
+            listen: listen.isEmpty ? Self.usableDefaults() : listen,
             tls: TLSSettings(certificates: [certificate]), path: path ?? "/*", to: app.endpoint)
         configuration.workers = workers
         var announcement = Announcement(configuration: configuration)
         announcement.examplePath = app.path ?? path.flatMap { $0.hasSuffix("*") ? nil : $0 }
         announcement.localAuthority = localAuthority
         try Server.run(configuration, announcing: announcement)
+    }
+}
+
+extension QuickCommand {
+    /// The default addresses, less the IPv6 one where the machine has no IPv6 (many containers).
+    private static func usableDefaults() -> [String] {
+        let loopback = Address.loopback(port: 0, isIPv6: true)
+        do throws(SystemError) {
+            _ = try Listener(address: loopback)
+            return defaultAddresses
+        } catch {
+            let isMissing = error.code == EAFNOSUPPORT || error.code == EADDRNOTAVAIL
+            return isMissing ? defaultAddresses.filter { !$0.hasPrefix("[") } : defaultAddresses
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Foundation
+import TLS
 import Testing
 import Wire
 
@@ -69,7 +70,10 @@ struct AllocationTests {
         if: ProcessInfo.processInfo.environment["SLUICE_COUNTS_ALLOCATIONS"] != nil,
         "it needs the counting library"))
 struct CountedAllocationTests {
-    @Test func `a thousand small messages each way allocate nothing`() throws {
+    @Test(arguments: [false, true])
+    func `a thousand small messages each way allocate nothing`(tls: Bool) throws {
+        // As the program does first of all: then OpenSSL's record buffers come from a free list.
+        RecordMemory.install()
         typealias Count = @convention(c) () -> UInt
         let symbol = try #require(dlsym(nil, "sluice_allocation_count"))
         let count = unsafeBitCast(symbol, to: Count.self)
@@ -78,7 +82,7 @@ struct CountedAllocationTests {
         #expect(count() > before, "the library counts")
         probe.deallocate()
 
-        let rig = try RelayRig.open()
+        let rig = try RelayRig.open(tls: tls)
         let up = Frames.client(.text, [UInt8](repeating: 0x61, count: 100))
         let down = Frames.server(.text, [UInt8](repeating: 0x62, count: 100))
         var allocations: UInt = 0
