@@ -99,6 +99,12 @@ let package = Package(
             dependencies: ["Control", "Frontend", "Splice", "Router", "Reactor", "TLS", "TestKit"],
             swiftSettings: strict),
         .testTarget(
+            name: "EchoTests", dependencies: ["Echo", "Reactor", "TestKit"], swiftSettings: strict),
+        .testTarget(
+            name: "LoadGeneratorTests",
+            dependencies: ["LoadGenerator", "Echo", "Reactor", "TLS", "TestKit"],
+            swiftSettings: strict),
+        .testTarget(
             name: "sluiceTests",
             dependencies: [
                 "sluice", "Config", "Frontend", "Splice", "Router", "Wire", "Reactor", "TLS",

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Goal: the program's commands say what they do, and what is wrong, with an exit status to match.
+// Method: the real program with arguments alone, run to its end.
+
+import Glibc
+import TestKit
+import Testing
+
+@Suite struct CommandLineTests {
+    /// What the program printed, and its exit status.
+    private struct Outcome {
+        let status: Int32
+        let output: String
+        let errors: String
+    }
+
+    /// Runs the program to its end.
+    private func sluice(_ arguments: String...) throws -> Outcome {
+        let child = try ChildProcess([try ProxyFixture.program()] + arguments)
+        let status = try child.waitForExit()
+        return Outcome(
+            status: status, output: child.output.joined(separator: "\n"),
+            errors: child.errors.joined(separator: "\n"))
+    }
+
+    /// Writes a configuration with this listener into a folder and returns its path.
+    private func configuration(_ address: String, more: String = "", in folder: String) throws
+        -> String
+    {
+        let text = """
+            listen:
+              - { address: "\(address)" }
+            routes:
+              - { path: /Esv/ocp, to: "ws://127.0.0.1:9" }
+
+            """
+        return try Scratch.write(text + more, to: "\(folder)/sluice.yaml")
+    }
+
+    private func withFolder(_ body: (String) throws -> Void) throws {
+        let folder = try Scratch.makeFolder()
+        defer { Scratch.remove(folder) }
+        try body(folder)
+    }
+
+    @Test func `the version is one line`() throws {
+        let outcome = try sluice("--version")
+        #expect(outcome.status == 0)
+        #expect(outcome.output.wholeMatch(of: /sluice \d+\.\d+\.\d+/) != nil, "\(outcome)")
+    }
+
+    @Test func `the help names each command and how to begin`() throws {
+        let outcome = try sluice("--help")
+        #expect(outcome.status == 0)
+        for word in ["run", "check", "cert", "echo"] {
+            #expect(outcome.output.contains("  \(word) "), "\(word) in \(outcome.output)")
+        }
+        #expect(outcome.output.contains("sluice 3000"))
+    }
+
+    @Test(arguments: ["run", "check", "cert", "echo"])
+    func `each command has a help of its own`(command: String) throws {
+        let outcome = try sluice(command, "--help")
+        #expect(outcome.status == 0)
+        #expect(outcome.output.contains("OVERVIEW: "), "\(outcome)")
+        #expect(outcome.output.contains("sluice \(command)"), "\(outcome)")
+    }
+
+    @Test(arguments: [[], ["run"], ["check"], ["echo", "--nonsense"], ["run", "-c"]])
+    func `wrong arguments are answered with the usage`(arguments: [String]) throws {
+        let child = try ChildProcess([try ProxyFixture.program()] + arguments)
+        #expect(try child.waitForExit() == 64)
+        let errors = child.errors.joined(separator: "\n")
+        #expect(errors.hasPrefix("Error: "), "\(errors)")
+        #expect(errors.lowercased().contains("usage: "), "\(errors)")
+        #expect(child.output.isEmpty)
+    }
+
+    @Test func `a good configuration is checked and shown as a table`() throws {
+        try withFolder { folder in
+            let outcome = try sluice("check", "-c", try configuration("127.0.0.1:0", in: folder))
+            #expect(outcome.status == 0, "\(outcome)")
+            #expect(outcome.output.contains("/Esv/ocp"))
+            #expect(outcome.output.contains("127.0.0.1:9"))
+            #expect(outcome.errors.isEmpty)
+        }
+    }
+
+    @Test(arguments: ["check", "run"])
+    func `a bad configuration is refused with the place of each problem`(command: String) throws {
+        try withFolder { folder in
+            let more = "nonsense: 1\nworkers: many\n"
+            let path = try configuration("127.0.0.1:0", more: more, in: folder)
+            let outcome = try sluice(command, "-c", path)
+            #expect(outcome.status == 1, "\(outcome)")
+            #expect(outcome.errors.contains("sluice.yaml:5:1: "), "\(outcome)")
+            #expect(outcome.errors.contains("sluice.yaml:6:10: "), "\(outcome)")
+            #expect(outcome.output.isEmpty)
+        }
+    }
+
+    @Test(arguments: ["check", "run"])
+    func `a configuration that is not there is refused by its name`(command: String) throws {
+        let outcome = try sluice(command, "-c", "/nowhere/sluice.yaml")
+        #expect(outcome.status == 1)
+        #expect(outcome.errors.contains("/nowhere/sluice.yaml"), "\(outcome)")
+    }
+
+    @Test func `an address that is taken is named and ends the program`() throws {
+        let backend = try ScriptedBackend.silent()
+        defer { backend.stop() }
+        let address = "127.0.0.1:\(backend.address.port)"
+        try withFolder { folder in
+            let path = try configuration(address, in: folder)
+            for arguments in [["run", "-c", path], ["echo", "--listen", address]] {
+                let child = try ChildProcess([try ProxyFixture.program()] + arguments)
+                #expect(try child.waitForExit() == 1)
+                let errors = child.errors.joined(separator: "\n")
+                #expect(errors.contains(address), "\(errors)")
+                #expect(!child.output.contains { $0.hasPrefix("listening ") })
+            }
+        }
+    }
+
+    @Test func `certificates are made once and kept`() throws {
+        try withFolder { folder in
+            let first = try sluice("cert", "--directory", folder, "app.test", "127.0.0.1")
+            #expect(first.status == 0, "\(first)")
+            let files = ["ca.pem", "ca-key.pem", "app.test.pem", "app.test-key.pem"]
+            let before = try files.map { try Scratch.read("\(folder)/\($0)") }
+            #expect(first.output.contains("made"))
+            #expect(!first.output.contains("kept"))
+            #expect(first.output.contains("app.test, 127.0.0.1"))
+            let second = try sluice("cert", "--directory", folder, "app.test", "127.0.0.1")
+            #expect(second.status == 0, "\(second)")
+            #expect(second.output.contains("kept"))
+            #expect(!second.output.contains("made"))
+            #expect(try files.map { try Scratch.read("\(folder)/\($0)") } == before)
+            try run(["openssl", "verify", "-CAfile", "\(folder)/ca.pem", "\(folder)/app.test.pem"])
+        }
+    }
+
+    @Test(arguments: [SIGTERM, SIGINT])
+    func `the echo app says where it listens and ends when told`(signal: Int32) throws {
+        let echo = try ProxyFixture(arguments: ["echo", "--listen", "127.0.0.1:0"])
+        #expect(echo.process.output == ["listening ws://127.0.0.1:\(echo.port())"])
+        let client = try echo.open()
+        echo.process.signal(signal)
+        #expect(try client.expectEnd() == .orderly)
+        #expect(try echo.process.waitForExit() == 0)
+    }
+}
