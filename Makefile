@@ -55,8 +55,10 @@ bench-smoke: check-release
 	benchmarks/smoke
 
 PREFIX ?= /usr/local
-install: build
-	install -D -m 0755 .build/release/sluice $(DESTDIR)$(PREFIX)/bin/sluice
+# With the Swift libraries within, so that it runs where there is no toolchain.
+install: run-packages
+	$(SWIFT) build -c release --product sluice --static-swift-stdlib --scratch-path .build/static
+	install -D -m 0755 .build/static/release/sluice $(DESTDIR)$(PREFIX)/bin/sluice
 
 clean:
 	rm -rf .build

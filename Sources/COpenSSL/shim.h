@@ -20,7 +20,6 @@ static inline long sluice_ctx_set_mode(SSL_CTX *c, long m) { return SSL_CTX_set_
 static inline long sluice_ctx_set_session_cache_mode(SSL_CTX *c, long m) { return SSL_CTX_set_session_cache_mode(c, m); }
 static inline long sluice_ctx_set1_groups_list(SSL_CTX *c, const char *g) { return SSL_CTX_set1_groups_list(c, g); }
 static inline long sluice_ctx_set1_sigalgs_list(SSL_CTX *c, const char *s) { return SSL_CTX_set1_sigalgs_list(c, s); }
-static inline long sluice_ctx_add0_chain_cert(SSL_CTX *c, X509 *x) { return SSL_CTX_add0_chain_cert(c, x); }
 static inline long sluice_ctx_add1_chain_cert(SSL_CTX *c, X509 *x) { return SSL_CTX_add1_chain_cert(c, x); }
 static inline void sluice_ctx_set_servername_callback(SSL_CTX *c, int (*f)(SSL *, int *, void *), void *arg) {
     SSL_CTX_set_tlsext_servername_callback(c, f);
@@ -29,9 +28,6 @@ static inline void sluice_ctx_set_servername_callback(SSL_CTX *c, int (*f)(SSL *
 static inline int sluice_set_server_name(SSL *s, const char *n) { return (int)SSL_set_tlsext_host_name(s, n); }
 static inline unsigned long long sluice_op_no_renegotiation(void) { return SSL_OP_NO_RENEGOTIATION; }
 static inline unsigned long long sluice_op_no_compression(void) { return SSL_OP_NO_COMPRESSION; }
-static inline unsigned long long sluice_op_cipher_server_preference(void) { return SSL_OP_CIPHER_SERVER_PREFERENCE; }
-static inline unsigned long long sluice_op_prioritize_chacha(void) { return SSL_OP_PRIORITIZE_CHACHA; }
-static inline unsigned long long sluice_op_ignore_unexpected_eof(void) { return SSL_OP_IGNORE_UNEXPECTED_EOF; }
 static inline void sluice_bio_set_retry_read(BIO *b) { BIO_set_retry_read(b); }
 static inline void sluice_bio_set_retry_write(BIO *b) { BIO_set_retry_write(b); }
 static inline void sluice_bio_clear_retry_flags(BIO *b) { BIO_clear_retry_flags(b); }
@@ -39,6 +35,7 @@ static inline BIO *sluice_bio_new_mem_buf(const void *p, int n) { return BIO_new
 static inline long sluice_bio_get_mem_data(BIO *b, char **p) { return BIO_get_mem_data(b, p); }
 static inline EVP_PKEY *sluice_ec_p256_keygen(void) { return EVP_EC_gen("P-256"); }
 static inline unsigned int sluice_err_reason(unsigned long e) { return ERR_GET_REASON(e); }
+static inline int sluice_err_system(unsigned long e) { return ERR_SYSTEM_ERROR(e) ? (int)(e & ERR_SYSTEM_MASK) : 0; }
 static inline unsigned int sluice_err_lib(unsigned long e) { return ERR_GET_LIB(e); }
 static inline const GENERAL_NAME *sluice_general_name(const GENERAL_NAMES *n, int i) { return sk_GENERAL_NAME_value(n, i); }
 static inline int sluice_general_name_count(const GENERAL_NAMES *n) { return sk_GENERAL_NAME_num(n); }

@@ -149,7 +149,8 @@ struct AccessLine: Encodable {
         down = Self.direction(record.down)
         closeCode = record.closeCode
         endedBy = Self.name(record.initiator)
-        reason = Self.name(record.reason)
+        let isRefusal = record.reason == .none && !record.proxyError.isEmpty
+        reason = isRefusal ? "refused" : Self.name(record.reason)
     }
 
     private static func direction(_ counts: DirectionCounts) -> Direction {

@@ -84,6 +84,7 @@ public final class Frontend: Sendable {
                         certificates: certificates, poller: try Poller())
                     worker.run()
                 } catch {
+                    crew.loads[index].exclude()
                     crew.journal.event(
                         LogEvent(.error, "Reactor \(index) could not start: \(error)."))
                 }

@@ -21,7 +21,9 @@ public struct FrontendSettings: Sendable {
     /// Handshake steps that one reactor takes in one turn of its loop.
     public var handshakesPerTurn = 16
     /// Connections of all reactors together.
-    public var connectionsMax = 1_000_000
+    ///
+    /// As good as no limit: that of open files is reached before.
+    public var connectionsMax = 4_000_000
     /// Bytes of one `recv`, and so what is held for one direction of a relay.
     ///
     /// 127 KiB with the records' overhead just fit into two segments of the loopback device.

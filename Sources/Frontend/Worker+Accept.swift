@@ -12,12 +12,14 @@ extension Worker {
         for _ in 0..<burst {
             if crew.connectionCount >= crew.settings.connectionsMax {
                 // They wait in the listener's queue until somebody leaves.
-                pause(acceptor)
+                let limit = crew.settings.connectionsMax
+                pause(acceptor, because: "the limit of \(limit) connections is reached")
                 return
             }
             switch acceptor.listener.accept() {
             case .accepted(let descriptor, let client):
                 acceptor.backoff.reset()
+                acceptor.hasWarned = false
                 let chosen = crew.leastLoaded(own: index)
                 // Counted at once, so that a batch is spread evenly.
                 crew.loads[chosen].opened()
@@ -32,12 +34,7 @@ extension Worker {
                 return
             case .aborted: continue
             case .exhausted(let code):
-                let reason = SystemError(code: code, call: "accept").description
-                if acceptor.resumeMilliseconds == nil {
-                    crew.journal.event(
-                        LogEvent(.warning, "New connections have to wait: \(reason)."))
-                }
-                pause(acceptor)
+                pause(acceptor, because: SystemError(code: code, call: "accept").description)
                 return
             }
         }
@@ -86,8 +83,12 @@ extension Worker {
         if !poller.add(descriptor, token.tagged(Worker.clientTag), .edgeBoth) { finish(token) }
     }
 
-    /// Leaves a listener alone for a while.
-    private mutating func pause(_ acceptor: Acceptor) {
+    /// Leaves a listener alone for a while, and says why when it is the first time.
+    private mutating func pause(_ acceptor: Acceptor, because reason: String) {
+        if !acceptor.hasWarned {
+            acceptor.hasWarned = true
+            crew.journal.event(LogEvent(.warning, "New connections have to wait: \(reason)."))
+        }
         poller.remove(acceptor.listener.descriptor)
         acceptor.resumeMilliseconds =
             space.pointee.nowMilliseconds + acceptor.backoff.pauseMilliseconds()

@@ -44,7 +44,10 @@ extension Worker {
     ) {
         guard let route = opening.route, let endpoint = opening.endpoint else { return }
         let picker = route.upstream.picker
-        picker.failed(endpoint, nowMilliseconds: space.pointee.nowMilliseconds)
+        // Where it was our own means that failed, the endpoint is not to blame.
+        if opening.lastFailure?.status != 503 {
+            picker.failed(endpoint, nowMilliseconds: space.pointee.nowMilliseconds)
+        }
         picker.closed(endpoint)
         connection.pointee.notes.group = nil
         opening.endpoint = nil

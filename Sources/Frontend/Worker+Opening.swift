@@ -209,7 +209,9 @@ extension Worker {
         do throws(UpgradeFault) {
             request = try UpgradeRequest.judge(head)
         } catch {
-            notes.host = head.fields.string("host") ?? ""
+            if let host = head.fields.first("host"), let name = try? HostName(parsing: host) {
+                notes.host = name.name
+            }
             if let target = try? RequestTarget(parsing: head.target) {
                 notes.path = String(decoding: target.path, as: UTF8.self)
             }

@@ -45,6 +45,8 @@ struct Worker: ~Copyable {
         var backoff = AcceptBackoff()
         /// How many to accept at once: more after a turn in which as many were there.
         var burst = 1
+        /// The journal knows that connections have to wait, until one was accepted again.
+        var hasWarned = false
         /// Set while the listener is left alone for want of descriptors.
         var resumeMilliseconds: UInt64?
 
@@ -88,6 +90,7 @@ struct Worker: ~Copyable {
     mutating func run() {
         let door = crew.mailboxes[index].descriptor
         guard poller.add(door, Worker.mailboxToken, .levelRead) else {
+            crew.loads[index].exclude()
             crew.journal.event(LogEvent(.error, "Reactor \(index) has no room in epoll."))
             return
         }

@@ -22,6 +22,13 @@ final class WorkerLoad: Sendable {
     var count: Int { connections.load(ordering: .relaxed) }
     func opened() { connections.wrappingAdd(1, ordering: .relaxed) }
     func closed() { connections.wrappingSubtract(1, ordering: .relaxed) }
+
+    /// Makes the reactor the last that is given anything, because it could not start.
+    func exclude() { connections.store(Self.excluded, ordering: .relaxed) }
+
+    private static let excluded = 1 << 40
+    /// Whether it could not start.
+    var isExcluded: Bool { count >= Self.excluded }
 }
 
 /// What all reactors of a Frontend share.
@@ -63,5 +70,5 @@ final class Crew: Sendable {
     }
 
     /// Connections of all reactors together.
-    var connectionCount: Int { loads.reduce(0) { $0 + $1.count } }
+    var connectionCount: Int { loads.reduce(0) { $0 + ($1.isExcluded ? 0 : $1.count) } }
 }

@@ -124,7 +124,11 @@ public struct Listener: ~Copyable, Sendable {
             _ = socket.set(Int32(IPPROTO_IPV6), IPV6_V6ONLY, address.isWildcard ? 0 : 1)
         }
         // Accepted sockets have it from their listener: one call for each connection saved.
-        if !address.isUnix { socket.setNoDelay() }
+        if !address.isUnix {
+            socket.setNoDelay()
+            // A peer that vanished without a word is found, also where nothing is ever sent.
+            socket.setKeepAlive(idleSeconds: 300, intervalSeconds: 30, probes: 4)
+        }
         let bound = address.withSockaddr { bind(socket.descriptor, $0, $1) }
         guard bound == 0 else { throw .last("bind \(address)") }
         if address.isUnix && !address.path.hasPrefix("@") {

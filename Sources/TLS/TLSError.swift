@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import COpenSSL
+import Glibc
 
 /// What OpenSSL said of a failure, as plain values.
 public struct TLSError: Error, Sendable, Equatable, CustomStringConvertible {
@@ -25,7 +26,10 @@ public struct TLSError: Error, Sendable, Equatable, CustomStringConvertible {
         while true {
             let code = ERR_get_error()
             if code == 0 { break }
-            if let text = ERR_reason_error_string(code) {
+            let systemError = sluice_err_system(code)
+            if systemError != 0, let text = strerror(systemError) {
+                reasons.append(String(cString: text))
+            } else if let text = ERR_reason_error_string(code) {
                 reasons.append(String(cString: text))
             } else {
                 reasons.append("error \(String(code, radix: 16))")

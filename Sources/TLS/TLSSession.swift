@@ -88,6 +88,8 @@ public struct TLSSession: ~Copyable {
         var total = 0
         var dataRecords: Int32 = 0
         var status = ReadOutcome.Status.open
+        RecordMemory.setInRecord(true)
+        defer { RecordMemory.setInRecord(false) }
         ERR_clear_error()
         while total < capacity {
             let room = Int32(truncatingIfNeeded: min(capacity &- total, Int(Int32.max)))
@@ -118,6 +120,8 @@ public struct TLSSession: ~Copyable {
     /// - Returns: false when the session can't send any more, or the output is full.
     public borrowing func write(_ bytes: UnsafePointer<UInt8>, count: Int) -> Bool {
         if count == 0 { return true }
+        RecordMemory.setInRecord(true)
+        defer { RecordMemory.setInRecord(false) }
         ERR_clear_error()
         return SSL_write(ssl, bytes, Int32(truncatingIfNeeded: count)) == Int32(count)
     }

@@ -46,13 +46,15 @@ public enum PeerAddress: Sendable, Equatable, CustomStringConvertible {
     }
 
     /// A listening socket and the address it got.
-    func listen(backlog: Int32 = 1024) throws -> (socket: Descriptor, address: PeerAddress) {
+    func listen(backlog: Int32? = 1024) throws -> (socket: Descriptor, address: PeerAddress) {
         let socket = try makeSocket()
         if case .tcp = self { try socket.setOption(SOL_SOCKET, SO_REUSEADDR, 1) }
         guard withSockaddr({ Glibc.bind(socket.number, $0, $1) }) == 0 else {
             throw PeerError.system("bind \(self)")
         }
-        guard Glibc.listen(socket.number, backlog) == 0 else { throw PeerError.system("listen") }
+        if let backlog, Glibc.listen(socket.number, backlog) != 0 {
+            throw PeerError.system("listen")
+        }
         _ = fcntl(socket.number, F_SETFL, O_NONBLOCK)
         guard case .tcp = self else { return (socket, self) }
         var bound = sockaddr_in()
@@ -66,12 +68,16 @@ public enum PeerAddress: Sendable, Equatable, CustomStringConvertible {
         return (socket, .tcp(UInt16(bigEndian: bound.sin_port)))
     }
 
-    /// A loopback port on which nobody listens: bound once by this process and given back.
+    /// A loopback port on which nobody listens, and nobody will while this process lives.
+    ///
+    /// It stays bound and is never listened on: a port given back is soon another test's.
     public static func refusing() throws -> PeerAddress {
-        let (socket, address) = try PeerAddress.tcp(0).listen()
-        socket.close()
+        let (socket, address) = try PeerAddress.tcp(0).listen(backlog: nil)
+        kept.withLock { $0.append(socket) }
         return address
     }
+
+    private static let kept = Mutex<[Descriptor]>([])
 
     private func makeSocket() throws -> Descriptor {
         let family = if case .tcp = self { AF_INET } else { AF_UNIX }

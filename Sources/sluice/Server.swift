@@ -88,7 +88,11 @@ enum Server {
             let stores = try Assembly.certificates(configuration, tickets: tickets)
             frontend.use(certificates: stores)
             let count = stores.count { $0 != nil }
-            log.write(LogEvent(.info, "Certificates of \(count) listeners were read again."))
+            log.write(
+                LogEvent(
+                    .info,
+                    "The certificates of \(count) listener\(count == 1 ? "" : "s") were read again."
+                ))
         } catch {
             log.write(
                 LogEvent(.error, "Certificates were not reloaded, the old ones stay: \(error)"))
