@@ -44,11 +44,6 @@ static inline const ASN1_STRING *sluice_general_name_string(const GENERAL_NAME *
 /* Names for people: RFC 2253 order and escapes, but UTF-8 as it is. */
 static inline int sluice_name_print(BIO *b, const X509_NAME *n) { return X509_NAME_print_ex(b, n, 0, XN_FLAG_RFC2253 & ~ASN1_STRFLGS_ESC_MSB); }
 
-/* Asks for cache lines ahead of their use. */
-static inline void sluice_prefetch(const void *start, int lines) {
-    for (int line = 0; line < lines; line++) __builtin_prefetch((const char *)start + 64 * line, 1, 2);
-}
-
 /* OSSL_PARAM keeps pointers to its names, which a string made by Swift for one call does not outlive. */
 static inline int sluice_mac_use_hmac_sha256(EVP_MAC_CTX *mac, const unsigned char *key, size_t count) {
     OSSL_PARAM parameters[3];

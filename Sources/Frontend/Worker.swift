@@ -121,14 +121,6 @@ struct Worker: ~Copyable {
         if !goingOn.isEmpty { unfinished = [] }
         var index = 0
         while index < count {
-            if index &+ 2 < count {
-                if let soon = connections.pointer(poller.event(index &+ 2).token) {
-                    Prefetch.lines(soon, count: 6)
-                }
-                if let next = connections.pointer(poller.event(index &+ 1).token) {
-                    next.pointee.relay.client.tls?.prefetch()
-                }
-            }
             dispatch(poller.event(index))
             index &+= 1
         }

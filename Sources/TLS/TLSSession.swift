@@ -126,9 +126,6 @@ public struct TLSSession: ~Copyable {
         return SSL_write(ssl, bytes, Int32(truncatingIfNeeded: count)) == Int32(count)
     }
 
-    /// Asks for the session's memory ahead of its use: with many connections it left the cache.
-    public borrowing func prefetch() { sluice_prefetch(UnsafeRawPointer(ssl), 24) }
-
     /// Puts a close_notify alert into the output, once (RFC 8446 §6.1).
     public borrowing func closeNotify() {
         if SSL_is_init_finished(ssl) == 0 || SSL_get_shutdown(ssl) & SSL_SENT_SHUTDOWN != 0 {
@@ -166,14 +163,6 @@ public struct TLSSession: ~Copyable {
             version: TLSVersion(rawValue: UInt16(truncatingIfNeeded: SSL_version(ssl))) ?? .tls12,
             cipher: cipher, serverName: serverName, applicationProtocol: applicationProtocol,
             isResumed: SSL_session_reused(ssl) == 1)
-    }
-}
-
-/// Memory that will be used soon.
-public enum Prefetch {
-    /// Asks for cache lines of 64 bytes from `start` on.
-    public static func lines(_ start: UnsafeRawPointer, count: Int32) {
-        sluice_prefetch(start, count)
     }
 }
 
