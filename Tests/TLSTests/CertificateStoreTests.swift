@@ -122,9 +122,11 @@ struct CertificateStoreTests {
 
     @Test func `a thousand stores come and go without a trace`() throws {
         let tickets = try TicketKeys()
-        // The least of four rounds: other tests run at the same time.
+        // Other tests run at the same time and take memory too: a leak shows in every round, and
+        // one round without growth shows that there is none.
+        let growthMax = 200 * 2_048
         var leastGrowth = Int.max
-        for round in 0..<5 {
+        for round in 0..<60 where round < 5 || leastGrowth >= growthMax {
             let before = try residentBytes()
             for _ in 0..<200 {
                 let store = try identities.store(
@@ -134,7 +136,7 @@ struct CertificateStoreTests {
             // The first round also warms caches up.
             if round > 0 { leastGrowth = min(leastGrowth, try residentBytes() - before) }
         }
-        #expect(leastGrowth < 200 * 2_048, "\(leastGrowth) bytes for 200 stores")
+        #expect(leastGrowth < growthMax, "\(leastGrowth) bytes for 200 stores")
     }
 
     private func residentBytes() throws -> Int {
