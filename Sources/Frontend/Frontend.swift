@@ -8,8 +8,12 @@ public import TLS
 public struct ListenerPlan: Sendable {
     /// The address to bind; port 0 takes a free one.
     public let address: Address
-    /// The certificates; nil for plain ws.
+    /// The certificates; nil for plain ws and http.
     public let certificates: CertificateStore?
+    /// The value of `Strict-Transport-Security` (RFC 6797 §6.1) on every answer; nil for none.
+    public var strictTransportSecurity: String?
+    /// Whether every request is sent on to the https listener instead of being served.
+    public var redirectsToHTTPS = false
 
     /// A plan of both.
     public init(address: Address, certificates: CertificateStore?) {

@@ -14,6 +14,16 @@ public struct FrontendSettings: Sendable {
     public var connectMilliseconds: UInt64 = 5_000
     /// From the request sent upstream to its answer.
     public var upgradeMilliseconds: UInt64 = 30_000
+    /// From an ordinary request sent upstream to the head of its answer.
+    public var answerMilliseconds: UInt64 = 120_000
+    /// Without a byte of a request's body from the client, or of an answer's taken by it.
+    public var bodyMilliseconds: UInt64 = 30_000
+    /// Without a byte of an answer's body from the upstream.
+    public var answerBodyMilliseconds: UInt64 = 3_600_000
+    /// From an answer to the first byte of the next request on its connection.
+    public var keepAliveMilliseconds: UInt64 = 75_000
+    /// Requests that one client connection may carry.
+    public var requestsPerConnectionMax = 10_000
     /// For the ends of relays.
     public var patience = Patience()
     /// Bounds of request and response heads.

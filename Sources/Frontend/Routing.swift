@@ -23,23 +23,127 @@ public final class Routing: Sendable {
 public struct Route: Sendable {
     /// The pattern as people wrote it: `*.example.com/chat/*`.
     public let name: String
-    /// Who serves it.
-    public let upstream: EndpointGroup
-    /// Which pages may open it (RFC 6455 §10.2).
-    public let origins: OriginRule
+    /// Who answers.
+    public let action: RouteAction
+    /// Which pages may open a WebSocket here (RFC 6455 §10.2).
+    public var origins = OriginRule.same
     /// Payload bytes that one message may have.
-    public let messageBytesMax: UInt64
+    public var messageBytesMax = UInt64.max
+    /// Bytes that the body of a request may have.
+    public var bodyBytesMax = UInt64.max
+    /// What is changed in the fields of requests before they go on.
+    public var requestFields = FieldEdits()
+    /// What is changed in the fields of answers before they go back.
+    public var answerFields = FieldEdits()
+    /// Which `Host` the upstream sees.
+    public var upstreamHost = HostChoice.keep
 
     /// A route of these values.
+    public init(name: String, action: RouteAction) {
+        self.name = name
+        self.action = action
+    }
+
+    /// A route that forwards.
     public init(
         name: String, upstream: EndpointGroup, origins: OriginRule = .same,
         messageBytesMax: UInt64 = .max
     ) {
-        self.name = name
-        self.upstream = upstream
+        self.init(name: name, action: .forward(upstream))
         self.origins = origins
         self.messageBytesMax = messageBytesMax
     }
+
+    /// Who serves it, where it forwards.
+    public var upstream: EndpointGroup? {
+        if case .forward(let group) = action { return group }
+        return nil
+    }
+}
+
+/// Who answers the requests of a route.
+public enum RouteAction: Sendable {
+    /// One of these endpoints.
+    case forward(EndpointGroup)
+    /// Sluice itself, with always the same.
+    case respond(FixedAnswer)
+    /// Sluice itself, by pointing elsewhere.
+    case redirect(RedirectRule)
+}
+
+/// An answer that needs no upstream.
+public struct FixedAnswer: Sendable, Equatable {
+    /// The status code (RFC 9110 §15): 200 to 599.
+    public let status: Int
+    /// The `Content-Type`; empty for none.
+    public let type: String
+    /// The body.
+    public let body: [UInt8]
+
+    /// An answer of these.
+    public init(status: Int, type: String, body: [UInt8]) {
+        self.status = status
+        self.type = type
+        self.body = body
+    }
+}
+
+/// Where a route points to.
+public struct RedirectRule: Sendable, Equatable {
+    /// The status code: 301, 302, 303, 307 or 308.
+    public let status: Int
+    /// What stands in front of the path, which the route table has rewritten: `https://example.com`,
+    /// or nothing for the same origin.
+    public let origin: String
+
+    /// A rule of both.
+    public init(status: Int, origin: String) {
+        self.status = status
+        self.origin = origin
+    }
+}
+
+/// What is changed in the fields of a message, in this order: removed, set, added.
+public struct FieldEdits: Sendable, Equatable {
+    /// Names, in lower case, of fields that are dropped.
+    public var removed: [String]
+    /// Fields that replace all of their name.
+    public var set: [Field]
+    /// Fields that stand beside those of their name.
+    public var added: [Field]
+
+    /// A name and its value.
+    public struct Field: Sendable, Equatable {
+        /// A token (RFC 9110 §5.1).
+        public let name: String
+        /// The value.
+        public let value: String
+        /// A field of both.
+        public init(name: String, value: String) {
+            self.name = name
+            self.value = value
+        }
+    }
+
+    /// Changes, or none.
+    public init(removed: [String] = [], set: [Field] = [], added: [Field] = []) {
+        self.removed = removed
+        self.set = set
+        self.added = added
+    }
+
+    /// Whether nothing is changed.
+    public var isEmpty: Bool { removed.isEmpty && set.isEmpty && added.isEmpty }
+}
+
+/// Which `Host` the upstream sees.
+public enum HostChoice: Sendable, Equatable {
+    /// The client's.
+    case keep
+    /// The endpoint's own host and port.
+    case upstream
+    /// Always this one.
+    case name(String)
 }
 
 /// An upstream: its endpoints, and who of them is next.
@@ -48,15 +152,35 @@ public final class EndpointGroup: Sendable {
     public let endpoints: [Endpoint]
     /// Chooses among them, and remembers who failed.
     public let picker: Upstream
+    /// How connections are kept for the next request.
+    public let pool: PoolLimits
 
     /// A group that balances in the given manner.
     public init(
-        name: String, endpoints: [Endpoint], balance: Balance, cooldownMilliseconds: UInt64 = 10_000
+        name: String, endpoints: [Endpoint], balance: Balance,
+        cooldownMilliseconds: UInt64 = 10_000, pool: PoolLimits = PoolLimits()
     ) {
         self.endpoints = endpoints
+        self.pool = pool
         picker = Upstream(
             name: name, endpointCount: endpoints.count, balance: balance,
             cooldownMilliseconds: cooldownMilliseconds)
+    }
+}
+
+/// How connections to an endpoint are kept after an answer; for each endpoint and reactor.
+public struct PoolLimits: Sendable, Equatable {
+    /// How many may be idle at one time; 0 to keep none.
+    public var idleMax: Int
+    /// How long one may be idle, in milliseconds.
+    ///
+    /// Shorter than what apps grant: Node's and uvicorn's own limit is 5 s.
+    public var idleMilliseconds: UInt64
+
+    /// The defaults, or others.
+    public init(idleMax: Int = 128, idleMilliseconds: UInt64 = 4_000) {
+        self.idleMax = idleMax
+        self.idleMilliseconds = idleMilliseconds
     }
 }
 
@@ -68,6 +192,11 @@ public final class Endpoint: Sendable {
     public let host: String?
     /// The TCP port; 0 for a socket file.
     public let port: UInt16
+    /// Host and port as a `Host` field names them; `localhost` for a socket file.
+    public var authority: String {
+        if label.hasPrefix("unix:") { return "localhost" }
+        return label.split(separator: "/").last.map(String.init) ?? label
+    }
     private let current: Mutex<[Address]>
 
     /// An endpoint whose address is known.

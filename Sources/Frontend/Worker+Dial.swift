@@ -11,8 +11,7 @@ extension Worker {
     mutating func dialNext(
         _ connection: UnsafeMutablePointer<Connection>, _ token: Token, _ opening: Opening
     ) {
-        guard let route = opening.route else { return }
-        let group = route.upstream
+        guard let group = opening.route?.upstream else { return }
         while true {
             if let address = opening.addresses.popFirst() {
                 if dial(connection, token, opening, address) { return }
@@ -42,8 +41,8 @@ extension Worker {
     mutating func attemptFailed(
         _ connection: UnsafeMutablePointer<Connection>, _ opening: Opening
     ) {
-        guard let route = opening.route, let endpoint = opening.endpoint else { return }
-        let picker = route.upstream.picker
+        guard let group = opening.route?.upstream, let endpoint = opening.endpoint else { return }
+        let picker = group.picker
         // Where it was our own means that failed, the endpoint is not to blame.
         if opening.lastFailure?.status != 503 {
             picker.failed(endpoint, nowMilliseconds: space.pointee.nowMilliseconds)
@@ -94,7 +93,7 @@ extension Worker {
     /// answer leaves some for the others.
     private mutating func armAttempt(_ token: Token, _ opening: Opening) {
         let now = space.pointee.nowMilliseconds
-        let endpoints = opening.route?.upstream.endpoints.count ?? 1
+        let endpoints = opening.route?.upstream?.endpoints.count ?? 1
         let others = opening.addresses.count + max(0, endpoints - opening.tried.count)
         let left =
             opening.connectDeadlineMilliseconds
@@ -105,8 +104,8 @@ extension Worker {
 
     private func noteFailure(_ opening: Opening, _ code: Int32) {
         let label =
-            opening.route.flatMap { route in
-                opening.endpoint.map { route.upstream.endpoints[$0].label }
+            opening.route?.upstream.flatMap { group in
+                opening.endpoint.map { group.endpoints[$0].label }
             } ?? "?"
         opening.lastFailure = .unreachable(
             label, reason: SystemError.text(of: code), isRefused: code == ECONNREFUSED)
@@ -147,7 +146,7 @@ extension Worker {
     private mutating func sendRequest(
         _ connection: UnsafeMutablePointer<Connection>, _ token: Token, _ opening: Opening
     ) -> Bool {
-        guard let request = opening.request, let route = opening.route,
+        guard let request = opening.request, let group = opening.route?.upstream,
             let endpoint = opening.endpoint
         else { return false }
         let listener = crew.listeners[opening.listener]
@@ -165,7 +164,7 @@ extension Worker {
         }
         switch result {
         case .moved:
-            route.upstream.picker.succeeded(endpoint)
+            group.picker.succeeded(endpoint)
             opening.phase = .answer
             let now = space.pointee.nowMilliseconds
             timers.arm(token, at: now + crew.settings.upgradeMilliseconds)

@@ -16,7 +16,7 @@ struct Assembly {
     let tickets: TicketKeys
 
     /// All endpoints, for those who look names up.
-    var endpoints: [Endpoint] { routing.routes.flatMap(\.upstream.endpoints) }
+    var endpoints: [Endpoint] { routing.routes.flatMap { $0.upstream?.endpoints ?? [] } }
 
     /// Reads the certificates and builds the tables.
     ///
