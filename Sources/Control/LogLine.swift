@@ -26,7 +26,8 @@ enum LogLine {
         let line = AccessLine(record)
         var parts = [
             line.time, line.client, line.status == 0 ? "-" : String(line.status),
-            escaped(line.host.isEmpty ? "-" : line.host, isWord: true)
+            (line.method.isEmpty ? "" : escaped(line.method, isWord: true) + " ")
+                + escaped(line.host.isEmpty ? "-" : line.host, isWord: true)
                 + escaped(line.path, isWord: true),
         ]
         if !line.upstream.isEmpty { parts.append("-> \(line.upstream)") }
@@ -36,6 +37,9 @@ enum LogLine {
             parts.append("up=\(line.up.messages)msg/\(line.up.bytes)B")
             parts.append("down=\(line.down.messages)msg/\(line.down.bytes)B")
             parts.append("close=\(line.closeCode) by=\(line.endedBy) reason=\(line.reason)")
+        }
+        if !line.method.isEmpty {
+            parts.append("up=\(line.up.payloadBytes)B down=\(line.down.payloadBytes)B")
         }
         parts.append("\(line.milliseconds)ms")
         if !line.error.isEmpty { parts.append("error=\(line.error)") }
@@ -115,6 +119,7 @@ struct AccessLine: Encodable {
     let client: String
     let listener: String
     let tls: TLS?
+    let method: String
     let host: String
     let path: String
     let route: String
@@ -138,6 +143,7 @@ struct AccessLine: Encodable {
                 version: $0.version.description, cipher: $0.cipherName,
                 serverName: $0.serverName, resumed: $0.isResumed)
         }
+        method = record.method
         host = record.host
         path = record.path
         route = record.route

@@ -81,11 +81,13 @@ public final class LogWriter: Sendable {
 
     /// What reactors write through.
     public var journal: Journal {
-        Journal(
+        var journal = Journal(
             access: { [self] record in
                 if accessDescriptor >= 0 { put(.access(record)) }
             },
             event: { [self] event in put(.event(event)) })
+        journal.takesAccess = accessDescriptor >= 0
+        return journal
     }
 
     /// Writes an event.

@@ -18,6 +18,8 @@ public struct AccessRecord: Sendable {
     public var listener: Address
     /// What the TLS handshake told; nil on a plain listener or before it was done.
     public var tls: TLSFacts?
+    /// The method of an ordinary request; empty for a WebSocket.
+    public var method = ""
     /// The host that was asked for, without port.
     public var host = ""
     /// The path that was asked for, without query.
@@ -77,8 +79,10 @@ public struct LogEvent: Sendable {
 ///
 /// Neither may block.
 public struct Journal: Sendable {
-    /// Takes the record of a connection that has ended.
+    /// Takes the record of a relay or request that has ended.
     public let access: @Sendable (AccessRecord) -> Void
+    /// Whether records of ordinary requests are wanted; if not, none is made.
+    public var takesAccess = true
     /// Takes an event.
     public let event: @Sendable (LogEvent) -> Void
 

@@ -68,7 +68,12 @@ public final class Frontend: Sendable {
         certificates = plans.map(\.certificates)
         crew = try Crew(
             count: workers, settings: settings, journal: journal, routing: routing,
-            listeners: zip(addresses, plans).map { ($0, $1.certificates != nil) })
+            listeners: zip(addresses, plans).map { address, plan in
+                ListenerFacts(
+                    address: address, isSecure: plan.certificates != nil,
+                    strictTransportSecurity: plan.strictTransportSecurity,
+                    redirectsToHTTPS: plan.redirectsToHTTPS)
+            })
         state = Mutex(State(listeners: listeners))
     }
 

@@ -35,21 +35,11 @@ final class Opening {
     var answerParser: ResponseHeadParser
     /// Client bytes behind the request head, held until the tunnel is proven.
     var early: [UInt8] = []
-    /// The session ticket, which travels with the answer rather than in a packet of its own.
-    var ticket: [UInt8] = []
     var request: UpgradeRequest?
     var route: Route?
     /// The path to ask the upstream for.
     var path: [UInt8] = []
-    /// The endpoint being tried, and those tried before.
-    var endpoint: Int?
-    var tried: [Int] = []
-    /// Addresses of the present endpoint that were not tried yet.
-    var addresses: ArraySlice<Address> = []
-    /// When all attempts together must have succeeded.
-    var connectDeadlineMilliseconds: UInt64 = 0
-    /// What the last attempt failed with.
-    var lastFailure: Refusal?
+    var dialing: Dialing?
 
     init(listener: Int, acceptedMilliseconds: UInt64, limits: HeadLimits) {
         self.listener = listener
@@ -65,6 +55,12 @@ final class ConnectionNotes {
     let client: Address
     let listener: Int
     var tls: TLSFacts?
+    /// The session ticket, which travels with the first answer rather than in a packet of its own.
+    var ticket: [UInt8] = []
+    /// When the present request was read, on a connection that carries several.
+    var requestMilliseconds: UInt64?
+    /// The method of an ordinary request.
+    var method = ""
     var host = ""
     var path = ""
     var route = ""
@@ -80,5 +76,25 @@ final class ConnectionNotes {
         self.client = client
         self.listener = listener
         self.acceptedMilliseconds = acceptedMilliseconds
+    }
+
+    /// Gives the endpoint's place in the picker back.
+    func letEndpointGo() {
+        group?.picker.closed(endpoint)
+        group = nil
+    }
+
+    /// Forgets what was noted of a request, before the next one on the same connection.
+    func forgetRequest() {
+        letEndpointGo()
+        requestMilliseconds = nil
+        method = ""
+        host = ""
+        path = ""
+        route = ""
+        upstream = ""
+        status = 0
+        proxyError = ""
+        detail = ""
     }
 }

@@ -34,10 +34,13 @@ public struct Refusal: Sendable, Equatable {
         }
         let isUpgradeRequired = extraFields.contains { $0.0 == "Upgrade" }
         writer.field("Connection", isUpgradeRequired ? "close, Upgrade" : "close")
-        writer.field("Proxy-Status", "sluice; error=\(proxyError); details=\(quotedSentence)")
+        writer.field("Proxy-Status", proxyStatus)
         writer.end()
         return writer.bytes + Array(sentence.utf8) + [0x0A]
     }
+
+    /// The value of `Proxy-Status` (RFC 9209 §2).
+    var proxyStatus: String { "sluice; error=\(proxyError); details=\(quotedSentence)" }
 
     /// The sentence as a String of structured fields: ASCII, quoted (RFC 8941 §3.3.3).
     private var quotedSentence: String {
@@ -81,6 +84,45 @@ extension Refusal {
     static let headTimeout = Refusal(
         status: 408, proxyError: "http_request_error",
         sentence: "The request head did not arrive in time.")
+
+    /// A WebSocket was asked for without TLS where everything is sent on to https.
+    static func useTLS(_ url: String) -> Refusal {
+        var refusal = Refusal(
+            status: 426, proxyError: "http_request_error",
+            sentence: "This port only leads to TLS, and WebSocket clients follow no redirect:"
+                + " use \(url).")
+        refusal.extraFields = [("Upgrade", "TLS/1.2, HTTP/1.1")]
+        return refusal
+    }
+
+    /// The route answers by itself, and no WebSocket is behind it.
+    static func noSocket(path: String) -> Refusal {
+        Refusal(
+            status: 404, proxyError: "destination_not_found",
+            sentence: "There is no WebSocket at \(path).")
+    }
+
+    /// The request's body is longer than the route allows.
+    static func tooLarge(_ bytesMax: UInt64) -> Refusal {
+        Refusal(
+            status: 413, proxyError: "http_request_denied",
+            sentence: "The body of the request is longer than \(bytesMax) bytes.")
+    }
+
+    /// The request's body stands still.
+    static let bodyTimeout = Refusal(
+        status: 408, proxyError: "http_request_error",
+        sentence: "The body of the request did not arrive in time.")
+
+    /// The upstream broke off before it answered an ordinary request.
+    static let incompleteAnswer = Refusal(
+        status: 502, proxyError: "http_response_incomplete",
+        sentence: "The upstream closed the connection before its answer was complete.")
+
+    /// The upstream did not answer an ordinary request in time.
+    static let requestTimeout = Refusal(
+        status: 504, proxyError: "http_response_timeout",
+        sentence: "The upstream did not answer the request in time.")
 
     /// Sluice is going away.
     static let draining: Refusal = {

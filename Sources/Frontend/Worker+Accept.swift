@@ -73,7 +73,8 @@ extension Worker {
             }
             deadline = now + crew.settings.clientHelloMilliseconds
         }
-        let connection = Connection(relay: Relay(client: leg), opening: opening, notes: notes)
+        let connection = Connection(
+            relay: Relay(client: leg), opening: opening, exchange: nil, notes: notes)
         guard let token = connections.insert(connection) else {
             crew.loads[index].closed()
             return

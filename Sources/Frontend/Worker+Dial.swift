@@ -11,45 +11,19 @@ extension Worker {
     mutating func dialNext(
         _ connection: UnsafeMutablePointer<Connection>, _ token: Token, _ opening: Opening
     ) {
-        guard let group = opening.route?.upstream else { return }
         while true {
-            if let address = opening.addresses.popFirst() {
+            if let address = opening.dialing?.nextAddress() {
                 if dial(connection, token, opening, address) { return }
                 continue
             }
-            if opening.endpoint != nil { attemptFailed(connection, opening) }
             let now = space.pointee.nowMilliseconds
-            guard let next = group.picker.pick(nowMilliseconds: now, excluding: opening.tried)
-            else {
-                let label = group.endpoints.first?.label ?? group.picker.name
-                refuse(connection, token, opening.lastFailure ?? .unresolved(label))
+            let notes = connection.pointee.notes
+            if opening.dialing?.nextEndpoint(notes, nowMilliseconds: now) == nil {
+                guard let refusal = opening.dialing?.refusal else { return }
+                refuse(connection, token, refusal)
                 return
             }
-            opening.tried.append(next)
-            opening.endpoint = next
-            let endpoint = group.endpoints[next]
-            group.picker.opened(next)
-            connection.pointee.notes.group = group
-            connection.pointee.notes.endpoint = next
-            connection.pointee.notes.upstream = endpoint.label
-            opening.addresses = endpoint.addresses[...]
-            if opening.addresses.isEmpty { opening.lastFailure = .unresolved(endpoint.label) }
         }
-    }
-
-    /// The endpoint could not be reached: it cools down, and its place is given back.
-    mutating func attemptFailed(
-        _ connection: UnsafeMutablePointer<Connection>, _ opening: Opening
-    ) {
-        guard let group = opening.route?.upstream, let endpoint = opening.endpoint else { return }
-        let picker = group.picker
-        // Where it was our own means that failed, the endpoint is not to blame.
-        if opening.lastFailure?.status != 503 {
-            picker.failed(endpoint, nowMilliseconds: space.pointee.nowMilliseconds)
-        }
-        picker.closed(endpoint)
-        connection.pointee.notes.group = nil
-        opening.endpoint = nil
     }
 
     /// Begins to connect.
@@ -67,48 +41,27 @@ extension Worker {
             result = socket.connect(to: address)
             leg = Leg(socket)
         } catch {
-            opening.lastFailure = .noResources(error.description)
+            opening.dialing?.lastFailure = .noResources(error.description)
             return false
         }
         if case .failed(let code) = result {
-            noteFailure(opening, code)
+            opening.dialing?.failed(code)
             return false
         }
         let descriptor = leg.socket.descriptor
         connection.pointee.relay.backend = leg
         guard poller.add(descriptor, token.tagged(Worker.backendTag), .edgeBoth) else {
-            opening.lastFailure = .noResources("epoll is full")
+            opening.dialing?.lastFailure = .noResources("epoll is full")
             return false
         }
-        armAttempt(token, opening)
+        let now = space.pointee.nowMilliseconds
+        timers.arm(token, at: opening.dialing?.attemptDeadline(nowMilliseconds: now) ?? now)
         // Within one machine the handshake of TCP is over when connect(2) returns, though it says
         // that it is in progress: to try costs less than to wait for the event.
         if result == .connected || address.isLoopback {
             return sendRequest(connection, token, opening)
         }
         return true
-    }
-
-    /// Gives an attempt its share of the time that is left, so that one address which does not
-    /// answer leaves some for the others.
-    private mutating func armAttempt(_ token: Token, _ opening: Opening) {
-        let now = space.pointee.nowMilliseconds
-        let endpoints = opening.route?.upstream?.endpoints.count ?? 1
-        let others = opening.addresses.count + max(0, endpoints - opening.tried.count)
-        let left =
-            opening.connectDeadlineMilliseconds
-            &- min(
-                now, opening.connectDeadlineMilliseconds)
-        timers.arm(token, at: now + left / UInt64(others + 1))
-    }
-
-    private func noteFailure(_ opening: Opening, _ code: Int32) {
-        let label =
-            opening.route?.upstream.flatMap { group in
-                opening.endpoint.map { group.endpoints[$0].label }
-            } ?? "?"
-        opening.lastFailure = .unreachable(
-            label, reason: SystemError.text(of: code), isRefused: code == ECONNREFUSED)
     }
 
     /// The upstream's socket has something to say before the tunnel is open.
@@ -121,7 +74,7 @@ extension Worker {
             if flags.contains(.hangup) {
                 let code = connection.pointee.relay.backend.socket.pendingError()
                 if code != 0 {
-                    noteFailure(opening, code)
+                    opening.dialing?.failed(code)
                     dialNext(connection, token, opening)
                     return
                 }
@@ -146,13 +99,12 @@ extension Worker {
     private mutating func sendRequest(
         _ connection: UnsafeMutablePointer<Connection>, _ token: Token, _ opening: Opening
     ) -> Bool {
-        guard let request = opening.request, let group = opening.route?.upstream,
-            let endpoint = opening.endpoint
+        guard let request = opening.request, let route = opening.route,
+            let endpoint = opening.dialing?.current
         else { return false }
-        let listener = crew.listeners[opening.listener]
         let head = UpstreamRequest.bytes(
-            of: request, path: opening.path, client: connection.pointee.notes.client,
-            port: listener.address.port, isSecure: listener.isSecure)
+            of: request, path: opening.path, route: route, endpoint: endpoint,
+            hop: hop(connection))
         let result = head.withUnsafeBufferPointer { bytes -> IOResult in
             guard let start = bytes.baseAddress else { return .blocked }
             let result = connection.pointee.relay.backend.socket.send(start, count: bytes.count)
@@ -164,13 +116,13 @@ extension Worker {
         }
         switch result {
         case .moved:
-            group.picker.succeeded(endpoint)
+            opening.dialing?.succeeded()
             opening.phase = .answer
             let now = space.pointee.nowMilliseconds
             timers.arm(token, at: now + crew.settings.upgradeMilliseconds)
             return true
         case .failed(let code):
-            noteFailure(opening, code)
+            opening.dialing?.failed(code)
             return false
         case .blocked, .ended: return true
         }
@@ -218,23 +170,70 @@ extension Worker {
             refuse(
                 connection, token,
                 head.status == 101 ? .badUpgrade(sentence) : .badAnswer(sentence))
-        case .ordinary(let framing):
-            connection.pointee.notes.status = head.status
-            prependTicket(opening)
-            send(UpstreamRequest.ordinary(head), connection)
-            connection.pointee.relay.open(answering: framing)
-            opened(connection, token, opening, rest)
+        case .ordinary: becomeOrdinary(connection, token, opening, head, rest)
         case .switching(let reservedBits, _, _):
             connection.pointee.notes.status = 101
             connection.pointee.relay.open(
                 reservedBits: reservedBits, messageBytesMax: route.messageBytesMax)
-            prependTicket(opening)
-            send(UpstreamRequest.switching(head), connection)
+            prependTicket(connection)
+            send(ClientAnswer.switching(head, edits: route.answerFields), connection)
             opened(connection, token, opening, rest)
         }
     }
 
-    private func send(_ bytes: [UInt8], _ connection: UnsafeMutablePointer<Connection>) {
+    /// The upstream does not switch: its answer is relayed as the ordinary one that it is.
+    ///
+    /// Neither connection carries another request: this one was meant to become a tunnel.
+    private mutating func becomeOrdinary(
+        _ connection: UnsafeMutablePointer<Connection>, _ token: Token, _ opening: Opening,
+        _ head: ResponseHead, _ rest: UnsafeRawBufferPointer
+    ) {
+        guard let upgrade = opening.request, let endpoint = opening.dialing?.current,
+            let request = try? OrdinaryRequest.judge(upgrade.head)
+        else {
+            refuse(connection, token, .noAnswer)
+            return
+        }
+        var leg = Leg(.none())
+        swap(&leg, &connection.pointee.relay.backend)
+        let descriptor = leg.socket.descriptor
+        var carrier = UpstreamConnection(
+            leg: leg, endpoint: endpoint, limits: PoolLimits(idleMax: 0), owner: token)
+        carrier.isConnected = true
+        guard let place = upstreams.insert(carrier) else {
+            refuse(connection, token, .noResources("there are too many connections"))
+            return
+        }
+        upstreamTimers.reserve(index: Int(place.index))
+        poller.modify(descriptor, place.tagged(Worker.upstreamTag), .edgeBoth)
+        let limits = crew.settings.headLimits
+        let exchange = Exchange(parser: RequestHeadParser(limits: limits), limits: limits)
+        connection.pointee.notes.method = request.head.method
+        exchange.begin(request, nowMilliseconds: space.pointee.nowMilliseconds)
+        exchange.isPersistent = false
+        exchange.hasAnswerBytes = true
+        exchange.route = opening.route
+        exchange.upstream = place
+        exchange.phase = .relaying
+        opening.phase = .leaving
+        connection.pointee.opening = nil
+        connection.pointee.exchange = exchange
+        do throws(HeadFault) {
+            let bytes = try takeAnswerHead(connection, exchange, head)
+            // What stands behind the head lies in the receive buffer, which is ours to change.
+            let start = UnsafeMutableRawPointer(mutating: rest.baseAddress)?
+                .assumingMemoryBound(to: UInt8.self)
+            passAnswer(
+                connection, token, exchange, head: bytes, start ?? space.pointee.received,
+                count: rest.count)
+        } catch {
+            fail(connection, token, exchange, .badAnswer(error.sentence))
+        }
+        goOn(connection, token, exchange)
+    }
+
+    /// Sends bytes of any number to the client.
+    func send(_ bytes: [UInt8], _ connection: UnsafeMutablePointer<Connection>) {
         bytes.withUnsafeBufferPointer { buffer in
             guard let start = buffer.baseAddress else { return }
             // What is sealed at once has to fit into the records' output.

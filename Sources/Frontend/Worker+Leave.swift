@@ -14,7 +14,7 @@ extension Worker {
         notes.status = refusal.status
         notes.proxyError = refusal.proxyError
         notes.detail = refusal.sentence
-        if let opening = connection.pointee.opening { prependTicket(opening) }
+        prependTicket(connection)
         refusal.bytes.withUnsafeBufferPointer { bytes in
             guard let start = bytes.baseAddress else { return }
             connection.pointee.relay.client.put(start, count: bytes.count, space)
@@ -28,11 +28,11 @@ extension Worker {
     mutating func leave(_ connection: UnsafeMutablePointer<Connection>, _ token: Token) {
         connection.pointee.opening?.phase = .leaving
         connection.pointee.opening = nil
-        let notes = connection.pointee.notes
-        if let group = notes.group {
-            group.picker.closed(notes.endpoint)
-            notes.group = nil
+        if let exchange = connection.pointee.exchange {
+            letUpstreamGo(exchange)
+            connection.pointee.exchange = nil
         }
+        connection.pointee.notes.letEndpointGo()
         let verdict = connection.pointee.relay.leave(space)
         obey(verdict, token)
     }
@@ -128,6 +128,8 @@ extension Worker {
                 obey(
                     connection.pointee.relay.drain(
                         code: code, deadlineMilliseconds: deadlineMilliseconds, space), token)
+            } else if let exchange = connection.pointee.exchange {
+                drain(connection, token, exchange)
             } else if let opening = connection.pointee.opening {
                 switch opening.phase {
                 case .dialing, .answer: refuse(connection, token, .draining)
@@ -139,24 +141,25 @@ extension Worker {
         }
     }
 
+    /// A request in progress is served to its end, and the connection closes behind it.
+    private mutating func drain(
+        _ connection: UnsafeMutablePointer<Connection>, _ token: Token, _ exchange: Exchange
+    ) {
+        exchange.isPersistent = false
+        guard exchange.phase == .head else { return }
+        if exchange.parser.byteCount > 0 {
+            refuse(connection, token, .draining)
+        } else {
+            leave(connection, token)
+        }
+    }
+
     /// Hands the record of a connection that ends to the journal.
     func report(_ connection: UnsafeMutablePointer<Connection>) {
         let notes = connection.pointee.notes
         // Somebody who connects and leaves without a word (a port scan, a health check) is no line.
         if notes.status == 0 && notes.detail.isEmpty { return }
-        var record = AccessRecord(
-            client: notes.client, listener: crew.listeners[notes.listener].address)
-        let duration = space.pointee.nowMilliseconds &- notes.acceptedMilliseconds
-        record.durationMilliseconds = duration
-        record.acceptedWallMilliseconds = Clock.wallMilliseconds() &- duration
-        record.tls = notes.tls
-        record.host = notes.host
-        record.path = notes.path
-        record.route = notes.route
-        record.status = notes.status
-        record.proxyError = notes.proxyError
-        record.detail = notes.detail
-        record.upstream = notes.upstream
+        var record = record(notes)
         let ending = connection.pointee.relay.ending
         record.up = connection.pointee.relay.upCounts
         record.down = connection.pointee.relay.downCounts
@@ -165,5 +168,43 @@ extension Worker {
         record.reason = ending.reason
         if ending.violation != .none { record.detail = ending.violation.sentence }
         crew.journal.access(record)
+    }
+
+    /// Hands the record of an ordinary request to the journal.
+    ///
+    /// - Parameters:
+    ///   - ownBytes: bytes of the body of an answer of our own.
+    ///   - isWhole: the answer went out to its end.
+    func reportRequest(
+        _ connection: UnsafeMutablePointer<Connection>, _ exchange: Exchange, ownBytes: UInt64 = 0,
+        isWhole: Bool
+    ) {
+        guard crew.journal.takesAccess else { return }
+        var record = record(connection.pointee.notes)
+        record.up.payloadBytes = exchange.up.decoder.payloadBytes
+        record.up.bytes = exchange.up.bytesSent
+        record.down.payloadBytes = exchange.down?.decoder.payloadBytes ?? ownBytes
+        record.down.bytes = exchange.down?.bytesSent ?? ownBytes
+        record.reason = isWhole ? .answered : .none
+        crew.journal.access(record)
+    }
+
+    private func record(_ notes: ConnectionNotes) -> AccessRecord {
+        var record = AccessRecord(
+            client: notes.client, listener: crew.listeners[notes.listener].address)
+        let began = notes.requestMilliseconds ?? notes.acceptedMilliseconds
+        let duration = space.pointee.nowMilliseconds &- began
+        record.durationMilliseconds = duration
+        record.acceptedWallMilliseconds = Clock.wallMilliseconds() &- duration
+        record.tls = notes.tls
+        record.method = notes.method
+        record.host = notes.host
+        record.path = notes.path
+        record.route = notes.route
+        record.status = notes.status
+        record.proxyError = notes.proxyError
+        record.detail = notes.detail
+        record.upstream = notes.upstream
+        return record
     }
 }

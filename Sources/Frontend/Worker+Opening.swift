@@ -132,9 +132,10 @@ extension Worker {
         connection.pointee.notes.tls = facts
         opening.phase = .head
         // In TLS 1.3 all that is left to send is the ticket; in 1.2 the client waits for the rest.
-        if facts?.version == .tls13 { opening.ticket = space.pointee.records.takeOutput() }
+        let notes = connection.pointee.notes
+        if facts?.version == .tls13 { notes.ticket = space.pointee.records.takeOutput() }
         let input = space.pointee.records.inputRemaining
-        if input == 0 || opening.ticket.isEmpty { sendTicket(connection, opening) }
+        if input == 0 || notes.ticket.isEmpty { sendTicket(connection) }
         timers.arm(token, at: space.pointee.nowMilliseconds + crew.settings.headMilliseconds)
         // The request may have come with the client's last flight.
         let opened = connection.pointee.relay.client.openRest(space)
@@ -147,23 +148,22 @@ extension Worker {
             return false
         }
         guard connections.pointer(token) != nil else { return false }
-        if opening.phase == .head { sendTicket(connection, opening) }
+        if opening.phase == .head { sendTicket(connection) }
         return opening.phase == .head
     }
 
     /// Sends the ticket on its own, since no request came that it could travel with the answer of.
-    private mutating func sendTicket(
-        _ connection: UnsafeMutablePointer<Connection>, _ opening: Opening
-    ) {
-        prependTicket(opening)
+    private mutating func sendTicket(_ connection: UnsafeMutablePointer<Connection>) {
+        prependTicket(connection)
         connection.pointee.relay.client.flushRecords(space)
     }
 
     /// Lets the ticket go out in front of what is sent next.
-    mutating func prependTicket(_ opening: Opening) {
-        if opening.ticket.isEmpty { return }
-        space.pointee.records.append(records: opening.ticket)
-        opening.ticket = []
+    mutating func prependTicket(_ connection: UnsafeMutablePointer<Connection>) {
+        let notes = connection.pointee.notes
+        if notes.ticket.isEmpty { return }
+        space.pointee.records.append(records: notes.ticket)
+        notes.ticket = []
     }
 
     private mutating func handshakeFailed(
@@ -194,51 +194,9 @@ extension Worker {
                 answerPlain(connection, token, head: head)
                 return
             }
-            opening.early = Array(bytes.dropFirst(consumed))
-            judge(connection, token, opening, head)
+            judge(
+                connection, token, head, rest: UnsafeRawBufferPointer(rebasing: bytes[consumed...]))
         }
-    }
-
-    /// Decides what becomes of a request: a refusal, or the upstream that serves it.
-    private mutating func judge(
-        _ connection: UnsafeMutablePointer<Connection>, _ token: Token, _ opening: Opening,
-        _ head: RequestHead
-    ) {
-        let notes = connection.pointee.notes
-        let request: UpgradeRequest
-        do throws(UpgradeFault) {
-            request = try UpgradeRequest.judge(head)
-        } catch {
-            if let host = head.fields.first("host"), let name = try? HostName(parsing: host) {
-                notes.host = name.name
-            }
-            if let target = try? RequestTarget(parsing: head.target) {
-                notes.path = String(decoding: target.path, as: UTF8.self)
-            }
-            refuse(connection, token, Refusal(error))
-            return
-        }
-        notes.host = request.host.name
-        let path = request.target.path
-        notes.path = String(decoding: path, as: UTF8.self)
-        guard let match = crew.routing.table.match(host: request.host.name, path: path) else {
-            refuse(connection, token, .noRoute(host: notes.host, path: notes.path))
-            return
-        }
-        let route = crew.routing.routes[match.index]
-        notes.route = route.name
-        guard route.origins.allows(origin: request.origin, host: request.host) else {
-            let origin = String(decoding: request.origin ?? [], as: UTF8.self)
-            refuse(connection, token, .forbiddenOrigin(origin))
-            return
-        }
-        opening.request = request
-        opening.route = route
-        opening.path = match.path
-        opening.phase = .dialing
-        opening.connectDeadlineMilliseconds =
-            space.pointee.nowMilliseconds + crew.settings.connectMilliseconds
-        dialNext(connection, token, opening)
     }
 
     /// A deadline of the opening has passed.
@@ -256,11 +214,12 @@ extension Worker {
         case .head: refuse(connection, token, .headTimeout)
         case .misaddressed: answerPlain(connection, token, head: nil)
         case .dialing:
-            opening.lastFailure = .connectTimeout
-            if space.pointee.nowMilliseconds < opening.connectDeadlineMilliseconds {
+            let now = space.pointee.nowMilliseconds
+            opening.dialing?.lastFailure = .connectTimeout
+            if now < opening.dialing?.deadlineMilliseconds ?? 0 {
                 dialNext(connection, token, opening)
             } else {
-                attemptFailed(connection, opening)
+                opening.dialing?.giveUp(notes, nowMilliseconds: now)
                 refuse(connection, token, .connectTimeout)
             }
         case .answer: refuse(connection, token, .answerTimeout)

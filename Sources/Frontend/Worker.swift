@@ -3,12 +3,15 @@ import Reactor
 import Router
 import Splice
 import TLS
+import Wire
 
 /// One connection: its relay, and what else is known of it.
 struct Connection: ~Copyable {
     var relay: Relay
-    /// Set until the tunnel is open.
+    /// Set until the tunnel is open, or the first request is an ordinary one.
     var opening: Opening?
+    /// Set while the connection carries ordinary requests.
+    var exchange: Exchange?
     let notes: ConnectionNotes
 }
 
@@ -18,6 +21,7 @@ struct Connection: ~Copyable {
 struct Worker: ~Copyable {
     static let clientTag: UInt8 = 0
     static let backendTag: UInt8 = 1
+    static let upstreamTag: UInt8 = 2
     /// Connections accepted in one turn, so that a flood leaves relays their turn.
     static let acceptsPerTurn = 64
 
@@ -27,6 +31,11 @@ struct Worker: ~Copyable {
     var poller: Poller
     var connections: Slab<Connection>
     var timers: TimerWheel
+    /// Connections to endpoints for ordinary requests, those in use and the idle ones.
+    var upstreams: Slab<UpstreamConnection>
+    var upstreamPool = UpstreamPool()
+    /// Until when the idle ones are kept.
+    var upstreamTimers: TimerWheel
     var certificates: [CertificateStore?]
     var acceptors: [Acceptor]
     /// Relays that used up their byte budget and go on in the next turn.
@@ -67,7 +76,10 @@ struct Worker: ~Copyable {
         self.poller = poller
         let settings = crew.settings
         connections = Slab(capacity: min(settings.connectionsMax, 4_000_000))
-        timers = TimerWheel(now: Clock.nowMilliseconds())
+        upstreams = Slab(capacity: min(settings.connectionsMax, 4_000_000))
+        let now = Clock.nowMilliseconds()
+        timers = TimerWheel(now: now)
+        upstreamTimers = TimerWheel(now: now)
         acceptors = listeners.enumerated().map { Acceptor(listener: $1, index: $0) }
         space = .allocate(capacity: 1)
         space.initialize(
@@ -110,7 +122,10 @@ struct Worker: ~Copyable {
     }
 
     private mutating func turn() {
-        var timeout = timers.millisecondsUntilNext(now: Clock.nowMilliseconds())
+        let before = Clock.nowMilliseconds()
+        var timeout = timers.millisecondsUntilNext(now: before)
+        let idleTimeout = upstreamTimers.millisecondsUntilNext(now: before)
+        if idleTimeout >= 0 && (timeout < 0 || idleTimeout < timeout) { timeout = idleTimeout }
         if !unfinished.isEmpty || !deferredHandshakes.isEmpty { timeout = 0 }
         timeout = soonest(timeout)
         let count = poller.wait(timeoutMilliseconds: timeout)
@@ -127,8 +142,10 @@ struct Worker: ~Copyable {
         for token in goingOn { goOn(token) }
         if !deferredHandshakes.isEmpty { runDeferredHandshakes() }
         while let token = timers.popExpired(now: now) { timeIsUp(token) }
+        while let token = upstreamTimers.popExpired(now: now) { closeUpstream(token) }
         resumeAcceptors(now)
         connections.releaseRetired()
+        upstreams.releaseRetired()
         if let deadline = drainDeadlineMilliseconds, now >= deadline { isCut = true }
     }
 
@@ -148,6 +165,10 @@ struct Worker: ~Copyable {
 
     private mutating func dispatch(_ event: Event) {
         let token = event.token
+        if token.tag == Worker.upstreamTag {
+            upstreamIsReady(token.tagged(0), event.flags)
+            return
+        }
         guard let connection = connections.pointer(token) else {
             if token.tag == .max { dispatchFixed(token) }
             return
@@ -156,6 +177,8 @@ struct Worker: ~Copyable {
         if connection.pointee.relay.isOpen {
             let verdict = connection.pointee.relay.ready(side, event.flags, space)
             if !verdict.isEmpty { obey(verdict, token) }
+        } else if let exchange = connection.pointee.exchange {
+            exchangeIsReady(connection, token.tagged(Worker.clientTag), exchange, event.flags)
         } else {
             openingIsReady(connection, token, side, event.flags)
         }
@@ -185,6 +208,10 @@ struct Worker: ~Copyable {
     }
 
     private mutating func goOn(_ token: Token) {
+        if let connection = connections.pointer(token), let exchange = connection.pointee.exchange {
+            goOn(connection, token, exchange)
+            return
+        }
         for side in [Side.client, .backend] {
             guard let connection = connections.pointer(token), connection.pointee.relay.isOpen
             else { return }
@@ -204,6 +231,8 @@ struct Worker: ~Copyable {
         guard let connection = connections.pointer(token) else { return }
         if connection.pointee.relay.isOpen {
             obey(connection.pointee.relay.deadlinePassed(), token)
+        } else if let exchange = connection.pointee.exchange {
+            exchangeTimeIsUp(connection, token, exchange)
         } else {
             openingTimeIsUp(connection, token)
         }
@@ -227,9 +256,15 @@ struct Worker: ~Copyable {
         guard let connection = connections.pointer(token) else { return }
         timers.cancel(token)
         connection.pointee.relay.release(space)
-        let notes = connection.pointee.notes
-        if let group = notes.group { group.picker.closed(notes.endpoint) }
-        report(connection)
+        connection.pointee.notes.letEndpointGo()
+        if let exchange = connection.pointee.exchange {
+            letUpstreamGo(exchange)
+        }
+        if let exchange = connection.pointee.exchange, exchange.phase != .head {
+            reportRequest(connection, exchange, isWhole: false)
+        } else {
+            report(connection)
+        }
         // The sockets close when the slot is released, behind the last event of this batch.
         connections.retire(token)
         crew.loads[index].closed()

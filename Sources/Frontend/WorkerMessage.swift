@@ -2,6 +2,7 @@
 import Reactor
 import Synchronization
 import TLS
+import Wire
 
 /// What other threads may ask of a reactor.
 enum WorkerMessage: Sendable {
@@ -31,6 +32,18 @@ final class WorkerLoad: Sendable {
     var isExcluded: Bool { count >= Self.excluded }
 }
 
+/// A listener as all reactors know it.
+struct ListenerFacts: Sendable {
+    /// The address as bound.
+    let address: Address
+    /// Whether it speaks TLS.
+    let isSecure: Bool
+    /// The `Strict-Transport-Security` of its answers.
+    let strictTransportSecurity: String?
+    /// Whether it sends every request on to https.
+    let redirectsToHTTPS: Bool
+}
+
 /// What all reactors of a Frontend share.
 final class Crew: Sendable {
     let mailboxes: [Mailbox<WorkerMessage>]
@@ -38,12 +51,12 @@ final class Crew: Sendable {
     let settings: FrontendSettings
     let journal: Journal
     let routing: Routing
-    /// The addresses as bound, and whether they speak TLS.
-    let listeners: [(address: Address, isSecure: Bool)]
+    /// The listeners, in the order of the plans.
+    let listeners: [ListenerFacts]
 
     init(
         count: Int, settings: FrontendSettings, journal: Journal, routing: Routing,
-        listeners: [(address: Address, isSecure: Bool)]
+        listeners: [ListenerFacts]
     ) throws(SystemError) {
         var mailboxes: [Mailbox<WorkerMessage>] = []
         for _ in 0..<count { mailboxes.append(try Mailbox()) }
@@ -53,6 +66,15 @@ final class Crew: Sendable {
         self.journal = journal
         self.routing = routing
         self.listeners = listeners
+    }
+
+    /// A URL of the first listener that speaks TLS.
+    ///
+    /// - Parameter scheme: `https` or `wss`, whose default port is left out.
+    func secureURL(_ scheme: String, _ host: HostName, path: String) -> String {
+        let name = host.isIPv6 ? "[\(host.name)]" : host.name
+        let port = listeners.first { $0.isSecure }?.address.port ?? 443
+        return scheme + "://" + name + (port == 443 ? "" : ":\(port)") + path
     }
 
     /// The reactor with the fewest connections; `own` unless another has really fewer.

@@ -64,6 +64,13 @@ extension Socket {
         set(SOL_SOCKET, SO_SNDBUF, bytes)
     }
 
+    /// Whether neither bytes nor the end of the stream are there to be received.
+    public borrowing func isQuiet() -> Bool {
+        var byte: UInt8 = 0
+        let moved = recv(descriptor, &byte, 1, Int32(MSG_PEEK) | Int32(MSG_DONTWAIT))
+        return moved < 0 && (errno == EAGAIN || errno == EINTR)
+    }
+
     /// Makes `close` cut the connection with a reset, and forget what was not sent.
     @discardableResult
     public borrowing func setResetOnClose() -> Bool {

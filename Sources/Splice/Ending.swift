@@ -138,13 +138,6 @@ public struct Ending: Sendable {
         if side == .client { client.wasTold = true } else { backend.wasTold = true }
     }
 
-    /// Everything was said in another way than by frames.
-    public mutating func answered() {
-        begin(.upstream, .answered, 0)
-        client = State(hasSpoken: true, wasTold: true)
-        backend = State(hasSpoken: true, wasTold: true)
-    }
-
     private mutating func markSpoken(_ side: Side) {
         if side == .client { client.hasSpoken = true } else { backend.hasSpoken = true }
     }

@@ -24,7 +24,7 @@ public struct Leg: ~Copyable {
     /// Our side of the stream was ended.
     public var isShut = false
     /// What the peer got is not whole: its stream must not end as if it were.
-    var isTruncated = false
+    public var isTruncated = false
 
     /// Makes a leg of a connected or connecting socket.
     public init(_ socket: consuming Socket, tls: consuming TLSSession? = nil) {
@@ -55,9 +55,11 @@ public struct Leg: ~Copyable {
         return isSealed && isSent
     }
 
-    /// Seals bytes that end with the last frame for this peer, without sending them yet: what
-    /// follows, close_notify, leaves in the same packet.
-    mutating func stageLast(
+    /// Seals bytes without sending them yet: what follows leaves in the same packet.
+    ///
+    /// `flushRecords` sends them. Without TLS they are sent at once.
+    @discardableResult
+    public mutating func stage(
         _ bytes: UnsafePointer<UInt8>, count: Int, _ space: UnsafeMutablePointer<Workspace>
     ) -> Bool {
         if tls == nil || isUnwritable { return put(bytes, count: count, space) }

@@ -10,9 +10,8 @@ extension Relay {
         var isUnfinished = false
         if side == .client {
             client.note(readiness)
-            if readiness.contains(.writable) { body?.pointee.hasMoved = true }
             if readiness.contains(.writable) && !client.held.isEmpty && client.drain(space) {
-                if client.isUnwritable && body == nil { lost(.client) }
+                if client.isUnwritable { lost(.client) }
                 // There is room again: what was not read for want of it is read now.
                 isUnfinished = pumpDown(space)
             }
@@ -20,7 +19,7 @@ extension Relay {
         } else {
             backend.note(readiness)
             if readiness.contains(.writable) && !backend.held.isEmpty && backend.drain(space) {
-                if backend.isUnwritable && body == nil { lost(.backend) }
+                if backend.isUnwritable { lost(.backend) }
                 isUnfinished = pumpUp(space)
             }
             isUnfinished = pumpDown(space) || isUnfinished
@@ -70,10 +69,6 @@ extension Relay {
         _ space: UnsafeMutablePointer<Workspace>
     ) {
         if stage == .lingering { return }
-        if body != nil {
-            passBody(side, bytes, count: count, space)
-            return
-        }
         let passed =
             side == .client
             ? Relay.forward(&up, into: &backend, bytes, count: count, space)
@@ -123,7 +118,7 @@ extension Relay {
         if forwardable > 0 {
             let isSent =
                 flow.scanner.isCloseComplete
-                ? destination.stageLast(start, count: forwardable, space)
+                ? destination.stage(start, count: forwardable, space)
                 : destination.put(start, count: forwardable, space)
             if !isSent {
                 flow.state = .cut
@@ -210,10 +205,6 @@ extension Relay {
     /// A side's stream has ended: the other learns of it.
     mutating func ended(_ side: Side, _ space: UnsafeMutablePointer<Workspace>) {
         if stage == .lingering { return }
-        if body != nil {
-            endBody(side, space)
-            return
-        }
         if side == .client && client.isUnwritable { lost(.client) }
         if side == .backend && (backend.isUnwritable || !ending.hasSpoken(.backend)) {
             lost(.backend)

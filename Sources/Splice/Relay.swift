@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Reactor
-public import Wire
+import Wire
 
 /// Two legs and what flows between them, from the opened tunnel until both sockets may be closed.
 ///
@@ -47,8 +47,6 @@ public struct Relay: ~Copyable {
     var up: Flow
     /// Backend to client.
     var down: Flow
-    /// Set while an ordinary HTTP answer is relayed in place of frames.
-    var body: UnsafeMutablePointer<AnswerBody>?
 
     /// A relay whose client has connected and nothing more.
     public init(client: consuming Leg) {
@@ -58,9 +56,7 @@ public struct Relay: ~Copyable {
         down = Flow(scanner: FrameScanner(sender: .server, reservedBits: 0))
     }
 
-    deinit { body?.deallocate() }
-
-    /// Whether frames, or the body of an answer, are being relayed.
+    /// Whether frames are being relayed, or the last goodbyes said.
     public var isOpen: Bool { stage != .opening }
 
     /// Opens the tunnel: from here on both legs carry frames.
@@ -76,13 +72,11 @@ public struct Relay: ~Copyable {
         stage = .relaying
     }
 
-    /// Relays the body of an ordinary answer to its end instead of frames.
-    public mutating func open(answering framing: BodyFraming) {
-        let answer = UnsafeMutablePointer<AnswerBody>.allocate(capacity: 1)
-        answer.initialize(to: AnswerBody(framing: framing, scanner: BodyScanner(framing)))
-        body = answer
-        up.state = .cut
-        stage = .relaying
+    /// Takes note of a peer whose stream had ended before the relay was opened.
+    public mutating func begin(_ space: UnsafeMutablePointer<Workspace>) -> Verdict {
+        if client.hasEnded { ended(.client, space) }
+        if backend.hasEnded { ended(.backend, space) }
+        return settle(space)
     }
 
     /// Takes bytes that came behind a head: they belong to the stream.
@@ -107,7 +101,7 @@ public struct Relay: ~Copyable {
         code: UInt16, deadlineMilliseconds deadline: UInt64,
         _ space: UnsafeMutablePointer<Workspace>
     ) -> Verdict {
-        if body != nil || stage == .lingering { return [] }
+        if stage == .lingering { return [] }
         hasClosingDeadline = true
         deadlineMilliseconds = deadline
         perform(ending.drain(code: code), space)
@@ -184,7 +178,6 @@ public struct Relay: ~Copyable {
     /// Draws the consequences of all that has happened: deadlines, the last goodbyes, the end.
     mutating func settle(_ space: UnsafeMutablePointer<Workspace>) -> Verdict {
         if stage == .relaying && !ending.hasBegun {
-            if let body { return settleBody(body, space) }
             return client.isHangingUp || backend.isHangingUp ? settleStalled(space) : []
         }
         return settleEnding(space)
@@ -211,7 +204,7 @@ public struct Relay: ~Copyable {
                 deadlineMilliseconds = now + space.pointee.patience.closingMilliseconds
                 verdict.insert(.deadline)
             }
-            if up.state == .cut && body == nil { backend.shut(space) }
+            if up.state == .cut { backend.shut(space) }
             if down.state == .cut { client.shut(space) }
             if ending.isOver {
                 stage = .lingering

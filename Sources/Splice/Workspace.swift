@@ -58,9 +58,13 @@ public struct Workspace: ~Copyable {
         records.free()
     }
 
+    /// Room behind both buffers, for the end of a chunk.
+    private static let tailroom = 16
+
     private static func buffer(_ capacity: Int) -> UnsafeMutablePointer<UInt8> {
-        let start = UnsafeMutablePointer<UInt8>.allocate(capacity: capacity + headroom)
-        start.initialize(repeating: 0, count: capacity + headroom)
+        let size = headroom + capacity + tailroom
+        let start = UnsafeMutablePointer<UInt8>.allocate(capacity: size)
+        start.initialize(repeating: 0, count: size)
         return start + headroom
     }
 }
@@ -69,18 +73,14 @@ public struct Workspace: ~Copyable {
 public struct Patience: Sendable, Equatable {
     /// From the first Close, or the loss of a peer, until both sides are cut.
     public var closingMilliseconds: UInt64
-    /// Without a byte of an ordinary answer's body, until both sides are cut.
-    public var answerMilliseconds: UInt64
     /// For the peers to close their side of TCP once everything has been said.
     public var lingerMilliseconds: UInt64
 
     /// Sets all.
     public init(
-        closingMilliseconds: UInt64 = 10_000, answerMilliseconds: UInt64 = 30_000,
-        lingerMilliseconds: UInt64 = 2_000
+        closingMilliseconds: UInt64 = 10_000, lingerMilliseconds: UInt64 = 2_000
     ) {
         self.closingMilliseconds = closingMilliseconds
-        self.answerMilliseconds = answerMilliseconds
         self.lingerMilliseconds = lingerMilliseconds
     }
 }

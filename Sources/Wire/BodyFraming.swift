@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Where the body of a response to a GET ends (RFC 9112 §6.3).
+/// Where the body of a message ends (RFC 9112 §6.3).
 public enum BodyFraming: Sendable, Equatable {
     /// There is no body.
     case none
@@ -11,7 +11,27 @@ public enum BodyFraming: Sendable, Equatable {
     /// The body ends with the connection.
     case untilClose
 
-    /// Reads the framing off a final response; refuses one that could be read in two ways.
+    /// Reads the framing off a request; never `untilClose`, and `none` where the length is 0.
+    public init(request head: RequestHead) throws(HeadFault) {
+        try RequestFraming.check(head.fields, isHTTP11: head.isHTTP11)
+        if head.fields.count(of: "transfer-encoding") > 0 {
+            self = .chunked
+        } else if let length = try RequestFraming.contentLength(head.fields), length > 0 {
+            self = .length(length)
+        } else {
+            self = .none
+        }
+    }
+
+    /// Reads the framing off a response to a request of that method.
+    ///
+    /// The answer to a HEAD has no body, whatever its fields say; they are judged all the same.
+    public init(response head: ResponseHead, toMethod method: String) throws(HeadFault) {
+        let framing = try BodyFraming(response: head)
+        self = method == "HEAD" ? .none : framing
+    }
+
+    /// Reads the framing off a final response to a GET; refuses one that could be read in two ways.
     public init(response head: ResponseHead) throws(HeadFault) {
         let fields = head.fields
         let length = try RequestFraming.contentLength(fields)
@@ -21,9 +41,9 @@ public enum BodyFraming: Sendable, Equatable {
                 throw .bad("The response has both Content-Length and Transfer-Encoding.")
             }
             guard head.isHTTP11 else { throw .bad("An HTTP/1.0 response has a Transfer-Encoding.") }
-            guard codings.last == "chunked", codings.firstIndex(of: "chunked") == codings.count - 1
-            else {
-                throw .bad("The response's Transfer-Encoding does not end with 'chunked'.")
+            // Other codings would be for this hop alone, and nobody asked for any (RFC 9112 §7).
+            guard codings == ["chunked"], fields.count(of: "transfer-encoding") == 1 else {
+                throw .bad("The response's Transfer-Encoding is not exactly 'chunked'.")
             }
         }
         if head.status < 200 || head.status == 204 || head.status == 304 {

@@ -85,6 +85,11 @@ public struct FieldList: Sendable {
         return tokens
     }
 
+    /// The same list without the fields whose name does not pass.
+    func keeping(_ passes: (ArraySlice<UInt8>) -> Bool) -> FieldList {
+        FieldList(bytes: bytes, fields: fields.filter { passes(bytes[$0.name]) })
+    }
+
     /// The names that `Connection` lists: they hold for this hop only (RFC 9110 §7.6.1).
     public var connectionOptions: [String] { tokens("connection") }
 }

@@ -4,7 +4,7 @@
 ///
 /// Of an upstream's head the status is always 502, because the fault is not the client's.
 public struct HeadFault: Error, Sendable, Equatable {
-    /// The HTTP status of the answer: 400, 414, 431, 505, or 502 for an upstream's head.
+    /// The HTTP status of the answer: 400, 414, 417, 431, 501, 505, or 502 for an upstream's head.
     public let status: Int
     /// What is wrong, in one sentence.
     public let sentence: String

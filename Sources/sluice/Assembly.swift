@@ -169,7 +169,6 @@ struct Assembly {
         settings.upgradeMilliseconds = timeouts.upgrade.wholeMilliseconds
         settings.patience = Patience(
             closingMilliseconds: timeouts.closing.wholeMilliseconds,
-            answerMilliseconds: timeouts.upgrade.wholeMilliseconds,
             lingerMilliseconds: timeouts.linger.wholeMilliseconds)
         let limits = configuration.limits
         settings.headLimits = HeadLimits(

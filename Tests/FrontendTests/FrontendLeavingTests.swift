@@ -147,7 +147,11 @@ struct FrontendLeavingTests {
             count: 1, settings: FrontendSettings(), journal: try Notebook().journal,
             routing: Routing(
                 table: try RouteTable([entry]), routes: [Route(name: "/*", upstream: group)]),
-            listeners: [(.loopback(port: 1), false)])
+            listeners: [
+                ListenerFacts(
+                    address: .loopback(port: 1), isSecure: false, strictTransportSecurity: nil,
+                    redirectsToHTTPS: false)
+            ])
         let start = Clock.nowMilliseconds()
         crew.mailboxes[0].post(.drain(code: 1001, deadlineMilliseconds: start + 60_000))
         crew.loads[0].opened()

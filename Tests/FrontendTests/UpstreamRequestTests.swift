@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Reactor
+import Router
 import Testing
 import Wire
 
@@ -15,8 +16,15 @@ struct UpstreamRequestTests {
     private func forwarded(
         _ extra: [String] = [], target: String = "/b", path: String? = nil,
         handshake: [String] = handshake, client: Address = .ipv4(192, 0, 2, 7, port: 5_000),
-        isSecure: Bool = true
+        isSecure: Bool = true, edits: FieldEdits = FieldEdits(), host: HostChoice = .keep
     ) throws -> RequestHead {
+        let endpoint = Endpoint(
+            label: "ws://127.0.0.1:3000", address: .ipv4(127, 0, 0, 1, port: 3_000))
+        var route = Route(
+            name: "/*",
+            upstream: EndpointGroup(name: "app", endpoints: [endpoint], balance: .roundRobin))
+        route.requestFields = edits
+        route.upstreamHost = host
         let text = (["GET \(target) HTTP/1.1"] + handshake + extra).joined(separator: "\r\n")
         var parser = RequestHeadParser()
         let bytes = Array((text + "\r\n\r\n").utf8)
@@ -25,8 +33,10 @@ struct UpstreamRequestTests {
         }
         let request = try UpgradeRequest.judge(head)
         let made = UpstreamRequest.bytes(
-            of: request, path: path.map { Array($0.utf8) } ?? request.target.path, client: client,
-            port: 8443, isSecure: isSecure)
+            of: request, path: path.map { Array($0.utf8) } ?? request.target.path, route: route,
+            endpoint: endpoint,
+            hop: Hop(
+                client: client, port: 8443, isSecure: isSecure, strictTransportSecurity: nil))
         var again = RequestHeadParser()
         guard case .complete(let result, made.count) = made.withUnsafeBytes({ again.append($0) })
         else { throw HeadFault(status: 0, sentence: "no whole head was made") }
@@ -144,6 +154,22 @@ struct UpstreamRequestTests {
         #expect(try text(forwarded(target: "/%41%2D%c3%a4").target) == "/A-%C3%A4")
     }
 
+    @Test func `a route removes, sets and adds fields, and chooses the host`() throws {
+        let edits = FieldEdits(
+            removed: ["cookie"], set: [.init(name: "X-App", value: "ours")],
+            added: [.init(name: "x-more", value: "2")])
+        let head = try forwarded(
+            ["Cookie: a", "x-app: theirs", "X-APP: theirs", "X-More: 1"], edits: edits,
+            host: .upstream)
+        #expect(head.fields.count(of: "cookie") == 0)
+        #expect(head.fields.all("x-app").map { text($0) } == ["ours"])
+        #expect(head.fields.all("x-more").map { text($0) } == ["1", "2"])
+        #expect(head.fields.string("host") == "127.0.0.1:3000")
+        #expect(head.fields.string("x-forwarded-host") == "a.example:8443")
+        let named = try forwarded(host: .name("app.internal"))
+        #expect(named.fields.string("host") == "app.internal")
+    }
+
     private func text(_ bytes: some Sequence<UInt8>) -> String {
         String(decoding: Array(bytes), as: UTF8.self)
     }
@@ -162,14 +188,28 @@ struct UpstreamAnswerTests {
         try parse(Array((lines.joined(separator: "\r\n") + "\r\n\r\n").utf8))
     }
 
+    private func final(
+        _ answer: ResponseHead, _ framing: ClientAnswer.Framing,
+        _ persistence: ClientAnswer.Persistence = .closes, edits: FieldEdits = FieldEdits(),
+        policy: String? = nil
+    ) throws -> ResponseHead {
+        let hop = Hop(
+            client: .ipv4(192, 0, 2, 7, port: 5_000), port: 8443, isSecure: true,
+            strictTransportSecurity: policy)
+        return try parse(
+            ClientAnswer.final(
+                answer, edits: edits, hop: hop, framing: framing, persistence: persistence))
+    }
+
     @Test func `a 101 keeps what was agreed on and drops what is for one hop`() throws {
         let head = try parse(
-            UpstreamRequest.switching(
+            ClientAnswer.switching(
                 try answer(
                     "HTTP/1.1 101 OK", "Upgrade: WebSocket, h2c", "Connection: upgrade, X-Hop",
                     "X-Hop: 1", "Keep-Alive: 5", "Content-Length: 0", "Transfer-Encoding: chunked",
                     "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=",
-                    "Sec-WebSocket-Protocol: chat", "Set-Cookie: a=1", "Set-Cookie: b=2")))
+                    "Sec-WebSocket-Protocol: chat", "Set-Cookie: a=1", "Set-Cookie: b=2"),
+                edits: FieldEdits()))
         #expect(head.status == 101)
         #expect(head.fields.string("upgrade") == "websocket")
         #expect(head.fields.string("connection") == "Upgrade")
@@ -181,35 +221,66 @@ struct UpstreamAnswerTests {
         #expect(head.fields.count(of: "set-cookie") == 2)
     }
 
-    @Test func `an ordinary answer keeps its status, reason and framing`() throws {
-        let head = try parse(
-            UpstreamRequest.ordinary(
-                try answer(
-                    "HTTP/1.1 401 Say Who You Are", "Content-Length: 5", "WWW-Authenticate: Basic",
-                    "Connection: keep-alive", "Keep-Alive: 5")))
+    @Test func `an ordinary answer keeps its status, reason and length`() throws {
+        let head = try final(
+            try answer(
+                "HTTP/1.1 401 Say Who You Are", "Content-Length: 5", "WWW-Authenticate: Basic",
+                "Connection: keep-alive, content-length", "Keep-Alive: 5"), .length(5))
         #expect(head.status == 401)
         #expect(head.reason == Array("Say Who You Are".utf8))
         #expect(head.fields.string("content-length") == "5")
         #expect(head.fields.string("www-authenticate") == "Basic")
         #expect(head.fields.string("connection") == "close")
+        #expect(head.fields.string("via") == "1.1 sluice")
         #expect(head.fields.count(of: "keep-alive") == 0)
-        let chunked = try parse(
-            UpstreamRequest.ordinary(try answer("HTTP/1.1 200 OK", "Transfer-Encoding: chunked")))
-        #expect(chunked.fields.string("transfer-encoding") == "chunked")
     }
 
-    @Test func `framing can't be dropped by naming it in Connection`() throws {
-        let head = try parse(
-            UpstreamRequest.ordinary(
-                try answer("HTTP/1.1 200 OK", "Content-Length: 5", "Connection: content-length")))
-        #expect(head.fields.string("content-length") == "5")
+    @Test func `what has no length goes on in chunks, and the connection stays`() throws {
+        let head = try final(
+            try answer("HTTP/1.0 200 OK", "Transfer-Encoding: x"), .chunked, .usual)
+        #expect(head.fields.string("transfer-encoding") == "chunked")
+        #expect(head.fields.count(of: "connection") == 0)
+        #expect(head.fields.string("via") == "1.0 sluice")
+        let old = try final(try answer("HTTP/1.1 200 OK"), .length(3), .stated)
+        #expect(old.fields.string("connection") == "keep-alive")
     }
 
     @Test func `an upstream's 426 says to what`() throws {
-        let head = try parse(
-            UpstreamRequest.ordinary(
-                try answer("HTTP/1.1 426 Upgrade Required", "Upgrade: other", "Content-Length: 0")))
-        #expect(head.fields.string("upgrade") == "websocket")
-        #expect(head.fields.listContains("connection", token: "upgrade"))
+        let given = try answer(
+            "HTTP/1.1 426 Upgrade Required", "Upgrade: other", "Content-Length: 0")
+        for persistence in [ClientAnswer.Persistence.closes, .usual, .stated] {
+            let head = try final(given, .length(0), persistence)
+            #expect(head.fields.string("upgrade") == "websocket")
+            #expect(head.fields.listContains("connection", token: "upgrade"))
+        }
+    }
+
+    @Test func `a route's changes and our transport policy take the place of what came`() throws {
+        let edits = FieldEdits(
+            removed: ["server"], set: [.init(name: "X-Frame-Options", value: "DENY")])
+        let given = try answer(
+            "HTTP/1.1 200 OK", "Server: app", "x-frame-options: ALLOW",
+            "Strict-Transport-Security: max-age=1")
+        let head = try final(given, .length(0), edits: edits, policy: "max-age=60")
+        #expect(head.fields.count(of: "server") == 0)
+        #expect(head.fields.count(of: "x-frame-options") == 1)
+        #expect(head.fields.string("x-frame-options") == "DENY")
+        #expect(head.fields.count(of: "strict-transport-security") == 1)
+        #expect(head.fields.string("strict-transport-security") == "max-age=60")
+    }
+
+    @Test(arguments: [
+        ("HTTP/1.1 200 OK", ["Content-Length: 7"], "7"), ("HTTP/1.1 200 OK", [], nil),
+        ("HTTP/1.1 200 OK", ["Content-Length: 0"], "0"),
+        ("HTTP/1.1 304 Not Modified", ["Content-Length: 7"], nil),
+        ("HTTP/1.1 200 OK", ["Transfer-Encoding: chunked"], nil),
+    ])
+    func `the answer to HEAD says how long a body would be, where it is known`(
+        line: String, fields: [String], length: String?
+    ) throws {
+        let text = ([line] + fields).joined(separator: "\r\n") + "\r\n\r\n"
+        let given = try parse(Array(text.utf8))
+        let framing = ClientAnswer.Framing(.none, of: given, writesChunks: true, isToHead: true)
+        #expect(try final(given, framing).fields.string("content-length") == length)
     }
 }

@@ -192,20 +192,6 @@ struct EndingTests {
         #expect(wrong.isEmpty, "\(wrong.first ?? [])")
     }
 
-    @Test func `an answer without frames settles everything, whatever came before`() {
-        for sequence in EndingEvent.sequences(upTo: 2) {
-            var ending = Ending()
-            for event in sequence { _ = event.apply(to: &ending) }
-            let hadBegun = ending.hasBegun
-            ending.answered()
-            #expect(ending.isOver)
-            if !hadBegun { #expect(ending.reason == .answered) }
-            for event in EndingEvent.allCases {
-                #expect(event.apply(to: &ending) == .none, "\(sequence) then \(event)")
-            }
-        }
-    }
-
     @Test func `each side's other is the other`() {
         #expect(Side.client.other == .backend)
         #expect(Side.backend.other == .client)

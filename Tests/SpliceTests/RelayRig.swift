@@ -75,15 +75,6 @@ final class RelayRig {
         return rig
     }
 
-    /// A rig that relays an ordinary answer.
-    static func answering(_ framing: BodyFraming, tls: Bool = false) throws -> RelayRig {
-        let rig = try RelayRig(tls: tls)
-        rig.relay.pointee.open(answering: framing)
-        rig.verdict.formUnion(rig.relay.pointee.begin(rig.space))
-        rig.settle()
-        return rig
-    }
-
     var ending: Ending { relay.pointee.ending }
     var isEnded: Bool { verdict.contains(.ended) }
     var lentCount: Int { space.pointee.pool.lentCount }

@@ -60,15 +60,16 @@ struct AssemblyTests {
         let (plain, chat) = (assembly.routing.routes[0], assembly.routing.routes[1])
         #expect(plain.name == "/a/./b%2D" && chat.name == "*.example.com/c/*")
         #expect(plain.messageBytesMax == .max && chat.messageBytesMax == 1_048_576)
-        #expect(plain.upstream.endpoints.map(\.host) == ["localhost"])
-        #expect(plain.upstream.endpoints[0].addresses == [])
+        #expect(plain.upstream?.endpoints.map(\.host) == ["localhost"])
+        #expect(plain.upstream?.endpoints[0].addresses == [])
         #expect(
-            chat.upstream.endpoints.map(\.label) == [
+            chat.upstream?.endpoints.map(\.label) == [
                 "ws://127.0.0.1:1", "ws://[::1]:2", "unix:/run/chat.sock",
             ])
-        #expect(chat.upstream.endpoints.allSatisfy { $0.addresses.count == 1 && $0.host == nil })
-        #expect(chat.upstream.picker.balance == .leastConnections)
-        #expect(chat.upstream.picker.cooldownMilliseconds == 3_000)
+        #expect(
+            chat.upstream?.endpoints.allSatisfy { $0.addresses.count == 1 && $0.host == nil } == true)
+        #expect(chat.upstream?.picker.balance == .leastConnections)
+        #expect(chat.upstream?.picker.cooldownMilliseconds == 3_000)
         #expect(assembly.endpoints.count == 4)
         let settings = assembly.settings
         #expect(settings.headMilliseconds == 2_000)

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+import Glibc
+import Reactor
+import Router
+
+/// The search for an endpoint that can be reached: which was tried, which is next, and until when.
+///
+/// The endpoint in use is counted in the group's picker; who holds the count is noted in the
+/// `ConnectionNotes`, so that it is given back exactly once however the connection ends.
+struct Dialing {
+    let group: EndpointGroup
+    /// When all attempts together must have succeeded.
+    let deadlineMilliseconds: UInt64
+    /// The endpoint being tried, and those tried before.
+    private(set) var endpoint: Int?
+    private var tried: [Int] = []
+    /// Addresses of the present endpoint that were not tried yet.
+    private var addresses: ArraySlice<Address> = []
+    /// What the last attempt failed with.
+    var lastFailure: Refusal?
+
+    init(_ group: EndpointGroup, deadlineMilliseconds: UInt64) {
+        self.group = group
+        self.deadlineMilliseconds = deadlineMilliseconds
+    }
+
+    /// The present endpoint.
+    var current: Endpoint? { endpoint.map { group.endpoints[$0] } }
+
+    /// The present endpoint as people wrote it.
+    var label: String { current?.label ?? group.endpoints.first?.label ?? group.picker.name }
+
+    /// The next address of the present endpoint; nil when all were tried.
+    mutating func nextAddress() -> Address? { addresses.popFirst() }
+
+    /// Goes on to the next endpoint; nil when there is none left.
+    mutating func nextEndpoint(_ notes: ConnectionNotes, nowMilliseconds now: UInt64) -> Endpoint? {
+        giveUp(notes, nowMilliseconds: now)
+        guard let next = group.picker.pick(nowMilliseconds: now, excluding: tried) else {
+            return nil
+        }
+        tried.append(next)
+        endpoint = next
+        let endpoint = group.endpoints[next]
+        group.picker.opened(next)
+        notes.group = group
+        notes.endpoint = next
+        notes.upstream = endpoint.label
+        addresses = endpoint.addresses[...]
+        if addresses.isEmpty { lastFailure = .unresolved(endpoint.label) }
+        return endpoint
+    }
+
+    /// The present endpoint could not be reached: it cools down, and its place is given back.
+    mutating func giveUp(_ notes: ConnectionNotes, nowMilliseconds now: UInt64) {
+        guard let endpoint else { return }
+        // Where it was our own means that failed, the endpoint is not to blame.
+        if lastFailure?.status != 503 {
+            group.picker.failed(endpoint, nowMilliseconds: now)
+        }
+        notes.letEndpointGo()
+        self.endpoint = nil
+    }
+
+    /// A connect to the present address failed with this value of `errno`.
+    mutating func failed(_ code: Int32) {
+        lastFailure = .unreachable(
+            label, reason: SystemError.text(of: code), isRefused: code == ECONNREFUSED)
+    }
+
+    /// The connection stands.
+    func succeeded() {
+        if let endpoint { group.picker.succeeded(endpoint) }
+    }
+
+    /// The refusal to end with when nothing is left to try.
+    var refusal: Refusal { lastFailure ?? .unresolved(label) }
+
+    /// When the present attempt must have succeeded, so that one address which does not answer
+    /// leaves some time for the others.
+    func attemptDeadline(nowMilliseconds now: UInt64) -> UInt64 {
+        let others = addresses.count + max(0, group.endpoints.count - tried.count)
+        let left = deadlineMilliseconds &- min(now, deadlineMilliseconds)
+        return now + left / UInt64(others + 1)
+    }
+}

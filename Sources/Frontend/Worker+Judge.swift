@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+import Reactor
+import Router
+import Splice
+import Wire
+
+/// What becomes of a request: judged once, then refused, answered, proxied or spliced.
+extension Worker {
+    /// Decides what becomes of a request.
+    ///
+    /// - Parameter rest: what stands behind its head.
+    mutating func judge(
+        _ connection: UnsafeMutablePointer<Connection>, _ token: Token, _ head: RequestHead,
+        rest: UnsafeRawBufferPointer
+    ) {
+        if head.fields.listContains("upgrade", token: "websocket") {
+            judgeUpgrade(connection, token, head, rest: rest)
+        } else {
+            judgeOrdinary(connection, token, head, rest: rest)
+        }
+    }
+
+    private mutating func judgeUpgrade(
+        _ connection: UnsafeMutablePointer<Connection>, _ token: Token, _ head: RequestHead,
+        rest: UnsafeRawBufferPointer
+    ) {
+        let notes = connection.pointee.notes
+        let request: UpgradeRequest
+        do throws(UpgradeFault) {
+            request = try UpgradeRequest.judge(head)
+        } catch {
+            note(head, notes)
+            refuse(connection, token, Refusal(error))
+            return
+        }
+        notes.host = request.host.name
+        let path = request.target.path
+        notes.path = String(decoding: path, as: UTF8.self)
+        let listener = crew.listeners[notes.listener]
+        if listener.redirectsToHTTPS {
+            refuse(connection, token, .useTLS(crew.secureURL("wss", request.host, path: notes.path)))
+            return
+        }
+        guard let match = crew.routing.table.match(host: request.host.name, path: path) else {
+            refuse(connection, token, .noRoute(host: notes.host, path: notes.path))
+            return
+        }
+        let route = crew.routing.routes[match.index]
+        notes.route = route.name
+        guard let group = route.upstream else {
+            refuse(connection, token, .noSocket(path: notes.path))
+            return
+        }
+        guard route.origins.allows(origin: request.origin, host: request.host) else {
+            let origin = String(decoding: request.origin ?? [], as: UTF8.self)
+            refuse(connection, token, .forbiddenOrigin(origin))
+            return
+        }
+        let now = space.pointee.nowMilliseconds
+        let opening: Opening
+        if let first = connection.pointee.opening {
+            opening = first
+        } else {
+            // Ordinary requests came before it on the same connection.
+            connection.pointee.exchange = nil
+            opening = Opening(
+                listener: notes.listener, acceptedMilliseconds: notes.acceptedMilliseconds,
+                limits: crew.settings.headLimits)
+            connection.pointee.opening = opening
+        }
+        opening.early = Array(rest)
+        opening.request = request
+        opening.route = route
+        opening.path = match.path
+        opening.phase = .dialing
+        opening.dialing = Dialing(
+            group, deadlineMilliseconds: now + crew.settings.connectMilliseconds)
+        dialNext(connection, token, opening)
+    }
+
+    private mutating func judgeOrdinary(
+        _ connection: UnsafeMutablePointer<Connection>, _ token: Token, _ head: RequestHead,
+        rest: UnsafeRawBufferPointer
+    ) {
+        let exchange = takeExchange(connection)
+        exchange.hold(rest)
+        let notes = connection.pointee.notes
+        notes.requestMilliseconds = space.pointee.nowMilliseconds
+        notes.method = head.method
+        let request: OrdinaryRequest
+        do throws(HeadFault) {
+            request = try OrdinaryRequest.judge(head)
+        } catch {
+            note(head, notes)
+            refuse(connection, token, Refusal(error))
+            return
+        }
+        notes.host = request.host?.name ?? ""
+        let path = request.target.path
+        notes.path = String(decoding: path, as: UTF8.self)
+        exchange.begin(request, nowMilliseconds: space.pointee.nowMilliseconds)
+        if exchange.requestCount >= crew.settings.requestsPerConnectionMax
+            || drainDeadlineMilliseconds != nil
+        {
+            exchange.isPersistent = false
+        }
+        if crew.listeners[notes.listener].redirectsToHTTPS {
+            answerOwn(connection, token, exchange, .toHTTPS(request, crew))
+            return
+        }
+        guard let match = crew.routing.table.match(host: notes.host, path: path) else {
+            answerOwn(
+                connection, token, exchange,
+                OwnAnswer(.noRoute(host: notes.host, path: notes.path)))
+            return
+        }
+        let route = crew.routing.routes[match.index]
+        notes.route = route.name
+        exchange.route = route
+        exchange.path = match.path
+        switch route.action {
+        case .forward(let group):
+            if case .length(let length) = request.framing, length > route.bodyBytesMax {
+                answerOwn(connection, token, exchange, OwnAnswer(.tooLarge(route.bodyBytesMax)))
+                return
+            }
+            let now = space.pointee.nowMilliseconds
+            exchange.dialing = Dialing(
+                group, deadlineMilliseconds: now + crew.settings.connectMilliseconds)
+            exchange.phase = .dialing
+            seekUpstream(connection, token, exchange)
+        case .respond(let answer):
+            answerOwn(connection, token, exchange, OwnAnswer(answer, route))
+        case .redirect(let rule):
+            answerOwn(
+                connection, token, exchange, OwnAnswer(rule, match.path, request.target.query, route)
+            )
+        }
+    }
+
+    /// The connection's exchange, made when its first ordinary request has come.
+    private func takeExchange(_ connection: UnsafeMutablePointer<Connection>) -> Exchange {
+        if let exchange = connection.pointee.exchange { return exchange }
+        let limits = crew.settings.headLimits
+        let exchange = Exchange(
+            parser: connection.pointee.opening?.requestParser ?? RequestHeadParser(limits: limits),
+            limits: limits)
+        connection.pointee.opening?.phase = .leaving
+        connection.pointee.opening = nil
+        connection.pointee.exchange = exchange
+        return exchange
+    }
+
+    /// Notes for the log what can be read of a request that is refused.
+    private func note(_ head: RequestHead, _ notes: ConnectionNotes) {
+        if let host = head.fields.first("host"), let name = try? HostName(parsing: host) {
+            notes.host = name.name
+        }
+        if let target = try? RequestTarget(parsing: head.target) {
+            notes.path = String(decoding: target.path, as: UTF8.self)
+        }
+    }
+}

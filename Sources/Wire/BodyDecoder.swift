@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Takes a body out of its framing, in place, as it comes (RFC 9112 §6 and §7).
+///
+/// It keeps a few numbers and, of a chunked body, the trailers. What stands between chunks is
+/// strictly read: CRLF only, no white space around a size, and bounded. Extensions are skipped and
+/// never passed on.
+public struct BodyDecoder: Sendable {
+    /// What one call of `decode` found.
+    public struct Outcome: Sendable, Equatable {
+        /// Leading bytes of the input that belong to the message, framing included.
+        public let consumed: Int
+        /// Bytes of payload, which lie together at the start of the input now.
+        public let payload: Int
+        /// Whether the message ends behind what was consumed.
+        public let isDone: Bool
+        /// Why the framing is broken; then nothing behind the payload may be used.
+        public let fault: HeadFault?
+    }
+
+    /// The most bytes of one chunk's extensions.
+    public static let extensionBytesMax = 256
+    /// What the framing of all chunks may take beyond eight bytes for each byte of payload: one byte
+    /// per chunk is lawful, long extensions on each of them are an attack.
+    public static let overheadBytesMax = 64 * 1024
+
+    private enum State: UInt8 {
+        case untilClose, counted, size, sizeExtension, sizeLineFeed, chunk, chunkReturn
+        case chunkLineFeed, trailers, done, broken
+    }
+
+    private var state: State
+    private var outstanding: UInt64 = 0
+    private var sizeDigits = 0
+    private var extensionBytes = 0
+    private var overheadBytes: UInt64 = 0
+    private var reader: HeadReader?
+    private var fault: HeadFault?
+    private let limits: HeadLimits
+    /// Bytes of payload so far.
+    public private(set) var payloadBytes: UInt64 = 0
+    /// The trailer fields that may be passed on, once a chunked body is done.
+    public private(set) var trailers: FieldList?
+
+    /// A decoder at the start of a body.
+    ///
+    /// - Parameter limits: bounds of the trailers.
+    public init(_ framing: BodyFraming, limits: HeadLimits = HeadLimits()) {
+        self.limits = limits
+        switch framing {
+        case .none, .length(0): state = .done
+        case .length(let length):
+            state = .counted
+            outstanding = length
+        case .chunked: state = .size
+        case .untilClose: state = .untilClose
+        }
+    }
+
+    /// Whether the message is complete.
+    public var isDone: Bool { state == .done }
+
+    /// Whether the end of the stream, if it came now, would complete the message.
+    public var isCompleteAtEnd: Bool { state == .done || state == .untilClose }
+
+    /// Walks the next `count` bytes and moves the payload among them together.
+    ///
+    /// Bytes at and behind `consumed` are neither moved nor changed.
+    public mutating func decode(_ bytes: UnsafeMutablePointer<UInt8>, count: Int) -> Outcome {
+        var position = 0
+        var payload = 0
+        while position < count, state != .done, state != .broken {
+            switch state {
+            case .untilClose, .counted, .chunk:
+                var taken = count &- position
+                if state != .untilClose {
+                    taken = Int(truncatingIfNeeded: min(outstanding, UInt64(taken)))
+                    outstanding &-= UInt64(taken)
+                }
+                if payload != position {
+                    unsafe (bytes + payload).update(from: bytes + position, count: taken)
+                }
+                payload &+= taken
+                position &+= taken
+                payloadBytes &+= UInt64(taken)
+                if state != .untilClose && outstanding == 0 {
+                    state = state == .counted ? .done : .chunkReturn
+                }
+            case .trailers:
+                let rest = unsafe UnsafeRawBufferPointer(
+                    start: bytes + position, count: count - position)
+                position += unsafe takeTrailers(rest)
+            default:
+                unsafe step(bytes[position])
+                position &+= 1
+            }
+        }
+        return Outcome(
+            consumed: position, payload: payload, isDone: state == .done, fault: fault)
+    }
+
+    /// One byte of what stands around the chunks.
+    private mutating func step(_ byte: UInt8) {
+        overheadBytes &+= 1
+        if overheadBytes > UInt64(Self.overheadBytesMax) + payloadBytes &* 8 {
+            fail("The chunks of the body are all framing and hardly any content.")
+            return
+        }
+        switch state {
+        case .size: stepSize(byte)
+        case .sizeExtension:
+            extensionBytes += 1
+            if extensionBytes > Self.extensionBytesMax {
+                fail("A chunk's extensions are longer than \(Self.extensionBytesMax) bytes.")
+            } else if byte == Octet.carriageReturn {
+                state = .sizeLineFeed
+            } else if !Octet.isFieldValue(byte) {
+                fail("A chunk's extension holds a control character.")
+            }
+        case .sizeLineFeed:
+            expect(Octet.lineFeed, byte, then: outstanding == 0 ? .trailers : .chunk)
+            if state == .trailers { reader = HeadReader(limits: limits) }
+        case .chunkReturn: expect(Octet.carriageReturn, byte, then: .chunkLineFeed)
+        case .chunkLineFeed:
+            expect(Octet.lineFeed, byte, then: .size)
+            sizeDigits = 0
+            extensionBytes = 0
+        default: fail("The body has no place for more.")
+        }
+    }
+
+    /// A digit of the size, or what may stand behind the last one.
+    private mutating func stepSize(_ byte: UInt8) {
+        if let digit = Octet.hexValue(byte) {
+            // 15 digits stay below 2^60, far beyond any body and far from an overflow.
+            sizeDigits &+= 1
+            if sizeDigits > 15 { fail("A chunk's size has more than 15 digits.") }
+            outstanding = outstanding << 4 | UInt64(digit)
+        } else if sizeDigits == 0 {
+            fail("A chunk does not begin with its size in hexadecimal digits.")
+        } else if byte == Octet.carriageReturn {
+            state = .sizeLineFeed
+        } else if byte == Octet.semicolon {
+            state = .sizeExtension
+        } else {
+            fail("Behind a chunk's size stands neither ';' nor CRLF.")
+        }
+    }
+
+    /// Collects trailer lines up to the empty one; returns how many bytes belong to them.
+    private mutating func takeTrailers(_ bytes: UnsafeRawBufferPointer) -> Int {
+        var position = 0
+        do throws(HeadFault) {
+            while let line = unsafe try reader?.nextLine(bytes, from: &position) {
+                guard line.isEmpty else {
+                    try reader?.addField(line)
+                    continue
+                }
+                trailers = reader?.finish().keeping(TrailerField.mayPass)
+                reader = nil
+                state = .done
+                return position
+            }
+        } catch {
+            fail(error.sentence)
+        }
+        return position
+    }
+
+    private mutating func expect(_ expected: UInt8, _ byte: UInt8, then next: State) {
+        if byte == expected {
+            state = next
+        } else {
+            fail("A chunk, or the line of its size, does not end with CRLF.")
+        }
+    }
+
+    private mutating func fail(_ sentence: String) {
+        state = .broken
+        fault = .bad(sentence)
+    }
+}
+
+/// Which fields may stand behind a body.
+enum TrailerField {
+    /// What says how to read, route or authorise a message comes too late there (RFC 9110 §6.5.1).
+    private static let refused: [String] = [
+        "authorization", "cache-control", "content-encoding", "content-length", "content-range",
+        "content-type", "cookie", "expect", "forwarded", "host", "if-match", "if-modified-since",
+        "if-none-match", "if-range", "if-unmodified-since", "location", "max-forwards", "range",
+        "retry-after", "set-cookie", "vary", "via", "www-authenticate", "strict-transport-security",
+    ]
+
+    static func mayPass(_ name: ArraySlice<UInt8>) -> Bool {
+        if HopByHop.isHopByHop(name) { return false }
+        let lowercase = name.lowercasedString()
+        return !refused.contains(lowercase) && !lowercase.hasPrefix("x-forwarded-")
+            && !lowercase.hasPrefix("sec-websocket-")
+    }
+}
