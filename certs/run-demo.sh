@@ -17,11 +17,12 @@ done
 
 cat <<TEXT
 An echo app listens on $url (plain ws). Sluice serves it by TLS; press Ctrl-C to stop.
-  URL to open   wss://localhost:8443/Esv/ocp
+  page to open  https://localhost:8443/        (try the socket by hand)
+  its socket    wss://localhost:8443/Esv/ocp
   CA to trust   certs/ca.pem
 
 Try it from another terminal, with the certificate verified:
-  curl --cacert certs/ca.pem https://localhost:8443/     (426: it speaks WebSocket)
+  curl --cacert certs/ca.pem https://localhost:8443/
   python3 -m venv .venv && .venv/bin/pip install websockets
   SSL_CERT_FILE=certs/ca.pem .venv/bin/python -m websockets wss://localhost:8443/Esv/ocp
 

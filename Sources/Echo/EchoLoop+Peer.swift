@@ -103,6 +103,12 @@ extension EchoLoop {
                 UpgradeFault(status: fault.status, sentence: fault.sentence, kind: .malformed),
                 peer, token)
         case .complete(let head, let consumed):
+            guard head.fields.listContains("upgrade", token: "websocket") else {
+                let answer = EchoPage.answer(to: head)
+                guard send(answer, count: answer.count, peer) else { return false }
+                beginEnding(peer, token)
+                return true
+            }
             do throws(UpgradeFault) {
                 let request = try UpgradeRequest.judge(head)
                 var answer = HeadWriter()

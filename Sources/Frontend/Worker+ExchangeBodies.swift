@@ -246,7 +246,9 @@ extension Worker {
             send(whole, connection)
             return
         }
-        stage(head, connection)
+        // What is sealed at once has to fit into the records' output.
+        let mayStage = head.count + body.count + last.count <= space.pointee.openedCapacity
+        if mayStage { stage(head, connection) } else { send(head, connection) }
         if body.count > 0 {
             connection.pointee.relay.client.stage(body.start, count: body.count, space)
         }

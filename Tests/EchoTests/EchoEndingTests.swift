@@ -66,7 +66,8 @@ import Testing
     }
 
     @Test(arguments: [
-        (Opening().without("Upgrade"), 426),
+        (Opening("/nothing").without("Upgrade"), 404),
+        (Opening().with(method: "POST").without("Upgrade"), 405),
         (Opening().with("Sec-WebSocket-Version", "8"), 426),
         (Opening().without("Host"), 400),
         (Opening().without("Sec-WebSocket-Key"), 400),

@@ -78,7 +78,7 @@ struct FrontendLeavingTests {
                 """.utf8))
         while rig.group.picker.active(0) == 0 {
             // Another request's refusal shows that the reactor has turned.
-            #expect(try rig.visitor().requestNothing().status == 426)
+            #expect(try rig.visitor().requestNothing().status == 400)
         }
         rig.frontend.drain(code: 1001, timeoutMilliseconds: 20_000)
         let head = try visitor.receiveHead()
@@ -170,9 +170,10 @@ struct FrontendLeavingTests {
 }
 
 extension Visitor {
-    /// An ordinary request.
+    /// A request that is refused at once.
     fileprivate func requestNothing() throws -> ResponseHead {
-        try send(Array("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".utf8))
+        try send(
+            Array("GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n\r\n".utf8))
         return try receiveHead()
     }
 }
