@@ -34,6 +34,10 @@ extension TimeoutSettings {
         head = fields["head"]?.duration(phase) ?? head
         connect = fields["connect"]?.duration(phase) ?? connect
         upgrade = fields["upgrade"]?.duration(phase) ?? upgrade
+        answer = fields["answer"]?.duration(phase) ?? answer
+        body = fields["body"]?.duration(phase) ?? body
+        answerBody = fields["answerBody"]?.duration(phase) ?? answerBody
+        keepAlive = fields["keepAlive"]?.duration(phase) ?? keepAlive
         closing = fields["closing"]?.duration(ending) ?? closing
         linger = fields["linger"]?.duration(ending) ?? linger
     }
@@ -70,6 +74,8 @@ extension GlobalLimits {
         headBytes = fields["headBytes"]?.size(1_024...1_048_576) ?? headBytes
         headFields = fields["headFields"]?.integer(16...10_000) ?? headFields
         connections = fields["connections"]?.integer(1 ... .max) ?? connections
+        requestsPerConnection =
+            fields["requestsPerConnection"]?.integer(1...1_000_000_000) ?? requestsPerConnection
         handshakesPerTurn =
             fields["handshakesPerTurn"]?.integer(1...10_000) ?? handshakesPerTurn
         // Less than one TLS record would stop and go within a record.
@@ -85,6 +91,11 @@ extension UpstreamSettings {
         self.init(endpoints: items.compactMap(EndpointAddress.init), place: fields.place)
         balance = fields["balance"]?.word(Balance.self) ?? balance
         cooldown = fields["cooldown"]?.duration(.zero ... .seconds(3_600)) ?? cooldown
+        if let pool = fields["pool"]?.mapping(.pool) {
+            self.pool.max = pool["max"]?.integer(0...1_000_000) ?? self.pool.max
+            self.pool.idle =
+                pool["idle"]?.duration(.milliseconds(1) ... .seconds(3_600)) ?? self.pool.idle
+        }
     }
 }
 
@@ -97,60 +108,5 @@ extension EndpointAddress {
             value.report(error.sentence, hint: error.suggestion.map(Nearest.didYouMean))
             return nil
         }
-    }
-}
-
-extension RouteSettings {
-    init?(_ value: Value, upstreamNames: UpstreamNames) {
-        guard let fields = value.mapping(.route) else { return nil }
-        let path = fields.required("path")?.text("a path, as /chat or /chat/*")
-        let target = fields.required("to").flatMap { Target($0, upstreamNames: upstreamNames) }
-        let host = fields["host"]?.text("a host, as a.example.com or *.example.com")
-        let rewrite = fields["rewrite"]?.text("a path, as /chat or /chat/*")
-        let origins = fields["origins"].flatMap(OriginSettings.init)
-        let limits = fields["limits"].flatMap(RouteLimits.init)
-        guard let path, let target else { return nil }
-        var places = Places(all: fields.place)
-        places.path = fields["path"]?.place ?? places.path
-        places.host = fields["host"]?.place ?? places.host
-        places.rewrite = fields["rewrite"]?.place ?? places.rewrite
-        self.init(
-            path: path, host: host, to: target, rewrite: rewrite, origins: origins ?? .same,
-            limits: limits ?? RouteLimits(), place: fields.place, places: places)
-    }
-}
-
-extension RouteSettings.Target {
-    fileprivate init?(_ value: Value, upstreamNames: UpstreamNames) {
-        let what = "the name of an upstream, ws://host:port or unix:/path"
-        guard let text = value.text(what) else { return nil }
-        // Names have neither, and every endpoint has one.
-        if text.contains(where: { ":/".contains($0) }) {
-            guard let endpoint = EndpointAddress(value) else { return nil }
-            self = .endpoint(endpoint)
-            return
-        }
-        guard upstreamNames.contains(text) else {
-            let port = UInt16(text).map { "ws://127.0.0.1:\($0)" }
-            value.report(
-                "found '\(text)', which is no upstream, allowed: \(Self.allowed(upstreamNames.ordered))",
-                hint: (Nearest.suggestion(for: text, among: upstreamNames.ordered) ?? port)
-                    .map(Nearest.didYouMean))
-            return nil
-        }
-        self = .upstream(text)
-    }
-
-    private static func allowed(_ names: [String]) -> String {
-        var shown = Array(names.prefix(8))
-        if names.count > shown.count { shown.append("\(names.count - shown.count) more names") }
-        return (shown + ["ws://host:port or unix:/path"]).joined(separator: ", ")
-    }
-}
-
-extension RouteLimits {
-    fileprivate init?(_ value: Value) {
-        guard let fields = value.mapping(.routeLimits) else { return nil }
-        self.init(messageBytes: fields["messageBytes"]?.size(1 ... .max))
     }
 }

@@ -6,13 +6,19 @@ public struct ListenerSettings: Sendable, Equatable {
     public var address: String
     /// How to speak TLS there; plain when nil.
     public var tls: TLSSettings?
+    /// Whether every request is sent on to the listener that speaks TLS.
+    public var redirectsToHTTPS: Bool
     /// Where it was written.
     public var place: SourcePlace
 
     /// A listener made by hand.
-    public init(address: String, tls: TLSSettings? = nil, place: SourcePlace = .commandLine) {
+    public init(
+        address: String, tls: TLSSettings? = nil, redirectsToHTTPS: Bool = false,
+        place: SourcePlace = .commandLine
+    ) {
         self.address = address
         self.tls = tls
+        self.redirectsToHTTPS = redirectsToHTTPS
         self.place = place
     }
 }
@@ -35,16 +41,20 @@ public struct TLSSettings: Sendable, Equatable {
     public var cipherSuites: String?
     /// Ciphers of TLS 1.2 as OpenSSL names them, colons between; Mozilla's intermediate when nil.
     public var ciphers: String?
+    /// What browsers are told about https; nothing when nil.
+    public var hsts: TransportSecuritySettings?
 
     /// The defaults, or others.
     public init(
         certificates: [CertificateSettings], minimumVersion: Version = .tls12,
-        cipherSuites: String? = nil, ciphers: String? = nil
+        cipherSuites: String? = nil, ciphers: String? = nil,
+        hsts: TransportSecuritySettings? = nil
     ) {
         self.certificates = certificates
         self.minimumVersion = minimumVersion
         self.cipherSuites = cipherSuites
         self.ciphers = ciphers
+        self.hsts = hsts
     }
 }
 

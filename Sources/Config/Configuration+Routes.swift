@@ -8,6 +8,10 @@ public struct RouteSettings: Sendable, Equatable {
         case upstream(String)
         /// To this one endpoint.
         case endpoint(EndpointAddress)
+        /// Nowhere: always this answer.
+        case respond(RespondSettings)
+        /// Elsewhere, by an answer that says where.
+        case redirect(RedirectSettings)
     }
 
     /// The places of a route's parts, for those who judge them later.
@@ -37,8 +41,14 @@ public struct RouteSettings: Sendable, Equatable {
     public var rewrite: String?
     /// Which pages may open a WebSocket here.
     public var origins: OriginSettings
-    /// What one relay may use.
+    /// What one relay or request may use.
     public var limits: RouteLimits
+    /// What is changed in requests before they go on.
+    public var request: FieldSettings
+    /// Which `Host` the upstream sees.
+    public var upstreamHost: HostSettings
+    /// What is changed in answers before they go back.
+    public var answer: FieldSettings
     /// Where the route was written.
     public var place: SourcePlace
     /// Where its parts were written.
@@ -48,6 +58,8 @@ public struct RouteSettings: Sendable, Equatable {
     public init(
         path: String, host: String? = nil, to: Target, rewrite: String? = nil,
         origins: OriginSettings = .same, limits: RouteLimits = RouteLimits(),
+        request: FieldSettings = FieldSettings(), upstreamHost: HostSettings = .keep,
+        answer: FieldSettings = FieldSettings(),
         place: SourcePlace = .commandLine, places: Places? = nil
     ) {
         self.path = path
@@ -56,6 +68,9 @@ public struct RouteSettings: Sendable, Equatable {
         self.rewrite = rewrite
         self.origins = origins
         self.limits = limits
+        self.request = request
+        self.upstreamHost = upstreamHost
+        self.answer = answer
         self.place = place
         self.places = places ?? Places(all: place)
     }
@@ -71,14 +86,17 @@ public enum OriginSettings: Sendable, Equatable {
     case list(same: Bool, origins: [String])
 }
 
-/// What one relay of a route may use.
+/// What one relay or request of a route may use.
 public struct RouteLimits: Sendable, Equatable {
     /// Bytes of one message in either direction; no limit when nil.
     public var messageBytes: Int?
+    /// Bytes of the body of one request; no limit when nil.
+    public var bodyBytes: Int?
 
     /// The defaults, or others.
-    public init(messageBytes: Int? = nil) {
+    public init(messageBytes: Int? = nil, bodyBytes: Int? = nil) {
         self.messageBytes = messageBytes
+        self.bodyBytes = bodyBytes
     }
 }
 
@@ -98,17 +116,35 @@ public struct UpstreamSettings: Sendable, Equatable {
     public var balance: Balance
     /// How long an endpoint is passed over after a failed connect.
     public var cooldown: Duration
+    /// Which connections are kept for the next request.
+    public var pool: PoolSettings
     /// Where it was written.
     public var place: SourcePlace
 
     /// An upstream made by hand.
     public init(
         endpoints: [EndpointAddress], balance: Balance = .leastConnections,
-        cooldown: Duration = .seconds(10), place: SourcePlace = .commandLine
+        cooldown: Duration = .seconds(10), pool: PoolSettings = PoolSettings(),
+        place: SourcePlace = .commandLine
     ) {
         self.endpoints = endpoints
         self.balance = balance
         self.cooldown = cooldown
+        self.pool = pool
         self.place = place
+    }
+}
+
+/// Which connections to an endpoint are kept for the next request; for each endpoint and reactor.
+public struct PoolSettings: Sendable, Equatable {
+    /// How many may be idle at one time.
+    public var max: Int
+    /// How long one may be idle.
+    public var idle: Duration
+
+    /// The defaults, or others.
+    public init(max: Int = 128, idle: Duration = .seconds(4)) {
+        self.max = max
+        self.idle = idle
     }
 }

@@ -75,8 +75,16 @@ public struct TimeoutSettings: Sendable, Equatable {
     public var head: Duration
     /// For connecting to the upstream, all attempts together.
     public var connect: Duration
-    /// From the request sent upstream to its answer.
+    /// From a request for a WebSocket sent upstream to its answer.
     public var upgrade: Duration
+    /// From an ordinary request sent upstream to the head of its answer.
+    public var answer: Duration
+    /// Without a byte of a request's body from the client, or of an answer's taken by it.
+    public var body: Duration
+    /// Without a byte of an answer's body from the upstream.
+    public var answerBody: Duration
+    /// From an answer to the first byte of the next request on its connection.
+    public var keepAlive: Duration
     /// From a Close to its answer.
     public var closing: Duration
     /// For reading off what a peer still sends after the last byte to it.
@@ -86,7 +94,9 @@ public struct TimeoutSettings: Sendable, Equatable {
     public init(
         clientHello: Duration = .seconds(5), handshake: Duration = .seconds(10),
         head: Duration = .seconds(10), connect: Duration = .seconds(5),
-        upgrade: Duration = .seconds(30), closing: Duration = .seconds(10),
+        upgrade: Duration = .seconds(30), answer: Duration = .seconds(120),
+        body: Duration = .seconds(30), answerBody: Duration = .seconds(3_600),
+        keepAlive: Duration = .seconds(75), closing: Duration = .seconds(10),
         linger: Duration = .seconds(2)
     ) {
         self.clientHello = clientHello
@@ -94,6 +104,10 @@ public struct TimeoutSettings: Sendable, Equatable {
         self.head = head
         self.connect = connect
         self.upgrade = upgrade
+        self.answer = answer
+        self.body = body
+        self.answerBody = answerBody
+        self.keepAlive = keepAlive
         self.closing = closing
         self.linger = linger
     }
@@ -141,6 +155,8 @@ public struct GlobalLimits: Sendable, Equatable {
     public var headFields: Int
     /// Connections from clients at one time; no limit when nil.
     public var connections: Int?
+    /// Requests that one client connection may carry.
+    public var requestsPerConnection: Int
     /// TLS handshakes that one reactor takes on in one turn of its loop.
     public var handshakesPerTurn: Int
     /// Bytes held for one direction of a relay before its source is read no further.
@@ -149,11 +165,13 @@ public struct GlobalLimits: Sendable, Equatable {
     /// The defaults, or others.
     public init(
         headBytes: Int = 16_384, headFields: Int = 100, connections: Int? = nil,
-        handshakesPerTurn: Int = 16, relayBufferBytes: Int = 130_048
+        requestsPerConnection: Int = 10_000, handshakesPerTurn: Int = 16,
+        relayBufferBytes: Int = 130_048
     ) {
         self.headBytes = headBytes
         self.headFields = headFields
         self.connections = connections
+        self.requestsPerConnection = requestsPerConnection
         self.handshakesPerTurn = handshakesPerTurn
         self.relayBufferBytes = relayBufferBytes
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Where an app listens for plain WebSocket connections.
+/// Where an app listens, for WebSockets and ordinary requests alike, without TLS.
 public enum EndpointAddress: Sendable, Hashable {
     /// A host name or address (without brackets) and a port.
     case tcp(host: String, port: UInt16)
@@ -22,7 +22,7 @@ public struct EndpointFault: Error, Sendable, Equatable {
 }
 
 extension EndpointAddress {
-    /// Reads `ws://host:port`, `ws://[::1]:port` or `unix:/path`.
+    /// Reads `ws://host:port`, `http://host:port`, `ws://[::1]:port` or `unix:/path`.
     public init(parsing text: String) throws(EndpointFault) {
         if text.hasPrefix("unix:") {
             self = .unix(path: try Self.socketPath(text))
@@ -39,18 +39,14 @@ extension EndpointAddress {
         let scheme = text[..<separator.lowerBound].lowercased()
         let rest = text[separator.upperBound...]
         switch scheme {
-        case "ws":
+        // Both go over the same connection: what the client asks for decides.
+        case "ws", "http":
             break
         case "wss", "https":
             throw EndpointFault(
-                "found '\(text)', but Sluice speaks plain ws to upstreams, not TLS; "
-                    + "allowed: ws://host:port or unix:/path",
-                suggestion: "ws://\(rest)")
-        case "http":
-            throw EndpointFault(
-                "found '\(text)', but Sluice opens WebSockets to upstreams, which are written with ws; "
-                    + "allowed: ws://host:port or unix:/path",
-                suggestion: "ws://\(rest)")
+                "found '\(text)', but Sluice speaks plain to upstreams, not TLS; "
+                    + "allowed: ws://host:port, http://host:port or unix:/path",
+                suggestion: (scheme == "wss" ? "ws" : "http") + "://\(rest)")
         default:
             throw EndpointFault("found '\(text)', allowed: ws://host:port or unix:/path")
         }

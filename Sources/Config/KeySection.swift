@@ -27,8 +27,8 @@ struct KeySection: Sendable {
 
 extension KeySection {
     static let all = [
-        root, listener, tls, certificate, route, routeLimits, upstream, drain, timeouts, log,
-        limits,
+        root, listener, tls, hsts, certificate, route, respond, redirect, routeRequest,
+        routeAnswer, routeLimits, upstream, pool, drain, timeouts, log, limits,
     ]
 
     static let root = KeySection(
@@ -49,6 +49,7 @@ extension KeySection {
         [
             ("address", "address", "required"),
             ("tls", "mapping", "none"),
+            ("redirect", "word", "none"),
         ])
 
     static let tls = KeySection(
@@ -61,6 +62,15 @@ extension KeySection {
             ),
             ("cipherSuites", "text", "OpenSSL's"),
             ("ciphers", "text", "Mozilla intermediate"),
+            ("hsts", "duration or mapping", "none"),
+        ])
+
+    static let hsts = KeySection(
+        "listen[].tls.hsts",
+        [
+            ("maxAge", "duration", "required"),
+            ("includeSubdomains", "true or false", "`false`"),
+            ("preload", "true or false", "`false`"),
         ])
 
     static let certificate = KeySection(
@@ -76,14 +86,57 @@ extension KeySection {
             ("path", "pattern", "required"),
             ("host", "pattern", "any host"),
             ("to", "endpoint or name", "required"),
+            ("respond", "mapping", "none"),
+            ("redirect", "mapping", "none"),
             ("rewrite", "pattern", "the path as it came"),
             ("origins", "word or list", "`same`"),
+            ("request", "mapping", "none"),
+            ("answer", "mapping", "none"),
             ("limits", "mapping", "none"),
         ])
 
+    static let respond: KeySection = {
+        let defaults = RespondSettings()
+        return KeySection(
+            "routes[].respond",
+            [
+                ("status", "number", quoted(String(defaults.status))),
+                ("body", "text", "empty"),
+                ("type", "text", quoted(defaults.type)),
+            ])
+    }()
+
+    static let redirect = KeySection(
+        "routes[].redirect",
+        [
+            ("to", "path or URL", "required"),
+            ("status", "number", quoted(String(RedirectSettings(origin: "", path: "/").status))),
+        ])
+
+    static let routeRequest = KeySection(
+        "routes[].request",
+        [
+            ("remove", "list", "none"), ("set", "mapping", "none"), ("add", "mapping", "none"),
+            ("host", "word or host", "`keep`"),
+        ])
+
+    static let routeAnswer = KeySection(
+        "routes[].answer",
+        [("remove", "list", "none"), ("set", "mapping", "none"), ("add", "mapping", "none")])
+
     static let routeLimits = KeySection(
         "routes[].limits",
-        [("messageBytes", "size", "no limit")])
+        [("messageBytes", "size", "no limit"), ("bodyBytes", "size", "no limit")])
+
+    static let pool: KeySection = {
+        let defaults = PoolSettings()
+        return KeySection(
+            "upstreams.NAME.pool",
+            [
+                ("max", "number", quoted(String(defaults.max))),
+                ("idle", "duration", quoted(Units.text(defaults.idle))),
+            ])
+    }()
 
     static let upstream: KeySection = {
         let defaults = UpstreamSettings(endpoints: [])
@@ -93,6 +146,7 @@ extension KeySection {
                 ("endpoints", "list", "required"),
                 ("balance", "word", quoted(defaults.balance.rawValue)),
                 ("cooldown", "duration", quoted(Units.text(defaults.cooldown))),
+                ("pool", "mapping", "see below"),
             ])
     }()
 
@@ -116,6 +170,10 @@ extension KeySection {
                 ("head", "duration", quoted(Units.text(defaults.head))),
                 ("connect", "duration", quoted(Units.text(defaults.connect))),
                 ("upgrade", "duration", quoted(Units.text(defaults.upgrade))),
+                ("answer", "duration", quoted(Units.text(defaults.answer))),
+                ("body", "duration", quoted(Units.text(defaults.body))),
+                ("answerBody", "duration", quoted(Units.text(defaults.answerBody))),
+                ("keepAlive", "duration", quoted(Units.text(defaults.keepAlive))),
                 ("closing", "duration", quoted(Units.text(defaults.closing))),
                 ("linger", "duration", quoted(Units.text(defaults.linger))),
             ])
@@ -139,6 +197,10 @@ extension KeySection {
                 ("headBytes", "size", quoted(Units.text(bytes: defaults.headBytes))),
                 ("headFields", "number", quoted(String(defaults.headFields))),
                 ("connections", "number", "no limit"),
+                (
+                    "requestsPerConnection", "number",
+                    quoted(String(defaults.requestsPerConnection))
+                ),
                 ("handshakesPerTurn", "number", quoted(String(defaults.handshakesPerTurn))),
                 ("relayBufferBytes", "size", quoted(Units.text(bytes: defaults.relayBufferBytes))),
             ])

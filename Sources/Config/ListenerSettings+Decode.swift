@@ -4,6 +4,7 @@ extension Configuration {
     static func listeners(_ value: Value) -> [ListenerSettings] {
         var places: [String: SourcePlace] = [:]
         var listeners: [ListenerSettings] = []
+        var redirecting: [Value] = []
         for item in value.nonEmptyList(of: "listeners") ?? [] {
             guard let fields = item.mapping(.listener) else { continue }
             let address = fields.required("address").flatMap { value -> String? in
@@ -23,10 +24,30 @@ extension Configuration {
                 tls = TLSSettings(value)
                 isComplete = tls != nil
             }
+            let redirect = fields["redirect"]
+            let redirects = redirect.map(redirectsToHTTPS) ?? false
+            if redirects, fields["tls"] != nil {
+                redirect?.report("found beside 'tls', allowed: on a listener without it")
+            }
             guard let address, isComplete else { continue }
-            listeners.append(ListenerSettings(address: address, tls: tls, place: fields.place))
+            listeners.append(
+                ListenerSettings(
+                    address: address, tls: tls, redirectsToHTTPS: redirects, place: fields.place))
+            if redirects, let redirect { redirecting.append(redirect) }
+        }
+        if !listeners.contains(where: { $0.tls != nil }) {
+            for redirect in redirecting {
+                redirect.report("found 'https', but no listener has 'tls' to send requests to")
+            }
         }
         return listeners
+    }
+
+    private static func redirectsToHTTPS(_ value: Value) -> Bool {
+        guard let text = value.text("https") else { return false }
+        if text == "https" { return true }
+        value.report("found '\(text)', allowed: https")
+        return false
     }
 }
 
@@ -38,6 +59,7 @@ extension TLSSettings {
         minimumVersion = fields["minimumVersion"]?.word(Version.self) ?? minimumVersion
         cipherSuites = fields["cipherSuites"]?.text("names of cipher suites, colons between")
         ciphers = fields["ciphers"]?.text("names of ciphers, colons between")
+        hsts = fields["hsts"].flatMap(TransportSecuritySettings.init)
     }
 }
 

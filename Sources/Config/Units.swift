@@ -9,7 +9,7 @@ public enum Units {
     }
 
     private static let durations: [(unit: String, milliseconds: Int64)] = [
-        ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1),
+        ("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1),
     ]
     private static let sizes: [(unit: String, bytes: Int)] = [
         ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10),
@@ -21,7 +21,9 @@ public enum Units {
         let (seconds, attoseconds) = duration.components
         let milliseconds = seconds * 1_000 + attoseconds / 1_000_000_000_000_000
         if milliseconds == 0 { return "0s" }
-        for (unit, length) in durations where milliseconds % length == 0 {
+        // Hours read better than days up to a few.
+        for (unit, length) in durations
+        where milliseconds % length == 0 && (unit != "d" || milliseconds > 2 * length) {
             return "\(milliseconds / length)\(unit)"
         }
         return "\(milliseconds)ms"
@@ -38,7 +40,7 @@ public enum Units {
 
     static func duration(_ text: String) throws(Fault) -> Duration {
         let (number, unit) = split(text)
-        let allowed = "allowed: a whole number with ms, s, m or h, as in 30s"
+        let allowed = "allowed: a whole number with ms, s, m, h or d, as in 30s"
         guard let number, !unit.isEmpty || number == "0" else {
             throw Fault(
                 sentence: "found '\(text)', \(allowed)", suggestion: unit.isEmpty ? "\(text)s" : nil
@@ -47,7 +49,8 @@ public enum Units {
         if number == "0" && unit.isEmpty { return .zero }
         guard let length = durations.first(where: { $0.unit == unit })?.milliseconds else {
             let meant = [
-                "sec": "s", "secs": "s", "min": "m", "mins": "m", "hours": "h", "S": "s", "M": "m",
+                "sec": "s", "secs": "s", "min": "m", "mins": "m", "hours": "h", "days": "d",
+                "S": "s", "M": "m",
             ]
             throw Fault(
                 sentence: "found '\(text)', \(allowed)",

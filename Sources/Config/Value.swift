@@ -131,6 +131,13 @@ struct Value {
         return nil
     }
 
+    func boolean() -> Bool? {
+        guard let text = text("true or false") else { return nil }
+        if ["true", "false"].contains(text) { return text == "true" }
+        report("found '\(text)', allowed: true or false")
+        return nil
+    }
+
     func word<Word: RawRepresentable & CaseIterable>(
         _: Word.Type
     ) -> Word? where Word.RawValue == String {

@@ -28,9 +28,8 @@ enum ClientAnswer {
 
         /// How a body of this framing goes on.
         ///
-        /// - Parameters:
-        ///   - writesChunks: what has no length known in advance goes on in chunks.
-        ///   - isToHead: the request was a HEAD, so the length is that of a body which stays away.
+        /// In chunks, where `writesChunks`, if its length is not known in advance. In answer to a HEAD
+        /// the length is that of a body which stays away.
         init(_ framing: BodyFraming, of answer: ResponseHead, writesChunks: Bool, isToHead: Bool) {
             if isToHead {
                 let stated = try? BodyFraming(response: answer)

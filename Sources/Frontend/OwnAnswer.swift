@@ -42,11 +42,7 @@ struct OwnAnswer {
             status: answer.status, type: answer.type, body: answer.body, edits: route.answerFields)
     }
 
-    /// Where a route points to.
-    ///
-    /// - Parameters:
-    ///   - path: the canonical path, rewritten.
-    ///   - query: what stood behind the `?`, which is kept.
+    /// Where a route points to: its rewritten path, and the query that came.
     init(_ rule: RedirectRule, _ path: [UInt8], _ query: [UInt8]?, _ route: Route) {
         let location = rule.origin + String(decoding: path, as: UTF8.self) + Self.suffix(query)
         self.init(redirecting: location, status: rule.status, edits: route.answerFields)
@@ -75,9 +71,7 @@ struct OwnAnswer {
         query.map { "?" + String(decoding: $0, as: UTF8.self) } ?? ""
     }
 
-    /// The whole answer.
-    ///
-    /// - Parameter omitsBody: the request was a HEAD.
+    /// The whole answer; without its body where the request was a HEAD.
     func bytes(hop: Hop, persistence: ClientAnswer.Persistence, omitsBody: Bool) -> [UInt8] {
         var writer = HeadWriter()
         writer.statusLine(status)

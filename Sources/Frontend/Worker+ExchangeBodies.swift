@@ -60,7 +60,9 @@ extension Worker {
             exchange.drop(count)
             return opened
         }
-        while connection.pointee.relay.client.isReadable && !connection.pointee.relay.client.hasEnded {
+        while connection.pointee.relay.client.isReadable
+            && !connection.pointee.relay.client.hasEnded
+        {
             let received = connection.pointee.relay.client.receive(space)
             if received.count > 0 {
                 return UnsafeMutableBufferPointer(start: received.bytes, count: received.count)

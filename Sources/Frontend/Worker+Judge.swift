@@ -6,9 +6,7 @@ import Wire
 
 /// What becomes of a request: judged once, then refused, answered, proxied or spliced.
 extension Worker {
-    /// Decides what becomes of a request.
-    ///
-    /// - Parameter rest: what stands behind its head.
+    /// Decides what becomes of a request; `rest` is what stands behind its head.
     mutating func judge(
         _ connection: UnsafeMutablePointer<Connection>, _ token: Token, _ head: RequestHead,
         rest: UnsafeRawBufferPointer
@@ -38,7 +36,8 @@ extension Worker {
         notes.path = String(decoding: path, as: UTF8.self)
         let listener = crew.listeners[notes.listener]
         if listener.redirectsToHTTPS {
-            refuse(connection, token, .useTLS(crew.secureURL("wss", request.host, path: notes.path)))
+            let url = crew.secureURL("wss", request.host, path: notes.path)
+            refuse(connection, token, .useTLS(url))
             return
         }
         guard let match = crew.routing.table.match(host: request.host.name, path: path) else {
@@ -133,7 +132,8 @@ extension Worker {
             answerOwn(connection, token, exchange, OwnAnswer(answer, route))
         case .redirect(let rule):
             answerOwn(
-                connection, token, exchange, OwnAnswer(rule, match.path, request.target.query, route)
+                connection, token, exchange,
+                OwnAnswer(rule, match.path, request.target.query, route)
             )
         }
     }

@@ -170,11 +170,8 @@ extension Worker {
         crew.journal.access(record)
     }
 
-    /// Hands the record of an ordinary request to the journal.
-    ///
-    /// - Parameters:
-    ///   - ownBytes: bytes of the body of an answer of our own.
-    ///   - isWhole: the answer went out to its end.
+    /// Hands the record of an ordinary request to the journal; `ownBytes` are those of the body of an
+    /// answer of our own, and `isWhole` says that the answer went out to its end.
     func reportRequest(
         _ connection: UnsafeMutablePointer<Connection>, _ exchange: Exchange, ownBytes: UInt64 = 0,
         isWhole: Bool

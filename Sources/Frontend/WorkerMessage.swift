@@ -68,9 +68,8 @@ final class Crew: Sendable {
         self.listeners = listeners
     }
 
-    /// A URL of the first listener that speaks TLS.
-    ///
-    /// - Parameter scheme: `https` or `wss`, whose default port is left out.
+    /// A URL of the first listener that speaks TLS; `scheme` is `https` or `wss`, whose default port
+    /// is left out.
     func secureURL(_ scheme: String, _ host: HostName, path: String) -> String {
         let name = host.isIPv6 ? "[\(host.name)]" : host.name
         let port = listeners.first { $0.isSecure }?.address.port ?? 443

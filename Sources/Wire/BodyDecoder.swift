@@ -42,9 +42,7 @@ public struct BodyDecoder: Sendable {
     /// The trailer fields that may be passed on, once a chunked body is done.
     public private(set) var trailers: FieldList?
 
-    /// A decoder at the start of a body.
-    ///
-    /// - Parameter limits: bounds of the trailers.
+    /// A decoder at the start of a body; `limits` are those of the trailers.
     public init(_ framing: BodyFraming, limits: HeadLimits = HeadLimits()) {
         self.limits = limits
         switch framing {

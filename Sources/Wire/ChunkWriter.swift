@@ -12,8 +12,8 @@ public enum ChunkWriter {
     /// The caller guarantees the room for both: `prefixBytesMax` in front, or for less than 2^32
     /// bytes ten, and `suffixBytes` behind.
     ///
-    /// - Parameter count: bytes of payload, more than none: an empty chunk would end the body.
-    /// - Returns: where the chunk begins, and its bytes.
+    /// `count` is more than none: an empty chunk would end the body. Returned is where the chunk
+    /// begins, and its bytes.
     public static func frame(
         _ payload: UnsafeMutablePointer<UInt8>, count: Int
     ) -> (start: UnsafeMutablePointer<UInt8>, count: Int) {

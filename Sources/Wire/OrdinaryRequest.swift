@@ -26,7 +26,8 @@ public struct OrdinaryRequest: Sendable {
         let fields = head.fields
         guard head.method != "CONNECT" else {
             throw HeadFault(
-                status: 501, sentence: "CONNECT asks for a tunnel of a kind that is not served here.")
+                status: 501,
+                sentence: "CONNECT asks for a tunnel of a kind that is not served here.")
         }
         let isAsterisk = head.target.elementsEqual([UInt8(ascii: "*")])
         guard !isAsterisk || head.method == "OPTIONS" else {

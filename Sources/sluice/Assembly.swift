@@ -33,7 +33,10 @@ struct Assembly {
             } catch {
                 throw Self.problem(listener.place, error.sentence)
             }
-            listeners.append(ListenerPlan(address: address, certificates: store))
+            var plan = ListenerPlan(address: address, certificates: store)
+            plan.strictTransportSecurity = listener.tls?.hsts?.value
+            plan.redirectsToHTTPS = listener.redirectsToHTTPS
+            listeners.append(plan)
         }
         self.listeners = listeners
         settings = Self.settings(configuration)
@@ -71,29 +74,53 @@ struct Assembly {
             groups[name] = EndpointGroup(
                 name: name, endpoints: try upstream.endpoints.map(endpoint),
                 balance: upstream.balance == .leastConnections ? .leastConnections : .roundRobin,
-                cooldownMilliseconds: upstream.cooldown.wholeMilliseconds)
+                cooldownMilliseconds: upstream.cooldown.wholeMilliseconds,
+                pool: PoolLimits(
+                    idleMax: upstream.pool.max,
+                    idleMilliseconds: upstream.pool.idle.wholeMilliseconds))
         }
         var entries: [RouteEntry] = []
         var routes: [Route] = []
         for route in configuration.routes {
             entries.append(try entry(of: route))
-            let group: EndpointGroup
+            let name = (route.host ?? "") + route.path
+            var made: Route
             switch route.to {
-            case .upstream(let name):
-                guard let known = groups[name] else {
-                    throw problem(route.place, "there is no upstream \(name)")
+            case .upstream(let upstream):
+                guard let known = groups[upstream] else {
+                    throw problem(route.place, "there is no upstream \(upstream)")
                 }
-                group = known
+                made = Route(name: name, upstream: known)
             case .endpoint(let address):
-                group = EndpointGroup(
-                    name: label(of: address), endpoints: [try endpoint(address)],
-                    balance: .roundRobin)
+                made = Route(
+                    name: name,
+                    upstream: EndpointGroup(
+                        name: label(of: address), endpoints: [try endpoint(address)],
+                        balance: .roundRobin))
+            case .respond(let answer):
+                let type = answer.body.isEmpty ? "" : answer.type
+                made = Route(
+                    name: name,
+                    action: .respond(
+                        FixedAnswer(
+                            status: answer.status, type: type, body: Array(answer.body.utf8))))
+            case .redirect(let redirect):
+                made = Route(
+                    name: name,
+                    action: .redirect(
+                        RedirectRule(status: redirect.status, origin: redirect.origin)))
             }
-            routes.append(
-                Route(
-                    name: (route.host ?? "") + route.path, upstream: group,
-                    origins: rule(route.origins),
-                    messageBytesMax: route.limits.messageBytes.map(UInt64.init) ?? .max))
+            made.origins = rule(route.origins)
+            made.messageBytesMax = route.limits.messageBytes.map(UInt64.init) ?? .max
+            made.bodyBytesMax = route.limits.bodyBytes.map(UInt64.init) ?? .max
+            made.requestFields = edits(route.request)
+            made.answerFields = edits(route.answer)
+            switch route.upstreamHost {
+            case .keep: made.upstreamHost = .keep
+            case .upstream: made.upstreamHost = .upstream
+            case .name(let host): made.upstreamHost = .name(host)
+            }
+            routes.append(made)
         }
         let conflicts = RouteTable.conflicts(in: entries)
         guard conflicts.isEmpty else {
@@ -118,7 +145,9 @@ struct Assembly {
             throw problem(route.places.host, error.description)
         }
         let path = try pattern(route.path, at: route.places.path)
-        let rewrite = try route.rewrite.map { try pattern($0, at: route.places.rewrite) }
+        var rewriteText = route.rewrite
+        if case .redirect(let redirect) = route.to { rewriteText = redirect.path }
+        let rewrite = try rewriteText.map { try pattern($0, at: route.places.rewrite) }
         return RouteEntry(
             host: host, path: path, rewrite: rewrite, place: route.place.description)
     }
@@ -159,6 +188,13 @@ struct Assembly {
         }
     }
 
+    private static func edits(_ fields: FieldSettings) -> FieldEdits {
+        FieldEdits(
+            removed: fields.remove.map { $0.lowercased() },
+            set: fields.set.map { .init(name: $0.name, value: $0.value) },
+            added: fields.add.map { .init(name: $0.name, value: $0.value) })
+    }
+
     private static func settings(_ configuration: Configuration) -> FrontendSettings {
         var settings = FrontendSettings()
         let timeouts = configuration.timeouts
@@ -167,6 +203,11 @@ struct Assembly {
         settings.headMilliseconds = timeouts.head.wholeMilliseconds
         settings.connectMilliseconds = timeouts.connect.wholeMilliseconds
         settings.upgradeMilliseconds = timeouts.upgrade.wholeMilliseconds
+        settings.answerMilliseconds = timeouts.answer.wholeMilliseconds
+        settings.bodyMilliseconds = timeouts.body.wholeMilliseconds
+        settings.answerBodyMilliseconds = timeouts.answerBody.wholeMilliseconds
+        settings.keepAliveMilliseconds = timeouts.keepAlive.wholeMilliseconds
+        settings.requestsPerConnectionMax = configuration.limits.requestsPerConnection
         settings.patience = Patience(
             closingMilliseconds: timeouts.closing.wholeMilliseconds,
             lingerMilliseconds: timeouts.linger.wholeMilliseconds)
@@ -200,6 +241,9 @@ struct Assembly {
         case .upstream(let name):
             let endpoints = configuration.upstreams[name]?.endpoints ?? []
             return endpoints.map(label).joined(separator: " ")
+        case .respond(let answer): return "answer \(answer.status)"
+        case .redirect(let redirect):
+            return "redirect \(redirect.status) \(redirect.origin)\(redirect.path)"
         }
     }
 

@@ -42,8 +42,29 @@ struct DecodingTests {
         #expect(route.rewrite == "/socket/*")
         #expect(route.origins == .list(same: true, origins: ["https://example.com", "null"]))
         #expect(route.limits.messageBytes == 1_048_576)
-        #expect(route.places.host.line == 10)
+        #expect(route.places.host.line == 11)
+        #expect(route.limits.bodyBytes == 2_097_152)
+        #expect(
+            route.request
+                == FieldSettings(
+                    remove: ["Cookie"], set: [.init(name: "X-A", value: "1")],
+                    add: [.init(name: "X-B", value: "2")]))
+        #expect(route.upstreamHost == .upstream)
+        #expect(
+            route.answer
+                == FieldSettings(
+                    remove: ["Server"], set: [.init(name: "X-C", value: "3")],
+                    add: [.init(name: "X-D", value: "4")]))
+        #expect(
+            configuration.routes.dropFirst().map(\.to) == [
+                .respond(RespondSettings(status: 204, body: "", type: "text/html")),
+                .redirect(
+                    RedirectSettings(origin: "https://example.com", path: "/new/*", status: 301)),
+            ])
+        #expect(tls.hsts?.value == "max-age=15552000; includeSubDomains; preload")
+        #expect(configuration.listen.map(\.redirectsToHTTPS) == [false, true, false])
         let chat = try #require(configuration.upstreams["chat"])
+        #expect(chat.pool == PoolSettings(max: 7, idle: .seconds(2)))
         #expect(
             chat.endpoints == [
                 .tcp(host: "10.0.0.1", port: 9000), .tcp(host: "::1", port: 80),
@@ -56,14 +77,17 @@ struct DecodingTests {
             configuration.timeouts
                 == TimeoutSettings(
                     clientHello: .seconds(1), handshake: .seconds(2), head: .seconds(3),
-                    connect: .seconds(4), upgrade: .seconds(300), closing: .seconds(6),
+                    connect: .seconds(4), upgrade: .seconds(300), answer: .seconds(7),
+                    body: .seconds(8), answerBody: .seconds(9), keepAlive: .seconds(10),
+                    closing: .seconds(6),
                     linger: .zero))
         #expect(
             configuration.log == LogSettings(format: .json, access: .file("/etc/sluice/log/a.log")))
         #expect(
             configuration.limits
                 == GlobalLimits(
-                    headBytes: 32_768, headFields: 64, connections: 20_000, handshakesPerTurn: 4,
+                    headBytes: 32_768, headFields: 64, connections: 20_000,
+                    requestsPerConnection: 5, handshakesPerTurn: 4,
                     relayBufferBytes: 1_000_000))
         #expect(configuration.workers == 3)
     }
@@ -154,19 +178,27 @@ let everything = """
           minimumVersion: 1.3
           cipherSuites: TLS_AES_128_GCM_SHA256
           ciphers: ECDHE-RSA-AES128-GCM-SHA256
-      - { address: ":8080" }
+          hsts: { maxAge: 180d, includeSubdomains: true, preload: true }
+      - { address: ":8080", redirect: https }
       - { address: "unix:/run/s.sock" }
     routes: [{ path: /chat/*, host: "*.example.com", to: chat, rewrite: /socket/*,
-        origins: [same, "https://example.com", null], limits: { messageBytes: 1MiB } }]
+        origins: [same, "https://example.com", null], limits: { messageBytes: 1MiB, bodyBytes: 2MiB },
+        request: { remove: [Cookie], set: { X-A: "1" }, add: { X-B: "2" }, host: upstream },
+        answer: { remove: [Server], set: { X-C: "3" }, add: { X-D: "4" } } },
+      { path: /healthz, respond: { status: 204, body: "", type: text/html } },
+      { path: /old/*, redirect: { to: "https://example.com/new/*", status: 301 } }]
     upstreams:
       chat:
         endpoints: ["ws://10.0.0.1:9000", "ws://[::1]", "unix:///run/chat.sock"]
         balance: roundRobin
         cooldown: 1500ms
+        pool: { max: 7, idle: 2s }
     drain: { timeout: 0, code: 1012 }
-    timeouts: { clientHello: 1s, handshake: 2s, head: 3s, connect: 4s, upgrade: 5m, closing: 6s, linger: 0s }
+    timeouts: { clientHello: 1s, handshake: 2s, head: 3s, connect: 4s, upgrade: 5m, answer: 7s, body: 8s, answerBody: 9s,
+        keepAlive: 10s, closing: 6s, linger: 0s }
     log: { format: json, access: log/a.log }
-    limits: { headBytes: 32KiB, headFields: 64, connections: 20000, handshakesPerTurn: 4, relayBufferBytes: 1MB }
+    limits: { headBytes: 32KiB, headFields: 64, connections: 20000, requestsPerConnection: 5,
+        handshakesPerTurn: 4, relayBufferBytes: 1MB }
     workers: 3
     """
 

@@ -30,8 +30,8 @@ struct EndpointAddressTests {
             ("tcp://h:1", "found 'tcp://h:1', allowed: ws://host:port or unix:/path", nil),
             (
                 "https://h:1",
-                "found 'https://h:1', but Sluice speaks plain ws to upstreams, not TLS; allowed: ws://host:port or unix:/path",
-                "ws://h:1"
+                "found 'https://h:1', but Sluice speaks plain to upstreams, not TLS; allowed: ws://host:port, http://host:port or unix:/path",
+                "http://h:1"
             ),
             (
                 "ws://h:1?a",

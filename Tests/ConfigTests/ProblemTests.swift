@@ -32,19 +32,19 @@ struct ProblemTests {
     @Test(arguments: [
         (
             "drain: { timeout: 30 }",
-            "3:19: drain.timeout: found '30', allowed: a whole number with ms, s, m or h, as in 30s (did you mean '30s'?)"
+            "3:19: drain.timeout: found '30', allowed: a whole number with ms, s, m, h or d, as in 30s (did you mean '30s'?)"
         ),
         (
             "drain: { timeout: 30sec }",
-            "3:19: drain.timeout: found '30sec', allowed: a whole number with ms, s, m or h, as in 30s (did you mean '30s'?)"
+            "3:19: drain.timeout: found '30sec', allowed: a whole number with ms, s, m, h or d, as in 30s (did you mean '30s'?)"
         ),
         (
             "drain: { timeout: 1.5s }",
-            "3:19: drain.timeout: found '1.5s', allowed: a whole number with ms, s, m or h, as in 30s"
+            "3:19: drain.timeout: found '1.5s', allowed: a whole number with ms, s, m, h or d, as in 30s"
         ),
         (
             "drain: { timeout: -1s }",
-            "3:19: drain.timeout: found '-1s', allowed: a whole number with ms, s, m or h, as in 30s"
+            "3:19: drain.timeout: found '-1s', allowed: a whole number with ms, s, m, h or d, as in 30s"
         ),
         ("drain: { timeout: 25h }", "3:19: drain.timeout: found '25h', allowed: 0s to 24h"),
         (
@@ -147,7 +147,7 @@ struct ProblemTests {
 
     @Test(arguments: [
         ("{ to: \"ws://h:1\" }", "2:10: routes[0]: 'path' is missing"),
-        ("{ path: /a }", "2:10: routes[0]: 'to' is missing"),
+        ("{ path: /a }", "2:10: routes[0]: 'to' is missing (or 'respond', or 'redirect')"),
         (
             "{ path: , to: \"ws://h:1\" }",
             "2:18: routes[0].path: found nothing, allowed: a path, as /chat or /chat/*"
@@ -166,11 +166,7 @@ struct ProblemTests {
         ),
         (
             "{ path: /a, to: \"wss://h:1/\" }",
-            "2:26: routes[0].to: found 'wss://h:1/', but Sluice speaks plain ws to upstreams, not TLS; allowed: ws://host:port or unix:/path (did you mean 'ws://h:1/'?)"
-        ),
-        (
-            "{ path: /a, to: \"http://h:1\" }",
-            "2:26: routes[0].to: found 'http://h:1', but Sluice opens WebSockets to upstreams, which are written with ws; allowed: ws://host:port or unix:/path (did you mean 'ws://h:1'?)"
+            "2:26: routes[0].to: found 'wss://h:1/', but Sluice speaks plain to upstreams, not TLS; allowed: ws://host:port, http://host:port or unix:/path (did you mean 'ws://h:1/'?)"
         ),
         (
             "{ path: /a, to: \"ws://h:1/socket\" }",
@@ -186,11 +182,51 @@ struct ProblemTests {
         ),
         (
             "{ path: /a, to: chat, idle: 10m }",
-            "2:32: routes[0]: unknown key 'idle', allowed: path, host, to, rewrite, origins, limits"
+            "2:32: routes[0]: unknown key 'idle', allowed: path, host, to, respond, redirect, rewrite, origins, request, answer, limits"
         ),
         (
             "{ path: /a, to: chat, limits: { messageBytes: 0 } }",
             "2:56: routes[0].limits.messageBytes: found '0', allowed: 1B or more"
+        ),
+        (
+            "{ path: /a, to: chat, respond: {} }",
+            "2:10: routes[0]: found 'to' and 'respond', allowed: one of them"
+        ),
+        (
+            "{ path: /a, respond: { status: 100 } }",
+            "2:41: routes[0].respond.status: found '100', allowed: a whole number, 200 to 599"
+        ),
+        (
+            "{ path: /a, respond: {}, rewrite: /b }",
+            "2:44: routes[0].rewrite: has no meaning where a route is answered here: nothing goes to an upstream"
+        ),
+        (
+            "{ path: /a, redirect: { to: \"ftp://h/\" } }",
+            "2:38: routes[0].redirect.to: found 'ftp://h/', allowed: a path or URL, as /new/* or https://example.com/new/*"
+        ),
+        (
+            "{ path: /a, redirect: { to: /b, status: 305 } }",
+            "2:50: routes[0].redirect.status: found '305', allowed: 301, 302, 303, 307 or 308"
+        ),
+        (
+            "{ path: /a, to: chat, request: { set: { Host: a } } }",
+            "2:50: routes[0].request.set: found 'Host', which Sluice itself writes; 'host' beside 'set' says which"
+        ),
+        (
+            "{ path: /a, to: chat, request: { remove: [\"A B\"] } }",
+            "2:52: routes[0].request.remove[0]: found 'A B', allowed: a field name, as X-Frame-Options"
+        ),
+        (
+            "{ path: /a, to: chat, answer: { set: { A: 1, a: 2 } } }",
+            "2:55: routes[0].answer.set: found 'a' a second time"
+        ),
+        (
+            "{ path: /a, to: chat, request: { host: \"a b\" } }",
+            "2:49: routes[0].request.host: found 'a b', allowed: keep, upstream or a host, as app.internal:3000"
+        ),
+        (
+            "{ path: /a, to: chat, answer: { set: { A: \"b\\r\\nC: d\" } } }",
+            "2:52: routes[0].answer.set.A: found a control character, allowed: a field's value in one line"
         ),
         (
             "{ path: /a, to: chat, origins: smae }",
@@ -281,11 +317,27 @@ struct ProblemTests {
         ),
         (
             "{ address: \":1\", redirect: https }",
-            "2:27: listen[0]: unknown key 'redirect', allowed: address, tls"
+            "2:37: listen[0].redirect: found 'https', but no listener has 'tls' to send requests to"
+        ),
+        (
+            "{ address: \":1\", redirect: http }",
+            "2:37: listen[0].redirect: found 'http', allowed: https"
+        ),
+        (
+            "{ address: \":1\", redirect: https, tls: { certificates: [{ chain: a, key: b }] } }",
+            "2:37: listen[0].redirect: found beside 'tls', allowed: on a listener without it"
+        ),
+        (
+            "{ address: \":1\", tls: { certificates: [{ chain: a, key: b }], hsts: often } }",
+            "2:78: listen[0].tls.hsts: found 'often', allowed: a whole number with ms, s, m, h or d, as in 30s"
+        ),
+        (
+            "{ address: \":1\", tls: { certificates: [{ chain: a, key: b }], hsts: { maxAge: 1d, preload: yes } } }",
+            "2:101: listen[0].tls.hsts.preload: found 'yes', allowed: true or false"
         ),
         (
             "{ address: \":1\", tls: true }",
-            "2:32: listen[0].tls: found 'true', allowed: a mapping with certificates, minimumVersion, cipherSuites, ciphers"
+            "2:32: listen[0].tls: found 'true', allowed: a mapping with certificates, minimumVersion, cipherSuites, ciphers, hsts"
         ),
         (
             "{ address: \":1\", tls: { certificates: [] } }",

@@ -19,7 +19,8 @@ struct ReferenceTests {
     }
 
     @Test func `the problem shown in the reference is told in these words`() throws {
-        let line = "sluice.yaml:3:5: listen[0]: unknown key 'adress', allowed: address, tls "
+        let line =
+            "sluice.yaml:3:5: listen[0]: unknown key 'adress', allowed: address, tls, redirect "
         #expect(try Self.reference().contains(line + "(did you mean 'address'?)\n"))
         let yaml = """
             # Where to listen.

@@ -67,7 +67,8 @@ struct AssemblyTests {
                 "ws://127.0.0.1:1", "ws://[::1]:2", "unix:/run/chat.sock",
             ])
         #expect(
-            chat.upstream?.endpoints.allSatisfy { $0.addresses.count == 1 && $0.host == nil } == true)
+            chat.upstream?.endpoints.allSatisfy { $0.addresses.count == 1 && $0.host == nil }
+                == true)
         #expect(chat.upstream?.picker.balance == .leastConnections)
         #expect(chat.upstream?.picker.cooldownMilliseconds == 3_000)
         #expect(assembly.endpoints.count == 4)

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// An answer that a route always gives.
+public struct RespondSettings: Sendable, Equatable {
+    /// The status: 200 to 599.
+    public var status: Int
+    /// The body.
+    public var body: String
+    /// Its `Content-Type`.
+    public var type: String
+
+    /// The defaults, or others.
+    public init(
+        status: Int = 200, body: String = "", type: String = "text/plain; charset=utf-8"
+    ) {
+        self.status = status
+        self.body = body
+        self.type = type
+    }
+}
+
+/// Where a route points to.
+public struct RedirectSettings: Sendable, Equatable {
+    /// What stands in front of the path, `https://example.com`; empty for the same origin.
+    public var origin: String
+    /// The path pattern that takes the place of the request's: `/new` or `/new/*`.
+    public var path: String
+    /// The status: 301, 302, 303, 307 or 308.
+    public var status: Int
+
+    /// A redirect of these.
+    public init(origin: String, path: String, status: Int = 308) {
+        self.origin = origin
+        self.path = path
+        self.status = status
+    }
+}
+
+/// What is changed in the fields of a message, in this order: removed, set, added.
+public struct FieldSettings: Sendable, Equatable {
+    /// A field's name and value.
+    public struct Field: Sendable, Equatable {
+        /// The name.
+        public var name: String
+        /// The value.
+        public var value: String
+
+        /// A field of both.
+        public init(name: String, value: String) {
+            self.name = name
+            self.value = value
+        }
+    }
+
+    /// Names of fields that are dropped.
+    public var remove: [String]
+    /// Fields that replace all of their name.
+    public var set: [Field]
+    /// Fields that stand beside those of their name.
+    public var add: [Field]
+
+    /// No changes, or these.
+    public init(remove: [String] = [], set: [Field] = [], add: [Field] = []) {
+        self.remove = remove
+        self.set = set
+        self.add = add
+    }
+}
+
+/// Which `Host` the upstream sees.
+public enum HostSettings: Sendable, Equatable {
+    /// The client's.
+    case keep
+    /// The endpoint's.
+    case upstream
+    /// This one.
+    case name(String)
+}
+
+/// The policy that browsers use https only (RFC 6797).
+public struct TransportSecuritySettings: Sendable, Equatable {
+    /// How long browsers keep to it.
+    public var maxAge: Duration
+    /// Whether it holds for all names below.
+    public var includeSubdomains: Bool
+    /// Whether browsers may ship with it.
+    public var preload: Bool
+
+    /// A policy of these.
+    public init(maxAge: Duration, includeSubdomains: Bool = false, preload: Bool = false) {
+        self.maxAge = maxAge
+        self.includeSubdomains = includeSubdomains
+        self.preload = preload
+    }
+
+    /// The value of `Strict-Transport-Security` (RFC 6797 §6.1).
+    public var value: String {
+        "max-age=\(maxAge.components.seconds)" + (includeSubdomains ? "; includeSubDomains" : "")
+            + (preload ? "; preload" : "")
+    }
+}
