@@ -196,6 +196,10 @@ extension Worker {
             }
             judge(
                 connection, token, head, rest: UnsafeRawBufferPointer(rebasing: bytes[consumed...]))
+            // More requests may have come along, or the body of this one.
+            if let exchange = connections.pointer(token)?.pointee.exchange {
+                goOn(connection, token, exchange)
+            }
         }
     }
 

@@ -50,6 +50,12 @@ public struct HTTPResponse: Sendable {
     /// Its body, transfer coding removed.
     public let body: [UInt8]
 
+    /// A response of both.
+    public init(head: HTTPHead, body: [UInt8]) {
+        self.head = head
+        self.body = body
+    }
+
     /// The status.
     public var status: Int { head.status }
     /// The body as text.

@@ -147,6 +147,9 @@ public enum ProxyListener: Sendable {
     /// No TLS.
     case plain
 
+    /// The entry of `listen` that makes it.
+    public func settingText() throws -> String { try setting() }
+
     func setting() throws -> String {
         switch self {
         case .plain: return "{ address: \"127.0.0.1:0\" }"

@@ -3,8 +3,8 @@
 import Foundation
 import Glibc
 
-/// Foreign peers in Python: a virtual environment with `websockets`, made once, and the scripts that
-/// lie in `Tests/IntegrationTests/Foreign`.
+/// Foreign peers in Python: a virtual environment with the packages that they need, made once, and
+/// the scripts that lie in `Tests/IntegrationTests/Foreign`.
 public enum PythonPeer {
     private static let environment = Result { try makeEnvironment() }
 
@@ -32,7 +32,7 @@ public enum PythonPeer {
 
     /// Makes the environment in the build folder unless it is there; other processes wait.
     private static func makeEnvironment() throws -> String {
-        let folder = "\(Scratch.packageFolder)/.build/test-venv"
+        let folder = "\(Scratch.packageFolder)/.build/test-venv-2"
         let python = "\(folder)/bin/python"
         let lock = Descriptor(open("\(folder).lock", O_CREAT | O_RDWR | O_CLOEXEC, 0o644))
         guard lock.number >= 0, flock(lock.number, LOCK_EX) == 0 else {
@@ -43,7 +43,10 @@ public enum PythonPeer {
         let deadline = Deadline.after(.seconds(300))
         try TestKit.run(["python3", "-m", "venv", "--clear", folder], by: deadline)
         try TestKit.run(
-            [python, "-m", "pip", "install", "--quiet", "websockets>=15"], by: deadline)
+            [
+                python, "-m", "pip", "install", "--quiet", "websockets>=15", "requests", "aiohttp",
+                "flask",
+            ], by: deadline)
         try Scratch.write("", to: mark)
         return python
     }
