@@ -51,6 +51,8 @@ async def modern():
 
 def blocking():
     with requests.Session() as session:
+        # Else a bundle named in the environment would count more than ours.
+        session.trust_env = False
         session.verify = authority
         for number in range(20):
             assert session.get(f"{url}/?{number}").text == f"page {number}"
