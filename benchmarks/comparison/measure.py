@@ -17,6 +17,7 @@ from pathlib import Path
 
 from .children import Child, free_port
 from .peers import ROOT, Peer, Site
+from .web import WebRun
 
 BENCH = str(ROOT / ".build/release/Bench")
 CIPHER = "TLS_AES_128_GCM_SHA256"
@@ -31,6 +32,7 @@ class Load:
     arguments: tuple[str, ...]
     is_timed: bool = True
     idle_beside: int = 0
+    is_web: bool = False
 
 
 IDLE_RELAYS = 9_000
@@ -41,6 +43,8 @@ LOADS = [
     Load("stream1m", ("stream", "--connections", "8", "--message-bytes", "1048576")),
     Load("connect", ("connect", "--connections", "8")),
     Load("resume", ("connect", "--connections", "8", "--resume")),
+    Load("requests", (), is_web=True),
+    Load("download", (), is_web=True),
 ]
 IDLE_LOADS = [
     Load("idle", ("idle", "--connections", str(IDLE_RELAYS), "--duration", "2"), is_timed=False),
@@ -191,6 +195,9 @@ class Running:
 
 
 def measure(bed: Bed, peer: Peer, load: Load) -> dict:
+    if load.is_web:
+        with WebRun(bed, peer) as web:
+            return web.requests() if load.name == "requests" else web.downloads()
     with Running(bed, peer) as running:
         return running.run(load)
 

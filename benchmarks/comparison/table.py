@@ -47,6 +47,14 @@ METRICS = [
     Metric("new connections, resumed: /s", "resume", "handshakesPerSecond", digits=0),
     Metric("· CPU µs each", "resume", "cpuMicrosecondsPerConnection", digits=0),
     busy("resume"),
+    Metric("requests, 1 KiB answers, 64 connections: /s", "requests", "requestsPerSecond", digits=0),
+    Metric("· p50 µs", "requests", "p50Microseconds", digits=0),
+    Metric("· p99 µs", "requests", "p99Microseconds", digits=0),
+    Metric("· CPU µs/request", "requests", "cpuMicrosecondsPerRequest"),
+    busy("requests"),
+    Metric("downloads of 64 MiB: MB/s", "download", "megabytesPerSecond", digits=0),
+    Metric("· CPU ms/MB", "download", "cpuMicrosecondsPerMegabyte", 1000, 2),
+    busy("download"),
     Metric("9,000 idle relays: resident kB each", "idle", "residentBytesPerConnection", 1000),
     Metric("echo beside 100 idle: CPU µs/message", "beside100", "cpuMicrosecondsPerMessage"),
     Metric("echo beside 9,000 idle: CPU µs/message", "beside9000", "cpuMicrosecondsPerMessage"),
@@ -132,12 +140,15 @@ def aims(results: Results) -> list[str]:
         ("stream1m", megabyte, "CPU per MB, 1 MiB frames, against nginx", 0.45),
         ("connect", connection, "CPU per new connection, against nginx", 0.95),
         ("resume", connection, "CPU per resumed connection, against nginx", 1.0),
+        ("requests", "cpuMicrosecondsPerRequest", "CPU per request, against nginx", 0.90),
     ]:
         judge(title, results.ratio(metric[load, key], "sluice"), allowed, "×")
     against_best("CPU per message, 64 connections", "echo64", message)
     against_best("CPU per message, 1000 connections", "echo1000", message)
     against_best("CPU per MB, 64 KiB frames", "stream64k", megabyte)
     against_best("CPU per MB, 1 MiB frames", "stream1m", megabyte)
+    against_best("CPU per request", "requests", "cpuMicrosecondsPerRequest")
+    against_best("CPU per MB, downloads", "download", megabyte)
     idle = metric["idle", "residentBytesPerConnection"]
     judge("resident memory of an idle relay", results.value(idle, "sluice"), 15.5, " kB")
     few = results.value(metric["beside100", message], "sluice")
