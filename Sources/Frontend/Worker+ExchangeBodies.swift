@@ -206,20 +206,20 @@ extension Worker {
         head: [UInt8], _ bytes: UnsafeMutablePointer<UInt8>, count: Int
     ) {
         prependTicket(connection)
-        guard var down = exchange.down else {
+        // In place: a copy of it would cost more than the decoding.
+        guard let outcome = exchange.down?.decoder.decode(bytes, count: count) else {
             send(head, connection)
             return
         }
-        let outcome = down.decoder.decode(bytes, count: count)
+        let writesChunks = exchange.down?.writesChunks ?? false
         var framed = (start: bytes, count: outcome.payload)
-        if outcome.payload > 0 && down.writesChunks {
+        if outcome.payload > 0 && writesChunks {
             framed = ChunkWriter.frame(bytes, count: outcome.payload)
         }
         let last =
-            outcome.isDone && down.writesChunks
-            ? ChunkWriter.last(trailers: down.decoder.trailers) : []
-        down.bytesSent += UInt64(framed.count + last.count)
-        exchange.down = down
+            outcome.isDone && writesChunks
+            ? ChunkWriter.last(trailers: exchange.down?.decoder.trailers) : []
+        exchange.down?.bytesSent += UInt64(framed.count + last.count)
         sendPieces(connection, head, framed, last)
         if let fault = outcome.fault {
             fail(

@@ -33,7 +33,13 @@ public struct FieldList: Sendable {
 
     /// Whether a field has this name, given in lower case.
     public func isNamed(_ field: HeadField, _ name: String) -> Bool {
-        field.name.count == name.utf8.count && bytes[field.name].equalsIgnoringCase(name)
+        if field.name.count != name.utf8.count { return false }
+        var index = field.name.lowerBound
+        for byte in name.utf8 {
+            if Octet.lowercased(bytes[index]) != byte { return false }
+            index &+= 1
+        }
+        return true
     }
 
     /// The value of the first field of this name, given in lower case.
@@ -64,8 +70,8 @@ public struct FieldList: Sendable {
     /// Whether the comma-separated lists of all fields of this name hold a token, compared
     /// without regard to case (RFC 9110 §5.6.1).
     public func listContains(_ name: String, token: String) -> Bool {
-        for value in all(name) {
-            for element in value.split(separator: Octet.comma)
+        for field in fields where isNamed(field, name) {
+            for element in bytes[field.value].split(separator: Octet.comma)
             where element.trimmed().equalsIgnoringCase(token) {
                 return true
             }
@@ -76,8 +82,8 @@ public struct FieldList: Sendable {
     /// The elements of the comma-separated lists of all fields of this name, in lower case.
     public func tokens(_ name: String) -> [String] {
         var tokens: [String] = []
-        for value in all(name) {
-            for element in value.split(separator: Octet.comma) {
+        for field in fields where isNamed(field, name) {
+            for element in bytes[field.value].split(separator: Octet.comma) {
                 let token = element.trimmed()
                 if !token.isEmpty { tokens.append(token.lowercasedString()) }
             }
