@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Goal: a person opens the page and sees messages go round, page and socket on one origin.
+// Method: headless Chromium with a certificate store of its own, in front of the real programs.
+
+import TestKit
+import Testing
+
+@Suite(.serialized) struct BrowserTests {
+    /// `sluice echo`, and Sluice in front of it in quick mode.
+    private func demo() throws -> (app: ProxyFixture, proxy: ProxyFixture) {
+        let app = try ProxyFixture(arguments: ["echo", "--listen", "127.0.0.1:0"])
+        return (
+            app, try ProxyFixture(arguments: ["\(app.port())", "--listen", "127.0.0.1:0"])
+        )
+    }
+
+    @Test func `Chromium opens the page, its socket and the echo`() throws {
+        let (app, proxy) = try demo()
+        let url = "https://localhost:\(proxy.port())/"
+        let said = try PythonPeer.run(
+            "browser.py", [url, "\(proxy.folder)/data/sluice/ca.pem"])
+        #expect(said.last == "ok")
+        withExtendedLifetime(app) {}
+    }
+
+    @Test func `Chromium refuses an authority that it does not trust`() throws {
+        let (app, proxy) = try demo()
+        let url = "https://localhost:\(proxy.port())/"
+        #expect(try PythonPeer.run("browser.py", [url, "none"]).last == "ok")
+        withExtendedLifetime(app) {}
+    }
+}
