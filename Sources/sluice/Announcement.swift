@@ -16,12 +16,14 @@ struct Announcement {
     func lines(_ addresses: [Address]) -> [String] {
         var lines: [String] = []
         for (listener, address) in zip(configuration.listen, addresses) {
-            lines.append("listening \(Self.scheme(listener))://\(address)")
+            let note = listener.redirectsToHTTPS ? " (sends everything on to https)" : ""
+            lines.append("listening \(Self.scheme(listener))://\(address)\(note)")
         }
         for route in configuration.routes {
             let to = Assembly.label(of: route, in: configuration)
             var seen: Set<String> = []
-            for (listener, address) in zip(configuration.listen, addresses) {
+            for (listener, address) in zip(configuration.listen, addresses)
+            where !listener.redirectsToHTTPS {
                 let url = url(of: route, listener, address)
                 if seen.insert(url).inserted { lines.append("route     \(url) -> \(to)") }
             }
@@ -34,8 +36,11 @@ struct Announcement {
         return lines
     }
 
-    private static func scheme(_ listener: ListenerSettings) -> String {
-        listener.tls == nil ? "ws" : "wss"
+    private static func scheme(
+        _ listener: ListenerSettings, isAnsweredHere: Bool = false
+    ) -> String {
+        let isWeb = isAnsweredHere || listener.redirectsToHTTPS
+        return (isWeb ? "http" : "ws") + (listener.tls == nil ? "" : "s")
     }
 
     /// The URL that a person would type for a route.
@@ -52,6 +57,12 @@ struct Announcement {
         if path.hasSuffix("*") { path = String(path.dropLast()) }
         if let examplePath, route.path.hasSuffix("*") { path = examplePath }
         let rest = route.path.hasSuffix("*") && examplePath == nil ? "…" : ""
-        return "\(Self.scheme(listener))://\(host)\(path)\(rest)"
+        var isAnsweredHere = false
+        switch route.to {
+        case .respond, .redirect: isAnsweredHere = true
+        case .endpoint, .upstream: break
+        }
+        let scheme = Self.scheme(listener, isAnsweredHere: isAnsweredHere)
+        return "\(scheme)://\(host)\(path)\(rest)"
     }
 }

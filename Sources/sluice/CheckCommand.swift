@@ -22,6 +22,12 @@ struct CheckCommand: ParsableCommand {
         _ = try Assembly(configuration)
         var routes = [["LISTEN", "HOST", "PATH", "TO", "BALANCE"]]
         for listener in configuration.listen {
+            if listener.redirectsToHTTPS {
+                routes.append([
+                    "http \(listener.address)", "any", "/*", "redirect 308 https", "-",
+                ])
+                continue
+            }
             for route in configuration.routes {
                 let scheme = listener.tls == nil ? "ws" : "wss"
                 routes.append([

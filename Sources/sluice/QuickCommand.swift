@@ -24,7 +24,8 @@ struct QuickCommand: ParsableCommand {
 
     @Argument(
         help: ArgumentHelp(
-            "The app: a port, host:port, or ws://host:port[/path].", valueName: "upstream"))
+            "The app: a port, host:port, ws://host:port[/path] or http://host:port.",
+            valueName: "upstream"))
     var upstream: String
 
     @Option(

@@ -76,6 +76,28 @@ struct AnnouncementTests {
                 == "route     wss://a.example/a/… -> ws://10.0.0.1:1 ws://10.0.0.2:2")
     }
 
+    @Test func `what is answered here has an https URL, and a redirect says where it leads`() throws
+    {
+        let configuration = Configuration(
+            listen: [
+                ListenerSettings(address: ":443", tls: tls),
+                ListenerSettings(address: ":80", redirectsToHTTPS: true),
+            ],
+            routes: [
+                RouteSettings(path: "/healthz", to: .respond(RespondSettings())),
+                RouteSettings(
+                    path: "/old/*",
+                    to: .redirect(RedirectSettings(origin: "https://b.example", path: "/new/*"))),
+            ])
+        #expect(
+            try lines(configuration, at: ["0.0.0.0:443", "0.0.0.0:80"]) == [
+                "listening wss://0.0.0.0:443",
+                "listening http://0.0.0.0:80 (sends everything on to https)",
+                "route     https://localhost/healthz -> answer 200",
+                "route     https://localhost/old/… -> redirect 308 https://b.example/new/*",
+            ])
+    }
+
     @Test func `a local authority is named with the way to trust it`() {
         var announcement = Announcement(configuration: Configuration())
         announcement.localAuthority = "/data/ca.pem"
