@@ -2,6 +2,7 @@
 import Glibc
 import Reactor
 import Router
+import Splice
 
 /// The search for an endpoint that can be reached: which was tried, which is next, and until when.
 ///
@@ -60,6 +61,27 @@ struct Dialing {
         }
         notes.letEndpointGo()
         self.endpoint = nil
+    }
+
+    /// Begins to connect; `isConnected` is set where that was all.
+    ///
+    /// - Returns: nil when it failed at once, and the reason is noted.
+    mutating func connect(to address: Address, isConnected: inout Bool) -> Leg? {
+        do throws(SystemError) {
+            let socket = try Socket.stream(for: address)
+            if !address.isUnix { socket.setNoDelay() }
+            switch socket.connect(to: address) {
+            case .failed(let code):
+                failed(code)
+                return nil
+            case .connected: isConnected = true
+            case .inProgress: isConnected = false
+            }
+            return Leg(socket)
+        } catch {
+            lastFailure = .noResources(error.description)
+            return nil
+        }
     }
 
     /// A connect to the present address failed with this value of `errno`.

@@ -33,19 +33,8 @@ extension Worker {
         _ connection: UnsafeMutablePointer<Connection>, _ token: Token, _ opening: Opening,
         _ address: Address
     ) -> Bool {
-        let leg: Leg
-        let result: ConnectResult
-        do throws(SystemError) {
-            let socket = try Socket.stream(for: address)
-            if !address.isUnix { socket.setNoDelay() }
-            result = socket.connect(to: address)
-            leg = Leg(socket)
-        } catch {
-            opening.dialing?.lastFailure = .noResources(error.description)
-            return false
-        }
-        if case .failed(let code) = result {
-            opening.dialing?.failed(code)
+        var isConnected = false
+        guard let leg = opening.dialing?.connect(to: address, isConnected: &isConnected) else {
             return false
         }
         let descriptor = leg.socket.descriptor
@@ -58,7 +47,7 @@ extension Worker {
         timers.arm(token, at: opening.dialing?.attemptDeadline(nowMilliseconds: now) ?? now)
         // Within one machine the handshake of TCP is over when connect(2) returns, though it says
         // that it is in progress: to try costs less than to wait for the event.
-        if result == .connected || address.isLoopback {
+        if isConnected || address.isLoopback {
             return sendRequest(connection, token, opening)
         }
         return true

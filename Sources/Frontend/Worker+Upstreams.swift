@@ -106,19 +106,8 @@ extension Worker {
     ) -> Bool {
         guard let endpoint = exchange.dialing?.current, let group = exchange.dialing?.group
         else { return false }
-        let leg: Leg
-        let result: ConnectResult
-        do throws(SystemError) {
-            let socket = try Socket.stream(for: address)
-            if !address.isUnix { socket.setNoDelay() }
-            result = socket.connect(to: address)
-            leg = Leg(socket)
-        } catch {
-            exchange.dialing?.lastFailure = .noResources(error.description)
-            return false
-        }
-        if case .failed(let code) = result {
-            exchange.dialing?.failed(code)
+        var isConnected = false
+        guard let leg = exchange.dialing?.connect(to: address, isConnected: &isConnected) else {
             return false
         }
         let descriptor = leg.socket.descriptor
@@ -141,7 +130,7 @@ extension Worker {
             token, exchange,
             after: (exchange.dialing?.attemptDeadline(nowMilliseconds: now) ?? now) - now)
         // Within one machine the connection stands when connect(2) returns.
-        if result == .connected || address.isLoopback {
+        if isConnected || address.isLoopback {
             return connected(connection, token, exchange, carrier)
         }
         return true
