@@ -8,6 +8,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/types.h>
 #include <time.h>
 
@@ -17,6 +18,17 @@ extern const char *strerrordesc_np(int);
 static inline int sluice_accept(int listener, struct sockaddr_storage *address, socklen_t *length) {
     extern int accept4(int, struct sockaddr *, socklen_t *, int);
     return accept4(listener, (struct sockaddr *)address, length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+}
+
+/* recv(2) and send(2) without glibc's cancellation point, which costs each call two atomic
+   operations in a program of several threads. Nobody cancels a thread here. */
+static inline ssize_t sluice_receive(int socket, void *bytes, size_t count) {
+    extern long syscall(long, ...);
+    return syscall(SYS_recvfrom, socket, bytes, count, 0, NULL, NULL);
+}
+static inline ssize_t sluice_send(int socket, const void *bytes, size_t count, int flags) {
+    extern long syscall(long, ...);
+    return syscall(SYS_sendto, socket, bytes, count, flags, NULL, 0);
 }
 
 static inline int sluice_pin_to_cpu(int cpu) {

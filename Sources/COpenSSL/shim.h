@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* OpenSSL's macros that Swift's importer cannot see, as functions of the same meaning. */
 #pragma once
+#include <malloc.h>
 #include <openssl/bio.h>
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <openssl/params.h>
 #include <openssl/pem.h>
 #include <openssl/rand.h>
@@ -51,4 +53,19 @@ static inline int sluice_mac_use_hmac_sha256(EVP_MAC_CTX *mac, const unsigned ch
     parameters[1] = OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, (char *)"SHA256", 0);
     parameters[2] = OSSL_PARAM_construct_end();
     return EVP_MAC_CTX_set_params(mac, parameters);
+}
+
+/* The bytes of an object of OpenSSL's, which are malloc's. */
+static inline size_t sluice_allocated_size(const void *p) { return malloc_usable_size((void *)p); }
+
+/* A context's next operation, with the tag to check where it opens: by parameters, since the ctrl of
+   the same meaning looks each up once more. */
+static inline int sluice_aead_begin(EVP_CIPHER_CTX *c, const unsigned char *key, const unsigned char *nonce, int sealing, const unsigned char *tag) {
+    if (sealing) return EVP_EncryptInit_ex2(c, NULL, key, nonce, NULL);
+    OSSL_PARAM p[2] = {OSSL_PARAM_construct_octet_string(OSSL_CIPHER_PARAM_AEAD_TAG, (void *)tag, 16), OSSL_PARAM_construct_end()};
+    return EVP_DecryptInit_ex2(c, NULL, key, nonce, p);
+}
+static inline int sluice_aead_tag(EVP_CIPHER_CTX *c, unsigned char *tag) {
+    OSSL_PARAM p[2] = {OSSL_PARAM_construct_octet_string(OSSL_CIPHER_PARAM_AEAD_TAG, tag, 16), OSSL_PARAM_construct_end()};
+    return EVP_CIPHER_CTX_get_params(c, p);
 }

@@ -24,6 +24,10 @@ public struct FrontendSettings: Sendable {
     public var keepAliveMilliseconds: UInt64 = 75_000
     /// Requests that one client connection may carry.
     public var requestsPerConnectionMax = 10_000
+    /// From the end of a handshake until the session goes on without OpenSSL's object.
+    ///
+    /// Connections that end before pay nothing for it.
+    public var settleMilliseconds: UInt64 = 1_000
     /// For the ends of relays.
     public var patience = Patience()
     /// Bounds of request and response heads.

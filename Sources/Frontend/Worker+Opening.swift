@@ -131,6 +131,7 @@ extension Worker {
         let facts = connection.pointee.relay.client.tls?.facts()
         connection.pointee.notes.tls = facts
         opening.phase = .head
+        settleLater(token)
         // In TLS 1.3 all that is left to send is the ticket; in 1.2 the client waits for the rest.
         let notes = connection.pointee.notes
         if facts?.version == .tls13 { notes.ticket = space.pointee.records.takeOutput() }

@@ -40,6 +40,8 @@ struct Worker: ~Copyable {
     var acceptors: [Acceptor]
     /// Relays that used up their byte budget and go on in the next turn.
     var unfinished: [Token] = []
+    /// Sessions that OpenSSL still keeps.
+    var settling = Settling()
     /// Handshakes that wait for their turn.
     var deferredHandshakes: [Token] = []
     var handshakesLeft = 0
@@ -143,6 +145,7 @@ struct Worker: ~Copyable {
         if !deferredHandshakes.isEmpty { runDeferredHandshakes() }
         while let token = timers.popExpired(now: now) { timeIsUp(token) }
         while let token = upstreamTimers.popExpired(now: now) { closeUpstream(token) }
+        if settling.nextMilliseconds != nil { settle(now) }
         resumeAcceptors(now)
         connections.releaseRetired()
         upstreams.releaseRetired()
@@ -159,6 +162,7 @@ struct Worker: ~Copyable {
             if soonest < 0 || left < soonest { soonest = left }
         }
         consider(drainDeadlineMilliseconds)
+        consider(settling.nextMilliseconds)
         for acceptor in acceptors { consider(acceptor.resumeMilliseconds) }
         return soonest
     }

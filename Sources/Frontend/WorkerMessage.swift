@@ -48,6 +48,8 @@ struct ListenerFacts: Sendable {
 final class Crew: Sendable {
     let mailboxes: [Mailbox<WorkerMessage>]
     let loads: [WorkerLoad]
+    /// Sessions that went on without OpenSSL's object, since the start.
+    let settledCount = Atomic<Int>(0)
     let settings: FrontendSettings
     let journal: Journal
     let routing: Routing

@@ -54,7 +54,7 @@ public struct Socket: ~Copyable, Sendable {
     public borrowing func receive(into bytes: UnsafeMutablePointer<UInt8>, count: Int) -> IOResult {
         assert(count > 0)
         while true {
-            let moved = recv(descriptor, bytes, count, 0)
+            let moved = sluice_receive(descriptor, bytes, count)
             if moved > 0 { return .moved(moved) }
             if moved == 0 { return .ended }
             let code = errno
@@ -78,7 +78,7 @@ public struct Socket: ~Copyable, Sendable {
     ) -> IOResult {
         assert(count > 0)
         while true {
-            let moved = Glibc.send(descriptor, bytes, count, flags)
+            let moved = sluice_send(descriptor, bytes, count, flags)
             if moved >= 0 { return .moved(moved) }
             let code = errno
             // Not connected yet: the event for writing comes when it is.

@@ -42,6 +42,8 @@ public final class CertificateStore: Sendable {
     public init(
         _ identities: [IdentityFiles], options: TLSServerOptions, tickets: TicketKeys
     ) throws(TLSError) {
+        // At the start, not in the first connection's time.
+        _ = TrafficSecretLayout.learned
         RecordMemory.install()
         var loaded: [ServerIdentity] = []
         for files in identities { loaded.append(try ServerIdentity(reading: files)) }

@@ -42,8 +42,6 @@ private func readFromWindow(
     memcpy(bytes.unsafelyUnwrapped, window.pointee.input, taken)
     window.pointee.input += taken
     window.pointee.inputCount = available &- taken
-    // Without read-ahead OpenSSL fetches each record's 5-byte header by itself.
-    if count == SSL3_RT_HEADER_LENGTH { window.pointee.headersRead &+= 1 }
     return Int32(truncatingIfNeeded: taken)
 }
 

@@ -13,8 +13,6 @@ public struct RecordBuffers {
         var output: UnsafeMutablePointer<UInt8>
         var outputCount: Int
         var outputCapacity: Int
-        /// Record headers read by OpenSSL since the window was given its input.
-        var headersRead: Int
     }
 
     /// Bytes of output that one call may make: what is sealed plus every record's overhead.
@@ -23,6 +21,8 @@ public struct RecordBuffers {
     let window: UnsafeMutablePointer<Window>
     /// One BIO for all sessions of the thread: its only state is the window.
     let bio: OpaquePointer
+    /// What sessions seal and open with that have released OpenSSL's object.
+    let ciphers = RecordCiphers()
 
     /// Makes an empty window.
     ///
@@ -33,13 +33,14 @@ public struct RecordBuffers {
         window.initialize(
             to: Window(
                 input: UnsafePointer(output), inputCount: 0, output: output, outputCount: 0,
-                outputCapacity: outputCapacity, headersRead: 0))
+                outputCapacity: outputCapacity))
         bio = RecordBIO.make(window: window)
     }
 
     /// Frees the window; no session may use it any more.
     public func free() {
         BIO_free(bio)
+        ciphers.free()
         window.pointee.output.deallocate()
         window.deinitialize(count: 1)
         window.deallocate()
@@ -49,7 +50,6 @@ public struct RecordBuffers {
     public func setInput(_ bytes: UnsafePointer<UInt8>, count: Int) {
         window.pointee.input = bytes
         window.pointee.inputCount = count
-        window.pointee.headersRead = 0
     }
 
     /// The bytes of the input that no session has taken yet.

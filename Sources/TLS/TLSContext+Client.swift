@@ -89,7 +89,7 @@ extension TLSSession {
 
     /// The session to take up again later: nil before the server's ticket has been read.
     public borrowing func resumptionTicket() -> ResumptionTicket? {
-        guard let past = SSL_get1_session(ssl) else { return nil }
+        guard let ssl, let past = SSL_get1_session(ssl) else { return nil }
         defer { SSL_SESSION_free(past) }
         guard SSL_SESSION_is_resumable(past) == 1 else { return nil }
         let count = i2d_SSL_SESSION(past, nil)

@@ -40,9 +40,16 @@ public struct ReadOutcome: Sendable {
 ///
 /// All I/O goes through the `RecordBuffers` it was made with. Nothing outside this type points
 /// into OpenSSL; what the handshake told is copied out by `facts()`.
+///
+/// It has two forms: OpenSSL's `SSL`, and, once `releaseOpenSSL()` has freed that, a `RecordLayer`.
 public struct TLSSession: ~Copyable {
-    let ssl: OpaquePointer
+    /// OpenSSL's object; nil once it is released.
+    var ssl: OpaquePointer?
+    /// What took its place.
+    var layer: UnsafeMutablePointer<RecordLayer>?
     let buffers: RecordBuffers
+    /// The records that OpenSSL has read and written.
+    var tally = RecordTally()
     /// How many more records without application data (KeyUpdate and the like) are tolerated.
     ///
     /// Each record with data earns one back, so a flood ends the session and a long life does not.
@@ -57,7 +64,10 @@ public struct TLSSession: ~Copyable {
         SSL_set_bio(ssl, buffers.bio, buffers.bio)
     }
 
-    deinit { SSL_free(ssl) }
+    deinit {
+        SSL_free(ssl)
+        if let layer { RecordLayer.destroy(layer, buffers.ciphers) }
+    }
 
     /// Makes the server side of a connection that has not begun.
     ///
@@ -71,10 +81,17 @@ public struct TLSSession: ~Copyable {
     }
 
     /// Goes on with the handshake as far as the input allows.
-    public borrowing func handshake() -> HandshakeProgress {
+    public mutating func handshake() -> HandshakeProgress {
+        guard let ssl else { return .done }
+        let window = buffers.window
+        let before = window.pointee.outputCount
         ERR_clear_error()
         let result = SSL_do_handshake(ssl)
-        if result == 1 { return .done }
+        if result == 1 {
+            // What the last step writes is written with the keys of application data: a ticket.
+            tally.wrote(window.pointee.output + before, count: window.pointee.outputCount - before)
+            return .done
+        }
         return SSL_get_error(ssl, result) == SSL_ERROR_WANT_READ ? .wantsInput : .failed
     }
 
@@ -84,7 +101,11 @@ public struct TLSSession: ~Copyable {
     public mutating func readAll(
         into bytes: UnsafeMutablePointer<UInt8>, capacity: Int
     ) -> ReadOutcome {
+        if let layer { return readDirectly(layer, into: bytes, capacity: capacity) }
+        guard let ssl else { return ReadOutcome(count: 0, status: .failed) }
         let window = buffers.window
+        let input = (start: window.pointee.input, count: window.pointee.inputCount)
+        let outputBefore = window.pointee.outputCount
         var total = 0
         var dataRecords: Int32 = 0
         var status = ReadOutcome.Status.open
@@ -97,6 +118,8 @@ public struct TLSSession: ~Copyable {
             if count > 0 {
                 total &+= Int(count)
                 dataRecords &+= 1
+                // Perhaps not the whole record: then one without data would not be noticed.
+                if count == room { tally.isUncertain = true }
                 if window.pointee.inputCount == 0 && SSL_has_pending(ssl) == 0 { break }
                 continue
             }
@@ -107,27 +130,34 @@ public struct TLSSession: ~Copyable {
             }
             break
         }
-        let headers = Int32(truncatingIfNeeded: window.pointee.headersRead)
-        window.pointee.headersRead = 0
-        let credit = quietRecordCredit &+ dataRecords &- max(0, headers &- dataRecords)
-        quietRecordCredit = min(credit, TLSSession.quietRecordsMax)
-        if credit < 0 { status = .failed }
+        let records = tally.read(input.start, count: input.count &- window.pointee.inputCount)
+        let quiet = max(0, records &- dataRecords)
+        if quiet > 0 || window.pointee.outputCount != outputBefore { tally.isUncertain = true }
+        if !spendCredit(data: dataRecords, quiet: quiet) { status = .failed }
         return ReadOutcome(count: total, status: status)
     }
 
     /// Seals `count` bytes into the buffers' output.
     ///
     /// - Returns: false when the session can't send any more, or the output is full.
-    public borrowing func write(_ bytes: UnsafePointer<UInt8>, count: Int) -> Bool {
+    public mutating func write(_ bytes: UnsafePointer<UInt8>, count: Int) -> Bool {
         if count == 0 { return true }
+        if let layer { return layer.pointee.write(bytes, count: count, buffers) }
+        guard let ssl else { return false }
+        let window = buffers.window
+        let before = window.pointee.outputCount
         RecordMemory.setInRecord(true)
         defer { RecordMemory.setInRecord(false) }
         ERR_clear_error()
-        return SSL_write(ssl, bytes, Int32(truncatingIfNeeded: count)) == Int32(count)
+        let isWritten = SSL_write(ssl, bytes, Int32(truncatingIfNeeded: count)) == Int32(count)
+        tally.wrote(window.pointee.output + before, count: window.pointee.outputCount &- before)
+        return isWritten
     }
 
     /// Puts a close_notify alert into the output, once (RFC 8446 §6.1).
-    public borrowing func closeNotify() {
+    public mutating func closeNotify() {
+        if let layer { layer.pointee.closeNotify(buffers) }
+        guard let ssl else { return }
         if SSL_is_init_finished(ssl) == 0 || SSL_get_shutdown(ssl) & SSL_SENT_SHUTDOWN != 0 {
             return
         }
@@ -138,11 +168,15 @@ public struct TLSSession: ~Copyable {
 
     /// What the last failure was, taken out of OpenSSL's queue; to be asked at once.
     public borrowing func takeError() -> TLSError {
-        TLSError.drainingQueue("TLS")
+        if let failure = layer?.pointee.failure {
+            return TLSError("TLS", reasons: [failure.reason])
+        }
+        return TLSError.drainingQueue("TLS")
     }
 
-    /// What the finished handshake told, copied out.
-    public borrowing func facts() -> TLSFacts {
+    /// What the finished handshake told, copied out; nil once OpenSSL's object is released.
+    public borrowing func facts() -> TLSFacts? {
+        guard let ssl else { return nil }
         var serverName: String?
         if let name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name) {
             serverName = String(cString: name)
@@ -163,35 +197,5 @@ public struct TLSSession: ~Copyable {
             version: TLSVersion(rawValue: UInt16(truncatingIfNeeded: SSL_version(ssl))) ?? .tls12,
             cipher: cipher, serverName: serverName, applicationProtocol: applicationProtocol,
             isResumed: SSL_session_reused(ssl) == 1)
-    }
-}
-
-/// What a finished handshake told.
-public struct TLSFacts: Sendable, Equatable {
-    /// The version in use.
-    public let version: TLSVersion
-    /// The cipher suite's number in the IANA registry.
-    public let cipher: UInt16
-    /// The name the client asked for (SNI, RFC 6066 §3).
-    public let serverName: String?
-    /// The protocol both agreed on (ALPN, RFC 7301).
-    public let applicationProtocol: String?
-    /// Whether an earlier session was taken up again.
-    public let isResumed: Bool
-
-    /// The cipher suite's IANA name.
-    public var cipherName: String {
-        switch cipher {
-        case 0x1301: "TLS_AES_128_GCM_SHA256"
-        case 0x1302: "TLS_AES_256_GCM_SHA384"
-        case 0x1303: "TLS_CHACHA20_POLY1305_SHA256"
-        case 0xC02B: "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256"
-        case 0xC02C: "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384"
-        case 0xC02F: "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"
-        case 0xC030: "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384"
-        case 0xCCA8: "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256"
-        case 0xCCA9: "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256"
-        default: "0x" + String(cipher, radix: 16, uppercase: true)
-        }
     }
 }

@@ -70,8 +70,10 @@ struct AllocationTests {
         if: ProcessInfo.processInfo.environment["SLUICE_COUNTS_ALLOCATIONS"] != nil,
         "it needs the counting library"))
 struct CountedAllocationTests {
-    @Test(arguments: [false, true])
-    func `a thousand small messages each way allocate nothing`(tls: Bool) throws {
+    @Test(arguments: [(false, false), (true, false), (true, true)])
+    func `a thousand small messages each way allocate nothing`(
+        tls: Bool, released: Bool
+    ) throws {
         // As the program does first of all: then OpenSSL's record buffers come from a free list.
         RecordMemory.install()
         typealias Count = @convention(c) () -> UInt
@@ -82,7 +84,7 @@ struct CountedAllocationTests {
         #expect(count() > before, "the library counts")
         probe.deallocate()
 
-        let rig = try RelayRig.open(tls: tls)
+        let rig = try RelayRig.open(tls: tls, released: released)
         let up = Frames.client(.text, [UInt8](repeating: 0x61, count: 100))
         let down = Frames.server(.text, [UInt8](repeating: 0x62, count: 100))
         var allocations: UInt = 0

@@ -24,8 +24,8 @@ final class RelayRig {
 
     /// Two legs with a test's peer at the other end of each, and no tunnel yet.
     init(
-        tls: Bool = false, receiveCapacity: Int = 64 * 1024, pumpBytesMax: Int = 256 * 1024,
-        smallBuffers: Bool = false
+        tls: Bool = false, released: Bool = false, receiveCapacity: Int = 64 * 1024,
+        pumpBytesMax: Int = 256 * 1024, smallBuffers: Bool = false
     ) throws {
         space = .allocate(capacity: 1)
         space.initialize(
@@ -51,6 +51,11 @@ final class RelayRig {
         relay.initialize(to: Relay(client: leg))
         relay.pointee.backend = Leg(back.first)
         if tls { handshake() }
+        if released {
+            guard case .released? = relay.pointee.client.tls?.releaseOpenSSL() else {
+                preconditionFailure("OpenSSL keeps the session")
+            }
+        }
         precondition(poller.add(descriptors.0, Self.token.tagged(0), .edgeBoth))
         precondition(poller.add(descriptors.1, Self.token.tagged(1), .edgeBoth))
     }
@@ -65,11 +70,13 @@ final class RelayRig {
 
     /// A rig whose tunnel is open.
     static func open(
-        tls: Bool = false, reservedBits: UInt8 = 0, messageBytesMax: UInt64 = .max,
+        tls: Bool = false, released: Bool = false, reservedBits: UInt8 = 0,
+        messageBytesMax: UInt64 = .max,
         receiveCapacity: Int = 64 * 1024, smallBuffers: Bool = false
     ) throws -> RelayRig {
         let rig = try RelayRig(
-            tls: tls, receiveCapacity: receiveCapacity, smallBuffers: smallBuffers)
+            tls: tls, released: released, receiveCapacity: receiveCapacity,
+            smallBuffers: smallBuffers)
         rig.relay.pointee.open(reservedBits: reservedBits, messageBytesMax: messageBytesMax)
         rig.settle()
         return rig

@@ -32,6 +32,12 @@ final class MemoryEnd {
     /// The session's pointer, for what only a test does to it.
     var pointer: OpaquePointer? { session?.ssl }
 
+    /// The record layer that took the place of OpenSSL's object.
+    var layer: UnsafeMutablePointer<RecordLayer>? { session?.layer }
+
+    /// Asks the session to go on without OpenSSL's object.
+    func release() -> ReleaseOutcome { session?.releaseOpenSSL() ?? .never }
+
     /// Gives the handshake some bytes; what it answers is in `output()`.
     func handshake(_ wire: [UInt8] = []) -> HandshakeProgress {
         let progress = withInput(wire) { session?.handshake() ?? .failed }

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+import Foundation
+import Reactor
+import Synchronization
+import TLS
+import TestKit
+import Testing
+import Wire
+
+@testable import Frontend
+
+/// Goal: connections that have lived a while go on without OpenSSL's object, and nobody notices.
+struct SettlingTests {
+    private static func rig(
+        milliseconds: UInt64 = 0, suites: String? = nil, workers: Int = 1
+    ) throws -> FrontendRig {
+        var settings = FrontendSettings()
+        settings.settleMilliseconds = milliseconds
+        let store = try CertificateStore(
+            [Certificates.shared().first.files], options: TLSServerOptions(cipherSuites: suites),
+            tickets: try TicketKeys())
+        return try FrontendRig(
+            secure: true, workers: workers, certificates: store, settings: settings)
+    }
+
+    private func settled(_ rig: FrontendRig) -> Int {
+        rig.frontend.crew.settledCount.load(ordering: .relaxed)
+    }
+
+    @Test(arguments: [
+        "TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256",
+    ])
+    func `a relay goes on in each suite`(suite: String) throws {
+        let rig = try Self.rig(suites: suite)
+        let visitors = try (0..<8).map { _ in
+            try rig.visitor(tls: Certificates.shared().first.client())
+        }
+        for visitor in visitors { #expect(try visitor.upgrade(path: "/a").status == 101) }
+        for round in 0..<50 {
+            for visitor in visitors { #expect(try visitor.echoes("round \(round)")) }
+        }
+        #expect(settled(rig) == 8)
+        // Bigger than what one record, one read and the sockets' buffers hold.
+        #expect(try visitors[0].echoes(String(repeating: "0123456789", count: 20_000)))
+        for visitor in visitors {
+            try visitor.sendFrame(.close, [0x03, 0xE8])
+            #expect(try visitor.receiveFrame().opcode == .close)
+            #expect(try visitor.receiveToEnd() == [])
+            #expect(visitor.wasClosedByNotify)
+        }
+    }
+
+    @Test func `an ordinary request goes on too`() throws {
+        let rig = try Self.rig()
+        let visitor = try rig.visitor(tls: Certificates.shared().first.client())
+        for _ in 0..<3 {
+            try visitor.send(Array("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".utf8))
+            let head = try visitor.receiveHead()
+            #expect(head.status == 200)
+            let length = try #require(head.fields.string("content-length").flatMap { Int($0) })
+            #expect(try visitor.receive { $0.count >= length ? length : nil }.count == length)
+        }
+        #expect(settled(rig) == 1)
+    }
+
+    @Test func `connections that end before are left alone`() throws {
+        let rig = try Self.rig(milliseconds: 60_000)
+        let visitor = try rig.visitor(tls: Certificates.shared().first.client())
+        #expect(try visitor.upgrade(path: "/a").status == 101)
+        #expect(try visitor.echoes("hello"))
+        #expect(settled(rig) == 0)
+    }
+
+    @Test func `certificates change and a drain comes after it`() throws {
+        let rig = try Self.rig()
+        let visitor = try rig.visitor(tls: Certificates.shared().first.client())
+        #expect(try visitor.upgrade(path: "/a").status == 101)
+        #expect(try visitor.echoes("before"))
+        #expect(settled(rig) == 1)
+        rig.frontend.use(certificates: [try Certificates.shared().second.store()])
+        let later = try rig.visitor(tls: Certificates.shared().second.client())
+        #expect(try later.upgrade(path: "/b").status == 101)
+        #expect(try visitor.echoes("after"))
+        rig.frontend.drain(code: 1001, timeoutMilliseconds: 20_000)
+        for visitor in [visitor, later] {
+            let close = try visitor.receiveFrame()
+            #expect(close.opcode == .close)
+            #expect(close.payload.prefix(2) == [0x03, 0xE9])
+            try visitor.sendFrame(.close, [0x03, 0xE9])
+            #expect(try visitor.receiveToEnd() == [])
+            #expect(visitor.wasClosedByNotify)
+        }
+        rig.frontend.wait()
+    }
+
+    @Test func `openssl changes its keys, and asks for ours`() throws {
+        let rig = try Self.rig()
+        let port = rig.address.port
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+        process.arguments = ["openssl", "s_client", "-connect", "127.0.0.1:\(port)", "-crlf"]
+        let input = Pipe()
+        let output = Pipe()
+        process.standardInput = input
+        process.standardOutput = output
+        process.standardError = output
+        try process.run()
+        defer {
+            // Its own word for the end: a signal may be blocked in a child of the tests.
+            input.fileHandleForWriting.write(Data("Q\n".utf8))
+            process.waitUntilExit()
+        }
+        var heard = ""
+        func wait(for text: String) throws {
+            while !heard.contains(text) {
+                let data = output.fileHandleForReading.availableData
+                try #require(!data.isEmpty, "it ended with: \(heard)")
+                heard += String(decoding: data, as: UTF8.self)
+            }
+            heard = ""
+        }
+        // A request first: its answer shows that the session has settled.
+        for command in ["", "k\n", "K\n", "K\n"] {
+            input.fileHandleForWriting.write(Data(command.utf8))
+            if !command.isEmpty { try wait(for: "KEYUPDATE") }
+            input.fileHandleForWriting.write(
+                Data("GET / HTTP/1.1\nHost: localhost\n\n".utf8))
+            try wait(for: "</html>")
+            #expect(settled(rig) == 1)
+        }
+    }
+}
