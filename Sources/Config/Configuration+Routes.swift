@@ -41,6 +41,12 @@ public struct RouteSettings: Sendable, Equatable {
     public var rewrite: String?
     /// Which pages may open a WebSocket here.
     public var origins: OriginSettings
+    /// How peers are asked whether they are there; not at all when nil.
+    public var ping: PingSettings?
+    /// How long a relay may pass no data; for ever when nil.
+    public var idle: Duration?
+    /// How long a relay may last; for ever when nil.
+    public var lifetime: Duration?
     /// What one relay or request may use.
     public var limits: RouteLimits
     /// What is changed in requests before they go on.
@@ -84,6 +90,35 @@ public enum OriginSettings: Sendable, Equatable {
     case same
     /// Pages of these origins, and of the same host if `same`.
     case list(same: Bool, origins: [String])
+}
+
+/// How the peers of a relay are asked whether they are there.
+public struct PingSettings: Sendable, Equatable {
+    /// Who is asked.
+    public enum Peers: String, Sendable, CaseIterable {
+        /// The client.
+        case client
+        /// The upstream.
+        case upstream
+        /// Both.
+        case both
+    }
+
+    /// From one Ping to the next.
+    public var every: Duration
+    /// From a Ping to the end, if nothing was heard.
+    public var timeout: Duration
+    /// Who is asked.
+    public var to: Peers
+
+    /// The defaults, or others.
+    public init(
+        every: Duration = .seconds(30), timeout: Duration = .seconds(10), to: Peers = .client
+    ) {
+        self.every = every
+        self.timeout = timeout
+        self.to = to
+    }
 }
 
 /// What one relay or request of a route may use.

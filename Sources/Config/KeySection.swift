@@ -28,7 +28,7 @@ struct KeySection: Sendable {
 extension KeySection {
     static let all = [
         root, listener, tls, hsts, certificate, route, respond, redirect, routeRequest,
-        routeAnswer, routeLimits, upstream, pool, drain, timeouts, log, limits,
+        routeAnswer, ping, routeLimits, upstream, pool, drain, timeouts, log, limits,
     ]
 
     static let root = KeySection(
@@ -92,8 +92,22 @@ extension KeySection {
             ("origins", "word or list", "`same`"),
             ("request", "mapping", "none"),
             ("answer", "mapping", "none"),
+            ("ping", "mapping", "none"),
+            ("idle", "duration", "no limit"),
+            ("lifetime", "duration", "no limit"),
             ("limits", "mapping", "none"),
         ])
+
+    static let ping: KeySection = {
+        let defaults = PingSettings()
+        return KeySection(
+            "routes[].ping",
+            [
+                ("every", "duration", quoted(Units.text(defaults.every))),
+                ("timeout", "duration", quoted(Units.text(defaults.timeout))),
+                ("to", "word", quoted(defaults.to.rawValue)),
+            ])
+    }()
 
     static let respond: KeySection = {
         let defaults = RespondSettings()

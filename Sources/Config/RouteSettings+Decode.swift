@@ -17,6 +17,9 @@ extension RouteSettings {
         self.init(
             path: path, host: host, to: target, rewrite: rewrite, origins: origins ?? .same,
             limits: limits ?? RouteLimits(), place: fields.place, places: places)
+        ping = fields["ping"].flatMap(PingSettings.init)
+        idle = fields["idle"]?.duration(.milliseconds(100) ... .seconds(30 * 86_400))
+        lifetime = fields["lifetime"]?.duration(.milliseconds(100) ... .seconds(365 * 86_400))
         if let request = fields["request"]?.mapping(.routeRequest) {
             self.request = FieldSettings(request, isRequest: true)
             upstreamHost = request["host"].flatMap(HostSettings.init) ?? upstreamHost
@@ -25,6 +28,11 @@ extension RouteSettings {
             self.answer = FieldSettings(answer, isRequest: false)
         }
     }
+
+    /// Keys that say something of what goes to an upstream.
+    private static let forwardingKeys = [
+        "rewrite", "origins", "limits", "request", "ping", "idle", "lifetime",
+    ]
 
     /// Where the route leads: exactly one of three keys says so.
     private static func target(
@@ -42,11 +50,11 @@ extension RouteSettings {
             return nil
         }
         if let respond = fields["respond"] {
-            refuse(["rewrite", "origins", "limits", "request"], fields, "is answered here")
+            refuse(forwardingKeys, fields, "is answered here")
             return RespondSettings(respond).map(Target.respond)
         }
         if let redirect = fields["redirect"] {
-            refuse(["rewrite", "origins", "limits", "request"], fields, "points elsewhere")
+            refuse(forwardingKeys, fields, "points elsewhere")
             return RedirectSettings(redirect).map(Target.redirect)
         }
         return fields["to"].flatMap { Target($0, upstreamNames: upstreamNames) }
@@ -84,6 +92,17 @@ extension RouteSettings.Target {
         var shown = Array(names.prefix(8))
         if names.count > shown.count { shown.append("\(names.count - shown.count) more names") }
         return (shown + ["ws://host:port or unix:/path"]).joined(separator: ", ")
+    }
+}
+
+extension PingSettings {
+    fileprivate init?(_ value: Value) {
+        guard let fields = value.mapping(.ping) else { return nil }
+        self.init()
+        let range = Duration.milliseconds(100) ... .seconds(86_400)
+        every = fields["every"]?.duration(range) ?? every
+        timeout = fields["timeout"]?.duration(range) ?? timeout
+        to = fields["to"]?.word(Peers.self) ?? to
     }
 }
 

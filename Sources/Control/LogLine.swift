@@ -36,6 +36,8 @@ enum LogLine {
         if record.status == 101 {
             parts.append("up=\(line.up.messages)msg/\(line.up.bytes)B")
             parts.append("down=\(line.down.messages)msg/\(line.down.bytes)B")
+            if let trip = line.clientRoundTrip { parts.append("rtt=\(trip.text)") }
+            if let trip = line.upstreamRoundTrip { parts.append("upstream-rtt=\(trip.text)") }
             parts.append("close=\(line.closeCode) by=\(line.endedBy) reason=\(line.reason)")
         }
         if !line.method.isEmpty {
@@ -114,6 +116,23 @@ struct AccessLine: Encodable {
         let bytes: UInt64
     }
 
+    /// How long Pings took to be answered; there is none where none was.
+    struct Trip: Encodable {
+        let pings: UInt32
+        let lastMicroseconds: UInt32
+        let maximumMicroseconds: UInt32
+
+        init?(_ trip: RoundTrip) {
+            if trip.count == 0 { return nil }
+            pings = trip.count
+            lastMicroseconds = trip.lastMicroseconds
+            maximumMicroseconds = trip.maximumMicroseconds
+        }
+
+        /// The last and the longest.
+        var text: String { "\(lastMicroseconds)us,max=\(maximumMicroseconds)us" }
+    }
+
     let time: String
     let milliseconds: UInt64
     let client: String
@@ -129,6 +148,8 @@ struct AccessLine: Encodable {
     let detail: String
     let up: Direction
     let down: Direction
+    let clientRoundTrip: Trip?
+    let upstreamRoundTrip: Trip?
     let closeCode: UInt16
     let endedBy: String
     let reason: String
@@ -153,6 +174,8 @@ struct AccessLine: Encodable {
         detail = record.detail
         up = Self.direction(record.up)
         down = Self.direction(record.down)
+        clientRoundTrip = Trip(record.clientRoundTrip)
+        upstreamRoundTrip = Trip(record.upstreamRoundTrip)
         closeCode = record.closeCode
         endedBy = Self.name(record.initiator)
         let isRefusal = record.reason == .none && !record.proxyError.isEmpty
@@ -181,6 +204,9 @@ struct AccessLine: Encodable {
         case .vanished: "vanished"
         case .violation: "violation"
         case .drain: "drain"
+        case .unresponsive: "unresponsive"
+        case .idle: "idle"
+        case .lifetime: "lifetime"
         case .answered: "answered"
         }
     }

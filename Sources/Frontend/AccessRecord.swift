@@ -38,6 +38,10 @@ public struct AccessRecord: Sendable {
     public var up = DirectionCounts()
     /// From the upstream to the client.
     public var down = DirectionCounts()
+    /// How long the client took to answer Pings.
+    public var clientRoundTrip = RoundTrip()
+    /// How long the upstream took.
+    public var upstreamRoundTrip = RoundTrip()
     /// The Close code the relay ended with; 0 for none, 1005 for a Close without one.
     public var closeCode: UInt16 = 0
     /// Who began the end.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 public import Reactor
 public import Router
+public import Splice
 import Synchronization
 public import Wire
 
@@ -29,6 +30,8 @@ public struct Route: Sendable {
     public var origins = OriginRule.same
     /// Payload bytes that one message may have.
     public var messageBytesMax = UInt64.max
+    /// Pings and limits of time for relays; nil for none.
+    public var relayRules: RelayRules?
     /// Bytes that the body of a request may have.
     public var bodyBytesMax = UInt64.max
     /// What is changed in the fields of requests before they go on.

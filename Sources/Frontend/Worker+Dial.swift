@@ -163,7 +163,8 @@ extension Worker {
         case .switching(let reservedBits, _, _):
             connection.pointee.notes.status = 101
             connection.pointee.relay.open(
-                reservedBits: reservedBits, messageBytesMax: route.messageBytesMax)
+                reservedBits: reservedBits, messageBytesMax: route.messageBytesMax,
+                rules: route.relayRules)
             prependTicket(connection)
             send(ClientAnswer.switching(head, edits: route.answerFields), connection)
             opened(connection, token, opening, rest)

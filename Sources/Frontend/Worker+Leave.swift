@@ -163,6 +163,8 @@ extension Worker {
         let ending = connection.pointee.relay.ending
         record.up = connection.pointee.relay.upCounts
         record.down = connection.pointee.relay.downCounts
+        record.clientRoundTrip = connection.pointee.relay.clientRoundTrip
+        record.upstreamRoundTrip = connection.pointee.relay.upstreamRoundTrip
         record.closeCode = ending.code
         record.initiator = ending.initiator
         record.reason = ending.reason

@@ -234,7 +234,7 @@ struct Worker: ~Copyable {
     private mutating func timeIsUp(_ token: Token) {
         guard let connection = connections.pointer(token) else { return }
         if connection.pointee.relay.isOpen {
-            obey(connection.pointee.relay.deadlinePassed(), token)
+            obey(connection.pointee.relay.deadlinePassed(space), token)
         } else if let exchange = connection.pointee.exchange {
             exchangeTimeIsUp(connection, token, exchange)
         } else {

@@ -37,8 +37,25 @@ public enum EndReason: UInt8, Sendable {
     case violation
     /// Sluice is going away.
     case drain
+    /// A peer did not answer a Ping.
+    case unresponsive
+    /// No data frame passed for too long.
+    case idle
+    /// It had lived as long as it may.
+    case lifetime
     /// An ordinary HTTP answer was relayed to its end.
     case answered
+}
+
+extension EndReason {
+    /// The reason that stands in Closes of our own (RFC 6455 §7.1.6); empty where the code says all.
+    var closeText: StaticString {
+        switch self {
+        case .idle: "idle for too long"
+        case .lifetime: "the connection has reached its lifetime"
+        default: ""
+        }
+    }
 }
 
 /// How a relay comes to its end: who has spoken, who has been told, and what to tell whom.
@@ -125,9 +142,18 @@ public struct Ending: Sendable {
         return action
     }
 
+    /// A side has not answered a Ping: it counts as gone, and the other is told as if it were.
+    public mutating func unresponsive(_ side: Side) -> Action {
+        let code = Self.codeForLoss(of: side)
+        begin(side == .client ? .client : .upstream, .unresponsive, code)
+        markSpoken(side)
+        markTold(side)
+        return tell(side.other, code)
+    }
+
     /// Sluice ends the relay of its own accord.
-    public mutating func drain(code: UInt16) -> Action {
-        begin(.sluice, .drain, code)
+    public mutating func leave(_ reason: EndReason, code: UInt16) -> Action {
+        begin(.sluice, reason, code)
         var action = tell(.client, code)
         action.tellBackend = tell(.backend, code).tellBackend
         return action

@@ -19,6 +19,10 @@ struct Flow {
     var state = State.open
     /// The Close that is to be sent to the destination at the next frame border; 0 for none.
     var pendingClose: UInt16 = 0
+    /// A Ping is to be sent to the destination at the next frame border.
+    var hasPendingPing = false
+    /// The source was sent a Ping, and its answer is not to go on.
+    var awaitsPong = false
     /// Bytes that went on.
     var bytes: UInt64 = 0
     /// Bytes of `tail` in use.
@@ -30,6 +34,9 @@ struct Flow {
 
     /// Whether a frame of our own may stand next.
     var isAtFrameBorder: Bool { scanner.isAtFrameBorder }
+
+    /// Whether a frame of our own waits for the next border.
+    var isInterrupted: Bool { pendingClose != 0 || hasPendingPing }
 
     /// Puts the kept bytes in front of `bytes` and forgets them.
     ///

@@ -200,6 +200,14 @@ public struct Leg: ~Copyable {
         return Received(bytes: opened, count: outcome.count, rawCount: rawCount)
     }
 
+    /// Gives a peer up that is not there any more: nothing is awaited of it, and nothing sent.
+    mutating func abandon(_ space: UnsafeMutablePointer<Workspace>) {
+        held.discard(pool: &space.pointee.pool)
+        isUnwritable = true
+        isReadable = false
+        hasEnded = true
+    }
+
     /// Gives everything that was lent back; the leg is about to be closed.
     public mutating func release(_ space: UnsafeMutablePointer<Workspace>) {
         held.discard(pool: &space.pointee.pool)

@@ -68,6 +68,18 @@ extension Relay {
         _ side: Side, _ bytes: UnsafeMutablePointer<UInt8>, count: Int,
         _ space: UnsafeMutablePointer<Workspace>
     ) {
+        if side == .client ? up.awaitsPong : down.awaitsPong {
+            passWatching(side, bytes, count: count, space)
+        } else {
+            passPiece(side, bytes, count: count, space)
+        }
+    }
+
+    /// The same without looking for Pongs.
+    mutating func passPiece(
+        _ side: Side, _ bytes: UnsafeMutablePointer<UInt8>, count: Int,
+        _ space: UnsafeMutablePointer<Workspace>
+    ) {
         if stage == .lingering { return }
         let passed =
             side == .client
@@ -76,8 +88,8 @@ extension Relay {
         if passed.isQuiet { return }
         note(passed, of: side, space)
         guard let rest = passed.rest else { return }
-        // The Close that waited for this border was sent just now, so the rest is only read.
-        pass(side, rest, count: passed.restCount, space)
+        // What waited for this border was sent just now; behind a Close the rest is only read.
+        passPiece(side, rest, count: passed.restCount, space)
     }
 
     /// What came of a piece of one direction.
@@ -87,7 +99,7 @@ extension Relay {
         var wasCloseRelayed = false
         var isDestinationLost = false
         var hasReachedBorder = false
-        /// What stands behind the border at which a Close of ours is due.
+        /// What stands behind the border at which a frame of ours is due.
         var rest: UnsafeMutablePointer<UInt8>?
         var restCount = 0
 
@@ -109,8 +121,8 @@ extension Relay {
             return passed
         }
         var offered = total
-        if flow.pendingClose != 0 {
-            // A Close of ours waits for the border of the frame in progress.
+        if flow.isInterrupted {
+            // A frame of ours waits for the border of the frame in progress.
             offered = Int(truncatingIfNeeded: min(UInt64(total), flow.scanner.outstanding))
         }
         let outcome = flow.scanner.scan(start, count: offered)
@@ -136,7 +148,7 @@ extension Relay {
             }
         }
         if outcome.violation != .none { return passed }
-        if flow.pendingClose != 0 {
+        if flow.isInterrupted {
             passed.hasReachedBorder = flow.isAtFrameBorder
             passed.restCount = total &- forwardable
             if passed.restCount > 0 { passed.rest = start + forwardable }
@@ -187,6 +199,7 @@ extension Relay {
         }
         if passed.isDestinationLost { lost(side.other) }
         tellWherePossible(space)
+        pingWherePossible(space)
     }
 
     /// A side can't be sent anything any more.

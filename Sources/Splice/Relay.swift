@@ -43,6 +43,10 @@ public struct Relay: ~Copyable {
     var stage = Stage.opening
     /// The closing deadline counts from the first Close or loss, and is not pushed on.
     var hasClosingDeadline = false
+    /// A peer has gone while its last bytes wait for room: the deadline is for that.
+    private var isStalled = false
+    /// Pings, silence and age, where the route has rules for them.
+    var watch: Watch?
     /// Client to backend.
     var up: Flow
     /// Backend to client.
@@ -64,7 +68,11 @@ public struct Relay: ~Copyable {
     /// - Parameters:
     ///   - reservedBits: the RSV bits that the granted extensions may use (RFC 6455 §5.2).
     ///   - messageBytesMax: payload bytes that one message may have.
-    public mutating func open(reservedBits: UInt8, messageBytesMax: UInt64) {
+    ///   - rules: pings and limits of time; nil for none.
+    public mutating func open(
+        reservedBits: UInt8, messageBytesMax: UInt64, rules: RelayRules? = nil
+    ) {
+        watch = rules.map { Watch($0) }
         up.scanner = FrameScanner(
             sender: .client, reservedBits: reservedBits, messageBytesMax: messageBytesMax)
         down.scanner = FrameScanner(
@@ -76,7 +84,7 @@ public struct Relay: ~Copyable {
     public mutating func begin(_ space: UnsafeMutablePointer<Workspace>) -> Verdict {
         if client.hasEnded { ended(.client, space) }
         if backend.hasEnded { ended(.backend, space) }
-        return settle(space)
+        return startWatching(space).union(settle(space))
     }
 
     /// Takes bytes that came behind a head: they belong to the stream.
@@ -104,7 +112,7 @@ public struct Relay: ~Copyable {
         if stage == .lingering { return [] }
         hasClosingDeadline = true
         deadlineMilliseconds = deadline
-        perform(ending.drain(code: code), space)
+        perform(ending.leave(.drain, code: code), space)
         return settle(space).union(.deadline)
     }
 
@@ -116,8 +124,11 @@ public struct Relay: ~Copyable {
         return settleEnding(space).union(.deadline)
     }
 
-    /// The deadline has passed: whoever has not answered by now is cut.
-    public mutating func deadlinePassed() -> Verdict { .ended }
+    /// The deadline has passed: whoever has not answered by now is cut, or the rules are looked at.
+    public mutating func deadlinePassed(_ space: UnsafeMutablePointer<Workspace>) -> Verdict {
+        guard let watch, stage == .relaying, !ending.hasBegun, !isStalled else { return .ended }
+        return look(watch, space)
+    }
 
     /// Gives all that was lent back; both sockets are about to be closed.
     public mutating func release(_ space: UnsafeMutablePointer<Workspace>) {
@@ -136,9 +147,14 @@ public struct Relay: ~Copyable {
 
     /// Sends the Closes that are due where a frame border allows, and gives up where none will come.
     mutating func tellWherePossible(_ space: UnsafeMutablePointer<Workspace>) {
+        if down.pendingClose != 0 || up.pendingClose != 0 {
+            up.hasPendingPing = false
+            down.hasPendingPing = false
+        }
+        let reason = ending.reason.closeText
         if down.pendingClose != 0 {
             let mayWait = !backend.hasEnded && !client.isUnwritable
-            if Relay.inject(&down, into: &client, maskKey: nil, mayWait: mayWait, space) {
+            if Relay.inject(&down, into: &client, maskKey: nil, reason, mayWait: mayWait, space) {
                 ending.markTold(.client)
             }
         }
@@ -146,7 +162,7 @@ public struct Relay: ~Copyable {
             let mayWait = !client.hasEnded && !backend.isUnwritable
             // Unpredictable, as a client's mask must be (RFC 6455 §5.3).
             let key = UInt32.random(in: .min ... .max)
-            if Relay.inject(&up, into: &backend, maskKey: key, mayWait: mayWait, space) {
+            if Relay.inject(&up, into: &backend, maskKey: key, reason, mayWait: mayWait, space) {
                 ending.markTold(.backend)
             }
         }
@@ -156,13 +172,14 @@ public struct Relay: ~Copyable {
     ///
     /// - Returns: whether the destination counts as told: it was sent the Close, or never can be.
     private static func inject(
-        _ flow: inout Flow, into destination: inout Leg, maskKey: UInt32?, mayWait: Bool,
-        _ space: UnsafeMutablePointer<Workspace>
+        _ flow: inout Flow, into destination: inout Leg, maskKey: UInt32?,
+        _ reason: StaticString, mayWait: Bool, _ space: UnsafeMutablePointer<Workspace>
     ) -> Bool {
         if flow.state == .open && flow.isAtFrameBorder && !destination.isUnwritable {
             let control = space.pointee.control
             let count = ControlFrame.close(
-                CloseCode(rawValue: flow.pendingClose), reason: "", maskKey: maskKey, into: control)
+                CloseCode(rawValue: flow.pendingClose), reason: reason, maskKey: maskKey,
+                into: control)
             destination.put(control, count: count, space)
             flow.state = .closeInjected
             flow.pendingClose = 0
@@ -190,6 +207,7 @@ public struct Relay: ~Copyable {
         let isUpStalled = client.isHangingUp && !client.hasEnded && !backend.held.isEmpty
         let isDownStalled = backend.isHangingUp && !backend.hasEnded && !client.held.isEmpty
         guard isUpStalled || isDownStalled else { return [] }
+        isStalled = true
         deadlineMilliseconds =
             space.pointee.nowMilliseconds + space.pointee.patience.closingMilliseconds
         return .deadline

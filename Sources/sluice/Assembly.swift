@@ -113,6 +113,7 @@ struct Assembly {
             made.origins = rule(route.origins)
             made.messageBytesMax = route.limits.messageBytes.map(UInt64.init) ?? .max
             made.bodyBytesMax = route.limits.bodyBytes.map(UInt64.init) ?? .max
+            made.relayRules = relayRules(route)
             made.requestFields = edits(route.request)
             made.answerFields = edits(route.answer)
             switch route.upstreamHost {
@@ -193,6 +194,17 @@ struct Assembly {
             removed: fields.remove.map { $0.lowercased() },
             set: fields.set.map { .init(name: $0.name, value: $0.value) },
             added: fields.add.map { .init(name: $0.name, value: $0.value) })
+    }
+
+    private static func relayRules(_ route: RouteSettings) -> RelayRules? {
+        guard route.ping != nil || route.idle != nil || route.lifetime != nil else { return nil }
+        let ping = route.ping
+        return RelayRules(
+            pingMilliseconds: ping?.every.wholeMilliseconds ?? 0,
+            pongMilliseconds: ping?.timeout.wholeMilliseconds ?? 0,
+            pingsClient: ping?.to != .upstream, pingsUpstream: ping?.to != .client,
+            idleMilliseconds: route.idle?.wholeMilliseconds ?? 0,
+            lifetimeMilliseconds: route.lifetime?.wholeMilliseconds ?? 0)
     }
 
     private static func settings(_ configuration: Configuration) -> FrontendSettings {

@@ -41,6 +41,9 @@ struct DecodingTests {
         #expect(route.to == .upstream("chat"))
         #expect(route.rewrite == "/socket/*")
         #expect(route.origins == .list(same: true, origins: ["https://example.com", "null"]))
+        #expect(route.ping == PingSettings(every: .seconds(20), timeout: .seconds(5), to: .both))
+        #expect(route.idle == .seconds(600))
+        #expect(route.lifetime == .seconds(43_200))
         #expect(route.limits.messageBytes == 1_048_576)
         #expect(route.places.host.line == 11)
         #expect(route.limits.bodyBytes == 2_097_152)
@@ -183,6 +186,7 @@ let everything = """
       - { address: "unix:/run/s.sock" }
     routes: [{ path: /chat/*, host: "*.example.com", to: chat, rewrite: /socket/*,
         origins: [same, "https://example.com", null], limits: { messageBytes: 1MiB, bodyBytes: 2MiB },
+        ping: { every: 20s, timeout: 5s, to: both }, idle: 10m, lifetime: 12h,
         request: { remove: [Cookie], set: { X-A: "1" }, add: { X-B: "2" }, host: upstream },
         answer: { remove: [Server], set: { X-C: "3" }, add: { X-D: "4" } } },
       { path: /healthz, respond: { status: 204, body: "", type: text/html } },

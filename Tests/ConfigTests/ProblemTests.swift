@@ -181,8 +181,20 @@ struct ProblemTests {
             "2:41: routes[0].rewrite: found a mapping, allowed: a path, as /chat or /chat/*"
         ),
         (
-            "{ path: /a, to: chat, idle: 10m }",
-            "2:32: routes[0]: unknown key 'idle', allowed: path, host, to, respond, redirect, rewrite, origins, request, answer, limits"
+            "{ path: /a, to: chat, idler: 10m }",
+            "2:32: routes[0]: unknown key 'idler', allowed: path, host, to, respond, redirect, rewrite, origins, request, answer, ping, idle, lifetime, limits (did you mean 'idle'?)"
+        ),
+        (
+            "{ path: /a, to: chat, ping: { every: 1ms } }",
+            "2:47: routes[0].ping.every: found '1ms', allowed: 100ms to 24h"
+        ),
+        (
+            "{ path: /a, to: chat, ping: { to: nobody } }",
+            "2:44: routes[0].ping.to: found 'nobody', allowed: client, upstream, both"
+        ),
+        (
+            "{ path: /a, respond: { status: 204 }, ping: { to: both } }",
+            "2:54: routes[0].ping: has no meaning where a route is answered here: nothing goes to an upstream"
         ),
         (
             "{ path: /a, to: chat, limits: { messageBytes: 0 } }",

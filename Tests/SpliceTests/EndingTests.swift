@@ -22,7 +22,7 @@ enum EndingEvent: CaseIterable {
         case .backendVanished: return ending.vanished(.backend)
         case .clientViolated: return ending.violated(.client, .notMasked)
         case .backendViolated: return ending.violated(.backend, .messageTooBig)
-        case .drain: return ending.drain(code: 1012)
+        case .drain: return ending.leave(.drain, code: 1012)
         case .toldClient: ending.markTold(.client)
         case .toldBackend: ending.markTold(.backend)
         }

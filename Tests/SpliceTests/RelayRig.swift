@@ -72,12 +72,14 @@ final class RelayRig {
     static func open(
         tls: Bool = false, released: Bool = false, reservedBits: UInt8 = 0,
         messageBytesMax: UInt64 = .max,
-        receiveCapacity: Int = 64 * 1024, smallBuffers: Bool = false
+        receiveCapacity: Int = 64 * 1024, smallBuffers: Bool = false, rules: RelayRules? = nil
     ) throws -> RelayRig {
         let rig = try RelayRig(
             tls: tls, released: released, receiveCapacity: receiveCapacity,
             smallBuffers: smallBuffers)
-        rig.relay.pointee.open(reservedBits: reservedBits, messageBytesMax: messageBytesMax)
+        rig.relay.pointee.open(
+            reservedBits: reservedBits, messageBytesMax: messageBytesMax, rules: rules)
+        if rules != nil { rig.verdict.formUnion(rig.relay.pointee.begin(rig.space)) }
         rig.settle()
         return rig
     }
@@ -90,6 +92,18 @@ final class RelayRig {
     var deadlineMilliseconds: UInt64 { relay.pointee.deadlineMilliseconds }
     var heldForClient: Int { relay.pointee.client.held.count }
     var heldForBackend: Int { relay.pointee.backend.held.count }
+
+    var clientRoundTrip: RoundTrip { relay.pointee.clientRoundTrip }
+    var upstreamRoundTrip: RoundTrip { relay.pointee.upstreamRoundTrip }
+
+    /// Lets the next deadline pass, as a timer would; and so much time more.
+    func passDeadline(late: UInt64 = 0) {
+        precondition(deadlineMilliseconds > 0)
+        space.pointee.nowMilliseconds =
+            max(
+                space.pointee.nowMilliseconds, deadlineMilliseconds) + late
+        deadlinePassed()
+    }
 
     func peer(_ side: Side) -> RigPeer { side == .client ? client : backend }
 
@@ -177,7 +191,7 @@ final class RelayRig {
     }
 
     func deadlinePassed() {
-        verdict.formUnion(relay.pointee.deadlinePassed())
+        verdict.formUnion(relay.pointee.deadlinePassed(space))
         settle()
     }
 

@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: Apache-2.0
+import Reactor
+import Wire
+
+/// Pings, silence and age: what a timer looks at, and the answers that are swallowed.
+extension Relay {
+    /// How long the client took to answer Pings.
+    public var clientRoundTrip: RoundTrip { watch?.client.roundTrip ?? RoundTrip() }
+
+    /// How long the upstream took.
+    public var upstreamRoundTrip: RoundTrip { watch?.backend.roundTrip ?? RoundTrip() }
+
+    /// Begins to watch a relay that has just been opened, where its route has rules.
+    mutating func startWatching(_ space: UnsafeMutablePointer<Workspace>) -> Verdict {
+        guard let watch, !ending.hasBegun else { return [] }
+        let now = space.pointee.nowMilliseconds
+        watch.start(now)
+        watch.trafficBefore = traffic
+        deadlineMilliseconds = watch.nextMilliseconds(now)
+        return deadlineMilliseconds == 0 ? [] : .deadline
+    }
+
+    /// A number that changes with every byte of a data frame that passes.
+    private var traffic: UInt64 {
+        up.scanner.messages &+ up.scanner.payloadBytes &+ down.scanner.messages
+            &+ down.scanner.payloadBytes
+    }
+
+    /// Does what is due by the rules.
+    mutating func look(
+        _ watch: Watch, _ space: UnsafeMutablePointer<Workspace>
+    ) -> Verdict {
+        let now = space.pointee.nowMilliseconds
+        let rules = watch.rules
+        if watch.lifetimeDue > 0 && now >= watch.lifetimeDue { return end(.lifetime, space) }
+        if rules.idleMilliseconds > 0 {
+            if traffic != watch.trafficBefore {
+                watch.trafficBefore = traffic
+                watch.idleSince = now
+            } else if now >= watch.idleSince + rules.idleMilliseconds {
+                return end(.idle, space)
+            }
+        }
+        for side in [Side.client, .backend] {
+            var probe = side == .client ? watch.client : watch.backend
+            if probe.pingDue == 0 { continue }
+            if probe.pongDue > 0 && now >= probe.pongDue {
+                if isDead(side, probe) { return unresponsive(side, space) }
+                // It is not silent, or it can't be heard: the question stands.
+                remember(side, &probe)
+                probe.pongDue = now + rules.pongMilliseconds
+            }
+            if probe.pongDue == 0 && now >= probe.pingDue {
+                probe.pingDue = now + rules.pingMilliseconds
+                probe.pongDue = now + rules.pongMilliseconds
+                remember(side, &probe)
+                if side == .client { down.hasPendingPing = true } else { up.hasPendingPing = true }
+            }
+            if side == .client { watch.client = probe } else { watch.backend = probe }
+        }
+        pingWherePossible(space)
+        deadlineMilliseconds = watch.nextMilliseconds(now)
+        return settle(space).union(.deadline)
+    }
+
+    private func remember(_ side: Side, _ probe: inout Watch.Probe) {
+        probe.bytesBefore = side == .client ? up.bytes : down.bytes
+        probe.heldBefore = side == .client ? client.held.count : backend.held.count
+    }
+
+    /// Whether a peer that owes an answer has given no other sign of life, though it could.
+    private func isDead(_ side: Side, _ probe: Watch.Probe) -> Bool {
+        // Not asked yet: a frame to it is still in progress.
+        if side == .client ? down.hasPendingPing : up.hasPendingPing { return false }
+        // Not read now, because the other is full: its answer may lie in the socket.
+        if side == .client ? !backend.held.isEmpty : !client.held.isEmpty { return false }
+        if (side == .client ? up.bytes : down.bytes) != probe.bytesBefore { return false }
+        // It takes what waits for it: the question stands behind that.
+        let held = side == .client ? client.held.count : backend.held.count
+        return held == 0 || held == probe.heldBefore
+    }
+
+    /// Ends the relay by a rule, with a Close to both.
+    private mutating func end(
+        _ reason: EndReason, _ space: UnsafeMutablePointer<Workspace>
+    ) -> Verdict {
+        perform(ending.leave(reason, code: CloseCode.goingAway.rawValue), space)
+        return settle(space)
+    }
+
+    /// A peer has not answered: it is given up, and the other told.
+    private mutating func unresponsive(
+        _ side: Side, _ space: UnsafeMutablePointer<Workspace>
+    ) -> Verdict {
+        if side == .client {
+            client.abandon(space)
+            down.state = .cut
+        } else {
+            backend.abandon(space)
+            up.state = .cut
+        }
+        perform(ending.unresponsive(side), space)
+        return settle(space)
+    }
+
+    /// Sends the Pings that are due where a frame border allows.
+    mutating func pingWherePossible(_ space: UnsafeMutablePointer<Workspace>) {
+        guard down.hasPendingPing || up.hasPendingPing, let watch else { return }
+        if down.hasPendingPing && down.isAtFrameBorder {
+            down.hasPendingPing = false
+            if down.state == .open && !client.isUnwritable {
+                Relay.ping(&client, &watch.client, maskKey: nil, space)
+                up.awaitsPong = true
+            }
+        }
+        if up.hasPendingPing && up.isAtFrameBorder {
+            up.hasPendingPing = false
+            if up.state == .open && !backend.isUnwritable {
+                let key = UInt32.random(in: .min ... .max)
+                Relay.ping(&backend, &watch.backend, maskKey: key, space)
+                down.awaitsPong = true
+            }
+        }
+    }
+
+    private static func ping(
+        _ leg: inout Leg, _ probe: inout Watch.Probe, maskKey: UInt32?,
+        _ space: UnsafeMutablePointer<Workspace>
+    ) {
+        probe.payload = UInt64.random(in: .min ... .max)
+        probe.sentNanoseconds = Clock.nowNanoseconds()
+        let control = space.pointee.control
+        let count = ControlFrame.ping(payload: probe.payload, maskKey: maskKey, into: control)
+        leg.put(control, count: count, space)
+    }
+
+    /// `pass` while a Pong is awaited from that side: the answer to our Ping is taken out, and all
+    /// else goes on as it came.
+    mutating func passWatching(
+        _ side: Side, _ bytes: UnsafeMutablePointer<UInt8>, count: Int,
+        _ space: UnsafeMutablePointer<Workspace>
+    ) {
+        var total = count
+        let start: UnsafeMutablePointer<UInt8>
+        if side == .client {
+            total &+= Int(up.tailCount)
+            start = up.prependTail(to: bytes)
+        } else {
+            total &+= Int(down.tailCount)
+            start = down.prependTail(to: bytes)
+        }
+        let mask: UInt8 = side == .client ? 0x80 : 0
+        let pongBytes = side == .client ? 14 : 10
+        var at = 0
+        while at < total {
+            let left = total &- at
+            let isOpen = side == .client ? up.state == .open : down.state == .open
+            let awaits = side == .client ? up.awaitsPong : down.awaitsPong
+            if !isOpen || !awaits || stage != .relaying {
+                passPiece(side, start + at, count: left, space)
+                return
+            }
+            let outstanding =
+                side == .client ? up.scanner.outstanding : down.scanner.outstanding
+            let run = Relay.bytesBeforePong(
+                start + at, count: left, outstanding: outstanding, mask: mask)
+            if run > 0 {
+                passPiece(side, start + at, count: run, space)
+                at &+= run
+            } else if left < pongBytes {
+                if side == .client {
+                    up.keepTail(start + at, count: left)
+                } else {
+                    down.keepTail(start + at, count: left)
+                }
+                return
+            } else if isAnswer(side, start + at) {
+                at &+= pongBytes
+            } else {
+                passPiece(side, start + at, count: pongBytes, space)
+                at &+= pongBytes
+            }
+        }
+    }
+
+    /// How many bytes stand in front of the first Pong with a payload of eight bytes.
+    private static func bytesBeforePong(
+        _ bytes: UnsafePointer<UInt8>, count: Int, outstanding: UInt64, mask: UInt8
+    ) -> Int {
+        if outstanding >= UInt64(truncatingIfNeeded: count) { return count }
+        var at = Int(truncatingIfNeeded: outstanding)
+        while at &+ 2 <= count {
+            if bytes[at] == 0x8A && bytes[at &+ 1] == mask | 8 { return at }
+            guard let (header, length) = FrameHeader.decode(bytes + at, count: count &- at),
+                header.payloadLength < UInt64(truncatingIfNeeded: count &- at &- length)
+            else { return count }
+            at &+= length &+ Int(truncatingIfNeeded: header.payloadLength)
+        }
+        return count
+    }
+
+    /// Whether a Pong answers our Ping; if so, it is noted how long it took.
+    private mutating func isAnswer(_ side: Side, _ bytes: UnsafePointer<UInt8>) -> Bool {
+        guard let watch else { return false }
+        let frame = UnsafeRawPointer(bytes)
+        var payload = frame.loadUnaligned(
+            fromByteOffset: side == .client ? 6 : 2, as: UInt64.self)
+        if side == .client {
+            let key = UInt64(frame.loadUnaligned(fromByteOffset: 2, as: UInt32.self))
+            payload ^= key << 32 | key
+        }
+        var probe = side == .client ? watch.client : watch.backend
+        guard UInt64(bigEndian: payload) == probe.payload else { return false }
+        probe.pongDue = 0
+        probe.roundTrip.note((Clock.nowNanoseconds() &- probe.sentNanoseconds) / 1_000)
+        if side == .client {
+            up.awaitsPong = false
+            watch.client = probe
+        } else {
+            down.awaitsPong = false
+            watch.backend = probe
+        }
+        return true
+    }
+}

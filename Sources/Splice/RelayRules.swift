@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// How long the relays of a route may be silent or last, and how their peers are asked whether they
+/// are there; durations in milliseconds, 0 for none.
+///
+/// Shared by all relays of a route; a relay keeps those that it began with.
+public final class RelayRules: Sendable {
+    /// From one Ping (RFC 6455 §5.5.2) to the next; 0 for none.
+    public let pingMilliseconds: UInt64
+    /// From a Ping to the loss of who has not answered.
+    public let pongMilliseconds: UInt64
+    /// Whether the client is asked.
+    public let pingsClient: Bool
+    /// Whether the upstream is.
+    public let pingsUpstream: Bool
+    /// Without a data frame in either direction.
+    public let idleMilliseconds: UInt64
+    /// From the upgrade to the end, less up to a tenth so that not all end at once.
+    public let lifetimeMilliseconds: UInt64
+
+    /// Rules of these values.
+    public init(
+        pingMilliseconds: UInt64 = 0, pongMilliseconds: UInt64 = 10_000, pingsClient: Bool = true,
+        pingsUpstream: Bool = false, idleMilliseconds: UInt64 = 0,
+        lifetimeMilliseconds: UInt64 = 0
+    ) {
+        self.pingMilliseconds = pingMilliseconds
+        self.pongMilliseconds = pongMilliseconds
+        self.pingsClient = pingsClient && pingMilliseconds > 0
+        self.pingsUpstream = pingsUpstream && pingMilliseconds > 0
+        self.idleMilliseconds = idleMilliseconds
+        self.lifetimeMilliseconds = lifetimeMilliseconds
+    }
+}
+
+/// How long a peer took to answer Pings, in microseconds.
+public struct RoundTrip: Sendable, Equatable {
+    /// Pings that were answered.
+    public var count: UInt32 = 0
+    /// The last one's time.
+    public var lastMicroseconds: UInt32 = 0
+    /// The longest time.
+    public var maximumMicroseconds: UInt32 = 0
+
+    /// None yet.
+    public init() {}
+
+    mutating func note(_ microseconds: UInt64) {
+        count &+= 1
+        lastMicroseconds = UInt32(clamping: microseconds)
+        maximumMicroseconds = max(maximumMicroseconds, lastMicroseconds)
+    }
+}
+
+/// What a relay with rules remembers; one without has none.
+///
+/// Nothing of it is touched when a message passes: counters are compared when a timer fires.
+final class Watch {
+    /// What is known of one peer.
+    struct Probe {
+        /// When the next Ping is due; 0 for never.
+        var pingDue: UInt64 = 0
+        /// When the answer to the last one is; 0 while none is awaited.
+        var pongDue: UInt64 = 0
+        /// The payload that only its answer can carry.
+        var payload: UInt64 = 0
+        var sentNanoseconds: UInt64 = 0
+        /// Bytes that had come from the peer when it was asked.
+        var bytesBefore: UInt64 = 0
+        /// Bytes that waited for it then.
+        var heldBefore = 0
+        var roundTrip = RoundTrip()
+    }
+
+    let rules: RelayRules
+    var client = Probe()
+    var backend = Probe()
+    /// When the relay has lived long enough; 0 for never.
+    var lifetimeDue: UInt64 = 0
+    /// When traffic was last seen to have gone on.
+    var idleSince: UInt64 = 0
+    /// What had passed then.
+    var trafficBefore: UInt64 = 0
+
+    init(_ rules: RelayRules) { self.rules = rules }
+
+    /// Begins to count.
+    func start(_ now: UInt64) {
+        if rules.pingsClient { client.pingDue = now + rules.pingMilliseconds }
+        if rules.pingsUpstream { backend.pingDue = now + rules.pingMilliseconds }
+        idleSince = now
+        if rules.lifetimeMilliseconds > 0 {
+            let spread = rules.lifetimeMilliseconds / 10
+            lifetimeDue = now + rules.lifetimeMilliseconds - UInt64.random(in: 0...spread)
+        }
+    }
+
+    /// When to look again; 0 for never.
+    func nextMilliseconds(_ now: UInt64) -> UInt64 {
+        var next = UInt64.max
+        func consider(_ due: UInt64) { if due > 0 && due < next { next = due } }
+        consider(client.pongDue > 0 ? client.pongDue : client.pingDue)
+        consider(backend.pongDue > 0 ? backend.pongDue : backend.pingDue)
+        consider(lifetimeDue)
+        if rules.idleMilliseconds > 0 {
+            // Looked at in eighths, so that silence is found no later than an eighth after its time.
+            let step = max(1, rules.idleMilliseconds / 8)
+            consider(min(idleSince + rules.idleMilliseconds, now + step))
+        }
+        return next == .max ? 0 : next
+    }
+}
