@@ -49,12 +49,14 @@ let package = Package(
         .target(
             name: "Control", dependencies: ["Frontend", "Splice", "Router", "Reactor", "TLS"],
             swiftSettings: strict),
+        .target(name: "Trust", dependencies: ["TLS"], swiftSettings: strict),
 
         // Row 5: the program.
         .executableTarget(
             name: "sluice",
             dependencies: [
-                "Control", "Frontend", "Splice", "Echo", "Router", "Wire", "Reactor", "TLS",
+                "Control", "Trust", "Frontend", "Splice", "Echo", "Router", "Wire", "Reactor",
+                "TLS",
                 "Config",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
@@ -98,6 +100,8 @@ let package = Package(
             name: "ControlTests",
             dependencies: ["Control", "Frontend", "Splice", "Router", "Reactor", "TLS", "TestKit"],
             swiftSettings: strict),
+        .testTarget(
+            name: "TrustTests", dependencies: ["Trust", "TLS", "TestKit"], swiftSettings: strict),
         .testTarget(
             name: "EchoTests", dependencies: ["Echo", "Reactor", "TestKit"], swiftSettings: strict),
         .testTarget(

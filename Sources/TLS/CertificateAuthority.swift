@@ -18,15 +18,17 @@ public struct CertificateAuthority: Sendable {
     static let renewalSeconds = 30 * CertificateMaking.daySeconds
 
     /// Takes the authority in `directory`, or makes one there (with the directory, if missing).
+    ///
+    /// One that is made may sign for the names of `scope` only; one that is there stays as it is.
     public static func loadOrMake(
-        in directory: String
+        in directory: String, scope: NameScope = .local(more: [])
     ) throws(CertificateFault) -> CertificateAuthority {
         try CertificateFiles.makeDirectory(directory)
         return try CertificateFiles.locked(directory) { () throws(CertificateFault) in
             let isNew = try !isPresent(
                 CertificateAuthority(directory: directory, isNew: false))
             let authority = CertificateAuthority(directory: directory, isNew: isNew)
-            if isNew { try authority.make() }
+            if isNew { try authority.make(scope) }
             _ = try authority.load()
             return authority
         }
@@ -77,13 +79,13 @@ public struct CertificateAuthority: Sendable {
     }
 
     /// Key first: if this is cut short, the key alone is taken up by the next call.
-    private func make() throws(CertificateFault) {
+    private func make(_ scope: NameScope) throws(CertificateFault) {
         if !CertificateFiles.hasContent(keyPath) {
             try Self.write(try KeyHandle.make(for: keyPath), to: keyPath)
         }
         let key = try KeyHandle.read(pemFile: keyPath)
         let certificate = try CertificateMaking.authority(
-            key: key, owner: Self.owner(), file: certificatePath)
+            key: key, owner: Self.owner(), scope: scope, file: certificatePath)
         try Self.write(certificate, to: certificatePath)
     }
 

@@ -16,6 +16,10 @@ public struct CertificateFacts: Sendable, Equatable {
     public let subject: String
     /// Whether it may sign other certificates.
     public let isCA: Bool
+    /// Whether it may sign for some names only (RFC 5280 §4.2.1.10).
+    public let isConstrained: Bool
+    /// SHA-256 of the whole certificate, in hexadecimal digits.
+    public let fingerprint: String
     /// Kind and size of its key: `EC P-256`, `RSA 2048`.
     public let keyKind: String
 
@@ -39,7 +43,21 @@ public struct CertificateFacts: Sendable, Equatable {
         issuer = certificate.issuer
         subject = certificate.subject
         isCA = certificate.isAuthority
+        isConstrained = X509_get_ext_by_NID(certificate.pointer, NID_name_constraints, -1) >= 0
+        fingerprint = Self.fingerprint(certificate)
         keyKind = Self.kind(of: X509_get0_pubkey(certificate.pointer))
+    }
+
+    private static func fingerprint(_ certificate: borrowing CertificateHandle) -> String {
+        var digest = [UInt8](repeating: 0, count: Int(EVP_MAX_MD_SIZE))
+        var count: UInt32 = 0
+        guard X509_digest(certificate.pointer, EVP_sha256(), &digest, &count) == 1 else {
+            return ""
+        }
+        return digest.prefix(Int(count)).map { byte in
+            let text = String(byte, radix: 16)
+            return text.count < 2 ? "0" + text : text
+        }.joined()
     }
 
     private static func kind(of key: OpaquePointer?) -> String {

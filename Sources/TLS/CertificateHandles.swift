@@ -62,6 +62,21 @@ struct CertificateHandle: ~Copyable {
         return names
     }
 
+    /// Whether this authority's name constraints, if it has some, let it sign `leaf`
+    /// (RFC 5280 §4.2.1.10).
+    func permits(_ leaf: borrowing CertificateHandle) -> Bool {
+        guard let found = X509_get_ext_d2i(pointer, NID_name_constraints, nil, nil) else {
+            ERR_clear_error()
+            return true
+        }
+        let constraints = found.assumingMemoryBound(to: NAME_CONSTRAINTS.self)
+        defer { NAME_CONSTRAINTS_free(constraints) }
+        // This has OpenSSL look at the names, which the check takes from what it remembers.
+        X509_check_purpose(leaf.pointer, -1, 0)
+        defer { ERR_clear_error() }
+        return NAME_CONSTRAINTS_check(leaf.pointer, constraints) == X509_V_OK
+    }
+
     private static func unixSeconds(_ time: UnsafePointer<ASN1_TIME>?) -> Int64 {
         var parts = tm()
         guard ASN1_TIME_to_tm(time, &parts) == 1 else { return 0 }

@@ -17,9 +17,10 @@ enum CertificateMaking {
 
     /// A self-signed authority that may sign leaves and nothing else.
     static func authority(
-        key: borrowing KeyHandle, owner: String, file: String
+        key: borrowing KeyHandle, owner: String, scope: NameScope, file: String
     ) throws(CertificateFault) -> CertificateHandle {
         let certificate = try blank(file)
+        let constraints = try scope.extensionValue()
         let now = Int64(time(nil))
         try setValidity(
             of: certificate, from: now - backdatingSeconds, to: now + authoritySeconds, file)
@@ -37,6 +38,10 @@ enum CertificateMaking {
         ] {
             try extend(certificate, issuer: certificate.pointer, kind, value, file)
         }
+        if let constraints {
+            let kind = NID_name_constraints
+            try extend(certificate, issuer: certificate.pointer, kind, constraints, file)
+        }
         try sign(certificate, with: key, file)
         return certificate
     }
@@ -52,7 +57,8 @@ enum CertificateMaking {
             of: certificate, from: start, to: min(start + leafSeconds, authority.notAfter), file)
         let subject = X509_get_subject_name(certificate.pointer)
         try add("O", "Sluice development certificate", to: subject, file)
-        if let first = names.first?.text, first.count <= commonNameMax {
+        // An address there would be judged as if it were a DNS name.
+        if case .dns(let first)? = names.first, first.count <= commonNameMax {
             try add("CN", first, to: subject, file)
         }
         let issuer = X509_get_subject_name(authority.pointer)
@@ -70,6 +76,14 @@ enum CertificateMaking {
             try extend(certificate, issuer: authority.pointer, kind, value, file)
         }
         try sign(certificate, with: authorityKey, file)
+        guard authority.permits(certificate) else {
+            throw CertificateFault(
+                names.map(\.text).joined(separator: ", "),
+                found: "the authority may sign for local names and private addresses only, and"
+                    + " what it was made to permit",
+                remedy: "take a name such as app.test or app.localhost, or make another authority:"
+                    + " sluice cert --directory DIR --permit NAME NAME (or --any-name)")
+        }
         return certificate
     }
 

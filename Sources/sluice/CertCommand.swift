@@ -3,11 +3,52 @@ import ArgumentParser
 import Glibc
 import TLS
 
-/// `sluice cert`: a certificate for local use, signed by an authority of one's own.
+/// `sluice cert`: a local authority, its certificates, and who trusts it.
 struct CertCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "cert",
-        abstract: "Make a certificate for local use, signed by a local authority.",
+        abstract: "Make certificates for local use, and have them trusted.",
+        usage: """
+            sluice cert
+            sluice cert app.test '*.app.test' 192.168.1.20
+            sluice cert trust
+            """,
+        discussion: """
+            Without a subcommand's name, the arguments are the names to make a certificate for.
+            """,
+        subcommands: [
+            CertMakeCommand.self, CertTrustCommand.self, CertUntrustCommand.self,
+            CertStatusCommand.self, CertListCommand.self, CertShowCommand.self,
+            CertExportCommand.self,
+        ],
+        defaultSubcommand: CertMakeCommand.self)
+
+    /// What a browser on the same machine may write into its address line.
+    static let defaultNames = ["localhost", "127.0.0.1", "::1"]
+
+    /// How a client comes to believe the certificates, in lines.
+    static func trustAdvice(for path: String) -> String {
+        """
+          this machine  sluice cert trust  (browsers and system; `sluice cert untrust` takes it back)
+          one program   SSL_CERT_FILE, REQUESTS_CA_BUNDLE, NODE_EXTRA_CA_CERTS or CURL_CA_BUNDLE=\(path)
+          elsewhere     sluice cert export
+        """
+    }
+
+    static func date(_ unixSeconds: Int64) -> String {
+        var time = time_t(unixSeconds)
+        var parts = tm()
+        guard gmtime_r(&time, &parts) != nil else { return "?" }
+        func padded(_ value: Int32) -> String { value < 10 ? "0\(value)" : "\(value)" }
+        return "\(parts.tm_year + 1900)-\(padded(parts.tm_mon + 1))-\(padded(parts.tm_mday))"
+    }
+}
+
+/// `sluice cert [make]`: a certificate for local use, signed by an authority of one's own.
+struct CertMakeCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "make",
+        abstract: "Make a certificate, signed by a local authority (the default).",
         usage: """
             sluice cert
             sluice cert app.test '*.app.test' 192.168.1.20
@@ -18,55 +59,61 @@ struct CertCommand: ParsableCommand {
             What is there and still does is kept, so it can be run any number of times.
             """)
 
-    /// What a browser on the same machine may write into its address line.
-    static let defaultNames = ["localhost", "127.0.0.1", "::1"]
-
     @Argument(
         help: ArgumentHelp(
-            "DNS names, wildcards and IP addresses. (default: \(defaultNames.joined(separator: " ")))",
+            "DNS names, wildcards and IP addresses. (default: \(CertCommand.defaultNames.joined(separator: " ")))",
             valueName: "name"))
     var names: [String] = []
 
+    @OptionGroup var place: CertPlace
+
     @Option(
         help: ArgumentHelp(
-            "Where the files go. (default: $XDG_DATA_HOME/sluice or ~/.local/share/sluice)",
-            valueName: "dir"))
-    var directory: String?
+            """
+            A DNS name, with all below it, that an authority made now may sign for, besides local \
+            names (localhost, .test, .local, .internal, …) and private addresses. May be given \
+            several times.
+            """, valueName: "name"))
+    var permit: [String] = []
+
+    @Flag(help: "An authority made now may sign for any name. Guard its key.")
+    var anyName = false
+
+    /// Refuses what contradicts itself.
+    func validate() throws {
+        if anyName && !permit.isEmpty {
+            throw ValidationError("--any-name permits every name: leave --permit out.")
+        }
+    }
 
     /// Makes what is missing and prints what is there now and how to trust it.
     func run() throws {
-        let wanted = names.isEmpty ? Self.defaultNames : names
-        let files = LocalCertificate(in: directory ?? DataDirectory.path, named: wanted[0])
-        let authority = try CertificateAuthority.loadOrMake(in: files.directory)
+        let wanted = names.isEmpty ? CertCommand.defaultNames : names
+        let files = LocalCertificate(in: place.path, named: wanted[0])
+        let authority = try CertificateAuthority.loadOrMake(
+            in: files.directory, scope: anyName ? .any : .local(more: permit))
         let outcome = try authority.ensureLeaf(
             for: wanted, chainPath: files.chainPath, keyPath: files.keyPath)
         let root = try CertificateFacts.read(pemFile: authority.certificatePath)
         let leaf = try CertificateFacts.read(pemFile: files.chainPath)
-        let until = Self.date(leaf.notAfter)
+        let until = CertCommand.date(leaf.notAfter)
         print(
             """
             authority    \(authority.certificatePath) (\(authority.isNew ? "made" : "kept"), \
-            until \(Self.date(root.notAfter)))
+            until \(CertCommand.date(root.notAfter)))
+            may sign for \(root.isConstrained ? "local names and private addresses" : "any name")\
+            \(permit.isEmpty || !authority.isNew ? "" : ", and " + permit.joined(separator: ", "))
             certificate  \(files.chainPath) (\(Self.word(for: outcome)), until \(until))
             key          \(files.keyPath)
             for          \(leaf.names.joined(separator: ", "))
 
             Trust the authority where the client runs:
-            \(Self.trustAdvice(for: authority.certificatePath))
+            \(CertCommand.trustAdvice(for: authority.certificatePath))
             """)
         for key in [authority.keyPath, files.keyPath]
         where CertificateFacts.isReadableByOthers(key) {
             print("\nWarning: others can read \(key); do: chmod 600 '\(key)'")
         }
-    }
-
-    /// How a client comes to believe the certificates, in two lines.
-    static func trustAdvice(for path: String) -> String {
-        """
-          browsers  Settings, Certificates, Authorities, Import: \(path)
-          system    sudo cp '\(path)' /usr/local/share/ca-certificates/sluice.crt \
-        && sudo update-ca-certificates
-        """
     }
 
     private static func word(for outcome: LeafOutcome) -> String {
@@ -76,12 +123,26 @@ struct CertCommand: ParsableCommand {
         case .kept: "kept"
         }
     }
+}
 
-    static func date(_ unixSeconds: Int64) -> String {
-        var time = time_t(unixSeconds)
-        var parts = tm()
-        guard gmtime_r(&time, &parts) != nil else { return "?" }
-        func padded(_ value: Int32) -> String { value < 10 ? "0\(value)" : "\(value)" }
-        return "\(parts.tm_year + 1900)-\(padded(parts.tm_mon + 1))-\(padded(parts.tm_mday))"
+/// Where the authority and its certificates are.
+struct CertPlace: ParsableArguments {
+    @Option(
+        help: ArgumentHelp(
+            "Where the files are. (default: $XDG_DATA_HOME/sluice or ~/.local/share/sluice)",
+            valueName: "dir"))
+    var directory: String?
+
+    /// The directory.
+    var path: String { directory ?? DataDirectory.path }
+
+    /// The authority's certificate, which has to be there.
+    func authorityPath() throws -> String {
+        let file = path + "/ca.pem"
+        guard access(file, F_OK) == 0 else {
+            throw Complaint(
+                "\(file): there is no authority yet; `sluice cert` or `sluice PORT` makes it.")
+        }
+        return file
     }
 }

@@ -5,8 +5,11 @@ import Glibc
 enum DataDirectory {
     /// `$XDG_DATA_HOME/sluice`, or `~/.local/share/sluice` where that is not set.
     static var path: String {
-        path(dataHome: variable("XDG_DATA_HOME"), home: variable("HOME") ?? accountHome)
+        path(dataHome: variable("XDG_DATA_HOME"), home: home)
     }
+
+    /// The user's home directory.
+    static var home: String? { variable("HOME") ?? accountHome }
 
     /// A relative `XDG_DATA_HOME` does not count, as the XDG Base Directory Specification asks.
     static func path(dataHome: String?, home: String?) -> String {

@@ -24,6 +24,27 @@ import Testing
         withExtendedLifetime(app) {}
     }
 
+    @Test func `Chromium believes after trust, and no more after untrust`() throws {
+        let (app, proxy) = try demo()
+        let url = "https://localhost:\(proxy.port())/"
+        func cert(_ command: String) throws -> [String] {
+            try run(
+                [try ProxyFixture.program(), "cert", command, "--only", "browsers"],
+                environment: ["HOME": proxy.folder, "XDG_DATA_HOME": "\(proxy.folder)/data"])
+        }
+        func expect(_ state: String) throws {
+            #expect(try PythonPeer.run("browser.py", [url, state, proxy.folder]).last == "ok")
+        }
+        try expect("none")
+        #expect(try cert("status").contains { $0.hasSuffix(": not trusted") })
+        #expect(try cert("trust").contains { $0.hasSuffix(": trusted from now on") })
+        try expect("trusted")
+        #expect(try cert("status").contains { $0.hasSuffix(": trusted") })
+        #expect(try cert("untrust").contains { $0.hasSuffix(": not trusted any more") })
+        try expect("none")
+        withExtendedLifetime(app) {}
+    }
+
     @Test func `Chromium refuses an authority that it does not trust`() throws {
         let (app, proxy) = try demo()
         let url = "https://localhost:\(proxy.port())/"

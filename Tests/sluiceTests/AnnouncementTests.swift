@@ -103,7 +103,7 @@ struct AnnouncementTests {
         announcement.localAuthority = "/data/ca.pem"
         let lines = announcement.lines([])
         #expect(lines.contains("Clients must trust the local authority /data/ca.pem:"))
-        #expect(lines.last?.contains("sudo cp '/data/ca.pem'") == true)
-        #expect(lines.last?.contains("Import: /data/ca.pem") == true)
+        #expect(lines.last?.contains("sluice cert trust") == true)
+        #expect(lines.last?.contains("CURL_CA_BUNDLE=/data/ca.pem") == true)
     }
 }

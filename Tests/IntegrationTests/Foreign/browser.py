@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Headless Chromium on the echo page, over the DevTools protocol: URL, authority or `none`.
+"""Headless Chromium on the echo page, over the DevTools protocol: URL, authority or `none`, home.
 
-With an authority: the page opens its socket on the same origin, a person's keys are typed, and what
+With a home folder its store is used as it is, and `trusted` stands for whatever is in it. With an authority: the page opens its socket on the same origin, a person's keys are typed, and what
 comes back is read out of the page. Without: the browser must refuse to load it.
 """
 
@@ -16,7 +16,8 @@ import tempfile
 
 from websockets.asyncio.client import connect
 
-url, authority = sys.argv[1:]
+url, authority = sys.argv[1:3]
+home_given = sys.argv[3] if len(sys.argv) > 3 else None
 
 
 class Page:
@@ -94,9 +95,10 @@ async def use(page):
 async def main():
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home:
         store = f"sql:{home}/.pki/nssdb"
-        os.makedirs(f"{home}/.pki/nssdb")
-        subprocess.run(["certutil", "-N", "-d", store, "--empty-password"], check=True)
-        if authority != "none":
+        if not home_given:
+            os.makedirs(f"{home}/.pki/nssdb")
+            subprocess.run(["certutil", "-N", "-d", store, "--empty-password"], check=True)
+        if authority != "none" and not home_given:
             subprocess.run(["certutil", "-A", "-d", store, "-n", "test", "-t", "C,,",
                             "-i", authority], check=True)
         browser = subprocess.Popen(
@@ -104,7 +106,7 @@ async def main():
              "--disable-dev-shm-usage", "--no-first-run", "--remote-debugging-port=0",
              f"--user-data-dir={home}/profile", "about:blank"],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-            env={**os.environ, "HOME": home})
+            env={**os.environ, "HOME": home_given or home})
         try:
             port = None
             for line in browser.stderr:

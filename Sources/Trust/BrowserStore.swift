@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+import Foundation
+
+/// A database of Network Security Services, in which Chromium and Firefox look for authorities.
+struct BrowserStore {
+    let name: String
+    let folder: String
+    /// Made here if it is not there: the browser would make it at its first start.
+    var isMadeWhenMissing = false
+
+    /// What stands in a database that was made here, so that it can go again.
+    private static let mark = "made-by-sluice"
+    private static let hint =
+        "certutil is missing: sudo apt install libnss3-tools (Debian), dnf install nss-tools"
+        + " (Fedora), pacman -S nss (Arch); then run this again"
+
+    /// The databases of the browsers of one home folder, wherever a package keeps them.
+    static func all(home: String) -> [BrowserStore] {
+        let chromium = [".pki/nssdb", ".local/share/pki/nssdb", "snap/chromium/current/.pki/nssdb"]
+        var stores = chromium.map { BrowserStore(name: "Chromium", folder: "\(home)/\($0)") }
+        for app in entries("\(home)/.var/app") {
+            for place in [".pki/nssdb", "data/pki/nssdb"] {
+                stores.append(
+                    BrowserStore(name: "Chromium", folder: "\(home)/.var/app/\(app)/\(place)"))
+            }
+        }
+        for place in [
+            ".mozilla/firefox", ".config/mozilla/firefox",
+            "snap/firefox/common/.mozilla/firefox",
+            ".var/app/org.mozilla.firefox/.mozilla/firefox",
+            ".var/app/org.mozilla.firefox/config/mozilla/firefox",
+        ] {
+            for profile in entries("\(home)/\(place)") {
+                stores.append(
+                    BrowserStore(name: "Firefox", folder: "\(home)/\(place)/\(profile)"))
+            }
+        }
+        var present = stores.filter { $0.isThere }
+        if !present.contains(where: { $0.name == "Chromium" }), hasChromium(home: home) {
+            present.insert(
+                BrowserStore(
+                    name: "Chromium", folder: "\(home)/.pki/nssdb", isMadeWhenMissing: true),
+                at: 0)
+        }
+        return present
+    }
+
+    private static func entries(_ folder: String) -> [String] {
+        ((try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []).sorted()
+    }
+
+    /// Whether a browser that uses the shared database is installed or was used.
+    private static func hasChromium(home: String) -> Bool {
+        let programs = [
+            "chromium", "chromium-browser", "google-chrome", "google-chrome-stable",
+            "brave-browser", "microsoft-edge", "vivaldi",
+        ]
+        let folders = ["chromium", "google-chrome", "BraveSoftware", "microsoft-edge", "vivaldi"]
+        return programs.contains { Program.find($0) != nil }
+            || folders.contains {
+                FileManager.default.fileExists(atPath: "\(home)/.config/\($0)")
+            }
+    }
+
+    private var isThere: Bool { FileManager.default.fileExists(atPath: "\(folder)/cert9.db") }
+    private var database: String { "sql:\(folder)" }
+
+    private func report(_ outcome: StoreReport.Outcome) -> StoreReport {
+        StoreReport(name: name, path: folder, outcome: outcome)
+    }
+
+    /// Runs certutil on this database.
+    private func certutil(_ arguments: [String]) -> (status: Int32, output: String)? {
+        guard let program = Program.find("certutil") else { return nil }
+        return Program.run(program, arguments + ["-d", database])
+    }
+
+    /// The names under which authorities of ours are there.
+    private func nicknames() -> [String] {
+        guard isThere, let list = certutil(["-L"]), list.status == 0 else { return [] }
+        return list.output.split(whereSeparator: \.isNewline).compactMap { line in
+            guard line.hasPrefix(Authority.nicknamePrefix) else { return nil }
+            // Trust flags stand behind the name: C,,
+            let words = line.split(separator: " ")
+            return words.dropLast().joined(separator: " ")
+        }
+    }
+
+    private func isTrusted(_ authority: Authority) -> Bool {
+        guard nicknames().contains(authority.nickname),
+            let shown = certutil(["-L", "-n", authority.nickname]), shown.status == 0
+        else { return false }
+        // The flags, in words: another tool may have taken them away.
+        return shown.output.contains("Trusted CA")
+    }
+
+    func status(_ authority: Authority) -> StoreReport {
+        guard Program.find("certutil") != nil else { return report(.needsTool(Self.hint)) }
+        return report(isTrusted(authority) ? .trusted : .absent)
+    }
+
+    func trust(_ authority: Authority) -> StoreReport {
+        guard Program.find("certutil") != nil else { return report(.needsTool(Self.hint)) }
+        if isTrusted(authority) { return report(.trusted) }
+        if !isThere {
+            do {
+                try FileManager.default.createDirectory(
+                    atPath: folder, withIntermediateDirectories: true,
+                    attributes: [.posixPermissions: 0o700])
+            } catch {
+                return report(.failed("making it: \(error.localizedDescription)"))
+            }
+            guard let made = certutil(["-N", "--empty-password"]), made.status == 0 else {
+                return report(.failed("certutil could not make the database"))
+            }
+            _ = FileManager.default.createFile(atPath: "\(folder)/\(Self.mark)", contents: nil)
+        }
+        let added = certutil(
+            ["-A", "-n", authority.nickname, "-t", "C,,", "-i", authority.certificatePath])
+        guard let added, added.status == 0 else {
+            return report(.failed(Program.lastLine(added?.output ?? "")))
+        }
+        return report(isTrusted(authority) ? .added : .failed("certutil added it in vain"))
+    }
+
+    /// Takes every authority of ours out, and the database if it was made here and is empty.
+    func untrust() -> StoreReport {
+        guard Program.find("certutil") != nil else { return report(.needsTool(Self.hint)) }
+        let names = nicknames()
+        for name in names {
+            guard let deleted = certutil(["-D", "-n", name]), deleted.status == 0 else {
+                return report(.failed("certutil could not delete \(name)"))
+            }
+        }
+        removeIfOurs()
+        return report(names.isEmpty ? .absent : .removed)
+    }
+
+    private func removeIfOurs() {
+        let files = FileManager.default
+        guard files.fileExists(atPath: "\(folder)/\(Self.mark)"), let list = certutil(["-L"]),
+            list.status == 0
+        else { return }
+        // Two lines of headings, and nothing behind them.
+        let lines = list.output.split(whereSeparator: \.isNewline).filter {
+            !$0.hasPrefix("Certificate Nickname")
+                && !$0.trimmingCharacters(in: .whitespaces)
+                    .hasPrefix("SSL,S/MIME")
+        }
+        guard lines.isEmpty else { return }
+        for file in ["cert9.db", "key4.db", "pkcs11.txt", Self.mark] {
+            try? files.removeItem(atPath: "\(folder)/\(file)")
+        }
+        // Up to the home folder, as far as nothing else is there.
+        _ = rmdir(folder)
+        _ = rmdir((folder as NSString).deletingLastPathComponent)
+    }
+}

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// What became of one place where certificates are trusted.
+public struct StoreReport: Sendable, Equatable {
+    /// How it stands, or what was done.
+    public enum Outcome: Sendable, Equatable {
+        /// The authority is trusted there, and was before.
+        case trusted
+        /// It is not.
+        case absent
+        /// It is trusted there from now on.
+        case added
+        /// It was, and is not any more.
+        case removed
+        /// Only root may change it, by this command.
+        case needsRoot(String)
+        /// A program is missing; how to get it.
+        case needsTool(String)
+        /// It could not be done, and why.
+        case failed(String)
+    }
+
+    /// The store in words: `system`, `Chromium`, `Firefox`.
+    public let name: String
+    /// Where it is.
+    public let path: String
+    /// How it stands, or what was done.
+    public let outcome: Outcome
+
+    /// A report of these.
+    public init(name: String, path: String, outcome: Outcome) {
+        self.name = name
+        self.path = path
+        self.outcome = outcome
+    }
+
+    /// A line for people.
+    public var text: String {
+        let what =
+            switch outcome {
+            case .trusted: "trusted"
+            case .absent: "not trusted"
+            case .added: "trusted from now on"
+            case .removed: "not trusted any more"
+            case .needsRoot(let command): "needs root: \(command)"
+            case .needsTool(let hint): hint
+            case .failed(let reason): "failed: \(reason)"
+            }
+        return "\(name.padding(toWidth: 9)) \(path): \(what)"
+    }
+}
+
+extension String {
+    /// With spaces behind it up to a width.
+    func padding(toWidth width: Int) -> String {
+        self + String(repeating: " ", count: max(0, width - count))
+    }
+}

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+import Foundation
+
+/// The system's store, which curl, Python, Go and most programs use; not the browsers.
+struct SystemStore {
+    /// A way in which a family of distributions keeps it.
+    struct Layout: Sendable {
+        /// Below which a file with a certificate is trusted.
+        let anchors: String
+        /// What makes it so, with the arguments for the real root.
+        let command: [String]
+        /// The file that programs read in the end.
+        let bundle: String
+    }
+
+    static let layouts = [
+        Layout(
+            anchors: "/usr/local/share/ca-certificates", command: ["update-ca-certificates"],
+            bundle: "/etc/ssl/certs/ca-certificates.crt"),
+        Layout(
+            anchors: "/etc/pki/ca-trust/source/anchors", command: ["update-ca-trust", "extract"],
+            bundle: "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem"),
+        Layout(
+            anchors: "/etc/ca-certificates/trust-source/anchors",
+            command: ["trust", "extract-compat"], bundle: "/etc/ssl/certs/ca-certificates.crt"),
+    ]
+
+    let root: String
+    let authorityPath: String
+
+    private var files: FileManager { FileManager.default }
+
+    /// The layout that this system has: the one whose folder of anchors is there.
+    private var layout: Layout? {
+        Self.layouts.first { files.fileExists(atPath: root + $0.anchors) }
+    }
+
+    private func target(_ layout: Layout) -> String { root + layout.anchors + "/sluice-ca.crt" }
+
+    private func report(_ layout: Layout?, _ outcome: StoreReport.Outcome) -> StoreReport {
+        StoreReport(
+            name: "system", path: layout.map { root + $0.anchors } ?? root + "/", outcome: outcome)
+    }
+
+    private var unknown: StoreReport {
+        report(
+            nil,
+            .failed(
+                "no store of a known layout is there; install ca-certificates, or give programs"
+                    + " the file itself: \(authorityPath)"))
+    }
+
+    /// Whether programs believe the authority.
+    func status() -> StoreReport {
+        guard let layout else { return unknown }
+        return report(layout, isTrusted(layout) ? .trusted : .absent)
+    }
+
+    private func isTrusted(_ layout: Layout) -> Bool {
+        guard let certificate = files.contents(atPath: authorityPath), !certificate.isEmpty,
+            files.contents(atPath: target(layout)) == certificate,
+            let bundle = files.contents(atPath: root + layout.bundle)
+        else { return false }
+        return Self.body(bundle).contains(Self.body(certificate))
+    }
+
+    /// The text without line ends, in which one PEM form can be looked for in another.
+    private static func body(_ pem: Data) -> String {
+        String(decoding: pem, as: UTF8.self).filter { !$0.isNewline }
+    }
+
+    /// Puts the authority there, or says how root does.
+    func trust() -> StoreReport {
+        guard let layout else { return unknown }
+        if isTrusted(layout) { return report(layout, .trusted) }
+        let target = target(layout)
+        guard files.isWritableFile(atPath: root + layout.anchors) else {
+            let update = layout.command.joined(separator: " ")
+            return report(
+                layout,
+                .needsRoot("sudo cp '\(authorityPath)' '\(target)' && sudo \(update)"))
+        }
+        do {
+            let certificate = try Data(contentsOf: URL(fileURLWithPath: authorityPath))
+            try certificate.write(to: URL(fileURLWithPath: target), options: .atomic)
+            try files.setAttributes([.posixPermissions: 0o644], ofItemAtPath: target)
+        } catch {
+            return report(layout, .failed("writing \(target): \(error.localizedDescription)"))
+        }
+        if let reason = update(layout) { return report(layout, .failed(reason)) }
+        guard isTrusted(layout) else {
+            return report(layout, .failed("it is not in \(root + layout.bundle) after that"))
+        }
+        return report(layout, .added)
+    }
+
+    /// Takes it out, or says how root does.
+    func untrust() -> StoreReport {
+        guard let layout else { return report(nil, .absent) }
+        let target = target(layout)
+        guard files.fileExists(atPath: target) else { return report(layout, .absent) }
+        guard files.isWritableFile(atPath: root + layout.anchors) else {
+            let update = layout.command.joined(separator: " ")
+            return report(layout, .needsRoot("sudo rm '\(target)' && sudo \(update)"))
+        }
+        do {
+            try files.removeItem(atPath: target)
+        } catch {
+            return report(layout, .failed("removing \(target): \(error.localizedDescription)"))
+        }
+        if let reason = update(layout, fresh: true) { return report(layout, .failed(reason)) }
+        return report(layout, .removed)
+    }
+
+    /// Lets the system make its bundle anew.
+    ///
+    /// - Returns: why that failed.
+    private func update(_ layout: Layout, fresh: Bool = false) -> String? {
+        let name = layout.command[0]
+        guard let program = Program.find(name) else { return "\(name) is missing" }
+        var arguments = Array(layout.command.dropFirst())
+        if name == "update-ca-certificates" {
+            // Without it a link to what was removed would stay.
+            if fresh { arguments.append("--fresh") }
+            if !root.isEmpty {
+                arguments += [
+                    "--certsdir", root + "/usr/share/ca-certificates",
+                    "--certsconf", root + "/etc/ca-certificates.conf",
+                    "--localcertsdir", root + layout.anchors,
+                    "--etccertsdir", root + "/etc/ssl/certs",
+                    "--hooksdir", root + "/etc/ca-certificates/update.d",
+                ]
+            }
+        } else if !root.isEmpty {
+            return "\(name) works on the running system only: run it inside \(root)"
+        }
+        let (status, output) = Program.run(program, arguments)
+        return status == 0 ? nil : "\(name): \(Program.lastLine(output))"
+    }
+}
