@@ -36,7 +36,7 @@ final class Opening {
     /// Client bytes behind the request head, held until the tunnel is proven.
     var early: [UInt8] = []
     var request: UpgradeRequest?
-    var route: Route?
+    var plan: RoutePlan?
     /// The path to ask the upstream for.
     var path: [UInt8] = []
     var dialing: Dialing?
