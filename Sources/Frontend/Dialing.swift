@@ -15,14 +15,18 @@ struct Dialing {
     /// The endpoint being tried, and those given up before.
     private(set) var endpoint: Int?
     private var tried: [Int] = []
+    /// The endpoint to begin with, until it was.
+    private var first: Int?
     /// Addresses of the present endpoint that were not tried yet; nil before the first is asked for.
     private var addresses: ArraySlice<Address>? = []
     /// What the last attempt failed with.
     var lastFailure: Refusal?
 
-    init(_ group: EndpointGroup, deadlineMilliseconds: UInt64) {
+    /// A search that begins with the endpoint `first`, if it was picked already.
+    init(_ group: EndpointGroup, deadlineMilliseconds: UInt64, first: Int? = nil) {
         self.group = group
         self.deadlineMilliseconds = deadlineMilliseconds
+        self.first = first
     }
 
     /// The present endpoint.
@@ -43,15 +47,12 @@ struct Dialing {
     /// Goes on to the next endpoint; nil when there is none left.
     mutating func nextEndpoint(_ notes: ConnectionNotes, nowMilliseconds now: UInt64) -> Endpoint? {
         giveUp(notes, nowMilliseconds: now)
-        guard let next = group.picker.pick(nowMilliseconds: now, excluding: tried) else {
-            return nil
-        }
+        let picked = first ?? group.picker.pick(nowMilliseconds: now, excluding: tried)
+        first = nil
+        guard let next = picked else { return nil }
         endpoint = next
         let endpoint = group.endpoints[next]
-        group.picker.opened(next)
-        notes.group = group
-        notes.endpoint = next
-        notes.upstream = endpoint.label
+        notes.takeEndpoint(next, of: group)
         addresses = nil
         return endpoint
     }

@@ -3,7 +3,7 @@ import Reactor
 import Wire
 
 /// The body of one message on its way through: taken out of its framing, and put into ours.
-struct BodyTransfer {
+struct BodyTransfer: ~Copyable {
     var decoder: BodyDecoder
     /// Whether it goes on in chunks.
     let writesChunks: Bool
@@ -51,7 +51,9 @@ struct Exchange: ~Copyable {
     var passage: Passage
 
     // The present request.
-    var request: OrdinaryRequest?
+    private(set) var request = OrdinaryRequest.none()
+    /// There is one: it was taken up and is not over.
+    private(set) var hasRequest = false
     /// When it was read.
     var beganMilliseconds: UInt64 = 0
     var method = Method.other
@@ -88,7 +90,7 @@ struct Exchange: ~Copyable {
 
     private let limits: HeadLimits
 
-    init(parser: RequestHeadParser, limits: HeadLimits, passage: Passage) {
+    init(parser: RequestHeadParser, limits: HeadLimits, passage: consuming Passage) {
         self.parser = parser
         self.limits = limits
         self.passage = passage
@@ -106,7 +108,8 @@ struct Exchange: ~Copyable {
         up = BodyTransfer(
             taken.framing, writesChunks: taken.framing == .chunked, limits: limits)
         passage.prepare(for: taken)
-        request = consume taken
+        request = taken
+        hasRequest = true
         beganMilliseconds = now
         movedMilliseconds = now
         bodyMovedMilliseconds = now
@@ -134,10 +137,10 @@ struct Exchange: ~Copyable {
     /// Lets the present request go and waits for the next one.
     ///
     /// - Returns: the memory of its head.
-    mutating func end() -> HeadMemory? {
+    mutating func end() -> HeadMemory {
         phase = .head
-        let memory = request?.takeMemory()
-        request = nil
+        let memory = request.takeMemory()
+        hasRequest = false
         plan = nil
         if dialing != nil { dialing = nil }
         upstream = nil
@@ -150,8 +153,7 @@ struct Exchange: ~Copyable {
     /// Whether sending the request once more can do no harm (RFC 9110 §9.2.2): the method is
     /// idempotent, no byte of a body went out and nothing of an answer was seen.
     var maySendAgain: Bool {
-        guard let request, !hasAnswerBytes, request.framing == .none else { return false }
-        return method.isIdempotent
+        !hasAnswerBytes && request.framing == .none && method.isIdempotent
     }
 
     // MARK: Bytes held for later

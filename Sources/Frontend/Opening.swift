@@ -78,6 +78,14 @@ final class ConnectionNotes {
         self.acceptedMilliseconds = acceptedMilliseconds
     }
 
+    /// Takes a place at an endpoint.
+    func takeEndpoint(_ index: Int, of group: EndpointGroup) {
+        group.picker.opened(index)
+        self.group = group
+        endpoint = index
+        upstream = group.endpoints[index].label
+    }
+
     /// Gives the endpoint's place in the picker back.
     func letEndpointGo() {
         group?.picker.closed(endpoint)

@@ -55,7 +55,7 @@ struct OwnAnswer {
     }
 
     /// The same URL with https (RFC 9110 §15.4.9: 308 keeps method and body).
-    static func toHTTPS(_ request: OrdinaryRequest, _ crew: Crew) -> OwnAnswer {
+    static func toHTTPS(_ request: borrowing OrdinaryRequest, _ crew: Crew) -> OwnAnswer {
         guard let host = request.host else {
             return OwnAnswer(
                 Refusal(

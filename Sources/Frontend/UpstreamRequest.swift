@@ -74,7 +74,6 @@ enum UpstreamRequest {
         _ request: borrowing OrdinaryRequest, path: [UInt8]?, plan: RoutePlan, endpoint: Endpoint,
         passage: borrowing Passage, into writer: inout HeadWriter
     ) {
-        let fields = request.head.fields
         writer.method(of: request.head)
         if request.isAsterisk {
             writer.append(" *")
@@ -83,11 +82,11 @@ enum UpstreamRequest {
             if let path {
                 writer.append(path)
             } else {
-                writer.append(request.pathRange, of: fields)
+                writer.append(request.pathRange, of: request.head.fields)
             }
             if let query = request.queryRange {
                 writer.append("?")
-                writer.append(query, of: fields)
+                writer.append(query, of: request.head.fields)
             }
         }
         writer.append(" HTTP/1.1\r\n")
@@ -95,7 +94,7 @@ enum UpstreamRequest {
         switch plan.route.upstreamHost {
         case .keep where !authority.isEmpty:
             writer.append("Host: ")
-            writer.append(authority, of: fields)
+            writer.append(authority, of: request.head.fields)
             writer.end()
         case .keep, .upstream: writer.field("Host", endpoint.authority)
         case .name(let name): writer.field("Host", name)
@@ -104,8 +103,8 @@ enum UpstreamRequest {
         // Trailers go on, so what announces them does (RFC 9110 §6.6.2).
         if request.framing == .chunked { hopByHop.remove(KnownFields(.trailer)) }
         writer.fields(
-            of: fields, fields.connectionOptions, except: hopByHop, folded: ours,
-            names: plan.request.dropped)
+            of: request.head.fields, request.head.fields.connectionOptions, except: hopByHop,
+            folded: ours, names: plan.request.dropped)
         switch request.framing {
         case .length(let length):
             writer.append("Content-Length: ")
@@ -114,7 +113,9 @@ enum UpstreamRequest {
         case .chunked: writer.append("Transfer-Encoding: chunked\r\n")
         case .none:
             // A method that usually has a body says that it has none (RFC 9110 §8.6).
-            if fields.known.has(.contentLength) { writer.append("Content-Length: 0\r\n") }
+            if request.head.fields.known.has(.contentLength) {
+                writer.append("Content-Length: 0\r\n")
+            }
         case .untilClose: break
         }
         if request.expectsContinue { writer.append("Expect: 100-continue\r\n") }
@@ -126,7 +127,7 @@ enum UpstreamRequest {
 
 /// What is said to upstreams of the client, and to the client of the way; written once for all the
 /// requests of a connection that name the same host.
-struct Passage {
+struct Passage: ~Copyable {
     /// The way the requests come.
     let hop: Hop
     /// The line of answers that binds the client to https, or nothing.
@@ -149,10 +150,7 @@ struct Passage {
     mutating func prepare(for request: borrowing OrdinaryRequest) {
         let range = request.authorityRange
         if !lines.isEmpty, isHTTP11 == request.head.isHTTP11, range.count == authority.count {
-            let isSame = request.bytes.withUnsafeBytes { bytes in
-                authority.withUnsafeBytes { bytes[range].elementsEqual($0) }
-            }
-            if isSame { return }
+            if request.head.fields.isEqual(range, to: authority) { return }
         }
         authority = request.authority
         isHTTP11 = request.head.isHTTP11

@@ -163,7 +163,7 @@ extension Worker {
         notes.forgetRequest()
         let isPersistent =
             exchange.pointee.isPersistent && !connection.pointee.relay.client.isUnwritable
-        if let memory = exchange.pointee.end() { exchanges.takeBack(memory) }
+        exchanges.takeBack(exchange.pointee.end())
         if isPersistent {
             arm(token, exchange, after: crew.settings.keepAliveMilliseconds)
         } else {
@@ -235,7 +235,7 @@ extension Worker {
         notes.letEndpointGo()
         reportRequest(connection, exchange, isWhole: false)
         notes.forgetRequest()
-        if let memory = exchange.pointee.end() { exchanges.takeBack(memory) }
+        exchanges.takeBack(exchange.pointee.end())
         leave(connection, token)
     }
 
@@ -260,14 +260,28 @@ extension Worker {
         }
     }
 
-    /// What a request in progress waits for, until when, and what is said when it does not come.
+    /// What a request in progress waits for.
+    private enum Awaited {
+        case answer, body, client
+
+        /// What is said when it does not come.
+        var refusal: Refusal? {
+            switch self {
+            case .answer: .requestTimeout
+            case .body: .bodyTimeout
+            case .client: nil
+            }
+        }
+    }
+
+    /// What a request in progress waits for, and until when.
     private func patience(
         _ connection: UnsafeMutablePointer<Connection>, _ exchange: ExchangePointer
-    ) -> (deadline: UInt64, refusal: Refusal?) {
+    ) -> (deadline: UInt64, awaited: Awaited) {
         let settings = crew.settings
         let moved = exchange.pointee.movedMilliseconds
         if connection.pointee.relay.client.isHangingUp {
-            return (moved + settings.patience.lingerMilliseconds, nil)
+            return (moved + settings.patience.lingerMilliseconds, .client)
         }
         // The client owes bytes of the body: so many that none is waiting to be taken upstream.
         let isBodyAwaited =
@@ -275,15 +289,15 @@ extension Worker {
         let bodyDeadline = exchange.pointee.bodyMovedMilliseconds + settings.bodyMilliseconds
         if !exchange.pointee.hasAnswer {
             return isBodyAwaited
-                ? (bodyDeadline, .bodyTimeout)
-                : (moved + settings.answerMilliseconds, .requestTimeout)
+                ? (bodyDeadline, .body)
+                : (moved + settings.answerMilliseconds, .answer)
         }
         if !connection.pointee.relay.client.held.isEmpty {
-            return (moved + settings.bodyMilliseconds, nil)
+            return (moved + settings.bodyMilliseconds, .client)
         }
         let deadline = moved + settings.answerBodyMilliseconds
-        if isBodyAwaited && bodyDeadline < deadline { return (bodyDeadline, .bodyTimeout) }
-        return (deadline, .requestTimeout)
+        if isBodyAwaited && bodyDeadline < deadline { return (bodyDeadline, .body) }
+        return (deadline, .answer)
     }
 
     /// The timer of a connection of ordinary requests has fired.
@@ -300,10 +314,10 @@ extension Worker {
             }
         case .dialing: dialTimeIsUp(connection, token, exchange)
         case .relaying:
-            let (deadline, refusal) = patience(connection, exchange)
+            let (deadline, awaited) = patience(connection, exchange)
             if space.pointee.nowMilliseconds < deadline {
                 arm(connection, token, exchange)
-            } else if let refusal {
+            } else if let refusal = awaited.refusal {
                 fail(connection, token, exchange, refusal)
                 if isCurrent(token, exchange) { goOn(connection, token, exchange) }
             } else {

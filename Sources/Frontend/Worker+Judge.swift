@@ -8,13 +8,14 @@ import Wire
 extension Worker {
     /// Decides what becomes of a request; `rest` is what stands behind its head.
     mutating func judge(
-        _ connection: UnsafeMutablePointer<Connection>, _ token: Token, _ head: RequestHead,
+        _ connection: UnsafeMutablePointer<Connection>, _ token: Token,
+        _ head: consuming RequestHead,
         rest: UnsafeRawBufferPointer
     ) {
         if head.fields.upgradesToWebSocket {
             judgeUpgrade(connection, token, head, rest: rest)
         } else {
-            judgeOrdinary(connection, token, head, rest: rest)
+            judgeOrdinary(connection, token, &head, rest: rest)
         }
     }
 
@@ -80,64 +81,61 @@ extension Worker {
     }
 
     private mutating func judgeOrdinary(
-        _ connection: UnsafeMutablePointer<Connection>, _ token: Token, _ head: RequestHead,
-        rest: UnsafeRawBufferPointer
+        _ connection: UnsafeMutablePointer<Connection>, _ token: Token,
+        _ head: inout RequestHead, rest: UnsafeRawBufferPointer
     ) {
         let exchange = takeExchange(connection)
         exchange.pointee.hold(rest)
-        let request: OrdinaryRequest
+        let now = space.pointee.nowMilliseconds
         do throws(HeadFault) {
-            request = try OrdinaryRequest.judge(head)
+            let request = try OrdinaryRequest.judge(taking: &head)
+            exchange.pointee.begin(request, nowMilliseconds: now)
         } catch {
             let notes = connection.pointee.notes
-            notes.requestMilliseconds = space.pointee.nowMilliseconds
+            notes.requestMilliseconds = now
             notes.method = head.method
             note(head, notes)
             refuse(connection, token, Refusal(error))
             return
         }
-        let now = space.pointee.nowMilliseconds
-        exchange.pointee.begin(request, nowMilliseconds: now)
         if exchange.pointee.requestCount >= crew.settings.requestsPerConnectionMax
             || drainDeadlineMilliseconds != nil
         {
             exchange.pointee.isPersistent = false
         }
         if crew.listeners[connection.pointee.notes.listener].redirectsToHTTPS {
-            answerOwn(connection, token, exchange, .toHTTPS(request, crew))
+            answerOwn(connection, token, exchange, .toHTTPS(exchange.pointee.request, crew))
             return
         }
-        let bytes = request.bytes
+        let bytes = exchange.pointee.request.bytes
+        let path = exchange.pointee.request.pathRange
+        let host = exchange.pointee.request.hostRange
         let found = crew.routing.table.index(
-            host: bytes.span.extracting(request.hostRange),
-            path: bytes.span.extracting(request.pathRange))
+            host: bytes.span.extracting(host), path: bytes.span.extracting(path))
         guard let found else {
-            answerOwn(
-                connection, token, exchange,
-                OwnAnswer(
-                    .noRoute(
-                        host: String(decoding: bytes[request.hostRange], as: UTF8.self),
-                        path: String(decoding: bytes[request.pathRange], as: UTF8.self))))
+            let refusal = Refusal.noRoute(
+                host: String(decoding: bytes[host], as: UTF8.self),
+                path: String(decoding: bytes[path], as: UTF8.self))
+            answerOwn(connection, token, exchange, OwnAnswer(refusal))
             return
         }
+        exchange.pointee.path = crew.routing.table.rewritten(bytes[path], by: found)
         let plan = crew.routing.plans[found]
         exchange.pointee.plan = plan
-        exchange.pointee.path = crew.routing.table.rewritten(bytes[request.pathRange], by: found)
         switch plan.route.action {
         case .forward(let group):
-            if case .length(let length) = request.framing, length > plan.route.bodyBytesMax {
+            if case .length(let length) = exchange.pointee.request.framing,
+                length > plan.route.bodyBytesMax
+            {
                 let refusal = Refusal.tooLarge(plan.route.bodyBytesMax)
                 answerOwn(connection, token, exchange, OwnAnswer(refusal))
                 return
             }
-            exchange.pointee.dialing = Dialing(
-                group, deadlineMilliseconds: now + crew.settings.connectMilliseconds)
-            exchange.pointee.phase = .dialing
-            seekUpstream(connection, token, exchange)
+            seekUpstream(connection, token, exchange, group)
         case .respond(let answer):
             answerOwn(connection, token, exchange, OwnAnswer(answer, plan))
         case .redirect(let rule):
-            let target = request.target
+            let target = exchange.pointee.request.target
             let path = exchange.pointee.path ?? target.path
             answerOwn(connection, token, exchange, OwnAnswer(rule, path, target.query, plan))
         }

@@ -180,8 +180,8 @@ extension Worker {
     ) {
         guard crew.journal.takesAccess else { return }
         var record = record(connection.pointee.notes)
-        if let request = exchange.pointee.request {
-            describe(request, &record)
+        if exchange.pointee.hasRequest {
+            describe(exchange.pointee.request, &record)
             let began = exchange.pointee.beganMilliseconds
             record.acceptedWallMilliseconds &+= record.durationMilliseconds
             record.durationMilliseconds = space.pointee.nowMilliseconds &- began
@@ -192,15 +192,15 @@ extension Worker {
         record.up.payloadBytes = exchange.pointee.up.decoder.payloadBytes
         record.up.bytes = exchange.pointee.up.bytesSent
         let hasAnswer = exchange.pointee.hasAnswer
-        let down = exchange.pointee.down
-        record.down.payloadBytes = hasAnswer ? down.decoder.payloadBytes : ownBytes
-        record.down.bytes = hasAnswer ? down.bytesSent : ownBytes
+        record.down.payloadBytes =
+            hasAnswer ? exchange.pointee.down.decoder.payloadBytes : ownBytes
+        record.down.bytes = hasAnswer ? exchange.pointee.down.bytesSent : ownBytes
         record.reason = isWhole ? .answered : .none
         crew.journal.access(record)
     }
 
     /// Says what was asked for.
-    private func describe(_ request: OrdinaryRequest, _ record: inout AccessRecord) {
+    private func describe(_ request: borrowing OrdinaryRequest, _ record: inout AccessRecord) {
         let bytes = request.bytes
         record.method = request.head.method
         record.host = String(decoding: bytes[request.hostRange], as: UTF8.self)

@@ -10,11 +10,44 @@ extension Worker {
     /// Finds a connection for the request: an idle one, or a new one to the next address, or to the
     /// next endpoint.
     mutating func seekUpstream(
-        _ connection: UnsafeMutablePointer<Connection>, _ token: Token, _ exchange: ExchangePointer
+        _ connection: UnsafeMutablePointer<Connection>, _ token: Token, _ exchange: ExchangePointer,
+        _ group: EndpointGroup
     ) {
         guard takeFirstBody(connection, token, exchange) else { return }
+        let now = space.pointee.nowMilliseconds
+        let first = group.picker.pick(nowMilliseconds: now)
+        if let first, let idle = takeIdle(group.endpoints[first], exchange),
+            let slot = upstreams.pointer(idle)
+        {
+            connection.pointee.notes.takeEndpoint(first, of: group)
+            send(connection, token, exchange, on: idle, slot)
+            return
+        }
+        exchange.pointee.dialing = Dialing(
+            group, deadlineMilliseconds: now + crew.settings.connectMilliseconds, first: first)
         exchange.pointee.phase = .dialing
         dialUpstream(connection, token, exchange)
+    }
+
+    /// Sends the request on a connection that was idle.
+    private mutating func send(
+        _ connection: UnsafeMutablePointer<Connection>, _ token: Token, _ exchange: ExchangePointer,
+        on carrier: Token, _ slot: UnsafeMutablePointer<UpstreamConnection>
+    ) {
+        slot.pointee.owner = token
+        exchange.pointee.upstream = carrier
+        exchange.pointee.isOnReused = true
+        exchange.pointee.phase = .relaying
+        slot.pointee.requestCount += 1
+        writeRequest(exchange, slot.pointee.endpoint)
+        let start = exchanges.writer.start
+        if !slot.pointee.leg.put(start, count: exchanges.writer.count, space) {
+            // Its end is read next, and then it is tried once more.
+            exchange.pointee.isUpCut = true
+            slot.pointee.leg.note(.hangup)
+        }
+        exchange.pointee.movedMilliseconds = space.pointee.nowMilliseconds
+        arm(connection, token, exchange)
     }
 
     /// Sends a request once more, on a connection of its own.
@@ -49,20 +82,7 @@ extension Worker {
                 return
             }
             if let idle = takeIdle(endpoint, exchange), let slot = upstreams.pointer(idle) {
-                slot.pointee.owner = token
-                exchange.pointee.upstream = idle
-                exchange.pointee.isOnReused = true
-                exchange.pointee.phase = .relaying
-                slot.pointee.requestCount += 1
-                writeRequest(exchange, endpoint)
-                let start = exchanges.writer.start
-                if !slot.pointee.leg.put(start, count: exchanges.writer.count, space) {
-                    // Its end is read next, and then it is tried once more.
-                    exchange.pointee.isUpCut = true
-                    slot.pointee.leg.note(.hangup)
-                }
-                exchange.pointee.movedMilliseconds = now
-                arm(connection, token, exchange)
+                send(connection, token, exchange, on: idle, slot)
                 return
             }
         }
@@ -71,11 +91,9 @@ extension Worker {
     /// Writes the head as this endpoint gets it, and what came along of the body.
     private mutating func writeRequest(_ exchange: ExchangePointer, _ endpoint: Endpoint) {
         exchanges.writer.clear()
-        guard let request = exchange.pointee.request, let plan = exchange.pointee.plan else {
-            return
-        }
+        guard let plan = exchange.pointee.plan else { return }
         UpstreamRequest.write(
-            request, path: exchange.pointee.path, plan: plan, endpoint: endpoint,
+            exchange.pointee.request, path: exchange.pointee.path, plan: plan, endpoint: endpoint,
             passage: exchange.pointee.passage, into: &exchanges.writer)
         if !exchange.pointee.firstBody.isEmpty {
             exchanges.writer.append(exchange.pointee.firstBody)

@@ -5,7 +5,7 @@
 /// It keeps a few numbers and, of a chunked body, the trailers. What stands between chunks is
 /// strictly read: CRLF only, no white space around a size, and bounded. Extensions are skipped and
 /// never passed on.
-public struct BodyDecoder: Sendable {
+public struct BodyDecoder: ~Copyable, Sendable {
     /// What one call of `decode` found.
     public struct Outcome: Sendable, Equatable {
         /// Leading bytes of the input that belong to the message, framing included.

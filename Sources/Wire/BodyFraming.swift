@@ -12,7 +12,7 @@ public enum BodyFraming: Sendable, Equatable {
     case untilClose
 
     /// Reads the framing off a request; never `untilClose`, and `none` where the length is 0.
-    public init(request head: RequestHead) throws(HeadFault) {
+    public init(request head: borrowing RequestHead) throws(HeadFault) {
         try RequestFraming.check(head.fields, isHTTP11: head.isHTTP11)
         if head.fields.known.has(.transferEncoding) {
             self = .chunked
@@ -26,23 +26,22 @@ public enum BodyFraming: Sendable, Equatable {
     /// Reads the framing off a response to a request of that method.
     ///
     /// The answer to a HEAD has no body, whatever its fields say; they are judged all the same.
-    public init(response head: ResponseHead, to method: Method) throws(HeadFault) {
+    public init(response head: borrowing ResponseHead, to method: Method) throws(HeadFault) {
         let framing = try BodyFraming(response: head)
         self = method == .head ? .none : framing
     }
 
     /// Reads the framing off a final response to a GET; refuses one that could be read in two ways.
-    public init(response head: ResponseHead) throws(HeadFault) {
-        let fields = head.fields
-        let length = try RequestFraming.contentLength(fields)
-        let hasCoding = fields.known.has(.transferEncoding)
+    public init(response head: borrowing ResponseHead) throws(HeadFault) {
+        let length = try RequestFraming.contentLength(head.fields)
+        let hasCoding = head.fields.known.has(.transferEncoding)
         if hasCoding {
             guard length == nil else {
                 throw .bad("The response has both Content-Length and Transfer-Encoding.")
             }
             guard head.isHTTP11 else { throw .bad("An HTTP/1.0 response has a Transfer-Encoding.") }
             // Other codings would be for this hop alone, and nobody asked for any (RFC 9112 §7).
-            guard RequestFraming.isChunked(fields) || Self.isChunkedList(fields) else {
+            guard RequestFraming.isChunked(head.fields) || Self.isChunkedList(head.fields) else {
                 throw .bad("The response's Transfer-Encoding is not exactly 'chunked'.")
             }
         }

@@ -41,23 +41,59 @@ enum Bytes {
     @inline(__always)
     static func areFieldValue(_ bytes: Span<UInt8>, _ range: Range<Int>) -> Bool {
         var index = range.lowerBound
-        while index &+ 8 <= range.upperBound {
-            let word = word(bytes, index)
-            let controls = (word &- 0x2020_2020_2020_2020) & ~word
-            let delete = word ^ 0x7F7F_7F7F_7F7F_7F7F
-            let deletes = (delete &- 0x0101_0101_0101_0101) & ~delete
-            if (controls | deletes) & 0x8080_8080_8080_8080 != 0 {
-                for place in index..<index &+ 8 where !Octet.isFieldValue(bytes[place]) {
+        while index < range.upperBound {
+            // The last eight bytes may be looked at once more, which is less than one after the other.
+            let start = max(min(index, range.upperBound &- 8), range.lowerBound)
+            if start &+ 8 > range.upperBound || mayHoldControl(word(bytes, start)) {
+                for place in index..<min(index &+ 8, range.upperBound)
+                where !Octet.isFieldValue(bytes[place]) {
                     return false
                 }
             }
             index &+= 8
         }
-        while index < range.upperBound {
-            if !Octet.isFieldValue(bytes[index]) { return false }
-            index &+= 1
-        }
         return true
+    }
+
+    /// Whether one of eight bytes is a control character, HTAB included.
+    @inline(__always)
+    private static func mayHoldControl(_ word: UInt64) -> Bool {
+        let controls = (word &- 0x2020_2020_2020_2020) & ~word
+        let delete = word ^ 0x7F7F_7F7F_7F7F_7F7F
+        let deletes = (delete &- 0x0101_0101_0101_0101) & ~delete
+        return (controls | deletes) & 0x8080_8080_8080_8080 != 0
+    }
+
+    /// Where the token that begins at `start` ends, which is before `end`, or there.
+    @inline(__always)
+    static func tokenEnd(_ bytes: Span<UInt8>, from start: Int, to end: Int) -> Int {
+        var index = start
+        while true {
+            // Names are letters and dashes, mostly.
+            while index &+ 8 <= end {
+                let others = othersThanLettersAndDashes(word(bytes, index))
+                if others != 0 {
+                    index &+= others.trailingZeroBitCount &>> 3
+                    break
+                }
+                index &+= 8
+            }
+            let stop = min(index &+ 8, end)
+            while index < stop, Octet.isToken(bytes[index]) { index &+= 1 }
+            if index < stop || index == end { return index }
+        }
+    }
+
+    /// The highest bit of each of eight bytes that is neither a letter nor `-`.
+    @inline(__always)
+    private static func othersThanLettersAndDashes(_ word: UInt64) -> UInt64 {
+        let low = word & 0x7F7F_7F7F_7F7F_7F7F
+        let lower = low | 0x2020_2020_2020_2020
+        // Bytes below 0x80 carry into their own highest bit only: from `a` on, and from `{` on.
+        let letters =
+            (lower &+ 0x1F1F_1F1F_1F1F_1F1F) & ~(lower &+ 0x0505_0505_0505_0505)
+        let dashes = ~((low ^ 0x2D2D_2D2D_2D2D_2D2D) &+ 0x7F7F_7F7F_7F7F_7F7F)
+        return ~(letters | dashes) & 0x8080_8080_8080_8080 | word & 0x8080_8080_8080_8080
     }
 
     /// Whether a part is this ASCII text, letters compared without regard to case.

@@ -27,18 +27,22 @@ extension FieldList {
         for field in fields where field.known == .connection {
             var elements = ListElements(field.value)
             while let element = elements.next(span) {
-                if Bytes.areEqual(span, element, ignoringCase: "keep-alive") {
-                    options.insert(.keepAlive)
-                } else if Bytes.areEqual(span, element, ignoringCase: "close") {
-                    options.insert(.close)
-                } else if Bytes.areEqual(span, element, ignoringCase: "upgrade") {
-                    options.insert(.upgrade)
-                } else {
-                    options.insert(.names)
-                }
+                options.formUnion(Self.option(span, element))
             }
         }
         return options
+    }
+
+    private static func option(_ bytes: Span<UInt8>, _ element: Range<Int>) -> ConnectionOptions {
+        func isNamed(_ text: StaticString) -> Bool {
+            Bytes.areEqual(bytes, element, ignoringCase: text)
+        }
+        switch element.count {
+        case 5 where isNamed("close"): return .close
+        case 7 where isNamed("upgrade"): return .upgrade
+        case 10 where isNamed("keep-alive"): return .keepAlive
+        default: return .names
+        }
     }
 
     /// Whether the message's own `Connection` fields name that field.

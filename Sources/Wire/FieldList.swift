@@ -54,6 +54,16 @@ public struct FieldList: Sendable {
         return memory
     }
 
+    /// Whether these bytes of the head are the same as others.
+    public func isEqual(_ range: Range<Int>, to other: [UInt8]) -> Bool {
+        guard range.count == other.count else { return false }
+        let span = bytes.span
+        for offset in 0..<other.count where span[range.lowerBound &+ offset] != other[offset] {
+            return false
+        }
+        return true
+    }
+
     /// A field's name as sent.
     public func name(of field: HeadField) -> ArraySlice<UInt8> { bytes[field.name] }
 

@@ -41,9 +41,8 @@ struct HeadReader: Sendable {
 
     /// Reads into this memory, instead of what would be allocated; to be called between two heads.
     mutating func lend(_ memory: consuming HeadMemory) {
-        bytes = memory.bytes
-        fields = memory.fields
-        memory = HeadMemory()
+        swap(&bytes, &memory.bytes)
+        swap(&fields, &memory.fields)
         bytes.removeAll(keepingCapacity: true)
         fields.removeAll(keepingCapacity: true)
     }
@@ -69,6 +68,7 @@ struct HeadReader: Sendable {
         }
     }
 
+    @inline(__always)
     private mutating func endLine(at end: Int) throws(HeadFault) -> Range<Int> {
         let start = lineStart
         lineStart = end + 1
@@ -95,13 +95,13 @@ struct HeadReader: Sendable {
         fields.append(field)
     }
 
+    @inline(__always)
     private func parseField(_ line: Range<Int>) throws(HeadFault) -> HeadField {
         let span = bytes.span
         if Octet.isSpaceOrTab(span[line.lowerBound]) {
             throw .bad("A line of the head begins with white space (a folded field).")
         }
-        var colon = line.lowerBound
-        while colon < line.upperBound, Octet.isToken(span[colon]) { colon &+= 1 }
+        let colon = Bytes.tokenEnd(span, from: line.lowerBound, to: line.upperBound)
         guard colon < line.upperBound, span[colon] == Octet.colon, colon > line.lowerBound else {
             throw nameFault(at: colon, in: line)
         }
@@ -125,7 +125,7 @@ struct HeadReader: Sendable {
     /// `position` goes back to the end of the head.
     mutating func finish(_ position: inout Int) -> FieldList {
         position -= bytesBeyond
-        bytes.removeLast(bytesBeyond)
+        if bytesBeyond > 0 { bytes.removeLast(bytesBeyond) }
         let list = FieldList(bytes: bytes, fields: fields, known: known, repeated: repeated)
         bytes = []
         fields = []

@@ -5,7 +5,7 @@
 /// A value of this type exists only for a request that may be answered or forwarded. Its parts are
 /// places among the bytes of its head; where the canonical form of one differs from what was sent,
 /// it was put behind the head.
-public struct OrdinaryRequest: Sendable {
+public struct OrdinaryRequest: ~Copyable, Sendable {
     /// The head that all this was read from.
     public private(set) var head: RequestHead
     /// Where the body ends.
@@ -47,12 +47,32 @@ public struct OrdinaryRequest: Sendable {
         RequestTarget(path: Array(bytes[pathRange]), query: queryRange.map { Array(bytes[$0]) })
     }
 
-    /// Gives the memory back to be used for another head; nothing else may be asked then.
-    public mutating func takeMemory() -> HeadMemory { head.takeMemory() }
+    /// Gives the memory back to be used for another head; it is like `none` then.
+    public mutating func takeMemory() -> HeadMemory {
+        let memory = head.takeMemory()
+        self = .none()
+        return memory
+    }
+
+    /// No request: a `GET` of nothing without a host.
+    public static func none() -> OrdinaryRequest {
+        let fields = FieldList(bytes: [], fields: [], known: [], repeated: [])
+        let head = RequestHead(
+            verb: .get, isHTTP11: true, methodPlace: .empty, targetPlace: .empty, fields: fields)
+        let target = TargetPlace(path: .empty, query: .empty, hasQuery: false, authority: .empty)
+        return OrdinaryRequest(
+            head: head, framing: .none, isAsterisk: false, expectsContinue: false,
+            isPersistent: true, hostPlace: .none, authorityPlace: .empty, targetPlace: target)
+    }
 
     /// Reads the request out of a head, or says why it can't be served.
-    public static func judge(_ parsed: consuming RequestHead) throws(HeadFault) -> OrdinaryRequest {
-        var head = parsed
+    public static func judge(_ head: RequestHead) throws(HeadFault) -> OrdinaryRequest {
+        var head = head
+        return try judge(taking: &head)
+    }
+
+    /// The same; the head is taken over where it is a request that can be served.
+    public static func judge(taking head: inout RequestHead) throws(HeadFault) -> OrdinaryRequest {
         guard head.verb != .connect else {
             throw HeadFault(
                 status: 501,
@@ -75,7 +95,7 @@ public struct OrdinaryRequest: Sendable {
             !options.contains(.close) && (head.isHTTP11 || options.contains(.keepAlive))
         let expectsContinue = try expectsContinue(head)
         return OrdinaryRequest(
-            head: head, framing: framing, isAsterisk: isAsterisk,
+            head: head.takeOver(), framing: framing, isAsterisk: isAsterisk,
             expectsContinue: expectsContinue, isPersistent: isPersistent, hostPlace: host,
             authorityPlace: authority, targetPlace: target)
     }
@@ -101,7 +121,7 @@ public struct OrdinaryRequest: Sendable {
         return (host, field.valuePlace)
     }
 
-    private static func expectsContinue(_ head: RequestHead) throws(HeadFault) -> Bool {
+    private static func expectsContinue(_ head: borrowing RequestHead) throws(HeadFault) -> Bool {
         guard head.fields.known.has(.expect) else { return false }
         let expectations = head.fields.tokens("expect")
         // An HTTP/1.0 client can't wait for an interim answer (RFC 9110 §10.1.1).
@@ -148,6 +168,13 @@ private struct TargetPlace: Sendable {
     let hasQuery: Bool
     /// Host and port of an absolute target, else empty.
     let authority: ByteRange
+
+    init(path: ByteRange, query: ByteRange, hasQuery: Bool, authority: ByteRange) {
+        self.path = path
+        self.query = query
+        self.hasQuery = hasQuery
+        self.authority = authority
+    }
 
     /// Reads it; a path that is not canonical already is put behind the head in its canonical form.
     init(of head: inout RequestHead, isAsterisk: Bool) throws(HeadFault) {

@@ -56,6 +56,15 @@ public struct RequestHead: Sendable {
     /// The target as sent: visible ASCII without `#`.
     public var target: ArraySlice<UInt8> { fields.bytes[targetPlace.range] }
 
+    /// The head; what stays behind has no fields.
+    mutating func takeOver() -> RequestHead {
+        var fields = FieldList(bytes: [], fields: [], known: [], repeated: [])
+        swap(&fields, &self.fields)
+        return RequestHead(
+            verb: verb, isHTTP11: isHTTP11, methodPlace: methodPlace, targetPlace: targetPlace,
+            fields: fields)
+    }
+
     /// Gives the memory back to be used for another head; nothing else may be asked then.
     public mutating func takeMemory() -> HeadMemory { fields.takeMemory() }
 }
