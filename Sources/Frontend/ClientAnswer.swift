@@ -37,7 +37,7 @@ enum ClientAnswer {
                     self = .length(length)
                 } else {
                     // No length, or one of nothing: a body of no bytes says so as well.
-                    let hasLength = answer.fields.count(of: "content-length") > 0
+                    let hasLength = answer.fields.known.has(.contentLength)
                     self = hasLength && answer.mayHaveBody ? .length(0) : .none
                 }
                 return
@@ -51,85 +51,78 @@ enum ClientAnswer {
     }
 
     /// The 101 as the client gets it.
-    static func switching(_ answer: ResponseHead, edits: FieldEdits) -> [UInt8] {
+    static func switching(_ answer: ResponseHead, plan: RoutePlan) -> [UInt8] {
         var writer = HeadWriter()
-        writer.statusLine(101)
-        writer.field("Upgrade", "websocket")
-        writer.field("Connection", "Upgrade")
-        copyEndToEnd(answer, edits, hop: nil, into: &writer)
-        UpstreamRequest.write(edits, into: &writer)
+        writer.append("HTTP/1.1 101 Switching Protocols\r\n")
+        writer.append("Upgrade: websocket\r\nConnection: Upgrade\r\n")
+        let fields = answer.fields
+        writer.fields(
+            of: fields, fields.connectionOptions, except: notCopied, names: plan.answer.dropped)
+        writer.append(plan.answer.lines)
         writer.end()
         return writer.bytes
     }
 
-    /// An interim answer (1xx) as the client gets it (RFC 9110 §15.2).
-    static func interim(_ answer: ResponseHead) -> [UInt8] {
-        var writer = HeadWriter()
-        writer.statusLine(answer.status, reason: answer.reason)
-        copyEndToEnd(answer, FieldEdits(), hop: nil, into: &writer)
+    /// Writes an interim answer (1xx) as the client gets it (RFC 9110 §15.2).
+    static func writeInterim(_ answer: ResponseHead, into writer: inout HeadWriter) {
+        writer.statusLine(of: answer)
+        let fields = answer.fields
+        writer.fields(
+            of: fields, fields.connectionOptions, except: notCopied, names: FieldNames())
         writer.end()
-        return writer.bytes
     }
 
-    /// A final answer's head as the client gets it; its body follows in the framing given.
-    static func final(
-        _ answer: ResponseHead, edits: FieldEdits, hop: Hop, framing: Framing,
-        persistence: Persistence
-    ) -> [UInt8] {
-        var writer = HeadWriter()
-        writer.statusLine(answer.status, reason: answer.reason)
-        copyEndToEnd(answer, edits, hop: hop, into: &writer)
+    /// Writes a final answer's head as the client gets it; its body follows in the framing given.
+    static func writeFinal(
+        _ answer: ResponseHead, _ options: ConnectionOptions, plan: FieldPlan,
+        policyLine: [UInt8], framing: Framing, persistence: Persistence,
+        into writer: inout HeadWriter
+    ) {
+        writer.statusLine(of: answer)
+        var dropped = notCopied
+        if !policyLine.isEmpty { dropped.insert(KnownFields(.strictTransportSecurity)) }
+        // Trailers go on, so what announces them does (RFC 9110 §6.6.2).
+        if case .chunked = framing { dropped.remove(KnownFields(.trailer)) }
+        writer.fields(of: answer.fields, options, except: dropped, names: plan.dropped)
         switch framing {
-        case .length(let length): writer.field("Content-Length", String(length))
-        case .chunked: writer.field("Transfer-Encoding", "chunked")
+        case .length(let length):
+            writer.append("Content-Length: ")
+            writer.append(length)
+            writer.end()
+        case .chunked: writer.append("Transfer-Encoding: chunked\r\n")
         case .none, .untilClose: break
         }
-        writer.field("Via", answer.isHTTP11 ? "1.1 sluice" : "1.0 sluice")
-        if let policy = hop.strictTransportSecurity {
-            writer.field("Strict-Transport-Security", policy)
+        if answer.isHTTP11 {
+            writer.append("Via: 1.1 sluice\r\n")
+        } else {
+            writer.append("Via: 1.0 sluice\r\n")
         }
+        writer.append(policyLine)
         let isUpgradeRequired = answer.status == 426
         // A server that sends 426 must say to what (RFC 9110 §15.5.22).
-        if isUpgradeRequired { writer.field("Upgrade", "websocket") }
-        switch persistence {
-        case .usual: if isUpgradeRequired { writer.field("Connection", "Upgrade") }
-        case .stated:
-            writer.field("Connection", isUpgradeRequired ? "keep-alive, Upgrade" : "keep-alive")
-        case .closes: writer.field("Connection", isUpgradeRequired ? "close, Upgrade" : "close")
+        if isUpgradeRequired { writer.append("Upgrade: websocket\r\n") }
+        switch (persistence, isUpgradeRequired) {
+        case (.usual, false): break
+        case (.usual, true): writer.append("Connection: Upgrade\r\n")
+        case (.stated, false): writer.append("Connection: keep-alive\r\n")
+        case (.stated, true): writer.append("Connection: keep-alive, Upgrade\r\n")
+        case (.closes, false): writer.append("Connection: close\r\n")
+        case (.closes, true): writer.append("Connection: close, Upgrade\r\n")
         }
-        UpstreamRequest.write(edits, into: &writer)
+        writer.append(plan.lines)
         writer.end()
-        return writer.bytes
     }
 
-    /// Copies what holds from end to end; the framing is never copied but written anew.
-    private static func copyEndToEnd(
-        _ answer: ResponseHead, _ edits: FieldEdits, hop: Hop?, into writer: inout HeadWriter
-    ) {
-        let fields = answer.fields
-        let options = fields.connectionOptions
-        for field in fields.fields {
-            let name = fields.name(of: field)
-            if HopByHop.isHopByHop(name) || fields.isNamed(field, "content-length") { continue }
-            if UpstreamRequest.isNamed(name, in: options) || edits.drops(name) { continue }
-            if hop?.strictTransportSecurity != nil
-                && fields.isNamed(field, "strict-transport-security")
-            {
-                continue
-            }
-            writer.field(name, fields.value(of: field))
-        }
-    }
+    /// What never goes on; the framing is written anew.
+    private static let notCopied = KnownFields.hopByHop.union(KnownFields(.contentLength))
 }
 
 extension ResponseHead {
     /// Whether an answer of this status has a body, if only one of no bytes (RFC 9110 §6.4.1).
     var mayHaveBody: Bool { status >= 200 && status != 204 && status != 304 }
 
-    /// Whether the upstream keeps the connection (RFC 9112 §9.3).
-    var isPersistent: Bool {
-        let options = fields.connectionOptions
-        if options.contains("close") { return false }
-        return isHTTP11 || options.contains("keep-alive")
+    /// Whether the upstream keeps the connection, whose options those are (RFC 9112 §9.3).
+    func isPersistent(_ options: ConnectionOptions) -> Bool {
+        !options.contains(.close) && (isHTTP11 || options.contains(.keepAlive))
     }
 }

@@ -12,17 +12,21 @@ struct Dialing {
     let group: EndpointGroup
     /// When all attempts together must have succeeded.
     let deadlineMilliseconds: UInt64
-    /// The endpoint being tried, and those tried before.
+    /// The endpoint being tried, and those given up before.
     private(set) var endpoint: Int?
     private var tried: [Int] = []
-    /// Addresses of the present endpoint that were not tried yet.
-    private var addresses: ArraySlice<Address> = []
+    /// The endpoint to begin with, until it was.
+    private var first: Int?
+    /// Addresses of the present endpoint that were not tried yet; nil before the first is asked for.
+    private var addresses: ArraySlice<Address>? = []
     /// What the last attempt failed with.
     var lastFailure: Refusal?
 
-    init(_ group: EndpointGroup, deadlineMilliseconds: UInt64) {
+    /// A search that begins with the endpoint `first`, if it was picked already.
+    init(_ group: EndpointGroup, deadlineMilliseconds: UInt64, first: Int? = nil) {
         self.group = group
         self.deadlineMilliseconds = deadlineMilliseconds
+        self.first = first
     }
 
     /// The present endpoint.
@@ -32,23 +36,24 @@ struct Dialing {
     var label: String { current?.label ?? group.endpoints.first?.label ?? group.picker.name }
 
     /// The next address of the present endpoint; nil when all were tried.
-    mutating func nextAddress() -> Address? { addresses.popFirst() }
+    mutating func nextAddress() -> Address? {
+        if addresses == nil {
+            addresses = current?.addresses[...]
+            if addresses?.isEmpty ?? true { lastFailure = .unresolved(label) }
+        }
+        return addresses?.popFirst()
+    }
 
     /// Goes on to the next endpoint; nil when there is none left.
     mutating func nextEndpoint(_ notes: ConnectionNotes, nowMilliseconds now: UInt64) -> Endpoint? {
         giveUp(notes, nowMilliseconds: now)
-        guard let next = group.picker.pick(nowMilliseconds: now, excluding: tried) else {
-            return nil
-        }
-        tried.append(next)
+        let picked = first ?? group.picker.pick(nowMilliseconds: now, excluding: tried)
+        first = nil
+        guard let next = picked else { return nil }
         endpoint = next
         let endpoint = group.endpoints[next]
-        group.picker.opened(next)
-        notes.group = group
-        notes.endpoint = next
-        notes.upstream = endpoint.label
-        addresses = endpoint.addresses[...]
-        if addresses.isEmpty { lastFailure = .unresolved(endpoint.label) }
+        notes.takeEndpoint(next, of: group)
+        addresses = nil
         return endpoint
     }
 
@@ -60,6 +65,7 @@ struct Dialing {
             group.picker.failed(endpoint, nowMilliseconds: now)
         }
         notes.letEndpointGo()
+        tried.append(endpoint)
         self.endpoint = nil
     }
 
@@ -101,7 +107,7 @@ struct Dialing {
     /// When the present attempt must have succeeded, so that one address which does not answer
     /// leaves some time for the others.
     func attemptDeadline(nowMilliseconds now: UInt64) -> UInt64 {
-        let others = addresses.count + max(0, group.endpoints.count - tried.count)
+        let others = (addresses?.count ?? 0) + max(0, group.endpoints.count - tried.count - 1)
         let left = deadlineMilliseconds &- min(now, deadlineMilliseconds)
         return now + left / UInt64(others + 1)
     }

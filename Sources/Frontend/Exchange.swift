@@ -3,7 +3,7 @@ import Reactor
 import Wire
 
 /// The body of one message on its way through: taken out of its framing, and put into ours.
-struct BodyTransfer {
+struct BodyTransfer: ~Copyable {
     var decoder: BodyDecoder
     /// Whether it goes on in chunks.
     let writesChunks: Bool
@@ -21,8 +21,10 @@ struct BodyTransfer {
 
 /// The ordinary requests of one client connection, one after the other (RFC 9112 §9.3).
 ///
-/// It knows no socket: bytes come from and go to legs, and who moves them is the `Worker`.
-final class Exchange {
+/// It knows no socket: bytes come from and go to legs, and who moves them is the `Worker`. It lives
+/// behind a pointer, apart from the connection's slot, so that an idle tunnel does not carry it and
+/// reaching it costs neither a reference count nor an exclusivity check.
+struct Exchange: ~Copyable {
     /// Where the connection is between two requests or in one.
     enum Phase {
         /// Waiting for a request head, or for the rest of it.
@@ -43,12 +45,24 @@ final class Exchange {
     var armedMilliseconds: UInt64 = 0
     /// When a byte of the present request or answer last moved.
     var movedMilliseconds: UInt64 = 0
+    /// When a byte of the present request's body last moved.
+    var bodyMovedMilliseconds: UInt64 = 0
+    /// What is said of the client, and to it.
+    var passage: Passage
 
     // The present request.
-    var request: OrdinaryRequest?
-    var route: Route?
-    /// The path to ask the upstream for.
-    var path: [UInt8] = []
+    private(set) var request = OrdinaryRequest.none()
+    /// There is one: it was taken up and is not over.
+    private(set) var hasRequest = false
+    /// When it was read.
+    var beganMilliseconds: UInt64 = 0
+    var method = Method.other
+    var isHTTP11 = true
+    /// The status that the client was sent; 0 before.
+    var status = 0
+    var plan: RoutePlan?
+    /// The path to ask the upstream for, where the route rewrites it.
+    var path: [UInt8]?
     var dialing: Dialing?
     /// The connection that carries it.
     var upstream: Token?
@@ -58,8 +72,9 @@ final class Exchange {
     /// Framed body bytes that travel with the head.
     var firstBody: [UInt8] = []
     var answerParser: ResponseHeadParser
-    /// Set once the head of the final answer went to the client.
-    var down: BodyTransfer?
+    /// The head of the final answer went to the client, and `down` is its body.
+    var hasAnswer = false
+    var down: BodyTransfer
     /// Something of the upstream's answer has come, so the request must not be sent again.
     var hasAnswerBytes = false
     /// The request went out on a connection that was used before.
@@ -75,75 +90,87 @@ final class Exchange {
 
     private let limits: HeadLimits
 
-    init(parser: RequestHeadParser, limits: HeadLimits) {
+    init(parser: RequestHeadParser, limits: HeadLimits, passage: consuming Passage) {
         self.parser = parser
         self.limits = limits
+        self.passage = passage
         answerParser = ResponseHeadParser(limits: limits)
         up = BodyTransfer(.none, writesChunks: false, limits: limits)
+        down = BodyTransfer(.none, writesChunks: false, limits: limits)
     }
 
     /// Takes up a request.
-    func begin(_ request: OrdinaryRequest, nowMilliseconds now: UInt64) {
-        self.request = request
+    mutating func begin(_ taken: consuming OrdinaryRequest, nowMilliseconds now: UInt64) {
         requestCount += 1
-        isPersistent = isPersistent && request.isPersistent
+        method = taken.head.verb
+        isHTTP11 = taken.head.isHTTP11
+        isPersistent = isPersistent && taken.isPersistent
         up = BodyTransfer(
-            request.framing, writesChunks: request.framing == .chunked, limits: limits)
+            taken.framing, writesChunks: taken.framing == .chunked, limits: limits)
+        passage.prepare(for: taken)
+        request = taken
+        hasRequest = true
+        beganMilliseconds = now
         movedMilliseconds = now
+        bodyMovedMilliseconds = now
+        status = 0
         isUpCut = false
         hasAnswerBytes = false
         mayReuse = true
         mustBeFresh = false
         endsWithConnection = false
-        down = nil
+        hasAnswer = false
         renewAnswer()
     }
 
     /// Stands ready for the head of another answer to the same request.
-    func renewAnswer() { answerParser = ResponseHeadParser(limits: limits) }
+    mutating func renewAnswer() {
+        if !answerParser.isAtStart { answerParser = ResponseHeadParser(limits: limits) }
+    }
 
     /// Begins to pass the body of the final answer on.
-    func beginAnswer(_ framing: BodyFraming, writesChunks: Bool) {
+    mutating func beginAnswer(_ framing: BodyFraming, writesChunks: Bool) {
+        hasAnswer = true
         down = BodyTransfer(framing, writesChunks: writesChunks, limits: limits)
     }
 
     /// Lets the present request go and waits for the next one.
-    func end() {
+    ///
+    /// - Returns: the memory of its head.
+    mutating func end() -> HeadMemory {
         phase = .head
-        request = nil
-        route = nil
-        dialing = nil
+        let memory = request.takeMemory()
+        hasRequest = false
+        plan = nil
+        if dialing != nil { dialing = nil }
         upstream = nil
-        path = []
-        firstBody = []
-        down = nil
+        if path != nil { path = nil }
+        if !firstBody.isEmpty { firstBody = [] }
+        hasAnswer = false
+        return memory
     }
 
     /// Whether sending the request once more can do no harm (RFC 9110 §9.2.2): the method is
     /// idempotent, no byte of a body went out and nothing of an answer was seen.
     var maySendAgain: Bool {
-        guard let request, !hasAnswerBytes, request.framing == .none else { return false }
-        switch request.head.method {
-        case "GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE": return true
-        default: return false
-        }
+        !hasAnswerBytes && request.framing == .none && method.isIdempotent
     }
 
     // MARK: Bytes held for later
 
     /// Keeps bytes behind those that are held.
-    func hold(_ bytes: UnsafeRawBufferPointer) {
+    mutating func hold(_ bytes: UnsafeRawBufferPointer) {
         if bytes.isEmpty { return }
         if carry.isEmpty { carry = Array(bytes)[...] } else { carry.append(contentsOf: bytes) }
     }
 
     /// Puts bytes that were taken back in front of those that are held.
-    func unread(_ bytes: UnsafeRawBufferPointer) {
+    mutating func unread(_ bytes: UnsafeRawBufferPointer) {
         carry = carry.isEmpty ? Array(bytes)[...] : (Array(bytes) + carry)[...]
     }
 
     /// Forgets the first `count` of the bytes that are held.
-    func drop(_ count: Int) {
+    mutating func drop(_ count: Int) {
         carry = count >= carry.count ? [] : carry.dropFirst(count)
     }
 }

@@ -36,7 +36,7 @@ final class Opening {
     /// Client bytes behind the request head, held until the tunnel is proven.
     var early: [UInt8] = []
     var request: UpgradeRequest?
-    var route: Route?
+    var plan: RoutePlan?
     /// The path to ask the upstream for.
     var path: [UInt8] = []
     var dialing: Dialing?
@@ -76,6 +76,14 @@ final class ConnectionNotes {
         self.client = client
         self.listener = listener
         self.acceptedMilliseconds = acceptedMilliseconds
+    }
+
+    /// Takes a place at an endpoint.
+    func takeEndpoint(_ index: Int, of group: EndpointGroup) {
+        group.picker.opened(index)
+        self.group = group
+        endpoint = index
+        upstream = group.endpoints[index].label
     }
 
     /// Gives the endpoint's place in the picker back.

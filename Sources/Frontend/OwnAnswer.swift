@@ -9,13 +9,13 @@ struct OwnAnswer {
     let type: String
     let body: [UInt8]
     /// What the route changes in it.
-    let edits: FieldEdits
+    let edits: FieldPlan?
     /// Set where it refuses: what the log says.
     let refusal: Refusal?
 
     private init(
         status: Int, fields: [(String, String)] = [], type: String, body: [UInt8],
-        edits: FieldEdits = FieldEdits(), refusal: Refusal? = nil
+        edits: FieldPlan? = nil, refusal: Refusal? = nil
     ) {
         self.status = status
         self.fields = fields
@@ -37,25 +37,25 @@ struct OwnAnswer {
     }
 
     /// What a route always answers.
-    init(_ answer: FixedAnswer, _ route: Route) {
+    init(_ answer: FixedAnswer, _ plan: RoutePlan) {
         self.init(
-            status: answer.status, type: answer.type, body: answer.body, edits: route.answerFields)
+            status: answer.status, type: answer.type, body: answer.body, edits: plan.answer)
     }
 
     /// Where a route points to: its rewritten path, and the query that came.
-    init(_ rule: RedirectRule, _ path: [UInt8], _ query: [UInt8]?, _ route: Route) {
+    init(_ rule: RedirectRule, _ path: [UInt8], _ query: [UInt8]?, _ plan: RoutePlan) {
         let location = rule.origin + String(decoding: path, as: UTF8.self) + Self.suffix(query)
-        self.init(redirecting: location, status: rule.status, edits: route.answerFields)
+        self.init(redirecting: location, status: rule.status, edits: plan.answer)
     }
 
-    private init(redirecting location: String, status: Int, edits: FieldEdits) {
+    private init(redirecting location: String, status: Int, edits: FieldPlan?) {
         self.init(
             status: status, fields: [("Location", location)], type: "text/plain; charset=utf-8",
             body: Array("See \(location)\n".utf8), edits: edits)
     }
 
     /// The same URL with https (RFC 9110 §15.4.9: 308 keeps method and body).
-    static func toHTTPS(_ request: OrdinaryRequest, _ crew: Crew) -> OwnAnswer {
+    static func toHTTPS(_ request: borrowing OrdinaryRequest, _ crew: Crew) -> OwnAnswer {
         guard let host = request.host else {
             return OwnAnswer(
                 Refusal(
@@ -64,37 +64,39 @@ struct OwnAnswer {
         }
         let path = request.isAsterisk ? "/" : String(decoding: request.target.path, as: UTF8.self)
         let location = crew.secureURL("https", host, path: path) + suffix(request.target.query)
-        return OwnAnswer(redirecting: location, status: 308, edits: FieldEdits())
+        return OwnAnswer(redirecting: location, status: 308, edits: nil)
     }
 
     private static func suffix(_ query: [UInt8]?) -> String {
         query.map { "?" + String(decoding: $0, as: UTF8.self) } ?? ""
     }
 
-    /// The whole answer; without its body where the request was a HEAD.
-    func bytes(hop: Hop, persistence: ClientAnswer.Persistence, omitsBody: Bool) -> [UInt8] {
-        var writer = HeadWriter()
+    /// Writes the whole answer; without its body where the request was a HEAD.
+    func write(
+        date: String, policyLine: [UInt8], persistence: ClientAnswer.Persistence, omitsBody: Bool,
+        into writer: inout HeadWriter
+    ) {
         writer.statusLine(status)
         // What a route changes takes the place of what would stand here (RFC 9110 §5.3).
-        func write(_ name: String, _ value: String) {
-            if !edits.drops(Array(name.utf8)[...]) { writer.field(named: name, value) }
+        func write(_ name: String, _ value: String, into writer: inout HeadWriter) {
+            if edits?.dropped.contains(name) == true { return }
+            writer.field(named: name, value)
         }
-        for (name, value) in fields { write(name, value) }
+        write("Date", date, into: &writer)
+        for (name, value) in fields { write(name, value, into: &writer) }
         let mayHaveBody = status != 204 && status != 304
         if mayHaveBody {
-            if !type.isEmpty { write("Content-Type", type) }
+            if !type.isEmpty { write("Content-Type", type, into: &writer) }
             writer.field("Content-Length", String(body.count))
         }
-        if let policy = hop.strictTransportSecurity {
-            writer.field("Strict-Transport-Security", policy)
-        }
+        writer.append(policyLine)
         switch persistence {
         case .usual: break
-        case .stated: writer.field("Connection", "keep-alive")
-        case .closes: writer.field("Connection", "close")
+        case .stated: writer.append("Connection: keep-alive\r\n")
+        case .closes: writer.append("Connection: close\r\n")
         }
-        UpstreamRequest.write(edits, into: &writer)
+        if let edits { writer.append(edits.lines) }
         writer.end()
-        return mayHaveBody && !omitsBody ? writer.bytes + body : writer.bytes
+        if mayHaveBody && !omitsBody { writer.append(body) }
     }
 }

@@ -20,12 +20,15 @@ public struct Refusal: Sendable, Equatable {
     }
 
     /// Two refusals are equal when the client would see the same.
-    public static func == (left: Refusal, right: Refusal) -> Bool { left.bytes == right.bytes }
+    public static func == (left: Refusal, right: Refusal) -> Bool {
+        left.bytes(date: "") == right.bytes(date: "")
+    }
 
-    /// The whole answer, which closes the connection.
-    public var bytes: [UInt8] {
+    /// The whole answer, which closes the connection; `date` is the present time as `Date` says it.
+    public func bytes(date: String) -> [UInt8] {
         var writer = HeadWriter()
         writer.statusLine(status)
+        writer.field("Date", date)
         writer.field("Content-Type", "text/plain; charset=utf-8")
         writer.field("Content-Length", String(sentence.utf8.count + 1))
         writer.field("Cache-Control", "no-store")

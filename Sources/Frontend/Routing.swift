@@ -11,12 +11,15 @@ public final class Routing: Sendable {
     public let table: RouteTable
     /// The routes, in the order of the table's entries.
     public let routes: [Route]
+    /// The same, as the reactors use them.
+    let plans: [RoutePlan]
 
     /// Puts a table and its routes together.
     public init(table: RouteTable, routes: [Route]) {
         precondition(table.count == routes.count)
         self.table = table
         self.routes = routes
+        plans = routes.map(RoutePlan.init)
     }
 }
 
@@ -196,15 +199,13 @@ public final class Endpoint: Sendable {
     /// The TCP port; 0 for a socket file.
     public let port: UInt16
     /// Host and port as a `Host` field names them; `localhost` for a socket file.
-    public var authority: String {
-        if label.hasPrefix("unix:") { return "localhost" }
-        return label.split(separator: "/").last.map(String.init) ?? label
-    }
+    public let authority: String
     private let current: Mutex<[Address]>
 
     /// An endpoint whose address is known.
     public init(label: String, address: Address) {
         self.label = label
+        authority = Self.authority(label)
         host = nil
         port = address.port
         current = Mutex([address])
@@ -213,9 +214,15 @@ public final class Endpoint: Sendable {
     /// An endpoint with a name, without addresses until `addresses` is set.
     public init(label: String, host: String, port: UInt16) {
         self.label = label
+        authority = Self.authority(label)
         self.host = host
         self.port = port
         current = Mutex([])
+    }
+
+    private static func authority(_ label: String) -> String {
+        if label.hasPrefix("unix:") { return "localhost" }
+        return label.split(separator: "/").last.map(String.init) ?? label
     }
 
     /// Where to connect, in the order to try; empty while the name does not resolve.

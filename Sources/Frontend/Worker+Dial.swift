@@ -88,11 +88,11 @@ extension Worker {
     private mutating func sendRequest(
         _ connection: UnsafeMutablePointer<Connection>, _ token: Token, _ opening: Opening
     ) -> Bool {
-        guard let request = opening.request, let route = opening.route,
+        guard let request = opening.request, let plan = opening.plan,
             let endpoint = opening.dialing?.current
         else { return false }
         let head = UpstreamRequest.bytes(
-            of: request, path: opening.path, route: route, endpoint: endpoint,
+            of: request, path: opening.path, plan: plan, endpoint: endpoint,
             hop: hop(connection))
         let result = head.withUnsafeBufferPointer { bytes -> IOResult in
             guard let start = bytes.baseAddress else { return .blocked }
@@ -149,7 +149,7 @@ extension Worker {
         _ connection: UnsafeMutablePointer<Connection>, _ token: Token, _ opening: Opening,
         _ head: ResponseHead, _ rest: UnsafeRawBufferPointer
     ) {
-        guard let request = opening.request, let route = opening.route else { return }
+        guard let request = opening.request, let plan = opening.plan else { return }
         let accept = WebSocketAccept.value(forKey: request.key)
         switch UpgradeAnswer.judge(head, expectedAccept: accept, offered: request) {
         case .informational:
@@ -163,10 +163,10 @@ extension Worker {
         case .switching(let reservedBits, _, _):
             connection.pointee.notes.status = 101
             connection.pointee.relay.open(
-                reservedBits: reservedBits, messageBytesMax: route.messageBytesMax,
-                rules: route.relayRules)
+                reservedBits: reservedBits, messageBytesMax: plan.route.messageBytesMax,
+                rules: plan.route.relayRules)
             prependTicket(connection)
-            send(ClientAnswer.switching(head, edits: route.answerFields), connection)
+            send(ClientAnswer.switching(head, plan: plan), connection)
             opened(connection, token, opening, rest)
         }
     }
@@ -197,25 +197,26 @@ extension Worker {
         upstreamTimers.reserve(index: Int(place.index))
         poller.modify(descriptor, place.tagged(Worker.upstreamTag), .edgeBoth)
         let limits = crew.settings.headLimits
-        let exchange = Exchange(parser: RequestHeadParser(limits: limits), limits: limits)
-        connection.pointee.notes.method = request.head.method
-        exchange.begin(request, nowMilliseconds: space.pointee.nowMilliseconds)
-        exchange.isPersistent = false
-        exchange.hasAnswerBytes = true
-        exchange.route = opening.route
-        exchange.upstream = place
-        exchange.phase = .relaying
+        let exchange = exchanges.make(
+            Exchange(
+                parser: RequestHeadParser(limits: limits), limits: limits,
+                passage: Passage(hop(connection))))
+        exchange.pointee.begin(request, nowMilliseconds: space.pointee.nowMilliseconds)
+        exchange.pointee.isPersistent = false
+        exchange.pointee.hasAnswerBytes = true
+        exchange.pointee.plan = opening.plan
+        exchange.pointee.upstream = place
+        exchange.pointee.phase = .relaying
         opening.phase = .leaving
         connection.pointee.opening = nil
         connection.pointee.exchange = exchange
         do throws(HeadFault) {
-            let bytes = try takeAnswerHead(connection, exchange, head)
+            try takeAnswerHead(connection, exchange, head)
             // What stands behind the head lies in the receive buffer, which is ours to change.
             let start = UnsafeMutableRawPointer(mutating: rest.baseAddress)?
                 .assumingMemoryBound(to: UInt8.self)
             passAnswer(
-                connection, token, exchange, head: bytes, start ?? space.pointee.received,
-                count: rest.count)
+                connection, token, exchange, start ?? space.pointee.received, count: rest.count)
         } catch {
             fail(connection, token, exchange, .badAnswer(error.sentence))
         }

@@ -14,7 +14,7 @@ extension Worker {
 
     /// The client's socket has something to say between or in ordinary requests.
     mutating func exchangeIsReady(
-        _ connection: UnsafeMutablePointer<Connection>, _ token: Token, _ exchange: Exchange,
+        _ connection: UnsafeMutablePointer<Connection>, _ token: Token, _ exchange: ExchangePointer,
         _ flags: Readiness
     ) {
         connection.pointee.relay.client.note(flags)
@@ -23,10 +23,10 @@ extension Worker {
             return
         }
         if flags.contains(.writable) && !connection.pointee.relay.client.held.isEmpty {
-            exchange.movedMilliseconds = space.pointee.nowMilliseconds
+            exchange.pointee.movedMilliseconds = space.pointee.nowMilliseconds
             _ = connection.pointee.relay.client.drain(space)
         }
-        if flags.contains(.hangup) && exchange.phase != .head {
+        if flags.contains(.hangup) && exchange.pointee.phase != .head {
             // It may have ended its side only, and still read; or be gone, which shows in sending.
             arm(connection, token, exchange)
         }
@@ -35,11 +35,11 @@ extension Worker {
 
     /// Moves what can be moved, and takes up the next request when one is over.
     mutating func goOn(
-        _ connection: UnsafeMutablePointer<Connection>, _ token: Token, _ exchange: Exchange
+        _ connection: UnsafeMutablePointer<Connection>, _ token: Token, _ exchange: ExchangePointer
     ) {
         var requestsLeft = Worker.requestsPerTurn
         while isCurrent(token, exchange) {
-            switch exchange.phase {
+            switch exchange.pointee.phase {
             case .head:
                 if requestsLeft == 0 {
                     unfinished.append(token)
@@ -51,31 +51,31 @@ extension Worker {
             case .relaying:
                 var isUnfinished = pumpRequest(connection, token, exchange)
                 guard isCurrent(token, exchange) else { return }
-                if exchange.phase == .relaying {
+                if exchange.pointee.phase == .relaying {
                     isUnfinished = pumpAnswer(connection, token, exchange) || isUnfinished
                 }
                 if isUnfinished && isCurrent(token, exchange) { unfinished.append(token) }
                 // What was read last may have ended it, and the next request be there already.
-                if exchange.phase == .relaying || isUnfinished { return }
+                if exchange.pointee.phase == .relaying || isUnfinished { return }
             }
         }
     }
 
     /// Whether the connection is still one of ordinary requests, and was not closed meanwhile.
-    func isCurrent(_ token: Token, _ exchange: Exchange) -> Bool {
-        connections.pointer(token)?.pointee.exchange === exchange
+    func isCurrent(_ token: Token, _ exchange: ExchangePointer) -> Bool {
+        connections.pointer(token)?.pointee.exchange == exchange
     }
 
     /// Reads towards the next request head.
     ///
     /// - Returns: whether there may be more to do at once.
     private mutating func readHead(
-        _ connection: UnsafeMutablePointer<Connection>, _ token: Token, _ exchange: Exchange
+        _ connection: UnsafeMutablePointer<Connection>, _ token: Token, _ exchange: ExchangePointer
     ) -> Bool {
         // The answers to the requests before have to leave first.
         guard connection.pointee.relay.client.held.isEmpty else { return false }
-        if !exchange.carry.isEmpty {
-            let bytes = exchange.carry
+        if !exchange.pointee.carry.isEmpty {
+            let bytes = exchange.pointee.carry
             return bytes.withUnsafeBytes { bytes in
                 takeHead(connection, token, exchange, bytes, isCarried: true)
             }
@@ -93,13 +93,14 @@ extension Worker {
     }
 
     private mutating func takeHead(
-        _ connection: UnsafeMutablePointer<Connection>, _ token: Token, _ exchange: Exchange,
+        _ connection: UnsafeMutablePointer<Connection>, _ token: Token, _ exchange: ExchangePointer,
         _ bytes: UnsafeRawBufferPointer, isCarried: Bool
     ) -> Bool {
-        let isFirst = exchange.parser.byteCount == 0
-        switch exchange.parser.append(bytes) {
+        let isFirst = exchange.pointee.parser.byteCount == 0
+        if isFirst { exchange.pointee.parser.lend(exchanges.lend()) }
+        switch exchange.pointee.parser.append(bytes) {
         case .needsMore:
-            if isCarried { exchange.drop(bytes.count) }
+            if isCarried { exchange.pointee.drop(bytes.count) }
             if isFirst { arm(token, exchange, after: crew.settings.headMilliseconds) }
             return true
         case .failed(let fault):
@@ -108,12 +109,12 @@ extension Worker {
             return false
         case .complete(let head, let consumed):
             // What stands behind it is held already, or is held now.
-            if isCarried { exchange.drop(consumed) }
+            if isCarried { exchange.pointee.drop(consumed) }
             let rest = UnsafeRawBufferPointer(
                 rebasing: isCarried ? bytes[bytes.count...] : bytes[consumed...])
-            if isCarried && head.fields.listContains("upgrade", token: "websocket") {
+            if isCarried && head.fields.upgradesToWebSocket {
                 // The exchange goes, so what it holds goes along as it is.
-                let carried = exchange.carry
+                let carried = exchange.pointee.carry
                 carried.withUnsafeBytes { judge(connection, token, head, rest: $0) }
                 return false
             }
@@ -124,42 +125,45 @@ extension Worker {
 
     /// Answers a request without an upstream, and keeps the connection where that is possible.
     mutating func answerOwn(
-        _ connection: UnsafeMutablePointer<Connection>, _ token: Token, _ exchange: Exchange,
+        _ connection: UnsafeMutablePointer<Connection>, _ token: Token, _ exchange: ExchangePointer,
         _ answer: OwnAnswer
     ) {
         let notes = connection.pointee.notes
-        notes.status = answer.status
+        exchange.pointee.status = answer.status
         if let refusal = answer.refusal {
             notes.proxyError = refusal.proxyError
             notes.detail = refusal.sentence
         }
         // A body that nobody reads would be taken for the next request.
-        if !exchange.up.isDone { exchange.isPersistent = false }
-        let bytes = answer.bytes(
-            hop: hop(connection), persistence: persistence(exchange),
-            omitsBody: exchange.request?.head.method == "HEAD")
+        if !exchange.pointee.up.isDone { exchange.pointee.isPersistent = false }
+        exchanges.writer.clear()
+        answer.write(
+            date: exchanges.date.now(), policyLine: exchange.pointee.passage.policyLine,
+            persistence: persistence(exchange), omitsBody: exchange.pointee.method == .head,
+            into: &exchanges.writer)
         prependTicket(connection)
-        send(bytes, connection)
+        sendWritten(connection)
         endRequest(connection, token, exchange, ownBytes: UInt64(answer.body.count))
     }
 
     /// What the head of an answer has to say of the connection.
-    func persistence(_ exchange: Exchange) -> ClientAnswer.Persistence {
-        if !exchange.isPersistent { return .closes }
-        return exchange.request?.head.isHTTP11 == true ? .usual : .stated
+    func persistence(_ exchange: ExchangePointer) -> ClientAnswer.Persistence {
+        if !exchange.pointee.isPersistent { return .closes }
+        return exchange.pointee.isHTTP11 ? .usual : .stated
     }
 
     /// The answer is on its way whole: the record is written, and the next request may come.
     mutating func endRequest(
-        _ connection: UnsafeMutablePointer<Connection>, _ token: Token, _ exchange: Exchange,
+        _ connection: UnsafeMutablePointer<Connection>, _ token: Token, _ exchange: ExchangePointer,
         ownBytes: UInt64 = 0
     ) {
         let notes = connection.pointee.notes
         notes.letEndpointGo()
         reportRequest(connection, exchange, ownBytes: ownBytes, isWhole: true)
         notes.forgetRequest()
-        let isPersistent = exchange.isPersistent && !connection.pointee.relay.client.isUnwritable
-        exchange.end()
+        let isPersistent =
+            exchange.pointee.isPersistent && !connection.pointee.relay.client.isUnwritable
+        exchanges.takeBack(exchange.pointee.end())
         if isPersistent {
             arm(token, exchange, after: crew.settings.keepAliveMilliseconds)
         } else {
@@ -180,9 +184,9 @@ extension Worker {
 
     /// The client is gone, or has ended its side between two requests.
     private mutating func idleClientLeft(
-        _ connection: UnsafeMutablePointer<Connection>, _ token: Token, _ exchange: Exchange
+        _ connection: UnsafeMutablePointer<Connection>, _ token: Token, _ exchange: ExchangePointer
     ) {
-        if exchange.parser.byteCount > 0 {
+        if exchange.pointee.parser.byteCount > 0 {
             connection.pointee.notes.detail = "the client left within a request head"
         }
         leave(connection, token)
@@ -190,9 +194,9 @@ extension Worker {
 
     /// The client is gone while its request is being served: the upstream is let go at once.
     mutating func clientLeft(
-        _ connection: UnsafeMutablePointer<Connection>, _ token: Token, _ exchange: Exchange
+        _ connection: UnsafeMutablePointer<Connection>, _ token: Token, _ exchange: ExchangePointer
     ) {
-        if exchange.phase != .head && connection.pointee.notes.detail.isEmpty {
+        if exchange.pointee.phase != .head && connection.pointee.notes.detail.isEmpty {
             connection.pointee.notes.detail = "the client left before the answer was complete"
         }
         finish(token)
@@ -201,13 +205,13 @@ extension Worker {
     /// Refuses the present request if its answer has not begun, else cuts the answer short, so that
     /// the client sees that it is not whole.
     mutating func fail(
-        _ connection: UnsafeMutablePointer<Connection>, _ token: Token, _ exchange: Exchange,
+        _ connection: UnsafeMutablePointer<Connection>, _ token: Token, _ exchange: ExchangePointer,
         _ refusal: Refusal
     ) {
         letUpstreamGo(exchange)
         let notes = connection.pointee.notes
-        if exchange.down == nil {
-            exchange.phase = .relaying
+        if !exchange.pointee.hasAnswer {
+            exchange.pointee.phase = .relaying
             answerOwn(connection, token, exchange, OwnAnswer(refusal))
             return
         }
@@ -218,10 +222,10 @@ extension Worker {
 
     /// Ends an answer so that the client sees that it is not whole.
     private mutating func cutAnswer(
-        _ connection: UnsafeMutablePointer<Connection>, _ token: Token, _ exchange: Exchange
+        _ connection: UnsafeMutablePointer<Connection>, _ token: Token, _ exchange: ExchangePointer
     ) {
         connection.pointee.relay.client.isTruncated = true
-        if exchange.endsWithConnection {
+        if exchange.pointee.endsWithConnection {
             // A stream that ends in order would look whole where only its end says how long it is.
             connection.pointee.relay.client.socket.setResetOnClose()
             finish(token)
@@ -231,71 +235,89 @@ extension Worker {
         notes.letEndpointGo()
         reportRequest(connection, exchange, isWhole: false)
         notes.forgetRequest()
-        exchange.end()
+        exchanges.takeBack(exchange.pointee.end())
         leave(connection, token)
     }
 
     // MARK: Deadlines
 
     /// Sets the timer of a connection.
-    mutating func arm(_ token: Token, _ exchange: Exchange, after milliseconds: UInt64) {
+    mutating func arm(_ token: Token, _ exchange: ExchangePointer, after milliseconds: UInt64) {
         let deadline = space.pointee.nowMilliseconds + milliseconds
-        exchange.armedMilliseconds = deadline
+        exchange.pointee.armedMilliseconds = deadline
         timers.arm(token.tagged(Worker.clientTag), at: deadline)
     }
 
     /// Makes sure that the timer fires no later than what is awaited now may take.
     mutating func arm(
-        _ connection: UnsafeMutablePointer<Connection>, _ token: Token, _ exchange: Exchange
+        _ connection: UnsafeMutablePointer<Connection>, _ token: Token, _ exchange: ExchangePointer
     ) {
         let deadline = patience(connection, exchange).deadline
-        if deadline < exchange.armedMilliseconds || exchange.armedMilliseconds == 0 {
-            exchange.armedMilliseconds = deadline
+        if deadline < exchange.pointee.armedMilliseconds || exchange.pointee.armedMilliseconds == 0
+        {
+            exchange.pointee.armedMilliseconds = deadline
             timers.arm(token.tagged(Worker.clientTag), at: deadline)
         }
     }
 
-    /// What a request in progress waits for, until when, and what is said when it does not come.
-    private func patience(
-        _ connection: UnsafeMutablePointer<Connection>, _ exchange: Exchange
-    ) -> (deadline: UInt64, refusal: Refusal?) {
-        let settings = crew.settings
-        let moved = exchange.movedMilliseconds
-        if connection.pointee.relay.client.isHangingUp {
-            return (moved + settings.patience.lingerMilliseconds, nil)
-        }
-        if exchange.down == nil {
-            if exchange.up.isDone || exchange.isUpCut {
-                return (moved + settings.answerMilliseconds, .requestTimeout)
+    /// What a request in progress waits for.
+    private enum Awaited {
+        case answer, body, client
+
+        /// What is said when it does not come.
+        var refusal: Refusal? {
+            switch self {
+            case .answer: .requestTimeout
+            case .body: .bodyTimeout
+            case .client: nil
             }
-            return upstreamHolds(exchange)
-                ? (moved + settings.answerMilliseconds, .requestTimeout)
-                : (moved + settings.bodyMilliseconds, .bodyTimeout)
+        }
+    }
+
+    /// What a request in progress waits for, and until when.
+    private func patience(
+        _ connection: UnsafeMutablePointer<Connection>, _ exchange: ExchangePointer
+    ) -> (deadline: UInt64, awaited: Awaited) {
+        let settings = crew.settings
+        let moved = exchange.pointee.movedMilliseconds
+        if connection.pointee.relay.client.isHangingUp {
+            return (moved + settings.patience.lingerMilliseconds, .client)
+        }
+        // The client owes bytes of the body: so many that none is waiting to be taken upstream.
+        let isBodyAwaited =
+            !exchange.pointee.up.isDone && !exchange.pointee.isUpCut && !upstreamHolds(exchange)
+        let bodyDeadline = exchange.pointee.bodyMovedMilliseconds + settings.bodyMilliseconds
+        if !exchange.pointee.hasAnswer {
+            return isBodyAwaited
+                ? (bodyDeadline, .body)
+                : (moved + settings.answerMilliseconds, .answer)
         }
         if !connection.pointee.relay.client.held.isEmpty {
-            return (moved + settings.bodyMilliseconds, nil)
+            return (moved + settings.bodyMilliseconds, .client)
         }
-        return (moved + settings.answerBodyMilliseconds, .requestTimeout)
+        let deadline = moved + settings.answerBodyMilliseconds
+        if isBodyAwaited && bodyDeadline < deadline { return (bodyDeadline, .body) }
+        return (deadline, .answer)
     }
 
     /// The timer of a connection of ordinary requests has fired.
     mutating func exchangeTimeIsUp(
-        _ connection: UnsafeMutablePointer<Connection>, _ token: Token, _ exchange: Exchange
+        _ connection: UnsafeMutablePointer<Connection>, _ token: Token, _ exchange: ExchangePointer
     ) {
-        exchange.armedMilliseconds = 0
-        switch exchange.phase {
+        exchange.pointee.armedMilliseconds = 0
+        switch exchange.pointee.phase {
         case .head:
-            if exchange.parser.byteCount > 0 {
+            if exchange.pointee.parser.byteCount > 0 {
                 refuse(connection, token, .headTimeout)
             } else {
                 leave(connection, token)
             }
         case .dialing: dialTimeIsUp(connection, token, exchange)
         case .relaying:
-            let (deadline, refusal) = patience(connection, exchange)
+            let (deadline, awaited) = patience(connection, exchange)
             if space.pointee.nowMilliseconds < deadline {
                 arm(connection, token, exchange)
-            } else if let refusal {
+            } else if let refusal = awaited.refusal {
                 fail(connection, token, exchange, refusal)
                 if isCurrent(token, exchange) { goOn(connection, token, exchange) }
             } else {

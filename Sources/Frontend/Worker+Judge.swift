@@ -8,13 +8,14 @@ import Wire
 extension Worker {
     /// Decides what becomes of a request; `rest` is what stands behind its head.
     mutating func judge(
-        _ connection: UnsafeMutablePointer<Connection>, _ token: Token, _ head: RequestHead,
+        _ connection: UnsafeMutablePointer<Connection>, _ token: Token,
+        _ head: consuming RequestHead,
         rest: UnsafeRawBufferPointer
     ) {
-        if head.fields.listContains("upgrade", token: "websocket") {
+        if head.fields.upgradesToWebSocket {
             judgeUpgrade(connection, token, head, rest: rest)
         } else {
-            judgeOrdinary(connection, token, head, rest: rest)
+            judgeOrdinary(connection, token, &head, rest: rest)
         }
     }
 
@@ -44,7 +45,8 @@ extension Worker {
             refuse(connection, token, .noRoute(host: notes.host, path: notes.path))
             return
         }
-        let route = crew.routing.routes[match.index]
+        let plan = crew.routing.plans[match.index]
+        let route = plan.route
         notes.route = route.name
         guard let group = route.upstream else {
             refuse(connection, token, .noSocket(path: notes.path))
@@ -61,6 +63,7 @@ extension Worker {
             opening = first
         } else {
             // Ordinary requests came before it on the same connection.
+            if let exchange = connection.pointee.exchange { exchanges.retire(exchange) }
             connection.pointee.exchange = nil
             opening = Opening(
                 listener: notes.listener, acceptedMilliseconds: notes.acceptedMilliseconds,
@@ -69,7 +72,7 @@ extension Worker {
         }
         opening.early = Array(rest)
         opening.request = request
-        opening.route = route
+        opening.plan = plan
         opening.path = match.path
         opening.phase = .dialing
         opening.dialing = Dialing(
@@ -78,73 +81,77 @@ extension Worker {
     }
 
     private mutating func judgeOrdinary(
-        _ connection: UnsafeMutablePointer<Connection>, _ token: Token, _ head: RequestHead,
-        rest: UnsafeRawBufferPointer
+        _ connection: UnsafeMutablePointer<Connection>, _ token: Token,
+        _ head: inout RequestHead, rest: UnsafeRawBufferPointer
     ) {
         let exchange = takeExchange(connection)
-        exchange.hold(rest)
-        let notes = connection.pointee.notes
-        notes.requestMilliseconds = space.pointee.nowMilliseconds
-        notes.method = head.method
-        let request: OrdinaryRequest
+        exchange.pointee.hold(rest)
+        let now = space.pointee.nowMilliseconds
         do throws(HeadFault) {
-            request = try OrdinaryRequest.judge(head)
+            let request = try OrdinaryRequest.judge(taking: &head)
+            exchange.pointee.begin(request, nowMilliseconds: now)
         } catch {
+            let notes = connection.pointee.notes
+            notes.requestMilliseconds = now
+            notes.method = head.method
             note(head, notes)
             refuse(connection, token, Refusal(error))
             return
         }
-        notes.host = request.host?.name ?? ""
-        let path = request.target.path
-        notes.path = String(decoding: path, as: UTF8.self)
-        exchange.begin(request, nowMilliseconds: space.pointee.nowMilliseconds)
-        if exchange.requestCount >= crew.settings.requestsPerConnectionMax
+        if exchange.pointee.requestCount >= crew.settings.requestsPerConnectionMax
             || drainDeadlineMilliseconds != nil
         {
-            exchange.isPersistent = false
+            exchange.pointee.isPersistent = false
         }
-        if crew.listeners[notes.listener].redirectsToHTTPS {
-            answerOwn(connection, token, exchange, .toHTTPS(request, crew))
+        if crew.listeners[connection.pointee.notes.listener].redirectsToHTTPS {
+            answerOwn(connection, token, exchange, .toHTTPS(exchange.pointee.request, crew))
             return
         }
-        guard let match = crew.routing.table.match(host: notes.host, path: path) else {
-            answerOwn(
-                connection, token, exchange,
-                OwnAnswer(.noRoute(host: notes.host, path: notes.path)))
+        let bytes = exchange.pointee.request.bytes
+        let path = exchange.pointee.request.pathRange
+        let host = exchange.pointee.request.hostRange
+        let found = crew.routing.table.index(
+            host: bytes.span.extracting(host), path: bytes.span.extracting(path))
+        guard let found else {
+            let refusal = Refusal.noRoute(
+                host: String(decoding: bytes[host], as: UTF8.self),
+                path: String(decoding: bytes[path], as: UTF8.self))
+            answerOwn(connection, token, exchange, OwnAnswer(refusal))
             return
         }
-        let route = crew.routing.routes[match.index]
-        notes.route = route.name
-        exchange.route = route
-        exchange.path = match.path
-        switch route.action {
+        exchange.pointee.path = crew.routing.table.rewritten(bytes[path], by: found)
+        let plan = crew.routing.plans[found]
+        exchange.pointee.plan = plan
+        switch plan.route.action {
         case .forward(let group):
-            if case .length(let length) = request.framing, length > route.bodyBytesMax {
-                answerOwn(connection, token, exchange, OwnAnswer(.tooLarge(route.bodyBytesMax)))
+            if case .length(let length) = exchange.pointee.request.framing,
+                length > plan.route.bodyBytesMax
+            {
+                let refusal = Refusal.tooLarge(plan.route.bodyBytesMax)
+                answerOwn(connection, token, exchange, OwnAnswer(refusal))
                 return
             }
-            let now = space.pointee.nowMilliseconds
-            exchange.dialing = Dialing(
-                group, deadlineMilliseconds: now + crew.settings.connectMilliseconds)
-            exchange.phase = .dialing
-            seekUpstream(connection, token, exchange)
+            seekUpstream(connection, token, exchange, group)
         case .respond(let answer):
-            answerOwn(connection, token, exchange, OwnAnswer(answer, route))
+            answerOwn(connection, token, exchange, OwnAnswer(answer, plan))
         case .redirect(let rule):
-            answerOwn(
-                connection, token, exchange,
-                OwnAnswer(rule, match.path, request.target.query, route)
-            )
+            let target = exchange.pointee.request.target
+            let path = exchange.pointee.path ?? target.path
+            answerOwn(connection, token, exchange, OwnAnswer(rule, path, target.query, plan))
         }
     }
 
     /// The connection's exchange, made when its first ordinary request has come.
-    private func takeExchange(_ connection: UnsafeMutablePointer<Connection>) -> Exchange {
+    private mutating func takeExchange(
+        _ connection: UnsafeMutablePointer<Connection>
+    ) -> ExchangePointer {
         if let exchange = connection.pointee.exchange { return exchange }
         let limits = crew.settings.headLimits
-        let exchange = Exchange(
-            parser: connection.pointee.opening?.requestParser ?? RequestHeadParser(limits: limits),
-            limits: limits)
+        let exchange = exchanges.make(
+            Exchange(
+                parser: connection.pointee.opening?.requestParser
+                    ?? RequestHeadParser(limits: limits),
+                limits: limits, passage: Passage(hop(connection))))
         connection.pointee.opening?.phase = .leaving
         connection.pointee.opening = nil
         connection.pointee.exchange = exchange

@@ -15,7 +15,7 @@ extension Worker {
         notes.proxyError = refusal.proxyError
         notes.detail = refusal.sentence
         prependTicket(connection)
-        refusal.bytes.withUnsafeBufferPointer { bytes in
+        refusal.bytes(date: exchanges.date.now()).withUnsafeBufferPointer { bytes in
             guard let start = bytes.baseAddress else { return }
             connection.pointee.relay.client.put(start, count: bytes.count, space)
         }
@@ -30,6 +30,7 @@ extension Worker {
         connection.pointee.opening = nil
         if let exchange = connection.pointee.exchange {
             letUpstreamGo(exchange)
+            exchanges.retire(exchange)
             connection.pointee.exchange = nil
         }
         connection.pointee.notes.letEndpointGo()
@@ -102,7 +103,7 @@ extension Worker {
             }
         }
         notes.path = path
-        let isUpgrade = head?.fields.listContains("upgrade", token: "websocket") ?? false
+        let isUpgrade = head?.fields.upgradesToWebSocket ?? false
         let sentence =
             "This port speaks TLS, and the request came without it: use wss://\(authority)\(path)"
             + (isUpgrade ? " instead of ws://." : " (a browser page: https://\(authority)\(path)).")
@@ -143,11 +144,11 @@ extension Worker {
 
     /// A request in progress is served to its end, and the connection closes behind it.
     private mutating func drain(
-        _ connection: UnsafeMutablePointer<Connection>, _ token: Token, _ exchange: Exchange
+        _ connection: UnsafeMutablePointer<Connection>, _ token: Token, _ exchange: ExchangePointer
     ) {
-        exchange.isPersistent = false
-        guard exchange.phase == .head else { return }
-        if exchange.parser.byteCount > 0 {
+        exchange.pointee.isPersistent = false
+        guard exchange.pointee.phase == .head else { return }
+        if exchange.pointee.parser.byteCount > 0 {
             refuse(connection, token, .draining)
         } else {
             leave(connection, token)
@@ -175,17 +176,37 @@ extension Worker {
     /// Hands the record of an ordinary request to the journal; `ownBytes` are those of the body of an
     /// answer of our own, and `isWhole` says that the answer went out to its end.
     func reportRequest(
-        _ connection: UnsafeMutablePointer<Connection>, _ exchange: Exchange, ownBytes: UInt64 = 0,
+        _ connection: UnsafeMutablePointer<Connection>, _ exchange: ExchangePointer,
+        ownBytes: UInt64 = 0,
         isWhole: Bool
     ) {
         guard crew.journal.takesAccess else { return }
         var record = record(connection.pointee.notes)
-        record.up.payloadBytes = exchange.up.decoder.payloadBytes
-        record.up.bytes = exchange.up.bytesSent
-        record.down.payloadBytes = exchange.down?.decoder.payloadBytes ?? ownBytes
-        record.down.bytes = exchange.down?.bytesSent ?? ownBytes
+        if exchange.pointee.hasRequest {
+            describe(exchange.pointee.request, &record)
+            let began = exchange.pointee.beganMilliseconds
+            record.acceptedWallMilliseconds &+= record.durationMilliseconds
+            record.durationMilliseconds = space.pointee.nowMilliseconds &- began
+            record.acceptedWallMilliseconds &-= record.durationMilliseconds
+            record.status = exchange.pointee.status
+            record.route = exchange.pointee.plan?.route.name ?? ""
+        }
+        record.up.payloadBytes = exchange.pointee.up.decoder.payloadBytes
+        record.up.bytes = exchange.pointee.up.bytesSent
+        let hasAnswer = exchange.pointee.hasAnswer
+        record.down.payloadBytes =
+            hasAnswer ? exchange.pointee.down.decoder.payloadBytes : ownBytes
+        record.down.bytes = hasAnswer ? exchange.pointee.down.bytesSent : ownBytes
         record.reason = isWhole ? .answered : .none
         crew.journal.access(record)
+    }
+
+    /// Says what was asked for.
+    private func describe(_ request: borrowing OrdinaryRequest, _ record: inout AccessRecord) {
+        let bytes = request.bytes
+        record.method = request.head.method
+        record.host = String(decoding: bytes[request.hostRange], as: UTF8.self)
+        record.path = String(decoding: bytes[request.pathRange], as: UTF8.self)
     }
 
     private func record(_ notes: ConnectionNotes) -> AccessRecord {

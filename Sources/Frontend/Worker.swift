@@ -11,7 +11,7 @@ struct Connection: ~Copyable {
     /// Set until the tunnel is open, or the first request is an ordinary one.
     var opening: Opening?
     /// Set while the connection carries ordinary requests.
-    var exchange: Exchange?
+    var exchange: ExchangePointer?
     let notes: ConnectionNotes
 }
 
@@ -36,6 +36,8 @@ struct Worker: ~Copyable {
     var upstreamPool = UpstreamPool()
     /// Until when the idle ones are kept.
     var upstreamTimers: TimerWheel
+    /// What ordinary requests are read into and written with.
+    var exchanges = ExchangeStore()
     var certificates: [CertificateStore?]
     var acceptors: [Acceptor]
     /// Relays that used up their byte budget and go on in the next turn.
@@ -144,11 +146,12 @@ struct Worker: ~Copyable {
         for token in goingOn { goOn(token) }
         if !deferredHandshakes.isEmpty { runDeferredHandshakes() }
         while let token = timers.popExpired(now: now) { timeIsUp(token) }
-        while let token = upstreamTimers.popExpired(now: now) { closeUpstream(token) }
+        while let token = upstreamTimers.popExpired(now: now) { idleTimeIsUp(token) }
         if settling.nextMilliseconds != nil { settle(now) }
         resumeAcceptors(now)
         connections.releaseRetired()
         upstreams.releaseRetired()
+        exchanges.releaseRetired()
         if let deadline = drainDeadlineMilliseconds, now >= deadline { isCut = true }
     }
 
@@ -263,12 +266,14 @@ struct Worker: ~Copyable {
         connection.pointee.notes.letEndpointGo()
         if let exchange = connection.pointee.exchange {
             letUpstreamGo(exchange)
+            exchanges.retire(exchange)
         }
-        if let exchange = connection.pointee.exchange, exchange.phase != .head {
+        if let exchange = connection.pointee.exchange, exchange.pointee.phase != .head {
             reportRequest(connection, exchange, isWhole: false)
         } else {
             report(connection)
         }
+        connection.pointee.exchange = nil
         // The sockets close when the slot is released, behind the last event of this batch.
         connections.retire(token)
         crew.loads[index].closed()

@@ -91,12 +91,24 @@ public struct RouteTable: Sendable {
         guard path.first == UInt8(ascii: "/") else { return nil }
         let index = route(host: host.utf8.span, path: path.span, steps: &steps)
         guard index >= 0 else { return nil }
-        let route = Int(index)
-        guard let rewrite = rewrites[route] else { return RouteMatch(index: route, path: path) }
-        guard let dropped = rewrite.dropped else {
-            return RouteMatch(index: route, path: rewrite.bytes)
-        }
-        return RouteMatch(index: route, path: rewrite.bytes + path[dropped...])
+        return RouteMatch(
+            index: Int(index), path: rewritten(path[...], by: Int(index)) ?? path)
+    }
+
+    /// Which of the entries serves a host (lower case, no port) and a canonical path; nothing is
+    /// allocated.
+    public func index(host: Span<UInt8>, path: Span<UInt8>) -> Int? {
+        guard !path.isEmpty, path[0] == UInt8(ascii: "/") else { return nil }
+        var steps = 0
+        let index = route(host: host, path: path, steps: &steps)
+        return index >= 0 ? Int(index) : nil
+    }
+
+    /// The path for the upstream, where this entry rewrites it; nil where the request's own goes on.
+    public func rewritten(_ path: ArraySlice<UInt8>, by index: Int) -> [UInt8]? {
+        guard let rewrite = rewrites[index] else { return nil }
+        guard let dropped = rewrite.dropped else { return rewrite.bytes }
+        return rewrite.bytes + path.dropFirst(dropped)
     }
 
     private func route(host: Span<UInt8>, path: Span<UInt8>, steps: inout Int) -> Int32 {

@@ -55,6 +55,10 @@ public final class Upstream: Sendable {
     /// pick gets the endpoint and the others go on passing it over until that one `succeeded`: an
     /// endpoint that swallows connects delays one client, not all.
     public func pick(nowMilliseconds now: UInt64, excluding tried: [Int] = []) -> Int? {
+        // Where there is no choice and all is well, nothing has to be counted.
+        if loads.count == 1, tried.isEmpty, loads[0].failedUntil.load(ordering: .relaxed) == 0 {
+            return 0
+        }
         // Each round that is lost was won by another thread, so a few rounds are enough.
         for _ in 0...loads.count {
             guard let choice = choose(now, tried) else { return leastLongFailing(tried) }

@@ -5,7 +5,7 @@
 /// It keeps a few numbers and, of a chunked body, the trailers. What stands between chunks is
 /// strictly read: CRLF only, no white space around a size, and bounded. Extensions are skipped and
 /// never passed on.
-public struct BodyDecoder: Sendable {
+public struct BodyDecoder: ~Copyable, Sendable {
     /// What one call of `decode` found.
     public struct Outcome: Sendable, Equatable {
         /// Leading bytes of the input that belong to the message, framing included.
@@ -34,13 +34,22 @@ public struct BodyDecoder: Sendable {
     private var sizeDigits = 0
     private var extensionBytes = 0
     private var overheadBytes: UInt64 = 0
-    private var reader: HeadReader?
-    private var fault: HeadFault?
-    private let limits: HeadLimits
+    /// What a chunked body's end needs; empty before, so that the decoder is a few words.
+    private var ending: [Ending] = []
     /// Bytes of payload so far.
     public private(set) var payloadBytes: UInt64 = 0
+
+    private struct Ending: Sendable {
+        var reader: HeadReader
+        var trailers: FieldList?
+        var fault: HeadFault?
+    }
+
     /// The trailer fields that may be passed on, once a chunked body is done.
-    public private(set) var trailers: FieldList?
+    public var trailers: FieldList? { ending.first?.trailers }
+
+    private let limits: HeadLimits
+    private var fault: HeadFault? { state == .broken ? ending.first?.fault : nil }
 
     /// A decoder at the start of a body; `limits` are those of the trailers.
     public init(_ framing: BodyFraming, limits: HeadLimits = HeadLimits()) {
@@ -117,7 +126,7 @@ public struct BodyDecoder: Sendable {
             }
         case .sizeLineFeed:
             expect(Octet.lineFeed, byte, then: outstanding == 0 ? .trailers : .chunk)
-            if state == .trailers { reader = HeadReader(limits: limits) }
+            if state == .trailers { ending = [Ending(reader: HeadReader(limits: limits))] }
         case .chunkReturn: expect(Octet.carriageReturn, byte, then: .chunkLineFeed)
         case .chunkLineFeed:
             expect(Octet.lineFeed, byte, then: .size)
@@ -149,17 +158,18 @@ public struct BodyDecoder: Sendable {
     private mutating func takeTrailers(_ bytes: UnsafeRawBufferPointer) -> Int {
         var position = 0
         do throws(HeadFault) {
-            while let line = unsafe try reader?.nextLine(bytes, from: &position) {
+            while let line = unsafe try ending[0].reader.nextLine(bytes, from: &position) {
                 guard line.isEmpty else {
-                    try reader?.addField(line)
+                    try ending[0].reader.addField(line)
                     continue
                 }
-                trailers = reader?.finish().keeping(TrailerField.mayPass)
-                reader = nil
+                let fields = ending[0].reader.finish(&position)
+                ending[0].trailers = fields.keeping { TrailerField.mayPass($0, of: fields) }
                 state = .done
                 return position
             }
         } catch {
+            position = max(0, position - ending[0].reader.bytesBeyond)
             fail(error.sentence)
         }
         return position
@@ -175,7 +185,7 @@ public struct BodyDecoder: Sendable {
 
     private mutating func fail(_ sentence: String) {
         state = .broken
-        fault = .bad(sentence)
+        ending = [Ending(reader: HeadReader(limits: limits), fault: .bad(sentence))]
     }
 }
 
@@ -189,9 +199,9 @@ enum TrailerField {
         "retry-after", "set-cookie", "vary", "via", "www-authenticate", "strict-transport-security",
     ]
 
-    static func mayPass(_ name: ArraySlice<UInt8>) -> Bool {
-        if HopByHop.isHopByHop(name) { return false }
-        let lowercase = name.lowercasedString()
+    static func mayPass(_ field: HeadField, of list: FieldList) -> Bool {
+        if field.isExact && KnownFields.hopByHop.has(field.known) { return false }
+        let lowercase = list.name(of: field).lowercasedString()
         return !refused.contains(lowercase) && !lowercase.hasPrefix("x-forwarded-")
             && !lowercase.hasPrefix("sec-websocket-")
     }

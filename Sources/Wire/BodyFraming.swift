@@ -12,9 +12,9 @@ public enum BodyFraming: Sendable, Equatable {
     case untilClose
 
     /// Reads the framing off a request; never `untilClose`, and `none` where the length is 0.
-    public init(request head: RequestHead) throws(HeadFault) {
+    public init(request head: borrowing RequestHead) throws(HeadFault) {
         try RequestFraming.check(head.fields, isHTTP11: head.isHTTP11)
-        if head.fields.count(of: "transfer-encoding") > 0 {
+        if head.fields.known.has(.transferEncoding) {
             self = .chunked
         } else if let length = try RequestFraming.contentLength(head.fields), length > 0 {
             self = .length(length)
@@ -26,34 +26,38 @@ public enum BodyFraming: Sendable, Equatable {
     /// Reads the framing off a response to a request of that method.
     ///
     /// The answer to a HEAD has no body, whatever its fields say; they are judged all the same.
-    public init(response head: ResponseHead, toMethod method: String) throws(HeadFault) {
+    public init(response head: borrowing ResponseHead, to method: Method) throws(HeadFault) {
         let framing = try BodyFraming(response: head)
-        self = method == "HEAD" ? .none : framing
+        self = method == .head ? .none : framing
     }
 
     /// Reads the framing off a final response to a GET; refuses one that could be read in two ways.
-    public init(response head: ResponseHead) throws(HeadFault) {
-        let fields = head.fields
-        let length = try RequestFraming.contentLength(fields)
-        let codings = fields.tokens("transfer-encoding")
-        if fields.count(of: "transfer-encoding") > 0 {
+    public init(response head: borrowing ResponseHead) throws(HeadFault) {
+        let length = try RequestFraming.contentLength(head.fields)
+        let hasCoding = head.fields.known.has(.transferEncoding)
+        if hasCoding {
             guard length == nil else {
                 throw .bad("The response has both Content-Length and Transfer-Encoding.")
             }
             guard head.isHTTP11 else { throw .bad("An HTTP/1.0 response has a Transfer-Encoding.") }
             // Other codings would be for this hop alone, and nobody asked for any (RFC 9112 §7).
-            guard codings == ["chunked"], fields.count(of: "transfer-encoding") == 1 else {
+            guard RequestFraming.isChunked(head.fields) || Self.isChunkedList(head.fields) else {
                 throw .bad("The response's Transfer-Encoding is not exactly 'chunked'.")
             }
         }
         if head.status < 200 || head.status == 204 || head.status == 304 {
             self = .none
-        } else if !codings.isEmpty {
+        } else if hasCoding {
             self = .chunked
         } else if let length {
             self = length == 0 ? .none : .length(length)
         } else {
             self = .untilClose
         }
+    }
+
+    /// Whether the one Transfer-Encoding is a list whose only element is `chunked`.
+    private static func isChunkedList(_ fields: FieldList) -> Bool {
+        fields.only(.transferEncoding) != nil && fields.tokens("transfer-encoding") == ["chunked"]
     }
 }

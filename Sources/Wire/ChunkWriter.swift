@@ -35,7 +35,7 @@ public enum ChunkWriter {
 
     /// The empty chunk that ends a body, the trailers, and the empty line.
     public static func last(trailers: FieldList?) -> [UInt8] {
-        guard let trailers, !trailers.fields.isEmpty else { return Array("0\r\n\r\n".utf8) }
+        guard let trailers, !trailers.fields.isEmpty else { return end }
         var bytes = Array("0\r\n".utf8)
         for field in trailers.fields {
             bytes += trailers.name(of: field)
@@ -45,4 +45,6 @@ public enum ChunkWriter {
         }
         return bytes + "\r\n".utf8
     }
+
+    private static let end = Array("0\r\n\r\n".utf8)
 }

@@ -2,10 +2,24 @@
 
 /// One field line, as two ranges into its `FieldList`'s bytes.
 public struct HeadField: Sendable, Equatable {
+    let namePlace: ByteRange
+    let valuePlace: ByteRange
+    /// Which field it is, or is taken for where `isExact` is false.
+    public let known: KnownField
+    /// Whether the name is that of `known` as it stands, and not with `_` or `.` for `-`.
+    public let isExact: Bool
+
+    init(name: Range<Int>, value: Range<Int>, known: KnownField, isExact: Bool) {
+        namePlace = ByteRange(name)
+        valuePlace = ByteRange(value)
+        self.known = known
+        self.isExact = isExact
+    }
+
     /// Where the name stands.
-    public let name: Range<Int>
+    public var name: Range<Int> { namePlace.range }
     /// Where the value stands, without the white space around it.
-    public let value: Range<Int>
+    public var value: Range<Int> { valuePlace.range }
 }
 
 /// The fields of a head, in the order in which they came, over the head's own bytes.
@@ -14,15 +28,40 @@ public struct HeadField: Sendable, Equatable {
 /// fields it has. Every name is a token and no value holds CR, LF, NUL or another control
 /// character but HTAB: the parser sees to that.
 public struct FieldList: Sendable {
-    /// The whole head as it was received.
-    public let bytes: [UInt8]
+    /// The whole head as it was received; behind it may stand what was derived from it.
+    public internal(set) var bytes: [UInt8]
     /// The field lines in order.
-    public let fields: [HeadField]
+    public private(set) var fields: [HeadField]
+    /// The known fields that are there by their exact name.
+    public let known: KnownFields
+    /// Those of them that came more than once.
+    let repeated: KnownFields
 
     /// Fields over the bytes that they point into.
-    init(bytes: [UInt8], fields: [HeadField]) {
+    init(bytes: [UInt8], fields: [HeadField], known: KnownFields, repeated: KnownFields) {
         self.bytes = bytes
         self.fields = fields
+        self.known = known
+        self.repeated = repeated
+    }
+
+    /// Gives the memory back to be used for another head; the list is empty then.
+    public mutating func takeMemory() -> HeadMemory {
+        var memory = HeadMemory()
+        swap(&memory.bytes, &bytes)
+        swap(&memory.fields, &fields)
+        self = FieldList(bytes: [], fields: [], known: [], repeated: [])
+        return memory
+    }
+
+    /// Whether these bytes of the head are the same as others.
+    public func isEqual(_ range: Range<Int>, to other: [UInt8]) -> Bool {
+        guard range.count == other.count else { return false }
+        let span = bytes.span
+        for offset in 0..<other.count where span[range.lowerBound &+ offset] != other[offset] {
+            return false
+        }
+        return true
     }
 
     /// A field's name as sent.
@@ -31,10 +70,16 @@ public struct FieldList: Sendable {
     /// A field's value as sent.
     public func value(of field: HeadField) -> ArraySlice<UInt8> { bytes[field.value] }
 
+    /// The value of a known field that came once; nil where it did not come, or more than once.
+    func only(_ field: KnownField) -> HeadField? {
+        guard known.has(field), !repeated.has(field) else { return nil }
+        return fields.first { $0.known == field && $0.isExact }
+    }
+
     /// Whether a field has this name, given in lower case.
     public func isNamed(_ field: HeadField, _ name: String) -> Bool {
-        if field.name.count != name.utf8.count { return false }
-        var index = field.name.lowerBound
+        if field.namePlace.count != name.utf8.count { return false }
+        var index = field.namePlace.lowerBound
         for byte in name.utf8 {
             if Octet.lowercased(bytes[index]) != byte { return false }
             index &+= 1
@@ -79,6 +124,11 @@ public struct FieldList: Sendable {
         return false
     }
 
+    /// Whether the message asks for, or grants, a WebSocket (RFC 6455 §4.1).
+    public var upgradesToWebSocket: Bool {
+        known.has(.upgrade) && listContains("upgrade", token: "websocket")
+    }
+
     /// The elements of the comma-separated lists of all fields of this name, in lower case.
     public func tokens(_ name: String) -> [String] {
         var tokens: [String] = []
@@ -91,11 +141,9 @@ public struct FieldList: Sendable {
         return tokens
     }
 
-    /// The same list without the fields whose name does not pass.
-    func keeping(_ passes: (ArraySlice<UInt8>) -> Bool) -> FieldList {
-        FieldList(bytes: bytes, fields: fields.filter { passes(bytes[$0.name]) })
+    /// The same list without the fields that do not pass.
+    func keeping(_ passes: (HeadField) -> Bool) -> FieldList {
+        FieldList(
+            bytes: bytes, fields: fields.filter(passes), known: known, repeated: repeated)
     }
-
-    /// The names that `Connection` lists: they hold for this hop only (RFC 9110 §7.6.1).
-    public var connectionOptions: [String] { tokens("connection") }
 }

@@ -1,42 +1,82 @@
 // SPDX-License-Identifier: Apache-2.0
 
+/// The memory of a head, to be used again for another one: an array grows once and then stays.
+public struct HeadMemory: Sendable {
+    var bytes: [UInt8] = []
+    var fields: [HeadField] = []
+
+    /// No memory yet.
+    public init() {}
+
+    /// How many bytes of a head it has room for.
+    public var capacity: Int { bytes.capacity }
+}
+
 /// Collects the bytes of a head line by line and turns field lines into ranges.
 ///
 /// It is the half that request and response heads share. It never holds more than
 /// `limits.bytesMax` bytes, and every line has been judged before the next one is looked at, so
 /// the same bytes give the same result however they are cut.
 struct HeadReader: Sendable {
+    /// Bytes are taken over in pieces, so that of a body behind a head little is copied for nothing.
+    private static let pieceBytesMax = 1_024
+
     private(set) var bytes: [UInt8] = []
     private(set) var fields: [HeadField] = []
+    private var known = KnownFields()
+    private var repeated = KnownFields()
     private let limits: HeadLimits
     private var lineStart = 0
+    /// Between `lineStart` and here no line ends.
+    private var searched = 0
 
     init(limits: HeadLimits) {
+        var limits = limits
+        // Places are kept in 32 bits.
+        limits.bytesMax = min(limits.bytesMax, Int(Int32.max))
         self.limits = limits
     }
 
     var isInFirstLine: Bool { lineStart == 0 }
 
-    /// Takes bytes from `position` on up to the end of a line, and returns where that line
-    /// stands, without its CRLF; nil if more bytes are needed.
+    /// Reads into this memory, instead of what would be allocated; to be called between two heads.
+    mutating func lend(_ memory: consuming HeadMemory) {
+        swap(&bytes, &memory.bytes)
+        swap(&fields, &memory.fields)
+        bytes.removeAll(keepingCapacity: true)
+        fields.removeAll(keepingCapacity: true)
+    }
+
+    /// Takes bytes from `position` on up to the end of a line or somewhat more, and returns where
+    /// that line stands, without its CRLF; nil if more bytes are needed.
+    ///
+    /// What was taken beyond the last line `finish` gives back.
     mutating func nextLine(
         _ input: UnsafeRawBufferPointer, from position: inout Int
     ) throws(HeadFault) -> Range<Int>? {
-        var end = position
-        while end < input.count, unsafe input[end] != Octet.lineFeed { end &+= 1 }
-        let isWhole = end < input.count
-        if isWhole { end &+= 1 }
-        guard end - position <= limits.bytesMax - bytes.count else { throw tooLong() }
-        if bytes.isEmpty { bytes.reserveCapacity(min(limits.bytesMax, max(input.count, 512))) }
-        unsafe bytes.append(contentsOf: UnsafeRawBufferPointer(rebasing: input[position..<end]))
-        position = end
-        guard isWhole else { return nil }
+        while true {
+            let end = Bytes.firstIndex(of: Octet.lineFeed, in: bytes.span, from: searched)
+            searched = end
+            if end < bytes.count { return try endLine(at: end) }
+            if position == input.count { return nil }
+            guard bytes.count < limits.bytesMax else { throw tooLong() }
+            if bytes.capacity == 0 { bytes.reserveCapacity(min(limits.bytesMax, 1_024)) }
+            let room = limits.bytesMax - bytes.count
+            let taken = position..<position + min(input.count - position, room, Self.pieceBytesMax)
+            unsafe bytes.append(contentsOf: UnsafeRawBufferPointer(rebasing: input[taken]))
+            position = taken.upperBound
+        }
+    }
+
+    @inline(__always)
+    private mutating func endLine(at end: Int) throws(HeadFault) -> Range<Int> {
         let start = lineStart
-        lineStart = bytes.count
-        guard bytes.count - start >= 2, bytes[bytes.count - 2] == Octet.carriageReturn else {
+        lineStart = end + 1
+        searched = end + 1
+        guard end > start, bytes[end - 1] == Octet.carriageReturn else {
             throw .bad("A line of the head ends with LF instead of CRLF.")
         }
-        return start..<bytes.count - 2
+        return start..<end - 1
     }
 
     /// Judges a field line and takes note of it.
@@ -45,29 +85,54 @@ struct HeadReader: Sendable {
             throw HeadFault(
                 status: 431, sentence: "The head has more than \(limits.fieldsMax) fields.")
         }
-        if Octet.isSpaceOrTab(bytes[line.lowerBound]) {
+        let field = try parseField(line)
+        if field.isExact {
+            let bit = KnownFields(field.known)
+            repeated.formUnion(known.intersection(bit))
+            known.formUnion(bit)
+        }
+        if fields.capacity == 0 { fields.reserveCapacity(min(limits.fieldsMax, 24)) }
+        fields.append(field)
+    }
+
+    @inline(__always)
+    private func parseField(_ line: Range<Int>) throws(HeadFault) -> HeadField {
+        let span = bytes.span
+        if Octet.isSpaceOrTab(span[line.lowerBound]) {
             throw .bad("A line of the head begins with white space (a folded field).")
         }
-        var colon = line.lowerBound
-        while colon < line.upperBound, Octet.isToken(bytes[colon]) { colon &+= 1 }
-        guard colon < line.upperBound, bytes[colon] == Octet.colon, colon > line.lowerBound else {
+        let colon = Bytes.tokenEnd(span, from: line.lowerBound, to: line.upperBound)
+        guard colon < line.upperBound, span[colon] == Octet.colon, colon > line.lowerBound else {
             throw nameFault(at: colon, in: line)
         }
         var start = colon + 1
         var end = line.upperBound
-        while start < end, Octet.isSpaceOrTab(bytes[start]) { start &+= 1 }
-        while end > start, Octet.isSpaceOrTab(bytes[end - 1]) { end &-= 1 }
-        for index in start..<end where !Octet.isFieldValue(bytes[index]) {
+        while start < end, Octet.isSpaceOrTab(span[start]) { start &+= 1 }
+        while end > start, Octet.isSpaceOrTab(span[end &- 1]) { end &-= 1 }
+        guard Bytes.areFieldValue(span, start..<end) else {
             throw .bad("A field's value holds a control character.")
         }
-        if fields.isEmpty { fields.reserveCapacity(min(limits.fieldsMax, 24)) }
-        fields.append(HeadField(name: line.lowerBound..<colon, value: start..<end))
+        let name = line.lowerBound..<colon
+        let (field, isExact) = KnownField.recognize(span.extracting(name))
+        return HeadField(name: name, value: start..<end, known: field, isExact: isExact)
     }
 
+    /// Bytes that were taken beyond the end of the last line.
+    var bytesBeyond: Int { bytes.count - lineStart }
+
     /// Gives the finished head away and stands ready for the next one.
-    mutating func finish() -> FieldList {
-        let list = FieldList(bytes: bytes, fields: fields)
-        self = HeadReader(limits: limits)
+    ///
+    /// `position` goes back to the end of the head.
+    mutating func finish(_ position: inout Int) -> FieldList {
+        position -= bytesBeyond
+        if bytesBeyond > 0 { bytes.removeLast(bytesBeyond) }
+        let list = FieldList(bytes: bytes, fields: fields, known: known, repeated: repeated)
+        bytes = []
+        fields = []
+        known = []
+        repeated = []
+        lineStart = 0
+        searched = 0
         return list
     }
 

@@ -1,25 +1,114 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Writes the head of a request or response.
+/// Writes the head of a request or response, and what is to leave with it.
 ///
-/// No value ever ends a line: one that holds CR, LF, NUL or another control character is a
-/// programmer's error, found by an assertion where there are assertions and left out elsewhere.
-public struct HeadWriter: Sendable {
-    /// The head so far.
-    public private(set) var bytes: [UInt8] = []
+/// Its memory grows as needed and is used again for the next head after `clear`. No value ever ends
+/// a line: one that holds CR, LF, NUL or another control character is a programmer's error, found
+/// by an assertion where there are assertions and left out elsewhere.
+@safe public struct HeadWriter: ~Copyable {
+    private var memory: UnsafeMutablePointer<UInt8>
+    private var capacity: Int
+    /// How many bytes were written.
+    public private(set) var count = 0
 
     /// An empty head.
-    public init() {
-        bytes.reserveCapacity(1_024)
+    public init(capacity: Int = 1_024) {
+        self.capacity = max(capacity, 64)
+        unsafe memory = .allocate(capacity: self.capacity)
+    }
+
+    deinit { unsafe memory.deallocate() }
+
+    /// The head so far.
+    public var bytes: [UInt8] {
+        unsafe Array(UnsafeBufferPointer(start: memory, count: count))
+    }
+
+    /// Where the head so far lies, until more is written.
+    public var start: UnsafePointer<UInt8> { unsafe UnsafePointer(memory) }
+
+    /// Begins anew; memory beyond `bytesMax` is given back.
+    public mutating func clear(keeping bytesMax: Int = 65_536) {
+        count = 0
+        if capacity > bytesMax { resize(max(bytesMax, 64)) }
+    }
+
+    /// Makes room for so many more bytes.
+    @inline(__always)
+    private mutating func reserve(_ added: Int) {
+        if added > capacity &- count { resize(max(capacity &* 2, count + added)) }
+    }
+
+    private mutating func resize(_ size: Int) {
+        let larger = UnsafeMutablePointer<UInt8>.allocate(capacity: size)
+        unsafe larger.update(from: memory, count: count)
+        unsafe memory.deallocate()
+        unsafe memory = larger
+        capacity = size
+    }
+
+    /// Writes bytes for which there is room.
+    @inline(__always)
+    private mutating func put(_ text: UnsafeBufferPointer<UInt8>) {
+        guard let source = text.baseAddress else { return }
+        unsafe (memory + count).update(from: source, count: text.count)
+        count &+= text.count
+    }
+
+    @inline(__always)
+    private mutating func put(_ byte: UInt8) {
+        unsafe memory[count] = byte
+        count &+= 1
+    }
+
+    @inline(__always)
+    private mutating func putLineEnd() {
+        put(Octet.carriageReturn)
+        put(Octet.lineFeed)
+    }
+
+    /// Writes bytes as they are: lines that are known to be sound, or a body.
+    public mutating func append(_ text: UnsafeBufferPointer<UInt8>) {
+        reserve(text.count)
+        unsafe put(text)
+    }
+
+    /// Writes bytes as they are: lines that are known to be sound, or a body.
+    public mutating func append(_ text: [UInt8]) {
+        unsafe text.withUnsafeBufferPointer { text in unsafe append(text) }
+    }
+
+    /// Writes text as it is, which is known to be sound.
+    public mutating func append(_ text: StaticString) {
+        unsafe append(UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
+    }
+
+    /// Writes a number in decimal digits.
+    public mutating func append(_ number: UInt64) {
+        reserve(20)
+        var digits = 1
+        var rest = number / 10
+        while rest > 0 {
+            digits &+= 1
+            rest /= 10
+        }
+        rest = number
+        var place = count &+ digits
+        count = place
+        repeat {
+            place &-= 1
+            unsafe memory[place] = 0x30 &+ UInt8(truncatingIfNeeded: rest % 10)
+            rest /= 10
+        } while rest > 0
     }
 
     /// Writes `METHOD target HTTP/1.1`.
     public mutating func requestLine(_ method: String, target: ArraySlice<UInt8>) {
         assert(!target.isEmpty)
-        write(method)
-        bytes.append(Octet.space)
-        writeSound(target) { $0 > Octet.space && $0 != 0x7F }
-        write(" HTTP/1.1\r\n")
+        append(Array(method.utf8))
+        append(" ")
+        appendSound(target) { $0 > Octet.space && $0 != 0x7F }
+        append(" HTTP/1.1\r\n")
     }
 
     /// Writes `METHOD target HTTP/1.1`.
@@ -29,11 +118,11 @@ public struct HeadWriter: Sendable {
 
     /// Writes `HTTP/1.1 status reason`.
     public mutating func statusLine(_ status: Int, reason: [UInt8]) {
-        write("HTTP/1.1 ")
-        write(String(status))
-        bytes.append(Octet.space)
-        writeSound(reason[...], Octet.isFieldValue)
-        endLine()
+        append("HTTP/1.1 ")
+        append(UInt64(status))
+        append(" ")
+        appendSound(reason[...], Octet.isFieldValue)
+        end()
     }
 
     /// Writes `HTTP/1.1 status` and the usual reason for it.
@@ -64,23 +153,15 @@ public struct HeadWriter: Sendable {
         }
         assert(isSound, "a field that would break the head")
         guard isSound else { return }
-        unsafe bytes.append(
-            contentsOf: UnsafeBufferPointer(
-                start: name.utf8Start, count: name.utf8CodeUnitCount))
-        bytes.append(Octet.colon)
-        bytes.append(Octet.space)
-        unsafe bytes.append(contentsOf: value)
-        endLine()
+        append(name)
+        append(": ")
+        unsafe append(value)
+        end()
     }
 
     /// Writes a field whose name is not known beforehand.
     public mutating func field(named name: String, _ value: String) {
         field(Array(name.utf8)[...], Array(value.utf8)[...])
-    }
-
-    /// Writes a field as it was received.
-    public mutating func field(_ field: HeadField, of list: FieldList) {
-        self.field(list.name(of: field), list.value(of: field))
     }
 
     /// Writes a field from bytes.
@@ -92,31 +173,108 @@ public struct HeadWriter: Sendable {
             !name.isEmpty && name.allSatisfy(Octet.isToken) && value.allSatisfy(Octet.isFieldValue)
         assert(isSound, "a field that would break the head")
         guard isSound else { return }
-        bytes.append(contentsOf: name)
-        bytes.append(Octet.colon)
-        bytes.append(Octet.space)
-        bytes.append(contentsOf: value)
-        endLine()
+        append(Array(name))
+        append(": ")
+        append(Array(value))
+        end()
     }
 
     /// Writes the empty line that ends the head.
     public mutating func end() {
-        endLine()
-    }
-
-    private mutating func endLine() {
-        bytes.append(Octet.carriageReturn)
-        bytes.append(Octet.lineFeed)
+        append("\r\n")
     }
 
     /// Writes the bytes that may stand there; that all may is the caller's duty.
-    private mutating func writeSound(_ text: ArraySlice<UInt8>, _ isSound: (UInt8) -> Bool) {
+    private mutating func appendSound(_ text: ArraySlice<UInt8>, _ isSound: (UInt8) -> Bool) {
         let isAllSound = text.allSatisfy(isSound)
         assert(isAllSound, "a first line that would break the head")
-        bytes.append(contentsOf: isAllSound ? text : text.filter(isSound)[...])
+        append(isAllSound ? Array(text) : text.filter(isSound))
+    }
+}
+
+// MARK: What was parsed goes on
+
+extension HeadWriter {
+    /// Writes a part of a head that was parsed.
+    public mutating func append(_ range: Range<Int>, of list: FieldList) {
+        unsafe list.bytes.withUnsafeBufferPointer { bytes in
+            unsafe append(UnsafeBufferPointer(rebasing: bytes[range]))
+        }
     }
 
-    private mutating func write(_ text: String) {
-        bytes.append(contentsOf: text.utf8)
+    /// Writes the method of a request, letters as sent.
+    public mutating func method(of head: RequestHead) {
+        append(head.methodPlace.range, of: head.fields)
+    }
+
+    /// Writes `HTTP/1.1` with the status and reason of an answer.
+    public mutating func statusLine(of head: ResponseHead) {
+        append("HTTP/1.1 ")
+        append(UInt64(head.status))
+        append(" ")
+        append(head.reasonPlace.range, of: head.fields)
+        end()
+    }
+
+    /// Writes the fields of a head, one after the other, but for those that its own `Connection` names.
+    ///
+    /// That names and values are sound, the parser has seen to.
+    ///
+    /// - Parameters:
+    ///   - list: the fields.
+    ///   - options: what its `Connection` says.
+    ///   - exact: fields that are left out.
+    ///   - folded: fields that are left out with all that an application could take for them.
+    ///   - names: further names of fields that are left out.
+    public mutating func fields(
+        of list: FieldList, _ options: ConnectionOptions, except exact: KnownFields,
+        folded: KnownFields = [], names: FieldNames
+    ) {
+        // What is written for a field is what came with it, and a space at most.
+        reserve(list.bytes.count + 4 * list.fields.count)
+        let mayBeNamed = options.contains(.names) || options.contains(.close)
+        unsafe list.bytes.withUnsafeBufferPointer { bytes in
+            for field in list.fields {
+                if folded.has(field.known) || (field.isExact && exact.has(field.known)) { continue }
+                if mayBeNamed && list.isNamedByConnection(field, options) { continue }
+                if !names.isEmpty && names.contains(list.bytes.span, field.name) { continue }
+                unsafe put(UnsafeBufferPointer(rebasing: bytes[field.name]))
+                put(Octet.colon)
+                put(Octet.space)
+                unsafe put(UnsafeBufferPointer(rebasing: bytes[field.value]))
+                putLineEnd()
+            }
+        }
+    }
+}
+
+/// Names of fields, in the form in which received ones are compared with them.
+public struct FieldNames: Sendable {
+    private let names: [[UInt8]]
+
+    /// These names, in whatever case.
+    public init(_ names: [String] = []) {
+        self.names = names.map { Array($0.utf8).map(Octet.lowercased) }
+    }
+
+    /// Whether there is none.
+    public var isEmpty: Bool { names.isEmpty }
+
+    /// Whether a name is among them.
+    public func contains(_ name: String) -> Bool {
+        names.contains { name.utf8.elementsEqual($0) { Octet.lowercased($0) == $1 } }
+    }
+
+    func contains(_ bytes: Span<UInt8>, _ name: Range<Int>) -> Bool {
+        for known in names where known.count == name.count {
+            var offset = 0
+            while offset < name.count,
+                Octet.lowercased(bytes[name.lowerBound + offset]) == known[offset]
+            {
+                offset += 1
+            }
+            if offset == name.count { return true }
+        }
+        return false
     }
 }

@@ -41,6 +41,42 @@ public struct HostName: Sendable, Equatable {
         port = try HostName.parsePort(text[end...])
     }
 
+    init(name: String, port: UInt16?, isIPv6: Bool) {
+        self.name = name
+        self.port = port
+        self.isIPv6 = isIPv6
+    }
+
+    /// Where a name stands that is in the form compared already: lower case, no trailing dot.
+    ///
+    /// - Returns: its place, and the port or 0; nil where it may be another form, or none at all.
+    static func plainName(
+        _ bytes: Span<UInt8>, _ text: Range<Int>
+    ) -> (name: Range<Int>, port: UInt16)? {
+        var index = text.lowerBound
+        var label = index
+        while index < text.upperBound, bytes[index] != Octet.colon {
+            let byte = bytes[index]
+            if byte == Octet.dot {
+                guard 1...63 ~= index &- label else { return nil }
+                label = index &+ 1
+            } else if byte &- 0x61 >= 26, !Octet.isDigit(byte), byte != UInt8(ascii: "-"),
+                byte != UInt8(ascii: "_")
+            {
+                return nil
+            }
+            index &+= 1
+        }
+        guard 1...63 ~= index &- label, index - text.lowerBound <= 253 else { return nil }
+        let name = text.lowerBound..<index
+        if index == text.upperBound { return (name, 0) }
+        let digits = bytes.extracting(index + 1..<text.upperBound)
+        guard 1...5 ~= digits.count else { return nil }
+        for place in digits.indices where !Octet.isDigit(digits[place]) { return nil }
+        guard let port = UInt16(exactly: digits.decimalValue), port > 0 else { return nil }
+        return (name, port)
+    }
+
     private static func parsePort(_ text: ArraySlice<UInt8>) throws(HeadFault) -> UInt16? {
         guard let colon = text.first else { return nil }
         let digits = text.dropFirst()

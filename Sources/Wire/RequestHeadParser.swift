@@ -19,8 +19,9 @@ public struct RequestHeadParser: Sendable {
     }
 
     private struct RequestLine: Sendable {
-        var method: String
-        var target: Range<Int>
+        var verb: Method
+        var method: ByteRange
+        var target: ByteRange
         var isHTTP11: Bool
     }
 
@@ -34,6 +35,9 @@ public struct RequestHeadParser: Sendable {
         self.limits = limits
         reader = HeadReader(limits: limits)
     }
+
+    /// Reads the next head into this memory; to be called between two heads.
+    public mutating func lend(_ memory: consuming HeadMemory) { reader.lend(memory) }
 
     /// How many bytes are held: those of a head that is not complete yet.
     public var byteCount: Int { reader.bytes.count }
@@ -64,12 +68,12 @@ public struct RequestHeadParser: Sendable {
                 try reader.addField(line)
                 continue
             }
-            let fields = reader.finish()
+            let fields = reader.finish(&position)
             self.requestLine = nil
             try RequestFraming.check(fields, isHTTP11: requestLine.isHTTP11)
             let head = RequestHead(
-                method: requestLine.method, target: fields.bytes[requestLine.target],
-                isHTTP11: requestLine.isHTTP11, fields: fields)
+                verb: requestLine.verb, isHTTP11: requestLine.isHTTP11,
+                methodPlace: requestLine.method, targetPlace: requestLine.target, fields: fields)
             return .complete(head, consumed: position)
         }
         return .needsMore
@@ -77,7 +81,7 @@ public struct RequestHeadParser: Sendable {
 
     /// `METHOD SP TARGET SP HTTP/1.x`, one space each (RFC 9112 §3).
     private func parseRequestLine(_ line: Range<Int>) throws(HeadFault) -> RequestLine {
-        let bytes = reader.bytes
+        let bytes = reader.bytes.span
         var methodEnd = line.lowerBound
         while methodEnd < line.upperBound, Octet.isToken(bytes[methodEnd]) { methodEnd &+= 1 }
         guard methodEnd < line.upperBound, bytes[methodEnd] == Octet.space, !line.isEmpty else {
@@ -97,14 +101,16 @@ public struct RequestHeadParser: Sendable {
             throw targetFault(at: end, in: line)
         }
         guard end > start else { throw .bad("The request line has no target.") }
-        let isHTTP11 = try parseVersion(bytes[end + 1..<line.upperBound])
+        let isHTTP11 = try parseVersion(end + 1..<line.upperBound)
         guard end - start <= limits.targetBytesMax else {
             throw HeadFault(
                 status: 414,
                 sentence: "The target is longer than \(limits.targetBytesMax) bytes.")
         }
-        let method = String(decoding: bytes[line.lowerBound..<methodEnd], as: UTF8.self)
-        return RequestLine(method: method, target: start..<end, isHTTP11: isHTTP11)
+        let method = line.lowerBound..<methodEnd
+        return RequestLine(
+            verb: Method(bytes.extracting(method)), method: ByteRange(method),
+            target: ByteRange(start..<end), isHTTP11: isHTTP11)
     }
 
     private func targetFault(at index: Int, in line: Range<Int>) -> HeadFault {
@@ -116,9 +122,13 @@ public struct RequestHeadParser: Sendable {
             : .bad("The target holds a character that must be percent-encoded.")
     }
 
-    private func parseVersion(_ version: ArraySlice<UInt8>) throws(HeadFault) -> Bool {
-        if version.elementsEqual("HTTP/1.1".utf8) { return true }
-        if version.elementsEqual("HTTP/1.0".utf8) { return false }
+    private func parseVersion(_ place: Range<Int>) throws(HeadFault) -> Bool {
+        if place.count == 8 {
+            let word = Bytes.word(reader.bytes.span, place.lowerBound)
+            if word == HTTPVersion.http11 { return true }
+            if word == HTTPVersion.http10 { return false }
+        }
+        let version = reader.bytes[place]
         let digits = version.dropFirst(5)
         guard version.count == 8, version.starts(with: "HTTP/".utf8), let major = digits.first,
             Octet.isDigit(major), digits[digits.startIndex + 1] == Octet.dot,
@@ -130,4 +140,12 @@ public struct RequestHeadParser: Sendable {
             status: 505,
             sentence: "The request is HTTP/\(major - 0x30).\(minor - 0x30); this is HTTP/1.1.")
     }
+}
+
+/// The two versions that are spoken here, as eight bytes with the first one lowest.
+enum HTTPVersion {
+    /// `HTTP/1.1`.
+    static let http11: UInt64 = 0x312E_312F_5054_5448
+    /// `HTTP/1.0`.
+    static let http10: UInt64 = 0x302E_312F_5054_5448
 }

@@ -40,6 +40,30 @@ public struct RequestTarget: Sendable, Equatable {
         self.path = path.isEmpty ? [Octet.slash] : try RequestTarget.canonical(path)
     }
 
+    init(path: [UInt8], query: [UInt8]?) {
+        self.path = path
+        self.query = query
+        authority = nil
+    }
+
+    /// Where the path of a target in origin form ends, if it is canonical as it stands.
+    ///
+    /// It answers nil also where it only could be otherwise: every escape, and a dot that begins a
+    /// segment. That the target is visible ASCII without `#`, the parser has seen to.
+    static func canonicalPathEnd(_ bytes: Span<UInt8>, _ target: Range<Int>) -> Int? {
+        guard !target.isEmpty, bytes[target.lowerBound] == Octet.slash else { return nil }
+        var previous = Octet.slash
+        for index in target.lowerBound + 1..<target.upperBound {
+            let byte = bytes[index]
+            if byte == Octet.questionMark { return index }
+            guard Octet.isPathCharacter(byte) || byte == Octet.slash,
+                byte != Octet.dot || previous != Octet.slash
+            else { return nil }
+            previous = byte
+        }
+        return target.upperBound
+    }
+
     /// The canonical form of a path that a configuration names.
     ///
     /// Here characters outside ASCII are allowed and become escapes.

@@ -4,10 +4,15 @@
 public struct ResponseHead: Sendable {
     /// The status, 100 to 599.
     public let status: Int
-    /// The reason phrase as sent, often empty.
-    public let reason: [UInt8]
     /// Whether the response is HTTP/1.1; otherwise it is HTTP/1.0.
     public let isHTTP11: Bool
+    let reasonPlace: ByteRange
     /// The fields.
-    public let fields: FieldList
+    public internal(set) var fields: FieldList
+
+    /// The reason phrase as sent, often empty.
+    public var reason: [UInt8] { Array(fields.bytes[reasonPlace.range]) }
+
+    /// Gives the memory back to be used for another head; nothing else may be asked then.
+    public mutating func takeMemory() -> HeadMemory { fields.takeMemory() }
 }

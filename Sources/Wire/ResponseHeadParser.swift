@@ -19,7 +19,7 @@ public struct ResponseHeadParser: Sendable {
 
     private struct StatusLine: Sendable {
         var status: Int
-        var reason: Range<Int>
+        var reason: ByteRange
         var isHTTP11: Bool
     }
 
@@ -32,8 +32,14 @@ public struct ResponseHeadParser: Sendable {
         reader = HeadReader(limits: limits)
     }
 
+    /// Reads the next head into this memory; to be called between two heads.
+    public mutating func lend(_ memory: consuming HeadMemory) { reader.lend(memory) }
+
     /// How many bytes are held: those of a head that is not complete yet.
     public var byteCount: Int { reader.bytes.count }
+
+    /// Whether nothing of a head was taken, and nothing was refused.
+    public var isAtStart: Bool { reader.bytes.isEmpty && fault == nil }
 
     /// Takes more bytes; what stands behind the head is left alone.
     public mutating func append(_ bytes: UnsafeRawBufferPointer) -> Progress {
@@ -61,11 +67,11 @@ public struct ResponseHeadParser: Sendable {
                 try reader.addField(line)
                 continue
             }
-            let fields = reader.finish()
+            let fields = reader.finish(&position)
             self.statusLine = nil
             let head = ResponseHead(
-                status: statusLine.status, reason: Array(fields.bytes[statusLine.reason]),
-                isHTTP11: statusLine.isHTTP11, fields: fields)
+                status: statusLine.status, isHTTP11: statusLine.isHTTP11,
+                reasonPlace: statusLine.reason, fields: fields)
             return .complete(head, consumed: position)
         }
         return .needsMore
@@ -73,26 +79,29 @@ public struct ResponseHeadParser: Sendable {
 
     /// `HTTP/1.x SP 3DIGIT SP reason`; many servers leave the second space out with the reason.
     private func parseStatusLine(_ line: Range<Int>) throws(HeadFault) -> StatusLine {
-        let bytes = reader.bytes
-        let text = bytes[line]
-        let isHTTP11 = text.starts(with: "HTTP/1.1 ".utf8)
-        guard isHTTP11 || text.starts(with: "HTTP/1.0 ".utf8) else {
+        let bytes = reader.bytes.span
+        let start = line.lowerBound
+        let word = line.count >= 9 ? Bytes.word(bytes, start) : 0
+        let isHTTP11 = word == HTTPVersion.http11
+        guard isHTTP11 || word == HTTPVersion.http10, bytes[start + 8] == Octet.space else {
             throw .bad("The response does not begin with HTTP/1.1 and one space.")
         }
-        let digits = text.dropFirst(9).prefix(3)
-        guard digits.count == 3, digits.allSatisfy(Octet.isDigit),
-            digits.endIndex == line.upperBound || bytes[digits.endIndex] == Octet.space
+        let digitsEnd = start + 12
+        guard digitsEnd <= line.upperBound, Octet.isDigit(bytes[start + 9]),
+            Octet.isDigit(bytes[start + 10]), Octet.isDigit(bytes[start + 11]),
+            digitsEnd == line.upperBound || bytes[digitsEnd] == Octet.space
         else {
             throw .bad("The response's status is not three digits.")
         }
-        let status = digits.reduce(0) { $0 * 10 + Int($1 - 0x30) }
+        let status = bytes.extracting(start + 9..<digitsEnd).decimalValue
         guard 100...599 ~= status else {
             throw .bad("The response's status \(status) is not between 100 and 599.")
         }
-        let reason = min(digits.endIndex + 1, line.upperBound)..<line.upperBound
-        guard bytes[reason].allSatisfy(Octet.isFieldValue) else {
+        let reason = min(digitsEnd + 1, line.upperBound)..<line.upperBound
+        guard Bytes.areFieldValue(bytes, reason) else {
             throw .bad("The response's reason holds a control character.")
         }
-        return StatusLine(status: status, reason: reason, isHTTP11: isHTTP11)
+        return StatusLine(
+            status: Int(status), reason: ByteRange(reason), isHTTP11: isHTTP11)
     }
 }

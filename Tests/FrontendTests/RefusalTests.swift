@@ -6,6 +6,8 @@ import Wire
 
 /// Refusals as a client reads them.
 struct RefusalTests {
+    private static let date = HTTPDate.text(secondsSince1970: 784_111_777)
+
     static let all: [Refusal] = [
         .noRoute(host: "a.example", path: "/b"), .forbiddenOrigin("https://evil.example"),
         .headTimeout, .draining, .noAnswer, .answerTimeout, .connectTimeout,
@@ -21,7 +23,7 @@ struct RefusalTests {
 
     @Test(arguments: all)
     func `a refusal is a whole answer that closes the connection`(refusal: Refusal) throws {
-        let (head, body) = try parse(refusal.bytes)
+        let (head, body) = try parse(refusal.bytes(date: Self.date))
         #expect(head.status == refusal.status)
         #expect(head.reason == Array(StatusReason.phrase(refusal.status).utf8))
         #expect(head.isHTTP11)
@@ -29,6 +31,7 @@ struct RefusalTests {
         #expect(head.fields.string("content-length") == String(body.count))
         #expect(head.fields.string("content-type") == "text/plain; charset=utf-8")
         #expect(head.fields.string("cache-control") == "no-store")
+        #expect(head.fields.string("date") == "Sun, 06 Nov 1994 08:49:37 GMT")
         #expect(head.fields.listContains("connection", token: "close"))
         #expect(head.fields.count(of: "proxy-status") == 1)
         #expect(
@@ -51,7 +54,7 @@ struct RefusalTests {
         let refusal = Refusal(
             status: 403, proxyError: "http_request_denied",
             sentence: "\"a\\b\" ä \u{1F600} \r\nSet-Cookie: x\tend\u{7F}.")
-        let (head, body) = try parse(refusal.bytes)
+        let (head, body) = try parse(refusal.bytes(date: Self.date))
         #expect(
             head.fields.string("proxy-status")
                 == "sluice; error=http_request_denied;"
@@ -62,17 +65,19 @@ struct RefusalTests {
 
     @Test func `426 says what to upgrade to`() throws {
         let (plain, _) = try parse(
-            Refusal(UpgradeFault(status: 426, sentence: "S.", kind: .notAnUpgrade)).bytes)
+            Refusal(UpgradeFault(status: 426, sentence: "S.", kind: .notAnUpgrade)).bytes(
+                date: Self.date))
         #expect(plain.fields.string("upgrade") == "websocket")
         #expect(plain.fields.listContains("connection", token: "upgrade"))
         let (version, _) = try parse(
-            Refusal(UpgradeFault(status: 426, sentence: "S.", kind: .wrongVersion)).bytes)
+            Refusal(UpgradeFault(status: 426, sentence: "S.", kind: .wrongVersion)).bytes(
+                date: Self.date))
         #expect(version.fields.string("sec-websocket-version") == "13")
         #expect(version.fields.listContains("connection", token: "upgrade"))
     }
 
     @Test func `who is draining says when to come back`() throws {
-        let (head, _) = try parse(Refusal.draining.bytes)
+        let (head, _) = try parse(Refusal.draining.bytes(date: Self.date))
         #expect(head.status == 503)
         #expect(head.fields.string("retry-after") == "1")
     }

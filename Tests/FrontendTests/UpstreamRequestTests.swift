@@ -33,7 +33,8 @@ struct UpstreamRequestTests {
         }
         let request = try UpgradeRequest.judge(head)
         let made = UpstreamRequest.bytes(
-            of: request, path: path.map { Array($0.utf8) } ?? request.target.path, route: route,
+            of: request, path: path.map { Array($0.utf8) } ?? request.target.path,
+            plan: RoutePlan(route),
             endpoint: endpoint,
             hop: Hop(
                 client: client, port: 8443, isSecure: isSecure, strictTransportSecurity: nil))
@@ -196,9 +197,12 @@ struct UpstreamAnswerTests {
         let hop = Hop(
             client: .ipv4(192, 0, 2, 7, port: 5_000), port: 8443, isSecure: true,
             strictTransportSecurity: policy)
-        return try parse(
-            ClientAnswer.final(
-                answer, edits: edits, hop: hop, framing: framing, persistence: persistence))
+        var writer = HeadWriter(capacity: 0)
+        ClientAnswer.writeFinal(
+            answer, answer.fields.connectionOptions, plan: FieldPlan(edits),
+            policyLine: Passage(hop).policyLine, framing: framing, persistence: persistence,
+            into: &writer)
+        return try parse(writer.bytes)
     }
 
     @Test func `a 101 keeps what was agreed on and drops what is for one hop`() throws {
@@ -209,7 +213,8 @@ struct UpstreamAnswerTests {
                     "X-Hop: 1", "Keep-Alive: 5", "Content-Length: 0", "Transfer-Encoding: chunked",
                     "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=",
                     "Sec-WebSocket-Protocol: chat", "Set-Cookie: a=1", "Set-Cookie: b=2"),
-                edits: FieldEdits()))
+                plan: RoutePlan(
+                    Route(name: "/*", action: .respond(.init(status: 200, type: "", body: []))))))
         #expect(head.status == 101)
         #expect(head.fields.string("upgrade") == "websocket")
         #expect(head.fields.string("connection") == "Upgrade")

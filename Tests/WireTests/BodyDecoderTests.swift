@@ -31,7 +31,8 @@ import Testing
             result.isBroken = outcome.fault != nil
             if result.isDone || result.isBroken { break }
         }
-        #expect(decoder.payloadBytes == UInt64(result.payload.count))
+        let payloadBytes = decoder.payloadBytes
+        #expect(payloadBytes == UInt64(result.payload.count))
         if let trailers = decoder.trailers {
             result.trailers = trailers.fields.map {
                 String(decoding: trailers.name(of: $0), as: UTF8.self) + "="
@@ -94,10 +95,13 @@ import Testing
             let all = Self.run(.untilClose, [bytes[..<cut], bytes[cut...]])
             #expect(all.payload == bytes && !all.isDone)
         }
-        #expect(BodyDecoder(.none).isDone && BodyDecoder(.length(0)).isDone)
-        #expect(
-            BodyDecoder(.untilClose).isCompleteAtEnd && !BodyDecoder(.length(1)).isCompleteAtEnd)
-        #expect(!BodyDecoder(.chunked).isCompleteAtEnd)
+        func begun(_ framing: BodyFraming) -> (isDone: Bool, isCompleteAtEnd: Bool) {
+            let decoder = BodyDecoder(framing)
+            return (decoder.isDone, decoder.isCompleteAtEnd)
+        }
+        #expect(begun(.none).isDone && begun(.length(0)).isDone)
+        #expect(begun(.untilClose).isCompleteAtEnd && !begun(.length(1)).isCompleteAtEnd)
+        #expect(!begun(.chunked).isCompleteAtEnd)
     }
 
     @Test func `a body that is all framing is refused, one of tiny chunks is not`() {

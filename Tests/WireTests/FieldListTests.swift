@@ -45,19 +45,45 @@ import Wire
         for token in ["keep", "alive", "grade", "", "close ,\tkeep-alive"] {
             #expect(!list.listContains("connection", token: token))
         }
-        #expect(list.connectionOptions == ["close", "keep-alive", "upgrade"])
+        #expect(list.connectionOptions == [.close, .keepAlive, .upgrade])
         #expect(!list.listContains("upgrade", token: "upgrade"))
     }
 
-    @Test func `hop-by-hop fields are known by name`() {
-        for name in ["connection", "upgrade", "te", "http2-settings", "transfer-encoding"] {
-            #expect(HopByHop.isHopByHop(name))
-            #expect(HopByHop.isHopByHop(Array(name.uppercased().utf8)[...]))
+    @Test func `a known field is known in any case, and by its look-alikes`() throws {
+        let names = [
+            "close", "connection", "content-length", "expect", "forwarded", "host",
+            "http2-settings",
+            "keep-alive", "origin", "proxy-authenticate", "proxy-authorization", "proxy-connection",
+            "strict-transport-security", "te", "trailer", "transfer-encoding", "upgrade",
+            "x-forwarded-for", "x-forwarded-host", "x-forwarded-port", "x-forwarded-proto",
+            "x-forwarded-scheme", "x-forwarded-ssl", "x-real-ip",
+        ]
+        for (index, name) in names.enumerated() {
+            let value = name == "transfer-encoding" ? "chunked" : "1"
+            for text in [name, name.uppercased(), name.prefix(1).uppercased() + name.dropFirst()] {
+                let field = try #require(try Self.list("\(text): \(value)").fields.first)
+                #expect(Int(field.known.rawValue) == index + 1 && field.isExact, "\(text)")
+            }
+            for dash in ["_", "."] where name.contains("-") {
+                let text = name.split(separator: "-").joined(separator: dash)
+                let list = try Self.list("\(text): \(value)")
+                let field = try #require(list.fields.first)
+                #expect(Int(field.known.rawValue) == index + 1 && !field.isExact, "\(text)")
+                #expect(list.known.isEmpty)
+            }
+            for text in [name + "x", "x" + name, String(name.dropLast()), "x" + name.dropFirst()]
+            where !text.isEmpty && text != name {
+                let field = try Self.list("\(text): \(value)").fields.first
+                #expect(field?.known == .other, "\(text)")
+            }
         }
-        for name in ["host", "connectio", "te2", ""] {
-            #expect(!HopByHop.isHopByHop(name))
-            #expect(!HopByHop.isHopByHop(Array(name.utf8)[...]))
-        }
-        #expect(HopByHop.names.allSatisfy { $0 == $0.lowercased() })
+    }
+
+    @Test func `what Connection names is told apart from what it says of the connection`() throws {
+        #expect(try Self.list("Host: a").connectionOptions == [])
+        #expect(try Self.list("Connection: , ,").connectionOptions == [])
+        #expect(try Self.list("Connection: Close").connectionOptions == .close)
+        #expect(try Self.list("Connection: x-a").connectionOptions == .names)
+        #expect(try Self.list("Connection: keep-alivex, clos").connectionOptions == .names)
     }
 }

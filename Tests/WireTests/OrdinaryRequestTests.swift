@@ -69,7 +69,7 @@ import Testing
         let text = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"
         guard case .complete(let head, _) = Array(text.utf8).withUnsafeBytes({ parser.append($0) })
         else { return #expect(Bool(false), "no head") }
-        #expect(try BodyFraming(response: head, toMethod: "HEAD") == .none)
-        #expect(try BodyFraming(response: head, toMethod: "GET") == .length(5))
+        #expect(try BodyFraming(response: head, to: .head) == .none)
+        #expect(try BodyFraming(response: head, to: .get) == .length(5))
     }
 }
