@@ -50,12 +50,14 @@ let package = Package(
             name: "Control", dependencies: ["Frontend", "Splice", "Router", "Reactor", "TLS"],
             swiftSettings: strict),
         .target(name: "Trust", dependencies: ["TLS"], swiftSettings: strict),
+        .target(name: "Doctor", dependencies: ["Wire", "TLS"], swiftSettings: strict),
 
         // Row 5: the program.
         .executableTarget(
             name: "sluice",
             dependencies: [
-                "Control", "Trust", "Frontend", "Splice", "Echo", "Router", "Wire", "Reactor",
+                "Control", "Doctor", "Trust", "Frontend", "Splice", "Echo", "Router", "Wire",
+                "Reactor",
                 "TLS",
                 "Config",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
@@ -99,6 +101,9 @@ let package = Package(
         .testTarget(
             name: "ControlTests",
             dependencies: ["Control", "Frontend", "Splice", "Router", "Reactor", "TLS", "TestKit"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "DoctorTests", dependencies: ["Doctor", "TLS", "TestKit"],
             swiftSettings: strict),
         .testTarget(
             name: "TrustTests", dependencies: ["Trust", "TLS", "TestKit"], swiftSettings: strict),

@@ -33,6 +33,7 @@ struct Sluice: ParsableCommand {
         version: "sluice \(version)",
         subcommands: [
             QuickCommand.self, RunCommand.self, CheckCommand.self, CertCommand.self,
+            DoctorCommand.self,
             EchoCommand.self,
         ],
         defaultSubcommand: QuickCommand.self)

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// A `ws:` or `wss:` URL (RFC 6455 §3).
+public struct SocketURL: Sendable, Equatable {
+    /// Whether it is `wss`.
+    public let isSecure: Bool
+    /// The host, without brackets.
+    public let host: String
+    /// The port, 443 or 80 where none is written.
+    public let port: UInt16
+    /// Path and query.
+    public let target: String
+
+    /// Reads one; `http` and `https` mean the same, since people paste them.
+    ///
+    /// - Returns: nil where it is none.
+    public init?(_ text: String) {
+        guard let colon = text.range(of: "://") else { return nil }
+        switch text[..<colon.lowerBound].lowercased() {
+        case "wss", "https": isSecure = true
+        case "ws", "http": isSecure = false
+        default: return nil
+        }
+        let rest = text[colon.upperBound...].prefix { $0 != "#" }
+        let end = rest.firstIndex { $0 == "/" || $0 == "?" } ?? rest.endIndex
+        var authority = rest[..<end]
+        let path = rest[end...]
+        target = path.isEmpty ? "/" : path.hasPrefix("?") ? "/" + path : String(path)
+        guard target.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }), !authority.contains("@") else {
+            return nil
+        }
+        var port = isSecure ? UInt16(443) : 80
+        let closing = authority.lastIndex(of: "]")
+        if let mark = authority.lastIndex(of: ":"), closing.map({ mark > $0 }) ?? true {
+            guard let given = UInt16(authority[authority.index(after: mark)...]), given > 0 else {
+                return nil
+            }
+            port = given
+            authority = authority[..<mark]
+        }
+        self.port = port
+        let isBracketed = authority.hasPrefix("[") && authority.hasSuffix("]")
+        host = String(isBracketed ? authority.dropFirst().dropLast() : authority)
+        guard !host.isEmpty, isBracketed || !host.contains(":"),
+            host.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F })
+        else { return nil }
+    }
+
+    /// Host and port as they stand in a URL.
+    public var authority: String {
+        let name = host.contains(":") ? "[\(host)]" : host
+        return port == (isSecure ? 443 : 80) ? name : "\(name):\(port)"
+    }
+
+    /// The URL with one scheme or the other.
+    public func text(secure: Bool) -> String {
+        let name = host.contains(":") ? "[\(host)]" : host
+        return "\(secure ? "wss" : "ws")://\(name):\(port)\(target)"
+    }
+
+    /// Whether it is this machine, by name or address.
+    public var isLocal: Bool {
+        host.lowercased() == "localhost" || host.lowercased().hasSuffix(".localhost")
+            || host.hasPrefix("127.") || host == "::1"
+    }
+}
+
+extension String {
+    /// The first place of a text within this one.
+    fileprivate func range(of text: String) -> Range<String.Index>? {
+        var at = startIndex
+        while at < endIndex {
+            if self[at...].hasPrefix(text) { return at..<index(at, offsetBy: text.count) }
+            at = index(after: at)
+        }
+        return nil
+    }
+}

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// What is the matter with a WebSocket URL; each has a name and an exit code that stay as they are.
+public enum Verdict: String, Sendable, CaseIterable {
+    /// The socket opens and answers a ping.
+    case healthy
+    /// An `https` page may not open `ws:`.
+    case mixedContent = "mixed-content"
+    /// The name has no address.
+    case nameNotFound = "name-not-found"
+    /// Nobody listens on that port.
+    case refused
+    /// Nothing comes back: a packet filter, or a machine that is off.
+    case unreachable
+    /// The port speaks plain HTTP: the browser's ERR_SSL_PROTOCOL_ERROR.
+    case plainHTTP = "plain-http"
+    /// The port speaks something else.
+    case otherProtocol = "other-protocol"
+    /// The port speaks TLS, and the URL says that it does not.
+    case speaksTLS = "speaks-tls"
+    /// The connection ends in the middle of the handshake.
+    case handshakeCut = "handshake-cut"
+    /// The server refuses the handshake by an alert.
+    case tlsAlert = "tls-alert"
+    /// No version of TLS that both speak, or one that browsers have given up.
+    case tlsVersion = "tls-version"
+    /// No cipher suite that both have.
+    case tlsCipher = "tls-cipher"
+    /// The server wants a certificate of the client.
+    case clientCertificate = "client-certificate"
+    /// Signed by nobody but itself.
+    case selfSigned = "self-signed"
+    /// Signed by an authority that is not trusted here.
+    case untrustedAuthority = "untrusted-authority"
+    /// A certificate in between is not sent.
+    case missingIntermediate = "missing-intermediate"
+    /// For other names.
+    case wrongName = "wrong-name"
+    /// Its time is over.
+    case expired
+    /// Its time has not begun.
+    case notYetValid = "not-yet-valid"
+    /// Its key is too short for browsers.
+    case weakKey = "weak-key"
+    /// Something else about the certificate.
+    case badCertificate = "bad-certificate"
+    /// Connected, and no answer.
+    case noAnswer = "no-answer"
+    /// 404.
+    case notFound = "not-found"
+    /// 403.
+    case forbidden
+    /// 401.
+    case unauthorized
+    /// 426.
+    case upgradeRequired = "upgrade-required"
+    /// 429.
+    case tooManyRequests = "too-many-requests"
+    /// 502.
+    case badGateway = "bad-gateway"
+    /// 503.
+    case unavailable
+    /// 504.
+    case gatewayTimeout = "gateway-timeout"
+    /// A redirect, which WebSocket clients do not follow.
+    case redirected
+    /// An ordinary answer: this path serves pages.
+    case notUpgraded = "not-upgraded"
+    /// Another status.
+    case refusedUpgrade = "refused-upgrade"
+    /// 101 with an accept that does not belong to the key.
+    case wrongAccept = "wrong-accept"
+    /// 101 without the fields that belong to it.
+    case fieldsStripped = "fields-stripped"
+    /// None of the subprotocols asked for was granted.
+    case subprotocolRefused = "subprotocol-refused"
+    /// Opened, and closed before anything happened.
+    case closedAtOnce = "closed-at-once"
+    /// Open, but it answers no ping.
+    case noPong = "no-pong"
+    /// Open, and gone after some silence.
+    case diesIdle = "dies-idle"
+    /// It works, and takes long.
+    case slow
+
+    /// The exit code; 0 only where the socket opened and answered a ping in time.
+    public var exitCode: Int32 {
+        switch self {
+        case .healthy: 0
+        case .mixedContent: 10
+        case .nameNotFound: 11
+        case .refused: 12
+        case .unreachable: 13
+        case .plainHTTP: 20
+        case .otherProtocol: 21
+        case .speaksTLS: 22
+        case .handshakeCut: 23
+        case .tlsAlert: 24
+        case .tlsVersion: 25
+        case .tlsCipher: 26
+        case .clientCertificate: 27
+        case .selfSigned: 30
+        case .untrustedAuthority: 31
+        case .missingIntermediate: 32
+        case .wrongName: 33
+        case .expired: 34
+        case .notYetValid: 35
+        case .weakKey: 36
+        case .badCertificate: 37
+        case .noAnswer: 40
+        case .notFound: 41
+        case .forbidden: 42
+        case .unauthorized: 43
+        case .upgradeRequired: 44
+        case .tooManyRequests: 45
+        case .badGateway: 46
+        case .unavailable: 47
+        case .gatewayTimeout: 48
+        case .redirected: 49
+        case .notUpgraded: 50
+        case .refusedUpgrade: 51
+        case .wrongAccept: 52
+        case .fieldsStripped: 53
+        case .subprotocolRefused: 54
+        case .closedAtOnce: 60
+        case .noPong: 61
+        case .diesIdle: 62
+        case .slow: 63
+        }
+    }
+}
+
+/// One step on the way, as it went.
+public struct Step: Sendable, Encodable {
+    /// `name`, `TCP`, `TLS`, `certificate`, `upgrade`, `ping`, `idle`.
+    public let name: String
+    /// Whether it went well.
+    public let isGood: Bool
+    /// How long it took.
+    public let milliseconds: Double
+    /// What was found.
+    public let found: String
+}
+
+/// What was found about a URL.
+public struct Diagnosis: Sendable {
+    /// The URL.
+    public let url: String
+    /// The steps, in order, up to the first that failed.
+    public internal(set) var steps: [Step] = []
+    /// What is worth knowing besides.
+    public internal(set) var notes: [String] = []
+    /// The verdict.
+    public internal(set) var verdict = Verdict.healthy
+    /// What is the matter, in a sentence.
+    public internal(set) var sentence = ""
+    /// The one change that mends it; empty where nothing has to be mended.
+    public internal(set) var remedy = ""
+}

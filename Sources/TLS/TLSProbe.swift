@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: Apache-2.0
+import COpenSSL
+
+/// A client's handshake that looks instead of judging: whatever the server shows is let pass, and
+/// reported.
+///
+/// Bytes in, bytes out, as with `TLSSession`; for diagnosis, not for traffic.
+public final class TLSProbe {
+    /// How far it is.
+    public enum Step: Sendable {
+        /// Done: data may flow.
+        case done
+        /// More bytes of the server are needed.
+        case wantsInput
+        /// It failed; see `failure` and `alert`.
+        case failed
+    }
+
+    private let context: OpaquePointer
+    private let ssl: OpaquePointer
+    private let input: OpaquePointer
+    private let output: OpaquePointer
+    /// The alert that the server sent last (RFC 8446 §6): number and name.
+    public private(set) var alert: (number: UInt8, name: String)?
+    /// The server asked for a certificate of the client.
+    public private(set) var wantsClientCertificate = false
+    /// Why the handshake or reading failed, in OpenSSL's words.
+    public private(set) var failure = ""
+
+    /// Makes a probe that knows the system's authorities, and those of the files.
+    ///
+    /// - Parameters:
+    ///   - serverName: the name to ask for, and to find in the certificate; may be an address.
+    ///   - files: PEM files with further authorities.
+    /// - Throws: `TLSError` when a file can't be read.
+    public init(serverName: String, trusting files: [String]) throws(TLSError) {
+        RecordMemory.install()
+        ERR_clear_error()
+        guard let context = SSL_CTX_new(TLS_client_method()), let ssl = SSL_new(context),
+            let input = BIO_new(BIO_s_mem()), let output = BIO_new(BIO_s_mem())
+        else { throw TLSError.drainingQueue("making a TLS client") }
+        self.context = context
+        self.ssl = ssl
+        self.input = input
+        self.output = output
+        SSL_set_bio(ssl, input, output)
+        // Old and weak servers shall show themselves: they are judged by what they show.
+        SSL_set_security_level(ssl, 0)
+        _ = sluice_set_min_proto_version(ssl, Int32(0x0301))
+        _ = SSL_CTX_set_default_verify_paths(context)
+        for file in files where SSL_CTX_load_verify_file(context, file) != 1 {
+            throw TLSError.drainingQueue("reading authorities from \(file)")
+        }
+        let alpn = ALPN.wireForm(of: ["http/1.1"])
+        SSL_set_alpn_protos(ssl, alpn, UInt32(alpn.count))
+        if let parameters = SSL_get0_param(ssl),
+            X509_VERIFY_PARAM_set1_ip_asc(parameters, serverName) != 1
+        {
+            _ = sluice_set_server_name(ssl, serverName)
+            SSL_set1_host(ssl, serverName)
+        }
+        ERR_clear_error()
+        SSL_set_connect_state(ssl)
+        SSL_set_ex_data(ssl, 0, Unmanaged.passUnretained(self).toOpaque())
+        SSL_set_info_callback(ssl) { ssl, place, value in
+            guard place & SSL_CB_READ_ALERT == SSL_CB_READ_ALERT, let probe = probe(of: ssl)
+            else { return }
+            let name = SSL_alert_desc_string_long(value).map { String(cString: $0) } ?? "unknown"
+            let number = UInt8(truncatingIfNeeded: value)
+            // close_notify is an end in order.
+            if number != 0 { probe.alert = (number, name) }
+        }
+        SSL_CTX_set_client_cert_cb(context) { ssl, _, _ in
+            probe(of: ssl)?.wantsClientCertificate = true
+            return 0
+        }
+        SSL_set_cert_cb(
+            ssl,
+            { ssl, _ in
+                if let ssl, sluice_has_certificate_request(ssl) == 1 {
+                    probe(of: ssl)?.wantsClientCertificate = true
+                }
+                return 1
+            }, nil)
+    }
+
+    deinit {
+        SSL_free(ssl)
+        SSL_CTX_free(context)
+    }
+
+    /// Goes on with the handshake, after more bytes of the server.
+    public func handshake(_ bytes: [UInt8] = []) -> Step {
+        give(bytes)
+        ERR_clear_error()
+        let result = SSL_do_handshake(ssl)
+        if result == 1 { return .done }
+        return wantsInput(result) ? .wantsInput : .failed
+    }
+
+    private func give(_ bytes: [UInt8]) {
+        if !bytes.isEmpty { BIO_write(input, bytes, Int32(bytes.count)) }
+    }
+
+    private func wantsInput(_ result: Int32) -> Bool {
+        if SSL_get_error(ssl, result) == SSL_ERROR_WANT_READ { return true }
+        failure = TLSError.drainingQueue("").reasons.joined(separator: "; ")
+        return false
+    }
+
+    /// The bytes for the server, once.
+    public func takeOutput() -> [UInt8] {
+        let count = BIO_ctrl_pending(output)
+        if count == 0 { return [] }
+        var bytes = [UInt8](repeating: 0, count: count)
+        BIO_read(output, &bytes, Int32(count))
+        return bytes
+    }
+
+    /// Seals bytes; they come out of `takeOutput`.
+    public func write(_ bytes: [UInt8]) {
+        ERR_clear_error()
+        if !bytes.isEmpty { _ = SSL_write(ssl, bytes, Int32(bytes.count)) }
+    }
+
+    /// What the server's bytes say, and whether it has ended or broken the session.
+    public func read(_ bytes: [UInt8]) -> (plain: [UInt8], hasEnded: Bool) {
+        give(bytes)
+        var plain: [UInt8] = []
+        var buffer = [UInt8](repeating: 0, count: 16_384)
+        while true {
+            ERR_clear_error()
+            let count = SSL_read(ssl, &buffer, Int32(buffer.count))
+            guard count > 0 else {
+                return (plain, !wantsInput(count))
+            }
+            plain += buffer.prefix(Int(count))
+        }
+    }
+
+    /// The version agreed upon, as `TLSv1.3`.
+    public var version: String { String(cString: SSL_get_version(ssl)) }
+
+    /// Whether that version is one that browsers have given up (RFC 8996).
+    public var isVersionOld: Bool { SSL_version(ssl) < Int32(TLSVersion.tls12.rawValue) }
+
+    /// The cipher suite's name.
+    public var cipher: String {
+        SSL_get_current_cipher(ssl).flatMap { SSL_CIPHER_get_name($0) }
+            .map { String(cString: $0) } ?? ""
+    }
+
+    /// What is wrong with the server's certificate.
+    public enum Trust: Sendable, Equatable {
+        /// Nothing.
+        case trusted
+        /// It was signed by nobody but itself.
+        case selfSigned
+        /// Its authority is not known here.
+        case untrusted
+        /// A certificate between it and its authority was not sent.
+        case incomplete
+        /// It is for other names.
+        case wrongName
+        /// Its time is over.
+        case expired
+        /// Its time has not begun.
+        case notYetValid
+        /// Something else, in OpenSSL's words.
+        case other(String)
+    }
+
+    /// What is wrong with the server's certificate, judged by the authorities and the name.
+    public var trust: Trust {
+        let code = Int32(truncatingIfNeeded: SSL_get_verify_result(ssl))
+        switch code {
+        case X509_V_OK: return .trusted
+        case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT: return .selfSigned
+        case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN: return .untrusted
+        case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY,
+            X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE, X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
+            return isLeafAlone ? .incomplete : .untrusted
+        case X509_V_ERR_HOSTNAME_MISMATCH, X509_V_ERR_IP_ADDRESS_MISMATCH: return .wrongName
+        case X509_V_ERR_CERT_HAS_EXPIRED: return .expired
+        case X509_V_ERR_CERT_NOT_YET_VALID: return .notYetValid
+        default: return .other(String(cString: X509_verify_cert_error_string(Int(code))))
+        }
+    }
+
+    /// Whether the server sent one certificate that names a place where its issuer's is
+    /// (RFC 5280 §4.2.2.1): private authorities do not do that.
+    private var isLeafAlone: Bool {
+        guard let leaf = SSL_get0_peer_certificate(ssl), let chain = SSL_get_peer_cert_chain(ssl)
+        else { return false }
+        return sluice_x509_count(chain) == 1
+            && X509_get_ext_by_NID(leaf, NID_info_access, -1) >= 0
+    }
+
+    /// The server's own certificate.
+    public var certificate: CertificateFacts? {
+        guard let leaf = SSL_get0_peer_certificate(ssl) else { return nil }
+        X509_up_ref(leaf)
+        return CertificateFacts(CertificateHandle(adopting: leaf))
+    }
+
+    /// Bits of the certificate's RSA key below which browsers refuse it; 0 for other keys.
+    public var rsaBits: Int {
+        guard let leaf = SSL_get0_peer_certificate(ssl), let key = X509_get0_pubkey(leaf),
+            EVP_PKEY_is_a(key, "RSA") == 1
+        else { return 0 }
+        return Int(EVP_PKEY_get_bits(key))
+    }
+}
+
+private func probe(of ssl: OpaquePointer?) -> TLSProbe? {
+    guard let pointer = SSL_get_ex_data(ssl, 0) else { return nil }
+    return Unmanaged<TLSProbe>.fromOpaque(pointer).takeUnretainedValue()
+}

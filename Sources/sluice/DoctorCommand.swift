@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+import ArgumentParser
+import Doctor
+import Foundation
+import Glibc
+
+/// `sluice doctor URL`: why a WebSocket does not open, step by step.
+struct DoctorCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "doctor",
+        abstract: "Say why a WebSocket URL fails, and what to change.",
+        usage: """
+            sluice doctor wss://localhost:8443/Esv/ocp
+            sluice doctor wss://example.com/chat --origin https://example.com --idle 70
+            """,
+        discussion: """
+            Walks name, TCP, TLS, certificate, upgrade and ping of any server, and ends with a \
+            verdict and the one change that mends it. The exit code tells the verdict, 0 only when \
+            the socket opens and answers a ping; docs/doctor.md lists them.
+            """)
+
+    @Argument(help: ArgumentHelp("A ws: or wss: URL.", valueName: "url"))
+    var url: String
+
+    @Option(
+        help: ArgumentHelp("The page that opens the socket, for mixed content.", valueName: "url"))
+    var page: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "The Origin to send. (default: that of --page, or none)", valueName: "origin"))
+    var origin: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "A field to send, as 'Cookie: a=b'; may be given several times.", valueName: "field"))
+    var header: [String] = []
+
+    @Option(help: ArgumentHelp("A subprotocol to offer; several are possible.", valueName: "name"))
+    var subprotocol: [String] = []
+
+    @Option(help: ArgumentHelp("PEM file with authorities to trust as well.", valueName: "file"))
+    var ca: [String] = []
+
+    @Option(
+        help: ArgumentHelp(
+            "Use this address for that name, as app.test:127.0.0.1.", valueName: "name:address"))
+    var resolve: [String] = []
+
+    @Option(
+        help: ArgumentHelp(
+            "Stay silent so long, then see whether the socket is still there.",
+            valueName: "seconds"))
+    var idle: Double?
+
+    @Option(help: ArgumentHelp("Give up after so long, without --idle.", valueName: "seconds"))
+    var timeout = 10.0
+
+    @Flag(help: "Print one JSON object.")
+    var json = false
+
+    /// Refuses what can't be used.
+    func validate() throws {
+        guard SocketURL(url) != nil else {
+            throw ValidationError(
+                "\(url) is no WebSocket URL: give one as wss://localhost:8443/path.")
+        }
+        for field in header where Self.field(field) == nil {
+            throw ValidationError("--header takes 'Name: value', found '\(field)'.")
+        }
+        for entry in resolve where Self.resolution(entry) == nil {
+            throw ValidationError("--resolve takes name:address, found '\(entry)'.")
+        }
+        guard timeout > 0, timeout <= 600, (idle ?? 1) > 0, (idle ?? 1) <= 86_400 else {
+            throw ValidationError("--timeout takes up to 600 s and --idle up to a day.")
+        }
+    }
+
+    private static func field(_ text: String) -> (name: String, value: String)? {
+        guard let colon = text.firstIndex(of: ":"), colon > text.startIndex,
+            text.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x7F })
+        else { return nil }
+        let value = text[text.index(after: colon)...].drop { $0 == " " }
+        return (String(text[..<colon]), String(value))
+    }
+
+    private static func resolution(_ text: String) -> (name: String, address: String)? {
+        guard let colon = text.firstIndex(of: ":"), colon > text.startIndex else { return nil }
+        var address = String(text[text.index(after: colon)...])
+        if address.hasPrefix("["), address.hasSuffix("]") {
+            address = String(address.dropFirst().dropLast())
+        }
+        return address.isEmpty ? nil : (String(text[..<colon]), address)
+    }
+
+    /// Looks, prints, and ends with the verdict's code.
+    func run() throws {
+        guard let socket = SocketURL(url) else { return }
+        var options = Doctor.Options()
+        options.page = page
+        options.origin = origin
+        options.fields = header.compactMap(Self.field)
+        options.subprotocols = subprotocol
+        options.authorities = ca
+        options.idleSeconds = idle
+        options.timeoutSeconds = timeout
+        for entry in resolve.compactMap(Self.resolution) {
+            options.addresses[entry.name] = entry.address
+        }
+        let local = DataDirectory.path + "/ca.pem"
+        if access(local, R_OK) == 0 { options.localAuthority = local }
+        let diagnosis = try Doctor.examine(socket, options)
+        if json { try Self.printJSON(diagnosis) } else { Self.printText(diagnosis) }
+        if diagnosis.verdict.exitCode != 0 { throw ExitCode(diagnosis.verdict.exitCode) }
+    }
+
+    private static func printText(_ diagnosis: Diagnosis) {
+        Output.line(diagnosis.url)
+        for step in diagnosis.steps {
+            let name = step.name + String(repeating: " ", count: max(0, 11 - step.name.count))
+            let time = "(\(step.milliseconds) ms)"
+            Output.line("  \(step.isGood ? "✓" : "✗") \(name) \(step.found) \(time)")
+        }
+        for note in diagnosis.notes { Output.line("  ! \(note)") }
+        Output.line("")
+        Output.line("\(diagnosis.verdict.rawValue): \(diagnosis.sentence)")
+        if !diagnosis.remedy.isEmpty { Output.line("What to change: \(diagnosis.remedy)") }
+    }
+
+    /// The diagnosis for programs.
+    private struct Report: Encodable {
+        let url: String
+        let verdict: String
+        let exitCode: Int32
+        let sentence: String
+        let remedy: String
+        let notes: [String]
+        let steps: [Step]
+    }
+
+    private static func printJSON(_ diagnosis: Diagnosis) throws {
+        let report = Report(
+            url: diagnosis.url, verdict: diagnosis.verdict.rawValue,
+            exitCode: diagnosis.verdict.exitCode, sentence: diagnosis.sentence,
+            remedy: diagnosis.remedy, notes: diagnosis.notes, steps: diagnosis.steps)
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes, .prettyPrinted]
+        Output.line(String(decoding: try encoder.encode(report), as: UTF8.self))
+    }
+}

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+import Foundation
+import TLS
+import TestKit
+import Testing
+
+@testable import Doctor
+
+/// Goal: what is wrong with the WebSocket itself is told apart, to the last step.
+struct UpgradeVerdictTests {
+    private func url(_ backend: ScriptedBackend) -> String {
+        "ws://127.0.0.1:\(backend.address.port)/chat"
+    }
+
+    @Test(arguments: [
+        ("404 Not Found", Verdict.notFound, "/chat"), ("403 Forbidden", .forbidden, "origin"),
+        ("401 Unauthorized", .unauthorized, "--header"),
+        ("426 Upgrade Required", .upgradeRequired, "version 13"),
+        ("429 Too Many Requests\r\nRetry-After: 7", .tooManyRequests, "in 7 s"),
+        (
+            "502 Bad Gateway\r\nProxy-Status: sluice; error=connection_refused", .badGateway,
+            "connection_refused"
+        ),
+        ("503 Service Unavailable", .unavailable, "Start the app"),
+        ("504 Gateway Timeout", .gatewayTimeout, "in time"),
+        ("302 Found\r\nLocation: https://a.test/", .redirected, "https://a.test/"),
+        ("200 OK", .notUpgraded, "ordinary page"), ("500 Oh", .refusedUpgrade, "500 Oh"),
+        (
+            "101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                + "Sec-WebSocket-Accept: AAAAAAAAAAAAAAAAAAAAAAAAAAA=", .wrongAccept, "key"
+        ),
+        ("101 Switching Protocols", .fieldsStripped, "Upgrade: websocket"),
+    ])
+    func `answers that open no socket`(status: String, verdict: Verdict, words: String) throws {
+        let backend = try ScriptedBackend.answering(
+            "HTTP/1.1 \(status)\r\nContent-Length: 0\r\n\r\n")
+        expect(try diagnose(url(backend)), verdict, at: "upgrade", words)
+    }
+
+    @Test func `Sluice itself says where it failed`() throws {
+        let refusing = try PeerAddress.refusing()
+        let proxy = try ProxyFixture(to: refusing)
+        let ca = ["--ca", try TestCertificates.shared().authority]
+        expect(
+            try diagnose(proxy.url(), ca), .badGateway, at: "upgrade", "connection_refused")
+        expect(try diagnose(proxy.url("/other"), ca), .notFound, at: "upgrade", "/other")
+        expect(
+            try diagnose(proxy.url(), ca + ["--origin", "https://evil.test"]), .forbidden,
+            at: "upgrade", "https://evil.test")
+    }
+
+    @Test func `no answer, in time or at all`() throws {
+        let silent = try ScriptedBackend.silent()
+        expect(
+            try diagnose(url(silent), ["--timeout", "1"]), .noAnswer, at: "upgrade",
+            "does not answer")
+        let closing = try ScriptedBackend { peer in _ = try peer.readHead() }
+        expect(try diagnose(url(closing)), .noAnswer, at: "upgrade", "closes the connection")
+    }
+
+    @Test func `subprotocols`() throws {
+        let backend = try ScriptedBackend { peer in
+            try peer.accept(extra: [("Sec-WebSocket-Protocol", "b")])
+            try peer.echo()
+        }
+        expect(
+            try diagnose(url(backend), ["--subprotocol", "a", "--subprotocol", "b"]), .healthy,
+            at: "ping")
+        expect(
+            try diagnose(url(backend), ["--subprotocol", "a"]), .subprotocolRefused,
+            at: "upgrade", "the subprotocol b")
+    }
+
+    @Test func `sockets that do not stay`() throws {
+        let closing = try ScriptedBackend { peer in
+            try peer.accept()
+            try peer.send(Frame.close(1011, "no database"))
+            _ = try peer.readUntilEnd()
+        }
+        expect(
+            try diagnose(url(closing)), .closedAtOnce, at: "ping", "1011", "no database",
+            "an error in the server")
+        let ending = try ScriptedBackend { peer in try peer.accept() }
+        expect(try diagnose(url(ending)), .closedAtOnce, at: "ping", "without a Close")
+        let deaf = try ScriptedBackend { peer in
+            try peer.accept()
+            _ = try peer.readUntilEnd()
+        }
+        expect(try diagnose(url(deaf), ["--timeout", "1"]), .noPong, at: "ping", "RFC 6455")
+        let tired = try ScriptedBackend { peer in
+            try peer.accept()
+            let ping = try peer.readFrame()
+            try peer.send(Frame(opcode: 10, payload: ping.payload))
+            try peer.send(Frame.close(1001))
+            _ = try peer.readUntilEnd()
+        }
+        expect(
+            try diagnose(url(tired), ["--idle", "3"]), .diesIdle, at: "idle", "3 s of silence",
+            "1001")
+    }
+
+    @Test func `a socket that outlives the silence is healthy`() throws {
+        let backend = try ScriptedBackend.echo()
+        let finding = try diagnose(url(backend), ["--idle", "0.3"])
+        expect(finding, .healthy, at: "idle")
+    }
+
+    @Test func `the fields asked for are sent`() throws {
+        let backend = try ScriptedBackend.echo()
+        let finding = try diagnose(
+            url(backend),
+            ["--header", "Cookie: a=b", "--page", "http://a.test:81/x/y", "--header", "X-Y:z"])
+        expect(finding, .healthy, at: "ping")
+        let request = String(decoding: backend.received(), as: UTF8.self)
+        for line in ["Cookie: a=b", "X-Y: z", "Origin: http://a.test:81"] {
+            #expect(request.contains("\r\n\(line)\r\n"), "\(request)")
+        }
+    }
+
+    @Test func `what takes long is said to`() throws {
+        let backend = try ScriptedBackend.echo()
+        var options = Doctor.Options()
+        options.slowSeconds = 0
+        let url = try #require(SocketURL(url(backend)))
+        let diagnosis = try Doctor.examine(url, options)
+        #expect(diagnosis.verdict == .slow)
+        #expect(diagnosis.sentence.contains("opening took"))
+    }
+
+    @Test func `garbage ends with a verdict`() throws {
+        for seed in 0..<40 {
+            let garbage = (0..<300).map { UInt8(truncatingIfNeeded: ($0 &+ seed) &* 7919 >> 3) }
+            let backend = try ScriptedBackend { peer in
+                if seed % 2 == 0 { try peer.accept() }
+                try peer.send(garbage)
+            }
+            var options = Doctor.Options()
+            options.timeoutSeconds = 1
+            for scheme in ["ws", "wss"] {
+                let url = try #require(
+                    SocketURL("\(scheme)://127.0.0.1:\(backend.address.port)/"))
+                #expect(try Doctor.examine(url, options).verdict != .healthy)
+            }
+        }
+    }
+}
