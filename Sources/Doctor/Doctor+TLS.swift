@@ -107,22 +107,37 @@ extension Doctor {
                 + " Changing ws to wss in the URL does not add TLS.")
     }
 
-    /// The status that the port answers a WebSocket with, asked without TLS; nil where none comes.
-    private func plainWorks() -> Int? {
+    /// Another connection to the same port, with two seconds for all on it.
+    private func secondLine() -> Line? {
         let name = options.addresses[url.host] ?? url.host
         guard case .success(let addresses) = ResolvedAddress.find(name, port: url.port) else {
             return nil
         }
         for address in addresses {
-            let limit = Line.now() + 2
-            guard case .done(let line) = Line.connect(address, by: limit) else { continue }
-            line.send(request(key: WebSocketAccept.makeKey()))
-            while line.receive(until: limit) {
-                if let head = Self.head(line.waiting) { return head.status }
-            }
-            return Self.head(line.waiting)?.status
+            if case .done(let line) = Line.connect(address, by: Line.now() + 2) { return line }
         }
         return nil
+    }
+
+    /// The status that the port answers a WebSocket with, asked without TLS; nil where none comes.
+    private func plainWorks() -> Int? {
+        guard let line = secondLine() else { return nil }
+        line.send(request(key: WebSocketAccept.makeKey()))
+        while line.receive() {
+            if let head = Self.head(line.waiting) { return head.status }
+        }
+        return Self.head(line.waiting)?.status
+    }
+
+    /// Whether the port answers a TLS handshake in TLS.
+    func speaksTLS() -> Bool {
+        guard let line = secondLine(),
+            let probe = try? TLSProbe(serverName: url.host, trusting: [])
+        else { return false }
+        _ = probe.handshake()
+        line.sendRaw(probe.takeOutput())
+        let first = line.receiveRaw()?.first
+        return first == 0x16 || first == 0x15
     }
 
     private mutating func refusedHandshake(_ probe: TLSProbe) {

@@ -59,11 +59,11 @@ extension Doctor {
             clientCertificate("upgrade", "the server ends the connection without a certificate")
             return
         }
-        if !url.isSecure, line.waiting.first == 0x15 {
-            bad(
-                "upgrade", "the port answers with a TLS alert", .speaksTLS,
-                "Port \(url.port) speaks TLS, and the URL says ws.",
-                "Use \(url.text(secure: true)).")
+        if !url.isSecure, line.waiting.first == 0x15 || line.waiting.isEmpty, speaksTLS() {
+            shouldBeSecure(
+                line.waiting.isEmpty
+                    ? "no answer to plain HTTP" : "the port answers with a TLS alert"
+            )
             return
         }
         if line.waiting.isEmpty {
@@ -83,6 +83,13 @@ extension Doctor {
             "upgrade", "the server says \"\(text)\"", .otherProtocol,
             "Port \(url.port) does not speak HTTP; it says \"\(text)\".",
             "Correct the port in the URL.")
+    }
+
+    private mutating func shouldBeSecure(_ found: String) {
+        bad(
+            "upgrade", found, .speaksTLS,
+            "Port \(url.port) speaks TLS, and the URL says ws.",
+            "Use \(url.text(secure: true)).")
     }
 
     private mutating func judge(_ head: ResponseHead, _ key: [UInt8]) -> Bool {
@@ -181,6 +188,8 @@ extension Doctor {
             say(
                 .gatewayTimeout, "The app behind the proxy does not answer in time (504).",
                 "See what keeps the app, or whether a packet filter stands before it.")
+        case 400 where !url.isSecure && speaksTLS():
+            shouldBeSecure("\(found) to plain HTTP")
         default:
             say(
                 .refusedUpgrade, "The server refuses the upgrade: \(found).",

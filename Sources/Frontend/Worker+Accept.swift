@@ -105,7 +105,8 @@ extension Worker {
 
     /// Watches the listeners whose pause is over.
     mutating func resumeAcceptors(_ now: UInt64) {
-        for acceptor in acceptors {
+        for index in 0..<acceptors.count {
+            let acceptor = acceptors[index]
             if let resume = acceptor.resumeMilliseconds, resume <= now { self.resume(acceptor) }
         }
     }

@@ -157,17 +157,15 @@ struct Worker: ~Copyable {
 
     /// The earliest of the timers, the listeners left alone, and the end of a drain.
     private func soonest(_ timeout: Int32) -> Int32 {
-        var soonest = timeout
-        let now = space.pointee.nowMilliseconds
-        func consider(_ deadline: UInt64?) {
-            guard let deadline else { return }
-            let left = deadline > now ? Int32(truncatingIfNeeded: min(deadline - now, 60_000)) : 0
-            if soonest < 0 || left < soonest { soonest = left }
+        var deadline = min(
+            drainDeadlineMilliseconds ?? .max, settling.nextMilliseconds ?? .max)
+        for index in 0..<acceptors.count {
+            deadline = min(deadline, acceptors[index].resumeMilliseconds ?? .max)
         }
-        consider(drainDeadlineMilliseconds)
-        consider(settling.nextMilliseconds)
-        for acceptor in acceptors { consider(acceptor.resumeMilliseconds) }
-        return soonest
+        if deadline == .max { return timeout }
+        let now = space.pointee.nowMilliseconds
+        let left = deadline > now ? Int32(truncatingIfNeeded: min(deadline - now, 60_000)) : 0
+        return timeout < 0 ? left : min(timeout, left)
     }
 
     private mutating func dispatch(_ event: Event) {

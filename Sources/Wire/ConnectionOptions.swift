@@ -24,8 +24,8 @@ extension FieldList {
         var options: ConnectionOptions = []
         guard known.has(.connection) else { return options }
         let span = bytes.span
-        for field in fields where field.known == .connection {
-            var elements = ListElements(field.value)
+        for index in 0..<fields.count where fields[index].known == .connection {
+            var elements = ListElements(fields[index].value)
             while let element = elements.next(span) {
                 options.formUnion(Self.option(span, element))
             }

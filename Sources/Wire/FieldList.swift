@@ -73,7 +73,10 @@ public struct FieldList: Sendable {
     /// The value of a known field that came once; nil where it did not come, or more than once.
     func only(_ field: KnownField) -> HeadField? {
         guard known.has(field), !repeated.has(field) else { return nil }
-        return fields.first { $0.known == field && $0.isExact }
+        for index in 0..<fields.count where fields[index].known == field && fields[index].isExact {
+            return fields[index]
+        }
+        return nil
     }
 
     /// Whether a field has this name, given in lower case.

@@ -234,7 +234,8 @@ extension HeadWriter {
         reserve(list.bytes.count + 4 * list.fields.count)
         let mayBeNamed = options.contains(.names) || options.contains(.close)
         unsafe list.bytes.withUnsafeBufferPointer { bytes in
-            for field in list.fields {
+            for index in 0..<list.fields.count {
+                let field = list.fields[index]
                 if folded.has(field.known) || (field.isExact && exact.has(field.known)) { continue }
                 if mayBeNamed && list.isNamedByConnection(field, options) { continue }
                 if !names.isEmpty && names.contains(list.bytes.span, field.name) { continue }

@@ -54,7 +54,7 @@ public struct RequestHeadParser: Sendable {
     }
 
     private mutating func advance(_ bytes: UnsafeRawBufferPointer) throws(HeadFault) -> Progress {
-        if byteCount == 0, let first = unsafe bytes.first, !Octet.isToken(first) {
+        if byteCount == 0, bytes.count > 0, unsafe !Octet.isToken(bytes[0]) {
             // Whoever speaks another protocol need not be waited for.
             throw .bad("The request does not begin with a method.")
         }

@@ -54,7 +54,7 @@ public struct ResponseHeadParser: Sendable {
     }
 
     private mutating func advance(_ bytes: UnsafeRawBufferPointer) throws(HeadFault) -> Progress {
-        if byteCount == 0, let first = unsafe bytes.first, first != UInt8(ascii: "H") {
+        if byteCount == 0, bytes.count > 0, unsafe bytes[0] != UInt8(ascii: "H") {
             throw .bad("The response does not begin with HTTP/1.")
         }
         var position = 0

@@ -96,9 +96,9 @@ struct NetworkVerdictTests {
         expect(try diagnose(weak.url(), ca), .weakKey, at: "certificate", "1024 bits")
         _ = try papers.issue("between", extensions: "signer")
         let leaf = try papers.issue("leaf", by: "between", extensions: "public")
+        let alone = try SecureServer(leaf)
         expect(
-            try diagnose(try SecureServer(leaf).url(), ca), .missingIntermediate,
-            at: "certificate", "full chain")
+            try diagnose(alone.url(), ca), .missingIntermediate, at: "certificate", "full chain")
         let whole = try SecureServer(leaf + ["-cert_chain", "\(papers.folder)/between.pem"])
         let trusted = try diagnose(whole.url(), ca + ["--timeout", "1"])
         #expect(trusted.steps.contains { $0.name == "certificate" && $0.isGood }, "\(trusted)")
@@ -127,5 +127,10 @@ struct NetworkVerdictTests {
         let server = try SecureServer(try papers.issue("good"))
         let finding = try diagnose("ws://localhost:\(server.port)/")
         expect(finding, .speaksTLS, at: "upgrade", "wss://localhost:\(server.port)/")
+        // Sluice answers plain HTTP there in plain HTTP, with 400.
+        let backend = try ScriptedBackend.echo()
+        let proxy = try ProxyFixture(to: backend.address)
+        let other = try diagnose("ws://localhost:\(proxy.port())/Esv/ocp")
+        expect(other, .speaksTLS, at: "upgrade", "wss://localhost:\(proxy.port())/Esv/ocp")
     }
 }

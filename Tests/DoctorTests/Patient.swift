@@ -63,7 +63,7 @@ final class SecureServer {
     let port: UInt16
 
     init(_ arguments: [String]) throws {
-        process = try ChildProcess(["openssl", "s_server", "-accept", "0"] + arguments)
+        process = try ChildProcess(["openssl", "s_server", "-www", "-accept", "0"] + arguments)
         let line = try process.waitForLine(containing: "ACCEPT ")
         port = try #require(line.first?.split(separator: ":").last.flatMap { UInt16($0) })
     }
@@ -83,7 +83,10 @@ struct Papers {
         try Scratch.write(Self.settings, to: "\(folder)/openssl.cnf")
         try Scratch.write("", to: "\(folder)/index.txt")
         try openssl(
-            ["req", "-config", "openssl.cnf", "-x509", "-extensions", "signer", "-subj", "/CN=Root"]
+            [
+                "req", "-config", "openssl.cnf", "-x509", "-extensions", "signer", "-subj",
+                "/CN=Root",
+            ]
                 + Self.key("ca") + ["-out", "ca.pem", "-days", "30"])
     }
 

@@ -12,7 +12,9 @@ struct ReferenceTests {
         #expect(Set(codes).count == codes.count)
         #expect(codes.filter { $0 == 0 } == [0])
         let reference = try Scratch.read("\(Scratch.packageFolder)/docs/doctor.md")
-        let rows = reference.split(separator: "\n").filter { $0.hasPrefix("| `") && !$0.hasPrefix("| `--") }
+        let rows = reference.split(separator: "\n").filter {
+            $0.hasPrefix("| `") && !$0.hasPrefix("| `--")
+        }
         #expect(rows.count == Verdict.allCases.count)
         for verdict in Verdict.allCases {
             let begin = "| `\(verdict.rawValue)` | \(verdict.exitCode) | "

@@ -20,6 +20,7 @@ final class FrontendRig {
     init(
         secure: Bool = false, both: Bool = false, workers: Int = 1,
         certificates: CertificateStore? = nil, settings: FrontendSettings = .init(),
+        journal: Journal? = nil,
         endpoints: (Address) -> [Endpoint] = { [Endpoint(label: "ws://echo", address: $0)] }
     ) throws {
         echo = try EchoServer.start(listening: [Address.loopback(port: 0)])
@@ -37,7 +38,7 @@ final class FrontendRig {
         if both { plans.append(ListenerPlan(address: .loopback(port: 0), certificates: store)) }
         frontend = try Frontend(
             listening: plans, routing: routing, settings: settings, workers: workers,
-            journal: notebook.journal)
+            journal: journal ?? notebook.journal)
         try frontend.start()
     }
 

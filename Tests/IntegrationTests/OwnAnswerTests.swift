@@ -30,6 +30,7 @@ import Testing
         let health = try ask(proxy, "/healthz")
         #expect(health.status == 200 && health.text == "fine\n")
         #expect(health.head["Content-Type"] == "text/plain; charset=utf-8")
+        #expect(health.head["Date"]?.hasSuffix(" GMT") == true)
         let head = try ask(proxy, "/healthz", method: "HEAD")
         #expect(head.head["Content-Length"] == "5" && head.body.isEmpty)
         let pot = try ask(proxy, "/teapot")
@@ -131,6 +132,32 @@ import Testing
         let idle = try proxy.connect()
         try idle.send("GET / HTTP/1.1\r\nHost: elsewhere\r\nExpect: magic\r\n\r\n")
         try expectRefusal(try idle.readResponse(), 417, on: idle)
+    }
+
+    @Test func `a body that stands still ends an answer that has begun, one that moves does not`()
+        throws
+    {
+        let backend = try ManualBackend()
+        let proxy = try ProxyFixture(
+            to: backend.address, settings: ["timeouts: { body: 300ms, answerBody: 1h }"])
+        let client = try proxy.connect()
+        try client.send("PUT /Esv/ocp HTTP/1.1\r\nHost: localhost\r\nContent-Length: 6\r\n\r\n0")
+        let upstream = try backend.next()
+        _ = try upstream.readHead()
+        try upstream.send("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n")
+        #expect(try client.readHead().status == 200)
+        #expect(try upstream.read(1) == [0x30])
+        for digit in "1234".utf8 {
+            // Each is late, and in time.
+            #expect(try !client.stream.hasInput(by: .after(.milliseconds(120))))
+            try client.send([digit])
+            #expect(try upstream.read(1) == [digit])
+        }
+        // The answer goes on, which makes up for nothing.
+        try upstream.send("x")
+        let (rest, ending) = try client.readUntilEnd()
+        #expect(rest == [0x78] && ending == .truncated)
+        _ = try upstream.readUntilEnd()
     }
 
     @Test func `an idle connection is closed in order, and after its last request too`() throws {

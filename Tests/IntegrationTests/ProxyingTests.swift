@@ -66,6 +66,7 @@ import Testing
             let upstream = try backend.next()
             let first = try upstream.readHead()
             #expect(first["Transfer-Encoding"] == "chunked" && first["Content-Length"] == nil)
+            #expect(first["Trailer"] == "X-Sum")
             var body = ""
             while !body.hasSuffix("0\r\nX-Sum: 9\r\n\r\n") {
                 body += String(decoding: try upstream.read(1), as: UTF8.self)
@@ -91,7 +92,7 @@ import Testing
         ("Content-Length: 5\r\n\r\nhello", "hello", "5"),
         ("Content-Length: 0\r\n\r\n", "", "0"),
         (
-            "Transfer-Encoding: chunked\r\n\r\n2;e\r\nhe\r\n3\r\nllo\r\n0\r\nX-T: 1\r\n\r\n",
+            "Transfer-Encoding: chunked\r\nTrailer: X-T\r\n\r\n2;e\r\nhe\r\n3\r\nllo\r\n0\r\nX-T: 1\r\n\r\n",
             "hello", nil
         ),
         ("\r\nhello", "hello", nil),
@@ -115,6 +116,9 @@ import Testing
         #expect(response.head["Content-Length"] == answer.length)
         let isChunked = response.head["Transfer-Encoding"] == "chunked"
         #expect(isChunked == (version == "HTTP/1.1" && answer.length == nil))
+        // It goes where trailers go.
+        let hasTrailer = isChunked && answer.text.contains("Trailer")
+        #expect(response.head["Trailer"] == (hasTrailer ? "X-T" : nil))
         if version == "HTTP/1.0" {
             #expect(response.head["Connection"] == "close")
             #expect(try client.expectEnd() == .orderly)

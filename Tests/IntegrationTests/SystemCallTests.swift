@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Goal: in steady state a relayed small message costs at most one receive and one send, in each
-// direction, and idle relays beside it change nothing.
+// direction, and idle relays beside it change nothing; an ordinary request on kept connections costs
+// no more.
 // Method: strace attached to the program while a known number of messages goes to and fro; its lines
 // are counted. Skipped only where tracing is not possible, which the condition records.
 
@@ -38,16 +39,21 @@ import Testing
             }
         }
         try exchange(10)
+        defer { withExtendedLifetime(idlers) {} }
+        return try trace(proxy) { try exchange(messages) }
+    }
+
+    /// The calls of the program while something goes on.
+    private func trace(_ proxy: ProxyFixture, _ body: () throws -> Void) throws -> Counts {
         let file = "\(proxy.folder)/trace"
         let trace = try ChildProcess([
             "strace", "-f", "-o", file, "-p", "\(proxy.process.identifier)",
         ])
         // One line for all threads of the process, once each of them is traced.
         try trace.waitForLine(containing: "attached")
-        try exchange(messages)
+        try body()
         trace.signal(SIGINT)
         try trace.waitForExit()
-        withExtendedLifetime(idlers) {}
         return Self.counts(in: try Scratch.read(file))
     }
 
@@ -77,6 +83,34 @@ import Testing
         #expect(counts.sends == 2 * 200, "\(counts)")
         #expect(counts.waits <= 2 * 200 + 20, "\(counts)")
         // A timer may be read now and then, but nothing is called per message.
+        #expect(counts.others.values.reduce(0, +) < 50, "\(counts)")
+    }
+
+    @Test(.enabled(if: canTrace, "strace may not trace here"), arguments: [true, false])
+    func `a kept request costs one receive and one send on each side`(isTLS: Bool) throws {
+        let backend = try ScriptedBackend { peer in
+            while true {
+                let target = try peer.readHead().target
+                try peer.send(
+                    "HTTP/1.1 200 OK\r\nContent-Length: \(target.utf8.count)\r\n\r\n\(target)")
+            }
+        }
+        let proxy = try ProxyFixture(
+            routes: ["{ path: /*, to: \"\(backend.address)\" }"],
+            listeners: [isTLS ? .tls() : .plain], settings: ["log: { access: \"off\" }"], workers: 1
+        )
+        let client = try proxy.connect()
+        func ask(_ count: Int) throws {
+            for _ in 0..<count {
+                try client.send("GET /small HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                _ = try client.readResponse()
+            }
+        }
+        try ask(10)
+        let counts = try trace(proxy) { try ask(200) }
+        #expect(counts.receives == 2 * 200, "\(counts)")
+        #expect(counts.sends == 2 * 200, "\(counts)")
+        #expect(counts.waits <= 2 * 200 + 20, "\(counts)")
         #expect(counts.others.values.reduce(0, +) < 50, "\(counts)")
     }
 
