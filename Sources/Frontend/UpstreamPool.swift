@@ -45,6 +45,9 @@ struct UpstreamPool {
     /// Shelves beyond this number are taken away when they are empty.
     private static let emptyMax = 32
 
+    /// How many endpoints are known.
+    var shelfCount: Int { shelves.count }
+
     /// Takes the connection that was idle for the shortest time.
     mutating func take(_ endpoint: Endpoint) -> Token? {
         guard find(endpoint) else { return nil }

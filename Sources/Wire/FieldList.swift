@@ -31,7 +31,7 @@ public struct FieldList: Sendable {
     /// The whole head as it was received; behind it may stand what was derived from it.
     public internal(set) var bytes: [UInt8]
     /// The field lines in order.
-    public private(set) var fields: [HeadField]
+    public internal(set) var fields: [HeadField]
     /// The known fields that are there by their exact name.
     public let known: KnownFields
     /// Those of them that came more than once.

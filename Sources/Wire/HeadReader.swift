@@ -126,9 +126,9 @@ struct HeadReader: Sendable {
     mutating func finish(_ position: inout Int) -> FieldList {
         position -= bytesBeyond
         if bytesBeyond > 0 { bytes.removeLast(bytesBeyond) }
-        let list = FieldList(bytes: bytes, fields: fields, known: known, repeated: repeated)
-        bytes = []
-        fields = []
+        var list = FieldList(bytes: [], fields: [], known: known, repeated: repeated)
+        swap(&list.bytes, &bytes)
+        swap(&list.fields, &fields)
         known = []
         repeated = []
         lineStart = 0

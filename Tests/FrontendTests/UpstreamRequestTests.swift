@@ -127,6 +127,17 @@ struct UpstreamRequestTests {
         #expect(head.fields.string("connection") == "Upgrade")
     }
 
+    @Test func `even a field named close is dropped where Connection names it`() throws {
+        for (options, count) in [("Upgrade, close", 0), ("Upgrade, keep-alive", 1)] {
+            let handshake = Self.handshake.map {
+                $0.hasPrefix("Connection") ? "Connection: \(options)" : $0
+            }
+            #expect(
+                try forwarded(["Close: 1"], handshake: handshake).fields.count(of: "close") == count
+            )
+        }
+    }
+
     @Test func `only websocket is asked for, never h2c`() throws {
         let handshake = Self.handshake.map {
             $0.hasPrefix("Upgrade") ? "Upgrade: h2c, websocket" : $0
