@@ -7,6 +7,21 @@ extension DrainSettings {
         guard let fields = value.mapping(.drain) else { return }
         timeout = fields["timeout"]?.duration(.zero ... .seconds(86_400)) ?? timeout
         code = fields["code"].flatMap(Self.code) ?? code
+        if let value = fields["reason"], let text = value.text("text of up to 123 bytes") {
+            // What a Close has room for (RFC 6455 §5.5).
+            if text.utf8.count <= 123 {
+                reason = text
+            } else {
+                value.report("found \(text.utf8.count) bytes, allowed: text of up to 123 bytes")
+            }
+        }
+        spread = fields["spread"]?.duration(.zero ... .seconds(86_400)) ?? spread
+        delay = fields["delay"]?.duration(.zero ... .seconds(3_600)) ?? delay
+        if spread > timeout {
+            fields["spread"]?.report(
+                "found \(Units.text(spread)), allowed: no more than timeout, \(Units.text(timeout))"
+            )
+        }
     }
 
     /// Codes that say "come back later" or are the operator's own (RFC 6455 §7.4).
@@ -19,6 +34,25 @@ extension DrainSettings {
         default:
             value.report("found '\(text)', allowed: \(what)")
             return nil
+        }
+    }
+}
+
+extension AdminSettings {
+    mutating func decode(_ value: Value) {
+        guard let fields = value.mapping(.admin) else { return }
+        if let value = fields["socket"], let text = value.text("a path with a '/', or off") {
+            if text == "off" {
+                socket = .off
+            } else if text.contains("/") {
+                socket = .path(value.findings.resolve(text))
+            } else {
+                value.report("found '\(text)', allowed: a path with a '/', or off")
+            }
+        }
+        if let value = fields["address"], let text = value.text("a loopback address with a port") {
+            address = text
+            addressPlace = value.place
         }
     }
 }

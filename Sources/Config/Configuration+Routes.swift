@@ -47,6 +47,16 @@ public struct RouteSettings: Sendable, Equatable {
     public var idle: Duration?
     /// How long a relay may last; for ever when nil.
     public var lifetime: Duration?
+    /// What becomes of relays when a reload takes the route away.
+    public enum Removal: String, Sendable, CaseIterable {
+        /// They go on.
+        case keep
+        /// They are ended in the manner of `drain`.
+        case drain
+    }
+
+    /// What becomes of relays when a reload takes the route away.
+    public var onRemove = Removal.keep
     /// What one relay or request may use.
     public var limits: RouteLimits
     /// What is changed in requests before they go on.

@@ -48,6 +48,8 @@ extension Configuration {
         if let value = fields["timeouts"] { timeouts.decode(value) }
         if let value = fields["log"] { log.decode(value) }
         if let value = fields["limits"] { limits.decode(value) }
+        if let value = fields["admin"] { admin.decode(value) }
+        watch = fields["watch"]?.boolean() ?? watch
         workers = fields["workers"]?.integer(1...1_024)
     }
 

@@ -22,6 +22,10 @@ public struct Configuration: Sendable, Equatable {
     public var limits: GlobalLimits
     /// How many reactors run; one per core when nil.
     public var workers: Int?
+    /// Where the running process is asked and told.
+    public var admin = AdminSettings()
+    /// Whether a change of the file or of a certificate is taken up without being told.
+    public var watch = false
 
     /// A configuration made by hand.
     public init(
@@ -57,12 +61,41 @@ public struct DrainSettings: Sendable, Equatable {
     public var timeout: Duration
     /// The code of the Close that both sides of each relay are sent.
     public var code: UInt16
+    /// The reason that stands in it; empty for none.
+    public var reason = ""
+    /// From the first Close to the last.
+    public var spread = Duration.zero
+    /// From the moment in which the process is not ready any more until it stops listening.
+    public var delay = Duration.zero
 
     /// The defaults, or others.
     public init(timeout: Duration = .seconds(30), code: UInt16 = 1001) {
         self.timeout = timeout
         self.code = code
     }
+}
+
+/// Where the running process is asked and told.
+public struct AdminSettings: Sendable, Equatable {
+    /// Where a unix socket stands.
+    public enum Socket: Sendable, Equatable {
+        /// Where everybody looks for it.
+        case standard
+        /// Nowhere.
+        case off
+        /// At this path.
+        case path(String)
+    }
+
+    /// The unix socket.
+    public var socket = Socket.standard
+    /// A loopback address beside it; none when nil.
+    public var address: String?
+    /// Where `address` was written.
+    public var addressPlace = SourcePlace.commandLine
+
+    /// The defaults.
+    public init() {}
 }
 
 /// How long each phase of a connection may take.

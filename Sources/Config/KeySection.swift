@@ -28,7 +28,7 @@ struct KeySection: Sendable {
 extension KeySection {
     static let all = [
         root, listener, tls, hsts, certificate, route, respond, redirect, routeRequest,
-        routeAnswer, ping, routeLimits, upstream, pool, drain, timeouts, log, limits,
+        routeAnswer, ping, routeLimits, upstream, pool, drain, admin, timeouts, log, limits,
     ]
 
     static let root = KeySection(
@@ -41,6 +41,8 @@ extension KeySection {
             ("timeouts", "mapping", "see below"),
             ("log", "mapping", "see below"),
             ("limits", "mapping", "see below"),
+            ("admin", "mapping", "see below"),
+            ("watch", "true or false", "`false`"),
             ("workers", "number", "one per core"),
         ])
 
@@ -95,6 +97,7 @@ extension KeySection {
             ("ping", "mapping", "none"),
             ("idle", "duration", "no limit"),
             ("lifetime", "duration", "no limit"),
+            ("onRemove", "word", quoted(RouteSettings.Removal.keep.rawValue)),
             ("limits", "mapping", "none"),
         ])
 
@@ -171,8 +174,21 @@ extension KeySection {
             [
                 ("timeout", "duration", quoted(Units.text(defaults.timeout))),
                 ("code", "number", quoted(String(defaults.code))),
+                ("reason", "text", "none"),
+                ("spread", "duration", quoted(Units.text(defaults.spread))),
+                ("delay", "duration", quoted(Units.text(defaults.delay))),
             ])
     }()
+
+    static let admin = KeySection(
+        "admin",
+        [
+            (
+                "socket", "path or word",
+                "`$XDG_RUNTIME_DIR/sluice.sock` or `/run/sluice/sluice.sock`"
+            ),
+            ("address", "address", "none"),
+        ])
 
     static let timeouts: KeySection = {
         let defaults = TimeoutSettings()

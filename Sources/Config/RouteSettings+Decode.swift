@@ -20,6 +20,7 @@ extension RouteSettings {
         ping = fields["ping"].flatMap(PingSettings.init)
         idle = fields["idle"]?.duration(.milliseconds(100) ... .seconds(30 * 86_400))
         lifetime = fields["lifetime"]?.duration(.milliseconds(100) ... .seconds(365 * 86_400))
+        onRemove = fields["onRemove"]?.word(Removal.self) ?? onRemove
         if let request = fields["request"]?.mapping(.routeRequest) {
             self.request = FieldSettings(request, isRequest: true)
             upstreamHost = request["host"].flatMap(HostSettings.init) ?? upstreamHost
@@ -31,7 +32,7 @@ extension RouteSettings {
 
     /// Keys that say something of what goes to an upstream.
     private static let forwardingKeys = [
-        "rewrite", "origins", "limits", "request", "ping", "idle", "lifetime",
+        "rewrite", "origins", "limits", "request", "ping", "idle", "lifetime", "onRemove",
     ]
 
     /// Where the route leads: exactly one of three keys says so.

@@ -38,6 +38,9 @@ public enum Units {
         return "\(bytes)B"
     }
 
+    /// Reads a duration as configuration would; nil where it is none.
+    public static func duration(of text: String) -> Duration? { try? duration(text) }
+
     static func duration(_ text: String) throws(Fault) -> Duration {
         let (number, unit) = split(text)
         let allowed = "allowed: a whole number with ms, s, m, h or d, as in 30s"

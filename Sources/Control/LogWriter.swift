@@ -31,6 +31,7 @@ public final class LogWriter: Sendable {
     enum Entry: Sendable {
         case access(AccessRecord)
         case event(LogEvent)
+        case reopen
         case end
     }
 
@@ -40,7 +41,10 @@ public final class LogWriter: Sendable {
     private let queue: Mailbox<Entry>
     private let waiting = Atomic<Int>(0)
     private let dropped = Atomic<Int>(0)
+    private let droppedEver = Atomic<Int>(0)
     private let format: Format
+    private let access: Target
+    /// The target's at the start.
     private let accessDescriptor: Int32
     private let eventDescriptor: Int32
     private let entriesMax: Int
@@ -62,6 +66,7 @@ public final class LogWriter: Sendable {
         format: Format, access: Target, events: Int32, entriesMax: Int
     ) throws(SystemError) {
         self.format = format
+        self.access = access
         eventDescriptor = events
         self.entriesMax = entriesMax
         queue = try Mailbox()
@@ -70,7 +75,7 @@ public final class LogWriter: Sendable {
         case .stderr: accessDescriptor = STDERR_FILENO
         case .off: accessDescriptor = -1
         case .file(let path):
-            accessDescriptor = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o640)
+            accessDescriptor = Self.open(path)
             guard accessDescriptor >= 0 else {
                 throw SystemError(code: errno, call: "open \(path)")
             }
@@ -93,6 +98,12 @@ public final class LogWriter: Sendable {
     /// Writes an event.
     public func write(_ event: LogEvent) { put(.event(event)) }
 
+    /// Lines that were lost since the start because the queue was full.
+    public var droppedCount: Int { droppedEver.load(ordering: .relaxed) }
+
+    /// Opens the file anew, behind what waits: whoever rotates logs has moved it away.
+    public func reopen() { queue.post(.reopen) }
+
     /// Writes what waits and ends the thread.
     public func close() {
         queue.post(.end)
@@ -103,12 +114,29 @@ public final class LogWriter: Sendable {
         if waiting.wrappingAdd(1, ordering: .relaxed).newValue > entriesMax {
             waiting.wrappingSubtract(1, ordering: .relaxed)
             dropped.wrappingAdd(1, ordering: .relaxed)
+            droppedEver.wrappingAdd(1, ordering: .relaxed)
             return
         }
         queue.post(entry)
     }
 
+    private static func open(_ path: String) -> Int32 {
+        Glibc.open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o640)
+    }
+
+    /// Another descriptor for the same file; the old one where that can't be had.
+    private func reopened(_ old: Int32) -> (descriptor: Int32, problem: String?) {
+        guard case .file(let path) = access else { return (old, nil) }
+        let new = Self.open(path)
+        guard new >= 0 else {
+            return (old, SystemError(code: errno, call: "open \(path)").description)
+        }
+        Glibc.close(old)
+        return (new, nil)
+    }
+
     private func run() {
+        var accessDescriptor = accessDescriptor
         while true {
             var waitFor = pollfd(fd: queue.descriptor, events: Int16(POLLIN), revents: 0)
             _ = poll(&waitFor, 1, -1)
@@ -122,6 +150,17 @@ public final class LogWriter: Sendable {
                     accessText += LogLine.access(record, format) + "\n"
                 case .event(let event):
                     waiting.wrappingSubtract(1, ordering: .relaxed)
+                    eventText += LogLine.event(event, format) + "\n"
+                case .reopen:
+                    Self.writeAll(accessText, to: accessDescriptor)
+                    accessText = ""
+                    let (descriptor, problem) = reopened(accessDescriptor)
+                    accessDescriptor = descriptor
+                    let event =
+                        problem.map {
+                            LogEvent(
+                                .error, "The log was not opened anew, the old one stays: \($0).")
+                        } ?? LogEvent(.info, "The log was opened anew.")
                     eventText += LogLine.event(event, format) + "\n"
                 case .end: isEnd = true
                 }

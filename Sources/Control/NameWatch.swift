@@ -8,12 +8,12 @@ import Synchronization
 ///
 /// A name that stops resolving keeps the addresses it had: an outage of DNS is not one of ours.
 public final class NameWatch: Sendable {
-    private let endpoints: [Endpoint]
+    private let endpoints: Mutex<[Endpoint]>
     private let journal: Journal
     private let door: Mailbox<Bool>
     private let thread = Mutex<ReactorThread?>(nil)
-    /// Indexes of the endpoints whose name did not resolve the last time.
-    private let failing = Mutex<Set<Int>>([])
+    /// Labels of the endpoints whose name did not resolve the last time.
+    private let failing = Mutex<Set<String>>([])
 
     /// How often names are looked up anew.
     public static let intervalMilliseconds: Int32 = 30_000
@@ -25,14 +25,13 @@ public final class NameWatch: Sendable {
     ///   - journal: learns of names that do not resolve.
     /// - Throws: `SystemError` when there is no descriptor left.
     public init(_ endpoints: [Endpoint], journal: Journal) throws(SystemError) {
-        self.endpoints = endpoints.filter { $0.host != nil }
+        self.endpoints = Mutex(endpoints.filter { $0.host != nil })
         self.journal = journal
         door = try Mailbox()
     }
 
     /// Looks all names up once, now, and then again and again until `stop`.
     public func start() throws(SystemError) {
-        if endpoints.isEmpty { return }
         lookUpAll()
         let started = try ReactorThread.start(name: "sluice-names") { [self] in
             while true {
@@ -48,24 +47,34 @@ public final class NameWatch: Sendable {
     /// Ends the thread; does not wait for a look-up that is under way.
     public func stop() { door.post(true) }
 
+    /// Watches these from now on; those without addresses are looked up before it returns.
+    public func watch(_ endpoints: [Endpoint]) {
+        let named = endpoints.filter { $0.host != nil }
+        self.endpoints.withLock { $0 = named }
+        failing.withLock { $0.formIntersection(named.map(\.label)) }
+        for endpoint in named where endpoint.addresses.isEmpty { lookUp(endpoint) }
+    }
+
     /// Looks every name up; a name that stops resolving, or resolves again, is said once.
     func lookUpAll() {
-        for (index, endpoint) in endpoints.enumerated() {
-            guard let host = endpoint.host else { continue }
-            do throws(ResolveFault) {
-                let found = try Resolver.resolve(host: host, port: endpoint.port)
-                if found != endpoint.addresses { endpoint.addresses = found }
-                if failing.withLock({ $0.remove(index) }) != nil {
-                    journal.event(
-                        LogEvent(.info, "The upstream \(endpoint.label): \(host) resolves again."))
-                }
-            } catch {
-                guard failing.withLock({ $0.insert(index) }).inserted else { continue }
-                let kept = endpoint.addresses
-                let rest = kept.isEmpty ? "" : " Its last known addresses stay in use."
-                let sentence = "The upstream \(endpoint.label): \(error.sentence).\(rest)"
-                journal.event(LogEvent(.warning, sentence))
+        for endpoint in endpoints.withLock({ $0 }) { lookUp(endpoint) }
+    }
+
+    private func lookUp(_ endpoint: Endpoint) {
+        guard let host = endpoint.host else { return }
+        let label = endpoint.label
+        do throws(ResolveFault) {
+            let found = try Resolver.resolve(host: host, port: endpoint.port)
+            if found != endpoint.addresses { endpoint.addresses = found }
+            if failing.withLock({ $0.remove(label) }) != nil {
+                journal.event(LogEvent(.info, "The upstream \(label): \(host) resolves again."))
             }
+        } catch {
+            guard failing.withLock({ $0.insert(label) }).inserted else { return }
+            let kept = endpoint.addresses
+            let rest = kept.isEmpty ? "" : " Its last known addresses stay in use."
+            let sentence = "The upstream \(label): \(error.sentence).\(rest)"
+            journal.event(LogEvent(.warning, sentence))
         }
     }
 }

@@ -102,7 +102,10 @@ struct Dialing {
     }
 
     /// The refusal to end with when nothing is left to try.
-    var refusal: Refusal { lastFailure ?? .unresolved(label) }
+    var refusal: Refusal {
+        if let lastFailure { return lastFailure }
+        return group.picker.isDraining ? .endpointsDraining(group.picker.name) : .unresolved(label)
+    }
 
     /// When the present attempt must have succeeded, so that one address which does not answer
     /// leaves some time for the others.

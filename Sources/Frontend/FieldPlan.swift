@@ -9,8 +9,12 @@ final class RoutePlan: Sendable {
     /// What is changed in answers.
     let answer: FieldPlan
 
-    init(_ route: Route) {
+    /// The route's relays, counted over reloads.
+    let tally: RouteTally
+
+    init(_ route: Route, tally: RouteTally = RouteTally()) {
         self.route = route
+        self.tally = tally
         request = FieldPlan(route.requestFields)
         answer = FieldPlan(route.answerFields)
     }

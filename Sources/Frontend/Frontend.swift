@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 public import Reactor
+import Router
 import Splice
 import Synchronization
 public import TLS
@@ -24,9 +25,19 @@ public struct ListenerPlan: Sendable {
 
 /// A listening socket that every reactor watches.
 final class SharedListener: Sendable {
+    /// The address that was asked for, which may leave the port open.
+    let asked: Address
     private let listener: Listener
 
-    init(_ address: Address) throws(SystemError) { listener = try Listener(address: address) }
+    init(_ address: Address) throws(SystemError) {
+        asked = address
+        listener = try Listener(address: address)
+    }
+
+    init(adopting descriptor: Int32, as address: Address) {
+        asked = address
+        listener = Listener(adopting: descriptor, as: address)
+    }
 
     var address: Address { listener.address }
     var descriptor: Int32 { listener.descriptor }
@@ -34,20 +45,35 @@ final class SharedListener: Sendable {
     func removeFile() { listener.removeFile() }
 }
 
+/// Listening sockets that another process has handed on, by the address each was asked for.
+public struct InheritedListeners: Sendable {
+    var sockets: [(address: Address, descriptor: Int32)]
+
+    /// Takes the descriptors over.
+    public init(_ sockets: [(address: Address, descriptor: Int32)] = []) { self.sockets = sockets }
+
+    mutating func take(_ address: Address) -> SharedListener? {
+        guard let index = sockets.firstIndex(where: { $0.address == address }) else { return nil }
+        return SharedListener(adopting: sockets.remove(at: index).descriptor, as: address)
+    }
+}
+
 /// Accepts connections, terminates TLS, judges upgrade requests and relays what they open.
 ///
-/// The face of the engine to the rest of the program: made, started, told to drain, waited for.
+/// The face of the engine to the rest of the program: made, started, changed, told to drain, waited
+/// for.
 public final class Frontend: Sendable {
     private struct State {
-        var listeners: [SharedListener]
+        var entrances: [Entrance]
+        var addresses: [Address]
+        var snapshot: Snapshot
+        var nextNumber: Int
         var threads: [ReactorThread] = []
+        var isLeaving = false
     }
 
-    /// The addresses as bound, in the order of the plans.
-    public let addresses: [Address]
     let crew: Crew
     private let state: Mutex<State>
-    private let certificates: [CertificateStore?]
 
     /// Binds all addresses.
     ///
@@ -57,24 +83,37 @@ public final class Frontend: Sendable {
     ///   - settings: bounds and deadlines.
     ///   - workers: how many reactors to run.
     ///   - journal: where records and events go.
+    ///   - inherited: sockets that listen already.
     /// - Throws: `SystemError` when an address can't be bound.
     public init(
         listening plans: [ListenerPlan], routing: Routing, settings: FrontendSettings,
-        workers: Int, journal: Journal
+        workers: Int, journal: Journal, inheriting inherited: InheritedListeners = .init()
     ) throws(SystemError) {
-        var listeners: [SharedListener] = []
-        for plan in plans { listeners.append(try SharedListener(plan.address)) }
-        addresses = listeners.map(\.address)
-        certificates = plans.map(\.certificates)
-        crew = try Crew(
-            count: workers, settings: settings, journal: journal, routing: routing,
-            listeners: zip(addresses, plans).map { address, plan in
-                ListenerFacts(
-                    address: address, isSecure: plan.certificates != nil,
-                    strictTransportSecurity: plan.strictTransportSecurity,
-                    redirectsToHTTPS: plan.redirectsToHTTPS)
-            })
-        state = Mutex(State(listeners: listeners))
+        var inherited = inherited
+        var entrances: [Entrance] = []
+        for (number, plan) in plans.enumerated() {
+            let socket: SharedListener
+            if let known = inherited.take(plan.address) {
+                socket = known
+            } else {
+                socket = try SharedListener(plan.address)
+            }
+            entrances.append(Entrance(number: number, socket: socket, plan: plan))
+        }
+        crew = try Crew(count: workers, journal: journal)
+        state = Mutex(
+            State(
+                entrances: entrances, addresses: entrances.map(\.socket.address),
+                snapshot: Snapshot(settings: settings, routing: routing, entrances: entrances),
+                nextNumber: plans.count))
+    }
+
+    /// The addresses as bound, in the order of the plans; the last ones once it leaves.
+    public var addresses: [Address] { state.withLock { $0.addresses } }
+
+    /// The listening sockets, with the addresses that were asked for.
+    public var sockets: [(address: Address, descriptor: Int32)] {
+        state.withLock { $0.entrances.map { ($0.socket.asked, $0.socket.descriptor) } }
     }
 
     /// Starts the reactors, one thread each.
@@ -82,16 +121,17 @@ public final class Frontend: Sendable {
     /// - Throws: `SystemError` when there is no room for a thread or an epoll set.
     public func start() throws(SystemError) {
         let crew = self.crew
-        let certificates = self.certificates
         for index in crew.mailboxes.indices {
             let thread = try ReactorThread.start(name: "sluice-\(index)", cpu: nil) { [self] in
                 do throws(SystemError) {
                     // The reactor alone holds the listeners here: as it lets go of them in a drain,
                     // nobody listens any more.
                     var worker = Worker(
-                        index: index, crew: crew, listeners: state.withLock { $0.listeners },
-                        certificates: certificates, poller: try Poller())
+                        index: index, crew: crew, snapshot: state.withLock { $0.snapshot },
+                        entrances: state.withLock { $0.entrances }, poller: try Poller())
                     worker.run()
+                    crew.loads[index].end()
+                    for message in crew.mailboxes[index].take() { worker.turnDown(message) }
                 } catch {
                     crew.loads[index].exclude()
                     crew.journal.event(
@@ -102,28 +142,172 @@ public final class Frontend: Sendable {
         }
     }
 
-    /// Uses other certificates for new connections; live ones keep theirs.
+    /// Serves by other rules from now on, at other addresses.
     ///
-    /// - Parameter stores: one for each listener, in the order of the plans.
-    public func use(certificates stores: [CertificateStore?]) {
-        precondition(stores.count == addresses.count)
-        for mailbox in crew.mailboxes { mailbox.post(.certificates(stores)) }
+    /// A socket whose address stays is kept, new ones are bound before old ones close, and live
+    /// relays keep the rules that they began with, unless their route is gone and says otherwise.
+    /// Returns when every reactor has taken it up.
+    ///
+    /// - Parameters:
+    ///   - plans: where to listen.
+    ///   - routing: which requests go where.
+    ///   - settings: bounds and deadlines; of `relayBufferBytes` the first stays.
+    ///   - removal: how relays of removed routes end that ask for it.
+    /// - Returns: the drain of those relays, if there are any routes of that kind.
+    /// - Throws: `SystemError` when an address can't be bound; then nothing has changed.
+    @discardableResult
+    public func use(
+        listening plans: [ListenerPlan], routing: Routing, settings: FrontendSettings,
+        removal: DrainPlan = DrainPlan()
+    ) throws(SystemError) -> Drain? {
+        let (before, standing, first, isLeaving) = state.withLock {
+            ($0.snapshot, $0.entrances, $0.nextNumber, $0.isLeaving)
+        }
+        if isLeaving { return nil }
+        var left = standing
+        var number = first
+        var entrances: [Entrance] = []
+        for plan in plans {
+            if let index = left.firstIndex(where: { $0.socket.asked == plan.address }) {
+                let known = left.remove(at: index)
+                entrances.append(
+                    Entrance(number: known.number, socket: known.socket, plan: plan))
+            } else {
+                let socket = try SharedListener(plan.address)
+                entrances.append(Entrance(number: number, socket: socket, plan: plan))
+                number += 1
+            }
+        }
+        let snapshot = Snapshot(settings: settings, routing: routing, entrances: entrances)
+        state.withLock {
+            $0.snapshot = snapshot
+            $0.entrances = entrances
+            $0.addresses = entrances.map(\.socket.address)
+            $0.nextNumber = number
+        }
+        let ready = entrances
+        ask { .use(snapshot, ready, done: $0) }
+        for entrance in left { entrance.socket.removeFile() }
+        // Here and not on a reactor the old one is taken apart.
+        let names = Set(routing.routes.map(\.name))
+        let gone = before.routing.routes.filter { $0.drainsWhenRemoved && !names.contains($0.name) }
+        if gone.isEmpty { return nil }
+        var plan = removal
+        plan.routes = Set(gone.map(\.name))
+        return drain(plan)
+    }
+
+    /// Asks every reactor for an answer and waits for all, up to a few seconds.
+    ///
+    /// - Returns: whether all have answered.
+    @discardableResult
+    func ask(
+        within milliseconds: UInt64 = 5_000, _ message: (Mailbox<Int>) -> WorkerMessage
+    ) -> Bool {
+        guard let answers = try? Mailbox<Int>() else { return false }
+        var awaited = 0
+        for (index, mailbox) in crew.mailboxes.enumerated() where !crew.loads[index].hasEnded {
+            mailbox.post(message(answers))
+            awaited += 1
+        }
+        let deadline = Clock.nowMilliseconds() + milliseconds
+        while awaited > 0 {
+            let now = Clock.nowMilliseconds()
+            guard now < deadline, answers.wait(milliseconds: Int32(deadline - now)) else {
+                return false
+            }
+            awaited -= answers.take().count
+        }
+        return true
+    }
+
+    /// Whether every reactor turns: false when one has not answered in time.
+    public func isResponsive(within milliseconds: UInt64) -> Bool {
+        ask(within: milliseconds) { .beat($0) }
     }
 
     /// Stops listening and sends a Close to every relay at its next frame border.
     ///
     /// - Parameters:
-    ///   - code: the Close code (RFC 6455 §7.4).
-    ///   - timeoutMilliseconds: after that, whoever has not answered is cut.
-    public func drain(code: UInt16, timeoutMilliseconds: UInt64) {
-        let deadline = Clock.nowMilliseconds() + timeoutMilliseconds
-        for mailbox in crew.mailboxes {
-            mailbox.post(.drain(code: code, deadlineMilliseconds: deadline))
-        }
+    ///   - plan: how; routes and endpoint do not count.
+    ///   - keepsFiles: whether the files of unix sockets stay, because another process listens there.
+    /// - Returns: how far it is.
+    @discardableResult
+    public func leave(_ plan: DrainPlan, keepsFiles: Bool = false) -> Drain {
+        var plan = plan
+        plan.routes = []
+        plan.endpoint = nil
+        let drain = Drain(plan, workers: crew.mailboxes.count)
+        for mailbox in crew.mailboxes { mailbox.post(.leave(drain)) }
         state.withLock { state in
-            for listener in state.listeners { listener.removeFile() }
-            state.listeners = []
+            if !keepsFiles { for entrance in state.entrances { entrance.socket.removeFile() } }
+            state.entrances = []
+            state.isLeaving = true
         }
+        return drain
+    }
+
+    /// Ends the relays that the plan names, and takes no new ones there.
+    @discardableResult
+    public func drain(_ plan: DrainPlan) -> Drain {
+        setDraining(true, plan)
+        let drain = Drain(plan, workers: crew.mailboxes.count)
+        for (index, mailbox) in crew.mailboxes.enumerated() {
+            if crew.loads[index].hasEnded {
+                drain.told(by: 1, count: 0)
+            } else {
+                mailbox.post(.drain(drain))
+            }
+        }
+        return drain
+    }
+
+    /// Takes new relays again where a drain has stopped that.
+    public func resume(_ plan: DrainPlan) { setDraining(false, plan) }
+
+    private func setDraining(_ isDraining: Bool, _ plan: DrainPlan) {
+        let routing = state.withLock { $0.snapshot.routing }
+        if let label = plan.endpoint {
+            for endpoint in routing.endpoints where endpoint.label == label {
+                endpoint.load.isDraining = isDraining
+            }
+        } else {
+            for route in routing.plans where plan.routes.contains(route.route.name) {
+                route.tally.isDraining = isDraining
+            }
+        }
+    }
+
+    /// Live relays, a piece of each reactor's at a time.
+    ///
+    /// - Parameters:
+    ///   - filter: which.
+    ///   - countMax: how many at most.
+    /// - Returns: what is known of them.
+    public func relays(_ filter: RelayFilter, countMax: Int) -> [RelayFacts] {
+        guard let answers = try? Mailbox<RelayList>() else { return [] }
+        var relays: [RelayFacts] = []
+        for (index, mailbox) in crew.mailboxes.enumerated() where !crew.loads[index].hasEnded {
+            var next: Int? = 0
+            while let first = next, relays.count < countMax {
+                mailbox.post(.list(filter, from: first, answer: answers))
+                guard answers.wait(milliseconds: 2_000), let list = answers.take().first else {
+                    return relays
+                }
+                relays += list.relays.prefix(countMax - relays.count)
+                next = list.next
+            }
+        }
+        return relays
+    }
+
+    /// Ends one relay with a Close; false when it is gone.
+    public func end(_ relay: RelayID, code: UInt16) -> Bool {
+        guard crew.mailboxes.indices.contains(relay.worker), !crew.loads[relay.worker].hasEnded,
+            let answers = try? Mailbox<Bool>()
+        else { return false }
+        crew.mailboxes[relay.worker].post(.end(relay.token, code: code, answer: answers))
+        return answers.wait(milliseconds: 2_000) && answers.take().first == true
     }
 
     /// Closes everything now.
@@ -138,4 +322,7 @@ public final class Frontend: Sendable {
 
     /// Connections open at this moment.
     public var connectionCount: Int { crew.connectionCount }
+
+    /// Connections of each reactor.
+    public var connectionCounts: [Int] { crew.loads.map { $0.isExcluded ? 0 : $0.count } }
 }

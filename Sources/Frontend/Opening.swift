@@ -29,7 +29,6 @@ final class Opening {
     var phase = Phase.sniffing
     /// The handshake is waiting for its turn (`FrontendSettings.handshakesPerTurn`).
     var isDeferred = false
-    let listener: Int
     let acceptedMilliseconds: UInt64
     var requestParser: RequestHeadParser
     var answerParser: ResponseHeadParser
@@ -41,8 +40,7 @@ final class Opening {
     var path: [UInt8] = []
     var dialing: Dialing?
 
-    init(listener: Int, acceptedMilliseconds: UInt64, limits: HeadLimits) {
-        self.listener = listener
+    init(acceptedMilliseconds: UInt64, limits: HeadLimits) {
         self.acceptedMilliseconds = acceptedMilliseconds
         requestParser = RequestHeadParser(limits: limits)
         answerParser = ResponseHeadParser(limits: limits)
@@ -53,7 +51,7 @@ final class Opening {
 final class ConnectionNotes {
     let acceptedMilliseconds: UInt64
     let client: Address
-    let listener: Int
+    let listener: ListenerFacts
     var tls: TLSFacts?
     /// The session ticket, which travels with the first answer rather than in a packet of its own.
     var ticket: [UInt8] = []
@@ -63,7 +61,12 @@ final class ConnectionNotes {
     var method = ""
     var host = ""
     var path = ""
-    var route = ""
+    /// What holds for the request's route.
+    var plan: RoutePlan?
+    /// Set once the tunnel is open: it counts among the route's relays.
+    var isCounted = false
+    /// The drain that ends the relay.
+    var drain: Drain?
     var upstream = ""
     var status = 0
     var proxyError = ""
@@ -72,7 +75,10 @@ final class ConnectionNotes {
     var group: EndpointGroup?
     var endpoint = 0
 
-    init(client: Address, listener: Int, acceptedMilliseconds: UInt64) {
+    /// The route's pattern; empty where none was found.
+    var route: String { plan?.route.name ?? "" }
+
+    init(client: Address, listener: ListenerFacts, acceptedMilliseconds: UInt64) {
         self.client = client
         self.listener = listener
         self.acceptedMilliseconds = acceptedMilliseconds
@@ -99,7 +105,7 @@ final class ConnectionNotes {
         method = ""
         host = ""
         path = ""
-        route = ""
+        plan = nil
         upstream = ""
         status = 0
         proxyError = ""

@@ -55,7 +55,9 @@ struct OwnAnswer {
     }
 
     /// The same URL with https (RFC 9110 §15.4.9: 308 keeps method and body).
-    static func toHTTPS(_ request: borrowing OrdinaryRequest, _ crew: Crew) -> OwnAnswer {
+    static func toHTTPS(_ request: borrowing OrdinaryRequest, _ snapshot: Snapshot)
+        -> OwnAnswer
+    {
         guard let host = request.host else {
             return OwnAnswer(
                 Refusal(
@@ -63,7 +65,7 @@ struct OwnAnswer {
                     sentence: "Without a Host field it can't be said where https is."))
         }
         let path = request.isAsterisk ? "/" : String(decoding: request.target.path, as: UTF8.self)
-        let location = crew.secureURL("https", host, path: path) + suffix(request.target.query)
+        let location = snapshot.secureURL("https", host, path: path) + suffix(request.target.query)
         return OwnAnswer(redirecting: location, status: 308, edits: nil)
     }
 

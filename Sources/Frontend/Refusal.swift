@@ -136,6 +136,24 @@ extension Refusal {
         return refusal
     }()
 
+    /// The route takes no new sockets.
+    static func routeDraining(_ route: String) -> Refusal {
+        var refusal = Refusal(
+            status: 503, proxyError: "destination_unavailable",
+            sentence: "The route \(route) is being drained and takes no new WebSockets.")
+        refusal.extraFields = [("Retry-After", "5")]
+        return refusal
+    }
+
+    /// All endpoints of the upstream are being drained.
+    static func endpointsDraining(_ upstream: String) -> Refusal {
+        var refusal = Refusal(
+            status: 503, proxyError: "destination_unavailable",
+            sentence: "Every endpoint of \(upstream) is being drained.")
+        refusal.extraFields = [("Retry-After", "5")]
+        return refusal
+    }
+
     /// The upstream broke off before it answered.
     static let noAnswer = Refusal(
         status: 502, proxyError: "http_response_incomplete",

@@ -14,13 +14,28 @@ public final class Routing: Sendable {
     /// The same, as the reactors use them.
     let plans: [RoutePlan]
 
-    /// Puts a table and its routes together.
-    public init(table: RouteTable, routes: [Route]) {
+    /// Puts a table and its routes together; routes that `previous` has too go on being counted.
+    public init(table: RouteTable, routes: [Route], previous: Routing? = nil) {
         precondition(table.count == routes.count)
         self.table = table
         self.routes = routes
-        plans = routes.map(RoutePlan.init)
+        var tallies: [String: RouteTally] = [:]
+        for plan in previous?.plans ?? [] { tallies[plan.route.name] = plan.tally }
+        plans = routes.map { RoutePlan($0, tally: tallies[$0.name] ?? RouteTally()) }
     }
+
+    /// All endpoints, each once.
+    public var endpoints: [Endpoint] {
+        var seen: Set<ObjectIdentifier> = []
+        return routes.flatMap { $0.upstream?.endpoints ?? [] }
+            .filter { seen.insert(ObjectIdentifier($0)).inserted }
+    }
+
+    /// Relays open at this moment, in the order of the routes.
+    public var relayCounts: [Int] { plans.map(\.tally.count) }
+
+    /// Whether each route is being drained, in the order of the routes.
+    public var draining: [Bool] { plans.map(\.tally.isDraining) }
 }
 
 /// What holds for the requests of one route.
@@ -43,6 +58,8 @@ public struct Route: Sendable {
     public var answerFields = FieldEdits()
     /// Which `Host` the upstream sees.
     public var upstreamHost = HostChoice.keep
+    /// Whether its relays are ended when a reload takes it away.
+    public var drainsWhenRemoved = false
 
     /// A route of these values.
     public init(name: String, action: RouteAction) {
@@ -64,6 +81,21 @@ public struct Route: Sendable {
     public var upstream: EndpointGroup? {
         if case .forward(let group) = action { return group }
         return nil
+    }
+}
+
+/// How many relays a route has, and whether it takes more; shared by all reactors.
+final class RouteTally: Sendable {
+    private let relays = Atomic<Int>(0)
+    private let draining = Atomic<Bool>(false)
+
+    var count: Int { relays.load(ordering: .relaxed) }
+    func opened() { relays.wrappingAdd(1, ordering: .relaxed) }
+    func closed() { relays.wrappingSubtract(1, ordering: .relaxed) }
+
+    var isDraining: Bool {
+        get { draining.load(ordering: .relaxed) }
+        set { draining.store(newValue, ordering: .relaxed) }
     }
 }
 
@@ -169,7 +201,7 @@ public final class EndpointGroup: Sendable {
         self.endpoints = endpoints
         self.pool = pool
         picker = Upstream(
-            name: name, endpointCount: endpoints.count, balance: balance,
+            name: name, loads: endpoints.map(\.load), balance: balance,
             cooldownMilliseconds: cooldownMilliseconds)
     }
 }
@@ -200,6 +232,8 @@ public final class Endpoint: Sendable {
     public let port: UInt16
     /// Host and port as a `Host` field names them; `localhost` for a socket file.
     public let authority: String
+    /// What runs on it, and how it is.
+    public let load = EndpointLoad()
     private let current: Mutex<[Address]>
 
     /// An endpoint whose address is known.

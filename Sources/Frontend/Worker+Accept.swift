@@ -10,13 +10,13 @@ extension Worker {
         let burst = acceptor.burst
         acceptor.burst = min(burst * 2, Worker.acceptsPerTurn)
         for _ in 0..<burst {
-            if crew.connectionCount >= crew.settings.connectionsMax {
+            if crew.connectionCount >= snapshot.settings.connectionsMax {
                 // They wait in the listener's queue until somebody leaves.
-                let limit = crew.settings.connectionsMax
+                let limit = snapshot.settings.connectionsMax
                 pause(acceptor, because: "the limit of \(limit) connections is reached")
                 return
             }
-            switch acceptor.listener.accept() {
+            switch acceptor.entrance.socket.accept() {
             case .accepted(let descriptor, let client):
                 acceptor.backoff.reset()
                 acceptor.hasWarned = false
@@ -24,10 +24,11 @@ extension Worker {
                 // Counted at once, so that a batch is spread evenly.
                 crew.loads[chosen].opened()
                 if chosen == index {
-                    take(descriptor, client: client, listener: acceptor.index)
+                    take(descriptor, client: client, entrance: acceptor.entrance)
                 } else {
                     crew.mailboxes[chosen].post(
-                        .adopt(descriptor: descriptor, client: client, listener: acceptor.index))
+                        .adopt(
+                            descriptor: descriptor, client: client, entrance: acceptor.entrance))
                 }
             case .blocked:
                 acceptor.burst = 1
@@ -41,13 +42,62 @@ extension Worker {
     }
 
     /// Takes a connection that another reactor accepted.
-    mutating func adopt(_ descriptor: Int32, client: Address, listener: Int) {
+    mutating func adopt(_ descriptor: Int32, client: Address, entrance: Entrance) {
         // Accepted just before the other reactor learned of the drain.
         if drainDeadlineMilliseconds != nil {
             turnAway(descriptor)
             return
         }
-        take(descriptor, client: client, listener: listener)
+        take(descriptor, client: client, entrance: entrance)
+    }
+
+    /// Answers what nobody is left to do.
+    func turnDown(_ message: WorkerMessage) {
+        switch message {
+        case .adopt(let descriptor, _, _): turnAway(descriptor)
+        case .use(_, _, let done): done.post(index)
+        case .leave(let drain), .drain(let drain): drain.told(by: 1, count: 0)
+        case .list(_, _, let answer): answer.post(RelayList(relays: [], next: nil))
+        case .end(_, _, let answer): answer.post(false)
+        case .beat(let answer): answer.post(index)
+        case .cut: break
+        }
+    }
+
+    /// Serves by another snapshot from now on; whoever was judged by the old one keeps to it.
+    mutating func use(_ snapshot: Snapshot, _ entrances: [Entrance]) {
+        if drainDeadlineMilliseconds != nil { return }
+        self.snapshot = snapshot
+        space.pointee.patience = snapshot.settings.patience
+        var standing: [Acceptor] = []
+        for entrance in entrances {
+            if let known = acceptors.first(where: { $0.entrance.number == entrance.number }) {
+                known.entrance = entrance
+                standing.append(known)
+            } else {
+                let acceptor = Acceptor(entrance)
+                standing.append(acceptor)
+                resume(acceptor)
+            }
+        }
+        for acceptor in acceptors
+        where !entrances.contains(where: { $0.number == acceptor.entrance.number }) {
+            // Who waits at the door that closes is let in: the last handle would turn them away.
+            acceptAll(acceptor)
+            if acceptor.resumeMilliseconds == nil {
+                poller.remove(acceptor.entrance.socket.descriptor)
+            }
+        }
+        acceptors = standing
+    }
+
+    /// Accepts until nobody waits.
+    mutating func acceptAll(_ acceptor: Acceptor) {
+        while true {
+            acceptor.burst = Worker.acceptsPerTurn
+            accept(acceptor)
+            if acceptor.burst == 1 || acceptor.resumeMilliseconds != nil { return }
+        }
     }
 
     /// Closes a connection that was counted but not taken.
@@ -56,22 +106,23 @@ extension Worker {
         crew.loads[index].closed()
     }
 
-    private mutating func take(_ descriptor: Int32, client: Address, listener: Int) {
+    private mutating func take(_ descriptor: Int32, client: Address, entrance: Entrance) {
         // It has TCP_NODELAY from its listener.
         let socket = Socket(adopting: descriptor)
         let now = space.pointee.nowMilliseconds
-        let notes = ConnectionNotes(client: client, listener: listener, acceptedMilliseconds: now)
+        let notes = ConnectionNotes(
+            client: client, listener: entrance.facts, acceptedMilliseconds: now)
         let opening = Opening(
-            listener: listener, acceptedMilliseconds: now, limits: crew.settings.headLimits)
+            acceptedMilliseconds: now, limits: snapshot.settings.headLimits)
         var leg = Leg(socket)
-        var deadline = now + crew.settings.headMilliseconds
-        if let store = certificates[listener] {
+        var deadline = now + snapshot.settings.headMilliseconds
+        if let store = entrance.certificates {
             leg.tls = TLSSession.accepting(store.initial, through: space.pointee.records)
             if leg.tls == nil {
                 crew.loads[index].closed()
                 return
             }
-            deadline = now + crew.settings.clientHelloMilliseconds
+            deadline = now + snapshot.settings.clientHelloMilliseconds
         }
         let connection = Connection(
             relay: Relay(client: leg), opening: opening, exchange: nil, notes: notes)
@@ -90,7 +141,7 @@ extension Worker {
             acceptor.hasWarned = true
             crew.journal.event(LogEvent(.warning, "New connections have to wait: \(reason)."))
         }
-        poller.remove(acceptor.listener.descriptor)
+        poller.remove(acceptor.entrance.socket.descriptor)
         acceptor.resumeMilliseconds =
             space.pointee.nowMilliseconds + acceptor.backoff.pauseMilliseconds()
     }
@@ -99,7 +150,7 @@ extension Worker {
     mutating func resume(_ acceptor: Acceptor) {
         acceptor.resumeMilliseconds = nil
         _ = poller.add(
-            acceptor.listener.descriptor, Worker.listenerToken(acceptor.index),
+            acceptor.entrance.socket.descriptor, Worker.listenerToken(acceptor.entrance.number),
             .levelReadExclusive)
     }
 

@@ -108,7 +108,7 @@ extension Worker {
             opening.dialing?.succeeded()
             opening.phase = .answer
             let now = space.pointee.nowMilliseconds
-            timers.arm(token, at: now + crew.settings.upgradeMilliseconds)
+            timers.arm(token, at: now + snapshot.settings.upgradeMilliseconds)
             return true
         case .failed(let code):
             opening.dialing?.failed(code)
@@ -154,7 +154,7 @@ extension Worker {
         switch UpgradeAnswer.judge(head, expectedAccept: accept, offered: request) {
         case .informational:
             // Interim answers are for the next hop's own use; the final one decides.
-            opening.answerParser = ResponseHeadParser(limits: crew.settings.headLimits)
+            opening.answerParser = ResponseHeadParser(limits: snapshot.settings.headLimits)
         case .invalid(let sentence):
             refuse(
                 connection, token,
@@ -196,7 +196,7 @@ extension Worker {
         }
         upstreamTimers.reserve(index: Int(place.index))
         poller.modify(descriptor, place.tagged(Worker.upstreamTag), .edgeBoth)
-        let limits = crew.settings.headLimits
+        let limits = snapshot.settings.headLimits
         let exchange = exchanges.make(
             Exchange(
                 parser: RequestHeadParser(limits: limits), limits: limits,
@@ -244,6 +244,10 @@ extension Worker {
         opening.phase = .leaving
         connection.pointee.opening = nil
         timers.cancel(token)
+        let notes = connection.pointee.notes
+        notes.plan?.tally.opened()
+        notes.isCounted = true
+        if !drains.isEmpty { joinDrain(token, notes) }
         if !rest.isEmpty {
             // `rest` lies in the receive buffer; feeding copies it before anything is received.
             connection.pointee.relay.feed(.backend, rest, space)

@@ -101,7 +101,7 @@ extension Worker {
         switch exchange.pointee.parser.append(bytes) {
         case .needsMore:
             if isCarried { exchange.pointee.drop(bytes.count) }
-            if isFirst { arm(token, exchange, after: crew.settings.headMilliseconds) }
+            if isFirst { arm(token, exchange, after: snapshot.settings.headMilliseconds) }
             return true
         case .failed(let fault):
             connection.pointee.notes.requestMilliseconds = space.pointee.nowMilliseconds
@@ -165,7 +165,7 @@ extension Worker {
             exchange.pointee.isPersistent && !connection.pointee.relay.client.isUnwritable
         exchanges.takeBack(exchange.pointee.end())
         if isPersistent {
-            arm(token, exchange, after: crew.settings.keepAliveMilliseconds)
+            arm(token, exchange, after: snapshot.settings.keepAliveMilliseconds)
         } else {
             leave(connection, token)
         }
@@ -174,7 +174,7 @@ extension Worker {
     /// The way the connection's requests come.
     func hop(_ connection: UnsafeMutablePointer<Connection>) -> Hop {
         let notes = connection.pointee.notes
-        let listener = crew.listeners[notes.listener]
+        let listener = notes.listener
         return Hop(
             client: notes.client, port: listener.address.port, isSecure: listener.isSecure,
             strictTransportSecurity: listener.strictTransportSecurity)
@@ -278,7 +278,7 @@ extension Worker {
     private func patience(
         _ connection: UnsafeMutablePointer<Connection>, _ exchange: ExchangePointer
     ) -> (deadline: UInt64, awaited: Awaited) {
-        let settings = crew.settings
+        let settings = snapshot.settings
         let moved = exchange.pointee.movedMilliseconds
         if connection.pointee.relay.client.isHangingUp {
             return (moved + settings.patience.lingerMilliseconds, .client)

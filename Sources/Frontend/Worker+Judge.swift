@@ -35,19 +35,19 @@ extension Worker {
         notes.host = request.host.name
         let path = request.target.path
         notes.path = String(decoding: path, as: UTF8.self)
-        let listener = crew.listeners[notes.listener]
+        let listener = notes.listener
         if listener.redirectsToHTTPS {
-            let url = crew.secureURL("wss", request.host, path: notes.path)
+            let url = snapshot.secureURL("wss", request.host, path: notes.path)
             refuse(connection, token, .useTLS(url))
             return
         }
-        guard let match = crew.routing.table.match(host: request.host.name, path: path) else {
+        guard let match = snapshot.routing.table.match(host: request.host.name, path: path) else {
             refuse(connection, token, .noRoute(host: notes.host, path: notes.path))
             return
         }
-        let plan = crew.routing.plans[match.index]
+        let plan = snapshot.routing.plans[match.index]
         let route = plan.route
-        notes.route = route.name
+        notes.plan = plan
         guard let group = route.upstream else {
             refuse(connection, token, .noSocket(path: notes.path))
             return
@@ -55,6 +55,10 @@ extension Worker {
         guard route.origins.allows(origin: request.origin, host: request.host) else {
             let origin = String(decoding: request.origin ?? [], as: UTF8.self)
             refuse(connection, token, .forbiddenOrigin(origin))
+            return
+        }
+        guard !plan.tally.isDraining else {
+            refuse(connection, token, .routeDraining(route.name))
             return
         }
         let now = space.pointee.nowMilliseconds
@@ -66,8 +70,8 @@ extension Worker {
             if let exchange = connection.pointee.exchange { exchanges.retire(exchange) }
             connection.pointee.exchange = nil
             opening = Opening(
-                listener: notes.listener, acceptedMilliseconds: notes.acceptedMilliseconds,
-                limits: crew.settings.headLimits)
+                acceptedMilliseconds: notes.acceptedMilliseconds,
+                limits: snapshot.settings.headLimits)
             connection.pointee.opening = opening
         }
         opening.early = Array(rest)
@@ -76,7 +80,7 @@ extension Worker {
         opening.path = match.path
         opening.phase = .dialing
         opening.dialing = Dialing(
-            group, deadlineMilliseconds: now + crew.settings.connectMilliseconds)
+            group, deadlineMilliseconds: now + snapshot.settings.connectMilliseconds)
         dialNext(connection, token, opening)
     }
 
@@ -98,19 +102,19 @@ extension Worker {
             refuse(connection, token, Refusal(error))
             return
         }
-        if exchange.pointee.requestCount >= crew.settings.requestsPerConnectionMax
+        if exchange.pointee.requestCount >= snapshot.settings.requestsPerConnectionMax
             || drainDeadlineMilliseconds != nil
         {
             exchange.pointee.isPersistent = false
         }
-        if crew.listeners[connection.pointee.notes.listener].redirectsToHTTPS {
-            answerOwn(connection, token, exchange, .toHTTPS(exchange.pointee.request, crew))
+        if connection.pointee.notes.listener.redirectsToHTTPS {
+            answerOwn(connection, token, exchange, .toHTTPS(exchange.pointee.request, snapshot))
             return
         }
         let bytes = exchange.pointee.request.bytes
         let path = exchange.pointee.request.pathRange
         let host = exchange.pointee.request.hostRange
-        let found = crew.routing.table.index(
+        let found = snapshot.routing.table.index(
             host: bytes.span.extracting(host), path: bytes.span.extracting(path))
         guard let found else {
             let refusal = Refusal.noRoute(
@@ -119,8 +123,8 @@ extension Worker {
             answerOwn(connection, token, exchange, OwnAnswer(refusal))
             return
         }
-        exchange.pointee.path = crew.routing.table.rewritten(bytes[path], by: found)
-        let plan = crew.routing.plans[found]
+        exchange.pointee.path = snapshot.routing.table.rewritten(bytes[path], by: found)
+        let plan = snapshot.routing.plans[found]
         exchange.pointee.plan = plan
         switch plan.route.action {
         case .forward(let group):
@@ -146,7 +150,7 @@ extension Worker {
         _ connection: UnsafeMutablePointer<Connection>
     ) -> ExchangePointer {
         if let exchange = connection.pointee.exchange { return exchange }
-        let limits = crew.settings.headLimits
+        let limits = snapshot.settings.headLimits
         let exchange = exchanges.make(
             Exchange(
                 parser: connection.pointee.opening?.requestParser

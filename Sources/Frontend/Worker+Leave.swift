@@ -43,7 +43,7 @@ extension Worker {
         _ connection: UnsafeMutablePointer<Connection>, _ token: Token, _ opening: Opening,
         _ received: Leg.Received
     ) {
-        let address = crew.listeners[opening.listener].address
+        let address = connection.pointee.notes.listener.address
         let client = connection.pointee.notes.client
         if connection.pointee.relay.client.tls == nil {
             crew.journal.event(
@@ -69,7 +69,7 @@ extension Worker {
         }
         connection.pointee.relay.client.tls = nil
         opening.phase = .misaddressed
-        timers.arm(token, at: space.pointee.nowMilliseconds + crew.settings.headMilliseconds)
+        timers.arm(token, at: space.pointee.nowMilliseconds + snapshot.settings.headMilliseconds)
         takeMisaddressed(
             connection, token, opening,
             UnsafeRawBufferPointer(start: received.bytes, count: received.count))
@@ -91,7 +91,7 @@ extension Worker {
         _ connection: UnsafeMutablePointer<Connection>, _ token: Token, head: RequestHead?
     ) {
         let notes = connection.pointee.notes
-        let address = crew.listeners[notes.listener].address
+        let address = notes.listener.address
         var authority = "localhost:\(address.port)"
         var path = "/"
         if let head {
@@ -112,47 +112,6 @@ extension Worker {
         refuse(
             connection, token,
             Refusal(status: 400, proxyError: "http_request_error", sentence: sentence))
-    }
-
-    /// Stops listening and begins to end everything.
-    mutating func drain(code: UInt16, deadlineMilliseconds: UInt64) {
-        for acceptor in acceptors where acceptor.resumeMilliseconds == nil {
-            poller.remove(acceptor.listener.descriptor)
-        }
-        acceptors = []
-        drainDeadlineMilliseconds = deadlineMilliseconds
-        var last = -1
-        while let token = connections.nextLive(after: last) {
-            last = Int(token.index)
-            guard let connection = connections.pointer(token) else { continue }
-            if connection.pointee.relay.isOpen {
-                obey(
-                    connection.pointee.relay.drain(
-                        code: code, deadlineMilliseconds: deadlineMilliseconds, space), token)
-            } else if let exchange = connection.pointee.exchange {
-                drain(connection, token, exchange)
-            } else if let opening = connection.pointee.opening {
-                switch opening.phase {
-                case .dialing, .answer: refuse(connection, token, .draining)
-                case .head where opening.requestParser.byteCount > 0:
-                    refuse(connection, token, .draining)
-                default: finish(token)
-                }
-            }
-        }
-    }
-
-    /// A request in progress is served to its end, and the connection closes behind it.
-    private mutating func drain(
-        _ connection: UnsafeMutablePointer<Connection>, _ token: Token, _ exchange: ExchangePointer
-    ) {
-        exchange.pointee.isPersistent = false
-        guard exchange.pointee.phase == .head else { return }
-        if exchange.pointee.parser.byteCount > 0 {
-            refuse(connection, token, .draining)
-        } else {
-            leave(connection, token)
-        }
     }
 
     /// Hands the record of a connection that ends to the journal.
@@ -211,7 +170,7 @@ extension Worker {
 
     private func record(_ notes: ConnectionNotes) -> AccessRecord {
         var record = AccessRecord(
-            client: notes.client, listener: crew.listeners[notes.listener].address)
+            client: notes.client, listener: notes.listener.address)
         let began = notes.requestMilliseconds ?? notes.acceptedMilliseconds
         let duration = space.pointee.nowMilliseconds &- began
         record.durationMilliseconds = duration

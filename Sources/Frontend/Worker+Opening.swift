@@ -118,7 +118,7 @@ extension Worker {
             if hasAnswered {
                 timers.arm(
                     token,
-                    at: opening.acceptedMilliseconds + crew.settings.handshakeMilliseconds)
+                    at: opening.acceptedMilliseconds + snapshot.settings.handshakeMilliseconds)
             }
             return true
         }
@@ -137,7 +137,7 @@ extension Worker {
         if facts?.version == .tls13 { notes.ticket = space.pointee.records.takeOutput() }
         let input = space.pointee.records.inputRemaining
         if input == 0 || notes.ticket.isEmpty { sendTicket(connection) }
-        timers.arm(token, at: space.pointee.nowMilliseconds + crew.settings.headMilliseconds)
+        timers.arm(token, at: space.pointee.nowMilliseconds + snapshot.settings.headMilliseconds)
         // The request may have come with the client's last flight.
         let opened = connection.pointee.relay.client.openRest(space)
         if opened.count > 0 {

@@ -55,7 +55,7 @@ extension Worker {
     /// Lets the session go on without OpenSSL's object once it is old enough.
     mutating func settleLater(_ token: Token) {
         settling.append(
-            token, due: space.pointee.nowMilliseconds + crew.settings.settleMilliseconds)
+            token, due: space.pointee.nowMilliseconds + snapshot.settings.settleMilliseconds)
     }
 
     /// Takes the sessions that are old enough, a bounded number of them.
@@ -69,7 +69,7 @@ extension Worker {
             case .notNow where entry.triesLeft > 1:
                 // A peer that sends all the time has a record half read more often than not.
                 settling.append(
-                    entry.token, due: now + max(50, crew.settings.settleMilliseconds),
+                    entry.token, due: now + max(50, snapshot.settings.settleMilliseconds),
                     triesLeft: entry.triesLeft - 1)
             case .notNow, .never, nil: break
             }

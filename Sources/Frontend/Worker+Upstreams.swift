@@ -24,7 +24,7 @@ extension Worker {
             return
         }
         exchange.pointee.dialing = Dialing(
-            group, deadlineMilliseconds: now + crew.settings.connectMilliseconds, first: first)
+            group, deadlineMilliseconds: now + snapshot.settings.connectMilliseconds, first: first)
         exchange.pointee.phase = .dialing
         dialUpstream(connection, token, exchange)
     }
@@ -60,7 +60,7 @@ extension Worker {
         exchange.pointee.mustBeFresh = true
         exchange.pointee.isUpCut = false
         exchange.pointee.dialing = Dialing(
-            group, deadlineMilliseconds: now + crew.settings.connectMilliseconds)
+            group, deadlineMilliseconds: now + snapshot.settings.connectMilliseconds)
         exchange.pointee.phase = .dialing
         dialUpstream(connection, token, exchange)
     }

@@ -2,7 +2,6 @@
 import Reactor
 import Router
 import Splice
-import TLS
 import Wire
 
 /// One connection: its relay, and what else is known of it.
@@ -24,6 +23,8 @@ struct Worker: ~Copyable {
     static let upstreamTag: UInt8 = 2
     /// Connections accepted in one turn, so that a flood leaves relays their turn.
     static let acceptsPerTurn = 64
+    /// Connections that one reactor can have.
+    static let connectionsMax = 4_000_000
 
     let index: Int
     let crew: Crew
@@ -38,7 +39,8 @@ struct Worker: ~Copyable {
     var upstreamTimers: TimerWheel
     /// What ordinary requests are read into and written with.
     var exchanges = ExchangeStore()
-    var certificates: [CertificateStore?]
+    /// What is served by now.
+    var snapshot: Snapshot
     var acceptors: [Acceptor]
     /// Relays that used up their byte budget and go on in the next turn.
     var unfinished: [Token] = []
@@ -47,14 +49,15 @@ struct Worker: ~Copyable {
     /// Handshakes that wait for their turn.
     var deferredHandshakes: [Token] = []
     var handshakesLeft = 0
-    /// Set while draining: what is left is cut then.
+    /// Drains that have relays to tell yet.
+    var drains: [DrainTask] = []
+    /// Set while the process drains: what is left is cut then.
     var drainDeadlineMilliseconds: UInt64?
     var isCut = false
 
     /// A listener as one reactor sees it.
     final class Acceptor {
-        let listener: SharedListener
-        let index: Int
+        var entrance: Entrance
         var backoff = AcceptBackoff()
         /// How many to accept at once: more after a turn in which as many were there.
         var burst = 1
@@ -63,28 +66,26 @@ struct Worker: ~Copyable {
         /// Set while the listener is left alone for want of descriptors.
         var resumeMilliseconds: UInt64?
 
-        init(listener: SharedListener, index: Int) {
-            self.listener = listener
-            self.index = index
-        }
+        init(_ entrance: Entrance) { self.entrance = entrance }
     }
 
     /// A reactor on the calling thread, which has to stay the one that uses it.
     init(
-        index: Int, crew: Crew, listeners: [SharedListener], certificates: [CertificateStore?],
+        index: Int, crew: Crew, snapshot: Snapshot, entrances: [Entrance],
         poller: consuming Poller
     ) {
         self.index = index
         self.crew = crew
-        self.certificates = certificates
+        self.snapshot = snapshot
         self.poller = poller
-        let settings = crew.settings
-        connections = Slab(capacity: min(settings.connectionsMax, 4_000_000))
-        upstreams = Slab(capacity: min(settings.connectionsMax, 4_000_000))
+        let settings = snapshot.settings
+        // Room for more costs nothing until it is used, and a reload may want it.
+        connections = Slab(capacity: Worker.connectionsMax)
+        upstreams = Slab(capacity: Worker.connectionsMax)
         let now = Clock.nowMilliseconds()
         timers = TimerWheel(now: now)
         upstreamTimers = TimerWheel(now: now)
-        acceptors = listeners.enumerated().map { Acceptor(listener: $1, index: $0) }
+        acceptors = entrances.map(Acceptor.init)
         space = .allocate(capacity: 1)
         space.initialize(
             to: Workspace(
@@ -115,10 +116,10 @@ struct Worker: ~Copyable {
             turn()
         }
         cutAll()
+        for task in drains { task.drain.told(by: 1, count: 0) }
+        drains = []
         // What was handed over meanwhile is nobody's.
-        for case .adopt(let descriptor, _, _) in crew.mailboxes[index].take() {
-            turnAway(descriptor)
-        }
+        for message in crew.mailboxes[index].take() { turnDown(message) }
     }
 
     private var isOver: Bool {
@@ -132,10 +133,11 @@ struct Worker: ~Copyable {
         if idleTimeout >= 0 && (timeout < 0 || idleTimeout < timeout) { timeout = idleTimeout }
         if !unfinished.isEmpty || !deferredHandshakes.isEmpty { timeout = 0 }
         timeout = soonest(timeout)
+        if drains.contains(where: \.isScanning) { timeout = 0 }
         let count = poller.wait(timeoutMilliseconds: timeout)
         let now = Clock.nowMilliseconds()
         space.pointee.nowMilliseconds = now
-        handshakesLeft = crew.settings.handshakesPerTurn
+        handshakesLeft = snapshot.settings.handshakesPerTurn
         let goingOn = unfinished
         if !goingOn.isEmpty { unfinished = [] }
         var index = 0
@@ -148,6 +150,7 @@ struct Worker: ~Copyable {
         while let token = timers.popExpired(now: now) { timeIsUp(token) }
         while let token = upstreamTimers.popExpired(now: now) { idleTimeIsUp(token) }
         if settling.nextMilliseconds != nil { settle(now) }
+        if !drains.isEmpty { runDrains(now) }
         resumeAcceptors(now)
         connections.releaseRetired()
         upstreams.releaseRetired()
@@ -159,6 +162,7 @@ struct Worker: ~Copyable {
     private func soonest(_ timeout: Int32) -> Int32 {
         var deadline = min(
             drainDeadlineMilliseconds ?? .max, settling.nextMilliseconds ?? .max)
+        for drain in drains { deadline = min(deadline, drain.nextMilliseconds) }
         for index in 0..<acceptors.count {
             deadline = min(deadline, acceptors[index].resumeMilliseconds ?? .max)
         }
@@ -194,7 +198,7 @@ struct Worker: ~Copyable {
             for message in crew.mailboxes[index].take() { receive(message) }
             return
         }
-        for acceptor in acceptors where token == Worker.listenerToken(acceptor.index) {
+        for acceptor in acceptors where token == Worker.listenerToken(acceptor.entrance.number) {
             accept(acceptor)
         }
     }
@@ -245,12 +249,17 @@ struct Worker: ~Copyable {
 
     private mutating func receive(_ message: WorkerMessage) {
         switch message {
-        case .adopt(let descriptor, let client, let listener):
-            adopt(descriptor, client: client, listener: listener)
-        case .certificates(let stores):
-            certificates = stores
-        case .drain(let code, let deadline):
-            drain(code: code, deadlineMilliseconds: deadline)
+        case .adopt(let descriptor, let client, let entrance):
+            adopt(descriptor, client: client, entrance: entrance)
+        case .use(let snapshot, let entrances, let done):
+            use(snapshot, entrances)
+            done.post(index)
+        case .leave(let drain): leave(drain)
+        case .drain(let drain): begin(drain)
+        case .list(let filter, let first, let answer):
+            answer.post(list(filter, from: first))
+        case .end(let token, let code, let answer): answer.post(end(token, code: code))
+        case .beat(let answer): answer.post(index)
         case .cut:
             isCut = true
         }
@@ -261,7 +270,12 @@ struct Worker: ~Copyable {
         guard let connection = connections.pointer(token) else { return }
         timers.cancel(token)
         connection.pointee.relay.release(space)
-        connection.pointee.notes.letEndpointGo()
+        let notes = connection.pointee.notes
+        notes.letEndpointGo()
+        if notes.isCounted { notes.plan?.tally.closed() }
+        if let drain = notes.drain {
+            drain.closed(isCut: !connection.pointee.relay.ending.isOver)
+        }
         if let exchange = connection.pointee.exchange {
             letUpstreamGo(exchange)
             exchanges.retire(exchange)

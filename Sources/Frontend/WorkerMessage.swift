@@ -1,17 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 import Reactor
 import Synchronization
-import TLS
-import Wire
 
 /// What other threads may ask of a reactor.
 enum WorkerMessage: Sendable {
     /// Take over a connection that another reactor accepted; its descriptor is the receiver's.
-    case adopt(descriptor: Int32, client: Address, listener: Int)
-    /// Use these certificates for new connections; one for each listener, nil where it is plain.
-    case certificates([CertificateStore?])
-    /// Stop listening and bring every connection to an orderly end by then.
-    case drain(code: UInt16, deadlineMilliseconds: UInt64)
+    case adopt(descriptor: Int32, client: Address, entrance: Entrance)
+    /// Serve by this from now on, at these entrances; say so there.
+    case use(Snapshot, [Entrance], done: Mailbox<Int>)
+    /// Stop listening and bring every connection to an orderly end.
+    case leave(Drain)
+    /// Bring these relays to an end, and go on.
+    case drain(Drain)
+    /// Describe relays, from a slot on.
+    case list(RelayFilter, from: Int, answer: Mailbox<RelayList>)
+    /// End one relay.
+    case end(Token, code: UInt16, answer: Mailbox<Bool>)
+    /// Say that the loop turns.
+    case beat(Mailbox<Int>)
     /// Close everything now.
     case cut
 }
@@ -30,18 +36,12 @@ final class WorkerLoad: Sendable {
     private static let excluded = 1 << 40
     /// Whether it could not start.
     var isExcluded: Bool { count >= Self.excluded }
-}
 
-/// A listener as all reactors know it.
-struct ListenerFacts: Sendable {
-    /// The address as bound.
-    let address: Address
-    /// Whether it speaks TLS.
-    let isSecure: Bool
-    /// The `Strict-Transport-Security` of its answers.
-    let strictTransportSecurity: String?
-    /// Whether it sends every request on to https.
-    let redirectsToHTTPS: Bool
+    private let ended = Atomic<Bool>(false)
+    /// Says that the reactor takes no messages any more.
+    func end() { ended.store(true, ordering: .sequentiallyConsistent) }
+    /// Whether it takes none.
+    var hasEnded: Bool { isExcluded || ended.load(ordering: .sequentiallyConsistent) }
 }
 
 /// What all reactors of a Frontend share.
@@ -50,32 +50,14 @@ final class Crew: Sendable {
     let loads: [WorkerLoad]
     /// Sessions that went on without OpenSSL's object, since the start.
     let settledCount = Atomic<Int>(0)
-    let settings: FrontendSettings
     let journal: Journal
-    let routing: Routing
-    /// The listeners, in the order of the plans.
-    let listeners: [ListenerFacts]
 
-    init(
-        count: Int, settings: FrontendSettings, journal: Journal, routing: Routing,
-        listeners: [ListenerFacts]
-    ) throws(SystemError) {
+    init(count: Int, journal: Journal) throws(SystemError) {
         var mailboxes: [Mailbox<WorkerMessage>] = []
         for _ in 0..<count { mailboxes.append(try Mailbox()) }
         self.mailboxes = mailboxes
         loads = (0..<count).map { _ in WorkerLoad() }
-        self.settings = settings
         self.journal = journal
-        self.routing = routing
-        self.listeners = listeners
-    }
-
-    /// A URL of the first listener that speaks TLS; `scheme` is `https` or `wss`, whose default port
-    /// is left out.
-    func secureURL(_ scheme: String, _ host: HostName, path: String) -> String {
-        let name = host.isIPv6 ? "[\(host.name)]" : host.name
-        let port = listeners.first { $0.isSecure }?.address.port ?? 443
-        return scheme + "://" + name + (port == 443 ? "" : ":\(port)") + path
     }
 
     /// The reactor with the fewest connections; `own` unless another has really fewer.

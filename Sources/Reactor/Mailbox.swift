@@ -31,6 +31,14 @@ public final class Mailbox<Message: Sendable>: Sendable {
         if wasEmpty { eventfd_write(descriptor, 1) }
     }
 
+    /// Waits until a message is there; false when the time is over.
+    ///
+    /// For threads without a poller.
+    public func wait(milliseconds: Int32) -> Bool {
+        var waitFor = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+        return poll(&waitFor, 1, milliseconds) > 0
+    }
+
     /// Takes all messages in the order of posting.
     public func take() -> [Message] {
         // Cleared before the messages are taken: a post in between is taken now or wakes again.

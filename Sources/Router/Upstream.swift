@@ -9,12 +9,22 @@ public enum Balance: Sendable, Hashable {
     case leastConnections
 }
 
-/// What all reactors know of one endpoint.
-private final class UpstreamLoad: Sendable {
+/// What all reactors know of one endpoint; it may outlive the `Upstream` that it was first in.
+public final class EndpointLoad: Sendable {
     /// Connects and relays under way.
     let active = Atomic<Int>(0)
     /// The end of the cool-down in monotonic milliseconds; 0 while all is well.
     let failedUntil = Atomic<UInt64>(0)
+    private let draining = Atomic<Bool>(false)
+
+    /// An endpoint that is well and idle.
+    public init() {}
+
+    /// Whether nothing new goes there.
+    public var isDraining: Bool {
+        get { draining.load(ordering: .relaxed) }
+        set { draining.store(newValue, ordering: .relaxed) }
+    }
 }
 
 /// The endpoints behind one or several routes, and the choice between them.
@@ -32,18 +42,28 @@ public final class Upstream: Sendable {
     /// How long an endpoint is passed over after a failed connect.
     public let cooldownMilliseconds: UInt64
 
-    private let loads: [UpstreamLoad]
+    private let loads: [EndpointLoad]
     private let cursor = Atomic<UInt>(0)
 
     /// An upstream whose endpoints are all well and idle.
-    public init(
+    public convenience init(
         name: String, endpointCount: Int, balance: Balance, cooldownMilliseconds: UInt64 = 10_000
     ) {
-        precondition(endpointCount > 0, "an upstream has at least one endpoint")
+        self.init(
+            name: name, loads: (0..<endpointCount).map { _ in EndpointLoad() }, balance: balance,
+            cooldownMilliseconds: cooldownMilliseconds)
+    }
+
+    /// An upstream whose endpoints are as they are.
+    public init(
+        name: String, loads: [EndpointLoad], balance: Balance,
+        cooldownMilliseconds: UInt64 = 10_000
+    ) {
+        precondition(!loads.isEmpty, "an upstream has at least one endpoint")
         self.name = name
         self.balance = balance
         self.cooldownMilliseconds = cooldownMilliseconds
-        loads = (0..<endpointCount).map { _ in UpstreamLoad() }
+        self.loads = loads
     }
 
     /// How many endpoints there are.
@@ -56,7 +76,9 @@ public final class Upstream: Sendable {
     /// endpoint that swallows connects delays one client, not all.
     public func pick(nowMilliseconds now: UInt64, excluding tried: [Int] = []) -> Int? {
         // Where there is no choice and all is well, nothing has to be counted.
-        if loads.count == 1, tried.isEmpty, loads[0].failedUntil.load(ordering: .relaxed) == 0 {
+        if loads.count == 1, tried.isEmpty, loads[0].failedUntil.load(ordering: .relaxed) == 0,
+            !loads[0].isDraining
+        {
             return 0
         }
         // Each round that is lost was won by another thread, so a few rounds are enough.
@@ -99,6 +121,9 @@ public final class Upstream: Sendable {
         loads[endpoint].active.load(ordering: .relaxed)
     }
 
+    /// Whether nothing new goes to any endpoint.
+    public var isDraining: Bool { loads.allSatisfy(\.isDraining) }
+
     /// Whether this endpoint is passed over at the moment.
     public func isCoolingDown(_ endpoint: Int, nowMilliseconds now: UInt64) -> Bool {
         loads[endpoint].failedUntil.load(ordering: .relaxed) > now
@@ -136,13 +161,15 @@ public final class Upstream: Sendable {
     {
         if let fewest, active(endpoint) > fewest { return false }
         return !isCoolingDown(endpoint, nowMilliseconds: now) && !tried.contains(endpoint)
+            && !loads[endpoint].isDraining
     }
 
     /// The endpoint whose cool-down ends first, for when there is no better one.
     private func leastLongFailing(_ tried: [Int]) -> Int? {
         var best: Int?
         var bestUntil = UInt64.max
-        for endpoint in loads.indices where !tried.contains(endpoint) {
+        for endpoint in loads.indices
+        where !tried.contains(endpoint) && !loads[endpoint].isDraining {
             let until = loads[endpoint].failedUntil.load(ordering: .relaxed)
             if best == nil || until < bestUntil {
                 best = endpoint

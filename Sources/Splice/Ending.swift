@@ -58,6 +58,14 @@ extension EndReason {
     }
 }
 
+/// A reason for Closes that somebody has given, shared by all relays that it is for.
+public final class CloseText: Sendable {
+    let bytes: [UInt8]
+
+    /// Of the text 123 bytes can be sent, and no more are (RFC 6455 §5.5).
+    public init(_ text: String) { bytes = Array(text.utf8) }
+}
+
 /// How a relay comes to its end: who has spoken, who has been told, and what to tell whom.
 ///
 /// A pure machine: events in, actions out. A side is settled when it was told that the socket is

@@ -45,6 +45,8 @@ public struct Relay: ~Copyable {
     var hasClosingDeadline = false
     /// A peer has gone while its last bytes wait for room: the deadline is for that.
     private var isStalled = false
+    /// The reason in Closes of ours, where somebody has given one.
+    private var closeText: CloseText?
     /// Pings, silence and age, where the route has rules for them.
     var watch: Watch?
     /// Client to backend.
@@ -106,10 +108,11 @@ public struct Relay: ~Copyable {
     ///
     /// Whoever has not answered by the deadline is cut.
     public mutating func drain(
-        code: UInt16, deadlineMilliseconds deadline: UInt64,
+        code: UInt16, text: CloseText? = nil, deadlineMilliseconds deadline: UInt64,
         _ space: UnsafeMutablePointer<Workspace>
     ) -> Verdict {
         if stage == .lingering { return [] }
+        if !ending.hasBegun { closeText = text }
         hasClosingDeadline = true
         deadlineMilliseconds = deadline
         perform(ending.leave(.drain, code: code), space)
@@ -152,9 +155,12 @@ public struct Relay: ~Copyable {
             down.hasPendingPing = false
         }
         let reason = ending.reason.closeText
+        let text = closeText
         if down.pendingClose != 0 {
             let mayWait = !backend.hasEnded && !client.isUnwritable
-            if Relay.inject(&down, into: &client, maskKey: nil, reason, mayWait: mayWait, space) {
+            if Relay.inject(
+                &down, into: &client, maskKey: nil, reason, text, mayWait: mayWait, space)
+            {
                 ending.markTold(.client)
             }
         }
@@ -162,7 +168,9 @@ public struct Relay: ~Copyable {
             let mayWait = !client.hasEnded && !backend.isUnwritable
             // Unpredictable, as a client's mask must be (RFC 6455 §5.3).
             let key = UInt32.random(in: .min ... .max)
-            if Relay.inject(&up, into: &backend, maskKey: key, reason, mayWait: mayWait, space) {
+            if Relay.inject(
+                &up, into: &backend, maskKey: key, reason, text, mayWait: mayWait, space)
+            {
                 ending.markTold(.backend)
             }
         }
@@ -173,13 +181,16 @@ public struct Relay: ~Copyable {
     /// - Returns: whether the destination counts as told: it was sent the Close, or never can be.
     private static func inject(
         _ flow: inout Flow, into destination: inout Leg, maskKey: UInt32?,
-        _ reason: StaticString, mayWait: Bool, _ space: UnsafeMutablePointer<Workspace>
+        _ reason: StaticString, _ text: CloseText?, mayWait: Bool,
+        _ space: UnsafeMutablePointer<Workspace>
     ) -> Bool {
         if flow.state == .open && flow.isAtFrameBorder && !destination.isUnwritable {
             let control = space.pointee.control
-            let count = ControlFrame.close(
-                CloseCode(rawValue: flow.pendingClose), reason: reason, maskKey: maskKey,
-                into: control)
+            let code = CloseCode(rawValue: flow.pendingClose)
+            let count =
+                text.map {
+                    ControlFrame.close(code, reason: $0.bytes, maskKey: maskKey, into: control)
+                } ?? ControlFrame.close(code, reason: reason, maskKey: maskKey, into: control)
             destination.put(control, count: count, space)
             flow.state = .closeInjected
             flow.pendingClose = 0

@@ -16,19 +16,36 @@ public enum ControlFrame {
         _ code: CloseCode, reason: StaticString, maskKey: UInt32?,
         into bytes: UnsafeMutablePointer<UInt8>
     ) -> Int {
+        reason.withUTF8Buffer { text in
+            unsafe close(code, text: text, maskKey: maskKey, into: bytes)
+        }
+    }
+
+    /// The same with a reason that is known only when the program runs; UTF-8.
+    public static func close(
+        _ code: CloseCode, reason: [UInt8], maskKey: UInt32?,
+        into bytes: UnsafeMutablePointer<UInt8>
+    ) -> Int {
+        unsafe reason.withUnsafeBufferPointer { text in
+            unsafe close(code, text: text, maskKey: maskKey, into: bytes)
+        }
+    }
+
+    private static func close(
+        _ code: CloseCode, text: UnsafeBufferPointer<UInt8>, maskKey: UInt32?,
+        into bytes: UnsafeMutablePointer<UInt8>
+    ) -> Int {
         let payload = unsafe bytes + headerLength(maskKey)
         var length = 0
         if code.maySend {
             unsafe payload[0] = UInt8(truncatingIfNeeded: code.rawValue >> 8)
             unsafe payload[1] = UInt8(truncatingIfNeeded: code.rawValue)
             length = 2
-            reason.withUTF8Buffer { text in
-                var end = min(text.count, 123)
-                // A cut must not leave half a character: the reason has to be UTF-8 (§5.5.1).
-                while end > 0, end < text.count, unsafe text[end] & 0xC0 == 0x80 { end -= 1 }
-                for index in 0..<end { unsafe payload[2 + index] = unsafe text[index] }
-                length += end
-            }
+            var end = min(text.count, 123)
+            // A cut must not leave half a character: the reason has to be UTF-8 (§5.5.1).
+            while end > 0, end < text.count, unsafe text[end] & 0xC0 == 0x80 { end -= 1 }
+            for index in 0..<end { unsafe payload[2 + index] = unsafe text[index] }
+            length += end
         }
         return unsafe finish(.close, payloadLength: length, maskKey: maskKey, in: bytes)
     }

@@ -16,14 +16,16 @@ struct Assembly {
     let tickets: TicketKeys
 
     /// All endpoints, for those who look names up.
-    var endpoints: [Endpoint] { routing.routes.flatMap { $0.upstream?.endpoints ?? [] } }
+    var endpoints: [Endpoint] { routing.endpoints }
 
-    /// Reads the certificates and builds the tables.
+    /// Reads the certificates and builds the tables; endpoints that `previous` has too stay what they
+    /// are, with all that runs on them.
     ///
     /// - Throws: `ConfigurationProblems`, each with its place.
-    init(_ configuration: Configuration) throws {
-        tickets = try TicketKeys()
-        routing = try Self.routing(configuration)
+    init(_ configuration: Configuration, previous: Assembly? = nil) throws {
+        if let previous { tickets = previous.tickets } else { tickets = try TicketKeys() }
+        var known = KnownEndpoints(previous?.routing)
+        routing = try Self.routing(configuration, &known, previous: previous?.routing)
         var listeners: [ListenerPlan] = []
         let stores = try Self.certificates(configuration, tickets: tickets)
         for (listener, store) in zip(configuration.listen, stores) {
@@ -68,11 +70,16 @@ struct Assembly {
         }
     }
 
-    private static func routing(_ configuration: Configuration) throws -> Routing {
+    private static func routing(
+        _ configuration: Configuration, _ known: inout KnownEndpoints, previous: Routing?
+    ) throws -> Routing {
         var groups: [String: EndpointGroup] = [:]
+        // Routes straight to one endpoint share what is known of it.
+        var single: [String: EndpointGroup] = [:]
         for (name, upstream) in configuration.upstreams {
             groups[name] = EndpointGroup(
-                name: name, endpoints: try upstream.endpoints.map(endpoint),
+                name: name,
+                endpoints: try upstream.endpoints.map { try known.take($0, of: name) },
                 balance: upstream.balance == .leastConnections ? .leastConnections : .roundRobin,
                 cooldownMilliseconds: upstream.cooldown.wholeMilliseconds,
                 pool: PoolLimits(
@@ -92,11 +99,14 @@ struct Assembly {
                 }
                 made = Route(name: name, upstream: known)
             case .endpoint(let address):
-                made = Route(
-                    name: name,
-                    upstream: EndpointGroup(
-                        name: label(of: address), endpoints: [try endpoint(address)],
-                        balance: .roundRobin))
+                let label = label(of: address)
+                let group =
+                    try single[label]
+                    ?? EndpointGroup(
+                        name: label, endpoints: [known.take(address, of: label)],
+                        balance: .roundRobin)
+                single[label] = group
+                made = Route(name: name, upstream: group)
             case .respond(let answer):
                 let type = answer.body.isEmpty ? "" : answer.type
                 made = Route(
@@ -114,6 +124,7 @@ struct Assembly {
             made.messageBytesMax = route.limits.messageBytes.map(UInt64.init) ?? .max
             made.bodyBytesMax = route.limits.bodyBytes.map(UInt64.init) ?? .max
             made.relayRules = relayRules(route)
+            made.drainsWhenRemoved = route.onRemove == .drain
             made.requestFields = edits(route.request)
             made.answerFields = edits(route.answer)
             switch route.upstreamHost {
@@ -135,7 +146,7 @@ struct Assembly {
                         sentence: conflict.sentence)
                 })
         }
-        return Routing(table: try RouteTable(entries), routes: routes)
+        return Routing(table: try RouteTable(entries), routes: routes, previous: previous)
     }
 
     private static func entry(of route: RouteSettings) throws -> RouteEntry {
@@ -168,7 +179,7 @@ struct Assembly {
         }
     }
 
-    private static func endpoint(_ address: EndpointAddress) throws -> Endpoint {
+    static func endpoint(_ address: EndpointAddress) throws -> Endpoint {
         switch address {
         case .unix(let path):
             return Endpoint(
@@ -263,6 +274,37 @@ struct Assembly {
     static func balance(of route: RouteSettings, in configuration: Configuration) -> String {
         guard case .upstream(let name) = route.to else { return "-" }
         return configuration.upstreams[name]?.balance.rawValue ?? "-"
+    }
+}
+
+/// The endpoints of the configuration before, each to be taken over once.
+private struct KnownEndpoints {
+    private struct Key: Hashable {
+        let upstream: String
+        let label: String
+    }
+
+    private var endpoints: [Key: [Endpoint]] = [:]
+
+    init(_ routing: Routing?) {
+        var seen: Set<ObjectIdentifier> = []
+        for group in (routing?.routes ?? []).compactMap(\.upstream)
+        where seen.insert(ObjectIdentifier(group)).inserted {
+            for endpoint in group.endpoints {
+                let key = Key(upstream: group.picker.name, label: endpoint.label)
+                endpoints[key, default: []].append(endpoint)
+            }
+        }
+    }
+
+    /// The endpoint of that address as it is known, or a new one.
+    mutating func take(_ address: EndpointAddress, of upstream: String) throws -> Endpoint {
+        let key = Key(upstream: upstream, label: Assembly.label(of: address))
+        if let first = endpoints[key]?.first {
+            endpoints[key]?.removeFirst()
+            return first
+        }
+        return try Assembly.endpoint(address)
     }
 }
 

@@ -34,7 +34,7 @@ struct Sluice: ParsableCommand {
         subcommands: [
             QuickCommand.self, RunCommand.self, CheckCommand.self, CertCommand.self,
             DoctorCommand.self,
-            EchoCommand.self,
+            StatusCommand.self, ReloadCommand.self, DrainCommand.self, EchoCommand.self,
         ],
         defaultSubcommand: QuickCommand.self)
 }

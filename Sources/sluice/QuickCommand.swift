@@ -84,7 +84,8 @@ struct QuickCommand: ParsableCommand {
         var announcement = Announcement(configuration: configuration)
         announcement.examplePath = app.path ?? path.flatMap { $0.hasSuffix("*") ? nil : $0 }
         announcement.localAuthority = localAuthority
-        try Server.run(configuration, announcing: announcement)
+        let announced = announcement
+        try Server.run(.fixed(configuration)) { _ in announced }
     }
 }
 

@@ -8,8 +8,10 @@ struct RunCommand: ParsableCommand {
         commandName: "run",
         abstract: "Serve a configuration.",
         discussion: """
-            HUP reads the certificates again, without touching live connections. TERM and INT stop \
-            listening, send every relay a Close, wait for the answers and exit; a second one cuts.
+            HUP takes up the changed configuration and certificates without touching live connections \
+            (sluice reload does the same and says what became of it). USR1 opens the log file anew. \
+            TERM and INT stop listening, send every relay a Close, wait for the answers and exit; a \
+            second one cuts. sluice status says what is going on.
             """)
 
     @Option(name: .shortAndLong, help: ArgumentHelp("The configuration, YAML.", valueName: "file"))
@@ -29,8 +31,6 @@ struct RunCommand: ParsableCommand {
 
     /// Serves until told to stop.
     func run() throws {
-        var configuration = try Configuration.load(path: config)
-        if let workers { configuration.workers = workers }
-        try Server.run(configuration, announcing: Announcement(configuration: configuration))
+        try Server.run(.file(config, workers: workers)) { Announcement(configuration: $0) }
     }
 }

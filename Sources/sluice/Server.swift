@@ -8,28 +8,42 @@ import TLS
 
 /// Runs a configuration from the first bind to the last goodbye.
 enum Server {
-    /// Serves until a signal says to stop; returns when everything has ended in order.
+    /// Serves until somebody says to stop; returns when everything has ended in order.
     ///
     /// `announcement` is printed when the listeners stand.
     static func run(
-        _ configuration: Configuration, announcing announcement: Announcement
+        _ source: Controller.Source, announcing announce: (Configuration) -> Announcement
     ) throws {
         // Before any thread: threads inherit what is blocked.
-        let signals = SignalWaiter([SIGTERM, SIGINT, SIGHUP])
+        let signals = SignalWaiter([SIGTERM, SIGINT, SIGHUP, SIGUSR1])
         SignalWaiter.ignoreBrokenPipes()
         let files = OpenFiles.raiseLimit()
+        // Looked at before they are read, so that no change falls in between.
+        var watch = FileWatch(source.files)
+        let configuration = try source.read()
+        watch.watch(Minder.paths(source, configuration))
         let assembly = try Assembly(configuration)
         let log = try LogWriter(
             format: configuration.log.format == .json ? .json : .text,
             access: target(configuration.log.access))
         let names = try NameWatch(assembly.endpoints, journal: log.journal)
         let workers = configuration.workers ?? ReactorThread.availableCores
-        let frontend = try Frontend(
-            listening: assembly.listeners, routing: assembly.routing, settings: assembly.settings,
-            workers: workers, journal: log.journal)
+        let frontend: Frontend
+        do throws(SystemError) {
+            frontend = try Frontend(
+                listening: assembly.listeners, routing: assembly.routing,
+                settings: assembly.settings, workers: workers, journal: log.journal)
+        } catch {
+            throw Controller.problem(error, configuration, assembly)
+        }
+        let controller = try Controller(
+            source: source, configuration: configuration, assembly: assembly, frontend: frontend,
+            names: names, log: log)
+        let admin = try AdminServers(configuration.admin, controller)
         try names.start()
         try frontend.start()
-        for line in announcement.lines(frontend.addresses) { Output.line(line) }
+        try admin.start()
+        for line in announce(configuration).lines(frontend.addresses) { Output.line(line) }
         warnOfReadableKeys(configuration, log)
         log.write(
             LogEvent(
@@ -37,65 +51,29 @@ enum Server {
                 "sluice \(Sluice.version) is ready: \(workers) reactors, \(files.soft) open files"
                     + (files.soft > files.was ? " (raised from \(files.was))." : ".")))
         let obeying = try ReactorThread.start(name: "sluice-signals") {
-            obey(
-                signals, frontend: frontend, configuration: configuration,
-                tickets: assembly.tickets, log: log)
+            obey(signals, controller)
         }
+        let minding = try Minder.start(controller, configuration.watch ? watch : nil)
+        ServiceManager.notify("READY=1")
         frontend.wait()
+        admin.stop()
         names.stop()
         log.write(LogEvent(.info, "sluice has stopped."))
         log.close()
-        // The signal thread waits for signals for ever; the process ends without it.
-        withExtendedLifetime(obeying) {}
+        // These threads wait for ever; the process ends without them.
+        withExtendedLifetime((obeying, minding)) {}
     }
 
-    private static func obey(
-        _ signals: SignalWaiter, frontend: Frontend, configuration: Configuration,
-        tickets: TicketKeys, log: LogWriter
-    ) {
-        var isDraining = false
+    private static func obey(_ signals: SignalWaiter, _ controller: Controller) {
         while true {
             switch signals.next() {
-            case SIGHUP:
-                if !isDraining { renew(frontend, configuration, tickets, log) }
+            case SIGHUP: _ = controller.reload()
+            case SIGUSR1: controller.log.reopen()
             default:
-                if isDraining {
-                    log.write(LogEvent(.warning, "A second signal: everything is cut now."))
-                    frontend.cut()
-                    continue
-                }
-                isDraining = true
-                let drain = configuration.drain
-                log.write(
-                    LogEvent(
-                        .info,
-                        "Stopping: \(frontend.connectionCount) connections are told"
-                            + " \(drain.code) and have \(drain.timeout) to close."))
-                frontend.drain(
-                    code: drain.code, timeoutMilliseconds: drain.timeout.wholeMilliseconds)
+                // On a thread of its own, so that a second signal is heard meanwhile.
+                let stopping = try? ReactorThread.start(name: "sluice-stop") { controller.stop() }
+                if stopping == nil { controller.stop() }
             }
-        }
-    }
-
-    /// Reads the certificates again.
-    ///
-    /// If any can't be used, all stay as they were.
-    private static func renew(
-        _ frontend: Frontend, _ configuration: Configuration, _ tickets: TicketKeys,
-        _ log: LogWriter
-    ) {
-        do {
-            let stores = try Assembly.certificates(configuration, tickets: tickets)
-            frontend.use(certificates: stores)
-            let count = stores.count { $0 != nil }
-            log.write(
-                LogEvent(
-                    .info,
-                    "The certificates of \(count) listener\(count == 1 ? "" : "s") were read again."
-                ))
-        } catch {
-            log.write(
-                LogEvent(.error, "Certificates were not reloaded, the old ones stay: \(error)"))
         }
     }
 

@@ -75,7 +75,15 @@ struct DecodingTests {
             ])
         #expect(chat.balance == .roundRobin)
         #expect(chat.cooldown == .milliseconds(1_500))
-        #expect(configuration.drain == DrainSettings(timeout: .zero, code: 1012))
+        var drain = DrainSettings(timeout: .seconds(60), code: 1012)
+        drain.reason = "see you"
+        drain.spread = .seconds(20)
+        drain.delay = .seconds(5)
+        #expect(configuration.drain == drain)
+        #expect(configuration.admin.socket == .path("/run/s/admin.sock"))
+        #expect(configuration.admin.address == "127.0.0.1:9901")
+        #expect(configuration.watch)
+        #expect(route.onRemove == .drain)
         #expect(
             configuration.timeouts
                 == TimeoutSettings(
@@ -186,7 +194,7 @@ let everything = """
       - { address: "unix:/run/s.sock" }
     routes: [{ path: /chat/*, host: "*.example.com", to: chat, rewrite: /socket/*,
         origins: [same, "https://example.com", null], limits: { messageBytes: 1MiB, bodyBytes: 2MiB },
-        ping: { every: 20s, timeout: 5s, to: both }, idle: 10m, lifetime: 12h,
+        ping: { every: 20s, timeout: 5s, to: both }, idle: 10m, lifetime: 12h, onRemove: drain,
         request: { remove: [Cookie], set: { X-A: "1" }, add: { X-B: "2" }, host: upstream },
         answer: { remove: [Server], set: { X-C: "3" }, add: { X-D: "4" } } },
       { path: /healthz, respond: { status: 204, body: "", type: text/html } },
@@ -197,7 +205,9 @@ let everything = """
         balance: roundRobin
         cooldown: 1500ms
         pool: { max: 7, idle: 2s }
-    drain: { timeout: 0, code: 1012 }
+    drain: { timeout: 60s, code: 1012, reason: "see you", spread: 20s, delay: 5s }
+    admin: { socket: /run/s/admin.sock, address: "127.0.0.1:9901" }
+    watch: true
     timeouts: { clientHello: 1s, handshake: 2s, head: 3s, connect: 4s, upgrade: 5m, answer: 7s, body: 8s, answerBody: 9s,
         keepAlive: 10s, closing: 6s, linger: 0s }
     log: { format: json, access: log/a.log }

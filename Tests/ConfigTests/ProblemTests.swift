@@ -10,20 +10,32 @@ struct ProblemTests {
     @Test(arguments: [
         (
             "drian: {}",
-            "3:1: unknown key 'drian', allowed: listen, routes, upstreams, drain, timeouts, log, limits, workers (did you mean 'drain'?)"
+            "3:1: unknown key 'drian', allowed: listen, routes, upstreams, drain, timeouts, log, limits, admin, watch, workers (did you mean 'drain'?)"
         ),
         (
-            "admin: {}",
-            "3:1: unknown key 'admin', allowed: listen, routes, upstreams, drain, timeouts, log, limits, workers"
+            "adminn: {}",
+            "3:1: unknown key 'adminn', allowed: listen, routes, upstreams, drain, timeouts, log, limits, admin, watch, workers (did you mean 'admin'?)"
         ),
-        ("drain: { spread: 10s }", "3:10: drain: unknown key 'spread', allowed: timeout, code"),
+        (
+            "drain: { pause: 10s }",
+            "3:10: drain: unknown key 'pause', allowed: timeout, code, reason, spread, delay"
+        ),
         (
             "[a]: 1",
-            "3:1: unknown key a list, allowed: listen, routes, upstreams, drain, timeouts, log, limits, workers"
+            "3:1: unknown key a list, allowed: listen, routes, upstreams, drain, timeouts, log, limits, admin, watch, workers"
         ),
-        ("drain:", "3:7: drain: found nothing, allowed: a mapping with timeout, code"),
-        ("drain: 30s", "3:8: drain: found '30s', allowed: a mapping with timeout, code"),
-        ("drain: [30s]", "3:8: drain: found a list, allowed: a mapping with timeout, code"),
+        (
+            "drain:",
+            "3:7: drain: found nothing, allowed: a mapping with timeout, code, reason, spread, delay"
+        ),
+        (
+            "drain: 30s",
+            "3:8: drain: found '30s', allowed: a mapping with timeout, code, reason, spread, delay"
+        ),
+        (
+            "drain: [30s]",
+            "3:8: drain: found a list, allowed: a mapping with timeout, code, reason, spread, delay"
+        ),
     ])
     func `keys and shapes`(yaml: String, line: String) {
         expect(smallest + yaml, line)
@@ -182,7 +194,7 @@ struct ProblemTests {
         ),
         (
             "{ path: /a, to: chat, idler: 10m }",
-            "2:32: routes[0]: unknown key 'idler', allowed: path, host, to, respond, redirect, rewrite, origins, request, answer, ping, idle, lifetime, limits (did you mean 'idle'?)"
+            "2:32: routes[0]: unknown key 'idler', allowed: path, host, to, respond, redirect, rewrite, origins, request, answer, ping, idle, lifetime, onRemove, limits (did you mean 'idle'?)"
         ),
         (
             "{ path: /a, to: chat, ping: { every: 1ms } }",
@@ -375,15 +387,5 @@ struct ProblemTests {
         let expected = lines.split(separator: "\n").map { "sluice.yaml:\($0)" }
         let found = problems(of: yaml)
         #expect(found == expected, sourceLocation: sourceLocation)
-    }
-}
-
-/// The lines for a file, none when it is fine.
-func problems(of yaml: String) -> [String] {
-    do {
-        _ = try Configuration.load(yaml: yaml, file: "sluice.yaml")
-        return []
-    } catch {
-        return error.problems.map(\.description)
     }
 }

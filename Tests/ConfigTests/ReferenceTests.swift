@@ -35,6 +35,9 @@ struct ReferenceTests {
             ## `drain`
             | `timeout` | duration | `30s` | text |
             | `code` | number | `1001` | text |
+            | `reason` | text | none | text |
+            | `spread` | duration | `0s` | text |
+            | `delay` | duration | `0s` | text |
             """
         #expect(Self.differences(in: right, from: [.drain]) == [])
         #expect(Self.differences(in: "## `log`\n" + right, from: [.drain]) == [])
@@ -46,8 +49,8 @@ struct ReferenceTests {
                 in: right.replacingOccurrences(of: "drain", with: "log"), from: [.drain])
                 == ["drain: no heading"])
         #expect(
-            Self.differences(in: right + "\n| `spread` | duration | `1s` | text |", from: [.drain])
-                == ["drain: the decoder knows no key spread"])
+            Self.differences(in: right + "\n| `spred` | duration | `1s` | text |", from: [.drain])
+                == ["drain: the decoder knows no key spred"])
     }
 
     /// What the reference lacks or has too much, one line each.

@@ -20,7 +20,8 @@ struct FrontendLeavingTests {
             #expect(try visitor.upgrade().status == 101)
             visitors.append(visitor)
         }
-        rig.frontend.drain(code: 1012, timeoutMilliseconds: 20_000)
+        rig.frontend.leave(
+            DrainPlan(code: 1012, timeoutMilliseconds: 20_000))
         for visitor in visitors {
             let frame = try visitor.receiveFrame()
             #expect(frame.opcode == .close)
@@ -45,7 +46,8 @@ struct FrontendLeavingTests {
         let visitor = try rig.visitor()
         #expect(try visitor.upgrade().status == 101)
         let idle = try rig.visitor()
-        rig.frontend.drain(code: 1001, timeoutMilliseconds: 100)
+        rig.frontend.leave(
+            DrainPlan(code: 1001, timeoutMilliseconds: 100))
         rig.frontend.wait()
         #expect(rig.frontend.connectionCount == 0)
         #expect(try visitor.receiveFrame().opcode == .close)
@@ -56,7 +58,8 @@ struct FrontendLeavingTests {
     @Test func `a drain of nobody is over at once`() throws {
         let rig = try FrontendRig(workers: 2)
         let start = Clock.nowMilliseconds()
-        rig.frontend.drain(code: 1001, timeoutMilliseconds: 60_000)
+        rig.frontend.leave(
+            DrainPlan(code: 1001, timeoutMilliseconds: 60_000))
         rig.frontend.wait()
         #expect(Clock.nowMilliseconds() - start < 30_000)
         #expect(Visitor.isRefused(rig.address))
@@ -80,7 +83,8 @@ struct FrontendLeavingTests {
             // Another request's refusal shows that the reactor has turned.
             #expect(try rig.visitor().requestNothing().status == 400)
         }
-        rig.frontend.drain(code: 1001, timeoutMilliseconds: 20_000)
+        rig.frontend.leave(
+            DrainPlan(code: 1001, timeoutMilliseconds: 20_000))
         let head = try visitor.receiveHead()
         #expect(head.status == 503)
         #expect(head.fields.string("retry-after") == "1")
@@ -114,7 +118,7 @@ struct FrontendLeavingTests {
         #expect(throws: VisitorFault.self) {
             _ = try rig.visitor(tls: certificates.second.client())
         }
-        rig.frontend.use(certificates: [try certificates.second.store(tickets)])
+        try rig.use(certificates: [try certificates.second.store(tickets)])
         // Each reactor takes them up with its next turn.
         var firstCount = 0
         let deadline = Clock.nowMilliseconds() + 20_000
@@ -143,27 +147,28 @@ struct FrontendLeavingTests {
         let entry = RouteEntry(
             host: try HostPattern(parsing: nil), path: try PathPattern(parsing: "/*"), place: "test"
         )
-        let crew = try Crew(
-            count: 1, settings: FrontendSettings(), journal: try Notebook().journal,
+        let crew = try Crew(count: 1, journal: try Notebook().journal)
+        let plan = ListenerPlan(address: .loopback(port: 0), certificates: nil)
+        let entrance = Entrance(number: 0, socket: try SharedListener(plan.address), plan: plan)
+        let snapshot = Snapshot(
+            settings: FrontendSettings(),
             routing: Routing(
                 table: try RouteTable([entry]), routes: [Route(name: "/*", upstream: group)]),
-            listeners: [
-                ListenerFacts(
-                    address: .loopback(port: 1), isSecure: false, strictTransportSecurity: nil,
-                    redirectsToHTTPS: false)
-            ])
+            entrances: [entrance])
         let start = Clock.nowMilliseconds()
-        crew.mailboxes[0].post(.drain(code: 1001, deadlineMilliseconds: start + 60_000))
+        let drain = Drain(DrainPlan(timeoutMilliseconds: 60_000), workers: 1)
+        crew.mailboxes[0].post(.leave(drain))
         crew.loads[0].opened()
         crew.mailboxes[0].post(
             .adopt(
-                descriptor: pair.first.release(), client: .loopback(port: 1), listener: 0))
+                descriptor: pair.first.release(), client: .loopback(port: 1), entrance: entrance))
         var worker = Worker(
-            index: 0, crew: crew, listeners: [], certificates: [nil], poller: try Poller())
+            index: 0, crew: crew, snapshot: snapshot, entrances: [], poller: try Poller())
         worker.run()
         // Long before the deadlines of the drain and of a request head.
         #expect(Clock.nowMilliseconds() - start < 5_000)
         #expect(crew.connectionCount == 0)
+        #expect(drain.progress.isDone)
         var byte: UInt8 = 0
         #expect(pair.second.receive(into: &byte, count: 1) == .ended)
     }

@@ -17,6 +17,10 @@ final class FrontendRig {
     private let echo: EchoServer
 
     /// Starts everything; the endpoints are the echo app alone, or what is made of its address.
+    private let plans: [ListenerPlan]
+    private let routing: Routing
+    private let settings: FrontendSettings
+
     init(
         secure: Bool = false, both: Bool = false, workers: Int = 1,
         certificates: CertificateStore? = nil, settings: FrontendSettings = .init(),
@@ -36,6 +40,9 @@ final class FrontendRig {
         let store = secure || both ? try certificates ?? Certificates.shared().first.store() : nil
         var plans = [ListenerPlan(address: .loopback(port: 0), certificates: secure ? store : nil)]
         if both { plans.append(ListenerPlan(address: .loopback(port: 0), certificates: store)) }
+        self.plans = plans
+        self.routing = routing
+        self.settings = settings
         frontend = try Frontend(
             listening: plans, routing: routing, settings: settings, workers: workers,
             journal: journal ?? notebook.journal)
@@ -46,6 +53,14 @@ final class FrontendRig {
         frontend.cut()
         frontend.wait()
         echo.stop()
+    }
+
+    /// Serves with other certificates from now on.
+    func use(certificates: [CertificateStore?]) throws {
+        let changed = zip(plans, certificates).map { plan, store in
+            ListenerPlan(address: plan.address, certificates: store)
+        }
+        try frontend.use(listening: changed, routing: routing, settings: settings)
     }
 
     var address: Address { frontend.addresses[0] }

@@ -77,11 +77,12 @@ struct SettlingTests {
         #expect(try visitor.upgrade(path: "/a").status == 101)
         #expect(try visitor.echoes("before"))
         #expect(settled(rig) == 1)
-        rig.frontend.use(certificates: [try Certificates.shared().second.store()])
+        try rig.use(certificates: [try Certificates.shared().second.store()])
         let later = try rig.visitor(tls: Certificates.shared().second.client())
         #expect(try later.upgrade(path: "/b").status == 101)
         #expect(try visitor.echoes("after"))
-        rig.frontend.drain(code: 1001, timeoutMilliseconds: 20_000)
+        rig.frontend.leave(
+            DrainPlan(code: 1001, timeoutMilliseconds: 20_000))
         for visitor in [visitor, later] {
             let close = try visitor.receiveFrame()
             #expect(close.opcode == .close)

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+public import Foundation
+import Glibc
+public import Reactor
+import Wire
+
+/// Asks a running Sluice through its admin socket.
+public struct AdminClient: Sendable {
+    private let address: Address
+
+    /// A client of the process that serves there.
+    public init(_ address: Address) { self.address = address }
+
+    /// Sends a request and waits for the answer.
+    ///
+    /// - Throws: `AdminFault` when nobody answers, or not in HTTP.
+    public func send(
+        _ method: String, _ target: String, body: Data? = nil
+    ) throws(AdminFault) -> (status: Int, body: Data) {
+        let stream = try connect()
+        var writer = HeadWriter()
+        writer.append(Array("\(method) \(target) HTTP/1.1\r\n".utf8))
+        writer.field("Host", "localhost")
+        if let body { writer.field("Content-Length", String(body.count)) }
+        writer.field("Connection", "close")
+        writer.end()
+        guard stream.send(writer.bytes + Array(body ?? Data())) else {
+            throw AdminFault("\(address) took no request")
+        }
+        var parser = ResponseHeadParser(limits: HeadLimits())
+        var status: Int?
+        var answer = Data()
+        while let bytes = stream.receive() {
+            if status != nil {
+                answer.append(contentsOf: bytes)
+                continue
+            }
+            switch bytes.withUnsafeBytes({ parser.append($0) }) {
+            case .needsMore: continue
+            case .failed(let fault):
+                throw AdminFault("\(address) does not speak as Sluice does: \(fault.sentence)")
+            case .complete(let head, let consumed):
+                status = head.status
+                answer.append(contentsOf: bytes.dropFirst(consumed))
+            }
+        }
+        guard let status else { throw AdminFault("\(address) broke off without an answer") }
+        return (status, answer)
+    }
+
+    private func connect() throws(AdminFault) -> AdminStream {
+        let code: Int32
+        do throws(SystemError) {
+            let socket = try Socket.stream(for: address)
+            switch socket.connect(to: address) {
+            case .connected: return AdminStream(adopting: socket.release())
+            case .inProgress:
+                var waitFor = pollfd(
+                    fd: socket.descriptor, events: Int16(POLLOUT), revents: 0)
+                let count = poll(&waitFor, 1, 5_000)
+                let pending = count > 0 ? socket.pendingError() : ETIMEDOUT
+                if pending == 0 { return AdminStream(adopting: socket.release()) }
+                code = pending
+            case .failed(let failed): code = failed
+            }
+        } catch {
+            code = error.code
+        }
+        throw AdminFault(
+            "nobody answers at \(address): \(SystemError.text(of: code)). Is Sluice running,"
+                + " and as the same user? --admin names another socket.")
+    }
+}
+
+/// Why the admin socket gave no answer.
+public struct AdminFault: Error, Sendable, CustomStringConvertible {
+    /// What happened, and what to look at.
+    public let description: String
+
+    init(_ description: String) { self.description = description }
+}

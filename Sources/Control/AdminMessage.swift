@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+public import Foundation
+import Wire
+
+/// A request to the admin socket.
+public struct AdminRequest: Sendable {
+    /// The method.
+    public let method: String
+    /// The segments of the path.
+    public let path: [String]
+    /// The fields of the query, decoded; of equal names the last.
+    public let query: [String: String]
+    /// The body.
+    public let body: Data
+
+    /// A request, or why it is refused.
+    init(_ head: RequestHead, body: Data) throws(AdminRefusal) {
+        // Web pages can reach loopback addresses, but can't leave these out or name us right.
+        if head.fields.first("origin") != nil || head.fields.first("sec-fetch-site") != nil {
+            throw AdminRefusal(403, "requests of web pages are not served here")
+        }
+        let host = head.fields.first("host").flatMap { try? HostName(parsing: $0) }
+        guard let host, ["localhost", "127.0.0.1", "::1"].contains(host.name) else {
+            throw AdminRefusal(403, "the Host field has to be localhost, 127.0.0.1 or [::1]")
+        }
+        guard let target = try? RequestTarget(parsing: head.target) else {
+            throw AdminRefusal(400, "the path can't be read")
+        }
+        method = head.method
+        path = String(decoding: target.path, as: UTF8.self).split(separator: "/").map(String.init)
+        var query: [String: String] = [:]
+        for field in String(decoding: target.query ?? [], as: UTF8.self).split(separator: "&") {
+            let parts = field.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            let value = parts.count > 1 ? String(parts[1]) : ""
+            query[String(parts[0])] = value.removingPercentEncoding ?? value
+        }
+        self.query = query
+        self.body = body
+    }
+}
+
+/// Why a request to the admin socket is not served.
+struct AdminRefusal: Error {
+    let status: Int
+    let sentence: String
+
+    init(_ status: Int, _ sentence: String) {
+        self.status = status
+        self.sentence = sentence
+    }
+}
+
+/// An answer of the admin socket.
+public struct AdminAnswer: Sendable {
+    /// The status code.
+    public let status: Int
+    let type: String
+    /// The body.
+    public let body: Data
+
+    init(status: Int, type: String, body: Data) {
+        self.status = status
+        self.type = type
+        self.body = body
+    }
+
+    /// A line of text.
+    public init(status: Int = 200, text: String) {
+        self.init(status: status, type: "text/plain; charset=utf-8", body: Data((text + "\n").utf8))
+    }
+
+    /// A value as JSON.
+    public init(status: Int = 200, json value: some Encodable) {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes, .prettyPrinted]
+        let body = (try? encoder.encode(value)) ?? Data("{}".utf8)
+        self.init(status: status, type: "application/json", body: body + Data("\n".utf8))
+    }
+
+    /// The whole message, behind which the connection ends.
+    func bytes(omittingBody: Bool) -> [UInt8] {
+        var writer = HeadWriter()
+        writer.statusLine(status)
+        writer.field("Content-Type", type)
+        writer.field("Content-Length", String(body.count))
+        writer.field("Cache-Control", "no-store")
+        writer.field("Connection", "close")
+        writer.end()
+        return writer.bytes + (omittingBody ? [] : Array(body))
+    }
+}

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+import Reactor
+import Splice
+import Synchronization
+
+/// Which relays are to end, how, and in what time.
+public struct DrainPlan: Sendable {
+    /// Names of routes; those of all when empty.
+    public var routes: Set<String> = []
+    /// The label of an endpoint; all when nil.
+    public var endpoint: String?
+    /// The Close code (RFC 6455 §7.4).
+    public var code: UInt16
+    /// The reason that stands in the Close; empty for none.
+    public var reason: String
+    /// From the first Close to the last.
+    public var spreadMilliseconds: UInt64
+    /// From the beginning until those are cut that have not closed.
+    public var timeoutMilliseconds: UInt64
+
+    /// A drain of everything.
+    public init(
+        code: UInt16 = 1001, reason: String = "", spreadMilliseconds: UInt64 = 0,
+        timeoutMilliseconds: UInt64 = 30_000
+    ) {
+        self.code = code
+        self.reason = reason
+        self.spreadMilliseconds = spreadMilliseconds
+        self.timeoutMilliseconds = timeoutMilliseconds
+    }
+
+    func concerns(_ notes: ConnectionNotes) -> Bool {
+        (routes.isEmpty || routes.contains(notes.route))
+            && (endpoint == nil || endpoint == notes.upstream)
+    }
+}
+
+/// A drain under way, and how far it is; any thread may ask.
+public final class Drain: Sendable {
+    /// What was asked for.
+    public let plan: DrainPlan
+    /// When it began, in milliseconds of `Clock`.
+    public let startMilliseconds: UInt64
+    let closeText: CloseText?
+    private let workersLeft: Atomic<Int>
+    private let toldCount = Atomic<Int>(0)
+    private let closedCount = Atomic<Int>(0)
+    private let cutCount = Atomic<Int>(0)
+    private let foundCount = Atomic<Int>(0)
+
+    init(_ plan: DrainPlan, workers: Int) {
+        self.plan = plan
+        startMilliseconds = Clock.nowMilliseconds()
+        closeText = plan.reason.isEmpty ? nil : CloseText(plan.reason)
+        workersLeft = Atomic(workers)
+    }
+
+    /// When those are cut that are left.
+    public var deadlineMilliseconds: UInt64 { startMilliseconds + plan.timeoutMilliseconds }
+
+    /// How far a drain is.
+    public struct Progress: Sendable, Equatable {
+        /// Relays that are concerned, as far as they were looked for.
+        public var found: Int
+        /// Those that were sent the Close, or will be at their next frame border.
+        public var told: Int
+        /// Those of them that are over.
+        public var closed: Int
+        /// Those of the closed whose peers had not answered in time.
+        public var cut: Int
+        /// Whether nothing is left to do.
+        public var isDone: Bool
+    }
+
+    /// How far it is.
+    public var progress: Progress {
+        // In this order: what is told later must not make an undone drain look done.
+        let isAllTold = workersLeft.load(ordering: .acquiring) == 0
+        let closed = closedCount.load(ordering: .acquiring)
+        let told = toldCount.load(ordering: .acquiring)
+        return Progress(
+            found: foundCount.load(ordering: .relaxed), told: told, closed: closed,
+            cut: cutCount.load(ordering: .relaxed), isDone: isAllTold && closed >= told)
+    }
+
+    func found(_ count: Int) { foundCount.wrappingAdd(count, ordering: .relaxed) }
+
+    /// Relays were told; `workers` reactors have nobody left to tell.
+    func told(by workers: Int, count: Int) {
+        toldCount.wrappingAdd(count, ordering: .releasing)
+        workersLeft.wrappingSubtract(workers, ordering: .releasing)
+    }
+
+    func closed(isCut: Bool) {
+        if isCut { cutCount.wrappingAdd(1, ordering: .relaxed) }
+        closedCount.wrappingAdd(1, ordering: .releasing)
+    }
+}
+
+/// One reactor's part of a drain: first all relays are found, a piece in each turn, then they are
+/// told one by one, evenly over the time that there is.
+struct DrainTask {
+    let drain: Drain
+    /// The last slot looked at; nil when all were.
+    private(set) var scanned: Int? = -1
+    private var tokens: [Token] = []
+    private var next = 0
+
+    init(_ drain: Drain) { self.drain = drain }
+
+    var isScanning: Bool { scanned != nil }
+    var isDone: Bool { !isScanning && next == tokens.count }
+
+    /// When the next relay is to be told; never while they are being looked for.
+    var nextMilliseconds: UInt64 {
+        isScanning || next == tokens.count ? .max : due(next)
+    }
+
+    private func due(_ index: Int) -> UInt64 {
+        drain.startMilliseconds
+            + drain.plan.spreadMilliseconds * UInt64(index) / UInt64(max(1, tokens.count))
+    }
+
+    mutating func append(_ token: Token) {
+        tokens.append(token)
+        drain.found(1)
+    }
+
+    mutating func scannedUp(to index: Int?) { scanned = index }
+
+    mutating func popDue(_ now: UInt64) -> Token? {
+        guard !isScanning, next < tokens.count, due(next) <= now else { return nil }
+        defer { next += 1 }
+        return tokens[next]
+    }
+}

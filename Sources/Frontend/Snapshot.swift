@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+import Reactor
+import TLS
+import Wire
+
+/// A listener as connections know it for as long as they live; it keeps no socket open.
+final class ListenerFacts: Sendable {
+    /// The address as bound.
+    let address: Address
+    /// Whether it speaks TLS.
+    let isSecure: Bool
+    /// The `Strict-Transport-Security` of its answers.
+    let strictTransportSecurity: String?
+    /// Whether it sends every request on to https.
+    let redirectsToHTTPS: Bool
+
+    init(_ plan: ListenerPlan, address: Address) {
+        self.address = address
+        isSecure = plan.certificates != nil
+        strictTransportSecurity = plan.strictTransportSecurity
+        redirectsToHTTPS = plan.redirectsToHTTPS
+    }
+}
+
+/// A listening socket with what holds for those who come through it.
+final class Entrance: Sendable {
+    /// Names the socket among the reactors' events; a socket keeps it over reloads.
+    let number: Int
+    let socket: SharedListener
+    let facts: ListenerFacts
+    /// For new connections; nil where it is plain.
+    let certificates: CertificateStore?
+
+    init(number: Int, socket: SharedListener, plan: ListenerPlan) {
+        self.number = number
+        self.socket = socket
+        facts = ListenerFacts(plan, address: socket.address)
+        certificates = plan.certificates
+    }
+}
+
+/// What reactors serve by: made whole, handed to each, and never changed.
+///
+/// A reload makes another one. Whoever was judged by the old one goes on under its rules.
+final class Snapshot: Sendable {
+    let settings: FrontendSettings
+    let routing: Routing
+    /// The port of the first listener that speaks TLS.
+    private let securePort: UInt16
+
+    init(settings: FrontendSettings, routing: Routing, entrances: [Entrance]) {
+        self.settings = settings
+        self.routing = routing
+        securePort = entrances.first { $0.facts.isSecure }?.facts.address.port ?? 443
+    }
+
+    /// A URL of the first listener that speaks TLS; `scheme` is `https` or `wss`, whose default port
+    /// is left out.
+    func secureURL(_ scheme: String, _ host: HostName, path: String) -> String {
+        let name = host.isIPv6 ? "[\(host.name)]" : host.name
+        return scheme + "://" + name + (securePort == 443 ? "" : ":\(securePort)") + path
+    }
+}

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+import Config
+import Control
+import Foundation
+import Frontend
+import Reactor
+import Router
+import TLS
+
+/// Answers the requests that come through the admin socket.
+struct AdminDesk: Sendable {
+    let controller: Controller
+
+    /// What is served, for those who ask for something else.
+    private static let menu = """
+        GET /healthz, /readyz, /state, /relays?route=&endpoint=&client=&limit=, /drains/ID
+        POST /reload, /drain, /resume, /upgrade, /relays/ID/close?code=
+        """
+
+    func answer(_ request: AdminRequest) -> AdminAnswer {
+        let isRead = request.method == "GET" || request.method == "HEAD"
+        let path = request.path
+        switch (isRead, path.first, path.count) {
+        case (true, "healthz", 1): return health()
+        case (true, "readyz", 1):
+            return controller.state.isLeaving
+                ? AdminAnswer(status: 503, text: "stopping") : AdminAnswer(text: "ready")
+        case (true, "state", 1): return overview()
+        case (true, "relays", 1): return relays(request.query)
+        case (true, "drains", 2): return drain(path[1])
+        case (false, "reload", 1): return Self.answer(controller.reload(), failure: 422)
+        case (false, "drain", 1): return drain(request, controller.drain)
+        case (false, "resume", 1): return drain(request, controller.resume)
+        case (false, "relays", 3) where path[2] == "close": return close(path[1], request.query)
+        default:
+            return AdminAnswer(status: 404, text: "There is nothing here. There is:\n" + Self.menu)
+        }
+    }
+
+    private func overview() -> AdminAnswer {
+        do throws(SystemError) {
+            return try controller.thread.perform { AdminAnswer(json: state()) }
+        } catch {
+            return AdminAnswer(status: 503, text: error.description)
+        }
+    }
+
+    private static func answer(_ outcome: AdminOutcome, failure: Int) -> AdminAnswer {
+        AdminAnswer(status: outcome.isDone ? 200 : failure, json: outcome)
+    }
+
+    private func health() -> AdminAnswer {
+        controller.frontend.isResponsive(within: 2_000)
+            ? AdminAnswer(text: "ok") : AdminAnswer(status: 503, text: "a reactor does not turn")
+    }
+
+    private func drain(
+        _ request: AdminRequest, _ action: (DrainRequest) -> AdminOutcome
+    ) -> AdminAnswer {
+        let body = request.body.isEmpty ? Data("{}".utf8) : request.body
+        guard let wish = try? JSONDecoder().decode(DrainRequest.self, from: body) else {
+            return AdminAnswer(
+                status: 400,
+                text: "The body is a JSON object with route, endpoint, code, reason, "
+                    + "spreadMilliseconds, timeoutMilliseconds; all may be left out.")
+        }
+        return Self.answer(action(wish), failure: 422)
+    }
+
+    private func drain(_ id: String) -> AdminAnswer {
+        guard let found = controller.state.drains.first(where: { String($0.id) == id }) else {
+            return AdminAnswer(status: 404, text: "There is no drain \(id).")
+        }
+        return AdminAnswer(json: Self.state(of: found))
+    }
+
+    private func close(_ text: String, _ query: [String: String]) -> AdminAnswer {
+        let code = query["code"].map { UInt16($0) ?? 0 } ?? 1012
+        guard Controller.isSendable(code) else {
+            return AdminAnswer(
+                status: 400, text: "The code is 1000, 1001, 1012, 1013 or 3000 to 4999.")
+        }
+        guard let id = RelayID(text), controller.frontend.end(id, code: code) else {
+            return Self.answer(
+                AdminOutcome(isDone: false, message: "There is no relay \(text)."), failure: 404)
+        }
+        return Self.answer(
+            AdminOutcome(isDone: true, message: "The relay \(text) is told \(code)."), failure: 404)
+    }
+
+    private func relays(_ query: [String: String]) -> AdminAnswer {
+        var filter = RelayFilter()
+        filter.route = query["route"]
+        filter.endpoint = query["endpoint"]
+        filter.client = query["client"]
+        let limit = query["limit"].flatMap { Int($0) } ?? 1_000
+        let found = controller.frontend.relays(filter, countMax: max(0, limit))
+        return AdminAnswer(json: found.map(Self.state))
+    }
+
+    // MARK: What there is
+
+    private func state() -> AdminState {
+        let now = controller.state
+        let routing = now.assembly.routing
+        var state = AdminState()
+        state.version = Sluice.version
+        state.pid = getpid()
+        state.started = Self.time(controller.startedMilliseconds)
+        state.isReady = !now.isLeaving
+        state.configuration.file = controller.source.path
+        state.configuration.generation = now.generation
+        state.configuration.loaded = Self.time(now.loadedMilliseconds)
+        state.configuration.lastProblem = now.lastProblem
+        state.reactors = controller.frontend.connectionCounts
+        state.connections = controller.frontend.connectionCount
+        state.droppedLogLines = controller.log.droppedCount
+        state.listeners = zip(now.configuration.listen, controller.frontend.addresses)
+            .map { listener, address in
+                let scheme =
+                    listener.redirectsToHTTPS ? "http" : listener.tls == nil ? "ws" : "wss"
+                return ListenerState(
+                    address: "\(scheme)://\(address)",
+                    certificates: (listener.tls?.certificates ?? []).compactMap(Self.state))
+            }
+        for (index, (route, count)) in zip(routing.routes, routing.relayCounts).enumerated() {
+            state.routes.append(
+                RouteState(
+                    name: route.name,
+                    to: Assembly.label(of: now.configuration.routes[index], in: now.configuration),
+                    relays: count, isDraining: routing.draining[index]))
+        }
+        state.upstreams = Self.upstreams(routing)
+        state.drains = now.drains.map(Self.state)
+        return state
+    }
+
+    private static func upstreams(_ routing: Routing) -> [UpstreamState] {
+        var seen: Set<ObjectIdentifier> = []
+        let groups = routing.routes.compactMap(\.upstream)
+            .filter { seen.insert(ObjectIdentifier($0)).inserted }
+        let now = Clock.nowMilliseconds()
+        return groups.map { group in
+            UpstreamState(
+                name: group.picker.name,
+                endpoints: group.endpoints.enumerated().map { index, endpoint in
+                    let addresses = endpoint.addresses
+                    var word = "ok"
+                    if group.picker.isCoolingDown(index, nowMilliseconds: now) { word = "failing" }
+                    if addresses.isEmpty { word = "unresolved" }
+                    if endpoint.load.isDraining { word = "draining" }
+                    return EndpointState(
+                        label: endpoint.label, addresses: addresses.map(\.description),
+                        active: group.picker.active(index), state: word)
+                })
+        }
+    }
+
+    private static func state(_ certificate: CertificateSettings) -> CertificateState? {
+        guard let facts = try? CertificateFacts.read(pemFile: certificate.chain) else { return nil }
+        return CertificateState(
+            chain: certificate.chain, names: facts.names,
+            notAfter: time(UInt64(max(0, facts.notAfter)) * 1_000))
+    }
+
+    private static func state(of drain: Controller.NumberedDrain) -> DrainState {
+        let progress = drain.drain.progress
+        return DrainState(
+            id: drain.id, what: drain.what, found: progress.found, told: progress.told,
+            closed: progress.closed, cut: progress.cut, isDone: progress.isDone)
+    }
+
+    private static func state(_ relay: RelayFacts) -> RelayState {
+        RelayState(relay)
+    }
+
+    private static func time(_ milliseconds: UInt64) -> String {
+        Date(timeIntervalSince1970: Double(milliseconds) / 1_000).ISO8601Format()
+    }
+}

@@ -1,0 +1,308 @@
+// SPDX-License-Identifier: Apache-2.0
+import Config
+import Control
+import Foundation
+import Frontend
+import Reactor
+import Synchronization
+
+/// What an operator can have done to a running Sluice, whoever passes the wish on: a signal, the admin
+/// socket, a changed file.
+final class Controller: Sendable {
+    /// Where configurations come from.
+    enum Source: Sendable {
+        /// This file; the number of reactors, where the command line said it.
+        case file(String, workers: Int?)
+        /// Quick mode: always this one.
+        case fixed(Configuration)
+
+        var path: String {
+            if case .file(let path, _) = self { return path }
+            return ""
+        }
+
+        /// The file, if there is one.
+        var files: [String] { path.isEmpty ? [] : [path] }
+
+        func read() throws -> Configuration {
+            switch self {
+            case .fixed(let configuration): return configuration
+            case .file(let path, let workers):
+                var configuration = try Configuration.load(path: path)
+                if let workers { configuration.workers = workers }
+                return configuration
+            }
+        }
+    }
+
+    /// A drain with its number.
+    struct NumberedDrain: Sendable {
+        let id: Int
+        let what: String
+        let drain: Drain
+    }
+
+    struct State: Sendable {
+        var configuration: Configuration
+        var assembly: Assembly
+        var generation = 1
+        var loadedMilliseconds = Clock.wallMilliseconds()
+        var lastProblem: String?
+        var drains: [NumberedDrain] = []
+        var nextDrain = 1
+        var isLeaving = false
+        /// A second wish to stop came: nobody is waited for.
+        var isCut = false
+    }
+
+    let source: Source
+    let frontend: Frontend
+    let names: NameWatch
+    let log: LogWriter
+    let thread: ControlThread
+    let startedMilliseconds = Clock.wallMilliseconds()
+    private let current: Mutex<State>
+    /// Held while something is changed, so that changes come one after the other.
+    private let changing = Mutex<Void>(())
+
+    init(
+        source: Source, configuration: Configuration, assembly: Assembly, frontend: Frontend,
+        names: NameWatch, log: LogWriter
+    ) throws(SystemError) {
+        thread = try ControlThread()
+        self.source = source
+        self.frontend = frontend
+        self.names = names
+        self.log = log
+        current = Mutex(State(configuration: configuration, assembly: assembly))
+    }
+
+    var state: State { current.withLock { $0 } }
+
+    // MARK: Reload
+
+    /// Reads the configuration again and serves by it; if that can't be done, nothing has changed.
+    func reload() -> AdminOutcome {
+        do throws(SystemError) {
+            return try thread.perform { [self] in reloadHere() }
+        } catch {
+            return AdminOutcome(isDone: false, message: error.description)
+        }
+    }
+
+    private func reloadHere() -> AdminOutcome {
+        changing.withLock { _ in
+            let before = state
+            if before.isLeaving {
+                return AdminOutcome(isDone: false, message: "Sluice is stopping.")
+            }
+            ServiceManager.notify("RELOADING=1", ServiceManager.monotonic)
+            defer { ServiceManager.notify("READY=1") }
+            do {
+                let message = try take(try source.read(), before)
+                log.write(LogEvent(.info, message))
+                return AdminOutcome(isDone: true, message: message)
+            } catch {
+                let problem = "\(error)"
+                current.withLock { $0.lastProblem = problem }
+                log.write(
+                    LogEvent(.error, "Not reloaded, everything stays as it was: \(problem)"))
+                return AdminOutcome(isDone: false, message: problem)
+            }
+        }
+    }
+
+    private func take(_ configuration: Configuration, _ before: State) throws -> String {
+        let assembly = try Assembly(configuration, previous: before.assembly)
+        // Looked up before anybody is sent there.
+        names.watch(assembly.endpoints)
+        let removed: Drain?
+        do throws(SystemError) {
+            removed = try frontend.use(
+                listening: assembly.listeners, routing: assembly.routing,
+                settings: assembly.settings, removal: Self.plan(configuration.drain))
+        } catch {
+            names.watch(before.assembly.endpoints)
+            throw Self.problem(error, configuration, assembly)
+        }
+        current.withLock { state in
+            state.configuration = configuration
+            state.assembly = assembly
+            state.generation += 1
+            state.loadedMilliseconds = Clock.wallMilliseconds()
+            state.lastProblem = nil
+        }
+        if let removed { add(removed, "routes that were removed") }
+        let restart = Self.needingRestart(before.configuration, configuration)
+        let rest =
+            restart.isEmpty
+            ? ""
+            : " What changed of \(restart.joined(separator: ", ")) takes effect with a restart."
+        return "The configuration was taken up: \(assembly.listeners.count) listeners, "
+            + "\(assembly.routing.routes.count) routes, generation \(state.generation).\(rest)"
+    }
+
+    /// What was made once and is not made again.
+    private static func needingRestart(_ old: Configuration, _ new: Configuration) -> [String] {
+        var keys: [String] = []
+        if old.log != new.log { keys.append("log") }
+        if old.workers != new.workers { keys.append("workers") }
+        if old.admin.socket != new.admin.socket || old.admin.address != new.admin.address {
+            keys.append("admin")
+        }
+        if old.limits.relayBufferBytes != new.limits.relayBufferBytes {
+            keys.append("limits.relayBufferBytes")
+        }
+        if old.watch != new.watch { keys.append("watch") }
+        return keys
+    }
+
+    /// An address that can't be bound, with the place where it was written.
+    static func problem(
+        _ error: SystemError, _ configuration: Configuration, _ assembly: Assembly
+    ) -> any Error {
+        for (listener, plan) in zip(configuration.listen, assembly.listeners)
+        where error.call == "bind \(plan.address)" || error.call == "listen \(plan.address)" {
+            return ConfigurationProblems([
+                ConfigurationProblem(place: listener.place, sentence: error.description)
+            ])
+        }
+        return error
+    }
+
+    // MARK: Drain
+
+    /// What a drain's settings mean to the engine.
+    static func plan(_ settings: DrainSettings) -> DrainPlan {
+        DrainPlan(
+            code: settings.code, reason: settings.reason,
+            spreadMilliseconds: settings.spread.wholeMilliseconds,
+            timeoutMilliseconds: settings.timeout.wholeMilliseconds)
+    }
+
+    @discardableResult
+    private func add(_ drain: Drain, _ what: String) -> Int {
+        current.withLock { state in
+            let id = state.nextDrain
+            state.nextDrain += 1
+            // A record of some is enough: what is done is not asked for for ever.
+            if state.drains.count >= 32 {
+                let index = state.drains.firstIndex { $0.drain.progress.isDone }
+                if let index { state.drains.remove(at: index) }
+            }
+            state.drains.append(NumberedDrain(id: id, what: what, drain: drain))
+            return id
+        }
+    }
+
+    /// Ends the relays of a route or endpoint, or of the whole process, which goes then.
+    func drain(_ request: DrainRequest) -> AdminOutcome {
+        let state = state
+        var plan = Self.plan(state.configuration.drain)
+        plan.code = request.code ?? plan.code
+        plan.reason = request.reason ?? plan.reason
+        plan.spreadMilliseconds = request.spreadMilliseconds ?? plan.spreadMilliseconds
+        plan.timeoutMilliseconds = max(
+            request.timeoutMilliseconds ?? plan.timeoutMilliseconds, plan.spreadMilliseconds)
+        guard Self.isSendable(plan.code) else {
+            return AdminOutcome(
+                isDone: false,
+                message: "The code is 1000, 1001, 1012, 1013 or 3000 to 4999, found \(plan.code).")
+        }
+        guard plan.reason.utf8.count <= 123 else {
+            return AdminOutcome(isDone: false, message: "The reason is longer than 123 bytes.")
+        }
+        if request.route == nil && request.endpoint == nil {
+            let id = leave(plan)
+            return AdminOutcome(
+                isDone: id != nil,
+                message: id == nil ? "Sluice is stopping already." : "Sluice stops.", drain: id)
+        }
+        if let problem = scope(request, &plan) {
+            return AdminOutcome(isDone: false, message: problem)
+        }
+        let what = [
+            request.route.map { "route \($0)" }, plan.endpoint.map { "endpoint \($0)" },
+        ].compactMap { $0 }.joined(separator: ", ")
+        let id = add(frontend.drain(plan), what)
+        let message = "Draining \(what): its relays are told \(plan.code), and no new ones begin."
+        log.write(LogEvent(.info, message))
+        return AdminOutcome(isDone: true, message: message, drain: id)
+    }
+
+    /// Takes new relays again.
+    func resume(_ request: DrainRequest) -> AdminOutcome {
+        var plan = DrainPlan()
+        if let problem = scope(request, &plan) {
+            return AdminOutcome(isDone: false, message: problem)
+        }
+        frontend.resume(plan)
+        let what = request.endpoint ?? request.route ?? ""
+        let message = "\(what) takes new relays again."
+        log.write(LogEvent(.info, message))
+        return AdminOutcome(isDone: true, message: message)
+    }
+
+    /// Finds what was named; says what there is instead where it is not there.
+    private func scope(_ request: DrainRequest, _ plan: inout DrainPlan) -> String? {
+        let routing = state.assembly.routing
+        if let route = request.route {
+            guard routing.routes.contains(where: { $0.name == route }) else {
+                let names = routing.routes.prefix(8).map(\.name).joined(separator: ", ")
+                return "There is no route \(route); there are \(names)."
+            }
+            plan.routes = [route]
+        }
+        if let wanted = request.endpoint {
+            let labels = Set(routing.endpoints.map(\.label)).sorted()
+            guard let label = labels.first(where: { $0 == wanted || $0 == "ws://" + wanted }) else {
+                return "There is no endpoint \(wanted); there are "
+                    + "\(labels.prefix(8).joined(separator: ", "))."
+            }
+            plan.endpoint = label
+        }
+        if plan.routes.isEmpty && plan.endpoint == nil { return "Name a route or an endpoint." }
+        return nil
+    }
+
+    /// Codes that say "come back later" or are the operator's own (RFC 6455 §7.4).
+    static func isSendable(_ code: UInt16) -> Bool {
+        [1000, 1001, 1012, 1013].contains(code) || 3000...4999 ~= code
+    }
+
+    // MARK: The end
+
+    /// Begins to stop; nil when that has begun before.
+    @discardableResult
+    func leave(_ plan: DrainPlan, keepsFiles: Bool = false) -> Int? {
+        let isFirst = current.withLock { state in
+            defer { state.isLeaving = true }
+            return !state.isLeaving
+        }
+        guard isFirst else { return nil }
+        ServiceManager.notify("STOPPING=1")
+        return changing.withLock { _ in
+            // Not ready any more, but still open, for as long as balancers take to notice.
+            let delay = state.configuration.drain.delay.wholeMilliseconds
+            let end = Clock.nowMilliseconds() + delay
+            while Clock.nowMilliseconds() < end && !state.isCut { usleep(20_000) }
+            log.write(
+                LogEvent(
+                    .info,
+                    "Stopping: \(frontend.connectionCount) connections are told \(plan.code) and"
+                        + " have \(Duration.milliseconds(plan.timeoutMilliseconds)) to close."))
+            return add(frontend.leave(plan, keepsFiles: keepsFiles), "everything")
+        }
+    }
+
+    /// Stops in the manner of the configuration; the second time at once.
+    func stop() {
+        if state.isLeaving {
+            log.write(LogEvent(.warning, "A second signal: everything is cut now."))
+            current.withLock { $0.isCut = true }
+            frontend.cut()
+        } else {
+            leave(Self.plan(state.configuration.drain))
+        }
+    }
+}

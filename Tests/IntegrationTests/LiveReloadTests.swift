@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Goal: a reload exchanges routes, upstreams, listeners and certificates at once, live relays go on
+// under the rules they began with, and a file that can't be used changes nothing.
+// Method: the configuration file is rewritten and `sluice reload` run, which says what became of it.
+
+import Foundation
+import Glibc
+import TestKit
+import Testing
+
+/// Runs a command to its end; what it printed on both outputs, a newline behind each line.
+func ended(_ arguments: [String]) throws -> (status: Int32, output: String) {
+    let child = try ChildProcess(arguments)
+    let status = try child.waitForExit(by: .after(.seconds(60)))
+    return (status, (child.output + child.errors).map { $0 + "\n" }.joined())
+}
+
+/// A running Sluice whose configuration the test rewrites.
+struct Operated {
+    let proxy: ProxyFixture
+    let folder: String
+    var socket: String { "\(folder)/admin.sock" }
+
+    init(routes: [String], listeners: [ProxyListener] = [.tls()], settings: [String] = []) throws {
+        folder = try Scratch.makeFolder()
+        proxy = try ProxyFixture(
+            routes: routes, listeners: listeners,
+            settings: ["admin: { socket: \(folder)/admin.sock }"] + settings)
+    }
+
+    /// Runs a command against the process; its exit status and what it printed.
+    func command(_ arguments: [String]) throws -> (status: Int32, output: String) {
+        try ended([try ProxyFixture.program()] + arguments + ["--admin", socket])
+    }
+
+    /// Replaces text in the configuration file.
+    func rewrite(_ old: String, _ new: String) throws {
+        let text = try String(contentsOfFile: proxy.configurationPath, encoding: .utf8)
+        #expect(text.contains(old))
+        try Scratch.write(
+            text.replacingOccurrences(of: old, with: new), to: proxy.configurationPath)
+    }
+
+    /// What an admin request is answered, by a foreign client.
+    func ask(_ target: String, _ arguments: [String] = []) throws -> (status: Int32, output: String)
+    {
+        try ended(
+            ["curl", "-s", "--max-time", "20", "--unix-socket", socket] + arguments
+                + ["http://localhost\(target)"])
+    }
+}
+
+@Suite struct LiveReloadTests {
+    private func exchange(_ text: String, over ends: RelayEnds) throws {
+        try ends.client.send(Frame.text(text).masked())
+        #expect(try ends.upstream.readFrame().text == text)
+        try ends.upstream.send(Frame.text(text))
+        #expect(try ends.client.readFrame().text == text)
+    }
+
+    @Test func `a route moves to another upstream, and its live relay stays where it is`() throws {
+        let old = try ManualBackend()
+        let new = try ManualBackend()
+        let sluice = try Operated(routes: ["{ path: /Esv/ocp, to: \"\(old.address)\" }"])
+        defer { Scratch.remove(sluice.folder) }
+        let before = try sluice.proxy.relay(to: old)
+        try sluice.rewrite("\(old.address)", "\(new.address)")
+        let reload = try sluice.command(["reload"])
+        #expect(reload.status == 0, "\(reload.output)")
+        #expect(reload.output.contains("1 routes, generation 2"))
+        try exchange("moved", over: try sluice.proxy.relay(to: new))
+        try exchange("still here", over: before)
+    }
+
+    @Test(arguments: [
+        ("routes:", "roots:", "2:1"), ("path: /Esv/ocp", "path: Esv/ocp", "4:13"),
+        ("chain: ", "chain: /nowhere", "2:5"), ("listen:", "listen: [", "3"),
+    ])
+    func `a file that can't be used changes nothing and is told with its place`(
+        old: String, new: String, place: String
+    ) throws {
+        let backend = try ManualBackend()
+        let sluice = try Operated(routes: ["{ path: /Esv/ocp, to: \"\(backend.address)\" }"])
+        defer { Scratch.remove(sluice.folder) }
+        let ends = try sluice.proxy.relay(to: backend)
+        try sluice.rewrite(old, new)
+        let reload = try sluice.command(["reload"])
+        #expect(reload.status == 1)
+        #expect(
+            reload.output.contains("\(sluice.proxy.configurationPath):\(place.prefix(1))")
+                || reload.output.contains(sluice.proxy.configurationPath), "\(reload.output)")
+        try exchange("still here", over: ends)
+        try exchange("also here", over: try sluice.proxy.relay(to: backend))
+        let status = try sluice.command(["status"])
+        #expect(status.output.contains("generation 1"))
+        #expect(status.output.contains("the last reload failed: "))
+    }
+
+    @Test func `listeners come and go, and one whose address stays keeps its socket`() throws {
+        let backend = try ManualBackend()
+        let sluice = try Operated(
+            routes: ["{ path: /Esv/ocp, to: \"\(backend.address)\" }"], listeners: [.tls(), .plain])
+        defer { Scratch.remove(sluice.folder) }
+        let plain = try sluice.proxy.connect(listener: 1)
+        try plain.send(Opening().bytes)
+        let upstream = try backend.next()
+        _ = try upstream.accept()
+        #expect(try plain.readHead().status == 101)
+        try sluice.rewrite(
+            "  - \(try ProxyListener.plain.settingText())\n",
+            "  - { address: \"unix:\(sluice.folder)/ws.sock\" }\n")
+        #expect(try sluice.command(["reload"]).status == 0)
+        // The first goes on, the second is closed, its live relay is not, and a third is open.
+        try exchange("same port", over: try sluice.proxy.relay(to: backend))
+        #expect(throws: (any Error).self) { _ = try sluice.proxy.connect(listener: 1) }
+        try plain.send(Frame.text("live").masked())
+        #expect(try upstream.readFrame().text == "live")
+        let answer = try run([
+            "curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "--unix-socket",
+            "\(sluice.folder)/ws.sock", "http://localhost/nowhere",
+        ])
+        #expect(answer == ["404"])
+        try sluice.rewrite("unix:\(sluice.folder)/ws.sock", "127.0.0.1:0")
+        #expect(try sluice.command(["reload"]).status == 0)
+        #expect(access("\(sluice.folder)/ws.sock", F_OK) != 0)
+    }
+
+    @Test func `an address that is taken is told with its place, and nothing has changed`() throws {
+        let backend = try ManualBackend()
+        let sluice = try Operated(
+            routes: ["{ path: /Esv/ocp, to: \"\(backend.address)\" }"], listeners: [.tls(), .plain])
+        defer { Scratch.remove(sluice.folder) }
+        let taken = try ManualBackend()
+        guard case .tcp(let port) = taken.address else { return }
+        try sluice.rewrite(
+            "  - \(try ProxyListener.plain.settingText())\n",
+            "  - { address: \"127.0.0.1:\(port)\" }\n")
+        let reload = try sluice.command(["reload"])
+        #expect(reload.status == 1)
+        #expect(
+            reload.output.contains("\(sluice.proxy.configurationPath):3:5: bind 127.0.0.1:\(port)"),
+            "\(reload.output)")
+        _ = try sluice.proxy.connect(listener: 1)
+        try exchange("here", over: try sluice.proxy.relay(to: backend))
+    }
+
+    @Test func `relays of a removed route end where the route asked for it, and else go on`() throws
+    {
+        let backend = try ManualBackend()
+        let sluice = try Operated(
+            routes: [
+                "{ path: /Esv/ocp, to: \"\(backend.address)\" }",
+                "{ path: /short, to: \"\(backend.address)\", onRemove: drain }",
+                "{ path: /rest, respond: { status: 200 } }",
+            ], settings: ["drain: { code: 1012, reason: \"moved away\" }"])
+        defer { Scratch.remove(sluice.folder) }
+        let stays = try sluice.proxy.relay(to: backend)
+        let goes = try sluice.proxy.relay(to: backend, Opening("/short"))
+        try sluice.rewrite(
+            "  - { path: /Esv/ocp, to: \"\(backend.address)\" }\n"
+                + "  - { path: /short, to: \"\(backend.address)\", onRemove: drain }\n", "")
+        #expect(try sluice.command(["reload"]).status == 0)
+        let close = try goes.client.readFrame()
+        #expect(close.closeCode == 1012)
+        #expect(String(decoding: close.payload.dropFirst(2), as: UTF8.self) == "moved away")
+        #expect(try goes.upstream.readFrame().closeCode == 1012)
+        try exchange("still here", over: stays)
+        let gone = try sluice.proxy.connect()
+        try gone.send(Opening().bytes)
+        #expect(try gone.readHead().status == 404)
+    }
+
+    @Test func `a hundred reloads under load drop nothing and leak nothing`() throws {
+        let backend = try ScriptedBackend.echo()
+        let sluice = try Operated(routes: [
+            "{ path: /Esv/ocp, to: \"\(backend.address)\", limits: { messageBytes: 1MiB } }"
+        ])
+        defer { Scratch.remove(sluice.folder) }
+        let isOver = Monitor(false)
+        let turns = Monitor(0)
+        let clients = (0..<8).map { number in
+            TestThread {
+                let client = try sluice.proxy.open()
+                var turn = 0
+                while !isOver.value {
+                    let message = Frame.text("\(number)-\(turn)")
+                    try client.send(message.masked())
+                    guard try client.readFrame() == message else { throw PeerError("lost \(turn)") }
+                    turn += 1
+                    turns.update { $0 += 1 }
+                }
+                return turn
+            }
+        }
+        try turns.wait(for: "the first echoes", by: .after(.seconds(60))) { $0 >= 100 }
+        func reload(_ count: Int) throws {
+            for index in 0..<count {
+                // Also one that is broken now and then, and a new client after each.
+                let isBroken = index % 10 == 9
+                if isBroken { try sluice.rewrite("routes:", "roots:") }
+                let answer = try sluice.ask("/reload", ["-X", "POST"])
+                #expect(answer.output.contains("\"isDone\" : \(!isBroken)"), "\(answer.output)")
+                if isBroken { try sluice.rewrite("roots:", "routes:") }
+                let client = try sluice.proxy.open()
+                try client.send(Frame.text("new").masked())
+                #expect(try client.readFrame().text == "new")
+                try client.send(Frame.close(1000).masked())
+                #expect(try client.readFrame().closeCode == 1000)
+            }
+        }
+        func threads() throws -> Int {
+            try FileManager.default.contentsOfDirectory(
+                atPath: "/proc/\(sluice.proxy.process.identifier)/task"
+            ).count
+        }
+        try reload(20)
+        let threadsBefore = try threads()
+        let bytesBefore = try residentKilobytes(of: sluice.proxy)
+        try reload(80)
+        let soFar = turns.value
+        try turns.wait(for: "more echoes", by: .after(.seconds(60))) { $0 >= soFar + 100 }
+        isOver.update { $0 = true }
+        for client in clients { #expect(try client.join(by: .after(.seconds(60))) > 0) }
+        try eventually("the request threads are gone") { try threads() <= threadsBefore }
+        #expect(try residentKilobytes(of: sluice.proxy) < bytesBefore + 6_000)
+        let status = try sluice.command(["status", "--json"])
+        #expect(status.output.contains("\"generation\" : 91"), "\(status.output)")
+        try eventually("all connections are gone") {
+            try openDescriptors(of: sluice.proxy) < 40
+        }
+    }
+
+    @Test func `a changed file is taken up without being told where it is watched`() throws {
+        let old = try ManualBackend()
+        let new = try ManualBackend()
+        let sluice = try Operated(
+            routes: ["{ path: /Esv/ocp, to: \"\(old.address)\" }"], settings: ["watch: true"])
+        defer { Scratch.remove(sluice.folder) }
+        try sluice.rewrite("\(old.address)", "\(new.address)")
+        try sluice.proxy.process.waitForLine(containing: "generation 2")
+        try exchange("moved", over: try sluice.proxy.relay(to: new))
+    }
+
+    @Test func `TERM during reloads ends the process in order`() throws {
+        let backend = try ManualBackend()
+        let sluice = try Operated(routes: ["{ path: /Esv/ocp, to: \"\(backend.address)\" }"])
+        defer { Scratch.remove(sluice.folder) }
+        let ends = try sluice.proxy.relay(to: backend)
+        for _ in 0..<20 { sluice.proxy.process.signal(SIGHUP) }
+        sluice.proxy.process.signal(SIGTERM)
+        for _ in 0..<20 { sluice.proxy.process.signal(SIGHUP) }
+        for peer in [ends.client, ends.upstream] {
+            #expect(try peer.readFrame().closeCode == 1001)
+        }
+        try ends.client.send(Frame.close(1001).masked())
+        try ends.upstream.send(Frame.close(1001))
+        #expect(try sluice.proxy.process.waitForExit() == 0)
+        #expect(access(sluice.socket, F_OK) != 0, "the admin socket's file is left behind")
+    }
+}

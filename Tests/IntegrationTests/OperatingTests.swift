@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Goal: an operator sees what a running Sluice does and ends sockets in order: by route, by endpoint,
+// one by one, or all, with readiness saying no first.
+// Method: the program's own commands and curl against the admin socket, real peers at both ends.
+
+import Foundation
+import Glibc
+import TestKit
+import Testing
+
+@Suite struct OperatingTests {
+    private static func started(
+        _ backend: PeerAddress, settings: [String] = []
+    ) throws -> Operated {
+        try Operated(
+            routes: [
+                "{ path: /Esv/ocp, to: \"\(backend)\" }", "{ path: /other, to: \"\(backend)\" }",
+            ], settings: settings)
+    }
+
+    @Test func `status names listeners, routes, endpoints and live relays`() throws {
+        let backend = try ManualBackend()
+        let sluice = try Self.started(backend.address)
+        defer { Scratch.remove(sluice.folder) }
+        let ends = try sluice.proxy.relay(to: backend)
+        let status = try sluice.command(["status"])
+        #expect(status.status == 0)
+        #expect(status.output.contains("wss://127.0.0.1:\(sluice.proxy.port())"))
+        #expect(status.output.contains("/Esv/ocp  1 "), "\(status.output)")
+        #expect(status.output.contains("/other    0 "))
+        #expect(status.output.contains("\(backend.address)"))
+        let relays = try sluice.command(["status", "--route", "/Esv/ocp"])
+        let lines = relays.output.split(separator: "\n")
+        #expect(lines.count == 2, "\(relays.output)")
+        let id = try #require(lines.last?.split(separator: " ").first.map(String.init))
+        #expect(
+            try sluice.command(["status", "--route", "/other"]).output.split(separator: "\n").count
+                == 1)
+
+        let closed = try sluice.command(["status", "--close", id, "--code", "4001"])
+        #expect(closed.status == 0, "\(closed.output)")
+        for peer in [ends.client, ends.upstream] {
+            #expect(try peer.readFrame().closeCode == 4001)
+        }
+        try ends.client.send(Frame.close(4001).masked())
+        try ends.upstream.send(Frame.close(4001))
+        try eventually("the relay is gone") {
+            try sluice.command(["status", "--relays"]).output.split(separator: "\n").count == 1
+        }
+        let again = try sluice.command(["status", "--close", id])
+        #expect(again.status == 1)
+        #expect(again.output.contains("There is no relay \(id)."))
+    }
+
+    @Test func `the admin socket belongs to its owner, and to no web page`() throws {
+        let backend = try ManualBackend()
+        let sluice = try Self.started(backend.address)
+        defer { Scratch.remove(sluice.folder) }
+        let mode = try FileManager.default.attributesOfItem(atPath: sluice.socket)[
+            .posixPermissions]
+        #expect(mode as? Int == 0o600)
+        #expect(try sluice.ask("/healthz").output == "ok\n")
+        #expect(try sluice.ask("/readyz").output == "ready\n")
+        let code = ["-o", "/dev/null", "-w", "%{http_code}"]
+        #expect(try sluice.ask("/nothing", code).output == "404\n")
+        #expect(
+            try sluice.ask("/reload", code + ["-H", "Origin: https://evil.example", "-X", "POST"])
+                .output == "403\n")
+        #expect(try sluice.ask("/state", code + ["-H", "Host: evil.example"]).output == "403\n")
+        #expect(try sluice.ask("/drain", code + ["-d", "no json"]).output == "400\n")
+        #expect(try sluice.ask("/drain", code + ["-d", "{\"code\":1005}"]).output == "422\n")
+        // Reading is no doing.
+        #expect(try sluice.ask("/reload", code).output == "404\n")
+    }
+
+    @Test func `a second process leaves the first one's socket alone`() throws {
+        let backend = try ManualBackend()
+        let sluice = try Self.started(backend.address)
+        defer { Scratch.remove(sluice.folder) }
+        let second = try ended([
+            try ProxyFixture.program(), "run", "-c", sluice.proxy.configurationPath,
+        ])
+        #expect(second.status == 1)
+        #expect(second.output.contains("\(sluice.socket)"), "\(second.output)")
+        #expect(try sluice.ask("/healthz").output == "ok\n")
+    }
+
+    @Test func `an endpoint is drained: its relays are told, new ones go elsewhere`() throws {
+        let first = try ManualBackend()
+        let second = try ManualBackend()
+        let sluice = try Operated(
+            routes: ["{ path: /Esv/ocp, to: app }"],
+            settings: [
+                "upstreams: { app: { endpoints: [\"\(first.address)\", \"\(second.address)\"], "
+                    + "balance: leastConnections } }"
+            ])
+        defer { Scratch.remove(sluice.folder) }
+        let leaving = try sluice.proxy.relay(to: first)
+        let staying = try sluice.proxy.relay(to: second)
+        let name = "\(first.address)".replacingOccurrences(of: "ws://", with: "")
+        let drain = try sluice.command([
+            "drain", "--endpoint", name, "--code", "1012", "--reason", "deploy", "--background",
+        ])
+        #expect(drain.status == 0, "\(drain.output)")
+        let close = try leaving.client.readFrame()
+        #expect(close.closeCode == 1012)
+        #expect(String(decoding: close.payload.dropFirst(2), as: UTF8.self) == "deploy")
+        #expect(try leaving.upstream.readFrame().closeCode == 1012)
+        try leaving.client.send(Frame.close(1012).masked())
+        try leaving.upstream.send(Frame.close(1012))
+        for _ in 0..<3 { _ = try sluice.proxy.relay(to: second) }
+        #expect(try sluice.command(["status"]).output.contains("draining"))
+        try staying.client.send(Frame.text("stays").masked())
+        #expect(try staying.upstream.readFrame().text == "stays")
+        // A reload changes nothing in that; taking it back does.
+        #expect(try sluice.command(["reload"]).status == 0)
+        _ = try sluice.proxy.relay(to: second)
+        #expect(try sluice.command(["drain", "--endpoint", name, "--resume"]).status == 0)
+        let clients = try (0..<8).map { _ in try sluice.proxy.connect() }
+        for client in clients { try client.send(Opening().bytes) }
+        #expect(try first.hasPendingConnection(by: .after()))
+    }
+
+    @Test func `a route is drained with progress, and who does not answer is cut`() throws {
+        let backend = try ManualBackend()
+        let sluice = try Self.started(backend.address)
+        defer { Scratch.remove(sluice.folder) }
+        let polite = try sluice.proxy.relay(to: backend)
+        let silent = try sluice.proxy.relay(to: backend)
+        let other = try sluice.proxy.relay(to: backend, Opening("/other"))
+        let draining = TestThread {
+            try sluice.command([
+                "drain", "--route", "/Esv/ocp", "--code", "1013", "--spread", "100ms", "--timeout",
+                "800ms",
+            ])
+        }
+        #expect(try polite.client.readFrame().closeCode == 1013)
+        try polite.client.send(Frame.close(1013).masked())
+        #expect(try polite.upstream.readFrame().closeCode == 1013)
+        try polite.upstream.send(Frame.close(1013))
+        let drain = try draining.join(by: .after(.seconds(60)))
+        #expect(drain.status == 0)
+        #expect(
+            drain.output.contains("2 of 2 relays told, 2 closed, 1 of them cut, done"),
+            "\(drain.output)")
+        #expect(try silent.client.readFrame().closeCode == 1013)
+        let refused = try sluice.proxy.connect()
+        try refused.send(Opening().bytes)
+        let answer = try refused.readHead()
+        #expect(answer.status == 503)
+        #expect(answer["Retry-After"] == "5")
+        try other.client.send(Frame.text("stays").masked())
+        #expect(try other.upstream.readFrame().text == "stays")
+        let wrong = try sluice.command(["drain", "--route", "/nowhere"])
+        #expect(wrong.status == 1)
+        #expect(wrong.output.contains("There is no route /nowhere; there are /Esv/ocp, /other."))
+    }
+
+    @Test func `readiness says no before the listeners close`() throws {
+        let backend = try ManualBackend()
+        let sluice = try Self.started(backend.address, settings: ["drain: { delay: 20s }"])
+        defer { Scratch.remove(sluice.folder) }
+        let ends = try sluice.proxy.relay(to: backend)
+        sluice.proxy.process.signal(SIGTERM)
+        try eventually("it is not ready") { try sluice.ask("/readyz").output == "stopping\n" }
+        #expect(try sluice.ask("/healthz").output == "ok\n")
+        // Still open, for those who have not noticed.
+        _ = try sluice.proxy.relay(to: backend)
+        #expect(try sluice.command(["reload"]).status == 1)
+        sluice.proxy.process.signal(SIGTERM)
+        #expect(try sluice.proxy.process.waitForExit() == 0)
+        _ = ends
+    }
+
+    @Test func `closes are spread evenly over the time that there is`() throws {
+        let backend = try ScriptedBackend.echo()
+        let sluice = try Self.started(backend.address)
+        defer { Scratch.remove(sluice.folder) }
+        let count = 100
+        let times = Monitor<[ContinuousClock.Instant]>([])
+        let opened = Monitor(0)
+        let readers = (0..<count).map { _ in
+            TestThread {
+                let client = try sluice.proxy.open()
+                opened.update { $0 += 1 }
+                guard try client.readFrame(by: .after(.seconds(60))).closeCode == 1012 else {
+                    throw PeerError("no Close")
+                }
+                times.update { $0.append(.now) }
+                try client.send(Frame.close(1012).masked())
+            }
+        }
+        try opened.wait(for: "all clients", by: .after(.seconds(60))) { $0 == count }
+        let start = ContinuousClock.now
+        let drain = try sluice.command([
+            "drain", "--route", "/Esv/ocp", "--code", "1012", "--spread", "4s", "--timeout", "20s",
+        ])
+        #expect(
+            drain.output.contains("100 of 100 relays told, 100 closed, done"), "\(drain.output)")
+        for reader in readers { try reader.join(by: .after(.seconds(60))) }
+        // Nobody early, none forgotten, and not all at once: the order is what holds on any machine.
+        let seen = times.value
+        #expect(seen.count == count)
+        let last = try #require(seen.max())
+        #expect(last - start > .seconds(3))
+        #expect(seen.count { $0 - start < .seconds(1) } < count / 2)
+    }
+
+    @Test func `a log file is opened anew at USR1`() throws {
+        let backend = try ManualBackend()
+        let folder = try Scratch.makeFolder()
+        defer { Scratch.remove(folder) }
+        let log = "\(folder)/access.log"
+        let sluice = try Self.started(backend.address, settings: ["log: { access: \(log) }"])
+        defer { Scratch.remove(sluice.folder) }
+        #expect(rename(log, "\(log).1") == 0)
+        sluice.proxy.process.signal(SIGUSR1)
+        try sluice.proxy.process.waitForLine(containing: "The log was opened anew.")
+        let refused = try sluice.proxy.connect()
+        try refused.send(
+            Array("GET /nowhere HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".utf8))
+        #expect(try refused.readHead().status == 404)
+        try eventually("the line is in the new file") {
+            try String(contentsOfFile: log, encoding: .utf8).contains("/nowhere")
+        }
+        #expect(try String(contentsOfFile: "\(log).1", encoding: .utf8).isEmpty)
+    }
+}
