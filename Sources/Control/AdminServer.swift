@@ -29,16 +29,20 @@ public final class AdminServer: Sendable {
     /// - Parameters:
     ///   - address: a unix socket or a loopback address.
     ///   - takesOver: whether a socket file that another process serves may be replaced.
+    ///   - inherited: a socket that listens there already.
     ///   - handler: answers requests, on any thread.
     /// - Throws: `SystemError`, `EADDRINUSE` where another process serves.
     public init(
-        address: Address, takesOver: Bool = false,
+        address: Address, takesOver: Bool = false, inheriting inherited: Int32? = nil,
         handler: @escaping @Sendable (AdminRequest) -> AdminAnswer
     ) throws(SystemError) {
         self.handler = handler
         door = try Mailbox()
         guard address.isUnix else {
-            socket = try Listener(address: address)
+            socket =
+                if let inherited {
+                    Listener(adopting: inherited, as: address)
+                } else { try Listener(address: address) }
             self.address = socket.address
             file = nil
             return
@@ -61,6 +65,9 @@ public final class AdminServer: Sendable {
         file = SocketFile(path)
         self.address = address
     }
+
+    /// The listening socket.
+    public var descriptor: Int32 { socket.descriptor }
 
     /// Starts to serve.
     public func start() throws(SystemError) {

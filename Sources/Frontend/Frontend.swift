@@ -52,8 +52,18 @@ public struct InheritedListeners: Sendable {
     /// Takes the descriptors over.
     public init(_ sockets: [(address: Address, descriptor: Int32)] = []) { self.sockets = sockets }
 
+    /// Those that nobody has asked for.
+    var left: [Int32] { sockets.map(\.descriptor) }
+
     mutating func take(_ address: Address) -> SharedListener? {
-        guard let index = sockets.firstIndex(where: { $0.address == address }) else { return nil }
+        let index = sockets.firstIndex { socket in
+            // Who hands on a socket may have said "everywhere" in other words.
+            socket.address == address
+                || socket.address.isWildcard && address.isWildcard
+                    && socket.address.isIPv6 && address.isIPv6
+                    && socket.address.port == address.port
+        }
+        guard let index else { return nil }
         return SharedListener(adopting: sockets.remove(at: index).descriptor, as: address)
     }
 }
@@ -100,6 +110,7 @@ public final class Frontend: Sendable {
             }
             entrances.append(Entrance(number: number, socket: socket, plan: plan))
         }
+        for descriptor in inherited.left { _ = Socket(adopting: descriptor) }
         crew = try Crew(count: workers, journal: journal)
         state = Mutex(
             State(

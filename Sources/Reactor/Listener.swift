@@ -60,6 +60,23 @@ public struct Listener: ~Copyable, Sendable {
         }
     }
 
+    /// The address of a listening stream socket that was inherited; nil when it is no such socket.
+    public static func address(of descriptor: Int32) -> Address? {
+        var isListening: Int32 = 0
+        var length = socklen_t(MemoryLayout<Int32>.size)
+        guard getsockopt(descriptor, SOL_SOCKET, SO_ACCEPTCONN, &isListening, &length) == 0,
+            isListening == 1
+        else { return nil }
+        var storage = sockaddr_storage()
+        length = socklen_t(MemoryLayout<sockaddr_storage>.size)
+        let code = withUnsafeMutablePointer(to: &storage) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                getsockname(descriptor, $0, &length)
+            }
+        }
+        return code == 0 ? Address(storage: storage, length: Int(length)) : nil
+    }
+
     /// Another handle on the same listening socket, for another reactor.
     ///
     /// The port is free again when all handles are gone.

@@ -29,6 +29,11 @@ struct AdminDesk: Sendable {
         case (true, "relays", 1): return relays(request.query)
         case (true, "drains", 2): return drain(path[1])
         case (false, "reload", 1): return Self.answer(controller.reload(), failure: 422)
+        case (false, "upgrade", 1):
+            let text = request.query["timeoutMilliseconds"]
+            return Self.answer(
+                controller.upgrade(withinMilliseconds: text.flatMap { Int32($0) } ?? 30_000),
+                failure: 422)
         case (false, "drain", 1): return drain(request, controller.drain)
         case (false, "resume", 1): return drain(request, controller.resume)
         case (false, "relays", 3) where path[2] == "close": return close(path[1], request.query)

@@ -8,6 +8,13 @@ import Reactor
 /// The places where a running process can be asked: a unix socket, a loopback address, both or none.
 struct AdminServers {
     private var servers: [AdminServer] = []
+    private let inherited: [Successor.Handed]
+
+    /// What a successor takes over: files of unix sockets it replaces by itself.
+    var sockets: [Successor.Handed] {
+        servers.filter { !$0.address.isUnix }
+            .map { Successor.Handed(.admin, $0.address, $0.descriptor) }
+    }
 
     /// Begins to listen.
     ///
@@ -15,19 +22,25 @@ struct AdminServers {
     /// than one Sluice may run.
     ///
     /// - Throws: `ConfigurationProblems`, `SystemError`.
-    init(_ settings: AdminSettings, _ controller: Controller) throws {
+    init(
+        _ settings: AdminSettings, _ controller: Controller, inheriting all: [Successor.Handed]
+    ) throws {
+        inherited = all.filter { $0.purpose == .admin }
+        let takesOver = Successor.isTakingOver
         let desk = AdminDesk(controller: controller)
         switch settings.socket {
         case .off: break
         case .path(let path):
             let address = try Address(parsing: "unix:" + path)
-            servers.append(try AdminServer(address: address, handler: desk.answer))
+            servers.append(
+                try AdminServer(address: address, takesOver: takesOver, handler: desk.answer))
         case .standard:
             guard let path = AdminSocket.standardPath,
                 let address = try? Address(parsing: "unix:" + path)
             else { break }
             do throws(SystemError) {
-                servers.append(try AdminServer(address: address, handler: desk.answer))
+                servers.append(
+                    try AdminServer(address: address, takesOver: takesOver, handler: desk.answer))
             } catch {
                 let why =
                     error.code == EADDRINUSE ? "another Sluice serves there" : error.description
@@ -37,18 +50,20 @@ struct AdminServers {
             }
         }
         if let text = settings.address {
-            servers.append(try Self.server(text, settings.addressPlace, desk))
+            servers.append(try server(text, settings.addressPlace, desk))
         }
     }
 
-    private static func server(
+    private func server(
         _ text: String, _ place: SourcePlace, _ desk: AdminDesk
     ) throws -> AdminServer {
         let sentence: String
         do {
             let address = try Address(parsing: text)
             if address.isLoopback && !address.isUnix {
-                return try AdminServer(address: address, handler: desk.answer)
+                let socket = inherited.first { $0.address == address }?.descriptor
+                return try AdminServer(
+                    address: address, inheriting: socket, handler: desk.answer)
             }
             sentence =
                 "admin.address: found '\(text)', allowed: a loopback address, as 127.0.0.1:9901:"

@@ -3,6 +3,7 @@ import Config
 import Control
 import Foundation
 import Frontend
+import Glibc
 import Reactor
 import Synchronization
 
@@ -61,6 +62,9 @@ final class Controller: Sendable {
     let log: LogWriter
     let thread: ControlThread
     let startedMilliseconds = Clock.wallMilliseconds()
+    /// Where the program stood when it was started.
+    private let program = Successor.programPath()
+    private let admins = Mutex<AdminServers?>(nil)
     private let current: Mutex<State>
     /// Held while something is changed, so that changes come one after the other.
     private let changing = Mutex<Void>(())
@@ -270,20 +274,61 @@ final class Controller: Sendable {
         [1000, 1001, 1012, 1013].contains(code) || 3000...4999 ~= code
     }
 
+    // MARK: Upgrade
+
+    /// Sets what a successor takes over beside the listeners, and what is stopped when it has.
+    func hand(over admin: AdminServers) { admins.withLock { $0 = admin } }
+
+    /// Starts the program anew, which takes over the sockets; then this process drains and ends.
+    func upgrade(withinMilliseconds milliseconds: Int32 = 30_000) -> AdminOutcome {
+        let started: Result<Int32, SuccessorFault>? = changing.withLock { _ in
+            if state.isLeaving { return nil }
+            guard let path = program else {
+                return .failure(SuccessorFault("the program is not found in PATH any more"))
+            }
+            let sockets =
+                frontend.sockets.map { Successor.Handed(.listen, $0.address, $0.descriptor) }
+                + (admins.withLock { $0 }?.sockets ?? [])
+            do throws(SuccessorFault) {
+                return .success(
+                    try Successor.start(
+                        path, Array(CommandLine.arguments.dropFirst()), sockets: sockets,
+                        within: milliseconds))
+            } catch {
+                return .failure(error)
+            }
+        }
+        switch started {
+        case nil: return AdminOutcome(isDone: false, message: "Sluice is stopping.")
+        case .failure(let fault):
+            let message = "Not upgraded, this process goes on: \(fault)."
+            log.write(LogEvent(.error, message))
+            return AdminOutcome(isDone: false, message: message)
+        case .success(let child):
+            let message = "Process \(child) has taken over; this one, \(getpid()), drains."
+            log.write(LogEvent(.info, message))
+            ServiceManager.notify("MAINPID=\(child)")
+            admins.withLock { $0 }?.stop()
+            leave(Self.plan(state.configuration.drain), isReplaced: true)
+            return AdminOutcome(isDone: true, message: message)
+        }
+    }
+
     // MARK: The end
 
     /// Begins to stop; nil when that has begun before.
     @discardableResult
-    func leave(_ plan: DrainPlan, keepsFiles: Bool = false) -> Int? {
+    func leave(_ plan: DrainPlan, isReplaced: Bool = false) -> Int? {
         let isFirst = current.withLock { state in
             defer { state.isLeaving = true }
             return !state.isLeaving
         }
         guard isFirst else { return nil }
-        ServiceManager.notify("STOPPING=1")
+        if !isReplaced { ServiceManager.notify("STOPPING=1") }
         return changing.withLock { _ in
             // Not ready any more, but still open, for as long as balancers take to notice.
-            let delay = state.configuration.drain.delay.wholeMilliseconds
+            let settings = state.configuration.drain
+            let delay = isReplaced ? 0 : settings.delay.wholeMilliseconds
             let end = Clock.nowMilliseconds() + delay
             while Clock.nowMilliseconds() < end && !state.isCut { usleep(20_000) }
             log.write(
@@ -291,7 +336,7 @@ final class Controller: Sendable {
                     .info,
                     "Stopping: \(frontend.connectionCount) connections are told \(plan.code) and"
                         + " have \(Duration.milliseconds(plan.timeoutMilliseconds)) to close."))
-            return add(frontend.leave(plan, keepsFiles: keepsFiles), "everything")
+            return add(frontend.leave(plan, keepsFiles: isReplaced), "everything")
         }
     }
 

@@ -34,7 +34,8 @@ struct Sluice: ParsableCommand {
         subcommands: [
             QuickCommand.self, RunCommand.self, CheckCommand.self, CertCommand.self,
             DoctorCommand.self,
-            StatusCommand.self, ReloadCommand.self, DrainCommand.self, EchoCommand.self,
+            StatusCommand.self, ReloadCommand.self, DrainCommand.self,
+            UpgradeCommand.self, EchoCommand.self,
         ],
         defaultSubcommand: QuickCommand.self)
 }

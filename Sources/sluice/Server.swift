@@ -14,8 +14,9 @@ enum Server {
     static func run(
         _ source: Controller.Source, announcing announce: (Configuration) -> Announcement
     ) throws {
+        let inherited = Successor.inherited()
         // Before any thread: threads inherit what is blocked.
-        let signals = SignalWaiter([SIGTERM, SIGINT, SIGHUP, SIGUSR1])
+        let signals = SignalWaiter([SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2])
         SignalWaiter.ignoreBrokenPipes()
         let files = OpenFiles.raiseLimit()
         // Looked at before they are read, so that no change falls in between.
@@ -32,14 +33,19 @@ enum Server {
         do throws(SystemError) {
             frontend = try Frontend(
                 listening: assembly.listeners, routing: assembly.routing,
-                settings: assembly.settings, workers: workers, journal: log.journal)
+                settings: assembly.settings, workers: workers, journal: log.journal,
+                inheriting: InheritedListeners(
+                    inherited.filter { $0.purpose == .listen }
+                        .map { ($0.address, $0.descriptor) }))
         } catch {
             throw Controller.problem(error, configuration, assembly)
         }
         let controller = try Controller(
             source: source, configuration: configuration, assembly: assembly, frontend: frontend,
             names: names, log: log)
-        let admin = try AdminServers(configuration.admin, controller)
+        let admin = try AdminServers(
+            configuration.admin, controller, inheriting: inherited)
+        controller.hand(over: admin)
         try names.start()
         try frontend.start()
         try admin.start()
@@ -55,6 +61,7 @@ enum Server {
         }
         let minding = try Minder.start(controller, configuration.watch ? watch : nil)
         ServiceManager.notify("READY=1")
+        Successor.sayReady()
         frontend.wait()
         admin.stop()
         names.stop()
@@ -68,6 +75,11 @@ enum Server {
         while true {
             switch signals.next() {
             case SIGHUP: _ = controller.reload()
+            case SIGUSR2:
+                let upgrading = try? ReactorThread.start(name: "sluice-upgrade") {
+                    _ = controller.upgrade()
+                }
+                if upgrading == nil { _ = controller.upgrade() }
             case SIGUSR1: controller.log.reopen()
             default:
                 // On a thread of its own, so that a second signal is heard meanwhile.

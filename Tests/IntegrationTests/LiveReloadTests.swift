@@ -22,11 +22,21 @@ struct Operated {
     let folder: String
     var socket: String { "\(folder)/admin.sock" }
 
-    init(routes: [String], listeners: [ProxyListener] = [.tls()], settings: [String] = []) throws {
+    init(
+        routes: [String], listeners: [ProxyListener] = [.tls()], settings: [String] = [],
+        isReplaceable: Bool = false
+    ) throws {
         folder = try Scratch.makeFolder()
+        var wrapper: [String] = []
+        if isReplaceable {
+            // The program under a name of the test's, for another to be put there.
+            try FileManager.default.createSymbolicLink(
+                atPath: "\(folder)/sluice", withDestinationPath: try ProxyFixture.program())
+            wrapper = ["/bin/sh", "-c", "shift; exec \(folder)/sluice \"$@\"", "sh"]
+        }
         proxy = try ProxyFixture(
             routes: routes, listeners: listeners,
-            settings: ["admin: { socket: \(folder)/admin.sock }"] + settings)
+            settings: ["admin: { socket: \(folder)/admin.sock }"] + settings, wrapper: wrapper)
     }
 
     /// Runs a command against the process; its exit status and what it printed.
