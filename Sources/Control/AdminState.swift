@@ -245,3 +245,20 @@ public struct DrainRequest: Codable, Sendable {
     /// To be filled.
     public init() {}
 }
+
+/// What a rebalance is asked for with.
+public struct RebalanceRequest: Codable, Sendable {
+    /// The upstream's name.
+    public var upstream: String
+    /// How many relays are ended in a second.
+    public var perSecond: Int
+    /// The Close code; 1012 when nil.
+    public var code: UInt16?
+
+    /// A wish of these.
+    public init(upstream: String, perSecond: Int, code: UInt16?) {
+        self.upstream = upstream
+        self.perSecond = perSecond
+        self.code = code
+    }
+}

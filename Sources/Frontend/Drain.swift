@@ -18,6 +18,11 @@ public struct DrainPlan: Sendable {
     /// From the beginning until those are cut that have not closed.
     public var timeoutMilliseconds: UInt64
 
+    /// How many relays at most.
+    public var relaysMax = Int.max
+    /// Whether another process listens at the same sockets: who has come in is served, and told then.
+    var isReplaced = false
+
     /// A drain of everything.
     public init(
         code: UInt16 = 1001, reason: String = "", spreadMilliseconds: UInt64 = 0,
@@ -43,6 +48,8 @@ public final class Drain: Sendable {
     public let startMilliseconds: UInt64
     let closeText: CloseText?
     private let workersLeft: Atomic<Int>
+    /// Reactors that listen yet.
+    private let listening: Atomic<Int>
     private let toldCount = Atomic<Int>(0)
     private let closedCount = Atomic<Int>(0)
     private let cutCount = Atomic<Int>(0)
@@ -53,6 +60,7 @@ public final class Drain: Sendable {
         startMilliseconds = Clock.nowMilliseconds()
         closeText = plan.reason.isEmpty ? nil : CloseText(plan.reason)
         workersLeft = Atomic(workers)
+        listening = Atomic(workers)
     }
 
     /// When those are cut that are left.
@@ -70,6 +78,25 @@ public final class Drain: Sendable {
         public var cut: Int
         /// Whether nothing is left to do.
         public var isDone: Bool
+
+        /// Of nothing.
+        public init(
+            found: Int = 0, told: Int = 0, closed: Int = 0, cut: Int = 0, isDone: Bool = false
+        ) {
+            self.found = found
+            self.told = told
+            self.closed = closed
+            self.cut = cut
+            self.isDone = isDone
+        }
+
+        /// Of both together.
+        public static func + (left: Progress, right: Progress) -> Progress {
+            Progress(
+                found: left.found + right.found, told: left.told + right.told,
+                closed: left.closed + right.closed, cut: left.cut + right.cut,
+                isDone: left.isDone && right.isDone)
+        }
     }
 
     /// How far it is.
@@ -83,13 +110,25 @@ public final class Drain: Sendable {
             cut: cutCount.load(ordering: .relaxed), isDone: isAllTold && closed >= told)
     }
 
-    func found(_ count: Int) { foundCount.wrappingAdd(count, ordering: .relaxed) }
+    /// Counts one more relay; false when there are as many as there may be.
+    func find() -> Bool {
+        let count = foundCount.wrappingAdd(1, ordering: .relaxed).newValue
+        if count <= plan.relaysMax { return true }
+        foundCount.wrappingSubtract(1, ordering: .relaxed)
+        return false
+    }
 
     /// Relays were told; `workers` reactors have nobody left to tell.
     func told(by workers: Int, count: Int) {
         toldCount.wrappingAdd(count, ordering: .releasing)
         workersLeft.wrappingSubtract(workers, ordering: .releasing)
     }
+
+    /// A reactor listens no more, and hands no connection to another any more.
+    func stoppedListening() { listening.wrappingSubtract(1, ordering: .sequentiallyConsistent) }
+
+    /// Whether a reactor without connections may get one yet.
+    var isListening: Bool { listening.load(ordering: .sequentiallyConsistent) > 0 }
 
     func closed(isCut: Bool) {
         if isCut { cutCount.wrappingAdd(1, ordering: .relaxed) }
@@ -122,8 +161,7 @@ struct DrainTask {
     }
 
     mutating func append(_ token: Token) {
-        tokens.append(token)
-        drain.found(1)
+        if drain.find() { tokens.append(token) }
     }
 
     mutating func scannedUp(to index: Int?) { scanned = index }

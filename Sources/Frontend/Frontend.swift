@@ -241,17 +241,18 @@ public final class Frontend: Sendable {
     ///
     /// - Parameters:
     ///   - plan: how; routes and endpoint do not count.
-    ///   - keepsFiles: whether the files of unix sockets stay, because another process listens there.
+    ///   - isReplaced: whether another process listens at the same sockets now.
     /// - Returns: how far it is.
     @discardableResult
-    public func leave(_ plan: DrainPlan, keepsFiles: Bool = false) -> Drain {
+    public func leave(_ plan: DrainPlan, isReplaced: Bool = false) -> Drain {
         var plan = plan
         plan.routes = []
         plan.endpoint = nil
+        plan.isReplaced = isReplaced
         let drain = Drain(plan, workers: crew.mailboxes.count)
         for mailbox in crew.mailboxes { mailbox.post(.leave(drain)) }
         state.withLock { state in
-            if !keepsFiles { for entrance in state.entrances { entrance.socket.removeFile() } }
+            if !isReplaced { for entrance in state.entrances { entrance.socket.removeFile() } }
             state.entrances = []
             state.isLeaving = true
         }
@@ -262,6 +263,12 @@ public final class Frontend: Sendable {
     @discardableResult
     public func drain(_ plan: DrainPlan) -> Drain {
         setDraining(true, plan)
+        return end(plan)
+    }
+
+    /// Ends relays that the plan names; new ones go on coming.
+    @discardableResult
+    public func end(_ plan: DrainPlan) -> Drain {
         let drain = Drain(plan, workers: crew.mailboxes.count)
         for (index, mailbox) in crew.mailboxes.enumerated() {
             if crew.loads[index].hasEnded {

@@ -20,7 +20,7 @@ extension Worker {
             case .accepted(let descriptor, let client):
                 acceptor.backoff.reset()
                 acceptor.hasWarned = false
-                let chosen = crew.leastLoaded(own: index)
+                let chosen = leaving == nil ? crew.leastLoaded(own: index) : index
                 // Counted at once, so that a batch is spread evenly.
                 crew.loads[chosen].opened()
                 if chosen == index {
@@ -44,7 +44,7 @@ extension Worker {
     /// Takes a connection that another reactor accepted.
     mutating func adopt(_ descriptor: Int32, client: Address, entrance: Entrance) {
         // Accepted just before the other reactor learned of the drain.
-        if drainDeadlineMilliseconds != nil {
+        if let leaving, !leaving.plan.isReplaced {
             turnAway(descriptor)
             return
         }
@@ -56,7 +56,10 @@ extension Worker {
         switch message {
         case .adopt(let descriptor, _, _): turnAway(descriptor)
         case .use(_, _, let done): done.post(index)
-        case .leave(let drain), .drain(let drain): drain.told(by: 1, count: 0)
+        case .leave(let drain):
+            drain.stoppedListening()
+            drain.told(by: 1, count: 0)
+        case .drain(let drain): drain.told(by: 1, count: 0)
         case .list(_, _, let answer): answer.post(RelayList(relays: [], next: nil))
         case .end(_, _, let answer): answer.post(false)
         case .beat(let answer): answer.post(index)
@@ -66,7 +69,7 @@ extension Worker {
 
     /// Serves by another snapshot from now on; whoever was judged by the old one keeps to it.
     mutating func use(_ snapshot: Snapshot, _ entrances: [Entrance]) {
-        if drainDeadlineMilliseconds != nil { return }
+        if leaving != nil { return }
         self.snapshot = snapshot
         space.pointee.patience = snapshot.settings.patience
         var standing: [Acceptor] = []

@@ -247,7 +247,7 @@ extension Worker {
         let notes = connection.pointee.notes
         notes.plan?.tally.opened()
         notes.isCounted = true
-        if !drains.isEmpty { joinDrain(token, notes) }
+        let isDraining = !drains.isEmpty || leaving != nil
         if !rest.isEmpty {
             // `rest` lies in the receive buffer; feeding copies it before anything is received.
             connection.pointee.relay.feed(.backend, rest, space)
@@ -261,5 +261,6 @@ extension Worker {
             verdict.formUnion(connection.pointee.relay.ready(.backend, [], space))
         }
         if !verdict.isEmpty { obey(verdict, token) }
+        if isDraining && !verdict.contains(.ended) { joinDrain(token, notes) }
     }
 }

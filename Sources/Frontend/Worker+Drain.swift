@@ -13,14 +13,21 @@ extension Worker {
 
     /// Stops listening and begins to end everything.
     mutating func leave(_ drain: Drain) {
+        if leaving != nil {
+            drain.stoppedListening()
+            drain.told(by: 1, count: 0)
+            return
+        }
+        leaving = drain
         for acceptor in acceptors {
-            acceptAll(acceptor)
+            // Who waits is let in, unless another process has the door.
+            if !drain.plan.isReplaced { acceptAll(acceptor) }
             if acceptor.resumeMilliseconds == nil {
                 poller.remove(acceptor.entrance.socket.descriptor)
             }
         }
         acceptors = []
-        drainDeadlineMilliseconds = drain.deadlineMilliseconds
+        drain.stoppedListening()
         begin(drain)
     }
 
@@ -35,6 +42,7 @@ extension Worker {
             drains[index].append(token)
             return
         }
+        if let leaving, tell(token, leaving) { leaving.told(by: 0, count: 1) }
     }
 
     /// Goes on with the drains, a bounded step each.
@@ -70,8 +78,8 @@ extension Worker {
                 if notes.isCounted && drains[index].drain.plan.concerns(notes) {
                     drains[index].append(token)
                 }
-            } else if drainDeadlineMilliseconds != nil {
-                endUnopened(connection, token)
+            } else if let leaving {
+                endUnopened(connection, token, isReplaced: leaving.plan.isReplaced)
             }
         }
         drains[index].scannedUp(to: last)
@@ -94,11 +102,11 @@ extension Worker {
 
     /// The process goes: what has no tunnel ends with the answer it waits for.
     private mutating func endUnopened(
-        _ connection: UnsafeMutablePointer<Connection>, _ token: Token
+        _ connection: UnsafeMutablePointer<Connection>, _ token: Token, isReplaced: Bool
     ) {
         if let exchange = connection.pointee.exchange {
             endBehindAnswer(connection, token, exchange)
-        } else if let opening = connection.pointee.opening {
+        } else if !isReplaced, let opening = connection.pointee.opening {
             switch opening.phase {
             case .dialing, .answer: refuse(connection, token, .draining)
             case .head where opening.requestParser.byteCount > 0:

@@ -51,8 +51,9 @@ struct Worker: ~Copyable {
     var handshakesLeft = 0
     /// Drains that have relays to tell yet.
     var drains: [DrainTask] = []
-    /// Set while the process drains: what is left is cut then.
-    var drainDeadlineMilliseconds: UInt64?
+    /// Set while the process drains: what is left at its deadline is cut.
+    var leaving: Drain?
+    var drainDeadlineMilliseconds: UInt64? { leaving?.deadlineMilliseconds }
     var isCut = false
 
     /// A listener as one reactor sees it.
@@ -123,7 +124,8 @@ struct Worker: ~Copyable {
     }
 
     private var isOver: Bool {
-        isCut || drainDeadlineMilliseconds != nil && connections.count == 0
+        guard !isCut, let leaving else { return isCut }
+        return connections.count == 0 && !leaving.isListening
     }
 
     private mutating func turn() {
@@ -134,6 +136,8 @@ struct Worker: ~Copyable {
         if !unfinished.isEmpty || !deferredHandshakes.isEmpty { timeout = 0 }
         timeout = soonest(timeout)
         if drains.contains(where: \.isScanning) { timeout = 0 }
+        // Others have not heard of the end yet, and may hand something over.
+        if let leaving, leaving.isListening { timeout = timeout < 0 ? 5 : min(timeout, 5) }
         let count = poller.wait(timeoutMilliseconds: timeout)
         let now = Clock.nowMilliseconds()
         space.pointee.nowMilliseconds = now

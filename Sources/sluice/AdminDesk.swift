@@ -14,7 +14,7 @@ struct AdminDesk: Sendable {
     /// What is served, for those who ask for something else.
     private static let menu = """
         GET /healthz, /readyz, /state, /relays?route=&endpoint=&client=&limit=, /drains/ID
-        POST /reload, /drain, /resume, /upgrade, /relays/ID/close?code=
+        POST /reload, /drain, /resume, /rebalance, /upgrade, /relays/ID/close?code=
         """
 
     func answer(_ request: AdminRequest) -> AdminAnswer {
@@ -36,6 +36,7 @@ struct AdminDesk: Sendable {
                 failure: 422)
         case (false, "drain", 1): return drain(request, controller.drain)
         case (false, "resume", 1): return drain(request, controller.resume)
+        case (false, "rebalance", 1): return rebalance(request.body)
         case (false, "relays", 3) where path[2] == "close": return close(path[1], request.query)
         default:
             return AdminAnswer(status: 404, text: "There is nothing here. There is:\n" + Self.menu)
@@ -70,6 +71,14 @@ struct AdminDesk: Sendable {
                     + "spreadMilliseconds, timeoutMilliseconds; all may be left out.")
         }
         return Self.answer(action(wish), failure: 422)
+    }
+
+    private func rebalance(_ body: Data) -> AdminAnswer {
+        guard let wish = try? JSONDecoder().decode(RebalanceRequest.self, from: body) else {
+            return AdminAnswer(
+                status: 400, text: "The body is a JSON object with upstream, perSecond and code.")
+        }
+        return Self.answer(controller.rebalance(wish), failure: 422)
     }
 
     private func drain(_ id: String) -> AdminAnswer {
@@ -169,7 +178,7 @@ struct AdminDesk: Sendable {
     }
 
     private static func state(of drain: Controller.NumberedDrain) -> DrainState {
-        let progress = drain.drain.progress
+        let progress = drain.progress()
         return DrainState(
             id: drain.id, what: drain.what, found: progress.found, told: progress.told,
             closed: progress.closed, cut: progress.cut, isDone: progress.isDone)

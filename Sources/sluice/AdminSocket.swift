@@ -65,4 +65,17 @@ struct AdminOptions: ParsableArguments {
         let text = String(decoding: answer, as: UTF8.self)
         throw Complaint(text.trimmingCharacters(in: .whitespacesAndNewlines))
     }
+
+    /// Prints how far a drain is until it is done.
+    func follow(_ id: Int) throws {
+        var last = ""
+        while true {
+            let state = try ask("GET", "/drains/\(id)", for: DrainState.self)
+            let line = DrainText.line(state)
+            if line != last { Output.line(line) }
+            last = line
+            if state.isDone { return }
+            usleep(250_000)
+        }
+    }
 }

@@ -40,7 +40,7 @@ final class Controller: Sendable {
     struct NumberedDrain: Sendable {
         let id: Int
         let what: String
-        let drain: Drain
+        let progress: @Sendable () -> Drain.Progress
     }
 
     struct State: Sendable {
@@ -186,15 +186,20 @@ final class Controller: Sendable {
 
     @discardableResult
     private func add(_ drain: Drain, _ what: String) -> Int {
+        add(what) { drain.progress }
+    }
+
+    /// Keeps the progress of something that ends relays; its number.
+    func add(_ what: String, _ progress: @escaping @Sendable () -> Drain.Progress) -> Int {
         current.withLock { state in
             let id = state.nextDrain
             state.nextDrain += 1
             // A record of some is enough: what is done is not asked for for ever.
             if state.drains.count >= 32 {
-                let index = state.drains.firstIndex { $0.drain.progress.isDone }
+                let index = state.drains.firstIndex { $0.progress().isDone }
                 if let index { state.drains.remove(at: index) }
             }
-            state.drains.append(NumberedDrain(id: id, what: what, drain: drain))
+            state.drains.append(NumberedDrain(id: id, what: what, progress: progress))
             return id
         }
     }
@@ -336,7 +341,7 @@ final class Controller: Sendable {
                     .info,
                     "Stopping: \(frontend.connectionCount) connections are told \(plan.code) and"
                         + " have \(Duration.milliseconds(plan.timeoutMilliseconds)) to close."))
-            return add(frontend.leave(plan, keepsFiles: isReplaced), "everything")
+            return add(frontend.leave(plan, isReplaced: isReplaced), "everything")
         }
     }
 

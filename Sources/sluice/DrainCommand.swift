@@ -2,7 +2,6 @@
 import ArgumentParser
 import Config
 import Control
-import Glibc
 
 /// `sluice drain`: ends live sockets in an orderly way.
 struct DrainCommand: ParsableCommand {
@@ -80,21 +79,11 @@ struct DrainCommand: ParsableCommand {
             "POST", resume ? "/resume" : "/drain", body: request, for: AdminOutcome.self)
         Output.line(outcome.message)
         guard let id = outcome.drain, !background else { return }
-        var last = ""
-        while true {
-            let state: DrainState
-            do {
-                state = try options.ask("GET", "/drains/\(id)", for: DrainState.self)
-            } catch  where route == nil && endpoint == nil {
-                // Nobody answers any more: it has stopped.
-                Output.line("Sluice has stopped.")
-                return
-            }
-            let line = DrainText.line(state)
-            if line != last { Output.line(line) }
-            last = line
-            if state.isDone { return }
-            usleep(500_000)
+        do {
+            try options.follow(id)
+        } catch where error is AdminFault && route == nil && endpoint == nil {
+            // Nobody answers any more: it has stopped.
+            Output.line("Sluice has stopped.")
         }
     }
 }

@@ -35,7 +35,7 @@ struct Sluice: ParsableCommand {
             QuickCommand.self, RunCommand.self, CheckCommand.self, CertCommand.self,
             DoctorCommand.self,
             StatusCommand.self, ReloadCommand.self, DrainCommand.self,
-            UpgradeCommand.self, EchoCommand.self,
+            RebalanceCommand.self, UpgradeCommand.self, EchoCommand.self,
         ],
         defaultSubcommand: QuickCommand.self)
 }

@@ -207,6 +207,50 @@ import Testing
         #expect(seen.count { $0 - start < .seconds(1) } < count / 2)
     }
 
+    @Test func `relays are spread again after an endpoint has joined`() throws {
+        let first = try ScriptedBackend.echo()
+        let second = try ScriptedBackend.echo()
+        let sluice = try Operated(
+            routes: ["{ path: /Esv/ocp, to: app }"],
+            settings: [
+                "upstreams: { app: { endpoints: [\"\(first.address)\"], balance: leastConnections } }"
+            ])
+        defer { Scratch.remove(sluice.folder) }
+        // Clients that come again when they are told, as clients do.
+        let isOver = Monitor(false)
+        let opened = Monitor(0)
+        let clients = (0..<12).map { _ in
+            TestThread {
+                var comings = 0
+                while true {
+                    let client = try sluice.proxy.open()
+                    comings += 1
+                    opened.update { $0 += 1 }
+                    let code = try client.readFrame(by: .after(.seconds(90))).closeCode
+                    try client.send(Frame.close(code ?? 1000).masked())
+                    if code != 1012 || isOver.value { return comings }
+                }
+            }
+        }
+        try opened.wait(for: "all clients", by: .after(.seconds(60))) { $0 == 12 }
+        try sluice.rewrite(
+            "\"\(first.address)\"]", "\"\(first.address)\", \"\(second.address)\"]")
+        #expect(try sluice.command(["reload"]).status == 0)
+        let rebalance = try sluice.command(["rebalance", "--upstream", "app", "--rate", "4/s"])
+        #expect(rebalance.status == 0, "\(rebalance.output)")
+        #expect(rebalance.output.contains(", done"), "\(rebalance.output)")
+        try eventually("both have as many") {
+            let found = try sluice.command(["status", "--endpoint", "\(second.address)"])
+            return found.output.split(separator: "\n").count == 7
+        }
+        isOver.update { $0 = true }
+        #expect(try sluice.command(["drain", "--route", "/Esv/ocp", "--code", "1012"]).status == 0)
+        for client in clients { #expect(try client.join(by: .after(.seconds(60))) >= 1) }
+        #expect(opened.value < 30, "more were closed than needed")
+        let wrong = try sluice.command(["rebalance", "--upstream", "nobody"])
+        #expect(wrong.output.contains("There is no upstream nobody; there are app."))
+    }
+
     @Test func `a log file is opened anew at USR1`() throws {
         let backend = try ManualBackend()
         let folder = try Scratch.makeFolder()

@@ -75,7 +75,7 @@ import Testing
     }
 
     @Test(arguments: [
-        ("exit 3", "ended with status 3"), ("sleep 60", "did not serve within 1000 ms"),
+        ("exit 3", "ended with status 3"), ("exec sleep 60", "did not serve within 1000 ms"),
         ("kill -9 $$", "ended by signal 9"),
     ])
     func `a program that does not start leaves the old one serving`(
@@ -86,7 +86,7 @@ import Testing
         defer { Scratch.remove(sluice.folder) }
         let ends = try sluice.proxy.relay(to: backend)
         try replaceProgram(sluice, script)
-        let timeout = script.hasPrefix("sleep") ? "1s" : "30s"
+        let timeout = script.hasPrefix("exec sleep") ? "1s" : "30s"
         let upgrade = try ended(
             [try ProxyFixture.program(), "upgrade", "--timeout", timeout, "--admin", sluice.socket])
         #expect(upgrade.status == 1)
