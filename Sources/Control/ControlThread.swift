@@ -16,6 +16,7 @@ public final class ControlThread: Sendable {
     public init() throws(SystemError) {
         jobs = try Mailbox()
         let started = try ReactorThread.start(name: "sluice-control") { [self] in
+            ReactorThread.yieldToOthers()
             while !isOver.load(ordering: .acquiring) {
                 _ = jobs.wait(milliseconds: -1)
                 for job in jobs.take() { job() }

@@ -77,6 +77,12 @@ public final class ReactorThread: Sendable {
         sluice_pin_to_cpu(Int32(truncatingIfNeeded: cpu)) == 0
     }
 
+    /// Lets the other threads go first where cores are short: nice 10 for the calling thread alone.
+    public static func yieldToOthers() {
+        // On Linux a priority is a thread's, and 0 the calling one's (setpriority(2), "Bugs").
+        _ = setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, 10)
+    }
+
     /// How many cores this process may use.
     public static var availableCores: Int {
         max(1, Int(sluice_available_cpus()))

@@ -81,7 +81,7 @@ struct DrainCommand: ParsableCommand {
         guard let id = outcome.drain, !background else { return }
         do {
             try options.follow(id)
-        } catch where error is AdminFault && route == nil && endpoint == nil {
+        } catch  where error is AdminFault && route == nil && endpoint == nil {
             // Nobody answers any more: it has stopped.
             Output.line("Sluice has stopped.")
         }
