@@ -8,6 +8,16 @@ public struct ListenerSettings: Sendable, Equatable {
     public var tls: TLSSettings?
     /// Whether every request is sent on to the listener that speaks TLS.
     public var redirectsToHTTPS: Bool
+    /// Whether a load balancer says at the begin of each connection who has connected to it.
+    public enum ProxyProtocol: String, Sendable, CaseIterable {
+        /// It does not.
+        case none
+        /// It does, and who does not is turned away.
+        case required
+    }
+
+    /// Whether connections begin with a header of the PROXY protocol.
+    public var proxyProtocol = ProxyProtocol.none
     /// Where it was written.
     public var place: SourcePlace
 

@@ -52,6 +52,7 @@ extension KeySection {
             ("address", "address", "required"),
             ("tls", "mapping", "none"),
             ("redirect", "word", "none"),
+            ("proxyProtocol", "word", quoted(ListenerSettings.ProxyProtocol.none.rawValue)),
         ])
 
     static let tls = KeySection(

@@ -33,6 +33,9 @@ extension Configuration {
             listeners.append(
                 ListenerSettings(
                     address: address, tls: tls, redirectsToHTTPS: redirects, place: fields.place))
+            if let word = fields["proxyProtocol"]?.word(ListenerSettings.ProxyProtocol.self) {
+                listeners[listeners.count - 1].proxyProtocol = word
+            }
             if redirects, let redirect { redirecting.append(redirect) }
         }
         if !listeners.contains(where: { $0.tls != nil }) {

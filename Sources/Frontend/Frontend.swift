@@ -15,6 +15,8 @@ public struct ListenerPlan: Sendable {
     public var strictTransportSecurity: String?
     /// Whether every request is sent on to the https listener instead of being served.
     public var redirectsToHTTPS = false
+    /// Whether each connection begins with a header of the PROXY protocol.
+    public var expectsProxyHeader = false
 
     /// A plan of both.
     public init(address: Address, certificates: CertificateStore?) {

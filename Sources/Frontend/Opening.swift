@@ -10,6 +10,8 @@ import Wire
 final class Opening {
     /// Where the connection is on its way.
     enum Phase {
+        /// The header in which a load balancer says who has connected.
+        case introduction
         /// Waiting for the first byte: TLS, or something that isn't.
         case sniffing
         /// The TLS handshake.
@@ -50,7 +52,8 @@ final class Opening {
 /// What stays known of a connection as long as it lives.
 final class ConnectionNotes {
     let acceptedMilliseconds: UInt64
-    let client: Address
+    /// Who connected: to us, or to the balancer that said so.
+    var client: Address
     let listener: ListenerFacts
     var tls: TLSFacts?
     /// The session ticket, which travels with the first answer rather than in a packet of its own.

@@ -13,12 +13,15 @@ final class ListenerFacts: Sendable {
     let strictTransportSecurity: String?
     /// Whether it sends every request on to https.
     let redirectsToHTTPS: Bool
+    /// Whether each connection begins with a header of the PROXY protocol.
+    let expectsProxyHeader: Bool
 
     init(_ plan: ListenerPlan, address: Address) {
         self.address = address
         isSecure = plan.certificates != nil
         strictTransportSecurity = plan.strictTransportSecurity
         redirectsToHTTPS = plan.redirectsToHTTPS
+        expectsProxyHeader = plan.expectsProxyHeader
     }
 }
 

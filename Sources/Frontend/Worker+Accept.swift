@@ -117,6 +117,7 @@ extension Worker {
             client: client, listener: entrance.facts, acceptedMilliseconds: now)
         let opening = Opening(
             acceptedMilliseconds: now, limits: snapshot.settings.headLimits)
+        if entrance.facts.expectsProxyHeader { opening.phase = .introduction }
         var leg = Leg(socket)
         var deadline = now + snapshot.settings.headMilliseconds
         if let store = entrance.certificates {

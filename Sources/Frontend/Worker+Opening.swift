@@ -33,6 +33,8 @@ extension Worker {
     ) {
         while connection.pointee.relay.client.isReadable {
             switch opening.phase {
+            case .introduction:
+                if !takeIntroduction(connection, token, opening) { return }
             case .sniffing, .handshaking:
                 if opening.isDeferred { return }
                 if connection.pointee.relay.client.tls != nil && handshakesLeft <= 0 {
@@ -211,6 +213,9 @@ extension Worker {
         guard let opening = connection.pointee.opening else { return }
         let notes = connection.pointee.notes
         switch opening.phase {
+        case .introduction:
+            notes.detail = "no header of the PROXY protocol came in time"
+            finish(token)
         case .sniffing, .handshaking:
             notes.detail =
                 connection.pointee.relay.client.tls == nil

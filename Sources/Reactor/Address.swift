@@ -50,6 +50,11 @@ public struct Address: Sendable, Hashable {
         return Address(kind: .ipv4, low: value, port: port)
     }
 
+    /// An IPv6 address from its two halves.
+    public static func ipv6(high: UInt64, low: UInt64, port: UInt16) -> Address {
+        Address(kind: .ipv6, high: high, low: low, port: port)
+    }
+
     /// This machine, by IPv4 (127.0.0.1) or IPv6 (::1).
     public static func loopback(port: UInt16, isIPv6: Bool = false) -> Address {
         isIPv6 ? Address(kind: .ipv6, low: 1, port: port) : .ipv4(127, 0, 0, 1, port: port)

@@ -50,6 +50,15 @@ public struct Socket: ~Copyable, Sendable {
         return SocketPair(first: Socket(adopting: ends.0), second: Socket(adopting: ends.1))
     }
 
+    /// Copies up to `count` bytes that have come and leaves them there.
+    public borrowing func peek(_ count: Int) -> (bytes: [UInt8], result: IOResult) {
+        var buffer = [UInt8](repeating: 0, count: count)
+        let moved = recv(descriptor, &buffer, count, Int32(MSG_PEEK) | Int32(MSG_DONTWAIT))
+        if moved > 0 { return (Array(buffer.prefix(moved)), .moved(moved)) }
+        if moved == 0 { return ([], .ended) }
+        return ([], errno == EAGAIN || errno == EINTR ? .blocked : .failed(errno))
+    }
+
     /// Receives up to `count` bytes, which must be more than none.
     public borrowing func receive(into bytes: UnsafeMutablePointer<UInt8>, count: Int) -> IOResult {
         assert(count > 0)

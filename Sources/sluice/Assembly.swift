@@ -38,6 +38,7 @@ struct Assembly {
             var plan = ListenerPlan(address: address, certificates: store)
             plan.strictTransportSecurity = listener.tls?.hsts?.value
             plan.redirectsToHTTPS = listener.redirectsToHTTPS
+            plan.expectsProxyHeader = listener.proxyProtocol == .required
             listeners.append(plan)
         }
         self.listeners = listeners

@@ -83,6 +83,7 @@ struct DecodingTests {
         #expect(configuration.admin.socket == .path("/run/s/admin.sock"))
         #expect(configuration.admin.address == "127.0.0.1:9901")
         #expect(configuration.watch)
+        #expect(configuration.listen.map(\.proxyProtocol) == [.none, .required, .none])
         #expect(route.onRemove == .drain)
         #expect(
             configuration.timeouts
@@ -190,7 +191,7 @@ let everything = """
           cipherSuites: TLS_AES_128_GCM_SHA256
           ciphers: ECDHE-RSA-AES128-GCM-SHA256
           hsts: { maxAge: 180d, includeSubdomains: true, preload: true }
-      - { address: ":8080", redirect: https }
+      - { address: ":8080", redirect: https, proxyProtocol: required }
       - { address: "unix:/run/s.sock" }
     routes: [{ path: /chat/*, host: "*.example.com", to: chat, rewrite: /socket/*,
         origins: [same, "https://example.com", null], limits: { messageBytes: 1MiB, bodyBytes: 2MiB },
