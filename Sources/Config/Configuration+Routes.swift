@@ -137,6 +137,12 @@ public struct RouteLimits: Sendable, Equatable {
     public var messageBytes: Int?
     /// Bytes of the body of one request; no limit when nil.
     public var bodyBytes: Int?
+    /// Relays at one time; no limit when nil.
+    public var relays: Int?
+    /// Relays of one client at one time; no limit when nil.
+    public var relaysPerClient: Int?
+    /// Relays that one client may begin in a second; no limit when nil.
+    public var newRelaysPerSecond: Int?
 
     /// The defaults, or others.
     public init(messageBytes: Int? = nil, bodyBytes: Int? = nil) {

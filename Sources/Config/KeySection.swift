@@ -144,7 +144,11 @@ extension KeySection {
 
     static let routeLimits = KeySection(
         "routes[].limits",
-        [("messageBytes", "size", "no limit"), ("bodyBytes", "size", "no limit")])
+        [
+            ("messageBytes", "size", "no limit"), ("bodyBytes", "size", "no limit"),
+            ("relays", "number", "no limit"), ("relaysPerClient", "number", "no limit"),
+            ("newRelaysPerSecond", "number", "no limit"),
+        ])
 
     static let pool: KeySection = {
         let defaults = PoolSettings()

@@ -113,5 +113,8 @@ extension RouteLimits {
         self.init(
             messageBytes: fields["messageBytes"]?.size(1 ... .max),
             bodyBytes: fields["bodyBytes"]?.size(0 ... .max))
+        relays = fields["relays"]?.integer(1...1_000_000_000)
+        relaysPerClient = fields["relaysPerClient"]?.integer(1...1_000_000_000)
+        newRelaysPerSecond = fields["newRelaysPerSecond"]?.integer(1...1_000_000)
     }
 }

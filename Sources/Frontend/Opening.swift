@@ -68,6 +68,8 @@ final class ConnectionNotes {
     var plan: RoutePlan?
     /// Set once the tunnel is open: it counts among the route's relays.
     var isCounted = false
+    /// Where the connection has taken a place.
+    var admission: Admission?
     /// The drain that ends the relay.
     var drain: Drain?
     var upstream = ""

@@ -136,6 +136,30 @@ extension Refusal {
         return refusal
     }()
 
+    /// The route has as many relays as it may have.
+    static func routeFull(_ route: String) -> Refusal {
+        later(503, "The route \(route) has as many WebSockets as it may have.", seconds: 5)
+    }
+
+    /// The client has as many relays as one may have.
+    static let clientHasTooMany = later(
+        429, "There are as many WebSockets from your address as one address may have.", seconds: 5)
+
+    /// The client begins relays too often.
+    static func clientComesTooOften(_ milliseconds: UInt64) -> Refusal {
+        later(
+            429, "Your address opens WebSockets too often.",
+            seconds: max(1, (milliseconds + 999) / 1_000))
+    }
+
+    /// A refusal that says when to come again (RFC 9110 §10.2.3, RFC 6585 §4).
+    private static func later(_ status: Int, _ sentence: String, seconds: UInt64) -> Refusal {
+        var refusal = Refusal(
+            status: status, proxyError: "connection_limit_reached", sentence: sentence)
+        refusal.extraFields = [("Retry-After", String(seconds))]
+        return refusal
+    }
+
     /// The route takes no new sockets.
     static func routeDraining(_ route: String) -> Refusal {
         var refusal = Refusal(

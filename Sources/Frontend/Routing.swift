@@ -58,6 +58,8 @@ public struct Route: Sendable {
     public var answerFields = FieldEdits()
     /// Which `Host` the upstream sees.
     public var upstreamHost = HostChoice.keep
+    /// How many relays it may have.
+    public var admission = AdmissionLimits()
     /// Whether its relays are ended when a reload takes it away.
     public var drainsWhenRemoved = false
 
@@ -88,6 +90,8 @@ public struct Route: Sendable {
 final class RouteTally: Sendable {
     private let relays = Atomic<Int>(0)
     private let draining = Atomic<Bool>(false)
+    /// Who has places, where they are limited.
+    let admission = Admission()
 
     var count: Int { relays.load(ordering: .relaxed) }
     func opened() { relays.wrappingAdd(1, ordering: .relaxed) }

@@ -62,6 +62,10 @@ extension Worker {
             return
         }
         let now = space.pointee.nowMilliseconds
+        if let refusal = admit(notes, plan, now) {
+            refuse(connection, token, refusal)
+            return
+        }
         let opening: Opening
         if let first = connection.pointee.opening {
             opening = first
@@ -160,6 +164,21 @@ extension Worker {
         connection.pointee.opening = nil
         connection.pointee.exchange = exchange
         return exchange
+    }
+
+    /// Takes a place on the route, where places are limited; the refusal if there is none.
+    private func admit(_ notes: ConnectionNotes, _ plan: RoutePlan, _ now: UInt64) -> Refusal? {
+        let limits = plan.route.admission
+        if limits.isEmpty { return nil }
+        let admission = plan.tally.admission
+        switch admission.enter(notes.client, limits, nowMilliseconds: now) {
+        case .admitted:
+            notes.admission = admission
+            return nil
+        case .full: return .routeFull(plan.route.name)
+        case .tooMany: return .clientHasTooMany
+        case .tooOften(let milliseconds): return .clientComesTooOften(milliseconds)
+        }
     }
 
     /// Notes for the log what can be read of a request that is refused.

@@ -66,6 +66,16 @@ public struct Address: Sendable, Hashable {
         return Address(kind: kind, high: high, low: low, scope: scope, port: port)
     }
 
+    /// Whom limits for one client count together: an IPv4 address, or the /64 network of an IPv6 one,
+    /// which is what one customer gets (RFC 6177 §2).
+    public var subscriber: Address {
+        switch kind {
+        case .ipv4: with(port: 0)
+        case .ipv6, .everywhere: Address(kind: .ipv6, high: high, port: 0)
+        case .unix: Address(unixPath: "")
+        }
+    }
+
     /// Whether it is a unix socket.
     public var isUnix: Bool { kind == .unix }
     /// Whether it is an IPv6 address.

@@ -125,6 +125,9 @@ struct Assembly {
             made.messageBytesMax = route.limits.messageBytes.map(UInt64.init) ?? .max
             made.bodyBytesMax = route.limits.bodyBytes.map(UInt64.init) ?? .max
             made.relayRules = relayRules(route)
+            made.admission = AdmissionLimits(
+                relays: route.limits.relays, relaysPerClient: route.limits.relaysPerClient,
+                newRelaysPerSecond: route.limits.newRelaysPerSecond)
             made.drainsWhenRemoved = route.onRemove == .drain
             made.requestFields = edits(route.request)
             made.answerFields = edits(route.answer)

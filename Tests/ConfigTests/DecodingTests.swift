@@ -47,6 +47,9 @@ struct DecodingTests {
         #expect(route.limits.messageBytes == 1_048_576)
         #expect(route.places.host.line == 11)
         #expect(route.limits.bodyBytes == 2_097_152)
+        #expect(route.limits.relays == 9_000)
+        #expect(route.limits.relaysPerClient == 20)
+        #expect(route.limits.newRelaysPerSecond == 3)
         #expect(
             route.request
                 == FieldSettings(
@@ -194,7 +197,8 @@ let everything = """
       - { address: ":8080", redirect: https, proxyProtocol: required }
       - { address: "unix:/run/s.sock" }
     routes: [{ path: /chat/*, host: "*.example.com", to: chat, rewrite: /socket/*,
-        origins: [same, "https://example.com", null], limits: { messageBytes: 1MiB, bodyBytes: 2MiB },
+        origins: [same, "https://example.com", null], limits: { messageBytes: 1MiB, bodyBytes: 2MiB,
+        relays: 9000, relaysPerClient: 20, newRelaysPerSecond: 3 },
         ping: { every: 20s, timeout: 5s, to: both }, idle: 10m, lifetime: 12h, onRemove: drain,
         request: { remove: [Cookie], set: { X-A: "1" }, add: { X-B: "2" }, host: upstream },
         answer: { remove: [Server], set: { X-C: "3" }, add: { X-D: "4" } } },
