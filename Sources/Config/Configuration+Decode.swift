@@ -125,6 +125,7 @@ extension UpstreamSettings {
         self.init(endpoints: items.compactMap(EndpointAddress.init), place: fields.place)
         balance = fields["balance"]?.word(Balance.self) ?? balance
         cooldown = fields["cooldown"]?.duration(.zero ... .seconds(3_600)) ?? cooldown
+        maxConnections = fields["maxConnections"]?.integer(1...1_000_000_000)
         if let pool = fields["pool"]?.mapping(.pool) {
             self.pool.max = pool["max"]?.integer(0...1_000_000) ?? self.pool.max
             self.pool.idle =

@@ -167,6 +167,8 @@ public struct UpstreamSettings: Sendable, Equatable {
     public var balance: Balance
     /// How long an endpoint is passed over after a failed connect.
     public var cooldown: Duration
+    /// Relays and requests under way that one endpoint may have; no limit when nil.
+    public var maxConnections: Int?
     /// Which connections are kept for the next request.
     public var pool: PoolSettings
     /// Where it was written.

@@ -168,6 +168,7 @@ extension KeySection {
                 ("endpoints", "list", "required"),
                 ("balance", "word", quoted(defaults.balance.rawValue)),
                 ("cooldown", "duration", quoted(Units.text(defaults.cooldown))),
+                ("maxConnections", "number", "no limit"),
                 ("pool", "mapping", "see below"),
             ])
     }()

@@ -104,6 +104,9 @@ struct Dialing {
     /// The refusal to end with when nothing is left to try.
     var refusal: Refusal {
         if let lastFailure { return lastFailure }
+        if group.picker.isFull && !group.picker.isDraining {
+            return .endpointsFull(group.picker.name)
+        }
         return group.picker.isDraining ? .endpointsDraining(group.picker.name) : .unresolved(label)
     }
 

@@ -152,6 +152,13 @@ extension Refusal {
             seconds: max(1, (milliseconds + 999) / 1_000))
     }
 
+    /// Every endpoint has as many connections as one may have.
+    static func endpointsFull(_ upstream: String) -> Refusal {
+        later(
+            503, "Every endpoint of \(upstream) has as many connections as it may have.", seconds: 1
+        )
+    }
+
     /// A refusal that says when to come again (RFC 9110 §10.2.3, RFC 6585 §4).
     private static func later(_ status: Int, _ sentence: String, seconds: UInt64) -> Refusal {
         var refusal = Refusal(

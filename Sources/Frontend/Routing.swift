@@ -200,13 +200,14 @@ public final class EndpointGroup: Sendable {
     /// A group that balances in the given manner.
     public init(
         name: String, endpoints: [Endpoint], balance: Balance,
-        cooldownMilliseconds: UInt64 = 10_000, pool: PoolLimits = PoolLimits()
+        cooldownMilliseconds: UInt64 = 10_000, activeMax: Int = .max,
+        pool: PoolLimits = PoolLimits()
     ) {
         self.endpoints = endpoints
         self.pool = pool
         picker = Upstream(
             name: name, loads: endpoints.map(\.load), balance: balance,
-            cooldownMilliseconds: cooldownMilliseconds)
+            cooldownMilliseconds: cooldownMilliseconds, activeMax: activeMax)
     }
 }
 

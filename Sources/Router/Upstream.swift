@@ -42,6 +42,10 @@ public final class Upstream: Sendable {
     /// How long an endpoint is passed over after a failed connect.
     public let cooldownMilliseconds: UInt64
 
+    /// Connects and relays that one endpoint may have; reactors that choose at the same time may go
+    /// one each beyond it.
+    public let activeMax: Int
+
     private let loads: [EndpointLoad]
     private let cursor = Atomic<UInt>(0)
 
@@ -57,13 +61,14 @@ public final class Upstream: Sendable {
     /// An upstream whose endpoints are as they are.
     public init(
         name: String, loads: [EndpointLoad], balance: Balance,
-        cooldownMilliseconds: UInt64 = 10_000
+        cooldownMilliseconds: UInt64 = 10_000, activeMax: Int = .max
     ) {
         precondition(!loads.isEmpty, "an upstream has at least one endpoint")
         self.name = name
         self.balance = balance
         self.cooldownMilliseconds = cooldownMilliseconds
         self.loads = loads
+        self.activeMax = activeMax
     }
 
     /// How many endpoints there are.
@@ -77,7 +82,7 @@ public final class Upstream: Sendable {
     public func pick(nowMilliseconds now: UInt64, excluding tried: [Int] = []) -> Int? {
         // Where there is no choice and all is well, nothing has to be counted.
         if loads.count == 1, tried.isEmpty, loads[0].failedUntil.load(ordering: .relaxed) == 0,
-            !loads[0].isDraining
+            takes(0)
         {
             return 0
         }
@@ -124,6 +129,12 @@ public final class Upstream: Sendable {
     /// Whether nothing new goes to any endpoint.
     public var isDraining: Bool { loads.allSatisfy(\.isDraining) }
 
+    /// Whether every endpoint that takes anything has as much as it may have.
+    public var isFull: Bool {
+        activeMax != .max
+            && loads.indices.allSatisfy { loads[$0].isDraining || active($0) >= activeMax }
+    }
+
     /// Whether this endpoint is passed over at the moment.
     public func isCoolingDown(_ endpoint: Int, nowMilliseconds now: UInt64) -> Bool {
         loads[endpoint].failedUntil.load(ordering: .relaxed) > now
@@ -161,7 +172,12 @@ public final class Upstream: Sendable {
     {
         if let fewest, active(endpoint) > fewest { return false }
         return !isCoolingDown(endpoint, nowMilliseconds: now) && !tried.contains(endpoint)
-            && !loads[endpoint].isDraining
+            && takes(endpoint)
+    }
+
+    /// Whether an endpoint takes anything new.
+    private func takes(_ endpoint: Int) -> Bool {
+        !loads[endpoint].isDraining && (activeMax == .max || active(endpoint) < activeMax)
     }
 
     /// The endpoint whose cool-down ends first, for when there is no better one.
@@ -169,7 +185,7 @@ public final class Upstream: Sendable {
         var best: Int?
         var bestUntil = UInt64.max
         for endpoint in loads.indices
-        where !tried.contains(endpoint) && !loads[endpoint].isDraining {
+        where !tried.contains(endpoint) && takes(endpoint) {
             let until = loads[endpoint].failedUntil.load(ordering: .relaxed)
             if best == nil || until < bestUntil {
                 best = endpoint

@@ -83,6 +83,7 @@ struct Assembly {
                 endpoints: try upstream.endpoints.map { try known.take($0, of: name) },
                 balance: upstream.balance == .leastConnections ? .leastConnections : .roundRobin,
                 cooldownMilliseconds: upstream.cooldown.wholeMilliseconds,
+                activeMax: upstream.maxConnections ?? .max,
                 pool: PoolLimits(
                     idleMax: upstream.pool.max,
                     idleMilliseconds: upstream.pool.idle.wholeMilliseconds))

@@ -78,6 +78,7 @@ struct DecodingTests {
             ])
         #expect(chat.balance == .roundRobin)
         #expect(chat.cooldown == .milliseconds(1_500))
+        #expect(chat.maxConnections == 500)
         var drain = DrainSettings(timeout: .seconds(60), code: 1012)
         drain.reason = "see you"
         drain.spread = .seconds(20)
@@ -209,6 +210,7 @@ let everything = """
         endpoints: ["ws://10.0.0.1:9000", "ws://[::1]", "unix:///run/chat.sock"]
         balance: roundRobin
         cooldown: 1500ms
+        maxConnections: 500
         pool: { max: 7, idle: 2s }
     drain: { timeout: 60s, code: 1012, reason: "see you", spread: 20s, delay: 5s }
     admin: { socket: /run/s/admin.sock, address: "127.0.0.1:9901" }

@@ -65,4 +65,24 @@ import Testing
         try client.send(Frame.text("undisturbed").masked())
         #expect(try client.readFrame().text == "undisturbed")
     }
+
+    @Test func `an endpoint has as many as it may have, and the others take over`() throws {
+        let first = try ManualBackend()
+        let second = try ManualBackend()
+        let proxy = try ProxyFixture(
+            routes: ["{ path: /Esv/ocp, to: app }"],
+            settings: [
+                "upstreams: { app: { endpoints: [\"\(first.address)\", \"\(second.address)\"], "
+                    + "balance: roundRobin, maxConnections: 1 } }"
+            ])
+        let one = try proxy.relay(to: first)
+        let other = try proxy.relay(to: second)
+        let refused = try refusal(proxy)
+        #expect(refused.status == 503)
+        #expect(refused.head["Retry-After"] == "1")
+        for ends in [one, other] {
+            try ends.client.send(Frame.text("undisturbed").masked())
+            #expect(try ends.upstream.readFrame().text == "undisturbed")
+        }
+    }
 }

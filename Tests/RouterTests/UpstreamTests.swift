@@ -33,6 +33,29 @@ struct UpstreamTests {
     }
 
     @Test(arguments: [Balance.roundRobin, .leastConnections])
+    func `a full endpoint and a drained one are passed over, also when nothing else is left`(
+        balance: Balance
+    ) {
+        let loads = (0..<3).map { _ in EndpointLoad() }
+        let upstream = Upstream(name: "u", loads: loads, balance: balance, activeMax: 1)
+        #expect(!upstream.isFull)
+        loads[2].isDraining = true
+        upstream.opened(0)
+        #expect((0..<4).map { _ in upstream.pick(nowMilliseconds: 0) } == [1, 1, 1, 1])
+        upstream.opened(1)
+        #expect(upstream.pick(nowMilliseconds: 0) == nil)
+        #expect(upstream.isFull)
+        #expect(!upstream.isDraining)
+        upstream.closed(0)
+        #expect(upstream.pick(nowMilliseconds: 0) == 0)
+        for load in loads { load.isDraining = true }
+        #expect(upstream.isDraining)
+        #expect(upstream.pick(nowMilliseconds: 0) == nil)
+        // Another that is made of the same loads knows what runs on them.
+        #expect(Upstream(name: "v", loads: loads, balance: balance).active(1) == 1)
+    }
+
+    @Test(arguments: [Balance.roundRobin, .leastConnections])
     func `each attempt gets another endpoint until there is none`(balance: Balance) {
         let upstream = Upstream(name: "u", endpointCount: 100, balance: balance)
         var tried: [Int] = []
