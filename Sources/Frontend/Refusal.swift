@@ -128,13 +128,8 @@ extension Refusal {
         sentence: "The upstream did not answer the request in time.")
 
     /// Sluice is going away.
-    static let draining: Refusal = {
-        var refusal = Refusal(
-            status: 503, proxyError: "destination_unavailable",
-            sentence: "This server is shutting down.")
-        refusal.extraFields = [("Retry-After", "1")]
-        return refusal
-    }()
+    static let draining = later(
+        503, "This server is shutting down.", seconds: 1, proxyError: "destination_unavailable")
 
     /// The route has as many relays as it may have.
     static func routeFull(_ route: String) -> Refusal {
@@ -160,29 +155,27 @@ extension Refusal {
     }
 
     /// A refusal that says when to come again (RFC 9110 §10.2.3, RFC 6585 §4).
-    private static func later(_ status: Int, _ sentence: String, seconds: UInt64) -> Refusal {
-        var refusal = Refusal(
-            status: status, proxyError: "connection_limit_reached", sentence: sentence)
+    private static func later(
+        _ status: Int, _ sentence: String, seconds: UInt64,
+        proxyError: String = "connection_limit_reached"
+    ) -> Refusal {
+        var refusal = Refusal(status: status, proxyError: proxyError, sentence: sentence)
         refusal.extraFields = [("Retry-After", String(seconds))]
         return refusal
     }
 
     /// The route takes no new sockets.
     static func routeDraining(_ route: String) -> Refusal {
-        var refusal = Refusal(
-            status: 503, proxyError: "destination_unavailable",
-            sentence: "The route \(route) is being drained and takes no new WebSockets.")
-        refusal.extraFields = [("Retry-After", "5")]
-        return refusal
+        later(
+            503, "The route \(route) is being drained and takes no new WebSockets.", seconds: 5,
+            proxyError: "destination_unavailable")
     }
 
     /// All endpoints of the upstream are being drained.
     static func endpointsDraining(_ upstream: String) -> Refusal {
-        var refusal = Refusal(
-            status: 503, proxyError: "destination_unavailable",
-            sentence: "Every endpoint of \(upstream) is being drained.")
-        refusal.extraFields = [("Retry-After", "5")]
-        return refusal
+        later(
+            503, "Every endpoint of \(upstream) is being drained.", seconds: 5,
+            proxyError: "destination_unavailable")
     }
 
     /// The upstream broke off before it answered.

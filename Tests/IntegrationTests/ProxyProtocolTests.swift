@@ -4,7 +4,6 @@
 // who does not speak it is turned away.
 // Method: headers of the test's own in front of real TLS, in pieces too, and curl, which speaks it.
 
-import Glibc
 import TestKit
 import Testing
 
@@ -57,10 +56,7 @@ import Testing
         let backend = try ManualBackend()
         let proxy = try started(backend.address, secure: false)
         let peer = try proxy.connect()
-        for byte in header.dropLast() {
-            try peer.send([byte])
-            usleep(500)
-        }
+        for byte in header.dropLast() { try peer.send([byte]) }
         // Its last byte comes together with the request.
         try peer.send([header[header.count - 1]] + Opening().bytes)
         let upstream = try backend.next()
