@@ -330,12 +330,11 @@ final class Controller: Sendable {
         }
         guard isFirst else { return nil }
         if !isReplaced { ServiceManager.notify("STOPPING=1") }
+        // Not ready any more, but still open, for as long as balancers take to notice.
+        let delay = isReplaced ? 0 : state.configuration.drain.delay.wholeMilliseconds
+        let end = Clock.nowMilliseconds() + delay
+        while Clock.nowMilliseconds() < end && !state.isCut { usleep(20_000) }
         return changing.withLock { _ in
-            // Not ready any more, but still open, for as long as balancers take to notice.
-            let settings = state.configuration.drain
-            let delay = isReplaced ? 0 : settings.delay.wholeMilliseconds
-            let end = Clock.nowMilliseconds() + delay
-            while Clock.nowMilliseconds() < end && !state.isCut { usleep(20_000) }
             log.write(
                 LogEvent(
                     .info,
