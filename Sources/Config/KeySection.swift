@@ -148,6 +148,7 @@ extension KeySection {
             ("messageBytes", "size", "no limit"), ("bodyBytes", "size", "no limit"),
             ("relays", "number", "no limit"), ("relaysPerClient", "number", "no limit"),
             ("newRelaysPerSecond", "number", "no limit"),
+            ("messagesPerSecond", "number", "no limit"), ("fragments", "number", "no limit"),
         ])
 
     static let pool: KeySection = {

@@ -163,7 +163,7 @@ extension Worker {
         case .switching(let reservedBits, _, _):
             connection.pointee.notes.status = 101
             connection.pointee.relay.open(
-                reservedBits: reservedBits, messageBytesMax: plan.route.messageBytesMax,
+                reservedBits: reservedBits, limits: plan.route.relayLimits,
                 rules: plan.route.relayRules)
             prependTicket(connection)
             send(ClientAnswer.switching(head, plan: plan), connection)

@@ -120,6 +120,9 @@ extension Relay {
             discard(&flow, start, count: total, &passed)
             return passed
         }
+        if let meter = flow.meter {
+            meter.refill(&flow.scanner, nowMilliseconds: space.pointee.nowMilliseconds)
+        }
         var offered = total
         if flow.isInterrupted {
             // A frame of ours waits for the border of the frame in progress.
@@ -163,6 +166,8 @@ extension Relay {
         _ flow: inout Flow, _ bytes: UnsafePointer<UInt8>, count: Int, _ passed: inout Passed
     ) {
         let hadClose = flow.scanner.isCloseComplete
+        // Nothing of it reaches anybody, and its Close has to be found.
+        flow.scanner.allow(messages: nil)
         let outcome = flow.scanner.scan(bytes, count: count)
         if hadClose {
             // Something came behind a Close that went on; told once, ignored from then on.

@@ -69,16 +69,22 @@ public struct Relay: ~Copyable {
     ///
     /// - Parameters:
     ///   - reservedBits: the RSV bits that the granted extensions may use (RFC 6455 §5.2).
-    ///   - messageBytesMax: payload bytes that one message may have.
+    ///   - limits: what the peers may send.
     ///   - rules: pings and limits of time; nil for none.
     public mutating func open(
-        reservedBits: UInt8, messageBytesMax: UInt64, rules: RelayRules? = nil
+        reservedBits: UInt8, limits: RelayLimits, rules: RelayRules? = nil
     ) {
         watch = rules.map { Watch($0) }
         up.scanner = FrameScanner(
-            sender: .client, reservedBits: reservedBits, messageBytesMax: messageBytesMax)
+            sender: .client, reservedBits: reservedBits, messageBytesMax: limits.messageBytesMax,
+            fragmentsMax: limits.fragmentsMax)
         down.scanner = FrameScanner(
-            sender: .server, reservedBits: reservedBits, messageBytesMax: messageBytesMax)
+            sender: .server, reservedBits: reservedBits, messageBytesMax: limits.messageBytesMax,
+            fragmentsMax: limits.fragmentsMax)
+        if let rate = limits.messagesPerSecond {
+            up.meter = Meter(messagesPerSecond: rate)
+            up.scanner.allow(messages: rate)
+        }
         stage = .relaying
     }
 
@@ -154,7 +160,7 @@ public struct Relay: ~Copyable {
             up.hasPendingPing = false
             down.hasPendingPing = false
         }
-        let reason = ending.reason.closeText
+        let reason = ending.closeText
         let text = closeText
         if down.pendingClose != 0 {
             let mayWait = !backend.hasEnded && !client.isUnwritable

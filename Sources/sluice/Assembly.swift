@@ -123,7 +123,7 @@ struct Assembly {
                         RedirectRule(status: redirect.status, origin: redirect.origin)))
             }
             made.origins = rule(route.origins)
-            made.messageBytesMax = route.limits.messageBytes.map(UInt64.init) ?? .max
+            made.relayLimits = relayLimits(route.limits)
             made.bodyBytesMax = route.limits.bodyBytes.map(UInt64.init) ?? .max
             made.relayRules = relayRules(route)
             made.admission = AdmissionLimits(
@@ -221,6 +221,13 @@ struct Assembly {
             pingsClient: ping?.to != .upstream, pingsUpstream: ping?.to != .client,
             idleMilliseconds: route.idle?.wholeMilliseconds ?? 0,
             lifetimeMilliseconds: route.lifetime?.wholeMilliseconds ?? 0)
+    }
+
+    private static func relayLimits(_ limits: RouteLimits) -> RelayLimits {
+        var made = RelayLimits(messageBytesMax: limits.messageBytes.map(UInt64.init) ?? .max)
+        made.fragmentsMax = limits.fragments.map(UInt32.init) ?? .max
+        made.messagesPerSecond = limits.messagesPerSecond.map(UInt64.init)
+        return made
     }
 
     private static func settings(_ configuration: Configuration) -> FrontendSettings {
