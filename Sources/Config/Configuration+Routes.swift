@@ -147,6 +147,8 @@ public struct RouteLimits: Sendable, Equatable {
     public var messagesPerSecond: Int?
     /// Frames that one message may come in, in either direction; no limit when nil.
     public var fragments: Int?
+    /// Bytes that each peer of a relay may send in a second; no limit when nil.
+    public var bytesPerSecond: Int?
 
     /// The defaults, or others.
     public init(messageBytes: Int? = nil, bodyBytes: Int? = nil) {

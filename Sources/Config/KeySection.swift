@@ -149,6 +149,7 @@ extension KeySection {
             ("relays", "number", "no limit"), ("relaysPerClient", "number", "no limit"),
             ("newRelaysPerSecond", "number", "no limit"),
             ("messagesPerSecond", "number", "no limit"), ("fragments", "number", "no limit"),
+            ("bytesPerSecond", "size", "no limit"),
         ])
 
     static let pool: KeySection = {

@@ -118,5 +118,6 @@ extension RouteLimits {
         newRelaysPerSecond = fields["newRelaysPerSecond"]?.integer(1...1_000_000)
         messagesPerSecond = fields["messagesPerSecond"]?.integer(1...1_000_000)
         fragments = fields["fragments"]?.integer(1...1_000_000)
+        bytesPerSecond = fields["bytesPerSecond"]?.size(1_024...1_099_511_627_776)
     }
 }

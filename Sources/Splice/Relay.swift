@@ -21,6 +21,8 @@ public struct Relay: ~Copyable {
         public static let deadline = Verdict(rawValue: 2)
         /// Close both sockets and forget the relay.
         public static let ended = Verdict(rawValue: 4)
+        /// A source has to wait for its rate: call `ready` again at `resumeMilliseconds`.
+        public static let paused = Verdict(rawValue: 8)
     }
 
     enum Stage: UInt8 {
@@ -47,6 +49,8 @@ public struct Relay: ~Copyable {
     private var isStalled = false
     /// The reason in Closes of ours, where somebody has given one.
     private var closeText: CloseText?
+    /// Bytes are counted against a rate.
+    var isPaced = false
     /// Pings, silence and age, where the route has rules for them.
     var watch: Watch?
     /// Client to backend.
@@ -81,10 +85,13 @@ public struct Relay: ~Copyable {
         down.scanner = FrameScanner(
             sender: .server, reservedBits: reservedBits, messageBytesMax: limits.messageBytesMax,
             fragmentsMax: limits.fragmentsMax)
-        if let rate = limits.messagesPerSecond {
-            up.meter = Meter(messagesPerSecond: rate)
-            up.scanner.allow(messages: rate)
+        isPaced = limits.bytesPerSecond != nil
+        if isPaced || limits.messagesPerSecond != nil {
+            up.meter = Meter(
+                messagesPerSecond: limits.messagesPerSecond, bytesPerSecond: limits.bytesPerSecond)
+            up.scanner.allow(messages: limits.messagesPerSecond)
         }
+        if isPaced { down.meter = Meter(bytesPerSecond: limits.bytesPerSecond) }
         stage = .relaying
     }
 

@@ -227,6 +227,7 @@ struct Assembly {
         var made = RelayLimits(messageBytesMax: limits.messageBytes.map(UInt64.init) ?? .max)
         made.fragmentsMax = limits.fragments.map(UInt32.init) ?? .max
         made.messagesPerSecond = limits.messagesPerSecond.map(UInt64.init)
+        made.bytesPerSecond = limits.bytesPerSecond.map(UInt64.init)
         return made
     }
 

@@ -108,6 +108,17 @@ final class RelayRig {
     /// Lets time go on; the next turn has the new one.
     func passTime(_ milliseconds: UInt64) { space.pointee.nowMilliseconds += milliseconds }
 
+    var isPaused: Bool { relay.pointee.isPaused }
+    var resumeMilliseconds: UInt64 { relay.pointee.resumeMilliseconds }
+
+    /// What a worker does when a relay's rate allows more.
+    func resume() {
+        for side in [Side.client, .backend] where !isEnded {
+            verdict.formUnion(relay.pointee.ready(side, [], space))
+        }
+        settle()
+    }
+
     func peer(_ side: Side) -> RigPeer { side == .client ? client : backend }
 
     /// Turns the relay until nothing is left to do, as a reactor would.
