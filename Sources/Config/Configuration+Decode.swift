@@ -108,6 +108,8 @@ extension GlobalLimits {
         headBytes = fields["headBytes"]?.size(1_024...1_048_576) ?? headBytes
         headFields = fields["headFields"]?.integer(16...10_000) ?? headFields
         connections = fields["connections"]?.integer(1 ... .max) ?? connections
+        connectionsPerClient = fields["connectionsPerClient"]?.integer(1...1_000_000_000)
+        newConnectionsPerSecond = fields["newConnectionsPerSecond"]?.integer(1...1_000_000)
         requestsPerConnection =
             fields["requestsPerConnection"]?.integer(1...1_000_000_000) ?? requestsPerConnection
         handshakesPerTurn =

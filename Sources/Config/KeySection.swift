@@ -235,6 +235,8 @@ extension KeySection {
                 ("headBytes", "size", quoted(Units.text(bytes: defaults.headBytes))),
                 ("headFields", "number", quoted(String(defaults.headFields))),
                 ("connections", "number", "no limit"),
+                ("connectionsPerClient", "number", "no limit"),
+                ("newConnectionsPerSecond", "number", "no limit"),
                 (
                     "requestsPerConnection", "number",
                     quoted(String(defaults.requestsPerConnection))

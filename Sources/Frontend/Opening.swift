@@ -70,6 +70,8 @@ final class ConnectionNotes {
     var isCounted = false
     /// Where the connection has taken a place.
     var admission: Admission?
+    /// It counts among the connections of its client.
+    var isClientCounted = false
     /// The drain that ends the relay.
     var drain: Drain?
     var upstream = ""

@@ -41,6 +41,10 @@ extension Worker {
                 return false
             }
             notes.client = client
+            guard admitClient(notes) else {
+                finish(token)
+                return false
+            }
             _ = connection.pointee.relay.client.socket.receive(
                 into: space.pointee.received, count: length)
             opening.phase = .sniffing

@@ -295,6 +295,7 @@ struct Worker: ~Copyable {
         notes.letEndpointGo()
         if notes.isCounted { notes.plan?.tally.closed() }
         notes.admission?.leave(notes.client, nowMilliseconds: space.pointee.nowMilliseconds)
+        letClientGo(notes)
         if let drain = notes.drain {
             drain.closed(isCut: !connection.pointee.relay.ending.isOver)
         }

@@ -254,6 +254,8 @@ struct Assembly {
         settings.handshakesPerTurn = limits.handshakesPerTurn
         settings.relayBufferBytes = limits.relayBufferBytes
         if let connections = limits.connections { settings.connectionsMax = connections }
+        settings.clientLimits.relaysPerClient = limits.connectionsPerClient
+        settings.clientLimits.newRelaysPerSecond = limits.newConnectionsPerSecond
         return settings
     }
 

@@ -8,11 +8,13 @@ import TestKit
 import Testing
 
 @Suite struct RelayLimitTests {
-    private func opened(_ limits: String, extra: [(String, String)] = []) throws -> RelayEnds {
+    private func started(_ backend: ManualBackend, _ limits: String) throws -> ProxyFixture {
+        try ProxyFixture(to: backend.address, options: "limits: { \(limits) }")
+    }
+
+    private func opened(_ limits: String) throws -> RelayEnds {
         let backend = try ManualBackend()
-        let proxy = try ProxyFixture(to: backend.address, options: "limits: { \(limits) }")
-        let offer = Opening(extra: extra)
-        return try proxy.relay(to: backend, offer, extra: extra.map { (name: $0.0, value: $0.1) })
+        return try started(backend, limits).relay(to: backend)
     }
 
     /// Frames up to and with a Close.
@@ -25,7 +27,9 @@ import Testing
     @Test func `a rate exceeded while fragments are under way ends the relay between two of them`()
         throws
     {
-        let ends = try opened("messagesPerSecond: 3")
+        let backend = try ManualBackend()
+        let proxy = try started(backend, "messagesPerSecond: 3")
+        let ends = try proxy.relay(to: backend)
         let begin = Frame(opcode: 1, payload: [97], isFinal: false)
         let middle = Frame(opcode: 0, payload: [98], isFinal: false)
         // At once, so that no time passes in which more would be allowed.
@@ -42,7 +46,7 @@ import Testing
         #expect(got.count < 100)
         try ends.upstream.send(Frame.close(1001))
         try ends.client.stream.halfClose()
-        try ends.client.program?.process.waitForLine(containing: "More messages come")
+        try proxy.process.waitForLine(containing: "More messages come")
     }
 
     @Test func `a limit hit inside the upstream's frame waits for its border`() throws {
@@ -62,8 +66,10 @@ import Testing
 
     @Test(arguments: [true, false])
     func `a message in too many fragments is not passed on to its end`(byClient: Bool) throws {
-        let deflate = ("Sec-WebSocket-Extensions", "permessage-deflate")
-        let ends = try opened("fragments: 3", extra: [deflate])
+        let deflate = (name: "Sec-WebSocket-Extensions", value: "permessage-deflate")
+        let backend = try ManualBackend()
+        let ends = try started(backend, "fragments: 3")
+            .relay(to: backend, Opening(extra: [deflate]), extra: [deflate])
         let (from, to) = byClient ? (ends.client, ends.upstream) : (ends.upstream, ends.client)
         func send(_ frame: Frame) throws { try from.send(byClient ? frame.masked() : frame) }
         // Compressed as a whole: RSV1 stands on the first fragment alone (RFC 7692 §6.1).
