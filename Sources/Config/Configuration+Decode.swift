@@ -128,6 +128,7 @@ extension UpstreamSettings {
         balance = fields["balance"]?.word(Balance.self) ?? balance
         cooldown = fields["cooldown"]?.duration(.zero ... .seconds(3_600)) ?? cooldown
         maxConnections = fields["maxConnections"]?.integer(1...1_000_000_000)
+        proxyProtocol = fields["proxyProtocol"]?.word(ProxyProtocol.self) ?? proxyProtocol
         if let pool = fields["pool"]?.mapping(.pool) {
             self.pool.max = pool["max"]?.integer(0...1_000_000) ?? self.pool.max
             self.pool.idle =

@@ -171,6 +171,7 @@ extension KeySection {
                 ("balance", "word", quoted(defaults.balance.rawValue)),
                 ("cooldown", "duration", quoted(Units.text(defaults.cooldown))),
                 ("maxConnections", "number", "no limit"),
+                ("proxyProtocol", "word", quoted(defaults.proxyProtocol.rawValue)),
                 ("pool", "mapping", "see below"),
             ])
     }()

@@ -196,14 +196,17 @@ public final class EndpointGroup: Sendable {
     public let picker: Upstream
     /// How connections are kept for the next request.
     public let pool: PoolLimits
+    /// How each connection says first who the client is; nil where it does not.
+    public let introduction: ProxyHeader.Version?
 
     /// A group that balances in the given manner.
     public init(
         name: String, endpoints: [Endpoint], balance: Balance,
         cooldownMilliseconds: UInt64 = 10_000, activeMax: Int = .max,
-        pool: PoolLimits = PoolLimits()
+        pool: PoolLimits = PoolLimits(), introduction: ProxyHeader.Version? = nil
     ) {
         self.endpoints = endpoints
+        self.introduction = introduction
         self.pool = pool
         picker = Upstream(
             name: name, loads: endpoints.map(\.load), balance: balance,

@@ -91,9 +91,11 @@ extension Worker {
         guard let request = opening.request, let plan = opening.plan,
             let endpoint = opening.dialing?.current
         else { return false }
-        let head = UpstreamRequest.bytes(
-            of: request, path: opening.path, plan: plan, endpoint: endpoint,
-            hop: hop(connection))
+        let head =
+            introduction(connection, opening.dialing?.group)
+            + UpstreamRequest.bytes(
+                of: request, path: opening.path, plan: plan, endpoint: endpoint,
+                hop: hop(connection))
         let result = head.withUnsafeBufferPointer { bytes -> IOResult in
             guard let start = bytes.baseAddress else { return .blocked }
             let result = connection.pointee.relay.backend.socket.send(start, count: bytes.count)

@@ -71,7 +71,10 @@ extension Worker {
             opening = first
         } else {
             // Ordinary requests came before it on the same connection.
-            if let exchange = connection.pointee.exchange { exchanges.retire(exchange) }
+            if let exchange = connection.pointee.exchange {
+                letKeptGo(exchange)
+                exchanges.retire(exchange)
+            }
             connection.pointee.exchange = nil
             opening = Opening(
                 acceptedMilliseconds: notes.acceptedMilliseconds,

@@ -301,6 +301,7 @@ struct Worker: ~Copyable {
         }
         if let exchange = connection.pointee.exchange {
             letUpstreamGo(exchange)
+            letKeptGo(exchange)
             exchanges.retire(exchange)
         }
         if let exchange = connection.pointee.exchange, exchange.pointee.phase != .head {

@@ -86,7 +86,8 @@ struct Assembly {
                 activeMax: upstream.maxConnections ?? .max,
                 pool: PoolLimits(
                     idleMax: upstream.pool.max,
-                    idleMilliseconds: upstream.pool.idle.wholeMilliseconds))
+                    idleMilliseconds: upstream.pool.idle.wholeMilliseconds),
+                introduction: introduction(upstream.proxyProtocol))
         }
         var entries: [RouteEntry] = []
         var routes: [Route] = []
@@ -210,6 +211,16 @@ struct Assembly {
             removed: fields.remove.map { $0.lowercased() },
             set: fields.set.map { .init(name: $0.name, value: $0.value) },
             added: fields.add.map { .init(name: $0.name, value: $0.value) })
+    }
+
+    private static func introduction(
+        _ proxyProtocol: UpstreamSettings.ProxyProtocol
+    ) -> ProxyHeader.Version? {
+        switch proxyProtocol {
+        case .none: nil
+        case .v1: .one
+        case .v2: .two
+        }
     }
 
     private static func relayRules(_ route: RouteSettings) -> RelayRules? {
