@@ -53,6 +53,7 @@ extension KeySection {
             ("tls", "mapping", "none"),
             ("redirect", "word", "none"),
             ("proxyProtocol", "word", quoted(ListenerSettings.ProxyProtocol.none.rawValue)),
+            ("trustedProxies", "list", "none"),
         ])
 
     static let tls = KeySection(

@@ -11,16 +11,17 @@ extension Worker {
     ///   without a word.
     func admitClient(_ notes: ConnectionNotes) -> Bool {
         let limits = snapshot.settings.clientLimits
-        // Who comes through a socket file has no address to be counted by.
-        if limits.isEmpty || notes.client.isUnix { return true }
+        // Who comes through a socket file has no address to be counted by, and through a proxy in
+        // front many clients come.
+        if limits.isEmpty || notes.peer.isUnix || notes.listener.trusts(notes.peer) { return true }
         let now = space.pointee.nowMilliseconds
-        let outcome = crew.clients.enter(notes.client, limits, nowMilliseconds: now)
+        let outcome = crew.clients.enter(notes.peer, limits, nowMilliseconds: now)
         if outcome == .admitted {
             notes.isClientCounted = true
             return true
         }
-        if crew.remarks.isDue(about: notes.client, nowMilliseconds: now) {
-            let host = notes.client.hostString
+        if crew.remarks.isDue(about: notes.peer, nowMilliseconds: now) {
+            let host = notes.peer.hostString
             let sentence =
                 if case .tooOften = outcome {
                     "\(host) opens connections more often than one client may: further ones are"
@@ -38,6 +39,6 @@ extension Worker {
     func letClientGo(_ notes: ConnectionNotes) {
         guard notes.isClientCounted else { return }
         notes.isClientCounted = false
-        crew.clients.leave(notes.client, nowMilliseconds: space.pointee.nowMilliseconds)
+        crew.clients.leave(notes.peer, nowMilliseconds: space.pointee.nowMilliseconds)
     }
 }

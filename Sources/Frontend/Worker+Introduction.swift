@@ -41,7 +41,7 @@ extension Worker {
                 finish(token)
                 return false
             }
-            notes.client = client
+            notes.peer = client
             guard admitClient(notes) else {
                 finish(token)
                 return false

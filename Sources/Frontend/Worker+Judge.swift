@@ -12,6 +12,13 @@ extension Worker {
         _ head: consuming RequestHead,
         rest: UnsafeRawBufferPointer
     ) {
+        let notes = connection.pointee.notes
+        if notes.listener.trusts(notes.peer) {
+            notes.client =
+                Forwarding(
+                    head.fields, peer: notes.peer, trusted: notes.listener.trustedProxies
+                ).client
+        }
         if head.fields.upgradesToWebSocket {
             judgeUpgrade(connection, token, head, rest: rest)
         } else {
@@ -176,7 +183,7 @@ extension Worker {
         let admission = plan.tally.admission
         switch admission.enter(notes.client, limits, nowMilliseconds: now) {
         case .admitted:
-            notes.admission = admission
+            notes.admission = (admission, notes.client)
             return nil
         case .full: return .routeFull(plan.route.name)
         case .tooMany: return .clientHasTooMany

@@ -39,6 +39,13 @@ struct Assembly {
             plan.strictTransportSecurity = listener.tls?.hsts?.value
             plan.redirectsToHTTPS = listener.redirectsToHTTPS
             plan.expectsProxyHeader = listener.proxyProtocol == .required
+            plan.trustedProxies = try listener.trustedProxies.map { proxy in
+                do throws(AddressFault) {
+                    return try AddressBlock(parsing: proxy.block)
+                } catch {
+                    throw Self.problem(proxy.place, error.sentence)
+                }
+            }
             listeners.append(plan)
         }
         self.listeners = listeners

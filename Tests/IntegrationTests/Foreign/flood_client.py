@@ -23,6 +23,8 @@ async def main(url, authority, count):
             try:
                 for _ in range(int(count)):
                     await socket.send(message)
+                    # While there is room, sending leaves the reader no turn.
+                    await asyncio.sleep(0)
             except ConnectionClosed:
                 pass
 
