@@ -70,8 +70,8 @@ final class ConnectionNotes {
     var plan: RoutePlan?
     /// Set once the tunnel is open: it counts among the route's relays.
     var isCounted = false
-    /// Where the connection has taken a place, and for whom.
-    var admission: (places: Admission, client: Address)?
+    /// Where the connection has taken a place, as `client`, who stays the same from then on.
+    var admission: Admission?
     /// It counts among the connections of its client.
     var isClientCounted = false
     /// The drain that ends the relay.
@@ -111,7 +111,7 @@ final class ConnectionNotes {
     /// Forgets what was noted of a request, before the next one on the same connection.
     func forgetRequest() {
         letEndpointGo()
-        client = peer
+        if admission == nil { client = peer }
         requestMilliseconds = nil
         method = ""
         host = ""

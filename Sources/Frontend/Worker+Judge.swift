@@ -183,7 +183,7 @@ extension Worker {
         let admission = plan.tally.admission
         switch admission.enter(notes.client, limits, nowMilliseconds: now) {
         case .admitted:
-            notes.admission = (admission, notes.client)
+            notes.admission = admission
             return nil
         case .full: return .routeFull(plan.route.name)
         case .tooMany: return .clientHasTooMany

@@ -135,8 +135,11 @@ extension Worker {
     ) -> Bool {
         guard group.introduction != nil, let slot = upstreams.pointer(kept),
             let index = group.endpoints.firstIndex(where: { $0 === slot.pointee.endpoint }),
-            slot.pointee.introduced == connection.pointee.notes.client,
-            !slot.pointee.endpoint.load.isDraining, isSound(slot, exchange)
+            slot.pointee.introduced == connection.pointee.notes.client, isSound(slot, exchange),
+            // The endpoint takes more, and is not one that fails or is drained.
+            group.picker.pick(
+                nowMilliseconds: space.pointee.nowMilliseconds,
+                excluding: group.endpoints.indices.filter { $0 != index }) != nil
         else {
             letKeptGo(exchange)
             return false

@@ -294,9 +294,7 @@ struct Worker: ~Copyable {
         let notes = connection.pointee.notes
         notes.letEndpointGo()
         if notes.isCounted { notes.plan?.tally.closed() }
-        if let (places, client) = notes.admission {
-            places.leave(client, nowMilliseconds: space.pointee.nowMilliseconds)
-        }
+        notes.admission?.leave(notes.client, nowMilliseconds: space.pointee.nowMilliseconds)
         letClientGo(notes)
         if let drain = notes.drain {
             drain.closed(isCut: !connection.pointee.relay.ending.isOver)

@@ -30,7 +30,6 @@ final class Meter {
     /// Thousandths of a message that are left beside those that the scanner was allowed.
     private var messageThousandths: UInt64 = 0
     private var messagesFilledMilliseconds: UInt64 = 0
-
     /// 0 for any number.
     private let bytesPerSecond: Int64
     /// Thousandths of a byte that may come; less than none where a whole record came at once.
@@ -57,6 +56,7 @@ final class Meter {
         messageThousandths = thousandths % 1_000
         scanner.allow(messages: thousandths / 1_000)
     }
+
     /// How many bytes may be read now; 0 where the source has to wait.
     ///
     /// It waits for a sixteenth of a second's worth at least, so that a slow relay is not read in
