@@ -108,6 +108,8 @@ extension GlobalLimits {
         headBytes = fields["headBytes"]?.size(1_024...1_048_576) ?? headBytes
         headFields = fields["headFields"]?.integer(16...10_000) ?? headFields
         connections = fields["connections"]?.integer(1 ... .max) ?? connections
+        connectionsPerClient = fields["connectionsPerClient"]?.integer(1...1_000_000_000)
+        newConnectionsPerSecond = fields["newConnectionsPerSecond"]?.integer(1...1_000_000)
         requestsPerConnection =
             fields["requestsPerConnection"]?.integer(1...1_000_000_000) ?? requestsPerConnection
         handshakesPerTurn =
@@ -126,6 +128,7 @@ extension UpstreamSettings {
         balance = fields["balance"]?.word(Balance.self) ?? balance
         cooldown = fields["cooldown"]?.duration(.zero ... .seconds(3_600)) ?? cooldown
         maxConnections = fields["maxConnections"]?.integer(1...1_000_000_000)
+        proxyProtocol = fields["proxyProtocol"]?.word(ProxyProtocol.self) ?? proxyProtocol
         if let pool = fields["pool"]?.mapping(.pool) {
             self.pool.max = pool["max"]?.integer(0...1_000_000) ?? self.pool.max
             self.pool.idle =

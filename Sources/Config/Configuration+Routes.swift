@@ -143,6 +143,12 @@ public struct RouteLimits: Sendable, Equatable {
     public var relaysPerClient: Int?
     /// Relays that one client may begin in a second; no limit when nil.
     public var newRelaysPerSecond: Int?
+    /// Messages that the client of a relay may send in a second; no limit when nil.
+    public var messagesPerSecond: Int?
+    /// Frames that one message may come in, in either direction; no limit when nil.
+    public var fragments: Int?
+    /// Bytes that each peer of a relay may send in a second; no limit when nil.
+    public var bytesPerSecond: Int?
 
     /// The defaults, or others.
     public init(messageBytes: Int? = nil, bodyBytes: Int? = nil) {
@@ -161,6 +167,16 @@ public struct UpstreamSettings: Sendable, Equatable {
         case roundRobin
     }
 
+    /// Whether connections begin with a header that says who the client is.
+    public enum ProxyProtocol: String, Sendable, CaseIterable {
+        /// They do not.
+        case none
+        /// In words.
+        case v1
+        /// In binary, with what is known of TLS.
+        case v2
+    }
+
     /// Where its relays may go; at least one.
     public var endpoints: [EndpointAddress]
     /// How relays are spread.
@@ -169,6 +185,8 @@ public struct UpstreamSettings: Sendable, Equatable {
     public var cooldown: Duration
     /// Relays and requests under way that one endpoint may have; no limit when nil.
     public var maxConnections: Int?
+    /// How connections say who the client is.
+    public var proxyProtocol = ProxyProtocol.none
     /// Which connections are kept for the next request.
     public var pool: PoolSettings
     /// Where it was written.

@@ -188,6 +188,10 @@ public struct GlobalLimits: Sendable, Equatable {
     public var headFields: Int
     /// Connections from clients at one time; no limit when nil.
     public var connections: Int?
+    /// Connections of one client at one time; no limit when nil.
+    public var connectionsPerClient: Int?
+    /// Connections that one client may open in a second; no limit when nil.
+    public var newConnectionsPerSecond: Int?
     /// Requests that one client connection may carry.
     public var requestsPerConnection: Int
     /// TLS handshakes that one reactor takes on in one turn of its loop.

@@ -53,6 +53,7 @@ extension KeySection {
             ("tls", "mapping", "none"),
             ("redirect", "word", "none"),
             ("proxyProtocol", "word", quoted(ListenerSettings.ProxyProtocol.none.rawValue)),
+            ("trustedProxies", "list", "none"),
         ])
 
     static let tls = KeySection(
@@ -148,6 +149,8 @@ extension KeySection {
             ("messageBytes", "size", "no limit"), ("bodyBytes", "size", "no limit"),
             ("relays", "number", "no limit"), ("relaysPerClient", "number", "no limit"),
             ("newRelaysPerSecond", "number", "no limit"),
+            ("messagesPerSecond", "number", "no limit"), ("fragments", "number", "no limit"),
+            ("bytesPerSecond", "size", "no limit"),
         ])
 
     static let pool: KeySection = {
@@ -169,6 +172,7 @@ extension KeySection {
                 ("balance", "word", quoted(defaults.balance.rawValue)),
                 ("cooldown", "duration", quoted(Units.text(defaults.cooldown))),
                 ("maxConnections", "number", "no limit"),
+                ("proxyProtocol", "word", quoted(defaults.proxyProtocol.rawValue)),
                 ("pool", "mapping", "see below"),
             ])
     }()
@@ -233,6 +237,8 @@ extension KeySection {
                 ("headBytes", "size", quoted(Units.text(bytes: defaults.headBytes))),
                 ("headFields", "number", quoted(String(defaults.headFields))),
                 ("connections", "number", "no limit"),
+                ("connectionsPerClient", "number", "no limit"),
+                ("newConnectionsPerSecond", "number", "no limit"),
                 (
                     "requestsPerConnection", "number",
                     quoted(String(defaults.requestsPerConnection))

@@ -116,5 +116,8 @@ extension RouteLimits {
         relays = fields["relays"]?.integer(1...1_000_000_000)
         relaysPerClient = fields["relaysPerClient"]?.integer(1...1_000_000_000)
         newRelaysPerSecond = fields["newRelaysPerSecond"]?.integer(1...1_000_000)
+        messagesPerSecond = fields["messagesPerSecond"]?.integer(1...1_000_000)
+        fragments = fields["fragments"]?.integer(1...1_000_000)
+        bytesPerSecond = fields["bytesPerSecond"]?.size(1_024...1_099_511_627_776)
     }
 }

@@ -46,8 +46,8 @@ public struct Route: Sendable {
     public let action: RouteAction
     /// Which pages may open a WebSocket here (RFC 6455 §10.2).
     public var origins = OriginRule.same
-    /// Payload bytes that one message may have.
-    public var messageBytesMax = UInt64.max
+    /// What the peers of a relay may send.
+    public var relayLimits = RelayLimits()
     /// Pings and limits of time for relays; nil for none.
     public var relayRules: RelayRules?
     /// Bytes that the body of a request may have.
@@ -76,7 +76,7 @@ public struct Route: Sendable {
     ) {
         self.init(name: name, action: .forward(upstream))
         self.origins = origins
-        self.messageBytesMax = messageBytesMax
+        relayLimits.messageBytesMax = messageBytesMax
     }
 
     /// Who serves it, where it forwards.
@@ -196,14 +196,17 @@ public final class EndpointGroup: Sendable {
     public let picker: Upstream
     /// How connections are kept for the next request.
     public let pool: PoolLimits
+    /// How each connection says first who the client is; nil where it does not.
+    public let introduction: ProxyHeader.Version?
 
     /// A group that balances in the given manner.
     public init(
         name: String, endpoints: [Endpoint], balance: Balance,
         cooldownMilliseconds: UInt64 = 10_000, activeMax: Int = .max,
-        pool: PoolLimits = PoolLimits()
+        pool: PoolLimits = PoolLimits(), introduction: ProxyHeader.Version? = nil
     ) {
         self.endpoints = endpoints
+        self.introduction = introduction
         self.pool = pool
         picker = Upstream(
             name: name, loads: endpoints.map(\.load), balance: balance,

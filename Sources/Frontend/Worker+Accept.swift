@@ -115,6 +115,10 @@ extension Worker {
         let now = space.pointee.nowMilliseconds
         let notes = ConnectionNotes(
             client: client, listener: entrance.facts, acceptedMilliseconds: now)
+        guard entrance.facts.expectsProxyHeader || admitClient(notes) else {
+            crew.loads[index].closed()
+            return
+        }
         let opening = Opening(
             acceptedMilliseconds: now, limits: snapshot.settings.headLimits)
         if entrance.facts.expectsProxyHeader { opening.phase = .introduction }
@@ -123,6 +127,7 @@ extension Worker {
         if let store = entrance.certificates {
             leg.tls = TLSSession.accepting(store.initial, through: space.pointee.records)
             if leg.tls == nil {
+                letClientGo(notes)
                 crew.loads[index].closed()
                 return
             }
@@ -131,6 +136,7 @@ extension Worker {
         let connection = Connection(
             relay: Relay(client: leg), opening: opening, exchange: nil, notes: notes)
         guard let token = connections.insert(connection) else {
+            letClientGo(notes)
             crew.loads[index].closed()
             return
         }

@@ -91,9 +91,11 @@ extension Worker {
         guard let request = opening.request, let plan = opening.plan,
             let endpoint = opening.dialing?.current
         else { return false }
-        let head = UpstreamRequest.bytes(
-            of: request, path: opening.path, plan: plan, endpoint: endpoint,
-            hop: hop(connection))
+        let head =
+            introduction(connection, opening.dialing?.group)
+            + UpstreamRequest.bytes(
+                of: request, path: opening.path, plan: plan, endpoint: endpoint,
+                hop: hop(connection))
         let result = head.withUnsafeBufferPointer { bytes -> IOResult in
             guard let start = bytes.baseAddress else { return .blocked }
             let result = connection.pointee.relay.backend.socket.send(start, count: bytes.count)
@@ -163,7 +165,7 @@ extension Worker {
         case .switching(let reservedBits, _, _):
             connection.pointee.notes.status = 101
             connection.pointee.relay.open(
-                reservedBits: reservedBits, messageBytesMax: plan.route.messageBytesMax,
+                reservedBits: reservedBits, limits: plan.route.relayLimits,
                 rules: plan.route.relayRules)
             prependTicket(connection)
             send(ClientAnswer.switching(head, plan: plan), connection)

@@ -30,6 +30,7 @@ extension Worker {
         connection.pointee.opening = nil
         if let exchange = connection.pointee.exchange {
             letUpstreamGo(exchange)
+            letKeptGo(exchange)
             exchanges.retire(exchange)
             connection.pointee.exchange = nil
         }

@@ -39,6 +39,13 @@ struct Assembly {
             plan.strictTransportSecurity = listener.tls?.hsts?.value
             plan.redirectsToHTTPS = listener.redirectsToHTTPS
             plan.expectsProxyHeader = listener.proxyProtocol == .required
+            plan.trustedProxies = try listener.trustedProxies.map { proxy in
+                do throws(AddressFault) {
+                    return try AddressBlock(parsing: proxy.block)
+                } catch {
+                    throw Self.problem(proxy.place, error.sentence)
+                }
+            }
             listeners.append(plan)
         }
         self.listeners = listeners
@@ -86,7 +93,8 @@ struct Assembly {
                 activeMax: upstream.maxConnections ?? .max,
                 pool: PoolLimits(
                     idleMax: upstream.pool.max,
-                    idleMilliseconds: upstream.pool.idle.wholeMilliseconds))
+                    idleMilliseconds: upstream.pool.idle.wholeMilliseconds),
+                introduction: introduction(upstream.proxyProtocol))
         }
         var entries: [RouteEntry] = []
         var routes: [Route] = []
@@ -123,7 +131,7 @@ struct Assembly {
                         RedirectRule(status: redirect.status, origin: redirect.origin)))
             }
             made.origins = rule(route.origins)
-            made.messageBytesMax = route.limits.messageBytes.map(UInt64.init) ?? .max
+            made.relayLimits = relayLimits(route.limits)
             made.bodyBytesMax = route.limits.bodyBytes.map(UInt64.init) ?? .max
             made.relayRules = relayRules(route)
             made.admission = AdmissionLimits(
@@ -212,6 +220,16 @@ struct Assembly {
             added: fields.add.map { .init(name: $0.name, value: $0.value) })
     }
 
+    private static func introduction(
+        _ proxyProtocol: UpstreamSettings.ProxyProtocol
+    ) -> ProxyHeader.Version? {
+        switch proxyProtocol {
+        case .none: nil
+        case .v1: .one
+        case .v2: .two
+        }
+    }
+
     private static func relayRules(_ route: RouteSettings) -> RelayRules? {
         guard route.ping != nil || route.idle != nil || route.lifetime != nil else { return nil }
         let ping = route.ping
@@ -221,6 +239,14 @@ struct Assembly {
             pingsClient: ping?.to != .upstream, pingsUpstream: ping?.to != .client,
             idleMilliseconds: route.idle?.wholeMilliseconds ?? 0,
             lifetimeMilliseconds: route.lifetime?.wholeMilliseconds ?? 0)
+    }
+
+    private static func relayLimits(_ limits: RouteLimits) -> RelayLimits {
+        var made = RelayLimits(messageBytesMax: limits.messageBytes.map(UInt64.init) ?? .max)
+        made.fragmentsMax = limits.fragments.map(UInt32.init) ?? .max
+        made.messagesPerSecond = limits.messagesPerSecond.map(UInt64.init)
+        made.bytesPerSecond = limits.bytesPerSecond.map(UInt64.init)
+        return made
     }
 
     private static func settings(_ configuration: Configuration) -> FrontendSettings {
@@ -246,6 +272,8 @@ struct Assembly {
         settings.handshakesPerTurn = limits.handshakesPerTurn
         settings.relayBufferBytes = limits.relayBufferBytes
         if let connections = limits.connections { settings.connectionsMax = connections }
+        settings.clientLimits.relaysPerClient = limits.connectionsPerClient
+        settings.clientLimits.newRelaysPerSecond = limits.newConnectionsPerSecond
         return settings
     }
 
