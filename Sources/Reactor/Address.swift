@@ -76,6 +76,15 @@ public struct Address: Sendable, Hashable {
         }
     }
 
+    /// A number of the `subscriber` that is the same in every process; nil for a unix socket.
+    public var subscriberNumber: UInt64? {
+        switch kind {
+        case .ipv4: low
+        case .ipv6, .everywhere: high ^ 1 << 63
+        case .unix: nil
+        }
+    }
+
     /// Whether it is a unix socket.
     public var isUnix: Bool { kind == .unix }
     /// Whether it is an IPv6 address.

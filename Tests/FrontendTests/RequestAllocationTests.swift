@@ -22,10 +22,14 @@ struct RequestAllocationTests {
 }
 
 /// What runs where allocations are counted, and nowhere else.
-@Suite(.enabled(if: AllocationCounting.isOn, "it needs the counting library"))
+@Suite(.serialized, .enabled(if: AllocationCounting.isOn, "it needs the counting library"))
 struct CountedRequestTests {
-    @Test(arguments: [false, true])
-    func `a thousand requests of a browser allocate nothing`(tls: Bool) throws {
+    private static let sources: [HashSource?] = [
+        nil, .path, .header(Array("user-agent".utf8)), .cookie(Array("theme".utf8)), .client,
+    ]
+
+    @Test(arguments: [(false, 0), (true, 0), (false, 1), (false, 2), (false, 3), (false, 4)])
+    func `a thousand requests of a browser allocate nothing`(tls: Bool, source: Int) throws {
         // As the program does first of all: then OpenSSL's record buffers come from a free list.
         RecordMemory.install()
         let before = try #require(AllocationCounting.countOfThread)
@@ -40,7 +44,9 @@ struct CountedRequestTests {
             access: { record in
                 count.store(AllocationCounting.countOfThread ?? .max, ordering: .releasing)
             }, event: { _ in })
-        let rig = try FrontendRig(secure: tls, journal: journal) { _ in [app.endpoint] }
+        let rig = try FrontendRig(
+            secure: tls, journal: journal, hash: Self.sources[source]
+        ) { _ in [app.endpoint] }
         let context = tls ? try Certificates.shared().first.client() : nil
         let visitor = try rig.visitor(tls: context)
         func ask(_ times: Int) throws {
