@@ -47,7 +47,8 @@ let package = Package(
             name: "Frontend", dependencies: ["Splice", "Router", "Wire", "Reactor", "TLS"],
             swiftSettings: strict),
         .target(
-            name: "Control", dependencies: ["Frontend", "Splice", "Router", "Reactor", "TLS"],
+            name: "Control",
+            dependencies: ["Frontend", "Splice", "Router", "Wire", "Reactor", "TLS"],
             swiftSettings: strict),
         .target(name: "Trust", dependencies: ["TLS"], swiftSettings: strict),
         .target(name: "Doctor", dependencies: ["Wire", "TLS"], swiftSettings: strict),

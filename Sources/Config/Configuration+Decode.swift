@@ -120,23 +120,6 @@ extension GlobalLimits {
     }
 }
 
-extension UpstreamSettings {
-    init?(_ value: Value) {
-        guard let fields = value.mapping(.upstream) else { return nil }
-        let items = fields.required("endpoints")?.nonEmptyList(of: "endpoints") ?? []
-        self.init(endpoints: items.compactMap(EndpointAddress.init), place: fields.place)
-        balance = fields["balance"]?.word(Balance.self) ?? balance
-        cooldown = fields["cooldown"]?.duration(.zero ... .seconds(3_600)) ?? cooldown
-        maxConnections = fields["maxConnections"]?.integer(1...1_000_000_000)
-        proxyProtocol = fields["proxyProtocol"]?.word(ProxyProtocol.self) ?? proxyProtocol
-        if let pool = fields["pool"]?.mapping(.pool) {
-            self.pool.max = pool["max"]?.integer(0...1_000_000) ?? self.pool.max
-            self.pool.idle =
-                pool["idle"]?.duration(.milliseconds(1) ... .seconds(3_600)) ?? self.pool.idle
-        }
-    }
-}
-
 extension EndpointAddress {
     init?(_ value: Value) {
         guard let text = value.text("ws://host:port or unix:/path") else { return nil }

@@ -28,7 +28,8 @@ struct KeySection: Sendable {
 extension KeySection {
     static let all = [
         root, listener, tls, hsts, certificate, route, respond, redirect, routeRequest,
-        routeAnswer, ping, routeLimits, upstream, pool, drain, admin, timeouts, log, limits,
+        routeAnswer, ping, routeLimits, upstream, health, queue, pool, drain, admin, timeouts, log,
+        limits,
     ]
 
     static let root = KeySection(
@@ -169,11 +170,42 @@ extension KeySection {
             "upstreams.NAME",
             [
                 ("endpoints", "list", "required"),
-                ("balance", "word", quoted(defaults.balance.rawValue)),
+                ("balance", "word", quoted(defaults.balance.description)),
+                ("health", "mapping", "none"),
                 ("cooldown", "duration", quoted(Units.text(defaults.cooldown))),
+                ("cooldownMax", "duration", quoted(Units.text(defaults.cooldownMax))),
+                ("failedUpgrades", "number", quoted(String(defaults.failedUpgrades))),
+                ("slowStart", "duration", quoted(Units.text(defaults.slowStart))),
                 ("maxConnections", "number", "no limit"),
                 ("proxyProtocol", "word", quoted(defaults.proxyProtocol.rawValue)),
+                ("queue", "mapping", "none"),
                 ("pool", "mapping", "see below"),
+            ])
+    }()
+
+    static let health: KeySection = {
+        let defaults = HealthSettings()
+        return KeySection(
+            "upstreams.NAME.health",
+            [
+                ("kind", "word", "`http` with a `path`, else `tcp`"),
+                ("path", "text", quoted(defaults.path)),
+                ("host", "text", "the endpoint's own"),
+                ("status", "number or list", "200 to 399"),
+                ("every", "duration", quoted(Units.text(defaults.every))),
+                ("timeout", "duration", quoted(Units.text(defaults.timeout))),
+                ("rise", "number", quoted(String(defaults.rise))),
+                ("fall", "number", quoted(String(defaults.fall))),
+            ])
+    }()
+
+    static let queue: KeySection = {
+        let defaults = QueueSettings()
+        return KeySection(
+            "upstreams.NAME.queue",
+            [
+                ("wait", "duration", quoted(Units.text(defaults.wait))),
+                ("size", "number", quoted(String(defaults.size))),
             ])
     }()
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Config
+import Control
 import Frontend
 import Reactor
 import Router
@@ -12,6 +13,8 @@ struct Assembly {
     let listeners: [ListenerPlan]
     let routing: Routing
     let settings: FrontendSettings
+    /// Which endpoints are checked.
+    let checks: [CheckedUpstream]
     /// Seals the session tickets of all listeners, also after a reload.
     let tickets: TicketKeys
 
@@ -26,6 +29,7 @@ struct Assembly {
         if let previous { tickets = previous.tickets } else { tickets = try TicketKeys() }
         var known = KnownEndpoints(previous?.routing)
         routing = try Self.routing(configuration, &known, previous: previous?.routing)
+        checks = Self.checks(configuration, routing)
         var listeners: [ListenerPlan] = []
         let stores = try Self.certificates(configuration, tickets: tickets)
         for (listener, store) in zip(configuration.listen, stores) {
@@ -85,16 +89,7 @@ struct Assembly {
         // Routes straight to one endpoint share what is known of it.
         var single: [String: EndpointGroup] = [:]
         for (name, upstream) in configuration.upstreams {
-            groups[name] = EndpointGroup(
-                name: name,
-                endpoints: try upstream.endpoints.map { try known.take($0, of: name) },
-                balance: upstream.balance == .leastConnections ? .leastConnections : .roundRobin,
-                cooldownMilliseconds: upstream.cooldown.wholeMilliseconds,
-                activeMax: upstream.maxConnections ?? .max,
-                pool: PoolLimits(
-                    idleMax: upstream.pool.max,
-                    idleMilliseconds: upstream.pool.idle.wholeMilliseconds),
-                introduction: introduction(upstream.proxyProtocol))
+            groups[name] = try group(name, upstream, &known)
         }
         var entries: [RouteEntry] = []
         var routes: [Route] = []
@@ -114,7 +109,7 @@ struct Assembly {
                     try single[label]
                     ?? EndpointGroup(
                         name: label, endpoints: [known.take(address, of: label)],
-                        balance: .roundRobin)
+                        rules: UpstreamRules())
                 single[label] = group
                 made = Route(name: name, upstream: group)
             case .respond(let answer):
@@ -220,16 +215,6 @@ struct Assembly {
             added: fields.add.map { .init(name: $0.name, value: $0.value) })
     }
 
-    private static func introduction(
-        _ proxyProtocol: UpstreamSettings.ProxyProtocol
-    ) -> ProxyHeader.Version? {
-        switch proxyProtocol {
-        case .none: nil
-        case .v1: .one
-        case .v2: .two
-        }
-    }
-
     private static func relayRules(_ route: RouteSettings) -> RelayRules? {
         guard route.ping != nil || route.idle != nil || route.lifetime != nil else { return nil }
         let ping = route.ping
@@ -306,38 +291,7 @@ struct Assembly {
     /// How a route's upstream balances.
     static func balance(of route: RouteSettings, in configuration: Configuration) -> String {
         guard case .upstream(let name) = route.to else { return "-" }
-        return configuration.upstreams[name]?.balance.rawValue ?? "-"
-    }
-}
-
-/// The endpoints of the configuration before, each to be taken over once.
-private struct KnownEndpoints {
-    private struct Key: Hashable {
-        let upstream: String
-        let label: String
-    }
-
-    private var endpoints: [Key: [Endpoint]] = [:]
-
-    init(_ routing: Routing?) {
-        var seen: Set<ObjectIdentifier> = []
-        for group in (routing?.routes ?? []).compactMap(\.upstream)
-        where seen.insert(ObjectIdentifier(group)).inserted {
-            for endpoint in group.endpoints {
-                let key = Key(upstream: group.picker.name, label: endpoint.label)
-                endpoints[key, default: []].append(endpoint)
-            }
-        }
-    }
-
-    /// The endpoint of that address as it is known, or a new one.
-    mutating func take(_ address: EndpointAddress, of upstream: String) throws -> Endpoint {
-        let key = Key(upstream: upstream, label: Assembly.label(of: address))
-        if let first = endpoints[key]?.first {
-            endpoints[key]?.removeFirst()
-            return first
-        }
-        return try Assembly.endpoint(address)
+        return configuration.upstreams[name]?.balance.description ?? "-"
     }
 }
 

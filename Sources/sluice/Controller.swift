@@ -59,6 +59,7 @@ final class Controller: Sendable {
     let source: Source
     let frontend: Frontend
     let names: NameWatch
+    let health: HealthWatch
     let log: LogWriter
     let thread: ControlThread
     let startedMilliseconds = Clock.wallMilliseconds()
@@ -71,12 +72,13 @@ final class Controller: Sendable {
 
     init(
         source: Source, configuration: Configuration, assembly: Assembly, frontend: Frontend,
-        names: NameWatch, log: LogWriter
+        names: NameWatch, health: HealthWatch, log: LogWriter
     ) throws(SystemError) {
         thread = try ControlThread()
         self.source = source
         self.frontend = frontend
         self.names = names
+        self.health = health
         self.log = log
         current = Mutex(State(configuration: configuration, assembly: assembly))
     }
@@ -120,6 +122,7 @@ final class Controller: Sendable {
         let assembly = try Assembly(configuration, previous: before.assembly)
         // Looked up before anybody is sent there.
         names.watch(assembly.endpoints)
+        try health.watch(assembly.checks)
         let removed: Drain?
         do throws(SystemError) {
             removed = try frontend.use(
@@ -127,6 +130,7 @@ final class Controller: Sendable {
                 settings: assembly.settings, removal: Self.plan(configuration.drain))
         } catch {
             names.watch(before.assembly.endpoints)
+            try health.watch(before.assembly.checks)
             throw Self.problem(error, configuration, assembly)
         }
         current.withLock { state in

@@ -28,6 +28,7 @@ enum Server {
             format: configuration.log.format == .json ? .json : .text,
             access: target(configuration.log.access))
         let names = try NameWatch(assembly.endpoints, journal: log.journal)
+        let health = try HealthWatch(journal: log.journal)
         let workers = configuration.workers ?? ReactorThread.availableCores
         let frontend: Frontend
         do throws(SystemError) {
@@ -42,11 +43,12 @@ enum Server {
         }
         let controller = try Controller(
             source: source, configuration: configuration, assembly: assembly, frontend: frontend,
-            names: names, log: log)
+            names: names, health: health, log: log)
         let admin = try AdminServers(
             configuration.admin, controller, inheriting: inherited)
         controller.hand(over: admin)
         try names.start()
+        try health.watch(assembly.checks)
         try frontend.start()
         try admin.start()
         for line in announce(configuration).lines(frontend.addresses) { Output.line(line) }
@@ -65,6 +67,7 @@ enum Server {
         frontend.wait()
         admin.stop()
         names.stop()
+        health.stop()
         log.write(LogEvent(.info, "sluice has stopped."))
         log.close()
         // These threads wait for ever; the process ends without them.

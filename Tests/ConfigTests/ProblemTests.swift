@@ -144,14 +144,6 @@ struct ProblemTests {
             "upstreams: { a: { endpoints: [\"h:1\"] } }",
             "3:31: upstreams.a.endpoints[0]: found 'h:1', allowed: ws://host:port or unix:/path (did you mean 'ws://h:1'?)"
         ),
-        (
-            "upstreams: { a: { endpoints: [\"ws://h:1\"], balance: random2 } }",
-            "3:53: upstreams.a.balance: found 'random2', allowed: leastConnections, roundRobin"
-        ),
-        (
-            "upstreams: { a: { endpoints: [\"ws://h:1\"], cooldown: 2h } }",
-            "3:54: upstreams.a.cooldown: found '2h', allowed: 0s to 1h"
-        ),
     ])
     func `upstreams`(yaml: String, line: String) {
         expect(smallest + yaml, line)

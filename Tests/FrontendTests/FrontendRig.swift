@@ -24,14 +24,15 @@ final class FrontendRig {
     init(
         secure: Bool = false, both: Bool = false, workers: Int = 1,
         certificates: CertificateStore? = nil, settings: FrontendSettings = .init(),
-        journal: Journal? = nil,
+        journal: Journal? = nil, hash: HashSource? = nil,
         endpoints: (Address) -> [Endpoint] = { [Endpoint(label: "ws://echo", address: $0)] }
     ) throws {
         echo = try EchoServer.start(listening: [Address.loopback(port: 0)])
         let notebook = try Notebook()
         self.notebook = notebook
         group = EndpointGroup(
-            name: "app", endpoints: endpoints(echo.addresses[0]), balance: .roundRobin)
+            name: "app", endpoints: endpoints(echo.addresses[0]),
+            rules: UpstreamRules(balance: hash == nil ? .roundRobin : .hash), hash: hash)
         let entry = RouteEntry(
             host: try HostPattern(parsing: nil), path: try PathPattern(parsing: "/*"), place: "test"
         )

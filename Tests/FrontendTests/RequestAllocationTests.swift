@@ -22,10 +22,19 @@ struct RequestAllocationTests {
 }
 
 /// What runs where allocations are counted, and nowhere else.
-@Suite(.enabled(if: AllocationCounting.isOn, "it needs the counting library"))
+@Suite(.serialized, .enabled(if: AllocationCounting.isOn, "it needs the counting library"))
 struct CountedRequestTests {
-    @Test(arguments: [(false, false), (true, false), (true, true)])
-    func `a thousand requests of a browser allocate nothing`(tls: Bool, settles: Bool) throws {
+    private static let sources: [HashSource?] = [
+        nil, .path, .header(Array("user-agent".utf8)), .cookie(Array("theme".utf8)), .client,
+    ]
+
+    @Test(arguments: [
+        (false, false, 0), (true, false, 0), (true, true, 0), (false, false, 1), (false, false, 2),
+        (false, false, 3), (false, false, 4),
+    ])
+    func `a thousand requests of a browser allocate nothing`(
+        tls: Bool, settles: Bool, source: Int
+    ) throws {
         // As the program does first of all: then what OpenSSL frees is kept.
         SessionMemory.install()
         let before = try #require(AllocationCounting.countOfThread)
@@ -43,9 +52,9 @@ struct CountedRequestTests {
         // At once or not at all: in between it would depend on how long the first requests take.
         var settings = FrontendSettings()
         settings.settleMilliseconds = settles ? 0 : 3_600_000
-        let rig = try FrontendRig(secure: tls, settings: settings, journal: journal) { _ in
-            [app.endpoint]
-        }
+        let rig = try FrontendRig(
+            secure: tls, settings: settings, journal: journal, hash: Self.sources[source]
+        ) { _ in [app.endpoint] }
         let context = tls ? try Certificates.shared().first.client() : nil
         let visitor = try rig.visitor(tls: context)
         func ask(_ times: Int) throws {
