@@ -161,8 +161,18 @@ public struct UpstreamSettings: Sendable, Equatable {
         case roundRobin
     }
 
+    /// What a host's name stands for.
+    public enum Resolution: String, Sendable, CaseIterable {
+        /// One endpoint, whose addresses are tried in turn.
+        case one
+        /// An endpoint for each address.
+        case each
+    }
+
     /// Where its relays may go; at least one.
     public var endpoints: [EndpointAddress]
+    /// What the names of hosts in it stand for.
+    public var resolve = Resolution.one
     /// How relays are spread.
     public var balance: Balance
     /// How long an endpoint is passed over after a failed connect.
