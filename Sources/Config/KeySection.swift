@@ -28,7 +28,8 @@ struct KeySection: Sendable {
 extension KeySection {
     static let all = [
         root, listener, tls, hsts, certificate, route, respond, redirect, routeRequest,
-        routeAnswer, ping, routeLimits, upstream, health, queue, pool, drain, admin, timeouts, log,
+        routeAnswer, ping, routeLimits, upstream, health, queue, pool, drain, admin, resolver,
+        timeouts, log,
         limits,
     ]
 
@@ -43,6 +44,7 @@ extension KeySection {
             ("log", "mapping", "see below"),
             ("limits", "mapping", "see below"),
             ("admin", "mapping", "see below"),
+            ("resolver", "mapping", "see below"),
             ("watch", "true or false", "`false`"),
             ("workers", "number", "one per core"),
         ])
@@ -170,6 +172,7 @@ extension KeySection {
             "upstreams.NAME",
             [
                 ("endpoints", "list", "required"),
+                ("resolve", "word", quoted(defaults.resolve.rawValue)),
                 ("balance", "word", quoted(defaults.balance.description)),
                 ("health", "mapping", "none"),
                 ("cooldown", "duration", quoted(Units.text(defaults.cooldown))),
@@ -232,6 +235,8 @@ extension KeySection {
             ("address", "address", "none"),
         ])
 
+    static let resolver = KeySection("resolver", [("servers", "list", "the system's")])
+
     static let timeouts: KeySection = {
         let defaults = TimeoutSettings()
         return KeySection(
@@ -258,6 +263,9 @@ extension KeySection {
             [
                 ("format", "word", quoted(defaults.format.rawValue)),
                 ("access", "word or path", quoted("\(defaults.access)")),
+                ("events", "word or path", quoted("\(defaults.events)")),
+                ("relayOpens", "true or false", quoted("\(defaults.relayOpens)")),
+                ("relayEnds", "true or false", quoted("\(defaults.relayEnds)")),
             ])
     }()
 

@@ -46,6 +46,14 @@ public struct UpstreamSettings: Sendable, Equatable {
         }
     }
 
+    /// What a host's name stands for.
+    public enum Resolution: String, Sendable, CaseIterable {
+        /// One endpoint, whose addresses are tried in turn.
+        case one
+        /// An endpoint for each address.
+        case each
+    }
+
     /// Whether connections begin with a header that says who the client is.
     public enum ProxyProtocol: String, Sendable, CaseIterable {
         /// They do not.
@@ -58,6 +66,8 @@ public struct UpstreamSettings: Sendable, Equatable {
 
     /// Where its relays may go; at least one.
     public var endpoints: [EndpointAddress]
+    /// What the names of hosts in it stand for.
+    public var resolve = Resolution.one
     /// How relays are spread.
     public var balance: Balance
     /// How long an endpoint is passed over after a first failure.

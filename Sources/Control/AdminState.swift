@@ -29,6 +29,10 @@ public struct AdminState: Codable, Sendable {
     public var drains: [DrainState] = []
     /// Log lines that were lost because the log was too slow.
     public var droppedLogLines = 0
+    /// Log lines that were lost because they could not be written.
+    public var unwrittenLogLines = 0
+    /// Why log lines can't be written at present; nil when they can.
+    public var logProblem: String?
 
     /// To be filled.
     public init() {}

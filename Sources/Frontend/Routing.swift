@@ -287,10 +287,10 @@ public final class Endpoint: Sendable {
     public let load = EndpointLoad()
     private let current: Mutex<[Address]>
 
-    /// An endpoint whose address is known.
-    public init(label: String, address: Address) {
+    /// An endpoint whose address is known; `authority` where that is not the label's.
+    public init(label: String, address: Address, authority: String? = nil) {
         self.label = label
-        authority = Self.authority(label)
+        self.authority = authority ?? Self.authority(label)
         host = nil
         port = address.port
         current = Mutex([address])
@@ -302,6 +302,15 @@ public final class Endpoint: Sendable {
         authority = Self.authority(label)
         self.host = host
         self.port = port
+        current = Mutex([])
+    }
+
+    /// Stands for a name that stands for no endpoint at present: nobody can be sent there.
+    public init(unresolved label: String) {
+        self.label = label
+        authority = Self.authority(label)
+        host = nil
+        port = 0
         current = Mutex([])
     }
 

@@ -267,6 +267,7 @@ extension Worker {
         let notes = connection.pointee.notes
         notes.plan?.tally.opened()
         notes.isCounted = true
+        reportOpening(connection, token.tagged(Worker.clientTag))
         let isDraining = !drains.isEmpty || leaving != nil
         if !rest.isEmpty {
             // `rest` lies in the receive buffer; feeding copies it before anything is received.

@@ -308,7 +308,7 @@ struct Worker: ~Copyable {
         if let exchange = connection.pointee.exchange, exchange.pointee.phase != .head {
             reportRequest(connection, exchange, isWhole: false)
         } else {
-            report(connection)
+            report(connection, token.tagged(Worker.clientTag))
         }
         connection.pointee.exchange = nil
         // The sockets close when the slot is released, behind the last event of this batch.

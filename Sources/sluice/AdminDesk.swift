@@ -129,6 +129,8 @@ struct AdminDesk: Sendable {
         state.reactors = controller.frontend.connectionCounts
         state.connections = controller.frontend.connectionCount
         state.droppedLogLines = controller.log.droppedCount
+        state.unwrittenLogLines = controller.log.unwrittenCount
+        state.logProblem = controller.log.problem
         state.listeners = zip(now.configuration.listen, controller.frontend.addresses)
             .map { listener, address in
                 let scheme =

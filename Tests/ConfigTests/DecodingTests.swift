@@ -112,8 +112,15 @@ struct DecodingTests {
                     body: .seconds(8), answerBody: .seconds(9), keepAlive: .seconds(10),
                     closing: .seconds(6),
                     linger: .zero))
+        var log = LogSettings(format: .json, access: .file("/etc/sluice/log/a.log"))
+        log.events = .journald(nil)
+        log.relayOpens = false
+        log.relayEnds = false
+        #expect(configuration.log == log)
         #expect(
-            configuration.log == LogSettings(format: .json, access: .file("/etc/sluice/log/a.log")))
+            configuration.resolver.servers == [
+                "192.0.2.1:53", "192.0.2.2:5353", "[::1]:53", "[::1]:54",
+            ])
         var limits = GlobalLimits(
             headBytes: 32_768, headFields: 64, connections: 20_000, requestsPerConnection: 5,
             handshakesPerTurn: 4, relayBufferBytes: 1_000_000)
@@ -183,8 +190,13 @@ struct DecodingTests {
         #expect(configuration.routes.map(\.origins) == [expected])
     }
 
-    @Test(arguments: [("stdout", LogSettings.Access.stdout), ("stderr", .stderr), ("off", .off)])
-    func `access lines go to a stream or nowhere`(word: String, access: LogSettings.Access) throws {
+    @Test(arguments: [
+        ("stdout", LogSettings.Target.stdout), ("stderr", .stderr), ("off", .off),
+        ("journald", .journald(nil)), ("journald:/run/other", .journald("/run/other")),
+    ])
+    func `access lines go to a stream, the journal or nowhere`(
+        word: String, access: LogSettings.Target
+    ) throws {
         let configuration = try Configuration.load(
             yaml: smallest + "log: { access: \(word) }", file: "sluice.yaml")
         #expect(configuration.log.access == access)
@@ -257,6 +269,7 @@ let everything = """
     upstreams:
       chat:
         endpoints: ["ws://10.0.0.1:9000", "ws://[::1]", "unix:///run/chat.sock"]
+        resolve: each
         balance: roundRobin
         cooldown: 1500ms
         cooldownMax: 1m
@@ -273,7 +286,8 @@ let everything = """
     watch: true
     timeouts: { clientHello: 1s, handshake: 2s, head: 3s, connect: 4s, upgrade: 5m, answer: 7s, body: 8s, answerBody: 9s,
         keepAlive: 10s, closing: 6s, linger: 0s }
-    log: { format: json, access: log/a.log }
+    log: { format: json, access: log/a.log, events: journald, relayOpens: false, relayEnds: false }
+    resolver: { servers: [192.0.2.1, "192.0.2.2:5353", "::1", "[::1]:54"] }
     limits: { headBytes: 32KiB, headFields: 64, connections: 20000, connectionsPerClient: 100, newConnectionsPerSecond: 10, requestsPerConnection: 5,
         handshakesPerTurn: 4, relayBufferBytes: 1MB }
     workers: 3
