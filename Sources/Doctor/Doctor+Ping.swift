@@ -35,9 +35,11 @@ extension Doctor {
     }
 
     private mutating func died(_ how: String, after seconds: Double) {
+        let when =
+            seconds < 0.05
+            ? "as soon as it is silent" : "after \(Self.text(seconds)) s of silence"
         bad(
-            "idle", how, .diesIdle,
-            "The socket does not survive \(Self.text(seconds)) s of silence: \(how).",
+            "idle", how, .diesIdle, "The socket opens and is gone \(when): \(how).",
             "Send pings more often than that, or raise the idle limit of the server or of the proxy"
                 + " in between (nginx: proxy_read_timeout, 60 s by default).")
     }

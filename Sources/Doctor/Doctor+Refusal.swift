@@ -75,6 +75,13 @@ extension Doctor {
                 .gatewayTimeout, "The app behind the proxy does not answer in time (504).",
                 "See what keeps the app, or whether a packet filter stands before it."
             )
+        case 505:
+            return (
+                .fieldsStripped,
+                "The app does not take the version of HTTP (505), and this was HTTP/1.1: a proxy in"
+                    + " between speaks HTTP/1.0 to it, which has no upgrade.",
+                Self.passTheUpgradeOn
+            )
         default:
             return (
                 .refusedUpgrade, "The server refuses the upgrade: \(found).",

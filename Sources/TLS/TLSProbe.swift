@@ -79,10 +79,9 @@ public final class TLSProbe {
         SSL_set_info_callback(ssl) { ssl, place, value in
             guard place & SSL_CB_READ_ALERT == SSL_CB_READ_ALERT, let probe = probe(of: ssl)
             else { return }
-            let name = SSL_alert_desc_string_long(value).map { String(cString: $0) } ?? "unknown"
             let number = UInt8(truncatingIfNeeded: value)
             // close_notify is an end in order.
-            if number != 0 { probe.alert = (number, name) }
+            if number != 0 { probe.alert = (number, alertName(number)) }
         }
         // Every fault is noted, and the handshake goes on.
         SSL_set_verify(ssl, SSL_VERIFY_NONE) { isGood, verifying in
@@ -183,4 +182,17 @@ public final class TLSProbe {
 private func probe(of ssl: OpaquePointer?) -> TLSProbe? {
     guard let pointer = SSL_get_ex_data(ssl, 0) else { return nil }
     return Unmanaged<TLSProbe>.fromOpaque(pointer).takeUnretainedValue()
+}
+
+/// An alert's name in words: OpenSSL's, or where it knows none that of RFC 8446 §6.
+private func alertName(_ number: UInt8) -> String {
+    switch number {
+    case 86: return "inappropriate fallback"
+    case 109: return "missing extension"
+    case 115: return "unknown PSK identity"
+    case 116: return "certificate required"
+    case 120: return "no application protocol"
+    default:
+        return SSL_alert_desc_string_long(Int32(number)).map { String(cString: $0) } ?? "unknown"
+    }
 }

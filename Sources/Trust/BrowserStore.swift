@@ -168,7 +168,10 @@ struct BrowserStore {
                 && !$0.trimmingCharacters(in: .whitespaces)
                     .hasPrefix("SSL,S/MIME")
         }
-        guard lines.isEmpty else { return }
+        // A key without a certificate is somebody's all the same.
+        guard lines.isEmpty, certutil(["-K"])?.output.contains("no keys found") == true else {
+            return
+        }
         for file in ["cert9.db", "key4.db", "pkcs11.txt", Self.mark] {
             try? files.removeItem(atPath: "\(folder)/\(file)")
         }

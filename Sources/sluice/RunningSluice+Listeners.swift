@@ -72,7 +72,10 @@ extension RunningSluice {
         } else {
             shakeHands(listener, at: address)
         }
-        for certificate in listener.certificates { look(at: certificate) }
+        for certificate in listener.certificates
+        where !findings.contains(where: { $0.name == certificate.chain }) {
+            look(at: certificate)
+        }
     }
 
     /// A listener's address as one can connect to it from here; nil where it is none.

@@ -10,7 +10,8 @@ final class Nginx {
 
     /// Starts it; `server` is what stands in the server's block, `listen` what stands behind the address.
     init(listen: String = "", _ server: String) throws {
-        folder = try Scratch.makeFolder()
+        let folder = try Scratch.makeFolder()
+        self.folder = folder
         // Held by this process without listening, so that the kernel gives it to nobody else.
         port = try PeerAddress.refusing().port
         let paths = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
@@ -79,7 +80,7 @@ final class GnuTLSServer {
 
 /// A server in Python, in a state of its own: `patient.py`.
 final class PythonServer {
-    private let process: ChildProcess
+    let process: ChildProcess
     let port: UInt16
 
     /// Starts it with the packages of the tests' environment.

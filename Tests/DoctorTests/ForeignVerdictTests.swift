@@ -60,9 +60,16 @@ struct ForeignVerdictTests {
         let app = try PythonServer("echo")
         let nginx = try Nginx(
             """
-            location /stripped { proxy_pass http://127.0.0.1:\(app.port); }
+            location /default { proxy_pass http://127.0.0.1:\(app.port); }
+            location /stripped {
+                proxy_http_version 1.1;
+                proxy_pass http://127.0.0.1:\(app.port);
+            }
             location / { \(Self.passing) proxy_pass http://127.0.0.1:\(app.port); }
             """)
+        expect(
+            try diagnose(nginx.url("/default")), .fieldsStripped, at: "upgrade",
+            "speaks HTTP/1.0 to it", "proxy_http_version 1.1")
         expect(
             try diagnose(nginx.url("/stripped")), .fieldsStripped, at: "upgrade",
             "takes the fields Upgrade and Connection out", "proxy_set_header Upgrade")
@@ -105,7 +112,8 @@ struct ForeignVerdictTests {
             "knows no localhost")
         // And the browser's error in the other direction: nginx's words for plain HTTP on a TLS port.
         expect(
-            try diagnose(asking.url(scheme: "ws")), .speaksTLS, at: "upgrade", "Use wss://localhost")
+            try diagnose(asking.url(scheme: "ws")), .speaksTLS, at: "upgrade", "Use wss://localhost"
+        )
     }
 
     @Test func `Python's sockets that are closed at once, with code and reason in words`() throws {
@@ -151,7 +159,8 @@ struct ForeignVerdictTests {
 
     @Test func `a Python server that hashes another key`() throws {
         let server = try PythonServer("wrong-accept")
-        expect(try diagnose(server.url()), .wrongAccept, at: "upgrade", "does not belong to the key")
+        expect(
+            try diagnose(server.url()), .wrongAccept, at: "upgrade", "does not belong to the key")
     }
 
     @Test func `a certificate that is valid by the server's clock and not by this one's`() throws {

@@ -37,7 +37,8 @@ func diagnose(_ url: String, _ arguments: [String] = []) throws -> Finding {
     // Most servers here are on 127.0.0.1 alone, and a machine may have ::1 for localhost as well.
     let address = arguments.contains("--resolve") ? [] : ["--resolve", "localhost:127.0.0.1"]
     let child = try ChildProcess(
-        [try ProxyFixture.program(), "doctor", url, "--json", "--timeout", "5"] + address + arguments,
+        [try ProxyFixture.program(), "doctor", url, "--json", "--timeout", "5"] + address
+            + arguments,
         environment: ["HOME": home, "XDG_DATA_HOME": "\(home)/data"])
     let status = try child.waitForExit()
     let text = child.output.joined(separator: "\n")
@@ -66,13 +67,13 @@ func expect(
     }
 }
 
-/// `openssl s_server` on a port of its own, with a page of its own unless told otherwise.
+/// `openssl s_server` on a port of its own.
 final class SecureServer {
-    let process: ChildProcess
+    private let process: ChildProcess
     let port: UInt16
 
-    init(_ arguments: [String], page: [String] = ["-www"]) throws {
-        process = try ChildProcess(["openssl", "s_server", "-accept", "0"] + page + arguments)
+    init(_ arguments: [String]) throws {
+        process = try ChildProcess(["openssl", "s_server", "-www", "-accept", "0"] + arguments)
         let line = try process.waitForLine(containing: "ACCEPT ")
         port = try #require(line.first?.split(separator: ":").last.flatMap { UInt16($0) })
     }
@@ -169,6 +170,10 @@ struct Papers {
         basicConstraints = critical,CA:FALSE
         keyUsage = critical,digitalSignature
         extendedKeyUsage = serverAuth
+        subjectAltName = DNS:localhost
+        [client]
+        basicConstraints = critical,CA:FALSE
+        extendedKeyUsage = clientAuth
         subjectAltName = DNS:localhost
         [nameless]
         basicConstraints = critical,CA:FALSE

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A server in a state that the doctor has to tell: STATE, and for `https` a certificate and its key.
+"""A server in a state that the doctor has to tell: STATE, and for TLS a certificate and its key.
 
-`https` and `wrong-accept` need the standard library alone, so that they can run with another clock.
+`https`, `tell` (which prints each request) and `wrong-accept` need the standard library alone, so that
+they can run with another clock.
 """
 
 import asyncio
@@ -26,6 +27,8 @@ class Page(http.server.BaseHTTPRequestHandler):
             self.end_headers()
             self.rfile.read(1)
             return
+        if state == "tell":
+            print(self.requestline, str(self.headers), sep="\n")
         self.send_response(200)
         self.send_header("Content-Length", "4")
         self.end_headers()
@@ -76,7 +79,7 @@ async def serve_sockets():
         await server.serve_forever()
 
 
-if state in ("https", "wrong-accept"):
+if state in ("https", "tell", "wrong-accept"):
     serve_pages()
 else:
     asyncio.run(serve_sockets())
