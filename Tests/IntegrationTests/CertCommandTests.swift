@@ -140,6 +140,11 @@ import Testing
         #expect(mode[.posixPermissions] as? Int == 0o600)
     }
 
+    private static let variables = [
+        "SSL_CERT_FILE", "SSL_CERT_DIR", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE",
+        "NODE_EXTRA_CA_CERTS",
+    ]
+
     @Test func `programs believe with the lines that are printed, and not without`() throws {
         let app = try ProxyFixture(arguments: ["echo", "--listen", "127.0.0.1:0"])
         let proxy = try ProxyFixture(arguments: ["\(app.port())", "--listen", "127.0.0.1:0"])
@@ -168,9 +173,11 @@ import Testing
             let line = try #require(advice.first { $0.contains("export \(variable)=") })
             let words = line.split(separator: " ").map(String.init)
             let setting = try #require(words.first { $0.hasPrefix("\(variable)=") })
-            let without = try ChildProcess(["env", "-u", variable] + command)
+            // The machine may have settings of its own that go first.
+            let bare = ["env"] + Self.variables.flatMap { ["-u", $0] }
+            let without = try ChildProcess(bare + command)
             #expect(try without.waitForExit() != 0, "\(command)")
-            let with = try ChildProcess(["env", setting] + command)
+            let with = try ChildProcess(bare + [setting] + command)
             #expect(try with.waitForExit() == 0, "\(command): \(with.errors)")
         }
     }

@@ -32,7 +32,7 @@ struct OtherLayoutTests {
             try put("/bin/sh", as: "/bin/sh")
             for file in ["/usr/bin/trust", module] { try put(file, as: file) }
             let libraries = try run(["ldd", "/bin/sh", "/usr/bin/trust", module])
-                .flatMap { $0.split(separator: " ") }.map(String.init)
+                .flatMap { $0.split(whereSeparator: \.isWhitespace) }.map(String.init)
                 .filter { $0.hasPrefix("/") && !$0.hasSuffix(":") }
             for file in Set(libraries) { try put(file, as: file) }
             // Where the distributions' builds of p11-kit look; Debian's looks elsewhere.

@@ -139,8 +139,11 @@ struct TrustStoresTests {
         let place = try TrustPlace()
         let other = try CertificateAuthority.loadOrMake(in: "\(place.folder)/other")
         let anchors = "\(place.folder)/root/usr/local/share/ca-certificates"
-        try FileManager.default.copyItem(
-            atPath: other.certificatePath, toPath: "\(anchors)/other.crt")
+        // Two: openssl rehash takes a bundle of one for a certificate like the others.
+        let another = try TestCertificates.shared().authority
+        for (path, name) in [(other.certificatePath, "other"), (another, "another")] {
+            try FileManager.default.copyItem(atPath: path, toPath: "\(anchors)/\(name).crt")
+        }
         try place.updateSystem()
         let before = try place.contents("root")
         let stores = try place.stores(home: false)
