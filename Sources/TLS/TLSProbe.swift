@@ -56,7 +56,7 @@ public final class TLSProbe {
         guard SSL_set_cipher_list(ssl, Self.browserCiphers) == 1 else {
             throw TLSError.drainingQueue("setting the ciphers")
         }
-        _ = SSL_CTX_set_default_verify_paths(context)
+        SystemAuthorities.load(into: context)
         for file in files where SSL_CTX_load_verify_file(context, file) != 1 {
             throw TLSError.drainingQueue("reading authorities from \(file)")
         }

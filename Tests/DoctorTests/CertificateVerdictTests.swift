@@ -38,6 +38,27 @@ struct CertificateVerdictTests {
         #expect(trusted.steps.contains { $0.name == "certificate" && $0.isGood }, "\(trusted)")
     }
 
+    @Test func `what the system trusts is trusted, in a file or in a directory of hashes`() throws {
+        let papers = try Papers()
+        defer { papers.remove() }
+        let server = try SecureServer(try papers.issue("good"))
+        let hashed = "\(papers.folder)/hashed"
+        try run(["mkdir", hashed])
+        try run(["cp", papers.authority, "\(hashed)/root.pem"])
+        try run(["openssl", "rehash", hashed])
+        let nowhere = "/nowhere"
+        for (file, folder, verdict) in [
+            (papers.authority, nowhere, Verdict.notUpgraded), (nowhere, hashed, .notUpgraded),
+            (nowhere, nowhere, .untrustedAuthority),
+        ] {
+            let finding = try diagnose(
+                server.url(), environment: ["SSL_CERT_FILE": file, "SSL_CERT_DIR": folder])
+            #expect(finding.verdict == verdict.rawValue, "\(file) \(folder) \(finding)")
+        }
+        let made = try #require(try run(["ls", hashed]).first { $0.hasSuffix(".0") })
+        #expect(made.count == 10, "the name by which such a directory is known")
+    }
+
     @Test func `faults that OpenSSL lets pass and browsers do not`() throws {
         let papers = try Papers()
         defer { papers.remove() }

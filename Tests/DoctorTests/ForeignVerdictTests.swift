@@ -129,6 +129,17 @@ struct ForeignVerdictTests {
         expect(try diagnose(crash.url()), .closedAtOnce, at: "ping", "without a Close")
     }
 
+    @Test func `a Python server whose event loop is blocked, before the answer or after`() throws {
+        let asleep = try PythonServer("asleep")
+        expect(
+            try diagnose(asleep.url(), ["--timeout", "1"]), .noAnswer, at: "upgrade",
+            "does not answer")
+        let stuck = try PythonServer("stuck")
+        expect(
+            try diagnose(stuck.url(), ["--timeout", "1"]), .noPong, at: "ping",
+            "opens but does not answer a ping")
+    }
+
     @Test func `Python's subprotocols and extensions`() throws {
         let chat = try PythonServer("chat")
         expect(

@@ -31,7 +31,9 @@ struct Finding: Decodable {
 }
 
 /// Runs `sluice doctor` and checks what holds for every verdict.
-func diagnose(_ url: String, _ arguments: [String] = []) throws -> Finding {
+func diagnose(
+    _ url: String, _ arguments: [String] = [], environment: [String: String] = [:]
+) throws -> Finding {
     let home = try Scratch.makeFolder()
     defer { Scratch.remove(home) }
     // Most servers here are on 127.0.0.1 alone, and a machine may have ::1 for localhost as well.
@@ -39,7 +41,7 @@ func diagnose(_ url: String, _ arguments: [String] = []) throws -> Finding {
     let child = try ChildProcess(
         [try ProxyFixture.program(), "doctor", url, "--json", "--timeout", "5"] + address
             + arguments,
-        environment: ["HOME": home, "XDG_DATA_HOME": "\(home)/data"])
+        environment: ["HOME": home, "XDG_DATA_HOME": "\(home)/data"].merging(environment) { $1 })
     let status = try child.waitForExit()
     let text = child.output.joined(separator: "\n")
     let finding = try JSONDecoder().decode(Finding.self, from: Data(text.utf8))

@@ -9,6 +9,7 @@ import asyncio
 import http.server
 import ssl
 import sys
+import time
 
 state, *rest = sys.argv[1:]
 
@@ -58,9 +59,15 @@ async def serve_sockets():
             await peer.close(4401, "token expired")
         elif state == "crash":
             peer.transport.abort()
+        elif state == "stuck":
+            # What blocks the event loop blocks the pongs.
+            time.sleep(600)
         else:
             async for message in peer:
                 await peer.send(message)
+
+    def asleep(peer, request):
+        time.sleep(600)
 
     def unrequested(peer, request, response):
         response.headers["Sec-WebSocket-Protocol"] = "chat"
@@ -74,6 +81,7 @@ async def serve_sockets():
     async with serve(
         handler, "127.0.0.1", 0, subprotocols=["chat.v2"] if state == "chat" else None,
         compression="deflate" if state == "deflate" else None, process_response=change,
+        process_request=asleep if state == "asleep" else None,
     ) as server:
         print("listening", server.sockets[0].getsockname()[1])
         await server.serve_forever()
