@@ -8,6 +8,9 @@ import Glibc
 public enum PythonPeer {
     private static let environment = Result { try makeEnvironment() }
 
+    /// The interpreter that has the packages.
+    public static func interpreter() throws -> String { try environment.get() }
+
     /// Starts a script with arguments.
     public static func start(_ script: String, _ arguments: [String] = []) throws -> ChildProcess {
         let folder = "\(Scratch.packageFolder)/Tests/IntegrationTests/Foreign"
