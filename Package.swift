@@ -30,6 +30,8 @@ let package = Package(
         .systemLibrary(name: "CLinux"),
         .systemLibrary(
             name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
+        .systemLibrary(
+            name: "CQREncode", pkgConfig: "libqrencode", providers: [.apt(["libqrencode-dev"])]),
 
         // Row 1: tools that know nothing of the proxy, each alone.
         .target(name: "Wire", swiftSettings: pure),
@@ -39,6 +41,7 @@ let package = Package(
             swiftSettings: pure),
         .target(name: "Reactor", dependencies: ["CLinux"], swiftSettings: strict),
         .target(name: "TLS", dependencies: ["COpenSSL"], swiftSettings: strict),
+        .target(name: "QRCode", dependencies: ["CQREncode"], swiftSettings: strict),
 
         // Rows 2 to 4: the rooms.
         .target(
@@ -57,9 +60,7 @@ let package = Package(
             name: "sluice",
             dependencies: [
                 "Control", "Doctor", "Trust", "Frontend", "Splice", "Echo", "Router", "Wire",
-                "Reactor",
-                "TLS",
-                "Config",
+                "Reactor", "TLS", "QRCode", "Config",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),
@@ -86,6 +87,7 @@ let package = Package(
         .testTarget(name: "WireTests", dependencies: ["Wire"], swiftSettings: strict),
         .testTarget(name: "RouterTests", dependencies: ["Router"], swiftSettings: strict),
         .testTarget(name: "ConfigTests", dependencies: ["Config"], swiftSettings: strict),
+        .testTarget(name: "QRCodeTests", dependencies: ["QRCode"], swiftSettings: strict),
         .testTarget(name: "ReactorTests", dependencies: ["Reactor"], swiftSettings: strict),
         .testTarget(
             name: "TLSTests", dependencies: ["TLS", "COpenSSL", "TestKit"], swiftSettings: strict),

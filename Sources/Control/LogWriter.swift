@@ -48,6 +48,7 @@ public final class LogWriter: Sendable {
     private let accessDescriptor: Int32
     private let eventDescriptor: Int32
     private let entriesMax: Int
+    private let lastLine: LastLine?
     private let thread = Mutex<ReactorThread?>(nil)
 
     /// Opens the target and starts the thread.
@@ -55,16 +56,22 @@ public final class LogWriter: Sendable {
     /// - Parameters:
     ///   - format: the form of a line.
     ///   - access: where access lines go; events go to standard error.
+    ///   - lastLine: what stands below them, where they go to a terminal.
     /// - Throws: `SystemError` when the file can't be opened.
-    public convenience init(format: Format, access: Target) throws(SystemError) {
+    public convenience init(
+        format: Format, access: Target, above lastLine: LastLine? = nil
+    ) throws(SystemError) {
         try self.init(
-            format: format, access: access, events: STDERR_FILENO, entriesMax: Self.entriesMax)
+            format: format, access: access, events: STDERR_FILENO, entriesMax: Self.entriesMax,
+            above: lastLine)
     }
 
     /// The same with another place for events and another bound.
     init(
-        format: Format, access: Target, events: Int32, entriesMax: Int
+        format: Format, access: Target, events: Int32, entriesMax: Int,
+        above lastLine: LastLine? = nil
     ) throws(SystemError) {
+        self.lastLine = lastLine
         self.format = format
         self.access = access
         eventDescriptor = events
@@ -170,13 +177,16 @@ public final class LogWriter: Sendable {
                 let sentence = "\(lost) log lines were dropped: the log is too slow."
                 eventText += LogLine.event(LogEvent(.warning, sentence), format) + "\n"
             }
-            Self.writeAll(accessText, to: accessDescriptor)
-            Self.writeAll(eventText, to: eventDescriptor)
+            let write = {
+                Self.writeAll(accessText, to: accessDescriptor)
+                Self.writeAll(eventText, to: self.eventDescriptor)
+            }
+            if let lastLine { lastLine.above(write) } else { write() }
             if isEnd { return }
         }
     }
 
-    private static func writeAll(_ text: String, to descriptor: Int32) {
+    static func writeAll(_ text: String, to descriptor: Int32) {
         if text.isEmpty || descriptor < 0 { return }
         var text = text
         text.withUTF8 { bytes in

@@ -184,6 +184,7 @@ extension Worker {
         record.proxyError = notes.proxyError
         record.detail = notes.detail
         record.upstream = notes.upstream
+        record.triedUpgrade = notes.triedUpgrade
         return record
     }
 }

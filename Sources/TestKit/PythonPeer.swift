@@ -10,10 +10,19 @@ public enum PythonPeer {
 
     /// Starts a script with arguments.
     public static func start(_ script: String, _ arguments: [String] = []) throws -> ChildProcess {
+        try ChildProcess(
+            try command(script) + arguments, environment: ["PYTHONDONTWRITEBYTECODE": "1"])
+    }
+
+    /// The words that start a script, for those who put others before them.
+    public static func command(_ script: String) throws -> [String] {
         let folder = "\(Scratch.packageFolder)/Tests/IntegrationTests/Foreign"
-        return try ChildProcess(
-            [try environment.get(), "-u", "\(folder)/\(script)"] + arguments,
-            environment: ["PYTHONDONTWRITEBYTECODE": "1"])
+        return [try environment.get(), "-u", "\(folder)/\(script)"]
+    }
+
+    /// Where the environment's programs are.
+    public static func programFolder() throws -> String {
+        URL(fileURLWithPath: try environment.get()).deletingLastPathComponent().path
     }
 
     /// Runs a script to its end and returns what it printed; throws with its words if it failed.
@@ -32,7 +41,7 @@ public enum PythonPeer {
 
     /// Makes the environment in the build folder unless it is there; other processes wait.
     private static func makeEnvironment() throws -> String {
-        let folder = "\(Scratch.packageFolder)/.build/test-venv-2"
+        let folder = "\(Scratch.packageFolder)/.build/test-venv-3"
         let python = "\(folder)/bin/python"
         let lock = Descriptor(open("\(folder).lock", O_CREAT | O_RDWR | O_CLOEXEC, 0o644))
         guard lock.number >= 0, flock(lock.number, LOCK_EX) == 0 else {
@@ -45,7 +54,8 @@ public enum PythonPeer {
         try TestKit.run(
             [
                 python, "-m", "pip", "install", "--quiet", "websockets>=15", "requests", "aiohttp",
-                "flask",
+                "flask", "flask-sock", "channels", "daphne", "starlette", "uvicorn[standard]",
+                "pyte", "zxing-cpp",
             ], by: deadline)
         try Scratch.write("", to: mark)
         return python

@@ -10,9 +10,10 @@ import TLS
 enum Server {
     /// Serves until somebody says to stop; returns when everything has ended in order.
     ///
-    /// `announcement` is printed when the listeners stand.
+    /// `announcement` is printed when the listeners stand; `app` is looked after from then on.
     static func run(
-        _ source: Controller.Source, announcing announce: (Configuration) -> Announcement
+        _ source: Controller.Source, watching app: AppWatch? = nil,
+        announcing announce: (Configuration) -> Announcement
     ) throws {
         let inherited = Successor.inherited()
         // Before any thread: threads inherit what is blocked.
@@ -24,16 +25,18 @@ enum Server {
         let configuration = try source.read()
         watch.watch(Minder.paths(source, configuration))
         let assembly = try Assembly(configuration)
+        let console = Console()
         let log = try LogWriter(
             format: configuration.log.format == .json ? .json : .text,
-            access: target(configuration.log.access))
+            access: target(configuration.log.access), above: console.lastLine)
         let names = try NameWatch(assembly.endpoints, journal: log.journal)
         let workers = configuration.workers ?? ReactorThread.availableCores
         let frontend: Frontend
         do throws(SystemError) {
             frontend = try Frontend(
                 listening: assembly.listeners, routing: assembly.routing,
-                settings: assembly.settings, workers: workers, journal: log.journal,
+                settings: assembly.settings, workers: workers,
+                journal: console.listening(to: log.journal, for: app),
                 inheriting: InheritedListeners(
                     inherited.filter { $0.purpose == .listen }
                         .map { ($0.address, $0.descriptor) }))
@@ -49,7 +52,9 @@ enum Server {
         try names.start()
         try frontend.start()
         try admin.start()
-        for line in announce(configuration).lines(frontend.addresses) { Output.line(line) }
+        let announced = announce(configuration).lines(
+            frontend.addresses, terminal: console.terminal, columns: Terminal.columns)
+        for line in announced { console.line(line) }
         warnOfReadableKeys(configuration, log)
         log.write(
             LogEvent(
@@ -59,10 +64,13 @@ enum Server {
         let obeying = try ReactorThread.start(name: "sluice-signals") {
             obey(signals, controller)
         }
+        try console.start(controller)
+        try app?.start(console)
         let minding = try Minder.start(controller, configuration.watch ? watch : nil)
         ServiceManager.notify("READY=1")
         Successor.sayReady()
         frontend.wait()
+        console.end()
         admin.stop()
         names.stop()
         log.write(LogEvent(.info, "sluice has stopped."))
