@@ -58,11 +58,11 @@ enum NetworkAddresses {
         world.sin_port = UInt16(9).bigEndian
         // An address of RFC 5737: it leads out of the network, and to nobody.
         world.sin_addr.s_addr = UInt32(0xCB00_7101).bigEndian
-        var own = sockaddr_storage()
-        var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
+        var own = sockaddr_in()
+        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
         let isKnown = withUnsafePointer(to: &world) { pointer in
             pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0
+                connect(descriptor, $0, length) == 0
             }
         }
         guard isKnown else { return nil }
