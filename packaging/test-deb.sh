@@ -9,15 +9,16 @@ package=$(realpath "$1")
 root=${SLUICE_ROOT:-}
 if [ -z "$root" ]; then
   root=$(mktemp -d)
-  trap 'umount "$root/proc" "$root/dev" 2>/dev/null || true; rm -rf --one-file-system "$root"' EXIT
+  trap 'umount -l "$root/proc" 2>/dev/null || true; rm -rf --one-file-system "$root"' EXIT
   debootstrap --variant=minbase --include=ca-certificates "$(. /etc/os-release; echo "$VERSION_CODENAME")" \
     "$root" > "$root.log" 2>&1 || { tail -20 "$root.log" >&2; exit 1; }
   rm -f "$root.log"
 else
-  trap 'umount "$root/proc" "$root/dev" 2>/dev/null || true' EXIT
+  trap 'umount -l "$root/proc" 2>/dev/null || true' EXIT
 fi
 mount -t proc proc "$root/proc"
-mount --bind /dev "$root/dev"
+# As an installer leaves it; a bare root has none.
+printf '127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost\n' > "$root/etc/hosts"
 cp /etc/resolv.conf "$root/etc/resolv.conf" 2>/dev/null || true
 install -m 0644 "$package" "$root/tmp/sluice.deb"
 

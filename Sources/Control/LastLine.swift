@@ -14,10 +14,11 @@ public final class LastLine: Sendable {
     /// A line of the terminal that this descriptor stands for; empty at first.
     public init(descriptor: Int32) { self.descriptor = descriptor }
 
-    /// Shows another text; it has to fit into one line of the terminal.
+    /// Shows another text, or the same where something else has drawn over it; it has to fit into one
+    /// line of the terminal.
     public func show(_ new: String) {
         text.withLock { text in
-            if text == new { return }
+            if text.isEmpty && new.isEmpty { return }
             text = new
             put(Self.eraseLine + new)
         }

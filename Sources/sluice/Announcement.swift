@@ -52,10 +52,10 @@ struct Announcement {
     /// The URL for a phone, and on a terminal that is wide enough as something to point it at.
     private func phone(_ origin: String, _ terminal: Terminal?, _ columns: Int) -> [String] {
         let url = origin + (examplePath ?? "/")
-        var lines = [
-            "", "On a phone: \(url)",
-            "It has to trust the local authority too: sluice cert export",
-        ]
+        var lines = ["", "On a phone: \(url)"]
+        if localAuthority != nil {
+            lines.append("It has to trust the local authority too: sluice cert export")
+        }
         if let terminal, terminal.isTerminal, let code = QRCode(url), code.columns <= columns {
             lines += code.lines(isInked: terminal.usesColor)
         }

@@ -168,11 +168,15 @@ final class AppWatch: Sendable {
         }
         var options = Doctor.Options()
         options.timeoutSeconds = 5
+        // As a page of the app's own would ask: many let in no others.
+        options.origin = "http://\(url.authority)"
         guard let diagnosis = try? Doctor.examine(url, options) else { return .up(nil) }
         switch diagnosis.verdict {
         case .refused: return .down("nothing listens at \(label) yet")
         case .unreachable: return .down("nothing comes back from \(label)")
-        case .nameNotFound: return .down("the name of \(label) has no address")
+        case .nameNotFound:
+            // Sluice knows localhost also where the machine does not.
+            return isListening() ? .up(nil) : .down("the name of \(label) has no address")
         default: return .up(diagnosis)
         }
     }
@@ -210,9 +214,19 @@ final class AppWatch: Sendable {
         case .otherProtocol, .wrongAccept, .fieldsStripped:
             return "\(diagnosis.sentence) \(diagnosis.remedy)"
         default:
-            return path == nil ? nil : "\(label): \(diagnosis.sentence) \(diagnosis.remedy)"
+            guard let path else { return nil }
+            if let status = Self.statuses[diagnosis.verdict] {
+                return Self.sentence(for: Answer(path: path, status: status), label: label)
+            }
+            return "\(label): \(diagnosis.sentence) \(diagnosis.remedy)"
         }
     }
+
+    /// Verdicts that stand for one status.
+    private static let statuses: [Verdict: Int] = [
+        .unauthorized: 401, .forbidden: 403, .notFound: 404, .upgradeRequired: 426,
+        .tooManyRequests: 429, .badGateway: 502, .unavailable: 503, .gatewayTimeout: 504,
+    ]
 
     /// What to do where a name does not lead to this machine.
     ///

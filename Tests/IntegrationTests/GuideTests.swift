@@ -16,8 +16,8 @@ import Testing
     private func runAlone(_ script: String, _ arguments: [String]) throws -> [String] {
         let command = ["unshare", getuid() == 0 ? "-n" : "-rn", "sh", "-c"]
         let inside = ["ip link set lo up && exec \"$@\"", "sh"]
-        return try run(
-            command + inside + PythonPeer.command(script) + arguments, by: .after(.seconds(240)))
+        let words = try command + inside + PythonPeer.command(script) + arguments
+        return try run(words, by: .after(.seconds(240)))
     }
 
     @Test(arguments: ["flask-sock", "node-ws", "django-channels"])

@@ -72,8 +72,9 @@ import Testing
         let proxy = try ProxyFixture(arguments: [
             "ws://127.0.0.1:\(app.address.port)/Esv/ocp", "--listen", "127.0.0.1:0",
         ])
-        let notice = try proxy.process.waitForLine(containing: "nothing at /Esv/ocp (404)")[0]
-        #expect(notice.contains("Correct the path"))
+        let notice = try proxy.process.waitForLine(
+            containing: "the WebSocket at /Esv/ocp with 404")[0]
+        #expect(notice.contains("correct the path"))
     }
 
     @Test func `an upgrade that is answered with something else is noticed once for each path`()
@@ -158,11 +159,11 @@ import Testing
             ip link set lo up && ip addr add 192.168.77.5/24 dev lo && exec "$@"
             """
         let isRoot = getuid() == 0
-        let said = try run(
-            ["unshare", isRoot ? "-n" : "-rn", "sh", "-c", inside, "sh"]
-                + PythonPeer.command("terminal.py")
-                + [try ProxyFixture.program(), "127.0.0.1:9", "phone"],
-            by: .after(.seconds(120)))
+        let words =
+            try ["unshare", isRoot ? "-n" : "-rn", "sh", "-c", inside, "sh"]
+            + PythonPeer.command("terminal.py")
+            + [ProxyFixture.program(), "127.0.0.1:9", "phone"]
+        let said = try run(words, by: .after(.seconds(120)))
         #expect(said.last == "ok")
     }
 }
