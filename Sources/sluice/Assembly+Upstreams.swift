@@ -4,6 +4,7 @@ import Control
 import Frontend
 import Reactor
 import Router
+import Wire
 
 /// Upstreams: from their settings to what the engine chooses endpoints by.
 extension Assembly {
