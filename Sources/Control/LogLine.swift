@@ -157,7 +157,7 @@ struct AccessLine: Encodable {
     init(_ record: AccessRecord) {
         time = LogLine.timestamp(record.acceptedWallMilliseconds)
         milliseconds = record.durationMilliseconds
-        client = record.client.description
+        client = record.client.peerDescription
         listener = record.listener.description
         tls = record.tls.map {
             TLS(

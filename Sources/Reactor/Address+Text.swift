@@ -74,6 +74,12 @@ extension Address: CustomStringConvertible {
         }
     }
 
+    /// The far end of a connection as people read it: without a port where none is known, as of a
+    /// client that a proxy has named.
+    public var peerDescription: String {
+        port == 0 && kind != .unix ? hostString : description
+    }
+
     private init?(ipv4 text: Substring, port: UInt16) {
         var address = in_addr()
         guard inet_pton(AF_INET, String(text), &address) == 1 else { return nil }
