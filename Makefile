@@ -3,8 +3,8 @@
 
 SHELL := /bin/bash
 SWIFT ?= swift
-RUN_PACKAGES := libssl-dev
-TEST_PACKAGES := $(RUN_PACKAGES) ca-certificates chromium curl gcc haproxy libc6-dev libnss3-tools openssl procps \
+RUN_PACKAGES := libc-ares-dev libssl-dev
+TEST_PACKAGES := $(RUN_PACKAGES) ca-certificates chromium curl dnsmasq-base gcc haproxy libc6-dev libnss3-tools openssl procps \
 	python3-venv strace systemd
 
 .PHONY: help run test build lint check-debug check-release bench-smoke run-packages test-packages \

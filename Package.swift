@@ -30,6 +30,8 @@ let package = Package(
         .systemLibrary(name: "CLinux"),
         .systemLibrary(
             name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
+        .systemLibrary(
+            name: "CAres", pkgConfig: "libcares", providers: [.apt(["libc-ares-dev"])]),
 
         // Row 1: tools that know nothing of the proxy, each alone.
         .target(name: "Wire", swiftSettings: pure),
@@ -43,11 +45,13 @@ let package = Package(
         // Rows 2 to 4: the rooms.
         .target(
             name: "Splice", dependencies: ["Wire", "Reactor", "TLS"], swiftSettings: strict),
+        .target(name: "Naming", dependencies: ["CAres", "Reactor"], swiftSettings: strict),
         .target(
             name: "Frontend", dependencies: ["Splice", "Router", "Wire", "Reactor", "TLS"],
             swiftSettings: strict),
         .target(
-            name: "Control", dependencies: ["Frontend", "Splice", "Router", "Reactor", "TLS"],
+            name: "Control",
+            dependencies: ["Frontend", "Naming", "Splice", "Router", "Wire", "Reactor", "TLS"],
             swiftSettings: strict),
         .target(name: "Trust", dependencies: ["TLS"], swiftSettings: strict),
         .target(name: "Doctor", dependencies: ["Wire", "TLS"], swiftSettings: strict),
@@ -56,10 +60,8 @@ let package = Package(
         .executableTarget(
             name: "sluice",
             dependencies: [
-                "Control", "Doctor", "Trust", "Frontend", "Splice", "Echo", "Router", "Wire",
-                "Reactor",
-                "TLS",
-                "Config",
+                "Control", "Doctor", "Trust", "Frontend", "Naming", "Splice", "Echo", "Router",
+                "Wire", "Reactor", "TLS", "Config",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),
@@ -86,6 +88,7 @@ let package = Package(
         .testTarget(name: "WireTests", dependencies: ["Wire"], swiftSettings: strict),
         .testTarget(name: "RouterTests", dependencies: ["Router"], swiftSettings: strict),
         .testTarget(name: "ConfigTests", dependencies: ["Config"], swiftSettings: strict),
+        .testTarget(name: "NamingTests", dependencies: ["Naming"], swiftSettings: strict),
         .testTarget(name: "ReactorTests", dependencies: ["Reactor"], swiftSettings: strict),
         .testTarget(
             name: "TLSTests", dependencies: ["TLS", "COpenSSL", "TestKit"], swiftSettings: strict),
@@ -100,7 +103,10 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "ControlTests",
-            dependencies: ["Control", "Frontend", "Splice", "Router", "Reactor", "TLS", "TestKit"],
+            dependencies: [
+                "Control", "Frontend", "Naming", "Splice", "Wire", "Router", "Reactor", "TLS",
+                "TestKit",
+            ],
             swiftSettings: strict),
         .testTarget(
             name: "DoctorTests", dependencies: ["Doctor", "TLS", "TestKit"],
@@ -116,7 +122,8 @@ let package = Package(
         .testTarget(
             name: "sluiceTests",
             dependencies: [
-                "sluice", "Config", "Frontend", "Splice", "Router", "Wire", "Reactor", "TLS",
+                "sluice", "Config", "Frontend", "Naming", "Splice", "Router", "Wire", "Reactor",
+                "TLS",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),

@@ -40,6 +40,8 @@ static inline void sluice_bio_clear_retry_flags(BIO *b) { BIO_clear_retry_flags(
 static inline BIO *sluice_bio_new_mem_buf(const void *p, int n) { return BIO_new_mem_buf(p, n); }
 static inline long sluice_bio_get_mem_data(BIO *b, char **p) { return BIO_get_mem_data(b, p); }
 static inline EVP_PKEY *sluice_ec_p256_keygen(void) { return EVP_EC_gen("P-256"); }
+/* An empty queue, which is nearly always one already: clearing it touches all of its 16 places. */
+static inline void sluice_err_clear(void) { if (ERR_peek_error() != 0) ERR_clear_error(); }
 static inline unsigned int sluice_err_reason(unsigned long e) { return ERR_GET_REASON(e); }
 static inline int sluice_err_system(unsigned long e) { return ERR_SYSTEM_ERROR(e) ? (int)(e & ERR_SYSTEM_MASK) : 0; }
 static inline unsigned int sluice_err_lib(unsigned long e) { return ERR_GET_LIB(e); }
@@ -59,6 +61,8 @@ static inline int sluice_mac_use_hmac_sha256(EVP_MAC_CTX *mac, const unsigned ch
     return EVP_MAC_CTX_set_params(mac, parameters);
 }
 
+/* A place of the calling thread for one pointer, empty at first. */
+static inline void **sluice_thread_place(void) { static __thread void *place; return &place; }
 /* The bytes of an object of OpenSSL's, which are malloc's. */
 static inline size_t sluice_allocated_size(const void *p) { return malloc_usable_size((void *)p); }
 

@@ -167,7 +167,7 @@ private enum FieldSyntax {
 }
 
 /// Hosts with or without a port.
-private enum HostSyntax {
+enum HostSyntax {
     static func isAuthority(_ text: Substring) -> Bool {
         (try? EndpointAddress(parsing: "ws://\(text)")) != nil && !text.hasSuffix("/")
     }

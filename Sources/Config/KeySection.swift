@@ -28,7 +28,9 @@ struct KeySection: Sendable {
 extension KeySection {
     static let all = [
         root, listener, tls, hsts, certificate, route, respond, redirect, routeRequest,
-        routeAnswer, ping, routeLimits, upstream, pool, drain, admin, timeouts, log, limits,
+        routeAnswer, ping, routeLimits, upstream, health, queue, pool, drain, admin, resolver,
+        timeouts, log,
+        limits,
     ]
 
     static let root = KeySection(
@@ -42,6 +44,7 @@ extension KeySection {
             ("log", "mapping", "see below"),
             ("limits", "mapping", "see below"),
             ("admin", "mapping", "see below"),
+            ("resolver", "mapping", "see below"),
             ("watch", "true or false", "`false`"),
             ("workers", "number", "one per core"),
         ])
@@ -169,11 +172,43 @@ extension KeySection {
             "upstreams.NAME",
             [
                 ("endpoints", "list", "required"),
-                ("balance", "word", quoted(defaults.balance.rawValue)),
+                ("resolve", "word", quoted(defaults.resolve.rawValue)),
+                ("balance", "word", quoted(defaults.balance.description)),
+                ("health", "mapping", "none"),
                 ("cooldown", "duration", quoted(Units.text(defaults.cooldown))),
+                ("cooldownMax", "duration", quoted(Units.text(defaults.cooldownMax))),
+                ("failedUpgrades", "number", quoted(String(defaults.failedUpgrades))),
+                ("slowStart", "duration", quoted(Units.text(defaults.slowStart))),
                 ("maxConnections", "number", "no limit"),
                 ("proxyProtocol", "word", quoted(defaults.proxyProtocol.rawValue)),
+                ("queue", "mapping", "none"),
                 ("pool", "mapping", "see below"),
+            ])
+    }()
+
+    static let health: KeySection = {
+        let defaults = HealthSettings()
+        return KeySection(
+            "upstreams.NAME.health",
+            [
+                ("kind", "word", "`http` with a `path`, else `tcp`"),
+                ("path", "text", quoted(defaults.path)),
+                ("host", "text", "the endpoint's own"),
+                ("status", "number or list", "200 to 399"),
+                ("every", "duration", quoted(Units.text(defaults.every))),
+                ("timeout", "duration", quoted(Units.text(defaults.timeout))),
+                ("rise", "number", quoted(String(defaults.rise))),
+                ("fall", "number", quoted(String(defaults.fall))),
+            ])
+    }()
+
+    static let queue: KeySection = {
+        let defaults = QueueSettings()
+        return KeySection(
+            "upstreams.NAME.queue",
+            [
+                ("wait", "duration", quoted(Units.text(defaults.wait))),
+                ("size", "number", quoted(String(defaults.size))),
             ])
     }()
 
@@ -199,6 +234,8 @@ extension KeySection {
             ),
             ("address", "address", "none"),
         ])
+
+    static let resolver = KeySection("resolver", [("servers", "list", "the system's")])
 
     static let timeouts: KeySection = {
         let defaults = TimeoutSettings()
@@ -226,6 +263,9 @@ extension KeySection {
             [
                 ("format", "word", quoted(defaults.format.rawValue)),
                 ("access", "word or path", quoted("\(defaults.access)")),
+                ("events", "word or path", quoted("\(defaults.events)")),
+                ("relayOpens", "true or false", quoted("\(defaults.relayOpens)")),
+                ("relayEnds", "true or false", quoted("\(defaults.relayEnds)")),
             ])
     }()
 

@@ -29,6 +29,10 @@ public struct AdminState: Codable, Sendable {
     public var drains: [DrainState] = []
     /// Log lines that were lost because the log was too slow.
     public var droppedLogLines = 0
+    /// Log lines that were lost because they could not be written.
+    public var unwrittenLogLines = 0
+    /// Why log lines can't be written at present; nil when they can.
+    public var logProblem: String?
 
     /// To be filled.
     public init() {}
@@ -106,6 +110,8 @@ public struct UpstreamState: Codable, Sendable {
     public var name: String
     /// Who is behind it.
     public var endpoints: [EndpointState]
+    /// Requests that wait for a place at one of them.
+    public var waiting = 0
 
     /// An upstream of both.
     public init(name: String, endpoints: [EndpointState]) {
@@ -122,8 +128,11 @@ public struct EndpointState: Codable, Sendable {
     public var addresses: [String]
     /// Relays, requests and attempts to connect under way.
     public var active: Int
-    /// `ok`, `failing`, `draining` or `unresolved`.
+    /// `ok`, `failing` (connects or upgrades fail), `unhealthy` (its checks fail), `unchecked` (they have
+    /// not begun), `draining` or `unresolved`.
     public var state: String
+    /// What its checks have found; nil where there are none.
+    public var health: HealthState?
 
     /// An endpoint of these.
     public init(label: String, addresses: [String], active: Int, state: String) {
@@ -131,6 +140,30 @@ public struct EndpointState: Codable, Sendable {
         self.addresses = addresses
         self.active = active
         self.state = state
+    }
+}
+
+/// What the checks of an endpoint have found.
+public struct HealthState: Codable, Sendable, Equatable {
+    /// Whether it counts as healthy.
+    public var isHealthy: Bool
+    /// When it became what it is, in UTC (RFC 3339).
+    public var since: String
+    /// When the last check ended.
+    public var lastCheck: String
+    /// Whether that one passed.
+    public var lastPassed: Bool
+    /// Why the last one that failed did, and when; nil where none has.
+    public var lastError: String?
+    /// See `lastError`.
+    public var lastErrorTime: String?
+
+    /// A state that has no error yet.
+    public init(isHealthy: Bool, since: String, lastCheck: String, lastPassed: Bool) {
+        self.isHealthy = isHealthy
+        self.since = since
+        self.lastCheck = lastCheck
+        self.lastPassed = lastPassed
     }
 }
 

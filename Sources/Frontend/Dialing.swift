@@ -11,22 +11,30 @@ import Splice
 struct Dialing {
     let group: EndpointGroup
     /// When all attempts together must have succeeded.
-    let deadlineMilliseconds: UInt64
+    var deadlineMilliseconds: UInt64
+    /// What the endpoint is chosen by, where that is by hash.
+    private let key: UInt64?
     /// The endpoint being tried, and those given up before.
     private(set) var endpoint: Int?
     private var tried: [Int] = []
-    /// The endpoint to begin with, until it was.
+    /// The endpoint that was claimed and is to be tried next.
     private var first: Int?
+    /// Nothing is claimed before those have their places that wait for one.
+    private var isInLine: Bool
     /// Addresses of the present endpoint that were not tried yet; nil before the first is asked for.
     private var addresses: ArraySlice<Address>? = []
     /// What the last attempt failed with.
     var lastFailure: Refusal?
 
-    /// A search that begins with the endpoint `first`, if it was picked already.
-    init(_ group: EndpointGroup, deadlineMilliseconds: UInt64, first: Int? = nil) {
+    /// A search that begins with the endpoint `first`, if it was claimed already.
+    init(
+        _ group: EndpointGroup, deadlineMilliseconds: UInt64, key: UInt64?, first: Int? = nil
+    ) {
         self.group = group
         self.deadlineMilliseconds = deadlineMilliseconds
+        self.key = key
         self.first = first
+        isInLine = first == nil && (group.queue?.count ?? 0) > 0
     }
 
     /// The present endpoint.
@@ -45,11 +53,15 @@ struct Dialing {
     }
 
     /// Goes on to the next endpoint; nil when there is none left.
-    mutating func nextEndpoint(_ notes: ConnectionNotes, nowMilliseconds now: UInt64) -> Endpoint? {
-        giveUp(notes, nowMilliseconds: now)
-        let picked = first ?? group.picker.pick(nowMilliseconds: now, excluding: tried)
+    mutating func nextEndpoint(
+        _ notes: ConnectionNotes, nowMilliseconds now: UInt64, _ journal: Journal
+    ) -> Endpoint? {
+        giveUp(notes, nowMilliseconds: now, journal)
+        if first == nil && !isInLine {
+            first = group.picker.claim(nowMilliseconds: now, key: key, excluding: tried)
+        }
+        guard let next = first else { return nil }
         first = nil
-        guard let next = picked else { return nil }
         endpoint = next
         let endpoint = group.endpoints[next]
         notes.takeEndpoint(next, of: group)
@@ -57,12 +69,33 @@ struct Dialing {
         return endpoint
     }
 
+    /// Whether there is no place and one can be waited for.
+    mutating func hasToWait(nowMilliseconds now: UInt64) -> Bool {
+        guard group.queue != nil,
+            isInLine || group.picker.isFull(nowMilliseconds: now, excluding: tried)
+        else { return false }
+        // Those that failed are in their cool-down, so none of them is waited for.
+        tried = []
+        lastFailure = nil
+        isInLine = true
+        return true
+    }
+
+    /// Claims the place that was waited for; false when it went to another.
+    mutating func claim(nowMilliseconds now: UInt64) -> Bool {
+        isInLine = false
+        first = group.picker.claim(nowMilliseconds: now, key: key)
+        return first != nil
+    }
+
     /// The present endpoint could not be reached: it cools down, and its place is given back.
-    mutating func giveUp(_ notes: ConnectionNotes, nowMilliseconds now: UInt64) {
+    mutating func giveUp(
+        _ notes: ConnectionNotes, nowMilliseconds now: UInt64, _ journal: Journal
+    ) {
         guard let endpoint else { return }
         // Where it was our own means that failed, the endpoint is not to blame.
         if lastFailure?.status != 503 {
-            group.picker.failed(endpoint, nowMilliseconds: now)
+            group.failed(endpoint, lastFailure?.sentence ?? "", nowMilliseconds: now, journal)
         }
         notes.letEndpointGo()
         tried.append(endpoint)
@@ -97,14 +130,24 @@ struct Dialing {
     }
 
     /// The connection stands.
-    func succeeded() {
-        if let endpoint { group.picker.succeeded(endpoint) }
+    func succeeded(nowMilliseconds now: UInt64, _ journal: Journal) {
+        if let endpoint { group.succeeded(endpoint, nowMilliseconds: now, journal) }
+    }
+
+    /// What came back for an upgrade: an answer if `reason` is nil, else what was wrong with it.
+    func answered(_ reason: String?, nowMilliseconds now: UInt64, _ journal: Journal) {
+        guard let endpoint else { return }
+        if let reason {
+            group.answerFailed(endpoint, reason, nowMilliseconds: now, journal)
+        } else {
+            group.answered(endpoint, nowMilliseconds: now, journal)
+        }
     }
 
     /// The refusal to end with when nothing is left to try.
-    var refusal: Refusal {
+    func refusal(nowMilliseconds now: UInt64) -> Refusal {
         if let lastFailure { return lastFailure }
-        if group.picker.isFull && !group.picker.isDraining {
+        if isInLine || group.picker.isFull(nowMilliseconds: now) {
             return .endpointsFull(group.picker.name)
         }
         return group.picker.isDraining ? .endpointsDraining(group.picker.name) : .unresolved(label)

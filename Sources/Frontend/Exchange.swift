@@ -29,6 +29,8 @@ struct Exchange: ~Copyable {
     enum Phase {
         /// Waiting for a request head, or for the rest of it.
         case head
+        /// Waiting for a place at an endpoint.
+        case waiting
         /// Connecting to the upstream.
         case dialing
         /// The request was sent, at least in part; the answer is awaited or on its way.

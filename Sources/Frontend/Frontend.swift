@@ -293,6 +293,7 @@ public final class Frontend: Sendable {
             for endpoint in routing.endpoints where endpoint.label == label {
                 endpoint.load.isDraining = isDraining
             }
+            if !isDraining { routing.callWaiting() }
         } else {
             for route in routing.plans where plan.routes.contains(route.route.name) {
                 route.tally.isDraining = isDraining

@@ -20,6 +20,8 @@ final class Opening {
         case misaddressed
         /// The request head.
         case head
+        /// Waiting for a place at an endpoint.
+        case waiting
         /// Connecting to the upstream.
         case dialing
         /// Waiting for the upstream's answer.
@@ -80,9 +82,13 @@ final class ConnectionNotes {
     var status = 0
     var proxyError = ""
     var detail = ""
-    /// The endpoint in use, counted in the picker from `opened` to `closed`.
+    /// The endpoint in use, with a place that was claimed there and is given back.
     var group: EndpointGroup?
     var endpoint = 0
+    /// Where it waits for such a place.
+    var waiting: PlaceInLine?
+    /// Until when the present request waits, once it has begun to.
+    var waitDeadlineMilliseconds: UInt64?
 
     /// The route's pattern; empty where none was found.
     var route: String { plan?.route.name ?? "" }
@@ -94,24 +100,30 @@ final class ConnectionNotes {
         self.acceptedMilliseconds = acceptedMilliseconds
     }
 
-    /// Takes a place at an endpoint.
+    /// Keeps a place at an endpoint, which was claimed.
     func takeEndpoint(_ index: Int, of group: EndpointGroup) {
-        group.picker.opened(index)
         self.group = group
         endpoint = index
         upstream = group.endpoints[index].label
     }
 
-    /// Gives the endpoint's place in the picker back.
+    /// Gives the place at the endpoint back, and the one in the line for it.
     func letEndpointGo() {
-        group?.picker.closed(endpoint)
-        group = nil
+        if let group {
+            group.closed(endpoint)
+            self.group = nil
+        }
+        if let waiting {
+            waiting.queue.leave(waiting.number)
+            self.waiting = nil
+        }
     }
 
     /// Forgets what was noted of a request, before the next one on the same connection.
     func forgetRequest() {
         letEndpointGo()
         if admission == nil { client = peer }
+        waitDeadlineMilliseconds = nil
         requestMilliseconds = nil
         method = ""
         host = ""

@@ -31,6 +31,18 @@ public final class Routing: Sendable {
             .filter { seen.insert(ObjectIdentifier($0)).inserted }
     }
 
+    /// All upstreams, each once.
+    public var upstreams: [EndpointGroup] {
+        var seen: Set<ObjectIdentifier> = []
+        return routes.compactMap(\.upstream).filter { seen.insert(ObjectIdentifier($0)).inserted }
+    }
+
+    /// Calls those who wait for a place, since there may be some for another reason than that one was
+    /// given back.
+    public func callWaiting() {
+        for upstream in upstreams { upstream.queue?.callNext() }
+    }
+
     /// Relays open at this moment, in the order of the routes.
     public var relayCounts: [Int] { plans.map(\.tally.count) }
 
@@ -198,19 +210,50 @@ public final class EndpointGroup: Sendable {
     public let pool: PoolLimits
     /// How each connection says first who the client is; nil where it does not.
     public let introduction: ProxyHeader.Version?
+    /// What of a request is hashed, where the picker balances by hash.
+    public let hash: HashSource?
+    /// Who waits for a place; nil where nobody may.
+    public let queue: PlaceQueue?
+    /// How many may wait, and for how long.
+    public let queueLimits: QueueLimits
 
-    /// A group that balances in the given manner.
+    /// A group with these rules.
+    ///
+    /// - Parameters:
+    ///   - name: the upstream's.
+    ///   - endpoints: at least one.
+    ///   - rules: how they are chosen.
+    ///   - pool: how connections are kept.
+    ///   - hash: where `rules` balance by hash, of what.
+    ///   - queue: who waits for places already, where one may wait.
+    ///   - queueLimits: how many may wait; nil for none.
+    ///   - introduction: how each connection says first who the client is; nil where it does not.
     public init(
-        name: String, endpoints: [Endpoint], balance: Balance,
-        cooldownMilliseconds: UInt64 = 10_000, activeMax: Int = .max,
-        pool: PoolLimits = PoolLimits(), introduction: ProxyHeader.Version? = nil
+        name: String, endpoints: [Endpoint], rules: UpstreamRules, pool: PoolLimits = PoolLimits(),
+        hash: HashSource? = nil, queue: PlaceQueue? = nil, queueLimits: QueueLimits? = nil,
+        introduction: ProxyHeader.Version? = nil
     ) {
         self.endpoints = endpoints
         self.introduction = introduction
         self.pool = pool
+        self.hash = hash
+        self.queue = queueLimits == nil ? nil : queue ?? PlaceQueue()
+        self.queueLimits = queueLimits ?? QueueLimits(waitMilliseconds: 0, size: 0)
+        var rules = rules
+        rules.waitsForPlace = queueLimits != nil
         picker = Upstream(
-            name: name, loads: endpoints.map(\.load), balance: balance,
-            cooldownMilliseconds: cooldownMilliseconds, activeMax: activeMax)
+            name: name, endpoints: endpoints.map { ($0.load, $0.label) }, rules: rules)
+    }
+
+    /// A group that balances in the given manner.
+    public convenience init(name: String, endpoints: [Endpoint], balance: Balance) {
+        self.init(name: name, endpoints: endpoints, rules: UpstreamRules(balance: balance))
+    }
+
+    /// Gives a place at an endpoint back.
+    func closed(_ endpoint: Int) {
+        picker.closed(endpoint)
+        queue?.callNext()
     }
 }
 
@@ -244,10 +287,10 @@ public final class Endpoint: Sendable {
     public let load = EndpointLoad()
     private let current: Mutex<[Address]>
 
-    /// An endpoint whose address is known.
-    public init(label: String, address: Address) {
+    /// An endpoint whose address is known; `authority` where that is not the label's.
+    public init(label: String, address: Address, authority: String? = nil) {
         self.label = label
-        authority = Self.authority(label)
+        self.authority = authority ?? Self.authority(label)
         host = nil
         port = address.port
         current = Mutex([address])
@@ -259,6 +302,15 @@ public final class Endpoint: Sendable {
         authority = Self.authority(label)
         self.host = host
         self.port = port
+        current = Mutex([])
+    }
+
+    /// Stands for a name that stands for no endpoint at present: nobody can be sent there.
+    public init(unresolved label: String) {
+        self.label = label
+        authority = Self.authority(label)
+        host = nil
+        port = 0
         current = Mutex([])
     }
 

@@ -62,6 +62,9 @@ extension Worker {
         case .drain(let drain): drain.told(by: 1, count: 0)
         case .list(_, _, let answer): answer.post(RelayList(relays: [], next: nil))
         case .end(_, _, let answer): answer.post(false)
+        case .place(let queue, _):
+            queue.served()
+            queue.callNext()
         case .beat(let answer): answer.post(index)
         case .cut: break
         }

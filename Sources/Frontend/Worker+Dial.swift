@@ -18,8 +18,9 @@ extension Worker {
             }
             let now = space.pointee.nowMilliseconds
             let notes = connection.pointee.notes
-            if opening.dialing?.nextEndpoint(notes, nowMilliseconds: now) == nil {
-                guard let refusal = opening.dialing?.refusal else { return }
+            if opening.dialing?.nextEndpoint(notes, nowMilliseconds: now, crew.journal) == nil {
+                if waitForPlace(connection, token, opening) { return }
+                guard let refusal = opening.dialing?.refusal(nowMilliseconds: now) else { return }
                 refuse(connection, token, refusal)
                 return
             }
@@ -107,9 +108,9 @@ extension Worker {
         }
         switch result {
         case .moved:
-            opening.dialing?.succeeded()
-            opening.phase = .answer
             let now = space.pointee.nowMilliseconds
+            opening.dialing?.succeeded(nowMilliseconds: now, crew.journal)
+            opening.phase = .answer
             timers.arm(token, at: now + snapshot.settings.upgradeMilliseconds)
             return true
         case .failed(let code):
@@ -131,8 +132,8 @@ extension Worker {
                 switch progress {
                 case .needsMore: rest = UnsafeRawBufferPointer(rebasing: rest.suffix(0))
                 case .failed(let fault):
-                    refuse(
-                        connection, token,
+                    refuseUnanswered(
+                        connection, token, opening,
                         .badAnswer("The upstream's answer can't be used: \(fault.sentence)"))
                     return
                 case .complete(let head, let consumed):
@@ -141,10 +142,20 @@ extension Worker {
                 }
             }
             if opening.phase == .answer && connection.pointee.relay.backend.hasEnded {
-                refuse(connection, token, .noAnswer)
+                refuseUnanswered(connection, token, opening, .noAnswer)
                 return
             }
         }
+    }
+
+    /// Refuses an upgrade that the upstream has not answered as it must, and counts that.
+    mutating func refuseUnanswered(
+        _ connection: UnsafeMutablePointer<Connection>, _ token: Token, _ opening: Opening,
+        _ refusal: Refusal
+    ) {
+        let now = space.pointee.nowMilliseconds
+        opening.dialing?.answered(refusal.sentence, nowMilliseconds: now, crew.journal)
+        refuse(connection, token, refusal)
     }
 
     private mutating func judgeAnswer(
@@ -158,11 +169,18 @@ extension Worker {
             // Interim answers are for the next hop's own use; the final one decides.
             opening.answerParser = ResponseHeadParser(limits: snapshot.settings.headLimits)
         case .invalid(let sentence):
-            refuse(
-                connection, token,
+            refuseUnanswered(
+                connection, token, opening,
                 head.status == 101 ? .badUpgrade(sentence) : .badAnswer(sentence))
-        case .ordinary: becomeOrdinary(connection, token, opening, head, rest)
+        case .ordinary:
+            let trouble =
+                head.status >= 500 ? "The upgrade was answered with \(head.status)." : nil
+            opening.dialing?.answered(
+                trouble, nowMilliseconds: space.pointee.nowMilliseconds, crew.journal)
+            becomeOrdinary(connection, token, opening, head, rest)
         case .switching(let reservedBits, _, _):
+            opening.dialing?.answered(
+                nil, nowMilliseconds: space.pointee.nowMilliseconds, crew.journal)
             connection.pointee.notes.status = 101
             connection.pointee.relay.open(
                 reservedBits: reservedBits, limits: plan.route.relayLimits,
@@ -249,6 +267,7 @@ extension Worker {
         let notes = connection.pointee.notes
         notes.plan?.tally.opened()
         notes.isCounted = true
+        reportOpening(connection, token.tagged(Worker.clientTag))
         let isDraining = !drains.isEmpty || leaving != nil
         if !rest.isEmpty {
             // `rest` lies in the receive buffer; feeding copies it before anything is received.

@@ -108,7 +108,7 @@ extension Worker {
             endBehindAnswer(connection, token, exchange)
         } else if !isReplaced, let opening = connection.pointee.opening {
             switch opening.phase {
-            case .dialing, .answer: refuse(connection, token, .draining)
+            case .waiting, .dialing, .answer: refuse(connection, token, .draining)
             case .head where opening.requestParser.byteCount > 0:
                 refuse(connection, token, .draining)
             default: finish(token)

@@ -26,7 +26,9 @@ extension Worker {
             exchange.pointee.movedMilliseconds = space.pointee.nowMilliseconds
             _ = connection.pointee.relay.client.drain(space)
         }
-        if flags.contains(.hangup) && exchange.pointee.phase != .head {
+        if flags.contains(.hangup)
+            && (exchange.pointee.phase == .dialing || exchange.pointee.phase == .relaying)
+        {
             // It may have ended its side only, and still read; or be gone, which shows in sending.
             arm(connection, token, exchange)
         }
@@ -47,7 +49,7 @@ extension Worker {
                 }
                 requestsLeft -= 1
                 if !readHead(connection, token, exchange) { return }
-            case .dialing: return
+            case .waiting, .dialing: return
             case .relaying:
                 var isUnfinished = pumpRequest(connection, token, exchange)
                 guard isCurrent(token, exchange) else { return }
@@ -313,6 +315,7 @@ extension Worker {
             } else {
                 leave(connection, token)
             }
+        case .waiting: waitTimeIsUp(connection, token, exchange)
         case .dialing: dialTimeIsUp(connection, token, exchange)
         case .relaying:
             let (deadline, awaited) = patience(connection, exchange)

@@ -316,6 +316,11 @@ extension Worker {
         let method = exchange.pointee.method
         let framing = try BodyFraming(response: answer, to: method)
         let isHTTP11 = exchange.pointee.isHTTP11
+        if answer.status < 500 {
+            let notes = connection.pointee.notes
+            notes.group?.answered(
+                notes.endpoint, nowMilliseconds: space.pointee.nowMilliseconds, crew.journal)
+        }
         if answer.status < 200 {
             exchange.pointee.renewAnswer()
             // An HTTP/1.0 client knows no interim answers (RFC 9110 §15.2).

@@ -94,7 +94,8 @@ extension Worker {
         opening.path = match.path
         opening.phase = .dialing
         opening.dialing = Dialing(
-            group, deadlineMilliseconds: now + snapshot.settings.connectMilliseconds)
+            group, deadlineMilliseconds: now + snapshot.settings.connectMilliseconds,
+            key: group.key(of: request, notes.client))
         dialNext(connection, token, opening)
     }
 

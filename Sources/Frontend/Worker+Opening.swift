@@ -17,7 +17,10 @@ extension Worker {
             return
         }
         connection.pointee.relay.client.note(flags)
-        if flags.contains(.broken) && (opening.phase == .dialing || opening.phase == .answer) {
+        // Nobody who wants a WebSocket ends its side while it waits.
+        let hasLeft = opening.phase == .waiting && flags.contains(.hangup)
+        let isUnderWay = opening.phase == .dialing || opening.phase == .answer
+        if hasLeft || flags.contains(.broken) && isUnderWay {
             // Nobody is left to open the socket for; the upstream is let go at once.
             connection.pointee.notes.detail = "the client left before the upstream answered"
             finish(token)
@@ -55,7 +58,7 @@ extension Worker {
                     finish(token)
                     return
                 }
-            case .dialing, .answer, .leaving:
+            case .waiting, .dialing, .answer, .leaving:
                 // Held back until the tunnel is proven: unread in the kernel, which bounds it.
                 return
             }
@@ -223,16 +226,21 @@ extension Worker {
             finish(token)
         case .head: refuse(connection, token, .headTimeout)
         case .misaddressed: answerPlain(connection, token, head: nil)
+        case .waiting:
+            notes.letEndpointGo()
+            let now = space.pointee.nowMilliseconds
+            guard let refusal = opening.dialing?.refusal(nowMilliseconds: now) else { return }
+            refuse(connection, token, refusal)
         case .dialing:
             let now = space.pointee.nowMilliseconds
             opening.dialing?.lastFailure = .connectTimeout
             if now < opening.dialing?.deadlineMilliseconds ?? 0 {
                 dialNext(connection, token, opening)
             } else {
-                opening.dialing?.giveUp(notes, nowMilliseconds: now)
+                opening.dialing?.giveUp(notes, nowMilliseconds: now, crew.journal)
                 refuse(connection, token, .connectTimeout)
             }
-        case .answer: refuse(connection, token, .answerTimeout)
+        case .answer: refuseUnanswered(connection, token, opening, .answerTimeout)
         case .leaving: finish(token)
         }
     }

@@ -18,7 +18,9 @@ extension Worker {
             return
         }
         let now = space.pointee.nowMilliseconds
-        let first = group.picker.pick(nowMilliseconds: now)
+        let key = group.key(of: exchange.pointee.request, connection.pointee.notes.client)
+        let mustWait = (group.queue?.count ?? 0) > 0
+        let first = mustWait ? nil : group.picker.claim(nowMilliseconds: now, key: key)
         if let first, let idle = takeIdle(group.endpoints[first], exchange),
             let slot = upstreams.pointer(idle)
         {
@@ -27,7 +29,8 @@ extension Worker {
             return
         }
         exchange.pointee.dialing = Dialing(
-            group, deadlineMilliseconds: now + snapshot.settings.connectMilliseconds, first: first)
+            group, deadlineMilliseconds: now + snapshot.settings.connectMilliseconds, key: key,
+            first: first)
         exchange.pointee.phase = .dialing
         dialUpstream(connection, token, exchange)
     }
@@ -63,12 +66,14 @@ extension Worker {
         exchange.pointee.mustBeFresh = true
         exchange.pointee.isUpCut = false
         exchange.pointee.dialing = Dialing(
-            group, deadlineMilliseconds: now + snapshot.settings.connectMilliseconds)
+            group, deadlineMilliseconds: now + snapshot.settings.connectMilliseconds,
+            key: group.key(of: exchange.pointee.request, connection.pointee.notes.client))
         exchange.pointee.phase = .dialing
         dialUpstream(connection, token, exchange)
     }
 
-    private mutating func dialUpstream(
+    /// Connects to the next address of the endpoint, or to the next endpoint, or gives up.
+    mutating func dialUpstream(
         _ connection: UnsafeMutablePointer<Connection>, _ token: Token, _ exchange: ExchangePointer
     ) {
         while true {
@@ -78,9 +83,13 @@ extension Worker {
             }
             let now = space.pointee.nowMilliseconds
             let notes = connection.pointee.notes
-            guard let endpoint = exchange.pointee.dialing?.nextEndpoint(notes, nowMilliseconds: now)
-            else {
-                guard let refusal = exchange.pointee.dialing?.refusal else { return }
+            let next = exchange.pointee.dialing?.nextEndpoint(
+                notes, nowMilliseconds: now, crew.journal)
+            guard let endpoint = next else {
+                if waitForPlace(connection, token, exchange) { return }
+                guard let refusal = exchange.pointee.dialing?.refusal(nowMilliseconds: now) else {
+                    return
+                }
                 fail(connection, token, exchange, refusal)
                 return
             }
@@ -137,7 +146,7 @@ extension Worker {
             let index = group.endpoints.firstIndex(where: { $0 === slot.pointee.endpoint }),
             slot.pointee.introduced == connection.pointee.notes.client, isSound(slot, exchange),
             // The endpoint takes more, and is not one that fails or is drained.
-            group.picker.pick(
+            group.picker.claim(
                 nowMilliseconds: space.pointee.nowMilliseconds,
                 excluding: group.endpoints.indices.filter { $0 != index }) != nil
         else {
@@ -218,7 +227,8 @@ extension Worker {
         }
         switch result {
         case .moved:
-            exchange.pointee.dialing?.succeeded()
+            exchange.pointee.dialing?.succeeded(
+                nowMilliseconds: space.pointee.nowMilliseconds, crew.journal)
             slot.pointee.isConnected = true
             slot.pointee.requestCount += 1
             exchange.pointee.phase = .relaying
@@ -244,7 +254,8 @@ extension Worker {
         if now < exchange.pointee.dialing?.deadlineMilliseconds ?? 0 {
             dialUpstream(connection, token, exchange)
         } else {
-            exchange.pointee.dialing?.giveUp(connection.pointee.notes, nowMilliseconds: now)
+            exchange.pointee.dialing?.giveUp(
+                connection.pointee.notes, nowMilliseconds: now, crew.journal)
             fail(connection, token, exchange, .connectTimeout)
         }
         goOn(connection, token, exchange)

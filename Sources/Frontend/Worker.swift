@@ -279,6 +279,7 @@ struct Worker: ~Copyable {
         case .list(let filter, let first, let answer):
             answer.post(list(filter, from: first))
         case .end(let token, let code, let answer): answer.post(end(token, code: code))
+        case .place(let queue, let waiter): placeIsFree(queue, waiter)
         case .beat(let answer): answer.post(index)
         case .cut:
             isCut = true
@@ -307,7 +308,7 @@ struct Worker: ~Copyable {
         if let exchange = connection.pointee.exchange, exchange.pointee.phase != .head {
             reportRequest(connection, exchange, isWhole: false)
         } else {
-            report(connection)
+            report(connection, token.tagged(Worker.clientTag))
         }
         connection.pointee.exchange = nil
         // The sockets close when the slot is released, behind the last event of this batch.

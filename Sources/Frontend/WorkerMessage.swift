@@ -16,6 +16,8 @@ enum WorkerMessage: Sendable {
     case list(RelayFilter, from: Int, answer: Mailbox<RelayList>)
     /// End one relay.
     case end(Token, code: UInt16, answer: Mailbox<Bool>)
+    /// There may be a place at an endpoint, for the one that waits.
+    case place(PlaceQueue, PlaceQueue.Waiter)
     /// Say that the loop turns.
     case beat(Mailbox<Int>)
     /// Close everything now.

@@ -80,6 +80,14 @@ public struct Address: Sendable, Hashable {
     public var ipv4: UInt32? { kind == .ipv4 ? UInt32(truncatingIfNeeded: low) : nil }
     /// The halves of an IPv6 address; nil for another.
     public var ipv6: (high: UInt64, low: UInt64)? { kind == .ipv6 ? (high, low) : nil }
+    /// A number of the `subscriber` that is the same in every process; nil for a unix socket.
+    public var subscriberNumber: UInt64? {
+        switch kind {
+        case .ipv4: low
+        case .ipv6, .everywhere: high ^ 1 << 63
+        case .unix: nil
+        }
+    }
 
     /// Whether it is a unix socket.
     public var isUnix: Bool { kind == .unix }

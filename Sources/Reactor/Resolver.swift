@@ -40,13 +40,8 @@ public enum Resolver {
         var entry = list
         while let info = entry {
             if let pointer = info.pointee.ai_addr {
-                var storage = sockaddr_storage()
-                let length = min(
-                    Int(info.pointee.ai_addrlen), MemoryLayout<sockaddr_storage>.size)
-                withUnsafeMutableBytes(of: &storage) {
-                    $0.copyMemory(from: UnsafeRawBufferPointer(start: pointer, count: length))
-                }
-                let address = Address(storage: storage, length: length)?.with(port: port)
+                let length = Int(info.pointee.ai_addrlen)
+                let address = Address(socketAddress: pointer, length: length)?.with(port: port)
                 if let address, !addresses.contains(address) { addresses.append(address) }
             }
             entry = info.pointee.ai_next

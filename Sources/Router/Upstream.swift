@@ -1,138 +1,199 @@
 // SPDX-License-Identifier: Apache-2.0
 import Synchronization
 
-/// How an upstream spreads relays over its endpoints.
-public enum Balance: Sendable, Hashable {
-    /// Each in turn.
-    case roundRobin
-    /// The one with the fewest relays; among equals each in turn.
-    case leastConnections
-}
-
-/// What all reactors know of one endpoint; it may outlive the `Upstream` that it was first in.
-public final class EndpointLoad: Sendable {
-    /// Connects and relays under way.
-    let active = Atomic<Int>(0)
-    /// The end of the cool-down in monotonic milliseconds; 0 while all is well.
-    let failedUntil = Atomic<UInt64>(0)
-    private let draining = Atomic<Bool>(false)
-
-    /// An endpoint that is well and idle.
-    public init() {}
-
-    /// Whether nothing new goes there.
-    public var isDraining: Bool {
-        get { draining.load(ordering: .relaxed) }
-        set { draining.store(newValue, ordering: .relaxed) }
-    }
-}
-
 /// The endpoints behind one or several routes, and the choice between them.
 ///
 /// Endpoints are known by their index only: what an index means (address, name) is the caller's.
 /// All reactors share one `Upstream`; every method may be called from any thread and none waits.
 ///
-/// For each attempt: `pick`, `opened`, connect, then `succeeded` or `failed`; and `closed` exactly
-/// once for each `opened`, when the attempt failed or the relay is over.
+/// For each attempt: `claim`, connect, then `succeeded` or `failed`; and `closed` exactly once for
+/// each `claim`, when the attempt failed or the relay is over.
 public final class Upstream: Sendable {
     /// Its name in configuration, for logs and answers.
     public let name: String
-    /// How the choice is made.
-    public let balance: Balance
-    /// How long an endpoint is passed over after a failed connect.
-    public let cooldownMilliseconds: UInt64
+    /// What holds for its endpoints.
+    public let rules: UpstreamRules
 
-    /// Connects and relays that one endpoint may have; reactors that choose at the same time may go
-    /// one each beyond it.
-    public let activeMax: Int
+    let loads: [EndpointLoad]
+    /// What each endpoint is known by over restarts and in every process, whatever its index.
+    let identities: [UInt64]
+    let cursor = Atomic<UInt>(0)
 
-    private let loads: [EndpointLoad]
-    private let cursor = Atomic<UInt>(0)
-
-    /// An upstream whose endpoints are all well and idle.
-    public convenience init(
-        name: String, endpointCount: Int, balance: Balance, cooldownMilliseconds: UInt64 = 10_000
-    ) {
+    /// An upstream whose endpoints are all well and idle, and known by their numbers.
+    public convenience init(name: String, endpointCount: Int, rules: UpstreamRules) {
         self.init(
-            name: name, loads: (0..<endpointCount).map { _ in EndpointLoad() }, balance: balance,
-            cooldownMilliseconds: cooldownMilliseconds)
+            name: name,
+            endpoints: (0..<endpointCount).map { (EndpointLoad(), "\($0)") }, rules: rules)
     }
 
-    /// An upstream whose endpoints are as they are.
+    /// An upstream whose endpoints are as they are; hashing knows them by their labels.
     public init(
-        name: String, loads: [EndpointLoad], balance: Balance,
-        cooldownMilliseconds: UInt64 = 10_000, activeMax: Int = .max
+        name: String, endpoints: [(load: EndpointLoad, label: String)], rules: UpstreamRules
     ) {
-        precondition(!loads.isEmpty, "an upstream has at least one endpoint")
+        precondition(!endpoints.isEmpty, "an upstream has at least one endpoint")
         self.name = name
-        self.balance = balance
-        self.cooldownMilliseconds = cooldownMilliseconds
-        self.loads = loads
-        self.activeMax = activeMax
+        self.rules = rules
+        loads = endpoints.map(\.load)
+        // One that stands there twice has two shares.
+        var seen: [String: UInt64] = [:]
+        identities = endpoints.map { endpoint in
+            let count = seen[endpoint.label, default: 0]
+            seen[endpoint.label] = count + 1
+            return StableHash.mixed(StableHash.of(endpoint.label) &+ count)
+        }
     }
 
     /// How many endpoints there are.
     public var endpointCount: Int { loads.count }
 
-    /// Chooses an endpoint that is not among those `tried` already; nil when all were.
+    // MARK: One attempt
+
+    /// Chooses an endpoint as `pick` does and takes a place there.
+    public func claim(
+        nowMilliseconds now: UInt64, key: UInt64? = nil, excluding tried: [Int] = []
+    ) -> Int? {
+        // A place that was lost between choosing and taking went to another reactor.
+        while let endpoint = pick(nowMilliseconds: now, key: key, excluding: tried) {
+            if open(endpoint) { return endpoint }
+        }
+        return nil
+    }
+
+    /// Chooses an endpoint that is not among those `tried` already; nil when all were, or take nothing.
     ///
-    /// Endpoints in cool-down are passed over as long as there is another. When a cool-down ends, one
-    /// pick gets the endpoint and the others go on passing it over until that one `succeeded`: an
-    /// endpoint that swallows connects delays one client, not all.
-    public func pick(nowMilliseconds now: UInt64, excluding tried: [Int] = []) -> Int? {
+    /// Unhealthy endpoints are left out as long as there is another that was not tried. Endpoints in
+    /// cool-down are passed over as long as there is another. When a cool-down ends, one pick gets
+    /// the endpoint and the others go on passing it over until that one `succeeded`: an endpoint that
+    /// swallows connects delays one client, not all.
+    public func pick(
+        nowMilliseconds now: UInt64, key: UInt64? = nil, excluding tried: [Int] = []
+    ) -> Int? {
         // Where there is no choice and all is well, nothing has to be counted.
         if loads.count == 1, tried.isEmpty, loads[0].failedUntil.load(ordering: .relaxed) == 0,
             takes(0)
         {
             return 0
         }
+        let needsFit = hasFit(tried)
         // Each round that is lost was won by another thread, so a few rounds are enough.
         for _ in 0...loads.count {
-            guard let choice = choose(now, tried) else { return leastLongFailing(tried) }
+            var round = Round(now: now, tried: tried, needsFit: needsFit, key: key)
+            guard let choice = choose(&round) else { break }
             let until = loads[choice].failedUntil.load(ordering: .relaxed)
             if until == 0 { return choice }
+            // It is counted as failed until it has succeeded.
+            let failures = loads[choice].failures.load(ordering: .relaxed) + 1
             let (isMine, _) = loads[choice].failedUntil.compareExchange(
-                expected: until, desired: coolDownEnd(now), ordering: .relaxed)
-            if isMine { return choice }
+                expected: until, desired: coolDownEnd(now, failures), ordering: .relaxed)
+            if isMine {
+                loads[choice].failures.store(failures, ordering: .relaxed)
+                return choice
+            }
         }
-        return leastLongFailing(tried)
+        if rules.waitsForPlace && hasWell(now, tried, needsFit) { return nil }
+        return leastLongFailing(tried, needsFit)
     }
 
-    /// Says that a connect to this endpoint begins.
-    public func opened(_ endpoint: Int) {
-        loads[endpoint].active.wrappingAdd(1, ordering: .relaxed)
+    /// Takes a place at an endpoint; false when it has as many as it may have.
+    func open(_ endpoint: Int) -> Bool {
+        if rules.activeMax == .max {
+            loads[endpoint].active.wrappingAdd(1, ordering: .relaxed)
+            return true
+        }
+        var count = active(endpoint)
+        while count < rules.activeMax {
+            let (isMine, current) = loads[endpoint].active.compareExchange(
+                expected: count, desired: count + 1, ordering: .sequentiallyConsistent)
+            if isMine { return true }
+            count = current
+        }
+        return false
     }
 
-    /// Says that what `opened` announced is over.
+    /// Gives back the place that `claim` took.
     public func closed(_ endpoint: Int) {
-        let active = loads[endpoint].active.wrappingSubtract(1, ordering: .relaxed).newValue
+        // Whoever waits for a place has said so before looking for one, and is seen after this.
+        let active = loads[endpoint].active.wrappingSubtract(
+            1, ordering: .sequentiallyConsistent
+        ).newValue
         assert(active >= 0, "closed more often than opened")
     }
 
-    /// Says that a connect failed: the endpoint cools down.
-    public func failed(_ endpoint: Int, nowMilliseconds now: UInt64) {
-        loads[endpoint].failedUntil.store(coolDownEnd(now), ordering: .relaxed)
+    // MARK: What became of it
+
+    /// Says that a connect failed: the endpoint cools down, each time in a row for twice as long.
+    ///
+    /// - Returns: for how many milliseconds, where it was well before.
+    @discardableResult
+    public func failed(_ endpoint: Int, nowMilliseconds now: UInt64) -> UInt64? {
+        let load = loads[endpoint]
+        // Of many that fail at the same time one counts.
+        let (isFirst, before) = load.failures.compareExchange(
+            expected: 0, desired: 1, ordering: .relaxed)
+        let end = coolDownEnd(now, max(1, before))
+        load.failedUntil.store(end, ordering: .relaxed)
+        return isFirst ? end - now : nil
     }
 
-    /// Says that a connect succeeded: a cool-down ends.
-    public func succeeded(_ endpoint: Int) {
+    /// Says that a connect succeeded: a cool-down ends, unless it is for answers that failed.
+    ///
+    /// - Returns: whether there was one.
+    @discardableResult
+    public func succeeded(_ endpoint: Int, nowMilliseconds now: UInt64) -> Bool {
         // Read first: the line stays shared between the cores as long as all is well.
-        guard loads[endpoint].failedUntil.load(ordering: .relaxed) != 0 else { return }
-        loads[endpoint].failedUntil.store(0, ordering: .relaxed)
+        guard loads[endpoint].failedUntil.load(ordering: .relaxed) != 0 else { return false }
+        let answers = loads[endpoint].failedAnswers.load(ordering: .relaxed)
+        if rules.failedAnswersMax > 0 && answers >= rules.failedAnswersMax { return false }
+        loads[endpoint].join(nowMilliseconds: now)
+        return true
     }
+
+    /// Says that an answer was none, or one of a server in trouble; so many in a row have the same
+    /// effect as a failed connect.
+    ///
+    /// - Returns: for how many milliseconds it is passed over, where it was well before.
+    @discardableResult
+    public func answerFailed(_ endpoint: Int, nowMilliseconds now: UInt64) -> UInt64? {
+        guard rules.failedAnswersMax > 0 else { return nil }
+        let count = loads[endpoint].failedAnswers.wrappingAdd(1, ordering: .relaxed).newValue
+        return count >= rules.failedAnswersMax ? failed(endpoint, nowMilliseconds: now) : nil
+    }
+
+    /// Says that an answer was one.
+    ///
+    /// - Returns: whether that ends a cool-down.
+    @discardableResult
+    public func answered(_ endpoint: Int, nowMilliseconds now: UInt64) -> Bool {
+        let load = loads[endpoint]
+        guard load.failedAnswers.load(ordering: .relaxed) != 0 else { return false }
+        load.failedAnswers.store(0, ordering: .relaxed)
+        guard load.failedUntil.load(ordering: .relaxed) != 0 else { return false }
+        load.join(nowMilliseconds: now)
+        return true
+    }
+
+    // MARK: How it is
 
     /// Connects and relays under way to this endpoint.
     public func active(_ endpoint: Int) -> Int {
-        loads[endpoint].active.load(ordering: .relaxed)
+        loads[endpoint].active.load(ordering: .sequentiallyConsistent)
     }
 
     /// Whether nothing new goes to any endpoint.
     public var isDraining: Bool { loads.allSatisfy(\.isDraining) }
 
-    /// Whether every endpoint that takes anything has as much as it may have.
-    public var isFull: Bool {
-        activeMax != .max
-            && loads.indices.allSatisfy { loads[$0].isDraining || active($0) >= activeMax }
+    /// Whether `pick` finds none because those that are left have as much as they may have.
+    public func isFull(nowMilliseconds now: UInt64, excluding tried: [Int] = []) -> Bool {
+        if rules.activeMax == .max { return false }
+        let needsFit = hasFit(tried)
+        let needsWell = rules.waitsForPlace && hasWell(now, tried, needsFit)
+        var isFull = false
+        for endpoint in loads.indices where isMeant(endpoint, tried, needsFit) {
+            if needsWell && isCoolingDown(endpoint, nowMilliseconds: now) { continue }
+            if active(endpoint) < rules.activeMax { return false }
+            isFull = true
+        }
+        return isFull
     }
 
     /// Whether this endpoint is passed over at the moment.
@@ -140,52 +201,38 @@ public final class Upstream: Sendable {
         loads[endpoint].failedUntil.load(ordering: .relaxed) > now
     }
 
-    private func choose(_ now: UInt64, _ tried: [Int]) -> Int? {
-        let fewest = balance == .leastConnections ? fewestActive(now, tried) : nil
-        var candidates = 0
-        for endpoint in loads.indices where isCandidate(endpoint, now, tried, fewest) {
-            candidates += 1
-        }
-        guard candidates > 0 else { return nil }
-        // Turns are counted among the candidates, so the neighbour of one that is passed over does
-        // not inherit its share.
-        let turn = cursor.wrappingAdd(1, ordering: .relaxed).oldValue
-        var left = Int(turn % UInt(candidates))
-        var last: Int?
-        for endpoint in loads.indices where isCandidate(endpoint, now, tried, fewest) {
-            last = endpoint
-            if left == 0 { break }
-            left -= 1
-        }
-        return last
+    /// Whether one is left that is neither drained nor unhealthy.
+    private func hasFit(_ tried: [Int]) -> Bool {
+        for endpoint in loads.indices where isMeant(endpoint, tried, true) { return true }
+        return false
     }
 
-    private func fewestActive(_ now: UInt64, _ tried: [Int]) -> Int? {
-        var fewest: Int?
-        for endpoint in loads.indices where isCandidate(endpoint, now, tried, nil) {
-            fewest = min(fewest ?? .max, active(endpoint))
+    /// Whether one is left that has not failed, full or not.
+    private func hasWell(_ now: UInt64, _ tried: [Int], _ needsFit: Bool) -> Bool {
+        for endpoint in loads.indices
+        where isMeant(endpoint, tried, needsFit) && !isCoolingDown(endpoint, nowMilliseconds: now) {
+            return true
         }
-        return fewest
+        return false
     }
 
-    private func isCandidate(_ endpoint: Int, _ now: UInt64, _ tried: [Int], _ fewest: Int?) -> Bool
-    {
-        if let fewest, active(endpoint) > fewest { return false }
-        return !isCoolingDown(endpoint, nowMilliseconds: now) && !tried.contains(endpoint)
-            && takes(endpoint)
+    /// Whether an endpoint is among those that may be chosen, were there room and had it not failed.
+    func isMeant(_ endpoint: Int, _ tried: [Int], _ needsFit: Bool) -> Bool {
+        !loads[endpoint].isDraining && (!needsFit || loads[endpoint].health.isFit)
+            && !tried.contains(endpoint)
     }
 
     /// Whether an endpoint takes anything new.
-    private func takes(_ endpoint: Int) -> Bool {
-        !loads[endpoint].isDraining && (activeMax == .max || active(endpoint) < activeMax)
+    func takes(_ endpoint: Int) -> Bool {
+        !loads[endpoint].isDraining
+            && (rules.activeMax == .max || active(endpoint) < rules.activeMax)
     }
 
     /// The endpoint whose cool-down ends first, for when there is no better one.
-    private func leastLongFailing(_ tried: [Int]) -> Int? {
+    private func leastLongFailing(_ tried: [Int], _ needsFit: Bool) -> Int? {
         var best: Int?
         var bestUntil = UInt64.max
-        for endpoint in loads.indices
-        where !tried.contains(endpoint) && takes(endpoint) {
+        for endpoint in loads.indices where isMeant(endpoint, tried, needsFit) && takes(endpoint) {
             let until = loads[endpoint].failedUntil.load(ordering: .relaxed)
             if best == nil || until < bestUntil {
                 best = endpoint
@@ -195,8 +242,13 @@ public final class Upstream: Sendable {
         return best
     }
 
-    private func coolDownEnd(_ now: UInt64) -> UInt64 {
-        let (end, isOverflow) = now.addingReportingOverflow(cooldownMilliseconds)
+    /// The end of the cool-down after so many failures in a row.
+    private func coolDownEnd(_ now: UInt64, _ failures: Int) -> UInt64 {
+        let doublings = UInt64(min(max(0, failures - 1), 30))
+        let (time, isTooLong) = rules.cooldownMilliseconds
+            .multipliedReportingOverflow(by: 1 << doublings)
+        let most = max(rules.cooldownMaxMilliseconds, rules.cooldownMilliseconds)
+        let (end, isOverflow) = now.addingReportingOverflow(isTooLong ? most : min(time, most))
         return isOverflow ? .max : end
     }
 }

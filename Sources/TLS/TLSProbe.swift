@@ -34,7 +34,7 @@ public final class TLSProbe {
     ///   - files: PEM files with further authorities.
     /// - Throws: `TLSError` when a file can't be read.
     public init(serverName: String, trusting files: [String]) throws(TLSError) {
-        RecordMemory.install()
+        SessionMemory.install()
         ERR_clear_error()
         guard let context = SSL_CTX_new(TLS_client_method()), let ssl = SSL_new(context),
             let input = BIO_new(BIO_s_mem()), let output = BIO_new(BIO_s_mem())

@@ -129,6 +129,8 @@ struct AdminDesk: Sendable {
         state.reactors = controller.frontend.connectionCounts
         state.connections = controller.frontend.connectionCount
         state.droppedLogLines = controller.log.droppedCount
+        state.unwrittenLogLines = controller.log.unwrittenCount
+        state.logProblem = controller.log.problem
         state.listeners = zip(now.configuration.listen, controller.frontend.addresses)
             .map { listener, address in
                 let scheme =
@@ -144,30 +146,50 @@ struct AdminDesk: Sendable {
                     to: Assembly.label(of: now.configuration.routes[index], in: now.configuration),
                     relays: count, isDraining: routing.draining[index]))
         }
-        state.upstreams = Self.upstreams(routing)
+        state.upstreams = upstreams(routing)
         state.drains = now.drains.map(Self.state)
         return state
     }
 
-    private static func upstreams(_ routing: Routing) -> [UpstreamState] {
-        var seen: Set<ObjectIdentifier> = []
-        let groups = routing.routes.compactMap(\.upstream)
-            .filter { seen.insert(ObjectIdentifier($0)).inserted }
+    private func upstreams(_ routing: Routing) -> [UpstreamState] {
         let now = Clock.nowMilliseconds()
-        return groups.map { group in
-            UpstreamState(
-                name: group.picker.name,
-                endpoints: group.endpoints.enumerated().map { index, endpoint in
-                    let addresses = endpoint.addresses
-                    var word = "ok"
-                    if group.picker.isCoolingDown(index, nowMilliseconds: now) { word = "failing" }
-                    if addresses.isEmpty { word = "unresolved" }
-                    if endpoint.load.isDraining { word = "draining" }
-                    return EndpointState(
-                        label: endpoint.label, addresses: addresses.map(\.description),
-                        active: group.picker.active(index), state: word)
-                })
+        return routing.upstreams.map { group in
+            let endpoints = group.endpoints.indices.map { index in
+                let endpoint = group.endpoints[index]
+                var state = EndpointState(
+                    label: endpoint.label, addresses: endpoint.addresses.map(\.description),
+                    active: group.picker.active(index), state: Self.word(group, index, now))
+                state.health = controller.health.report(of: endpoint).map {
+                    Self.state($0, isHealthy: endpoint.load.health == .healthy)
+                }
+                return state
+            }
+            var state = UpstreamState(name: group.picker.name, endpoints: endpoints)
+            state.waiting = group.queue?.count ?? 0
+            return state
         }
+    }
+
+    /// How an endpoint is, in one word: the one that matters most.
+    private static func word(_ group: EndpointGroup, _ index: Int, _ now: UInt64) -> String {
+        let endpoint = group.endpoints[index]
+        if endpoint.load.isDraining { return "draining" }
+        if endpoint.addresses.isEmpty { return "unresolved" }
+        switch endpoint.load.health {
+        case .unhealthy: return "unhealthy"
+        case .pending: return "unchecked"
+        case .healthy, .unchecked:
+            return group.picker.isCoolingDown(index, nowMilliseconds: now) ? "failing" : "ok"
+        }
+    }
+
+    private static func state(_ report: HealthReport, isHealthy: Bool) -> HealthState {
+        var state = HealthState(
+            isHealthy: isHealthy, since: time(report.sinceMilliseconds),
+            lastCheck: time(report.checkedMilliseconds), lastPassed: report.failure == nil)
+        state.lastError = report.lastFailure
+        state.lastErrorTime = report.lastFailure.map { _ in time(report.lastFailureMilliseconds) }
+        return state
     }
 
     private static func state(_ certificate: CertificateSettings) -> CertificateState? {

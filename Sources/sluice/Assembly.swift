@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Config
+import Control
 import Frontend
 import Reactor
 import Router
@@ -12,8 +13,12 @@ struct Assembly {
     let listeners: [ListenerPlan]
     let routing: Routing
     let settings: FrontendSettings
+    /// Which endpoints are checked.
+    let checks: [CheckedUpstream]
     /// Seals the session tickets of all listeners, also after a reload.
     let tickets: TicketKeys
+    /// What names stood for that stand for endpoints.
+    let found: NamesFound
 
     /// All endpoints, for those who look names up.
     var endpoints: [Endpoint] { routing.endpoints }
@@ -22,10 +27,14 @@ struct Assembly {
     /// are, with all that runs on them.
     ///
     /// - Throws: `ConfigurationProblems`, each with its place.
-    init(_ configuration: Configuration, previous: Assembly? = nil) throws {
+    init(
+        _ configuration: Configuration, previous: Assembly? = nil, found: NamesFound = [:]
+    ) throws {
         if let previous { tickets = previous.tickets } else { tickets = try TicketKeys() }
-        var known = KnownEndpoints(previous?.routing)
+        self.found = found
+        var known = KnownEndpoints(previous?.routing, found: found)
         routing = try Self.routing(configuration, &known, previous: previous?.routing)
+        checks = Self.checks(configuration, routing)
         var listeners: [ListenerPlan] = []
         let stores = try Self.certificates(configuration, tickets: tickets)
         for (listener, store) in zip(configuration.listen, stores) {
@@ -50,6 +59,18 @@ struct Assembly {
         }
         self.listeners = listeners
         settings = Self.settings(configuration)
+    }
+
+    /// The same configuration again where names stand for other endpoints; no file is read.
+    init(_ configuration: Configuration, unchanged previous: Assembly, found: NamesFound) throws {
+        tickets = previous.tickets
+        listeners = previous.listeners
+        settings = previous.settings
+        self.found = found
+        var known = KnownEndpoints(previous.routing, found: found)
+        known.keepsGroups = true
+        routing = try Self.routing(configuration, &known, previous: previous.routing)
+        checks = Self.checks(configuration, routing)
     }
 
     /// The certificates of every listener, read now; nil where it is plain.
@@ -85,16 +106,7 @@ struct Assembly {
         // Routes straight to one endpoint share what is known of it.
         var single: [String: EndpointGroup] = [:]
         for (name, upstream) in configuration.upstreams {
-            groups[name] = EndpointGroup(
-                name: name,
-                endpoints: try upstream.endpoints.map { try known.take($0, of: name) },
-                balance: upstream.balance == .leastConnections ? .leastConnections : .roundRobin,
-                cooldownMilliseconds: upstream.cooldown.wholeMilliseconds,
-                activeMax: upstream.maxConnections ?? .max,
-                pool: PoolLimits(
-                    idleMax: upstream.pool.max,
-                    idleMilliseconds: upstream.pool.idle.wholeMilliseconds),
-                introduction: introduction(upstream.proxyProtocol))
+            groups[name] = try group(name, upstream, &known)
         }
         var entries: [RouteEntry] = []
         var routes: [Route] = []
@@ -109,12 +121,8 @@ struct Assembly {
                 }
                 made = Route(name: name, upstream: known)
             case .endpoint(let address):
-                let label = label(of: address)
-                let group =
-                    try single[label]
-                    ?? EndpointGroup(
-                        name: label, endpoints: [known.take(address, of: label)],
-                        balance: .roundRobin)
+                let label = address.description
+                let group = try single[label] ?? Self.single(address, &known)
                 single[label] = group
                 made = Route(name: name, upstream: group)
             case .respond(let answer):
@@ -192,19 +200,6 @@ struct Assembly {
         }
     }
 
-    static func endpoint(_ address: EndpointAddress) throws -> Endpoint {
-        switch address {
-        case .unix(let path):
-            return Endpoint(
-                label: label(of: address), address: try Address(parsing: "unix:" + path))
-        case .tcp(let host, let port):
-            if let known = Address(host: host, port: port) {
-                return Endpoint(label: label(of: address), address: known)
-            }
-            return Endpoint(label: label(of: address), host: host, port: port)
-        }
-    }
-
     private static func rule(_ origins: OriginSettings) -> OriginRule {
         switch origins {
         case .any: .any
@@ -218,16 +213,6 @@ struct Assembly {
             removed: fields.remove.map { $0.lowercased() },
             set: fields.set.map { .init(name: $0.name, value: $0.value) },
             added: fields.add.map { .init(name: $0.name, value: $0.value) })
-    }
-
-    private static func introduction(
-        _ proxyProtocol: UpstreamSettings.ProxyProtocol
-    ) -> ProxyHeader.Version? {
-        switch proxyProtocol {
-        case .none: nil
-        case .v1: .one
-        case .v2: .two
-        }
     }
 
     private static func relayRules(_ route: RouteSettings) -> RelayRules? {
@@ -281,22 +266,13 @@ struct Assembly {
         ConfigurationProblems([ConfigurationProblem(place: place, sentence: sentence)])
     }
 
-    /// An endpoint as people write it.
-    static func label(of address: EndpointAddress) -> String {
-        switch address {
-        case .unix(let path): "unix:\(path)"
-        case .tcp(let host, let port):
-            host.contains(":") ? "ws://[\(host)]:\(port)" : "ws://\(host):\(port)"
-        }
-    }
-
     /// Where a route leads, for people.
     static func label(of route: RouteSettings, in configuration: Configuration) -> String {
         switch route.to {
-        case .endpoint(let address): return label(of: address)
+        case .endpoint(let address): return address.description
         case .upstream(let name):
             let endpoints = configuration.upstreams[name]?.endpoints ?? []
-            return endpoints.map(label).joined(separator: " ")
+            return endpoints.map(\.description).joined(separator: " ")
         case .respond(let answer): return "answer \(answer.status)"
         case .redirect(let redirect):
             return "redirect \(redirect.status) \(redirect.origin)\(redirect.path)"
@@ -306,38 +282,7 @@ struct Assembly {
     /// How a route's upstream balances.
     static func balance(of route: RouteSettings, in configuration: Configuration) -> String {
         guard case .upstream(let name) = route.to else { return "-" }
-        return configuration.upstreams[name]?.balance.rawValue ?? "-"
-    }
-}
-
-/// The endpoints of the configuration before, each to be taken over once.
-private struct KnownEndpoints {
-    private struct Key: Hashable {
-        let upstream: String
-        let label: String
-    }
-
-    private var endpoints: [Key: [Endpoint]] = [:]
-
-    init(_ routing: Routing?) {
-        var seen: Set<ObjectIdentifier> = []
-        for group in (routing?.routes ?? []).compactMap(\.upstream)
-        where seen.insert(ObjectIdentifier(group)).inserted {
-            for endpoint in group.endpoints {
-                let key = Key(upstream: group.picker.name, label: endpoint.label)
-                endpoints[key, default: []].append(endpoint)
-            }
-        }
-    }
-
-    /// The endpoint of that address as it is known, or a new one.
-    mutating func take(_ address: EndpointAddress, of upstream: String) throws -> Endpoint {
-        let key = Key(upstream: upstream, label: Assembly.label(of: address))
-        if let first = endpoints[key]?.first {
-            endpoints[key]?.removeFirst()
-            return first
-        }
-        return try Assembly.endpoint(address)
+        return configuration.upstreams[name]?.balance.description ?? "-"
     }
 }
 

@@ -59,6 +59,7 @@ final class Controller: Sendable {
     let source: Source
     let frontend: Frontend
     let names: NameWatch
+    let health: HealthWatch
     let log: LogWriter
     let thread: ControlThread
     let startedMilliseconds = Clock.wallMilliseconds()
@@ -71,12 +72,13 @@ final class Controller: Sendable {
 
     init(
         source: Source, configuration: Configuration, assembly: Assembly, frontend: Frontend,
-        names: NameWatch, log: LogWriter
+        names: NameWatch, health: HealthWatch, log: LogWriter
     ) throws(SystemError) {
         thread = try ControlThread()
         self.source = source
         self.frontend = frontend
         self.names = names
+        self.health = health
         self.log = log
         current = Mutex(State(configuration: configuration, assembly: assembly))
     }
@@ -116,17 +118,38 @@ final class Controller: Sendable {
         }
     }
 
+    /// Has the same configuration served by other endpoints, unless `make` says nil.
+    func change(_ make: (State) -> Assembly?) {
+        changing.withLock { _ in
+            guard let assembly = make(state) else { return }
+            current.withLock { $0.assembly = assembly }
+        }
+    }
+
     private func take(_ configuration: Configuration, _ before: State) throws -> String {
-        let assembly = try Assembly(configuration, previous: before.assembly)
         // Looked up before anybody is sent there.
-        names.watch(assembly.endpoints)
+        let expanding = configuration.expandingNames
+        let namesBefore = before.configuration.expandingNames
+        try names.watch(before.assembly.endpoints, expanding: expanding.union(namesBefore))
+        let assembly: Assembly
+        do {
+            assembly = try Assembly(
+                configuration, previous: before.assembly,
+                found: names.found.filter { expanding.contains($0.key) })
+            try names.watch(assembly.endpoints, expanding: expanding)
+            try health.watch(assembly.checks)
+        } catch {
+            try names.watch(before.assembly.endpoints, expanding: namesBefore)
+            throw error
+        }
         let removed: Drain?
         do throws(SystemError) {
             removed = try frontend.use(
                 listening: assembly.listeners, routing: assembly.routing,
                 settings: assembly.settings, removal: Self.plan(configuration.drain))
         } catch {
-            names.watch(before.assembly.endpoints)
+            try names.watch(before.assembly.endpoints, expanding: namesBefore)
+            try health.watch(before.assembly.checks)
             throw Self.problem(error, configuration, assembly)
         }
         current.withLock { state in
@@ -158,6 +181,7 @@ final class Controller: Sendable {
             keys.append("limits.relayBufferBytes")
         }
         if old.watch != new.watch { keys.append("watch") }
+        if old.resolver != new.resolver { keys.append("resolver") }
         return keys
     }
 

@@ -4,6 +4,7 @@ import Control
 import Frontend
 import Glibc
 import Reactor
+import Synchronization
 import TLS
 
 /// Runs a configuration from the first bind to the last goodbye.
@@ -23,11 +24,14 @@ enum Server {
         var watch = FileWatch(source.files)
         let configuration = try source.read()
         watch.watch(Minder.paths(source, configuration))
-        let assembly = try Assembly(configuration)
-        let log = try LogWriter(
-            format: configuration.log.format == .json ? .json : .text,
-            access: target(configuration.log.access))
-        let names = try NameWatch(assembly.endpoints, journal: log.journal)
+        let log = try LogWriter(plan(configuration.log))
+        let following = Following()
+        let names = try NameWatch(
+            servers: configuration.resolver.servers, journal: log.journal,
+            changed: { following.controller?.followNames() })
+        try names.watch([], expanding: configuration.expandingNames)
+        let assembly = try Assembly(configuration, found: names.found)
+        let health = try HealthWatch(journal: log.journal)
         let workers = configuration.workers ?? ReactorThread.availableCores
         let frontend: Frontend
         do throws(SystemError) {
@@ -42,12 +46,14 @@ enum Server {
         }
         let controller = try Controller(
             source: source, configuration: configuration, assembly: assembly, frontend: frontend,
-            names: names, log: log)
+            names: names, health: health, log: log)
         let admin = try AdminServers(
             configuration.admin, controller, inheriting: inherited)
         controller.hand(over: admin)
-        try names.start()
+        try names.watch(assembly.endpoints, expanding: configuration.expandingNames)
+        try health.watch(assembly.checks)
         try frontend.start()
+        following.begin(controller)
         try admin.start()
         for line in announce(configuration).lines(frontend.addresses) { Output.line(line) }
         warnOfReadableKeys(configuration, log)
@@ -65,6 +71,7 @@ enum Server {
         frontend.wait()
         admin.stop()
         names.stop()
+        health.stop()
         log.write(LogEvent(.info, "sluice has stopped."))
         log.close()
         // These threads wait for ever; the process ends without them.
@@ -99,12 +106,36 @@ enum Server {
         }
     }
 
-    private static func target(_ access: LogSettings.Access) -> LogWriter.Target {
-        switch access {
+    private static func plan(_ settings: LogSettings) -> LogPlan {
+        var plan = LogPlan()
+        plan.format = settings.format == .json ? .json : .text
+        plan.access = target(settings.access)
+        plan.events = target(settings.events)
+        plan.takesRelayOpens = settings.relayOpens
+        plan.takesRelayEnds = settings.relayEnds
+        return plan
+    }
+
+    private static func target(_ target: LogSettings.Target) -> LogWriter.Target {
+        switch target {
         case .stdout: .stdout
         case .stderr: .stderr
         case .off: .off
+        case .journald(let path): .journal(path ?? LogWriter.journalPath)
         case .file(let path): .file(path)
         }
+    }
+}
+
+/// Passes changes of names on, from the moment in which there is somebody to follow them.
+private final class Following: Sendable {
+    private let current = Mutex<Controller?>(nil)
+
+    var controller: Controller? { current.withLock { $0 } }
+
+    func begin(_ controller: Controller) {
+        current.withLock { $0 = controller }
+        // Something may have changed before.
+        controller.followNames()
     }
 }

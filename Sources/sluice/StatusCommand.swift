@@ -108,6 +108,13 @@ enum StatusText {
         if state.droppedLogLines > 0 {
             lines.append("\(state.droppedLogLines) log lines were lost: the log is too slow")
         }
+        if state.unwrittenLogLines > 0 {
+            lines.append(
+                "\(state.unwrittenLogLines) log lines were lost: they could not be written")
+        }
+        if let problem = state.logProblem {
+            lines.append("the log can't be written at present: \(problem)")
+        }
         var listeners = [["LISTEN", "NAMES", "UNTIL"]]
         for listener in state.listeners {
             if listener.certificates.isEmpty { listeners.append([listener.address, "-", "-"]) }
@@ -125,20 +132,38 @@ enum StatusText {
                 route.to,
             ])
         }
-        var endpoints = [["ENDPOINT", "UPSTREAM", "ACTIVE", "STATE", "ADDRESSES"]]
-        for upstream in state.upstreams {
-            for endpoint in upstream.endpoints {
-                endpoints.append([
-                    endpoint.label, upstream.name, String(endpoint.active), endpoint.state,
-                    endpoint.addresses.joined(separator: " "),
-                ])
-            }
-        }
-        for table in [listeners, routes, endpoints] where table.count > 1 {
+        for table in [listeners, routes, endpoints(state)] where table.count > 1 {
             lines += ["", Table.text(table)]
+        }
+        for upstream in state.upstreams where upstream.waiting > 0 {
+            lines.append("\(upstream.waiting) requests wait for a place at \(upstream.name)")
         }
         let drains = state.drains.map(DrainText.line)
         return lines + (drains.isEmpty ? [] : [""] + drains)
+    }
+
+    private static func endpoints(_ state: AdminState) -> [[String]] {
+        let all = state.upstreams.flatMap(\.endpoints)
+        // Where nothing is checked, nothing is said of it.
+        let isChecked = all.contains { $0.health != nil }
+        var rows = [["ENDPOINT", "UPSTREAM", "ACTIVE", "STATE", "ADDRESSES"]]
+        if isChecked { rows[0].append("LAST ERROR") }
+        for upstream in state.upstreams {
+            for endpoint in upstream.endpoints {
+                var row = [
+                    endpoint.label, upstream.name, String(endpoint.active), endpoint.state,
+                    endpoint.addresses.joined(separator: " "),
+                ]
+                if isChecked { row.append(endpoint.health.map(problem) ?? "-") }
+                rows.append(row)
+            }
+        }
+        return rows
+    }
+
+    private static func problem(_ health: HealthState) -> String {
+        guard let error = health.lastError else { return "-" }
+        return "\(error) (\(health.lastErrorTime ?? ""))"
     }
 }
 

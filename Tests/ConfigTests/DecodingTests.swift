@@ -78,7 +78,22 @@ struct DecodingTests {
             ])
         #expect(chat.balance == .roundRobin)
         #expect(chat.cooldown == .milliseconds(1_500))
+        #expect(chat.cooldownMax == .seconds(60))
+        #expect(chat.failedUpgrades == 4)
+        #expect(chat.slowStart == .seconds(30))
         #expect(chat.maxConnections == 500)
+        #expect(chat.queue?.wait == .seconds(3))
+        #expect(chat.queue?.size == 9)
+        var health = HealthSettings()
+        health.kind = .http
+        health.path = "/healthz?deep=1"
+        health.host = "app.internal:3000"
+        health.status = [200, 204]
+        health.every = .seconds(11)
+        health.timeout = .milliseconds(700)
+        health.rise = 6
+        health.fall = 8
+        #expect(chat.health == health)
         var drain = DrainSettings(timeout: .seconds(60), code: 1012)
         drain.reason = "see you"
         drain.spread = .seconds(20)
@@ -97,8 +112,15 @@ struct DecodingTests {
                     body: .seconds(8), answerBody: .seconds(9), keepAlive: .seconds(10),
                     closing: .seconds(6),
                     linger: .zero))
+        var log = LogSettings(format: .json, access: .file("/etc/sluice/log/a.log"))
+        log.events = .journald(nil)
+        log.relayOpens = false
+        log.relayEnds = false
+        #expect(configuration.log == log)
         #expect(
-            configuration.log == LogSettings(format: .json, access: .file("/etc/sluice/log/a.log")))
+            configuration.resolver.servers == [
+                "192.0.2.1:53", "192.0.2.2:5353", "[::1]:53", "[::1]:54",
+            ])
         var limits = GlobalLimits(
             headBytes: 32_768, headFields: 64, connections: 20_000, requestsPerConnection: 5,
             handshakesPerTurn: 4, relayBufferBytes: 1_000_000)
@@ -114,6 +136,39 @@ struct DecodingTests {
                 #expect(everything.contains("\(key.name):"), "\(section.title) \(key.name)")
             }
         }
+    }
+
+    @Test(arguments: [
+        ("leastConnections", UpstreamSettings.Balance.leastConnections),
+        ("roundRobin", .roundRobin), ("random2", .random2), ("hash(path)", .hash(.path)),
+        ("hash(header:X-User)", .hash(.header("X-User"))),
+        ("hash(cookie:sid)", .hash(.cookie("sid"))), ("hash(client)", .hash(.client)),
+    ])
+    func `each balance is written as it is read`(
+        text: String, expected: UpstreamSettings.Balance
+    ) throws {
+        let yaml = """
+            listen: [{ address: ":0" }]
+            routes: [{ path: /a, to: u }]
+            upstreams: { u: { endpoints: ["ws://h:1"], balance: \(text) } }
+            """
+        let configuration = try Configuration.load(yaml: yaml, file: "sluice.yaml")
+        #expect(configuration.upstreams["u"]?.balance == expected)
+        #expect(expected.description == text)
+    }
+
+    @Test(arguments: [
+        ("{}", HealthSettings.Kind.tcp), ("{ path: /up }", .http), ("{ kind: http }", .http),
+        ("{ kind: websocket, path: /Esv/ocp }", .websocket), ("{ kind: tcp }", .tcp),
+    ])
+    func `who names a path for checks means HTTP`(text: String, kind: HealthSettings.Kind) throws {
+        let yaml = """
+            listen: [{ address: ":0" }]
+            routes: [{ path: /a, to: u }]
+            upstreams: { u: { endpoints: ["ws://h:1"], health: \(text) } }
+            """
+        let configuration = try Configuration.load(yaml: yaml, file: "sluice.yaml")
+        #expect(configuration.upstreams["u"]?.health?.kind == kind)
     }
 
     @Test(arguments: [
@@ -135,8 +190,13 @@ struct DecodingTests {
         #expect(configuration.routes.map(\.origins) == [expected])
     }
 
-    @Test(arguments: [("stdout", LogSettings.Access.stdout), ("stderr", .stderr), ("off", .off)])
-    func `access lines go to a stream or nowhere`(word: String, access: LogSettings.Access) throws {
+    @Test(arguments: [
+        ("stdout", LogSettings.Target.stdout), ("stderr", .stderr), ("off", .off),
+        ("journald", .journald(nil)), ("journald:/run/other", .journald("/run/other")),
+    ])
+    func `access lines go to a stream, the journal or nowhere`(
+        word: String, access: LogSettings.Target
+    ) throws {
         let configuration = try Configuration.load(
             yaml: smallest + "log: { access: \(word) }", file: "sluice.yaml")
         #expect(configuration.log.access == access)
@@ -209,17 +269,25 @@ let everything = """
     upstreams:
       chat:
         endpoints: ["ws://10.0.0.1:9000", "ws://[::1]", "unix:///run/chat.sock"]
+        resolve: each
         balance: roundRobin
         cooldown: 1500ms
+        cooldownMax: 1m
+        failedUpgrades: 4
+        slowStart: 30s
         maxConnections: 500
         proxyProtocol: v1
+        queue: { wait: 3s, size: 9 }
+        health: { kind: http, path: "/healthz?deep=1", host: "app.internal:3000", status: [200, 204],
+          every: 11s, timeout: 700ms, rise: 6, fall: 8 }
         pool: { max: 7, idle: 2s }
     drain: { timeout: 60s, code: 1012, reason: "see you", spread: 20s, delay: 5s }
     admin: { socket: /run/s/admin.sock, address: "127.0.0.1:9901" }
     watch: true
     timeouts: { clientHello: 1s, handshake: 2s, head: 3s, connect: 4s, upgrade: 5m, answer: 7s, body: 8s, answerBody: 9s,
         keepAlive: 10s, closing: 6s, linger: 0s }
-    log: { format: json, access: log/a.log }
+    log: { format: json, access: log/a.log, events: journald, relayOpens: false, relayEnds: false }
+    resolver: { servers: [192.0.2.1, "192.0.2.2:5353", "::1", "[::1]:54"] }
     limits: { headBytes: 32KiB, headFields: 64, connections: 20000, connectionsPerClient: 100, newConnectionsPerSecond: 10, requestsPerConnection: 5,
         handshakesPerTurn: 4, relayBufferBytes: 1MB }
     workers: 3

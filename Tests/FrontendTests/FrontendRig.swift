@@ -24,14 +24,15 @@ final class FrontendRig {
     init(
         secure: Bool = false, both: Bool = false, workers: Int = 1,
         certificates: CertificateStore? = nil, settings: FrontendSettings = .init(),
-        journal: Journal? = nil,
+        journal: Journal? = nil, hash: HashSource? = nil,
         endpoints: (Address) -> [Endpoint] = { [Endpoint(label: "ws://echo", address: $0)] }
     ) throws {
         echo = try EchoServer.start(listening: [Address.loopback(port: 0)])
         let notebook = try Notebook()
         self.notebook = notebook
         group = EndpointGroup(
-            name: "app", endpoints: endpoints(echo.addresses[0]), balance: .roundRobin)
+            name: "app", endpoints: endpoints(echo.addresses[0]),
+            rules: UpstreamRules(balance: hash == nil ? .roundRobin : .hash), hash: hash)
         let entry = RouteEntry(
             host: try HostPattern(parsing: nil), path: try PathPattern(parsing: "/*"), place: "test"
         )
@@ -76,13 +77,19 @@ final class FrontendRig {
 final class Notebook: Sendable {
     private let records: Mailbox<AccessRecord>
     private let events = Mutex<[LogEvent]>([])
+    private let takesRelayOpens: Bool
 
-    init() throws { records = try Mailbox() }
+    init(takesRelayOpens: Bool = false) throws {
+        records = try Mailbox()
+        self.takesRelayOpens = takesRelayOpens
+    }
 
     var journal: Journal {
-        Journal(
+        var journal = Journal(
             access: { [records] in records.post($0) },
             event: { [self] event in events.withLock { $0.append(event) } })
+        journal.takesRelayOpens = takesRelayOpens
+        return journal
     }
 
     var sentences: [String] { events.withLock { $0.map(\.sentence) } }

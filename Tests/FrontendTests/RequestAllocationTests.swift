@@ -22,12 +22,21 @@ struct RequestAllocationTests {
 }
 
 /// What runs where allocations are counted, and nowhere else.
-@Suite(.enabled(if: AllocationCounting.isOn, "it needs the counting library"))
+@Suite(.serialized, .enabled(if: AllocationCounting.isOn, "it needs the counting library"))
 struct CountedRequestTests {
-    @Test(arguments: [false, true])
-    func `a thousand requests of a browser allocate nothing`(tls: Bool) throws {
-        // As the program does first of all: then OpenSSL's record buffers come from a free list.
-        RecordMemory.install()
+    private static let sources: [HashSource?] = [
+        nil, .path, .header(Array("user-agent".utf8)), .cookie(Array("theme".utf8)), .client,
+    ]
+
+    @Test(arguments: [
+        (false, false, 0), (true, false, 0), (true, true, 0), (false, false, 1), (false, false, 2),
+        (false, false, 3), (false, false, 4),
+    ])
+    func `a thousand requests of a browser allocate nothing`(
+        tls: Bool, settles: Bool, source: Int
+    ) throws {
+        // As the program does first of all: then what OpenSSL frees is kept.
+        SessionMemory.install()
         let before = try #require(AllocationCounting.countOfThread)
         let probe = UnsafeMutablePointer<UInt64>.allocate(capacity: 1_000)
         #expect(try #require(AllocationCounting.countOfThread) > before, "the library counts")
@@ -40,7 +49,12 @@ struct CountedRequestTests {
             access: { record in
                 count.store(AllocationCounting.countOfThread ?? .max, ordering: .releasing)
             }, event: { _ in })
-        let rig = try FrontendRig(secure: tls, journal: journal) { _ in [app.endpoint] }
+        // At once or not at all: in between it would depend on how long the first requests take.
+        var settings = FrontendSettings()
+        settings.settleMilliseconds = settles ? 0 : 3_600_000
+        let rig = try FrontendRig(
+            secure: tls, settings: settings, journal: journal, hash: Self.sources[source]
+        ) { _ in [app.endpoint] }
         let context = tls ? try Certificates.shared().first.client() : nil
         let visitor = try rig.visitor(tls: context)
         func ask(_ times: Int) throws {
@@ -53,6 +67,8 @@ struct CountedRequestTests {
         // The first ones make what is made once. The record of a request is handed over behind its
         // answer, so the last one may be missing from either count.
         try ask(100)
+        let settled = rig.frontend.crew.settledCount.load(ordering: .relaxed)
+        #expect(settled == (settles ? 1 : 0))
         let start = count.load(ordering: .acquiring)
         try ask(1_000)
         #expect(count.load(ordering: .acquiring) == start)

@@ -30,7 +30,15 @@ import Testing
         for (text, written) in [
             ("192.0.2.7:0", "192.0.2.7"), ("192.0.2.7:1", "192.0.2.7:1"), ("[::1]:0", "::1"),
             ("[::1]:2", "[::1]:2"), ("unix:/run/app.sock", "unix:/run/app.sock"),
-        ] { #expect(try Address(parsing: text).peerDescription == written) }
+        ] {
+            let address = try Address(parsing: text)
+            #expect(address.peerDescription == written)
+            let bytes = [UInt8](unsafeUninitializedCapacity: Address.textBytesMax) {
+                memory, count in
+                count = memory.baseAddress.map(address.writeText) ?? 0
+            }
+            #expect(String(decoding: bytes, as: UTF8.self) == written)
+        }
     }
 
     @Test(arguments: [

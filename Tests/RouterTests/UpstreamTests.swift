@@ -14,21 +14,21 @@ struct UpstreamTests {
 
     @Test func `the endpoint with the fewest relays is chosen`() {
         let upstream = Upstream(name: "u", endpointCount: 3, balance: .leastConnections)
-        upstream.opened(0)
-        upstream.opened(0)
-        upstream.opened(1)
-        upstream.opened(2)
+        upstream.take(0)
+        upstream.take(0)
+        upstream.take(1)
+        upstream.take(2)
         upstream.closed(2)
         #expect(upstream.pick(nowMilliseconds: 0) == 2)
-        upstream.opened(2)
-        upstream.opened(2)
+        upstream.take(2)
+        upstream.take(2)
         #expect(upstream.pick(nowMilliseconds: 0) == 1)
         #expect((0..<3).map(upstream.active) == [2, 1, 2])
     }
 
     @Test func `endpoints with equally few relays take turns`() {
         let upstream = Upstream(name: "u", endpointCount: 3, balance: .leastConnections)
-        upstream.opened(1)
+        upstream.take(1)
         #expect((0..<4).map { _ in upstream.pick(nowMilliseconds: 0) } == [0, 2, 0, 2])
     }
 
@@ -37,14 +37,17 @@ struct UpstreamTests {
         balance: Balance
     ) {
         let loads = (0..<3).map { _ in EndpointLoad() }
-        let upstream = Upstream(name: "u", loads: loads, balance: balance, activeMax: 1)
-        #expect(!upstream.isFull)
+        let endpoints = loads.map { ($0, "same") }
+        let upstream = Upstream(
+            name: "u", endpoints: endpoints, rules: UpstreamRules(balance: balance, activeMax: 1))
+        #expect(!upstream.isFull(nowMilliseconds: 0))
         loads[2].isDraining = true
-        upstream.opened(0)
+        #expect(upstream.open(0))
+        #expect(!upstream.open(0))
         #expect((0..<4).map { _ in upstream.pick(nowMilliseconds: 0) } == [1, 1, 1, 1])
-        upstream.opened(1)
+        #expect(upstream.claim(nowMilliseconds: 0) == 1)
         #expect(upstream.pick(nowMilliseconds: 0) == nil)
-        #expect(upstream.isFull)
+        #expect(upstream.isFull(nowMilliseconds: 0))
         #expect(!upstream.isDraining)
         upstream.closed(0)
         #expect(upstream.pick(nowMilliseconds: 0) == 0)
@@ -52,7 +55,8 @@ struct UpstreamTests {
         #expect(upstream.isDraining)
         #expect(upstream.pick(nowMilliseconds: 0) == nil)
         // Another that is made of the same loads knows what runs on them.
-        #expect(Upstream(name: "v", loads: loads, balance: balance).active(1) == 1)
+        let other = Upstream(name: "v", endpoints: endpoints, rules: UpstreamRules())
+        #expect(other.active(1) == 1)
     }
 
     @Test(arguments: [Balance.roundRobin, .leastConnections])
@@ -78,7 +82,7 @@ struct UpstreamTests {
         // Then one pick gets it, and the others wait for what becomes of that.
         #expect(picks(upstream, 40, at: 1_100)[1] == 1)
         #expect(picks(upstream, 40, at: 1_199)[1] == 0)
-        upstream.succeeded(1)
+        upstream.succeeded(1, nowMilliseconds: 1_199)
         #expect(picks(upstream, 30, at: 1_199) == [10, 10, 10])
     }
 
@@ -120,6 +124,30 @@ struct UpstreamTests {
         #expect((0..<4).map(upstream.active) == [0, 0, 0, 0])
     }
 
+    @Test(arguments: [Balance.roundRobin, .leastConnections, .random2])
+    func `no endpoint ever has more than it may have, however many reactors claim at once`(
+        balance: Balance
+    ) async {
+        let upstream = Upstream(
+            name: "u", endpointCount: 3, rules: UpstreamRules(balance: balance, activeMax: 2))
+        let most = await withTaskGroup(of: Int.self) { group in
+            for _ in 0..<8 {
+                group.addTask {
+                    var most = 0
+                    for _ in 0..<5_000 {
+                        guard let endpoint = upstream.claim(nowMilliseconds: 0) else { continue }
+                        most = max(most, upstream.active(endpoint))
+                        upstream.closed(endpoint)
+                    }
+                    return most
+                }
+            }
+            return await group.reduce(0, max)
+        }
+        #expect(most > 0 && most <= 2)
+        #expect((0..<3).map(upstream.active) == [0, 0, 0])
+    }
+
     /// Attempts of which every seventh fails; hands back how many found no endpoint.
     private static func attempts(_ count: Int, on upstream: Upstream, _ task: Int) -> Int {
         var lost = 0
@@ -129,11 +157,11 @@ struct UpstreamTests {
                 lost += 1
                 continue
             }
-            upstream.opened(endpoint)
+            upstream.take(endpoint)
             if (turn + task) % 7 == 0 {
                 upstream.failed(endpoint, nowMilliseconds: now)
             } else {
-                upstream.succeeded(endpoint)
+                upstream.succeeded(endpoint, nowMilliseconds: now)
             }
             upstream.closed(endpoint)
         }
@@ -148,4 +176,18 @@ struct UpstreamTests {
         }
         return picks
     }
+}
+
+extension Upstream {
+    /// An upstream of well endpoints.
+    convenience init(
+        name: String, endpointCount: Int, balance: Balance, cooldownMilliseconds: UInt64 = 10_000
+    ) {
+        self.init(
+            name: name, endpointCount: endpointCount,
+            rules: UpstreamRules(balance: balance, cooldownMilliseconds: cooldownMilliseconds))
+    }
+
+    /// Takes a place at an endpoint that has one.
+    func take(_ endpoint: Int) { #expect(open(endpoint)) }
 }

@@ -24,7 +24,7 @@ struct CountedLimitAllocationTests {
     func `a thousand small messages within limits allocate nothing`(
         tls: Bool, released: Bool
     ) throws {
-        RecordMemory.install()
+        SessionMemory.install()
         let first = try #require(AllocationCounting.countOfThread)
         let probe = UnsafeMutablePointer<UInt64>.allocate(capacity: 1_000)
         #expect(AllocationCounting.countOfThread ?? 0 > first, "the library counts")

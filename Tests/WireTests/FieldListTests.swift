@@ -19,6 +19,31 @@ import Wire
         #expect(list.all("missing").isEmpty)
     }
 
+    @Test(arguments: [
+        ("sid", "abc"), ("b", ""), ("SID", "upper"), ("other", "x=y"), ("last", "z"), ("si", nil),
+        ("id", nil), ("sid ", nil), ("", nil),
+    ])
+    func `a cookie is found by its whole name, whose case matters`(
+        name: String, value: String?
+    ) throws {
+        let list = try Self.list(
+            "Host: h", "Cookie: a=1;b=; sid=abc ;\tSID=upper; sid=second", "X: sid=no",
+            "cookie: other=x=y;; nothing; last=z")
+        let found = list.cookieRange(Array(name.utf8)).map {
+            String(decoding: list.bytes[$0], as: UTF8.self)
+        }
+        #expect(found == value)
+    }
+
+    @Test func `the place of a value is that of the first field of its name`() throws {
+        let list = try Self.list("X-User: one", "x-user: two", "Empty:")
+        let range = try #require(list.valueRange(Array("x-user".utf8)))
+        #expect(list.bytes[range].elementsEqual("one".utf8))
+        #expect(list.valueRange(Array("empty".utf8))?.isEmpty == true)
+        #expect(list.valueRange(Array("cookie".utf8)) == nil)
+        #expect(list.cookieRange(Array("a".utf8)) == nil)
+    }
+
     @Test func `a field knows its name and value`() throws {
         let list = try Self.list("X-One: a")
         let field = try #require(list.fields.first)
@@ -54,7 +79,9 @@ import Wire
             "close", "connection", "content-length", "expect", "forwarded", "host",
             "http2-settings",
             "keep-alive", "origin", "proxy-authenticate", "proxy-authorization", "proxy-connection",
-            "strict-transport-security", "te", "trailer", "transfer-encoding", "upgrade",
+            "strict-transport-security", "sec-websocket-accept", "sec-websocket-extensions",
+            "sec-websocket-key", "sec-websocket-protocol", "sec-websocket-version", "te", "trailer",
+            "transfer-encoding", "upgrade",
             "x-forwarded-for", "x-forwarded-host", "x-forwarded-port", "x-forwarded-proto",
             "x-forwarded-scheme", "x-forwarded-ssl", "x-real-ip",
         ]

@@ -69,8 +69,8 @@ struct AssemblyTests {
         #expect(
             chat.upstream?.endpoints.allSatisfy { $0.addresses.count == 1 && $0.host == nil }
                 == true)
-        #expect(chat.upstream?.picker.balance == .leastConnections)
-        #expect(chat.upstream?.picker.cooldownMilliseconds == 3_000)
+        #expect(chat.upstream?.picker.rules.balance == .leastConnections)
+        #expect(chat.upstream?.picker.rules.cooldownMilliseconds == 3_000)
         #expect(assembly.endpoints.count == 4)
         let settings = assembly.settings
         #expect(settings.headMilliseconds == 2_000)

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+import Reactor
+import Router
+import Wire
+
+/// What of a request decides where it goes, where an upstream balances by hash.
+public enum HashSource: Sendable, Equatable {
+    /// The path as it was asked for, without query.
+    case path
+    /// The value of the first field of this name, which is in lower case.
+    case header([UInt8])
+    /// The value of the cookie of this name.
+    case cookie([UInt8])
+    /// Who asks: an IPv4 address, or the network of an IPv6 one.
+    case client
+
+    /// The key of a request; nil where it has no such field or cookie, or an empty one.
+    ///
+    /// Nothing is allocated for it.
+    func key(path: Span<UInt8>, fields: FieldList, client: Address) -> UInt64? {
+        switch self {
+        case .path: return StableHash.of(path)
+        case .header(let name): return Self.hash(fields.valueRange(name), fields)
+        case .cookie(let name): return Self.hash(fields.cookieRange(name), fields)
+        case .client: return client.subscriberNumber
+        }
+    }
+
+    private static func hash(_ range: Range<Int>?, _ fields: FieldList) -> UInt64? {
+        guard let range, !range.isEmpty else { return nil }
+        return StableHash.of(fields.bytes.span.extracting(range))
+    }
+}
+
+extension EndpointGroup {
+    /// The key of an upgrade.
+    func key(of request: UpgradeRequest, _ client: Address) -> UInt64? {
+        hash?.key(path: request.target.path.span, fields: request.head.fields, client: client)
+    }
+
+    /// The key of an ordinary request.
+    func key(of request: borrowing OrdinaryRequest, _ client: Address) -> UInt64? {
+        guard let hash else { return nil }
+        let fields = request.head.fields
+        let path = fields.bytes.span.extracting(request.pathRange)
+        return hash.key(path: path, fields: fields, client: client)
+    }
+}

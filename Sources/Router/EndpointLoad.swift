@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+import Synchronization
+
+/// What active checks say of an endpoint.
+public enum EndpointHealth: UInt8, Sendable {
+    /// Nobody checks it.
+    case unchecked
+    /// Its checks pass.
+    case healthy
+    /// It will be checked, and was not yet.
+    case pending
+    /// Its checks fail.
+    case unhealthy
+
+    /// Whether it gets something as long as there are others.
+    var isFit: Bool { self == .unchecked || self == .healthy }
+}
+
+/// What all reactors know of one endpoint; it may outlive the `Upstream` that it was first in.
+public final class EndpointLoad: Sendable {
+    /// Connects and relays under way.
+    let active = Atomic<Int>(0)
+    /// The end of the cool-down in monotonic milliseconds; 0 while all is well.
+    let failedUntil = Atomic<UInt64>(0)
+    /// Cool-downs in a row; 0 while all is well.
+    let failures = Atomic<Int>(0)
+    /// Answers in a row that were none.
+    let failedAnswers = Atomic<Int>(0)
+    /// When it joined the others or came back, in monotonic milliseconds; 0 where that is no matter.
+    let joined = Atomic<UInt64>(0)
+    private let draining = Atomic<Bool>(false)
+    private let checked = Atomic<UInt8>(EndpointHealth.unchecked.rawValue)
+
+    /// An endpoint that is well and idle.
+    public init() {}
+
+    /// Whether nothing new goes there.
+    public var isDraining: Bool {
+        get { draining.load(ordering: .relaxed) }
+        set { draining.store(newValue, ordering: .relaxed) }
+    }
+
+    /// What active checks say; set by whoever makes them.
+    public var health: EndpointHealth {
+        get { EndpointHealth(rawValue: checked.load(ordering: .relaxed)) ?? .unchecked }
+        set { checked.store(newValue.rawValue, ordering: .relaxed) }
+    }
+
+    /// Whether it has joined others, or has come back, since the start.
+    public var hasJoined: Bool { joined.load(ordering: .relaxed) != 0 }
+
+    /// Says that it has joined others or is back, with all that it failed in before forgotten: where
+    /// there is a slow start, its share grows from now on.
+    public func join(nowMilliseconds now: UInt64) {
+        failedAnswers.store(0, ordering: .relaxed)
+        failures.store(0, ordering: .relaxed)
+        failedUntil.store(0, ordering: .relaxed)
+        joined.store(max(1, now), ordering: .relaxed)
+    }
+}

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+import Synchronization
+
+/// How one endpoint is chosen among those that may be.
+extension Upstream {
+    /// One look at all endpoints; what is drawn stays the same from its first to its last.
+    struct Round {
+        let now: UInt64
+        let tried: [Int]
+        let needsFit: Bool
+        let key: UInt64?
+        /// What chance has to say: even over many rounds.
+        var turn: UInt = 0
+        /// Whom a slow start leaves out is left out.
+        var hasRamp = false
+        /// The most that a candidate may carry.
+        var weightMax = UInt64.max
+    }
+
+    /// In what a share is counted, so that it needs no fractions: 1 is so many.
+    private static let whole: UInt64 = 1_024
+    /// The share that a slow start begins with.
+    private static let shareMin = whole / 10
+
+    func choose(_ round: inout Round) -> Int? {
+        round.turn = cursor.wrappingAdd(1, ordering: .relaxed).oldValue
+        let balance = rules.balance == .hash && round.key == nil ? .leastConnections : rules.balance
+        // Where the load is compared, a share counts there; where it is not, chance has to decide.
+        round.hasRamp =
+            rules.slowStartMilliseconds > 0 && (balance == .roundRobin || balance == .hash)
+        if balance == .leastConnections { round.weightMax = lightest(round) }
+        var candidates = count(round)
+        if candidates == 0 && round.hasRamp {
+            // All that are left have just come back.
+            round.hasRamp = false
+            candidates = count(round)
+        }
+        guard candidates > 0 else { return nil }
+        switch balance {
+        // Turns are counted among the candidates, so the neighbour of one that is passed over does
+        // not inherit its share.
+        case .roundRobin, .leastConnections:
+            return candidate(Int(round.turn % UInt(candidates)), round)
+        case .random2: return lighterOfTwo(round, candidates)
+        case .hash: return highest(round)
+        }
+    }
+
+    private func count(_ round: Round) -> Int {
+        var candidates = 0
+        for endpoint in loads.indices where isCandidate(endpoint, round) { candidates += 1 }
+        return candidates
+    }
+
+    /// The candidate behind so many others; the last where some have gone meanwhile.
+    private func candidate(_ number: Int, _ round: Round) -> Int? {
+        var left = number
+        var last: Int?
+        for endpoint in loads.indices where isCandidate(endpoint, round) {
+            last = endpoint
+            if left == 0 { break }
+            left -= 1
+        }
+        return last
+    }
+
+    private func lightest(_ round: Round) -> UInt64 {
+        var lightest = UInt64.max
+        for endpoint in loads.indices where isCandidate(endpoint, round) {
+            lightest = min(lightest, weight(endpoint, round.now))
+        }
+        return lightest
+    }
+
+    private func lighterOfTwo(_ round: Round, _ candidates: Int) -> Int? {
+        let drawn = StableHash.mixed(UInt64(truncatingIfNeeded: round.turn))
+        let first = Int((drawn & 0xFFFF_FFFF) % UInt64(candidates))
+        guard candidates > 1 else { return candidate(first, round) }
+        var second = Int((drawn &>> 32) % UInt64(candidates - 1))
+        if second >= first { second += 1 }
+        guard let one = candidate(first, round), let other = candidate(second, round) else {
+            return nil
+        }
+        return weight(other, round.now) < weight(one, round.now) ? other : one
+    }
+
+    /// Rendezvous hashing: every endpoint draws a number for the key, and the highest wins.
+    ///
+    /// Without one of them the others' numbers are the same, so only its own keys move.
+    private func highest(_ round: Round) -> Int? {
+        let key = round.key ?? 0
+        var best: Int?
+        var highest: UInt64 = 0
+        for endpoint in loads.indices where isCandidate(endpoint, round) {
+            let drawn = StableHash.mixed(key ^ identities[endpoint])
+            if best == nil || drawn > highest {
+                best = endpoint
+                highest = drawn
+            }
+        }
+        return best
+    }
+
+    private func isCandidate(_ endpoint: Int, _ round: Round) -> Bool {
+        guard isMeant(endpoint, round.tried, round.needsFit), takes(endpoint),
+            !isCoolingDown(endpoint, nowMilliseconds: round.now)
+        else { return false }
+        if round.weightMax != .max { return weight(endpoint, round.now) <= round.weightMax }
+        if !round.hasRamp { return true }
+        let share = share(endpoint, round.now)
+        if share == Self.whole { return true }
+        // The same key is let in or not by the same number, and those let in stay in.
+        let drawn = round.key ?? UInt64(truncatingIfNeeded: round.turn)
+        return StableHash.mixed(~drawn ^ identities[endpoint]) % Self.whole < share
+    }
+
+    /// How much an endpoint carries for its share.
+    private func weight(_ endpoint: Int, _ now: UInt64) -> UInt64 {
+        let active = UInt64(max(0, active(endpoint)))
+        let share = share(endpoint, now)
+        return share == Self.whole ? active &+ 1 : (active &+ 1) &* Self.whole / share
+    }
+
+    /// The part of its share that an endpoint gets in its slow start.
+    private func share(_ endpoint: Int, _ now: UInt64) -> UInt64 {
+        if rules.slowStartMilliseconds == 0 { return Self.whole }
+        let joined = loads[endpoint].joined.load(ordering: .relaxed)
+        if joined == 0 { return Self.whole }
+        let age = now > joined ? now - joined : 0
+        if age >= rules.slowStartMilliseconds { return Self.whole }
+        return max(Self.shareMin, age * Self.whole / rules.slowStartMilliseconds)
+    }
+}

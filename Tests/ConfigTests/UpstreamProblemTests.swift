@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+import Testing
+
+@testable import Config
+
+/// What is wrong with how endpoints are chosen and checked, told with its place.
+struct UpstreamProblemTests {
+    private static let smallest = """
+        listen: [{ address: ":1" }]
+        routes: [{ path: /a, to: "ws://h:1" }]
+
+        """
+
+    @Test(arguments: [
+        (
+            "upstreams: { a: { endpoints: [\"ws://h:1\"], balance: random } }",
+            "3:53: upstreams.a.balance: found 'random', allowed: leastConnections, roundRobin, random2, hash(path), hash(header:NAME), hash(cookie:NAME), hash(client) (did you mean 'random2'?)"
+        ),
+        (
+            "upstreams: { a: { endpoints: [\"ws://h:1\"], balance: hash(cookie:) } }",
+            "3:53: upstreams.a.balance: found 'hash(cookie:)', allowed: leastConnections, roundRobin, random2, hash(path), hash(header:NAME), hash(cookie:NAME), hash(client) (did you mean 'hash(cookie:NAME)'?)"
+        ),
+        (
+            "upstreams: { a: { endpoints: [\"ws://h:1\"], cooldown: 30s, cooldownMax: 20s } }",
+            "3:72: upstreams.a.cooldownMax: found '20s', allowed: no less than cooldown, 30s"
+        ),
+        (
+            "upstreams: { a: { endpoints: [\"ws://h:1\"], queue: { wait: 2s } } }",
+            "3:51: upstreams.a.queue: has no meaning without maxConnections: nobody has to wait"
+        ),
+        (
+            "upstreams: { a: { endpoints: [\"ws://h:1\"], health: { path: healthz } } }",
+            "3:60: upstreams.a.health.path: found 'healthz', allowed: a path, as /healthz (did you mean '/healthz'?)"
+        ),
+        (
+            "upstreams: { a: { endpoints: [\"ws://h:1\"], health: { kind: tcp, path: / } } }",
+            "3:71: upstreams.a.health.path: has no meaning where kind is tcp: nothing is asked for"
+        ),
+        (
+            "upstreams: { a: { endpoints: [\"ws://h:1\"], health: { kind: websocket, status: 101 } } }",
+            "3:79: upstreams.a.health.status: has no meaning where kind is websocket: it is always 101"
+        ),
+        (
+            "upstreams: { a: { endpoints: [\"ws://h:1\"], health: { every: 1ms } } }",
+            "3:61: upstreams.a.health.every: found '1ms', allowed: 100ms to 1h"
+        ),
+        (
+            "upstreams: { a: { endpoints: [\"ws://h:1\"], cooldown: 2h } }",
+            "3:54: upstreams.a.cooldown: found '2h', allowed: 0s to 1h"
+        ),
+        (
+            "upstreams: { a: { endpoints: [\"ws://h:1\"], health: { path: /, status: [200, 101] } } }",
+            "3:77: upstreams.a.health.status[1]: found '101', allowed: a whole number, 200 to 599"
+        ),
+    ])
+    func `a wrong value is told with its place and what is allowed`(yaml: String, line: String) {
+        #expect(problems(of: Self.smallest + yaml) == ["sluice.yaml:" + line])
+    }
+}
