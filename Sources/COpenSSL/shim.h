@@ -29,6 +29,7 @@ static inline void sluice_ctx_set_servername_callback(SSL_CTX *c, int (*f)(SSL *
 }
 static inline int sluice_set_min_proto_version(SSL *s, int v) { return (int)SSL_set_min_proto_version(s, v); }
 static inline int sluice_x509_count(const STACK_OF(X509) *c) { return sk_X509_num(c); }
+static inline X509 *sluice_x509_at(const STACK_OF(X509) *c, int i) { return sk_X509_value(c, i); }
 /* Whether the server has asked for a certificate: only then is its list of authorities there. */
 static inline int sluice_has_certificate_request(const SSL *s) { return SSL_get0_peer_CA_list(s) != NULL; }
 static inline int sluice_set_server_name(SSL *s, const char *n) { return (int)SSL_set_tlsext_host_name(s, n); }

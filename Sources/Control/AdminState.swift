@@ -59,11 +59,16 @@ public struct ListenerState: Codable, Sendable {
     public var address: String
     /// Its certificates; none where it is plain.
     public var certificates: [CertificateState]
+    /// Whether a connection begins with a header of the PROXY protocol; an older Sluice does not say.
+    public var expectsProxyHeader: Bool?
 
-    /// A listener of both.
-    public init(address: String, certificates: [CertificateState]) {
+    /// A listener of these.
+    public init(
+        address: String, certificates: [CertificateState], expectsProxyHeader: Bool? = nil
+    ) {
         self.address = address
         self.certificates = certificates
+        self.expectsProxyHeader = expectsProxyHeader
     }
 }
 

@@ -82,6 +82,7 @@ public final class LogWriter: Sendable {
     private static let batchMicroseconds: UInt32 = 5_000
 
     private let plan: LogPlan
+    private let lastLine: LastLine?
     private let queue: Mailbox<Entry>
     private let waiting = Atomic<Int>(0)
     private let dropped = Atomic<Int>(0)
@@ -94,10 +95,13 @@ public final class LogWriter: Sendable {
 
     /// Opens the targets and starts the thread.
     ///
-    /// - Parameter plan: what is written where.
+    /// - Parameters:
+    ///   - plan: what is written where.
+    ///   - lastLine: what stands below the lines, where they go to a terminal.
     /// - Throws: `SystemError` when a file can't be opened.
-    public init(_ plan: LogPlan) throws(SystemError) {
+    public init(_ plan: LogPlan, above lastLine: LastLine? = nil) throws(SystemError) {
         self.plan = plan
+        self.lastLine = lastLine
         queue = try Mailbox()
         ended = try Mailbox()
         sinks = Mutex(
@@ -161,7 +165,9 @@ public final class LogWriter: Sendable {
             _ = queue.wait(milliseconds: -1)
             let entries = queue.take()
             waiting.wrappingSubtract(entries.count, ordering: .relaxed)
-            let isOver = sinks.withLock { sinks in write(entries, &sinks) }
+            var isOver = false
+            let write = { isOver = self.sinks.withLock { self.write(entries, &$0) } }
+            if let lastLine { lastLine.above(write) } else { write() }
             if isOver { break }
             usleep(Self.batchMicroseconds)
         }

@@ -42,6 +42,8 @@ public struct AccessRecord: Sendable {
     public var route = ""
     /// The endpoint that served; empty when none did.
     public var upstream = ""
+    /// Whether a WebSocket was asked for that the upstream has answered as an ordinary request.
+    public var triedUpgrade = false
     /// The HTTP status that the client was sent; 0 for none.
     public var status = 0
     /// The error type of RFC 9209 §2.3, where an answer is Sluice's own.

@@ -79,6 +79,8 @@ final class ConnectionNotes {
     /// The drain that ends the relay.
     var drain: Drain?
     var upstream = ""
+    /// A WebSocket was asked for, and the upstream has answered something else.
+    var triedUpgrade = false
     var status = 0
     var proxyError = ""
     var detail = ""
@@ -130,6 +132,7 @@ final class ConnectionNotes {
         path = ""
         plan = nil
         upstream = ""
+        triedUpgrade = false
         status = 0
         proxyError = ""
         detail = ""

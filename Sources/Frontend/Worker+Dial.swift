@@ -229,6 +229,7 @@ extension Worker {
         exchange.pointee.phase = .relaying
         opening.phase = .leaving
         connection.pointee.opening = nil
+        connection.pointee.notes.triedUpgrade = true
         connection.pointee.exchange = exchange
         do throws(HeadFault) {
             try takeAnswerHead(connection, exchange, head)

@@ -200,6 +200,7 @@ extension Worker {
         record.proxyError = notes.proxyError
         record.detail = notes.detail
         record.upstream = notes.upstream
+        record.triedUpgrade = notes.triedUpgrade
         return record
     }
 }

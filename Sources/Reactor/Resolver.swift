@@ -31,6 +31,11 @@ public enum Resolver {
             hints.ai_flags = 0
             code = getaddrinfo(host, nil, &hints, &list)
         }
+        // Machines without an /etc/hosts (bare containers) know no localhost, which is always this
+        // machine (RFC 6761 §6.3).
+        if code != 0 && isThisMachine(host) {
+            return [.loopback(port: port), .loopback(port: port, isIPv6: true)]
+        }
         guard code == 0 else {
             let reason = code == EAI_SYSTEM ? SystemError.text(of: errno) : text(of: code)
             throw ResolveFault(sentence: "\(host) cannot be resolved: \(reason)")
@@ -50,6 +55,11 @@ public enum Resolver {
             throw ResolveFault(sentence: "\(host) has no IPv4 or IPv6 address")
         }
         return addresses
+    }
+
+    private static func isThisMachine(_ host: String) -> Bool {
+        let name = host.lowercased()
+        return name == "localhost" || name.hasSuffix(".localhost")
     }
 
     private static func text(of code: Int32) -> String {

@@ -137,7 +137,8 @@ struct AdminDesk: Sendable {
                     listener.redirectsToHTTPS ? "http" : listener.tls == nil ? "ws" : "wss"
                 return ListenerState(
                     address: "\(scheme)://\(address)",
-                    certificates: (listener.tls?.certificates ?? []).compactMap(Self.state))
+                    certificates: (listener.tls?.certificates ?? []).compactMap(Self.state),
+                    expectsProxyHeader: listener.proxyProtocol == .required)
             }
         for (index, (route, count)) in zip(routing.routes, routing.relayCounts).enumerated() {
             state.routes.append(

@@ -192,10 +192,20 @@ final class Controller: Sendable {
         for (listener, plan) in zip(configuration.listen, assembly.listeners)
         where error.call == "bind \(plan.address)" || error.call == "listen \(plan.address)" {
             return ConfigurationProblems([
-                ConfigurationProblem(place: listener.place, sentence: error.description)
+                ConfigurationProblem(
+                    place: listener.place,
+                    sentence: error.description + holder(of: plan.address, error))
             ])
         }
         return error
+    }
+
+    /// Who has an address that is taken, and what is free beside it.
+    private static func holder(of address: Address, _ error: SystemError) -> String {
+        guard error.code == EADDRINUSE, !address.isUnix else { return "" }
+        let holder = PortHolder.sentence(for: address).map { " by \($0)" } ?? ""
+        let free = QuickListening.free(after: address).map { "; port \($0) is free" } ?? ""
+        return holder + free
     }
 
     // MARK: Drain

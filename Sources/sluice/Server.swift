@@ -11,9 +11,10 @@ import TLS
 enum Server {
     /// Serves until somebody says to stop; returns when everything has ended in order.
     ///
-    /// `announcement` is printed when the listeners stand.
+    /// `announcement` is printed when the listeners stand; `app` is looked after from then on.
     static func run(
-        _ source: Controller.Source, announcing announce: (Configuration) -> Announcement
+        _ source: Controller.Source, watching app: AppWatch? = nil,
+        announcing announce: (Configuration) -> Announcement
     ) throws {
         let inherited = Successor.inherited()
         // Before any thread: threads inherit what is blocked.
@@ -24,7 +25,8 @@ enum Server {
         var watch = FileWatch(source.files)
         let configuration = try source.read()
         watch.watch(Minder.paths(source, configuration))
-        let log = try LogWriter(plan(configuration.log))
+        let console = Console()
+        let log = try LogWriter(plan(configuration.log), above: console.lastLine)
         let following = Following()
         let names = try NameWatch(
             servers: configuration.resolver.servers, journal: log.journal,
@@ -37,7 +39,8 @@ enum Server {
         do throws(SystemError) {
             frontend = try Frontend(
                 listening: assembly.listeners, routing: assembly.routing,
-                settings: assembly.settings, workers: workers, journal: log.journal,
+                settings: assembly.settings, workers: workers,
+                journal: console.listening(to: log.journal, for: app),
                 inheriting: InheritedListeners(
                     inherited.filter { $0.purpose == .listen }
                         .map { ($0.address, $0.descriptor) }))
@@ -55,7 +58,9 @@ enum Server {
         try frontend.start()
         following.begin(controller)
         try admin.start()
-        for line in announce(configuration).lines(frontend.addresses) { Output.line(line) }
+        let announced = announce(configuration).lines(
+            frontend.addresses, terminal: console.terminal, columns: Terminal.columns)
+        for line in announced { console.line(line) }
         warnOfReadableKeys(configuration, log)
         log.write(
             LogEvent(
@@ -65,10 +70,13 @@ enum Server {
         let obeying = try ReactorThread.start(name: "sluice-signals") {
             obey(signals, controller)
         }
+        try console.start(controller)
+        try app?.start(console)
         let minding = try Minder.start(controller, configuration.watch ? watch : nil)
         ServiceManager.notify("READY=1")
         Successor.sayReady()
         frontend.wait()
+        console.end()
         admin.stop()
         names.stop()
         health.stop()

@@ -69,6 +69,12 @@ import Testing
         #expect(Address.loopback(port: 5).with(port: 6).port == 6)
     }
 
+    @Test func `names below localhost are this machine, whatever the system knows`() throws {
+        let addresses = try Resolver.resolve(host: "some-app.localhost", port: 7)
+        #expect(!addresses.isEmpty)
+        #expect(addresses.allSatisfy { $0.isLoopback && $0.port == 7 }, "\(addresses)")
+    }
+
     @Test func `a literal needs no resolving and localhost resolves to this machine`() throws {
         #expect(try Resolver.resolve(host: "::1", port: 7) == [.loopback(port: 7, isIPv6: true)])
         let addresses = try Resolver.resolve(host: "localhost", port: 7)
