@@ -108,7 +108,8 @@ let package = Package(
         .testTarget(
             name: "ControlTests",
             dependencies: [
-                "Control", "Frontend", "Naming", "Splice", "Router", "Reactor", "TLS", "TestKit",
+                "Control", "Frontend", "Naming", "Splice", "Wire", "Router", "Reactor", "TLS",
+                "TestKit",
             ],
             swiftSettings: strict),
         .testTarget(

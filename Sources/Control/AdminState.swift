@@ -233,7 +233,7 @@ public struct RelayState: Codable, Sendable {
     /// What is known of it, for people and programs.
     public init(_ relay: RelayFacts) {
         id = relay.id.description
-        client = relay.client.description
+        client = relay.client.peerDescription
         route = relay.route
         path = relay.path
         endpoint = relay.endpoint

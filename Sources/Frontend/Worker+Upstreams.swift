@@ -146,7 +146,7 @@ extension Worker {
             let index = group.endpoints.firstIndex(where: { $0 === slot.pointee.endpoint }),
             slot.pointee.introduced == connection.pointee.notes.client, isSound(slot, exchange),
             // The endpoint takes more, and is not one that fails or is drained.
-            group.picker.pick(
+            group.picker.claim(
                 nowMilliseconds: space.pointee.nowMilliseconds,
                 excluding: group.endpoints.indices.filter { $0 != index }) != nil
         else {

@@ -74,15 +74,21 @@ extension Address: CustomStringConvertible {
         }
     }
 
+    /// The far end of a connection as people read it: without a port where none is known, as of a
+    /// client that a proxy has named.
+    public var peerDescription: String {
+        port == 0 && kind != .unix ? hostString : description
+    }
+
     /// Room that `writeText` may need.
     public static var textBytesMax: Int { unixPathBytesMax + 16 }
 
-    /// Writes what `description` says to memory for `textBytesMax` bytes, without a string for IPv4.
+    /// Writes what `peerDescription` says to memory for `textBytesMax` bytes, without a string for IPv4.
     ///
     /// - Returns: how many bytes it took.
     public func writeText(to memory: UnsafeMutablePointer<UInt8>) -> Int {
         guard kind == .ipv4 else {
-            var text = description
+            var text = peerDescription
             return text.withUTF8 { bytes in
                 let count = min(bytes.count, Self.textBytesMax)
                 if let start = bytes.baseAddress { memory.update(from: start, count: count) }
@@ -105,8 +111,8 @@ extension Address: CustomStringConvertible {
         put(Int(low >> 24 & 255), then: UInt8(ascii: "."))
         put(Int(low >> 16 & 255), then: UInt8(ascii: "."))
         put(Int(low >> 8 & 255), then: UInt8(ascii: "."))
-        put(Int(low & 255), then: UInt8(ascii: ":"))
-        put(Int(port), then: nil)
+        put(Int(low & 255), then: port == 0 ? nil : UInt8(ascii: ":"))
+        if port != 0 { put(Int(port), then: nil) }
         return count
     }
 

@@ -50,7 +50,11 @@ extension Assembly {
     ) -> [CheckedUpstream] {
         routing.upstreams.compactMap { group in
             let health = configuration.upstreams[group.picker.name]?.health
-            return health.map { CheckedUpstream(group, check($0)) }
+            return health.map { health in
+                var check = check(health)
+                check.introduction = group.introduction
+                return CheckedUpstream(group, check)
+            }
         }
     }
 

@@ -27,7 +27,9 @@ struct RemarksTests {
             }
         }
         #expect(said(0, 0) == Remarks.clientsMax)
-        #expect(said(59_999, 10_000) == 0)
-        #expect(said(60_000, 20_000) == Remarks.clientsMax)
+        #expect(said(59_500, 10_000) == 0)
+        // Room is looked for once a second.
+        #expect(said(60_499, 20_000) == 0)
+        #expect(said(60_500, 30_000) == Remarks.clientsMax)
     }
 }
