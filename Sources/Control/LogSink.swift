@@ -91,13 +91,13 @@ struct LogSink: ~Copyable {
         defer { lines.buffer.clear() }
         // The rest of a line that was cut off is gone: the next one begins on a line of its own.
         if isInsideLine {
-            guard write(all: [UInt8(ascii: "\n")]) == 0 else {
+            guard withUnsafeBytes(of: UInt8(ascii: "\n"), { write($0) }) == 0 else {
                 lose(Self.lineCount(lines.buffer.bytes))
                 return
             }
             isInsideLine = false
         }
-        let rest = lines.buffer.bytes.withMemoryRebound(to: UInt8.self) { write(all: $0) }
+        let rest = write(lines.buffer.bytes)
         if rest > 0 {
             let bytes = lines.buffer.bytes
             let written = bytes.count - rest
@@ -116,25 +116,23 @@ struct LogSink: ~Copyable {
     }
 
     /// Writes; how many bytes are left when it fails.
-    private mutating func write(all bytes: some Collection<UInt8>) -> Int {
-        let left = bytes.withContiguousStorageIfAvailable { bytes -> (Int, Int32) in
-            var rest = UnsafeRawBufferPointer(bytes)
-            while let start = rest.baseAddress, !rest.isEmpty {
-                let written = Glibc.write(descriptor, start, rest.count)
-                if written >= 0 {
-                    rest = UnsafeRawBufferPointer(rebasing: rest.dropFirst(written))
-                    continue
-                }
-                let code = errno
-                if code == EINTR { continue }
-                // Whoever started us may have made standard output non-blocking.
-                guard code == EAGAIN, waitUntilWritable() else { return (rest.count, code) }
+    private mutating func write(_ bytes: UnsafeRawBufferPointer) -> Int {
+        failure = nil
+        var rest = bytes
+        while let start = rest.baseAddress, !rest.isEmpty {
+            let written = Glibc.write(descriptor, start, rest.count)
+            if written >= 0 {
+                rest = UnsafeRawBufferPointer(rebasing: rest.dropFirst(written))
+                continue
             }
-            return (0, 0)
+            let code = errno
+            if code == EINTR { continue }
+            // Whoever started us may have made standard output non-blocking.
+            if code == EAGAIN && waitUntilWritable() { continue }
+            failure = SystemError(code: code, call: "write \(target)")
+            return rest.count
         }
-        guard let (count, code) = left else { return bytes.count }
-        failure = code == 0 ? nil : SystemError(code: code, call: "write \(target)")
-        return count
+        return 0
     }
 
     private func waitUntilWritable() -> Bool {

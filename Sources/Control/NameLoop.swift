@@ -29,7 +29,9 @@ struct NameLoop: ~Copyable {
     private static let backOffSeconds: UInt64 = 60
 
     private let watch: NameWatch
-    private let client: NameClient?
+    private var client: NameClient?
+    /// When the system's list of servers was changed last, as the client has it.
+    private var serversChanged = 0
     /// Whether the system's own resolver may know more: not where servers are told.
     private let asksSystem: Bool
     private let inbox = Inbox()
@@ -40,12 +42,33 @@ struct NameLoop: ~Copyable {
     init(_ watch: NameWatch, servers: [String]) {
         self.watch = watch
         asksSystem = servers.isEmpty
+        serversChanged = Self.serversChange()
+        makeClient(servers)
+    }
+
+    private mutating func makeClient(_ servers: [String]) {
         do throws(NameFault) {
             client = try NameClient(servers: servers)
         } catch {
             client = nil
             watch.say(.error, "DNS servers can't be asked: \(error.sentence).")
         }
+    }
+
+    /// When the file that lists the system's servers was changed, in nanoseconds.
+    private static func serversChange() -> Int {
+        var status = stat()
+        guard stat("/etc/resolv.conf", &status) == 0 else { return 0 }
+        return status.st_mtim.tv_sec &* 1_000_000_000 &+ status.st_mtim.tv_nsec
+    }
+
+    /// c-ares reads the list of servers once: where it has changed, another client is needed.
+    private mutating func followServers() {
+        guard asksSystem, !entries.values.contains(where: \.isAsking) else { return }
+        let changed = Self.serversChange()
+        if changed == serversChanged { return }
+        serversChanged = changed
+        makeClient([])
     }
 
     /// Runs until it is told to stop.
@@ -98,7 +121,10 @@ struct NameLoop: ~Copyable {
 
     private mutating func askWhatIsDue() {
         let now = Clock.nowMilliseconds()
-        for (question, entry) in entries where !entry.isAsking && entry.dueMilliseconds <= now {
+        func isDue(_ entry: Entry) -> Bool { !entry.isAsking && entry.dueMilliseconds <= now }
+        guard entries.values.contains(where: isDue) else { return }
+        followServers()
+        for (question, entry) in entries where isDue(entry) {
             entries[question]?.isAsking = true
             guard let client else {
                 askSystem(question, NameFault("\(question) cannot be resolved"))

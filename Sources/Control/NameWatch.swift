@@ -90,7 +90,10 @@ public final class NameWatch: Sendable {
     /// Takes what was found up.
     func take(_ question: NameQuestion, _ content: NameContent) {
         let (endpoints, isNews) = state.withLock { state in
-            let isNews = state.found[question] != content && state.expanding.contains(question)
+            // Servers turn the order of addresses; that alone makes no other endpoints.
+            let isExpanding = state.expanding.contains(question)
+            let content = isExpanding ? content.sorted : content
+            let isNews = isExpanding && state.found[question] != content
             state.found[question] = content
             return (state.endpoints, isNews)
         }

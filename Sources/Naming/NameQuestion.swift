@@ -50,6 +50,12 @@ public enum NameContent: Sendable, Equatable {
     case addresses([Address])
     /// Records, sorted by priority, host and port.
     case services([ServiceRecord])
+
+    /// The same in an order that does not change from answer to answer.
+    public var sorted: NameContent {
+        guard case .addresses(let addresses) = self else { return self }
+        return .addresses(addresses.sorted { $0.description < $1.description })
+    }
 }
 
 /// What was found.

@@ -132,7 +132,7 @@ struct KnownEndpoints {
     /// would count twice.
     private static func one(family addresses: [Address]) -> [Address] {
         let old = addresses.filter { !$0.isIPv6 }
-        return (old.isEmpty ? addresses : old).sorted { $0.description < $1.description }
+        return old.isEmpty ? addresses : old
     }
 
     private static func endpoint(_ address: EndpointAddress) throws -> Endpoint {

@@ -121,6 +121,27 @@ import Testing
         #expect(try sluice.proxy.process.waitForExit() == 0)
     }
 
+    @Test func `events have their level in front where the journal reads standard error`() throws {
+        let backend = try ManualBackend()
+        // As a service manager says which file is the journal's (systemd.exec(5)).
+        let sluice = try Operated(
+            routes: ["{ path: /Esv/ocp, to: \"\(backend.address)\" }"],
+            wrapper: [
+                "python3", "-c",
+                "import os,sys\ns = os.fstat(2)\n"
+                    + "os.environ['JOURNAL_STREAM'] = f'{s.st_dev}:{s.st_ino}'\n"
+                    + "os.execvp(sys.argv[1], sys.argv[1:])",
+            ])
+        defer { Scratch.remove(sluice.folder) }
+        try sluice.rewrite("routes:", "roots:")
+        #expect(try sluice.command(["reload"]).status == 1)
+        let lines = try sluice.proxy.process.waitForLine(containing: "Not reloaded")
+        #expect(lines.first?.hasPrefix("<3>2") == true, "\(lines)")
+        let ready = try sluice.proxy.process.waitForLine(containing: "is ready")
+        #expect(ready.first?.hasPrefix("<6>2") == true, "\(ready)")
+        #expect(sluice.proxy.process.output.allSatisfy { !$0.hasPrefix("<") })
+    }
+
     @Test(arguments: [("relayOpens: false", ["end"]), ("relayEnds: false", ["open"])])
     func `either line of a relay can be turned off`(setting: String, events: [String]) throws {
         let backend = try ManualBackend()
