@@ -38,7 +38,7 @@ inside apt-get install -q -y --no-install-recommends /tmp/sluice.deb > "$root/tm
   exit 1
 }
 check 'it is installed' installed
-check 'the account is there' inside getent passwd sluice > /dev/null
+check 'the account is there' inside sh -c 'getent passwd sluice > /dev/null'
 check 'its folder is for root and the service' \
   test "$(inside stat -c '%U:%G %a' /etc/sluice)" = 'root:sluice 750'
 check 'no configuration, so nothing would start' missing /etc/sluice/sluice.yaml
