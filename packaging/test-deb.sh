@@ -38,7 +38,7 @@ inside apt-get install -q -y --no-install-recommends /tmp/sluice.deb > "$root/tm
   exit 1
 }
 check 'it is installed' installed
-check 'the account is there' inside getent passwd sluice > /dev/null
+check 'the account is there' inside sh -c 'getent passwd sluice > /dev/null'
 check 'its folder is for root and the service' \
   test "$(inside stat -c '%U:%G %a' /etc/sluice)" = 'root:sluice 750'
 check 'no configuration, so nothing would start' missing /etc/sluice/sluice.yaml
@@ -54,17 +54,26 @@ inside sh -c '
   for try in $(seq 100); do grep -q "is ready" /tmp/sluice.log && break; sleep 0.1; done
   sluice cert trust --only system && sluice doctor wss://localhost:8443/Esv/ocp' ||
   { cat "$root/tmp/sluice.log" >&2; exit 1; }
-check 'a configuration is served as the service account' inside sh -c '
+inside sh -c '
   sed -e "s/\":443\"/\"127.0.0.1:8444\"/" -e "/redirect: https/d" -e "s|/run/sluice/|/tmp/|" \
     -e "s|/etc/sluice/fullchain.pem|/tmp/c/localhost.pem|" \
     -e "s|/etc/sluice/privkey.pem|/tmp/c/localhost-key.pem|" \
     /usr/share/doc/sluice/examples/sluice.yaml > /etc/sluice/sluice.yaml
-  sluice cert --directory /tmp/c > /dev/null && chown -R sluice /tmp/c
-  setpriv --reuid=sluice --regid=sluice --clear-groups sluice check -c /etc/sluice/sluice.yaml'
+  sluice cert --directory /tmp/c > /dev/null && chown -R sluice /tmp/c'
+check 'the example is a configuration for the service account' inside \
+  setpriv --reuid=sluice --regid=sluice --clear-groups sluice check -c /etc/sluice/sluice.yaml
+check 'which serves it' inside sh -c '
+  sluice echo --listen 127.0.0.1:3000 > /tmp/echo.log & echo=$!
+  setpriv --reuid=sluice --regid=sluice --clear-groups \
+    sluice run -c /etc/sluice/sluice.yaml > /tmp/sluice.log 2>&1 & sluice=$!
+  trap "kill $echo $sluice" EXIT
+  for try in $(seq 100); do grep -q "is ready" /tmp/sluice.log && break; sleep 0.1; done
+  sluice doctor --ca /tmp/c/ca.pem wss://localhost:8444/Esv/ocp'
 check 'it is removed' inside sh -c 'apt-get remove -q -y sluice > /tmp/log 2>&1'
 check 'the program is gone' missing /usr/bin/sluice
 check 'the page is gone' missing /usr/share/man/man1/sluice.1.gz
 check 'the configuration of the administrator stays' test -e "$root/etc/sluice/sluice.yaml"
+rm -r "$root/etc/sluice"
 check 'it is purged' inside sh -c 'apt-get purge -q -y sluice > /tmp/log 2>&1'
 check 'the unit is not enabled any more' \
   missing /etc/systemd/system/multi-user.target.wants/sluice.service

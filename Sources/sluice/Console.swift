@@ -22,8 +22,9 @@ final class Console: Sendable {
         lastLine = terminal.isTerminal ? LastLine(descriptor: STDOUT_FILENO) : nil
     }
 
-    /// Prints a line.
+    /// Prints a line; nothing any more once all is over.
     func line(_ text: String) {
+        if isOver.withLock({ $0 }) { return }
         let painted = terminal.painted(text)
         if let lastLine { lastLine.above { Output.line(painted) } } else { Output.line(painted) }
     }

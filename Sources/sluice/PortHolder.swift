@@ -5,14 +5,20 @@ import Reactor
 
 /// Who listens where somebody else wants to, as far as `/proc` tells.
 enum PortHolder {
-    /// The listening sockets of the two kinds, as proc(5) shows them.
+    private static let looksMax = 5
+    /// The sockets of the two kinds, as proc(5) shows them.
     private static let tables = [("/proc/net/tcp", false), ("/proc/net/tcp6", true)]
 
     /// Those who listen on that address, in words; nil where nothing is known of anybody.
     static func sentence(for address: Address) -> String? {
-        let sockets = tables.flatMap { path, isIPv6 in
-            let text = (try? String(contentsOfFile: path, encoding: .utf8)) ?? ""
-            return self.sockets(in: text, isIPv6: isIPv6, standingInTheWayOf: address)
+        var sockets: [ListeningSocket] = []
+        // The kernel hands a table out in pieces, and a line may fall between two while others come and
+        // go: one look can miss it.
+        for _ in 0..<looksMax where sockets.isEmpty {
+            sockets = tables.flatMap { path, isIPv6 in
+                let text = (try? String(contentsOfFile: path, encoding: .utf8)) ?? ""
+                return self.sockets(in: text, isIPv6: isIPv6, standingInTheWayOf: address)
+            }
         }
         guard !sockets.isEmpty else { return nil }
         let holders = processes(holding: Set(sockets.map(\.inode)))
