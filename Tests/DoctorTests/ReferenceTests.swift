@@ -68,6 +68,19 @@ struct ReferenceTests {
         #expect(SocketURL(page)?.origin == origin)
     }
 
+    @Test func `what peers chose steers no terminal`() throws {
+        #expect("a\u{1B}[2Jb\u{9B}c\u{202E}d\ne".harmless == "a.[2Jb.c.d.e")
+        #expect("Grüße, 日本".harmless == "Grüße, 日本")
+        let closing = try ScriptedBackend { peer in
+            try peer.accept()
+            try peer.send(Frame.close(4000, "\u{1B}]0;title\u{7}"))
+            _ = try peer.readUntilEnd()
+        }
+        let url = try #require(SocketURL("ws://127.0.0.1:\(closing.address.port)/"))
+        let diagnosis = try Doctor.examine(url, Doctor.Options())
+        #expect(diagnosis.sentence.hasSuffix(": .]0;title.."), "\(diagnosis)")
+    }
+
     @Test(arguments: [
         ("localhost", true), ("app.localhost", true), ("127.8.0.1", true), ("[::1]", true),
         ("127.evil.test", false), ("localhost.test", false), ("10.0.0.1", false),
