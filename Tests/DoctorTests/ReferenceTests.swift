@@ -22,6 +22,17 @@ struct ReferenceTests {
         }
     }
 
+    @Test func `every option stands in the reference`() throws {
+        let reference = try Scratch.read("\(Scratch.packageFolder)/docs/doctor.md")
+        let help = try run([try ProxyFixture.program(), "doctor", "--help"]).joined(separator: "\n")
+        let options = help.matches(of: /^ +(?:-\w, )?(--[a-z]+)/.anchorsMatchLineEndings())
+            .map { String($0.output.1) }.filter { $0 != "--help" && $0 != "--version" }
+        #expect(options.count > 10, "\(help)")
+        for option in options {
+            #expect(reference.contains("`\(option)"), "\(option) is not there")
+        }
+    }
+
     @Test func `every verdict is met in a test`() throws {
         let folder = "\(Scratch.packageFolder)/Tests"
         var text = ""

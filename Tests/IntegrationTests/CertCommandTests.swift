@@ -199,6 +199,39 @@ import Testing
         #expect(named.status == 0, "\(named)")
     }
 
+    @Test(.enabled(if: geteuid() == 0, "becomes somebody else"))
+    func `what only root may do is said with its command, and the rest is done`() throws {
+        let home = try Home()
+        #expect(try home.cert().status == 0)
+        // A place where nobody's files lie, as a user's.
+        let folder = "\(home.folder)/user"
+        try run(["mkdir", "-p", "\(folder)/.config/chromium"])
+        try run(["cp", "\(home.data)/ca.pem", folder])
+        try run(["chown", "-R", "65534:65534", folder])
+        try run([
+            "chmod", "0755", home.folder,
+            URL(fileURLWithPath: home.folder)
+                .deletingLastPathComponent().path,
+        ])
+        func nobody(_ command: String) throws -> [String] {
+            try run(
+                [
+                    "setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups",
+                    try ProxyFixture.program(), "cert", command, "--directory", folder,
+                ], environment: ["HOME": folder])
+        }
+        let target = "/usr/local/share/ca-certificates/sluice-ca.crt"
+        try #require(!FileManager.default.fileExists(atPath: target))
+        let trusted = try nobody("trust")
+        let system = try #require(trusted.first { $0.hasPrefix("system") })
+        #expect(
+            system.contains("needs root: sudo cp '\(folder)/ca.pem' '\(target)' && sudo update-ca"),
+            "\(system)")
+        #expect(trusted.contains { $0.hasPrefix("Chromium") && $0.contains("from now on") })
+        #expect(!FileManager.default.fileExists(atPath: target))
+        #expect(try nobody("untrust").contains { $0.contains("not trusted any more") })
+    }
+
     private static func account(_ name: String) -> String? {
         getpwnam(name).flatMap { $0.pointee.pw_dir }.map { String(cString: $0) }
     }
