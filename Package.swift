@@ -116,7 +116,8 @@ let package = Package(
         .testTarget(
             name: "sluiceTests",
             dependencies: [
-                "sluice", "Config", "Frontend", "Splice", "Router", "Wire", "Reactor", "TLS",
+                "sluice", "Control", "Config", "Frontend", "Splice", "Router", "Wire", "Reactor",
+                "TLS",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),

@@ -182,6 +182,19 @@ import Testing
         }
     }
 
+    @Test func `where certutil is missing, how to get it is said`() throws {
+        let home = try Home()
+        #expect(try home.cert().status == 0)
+        try run(["mkdir", "-p", "\(home.folder)/.config/chromium"])
+        let outcome = try home.cert(
+            "trust", "--only", "browsers", more: ["PATH": "\(home.folder)/nothing"])
+        #expect(outcome.status == 1, "\(outcome)")
+        for words in ["certutil is missing", "libnss3-tools", "nss-tools", "pacman -S nss"] {
+            #expect(outcome.output.contains(words), "\(outcome)")
+        }
+        #expect(!FileManager.default.fileExists(atPath: "\(home.folder)/.pki"))
+    }
+
     @Test(.enabled(if: geteuid() == 0, "sudo makes root of whoever calls it"))
     func `by sudo it is about the one who called it, and never about browsers`() throws {
         let home = try Home()
