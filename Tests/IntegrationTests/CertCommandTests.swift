@@ -149,6 +149,8 @@ import Testing
         let app = try ProxyFixture(arguments: ["echo", "--listen", "127.0.0.1:0"])
         let proxy = try ProxyFixture(arguments: ["\(app.port())", "--listen", "127.0.0.1:0"])
         let url = "https://localhost:\(proxy.port())/"
+        // The last line of it.
+        try proxy.process.waitForLine(containing: "sluice cert export")
         let advice = proxy.process.output.filter { $0.contains("export ") }
         let programs: [(variable: String, command: [String])] = [
             ("SSL_CERT_FILE", ["curl", "-sS", "-o", "/dev/null", url]),
