@@ -126,7 +126,8 @@ let package = Package(
         .testTarget(
             name: "sluiceTests",
             dependencies: [
-                "sluice", "Config", "Frontend", "Naming", "Splice", "Router", "Wire", "Reactor",
+                "sluice", "Control", "Config", "Frontend", "Naming", "Splice", "Router", "Wire",
+                "Reactor",
                 "TLS",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],

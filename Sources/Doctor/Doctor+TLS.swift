@@ -109,7 +109,10 @@ extension Doctor {
             "TLS", found, .plainHTTP,
             "Port \(url.port) speaks plain HTTP, not TLS: that is what browsers call"
                 + " ERR_SSL_PROTOCOL_ERROR.\(works)",
-            "Put TLS in front of it: sluice \(url.port) makes it wss://localhost:8443\(url.target)."
+            "Put TLS in front of it: sluice \(url.port) "
+                + (url.isLocal
+                    ? "makes it wss://localhost:8443\(url.target)."
+                    : "there, or Sluice with a certificate for \(url.host) (sluice run).")
                 + " Changing ws to wss in the URL does not add TLS.")
     }
 

@@ -33,7 +33,8 @@ extension Doctor {
         return .success(
             Presented(
                 chain: probe.chain, version: probe.version, cipher: probe.cipher,
-                address: address, fault: verdict == .healthy ? nil : doctor.diagnosis.sentence))
+                address: address,
+                fault: verdict == .healthy ? nil : doctor.diagnosis.sentence.harmless))
     }
 }
 
@@ -43,7 +44,8 @@ public struct DoctorFault: Error, Sendable, CustomStringConvertible {
     public let description: String
 
     init(_ diagnosis: Diagnosis) {
-        description = [diagnosis.sentence, diagnosis.remedy].filter { !$0.isEmpty }
-            .joined(separator: " ")
+        description =
+            [diagnosis.sentence, diagnosis.remedy].filter { !$0.isEmpty }
+            .joined(separator: " ").harmless
     }
 }

@@ -26,7 +26,8 @@ public final class TLSProbe {
     public private(set) var wantsClientCertificate = false
     /// Why the handshake or reading failed, in OpenSSL's words.
     public private(set) var failure = ""
-    /// What is wrong with the server's certificate, the worst first; nothing, when it is trusted.
+    /// What is wrong with the server's certificate, in the order in which OpenSSL found it: chain, name,
+    /// time; nothing, when it is trusted.
     public private(set) var faults: [Fault] = []
 
     /// TLS 1.2 suites that Chromium or Firefox offer: a server that has none of them fails there.

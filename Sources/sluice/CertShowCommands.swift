@@ -154,9 +154,9 @@ struct CertShowCommand: ParsableCommand {
 
     private static func text(_ facts: CertificateFacts) -> String {
         """
-        subject      \(facts.subject)
-        issuer       \(facts.issuer)
-        names        \(facts.names.isEmpty ? "none" : facts.names.joined(separator: ", "))
+        subject      \(facts.subject.harmless)
+        issuer       \(facts.issuer.harmless)
+        names        \(facts.names.isEmpty ? "none" : facts.names.joined(separator: ", ").harmless)
         valid        \(CertCommand.date(facts.notBefore)) to \(CertCommand.date(facts.notAfter)) (\(state(facts)))
         key          \(facts.keyKind)
         may sign     \(signing(facts))

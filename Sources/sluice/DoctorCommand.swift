@@ -87,8 +87,7 @@ struct DoctorCommand: ParsableCommand {
         let lists = header + subprotocol + `extension` + ca + resolve
         if url == nil, asks || !lists.isEmpty {
             throw ValidationError(
-                "The options are about a URL: give one; only --json and --admin"
-                    + " go without.")
+                "The options are about a URL: give one; only --json and --admin go without.")
         }
         if let page, SocketURL(page) == nil || !page.lowercased().hasPrefix("http") {
             throw ValidationError(

@@ -3,6 +3,7 @@ import Config
 import Control
 import Doctor
 import Foundation
+import Glibc
 import Reactor
 import TLS
 
@@ -18,7 +19,8 @@ extension RunningSluice {
         let path =
             configuration.file.hasPrefix("/")
             ? configuration.file : "/proc/\(state.pid)/cwd/\(configuration.file)"
-        if FileManager.default.isReadableFile(atPath: path) {
+        // Others can't read its keys, so they can't tell.
+        if isOwn(state.pid), FileManager.default.isReadableFile(atPath: path) {
             do {
                 _ = try Assembly(Configuration.load(path: path))
             } catch {
@@ -46,6 +48,12 @@ extension RunningSluice {
         add(
             "configuration", configuration.file, .good,
             "generation \(configuration.generation) of \(configuration.loaded)")
+    }
+
+    /// Whether this user may read all that the process may.
+    private func isOwn(_ pid: Int32) -> Bool {
+        var status = stat()
+        return geteuid() == 0 || stat("/proc/\(pid)", &status) == 0 && status.st_uid == geteuid()
     }
 
     private static func changed(_ path: String) -> Date? {
@@ -119,6 +127,8 @@ extension RunningSluice {
                 return
             case .success(let presented):
                 version = presented.version
+                // Files that can't be read from here can't be compared.
+                guard files.count == listener.certificates.count else { continue }
                 guard let leaf = presented.chain.first, files.contains(leaf.fingerprint) else {
                     add(
                         "listener", name, .fault,

@@ -37,14 +37,18 @@ struct RunningSluice: Encodable {
 
     /// Asks the process behind the admin socket, and looks at what it names.
     static func examine(_ admin: AdminOptions) -> RunningSluice {
-        var result = RunningSluice()
-        let state: AdminState
         do {
-            state = try admin.ask("GET", "/state", for: AdminState.self)
+            return examine(try admin.ask("GET", "/state", for: AdminState.self))
         } catch {
+            var result = RunningSluice()
             result.conclude(.notRunning, "\(error)", notRunningRemedy)
             return result
         }
+    }
+
+    /// Looks at what a process said of itself, and at what it named.
+    static func examine(_ state: AdminState) -> RunningSluice {
+        var result = RunningSluice()
         result.look(at: state)
         let faults = result.findings.filter { $0.grade == .fault }
         if let first = faults.first {

@@ -22,6 +22,17 @@ struct ReferenceTests {
         }
     }
 
+    @Test func `every option stands in the reference`() throws {
+        let reference = try Scratch.read("\(Scratch.packageFolder)/docs/doctor.md")
+        let help = try run([try ProxyFixture.program(), "doctor", "--help"]).joined(separator: "\n")
+        let options = help.matches(of: /^ +(?:-\w, )?(--[a-z]+)/.anchorsMatchLineEndings())
+            .map { String($0.output.1) }.filter { $0 != "--help" && $0 != "--version" }
+        #expect(options.count > 10, "\(help)")
+        for option in options {
+            #expect(reference.contains("`\(option)"), "\(option) is not there")
+        }
+    }
+
     @Test func `every verdict is met in a test`() throws {
         let folder = "\(Scratch.packageFolder)/Tests"
         var text = ""
@@ -66,6 +77,19 @@ struct ReferenceTests {
     ])
     func `origins are those of a page`(page: String, origin: String) {
         #expect(SocketURL(page)?.origin == origin)
+    }
+
+    @Test func `what peers chose steers no terminal`() throws {
+        #expect("a\u{1B}[2Jb\u{9B}c\u{202E}d\ne".harmless == "a.[2Jb.c.d.e")
+        #expect("Grüße, 日本".harmless == "Grüße, 日本")
+        let closing = try ScriptedBackend { peer in
+            try peer.accept()
+            try peer.send(Frame.close(4000, "\u{1B}]0;title\u{7}"))
+            _ = try peer.readUntilEnd()
+        }
+        let url = try #require(SocketURL("ws://127.0.0.1:\(closing.address.port)/"))
+        let diagnosis = try Doctor.examine(url, Doctor.Options())
+        #expect(diagnosis.sentence.hasSuffix(": .]0;title.."), "\(diagnosis)")
     }
 
     @Test(arguments: [

@@ -168,6 +168,30 @@ struct RunningSluiceTests {
         #expect(changed.finding("configuration", "changed after it was read")?.grade == "note")
     }
 
+    @Test func `people read ticks and crosses, and what to change`() throws {
+        let patient = try Patient(to: try PeerAddress.refusing())
+        defer { Scratch.remove(patient.folder) }
+        func lines(_ arguments: [String]) throws -> [String] {
+            let child = try ChildProcess(
+                [try ProxyFixture.program(), "doctor"] + arguments,
+                environment: ["HOME": patient.folder, "XDG_DATA_HOME": "\(patient.folder)/data"])
+            try child.waitForExit()
+            return child.output
+        }
+        let around = try lines(["--admin", patient.socket])
+        #expect(around.contains { $0.hasPrefix("  ✓ listener      wss://127.0.0.1:") }, "\(around)")
+        #expect(around.contains { $0.hasPrefix("  ✗ endpoint      ") }, "\(around)")
+        #expect(around.contains { $0.hasPrefix("needs-attention: endpoint ") }, "\(around)")
+        #expect(around.last?.hasPrefix("What to change: Start the app") == true, "\(around)")
+        let walk = try lines([patient.proxy.url(), "--resolve", "localhost:127.0.0.1"])
+        #expect(walk.first == patient.proxy.url())
+        #expect(walk.contains { $0.hasPrefix("  ✓ TLS         TLSv1.3") && $0.hasSuffix(" ms)") })
+        #expect(walk.contains { $0.hasPrefix("  ✗ certificate issued by ") }, "\(walk)")
+        #expect(
+            walk.contains { $0.hasPrefix("  ! Apart from that: A proxy can't talk") }, "\(walk)")
+        #expect(walk.contains { $0.hasPrefix("untrusted-authority: ") }, "\(walk)")
+    }
+
     @Test func `the options about a URL want one`() throws {
         let child = try ChildProcess([
             try ProxyFixture.program(), "doctor", "--origin", "https://a.test",

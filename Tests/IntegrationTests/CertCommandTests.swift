@@ -149,6 +149,8 @@ import Testing
         let app = try ProxyFixture(arguments: ["echo", "--listen", "127.0.0.1:0"])
         let proxy = try ProxyFixture(arguments: ["\(app.port())", "--listen", "127.0.0.1:0"])
         let url = "https://localhost:\(proxy.port())/"
+        // The last line of it.
+        try proxy.process.waitForLine(containing: "sluice cert export")
         let advice = proxy.process.output.filter { $0.contains("export ") }
         let programs: [(variable: String, command: [String])] = [
             ("SSL_CERT_FILE", ["curl", "-sS", "-o", "/dev/null", url]),
@@ -182,6 +184,19 @@ import Testing
         }
     }
 
+    @Test func `where certutil is missing, how to get it is said`() throws {
+        let home = try Home()
+        #expect(try home.cert().status == 0)
+        try run(["mkdir", "-p", "\(home.folder)/.config/chromium"])
+        let outcome = try home.cert(
+            "trust", "--only", "browsers", more: ["PATH": "\(home.folder)/nothing"])
+        #expect(outcome.status == 1, "\(outcome)")
+        for words in ["certutil is missing", "libnss3-tools", "nss-tools", "pacman -S nss"] {
+            #expect(outcome.output.contains(words), "\(outcome)")
+        }
+        #expect(!FileManager.default.fileExists(atPath: "\(home.folder)/.pki"))
+    }
+
     @Test(.enabled(if: geteuid() == 0, "sudo makes root of whoever calls it"))
     func `by sudo it is about the one who called it, and never about browsers`() throws {
         let home = try Home()
@@ -197,6 +212,39 @@ import Testing
             "status", "--directory", home.data, "--only", "browsers",
             more: ["SUDO_USER": "daemon"])
         #expect(named.status == 0, "\(named)")
+    }
+
+    @Test(.enabled(if: geteuid() == 0, "becomes somebody else"))
+    func `what only root may do is said with its command, and the rest is done`() throws {
+        let home = try Home()
+        #expect(try home.cert().status == 0)
+        // A place where nobody's files lie, as a user's.
+        let folder = "\(home.folder)/user"
+        try run(["mkdir", "-p", "\(folder)/.config/chromium"])
+        try run(["cp", "\(home.data)/ca.pem", folder])
+        try run(["chown", "-R", "65534:65534", folder])
+        try run([
+            "chmod", "0755", home.folder,
+            URL(fileURLWithPath: home.folder)
+                .deletingLastPathComponent().path,
+        ])
+        func nobody(_ command: String) throws -> [String] {
+            try run(
+                [
+                    "setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups",
+                    try ProxyFixture.program(), "cert", command, "--directory", folder,
+                ], environment: ["HOME": folder])
+        }
+        let target = "/usr/local/share/ca-certificates/sluice-ca.crt"
+        try #require(!FileManager.default.fileExists(atPath: target))
+        let trusted = try nobody("trust")
+        let system = try #require(trusted.first { $0.hasPrefix("system") })
+        #expect(
+            system.contains("needs root: sudo cp '\(folder)/ca.pem' '\(target)' && sudo update-ca"),
+            "\(system)")
+        #expect(trusted.contains { $0.hasPrefix("Chromium") && $0.contains("from now on") })
+        #expect(!FileManager.default.fileExists(atPath: target))
+        #expect(try nobody("untrust").contains { $0.contains("not trusted any more") })
     }
 
     private static func account(_ name: String) -> String? {
