@@ -41,9 +41,10 @@ struct LastLineTests {
     @Test func `a log above it never breaks into it`() throws {
         let text = try written { line, end in
             line.show("open")
-            let log = try LogWriter(
-                format: .text, access: .off, events: end.fileDescriptor, entriesMax: 100,
-                above: line)
+            var plan = LogPlan()
+            plan.access = .off
+            plan.events = .descriptor(end.fileDescriptor)
+            let log = try LogWriter(plan, above: line)
             log.write(.init(.info, "One."))
             log.close()
         }
