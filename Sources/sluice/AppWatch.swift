@@ -62,7 +62,7 @@ final class AppWatch: Sendable {
         bell = try Mailbox()
     }
 
-    private var label: String { Assembly.label(of: endpoint) }
+    private var label: String { endpoint.description }
 
     // MARK: What requests meet
 
@@ -188,6 +188,8 @@ final class AppWatch: Sendable {
             addresses = [try? Address(parsing: "unix:" + path)].compactMap { $0 }
         case .tcp(let host, let port):
             addresses = (try? Resolver.resolve(host: host, port: port)) ?? []
+        // Where a service listens is looked up elsewhere; here it is not doubted.
+        case .service: return true
         }
         return addresses.contains { address in
             guard let socket = try? Socket.stream(for: address) else { return false }
