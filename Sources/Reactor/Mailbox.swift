@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import CLinux
 import Glibc
-import Synchronization
+public import Synchronization
 
 /// The one door between threads: anyone posts, the owner's poller wakes and the owner takes.
 ///
@@ -9,7 +9,7 @@ import Synchronization
 public final class Mailbox<Message: Sendable>: Sendable {
     /// Readable while messages wait.
     public let descriptor: Int32
-    private let messages = Mutex<[Message]>([])
+    @usableFromInline let messages = Mutex<[Message]>([])
 
     /// Opens an empty mailbox.
     public init() throws(SystemError) {
@@ -22,14 +22,20 @@ public final class Mailbox<Message: Sendable>: Sendable {
     }
 
     /// Puts a message behind those that wait.
+    ///
+    /// Inlinable, so that large messages of other targets are not handled by run-time metadata.
+    @inlinable
     public func post(_ message: Message) {
         let wasEmpty = messages.withLock { messages in
             messages.append(message)
             return messages.count == 1
         }
         // Only the first one has to wake the owner: who takes, takes all.
-        if wasEmpty { eventfd_write(descriptor, 1) }
+        if wasEmpty { wake() }
     }
+
+    @usableFromInline
+    func wake() { eventfd_write(descriptor, 1) }
 
     /// Waits until a message is there; false when the time is over.
     ///
@@ -39,11 +45,17 @@ public final class Mailbox<Message: Sendable>: Sendable {
         return poll(&waitFor, 1, milliseconds) > 0
     }
 
-    /// Takes all messages in the order of posting.
-    public func take() -> [Message] {
-        // Cleared before the messages are taken: a post in between is taken now or wakes again.
+    @usableFromInline
+    func clearWake() {
         var count: eventfd_t = 0
         eventfd_read(descriptor, &count)
+    }
+
+    /// Takes all messages in the order of posting.
+    @inlinable
+    public func take() -> [Message] {
+        // Cleared before the messages are taken: a post in between is taken now or wakes again.
+        clearWake()
         return messages.withLock { messages in
             let taken = messages
             messages = []
