@@ -9,6 +9,8 @@ package=$(realpath "$1")
 root=${SLUICE_ROOT:-}
 if [ -z "$root" ]; then
   root=$(mktemp -d)
+  # For the service account, too.
+  chmod 0755 "$root"
   trap 'umount -l "$root/proc" 2>/dev/null || true; rm -rf --one-file-system "$root"' EXIT
   debootstrap --variant=minbase --include=ca-certificates "$(. /etc/os-release; echo "$VERSION_CODENAME")" \
     "$root" > "$root.log" 2>&1 || { tail -20 "$root.log" >&2; exit 1; }
