@@ -27,6 +27,10 @@ extension Doctor {
         }
         guard let first = opinions.first else {
             good("certificate", "for \(names), by \(issuer)")
+            if let end = facts?.notAfter, end - Int64(time(nil)) < 14 * 86_400 {
+                diagnosis.notes.append(
+                    "The certificate's time is over on \(Self.day(end)): renew it.")
+            }
             if options.localAuthority != nil, issuer.contains("Sluice development CA") {
                 diagnosis.notes.append(
                     "It is signed by Sluice's local authority; browsers believe it after"

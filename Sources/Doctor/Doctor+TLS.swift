@@ -54,7 +54,7 @@ extension Doctor {
 
     /// The port takes the hello and says nothing: a plain server may wait for a line's end.
     private mutating func silent(_ line: Line) {
-        if plainWorks() != nil {
+        if isPlain() {
             plain("no answer to a TLS handshake")
             return
         }
@@ -66,7 +66,7 @@ extension Doctor {
 
     /// The connection ended in the handshake.
     private mutating func ended(_ probe: TLSProbe, _ bytes: [UInt8]) {
-        if bytes.isEmpty || bytes.first != 0x15, plainWorks() != nil {
+        if bytes.isEmpty || bytes.first != 0x15, isPlain() {
             plain("the connection ends at a TLS handshake")
             return
         }
@@ -80,6 +80,11 @@ extension Doctor {
             "Look into the server's log: it may lack a certificate for \(url.host), or a middle box"
                 + " cuts the connection.")
     }
+
+    /// Whether the port speaks plain HTTP although it did not answer a handshake so.
+    ///
+    /// 400 is what TLS servers say to plain HTTP, so it is no proof.
+    private func isPlain() -> Bool { plainWorks().map { $0 != 400 } ?? false }
 
     /// Something that is no TLS came back.
     private mutating func other(_ bytes: [UInt8]) {

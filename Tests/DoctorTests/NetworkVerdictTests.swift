@@ -96,6 +96,14 @@ struct NetworkVerdictTests {
         let closing = try ScriptedBackend { peer in _ = try peer.read(1) }
         expect(
             try diagnose("wss://127.0.0.1:\(closing.address.port)/"), .handshakeCut, at: "TLS")
+        // What TLS servers say to plain HTTP is no proof that it is spoken there.
+        let secure = try ScriptedBackend { peer in
+            if try peer.read(1) == [0x16] { return }
+            try peer.send("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+            _ = try peer.readUntilEnd()
+        }
+        expect(
+            try diagnose("wss://127.0.0.1:\(secure.address.port)/"), .handshakeCut, at: "TLS")
         let silent = try ScriptedBackend.silent()
         expect(
             try diagnose("wss://127.0.0.1:\(silent.address.port)/", ["--timeout", "1"]),
