@@ -5,25 +5,33 @@ import Reactor
 
 /// Who listens where somebody else wants to, as far as `/proc` tells.
 enum PortHolder {
-    private static let looksMax = 5
     /// The sockets of the two kinds, as proc(5) shows them.
     private static let tables = [("/proc/net/tcp", false), ("/proc/net/tcp6", true)]
 
     /// Those who listen on that address, in words; nil where nothing is known of anybody.
     static func sentence(for address: Address) -> String? {
-        var sockets: [ListeningSocket] = []
-        // The kernel hands a table out in pieces, and a line may fall between two while others come and
-        // go: one look can miss it.
-        for _ in 0..<looksMax where sockets.isEmpty {
-            sockets = tables.flatMap { path, isIPv6 in
-                let text = (try? String(contentsOfFile: path, encoding: .utf8)) ?? ""
-                return self.sockets(in: text, isIPv6: isIPv6, standingInTheWayOf: address)
-            }
+        let sockets = tables.flatMap { path, isIPv6 in
+            self.sockets(in: text(of: path), isIPv6: isIPv6, standingInTheWayOf: address)
         }
         guard !sockets.isEmpty else { return nil }
         let holders = processes(holding: Set(sockets.map(\.inode)))
         if !holders.isEmpty { return holders.sorted().joined(separator: ", ") }
         return sockets.first.map { "a process of user \(account($0.user))" }
+    }
+
+    /// A file of `/proc`, which comes in pieces: Foundation takes the first for the whole.
+    private static func text(of path: String) -> String {
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { return "" }
+        defer { close(descriptor) }
+        var text: [UInt8] = []
+        var piece = [UInt8](repeating: 0, count: 65_536)
+        while true {
+            let count = read(descriptor, &piece, piece.count)
+            if count < 0 && errno == EINTR { continue }
+            if count <= 0 { return String(decoding: text, as: UTF8.self) }
+            text += piece.prefix(count)
+        }
     }
 
     /// A listening socket.
@@ -89,9 +97,7 @@ enum PortHolder {
 
     /// The command line of a process, short and without anything that talks to a terminal.
     private static func program(_ process: String) -> String {
-        let data = FileManager.default.contents(atPath: "/proc/\(process)/cmdline") ?? Data()
-        let text = String(
-            decoding: data.map { $0 == 0 ? UInt8(ascii: " ") : $0 }, as: UTF8.self)
+        let text = text(of: "/proc/\(process)/cmdline").replacing("\0", with: " ")
         let plain = String(
             text.unicodeScalars.map { $0.properties.generalCategory == .control ? "?" : $0 }
                 .reduce(into: "") { $0.unicodeScalars.append($1) }

@@ -79,6 +79,22 @@ struct StartUpPartsTests {
         #expect(found.map(\.inode) == inodes)
     }
 
+    private final class Door {
+        let listener: Listener
+
+        init(isIPv6: Bool) throws {
+            listener = try Listener(address: .loopback(port: 0, isIPv6: isIPv6))
+        }
+    }
+
+    @Test func `each of many sockets is found, in whatever piece of the table it stands`() throws {
+        let doors = try (0..<100).map { _ in try Door(isIPv6: false) }
+        for door in doors {
+            let sentence = PortHolder.sentence(for: door.listener.address)
+            #expect(sentence?.contains("(process \(getpid()))") == true, "\(door.listener.address)")
+        }
+    }
+
     @Test(arguments: [false, true])
     func `our own socket is found with our process`(isIPv6: Bool) throws {
         guard let listener = try? Listener(address: .loopback(port: 0, isIPv6: isIPv6)) else {
