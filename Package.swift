@@ -117,7 +117,8 @@ let package = Package(
         .testTarget(
             name: "sluiceTests",
             dependencies: [
-                "sluice", "Config", "Frontend", "Splice", "Router", "Wire", "Reactor", "TLS",
+                "sluice", "Config", "Control", "Frontend", "Splice", "Router", "Wire", "Reactor",
+                "TLS",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),

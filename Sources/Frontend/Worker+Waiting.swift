@@ -112,6 +112,8 @@ extension Worker {
             }
             answerCall(queue, notes, group)
             exchange.pointee.dialing?.deadlineMilliseconds = deadline
+            // Nobody has asked for more of the body meanwhile.
+            exchange.pointee.bodyMovedMilliseconds = now
             exchange.pointee.phase = .dialing
             dialUpstream(connection, waiter.token, exchange)
             if isCurrent(waiter.token, exchange) { goOn(connection, waiter.token, exchange) }

@@ -70,4 +70,27 @@ struct PlaceQueueTests {
         queue.leave(first)
         #expect(join(4, sizeMax: 2) != nil)
     }
+
+    @Test func `a long line keeps its order, whoever leaves it and whoever comes back`() throws {
+        var expected: [UInt32] = []
+        var numbers: [UInt64] = []
+        for slot: UInt32 in 0..<1_000 { numbers.append(try #require(join(slot, sizeMax: 1_000))) }
+        for slot: UInt32 in 0..<1_000 {
+            if slot % 3 == 1 { queue.leave(numbers[Int(slot)]) } else { expected.append(slot) }
+        }
+        var order: [UInt32] = []
+        while queue.count > 0 {
+            queue.callNext()
+            let waiter = try #require(called().first)
+            if order.count % 5 == 0 {
+                // It finds no place once, and is called again before all others.
+                queue.back(waiter)
+                queue.callNext()
+                #expect(called().map(\.number) == [waiter.number])
+            }
+            order.append(waiter.token.index)
+            queue.served()
+        }
+        #expect(order == expected)
+    }
 }
