@@ -51,6 +51,13 @@ public final class PlaceQueue: Sendable {
             return nil
         }
 
+        /// Forgets those that have left, now and then, where nobody is called for a long time.
+        mutating func tidy() {
+            guard line.count - first > 2 * waiters.count + 64 else { return }
+            line = line[first...].filter { waiters[$0] != nil }
+            first = 0
+        }
+
         mutating func pushFirst(_ waiter: Waiter) {
             waiters[waiter.number] = waiter
             if first > 0 {
@@ -68,6 +75,9 @@ public final class PlaceQueue: Sendable {
 
     /// A queue in which nobody waits.
     public init() {}
+
+    /// Numbers that are kept, for the tests.
+    var lineLength: Int { state.withLock { $0.line.count } }
 
     /// How many wait.
     public var count: Int { waiting.load(ordering: .sequentiallyConsistent) }
@@ -93,6 +103,7 @@ public final class PlaceQueue: Sendable {
     func leave(_ number: UInt64) {
         state.withLock { state in
             guard state.waiters.removeValue(forKey: number) != nil else { return }
+            state.tidy()
             waiting.wrappingSubtract(1, ordering: .sequentiallyConsistent)
         }
     }

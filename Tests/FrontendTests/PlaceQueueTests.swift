@@ -93,4 +93,13 @@ struct PlaceQueueTests {
         }
         #expect(order == expected)
     }
+
+    @Test func `those that leave are forgotten also where nobody is called`() throws {
+        for slot: UInt32 in 0..<10_000 { queue.leave(try #require(join(slot))) }
+        #expect(queue.count == 0)
+        #expect(queue.lineLength <= 65)
+        _ = join(1)
+        queue.callNext()
+        #expect(called().map(\.token.index) == [1])
+    }
 }
