@@ -9,7 +9,7 @@ import Splice
 /// The endpoint in use is counted in the group's picker; who holds the count is noted in the
 /// `ConnectionNotes`, so that it is given back exactly once however the connection ends.
 struct Dialing {
-    let group: EndpointGroup
+    private(set) var group: EndpointGroup
     /// When all attempts together must have succeeded.
     var deadlineMilliseconds: UInt64
     /// What the endpoint is chosen by, where that is by hash.
@@ -82,7 +82,10 @@ struct Dialing {
     }
 
     /// Claims the place that was waited for; false when it went to another.
-    mutating func claim(nowMilliseconds now: UInt64) -> Bool {
+    ///
+    /// A reload may have given the upstream other endpoints or rules meanwhile: `group` has them.
+    mutating func claim(of group: EndpointGroup, nowMilliseconds now: UInt64) -> Bool {
+        self.group = group
         isInLine = false
         first = group.picker.claim(nowMilliseconds: now, key: key)
         return first != nil

@@ -202,6 +202,8 @@ public final class Frontend: Sendable {
         }
         let ready = entrances
         ask { .use(snapshot, ready, done: $0) }
+        // There may be more places now.
+        routing.callWaiting()
         for entrance in left { entrance.socket.removeFile() }
         // Here and not on a reactor the old one is taken apart.
         let names = Set(routing.routes.map(\.name))

@@ -29,8 +29,44 @@ public final class PlaceQueue: Sendable {
     }
 
     private struct State {
-        var line: [Waiter] = []
+        /// Numbers in order, from `first` on; those that have left are among them until it is their turn.
+        var line: [UInt64] = []
+        var first = 0
+        var waiters: [UInt64: Waiter] = [:]
         var nextNumber: UInt64 = 1
+
+        mutating func popFirst() -> Waiter? {
+            while first < line.count {
+                let number = line[first]
+                first += 1
+                if first == line.count {
+                    line = []
+                    first = 0
+                } else if first > 64 && first > line.count / 2 {
+                    line.removeFirst(first)
+                    first = 0
+                }
+                if let waiter = waiters.removeValue(forKey: number) { return waiter }
+            }
+            return nil
+        }
+
+        /// Forgets those that have left, now and then, where nobody is called for a long time.
+        mutating func tidy() {
+            guard line.count - first > 2 * waiters.count + 64 else { return }
+            line = line[first...].filter { waiters[$0] != nil }
+            first = 0
+        }
+
+        mutating func pushFirst(_ waiter: Waiter) {
+            waiters[waiter.number] = waiter
+            if first > 0 {
+                first -= 1
+                line[first] = waiter.number
+            } else {
+                line.insert(waiter.number, at: 0)
+            }
+        }
     }
 
     private let state = Mutex(State())
@@ -39,6 +75,9 @@ public final class PlaceQueue: Sendable {
 
     /// A queue in which nobody waits.
     public init() {}
+
+    /// Numbers that are kept, for the tests.
+    var lineLength: Int { state.withLock { $0.line.count } }
 
     /// How many wait.
     public var count: Int { waiting.load(ordering: .sequentiallyConsistent) }
@@ -50,10 +89,11 @@ public final class PlaceQueue: Sendable {
     /// - Returns: the number in the line; nil when it is too long.
     func join(_ mailbox: Mailbox<WorkerMessage>, _ token: Token, sizeMax: Int) -> UInt64? {
         state.withLock { state in
-            guard state.line.count < sizeMax else { return nil }
+            guard state.waiters.count < sizeMax else { return nil }
             let number = state.nextNumber
             state.nextNumber += 1
-            state.line.append(Waiter(number: number, mailbox: mailbox, token: token))
+            state.line.append(number)
+            state.waiters[number] = Waiter(number: number, mailbox: mailbox, token: token)
             waiting.wrappingAdd(1, ordering: .sequentiallyConsistent)
             return number
         }
@@ -62,8 +102,8 @@ public final class PlaceQueue: Sendable {
     /// Leaves the line; one that was called stays counted until the call has arrived.
     func leave(_ number: UInt64) {
         state.withLock { state in
-            guard let index = state.line.firstIndex(where: { $0.number == number }) else { return }
-            state.line.remove(at: index)
+            guard state.waiters.removeValue(forKey: number) != nil else { return }
+            state.tidy()
             waiting.wrappingSubtract(1, ordering: .sequentiallyConsistent)
         }
     }
@@ -71,7 +111,7 @@ public final class PlaceQueue: Sendable {
     /// Calls the first of the line; to be done whenever there may be a place.
     public func callNext() {
         if count == 0 { return }
-        let first = state.withLock { $0.line.isEmpty ? nil : $0.line.removeFirst() }
+        let first = state.withLock { $0.popFirst() }
         if let first { first.mailbox.post(.place(self, first)) }
     }
 
@@ -79,7 +119,7 @@ public final class PlaceQueue: Sendable {
     func served() { waiting.wrappingSubtract(1, ordering: .sequentiallyConsistent) }
 
     /// The one that was called found no place: it is the first again.
-    func back(_ waiter: Waiter) { state.withLock { $0.line.insert(waiter, at: 0) } }
+    func back(_ waiter: Waiter) { state.withLock { $0.pushFirst(waiter) } }
 }
 
 /// A place in the line.

@@ -58,11 +58,20 @@ final class Snapshot: Sendable {
     let routing: Routing
     /// The port of the first listener that speaks TLS.
     private let securePort: UInt16
+    /// Upstreams at which requests may wait for a place.
+    private let waited: [EndpointGroup]
 
     init(settings: FrontendSettings, routing: Routing, entrances: [Entrance]) {
         self.settings = settings
         self.routing = routing
         securePort = entrances.first { $0.facts.isSecure }?.facts.address.port ?? 443
+        waited = routing.upstreams.filter { $0.queue != nil }
+    }
+
+    /// The upstream whose places those wait for who began to wait at `group`: since a reload another
+    /// one with the same line.
+    func current(_ group: EndpointGroup) -> EndpointGroup {
+        waited.first { $0.queue === group.queue } ?? group
     }
 
     /// A URL of the first listener that speaks TLS; `scheme` is `https` or `wss`, whose default port

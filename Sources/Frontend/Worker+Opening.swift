@@ -226,11 +226,7 @@ extension Worker {
             finish(token)
         case .head: refuse(connection, token, .headTimeout)
         case .misaddressed: answerPlain(connection, token, head: nil)
-        case .waiting:
-            notes.letEndpointGo()
-            let now = space.pointee.nowMilliseconds
-            guard let refusal = opening.dialing?.refusal(nowMilliseconds: now) else { return }
-            refuse(connection, token, refusal)
+        case .waiting: waitTimeIsUp(connection, token, opening)
         case .dialing:
             let now = space.pointee.nowMilliseconds
             opening.dialing?.lastFailure = .connectTimeout

@@ -56,18 +56,18 @@ extension Worker {
         arm(connection, token, exchange)
     }
 
-    /// Sends a request once more, on a connection of its own.
+    /// Sends a request once more, on a connection of its own; it keeps its place at the endpoint.
     mutating func sendAgain(
         _ connection: UnsafeMutablePointer<Connection>, _ token: Token, _ exchange: ExchangePointer
     ) {
-        guard let group = exchange.pointee.plan?.route.upstream else { return }
+        let notes = connection.pointee.notes
+        guard let group = notes.group else { return }
         let now = space.pointee.nowMilliseconds
-        connection.pointee.notes.letEndpointGo()
         exchange.pointee.mustBeFresh = true
         exchange.pointee.isUpCut = false
         exchange.pointee.dialing = Dialing(
             group, deadlineMilliseconds: now + snapshot.settings.connectMilliseconds,
-            key: group.key(of: exchange.pointee.request, connection.pointee.notes.client))
+            key: group.key(of: exchange.pointee.request, notes.client), first: notes.endpoint)
         exchange.pointee.phase = .dialing
         dialUpstream(connection, token, exchange)
     }

@@ -41,7 +41,7 @@ extension Worker {
             let place = join(connection, token, group)
         else { return false }
         opening.phase = .waiting
-        timers.arm(token, at: place.deadlineMilliseconds)
+        timers.arm(token, at: nextLook(place.deadlineMilliseconds))
         return true
     }
 
@@ -56,8 +56,41 @@ extension Worker {
             let place = join(connection, token, group)
         else { return false }
         exchange.pointee.phase = .waiting
-        arm(token, exchange, after: place.deadlineMilliseconds - now)
+        arm(token, exchange, after: nextLook(place.deadlineMilliseconds) - now)
         return true
+    }
+
+    /// When one that waits looks again by itself: nobody calls when a cool-down ends.
+    private func nextLook(_ deadline: UInt64) -> UInt64 {
+        min(deadline, space.pointee.nowMilliseconds + 1_000)
+    }
+
+    /// Has the first of the line try where there is a place that nobody has called for.
+    ///
+    /// - Returns: whether the one that looks goes on waiting; else its time is over.
+    private func lookAgain(_ notes: ConnectionNotes, _ group: EndpointGroup?) -> Bool {
+        let now = space.pointee.nowMilliseconds
+        if let place = notes.waiting, let group, now < place.deadlineMilliseconds {
+            let group = snapshot.current(group)
+            if !group.picker.isFull(nowMilliseconds: now) { place.queue.callNext() }
+            return true
+        }
+        notes.letEndpointGo()
+        return false
+    }
+
+    /// The timer of a request for a WebSocket that waits has fired.
+    mutating func waitTimeIsUp(
+        _ connection: UnsafeMutablePointer<Connection>, _ token: Token, _ opening: Opening
+    ) {
+        let notes = connection.pointee.notes
+        if lookAgain(notes, opening.dialing?.group) {
+            timers.arm(token, at: nextLook(notes.waitDeadlineMilliseconds ?? 0))
+            return
+        }
+        let now = space.pointee.nowMilliseconds
+        guard let refusal = opening.dialing?.refusal(nowMilliseconds: now) else { return }
+        refuse(connection, token, refusal)
     }
 
     /// The timer of an ordinary request that waits has fired.
@@ -65,11 +98,11 @@ extension Worker {
         _ connection: UnsafeMutablePointer<Connection>, _ token: Token, _ exchange: ExchangePointer
     ) {
         let now = space.pointee.nowMilliseconds
-        if let deadline = connection.pointee.notes.waitDeadlineMilliseconds, now < deadline {
-            arm(token, exchange, after: deadline - now)
+        let notes = connection.pointee.notes
+        if lookAgain(notes, exchange.pointee.dialing?.group) {
+            arm(token, exchange, after: nextLook(notes.waitDeadlineMilliseconds ?? 0) - now)
             return
         }
-        connection.pointee.notes.letEndpointGo()
         guard let refusal = exchange.pointee.dialing?.refusal(nowMilliseconds: now) else { return }
         fail(connection, token, exchange, refusal)
         if isCurrent(token, exchange) { goOn(connection, token, exchange) }
@@ -78,61 +111,50 @@ extension Worker {
     /// One that waits was called: there may be a place for it.
     mutating func placeIsFree(_ queue: PlaceQueue, _ waiter: PlaceQueue.Waiter) {
         guard let connection = connections.pointer(waiter.token),
-            let place = connection.pointee.notes.waiting, place.number == waiter.number
+            connection.pointee.notes.waiting?.number == waiter.number
         else {
             // It is gone, and the next one is called in its place.
             queue.served()
             queue.callNext()
             return
         }
-        let now = space.pointee.nowMilliseconds
         let notes = connection.pointee.notes
-        let deadline = now + snapshot.settings.connectMilliseconds
-        if let opening = connection.pointee.opening, opening.phase == .waiting,
-            let group = opening.dialing?.group
-        {
-            if opening.dialing?.claim(nowMilliseconds: now) != true,
-                group.picker.isFull(nowMilliseconds: now)
-            {
-                goBack(queue, waiter, group)
-                return
-            }
-            answerCall(queue, notes, group)
-            opening.dialing?.deadlineMilliseconds = deadline
+        if let opening = connection.pointee.opening, opening.phase == .waiting {
+            guard hasPlace(&opening.dialing, queue, waiter, notes) else { return }
             opening.phase = .dialing
             dialNext(connection, waiter.token, opening)
-        } else if let exchange = connection.pointee.exchange, exchange.pointee.phase == .waiting,
-            let group = exchange.pointee.dialing?.group
-        {
-            if exchange.pointee.dialing?.claim(nowMilliseconds: now) != true,
-                group.picker.isFull(nowMilliseconds: now)
-            {
-                goBack(queue, waiter, group)
-                return
-            }
-            answerCall(queue, notes, group)
-            exchange.pointee.dialing?.deadlineMilliseconds = deadline
+        } else if let exchange = connection.pointee.exchange, exchange.pointee.phase == .waiting {
+            guard hasPlace(&exchange.pointee.dialing, queue, waiter, notes) else { return }
+            // Nobody has asked for more of the body meanwhile.
+            exchange.pointee.bodyMovedMilliseconds = space.pointee.nowMilliseconds
             exchange.pointee.phase = .dialing
             dialUpstream(connection, waiter.token, exchange)
             if isCurrent(waiter.token, exchange) { goOn(connection, waiter.token, exchange) }
-        } else {
-            queue.served()
-            queue.callNext()
         }
     }
 
-    /// The place went to another: it stays the first of the line.
-    private func goBack(_ queue: PlaceQueue, _ waiter: PlaceQueue.Waiter, _ group: EndpointGroup) {
-        queue.back(waiter)
-        if !group.picker.isFull(nowMilliseconds: space.pointee.nowMilliseconds) { queue.callNext() }
-    }
-
-    private func answerCall(
-        _ queue: PlaceQueue, _ notes: ConnectionNotes, _ group: EndpointGroup
-    ) {
-        notes.waiting = nil
-        queue.served()
+    /// Tries to take a place for the one that was called.
+    ///
+    /// - Returns: whether it waits no longer, with a place or because there is nothing to wait for;
+    ///   else the place went to another, and it is the first of the line again.
+    private func hasPlace(
+        _ dialing: inout Dialing?, _ queue: PlaceQueue, _ waiter: PlaceQueue.Waiter,
+        _ notes: ConnectionNotes
+    ) -> Bool {
+        let now = space.pointee.nowMilliseconds
+        guard let group = dialing.map({ snapshot.current($0.group) }) else { return false }
+        let isWaiting =
+            dialing?.claim(of: group, nowMilliseconds: now) != true
+            && group.picker.isFull(nowMilliseconds: now)
+        if isWaiting {
+            queue.back(waiter)
+        } else {
+            notes.waiting = nil
+            queue.served()
+            dialing?.deadlineMilliseconds = now + snapshot.settings.connectMilliseconds
+        }
         // Another place may have become free while this one was called.
-        if !group.picker.isFull(nowMilliseconds: space.pointee.nowMilliseconds) { queue.callNext() }
+        if !group.picker.isFull(nowMilliseconds: now) { queue.callNext() }
+        return !isWaiting
     }
 }

@@ -13,7 +13,7 @@ public enum EndpointHealth: UInt8, Sendable {
     case unhealthy
 
     /// Whether it gets something as long as there are others.
-    var isFit: Bool { self == .unchecked || self == .healthy }
+    public var isFit: Bool { self == .unchecked || self == .healthy }
 }
 
 /// What all reactors know of one endpoint; it may outlive the `Upstream` that it was first in.

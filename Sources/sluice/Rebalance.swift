@@ -28,7 +28,8 @@ final class Rebalance: Sendable {
     private var counts: [(label: String, count: Int)] {
         group.endpoints.indices.compactMap { index in
             let endpoint = group.endpoints[index]
-            guard !endpoint.load.isDraining, !endpoint.addresses.isEmpty,
+            guard !endpoint.load.isDraining, endpoint.load.health.isFit,
+                !endpoint.addresses.isEmpty,
                 !group.picker.isCoolingDown(index, nowMilliseconds: Clock.nowMilliseconds())
             else { return nil }
             return (endpoint.label, group.picker.active(index))

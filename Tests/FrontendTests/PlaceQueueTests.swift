@@ -70,4 +70,36 @@ struct PlaceQueueTests {
         queue.leave(first)
         #expect(join(4, sizeMax: 2) != nil)
     }
+
+    @Test func `a long line keeps its order, whoever leaves it and whoever comes back`() throws {
+        var expected: [UInt32] = []
+        var numbers: [UInt64] = []
+        for slot: UInt32 in 0..<1_000 { numbers.append(try #require(join(slot, sizeMax: 1_000))) }
+        for slot: UInt32 in 0..<1_000 {
+            if slot % 3 == 1 { queue.leave(numbers[Int(slot)]) } else { expected.append(slot) }
+        }
+        var order: [UInt32] = []
+        while queue.count > 0 {
+            queue.callNext()
+            let waiter = try #require(called().first)
+            if order.count % 5 == 0 {
+                // It finds no place once, and is called again before all others.
+                queue.back(waiter)
+                queue.callNext()
+                #expect(called().map(\.number) == [waiter.number])
+            }
+            order.append(waiter.token.index)
+            queue.served()
+        }
+        #expect(order == expected)
+    }
+
+    @Test func `those that leave are forgotten also where nobody is called`() throws {
+        for slot: UInt32 in 0..<10_000 { queue.leave(try #require(join(slot))) }
+        #expect(queue.count == 0)
+        #expect(queue.lineLength <= 65)
+        _ = join(1)
+        queue.callNext()
+        #expect(called().map(\.token.index) == [1])
+    }
 }

@@ -267,4 +267,26 @@ import Testing
         try pair.proxy.process.waitForLine(
             containing: "The endpoint \(pair.first.address) of app is back.")
     }
+
+    @Test func `an endpoint that is back begins with a small part of its share`() throws {
+        let pair = try Pair("slowStart: 1h, cooldown: 100ms, cooldownMax: 100ms")
+        defer { pair.remove() }
+        func names(_ count: Int) throws -> Int {
+            try (0..<count).count { _ in try pair.proxy.reached() == "first" }
+        }
+        #expect(try names(20) == 10, "at the start there is nobody to begin with")
+        try pair.first.kill()
+        try eventually("it fails") {
+            _ = try pair.proxy.reached()
+            return pair.proxy.count(of: "of app fails: ") == 1
+        }
+        try pair.first.start()
+        try eventually("it is back") {
+            _ = try pair.proxy.reached()
+            return pair.proxy.count(of: "of app is back.") == 1
+        }
+        // A tenth of its turns: one of eleven.
+        let share = try names(44)
+        #expect((1...12).contains(share), "\(share) of 44")
+    }
 }

@@ -201,4 +201,54 @@ import Testing
         try end(ends.client, ends.upstream)
         _ = try serveNext(alive, ["/waits": client])
     }
+
+    @Test func `those that wait get the places that a reload brings`() throws {
+        let (first, second) = (try ManualBackend(), try ManualBackend())
+        let sluice = try Operated(
+            routes: ["{ path: /*, to: app }"],
+            settings: [
+                "upstreams: { app: { endpoints: [\"\(first.address)\"], maxConnections: 1, "
+                    + "queue: { wait: 5m } } }"
+            ])
+        defer { Scratch.remove(sluice.folder) }
+        let ends = try sluice.proxy.relay(to: first)
+        let clients = try ["/1", "/2"].map { path in
+            let client = try waiting(sluice.proxy, path)
+            try eventually("\(path) waits") {
+                try sluice.command(["status"]).output.contains(
+                    "\(path.dropFirst()) requests wait for a place at app")
+            }
+            return client
+        }
+        let named = ["/1": clients[0], "/2": clients[1]]
+        // Another endpoint,
+        try sluice.rewrite("\"\(first.address)\"]", "\"\(first.address)\", \"\(second.address)\"]")
+        #expect(try sluice.command(["reload"]).status == 0)
+        #expect(try serveNext(second, named).path == "/1")
+        // and more places.
+        try sluice.rewrite("maxConnections: 1", "maxConnections: 2")
+        #expect(try sluice.command(["reload"]).status == 0)
+        let backend = try first.hasPendingConnection(by: .after(.seconds(2))) ? first : second
+        #expect(try serveNext(backend, named).path == "/2")
+        try ends.client.send(Frame.text("undisturbed").masked())
+        #expect(try ends.upstream.readFrame().text == "undisturbed")
+    }
+
+    @Test func `those that wait get the place of an endpoint whose cool-down ends`() throws {
+        let folder = try Scratch.makeFolder()
+        defer { Scratch.remove(folder) }
+        let full = try ManualBackend()
+        let later = PeerAddress.unix("\(folder)/later.sock")
+        let proxy = try ProxyFixture(
+            routes: ["{ path: /*, to: app }"],
+            settings: [
+                "upstreams: { app: { endpoints: [\"\(later)\", \"\(full.address)\"], "
+                    + "maxConnections: 1, cooldown: 500ms, cooldownMax: 500ms, queue: { wait: 5m } } }"
+            ])
+        let ends = try proxy.relay(to: full)
+        let client = try waiting(proxy, "/waits")
+        let backend = try ManualBackend(at: later)
+        _ = try serveNext(backend, ["/waits": client])
+        withExtendedLifetime(ends) {}
+    }
 }
