@@ -3,17 +3,21 @@
 
 SHELL := /bin/bash
 SWIFT ?= swift
-RUN_PACKAGES := libssl-dev
-TEST_PACKAGES := $(RUN_PACKAGES) ca-certificates chromium curl gcc libc6-dev libnss3-tools openssl procps \
-	python3-venv strace systemd
+RUN_PACKAGES := libc-ares-dev libqrencode-dev libssl-dev
+TEST_PACKAGES := $(RUN_PACKAGES) ca-certificates chromium curl dnsmasq-base faketime firefox-esr fish gcc gnutls-bin \
+	haproxy iproute2 libc6-dev libnss3-tools man-db nginx-light node-ws nodejs openssl p11-kit procps python3-venv \
+	strace systemd zsh
+DEB_PACKAGES := binutils debootstrap dpkg-dev
 
 .PHONY: help run test build lint check-debug check-release bench-smoke run-packages test-packages \
-	install clean
+	static made install install-files uninstall deb deb-packages deb-test clean
 
 help:
 	@echo 'make run      build, make certificates, start an echo app and Sluice in front of it'
 	@echo 'make test     everything that is checked: format, debug and release builds, all tests'
-	@echo 'make install  put the program into $$PREFIX/bin (default /usr/local)'
+	@echo 'make install  program, manual, completions and unit below $$PREFIX (default /usr/local)'
+	@echo 'make uninstall  take them away again'
+	@echo 'make deb      a Debian package in .build; `make deb-test` installs, runs and removes it'
 
 # Debian packages that are missing, installed; as root, or through sudo.
 define install_missing
@@ -56,10 +60,61 @@ bench-smoke: check-release
 	benchmarks/smoke
 
 PREFIX ?= /usr/local
-# With the Swift libraries within, so that it runs where there is no toolchain.
-install: run-packages
-	$(SWIFT) build -c release --product sluice --static-swift-stdlib --scratch-path .build/static
-	install -D -m 0755 .build/static/release/sluice $(DESTDIR)$(PREFIX)/bin/sluice
+# What is installed: built here, with the Swift libraries within, so that it runs where there is no
+# toolchain; or a program that is there already.
+PROGRAM ?= .build/static/release/sluice
+STATIC := -c release --static-swift-stdlib --scratch-path .build/static
+PARSER := swift-argument-parser
+MADE := .build/install
+
+BASH_FOLDER ?= $(PREFIX)/share/bash-completion/completions
+ZSH_FOLDER ?= $(PREFIX)/share/zsh/site-functions
+FISH_FOLDER ?= $(PREFIX)/share/fish/vendor_completions.d
+MAN_FOLDER ?= $(PREFIX)/share/man/man1
+UNIT_FOLDER ?= $(PREFIX)/lib/systemd/system
+INSTALLED = $(PREFIX)/bin/sluice $(MAN_FOLDER)/sluice.1 $(BASH_FOLDER)/sluice $(ZSH_FOLDER)/_sluice \
+	$(FISH_FOLDER)/sluice.fish $(UNIT_FOLDER)/sluice.service
+
+install: static
+	@$(MAKE) --no-print-directory install-files
+
+static: run-packages
+	$(SWIFT) build $(STATIC) --product sluice
+
+# The parser of the command line knows what a manual page and completions say. Its tool is built apart,
+# from the sources that building the program has fetched.
+made: $(PROGRAM)
+	@mkdir -p $(MADE)
+	@sources=$$(ls -d .build/checkouts/$(PARSER) .build/static/checkouts/$(PARSER) 2>/dev/null | head -1); \
+	  $(SWIFT) build --package-path $$sources --scratch-path .build/manual --product generate-manual
+	@.build/manual/debug/generate-manual $(PROGRAM) --output-directory $(MADE) \
+	  --date "$$(date -u -d @$${SOURCE_DATE_EPOCH:-$$(date +%s)} +%F)" > /dev/null
+	@sed -i '/^\.Sh "EXIT STATUS"/,$$d' $(MADE)/sluice.1 && cat packaging/manual-tail.mdoc >> $(MADE)/sluice.1
+	@for shell in bash zsh fish; do \
+	  $(PROGRAM) --generate-completion-script $$shell > $(MADE)/completion.$$shell || exit 1; done
+	@sed 's|/usr/local/bin/|$(PREFIX)/bin/|' docs/sluice.service > $(MADE)/sluice.service
+
+install-files: made
+	install -D -m 0755 $(PROGRAM) $(DESTDIR)$(PREFIX)/bin/sluice
+	install -D -m 0644 $(MADE)/sluice.1 $(DESTDIR)$(MAN_FOLDER)/sluice.1
+	install -D -m 0644 $(MADE)/completion.bash $(DESTDIR)$(BASH_FOLDER)/sluice
+	install -D -m 0644 $(MADE)/completion.zsh $(DESTDIR)$(ZSH_FOLDER)/_sluice
+	install -D -m 0644 $(MADE)/completion.fish $(DESTDIR)$(FISH_FOLDER)/sluice.fish
+	install -D -m 0644 $(MADE)/sluice.service $(DESTDIR)$(UNIT_FOLDER)/sluice.service
+
+uninstall:
+	rm -f $(addprefix $(DESTDIR),$(INSTALLED))
+
+# A package of the same, in .build.
+deb: static deb-packages
+	packaging/build-deb.sh .build/static/release/sluice .build
+
+deb-packages:
+	$(call install_missing,$(DEB_PACKAGES))
+
+# In a root of its own; it and the build take minutes, so `make test` does without.
+deb-test: deb
+	packaging/test-deb.sh .build/sluice_*.deb
 
 clean:
 	rm -rf .build

@@ -30,6 +30,10 @@ let package = Package(
         .systemLibrary(name: "CLinux"),
         .systemLibrary(
             name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
+        .systemLibrary(
+            name: "CAres", pkgConfig: "libcares", providers: [.apt(["libc-ares-dev"])]),
+        .systemLibrary(
+            name: "CQREncode", pkgConfig: "libqrencode", providers: [.apt(["libqrencode-dev"])]),
 
         // Row 1: tools that know nothing of the proxy, each alone.
         .target(name: "Wire", swiftSettings: pure),
@@ -39,16 +43,18 @@ let package = Package(
             swiftSettings: pure),
         .target(name: "Reactor", dependencies: ["CLinux"], swiftSettings: strict),
         .target(name: "TLS", dependencies: ["COpenSSL"], swiftSettings: strict),
+        .target(name: "QRCode", dependencies: ["CQREncode"], swiftSettings: strict),
 
         // Rows 2 to 4: the rooms.
         .target(
             name: "Splice", dependencies: ["Wire", "Reactor", "TLS"], swiftSettings: strict),
+        .target(name: "Naming", dependencies: ["CAres", "Reactor"], swiftSettings: strict),
         .target(
             name: "Frontend", dependencies: ["Splice", "Router", "Wire", "Reactor", "TLS"],
             swiftSettings: strict),
         .target(
             name: "Control",
-            dependencies: ["Frontend", "Splice", "Router", "Wire", "Reactor", "TLS"],
+            dependencies: ["Frontend", "Naming", "Splice", "Router", "Wire", "Reactor", "TLS"],
             swiftSettings: strict),
         .target(name: "Trust", dependencies: ["TLS"], swiftSettings: strict),
         .target(name: "Doctor", dependencies: ["Wire", "TLS"], swiftSettings: strict),
@@ -57,10 +63,8 @@ let package = Package(
         .executableTarget(
             name: "sluice",
             dependencies: [
-                "Control", "Doctor", "Trust", "Frontend", "Splice", "Echo", "Router", "Wire",
-                "Reactor",
-                "TLS",
-                "Config",
+                "Control", "Doctor", "Trust", "Frontend", "Naming", "Splice", "Echo", "Router",
+                "Wire", "Reactor", "TLS", "QRCode", "Config",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),
@@ -87,6 +91,8 @@ let package = Package(
         .testTarget(name: "WireTests", dependencies: ["Wire"], swiftSettings: strict),
         .testTarget(name: "RouterTests", dependencies: ["Router"], swiftSettings: strict),
         .testTarget(name: "ConfigTests", dependencies: ["Config"], swiftSettings: strict),
+        .testTarget(name: "NamingTests", dependencies: ["Naming"], swiftSettings: strict),
+        .testTarget(name: "QRCodeTests", dependencies: ["QRCode"], swiftSettings: strict),
         .testTarget(name: "ReactorTests", dependencies: ["Reactor"], swiftSettings: strict),
         .testTarget(
             name: "TLSTests", dependencies: ["TLS", "COpenSSL", "TestKit"], swiftSettings: strict),
@@ -101,7 +107,10 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "ControlTests",
-            dependencies: ["Control", "Frontend", "Splice", "Router", "Reactor", "TLS", "TestKit"],
+            dependencies: [
+                "Control", "Frontend", "Naming", "Splice", "Wire", "Router", "Reactor", "TLS",
+                "TestKit",
+            ],
             swiftSettings: strict),
         .testTarget(
             name: "DoctorTests", dependencies: ["Doctor", "TLS", "TestKit"],
@@ -117,7 +126,8 @@ let package = Package(
         .testTarget(
             name: "sluiceTests",
             dependencies: [
-                "sluice", "Config", "Control", "Frontend", "Splice", "Router", "Wire", "Reactor",
+                "sluice", "Control", "Config", "Frontend", "Naming", "Splice", "Router", "Wire",
+                "Reactor",
                 "TLS",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],

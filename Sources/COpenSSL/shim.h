@@ -29,6 +29,7 @@ static inline void sluice_ctx_set_servername_callback(SSL_CTX *c, int (*f)(SSL *
 }
 static inline int sluice_set_min_proto_version(SSL *s, int v) { return (int)SSL_set_min_proto_version(s, v); }
 static inline int sluice_x509_count(const STACK_OF(X509) *c) { return sk_X509_num(c); }
+static inline X509 *sluice_x509_at(const STACK_OF(X509) *c, int i) { return sk_X509_value(c, i); }
 /* Whether the server has asked for a certificate: only then is its list of authorities there. */
 static inline int sluice_has_certificate_request(const SSL *s) { return SSL_get0_peer_CA_list(s) != NULL; }
 static inline int sluice_set_server_name(SSL *s, const char *n) { return (int)SSL_set_tlsext_host_name(s, n); }
@@ -40,6 +41,8 @@ static inline void sluice_bio_clear_retry_flags(BIO *b) { BIO_clear_retry_flags(
 static inline BIO *sluice_bio_new_mem_buf(const void *p, int n) { return BIO_new_mem_buf(p, n); }
 static inline long sluice_bio_get_mem_data(BIO *b, char **p) { return BIO_get_mem_data(b, p); }
 static inline EVP_PKEY *sluice_ec_p256_keygen(void) { return EVP_EC_gen("P-256"); }
+/* An empty queue, which is nearly always one already: clearing it touches all of its 16 places. */
+static inline void sluice_err_clear(void) { if (ERR_peek_error() != 0) ERR_clear_error(); }
 static inline unsigned int sluice_err_reason(unsigned long e) { return ERR_GET_REASON(e); }
 static inline int sluice_err_system(unsigned long e) { return ERR_SYSTEM_ERROR(e) ? (int)(e & ERR_SYSTEM_MASK) : 0; }
 static inline unsigned int sluice_err_lib(unsigned long e) { return ERR_GET_LIB(e); }
@@ -59,6 +62,8 @@ static inline int sluice_mac_use_hmac_sha256(EVP_MAC_CTX *mac, const unsigned ch
     return EVP_MAC_CTX_set_params(mac, parameters);
 }
 
+/* A place of the calling thread for one pointer, empty at first. */
+static inline void **sluice_thread_place(void) { static __thread void *place; return &place; }
 /* The bytes of an object of OpenSSL's, which are malloc's. */
 static inline size_t sluice_allocated_size(const void *p) { return malloc_usable_size((void *)p); }
 

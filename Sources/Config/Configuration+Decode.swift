@@ -81,24 +81,65 @@ extension LogSettings {
     mutating func decode(_ value: Value) {
         guard let fields = value.mapping(.log) else { return }
         format = fields["format"]?.word(Format.self) ?? format
-        access = fields["access"].flatMap(Self.access) ?? access
+        access =
+            fields["access"].flatMap { Self.target($0, ["stdout", "stderr", "journald", "off"]) }
+            ?? access
+        events =
+            fields["events"].flatMap { Self.target($0, ["stdout", "stderr", "journald"]) }
+            ?? events
+        relayOpens = fields["relayOpens"]?.boolean() ?? relayOpens
+        relayEnds = fields["relayEnds"]?.boolean() ?? relayEnds
     }
 
-    private static func access(_ value: Value) -> Access? {
-        let what = "stdout, stderr, off or a path with a '/'"
+    private static func target(_ value: Value, _ words: [String]) -> Target? {
+        let what = words.joined(separator: ", ") + " or a path with a '/'"
         guard let text = value.text(what) else { return nil }
         switch text {
         case "stdout": return .stdout
         case "stderr": return .stderr
-        case "off": return .off
+        case "journald": return .journald(nil)
+        case "off" where words.contains("off"): return .off
         default:
+            if text.hasPrefix("journald:/") {
+                return .journald(String(text.dropFirst("journald:".count)))
+            }
             // A word without a slash is rather a mistyped one than a file.
             if text.contains("/") { return .file(value.findings.resolve(text)) }
             value.report(
                 "found '\(text)', allowed: \(what)",
-                hint: Nearest.hint(for: text, among: ["stdout", "stderr", "off"]))
+                hint: Nearest.hint(for: text, among: words))
             return nil
         }
+    }
+}
+
+extension ResolverSettings {
+    mutating func decode(_ value: Value) {
+        guard let fields = value.mapping(.resolver) else { return }
+        let what = "addresses of DNS servers, as 127.0.0.1:53"
+        servers = (fields["servers"]?.nonEmptyList(of: what) ?? []).compactMap { item in
+            guard let text = item.text(what) else { return nil }
+            if let server = Self.server(text) { return server }
+            item.report(
+                "found '\(text)', allowed: an address, as 127.0.0.1, 127.0.0.1:53 or [::1]:53")
+            return nil
+        }
+    }
+
+    /// An address with its port, 53 where none is written; nil for anything else.
+    private static func server(_ text: String) -> String? {
+        if Syntax.isIPv6(text[...]) { return "[\(text)]:53" }
+        var host = text[...]
+        var port: UInt16? = 53
+        if let colon = text.lastIndex(of: ":"), !text.hasSuffix("]") {
+            host = text[..<colon]
+            port = UInt16(decimal: text[text.index(after: colon)...])
+        }
+        guard let port, port > 0 else { return nil }
+        if host.hasPrefix("["), host.hasSuffix("]") {
+            return Syntax.isIPv6(host.dropFirst().dropLast()) ? "\(host):\(port)" : nil
+        }
+        return Syntax.isIPv4(host) ? "\(host):\(port)" : nil
     }
 }
 
@@ -108,6 +149,8 @@ extension GlobalLimits {
         headBytes = fields["headBytes"]?.size(1_024...1_048_576) ?? headBytes
         headFields = fields["headFields"]?.integer(16...10_000) ?? headFields
         connections = fields["connections"]?.integer(1 ... .max) ?? connections
+        connectionsPerClient = fields["connectionsPerClient"]?.integer(1...1_000_000_000)
+        newConnectionsPerSecond = fields["newConnectionsPerSecond"]?.integer(1...1_000_000)
         requestsPerConnection =
             fields["requestsPerConnection"]?.integer(1...1_000_000_000) ?? requestsPerConnection
         handshakesPerTurn =
@@ -120,7 +163,7 @@ extension GlobalLimits {
 
 extension EndpointAddress {
     init?(_ value: Value) {
-        guard let text = value.text("ws://host:port or unix:/path") else { return nil }
+        guard let text = value.text("ws://host:port, unix:/path or srv:name") else { return nil }
         do throws(EndpointFault) {
             try self.init(parsing: text)
         } catch {

@@ -143,6 +143,12 @@ public struct RouteLimits: Sendable, Equatable {
     public var relaysPerClient: Int?
     /// Relays that one client may begin in a second; no limit when nil.
     public var newRelaysPerSecond: Int?
+    /// Messages that the client of a relay may send in a second; no limit when nil.
+    public var messagesPerSecond: Int?
+    /// Frames that one message may come in, in either direction; no limit when nil.
+    public var fragments: Int?
+    /// Bytes that each peer of a relay may send in a second; no limit when nil.
+    public var bytesPerSecond: Int?
 
     /// The defaults, or others.
     public init(messageBytes: Int? = nil, bodyBytes: Int? = nil) {

@@ -49,6 +49,7 @@ extension Configuration {
         if let value = fields["log"] { log.decode(value) }
         if let value = fields["limits"] { limits.decode(value) }
         if let value = fields["admin"] { admin.decode(value) }
+        if let value = fields["resolver"] { resolver.decode(value) }
         watch = fields["watch"]?.boolean() ?? watch
         workers = fields["workers"]?.integer(1...1_024)
     }

@@ -24,6 +24,8 @@ public struct Configuration: Sendable, Equatable {
     public var workers: Int?
     /// Where the running process is asked and told.
     public var admin = AdminSettings()
+    /// Who is asked what names stand for.
+    public var resolver = ResolverSettings()
     /// Whether a change of the file or of a certificate is taken up without being told.
     public var watch = false
 
@@ -98,6 +100,15 @@ public struct AdminSettings: Sendable, Equatable {
     public init() {}
 }
 
+/// Who is asked what names stand for.
+public struct ResolverSettings: Sendable, Equatable {
+    /// DNS servers, each as address and port; those of the system when empty.
+    public var servers: [String] = []
+
+    /// The defaults.
+    public init() {}
+}
+
 /// How long each phase of a connection may take.
 public struct TimeoutSettings: Sendable, Equatable {
     /// From accept to a complete ClientHello.
@@ -156,25 +167,33 @@ public struct LogSettings: Sendable, Equatable {
         case json
     }
 
-    /// Where the line goes that each ended relay leaves.
-    public enum Access: Sendable, Equatable {
+    /// Where lines go.
+    public enum Target: Sendable, Equatable {
         /// To standard output.
         case stdout
         /// To standard error.
         case stderr
         /// Nowhere.
         case off
+        /// To systemd's journal; at this socket, if it is not where it always is.
+        case journald(String?)
         /// To this file, appended.
         case file(String)
     }
 
     /// The form of every line.
     public var format: Format
-    /// Where access lines go.
-    public var access: Access
+    /// Where the lines of relays and requests go.
+    public var access: Target
+    /// Where events go.
+    public var events = Target.stderr
+    /// Whether a relay leaves a line when it opens.
+    public var relayOpens = true
+    /// Whether a relay leaves a line when it ends.
+    public var relayEnds = true
 
     /// The defaults, or others.
-    public init(format: Format = .text, access: Access = .stdout) {
+    public init(format: Format = .text, access: Target = .stdout) {
         self.format = format
         self.access = access
     }
@@ -188,6 +207,10 @@ public struct GlobalLimits: Sendable, Equatable {
     public var headFields: Int
     /// Connections from clients at one time; no limit when nil.
     public var connections: Int?
+    /// Connections of one client at one time; no limit when nil.
+    public var connectionsPerClient: Int?
+    /// Connections that one client may open in a second; no limit when nil.
+    public var newConnectionsPerSecond: Int?
     /// Requests that one client connection may carry.
     public var requestsPerConnection: Int
     /// TLS handshakes that one reactor takes on in one turn of its loop.

@@ -6,6 +6,8 @@ public enum EndpointAddress: Sendable, Hashable {
     case tcp(host: String, port: UInt16)
     /// The path of a Unix domain socket.
     case unix(path: String)
+    /// A service whose hosts and ports DNS knows (SRV records, RFC 2782): `_ws._tcp.example.com`.
+    case service(name: String)
 }
 
 /// Why a text is no endpoint, and what was probably meant.
@@ -22,17 +24,21 @@ public struct EndpointFault: Error, Sendable, Equatable {
 }
 
 extension EndpointAddress {
-    /// Reads `ws://host:port`, `http://host:port`, `ws://[::1]:port` or `unix:/path`.
+    /// Reads `ws://host:port`, `http://host:port`, `ws://[::1]:port`, `unix:/path` or `srv:name`.
     public init(parsing text: String) throws(EndpointFault) {
         if text.hasPrefix("unix:") {
             self = .unix(path: try Self.socketPath(text))
+            return
+        }
+        if text.hasPrefix("srv:") {
+            self = .service(name: try Self.serviceName(text))
             return
         }
         guard let separator = text.firstRange(of: "://") else {
             let looksLikeHost = text.contains(":") && !text.contains("/") && !text.hasPrefix(":")
             let isPort = UInt16(text).map { $0 > 0 } ?? false
             throw EndpointFault(
-                "found '\(text)', allowed: ws://host:port or unix:/path",
+                "found '\(text)', allowed: ws://host:port, unix:/path or srv:name",
                 suggestion: isPort ? "ws://127.0.0.1:\(text)" : looksLikeHost ? "ws://\(text)" : nil
             )
         }
@@ -48,7 +54,7 @@ extension EndpointAddress {
                     + "allowed: ws://host:port, http://host:port or unix:/path",
                 suggestion: (scheme == "wss" ? "ws" : "http") + "://\(rest)")
         default:
-            throw EndpointFault("found '\(text)', allowed: ws://host:port or unix:/path")
+            throw EndpointFault("found '\(text)', allowed: ws://host:port, unix:/path or srv:name")
         }
         self = try Self.authority(rest, of: text)
     }
@@ -69,6 +75,24 @@ extension EndpointAddress {
                 "found a socket path of \(collapsed.utf8.count) bytes, allowed: 107")
         }
         return collapsed
+    }
+
+    private static func serviceName(_ text: String) throws(EndpointFault) -> String {
+        var name = text.dropFirst("srv:".count)
+        if name.hasSuffix(".") { name = name.dropLast() }
+        let labels = name.split(separator: ".", omittingEmptySubsequences: false)
+        // Underscores stand in names of services, and nowhere else (RFC 2782).
+        let isName = labels.allSatisfy { label in
+            let rest = label.hasPrefix("_") ? label.dropFirst() : label
+            return !rest.isEmpty && label.utf8.count <= 63
+                && rest.utf8.allSatisfy { $0.isLetter || $0.isDigit || $0 == UInt8(ascii: "-") }
+        }
+        guard isName, labels.count >= 2, name.utf8.count <= 253 else {
+            throw EndpointFault(
+                "found '\(text)', allowed: srv: with the name of a service, as in "
+                    + "srv:_ws._tcp.example.com")
+        }
+        return name.lowercased()
     }
 
     private static func authority(
@@ -133,6 +157,7 @@ extension EndpointAddress: CustomStringConvertible {
         case .tcp(let host, let port):
             host.contains(":") ? "ws://[\(host)]:\(port)" : "ws://\(host):\(port)"
         case .unix(let path): "unix:\(path)"
+        case .service(let name): "srv:\(name)"
         }
     }
 }

@@ -28,7 +28,8 @@ struct KeySection: Sendable {
 extension KeySection {
     static let all = [
         root, listener, tls, hsts, certificate, route, respond, redirect, routeRequest,
-        routeAnswer, ping, routeLimits, upstream, health, queue, pool, drain, admin, timeouts, log,
+        routeAnswer, ping, routeLimits, upstream, health, queue, pool, drain, admin, resolver,
+        timeouts, log,
         limits,
     ]
 
@@ -43,6 +44,7 @@ extension KeySection {
             ("log", "mapping", "see below"),
             ("limits", "mapping", "see below"),
             ("admin", "mapping", "see below"),
+            ("resolver", "mapping", "see below"),
             ("watch", "true or false", "`false`"),
             ("workers", "number", "one per core"),
         ])
@@ -54,6 +56,7 @@ extension KeySection {
             ("tls", "mapping", "none"),
             ("redirect", "word", "none"),
             ("proxyProtocol", "word", quoted(ListenerSettings.ProxyProtocol.none.rawValue)),
+            ("trustedProxies", "list", "none"),
         ])
 
     static let tls = KeySection(
@@ -149,6 +152,8 @@ extension KeySection {
             ("messageBytes", "size", "no limit"), ("bodyBytes", "size", "no limit"),
             ("relays", "number", "no limit"), ("relaysPerClient", "number", "no limit"),
             ("newRelaysPerSecond", "number", "no limit"),
+            ("messagesPerSecond", "number", "no limit"), ("fragments", "number", "no limit"),
+            ("bytesPerSecond", "size", "no limit"),
         ])
 
     static let pool: KeySection = {
@@ -167,6 +172,7 @@ extension KeySection {
             "upstreams.NAME",
             [
                 ("endpoints", "list", "required"),
+                ("resolve", "word", quoted(defaults.resolve.rawValue)),
                 ("balance", "word", quoted(defaults.balance.description)),
                 ("health", "mapping", "none"),
                 ("cooldown", "duration", quoted(Units.text(defaults.cooldown))),
@@ -174,6 +180,7 @@ extension KeySection {
                 ("failedUpgrades", "number", quoted(String(defaults.failedUpgrades))),
                 ("slowStart", "duration", quoted(Units.text(defaults.slowStart))),
                 ("maxConnections", "number", "no limit"),
+                ("proxyProtocol", "word", quoted(defaults.proxyProtocol.rawValue)),
                 ("queue", "mapping", "none"),
                 ("pool", "mapping", "see below"),
             ])
@@ -228,6 +235,8 @@ extension KeySection {
             ("address", "address", "none"),
         ])
 
+    static let resolver = KeySection("resolver", [("servers", "list", "the system's")])
+
     static let timeouts: KeySection = {
         let defaults = TimeoutSettings()
         return KeySection(
@@ -254,6 +263,9 @@ extension KeySection {
             [
                 ("format", "word", quoted(defaults.format.rawValue)),
                 ("access", "word or path", quoted("\(defaults.access)")),
+                ("events", "word or path", quoted("\(defaults.events)")),
+                ("relayOpens", "true or false", quoted("\(defaults.relayOpens)")),
+                ("relayEnds", "true or false", quoted("\(defaults.relayEnds)")),
             ])
     }()
 
@@ -265,6 +277,8 @@ extension KeySection {
                 ("headBytes", "size", quoted(Units.text(bytes: defaults.headBytes))),
                 ("headFields", "number", quoted(String(defaults.headFields))),
                 ("connections", "number", "no limit"),
+                ("connectionsPerClient", "number", "no limit"),
+                ("newConnectionsPerSecond", "number", "no limit"),
                 (
                     "requestsPerConnection", "number",
                     quoted(String(defaults.requestsPerConnection))

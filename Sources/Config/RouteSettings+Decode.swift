@@ -70,7 +70,7 @@ extension RouteSettings {
 
 extension RouteSettings.Target {
     fileprivate init?(_ value: Value, upstreamNames: UpstreamNames) {
-        let what = "the name of an upstream, ws://host:port or unix:/path"
+        let what = "the name of an upstream, ws://host:port, unix:/path or srv:name"
         guard let text = value.text(what) else { return nil }
         // Names have neither, and every endpoint has one.
         if text.contains(where: { ":/".contains($0) }) {
@@ -92,7 +92,7 @@ extension RouteSettings.Target {
     private static func allowed(_ names: [String]) -> String {
         var shown = Array(names.prefix(8))
         if names.count > shown.count { shown.append("\(names.count - shown.count) more names") }
-        return (shown + ["ws://host:port or unix:/path"]).joined(separator: ", ")
+        return (shown + ["ws://host:port, unix:/path or srv:name"]).joined(separator: ", ")
     }
 }
 
@@ -116,5 +116,8 @@ extension RouteLimits {
         relays = fields["relays"]?.integer(1...1_000_000_000)
         relaysPerClient = fields["relaysPerClient"]?.integer(1...1_000_000_000)
         newRelaysPerSecond = fields["newRelaysPerSecond"]?.integer(1...1_000_000)
+        messagesPerSecond = fields["messagesPerSecond"]?.integer(1...1_000_000)
+        fragments = fields["fragments"]?.integer(1...1_000_000)
+        bytesPerSecond = fields["bytesPerSecond"]?.size(1_024...1_099_511_627_776)
     }
 }

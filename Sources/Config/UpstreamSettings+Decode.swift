@@ -16,7 +16,9 @@ extension UpstreamSettings {
         }
         failedUpgrades = fields["failedUpgrades"]?.integer(0...1_000_000) ?? failedUpgrades
         slowStart = fields["slowStart"]?.duration(hour) ?? slowStart
+        resolve = fields["resolve"]?.word(Resolution.self) ?? resolve
         maxConnections = fields["maxConnections"]?.integer(1...1_000_000_000)
+        proxyProtocol = fields["proxyProtocol"]?.word(ProxyProtocol.self) ?? proxyProtocol
         queue = fields["queue"].flatMap(QueueSettings.init)
         if fields["maxConnections"] == nil {
             fields["queue"]?.report("has no meaning without maxConnections: nobody has to wait")

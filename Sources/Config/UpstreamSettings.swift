@@ -46,8 +46,28 @@ public struct UpstreamSettings: Sendable, Equatable {
         }
     }
 
+    /// What a host's name stands for.
+    public enum Resolution: String, Sendable, CaseIterable {
+        /// One endpoint, whose addresses are tried in turn.
+        case one
+        /// An endpoint for each address.
+        case each
+    }
+
+    /// Whether connections begin with a header that says who the client is.
+    public enum ProxyProtocol: String, Sendable, CaseIterable {
+        /// They do not.
+        case none
+        /// In words.
+        case v1
+        /// In binary, with what is known of TLS.
+        case v2
+    }
+
     /// Where its relays may go; at least one.
     public var endpoints: [EndpointAddress]
+    /// What the names of hosts in it stand for.
+    public var resolve = Resolution.one
     /// How relays are spread.
     public var balance: Balance
     /// How long an endpoint is passed over after a first failure.
@@ -64,6 +84,8 @@ public struct UpstreamSettings: Sendable, Equatable {
     public var queue: QueueSettings?
     /// How endpoints are checked; not at all when nil.
     public var health: HealthSettings?
+    /// How connections say who the client is.
+    public var proxyProtocol = ProxyProtocol.none
     /// Which connections are kept for the next request.
     public var pool: PoolSettings
     /// Where it was written.

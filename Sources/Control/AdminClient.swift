@@ -51,18 +51,7 @@ public struct AdminClient: Sendable {
     private func connect() throws(AdminFault) -> AdminStream {
         let code: Int32
         do throws(SystemError) {
-            let socket = try Socket.stream(for: address)
-            switch socket.connect(to: address) {
-            case .connected: return AdminStream(adopting: socket.release())
-            case .inProgress:
-                var waitFor = pollfd(
-                    fd: socket.descriptor, events: Int16(POLLOUT), revents: 0)
-                let count = poll(&waitFor, 1, 5_000)
-                let pending = count > 0 ? socket.pendingError() : ETIMEDOUT
-                if pending == 0 { return AdminStream(adopting: socket.release()) }
-                code = pending
-            case .failed(let failed): code = failed
-            }
+            return AdminStream(adopting: try Knock.open(address))
         } catch {
             code = error.code
         }

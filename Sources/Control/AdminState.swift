@@ -29,6 +29,10 @@ public struct AdminState: Codable, Sendable {
     public var drains: [DrainState] = []
     /// Log lines that were lost because the log was too slow.
     public var droppedLogLines = 0
+    /// Log lines that were lost because they could not be written.
+    public var unwrittenLogLines = 0
+    /// Why log lines can't be written at present; nil when they can.
+    public var logProblem: String?
 
     /// To be filled.
     public init() {}
@@ -55,11 +59,16 @@ public struct ListenerState: Codable, Sendable {
     public var address: String
     /// Its certificates; none where it is plain.
     public var certificates: [CertificateState]
+    /// Whether a connection begins with a header of the PROXY protocol; an older Sluice does not say.
+    public var expectsProxyHeader: Bool?
 
-    /// A listener of both.
-    public init(address: String, certificates: [CertificateState]) {
+    /// A listener of these.
+    public init(
+        address: String, certificates: [CertificateState], expectsProxyHeader: Bool? = nil
+    ) {
         self.address = address
         self.certificates = certificates
+        self.expectsProxyHeader = expectsProxyHeader
     }
 }
 
@@ -224,7 +233,7 @@ public struct RelayState: Codable, Sendable {
     /// What is known of it, for people and programs.
     public init(_ relay: RelayFacts) {
         id = relay.id.description
-        client = relay.client.description
+        client = relay.client.peerDescription
         route = relay.route
         path = relay.path
         endpoint = relay.endpoint

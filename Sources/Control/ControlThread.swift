@@ -25,6 +25,9 @@ public final class ControlThread: Sendable {
         thread.withLock { $0 = started }
     }
 
+    /// Does it there, behind what was asked for before; waits for nothing.
+    public func begin(_ body: @escaping @Sendable () -> Void) { jobs.post(body) }
+
     /// Does it there and waits for it; not to be called from there.
     ///
     /// - Throws: `SystemError` when there is no descriptor left to wait with.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 public import Frontend
+public import Wire
 
 /// How the endpoints of an upstream are asked whether they are well.
 public struct HealthCheck: Sendable, Equatable {
@@ -18,6 +19,8 @@ public struct HealthCheck: Sendable, Equatable {
     public var question: Question
     /// The `Host` that is asked for; the endpoint's own when nil.
     public var host: String?
+    /// The header of the PROXY protocol that comes first, as of Sluice's own; none when nil.
+    public var introduction: ProxyHeader.Version?
     /// From one check to the next, in milliseconds; up to a tenth more or less.
     public var everyMilliseconds: UInt64
     /// How long one may take, in milliseconds.

@@ -197,7 +197,8 @@ final class HealthProbe {
                 "Sec-WebSocket-Key: \(String(decoding: key, as: UTF8.self))",
             ]
         }
-        return Array((lines.joined(separator: "\r\n") + "\r\n\r\n").utf8)
+        let introduction = check.introduction.map(ProxyHeader.ownBytes) ?? []
+        return introduction + Array((lines.joined(separator: "\r\n") + "\r\n\r\n").utf8)
     }
 
     /// The verdict, once the head of the final answer is whole.

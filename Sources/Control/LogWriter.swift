@@ -4,9 +4,29 @@ import Glibc
 public import Reactor
 import Synchronization
 
+/// What is written where.
+public struct LogPlan: Sendable, Equatable {
+    /// The form of a line.
+    public var format = LogWriter.Format.text
+    /// Where the lines of relays and requests go.
+    public var access = LogWriter.Target.stdout
+    /// Where events go.
+    public var events = LogWriter.Target.stderr
+    /// Whether a relay leaves a line when it opens.
+    public var takesRelayOpens = true
+    /// Whether a relay leaves a line when it ends.
+    public var takesRelayEnds = true
+    /// Entries that may wait.
+    public var entriesMax = 65_536
+
+    /// The defaults.
+    public init() {}
+}
+
 /// Writes access lines and events on a thread of its own, so that no reactor ever waits for a disk.
 ///
-/// The queue is bounded. What does not fit is dropped, and the next line written says how many.
+/// The queue is bounded. What does not fit is dropped, and the next line written says how many; what
+/// the target does not take is lost, said once and counted.
 public final class LogWriter: Sendable {
     /// The form of a line.
     public enum Format: Sendable {
@@ -17,7 +37,7 @@ public final class LogWriter: Sendable {
     }
 
     /// Where lines go.
-    public enum Target: Sendable, Equatable {
+    public enum Target: Sendable, Equatable, CustomStringConvertible {
         /// To standard output.
         case stdout
         /// To standard error.
@@ -26,72 +46,80 @@ public final class LogWriter: Sendable {
         case off
         /// To a file, appended.
         case file(String)
+        /// To systemd's journal, which listens at this path.
+        case journal(String)
+        /// To a descriptor that stays open.
+        case descriptor(Int32)
+
+        /// The target in words.
+        public var description: String {
+            switch self {
+            case .stdout: "standard output"
+            case .stderr: "standard error"
+            case .off: "nowhere"
+            case .file(let path), .journal(let path): path
+            case .descriptor(let number): "descriptor \(number)"
+            }
+        }
     }
 
-    enum Entry: Sendable {
+    /// Where systemd's journal listens.
+    public static let journalPath = "/run/systemd/journal/socket"
+
+    private enum Entry: Sendable {
         case access(AccessRecord)
         case event(LogEvent)
         case reopen
         case end
     }
 
-    /// Entries that may wait.
-    public static let entriesMax = 65_536
+    private struct Sinks: ~Copyable {
+        var access: LogSink
+        var events: LogSink
+    }
 
+    /// After each batch more is let come: reactors that find the queue waited for need not wake anybody.
+    private static let batchMicroseconds: UInt32 = 5_000
+
+    private let plan: LogPlan
+    private let lastLine: LastLine?
     private let queue: Mailbox<Entry>
     private let waiting = Atomic<Int>(0)
     private let dropped = Atomic<Int>(0)
     private let droppedEver = Atomic<Int>(0)
-    private let format: Format
-    private let access: Target
-    /// The target's at the start.
-    private let accessDescriptor: Int32
-    private let eventDescriptor: Int32
-    private let entriesMax: Int
-    private let thread = Mutex<ReactorThread?>(nil)
+    private let unwrittenEver = Atomic<Int>(0)
+    /// Used by the thread alone.
+    private let sinks: Mutex<Sinks>
+    private let trouble = Mutex<String?>(nil)
+    private let ended: Mailbox<Bool>
 
-    /// Opens the target and starts the thread.
+    /// Opens the targets and starts the thread.
     ///
     /// - Parameters:
-    ///   - format: the form of a line.
-    ///   - access: where access lines go; events go to standard error.
-    /// - Throws: `SystemError` when the file can't be opened.
-    public convenience init(format: Format, access: Target) throws(SystemError) {
-        try self.init(
-            format: format, access: access, events: STDERR_FILENO, entriesMax: Self.entriesMax)
-    }
-
-    /// The same with another place for events and another bound.
-    init(
-        format: Format, access: Target, events: Int32, entriesMax: Int
-    ) throws(SystemError) {
-        self.format = format
-        self.access = access
-        eventDescriptor = events
-        self.entriesMax = entriesMax
+    ///   - plan: what is written where.
+    ///   - lastLine: what stands below the lines, where they go to a terminal.
+    /// - Throws: `SystemError` when a file can't be opened.
+    public init(_ plan: LogPlan, above lastLine: LastLine? = nil) throws(SystemError) {
+        self.plan = plan
+        self.lastLine = lastLine
         queue = try Mailbox()
-        switch access {
-        case .stdout: accessDescriptor = STDOUT_FILENO
-        case .stderr: accessDescriptor = STDERR_FILENO
-        case .off: accessDescriptor = -1
-        case .file(let path):
-            accessDescriptor = Self.open(path)
-            guard accessDescriptor >= 0 else {
-                throw SystemError(code: errno, call: "open \(path)")
-            }
-        }
-        let started = try ReactorThread.start(name: "sluice-log") { [self] in run() }
-        thread.withLock { $0 = started }
+        ended = try Mailbox()
+        sinks = Mutex(
+            Sinks(
+                access: try LogSink(plan.access, plan.format),
+                events: try LogSink(plan.events, plan.format)))
+        _ = try ReactorThread.start(name: "sluice-log") { [self] in run() }
     }
 
     /// What reactors write through.
     public var journal: Journal {
+        let isOn = plan.access != .off
         var journal = Journal(
-            access: { [self] record in
-                if accessDescriptor >= 0 { put(.access(record)) }
-            },
+            access: { [self] record in if isOn { put(.access(record)) } },
             event: { [self] event in put(.event(event)) })
-        journal.takesAccess = accessDescriptor >= 0
+        journal.takesRequests = isOn
+        journal.takesRelayOpens = isOn && plan.takesRelayOpens
+        journal.takesRelayEnds = isOn && plan.takesRelayEnds
         return journal
     }
 
@@ -101,17 +129,23 @@ public final class LogWriter: Sendable {
     /// Lines that were lost since the start because the queue was full.
     public var droppedCount: Int { droppedEver.load(ordering: .relaxed) }
 
-    /// Opens the file anew, behind what waits: whoever rotates logs has moved it away.
-    public func reopen() { queue.post(.reopen) }
+    /// Lines that were lost since the start because they could not be written.
+    public var unwrittenCount: Int { unwrittenEver.load(ordering: .relaxed) }
 
-    /// Writes what waits and ends the thread.
+    /// Why lines can't be written at present; nil when they can.
+    public var problem: String? { trouble.withLock { $0 } }
+
+    /// Opens files anew, behind what waits: whoever rotates logs has moved them away.
+    public func reopen() { post(.reopen) }
+
+    /// Writes what waits and ends the thread; one that stands still for five seconds is left behind.
     public func close() {
-        queue.post(.end)
-        thread.withLock { $0 }?.join()
+        post(.end)
+        _ = ended.wait(milliseconds: 5_000)
     }
 
     private func put(_ entry: Entry) {
-        if waiting.wrappingAdd(1, ordering: .relaxed).newValue > entriesMax {
+        if waiting.wrappingAdd(1, ordering: .relaxed).newValue > plan.entriesMax {
             waiting.wrappingSubtract(1, ordering: .relaxed)
             dropped.wrappingAdd(1, ordering: .relaxed)
             droppedEver.wrappingAdd(1, ordering: .relaxed)
@@ -120,76 +154,56 @@ public final class LogWriter: Sendable {
         queue.post(entry)
     }
 
-    private static func open(_ path: String) -> Int32 {
-        Glibc.open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o640)
-    }
-
-    /// Another descriptor for the same file; the old one where that can't be had.
-    private func reopened(_ old: Int32) -> (descriptor: Int32, problem: String?) {
-        guard case .file(let path) = access else { return (old, nil) }
-        let new = Self.open(path)
-        guard new >= 0 else {
-            return (old, SystemError(code: errno, call: "open \(path)").description)
-        }
-        Glibc.close(old)
-        return (new, nil)
+    /// Puts something behind what waits, however much that is.
+    private func post(_ entry: Entry) {
+        waiting.wrappingAdd(1, ordering: .relaxed)
+        queue.post(entry)
     }
 
     private func run() {
-        var accessDescriptor = accessDescriptor
         while true {
-            var waitFor = pollfd(fd: queue.descriptor, events: Int16(POLLIN), revents: 0)
-            _ = poll(&waitFor, 1, -1)
-            var accessText = ""
-            var eventText = ""
-            var isEnd = false
-            for entry in queue.take() {
-                switch entry {
-                case .access(let record):
-                    waiting.wrappingSubtract(1, ordering: .relaxed)
-                    accessText += LogLine.access(record, format) + "\n"
-                case .event(let event):
-                    waiting.wrappingSubtract(1, ordering: .relaxed)
-                    eventText += LogLine.event(event, format) + "\n"
-                case .reopen:
-                    Self.writeAll(accessText, to: accessDescriptor)
-                    accessText = ""
-                    let (descriptor, problem) = reopened(accessDescriptor)
-                    accessDescriptor = descriptor
-                    let event =
-                        problem.map {
-                            LogEvent(
-                                .error, "The log was not opened anew, the old one stays: \($0).")
-                        } ?? LogEvent(.info, "The log was opened anew.")
-                    eventText += LogLine.event(event, format) + "\n"
-                case .end: isEnd = true
-                }
-            }
-            let lost = dropped.exchange(0, ordering: .relaxed)
-            if lost > 0 {
-                let sentence = "\(lost) log lines were dropped: the log is too slow."
-                eventText += LogLine.event(LogEvent(.warning, sentence), format) + "\n"
-            }
-            Self.writeAll(accessText, to: accessDescriptor)
-            Self.writeAll(eventText, to: eventDescriptor)
-            if isEnd { return }
+            _ = queue.wait(milliseconds: -1)
+            let entries = queue.take()
+            waiting.wrappingSubtract(entries.count, ordering: .relaxed)
+            var isOver = false
+            let write = { isOver = self.sinks.withLock { self.write(entries, &$0) } }
+            if let lastLine { lastLine.above(write) } else { write() }
+            if isOver { break }
+            usleep(Self.batchMicroseconds)
         }
+        ended.post(true)
     }
 
-    private static func writeAll(_ text: String, to descriptor: Int32) {
-        if text.isEmpty || descriptor < 0 { return }
-        var text = text
-        text.withUTF8 { bytes in
-            var rest = UnsafeRawBufferPointer(bytes)
-            while let start = rest.baseAddress, !rest.isEmpty {
-                let written = Glibc.write(descriptor, start, rest.count)
-                if written < 0 {
-                    if errno == EINTR { continue }
-                    // A full disk or a reader that left: the lines are lost, the service goes on.
-                    return
-                }
-                rest = UnsafeRawBufferPointer(rebasing: rest.dropFirst(written))
+    /// Writes a batch; true when it was the last one.
+    private func write(_ entries: [Entry], _ sinks: inout Sinks) -> Bool {
+        var isOver = false
+        for entry in entries {
+            switch entry {
+            case .access(let record): sinks.access.append(record)
+            case .event(let event): sinks.events.append(event)
+            case .reopen:
+                if let event = sinks.access.reopen() { sinks.events.append(event) }
+                if let event = sinks.events.reopen() { sinks.events.append(event) }
+            case .end: isOver = true
             }
         }
+        let lost = dropped.exchange(0, ordering: .relaxed)
+        if lost > 0 {
+            let sentence = "\(lost) log lines were dropped: the log is too slow."
+            sinks.events.append(LogEvent(.warning, sentence))
+        }
+        sinks.access.flush()
+        if let event = sinks.access.news() { sinks.events.append(event) }
+        sinks.events.flush()
+        // Where events themselves had not been written, that they are again is news too.
+        if let event = sinks.events.news() {
+            sinks.events.append(event)
+            sinks.events.flush()
+        }
+        let unwritten = sinks.access.takeLost() + sinks.events.takeLost()
+        if unwritten > 0 { unwrittenEver.wrappingAdd(unwritten, ordering: .relaxed) }
+        let problem = sinks.access.failure ?? sinks.events.failure
+        trouble.withLock { $0 = problem?.description }
+        return isOver
     }
 }

@@ -1,80 +1,129 @@
 // SPDX-License-Identifier: Apache-2.0
 public import Frontend
 import Glibc
+public import Naming
 public import Reactor
 import Synchronization
 
-/// Looks the names of endpoints up, at the start and from time to time, on a thread of its own.
+/// Keeps up with what names stand for, on a thread of its own: each is asked for again when its time to
+/// live is over.
 ///
-/// A name that stops resolving keeps the addresses it had: an outage of DNS is not one of ours.
+/// A name that stops resolving keeps what it stood for: an outage of DNS is not one of ours.
 public final class NameWatch: Sendable {
-    private let endpoints: Mutex<[Endpoint]>
+    enum Message: Sendable {
+        /// Ask for these from now on, and for no others; `done` hears when each was asked for once.
+        case watch(Set<NameQuestion>, done: Mailbox<Bool>)
+        /// What the system's own resolver says.
+        case system(NameQuestion, Result<NameAnswer, NameFault>)
+        case stop
+    }
+
+    private struct State {
+        var endpoints: [Endpoint] = []
+        /// Names that stand for endpoints, rather than for addresses of one.
+        var expanding: Set<NameQuestion> = []
+        var found: [NameQuestion: NameContent] = [:]
+        var hasThread = false
+    }
+
     private let journal: Journal
-    private let door: Mailbox<Bool>
-    private let thread = Mutex<ReactorThread?>(nil)
-    /// Labels of the endpoints whose name did not resolve the last time.
-    private let failing = Mutex<Set<String>>([])
+    private let servers: [String]
+    private let changed: @Sendable () -> Void
+    private let state = Mutex(State())
+    let door: Mailbox<Message>
 
-    /// How often names are looked up anew.
-    public static let intervalMilliseconds: Int32 = 30_000
-
-    /// Takes those of the endpoints that have a name.
+    /// Watches nothing yet, and has no thread until it does.
     ///
     /// - Parameters:
-    ///   - endpoints: of all upstreams.
+    ///   - servers: DNS servers, `127.0.0.1:53`; those of the system when empty.
     ///   - journal: learns of names that do not resolve.
+    ///   - changed: called on the watch's thread, not to be held up, when one of the names that stand
+    ///     for endpoints stands for others.
     /// - Throws: `SystemError` when there is no descriptor left.
-    public init(_ endpoints: [Endpoint], journal: Journal) throws(SystemError) {
-        self.endpoints = Mutex(endpoints.filter { $0.host != nil })
+    public init(
+        servers: [String] = [], journal: Journal, changed: @escaping @Sendable () -> Void = {}
+    ) throws(SystemError) {
+        self.servers = servers
         self.journal = journal
+        self.changed = changed
         door = try Mailbox()
     }
 
-    /// Looks all names up once, now, and then again and again until `stop`.
-    public func start() throws(SystemError) {
-        lookUpAll()
-        let started = try ReactorThread.start(name: "sluice-names") { [self] in
-            while true {
-                var waitFor = pollfd(fd: door.descriptor, events: Int16(POLLIN), revents: 0)
-                _ = poll(&waitFor, 1, Self.intervalMilliseconds)
-                if !door.take().isEmpty { return }
-                lookUpAll()
-            }
-        }
-        thread.withLock { $0 = started }
+    /// What names that stand for endpoints stand for at present.
+    public var found: [NameQuestion: NameContent] {
+        state.withLock { state in state.found.filter { state.expanding.contains($0.key) } }
     }
 
-    /// Ends the thread; does not wait for a look-up that is under way.
-    public func stop() { door.post(true) }
-
-    /// Watches these from now on; those without addresses are looked up before it returns.
-    public func watch(_ endpoints: [Endpoint]) {
+    /// Watches the names of these endpoints and the names that stand for endpoints, and no others.
+    ///
+    /// Returns when each name that is new has been asked for once, or the time is over.
+    public func watch(
+        _ endpoints: [Endpoint], expanding: Set<NameQuestion> = [],
+        withinMilliseconds milliseconds: Int32 = 5_000
+    ) throws(SystemError) {
         let named = endpoints.filter { $0.host != nil }
-        self.endpoints.withLock { $0 = named }
-        failing.withLock { $0.formIntersection(named.map(\.label)) }
-        for endpoint in named where endpoint.addresses.isEmpty { lookUp(endpoint) }
-    }
-
-    /// Looks every name up; a name that stops resolving, or resolves again, is said once.
-    func lookUpAll() {
-        for endpoint in endpoints.withLock({ $0 }) { lookUp(endpoint) }
-    }
-
-    private func lookUp(_ endpoint: Endpoint) {
-        guard let host = endpoint.host else { return }
-        let label = endpoint.label
-        do throws(ResolveFault) {
-            let found = try Resolver.resolve(host: host, port: endpoint.port)
-            if found != endpoint.addresses { endpoint.addresses = found }
-            if failing.withLock({ $0.remove(label) }) != nil {
-                journal.event(LogEvent(.info, "The upstream \(label): \(host) resolves again."))
-            }
-        } catch {
-            guard failing.withLock({ $0.insert(label) }).inserted else { return }
-            let kept = endpoint.addresses
-            let rest = kept.isEmpty ? "" : " Its last known addresses stay in use."
-            let sentence = "The upstream \(label): \(error.sentence).\(rest)"
-            journal.event(LogEvent(.warning, sentence))
+        let questions = expanding.union(named.compactMap(\.host).map(NameQuestion.addresses))
+        let hasThread = state.withLock { state in
+            state.endpoints = named
+            state.expanding = expanding
+            state.found = state.found.filter { questions.contains($0.key) }
+            defer { state.hasThread = state.hasThread || !questions.isEmpty }
+            return state.hasThread
         }
+        // What is known of a name holds for an endpoint that is new too.
+        for endpoint in named { update(endpoint) }
+        if !hasThread {
+            if questions.isEmpty { return }
+            _ = try ReactorThread.start(name: "sluice-names") { [self] in
+                var loop = NameLoop(self, servers: servers)
+                loop.run()
+            }
+        }
+        let done = try Mailbox<Bool>()
+        door.post(.watch(questions, done: done))
+        _ = done.wait(milliseconds: milliseconds)
+    }
+
+    /// Ends the thread; does not wait for it.
+    public func stop() { door.post(.stop) }
+
+    /// Takes what was found up.
+    func take(_ question: NameQuestion, _ content: NameContent) {
+        let (endpoints, isNews) = state.withLock { state in
+            // Servers turn the order of addresses; that alone makes no other endpoints.
+            let isExpanding = state.expanding.contains(question)
+            let content = isExpanding ? content.sorted : content
+            let isNews = isExpanding && state.found[question] != content
+            state.found[question] = content
+            return (state.endpoints, isNews)
+        }
+        for endpoint in endpoints where endpoint.host == question.name { update(endpoint) }
+        if isNews { changed() }
+    }
+
+    private func update(_ endpoint: Endpoint) {
+        guard let host = endpoint.host,
+            case .addresses(let found) = state.withLock({ $0.found[.addresses(host)] })
+        else { return }
+        let addresses = found.map { $0.with(port: endpoint.port) }
+        if addresses != endpoint.addresses { endpoint.addresses = addresses }
+    }
+
+    func say(_ level: LogEvent.Level, _ sentence: String) {
+        journal.event(LogEvent(level, sentence))
+    }
+
+    /// Which upstreams a name is for, in words.
+    func users(of question: NameQuestion) -> String {
+        let labels = state.withLock { state in
+            state.expanding.contains(question)
+                ? [] : state.endpoints.filter { $0.host == question.name }.map(\.label)
+        }
+        return labels.first.map { "The upstream \($0): " } ?? ""
+    }
+
+    /// Whether something is in use for a name.
+    func hasFound(_ question: NameQuestion) -> Bool {
+        state.withLock { $0.found[question] != nil }
     }
 }

@@ -9,27 +9,14 @@ import Reactor
 public enum ServiceManager {
     /// Says something: lines as `READY=1`.
     public static func notify(_ lines: String...) {
-        guard let name = ProcessInfo.processInfo.environment["NOTIFY_SOCKET"] else { return }
-        var address = sockaddr_un()
-        address.sun_family = sa_family_t(AF_UNIX)
-        var path = Array(name.utf8)
-        guard !path.isEmpty, path.count < MemoryLayout.size(ofValue: address.sun_path) else {
-            return
-        }
-        // The manager may listen in the abstract namespace, which people write with an @ (unix(7)).
-        if path[0] == UInt8(ascii: "@") { path[0] = 0 }
-        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path) }
-        let length = socklen_t(MemoryLayout<sa_family_t>.size + path.count)
-        let socket = Glibc.socket(
-            AF_UNIX, Int32(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+        guard let name = ProcessInfo.processInfo.environment["NOTIFY_SOCKET"],
+            let address = UnixDatagram.address(name)
+        else { return }
+        let socket = UnixDatagram.socket()
         guard socket >= 0 else { return }
         defer { close(socket) }
         let text = Array(lines.joined(separator: "\n").utf8)
-        withUnsafePointer(to: address) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                _ = sendto(socket, text, text.count, Int32(MSG_NOSIGNAL), $0, length)
-            }
-        }
+        _ = text.withUnsafeBytes { UnixDatagram.send($0, to: address, on: socket) }
     }
 
     /// The monotonic time as it wants it with `RELOADING=1`.

@@ -153,13 +153,16 @@ public enum Successor {
     ///
     /// To be asked once: the variables are taken away, for they are for no other process.
     public static func inherited() -> [Handed] {
-        let environment = ProcessInfo.processInfo.environment
         defer {
             for name in [socketsVariable, "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"] {
                 unsetenv(name)
             }
         }
-        if let text = environment[socketsVariable] { return handed(text) }
+        return handedOn
+    }
+
+    /// What the service manager has handed on.
+    private static func standing(_ environment: [String: String]) -> [Handed] {
         guard environment["LISTEN_PID"] == String(getpid()),
             let count = environment["LISTEN_FDS"].flatMap({ Int32($0) }),
             (1...1_024).contains(count)
@@ -178,6 +181,13 @@ public enum Successor {
             else { return nil }
             return Handed(purpose, address, descriptor)
         }
+    }
+
+    /// The same without taking the variables away: for those who only have to know.
+    public static var handedOn: [Handed] {
+        let environment = ProcessInfo.processInfo.environment
+        if let text = environment[socketsVariable] { return handed(text) }
+        return standing(environment)
     }
 
     /// Whether this process was started to take over from another.

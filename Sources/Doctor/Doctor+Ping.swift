@@ -2,23 +2,31 @@
 import Wire
 
 extension Doctor {
+    /// What is kept of a message that is not whole: nobody shall fill the memory.
+    private static let messageBytesMax = 256 << 20
+
     /// A ping, and, where asked for, another after silence.
+    @discardableResult
     mutating func ping(_ line: Line) -> Bool {
-        guard answersPing(line, "ping", until: answerDeadline) else { return false }
-        good("ping", "answered")
+        guard answersPing(line) else { return false }
         if let seconds = options.idleSeconds {
-            let end = Line.now() + seconds
-            while Line.now() < end {
+            let start = Line.now()
+            while Line.now() < start + seconds {
                 if let close = nextClose(line) {
-                    died(close, seconds)
+                    died(close, after: Line.now() - start)
                     return false
                 }
-                if !line.receive(until: end) && line.hasEnded {
-                    died("the connection ends", seconds)
+                if line.waiting.count > Self.messageBytesMax {
+                    died("a message without an end", after: Line.now() - start)
+                    return false
+                }
+                if !line.receive(until: start + seconds) && line.hasEnded {
+                    died(nextClose(line) ?? "the connection ends", after: Line.now() - start)
                     return false
                 }
             }
-            guard answersPing(line, "idle", until: Line.now() + options.timeoutSeconds) else {
+            if let how = pong(line, until: Line.now() + options.timeoutSeconds) {
+                died(how.words, after: seconds)
                 return false
             }
             good("idle", "open after \(Self.text(seconds)) s of silence")
@@ -29,13 +37,16 @@ extension Doctor {
     }
 
     private static func text(_ seconds: Double) -> String {
-        seconds == seconds.rounded() ? String(Int(seconds)) : String(seconds)
+        let tenths = (seconds * 10).rounded() / 10
+        return tenths == tenths.rounded() ? String(Int(tenths)) : String(tenths)
     }
 
-    private mutating func died(_ how: String, _ seconds: Double) {
+    private mutating func died(_ how: String, after seconds: Double) {
+        let when =
+            seconds < 0.05
+            ? "as soon as it is silent" : "after \(Self.text(seconds)) s of silence"
         bad(
-            "idle", how, .diesIdle,
-            "The socket does not survive \(Self.text(seconds)) s of silence: \(how).",
+            "idle", how, .diesIdle, "The socket opens and is gone \(when): \(how).",
             "Send pings more often than that, or raise the idle limit of the server or of the proxy"
                 + " in between (nginx: proxy_read_timeout, 60 s by default).")
     }
@@ -88,57 +99,78 @@ extension Doctor {
             switch code {
             case 1000: "normal closure"
             case 1001: "going away"
-            case 1002: "protocol error"
-            case 1003: "data of a kind it can't take"
+            case 1002: "it holds something for an error in the protocol"
+            case 1003: "data of a kind that it can't take"
+            case 1005, 1006, 1015: "a code that must not be sent"
             case 1007: "data that is not what it says"
             case 1008: "against its policy"
             case 1009: "message too big"
+            case 1010: "it misses an extension"
             case 1011: "an error in the server"
             case 1012: "restarting"
             case 1013: "try again later"
             case 1014: "the app behind the proxy is gone"
-            default: "a code of the application"
+            case 3000: "unauthorized"
+            case 3003: "forbidden"
+            case 3000..<4000: "a code of a library"
+            case 4000..<5000: "a code of the application"
+            default: "a code that nobody has registered"
             }
         return "Close \(code) (\(words))" + (reason.isEmpty ? "" : ": \(reason)")
     }
 
-    private mutating func answersPing(
-        _ line: Line, _ step: String, until limit: Double
-    ) -> Bool {
+    /// Why no pong came.
+    private struct Silence {
+        let words: String
+        var isClose = false
+    }
+
+    private mutating func answersPing(_ line: Line) -> Bool {
+        guard let how = pong(line, until: answerDeadline) else {
+            good("ping", "answered")
+            return true
+        }
+        if how.isClose {
+            bad(
+                "ping", how.words, .closedAtOnce,
+                "The socket opens and is closed at once: \(how.words).",
+                "Look into the app's log: it accepts the socket and then does not want it.")
+        } else if line.hasEnded {
+            bad(
+                "ping", how.words, .closedAtOnce,
+                "The socket opens, and the connection ends at once without a Close.",
+                "Look into the app's log: it may have crashed, or a proxy in between cuts it.")
+        } else {
+            bad(
+                "ping", how.words, .noPong, "The socket opens but does not answer a ping.",
+                "The server has to answer pings (RFC 6455 §5.5.2): see whether it is stuck.")
+        }
+        return false
+    }
+
+    /// Sends a ping and waits for its pong.
+    ///
+    /// - Returns: nil when it came, else why not.
+    private func pong(_ line: Line, until limit: Double) -> Silence? {
         let payload = (0..<8).map { _ in UInt8.random(in: .min ... .max) }
         line.send(frame(.ping, payload))
         while true {
             while let frame = nextFrame(line) {
-                if frame.opcode == Opcode.pong.rawValue && frame.payload == payload { return true }
+                if frame.opcode == Opcode.pong.rawValue && frame.payload == payload { return nil }
                 if frame.opcode == Opcode.close.rawValue {
-                    let how = Self.close(frame.payload)
-                    bad(
-                        step, how, .closedAtOnce,
-                        "The socket opens and is closed at once: \(how).",
-                        "Look into the app's log: it accepts the socket and then does not want it.")
-                    return false
+                    return Silence(words: Self.close(frame.payload), isClose: true)
                 }
                 if frame.opcode == Opcode.ping.rawValue {
                     line.send(self.frame(.pong, frame.payload))
                 }
             }
-            if line.waiting.count > 1 << 24 { break }
+            if line.waiting.count > Self.messageBytesMax { break }
             if !line.receive(until: limit) {
                 if line.hasEnded && nextPongOrClose(line) { continue }
                 break
             }
         }
-        if line.hasEnded {
-            bad(
-                step, "the connection ends", .closedAtOnce,
-                "The socket opens, and the connection ends at once without a Close.",
-                "Look into the app's log: it may have crashed, or a proxy in between cuts it.")
-        } else {
-            bad(
-                step, "no answer", .noPong, "The socket opens but does not answer a ping.",
-                "The server has to answer pings (RFC 6455 §5.5.2): see whether it is stuck.")
-        }
-        return false
+        return Silence(words: line.hasEnded ? "the connection ends" : "no answer to a ping")
     }
 
     /// Whether something whole is still to be looked at after the end.

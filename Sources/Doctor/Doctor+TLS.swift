@@ -2,10 +2,29 @@
 import TLS
 
 extension Doctor {
-    /// TLS and certificate; false where the way ends.
-    mutating func secure(_ line: Line) throws(TLSError) -> Bool {
+    /// TLS and certificate.
+    mutating func secure(_ line: Line) throws(TLSError) -> Way {
         let known = options.authorities + (options.localAuthority.map { [$0] } ?? [])
         let probe = try TLSProbe(serverName: url.host, trusting: known)
+        guard shakeHands(line, probe) else { return .ended }
+        line.probe = probe
+        if probe.isVersionOld {
+            isUntrusted = true
+            bad(
+                "TLS", "\(probe.version), \(probe.cipher)", .tlsVersion,
+                "The server speaks \(probe.version) at most, which browsers have given up.",
+                "Enable TLS 1.2 or 1.3 on the server.")
+            return .faulty
+        }
+        good("TLS", "\(probe.version), \(probe.cipher)")
+        guard judge(probe) else {
+            isUntrusted = true
+            return .faulty
+        }
+        return .open
+    }
+
+    private mutating func shakeHands(_ line: Line, _ probe: TLSProbe) -> Bool {
         var step = probe.handshake()
         line.sendRaw(probe.takeOutput())
         var first: [UInt8] = []
@@ -30,16 +49,6 @@ extension Doctor {
             refusedHandshake(probe)
             return false
         }
-        if probe.isVersionOld {
-            bad(
-                "TLS", "\(probe.version), \(probe.cipher)", .tlsVersion,
-                "The server speaks \(probe.version) at most, which browsers have given up.",
-                "Enable TLS 1.2 or 1.3 on the server.")
-            return false
-        }
-        good("TLS", "\(probe.version), \(probe.cipher)")
-        guard judge(probe) else { return false }
-        line.probe = probe
         return true
     }
 
@@ -74,10 +83,7 @@ extension Doctor {
 
     /// Something that is no TLS came back.
     private mutating func other(_ bytes: [UInt8]) {
-        let text = String(
-            decoding: bytes.prefix { $0 != 13 && $0 != 10 }.prefix(60).map {
-                $0 >= 0x20 && $0 < 0x7F ? $0 : UInt8(ascii: ".")
-            }, as: UTF8.self)
+        let text = Self.printable(bytes.prefix { $0 != 13 && $0 != 10 }.prefix(60))
         if bytes.starts(with: Array("HTTP/".utf8)) {
             plain("it answers a TLS handshake with \"\(text)\"")
             return
@@ -103,26 +109,20 @@ extension Doctor {
             "TLS", found, .plainHTTP,
             "Port \(url.port) speaks plain HTTP, not TLS: that is what browsers call"
                 + " ERR_SSL_PROTOCOL_ERROR.\(works)",
-            "Put TLS in front of it: sluice \(url.port) makes it wss://localhost:8443\(url.target)."
+            "Put TLS in front of it: sluice \(url.port) "
+                + (url.isLocal
+                    ? "makes it wss://localhost:8443\(url.target)."
+                    : "there, or Sluice with a certificate for \(url.host) (sluice run).")
                 + " Changing ws to wss in the URL does not add TLS.")
-    }
-
-    /// Another connection to the same port, with two seconds for all on it.
-    private func secondLine() -> Line? {
-        let name = options.addresses[url.host] ?? url.host
-        guard case .success(let addresses) = ResolvedAddress.find(name, port: url.port) else {
-            return nil
-        }
-        for address in addresses {
-            if case .done(let line) = Line.connect(address, by: Line.now() + 2) { return line }
-        }
-        return nil
     }
 
     /// The status that the port answers a WebSocket with, asked without TLS; nil where none comes.
     private func plainWorks() -> Int? {
         guard let line = secondLine() else { return nil }
-        line.send(request(key: WebSocketAccept.makeKey()))
+        // Everybody on the way can read it.
+        var open = self
+        open.isUntrusted = true
+        line.send(open.request(key: WebSocketAccept.makeKey()))
         while line.receive() {
             if let head = Self.head(line.waiting) { return head.status }
         }
@@ -148,6 +148,10 @@ extension Doctor {
             return
         }
         let found = "the server's alert: \(alert.name) (\(alert.number))"
+        if probe.wantsClientCertificate {
+            clientCertificate("TLS", found)
+            return
+        }
         switch alert.number {
         case 70:
             bad(
@@ -157,11 +161,16 @@ extension Doctor {
         case 40, 71:
             bad(
                 "TLS", found, .tlsCipher,
-                "The server has no cipher suite, key exchange or certificate in common with clients.",
+                "The server has no cipher suite, key exchange or certificate in common with browsers.",
                 "Give the server an EC or RSA certificate and the suites of Mozilla's intermediate"
                     + " list.")
         case 116:
             clientCertificate("TLS", found)
+        case 120:
+            bad(
+                "TLS", found, .tlsAlert,
+                "The server does not speak HTTP/1.1 on that port (ALPN), and a WebSocket of a browser"
+                    + " begins with that.", "Enable http/1.1 on the server, beside h2.")
         case 112:
             bad(
                 "TLS", found, .tlsAlert,
@@ -175,75 +184,7 @@ extension Doctor {
     }
 
     mutating func clientCertificate(_ step: String, _ found: String) {
-        bad(
-            step, found, .clientCertificate,
-            "The server lets in only clients that show a certificate.",
-            "Install a client certificate in the browser, or have the server not require one.")
-    }
-
-    /// What the certificate is worth to a browser.
-    private mutating func judge(_ probe: TLSProbe) -> Bool {
-        let facts = probe.certificate
-        let names = facts?.names.joined(separator: ", ") ?? "none"
-        let issuer = facts?.issuer ?? "nobody"
-        switch probe.trust {
-        case .trusted: break
-        case .selfSigned:
-            bad(
-                "certificate", "signed by itself", .selfSigned,
-                "The certificate is signed by nobody but itself, so no browser believes it.",
-                "Use one of an authority: sluice cert \(url.host), then sluice cert trust.")
-            return false
-        case .untrusted:
-            bad(
-                "certificate", "issued by \(issuer)", .untrustedAuthority,
-                "The certificate is signed by \(issuer), which is not trusted here.",
-                "Trust that authority (for Sluice's own: sluice cert trust), or give it with --ca.")
-            return false
-        case .incomplete:
-            bad(
-                "certificate", "issued by \(issuer), which was not sent", .missingIntermediate,
-                "The server sends its own certificate and not the one of \(issuer) that signed it;"
-                    + " some clients find it by themselves, others fail.",
-                "Give the server the full chain: the leaf first, then the intermediates.")
-            return false
-        case .wrongName:
-            bad(
-                "certificate", "for \(names)", .wrongName,
-                "The certificate is for \(names), not for \(url.host).",
-                "Use one of those names in the URL, or a certificate for \(url.host).")
-            return false
-        case .expired:
-            bad(
-                "certificate", "for \(names), its time is over", .expired,
-                "The certificate's time is over.",
-                "Renew it on the server; if it was renewed, have the server read it again.")
-            return false
-        case .notYetValid:
-            bad(
-                "certificate", "for \(names), its time has not begun", .notYetValid,
-                "The certificate's time has not begun; perhaps this machine's clock is slow.",
-                "Set the clock right, or wait.")
-            return false
-        case .other(let reason):
-            bad(
-                "certificate", reason, .badCertificate, "The certificate is refused: \(reason).",
-                "Use another certificate.")
-            return false
-        }
-        if probe.rsaBits > 0 && probe.rsaBits < 2_048 {
-            bad(
-                "certificate", "an RSA key of \(probe.rsaBits) bits", .weakKey,
-                "The certificate's key has \(probe.rsaBits) bits; browsers want 2048 for RSA.",
-                "Make a new key, EC P-256 or RSA 2048, and a certificate for it.")
-            return false
-        }
-        good("certificate", "for \(names), by \(issuer)")
-        if options.localAuthority != nil, issuer.contains("Sluice development CA") {
-            diagnosis.notes.append(
-                "It is signed by Sluice's local authority; browsers believe it after"
-                    + " `sluice cert trust` (`sluice cert status` says which do).")
-        }
-        return true
+        let opinion = Self.wantsCertificate
+        bad(step, found, opinion.verdict, opinion.sentence, opinion.remedy)
     }
 }

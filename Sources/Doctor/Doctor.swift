@@ -6,19 +6,21 @@ public struct Doctor {
     /// What is asked for besides the URL.
     public struct Options: Sendable {
         /// The page that opens the socket, for mixed content.
-        public var page: String?
+        public var page: SocketURL?
         /// The `Origin` to send.
         public var origin: String?
         /// Further fields of the request.
         public var fields: [(name: String, value: String)] = []
         /// Subprotocols to offer.
         public var subprotocols: [String] = []
+        /// Extensions to offer, with their parameters.
+        public var extensions: [String] = []
         /// PEM files with further authorities.
         public var authorities: [String] = []
         /// The local authority of Sluice's own, if there is one.
         public var localAuthority: String?
-        /// Addresses to use for names.
-        public var addresses: [String: String] = [:]
+        /// Addresses to use for names, in lower case, in the order in which they are tried.
+        public var addresses: [String: [String]] = [:]
         /// How long to be silent before a second ping; nil for none.
         public var idleSeconds: Double?
         /// Up to when everything must have happened, without the silence.
@@ -30,13 +32,29 @@ public struct Doctor {
         public init() {}
     }
 
+    /// How a step went.
+    enum Way {
+        /// Well.
+        case open
+        /// It has a fault that ends a browser's way, and not this one's.
+        case faulty
+        /// Here everybody's way ends.
+        case ended
+    }
+
     let url: SocketURL
     let options: Options
     var diagnosis: Diagnosis
+    /// What spoils a socket that works; said if nothing worse is found.
+    var reservation: (verdict: Verdict, sentence: String, remedy: String)?
+    /// The certificate is not believed: what may be secret stays here.
+    var isUntrusted = false
+    /// What the server's clock said, in seconds since 1970.
+    var serverTime: Int64?
     private var stepBegan = Line.now()
     let began = Line.now()
 
-    private init(_ url: SocketURL, _ options: Options) {
+    init(_ url: SocketURL, _ options: Options) {
         self.url = url
         self.options = options
         diagnosis = Diagnosis(url: url.text(secure: url.isSecure))
@@ -48,30 +66,32 @@ public struct Doctor {
     public static func examine(_ url: SocketURL, _ options: Options) throws(TLSError) -> Diagnosis {
         var doctor = Doctor(url, options)
         try doctor.walk()
-        return doctor.diagnosis
+        return doctor.diagnosis.harmless
     }
 
     var deadline: Double { began + options.timeoutSeconds + (options.idleSeconds ?? 0) }
     /// Up to when an answer must have come that is not about silence.
     var answerDeadline: Double { began + options.timeoutSeconds }
 
-    mutating func good(_ name: String, _ found: String) {
-        let now = Line.now()
-        diagnosis.steps.append(
-            Step(
-                name: name, isGood: true, milliseconds: Self.milliseconds(now - stepBegan),
-                found: found))
-        stepBegan = now
-    }
+    mutating func good(_ name: String, _ found: String) { step(name, found, isGood: true) }
 
     mutating func bad(
         _ name: String, _ found: String, _ verdict: Verdict, _ sentence: String, _ remedy: String
     ) {
+        step(name, found, isGood: false)
+        conclude(verdict, sentence, remedy)
+    }
+
+    private mutating func step(_ name: String, _ found: String, isGood: Bool) {
         let now = Line.now()
         diagnosis.steps.append(
             Step(
-                name: name, isGood: false, milliseconds: Self.milliseconds(now - stepBegan),
+                name: name, isGood: isGood, milliseconds: Self.milliseconds(now - stepBegan),
                 found: found))
+        stepBegan = now
+    }
+
+    mutating func conclude(_ verdict: Verdict, _ sentence: String, _ remedy: String) {
         diagnosis.verdict = verdict
         diagnosis.sentence = sentence
         diagnosis.remedy = remedy
@@ -82,91 +102,96 @@ public struct Doctor {
     }
 
     private mutating func walk() throws(TLSError) {
-        if let page = options.page, page.lowercased().hasPrefix("https:"), !url.isSecure,
-            !url.isLocal
-        {
-            bad(
-                "page", "\(page) may not open ws:", .mixedContent,
-                "A page that came by https may not open a ws: socket; browsers refuse that as mixed"
-                    + " content before anything is sent.",
-                "Use \(url.text(secure: true)) in the page, and have that port speak TLS"
-                    + " (sluice does that for an app that does not).")
-            return
-        }
-        guard let line = connect() else { return }
+        guard mayOpen(), let line = connect() else { return }
         if url.isSecure {
-            guard try secure(line) else { return }
-        }
-        guard upgrade(line) else { return }
-        guard ping(line) else { return }
-        let took = Line.now() - began - (options.idleSeconds ?? 0)
-        if took > options.slowSeconds {
-            diagnosis.verdict = .slow
-            let slowest = diagnosis.steps.max { $0.milliseconds < $1.milliseconds }
-            diagnosis.sentence =
-                "It works, but opening took \((took * 10).rounded() / 10) s, most of it for"
-                + " \(slowest?.name ?? "the network")."
-            diagnosis.remedy = "Look at what is slow there."
-        } else {
-            diagnosis.sentence = "The socket opens and answers."
-        }
-    }
-
-    /// Name and TCP: the first address that somebody listens on.
-    private mutating func connect() -> Line? {
-        let addresses: [ResolvedAddress]
-        let name = options.addresses[url.host] ?? url.host
-        switch ResolvedAddress.find(name, port: url.port) {
-        case .failure(let fault):
-            bad(
-                "name", "\(url.host): \(fault.reason)", .nameNotFound,
-                "The name \(url.host) has no address: \(fault.reason).",
-                "Correct the name in the URL, or enter it in DNS or /etc/hosts.")
-            return nil
-        case .success(let found): addresses = found
-        }
-        good("name", "\(url.host) is \(addresses.map(\.text).joined(separator: ", "))")
-        var missed: [String] = []
-        var hasTimedOut = false
-        for (index, address) in addresses.enumerated() {
-            let left = addresses.count - index
-            switch Line.connect(address, by: deadline(for: left)) {
-            case .done(let line):
-                line.deadline = deadline
-                good("TCP", "\(address.text) port \(url.port)")
-                if !missed.isEmpty {
-                    diagnosis.notes.append(
-                        "\(url.host) answers on \(address.text) only, not on"
-                            + " \(missed.joined(separator: ", ")): clients that try that one first"
-                            + " lose time or fail. Have the server listen on both.")
+            switch try secure(line) {
+            case .ended: return
+            case .faulty:
+                lookBeyond { doctor in
+                    if doctor.upgrade(line) == .open { doctor.ping(line) }
                 }
-                return line
-            case .refused: missed.append(address.text)
-            case .timedOut:
-                hasTimedOut = true
-                missed.append(address.text)
-            case .failed(let reason): missed.append("\(address.text) (\(reason))")
+                blameTheClock(line)
+                return
+            case .open: break
             }
         }
-        let tried = missed.joined(separator: ", ")
-        if hasTimedOut {
-            bad(
-                "TCP", "no answer from \(tried) port \(url.port)", .unreachable,
-                "Nothing comes back from \(url.host) port \(url.port): a packet filter drops it, or"
-                    + " the machine is off.",
-                "Open port \(url.port) on the way, or correct the host in the URL.")
-        } else {
-            bad(
-                "TCP", "refused by \(tried) port \(url.port)", .refused,
-                "Nobody listens on \(url.host) port \(url.port).",
-                "Start the server, or correct the port in the URL.")
+        switch upgrade(line) {
+        case .ended: return
+        case .faulty:
+            lookBeyond { doctor in doctor.ping(line) }
+            return
+        case .open: break
         }
-        return nil
+        guard ping(line) else { return }
+        sum()
     }
 
-    /// A share of the time for each address that is left.
-    private func deadline(for left: Int) -> Double {
-        let now = Line.now()
-        return now + max(0.1, (answerDeadline - now) / Double(left))
+    /// The last word on a socket that works.
+    private mutating func sum() {
+        let took = Line.now() - began - (options.idleSeconds ?? 0)
+        if let reservation {
+            conclude(reservation.verdict, reservation.sentence, reservation.remedy)
+        } else if took > options.slowSeconds {
+            let slowest = diagnosis.steps.filter { $0.name != "idle" }
+                .max { $0.milliseconds < $1.milliseconds }?.name
+            conclude(
+                .slow,
+                "It works, but opening took \((took * 10).rounded() / 10) s, most of it for"
+                    + " \(slowest ?? "the network").", Self.slowRemedy(slowest))
+        } else {
+            conclude(.healthy, "The socket opens and answers a ping.", "")
+        }
+    }
+
+    private static func slowRemedy(_ step: String?) -> String {
+        switch step {
+        case "name": "See which name server this machine asks (resolvectl status): it is slow."
+        case "TCP": "See what is lost on the way there, or take a server that is nearer."
+        case "TLS": "See what keeps the server in the handshake: too little CPU, a large key."
+        case "upgrade": "See what the app does before it accepts a socket."
+        default: "See what keeps the server from answering a ping: its event loop may be blocked."
+        }
+    }
+
+    /// What comes behind a fault, as if it were mended.
+    private mutating func lookBeyond(_ steps: (inout Doctor) -> Void) {
+        var other = self
+        other.diagnosis = Diagnosis(url: diagnosis.url)
+        other.reservation = nil
+        steps(&other)
+        if other.diagnosis.verdict == .healthy { other.sum() }
+        let found = other.diagnosis
+        serverTime = other.serverTime
+        diagnosis.beyond = Prospect(
+            verdict: found.verdict.rawValue, sentence: found.sentence, remedy: found.remedy)
+        let held =
+            isHoldingBack
+            ? " (Asked without the query and the fields of --header: they may be secret, and this"
+                + " server is not believed.)" : ""
+        diagnosis.notes.append("Apart from that: \(found.sentence)\(held)")
+        diagnosis.notes += found.notes
+    }
+
+    /// Whether something given is not sent, since it may be secret.
+    var isHoldingBack: Bool {
+        isUntrusted && !url.isLocal && (!options.fields.isEmpty || url.target.contains("?"))
+    }
+
+    /// Mixed content: whether the page may open the socket at all.
+    private mutating func mayOpen() -> Bool {
+        guard let page = options.page, page.isSecure, !url.isSecure else { return true }
+        if url.isLocal {
+            diagnosis.notes.append(
+                "An https page may open ws: to this very machine in Chromium and Firefox; Safari"
+                    + " refuses that too.")
+            return true
+        }
+        bad(
+            "page", "\(page.origin) may not open ws:", .mixedContent,
+            "A page that came by https may not open a ws: socket; browsers refuse that as mixed"
+                + " content before anything is sent.",
+            "Use \(url.text(secure: true)) in the page, and have that port speak TLS"
+                + " (sluice does that for an app that does not).")
+        return false
     }
 }

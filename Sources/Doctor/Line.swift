@@ -9,6 +9,8 @@ final class Line {
         case done(Line)
         case refused
         case timedOut
+        /// This machine has no such family, or no way there.
+        case noRoute
         case failed(String)
     }
 
@@ -41,7 +43,7 @@ final class Line {
             Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
             | Int32(SOCK_NONBLOCK.rawValue)
         let descriptor = socket(address.family, type, 0)
-        guard descriptor >= 0 else { return .failed(text(errno)) }
+        guard descriptor >= 0 else { return outcome(errno) }
         let line = Line(descriptor, deadline)
         let result = address.bytes.withUnsafeBytes { bytes in
             bytes.baseAddress.map {
@@ -63,7 +65,8 @@ final class Line {
     private static func outcome(_ code: Int32) -> Connected {
         switch code {
         case ECONNREFUSED: .refused
-        case ETIMEDOUT, EHOSTUNREACH, ENETUNREACH: .timedOut
+        case ETIMEDOUT, EHOSTUNREACH: .timedOut
+        case ENETUNREACH, EADDRNOTAVAIL, EAFNOSUPPORT: .noRoute
         default: .failed(text(code))
         }
     }
@@ -147,6 +150,9 @@ struct ResolvedAddress {
     let bytes: [UInt8]
     /// As people write it.
     let text: String
+
+    /// In words.
+    var familyName: String { family == AF_INET6 ? "IPv6" : "IPv4" }
 
     /// The addresses of a name, in the system's order; may wait for a name server.
     static func find(_ name: String, port: UInt16) -> Result<[ResolvedAddress], NameFault> {

@@ -58,10 +58,17 @@ public struct SocketURL: Sendable, Equatable {
         return "\(secure ? "wss" : "ws")://\(name):\(port)\(target)"
     }
 
+    /// The origin of a page with this URL, as browsers send it (RFC 6454 §6.2).
+    public var origin: String { "\(isSecure ? "https" : "http")://\(authority.lowercased())" }
+
+    /// Path and query without the query.
+    var path: String { String(target.prefix { $0 != "?" }) }
+
     /// Whether it is this machine, by name or address.
     public var isLocal: Bool {
         host.lowercased() == "localhost" || host.lowercased().hasSuffix(".localhost")
-            || host.hasPrefix("127.") || host == "::1"
+            || host.hasPrefix("127.") && host.allSatisfy { $0 == "." || ("0"..."9").contains($0) }
+            || host == "::1"
     }
 }
 

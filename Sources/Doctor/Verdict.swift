@@ -12,6 +12,8 @@ public enum Verdict: String, Sendable, CaseIterable {
     case refused
     /// Nothing comes back: a packet filter, or a machine that is off.
     case unreachable
+    /// It works on IPv4 or IPv6 only, and the name's first address is of the other family.
+    case oneFamily = "one-family"
     /// The port speaks plain HTTP: the browser's ERR_SSL_PROTOCOL_ERROR.
     case plainHTTP = "plain-http"
     /// The port speaks something else.
@@ -40,10 +42,12 @@ public enum Verdict: String, Sendable, CaseIterable {
     case expired
     /// Its time has not begun.
     case notYetValid = "not-yet-valid"
-    /// Its key is too short for browsers.
+    /// Its key or its signature is too weak for browsers.
     case weakKey = "weak-key"
     /// Something else about the certificate.
     case badCertificate = "bad-certificate"
+    /// The certificate is in order, and the clock of this machine or of the server is not.
+    case clockOff = "clock-off"
     /// Connected, and no answer.
     case noAnswer = "no-answer"
     /// 404.
@@ -70,10 +74,14 @@ public enum Verdict: String, Sendable, CaseIterable {
     case refusedUpgrade = "refused-upgrade"
     /// 101 with an accept that does not belong to the key.
     case wrongAccept = "wrong-accept"
-    /// 101 without the fields that belong to it.
+    /// The upgrade fields are lost on the way, there or back.
     case fieldsStripped = "fields-stripped"
     /// None of the subprotocols asked for was granted.
     case subprotocolRefused = "subprotocol-refused"
+    /// It works, without the extension asked for.
+    case extensionRefused = "extension-refused"
+    /// A subprotocol or an extension was granted that nobody asked for.
+    case unrequested
     /// Opened, and closed before anything happened.
     case closedAtOnce = "closed-at-once"
     /// Open, but it answers no ping.
@@ -82,6 +90,10 @@ public enum Verdict: String, Sendable, CaseIterable {
     case diesIdle = "dies-idle"
     /// It works, and takes long.
     case slow
+    /// Without a URL: no Sluice answers at the admin socket.
+    case notRunning = "not-running"
+    /// Without a URL: something about the running Sluice has to be mended.
+    case needsAttention = "needs-attention"
 
     /// The exit code; 0 only where the socket opened and answered a ping in time.
     public var exitCode: Int32 {
@@ -91,6 +103,7 @@ public enum Verdict: String, Sendable, CaseIterable {
         case .nameNotFound: 11
         case .refused: 12
         case .unreachable: 13
+        case .oneFamily: 14
         case .plainHTTP: 20
         case .otherProtocol: 21
         case .speaksTLS: 22
@@ -107,6 +120,7 @@ public enum Verdict: String, Sendable, CaseIterable {
         case .notYetValid: 35
         case .weakKey: 36
         case .badCertificate: 37
+        case .clockOff: 38
         case .noAnswer: 40
         case .notFound: 41
         case .forbidden: 42
@@ -122,10 +136,14 @@ public enum Verdict: String, Sendable, CaseIterable {
         case .wrongAccept: 52
         case .fieldsStripped: 53
         case .subprotocolRefused: 54
+        case .extensionRefused: 55
+        case .unrequested: 56
         case .closedAtOnce: 60
         case .noPong: 61
         case .diesIdle: 62
         case .slow: 63
+        case .notRunning: 70
+        case .needsAttention: 71
         }
     }
 }
@@ -156,4 +174,16 @@ public struct Diagnosis: Sendable {
     public internal(set) var sentence = ""
     /// The one change that mends it; empty where nothing has to be mended.
     public internal(set) var remedy = ""
+    /// What would come next if that were mended; nil where nobody could look.
+    public internal(set) var beyond: Prospect?
+}
+
+/// What was found behind the fault that decides.
+public struct Prospect: Sendable, Encodable {
+    /// The verdict if the fault before were not there.
+    public let verdict: String
+    /// What is the matter there, in a sentence.
+    public let sentence: String
+    /// The one change that mends it; empty where nothing has to be mended.
+    public let remedy: String
 }

@@ -4,13 +4,27 @@ public import Splice
 public import TLS
 import Wire
 
-/// What is known of a connection when it ends: the material of one access line.
+/// What is known of a relay or request: the material of one access line.
 ///
 /// Query strings and cookies never get here: tokens travel there.
 public struct AccessRecord: Sendable {
+    /// What has happened.
+    public enum Kind: Sendable {
+        /// A request was answered, or a connection ended before it had a tunnel.
+        case request
+        /// A relay has opened.
+        case opened
+        /// A relay has ended.
+        case ended
+    }
+
+    /// What has happened.
+    public var kind = Kind.request
+    /// The relay; nil where there is none.
+    public var relay: RelayID?
     /// When the connection was accepted, in milliseconds since 1970.
     public var acceptedWallMilliseconds: UInt64 = 0
-    /// From accept to the end.
+    /// From accept to what has happened.
     public var durationMilliseconds: UInt64 = 0
     /// Who connected.
     public var client: Address
@@ -28,6 +42,8 @@ public struct AccessRecord: Sendable {
     public var route = ""
     /// The endpoint that served; empty when none did.
     public var upstream = ""
+    /// Whether a WebSocket was asked for that the upstream has answered as an ordinary request.
+    public var triedUpgrade = false
     /// The HTTP status that the client was sent; 0 for none.
     public var status = 0
     /// The error type of RFC 9209 §2.3, where an answer is Sluice's own.
@@ -83,10 +99,15 @@ public struct LogEvent: Sendable {
 ///
 /// Neither may block.
 public struct Journal: Sendable {
-    /// Takes the record of a relay or request that has ended.
+    /// Takes the record of a relay or request.
     public let access: @Sendable (AccessRecord) -> Void
-    /// Whether records of ordinary requests are wanted; if not, none is made.
-    public var takesAccess = true
+    /// Whether records of requests and of connections without a tunnel are wanted; what is not wanted
+    /// is not made.
+    public var takesRequests = true
+    /// Whether a record is wanted when a relay opens.
+    public var takesRelayOpens = true
+    /// Whether a record is wanted when a relay ends.
+    public var takesRelayEnds = true
     /// Takes an event.
     public let event: @Sendable (LogEvent) -> Void
 

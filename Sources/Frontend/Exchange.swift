@@ -49,6 +49,8 @@ struct Exchange: ~Copyable {
     var movedMilliseconds: UInt64 = 0
     /// When a byte of the present request's body last moved.
     var bodyMovedMilliseconds: UInt64 = 0
+    /// An idle connection to an endpoint that has been told who this client is.
+    var kept: Token?
     /// What is said of the client, and to it.
     var passage: Passage
 

@@ -17,6 +17,8 @@ public struct ListenerPlan: Sendable {
     public var redirectsToHTTPS = false
     /// Whether each connection begins with a header of the PROXY protocol.
     public var expectsProxyHeader = false
+    /// Proxies in front, whose `X-Forwarded-…` and `Forwarded` are taken over.
+    public var trustedProxies: [AddressBlock] = []
 
     /// A plan of both.
     public init(address: Address, certificates: CertificateStore?) {

@@ -38,6 +38,8 @@ public struct FrontendSettings: Sendable {
     ///
     /// As good as no limit: that of open files is reached before.
     public var connectionsMax = 4_000_000
+    /// What one client may have of connections, counted before any request; `relays` has no meaning.
+    public var clientLimits = AdmissionLimits()
     /// Bytes of one `recv`, and so what is held for one direction of a relay.
     ///
     /// 127 KiB with the records' overhead just fit into two segments of the loopback device.

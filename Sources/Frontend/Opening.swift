@@ -55,6 +55,8 @@ final class Opening {
 final class ConnectionNotes {
     let acceptedMilliseconds: UInt64
     /// Who connected: to us, or to the balancer that said so.
+    var peer: Address { didSet { client = peer } }
+    /// Who asks: the same, or whom a trusted proxy names for the present request.
     var client: Address
     let listener: ListenerFacts
     var tls: TLSFacts?
@@ -70,11 +72,15 @@ final class ConnectionNotes {
     var plan: RoutePlan?
     /// Set once the tunnel is open: it counts among the route's relays.
     var isCounted = false
-    /// Where the connection has taken a place.
+    /// Where the connection has taken a place, as `client`, who stays the same from then on.
     var admission: Admission?
+    /// It counts among the connections of its client.
+    var isClientCounted = false
     /// The drain that ends the relay.
     var drain: Drain?
     var upstream = ""
+    /// A WebSocket was asked for, and the upstream has answered something else.
+    var triedUpgrade = false
     var status = 0
     var proxyError = ""
     var detail = ""
@@ -90,6 +96,7 @@ final class ConnectionNotes {
     var route: String { plan?.route.name ?? "" }
 
     init(client: Address, listener: ListenerFacts, acceptedMilliseconds: UInt64) {
+        peer = client
         self.client = client
         self.listener = listener
         self.acceptedMilliseconds = acceptedMilliseconds
@@ -117,6 +124,7 @@ final class ConnectionNotes {
     /// Forgets what was noted of a request, before the next one on the same connection.
     func forgetRequest() {
         letEndpointGo()
+        if admission == nil { client = peer }
         waitDeadlineMilliseconds = nil
         requestMilliseconds = nil
         method = ""
@@ -124,6 +132,7 @@ final class ConnectionNotes {
         path = ""
         plan = nil
         upstream = ""
+        triedUpgrade = false
         status = 0
         proxyError = ""
         detail = ""

@@ -21,6 +21,11 @@ public struct RelayID: Sendable, Hashable, CustomStringConvertible {
         self.init(worker: Int(worker), token: Token(index: slot, generation: generation))
     }
 
+    /// The parts of the name.
+    public var numbers: (worker: UInt64, slot: UInt64, generation: UInt64) {
+        (UInt64(worker), UInt64(token.index), UInt64(token.generation))
+    }
+
     /// The name as people pass it on.
     public var description: String { "\(worker)-\(token.index)-\(token.generation)" }
 }

@@ -58,8 +58,8 @@ public struct Route: Sendable {
     public let action: RouteAction
     /// Which pages may open a WebSocket here (RFC 6455 §10.2).
     public var origins = OriginRule.same
-    /// Payload bytes that one message may have.
-    public var messageBytesMax = UInt64.max
+    /// What the peers of a relay may send.
+    public var relayLimits = RelayLimits()
     /// Pings and limits of time for relays; nil for none.
     public var relayRules: RelayRules?
     /// Bytes that the body of a request may have.
@@ -88,7 +88,7 @@ public struct Route: Sendable {
     ) {
         self.init(name: name, action: .forward(upstream))
         self.origins = origins
-        self.messageBytesMax = messageBytesMax
+        relayLimits.messageBytesMax = messageBytesMax
     }
 
     /// Who serves it, where it forwards.
@@ -208,6 +208,8 @@ public final class EndpointGroup: Sendable {
     public let picker: Upstream
     /// How connections are kept for the next request.
     public let pool: PoolLimits
+    /// How each connection says first who the client is; nil where it does not.
+    public let introduction: ProxyHeader.Version?
     /// What of a request is hashed, where the picker balances by hash.
     public let hash: HashSource?
     /// Who waits for a place; nil where nobody may.
@@ -225,11 +227,14 @@ public final class EndpointGroup: Sendable {
     ///   - hash: where `rules` balance by hash, of what.
     ///   - queue: who waits for places already, where one may wait.
     ///   - queueLimits: how many may wait; nil for none.
+    ///   - introduction: how each connection says first who the client is; nil where it does not.
     public init(
         name: String, endpoints: [Endpoint], rules: UpstreamRules, pool: PoolLimits = PoolLimits(),
-        hash: HashSource? = nil, queue: PlaceQueue? = nil, queueLimits: QueueLimits? = nil
+        hash: HashSource? = nil, queue: PlaceQueue? = nil, queueLimits: QueueLimits? = nil,
+        introduction: ProxyHeader.Version? = nil
     ) {
         self.endpoints = endpoints
+        self.introduction = introduction
         self.pool = pool
         self.hash = hash
         self.queue = queueLimits == nil ? nil : queue ?? PlaceQueue()
@@ -282,10 +287,10 @@ public final class Endpoint: Sendable {
     public let load = EndpointLoad()
     private let current: Mutex<[Address]>
 
-    /// An endpoint whose address is known.
-    public init(label: String, address: Address) {
+    /// An endpoint whose address is known; `authority` where that is not the label's.
+    public init(label: String, address: Address, authority: String? = nil) {
         self.label = label
-        authority = Self.authority(label)
+        self.authority = authority ?? Self.authority(label)
         host = nil
         port = address.port
         current = Mutex([address])
@@ -297,6 +302,15 @@ public final class Endpoint: Sendable {
         authority = Self.authority(label)
         self.host = host
         self.port = port
+        current = Mutex([])
+    }
+
+    /// Stands for a name that stands for no endpoint at present: nobody can be sent there.
+    public init(unresolved label: String) {
+        self.label = label
+        authority = Self.authority(label)
+        host = nil
+        port = 0
         current = Mutex([])
     }
 

@@ -15,6 +15,8 @@ final class ListenerFacts: Sendable {
     let redirectsToHTTPS: Bool
     /// Whether each connection begins with a header of the PROXY protocol.
     let expectsProxyHeader: Bool
+    /// Whose word on who asks, and how, counts.
+    let trustedProxies: [AddressBlock]
 
     init(_ plan: ListenerPlan, address: Address) {
         self.address = address
@@ -22,6 +24,12 @@ final class ListenerFacts: Sendable {
         strictTransportSecurity = plan.strictTransportSecurity
         redirectsToHTTPS = plan.redirectsToHTTPS
         expectsProxyHeader = plan.expectsProxyHeader
+        trustedProxies = plan.trustedProxies
+    }
+
+    /// Whether somebody is a proxy in front whose word counts.
+    func trusts(_ peer: Address) -> Bool {
+        !trustedProxies.isEmpty && trustedProxies.contains { $0.contains(peer) }
     }
 }
 

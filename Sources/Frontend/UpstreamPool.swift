@@ -12,6 +12,8 @@ struct UpstreamConnection: ~Copyable {
     let limits: PoolLimits
     /// The client connection whose request it carries; nil while it is idle.
     var owner: Token?
+    /// Whom its first bytes have named to the endpoint; then it carries requests of nobody else.
+    var introduced: Address?
     /// The connection to the endpoint stands.
     var isConnected = false
     /// Requests that were sent on it.

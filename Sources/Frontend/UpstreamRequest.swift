@@ -4,7 +4,7 @@ import Wire
 
 /// The way a request came to us: what the upstream is told of it.
 struct Hop {
-    /// Who connected.
+    /// Who connected: the client, or a proxy in front.
     let client: Address
     /// The port that the client connected to.
     let port: UInt16
@@ -12,6 +12,11 @@ struct Hop {
     let isSecure: Bool
     /// The `Strict-Transport-Security` of answers on this way.
     let strictTransportSecurity: String?
+    /// Whose word on the request counts, where who connected is one of them; else empty.
+    var trusted: [AddressBlock] = []
+
+    /// `https` or `http`, never `wss`.
+    var scheme: String { isSecure ? "https" : "http" }
 }
 
 /// The heads that Sluice writes to the upstream.
@@ -60,7 +65,8 @@ enum UpstreamRequest {
             names: plan.request.dropped)
         writer.append(
             Passage.lines(
-                authority: authority, port: request.host.port, isHTTP11: true, hop: hop))
+                authority: authority, port: request.host.port, isHTTP11: true, hop: hop,
+                fields: fields))
         writer.append(plan.request.lines)
         writer.end()
         return writer.bytes
@@ -149,42 +155,59 @@ struct Passage: ~Copyable {
     /// Makes sure that the lines are those of this request.
     mutating func prepare(for request: borrowing OrdinaryRequest) {
         let range = request.authorityRange
-        if !lines.isEmpty, isHTTP11 == request.head.isHTTP11, range.count == authority.count {
+        // What a proxy in front says may be another thing for each request.
+        if hop.trusted.isEmpty, !lines.isEmpty, isHTTP11 == request.head.isHTTP11,
+            range.count == authority.count
+        {
             if request.head.fields.isEqual(range, to: authority) { return }
         }
         authority = request.authority
         isHTTP11 = request.head.isHTTP11
-        lines = Self.lines(authority: authority, port: request.port, isHTTP11: isHTTP11, hop: hop)
+        lines = Self.lines(
+            authority: authority, port: request.port, isHTTP11: isHTTP11, hop: hop,
+            fields: request.head.fields)
     }
 
     /// The lines that say who asked, and how.
     static func lines(
-        authority: [UInt8], port: UInt16?, isHTTP11: Bool, hop: Hop
+        authority: [UInt8], port: UInt16?, isHTTP11: Bool, hop: Hop, fields: FieldList
     ) -> [UInt8] {
         var writer = HeadWriter()
-        let proto = hop.isSecure ? "https" : "http"
-        let address = hop.client.isUnix ? "unix:" : hop.client.hostString
         writer.field("Via", isHTTP11 ? "1.1 sluice" : "1.0 sluice")
-        writer.field("X-Forwarded-For", address)
-        writer.field("X-Forwarded-Proto", proto)
-        writer.field("X-Forwarded-Host", authority)
-        writer.field("X-Forwarded-Port", String(port ?? hop.port))
-        var forwarded = Array("for=".utf8)
-        forwarded += node(hop.client, address).utf8
-        if !authority.isEmpty {
-            forwarded += ";host=\"".utf8
-            forwarded += authority
-            forwarded += "\"".utf8
+        if hop.trusted.isEmpty {
+            writer.field("X-Forwarded-For", text(of: hop.client))
+            writer.field("X-Forwarded-Proto", hop.scheme)
+            writer.field("X-Forwarded-Host", authority)
+            writer.field("X-Forwarded-Port", String(port ?? hop.port))
+            writer.field(
+                "Forwarded", element(for: hop.client, host: authority, scheme: hop.scheme))
+        } else {
+            Forwarding(fields, peer: hop.client, trusted: hop.trusted)
+                .write(fields, authority: authority, port: port, hop: hop, into: &writer)
         }
-        forwarded += ";proto=".utf8
-        forwarded += proto.utf8
-        writer.field("Forwarded", forwarded)
         return writer.bytes
     }
 
-    /// The client as a node identifier (RFC 7239 §6).
-    private static func node(_ client: Address, _ address: String) -> String {
-        if client.isUnix { return "_unix" }
-        return client.isIPv6 ? "\"[\(address)]\"" : address
+    /// An address as it stands in `X-Forwarded-For`.
+    static func text(of address: Address) -> String {
+        address.isUnix ? "unix:" : address.hostString
+    }
+
+    /// An element of `Forwarded` (RFC 7239 §4).
+    static func element(for client: Address, host: [UInt8], scheme: String?) -> [UInt8] {
+        let address = client.hostString
+        var element = Array("for=".utf8)
+        if client.isUnix {
+            element += "_unix".utf8
+        } else {
+            element += (client.isIPv6 ? "\"[\(address)]\"" : address).utf8
+        }
+        if !host.isEmpty {
+            element += ";host=\"".utf8
+            element += host
+            element += "\"".utf8
+        }
+        if let scheme { element += ";proto=\(scheme)".utf8 }
+        return element
     }
 }

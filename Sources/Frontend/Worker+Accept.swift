@@ -118,6 +118,10 @@ extension Worker {
         let now = space.pointee.nowMilliseconds
         let notes = ConnectionNotes(
             client: client, listener: entrance.facts, acceptedMilliseconds: now)
+        guard entrance.facts.expectsProxyHeader || admitClient(notes) else {
+            crew.loads[index].closed()
+            return
+        }
         let opening = Opening(
             acceptedMilliseconds: now, limits: snapshot.settings.headLimits)
         if entrance.facts.expectsProxyHeader { opening.phase = .introduction }
@@ -126,6 +130,7 @@ extension Worker {
         if let store = entrance.certificates {
             leg.tls = TLSSession.accepting(store.initial, through: space.pointee.records)
             if leg.tls == nil {
+                letClientGo(notes)
                 crew.loads[index].closed()
                 return
             }
@@ -134,6 +139,7 @@ extension Worker {
         let connection = Connection(
             relay: Relay(client: leg), opening: opening, exchange: nil, notes: notes)
         guard let token = connections.insert(connection) else {
+            letClientGo(notes)
             crew.loads[index].closed()
             return
         }

@@ -92,9 +92,11 @@ extension Worker {
         guard let request = opening.request, let plan = opening.plan,
             let endpoint = opening.dialing?.current
         else { return false }
-        let head = UpstreamRequest.bytes(
-            of: request, path: opening.path, plan: plan, endpoint: endpoint,
-            hop: hop(connection))
+        let head =
+            introduction(connection, opening.dialing?.group)
+            + UpstreamRequest.bytes(
+                of: request, path: opening.path, plan: plan, endpoint: endpoint,
+                hop: hop(connection))
         let result = head.withUnsafeBufferPointer { bytes -> IOResult in
             guard let start = bytes.baseAddress else { return .blocked }
             let result = connection.pointee.relay.backend.socket.send(start, count: bytes.count)
@@ -181,7 +183,7 @@ extension Worker {
                 nil, nowMilliseconds: space.pointee.nowMilliseconds, crew.journal)
             connection.pointee.notes.status = 101
             connection.pointee.relay.open(
-                reservedBits: reservedBits, messageBytesMax: plan.route.messageBytesMax,
+                reservedBits: reservedBits, limits: plan.route.relayLimits,
                 rules: plan.route.relayRules)
             prependTicket(connection)
             send(ClientAnswer.switching(head, plan: plan), connection)
@@ -227,6 +229,7 @@ extension Worker {
         exchange.pointee.phase = .relaying
         opening.phase = .leaving
         connection.pointee.opening = nil
+        connection.pointee.notes.triedUpgrade = true
         connection.pointee.exchange = exchange
         do throws(HeadFault) {
             try takeAnswerHead(connection, exchange, head)
@@ -265,6 +268,7 @@ extension Worker {
         let notes = connection.pointee.notes
         notes.plan?.tally.opened()
         notes.isCounted = true
+        reportOpening(connection, token.tagged(Worker.clientTag))
         let isDraining = !drains.isEmpty || leaving != nil
         if !rest.isEmpty {
             // `rest` lies in the receive buffer; feeding copies it before anything is received.

@@ -178,8 +178,9 @@ extension Worker {
         let notes = connection.pointee.notes
         let listener = notes.listener
         return Hop(
-            client: notes.client, port: listener.address.port, isSecure: listener.isSecure,
-            strictTransportSecurity: listener.strictTransportSecurity)
+            client: notes.peer, port: listener.address.port, isSecure: listener.isSecure,
+            strictTransportSecurity: listener.strictTransportSecurity,
+            trusted: listener.trusts(notes.peer) ? listener.trustedProxies : [])
     }
 
     // MARK: Ends that nobody asked for

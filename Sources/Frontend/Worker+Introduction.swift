@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import Reactor
 import Splice
+import TLS
 import Wire
 
 extension Worker {
@@ -40,12 +41,42 @@ extension Worker {
                 finish(token)
                 return false
             }
-            notes.client = client
+            notes.peer = client
+            guard admitClient(notes) else {
+                finish(token)
+                return false
+            }
             _ = connection.pointee.relay.client.socket.receive(
                 into: space.pointee.received, count: length)
             opening.phase = .sniffing
             return true
         }
+    }
+
+    /// What a new connection to an endpoint of the group begins with; nothing where it says nothing
+    /// of the client.
+    func introduction(
+        _ connection: UnsafeMutablePointer<Connection>, _ group: EndpointGroup?
+    ) -> [UInt8] {
+        guard let version = group?.introduction else { return [] }
+        let notes = connection.pointee.notes
+        let own = connection.pointee.relay.client.socket.localAddress
+        let security = notes.tls.map { facts in
+            ProxyHeader.Security(
+                version: "\(facts.version)", cipher: facts.cipherName,
+                serverName: facts.serverName, applicationProtocol: facts.applicationProtocol)
+        }
+        return ProxyHeader.bytes(
+            version, from: Self.source(notes.client), to: own.map(Self.source) ?? .none,
+            security: security)
+    }
+
+    private static func source(_ address: Address) -> ProxyHeader.Source {
+        if let value = address.ipv4 { return .ipv4(value, port: address.port) }
+        if let value = address.ipv6 {
+            return .ipv6(high: value.high, low: value.low, port: address.port)
+        }
+        return .none
     }
 
     private func address(of source: ProxyHeader.Source, else own: Address) -> Address? {

@@ -12,6 +12,13 @@ extension Worker {
         _ head: consuming RequestHead,
         rest: UnsafeRawBufferPointer
     ) {
+        let notes = connection.pointee.notes
+        if notes.listener.trusts(notes.peer) {
+            notes.client =
+                Forwarding(
+                    head.fields, peer: notes.peer, trusted: notes.listener.trustedProxies
+                ).client
+        }
         if head.fields.upgradesToWebSocket {
             judgeUpgrade(connection, token, head, rest: rest)
         } else {
@@ -71,7 +78,10 @@ extension Worker {
             opening = first
         } else {
             // Ordinary requests came before it on the same connection.
-            if let exchange = connection.pointee.exchange { exchanges.retire(exchange) }
+            if let exchange = connection.pointee.exchange {
+                letKeptGo(exchange)
+                exchanges.retire(exchange)
+            }
             connection.pointee.exchange = nil
             opening = Opening(
                 acceptedMilliseconds: notes.acceptedMilliseconds,

@@ -30,6 +30,7 @@ extension Worker {
         connection.pointee.opening = nil
         if let exchange = connection.pointee.exchange {
             letUpstreamGo(exchange)
+            letKeptGo(exchange)
             exchanges.retire(exchange)
             connection.pointee.exchange = nil
         }
@@ -114,12 +115,27 @@ extension Worker {
             Refusal(status: 400, proxyError: "http_request_error", sentence: sentence))
     }
 
+    /// Hands the record of a relay that has just opened to the journal.
+    func reportOpening(_ connection: UnsafeMutablePointer<Connection>, _ token: Token) {
+        guard crew.journal.takesRelayOpens else { return }
+        var record = record(connection.pointee.notes)
+        record.kind = .opened
+        record.relay = RelayID(worker: index, token: token)
+        crew.journal.access(record)
+    }
+
     /// Hands the record of a connection that ends to the journal.
-    func report(_ connection: UnsafeMutablePointer<Connection>) {
+    func report(_ connection: UnsafeMutablePointer<Connection>, _ token: Token) {
         let notes = connection.pointee.notes
         // Somebody who connects and leaves without a word (a port scan, a health check) is no line.
         if notes.status == 0 && notes.detail.isEmpty { return }
+        let isRelay = notes.isCounted
+        guard isRelay ? crew.journal.takesRelayEnds : crew.journal.takesRequests else { return }
         var record = record(notes)
+        if isRelay {
+            record.kind = .ended
+            record.relay = RelayID(worker: index, token: token)
+        }
         let ending = connection.pointee.relay.ending
         record.up = connection.pointee.relay.upCounts
         record.down = connection.pointee.relay.downCounts
@@ -139,7 +155,7 @@ extension Worker {
         ownBytes: UInt64 = 0,
         isWhole: Bool
     ) {
-        guard crew.journal.takesAccess else { return }
+        guard crew.journal.takesRequests else { return }
         var record = record(connection.pointee.notes)
         if exchange.pointee.hasRequest {
             describe(exchange.pointee.request, &record)
@@ -184,6 +200,7 @@ extension Worker {
         record.proxyError = notes.proxyError
         record.detail = notes.detail
         record.upstream = notes.upstream
+        record.triedUpgrade = notes.triedUpgrade
         return record
     }
 }

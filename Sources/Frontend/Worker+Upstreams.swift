@@ -14,6 +14,9 @@ extension Worker {
         _ group: EndpointGroup
     ) {
         guard takeFirstBody(connection, token, exchange) else { return }
+        if let kept = exchange.pointee.kept, reuse(kept, connection, token, exchange, group) {
+            return
+        }
         let now = space.pointee.nowMilliseconds
         let key = group.key(of: exchange.pointee.request, connection.pointee.notes.client)
         let mustWait = (group.queue?.count ?? 0) > 0
@@ -98,8 +101,11 @@ extension Worker {
     }
 
     /// Writes the head as this endpoint gets it, and what came along of the body.
-    private mutating func writeRequest(_ exchange: ExchangePointer, _ endpoint: Endpoint) {
+    private mutating func writeRequest(
+        _ exchange: ExchangePointer, _ endpoint: Endpoint, behind introduction: [UInt8] = []
+    ) {
         exchanges.writer.clear()
+        if !introduction.isEmpty { exchanges.writer.append(introduction) }
         guard let plan = exchange.pointee.plan else { return }
         UpstreamRequest.write(
             exchange.pointee.request, path: exchange.pointee.path, plan: plan, endpoint: endpoint,
@@ -112,18 +118,50 @@ extension Worker {
     /// An idle connection that nothing has come on.
     private mutating func takeIdle(_ endpoint: Endpoint, _ exchange: ExchangePointer) -> Token? {
         if exchange.pointee.mustBeFresh { return nil }
+        if exchange.pointee.plan?.route.upstream?.introduction != nil { return nil }
         while let token = upstreamPool.take(endpoint) {
             guard let slot = upstreams.pointer(token) else { continue }
-            // What can't be sent a second time must not go out on one that has just been closed.
-            let isSound =
-                slot.pointee.isQuiet
-                && (exchange.pointee.maySendAgain || slot.pointee.leg.socket.isQuiet())
-            if isSound { return token }
+            if isSound(slot, exchange) { return token }
             upstreamTimers.cancel(token)
             slot.pointee.leg.release(space)
             upstreams.retire(token)
         }
         return nil
+    }
+
+    private func isSound(
+        _ slot: UnsafeMutablePointer<UpstreamConnection>, _ exchange: ExchangePointer
+    ) -> Bool {
+        // What can't be sent a second time must not go out on one that has just been closed.
+        slot.pointee.isQuiet
+            && (exchange.pointee.maySendAgain || slot.pointee.leg.socket.isQuiet())
+    }
+
+    /// Sends the request on the connection that was introduced as this client's, if it still may.
+    private mutating func reuse(
+        _ kept: Token, _ connection: UnsafeMutablePointer<Connection>, _ token: Token,
+        _ exchange: ExchangePointer, _ group: EndpointGroup
+    ) -> Bool {
+        guard group.introduction != nil, let slot = upstreams.pointer(kept),
+            let index = group.endpoints.firstIndex(where: { $0 === slot.pointee.endpoint }),
+            slot.pointee.introduced == connection.pointee.notes.client, isSound(slot, exchange),
+            // Those that wait for a place are not overtaken.
+            (group.queue?.count ?? 0) == 0, group.picker.claim(only: index)
+        else {
+            letKeptGo(exchange)
+            return false
+        }
+        exchange.pointee.kept = nil
+        connection.pointee.notes.takeEndpoint(index, of: group)
+        send(connection, token, exchange, on: kept, slot)
+        return true
+    }
+
+    /// Closes the idle connection that was kept for the client.
+    mutating func letKeptGo(_ exchange: ExchangePointer) {
+        guard let kept = exchange.pointee.kept else { return }
+        exchange.pointee.kept = nil
+        closeUpstream(kept)
     }
 
     /// Begins to connect, and sends the request at once where that is possible.
@@ -142,8 +180,9 @@ extension Worker {
             return false
         }
         let descriptor = leg.socket.descriptor
-        let fresh = UpstreamConnection(
+        var fresh = UpstreamConnection(
             leg: leg, endpoint: endpoint, limits: group.pool, owner: token)
+        if group.introduction != nil { fresh.introduced = connection.pointee.notes.client }
         guard let carrier = upstreams.insert(fresh) else {
             exchange.pointee.dialing?.lastFailure = .noResources("there are too many connections")
             return false
@@ -175,7 +214,9 @@ extension Worker {
         _ carrier: Token
     ) -> Bool {
         guard let slot = upstreams.pointer(carrier) else { return false }
-        writeRequest(exchange, slot.pointee.endpoint)
+        writeRequest(
+            exchange, slot.pointee.endpoint,
+            behind: introduction(connection, exchange.pointee.dialing?.group))
         let start = exchanges.writer.start
         let count = exchanges.writer.count
         let result = slot.pointee.leg.socket.send(start, count: count)
@@ -281,16 +322,29 @@ extension Worker {
             && slot.pointee.isQuiet && slot.pointee.leg.held.isEmpty
             && drainDeadlineMilliseconds == nil
         let limits = slot.pointee.limits
-        if mayReuse && upstreamPool.put(carrier, slot.pointee.endpoint, max: limits.idleMax) {
-            let deadline = space.pointee.nowMilliseconds + limits.idleMilliseconds
-            slot.pointee.idleDeadlineMilliseconds = deadline
-            // A timer of an earlier time is left to fire, which costs less than to move it each time.
-            if !upstreamTimers.isArmed(carrier) { upstreamTimers.arm(carrier, at: deadline) }
+        if mayReuse && slot.pointee.introduced != nil && limits.idleMax > 0 {
+            letKeptGo(exchange)
+            exchange.pointee.kept = carrier
+            waitIdle(slot, carrier)
+        } else if mayReuse && slot.pointee.introduced == nil
+            && upstreamPool.put(carrier, slot.pointee.endpoint, max: limits.idleMax)
+        {
+            waitIdle(slot, carrier)
         } else {
             upstreamTimers.cancel(carrier)
             slot.pointee.leg.release(space)
             upstreams.retire(carrier)
         }
+    }
+
+    /// Lets a connection be idle for as long as it may.
+    private mutating func waitIdle(
+        _ slot: UnsafeMutablePointer<UpstreamConnection>, _ carrier: Token
+    ) {
+        let deadline = space.pointee.nowMilliseconds + slot.pointee.limits.idleMilliseconds
+        slot.pointee.idleDeadlineMilliseconds = deadline
+        // A timer of an earlier time is left to fire, which costs less than to move it each time.
+        if !upstreamTimers.isArmed(carrier) { upstreamTimers.arm(carrier, at: deadline) }
     }
 
     /// The timer of an upstream's connection has fired: it may have been idle for long enough.

@@ -37,6 +37,8 @@ struct Worker: ~Copyable {
     var upstreamPool = UpstreamPool()
     /// Until when the idle ones are kept.
     var upstreamTimers: TimerWheel
+    /// When relays go on that wait for their rate; finer than those of deadlines, to flow evenly.
+    var paceTimers: TimerWheel
     /// What ordinary requests are read into and written with.
     var exchanges = ExchangeStore()
     /// What is served by now.
@@ -86,6 +88,7 @@ struct Worker: ~Copyable {
         let now = Clock.nowMilliseconds()
         timers = TimerWheel(now: now)
         upstreamTimers = TimerWheel(now: now)
+        paceTimers = TimerWheel(tickMilliseconds: 16, now: now)
         acceptors = entrances.map(Acceptor.init)
         space = .allocate(capacity: 1)
         space.initialize(
@@ -133,6 +136,10 @@ struct Worker: ~Copyable {
         var timeout = timers.millisecondsUntilNext(now: before)
         let idleTimeout = upstreamTimers.millisecondsUntilNext(now: before)
         if idleTimeout >= 0 && (timeout < 0 || idleTimeout < timeout) { timeout = idleTimeout }
+        if paceTimers.count > 0 {
+            let paceTimeout = paceTimers.millisecondsUntilNext(now: before)
+            timeout = timeout < 0 ? paceTimeout : min(timeout, paceTimeout)
+        }
         if !unfinished.isEmpty || !deferredHandshakes.isEmpty { timeout = 0 }
         timeout = soonest(timeout)
         if drains.contains(where: \.isScanning) { timeout = 0 }
@@ -153,6 +160,9 @@ struct Worker: ~Copyable {
         if !deferredHandshakes.isEmpty { runDeferredHandshakes() }
         while let token = timers.popExpired(now: now) { timeIsUp(token) }
         while let token = upstreamTimers.popExpired(now: now) { idleTimeIsUp(token) }
+        if paceTimers.count > 0 {
+            while let token = paceTimers.popExpired(now: now) { goOn(token) }
+        }
         if settling.nextMilliseconds != nil { settle(now) }
         if !drains.isEmpty { runDrains(now) }
         resumeAcceptors(now)
@@ -218,6 +228,12 @@ struct Worker: ~Copyable {
                 token.tagged(Worker.clientTag), at: connection.pointee.relay.deadlineMilliseconds)
         }
         if verdict.contains(.again) { unfinished.append(token) }
+        if verdict.contains(.paused), let connection = connections.pointer(token) {
+            paceTimers.reserve(index: Int(token.index))
+            paceTimers.arm(
+                token.tagged(Worker.clientTag),
+                at: connection.pointee.relay.resumeMilliseconds)
+        }
     }
 
     private mutating func goOn(_ token: Token) {
@@ -274,22 +290,25 @@ struct Worker: ~Copyable {
     mutating func finish(_ token: Token) {
         guard let connection = connections.pointer(token) else { return }
         timers.cancel(token)
+        paceTimers.cancel(token)
         connection.pointee.relay.release(space)
         let notes = connection.pointee.notes
         notes.letEndpointGo()
         if notes.isCounted { notes.plan?.tally.closed() }
         notes.admission?.leave(notes.client, nowMilliseconds: space.pointee.nowMilliseconds)
+        letClientGo(notes)
         if let drain = notes.drain {
             drain.closed(isCut: !connection.pointee.relay.ending.isOver)
         }
         if let exchange = connection.pointee.exchange {
             letUpstreamGo(exchange)
+            letKeptGo(exchange)
             exchanges.retire(exchange)
         }
         if let exchange = connection.pointee.exchange, exchange.pointee.phase != .head {
             reportRequest(connection, exchange, isWhole: false)
         } else {
-            report(connection)
+            report(connection, token.tagged(Worker.clientTag))
         }
         connection.pointee.exchange = nil
         // The sockets close when the slot is released, behind the last event of this batch.

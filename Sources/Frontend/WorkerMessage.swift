@@ -53,6 +53,9 @@ final class Crew: Sendable {
     /// Sessions that went on without OpenSSL's object, since the start.
     let settledCount = Atomic<Int>(0)
     let journal: Journal
+    /// Who has how many connections, where those are limited for each client.
+    let clients = Admission()
+    let remarks = Remarks()
 
     init(count: Int, journal: Journal) throws(SystemError) {
         var mailboxes: [Mailbox<WorkerMessage>] = []

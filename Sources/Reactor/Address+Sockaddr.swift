@@ -48,6 +48,16 @@ extension Address {
         self = address
     }
 
+    /// Reads what a library has filled in; nil for a family that is none of ours.
+    public init?(socketAddress: UnsafeRawPointer, length: Int) {
+        var storage = sockaddr_storage()
+        let length = min(length, MemoryLayout<sockaddr_storage>.size)
+        withUnsafeMutableBytes(of: &storage) {
+            $0.copyMemory(from: UnsafeRawBufferPointer(start: socketAddress, count: length))
+        }
+        self.init(storage: storage, length: length)
+    }
+
     private static var unixPathOffset: Int { MemoryLayout<sa_family_t>.size }
 
     private func write(into bytes: UnsafeMutableRawBufferPointer) -> socklen_t {

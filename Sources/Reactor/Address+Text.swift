@@ -74,6 +74,48 @@ extension Address: CustomStringConvertible {
         }
     }
 
+    /// The far end of a connection as people read it: without a port where none is known, as of a
+    /// client that a proxy has named.
+    public var peerDescription: String {
+        port == 0 && kind != .unix ? hostString : description
+    }
+
+    /// Room that `writeText` may need.
+    public static var textBytesMax: Int { unixPathBytesMax + 16 }
+
+    /// Writes what `peerDescription` says to memory for `textBytesMax` bytes, without a string for IPv4.
+    ///
+    /// - Returns: how many bytes it took.
+    public func writeText(to memory: UnsafeMutablePointer<UInt8>) -> Int {
+        guard kind == .ipv4 else {
+            var text = peerDescription
+            return text.withUTF8 { bytes in
+                let count = min(bytes.count, Self.textBytesMax)
+                if let start = bytes.baseAddress { memory.update(from: start, count: count) }
+                return count
+            }
+        }
+        var count = 0
+        func put(_ number: Int, then separator: UInt8?) {
+            var divisor = number >= 10_000 ? 10_000 : number >= 1_000 ? 1_000 : 100
+            if number < 100 { divisor = number >= 10 ? 10 : 1 }
+            while divisor > 0 {
+                memory[count] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: number / divisor % 10)
+                count += 1
+                divisor /= 10
+            }
+            guard let separator else { return }
+            memory[count] = separator
+            count += 1
+        }
+        put(Int(low >> 24 & 255), then: UInt8(ascii: "."))
+        put(Int(low >> 16 & 255), then: UInt8(ascii: "."))
+        put(Int(low >> 8 & 255), then: UInt8(ascii: "."))
+        put(Int(low & 255), then: port == 0 ? nil : UInt8(ascii: ":"))
+        if port != 0 { put(Int(port), then: nil) }
+        return count
+    }
+
     private init?(ipv4 text: Substring, port: UInt16) {
         var address = in_addr()
         guard inet_pton(AF_INET, String(text), &address) == 1 else { return nil }

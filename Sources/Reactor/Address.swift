@@ -76,6 +76,10 @@ public struct Address: Sendable, Hashable {
         }
     }
 
+    /// The four bytes of an IPv4 address as one number; nil for another.
+    public var ipv4: UInt32? { kind == .ipv4 ? UInt32(truncatingIfNeeded: low) : nil }
+    /// The halves of an IPv6 address; nil for another.
+    public var ipv6: (high: UInt64, low: UInt64)? { kind == .ipv6 ? (high, low) : nil }
     /// A number of the `subscriber` that is the same in every process; nil for a unix socket.
     public var subscriberNumber: UInt64? {
         switch kind {

@@ -31,6 +31,11 @@ public enum Resolver {
             hints.ai_flags = 0
             code = getaddrinfo(host, nil, &hints, &list)
         }
+        // Machines without an /etc/hosts (bare containers) know no localhost, which is always this
+        // machine (RFC 6761 §6.3).
+        if code != 0 && isThisMachine(host) {
+            return [.loopback(port: port), .loopback(port: port, isIPv6: true)]
+        }
         guard code == 0 else {
             let reason = code == EAI_SYSTEM ? SystemError.text(of: errno) : text(of: code)
             throw ResolveFault(sentence: "\(host) cannot be resolved: \(reason)")
@@ -40,13 +45,8 @@ public enum Resolver {
         var entry = list
         while let info = entry {
             if let pointer = info.pointee.ai_addr {
-                var storage = sockaddr_storage()
-                let length = min(
-                    Int(info.pointee.ai_addrlen), MemoryLayout<sockaddr_storage>.size)
-                withUnsafeMutableBytes(of: &storage) {
-                    $0.copyMemory(from: UnsafeRawBufferPointer(start: pointer, count: length))
-                }
-                let address = Address(storage: storage, length: length)?.with(port: port)
+                let length = Int(info.pointee.ai_addrlen)
+                let address = Address(socketAddress: pointer, length: length)?.with(port: port)
                 if let address, !addresses.contains(address) { addresses.append(address) }
             }
             entry = info.pointee.ai_next
@@ -55,6 +55,11 @@ public enum Resolver {
             throw ResolveFault(sentence: "\(host) has no IPv4 or IPv6 address")
         }
         return addresses
+    }
+
+    private static func isThisMachine(_ host: String) -> Bool {
+        let name = host.lowercased()
+        return name == "localhost" || name.hasSuffix(".localhost")
     }
 
     private static func text(of code: Int32) -> String {

@@ -104,6 +104,11 @@ public struct Ending: Sendable {
     /// A relay that is not ending.
     public init() {}
 
+    /// The reason that stands in Closes of our own; empty where the code says all.
+    var closeText: StaticString {
+        reason == .violation ? violation.closeText : reason.closeText
+    }
+
     /// Whether anything has begun to end.
     public var hasBegun: Bool { initiator != .none }
 

@@ -23,6 +23,10 @@ struct Flow {
     var hasPendingPing = false
     /// The source was sent a Ping, and its answer is not to go on.
     var awaitsPong = false
+    /// The rates that are limited; nil for none.
+    var meter: Meter?
+    /// The source has something, and has to wait for its rate.
+    var isPaused = false
     /// Bytes that went on.
     var bytes: UInt64 = 0
     /// Bytes of `tail` in use.

@@ -157,18 +157,22 @@ public struct Leg: ~Copyable {
     /// Receives once, and opens the records where the leg has TLS.
     ///
     /// Sets `isReadable` to false when the socket is drained and `hasEnded` when nothing will come
-    /// any more; bytes may have come all the same.
-    public mutating func receive(_ space: UnsafeMutablePointer<Workspace>) -> Received {
-        let received = receiveRaw(space)
+    /// any more; bytes may have come all the same. No more than `atMost` bytes come off the socket.
+    public mutating func receive(
+        _ space: UnsafeMutablePointer<Workspace>, atMost: Int = .max
+    ) -> Received {
+        let received = receiveRaw(space, atMost: atMost)
         if tls == nil || received.count == 0 { return received }
         space.pointee.records.setInput(UnsafePointer(received.bytes), count: received.count)
         return openRest(space)
     }
 
     /// Receives once, as the bytes came.
-    public mutating func receiveRaw(_ space: UnsafeMutablePointer<Workspace>) -> Received {
+    public mutating func receiveRaw(
+        _ space: UnsafeMutablePointer<Workspace>, atMost: Int = .max
+    ) -> Received {
         let received = space.pointee.received
-        let capacity = space.pointee.receiveCapacity
+        let capacity = min(space.pointee.receiveCapacity, atMost)
         switch socket.receive(into: received, count: capacity) {
         case .moved(let count):
             // A short read means drained, unless the end of the stream was announced behind it.

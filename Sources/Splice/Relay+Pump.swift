@@ -24,7 +24,8 @@ extension Relay {
             }
             isUnfinished = pumpDown(space) || isUnfinished
         }
-        let verdict: Verdict = isUnfinished || hasUnreadLoss ? .again : []
+        var verdict: Verdict = isUnfinished || hasUnreadLoss ? .again : []
+        if isPaced && isPaused { verdict.insert(.paused) }
         return settle(space).union(verdict)
     }
 
@@ -42,8 +43,14 @@ extension Relay {
         var budget = space.pointee.pumpBytesMax
         while client.isReadable && !client.hasEnded && backend.held.isEmpty {
             if budget <= 0 { return true }
-            let received = client.receive(space)
+            var atMost = Int.max
+            if isPaced {
+                atMost = bytesAllowed(.client, space)
+                if atMost == 0 { break }
+            }
+            let received = client.receive(space, atMost: atMost)
             budget &-= received.rawCount
+            if isPaced { up.meter?.spend(received.count) }
             if received.count > 0 { pass(.client, received.bytes, count: received.count, space) }
             if client.hasEnded { ended(.client, space) }
         }
@@ -55,8 +62,14 @@ extension Relay {
         var budget = space.pointee.pumpBytesMax
         while backend.isReadable && !backend.hasEnded && client.held.isEmpty {
             if budget <= 0 { return true }
-            let received = backend.receive(space)
+            var atMost = Int.max
+            if isPaced {
+                atMost = bytesAllowed(.backend, space)
+                if atMost == 0 { break }
+            }
+            let received = backend.receive(space, atMost: atMost)
             budget &-= received.rawCount
+            if isPaced { down.meter?.spend(received.count) }
             if received.count > 0 { pass(.backend, received.bytes, count: received.count, space) }
             if backend.hasEnded { ended(.backend, space) }
         }
@@ -120,6 +133,9 @@ extension Relay {
             discard(&flow, start, count: total, &passed)
             return passed
         }
+        if let meter = flow.meter {
+            meter.refill(&flow.scanner, nowMilliseconds: space.pointee.nowMilliseconds)
+        }
         var offered = total
         if flow.isInterrupted {
             // A frame of ours waits for the border of the frame in progress.
@@ -163,6 +179,8 @@ extension Relay {
         _ flow: inout Flow, _ bytes: UnsafePointer<UInt8>, count: Int, _ passed: inout Passed
     ) {
         let hadClose = flow.scanner.isCloseComplete
+        // Nothing of it reaches anybody, and its Close has to be found.
+        flow.scanner.allow(messages: nil)
         let outcome = flow.scanner.scan(bytes, count: count)
         if hadClose {
             // Something came behind a Close that went on; told once, ignored from then on.

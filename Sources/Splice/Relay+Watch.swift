@@ -34,7 +34,7 @@ extension Relay {
         let rules = watch.rules
         if watch.lifetimeDue > 0 && now >= watch.lifetimeDue { return end(.lifetime, space) }
         if rules.idleMilliseconds > 0 {
-            if traffic != watch.trafficBefore {
+            if traffic != watch.trafficBefore || isPaused {
                 watch.trafficBefore = traffic
                 watch.idleSince = now
             } else if now >= watch.idleSince + rules.idleMilliseconds {
@@ -72,8 +72,9 @@ extension Relay {
     private func isDead(_ side: Side, _ probe: Watch.Probe) -> Bool {
         // Not asked yet: a frame to it is still in progress.
         if side == .client ? down.hasPendingPing : up.hasPendingPing { return false }
-        // Not read now, because the other is full: its answer may lie in the socket.
+        // Not read now, because the other is full or for its rate: its answer may lie in the socket.
         if side == .client ? !backend.held.isEmpty : !client.held.isEmpty { return false }
+        if side == .client ? up.isPaused : down.isPaused { return false }
         if (side == .client ? up.bytes : down.bytes) != probe.bytesBefore { return false }
         // It takes what waits for it: the question stands behind that.
         let held = side == .client ? client.held.count : backend.held.count

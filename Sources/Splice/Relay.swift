@@ -21,6 +21,8 @@ public struct Relay: ~Copyable {
         public static let deadline = Verdict(rawValue: 2)
         /// Close both sockets and forget the relay.
         public static let ended = Verdict(rawValue: 4)
+        /// A source has to wait for its rate: call `ready` again at `resumeMilliseconds`.
+        public static let paused = Verdict(rawValue: 8)
     }
 
     enum Stage: UInt8 {
@@ -47,6 +49,8 @@ public struct Relay: ~Copyable {
     private var isStalled = false
     /// The reason in Closes of ours, where somebody has given one.
     private var closeText: CloseText?
+    /// Bytes are counted against a rate.
+    var isPaced = false
     /// Pings, silence and age, where the route has rules for them.
     var watch: Watch?
     /// Client to backend.
@@ -69,16 +73,25 @@ public struct Relay: ~Copyable {
     ///
     /// - Parameters:
     ///   - reservedBits: the RSV bits that the granted extensions may use (RFC 6455 §5.2).
-    ///   - messageBytesMax: payload bytes that one message may have.
+    ///   - limits: what the peers may send.
     ///   - rules: pings and limits of time; nil for none.
     public mutating func open(
-        reservedBits: UInt8, messageBytesMax: UInt64, rules: RelayRules? = nil
+        reservedBits: UInt8, limits: RelayLimits, rules: RelayRules? = nil
     ) {
         watch = rules.map { Watch($0) }
         up.scanner = FrameScanner(
-            sender: .client, reservedBits: reservedBits, messageBytesMax: messageBytesMax)
+            sender: .client, reservedBits: reservedBits, messageBytesMax: limits.messageBytesMax,
+            fragmentsMax: limits.fragmentsMax)
         down.scanner = FrameScanner(
-            sender: .server, reservedBits: reservedBits, messageBytesMax: messageBytesMax)
+            sender: .server, reservedBits: reservedBits, messageBytesMax: limits.messageBytesMax,
+            fragmentsMax: limits.fragmentsMax)
+        isPaced = limits.bytesPerSecond != nil
+        if isPaced || limits.messagesPerSecond != nil {
+            up.meter = Meter(
+                messagesPerSecond: limits.messagesPerSecond, bytesPerSecond: limits.bytesPerSecond)
+            up.scanner.allow(messages: limits.messagesPerSecond)
+        }
+        if isPaced { down.meter = Meter(bytesPerSecond: limits.bytesPerSecond) }
         stage = .relaying
     }
 
@@ -154,7 +167,7 @@ public struct Relay: ~Copyable {
             up.hasPendingPing = false
             down.hasPendingPing = false
         }
-        let reason = ending.reason.closeText
+        let reason = ending.closeText
         let text = closeText
         if down.pendingClose != 0 {
             let mayWait = !backend.hasEnded && !client.isUnwritable

@@ -62,6 +62,14 @@ public struct CertificateAuthority: Sendable {
         }
     }
 
+    /// What `ensureLeaf` would do for the names that the certificate at `chainPath` is for now.
+    public func condition(
+        chainPath: String, keyPath: String
+    ) throws(CertificateFault) -> LeafOutcome {
+        let names = try CertificateHandle.read(pemFile: chainPath).names
+        return try judge(chainPath, keyPath, covers: names, try load())
+    }
+
     private init(directory: String, isNew: Bool) {
         certificatePath = directory + "/ca.pem"
         keyPath = directory + "/ca-key.pem"

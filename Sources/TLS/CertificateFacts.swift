@@ -28,6 +28,22 @@ public struct CertificateFacts: Sendable, Equatable {
         CertificateFacts(try CertificateHandle.read(pemFile: path))
     }
 
+    /// Reads all certificates of a PEM file, in the order in which they stand.
+    public static func readAll(pemFile path: String) throws(CertificateFault) -> [CertificateFacts]
+    {
+        let first = try CertificateHandle.read(pemFile: path)
+        var all = [CertificateFacts(first)]
+        let input = try MemoryBIO.open(path)
+        var index = 0
+        while let pointer = PEM_read_bio_X509(input.pointer, nil, nil, nil) {
+            let next = CertificateHandle(adopting: pointer)
+            if index > 0 { all.append(CertificateFacts(next)) }
+            index += 1
+        }
+        ERR_clear_error()
+        return all
+    }
+
     /// Whether others than the owner may read the file, which a private key's must not allow.
     ///
     /// False also for a file that cannot be looked at: reading it is going to say why.

@@ -44,7 +44,7 @@ public final class CertificateStore: Sendable {
     ) throws(TLSError) {
         // At the start, not in the first connection's time.
         _ = TrafficSecretLayout.learned
-        RecordMemory.install()
+        SessionMemory.install()
         var loaded: [ServerIdentity] = []
         for files in identities { loaded.append(try ServerIdentity(reading: files)) }
         guard let first = loaded.first else { throw TLSError("no certificate is configured") }

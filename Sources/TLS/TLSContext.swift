@@ -28,7 +28,7 @@ public final class TLSContext: Sendable {
     static func makeBare(
         _ method: OpaquePointer?, minimumVersion: TLSVersion, maximumVersion: TLSVersion = .tls13
     ) throws(TLSError) -> OpaquePointer {
-        RecordMemory.install()
+        SessionMemory.install()
         ERR_clear_error()
         guard let context = SSL_CTX_new(method) else {
             throw TLSError.drainingQueue("making a TLS context")

@@ -17,7 +17,7 @@ public final class TLSProbe {
     }
 
     private let context: OpaquePointer
-    private let ssl: OpaquePointer
+    let ssl: OpaquePointer
     private let input: OpaquePointer
     private let output: OpaquePointer
     /// The alert that the server sent last (RFC 8446 §6): number and name.
@@ -26,6 +26,13 @@ public final class TLSProbe {
     public private(set) var wantsClientCertificate = false
     /// Why the handshake or reading failed, in OpenSSL's words.
     public private(set) var failure = ""
+    /// What is wrong with the server's certificate, in the order in which OpenSSL found it: chain, name,
+    /// time; nothing, when it is trusted.
+    public private(set) var faults: [Fault] = []
+
+    /// TLS 1.2 suites that Chromium or Firefox offer: a server that has none of them fails there.
+    private static let browserCiphers =
+        "ECDHE+AESGCM:ECDHE+CHACHA20:ECDHE+AES+SHA1:kRSA+AESGCM:kRSA+AES+SHA1"
 
     /// Makes a probe that knows the system's authorities, and those of the files.
     ///
@@ -34,7 +41,7 @@ public final class TLSProbe {
     ///   - files: PEM files with further authorities.
     /// - Throws: `TLSError` when a file can't be read.
     public init(serverName: String, trusting files: [String]) throws(TLSError) {
-        RecordMemory.install()
+        SessionMemory.install()
         ERR_clear_error()
         guard let context = SSL_CTX_new(TLS_client_method()), let ssl = SSL_new(context),
             let input = BIO_new(BIO_s_mem()), let output = BIO_new(BIO_s_mem())
@@ -47,7 +54,10 @@ public final class TLSProbe {
         // Old and weak servers shall show themselves: they are judged by what they show.
         SSL_set_security_level(ssl, 0)
         _ = sluice_set_min_proto_version(ssl, Int32(0x0301))
-        _ = SSL_CTX_set_default_verify_paths(context)
+        guard SSL_set_cipher_list(ssl, Self.browserCiphers) == 1 else {
+            throw TLSError.drainingQueue("setting the ciphers")
+        }
+        SystemAuthorities.load(into: context)
         for file in files where SSL_CTX_load_verify_file(context, file) != 1 {
             throw TLSError.drainingQueue("reading authorities from \(file)")
         }
@@ -59,16 +69,29 @@ public final class TLSProbe {
             _ = sluice_set_server_name(ssl, serverName)
             SSL_set1_host(ssl, serverName)
         }
+        // As browsers do (RFC 9525 §2): the common name is no name of a server.
+        SSL_set_hostflags(
+            ssl,
+            UInt32(X509_CHECK_FLAG_NEVER_CHECK_SUBJECT)
+                | UInt32(X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS))
         ERR_clear_error()
         SSL_set_connect_state(ssl)
         SSL_set_ex_data(ssl, 0, Unmanaged.passUnretained(self).toOpaque())
         SSL_set_info_callback(ssl) { ssl, place, value in
             guard place & SSL_CB_READ_ALERT == SSL_CB_READ_ALERT, let probe = probe(of: ssl)
             else { return }
-            let name = SSL_alert_desc_string_long(value).map { String(cString: $0) } ?? "unknown"
             let number = UInt8(truncatingIfNeeded: value)
             // close_notify is an end in order.
-            if number != 0 { probe.alert = (number, name) }
+            if number != 0 { probe.alert = (number, alertName(number)) }
+        }
+        // Every fault is noted, and the handshake goes on.
+        SSL_set_verify(ssl, SSL_VERIFY_NONE) { isGood, verifying in
+            if isGood == 0, let verifying {
+                let index = SSL_get_ex_data_X509_STORE_CTX_idx()
+                let ssl = X509_STORE_CTX_get_ex_data(verifying, index).map { OpaquePointer($0) }
+                probe(of: ssl)?.note(X509_STORE_CTX_get_error(verifying))
+            }
+            return 1
         }
         SSL_CTX_set_client_cert_cb(context) { ssl, _, _ in
             probe(of: ssl)?.wantsClientCertificate = true
@@ -106,6 +129,12 @@ public final class TLSProbe {
         if SSL_get_error(ssl, result) == SSL_ERROR_WANT_READ { return true }
         failure = TLSError.drainingQueue("").reasons.joined(separator: "; ")
         return false
+    }
+
+    /// Keeps a fault that verifying found (X509_V_ERR_…), each kind once.
+    private func note(_ code: Int32) {
+        let fault = Fault(code)
+        if !faults.contains(fault) { faults.append(fault) }
     }
 
     /// The bytes for the server, once.
@@ -149,70 +178,22 @@ public final class TLSProbe {
         SSL_get_current_cipher(ssl).flatMap { SSL_CIPHER_get_name($0) }
             .map { String(cString: $0) } ?? ""
     }
-
-    /// What is wrong with the server's certificate.
-    public enum Trust: Sendable, Equatable {
-        /// Nothing.
-        case trusted
-        /// It was signed by nobody but itself.
-        case selfSigned
-        /// Its authority is not known here.
-        case untrusted
-        /// A certificate between it and its authority was not sent.
-        case incomplete
-        /// It is for other names.
-        case wrongName
-        /// Its time is over.
-        case expired
-        /// Its time has not begun.
-        case notYetValid
-        /// Something else, in OpenSSL's words.
-        case other(String)
-    }
-
-    /// What is wrong with the server's certificate, judged by the authorities and the name.
-    public var trust: Trust {
-        let code = Int32(truncatingIfNeeded: SSL_get_verify_result(ssl))
-        switch code {
-        case X509_V_OK: return .trusted
-        case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT: return .selfSigned
-        case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN: return .untrusted
-        case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY,
-            X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE, X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
-            return isLeafAlone ? .incomplete : .untrusted
-        case X509_V_ERR_HOSTNAME_MISMATCH, X509_V_ERR_IP_ADDRESS_MISMATCH: return .wrongName
-        case X509_V_ERR_CERT_HAS_EXPIRED: return .expired
-        case X509_V_ERR_CERT_NOT_YET_VALID: return .notYetValid
-        default: return .other(String(cString: X509_verify_cert_error_string(Int(code))))
-        }
-    }
-
-    /// Whether the server sent one certificate that names a place where its issuer's is
-    /// (RFC 5280 §4.2.2.1): private authorities do not do that.
-    private var isLeafAlone: Bool {
-        guard let leaf = SSL_get0_peer_certificate(ssl), let chain = SSL_get_peer_cert_chain(ssl)
-        else { return false }
-        return sluice_x509_count(chain) == 1
-            && X509_get_ext_by_NID(leaf, NID_info_access, -1) >= 0
-    }
-
-    /// The server's own certificate.
-    public var certificate: CertificateFacts? {
-        guard let leaf = SSL_get0_peer_certificate(ssl) else { return nil }
-        X509_up_ref(leaf)
-        return CertificateFacts(CertificateHandle(adopting: leaf))
-    }
-
-    /// Bits of the certificate's RSA key below which browsers refuse it; 0 for other keys.
-    public var rsaBits: Int {
-        guard let leaf = SSL_get0_peer_certificate(ssl), let key = X509_get0_pubkey(leaf),
-            EVP_PKEY_is_a(key, "RSA") == 1
-        else { return 0 }
-        return Int(EVP_PKEY_get_bits(key))
-    }
 }
 
 private func probe(of ssl: OpaquePointer?) -> TLSProbe? {
     guard let pointer = SSL_get_ex_data(ssl, 0) else { return nil }
     return Unmanaged<TLSProbe>.fromOpaque(pointer).takeUnretainedValue()
+}
+
+/// An alert's name in words: OpenSSL's, or where it knows none that of RFC 8446 §6.
+private func alertName(_ number: UInt8) -> String {
+    switch number {
+    case 86: return "inappropriate fallback"
+    case 109: return "missing extension"
+    case 115: return "unknown PSK identity"
+    case 116: return "certificate required"
+    case 120: return "no application protocol"
+    default:
+        return SSL_alert_desc_string_long(Int32(number)).map { String(cString: $0) } ?? "unknown"
+    }
 }

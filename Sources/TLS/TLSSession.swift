@@ -85,7 +85,7 @@ public struct TLSSession: ~Copyable {
         guard let ssl else { return .done }
         let window = buffers.window
         let before = window.pointee.outputCount
-        ERR_clear_error()
+        sluice_err_clear()
         let result = SSL_do_handshake(ssl)
         if result == 1 {
             // What the last step writes is written with the keys of application data: a ticket.
@@ -109,9 +109,7 @@ public struct TLSSession: ~Copyable {
         var total = 0
         var dataRecords: Int32 = 0
         var status = ReadOutcome.Status.open
-        RecordMemory.setInRecord(true)
-        defer { RecordMemory.setInRecord(false) }
-        ERR_clear_error()
+        sluice_err_clear()
         while total < capacity {
             let room = Int32(truncatingIfNeeded: min(capacity &- total, Int(Int32.max)))
             let count = SSL_read(ssl, bytes + total, room)
@@ -146,9 +144,7 @@ public struct TLSSession: ~Copyable {
         guard let ssl else { return false }
         let window = buffers.window
         let before = window.pointee.outputCount
-        RecordMemory.setInRecord(true)
-        defer { RecordMemory.setInRecord(false) }
-        ERR_clear_error()
+        sluice_err_clear()
         let isWritten = SSL_write(ssl, bytes, Int32(truncatingIfNeeded: count)) == Int32(count)
         tally.wrote(window.pointee.output + before, count: window.pointee.outputCount &- before)
         return isWritten
@@ -161,9 +157,9 @@ public struct TLSSession: ~Copyable {
         if SSL_is_init_finished(ssl) == 0 || SSL_get_shutdown(ssl) & SSL_SENT_SHUTDOWN != 0 {
             return
         }
-        ERR_clear_error()
+        sluice_err_clear()
         _ = SSL_shutdown(ssl)
-        ERR_clear_error()
+        sluice_err_clear()
     }
 
     /// What the last failure was, taken out of OpenSSL's queue; to be asked at once.

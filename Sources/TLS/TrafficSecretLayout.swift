@@ -19,7 +19,7 @@ struct TrafficSecretLayout: Equatable {
     static let learned: TrafficSecretLayout? = learn()
 
     private static func learn() -> TrafficSecretLayout? {
-        RecordMemory.install()
+        SessionMemory.install()
         var layout: TrafficSecretLayout?
         for suite in [RecordSuite.aes128GCM, .aes256GCM, .aes128GCM, .aes256GCM] {
             guard let rehearsal = Rehearsal(suite), let found = rehearsal.find(),

@@ -8,21 +8,30 @@ import Glibc
 public enum PythonPeer {
     private static let environment = Result { try makeEnvironment() }
 
+    /// The interpreter that has the packages.
+    public static func interpreter() throws -> String { try environment.get() }
+
     /// Starts a script with arguments.
     public static func start(_ script: String, _ arguments: [String] = []) throws -> ChildProcess {
+        try ChildProcess(
+            try command(script) + arguments, environment: ["PYTHONDONTWRITEBYTECODE": "1"])
+    }
+
+    /// The words that start a script, for those who put others before them.
+    public static func command(_ script: String) throws -> [String] {
         let folder = "\(Scratch.packageFolder)/Tests/IntegrationTests/Foreign"
-        return try ChildProcess(
-            [try environment.get(), "-u", "\(folder)/\(script)"] + arguments,
-            environment: ["PYTHONDONTWRITEBYTECODE": "1"])
+        return [try environment.get(), "-u", "\(folder)/\(script)"]
     }
 
     /// Runs a script to its end and returns what it printed; throws with its words if it failed.
     @discardableResult
     public static func run(
-        _ script: String, _ arguments: [String] = [], by deadline: Deadline = .after(.seconds(120))
+        _ script: String, _ arguments: [String] = [],
+        by deadline: @autoclosure () -> Deadline = .after(.seconds(120))
     ) throws -> [String] {
         let child = try start(script, arguments)
-        let status = try child.waitForExit(by: deadline)
+        // From here on: the first script may have waited for the environment.
+        let status = try child.waitForExit(by: deadline())
         guard status == 0 else {
             let words = (child.output + child.errors).joined(separator: "\n")
             throw PeerError("\(script) exited with \(status): \(words)")
@@ -32,7 +41,7 @@ public enum PythonPeer {
 
     /// Makes the environment in the build folder unless it is there; other processes wait.
     private static func makeEnvironment() throws -> String {
-        let folder = "\(Scratch.packageFolder)/.build/test-venv-2"
+        let folder = "\(Scratch.packageFolder)/.build/test-venv-5"
         let python = "\(folder)/bin/python"
         let lock = Descriptor(open("\(folder).lock", O_CREAT | O_RDWR | O_CLOEXEC, 0o644))
         guard lock.number >= 0, flock(lock.number, LOCK_EX) == 0 else {
@@ -40,12 +49,13 @@ public enum PythonPeer {
         }
         let mark = "\(folder)/complete"
         if FileManager.default.fileExists(atPath: mark) { return python }
-        let deadline = Deadline.after(.seconds(300))
+        let deadline = Deadline.after(.seconds(900))
         try TestKit.run(["python3", "-m", "venv", "--clear", folder], by: deadline)
         try TestKit.run(
             [
-                python, "-m", "pip", "install", "--quiet", "websockets>=15", "requests", "aiohttp",
-                "flask",
+                python, "-m", "pip", "install", "--quiet", "--no-compile", "websockets>=15",
+                "requests", "aiohttp",
+                "flask", "flask-sock", "channels", "daphne", "pyte", "trustme", "zxing-cpp",
             ], by: deadline)
         try Scratch.write("", to: mark)
         return python

@@ -35,7 +35,7 @@ struct BrowserStore {
                     BrowserStore(name: "Firefox", folder: "\(home)/\(place)/\(profile)"))
             }
         }
-        var present = stores.filter { $0.isThere }
+        var present = stores.filter { $0.isThere || $0.isProfile }
         if !present.contains(where: { $0.name == "Chromium" }), hasChromium(home: home) {
             present.insert(
                 BrowserStore(
@@ -63,7 +63,16 @@ struct BrowserStore {
     }
 
     private var isThere: Bool { FileManager.default.fileExists(atPath: "\(folder)/cert9.db") }
+    /// A profile that has no database yet, or one of the old form.
+    private var isProfile: Bool {
+        ["prefs.js", "times.json", "cert8.db"].contains {
+            FileManager.default.fileExists(atPath: "\(folder)/\($0)")
+        }
+    }
     private var database: String { "sql:\(folder)" }
+    private var withoutDatabase: StoreReport {
+        report(.leftAlone("it has no cert9.db yet; start that browser once"))
+    }
 
     private func report(_ outcome: StoreReport.Outcome) -> StoreReport {
         StoreReport(name: name, path: folder, outcome: outcome)
@@ -95,11 +104,13 @@ struct BrowserStore {
     }
 
     func status(_ authority: Authority) -> StoreReport {
+        if !isThere && !isMadeWhenMissing { return withoutDatabase }
         guard Program.find("certutil") != nil else { return report(.needsTool(Self.hint)) }
         return report(isTrusted(authority) ? .trusted : .absent)
     }
 
     func trust(_ authority: Authority) -> StoreReport {
+        if !isThere && !isMadeWhenMissing { return withoutDatabase }
         guard Program.find("certutil") != nil else { return report(.needsTool(Self.hint)) }
         if isTrusted(authority) { return report(.trusted) }
         if !isThere {
@@ -118,13 +129,23 @@ struct BrowserStore {
         let added = certutil(
             ["-A", "-n", authority.nickname, "-t", "C,,", "-i", authority.certificatePath])
         guard let added, added.status == 0 else {
-            return report(.failed(Program.lastLine(added?.output ?? "")))
+            let reason = Program.lastLine(added?.output ?? "")
+            // It may have gone in without its flags.
+            if nicknames().contains(authority.nickname) {
+                _ = certutil(["-D", "-n", authority.nickname])
+            }
+            guard reason.contains("SEC_ERROR_BAD_PASSWORD") else { return report(.failed(reason)) }
+            return report(
+                .failed(
+                    "it has a primary password; do it by hand: certutil -A -d '\(database)' -n"
+                        + " '\(authority.nickname)' -t C,, -i '\(authority.certificatePath)'"))
         }
         return report(isTrusted(authority) ? .added : .failed("certutil added it in vain"))
     }
 
     /// Takes every authority of ours out, and the database if it was made here and is empty.
     func untrust() -> StoreReport {
+        if !isThere && !isMadeWhenMissing { return withoutDatabase }
         guard Program.find("certutil") != nil else { return report(.needsTool(Self.hint)) }
         let names = nicknames()
         for name in names {
@@ -147,7 +168,10 @@ struct BrowserStore {
                 && !$0.trimmingCharacters(in: .whitespaces)
                     .hasPrefix("SSL,S/MIME")
         }
-        guard lines.isEmpty else { return }
+        // A key without a certificate is somebody's all the same.
+        guard lines.isEmpty, certutil(["-K"])?.output.contains("no keys found") == true else {
+            return
+        }
         for file in ["cert9.db", "key4.db", "pkcs11.txt", Self.mark] {
             try? files.removeItem(atPath: "\(folder)/\(file)")
         }

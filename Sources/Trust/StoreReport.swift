@@ -16,6 +16,8 @@ public struct StoreReport: Sendable, Equatable {
         case needsRoot(String)
         /// A program is missing; how to get it.
         case needsTool(String)
+        /// It was not touched, and why.
+        case leftAlone(String)
         /// It could not be done, and why.
         case failed(String)
     }
@@ -44,6 +46,7 @@ public struct StoreReport: Sendable, Equatable {
             case .removed: "not trusted any more"
             case .needsRoot(let command): "needs root: \(command)"
             case .needsTool(let hint): hint
+            case .leftAlone(let reason): "left alone: \(reason)"
             case .failed(let reason): "failed: \(reason)"
             }
         return "\(name.padding(toWidth: 9)) \(path): \(what)"

@@ -13,16 +13,19 @@ struct SystemStore {
         let bundle: String
     }
 
+    /// Those of Fedora, Arch and Debian, by their manual pages: update-ca-trust(8) of both, and
+    /// update-ca-certificates(8).
     static let layouts = [
-        Layout(
-            anchors: "/usr/local/share/ca-certificates", command: ["update-ca-certificates"],
-            bundle: "/etc/ssl/certs/ca-certificates.crt"),
         Layout(
             anchors: "/etc/pki/ca-trust/source/anchors", command: ["update-ca-trust", "extract"],
             bundle: "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem"),
         Layout(
             anchors: "/etc/ca-certificates/trust-source/anchors",
-            command: ["trust", "extract-compat"], bundle: "/etc/ssl/certs/ca-certificates.crt"),
+            command: ["update-ca-trust", "extract"],
+            bundle: "/etc/ca-certificates/extracted/tls-ca-bundle.pem"),
+        Layout(
+            anchors: "/usr/local/share/ca-certificates", command: ["update-ca-certificates"],
+            bundle: "/etc/ssl/certs/ca-certificates.crt"),
     ]
 
     let root: String
@@ -34,6 +37,9 @@ struct SystemStore {
     private var layout: Layout? {
         Self.layouts.first { files.fileExists(atPath: root + $0.anchors) }
     }
+
+    /// The file with all authorities that programs read, where there is one.
+    var bundlePath: String? { layout.map { root + $0.bundle } }
 
     private func target(_ layout: Layout) -> String { root + layout.anchors + "/sluice-ca.crt" }
 
@@ -87,7 +93,11 @@ struct SystemStore {
         } catch {
             return report(layout, .failed("writing \(target): \(error.localizedDescription)"))
         }
-        if let reason = update(layout) { return report(layout, .failed(reason)) }
+        if let reason = update(layout) {
+            // Half trusted would be neither.
+            try? files.removeItem(atPath: target)
+            return report(layout, .failed(reason))
+        }
         guard isTrusted(layout) else {
             return report(layout, .failed("it is not in \(root + layout.bundle) after that"))
         }
@@ -117,8 +127,8 @@ struct SystemStore {
     /// - Returns: why that failed.
     private func update(_ layout: Layout, fresh: Bool = false) -> String? {
         let name = layout.command[0]
-        guard let program = Program.find(name) else { return "\(name) is missing" }
         var arguments = Array(layout.command.dropFirst())
+        var program = Program.find(name)
         if name == "update-ca-certificates" {
             // Without it a link to what was removed would stay.
             if fresh { arguments.append("--fresh") }
@@ -132,9 +142,14 @@ struct SystemStore {
                 ]
             }
         } else if !root.isEmpty {
-            return "\(name) works on the running system only: run it inside \(root)"
+            // It knows no other root than its own.
+            arguments = [root] + layout.command
+            program = Program.find("chroot")
         }
+        guard let program else { return "\(name) is missing" }
         let (status, output) = Program.run(program, arguments)
-        return status == 0 ? nil : "\(name): \(Program.lastLine(output))"
+        if status == 0 { return nil }
+        let place = root.isEmpty ? "" : " in \(root)"
+        return "\(name)\(place): \(Program.lastLine(output))"
     }
 }

@@ -18,6 +18,9 @@ struct Authority {
 
 /// All the places of this machine where an authority may be trusted.
 public struct TrustStores {
+    /// PEM file with the authority's certificate.
+    public var authorityPath: String { authority.certificatePath }
+
     private let authority: Authority
     private let system: SystemStore?
     private let browsers: [BrowserStore]
@@ -37,6 +40,10 @@ public struct TrustStores {
         system = root.map { SystemStore(root: $0 == "/" ? "" : $0, authorityPath: authorityPath) }
         browsers = home.map { BrowserStore.all(home: $0) } ?? []
     }
+
+    /// The file with all authorities that the system trusts, for programs with a list of their own; nil
+    /// where none is known.
+    public var systemBundle: String? { system?.bundlePath }
 
     /// Where the authority is trusted.
     public func status() -> [StoreReport] {

@@ -7,6 +7,7 @@
 enum ExtensionList {
     /// The names in order over all fields of a head; nil if one of them breaks the grammar.
     static func names(_ fields: FieldList) -> [String]? {
+        guard fields.known.has(.secWebSocketExtensions) else { return [] }
         var names: [String] = []
         for value in fields.all("sec-websocket-extensions") {
             var rest = value

@@ -129,7 +129,23 @@ public struct FieldList: Sendable {
 
     /// Whether the message asks for, or grants, a WebSocket (RFC 6455 §4.1).
     public var upgradesToWebSocket: Bool {
-        known.has(.upgrade) && listContains("upgrade", token: "websocket")
+        guard known.has(.upgrade) else { return false }
+        let span = bytes.span
+        for index in 0..<fields.count
+        where fields[index].known == .upgrade && fields[index].isExact {
+            var elements = ListElements(fields[index].value)
+            while let element = elements.next(span) {
+                if Bytes.areEqual(span, element, ignoringCase: "websocket") { return true }
+            }
+        }
+        return false
+    }
+
+    /// Whether the message says that it has no body: no coding, and no length but zero.
+    var saysNoBody: Bool {
+        if known.has(.transferEncoding) { return false }
+        return !known.has(.contentLength)
+            || all("content-length").allSatisfy { $0.allSatisfy { $0 == 0x30 } }
     }
 
     /// The elements of the comma-separated lists of all fields of this name, in lower case.

@@ -41,6 +41,11 @@ public struct FrameScanner: Sendable {
     private var declaredPayloadBytes: UInt64 = 0
     /// Frames whose header has gone on, control frames included.
     public private(set) var frames: UInt64 = 0
+    /// At this number of `frames` no further message may begin; `max` for any number.
+    private var framesMax = UInt64.max
+    /// Frames of the fragmented message in progress.
+    private var fragments: UInt32 = 0
+    private let fragmentsMax: UInt32
     /// The code of the Close that went by: 0 before it, 1005 if it carried none.
     public private(set) var closeCode: UInt16 = 0
     private let maskBit: UInt8
@@ -55,14 +60,30 @@ public struct FrameScanner: Sendable {
     /// `reservedBits` are the RSV bits that the handshake allowed, as they stand in a frame's
     /// first byte. Exactly RSV1 (0x40) means permessage-deflate, which sets it on the first
     /// frame of a message only (RFC 7692 §6). More bits than that mean an extension whose rules
-    /// are not known here; they may then stand on any data frame.
-    public init(sender: Sender, reservedBits: UInt8, messageBytesMax: UInt64 = .max) {
+    /// are not known here; they may then stand on any data frame. `fragmentsMax` is the number of
+    /// frames that one message may be sent in (RFC 6455 §5.4).
+    public init(
+        sender: Sender, reservedBits: UInt8, messageBytesMax: UInt64 = .max,
+        fragmentsMax: UInt32 = .max
+    ) {
         maskBit = sender == .client ? 0x80 : 0
         shortHeaderLength = sender == .client ? 6 : 2
         shortPayloadMax = UInt8(truncatingIfNeeded: min(messageBytesMax, 125))
         reservedBitsAllowed = reservedBits & 0x70
         self.messageBytesMax = messageBytesMax
+        self.fragmentsMax = fragmentsMax
     }
+
+    /// Lets so many more messages, Pings and Pongs begin; nil for any number.
+    ///
+    /// The one after them is `tooManyMessages`. Continuations belong to their message, and a Close
+    /// may always come.
+    public mutating func allow(messages: UInt64?) {
+        framesMax = messages.map { frames &+ $0 } ?? .max
+    }
+
+    /// What is left of the messages that were allowed.
+    public var messagesAllowed: UInt64 { framesMax &- frames }
 
     /// Whether all that was forwardable so far ends between two frames.
     public var isAtFrameBorder: Bool { outstanding == 0 }
@@ -112,7 +133,7 @@ public struct FrameScanner: Sendable {
             let length: UInt64
             // The common frame, straight through: a short message in a single frame.
             if place == .betweenMessages, (first & ~reservedBitsAllowed) &- 0x81 < 2,
-                second & 0x80 == maskBit, shortLength <= shortPayloadMax
+                second & 0x80 == maskBit, shortLength <= shortPayloadMax, frames != framesMax
             {
                 headerLength = Int(shortHeaderLength)
                 if left < headerLength { break }
@@ -179,6 +200,9 @@ public struct FrameScanner: Sendable {
         if maskBit != 0 { headerLength &+= 4 }
 
         let opcode = first & 0x0F
+        if frames == framesMax && opcode != 0 && opcode != Opcode.close.rawValue {
+            return Step(violation: .tooManyMessages)
+        }
         if opcode == Opcode.close.rawValue {
             if length == 1 { return Step(violation: .closePayloadLength) }
             // The code is judged before the first byte of the frame goes on.
@@ -199,8 +223,14 @@ public struct FrameScanner: Sendable {
             let before = opcode == 0 ? messageBytes : 0
             let (sum, overflow) = before.addingReportingOverflow(length)
             if overflow || sum > messageBytesMax { return Step(violation: .messageTooBig) }
+            if opcode == 0 && fragments >= fragmentsMax && fragmentsMax != .max {
+                return Step(violation: .tooManyFragments)
+            }
             if count < headerLength { return Step() }
             messageBytes = sum
+            fragments = opcode == 0 ? fragments &+ 1 : 1
+            // It belongs to a message that was let in.
+            if opcode == 0 && framesMax != .max { framesMax &+= 1 }
             place = isFinal ? .betweenMessages : .insideMessage
             kind = isFinal ? .finalData : .data
             dataMessagesBegunToEnd &+= isFinal ? 1 : 0

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// How a peer's frames broke RFC 6455, or `none`.
+/// How a peer's frames broke RFC 6455 or a limit, or `none`.
 ///
 /// A plain byte and not an `Optional` or an error, because the scanner returns it for every
 /// read of every relay.
@@ -35,10 +35,30 @@ public enum FrameViolation: UInt8, Sendable, Equatable, CaseIterable {
     case dataAfterClose
     /// A message is larger than configured.
     case messageTooBig
+    /// A message comes in more frames than configured.
+    case tooManyFragments
+    /// More messages came in a second than configured.
+    case tooManyMessages
 
     /// The code of the Close that the offender receives.
+    ///
+    /// 1009 is for size alone (RFC 6455 §7.4.1): a message in many small frames is not too big, and
+    /// who is told so would look for the wrong thing.
     public var closeCode: CloseCode {
-        self == .messageTooBig ? .messageTooBig : .protocolError
+        switch self {
+        case .messageTooBig: .messageTooBig
+        case .tooManyFragments, .tooManyMessages: .policyViolation
+        default: .protocolError
+        }
+    }
+
+    /// The reason in Closes (RFC 6455 §7.1.6), where the code alone does not tell which rule it was.
+    public var closeText: StaticString {
+        switch self {
+        case .tooManyFragments: "a message in too many fragments"
+        case .tooManyMessages: "too many messages"
+        default: ""
+        }
     }
 
     /// A plain sentence for the log.
@@ -59,6 +79,8 @@ public enum FrameViolation: UInt8, Sendable, Equatable, CaseIterable {
         case .closeCodeInvalid: "A Close frame carries a code that must not be sent."
         case .dataAfterClose: "Bytes follow a Close frame."
         case .messageTooBig: "A message is larger than the limit."
+        case .tooManyFragments: "A message comes in more fragments than the limit."
+        case .tooManyMessages: "More messages come than the limit allows."
         }
     }
 }

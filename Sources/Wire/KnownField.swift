@@ -10,6 +10,8 @@ public enum KnownField: UInt8, Sendable {
     case close
     case connection, contentLength, expect, forwarded, host, http2Settings, keepAlive, origin
     case proxyAuthenticate, proxyAuthorization, proxyConnection, strictTransportSecurity
+    case secWebSocketAccept, secWebSocketExtensions, secWebSocketKey, secWebSocketProtocol
+    case secWebSocketVersion
     case te, trailer, transferEncoding, upgrade
     case xForwardedFor, xForwardedHost, xForwardedPort, xForwardedProto, xForwardedScheme
     case xForwardedSSL, xRealIP
@@ -38,13 +40,17 @@ public enum KnownField: UInt8, Sendable {
                 ("x-forwarded-port", .xForwardedPort))
         case 17:
             match(
-                name, ("transfer-encoding", .transferEncoding),
-                ("x-forwarded-proto", .xForwardedProto))
+                name, ("sec-websocket-key", .secWebSocketKey),
+                ("transfer-encoding", .transferEncoding), ("x-forwarded-proto", .xForwardedProto))
         case 18:
             match(
                 name, ("proxy-authenticate", .proxyAuthenticate),
                 ("x-forwarded-scheme", .xForwardedScheme))
         case 19: match(name, ("proxy-authorization", .proxyAuthorization))
+        case 20: match(name, ("sec-websocket-accept", .secWebSocketAccept))
+        case 21: match(name, ("sec-websocket-version", .secWebSocketVersion))
+        case 22: match(name, ("sec-websocket-protocol", .secWebSocketProtocol))
+        case 24: match(name, ("sec-websocket-extensions", .secWebSocketExtensions))
         case 25: match(name, ("strict-transport-security", .strictTransportSecurity))
         default: (.other, false)
         }

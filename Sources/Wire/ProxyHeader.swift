@@ -25,7 +25,7 @@ public enum ProxyHeader: Sendable, Equatable {
     /// Bytes that a header may have: all that balancers add to version 2 fits in.
     public static let byteCountMax = 4_096
 
-    private static let signature: [UInt8] = [
+    static let signature: [UInt8] = [
         0x0D, 0x0A, 0x0D, 0x0A, 0x00, 0x0D, 0x0A, 0x51, 0x55, 0x49, 0x54, 0x0A,
     ]
     /// The longest line of version 1, with its end.

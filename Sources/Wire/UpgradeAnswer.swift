@@ -34,27 +34,26 @@ public enum UpgradeAnswer {
     ) -> Verdict {
         let fields = head.fields
         guard head.isHTTP11 else { return .invalid("The 101 is not HTTP/1.1.") }
-        let upgrades = fields.all("upgrade")
-        guard upgrades.count == 1, upgrades[0].equalsIgnoringCase("websocket") else {
+        guard let upgrade = fields.only(.upgrade),
+            Bytes.areEqual(fields.bytes.span, upgrade.value, ignoringCase: "websocket")
+        else {
             return .invalid("The 101 does not have exactly 'Upgrade: websocket'.")
         }
-        guard fields.listContains("connection", token: "upgrade") else {
+        guard fields.connectionOptions.contains(.upgrade) else {
             return .invalid("The 101 does not have 'Connection: Upgrade'.")
         }
-        let accepts = fields.all("sec-websocket-accept")
-        guard accepts.count == 1, accepts[0].elementsEqual(expectedAccept) else {
+        guard let accept = fields.only(.secWebSocketAccept),
+            fields.isEqual(accept.value, to: expectedAccept)
+        else {
             return .invalid(
                 "The 101 does not have the Sec-WebSocket-Accept that belongs to the key.")
         }
         // A 101 has no body (RFC 9110 §15.2); one that claims to have is read in two ways.
-        guard fields.count(of: "transfer-encoding") == 0,
-            fields.all("content-length").allSatisfy({ $0.allSatisfy { $0 == 0x30 } })
-        else {
-            return .invalid("The 101 claims to have a body.")
-        }
-        let protocols = fields.all("sec-websocket-protocol")
-        if let granted = protocols.first {
-            guard protocols.count == 1, isOffered(granted, by: offered) else {
+        guard fields.saysNoBody else { return .invalid("The 101 claims to have a body.") }
+        if fields.known.has(.secWebSocketProtocol) {
+            guard let granted = fields.only(.secWebSocketProtocol),
+                isOffered(fields.value(of: granted), by: offered)
+            else {
                 return .invalid("The 101 chooses a subprotocol that was not offered.")
             }
         }
@@ -68,7 +67,9 @@ public enum UpgradeAnswer {
         }
         return .switching(
             reservedBits: reservedBits(extensions),
-            subprotocol: fields.string("sec-websocket-protocol"),
+            subprotocol: fields.only(.secWebSocketProtocol).map {
+                String(decoding: fields.value(of: $0), as: UTF8.self)
+            },
             extensions: joined(fields.all("sec-websocket-extensions")))
     }
 

@@ -40,7 +40,7 @@ public struct UpgradeRequest: Sendable {
         }
         try checkIntent(head)
         let key = try checkHandshake(fields)
-        guard fields.count(of: "origin") <= 1 else {
+        guard !fields.repeated.has(.origin) else {
             throw .malformed("There is more than one Origin.")
         }
         guard let extensions = ExtensionList.names(fields) else {
@@ -48,7 +48,7 @@ public struct UpgradeRequest: Sendable {
         }
         return UpgradeRequest(
             host: host, authority: Array(authority), target: target, key: Array(key),
-            origin: fields.first("origin").map { Array($0) },
+            origin: fields.only(.origin).map { Array(fields.value(of: $0)) },
             offersDeflate: extensions.contains("permessage-deflate"), head: head,
             extensions: extensions)
     }
@@ -56,54 +56,49 @@ public struct UpgradeRequest: Sendable {
     private static func authority(
         of head: RequestHead
     ) throws(UpgradeFault) -> ArraySlice<UInt8> {
-        guard let authority = head.fields.first("host") else {
-            throw .malformed("There is no Host field.")
-        }
-        guard head.fields.count(of: "host") == 1 else {
+        guard head.fields.known.has(.host) else { throw .malformed("There is no Host field.") }
+        guard let field = head.fields.only(.host) else {
             throw .malformed("There is more than one Host field.")
         }
-        return authority
+        return head.fields.value(of: field)
     }
 
     /// Whether the request asks for a WebSocket at all, and as a bare HTTP/1.1 GET.
     private static func checkIntent(_ head: RequestHead) throws(UpgradeFault) {
         let fields = head.fields
-        guard fields.listContains("upgrade", token: "websocket") else {
+        guard fields.upgradesToWebSocket else {
             throw UpgradeFault(
                 status: 426, sentence: "This address speaks WebSocket; the request asks for none.",
                 kind: .notAnUpgrade)
         }
-        guard head.method == "GET" else {
+        guard head.verb == .get else {
             throw UpgradeFault(
                 status: 400, sentence: "A WebSocket is asked for with GET only.", kind: .badMethod)
         }
         guard head.isHTTP11 else {
             throw .malformed("A WebSocket is asked for in HTTP/1.1, not HTTP/1.0.")
         }
-        guard fields.count(of: "transfer-encoding") == 0,
-            fields.all("content-length").allSatisfy({ $0.allSatisfy { $0 == 0x30 } })
-        else {
-            throw .malformed("A request for a WebSocket has no body.")
-        }
+        guard fields.saysNoBody else { throw .malformed("A request for a WebSocket has no body.") }
     }
 
     /// The fields that belong to the handshake alone; returns the key.
     private static func checkHandshake(
         _ fields: FieldList
     ) throws(UpgradeFault) -> ArraySlice<UInt8> {
-        guard fields.listContains("connection", token: "upgrade") else {
+        guard fields.connectionOptions.contains(.upgrade) else {
             throw .malformed("The Connection field does not contain 'upgrade'.")
         }
-        let version = fields.all("sec-websocket-version")
-        guard version.count == 1, version[0].elementsEqual("13".utf8) else {
+        guard let version = fields.only(.secWebSocketVersion),
+            fields.value(of: version).elementsEqual("13".utf8)
+        else {
             throw UpgradeFault(
                 status: 426, sentence: "Sec-WebSocket-Version is not 13, the only one supported.",
                 kind: .wrongVersion)
         }
-        let keys = fields.all("sec-websocket-key")
-        guard keys.count == 1, let key = keys.first else {
+        guard let field = fields.only(.secWebSocketKey) else {
             throw .malformed("There is not exactly one Sec-WebSocket-Key.")
         }
+        let key = fields.value(of: field)
         guard isKey(key) else {
             throw .malformed("The Sec-WebSocket-Key is not 16 bytes in base64.")
         }

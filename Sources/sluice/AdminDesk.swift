@@ -129,13 +129,16 @@ struct AdminDesk: Sendable {
         state.reactors = controller.frontend.connectionCounts
         state.connections = controller.frontend.connectionCount
         state.droppedLogLines = controller.log.droppedCount
+        state.unwrittenLogLines = controller.log.unwrittenCount
+        state.logProblem = controller.log.problem
         state.listeners = zip(now.configuration.listen, controller.frontend.addresses)
             .map { listener, address in
                 let scheme =
                     listener.redirectsToHTTPS ? "http" : listener.tls == nil ? "ws" : "wss"
                 return ListenerState(
                     address: "\(scheme)://\(address)",
-                    certificates: (listener.tls?.certificates ?? []).compactMap(Self.state))
+                    certificates: (listener.tls?.certificates ?? []).compactMap(Self.state),
+                    expectsProxyHeader: listener.proxyProtocol == .required)
             }
         for (index, (route, count)) in zip(routing.routes, routing.relayCounts).enumerated() {
             state.routes.append(

@@ -4,19 +4,23 @@ import Control
 import Frontend
 import Reactor
 import Router
+import Wire
 
 /// Upstreams: from their settings to what the engine chooses endpoints by.
 extension Assembly {
     static func group(
         _ name: String, _ upstream: UpstreamSettings, _ known: inout KnownEndpoints
     ) throws -> EndpointGroup {
+        let endpoints = try known.take(
+            upstream.endpoints, of: name, each: upstream.resolve == .each)
+        if let same = known.group(name, of: endpoints) { return same }
         let (balance, hash) = balance(upstream.balance)
         let queue = upstream.queue.map {
             QueueLimits(waitMilliseconds: $0.wait.wholeMilliseconds, size: $0.size)
         }
         return EndpointGroup(
             name: name,
-            endpoints: try upstream.endpoints.map { try known.take($0, of: name) },
+            endpoints: endpoints,
             rules: UpstreamRules(
                 balance: balance, cooldownMilliseconds: upstream.cooldown.wholeMilliseconds,
                 cooldownMaxMilliseconds: upstream.cooldownMax.wholeMilliseconds,
@@ -26,7 +30,18 @@ extension Assembly {
             pool: PoolLimits(
                 idleMax: upstream.pool.max,
                 idleMilliseconds: upstream.pool.idle.wholeMilliseconds),
-            hash: hash, queue: known.queue(of: name), queueLimits: queue)
+            hash: hash, queue: known.queue(of: name), queueLimits: queue,
+            introduction: introduction(upstream.proxyProtocol))
+    }
+
+    /// The group of a route that names its endpoint itself.
+    static func single(
+        _ address: EndpointAddress, _ known: inout KnownEndpoints
+    ) throws -> EndpointGroup {
+        let label = address.description
+        let endpoints = try known.take([address], of: label, each: false)
+        return known.group(label, of: endpoints)
+            ?? EndpointGroup(name: label, endpoints: endpoints, rules: UpstreamRules())
     }
 
     /// Which upstreams are checked, and how.
@@ -35,7 +50,11 @@ extension Assembly {
     ) -> [CheckedUpstream] {
         routing.upstreams.compactMap { group in
             let health = configuration.upstreams[group.picker.name]?.health
-            return health.map { CheckedUpstream(group, check($0)) }
+            return health.map { health in
+                var check = check(health)
+                check.introduction = group.introduction
+                return CheckedUpstream(group, check)
+            }
         }
     }
 
@@ -52,6 +71,16 @@ extension Assembly {
             fall: health.fall)
     }
 
+    private static func introduction(
+        _ proxyProtocol: UpstreamSettings.ProxyProtocol
+    ) -> ProxyHeader.Version? {
+        switch proxyProtocol {
+        case .none: nil
+        case .v1: .one
+        case .v2: .two
+        }
+    }
+
     private static func balance(
         _ balance: UpstreamSettings.Balance
     ) -> (Balance, HashSource?) {
@@ -64,46 +93,5 @@ extension Assembly {
         case .hash(.cookie(let name)): (.hash, .cookie(Array(name.utf8)))
         case .hash(.header(let name)): (.hash, .header(Array(name.lowercased().utf8)))
         }
-    }
-}
-
-/// The endpoints of the configuration before, each to be taken over once.
-struct KnownEndpoints {
-    private struct Key: Hashable {
-        let upstream: String
-        let label: String
-    }
-
-    private var endpoints: [Key: [Endpoint]] = [:]
-    private var queues: [String: PlaceQueue] = [:]
-    private var upstreams: Set<String> = []
-
-    init(_ routing: Routing?) {
-        for group in routing?.upstreams ?? [] {
-            upstreams.insert(group.picker.name)
-            queues[group.picker.name] = group.queue
-            for endpoint in group.endpoints {
-                let key = Key(upstream: group.picker.name, label: endpoint.label)
-                endpoints[key, default: []].append(endpoint)
-            }
-        }
-    }
-
-    /// Those who wait for a place at this upstream.
-    func queue(of upstream: String) -> PlaceQueue? { queues[upstream] }
-
-    /// The endpoint of that address as it is known, or a new one.
-    mutating func take(_ address: EndpointAddress, of upstream: String) throws -> Endpoint {
-        let key = Key(upstream: upstream, label: Assembly.label(of: address))
-        if let first = endpoints[key]?.first {
-            endpoints[key]?.removeFirst()
-            return first
-        }
-        let endpoint = try Assembly.endpoint(address)
-        // One that joins others begins slowly; where all are new there is nobody to begin with.
-        if upstreams.contains(upstream) {
-            endpoint.load.join(nowMilliseconds: Clock.nowMilliseconds())
-        }
-        return endpoint
     }
 }

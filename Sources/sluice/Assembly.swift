@@ -17,6 +17,8 @@ struct Assembly {
     let checks: [CheckedUpstream]
     /// Seals the session tickets of all listeners, also after a reload.
     let tickets: TicketKeys
+    /// What names stood for that stand for endpoints.
+    let found: NamesFound
 
     /// All endpoints, for those who look names up.
     var endpoints: [Endpoint] { routing.endpoints }
@@ -25,9 +27,12 @@ struct Assembly {
     /// are, with all that runs on them.
     ///
     /// - Throws: `ConfigurationProblems`, each with its place.
-    init(_ configuration: Configuration, previous: Assembly? = nil) throws {
+    init(
+        _ configuration: Configuration, previous: Assembly? = nil, found: NamesFound = [:]
+    ) throws {
         if let previous { tickets = previous.tickets } else { tickets = try TicketKeys() }
-        var known = KnownEndpoints(previous?.routing)
+        self.found = found
+        var known = KnownEndpoints(previous?.routing, found: found)
         routing = try Self.routing(configuration, &known, previous: previous?.routing)
         checks = Self.checks(configuration, routing)
         var listeners: [ListenerPlan] = []
@@ -43,10 +48,29 @@ struct Assembly {
             plan.strictTransportSecurity = listener.tls?.hsts?.value
             plan.redirectsToHTTPS = listener.redirectsToHTTPS
             plan.expectsProxyHeader = listener.proxyProtocol == .required
+            plan.trustedProxies = try listener.trustedProxies.map { proxy in
+                do throws(AddressFault) {
+                    return try AddressBlock(parsing: proxy.block)
+                } catch {
+                    throw Self.problem(proxy.place, error.sentence)
+                }
+            }
             listeners.append(plan)
         }
         self.listeners = listeners
         settings = Self.settings(configuration)
+    }
+
+    /// The same configuration again where names stand for other endpoints; no file is read.
+    init(_ configuration: Configuration, unchanged previous: Assembly, found: NamesFound) throws {
+        tickets = previous.tickets
+        listeners = previous.listeners
+        settings = previous.settings
+        self.found = found
+        var known = KnownEndpoints(previous.routing, found: found)
+        known.keepsGroups = true
+        routing = try Self.routing(configuration, &known, previous: previous.routing)
+        checks = Self.checks(configuration, routing)
     }
 
     /// The certificates of every listener, read now; nil where it is plain.
@@ -97,12 +121,8 @@ struct Assembly {
                 }
                 made = Route(name: name, upstream: known)
             case .endpoint(let address):
-                let label = label(of: address)
-                let group =
-                    try single[label]
-                    ?? EndpointGroup(
-                        name: label, endpoints: [known.take(address, of: label)],
-                        rules: UpstreamRules())
+                let label = address.description
+                let group = try single[label] ?? Self.single(address, &known)
                 single[label] = group
                 made = Route(name: name, upstream: group)
             case .respond(let answer):
@@ -119,7 +139,7 @@ struct Assembly {
                         RedirectRule(status: redirect.status, origin: redirect.origin)))
             }
             made.origins = rule(route.origins)
-            made.messageBytesMax = route.limits.messageBytes.map(UInt64.init) ?? .max
+            made.relayLimits = relayLimits(route.limits)
             made.bodyBytesMax = route.limits.bodyBytes.map(UInt64.init) ?? .max
             made.relayRules = relayRules(route)
             made.admission = AdmissionLimits(
@@ -180,19 +200,6 @@ struct Assembly {
         }
     }
 
-    static func endpoint(_ address: EndpointAddress) throws -> Endpoint {
-        switch address {
-        case .unix(let path):
-            return Endpoint(
-                label: label(of: address), address: try Address(parsing: "unix:" + path))
-        case .tcp(let host, let port):
-            if let known = Address(host: host, port: port) {
-                return Endpoint(label: label(of: address), address: known)
-            }
-            return Endpoint(label: label(of: address), host: host, port: port)
-        }
-    }
-
     private static func rule(_ origins: OriginSettings) -> OriginRule {
         switch origins {
         case .any: .any
@@ -219,6 +226,14 @@ struct Assembly {
             lifetimeMilliseconds: route.lifetime?.wholeMilliseconds ?? 0)
     }
 
+    private static func relayLimits(_ limits: RouteLimits) -> RelayLimits {
+        var made = RelayLimits(messageBytesMax: limits.messageBytes.map(UInt64.init) ?? .max)
+        made.fragmentsMax = limits.fragments.map(UInt32.init) ?? .max
+        made.messagesPerSecond = limits.messagesPerSecond.map(UInt64.init)
+        made.bytesPerSecond = limits.bytesPerSecond.map(UInt64.init)
+        return made
+    }
+
     private static func settings(_ configuration: Configuration) -> FrontendSettings {
         var settings = FrontendSettings()
         let timeouts = configuration.timeouts
@@ -242,6 +257,8 @@ struct Assembly {
         settings.handshakesPerTurn = limits.handshakesPerTurn
         settings.relayBufferBytes = limits.relayBufferBytes
         if let connections = limits.connections { settings.connectionsMax = connections }
+        settings.clientLimits.relaysPerClient = limits.connectionsPerClient
+        settings.clientLimits.newRelaysPerSecond = limits.newConnectionsPerSecond
         return settings
     }
 
@@ -249,22 +266,13 @@ struct Assembly {
         ConfigurationProblems([ConfigurationProblem(place: place, sentence: sentence)])
     }
 
-    /// An endpoint as people write it.
-    static func label(of address: EndpointAddress) -> String {
-        switch address {
-        case .unix(let path): "unix:\(path)"
-        case .tcp(let host, let port):
-            host.contains(":") ? "ws://[\(host)]:\(port)" : "ws://\(host):\(port)"
-        }
-    }
-
     /// Where a route leads, for people.
     static func label(of route: RouteSettings, in configuration: Configuration) -> String {
         switch route.to {
-        case .endpoint(let address): return label(of: address)
+        case .endpoint(let address): return address.description
         case .upstream(let name):
             let endpoints = configuration.upstreams[name]?.endpoints ?? []
-            return endpoints.map(label).joined(separator: " ")
+            return endpoints.map(\.description).joined(separator: " ")
         case .respond(let answer): return "answer \(answer.status)"
         case .redirect(let redirect):
             return "redirect \(redirect.status) \(redirect.origin)\(redirect.path)"

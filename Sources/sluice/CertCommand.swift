@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import ArgumentParser
+import Foundation
 import Glibc
 import TLS
 
@@ -19,7 +20,7 @@ struct CertCommand: ParsableCommand {
         subcommands: [
             CertMakeCommand.self, CertTrustCommand.self, CertUntrustCommand.self,
             CertStatusCommand.self, CertListCommand.self, CertShowCommand.self,
-            CertExportCommand.self,
+            CertRenewCommand.self, CertExportCommand.self,
         ],
         defaultSubcommand: CertMakeCommand.self)
 
@@ -30,7 +31,7 @@ struct CertCommand: ParsableCommand {
     static func trustAdvice(for path: String) -> String {
         """
           this machine  sluice cert trust  (browsers and system; `sluice cert untrust` takes it back)
-          one program   SSL_CERT_FILE, REQUESTS_CA_BUNDLE, NODE_EXTRA_CA_CERTS or CURL_CA_BUNDLE=\(path)
+        \(TrustAdvice.programs(path).joined(separator: "\n"))
           elsewhere     sluice cert export
         """
     }
@@ -116,7 +117,7 @@ struct CertMakeCommand: ParsableCommand {
         }
     }
 
-    private static func word(for outcome: LeafOutcome) -> String {
+    static func word(for outcome: LeafOutcome) -> String {
         switch outcome {
         case .made: "made"
         case .renewed(let reason): "renewed, since \(reason)"
@@ -144,5 +145,14 @@ struct CertPlace: ParsableArguments {
                 "\(file): there is no authority yet; `sluice cert` or `sluice PORT` makes it.")
         }
         return file
+    }
+
+    /// The certificates that lie there beside their keys, without the authority's.
+    func leaves() throws -> [LocalCertificate] {
+        try FileManager.default.contentsOfDirectory(atPath: path).sorted().compactMap { name in
+            guard name.hasSuffix("-key.pem"), name != "ca-key.pem" else { return nil }
+            let files = LocalCertificate(in: path, named: String(name.dropLast(8)))
+            return access(files.chainPath, F_OK) == 0 ? files : nil
+        }
     }
 }

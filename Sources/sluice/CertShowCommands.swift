@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import ArgumentParser
+import Doctor
 import Foundation
+import Glibc
 import TLS
 
 /// `sluice cert list`: what is in the directory.
@@ -11,47 +13,155 @@ struct CertListCommand: ParsableCommand {
     @OptionGroup var place: CertPlace
 
     func run() throws {
-        _ = try place.authorityPath()
-        let names = try FileManager.default.contentsOfDirectory(atPath: place.path).sorted()
-        for name in names where name.hasSuffix(".pem") && !name.hasSuffix("-key.pem") {
-            let path = "\(place.path)/\(name)"
-            guard let facts = try? CertificateFacts.read(pemFile: path) else { continue }
-            let what = facts.isCA ? facts.subject : facts.names.joined(separator: ", ")
-            Output.line("\(path)  until \(CertCommand.date(facts.notAfter))  \(what)")
+        var rows = [["CERTIFICATE", "FOR", "UNTIL", "STATE"]]
+        let authorityPath = try place.authorityPath()
+        let root = try CertificateFacts.read(pemFile: authorityPath)
+        rows.append([
+            authorityPath, root.subject, CertCommand.date(root.notAfter),
+            CertShowCommand.state(root)
+                + (root.isConstrained ? ", signs for local names" : ", signs for any name"),
+        ])
+        for leaf in try place.leaves() {
+            guard let facts = try? CertificateFacts.read(pemFile: leaf.chainPath) else { continue }
+            rows.append([
+                leaf.chainPath, facts.names.joined(separator: " "),
+                CertCommand.date(facts.notAfter), Self.state(leaf, facts, in: place.path),
+            ])
+        }
+        Output.line(Table.text(rows))
+    }
+
+    private static func state(
+        _ leaf: LocalCertificate, _ facts: CertificateFacts, in directory: String
+    ) -> String {
+        do {
+            // Signing nothing, so nothing is made where nothing is.
+            let authority = try CertificateAuthority.loadOrMake(in: directory)
+            let outcome = try authority.condition(
+                chainPath: leaf.chainPath, keyPath: leaf.keyPath)
+            guard case .renewed(let reason) = outcome else { return CertShowCommand.state(facts) }
+            return "sluice cert renew, since \(reason)"
+        } catch {
+            return "not from here (\(error.found))"
         }
     }
 }
 
-/// `sluice cert show FILE`: what a certificate says.
+/// `sluice cert renew`: what is near its end is made anew, with the names that it has.
+struct CertRenewCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "renew",
+        abstract: "Renew the directory's certificates that end within 30 days.",
+        discussion: """
+            Each keeps its names and its files. It can be run any number of times, by a timer too; \
+            a Sluice that runs takes the new ones up with `sluice reload`.
+            """)
+
+    @OptionGroup var place: CertPlace
+
+    func run() throws {
+        _ = try place.authorityPath()
+        let authority = try CertificateAuthority.loadOrMake(in: place.path)
+        for leaf in try place.leaves() {
+            do {
+                let names = try CertificateFacts.read(pemFile: leaf.chainPath).names
+                // Judged first: what is not from here stays, and is no reason to stop.
+                _ = try authority.condition(chainPath: leaf.chainPath, keyPath: leaf.keyPath)
+                let outcome = try authority.ensureLeaf(
+                    for: names, chainPath: leaf.chainPath, keyPath: leaf.keyPath)
+                let facts = try CertificateFacts.read(pemFile: leaf.chainPath)
+                Output.line(
+                    "\(leaf.chainPath)  \(CertMakeCommand.word(for: outcome)), until"
+                        + " \(CertCommand.date(facts.notAfter))")
+            } catch {
+                Output.line("\(leaf.chainPath)  left alone: \(error.found)")
+            }
+        }
+    }
+}
+
+/// `sluice cert show FILE|URL`: what a certificate says.
 struct CertShowCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "show", abstract: "Show what the first certificate of a PEM file says.")
+        commandName: "show",
+        abstract: "Show the certificates of a PEM file, or those that a server presents.",
+        usage: """
+            sluice cert show ca.pem
+            sluice cert show wss://localhost:8443
+            sluice cert show example.com:443
+            """,
+        discussion: """
+            Of a server it also says whether a browser would believe them. Nothing is asked of the \
+            server but the handshake; `sluice doctor` goes on.
+            """)
 
-    @Argument(help: ArgumentHelp("A certificate, PEM.", valueName: "file"))
-    var file: String
+    @Argument(
+        help: ArgumentHelp("A PEM file, a wss: or https: URL, or host:port.", valueName: "file|url")
+    )
+    var place: String
+
+    @Option(help: ArgumentHelp("PEM file with authorities to trust as well.", valueName: "file"))
+    var ca: [String] = []
+
+    static func state(_ facts: CertificateFacts) -> String {
+        let now = Int64(Date().timeIntervalSince1970)
+        if now < facts.notBefore { return "not valid yet" }
+        return now > facts.notAfter ? "expired" : "\((facts.notAfter - now) / 86_400) days left"
+    }
 
     private static func signing(_ facts: CertificateFacts) -> String {
         guard facts.isCA else { return "no" }
         return facts.isConstrained ? "for some names only: it is an authority" : "for any name"
     }
 
+    /// The server that is meant; nil where it is a file.
+    private var url: SocketURL? {
+        if place.contains("://") { return SocketURL(place) }
+        // A file of that name comes first.
+        guard access(place, F_OK) != 0, place.contains(":"), !place.contains("/") else {
+            return nil
+        }
+        return SocketURL("wss://\(place)")
+    }
+
+    func validate() throws {
+        guard place.contains("://") else { return }
+        guard let url, url.isSecure else {
+            throw ValidationError("\(place) is no URL with TLS: give wss://host:port or a file.")
+        }
+    }
+
     func run() throws {
-        let facts = try CertificateFacts.read(pemFile: file)
-        let now = Int64(Date().timeIntervalSince1970)
-        let days = (facts.notAfter - now) / 86_400
-        let state =
-            now < facts.notBefore
-            ? "not valid yet" : now > facts.notAfter ? "expired" : "\(days) days left"
+        guard let url else {
+            Self.show(try CertificateFacts.readAll(pemFile: place))
+            return
+        }
+        var options = DoctorCommand.baseOptions
+        options.authorities = ca
+        let presented = try Doctor.present(url, options).get()
+        Output.line("server       \(presented.address), \(presented.version), \(presented.cipher)")
         Output.line(
-            """
-            subject      \(facts.subject)
-            issuer       \(facts.issuer)
-            names        \(facts.names.isEmpty ? "none" : facts.names.joined(separator: ", "))
-            valid        \(CertCommand.date(facts.notBefore)) to \(CertCommand.date(facts.notAfter)) (\(state))
-            key          \(facts.keyKind)
-            may sign     \(Self.signing(facts))
-            SHA-256      \(facts.fingerprint)
-            """)
+            "browsers     \(presented.fault ?? "would believe it, with the authorities here")\n")
+        Self.show(presented.chain)
+    }
+
+    private static func show(_ chain: [CertificateFacts]) {
+        for (index, facts) in chain.enumerated() {
+            if chain.count > 1 { Output.line((index > 0 ? "\n" : "") + "certificate \(index + 1)") }
+            Output.line(text(facts))
+        }
+    }
+
+    private static func text(_ facts: CertificateFacts) -> String {
+        """
+        subject      \(facts.subject.harmless)
+        issuer       \(facts.issuer.harmless)
+        names        \(facts.names.isEmpty ? "none" : facts.names.joined(separator: ", ").harmless)
+        valid        \(CertCommand.date(facts.notBefore)) to \(CertCommand.date(facts.notAfter)) (\(state(facts)))
+        key          \(facts.keyKind)
+        may sign     \(signing(facts))
+        SHA-256      \(facts.fingerprint)
+        """
     }
 }
 
@@ -65,13 +175,8 @@ struct CertExportCommand: ParsableCommand {
             sluice cert export --der --output sluice-ca.cer
             """,
         discussion: """
-            Never its key. Debian and Ubuntu: copy the PEM to \
-            /usr/local/share/ca-certificates/sluice-ca.crt and run update-ca-certificates. Fedora: \
-            to /etc/pki/ca-trust/source/anchors, update-ca-trust. Dockerfile: COPY it and RUN the \
-            same. Android: Settings, Security, Install a certificate, CA. iOS: open the DER file, \
-            install the profile, then Settings, General, About, Certificate Trust Settings. \
-            macOS: security add-trusted-cert -d -k /Library/Keychains/System.keychain FILE. \
-            Windows: certutil -addstore Root FILE.
+            Never its key. The lines to use it with there are printed beside it (to standard error \
+            where the certificate goes to standard output).
             """)
 
     @Flag(help: "As DER, which phones want, in place of PEM.")
@@ -88,10 +193,15 @@ struct CertExportCommand: ParsableCommand {
         guard facts.isCA else { throw Complaint("\(path) is no authority's certificate.") }
         let pem = try Data(contentsOf: URL(fileURLWithPath: path))
         let bytes = der ? try Self.derBytes(pem, path) : pem
+        let name = output ?? (der ? "sluice-ca.cer" : "sluice-ca.pem")
+        let lines = der ? TrustAdvice.machines(der: name) : TrustAdvice.machines(pem: name)
+        let advice = lines.joined(separator: "\n") + "\n"
         if let output {
             try bytes.write(to: URL(fileURLWithPath: output), options: .atomic)
+            Output.line("\(output) written, SHA-256 \(facts.fingerprint)\n\n\(advice)")
         } else {
             FileHandle.standardOutput.write(bytes)
+            FileHandle.standardError.write(Data(advice.utf8))
         }
     }
 

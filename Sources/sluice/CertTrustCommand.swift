@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import ArgumentParser
+import Glibc
 import TLS
 import Trust
 
@@ -24,12 +25,34 @@ struct CertStores: ParsableArguments {
 
     @OptionGroup var place: CertPlace
 
+    /// Who called sudo; nil where nobody did, or where it does not matter.
+    private var invoker: Invoker? { place.directory == nil ? Invoker.current : nil }
+
+    /// Where the authority is: of whoever called sudo, since that is who has it.
+    private func authorityPath() throws -> String {
+        guard let invoker else { return try place.authorityPath() }
+        let path = invoker.dataDirectory + "/ca.pem"
+        guard access(path, F_OK) == 0 else {
+            throw Complaint(
+                "\(path): \(invoker.name) has no authority yet; without sudo, `sluice cert` makes"
+                    + " it.")
+        }
+        return path
+    }
+
     /// The stores of this machine and this user.
     func stores() throws -> TrustStores {
         try TrustStores(
-            authorityPath: try place.authorityPath(),
-            home: only == .system ? nil : DataDirectory.home,
+            authorityPath: try authorityPath(),
+            home: only == .system || invoker != nil ? nil : DataDirectory.home,
             root: only == .browsers ? nil : root)
+    }
+
+    /// Makes the authority where none is, so that one command is enough on a fresh machine.
+    func makeAuthority() throws {
+        if place.directory == nil && invoker == nil {
+            _ = try CertificateAuthority.loadOrMake(in: place.path)
+        }
     }
 
     /// Prints what was found or done.
@@ -37,7 +60,10 @@ struct CertStores: ParsableArguments {
     /// - Throws: an exit code of 1 when something failed, or a program is missing.
     func show(_ reports: [StoreReport]) throws {
         for report in reports { Output.line(report.text) }
-        if only != .system && !reports.contains(where: { $0.name != "system" }) {
+        if let invoker, only != .system {
+            Output.line(
+                "browsers  left alone: they are \(invoker.name)'s; run it again without sudo")
+        } else if only != .system && !reports.contains(where: { $0.name != "system" }) {
             Output.line("browsers  none found in \(DataDirectory.home ?? "?")")
         }
         let hasFailed = reports.contains { report in
@@ -64,11 +90,17 @@ struct CertTrustCommand: ParsableCommand {
     @OptionGroup var stores: CertStores
 
     func run() throws {
-        // On a fresh machine one command is enough.
-        if stores.place.directory == nil {
-            _ = try CertificateAuthority.loadOrMake(in: stores.place.path)
+        try stores.makeAuthority()
+        let places = try stores.stores()
+        let reports = places.trust()
+        try stores.show(reports)
+        let isInSystem = reports.contains {
+            $0.name == "system" && ($0.outcome == .added || $0.outcome == .trusted)
         }
-        try stores.show(try stores.stores().trust())
+        Output.line("\nPrograms with a list of their own:")
+        let lines = TrustAdvice.programs(
+            places.authorityPath, bundle: isInSystem ? places.systemBundle : nil)
+        for line in lines { Output.line(line) }
     }
 }
 

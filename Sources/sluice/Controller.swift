@@ -118,18 +118,37 @@ final class Controller: Sendable {
         }
     }
 
+    /// Has the same configuration served by other endpoints, unless `make` says nil.
+    func change(_ make: (State) -> Assembly?) {
+        changing.withLock { _ in
+            guard let assembly = make(state) else { return }
+            current.withLock { $0.assembly = assembly }
+        }
+    }
+
     private func take(_ configuration: Configuration, _ before: State) throws -> String {
-        let assembly = try Assembly(configuration, previous: before.assembly)
         // Looked up before anybody is sent there.
-        names.watch(assembly.endpoints)
-        try health.watch(assembly.checks)
+        let expanding = configuration.expandingNames
+        let namesBefore = before.configuration.expandingNames
+        try names.watch(before.assembly.endpoints, expanding: expanding.union(namesBefore))
+        let assembly: Assembly
+        do {
+            assembly = try Assembly(
+                configuration, previous: before.assembly,
+                found: names.found.filter { expanding.contains($0.key) })
+            try names.watch(assembly.endpoints, expanding: expanding)
+            try health.watch(assembly.checks)
+        } catch {
+            try names.watch(before.assembly.endpoints, expanding: namesBefore)
+            throw error
+        }
         let removed: Drain?
         do throws(SystemError) {
             removed = try frontend.use(
                 listening: assembly.listeners, routing: assembly.routing,
                 settings: assembly.settings, removal: Self.plan(configuration.drain))
         } catch {
-            names.watch(before.assembly.endpoints)
+            try names.watch(before.assembly.endpoints, expanding: namesBefore)
             try health.watch(before.assembly.checks)
             throw Self.problem(error, configuration, assembly)
         }
@@ -162,6 +181,7 @@ final class Controller: Sendable {
             keys.append("limits.relayBufferBytes")
         }
         if old.watch != new.watch { keys.append("watch") }
+        if old.resolver != new.resolver { keys.append("resolver") }
         return keys
     }
 
@@ -172,10 +192,20 @@ final class Controller: Sendable {
         for (listener, plan) in zip(configuration.listen, assembly.listeners)
         where error.call == "bind \(plan.address)" || error.call == "listen \(plan.address)" {
             return ConfigurationProblems([
-                ConfigurationProblem(place: listener.place, sentence: error.description)
+                ConfigurationProblem(
+                    place: listener.place,
+                    sentence: error.description + holder(of: plan.address, error))
             ])
         }
         return error
+    }
+
+    /// Who has an address that is taken, and what is free beside it.
+    private static func holder(of address: Address, _ error: SystemError) -> String {
+        guard error.code == EADDRINUSE, !address.isUnix else { return "" }
+        let holder = PortHolder.sentence(for: address).map { " by \($0)" } ?? ""
+        let free = QuickListening.free(after: address).map { "; port \($0) is free" } ?? ""
+        return holder + free
     }
 
     // MARK: Drain

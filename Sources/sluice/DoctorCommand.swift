@@ -4,7 +4,8 @@ import Doctor
 import Foundation
 import Glibc
 
-/// `sluice doctor URL`: why a WebSocket does not open, step by step.
+/// `sluice doctor [URL]`: why a WebSocket does not open, step by step; or what is wrong with the Sluice
+/// that runs.
 struct DoctorCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "doctor",
@@ -12,15 +13,18 @@ struct DoctorCommand: ParsableCommand {
         usage: """
             sluice doctor wss://localhost:8443/Esv/ocp
             sluice doctor wss://example.com/chat --origin https://example.com --idle 70
+            sluice doctor
             """,
         discussion: """
             Walks name, TCP, TLS, certificate, upgrade and ping of any server, and ends with a \
             verdict and the one change that mends it. The exit code tells the verdict, 0 only when \
-            the socket opens and answers a ping; docs/doctor.md lists them.
+            the socket opens and answers a ping; docs/doctor.md lists them. Without a URL it looks at \
+            the Sluice that runs: configuration, listeners, certificates, endpoints.
             """)
 
-    @Argument(help: ArgumentHelp("A ws: or wss: URL.", valueName: "url"))
-    var url: String
+    @Argument(
+        help: ArgumentHelp("A ws: or wss: URL. (default: the Sluice that runs)", valueName: "url"))
+    var url: String?
 
     @Option(
         help: ArgumentHelp("The page that opens the socket, for mixed content.", valueName: "url"))
@@ -39,12 +43,19 @@ struct DoctorCommand: ParsableCommand {
     @Option(help: ArgumentHelp("A subprotocol to offer; several are possible.", valueName: "name"))
     var subprotocol: [String] = []
 
+    @Option(
+        help: ArgumentHelp(
+            "An extension to offer, as permessage-deflate; several are possible.",
+            valueName: "extension"))
+    var `extension`: [String] = []
+
     @Option(help: ArgumentHelp("PEM file with authorities to trust as well.", valueName: "file"))
     var ca: [String] = []
 
     @Option(
         help: ArgumentHelp(
-            "Use this address for that name, as app.test:127.0.0.1.", valueName: "name:address"))
+            "Use this address for that name, as app.test:127.0.0.1; several are tried in order.",
+            valueName: "name:address"))
     var resolve: [String] = []
 
     @Option(
@@ -56,22 +67,43 @@ struct DoctorCommand: ParsableCommand {
     @Option(help: ArgumentHelp("Give up after so long, without --idle.", valueName: "seconds"))
     var timeout = 10.0
 
+    @Option(
+        help: ArgumentHelp(
+            "What takes longer, without --idle, is slow.", valueName: "seconds"))
+    var slow = 3.0
+
     @Flag(help: "Print one JSON object.")
     var json = false
 
+    @OptionGroup var admin: AdminOptions
+
     /// Refuses what can't be used.
     func validate() throws {
-        guard SocketURL(url) != nil else {
+        if let url, SocketURL(url) == nil {
             throw ValidationError(
                 "\(url) is no WebSocket URL: give one as wss://localhost:8443/path.")
+        }
+        let asks = page != nil || origin != nil || idle != nil
+        let lists = header + subprotocol + `extension` + ca + resolve
+        if url == nil, asks || !lists.isEmpty {
+            throw ValidationError(
+                "The options are about a URL: give one; only --json and --admin go without.")
+        }
+        if let page, SocketURL(page) == nil || !page.lowercased().hasPrefix("http") {
+            throw ValidationError(
+                "--page takes the page's URL, as https://app.test/, found '\(page)'.")
         }
         for field in header where Self.field(field) == nil {
             throw ValidationError("--header takes 'Name: value', found '\(field)'.")
         }
+        for value in [origin].compactMap({ $0 }) + subprotocol + `extension`
+        where value.isEmpty || !value.utf8.allSatisfy({ $0 >= 0x20 && $0 < 0x7F }) {
+            throw ValidationError("'\(value)' can't stand in a request.")
+        }
         for entry in resolve where Self.resolution(entry) == nil {
             throw ValidationError("--resolve takes name:address, found '\(entry)'.")
         }
-        guard timeout > 0, timeout <= 600, (idle ?? 1) > 0, (idle ?? 1) <= 86_400 else {
+        guard timeout > 0, timeout <= 600, (idle ?? 1) > 0, (idle ?? 1) <= 86_400, slow >= 0 else {
             throw ValidationError("--timeout takes up to 600 s and --idle up to a day.")
         }
     }
@@ -95,23 +127,47 @@ struct DoctorCommand: ParsableCommand {
 
     /// Looks, prints, and ends with the verdict's code.
     func run() throws {
-        guard let socket = SocketURL(url) else { return }
-        var options = Doctor.Options()
-        options.page = page
+        let code = try url.flatMap { SocketURL($0) }.map(walk) ?? lookAround()
+        if code != 0 { throw ExitCode(code) }
+    }
+
+    private func walk(_ socket: SocketURL) throws -> Int32 {
+        var options = Self.baseOptions
+        options.page = page.flatMap { SocketURL($0) }
         options.origin = origin
         options.fields = header.compactMap(Self.field)
         options.subprotocols = subprotocol
+        options.extensions = `extension`
         options.authorities = ca
         options.idleSeconds = idle
         options.timeoutSeconds = timeout
+        options.slowSeconds = slow
         for entry in resolve.compactMap(Self.resolution) {
-            options.addresses[entry.name] = entry.address
+            options.addresses[entry.name.lowercased(), default: []].append(entry.address)
         }
-        let local = DataDirectory.path + "/ca.pem"
-        if access(local, R_OK) == 0 { options.localAuthority = local }
         let diagnosis = try Doctor.examine(socket, options)
         if json { try Self.printJSON(diagnosis) } else { Self.printText(diagnosis) }
-        if diagnosis.verdict.exitCode != 0 { throw ExitCode(diagnosis.verdict.exitCode) }
+        return diagnosis.verdict.exitCode
+    }
+
+    /// What holds for every walk: Sluice's own authority is known.
+    static var baseOptions: Doctor.Options {
+        var options = Doctor.Options()
+        let local = DataDirectory.path + "/ca.pem"
+        if access(local, R_OK) == 0 { options.localAuthority = local }
+        return options
+    }
+
+    private func lookAround() throws -> Int32 {
+        let found = RunningSluice.examine(admin)
+        if json {
+            let encoder = JSONEncoder()
+            encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes, .prettyPrinted]
+            Output.line(String(decoding: try encoder.encode(found), as: UTF8.self))
+        } else {
+            for line in found.lines { Output.line(line) }
+        }
+        return found.exitCode
     }
 
     private static func printText(_ diagnosis: Diagnosis) {
@@ -136,13 +192,15 @@ struct DoctorCommand: ParsableCommand {
         let remedy: String
         let notes: [String]
         let steps: [Step]
+        let beyond: Prospect?
     }
 
     private static func printJSON(_ diagnosis: Diagnosis) throws {
         let report = Report(
             url: diagnosis.url, verdict: diagnosis.verdict.rawValue,
             exitCode: diagnosis.verdict.exitCode, sentence: diagnosis.sentence,
-            remedy: diagnosis.remedy, notes: diagnosis.notes, steps: diagnosis.steps)
+            remedy: diagnosis.remedy, notes: diagnosis.notes, steps: diagnosis.steps,
+            beyond: diagnosis.beyond)
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes, .prettyPrinted]
         Output.line(String(decoding: try encoder.encode(report), as: UTF8.self))

@@ -7,7 +7,7 @@ import TLS
 enum Entry {
     static func main() {
         // Before anything of OpenSSL has run: later it would be refused.
-        RecordMemory.install()
+        SessionMemory.install()
         Sluice.main()
     }
 }

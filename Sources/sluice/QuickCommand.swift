@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import ArgumentParser
 import Config
-import Glibc
+import Control
 import Reactor
 import TLS
 
@@ -13,13 +13,17 @@ struct QuickCommand: ParsableCommand {
         usage: """
             sluice 3000
             sluice ws://127.0.0.1:3000/Esv/ocp
+            sluice 3000 --host myapp.localhost
+            sluice 3000 --lan
             sluice app.internal:9000 --listen :443 --cert chain.pem --key key.pem
             """,
         discussion: """
-            Listens on 127.0.0.1:8443 and [::1]:8443 unless told otherwise. Without --cert it makes \
-            a local authority and a certificate for localhost on first use and keeps them in \
-            $XDG_DATA_HOME/sluice (~/.local/share/sluice); it prints where, and how to make \
-            browsers trust them.
+            Listens on 127.0.0.1:8443 and [::1]:8443 unless told otherwise, or on the next port \
+            that is free. Without --cert it makes a local authority and a certificate for localhost \
+            on first use and keeps them in $XDG_DATA_HOME/sluice (~/.local/share/sluice); \
+            `sluice cert trust` has browsers trust them. The app may come up later: it is waited \
+            for. When it is there, Sluice opens one WebSocket to it and says what to change if \
+            that fails; --no-check leaves that out.
             """)
 
     @Argument(
@@ -33,6 +37,21 @@ struct QuickCommand: ParsableCommand {
             "Address to listen on; may be given several times. (default: 127.0.0.1:8443 [::1]:8443)",
             valueName: "address"))
     var listen: [String] = []
+
+    @Option(
+        help: ArgumentHelp(
+            """
+            A name for this machine, as myapp.localhost; may be given several times. The \
+            certificate covers it, and the URLs are printed with it.
+            """, valueName: "name"))
+    var host: [String] = []
+
+    @Flag(
+        help: """
+            Listen for the whole network, with a certificate for this machine's addresses, and show \
+            a QR code for a phone.
+            """)
+    var lan = false
 
     @Option(help: ArgumentHelp("Certificate chain, PEM.", valueName: "file"))
     var cert: String?
@@ -49,12 +68,21 @@ struct QuickCommand: ParsableCommand {
     @Option(help: ArgumentHelp("Reactor threads. (default: one per core)", valueName: "n"))
     var workers: Int?
 
-    static let defaultAddresses = ["127.0.0.1:8443", "[::1]:8443"]
+    @Flag(
+        name: .customLong("no-check"),
+        help: "Open no WebSocket of its own to the app to see whether that works.")
+    var isUnchecked = false
 
-    /// Refuses what only makes sense together.
+    static let defaultHosts = ["127.0.0.1", "[::1]"]
+
+    /// Refuses what only makes sense together, or not together.
     func validate() throws {
         guard (cert == nil) == (key == nil) else {
             throw ValidationError("--cert and --key belong together: give both or neither.")
+        }
+        guard !lan || listen.isEmpty else {
+            throw ValidationError(
+                "--lan listens on every address of the machine: leave out --lan or --listen.")
         }
         if let workers, !(1...1024).contains(workers) {
             throw ValidationError("--workers takes a number from 1 to 1024, found \(workers).")
@@ -64,84 +92,56 @@ struct QuickCommand: ParsableCommand {
     /// Serves until told to stop.
     func run() throws {
         let app = try QuickUpstream(parsing: upstream)
+        var network: [Address] = []
         var localAuthority: String?
         let certificate: CertificateSettings
         if let cert, let key {
+            if lan { network = NetworkAddresses.all() }
             certificate = CertificateSettings(chain: cert, key: key)
         } else {
-            let names = CertCommand.defaultNames
-            let files = LocalCertificate(in: DataDirectory.path, named: names[0])
-            let authority = try CertificateAuthority.loadOrMake(in: files.directory)
+            let directory = DataDirectory.path
+            let authority = try CertificateAuthority.loadOrMake(in: directory)
+            if lan { network = try Self.network(signedBy: authority) }
+            let names = host + CertCommand.defaultNames + network.map(\.hostString)
+            let files = LocalCertificate(
+                in: directory, named: host.first ?? (lan ? "lan" : names[0]))
             _ = try authority.ensureLeaf(
                 for: names, chainPath: files.chainPath, keyPath: files.keyPath)
             localAuthority = authority.certificatePath
             certificate = CertificateSettings(chain: files.chainPath, key: files.keyPath)
         }
+        let listening =
+            listen.isEmpty
+            ? QuickListening.choose(
+                hosts: lan ? [""] : Self.defaultHosts, from: QuickListening.usualPort,
+                inherited: Successor.handedOn.filter { $0.purpose == .listen }.map(\.address))
+            : QuickListening(addresses: listen)
         var configuration = Configuration.quick(
-            listen: listen.isEmpty ? Self.usableDefaults() : listen,
-            tls: TLSSettings(certificates: [certificate]), path: path ?? "/*", to: app.endpoint)
+            listen: listening.addresses, tls: TLSSettings(certificates: [certificate]),
+            path: path ?? "/*", to: app.endpoint)
         configuration.workers = workers
+        let socketPath = app.path ?? path.flatMap { $0.hasSuffix("*") ? nil : $0 }
         var announcement = Announcement(configuration: configuration)
-        announcement.examplePath = app.path ?? path.flatMap { $0.hasSuffix("*") ? nil : $0 }
+        announcement.examplePath = socketPath
+        announcement.hosts = host
+        announcement.network = network
+        announcement.notice = listening.notice
         announcement.localAuthority = localAuthority
         let announced = announcement
-        try Server.run(.fixed(configuration)) { _ in announced }
+        let watch = try AppWatch(
+            app.endpoint, path: socketPath, names: host, isChecked: !isUnchecked)
+        try Server.run(.fixed(configuration), watching: watch) { _ in announced }
     }
-}
 
-extension QuickCommand {
-    /// The default addresses, less the IPv6 one where the machine has no IPv6 (many containers).
-    private static func usableDefaults() -> [String] {
-        let loopback = Address.loopback(port: 0, isIPv6: true)
-        do throws(SystemError) {
-            _ = try Listener(address: loopback)
-            return defaultAddresses
-        } catch {
-            let isMissing = error.code == EAFNOSUPPORT || error.code == EADDRNOTAVAIL
-            return isMissing ? defaultAddresses.filter { !$0.hasPrefix("[") } : defaultAddresses
-        }
-    }
-}
-
-/// The app that quick mode stands in front of, as people write it.
-struct QuickUpstream: Equatable {
-    let endpoint: EndpointAddress
-    /// The path of a URL, which the wss URL will have too.
-    let path: String?
-
-    /// Reads a port, `host:port`, `ws://host:port[/path]` or `unix:/path`.
-    init(parsing text: String) throws {
-        // By name rather than 127.0.0.1: many development servers listen on ::1 only.
-        if let port = UInt16(text), port > 0 {
-            endpoint = .tcp(host: "localhost", port: port)
-            path = nil
-            return
-        }
-        let namesNoApp = Complaint(
-            "\(text) names no app: give a port (3000), host:port, or ws://host:port/path")
-        // A number that is no port is a slip, not the name of a host.
-        if text.allSatisfy({ ("0"..."9").contains($0) }) { throw namesNoApp }
-        var url = text
-        if !text.contains("://") && !text.hasPrefix("unix:") { url = "ws://" + text }
-        for (scheme, plain) in [("http://", "ws://"), ("HTTP://", "ws://")]
-        where url.hasPrefix(scheme) {
-            url = plain + url.dropFirst(scheme.count)
-        }
-        if url.hasPrefix("wss://") || url.hasPrefix("https://") {
-            throw Complaint(
-                "\(text): that app speaks TLS itself already; Sluice relays to plain ws://."
-                    + " Give the port on which the app speaks without TLS.")
-        }
-        var urlPath: String?
-        if url.hasPrefix("ws://"), let slash = url.dropFirst(5).firstIndex(of: "/") {
-            urlPath = String(url[slash...].prefix { $0 != "?" && $0 != "#" })
-            url = String(url[..<slash])
-        }
-        do {
-            endpoint = try EndpointAddress(parsing: url)
-        } catch {
-            throw namesNoApp
-        }
-        path = urlPath == "/" ? nil : urlPath
+    /// The machine's addresses that the authority may sign for.
+    private static func network(signedBy authority: CertificateAuthority) throws -> [Address] {
+        let all = NetworkAddresses.all()
+        let facts = try CertificateFacts.read(pemFile: authority.certificatePath)
+        let signed = facts.isConstrained ? all.filter(NetworkAddresses.isPrivate) : all
+        guard signed.isEmpty else { return signed }
+        let there = all.isEmpty ? "none" : all.map(\.hostString).joined(separator: ", ")
+        throw Complaint(
+            "--lan: this machine has no private network address (it has \(there)), and the local"
+                + " authority may sign for no other. Join a network, or give --cert and --key.")
     }
 }

@@ -4,15 +4,17 @@ import Control
 import Frontend
 import Glibc
 import Reactor
+import Synchronization
 import TLS
 
 /// Runs a configuration from the first bind to the last goodbye.
 enum Server {
     /// Serves until somebody says to stop; returns when everything has ended in order.
     ///
-    /// `announcement` is printed when the listeners stand.
+    /// `announcement` is printed when the listeners stand; `app` is looked after from then on.
     static func run(
-        _ source: Controller.Source, announcing announce: (Configuration) -> Announcement
+        _ source: Controller.Source, watching app: AppWatch? = nil,
+        announcing announce: (Configuration) -> Announcement
     ) throws {
         let inherited = Successor.inherited()
         // Before any thread: threads inherit what is blocked.
@@ -23,18 +25,22 @@ enum Server {
         var watch = FileWatch(source.files)
         let configuration = try source.read()
         watch.watch(Minder.paths(source, configuration))
-        let assembly = try Assembly(configuration)
-        let log = try LogWriter(
-            format: configuration.log.format == .json ? .json : .text,
-            access: target(configuration.log.access))
-        let names = try NameWatch(assembly.endpoints, journal: log.journal)
+        let console = Console()
+        let log = try LogWriter(plan(configuration.log), above: console.lastLine)
+        let following = Following()
+        let names = try NameWatch(
+            servers: configuration.resolver.servers, journal: log.journal,
+            changed: { following.controller?.followNames() })
+        try names.watch([], expanding: configuration.expandingNames)
+        let assembly = try Assembly(configuration, found: names.found)
         let health = try HealthWatch(journal: log.journal)
         let workers = configuration.workers ?? ReactorThread.availableCores
         let frontend: Frontend
         do throws(SystemError) {
             frontend = try Frontend(
                 listening: assembly.listeners, routing: assembly.routing,
-                settings: assembly.settings, workers: workers, journal: log.journal,
+                settings: assembly.settings, workers: workers,
+                journal: console.listening(to: log.journal, for: app),
                 inheriting: InheritedListeners(
                     inherited.filter { $0.purpose == .listen }
                         .map { ($0.address, $0.descriptor) }))
@@ -47,11 +53,14 @@ enum Server {
         let admin = try AdminServers(
             configuration.admin, controller, inheriting: inherited)
         controller.hand(over: admin)
-        try names.start()
+        try names.watch(assembly.endpoints, expanding: configuration.expandingNames)
         try health.watch(assembly.checks)
         try frontend.start()
+        following.begin(controller)
         try admin.start()
-        for line in announce(configuration).lines(frontend.addresses) { Output.line(line) }
+        let announced = announce(configuration).lines(
+            frontend.addresses, terminal: console.terminal, columns: Terminal.columns)
+        for line in announced { console.line(line) }
         warnOfReadableKeys(configuration, log)
         log.write(
             LogEvent(
@@ -61,10 +70,13 @@ enum Server {
         let obeying = try ReactorThread.start(name: "sluice-signals") {
             obey(signals, controller)
         }
+        try console.start(controller)
+        try app?.start(console)
         let minding = try Minder.start(controller, configuration.watch ? watch : nil)
         ServiceManager.notify("READY=1")
         Successor.sayReady()
         frontend.wait()
+        console.end()
         admin.stop()
         names.stop()
         health.stop()
@@ -102,12 +114,36 @@ enum Server {
         }
     }
 
-    private static func target(_ access: LogSettings.Access) -> LogWriter.Target {
-        switch access {
+    private static func plan(_ settings: LogSettings) -> LogPlan {
+        var plan = LogPlan()
+        plan.format = settings.format == .json ? .json : .text
+        plan.access = target(settings.access)
+        plan.events = target(settings.events)
+        plan.takesRelayOpens = settings.relayOpens
+        plan.takesRelayEnds = settings.relayEnds
+        return plan
+    }
+
+    private static func target(_ target: LogSettings.Target) -> LogWriter.Target {
+        switch target {
         case .stdout: .stdout
         case .stderr: .stderr
         case .off: .off
+        case .journald(let path): .journal(path ?? LogWriter.journalPath)
         case .file(let path): .file(path)
         }
+    }
+}
+
+/// Passes changes of names on, from the moment in which there is somebody to follow them.
+private final class Following: Sendable {
+    private let current = Mutex<Controller?>(nil)
+
+    var controller: Controller? { current.withLock { $0 } }
+
+    func begin(_ controller: Controller) {
+        current.withLock { $0 = controller }
+        // Something may have changed before.
+        controller.followNames()
     }
 }

@@ -108,6 +108,13 @@ enum StatusText {
         if state.droppedLogLines > 0 {
             lines.append("\(state.droppedLogLines) log lines were lost: the log is too slow")
         }
+        if state.unwrittenLogLines > 0 {
+            lines.append(
+                "\(state.unwrittenLogLines) log lines were lost: they could not be written")
+        }
+        if let problem = state.logProblem {
+            lines.append("the log can't be written at present: \(problem)")
+        }
         var listeners = [["LISTEN", "NAMES", "UNTIL"]]
         for listener in state.listeners {
             if listener.certificates.isEmpty { listeners.append([listener.address, "-", "-"]) }

@@ -112,14 +112,21 @@ struct DecodingTests {
                     body: .seconds(8), answerBody: .seconds(9), keepAlive: .seconds(10),
                     closing: .seconds(6),
                     linger: .zero))
+        var log = LogSettings(format: .json, access: .file("/etc/sluice/log/a.log"))
+        log.events = .journald(nil)
+        log.relayOpens = false
+        log.relayEnds = false
+        #expect(configuration.log == log)
         #expect(
-            configuration.log == LogSettings(format: .json, access: .file("/etc/sluice/log/a.log")))
-        #expect(
-            configuration.limits
-                == GlobalLimits(
-                    headBytes: 32_768, headFields: 64, connections: 20_000,
-                    requestsPerConnection: 5, handshakesPerTurn: 4,
-                    relayBufferBytes: 1_000_000))
+            configuration.resolver.servers == [
+                "192.0.2.1:53", "192.0.2.2:5353", "[::1]:53", "[::1]:54",
+            ])
+        var limits = GlobalLimits(
+            headBytes: 32_768, headFields: 64, connections: 20_000, requestsPerConnection: 5,
+            handshakesPerTurn: 4, relayBufferBytes: 1_000_000)
+        limits.connectionsPerClient = 100
+        limits.newConnectionsPerSecond = 10
+        #expect(configuration.limits == limits)
         #expect(configuration.workers == 3)
     }
 
@@ -183,8 +190,13 @@ struct DecodingTests {
         #expect(configuration.routes.map(\.origins) == [expected])
     }
 
-    @Test(arguments: [("stdout", LogSettings.Access.stdout), ("stderr", .stderr), ("off", .off)])
-    func `access lines go to a stream or nowhere`(word: String, access: LogSettings.Access) throws {
+    @Test(arguments: [
+        ("stdout", LogSettings.Target.stdout), ("stderr", .stderr), ("off", .off),
+        ("journald", .journald(nil)), ("journald:/run/other", .journald("/run/other")),
+    ])
+    func `access lines go to a stream, the journal or nowhere`(
+        word: String, access: LogSettings.Target
+    ) throws {
         let configuration = try Configuration.load(
             yaml: smallest + "log: { access: \(word) }", file: "sluice.yaml")
         #expect(configuration.log.access == access)
@@ -243,11 +255,12 @@ let everything = """
           cipherSuites: TLS_AES_128_GCM_SHA256
           ciphers: ECDHE-RSA-AES128-GCM-SHA256
           hsts: { maxAge: 180d, includeSubdomains: true, preload: true }
-      - { address: ":8080", redirect: https, proxyProtocol: required }
+      - { address: ":8080", redirect: https, proxyProtocol: required, trustedProxies: [10.0.0.0/8] }
       - { address: "unix:/run/s.sock" }
     routes: [{ path: /chat/*, host: "*.example.com", to: chat, rewrite: /socket/*,
         origins: [same, "https://example.com", null], limits: { messageBytes: 1MiB, bodyBytes: 2MiB,
-        relays: 9000, relaysPerClient: 20, newRelaysPerSecond: 3 },
+        relays: 9000, relaysPerClient: 20, newRelaysPerSecond: 3, messagesPerSecond: 200, fragments: 64,
+        bytesPerSecond: 2MiB },
         ping: { every: 20s, timeout: 5s, to: both }, idle: 10m, lifetime: 12h, onRemove: drain,
         request: { remove: [Cookie], set: { X-A: "1" }, add: { X-B: "2" }, host: upstream },
         answer: { remove: [Server], set: { X-C: "3" }, add: { X-D: "4" } } },
@@ -256,12 +269,14 @@ let everything = """
     upstreams:
       chat:
         endpoints: ["ws://10.0.0.1:9000", "ws://[::1]", "unix:///run/chat.sock"]
+        resolve: each
         balance: roundRobin
         cooldown: 1500ms
         cooldownMax: 1m
         failedUpgrades: 4
         slowStart: 30s
         maxConnections: 500
+        proxyProtocol: v1
         queue: { wait: 3s, size: 9 }
         health: { kind: http, path: "/healthz?deep=1", host: "app.internal:3000", status: [200, 204],
           every: 11s, timeout: 700ms, rise: 6, fall: 8 }
@@ -271,8 +286,9 @@ let everything = """
     watch: true
     timeouts: { clientHello: 1s, handshake: 2s, head: 3s, connect: 4s, upgrade: 5m, answer: 7s, body: 8s, answerBody: 9s,
         keepAlive: 10s, closing: 6s, linger: 0s }
-    log: { format: json, access: log/a.log }
-    limits: { headBytes: 32KiB, headFields: 64, connections: 20000, requestsPerConnection: 5,
+    log: { format: json, access: log/a.log, events: journald, relayOpens: false, relayEnds: false }
+    resolver: { servers: [192.0.2.1, "192.0.2.2:5353", "::1", "[::1]:54"] }
+    limits: { headBytes: 32KiB, headFields: 64, connections: 20000, connectionsPerClient: 100, newConnectionsPerSecond: 10, requestsPerConnection: 5,
         handshakesPerTurn: 4, relayBufferBytes: 1MB }
     workers: 3
     """

@@ -17,7 +17,7 @@ struct DocumentTests {
     @Test func `a file that is no mapping is refused`() {
         #expect(
             problems(of: "- a") == [
-                "sluice.yaml:1:1: found a list, allowed: a mapping with listen, routes, upstreams, drain, timeouts, log, limits, admin, watch, workers"
+                "sluice.yaml:1:1: found a list, allowed: a mapping with listen, routes, upstreams, drain, timeouts, log, limits, admin, resolver, watch, workers"
             ])
     }
 
@@ -115,7 +115,7 @@ struct DocumentTests {
             """
         #expect(
             problems(of: yaml) == [
-                "sluice.yaml:3:20: upstreams.chat: found '1', allowed: a mapping with endpoints, balance, health, cooldown, cooldownMax, failedUpgrades, slowStart, maxConnections, queue, pool"
+                "sluice.yaml:3:20: upstreams.chat: found '1', allowed: a mapping with endpoints, resolve, balance, health, cooldown, cooldownMax, failedUpgrades, slowStart, maxConnections, proxyProtocol, queue, pool"
             ])
     }
 
@@ -126,7 +126,7 @@ struct DocumentTests {
         #expect(
             problems(of: yaml) == [
                 "sluice.yaml:2:26: routes[0].to: found 'nowhere', which is no upstream, "
-                    + "allowed: u0, u1, u2, u3, u4, u5, u6, u7, 12 more names, ws://host:port or unix:/path"
+                    + "allowed: u0, u1, u2, u3, u4, u5, u6, u7, 12 more names, ws://host:port, unix:/path or srv:name"
             ])
     }
 

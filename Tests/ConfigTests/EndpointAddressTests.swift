@@ -13,6 +13,8 @@ struct EndpointAddressTests {
         ("ws://[fe80::1]", .tcp(host: "fe80::1", port: 80)),
         ("unix:/run/app.sock", .unix(path: "/run/app.sock")),
         ("unix:///run/app.sock", .unix(path: "/run/app.sock")),
+        ("srv:_ws._tcp.example.com", .service(name: "_ws._tcp.example.com")),
+        ("srv:_WS._tcp.Example.com.", .service(name: "_ws._tcp.example.com")),
     ])
     func `endpoints`(text: String, expected: EndpointAddress) throws {
         #expect(try EndpointAddress(parsing: text) == expected)
@@ -21,13 +23,20 @@ struct EndpointAddressTests {
 
     @Test(
         arguments: [
-            ("", "found '', allowed: ws://host:port or unix:/path", nil),
+            ("", "found '', allowed: ws://host:port, unix:/path or srv:name", nil),
             (
-                "127.0.0.1:9000", "found '127.0.0.1:9000', allowed: ws://host:port or unix:/path",
+                "127.0.0.1:9000",
+                "found '127.0.0.1:9000', allowed: ws://host:port, unix:/path or srv:name",
                 "ws://127.0.0.1:9000"
             ),
-            ("9000", "found '9000', allowed: ws://host:port or unix:/path", "ws://127.0.0.1:9000"),
-            ("tcp://h:1", "found 'tcp://h:1', allowed: ws://host:port or unix:/path", nil),
+            (
+                "9000", "found '9000', allowed: ws://host:port, unix:/path or srv:name",
+                "ws://127.0.0.1:9000"
+            ),
+            (
+                "tcp://h:1", "found 'tcp://h:1', allowed: ws://host:port, unix:/path or srv:name",
+                nil
+            ),
             (
                 "https://h:1",
                 "found 'https://h:1', but Sluice speaks plain to upstreams, not TLS; allowed: ws://host:port, http://host:port or unix:/path",
@@ -41,6 +50,21 @@ struct EndpointAddressTests {
             (
                 "ws://u:p@h:1",
                 "found 'ws://u:p@h:1', but an endpoint has no user name or password", nil
+            ),
+            (
+                "srv:_ws._tcp.exam ple",
+                "found 'srv:_ws._tcp.exam ple', allowed: srv: with the name of a service, as in srv:_ws._tcp.example.com",
+                nil
+            ),
+            (
+                "srv:example",
+                "found 'srv:example', allowed: srv: with the name of a service, as in srv:_ws._tcp.example.com",
+                nil
+            ),
+            (
+                "srv:_._tcp..com:80",
+                "found 'srv:_._tcp..com:80', allowed: srv: with the name of a service, as in srv:_ws._tcp.example.com",
+                nil
             ),
             ("ws://", "found the host '' in 'ws://', allowed: a host name or address", nil),
             (

@@ -10,11 +10,11 @@ struct ProblemTests {
     @Test(arguments: [
         (
             "drian: {}",
-            "3:1: unknown key 'drian', allowed: listen, routes, upstreams, drain, timeouts, log, limits, admin, watch, workers (did you mean 'drain'?)"
+            "3:1: unknown key 'drian', allowed: listen, routes, upstreams, drain, timeouts, log, limits, admin, resolver, watch, workers (did you mean 'drain'?)"
         ),
         (
             "adminn: {}",
-            "3:1: unknown key 'adminn', allowed: listen, routes, upstreams, drain, timeouts, log, limits, admin, watch, workers (did you mean 'admin'?)"
+            "3:1: unknown key 'adminn', allowed: listen, routes, upstreams, drain, timeouts, log, limits, admin, resolver, watch, workers (did you mean 'admin'?)"
         ),
         (
             "drain: { pause: 10s }",
@@ -22,7 +22,7 @@ struct ProblemTests {
         ),
         (
             "[a]: 1",
-            "3:1: unknown key a list, allowed: listen, routes, upstreams, drain, timeouts, log, limits, admin, watch, workers"
+            "3:1: unknown key a list, allowed: listen, routes, upstreams, drain, timeouts, log, limits, admin, resolver, watch, workers"
         ),
         (
             "drain:",
@@ -107,7 +107,7 @@ struct ProblemTests {
         ("log: { format: \"\" }", "3:16: log.format: found '', allowed: text, json"),
         (
             "log: { access: stdot }",
-            "3:16: log.access: found 'stdot', allowed: stdout, stderr, off or a path with a '/' (did you mean 'stdout'?)"
+            "3:16: log.access: found 'stdot', allowed: stdout, stderr, journald, off or a path with a '/' (did you mean 'stdout'?)"
         ),
     ])
     func `scalars`(yaml: String, line: String) {
@@ -138,11 +138,11 @@ struct ProblemTests {
         ),
         (
             "upstreams: { a: { endpoints: [{}] } }",
-            "3:31: upstreams.a.endpoints[0]: found a mapping, allowed: ws://host:port or unix:/path"
+            "3:31: upstreams.a.endpoints[0]: found a mapping, allowed: ws://host:port, unix:/path or srv:name"
         ),
         (
             "upstreams: { a: { endpoints: [\"h:1\"] } }",
-            "3:31: upstreams.a.endpoints[0]: found 'h:1', allowed: ws://host:port or unix:/path (did you mean 'ws://h:1'?)"
+            "3:31: upstreams.a.endpoints[0]: found 'h:1', allowed: ws://host:port, unix:/path or srv:name (did you mean 'ws://h:1'?)"
         ),
     ])
     func `upstreams`(yaml: String, line: String) {
@@ -158,15 +158,15 @@ struct ProblemTests {
         ),
         (
             "{ path: /a, to: [x] }",
-            "2:26: routes[0].to: found a list, allowed: the name of an upstream, ws://host:port or unix:/path"
+            "2:26: routes[0].to: found a list, allowed: the name of an upstream, ws://host:port, unix:/path or srv:name"
         ),
         (
             "{ path: /a, to: caht }",
-            "2:26: routes[0].to: found 'caht', which is no upstream, allowed: chat, ws://host:port or unix:/path (did you mean 'chat'?)"
+            "2:26: routes[0].to: found 'caht', which is no upstream, allowed: chat, ws://host:port, unix:/path or srv:name (did you mean 'chat'?)"
         ),
         (
             "{ path: /a, to: 9000 }",
-            "2:26: routes[0].to: found '9000', which is no upstream, allowed: chat, ws://host:port or unix:/path (did you mean 'ws://127.0.0.1:9000'?)"
+            "2:26: routes[0].to: found '9000', which is no upstream, allowed: chat, ws://host:port, unix:/path or srv:name (did you mean 'ws://127.0.0.1:9000'?)"
         ),
         (
             "{ path: /a, to: \"wss://h:1/\" }",

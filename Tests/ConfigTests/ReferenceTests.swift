@@ -20,7 +20,7 @@ struct ReferenceTests {
 
     @Test func `the problem shown in the reference is told in these words`() throws {
         let line =
-            "sluice.yaml:3:5: listen[0]: unknown key 'adress', allowed: address, tls, redirect, proxyProtocol "
+            "sluice.yaml:3:5: listen[0]: unknown key 'adress', allowed: address, tls, redirect, proxyProtocol, trustedProxies "
         #expect(try Self.reference().contains(line + "(did you mean 'address'?)\n"))
         let yaml = """
             # Where to listen.

@@ -7,6 +7,7 @@ import Router
 import Synchronization
 import TestKit
 import Testing
+import Wire
 
 @testable import Control
 
@@ -93,6 +94,25 @@ struct HealthWatchTests {
         #expect(
             request.hasPrefix("GET /up?a=1 HTTP/1.1\r\nHost: 127.0.0.1:\(port)\r\n"), "\(request)")
         #expect(request.contains("\r\nConnection: close\r\n"))
+    }
+
+    @Test(arguments: [
+        (ProxyHeader.Version.one, Array("PROXY UNKNOWN\r\n".utf8)),
+        (.two, [13, 10, 13, 10, 0, 13, 10, 0x51, 0x55, 0x49, 0x54, 10, 0x20, 0, 0, 0]),
+    ])
+    func `an app that reads the PROXY protocol hears that the check is nobody's`(
+        version: ProxyHeader.Version, header: [UInt8]
+    ) throws {
+        let app = try ScriptedBackend.answering(Self.answer("200 OK"))
+        let group = try group([app.address])
+        let rig = try Rig()
+        var check = check(Self.get)
+        check.introduction = version
+        try rig.watch.watch([CheckedUpstream(group, check)])
+        try eventually("the check has ended") {
+            rig.watch.report(of: group.endpoints[0]) != nil
+        }
+        #expect(app.received().starts(with: header + Array("GET /up?a=1 HTTP/1.1\r\n".utf8)))
     }
 
     @Test(arguments: [

@@ -21,15 +21,27 @@ struct Finding: Decodable {
     let remedy: String
     let notes: [String]
     let steps: [Step]
+    let beyond: Prospect?
+
+    struct Prospect: Decodable {
+        let verdict: String
+        let sentence: String
+        let remedy: String
+    }
 }
 
 /// Runs `sluice doctor` and checks what holds for every verdict.
-func diagnose(_ url: String, _ arguments: [String] = []) throws -> Finding {
+func diagnose(
+    _ url: String, _ arguments: [String] = [], environment: [String: String] = [:]
+) throws -> Finding {
     let home = try Scratch.makeFolder()
     defer { Scratch.remove(home) }
+    // Most servers here are on 127.0.0.1 alone, and a machine may have ::1 for localhost as well.
+    let address = arguments.contains("--resolve") ? [] : ["--resolve", "localhost:127.0.0.1"]
     let child = try ChildProcess(
-        [try ProxyFixture.program(), "doctor", url, "--json", "--timeout", "5"] + arguments,
-        environment: ["HOME": home, "XDG_DATA_HOME": "\(home)/data"])
+        [try ProxyFixture.program(), "doctor", url, "--json", "--timeout", "5"] + address
+            + arguments,
+        environment: ["HOME": home, "XDG_DATA_HOME": "\(home)/data"].merging(environment) { $1 })
     let status = try child.waitForExit()
     let text = child.output.joined(separator: "\n")
     let finding = try JSONDecoder().decode(Finding.self, from: Data(text.utf8))
@@ -109,7 +121,8 @@ struct Papers {
     /// - Returns: the arguments with which `s_server` uses it.
     func issue(
         _ name: String, from start: String = "20240101000000Z", to end: String = "20491231000000Z",
-        by issuer: String = "ca", extensions: String = "leaf", rsaBits: Int = 0
+        by issuer: String = "ca", extensions: String = "leaf", rsaBits: Int = 0,
+        digest: String = "sha256"
     ) throws -> [String] {
         try openssl(
             ["req", "-config", "openssl.cnf", "-new", "-subj", "/CN=\(name)"]
@@ -117,7 +130,7 @@ struct Papers {
         try openssl([
             "ca", "-batch", "-config", "openssl.cnf", "-extensions", extensions, "-notext",
             "-cert", "\(issuer).pem", "-keyfile", "\(issuer).key", "-startdate", start,
-            "-enddate", end, "-in", "\(name).csr", "-out", "\(name).pem",
+            "-enddate", end, "-md", digest, "-in", "\(name).csr", "-out", "\(name).pem",
         ])
         return server(name)
     }
@@ -160,6 +173,13 @@ struct Papers {
         keyUsage = critical,digitalSignature
         extendedKeyUsage = serverAuth
         subjectAltName = DNS:localhost
+        [client]
+        basicConstraints = critical,CA:FALSE
+        extendedKeyUsage = clientAuth
+        subjectAltName = DNS:localhost
+        [nameless]
+        basicConstraints = critical,CA:FALSE
+        extendedKeyUsage = serverAuth
         [public]
         basicConstraints = critical,CA:FALSE
         extendedKeyUsage = serverAuth

@@ -15,7 +15,7 @@ struct UpgradeVerdictTests {
     @Test(arguments: [
         ("404 Not Found", Verdict.notFound, "/chat"), ("403 Forbidden", .forbidden, "origin"),
         ("401 Unauthorized", .unauthorized, "--header"),
-        ("426 Upgrade Required", .upgradeRequired, "version 13"),
+        ("426 Upgrade Required", .upgradeRequired, "(426)"),
         ("429 Too Many Requests\r\nRetry-After: 7", .tooManyRequests, "in 7 s"),
         (
             "502 Bad Gateway\r\nProxy-Status: sluice; error=connection_refused", .badGateway,
@@ -23,7 +23,11 @@ struct UpgradeVerdictTests {
         ),
         ("503 Service Unavailable", .unavailable, "Start the app"),
         ("504 Gateway Timeout", .gatewayTimeout, "in time"),
-        ("302 Found\r\nLocation: https://a.test/", .redirected, "https://a.test/"),
+        ("302 Found\r\nLocation: https://a.test/", .redirected, "Use wss://a.test:443/"),
+        ("308 Permanent Redirect\r\nLocation: /new", .redirected, "/new, if that"),
+        ("426 Upgrade Required\r\nSec-WebSocket-Version: 8", .upgradeRequired, "version 8"),
+        ("426 Upgrade Required\r\nUpgrade: websocket", .fieldsStripped, "proxy_http_version"),
+        ("503 No\r\nRetry-After: Fri, 01 Jan 2027 00:00:00 GMT", .unavailable, "after Fri, 01"),
         ("200 OK", .notUpgraded, "ordinary page"), ("500 Oh", .refusedUpgrade, "500 Oh"),
         (
             "101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -95,8 +99,20 @@ struct UpgradeVerdictTests {
             _ = try peer.readUntilEnd()
         }
         expect(
-            try diagnose(url(tired), ["--idle", "3"]), .diesIdle, at: "idle", "3 s of silence",
-            "1001")
+            try diagnose(url(tired), ["--idle", "3"]), .diesIdle, at: "idle",
+            "Close 1001 (going away)")
+    }
+
+    @Test func `a socket that is gone after the silence without a word`() throws {
+        let deaf = try ScriptedBackend { peer in
+            try peer.accept()
+            let ping = try peer.readFrame()
+            try peer.send(Frame(opcode: 10, payload: ping.payload))
+            _ = try peer.readUntilEnd()
+        }
+        expect(
+            try diagnose(url(deaf), ["--idle", "0.2", "--timeout", "1"]), .diesIdle, at: "idle",
+            "0.2 s of silence: no answer to a ping")
     }
 
     @Test func `a socket that outlives the silence is healthy`() throws {
@@ -117,14 +133,14 @@ struct UpgradeVerdictTests {
         }
     }
 
-    @Test func `what takes long is said to`() throws {
+    @Test func `what takes long is said to, and where`() throws {
         let backend = try ScriptedBackend.echo()
-        var options = Doctor.Options()
-        options.slowSeconds = 0
-        let url = try #require(SocketURL(url(backend)))
-        let diagnosis = try Doctor.examine(url, options)
-        #expect(diagnosis.verdict == .slow)
-        #expect(diagnosis.sentence.contains("opening took"))
+        let finding = try diagnose(url(backend), ["--slow", "0"])
+        expect(finding, .slow, at: "ping", "It works, but opening took")
+        let slowest = try #require(finding.steps.max { $0.milliseconds < $1.milliseconds })
+        #expect(finding.sentence.hasSuffix("most of it for \(slowest.name)."), "\(finding)")
+        #expect(finding.remedy.hasPrefix("See "))
+        expect(try diagnose(url(backend), ["--slow", "60"]), .healthy, at: "ping")
     }
 
     @Test func `garbage ends with a verdict`() throws {

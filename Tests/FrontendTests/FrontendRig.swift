@@ -77,13 +77,19 @@ final class FrontendRig {
 final class Notebook: Sendable {
     private let records: Mailbox<AccessRecord>
     private let events = Mutex<[LogEvent]>([])
+    private let takesRelayOpens: Bool
 
-    init() throws { records = try Mailbox() }
+    init(takesRelayOpens: Bool = false) throws {
+        records = try Mailbox()
+        self.takesRelayOpens = takesRelayOpens
+    }
 
     var journal: Journal {
-        Journal(
+        var journal = Journal(
             access: { [records] in records.post($0) },
             event: { [self] event in events.withLock { $0.append(event) } })
+        journal.takesRelayOpens = takesRelayOpens
+        return journal
     }
 
     var sentences: [String] { events.withLock { $0.map(\.sentence) } }

@@ -39,6 +39,26 @@ struct FrontendServingTests {
         #expect(rig.group.picker.active(0) == 0)
     }
 
+    @Test func `a relay has a record when it opens, and its id is that of the one when it ends`()
+        throws
+    {
+        let notebook = try Notebook(takesRelayOpens: true)
+        let rig = try FrontendRig(journal: notebook.journal)
+        let visitor = try rig.visitor()
+        #expect(try visitor.upgrade(path: "/a").status == 101)
+        let opened = try #require(try notebook.next().first)
+        #expect(opened.kind == .opened)
+        #expect(opened.path == "/a" && opened.status == 101 && opened.upstream == "ws://echo")
+        let relay = try #require(opened.relay)
+        #expect(rig.frontend.relays(RelayFilter(), countMax: 2).map(\.id) == [relay])
+        try visitor.sendFrame(.close, [0x03, 0xE8])
+        _ = try visitor.receiveToEnd()
+        let ended = try #require(try notebook.next().first)
+        #expect(ended.kind == .ended)
+        #expect(ended.relay == relay)
+        #expect(ended.closeCode == 1000)
+    }
+
     @Test func `a record tells what became of a connection`() throws {
         let rig = try FrontendRig(secure: true)
         let address: Address
@@ -59,6 +79,7 @@ struct FrontendServingTests {
         #expect(record.listener == address)
         #expect(record.client.isLoopback)
         #expect(record.tls?.version == .tls13)
+        #expect(record.kind == .ended)
         #expect(record.up.messages == 1 && record.down.messages == 1)
         #expect(record.up.payloadBytes == 5)
         #expect(record.closeCode == 1000)

@@ -30,7 +30,8 @@ import Testing
         #expect(try proxy.terminate() == 0)
         let all = proxy.process.output + proxy.process.errors
         let lines = all.filter(isAccess)
-        #expect(lines.count == 1, "\(lines)")
+        #expect(lines.count == 2, "\(lines)")
+        #expect(lines.first?.contains("open") == true, "\(lines)")
         return (try #require(lines.last), all)
     }
 

@@ -112,6 +112,33 @@ import Testing
         _ = try ends.client.expectEnd()
     }
 
+    @Test func `a peer that stops reading does not hold up the drain beyond its timeout`() throws {
+        // Far more than the sockets and Sluice hold on the way to a client that reads nothing, so that
+        // the frame's end and a Close behind it can't be delivered.
+        let frame = Frame.binary([UInt8](repeating: 7, count: 32 << 20))
+        let backend = try ScriptedBackend { peer in
+            try peer.accept()
+            if try peer.readFrame().text == "flood" { try peer.send(frame) }
+            try peer.echo()
+        }
+        let proxy = try ProxyFixture(to: backend.address, settings: ["drain: { timeout: 2s }"])
+        let stuck = try proxy.open(receiveBufferBytes: 4_096)
+        try stuck.send(Frame.text("flood").masked())
+        #expect(try stuck.read(1_000) == Array(frame.bytes[..<1_000]))
+        let other = try proxy.open()
+        try other.send(Frame.text("no flood").masked())
+        proxy.process.signal(SIGTERM)
+        // Others are not touched by it.
+        #expect(try other.readFrame().closeCode == 1001)
+        try other.send(Frame.close(1001).masked())
+        #expect(try other.expectEnd() == .orderly)
+        #expect(try proxy.process.waitForExit() == 0)
+        // What was delivered is a beginning of the frame and nothing else: no Close stands inside it.
+        let rest = try stuck.readUntilEnd(by: .after(.seconds(60))).bytes
+        #expect(rest.count < frame.bytes.count - 1_000)
+        #expect(rest == Array(frame.bytes[1_000..<1_000 + rest.count]))
+    }
+
     @Test func `the drain's code can be configured`() throws {
         let backend = try ManualBackend()
         let proxy = try ProxyFixture(

@@ -24,10 +24,10 @@ struct Operated {
 
     init(
         routes: [String], listeners: [ProxyListener] = [.tls()], settings: [String] = [],
-        isReplaceable: Bool = false
+        isReplaceable: Bool = false, wrapper: [String] = []
     ) throws {
         folder = try Scratch.makeFolder()
-        var wrapper: [String] = []
+        var wrapper = wrapper
         if isReplaceable {
             // The program under a name of the test's, for another to be put there.
             try FileManager.default.createSymbolicLink(

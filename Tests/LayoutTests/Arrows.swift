@@ -7,16 +7,19 @@ enum Arrows {
     /// For each target the targets of ours that it may import; every target is here.
     static let allowed: [String: Set<String>] = [
         "Wire": [], "Router": [], "Config": [], "Reactor": ["CLinux"], "TLS": ["COpenSSL"],
-        "Splice": ["Wire", "Reactor", "TLS"],
+        "QRCode": ["CQREncode"],
+        "Splice": ["Wire", "Reactor", "TLS"], "Naming": ["Reactor", "CAres"],
         "Frontend": rowOne.subtracting(["Config"]).union(["Splice"]),
-        "Control": rowOne.subtracting(["Config"]).union(["Frontend", "Splice"]),
+        "Control": rowOne.subtracting(["Config"]).union(["Frontend", "Naming", "Splice"]),
         "Trust": ["TLS"], "Doctor": ["Wire", "TLS"],
-        "sluice": rowOne.union(["Splice", "Frontend", "Control", "Doctor", "Trust", "Echo"]),
+        "sluice": rowOne.union([
+            "Splice", "Naming", "Frontend", "Control", "Doctor", "Trust", "Echo", "QRCode",
+        ]),
         "Echo": ["Wire", "Reactor", "TLS"],
         "LoadGenerator": ["Wire", "Reactor", "TLS"],
         "TestKit": ["Wire", "Reactor", "TLS"],
         "Bench": ["LoadGenerator", "Echo", "Wire", "Router"],
-        "CLinux": [], "COpenSSL": [],
+        "CLinux": [], "COpenSSL": [], "CAres": [], "CQREncode": [],
     ]
 
     /// Targets that live on the standard library, so that they stay what they are: pure.

@@ -22,6 +22,7 @@ struct ChecksTests {
         ("sluice", "LoadGenerator"), ("sluice", "TestKit"), ("sluice", "COpenSSL"),
         ("Echo", "Splice"), ("LoadGenerator", "Echo"), ("TestKit", "Router"), ("Bench", "TLS"),
         ("Splice", "COpenSSL"), ("TLS", "CLinux"), ("Reactor", "COpenSSL"),
+        ("sluice", "CQREncode"), ("QRCode", "TLS"), ("Frontend", "QRCode"),
     ])
     func `an arrow that points up or sideways is found`(target: String, module: String) {
         let file = made("Sources/\(target)/A.swift", "\nimport Wire2\nimport \(module)\n")

@@ -26,6 +26,21 @@ import Testing
         #expect(try Address(parsing: written) == address)
     }
 
+    @Test func `a port that is not known is not written at the far end of a connection`() throws {
+        for (text, written) in [
+            ("192.0.2.7:0", "192.0.2.7"), ("192.0.2.7:1", "192.0.2.7:1"), ("[::1]:0", "::1"),
+            ("[::1]:2", "[::1]:2"), ("unix:/run/app.sock", "unix:/run/app.sock"),
+        ] {
+            let address = try Address(parsing: text)
+            #expect(address.peerDescription == written)
+            let bytes = [UInt8](unsafeUninitializedCapacity: Address.textBytesMax) {
+                memory, count in
+                count = memory.baseAddress.map(address.writeText) ?? 0
+            }
+            #expect(String(decoding: bytes, as: UTF8.self) == written)
+        }
+    }
+
     @Test(arguments: [
         "", "127.0.0.1", "80", "127.0.0.1:", "127.0.0.1:65536", "127.0.0.1:-1", "127.0.0.1:+80",
         "127.0.0.1:80x", "127.1:80", "256.0.0.1:80", "01.2.3.4:5", "localhost:80", "::1:80",
@@ -52,6 +67,12 @@ import Testing
         #expect(Address.loopback(port: 5).description == "127.0.0.1:5")
         #expect(Address.loopback(port: 5, isIPv6: true).description == "[::1]:5")
         #expect(Address.loopback(port: 5).with(port: 6).port == 6)
+    }
+
+    @Test func `names below localhost are this machine, whatever the system knows`() throws {
+        let addresses = try Resolver.resolve(host: "some-app.localhost", port: 7)
+        #expect(!addresses.isEmpty)
+        #expect(addresses.allSatisfy { $0.isLoopback && $0.port == 7 }, "\(addresses)")
     }
 
     @Test func `a literal needs no resolving and localhost resolves to this machine`() throws {

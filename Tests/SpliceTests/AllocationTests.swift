@@ -29,8 +29,8 @@ struct CountedAllocationTests {
     func `a thousand small messages each way allocate nothing`(
         tls: Bool, released: Bool
     ) throws {
-        // As the program does first of all: then OpenSSL's record buffers come from a free list.
-        RecordMemory.install()
+        // As the program does first of all: then what OpenSSL frees is kept.
+        SessionMemory.install()
         typealias Count = @convention(c) () -> UInt
         let symbol = try #require(dlsym(nil, "sluice_allocation_count"))
         let count = unsafeBitCast(symbol, to: Count.self)

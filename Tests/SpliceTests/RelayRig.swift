@@ -71,14 +71,14 @@ final class RelayRig {
     /// A rig whose tunnel is open.
     static func open(
         tls: Bool = false, released: Bool = false, reservedBits: UInt8 = 0,
-        messageBytesMax: UInt64 = .max,
+        limits: RelayLimits = RelayLimits(),
         receiveCapacity: Int = 64 * 1024, smallBuffers: Bool = false, rules: RelayRules? = nil
     ) throws -> RelayRig {
         let rig = try RelayRig(
             tls: tls, released: released, receiveCapacity: receiveCapacity,
             smallBuffers: smallBuffers)
         rig.relay.pointee.open(
-            reservedBits: reservedBits, messageBytesMax: messageBytesMax, rules: rules)
+            reservedBits: reservedBits, limits: limits, rules: rules)
         if rules != nil { rig.verdict.formUnion(rig.relay.pointee.begin(rig.space)) }
         rig.settle()
         return rig
@@ -103,6 +103,20 @@ final class RelayRig {
             max(
                 space.pointee.nowMilliseconds, deadlineMilliseconds) + late
         deadlinePassed()
+    }
+
+    /// Lets time go on; the next turn has the new one.
+    func passTime(_ milliseconds: UInt64) { space.pointee.nowMilliseconds += milliseconds }
+
+    var isPaused: Bool { relay.pointee.isPaused }
+    var resumeMilliseconds: UInt64 { relay.pointee.resumeMilliseconds }
+
+    /// What a worker does when a relay's rate allows more.
+    func resume() {
+        for side in [Side.client, .backend] where !isEnded {
+            verdict.formUnion(relay.pointee.ready(side, [], space))
+        }
+        settle()
     }
 
     func peer(_ side: Side) -> RigPeer { side == .client ? client : backend }
@@ -157,7 +171,7 @@ final class RelayRig {
     ///
     /// - Returns: the bytes that went up.
     func openAndTurnOnce() -> UInt64 {
-        relay.pointee.open(reservedBits: 0, messageBytesMax: .max)
+        relay.pointee.open(reservedBits: 0, limits: RelayLimits())
         verdict.formUnion(relay.pointee.ready(.client, .readable, space))
         return relay.pointee.upCounts.bytes
     }

@@ -30,6 +30,12 @@ struct RelayViolationTests {
         case .dataAfterClose: return (Frames.close(from: side, 1000), text)
         case .messageTooBig:
             return (text, Frames.from(side, .text, [UInt8](repeating: 0, count: 101)))
+        case .tooManyFragments:
+            let fragments = [0x01, mask] + key + [0x00, mask] + key + [0x00, mask] + key
+            return (fragments, [0x80, mask | 1] + key + [0x61])
+        case .tooManyMessages:
+            // Of the upstream messages are not counted.
+            return side == .client ? (text + text + text + text, text) : nil
         }
     }
 
@@ -44,13 +50,18 @@ struct RelayViolationTests {
     ) throws {
         let (violation, side) = offender
         let (lawful, offence) = try #require(Self.offence(violation, by: side))
-        let rig = try RelayRig.open(tls: tls, messageBytesMax: 100)
+        var limits = RelayLimits(messageBytesMax: 100)
+        limits.fragmentsMax = 3
+        limits.messagesPerSecond = 4
+        let rig = try RelayRig.open(tls: tls, limits: limits)
         rig.exchange(side, lawful + offence + [UInt8](repeating: 0xFF, count: 300))
 
         let toOffender = try #require(Frames.parse(rig.peer(side).takeReceived()))
         #expect(toOffender.map(\.opcode) == [.close])
         #expect(toOffender.first?.code == violation.closeCode.rawValue)
         #expect(toOffender.first?.isMasked == (side == .backend))
+        let reason = toOffender.first.map { Array($0.payload.dropFirst(2)) }
+        #expect(reason == Array("\(violation.closeText)".utf8))
 
         let toOther = rig.peer(side.other).takeReceived()
         #expect(toOther.starts(with: lawful))

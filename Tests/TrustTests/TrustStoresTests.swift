@@ -11,47 +11,8 @@ import Testing
 /// Method: the system's own programs (`certutil`, `update-ca-certificates`) on a home and a root of the
 /// test's.
 struct TrustStoresTests {
-    /// A home and a root, and an authority in them.
-    private final class Place {
-        let folder: String
-        let authority: CertificateAuthority
-
-        init() throws {
-            folder = try Scratch.makeFolder()
-            authority = try CertificateAuthority.loadOrMake(in: "\(folder)/data")
-            for part in ["home", "root/etc/ssl/certs", "root/usr/share/ca-certificates"] {
-                try make(part)
-            }
-            try Scratch.write("", to: "\(folder)/root/etc/ca-certificates.conf")
-            try make("root/usr/local/share/ca-certificates")
-            try make("root/etc/ca-certificates/update.d")
-        }
-
-        deinit { Scratch.remove(folder) }
-
-        func make(_ part: String) throws {
-            try FileManager.default.createDirectory(
-                atPath: "\(folder)/\(part)", withIntermediateDirectories: true)
-        }
-
-        func makeDatabase(_ part: String) throws {
-            try make(part)
-            try run(["certutil", "-N", "-d", "sql:\(folder)/\(part)", "--empty-password"])
-        }
-
-        func stores(home: Bool = true, root: Bool = true) throws -> TrustStores {
-            try TrustStores(
-                authorityPath: authority.certificatePath, home: home ? "\(folder)/home" : nil,
-                root: root ? "\(folder)/root" : nil)
-        }
-
-        func files(_ part: String) -> Set<String> {
-            Set(FileManager.default.subpaths(atPath: "\(folder)/\(part)") ?? [])
-        }
-    }
-
     @Test func `every browser's database has it once, and loses it`() throws {
-        let place = try Place()
+        let place = try TrustPlace()
         let databases = [
             "home/.pki/nssdb", "home/snap/chromium/current/.pki/nssdb",
             "home/.var/app/com.google.Chrome/data/pki/nssdb", "home/.mozilla/firefox/a.default",
@@ -81,11 +42,17 @@ struct TrustStoresTests {
         for database in databases {
             let list = try run(["certutil", "-L", "-d", "sql:\(place.folder)/\(database)"])
             #expect(!list.contains { $0.contains("Sluice") })
+            // Nor do its bytes lie about in pages that are free.
+            for file in ["cert9.db", "key4.db"] {
+                let bytes = try Data(
+                    contentsOf: URL(fileURLWithPath: "\(place.folder)/\(database)/\(file)"))
+                #expect(bytes.range(of: Data("Sluice development".utf8)) == nil, "\(file)")
+            }
         }
     }
 
     @Test func `a database without trust flags counts as not trusting, and is mended`() throws {
-        let place = try Place()
+        let place = try TrustPlace()
         try place.makeDatabase("home/.pki/nssdb")
         let stores = try place.stores(root: false)
         _ = stores.trust()
@@ -99,7 +66,7 @@ struct TrustStoresTests {
     }
 
     @Test func `a missing database of Chromium is made, and goes again`() throws {
-        let place = try Place()
+        let place = try TrustPlace()
         // The browser was used here, but never asked for a certificate.
         try place.make("home/.config/chromium")
         let before = place.files("home")
@@ -110,8 +77,52 @@ struct TrustStoresTests {
         #expect(place.files("home") == before)
     }
 
+    @Test func `a database with a primary password is left as it was, and the command is said`()
+        throws
+    {
+        let place = try TrustPlace()
+        let folder = "\(place.folder)/home/.mozilla/firefox/a.default"
+        try place.make("home/.mozilla/firefox/a.default")
+        try Scratch.write("secret-word\n", to: "\(place.folder)/password")
+        let database = ["-d", "sql:\(folder)", "-f", "\(place.folder)/password"]
+        try run(["certutil", "-N"] + database)
+        let before = try run(["certutil", "-L"] + database)
+        let firefox = try place.stores(root: false).trust().filter { $0.name == "Firefox" }
+        guard case .failed(let reason)? = firefox.first?.outcome, firefox.count == 1 else {
+            Issue.record("\(firefox)")
+            return
+        }
+        #expect(reason.contains("certutil -A -d 'sql:\(folder)'"), "\(reason)")
+        #expect(try run(["certutil", "-L"] + database) == before)
+        // Done by hand, with the password, it counts; and goes without one.
+        let facts = try CertificateFacts.read(pemFile: place.authority.certificatePath)
+        let name = "Sluice development CA \(facts.fingerprint.prefix(16))"
+        try run(
+            ["certutil", "-A", "-n", name, "-t", "C,,", "-i", place.authority.certificatePath]
+                + database)
+        func outcome(_ reports: [StoreReport]) -> StoreReport.Outcome? {
+            reports.first { $0.name == "Firefox" }?.outcome
+        }
+        #expect(outcome(try place.stores(root: false).status()) == .trusted)
+        #expect(outcome(try place.stores(root: false).untrust()) == .removed)
+        #expect(try run(["certutil", "-L"] + database) == before)
+    }
+
+    @Test func `a profile without a database is left alone, and that is said`() throws {
+        let place = try TrustPlace()
+        try place.make("home/.mozilla/firefox/new.default")
+        try Scratch.write("{}", to: "\(place.folder)/home/.mozilla/firefox/new.default/times.json")
+        let before = place.files("home/.mozilla")
+        let stores = try place.stores(root: false)
+        for reports in [stores.status(), stores.trust(), stores.untrust()] {
+            let report = try #require(reports.first { $0.name == "Firefox" })
+            #expect(report.text.contains("left alone: it has no cert9.db yet"), "\(report.text)")
+        }
+        #expect(place.files("home/.mozilla") == before)
+    }
+
     @Test func `a database that somebody else uses stays`() throws {
-        let place = try Place()
+        let place = try TrustPlace()
         try place.make("home/.config/chromium")
         _ = try place.stores(root: false).trust()
         let other = try CertificateAuthority.loadOrMake(in: "\(place.folder)/other")
@@ -125,16 +136,24 @@ struct TrustStoresTests {
     }
 
     @Test func `the system's store has it, and loses it without a trace`() throws {
-        let place = try Place()
+        let place = try TrustPlace()
         let other = try CertificateAuthority.loadOrMake(in: "\(place.folder)/other")
         let anchors = "\(place.folder)/root/usr/local/share/ca-certificates"
-        try FileManager.default.copyItem(
-            atPath: other.certificatePath, toPath: "\(anchors)/other.crt")
+        // Two: openssl rehash takes a bundle of one for a certificate like the others.
+        let another = try TestCertificates.shared().authority
+        for (path, name) in [(other.certificatePath, "other"), (another, "another")] {
+            try FileManager.default.copyItem(atPath: path, toPath: "\(anchors)/\(name).crt")
+        }
+        try place.updateSystem()
+        let before = try place.contents("root")
         let stores = try place.stores(home: false)
         #expect(stores.status().map(\.outcome) == [.absent])
         #expect(stores.untrust().map(\.outcome) == [.absent])
+        #expect(try place.contents("root") == before)
         #expect(stores.trust().map(\.outcome) == [.added])
+        let during = try place.contents("root")
         #expect(stores.trust().map(\.outcome) == [.trusted])
+        #expect(try place.contents("root") == during && during != before)
         let bundle = "\(place.folder)/root/etc/ssl/certs/ca-certificates.crt"
         let leaf = "\(place.folder)/data/leaf.pem"
         _ = try place.authority.ensureLeaf(
@@ -143,14 +162,11 @@ struct TrustStoresTests {
         #expect(verified == ["\(leaf): OK"])
         #expect(stores.untrust().map(\.outcome) == [.removed])
         #expect(stores.status().map(\.outcome) == [.absent])
-        let left = place.files("root").filter { $0.contains("sluice") }
-        #expect(left == [])
-        let text = try String(contentsOfFile: bundle, encoding: .utf8)
-        #expect(text.components(separatedBy: "BEGIN CERTIFICATE").count == 2, "the other's stays")
+        #expect(try place.contents("root") == before, "every file, link and mode is as it was")
     }
 
     @Test func `an authority that was made anew takes the old one's place`() throws {
-        let place = try Place()
+        let place = try TrustPlace()
         _ = try place.stores(home: false).trust()
         try FileManager.default.removeItem(atPath: place.authority.certificatePath)
         try FileManager.default.removeItem(atPath: place.authority.keyPath)
@@ -161,7 +177,7 @@ struct TrustStoresTests {
     }
 
     @Test func `a store of no known layout is said to be so`() throws {
-        let place = try Place()
+        let place = try TrustPlace()
         let stores = try TrustStores(
             authorityPath: place.authority.certificatePath, home: nil,
             root: "\(place.folder)/home")
@@ -175,7 +191,7 @@ struct TrustStoresTests {
     }
 
     @Test func `a file that is no certificate is refused with its name`() throws {
-        let place = try Place()
+        let place = try TrustPlace()
         try Scratch.write("nothing", to: "\(place.folder)/x.pem")
         #expect(throws: CertificateFault.self) {
             try TrustStores(

@@ -79,7 +79,9 @@ import Wire
             "close", "connection", "content-length", "expect", "forwarded", "host",
             "http2-settings",
             "keep-alive", "origin", "proxy-authenticate", "proxy-authorization", "proxy-connection",
-            "strict-transport-security", "te", "trailer", "transfer-encoding", "upgrade",
+            "strict-transport-security", "sec-websocket-accept", "sec-websocket-extensions",
+            "sec-websocket-key", "sec-websocket-protocol", "sec-websocket-version", "te", "trailer",
+            "transfer-encoding", "upgrade",
             "x-forwarded-for", "x-forwarded-host", "x-forwarded-port", "x-forwarded-proto",
             "x-forwarded-scheme", "x-forwarded-ssl", "x-real-ip",
         ]

@@ -46,11 +46,17 @@ import Wire
     ) {
         let bits: UInt8 = [0, 0x40, 0x40, 0x40, 0x70][Int.random(in: 0..<5, using: &random)]
         let limit: UInt64 = [.max, .max, 2000, 100][Int.random(in: 0..<4, using: &random)]
+        let fragmentsMax: UInt32 = [.max, .max, 1, 3][Int.random(in: 0..<4, using: &random)]
+        let messagesMax: UInt64? = [nil, nil, 0, 4][Int.random(in: 0..<4, using: &random)]
         var naive = NaiveScanner(isClient: isClient, reservedBits: bits, messageBytesMax: limit)
+        naive.fragmentsMax = fragmentsMax
+        naive.messagesMax = messagesMax
         naive.run(stream)
         var caller = ScannerCaller(
             FrameScanner(
-                sender: isClient ? .client : .server, reservedBits: bits, messageBytesMax: limit))
+                sender: isClient ? .client : .server, reservedBits: bits, messageBytesMax: limit,
+                fragmentsMax: fragmentsMax))
+        caller.scanner.allow(messages: messagesMax)
         let lengthMax = [1, 3, 20, 500, 100_000][Int.random(in: 1..<5, using: &random)]
         for piece in random.pieces(of: stream, upTo: lengthMax) {
             caller.feed(piece)

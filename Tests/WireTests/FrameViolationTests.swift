@@ -11,6 +11,8 @@ import Wire
         var isClient = true
         var reservedBits: UInt8 = 0
         var messageBytesMax = UInt64.max
+        var fragmentsMax = UInt32.max
+        var messagesMax: UInt64?
         var testDescription: String { "\(violation) \(bytes.prefix(4)) client: \(isClient)" }
     }
 
@@ -67,6 +69,17 @@ import Wire
             Offence(
                 violation: .messageTooBig, bytes: [0x80, 127, 0x7F] + full,
                 before: [0x02, 1, 9], isClient: false, messageBytesMax: 100),
+            Offence(
+                violation: .tooManyFragments, bytes: [0x80, 0x80], before: start,
+                fragmentsMax: 1),
+            Offence(
+                violation: .tooManyFragments, bytes: [0x00, 0x00],
+                before: [0x02, 1, 9, 0x00, 0, 0x89, 0], isClient: false, fragmentsMax: 2),
+            Offence(violation: .tooManyMessages, bytes: [0x81, 0x80], messagesMax: 0),
+            Offence(
+                violation: .tooManyMessages, bytes: [0x8A, 0x80],
+                before: start + FrameBytes(first: 0x89).bytes + FrameBytes(first: 0x00).bytes,
+                messagesMax: 2),
         ]
         + [3, 4, 5, 6, 7, 11, 12, 13, 14, 15].map {
             Offence(violation: .reservedOpcode, bytes: [0x80 | $0, 0x80] + mask)
@@ -87,7 +100,9 @@ import Wire
             var caller = ScannerCaller(
                 FrameScanner(
                     sender: offence.isClient ? .client : .server,
-                    reservedBits: offence.reservedBits, messageBytesMax: offence.messageBytesMax))
+                    reservedBits: offence.reservedBits, messageBytesMax: offence.messageBytesMax,
+                    fragmentsMax: offence.fragmentsMax))
+            caller.scanner.allow(messages: offence.messagesMax)
             caller.feed(stream[..<cut])
             caller.feed(stream[cut...])
             #expect(caller.violation == offence.violation)
@@ -114,9 +129,14 @@ import Wire
         #expect(scanner.frames == 0)
     }
 
-    @Test func `a size over the limit is answered with 1009 and all else with 1002`() {
+    @Test func `a size over the limit is 1009, another limit 1008, and all else 1002`() {
         for violation in FrameViolation.allCases {
-            let expected: CloseCode = violation == .messageTooBig ? .messageTooBig : .protocolError
+            let expected: CloseCode =
+                switch violation {
+                case .messageTooBig: .messageTooBig
+                case .tooManyFragments, .tooManyMessages: .policyViolation
+                default: .protocolError
+                }
             #expect(violation.closeCode == expected)
         }
     }

@@ -8,6 +8,9 @@ struct NaiveScanner {
     let isClient: Bool
     var reservedBits: UInt8 = 0
     var messageBytesMax = UInt64.max
+    var fragmentsMax = UInt32.max
+    /// Messages, Pings and Pongs that may begin; nil for any number.
+    var messagesMax: UInt64?
 
     private(set) var forwardable = 0
     private(set) var violation = FrameViolation.none
@@ -26,6 +29,8 @@ struct NaiveScanner {
     mutating func run(_ stream: [UInt8]) {
         var isInside = false
         var messageBytes: UInt64 = 0
+        var fragments: UInt32 = 0
+        var begun: UInt64 = 0
         while forwardable < stream.count {
             let rest = Array(stream[forwardable...])
             if closeCode != 0 { return fail(.dataAfterClose) }
@@ -53,11 +58,13 @@ struct NaiveScanner {
                 if length >= 1 << 63 { return fail(.lengthTopBit) }
                 if length < (extra == 2 ? 126 : 65536) { return fail(.lengthNotMinimal) }
             }
+            if opcode != 0 && opcode != 8 && begun == messagesMax { return fail(.tooManyMessages) }
             if opcode == 8 && length == 1 { return fail(.closePayloadLength) }
             if !isControl {
                 let (sum, isOver) = (opcode == 0 ? messageBytes : 0)
                     .addingReportingOverflow(length)
                 if isOver || sum > messageBytesMax { return fail(.messageTooBig) }
+                if opcode == 0 && fragments >= fragmentsMax { return fail(.tooManyFragments) }
                 if rest.count >= 2 + extra + (isClient ? 4 : 0) { messageBytes = sum }
             }
             let header = 2 + extra + (isClient ? 4 : 0)
@@ -76,6 +83,8 @@ struct NaiveScanner {
             }
             let passed = min(UInt64(rest.count - header), length)
             frames += 1
+            if opcode != 0 && opcode != 8 { begun += 1 }
+            if !isControl { fragments = opcode == 0 ? fragments + 1 : 1 }
             if !isControl {
                 isInside = !isFinal
                 payloadBytes += passed

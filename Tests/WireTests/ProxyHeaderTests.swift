@@ -85,4 +85,58 @@ struct ProxyHeaderTests {
             }
         }
     }
+    // MARK: Written
+
+    private static let ipv4 = ProxyHeader.Source.ipv4(0xC000_0207, port: 4_711)
+    private static let own = ProxyHeader.Source.ipv4(0x0A00_0001, port: 443)
+    private static let ipv6 = ProxyHeader.Source.ipv6(
+        high: 0x2001_0DB8_0000_0001, low: 0xFFFF, port: 65_535)
+
+    @Test(arguments: [
+        (ipv4, own, "PROXY TCP4 192.0.2.7 10.0.0.1 4711 443\r\n"),
+        (ipv6, ipv6, "PROXY TCP6 2001:db8:0:1:0:0:0:ffff 2001:db8:0:1:0:0:0:ffff 65535 65535\r\n"),
+        (ipv6, own, "PROXY TCP6 2001:db8:0:1:0:0:0:ffff 0:0:0:0:0:ffff:a00:1 65535 443\r\n"),
+        (ipv4, .none, "PROXY UNKNOWN\r\n"), (.none, own, "PROXY UNKNOWN\r\n"),
+    ])
+    func `a line is written as the specification shows it, and can be read again`(
+        source: ProxyHeader.Source, destination: ProxyHeader.Source, line: String
+    ) {
+        let bytes = ProxyHeader.bytes(.one, from: source, to: destination)
+        #expect(String(decoding: bytes, as: UTF8.self) == line)
+        guard case .complete(bytes.count, _) = ProxyHeader.read(bytes) else {
+            Issue.record("\(ProxyHeader.read(bytes))")
+            return
+        }
+    }
+
+    @Test func `version 2 is written with both addresses and ports`() {
+        #expect(
+            ProxyHeader.bytes(.two, from: Self.ipv4, to: Self.own)
+                == Self.signature
+                + [0x21, 0x11, 0, 12, 192, 0, 2, 7, 10, 0, 0, 1, 0x12, 0x67, 1, 0xBB])
+        let mixed = ProxyHeader.bytes(.two, from: Self.ipv6, to: Self.own)
+        #expect(mixed.count == 16 + 36)
+        #expect(ProxyHeader.read(mixed) == .complete(length: 52, Self.ipv6))
+        #expect(Array(mixed[32..<48]) == [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 10, 0, 0, 1])
+        let unknown = ProxyHeader.bytes(.two, from: .none, to: Self.own)
+        #expect(unknown == Self.signature + [0x21, 0, 0, 0])
+    }
+
+    @Test func `version 2 says what is known of TLS`() {
+        let security = ProxyHeader.Security(
+            version: "TLSv1.3", cipher: "TLS_X", serverName: "a.example",
+            applicationProtocol: nil)
+        let bytes = ProxyHeader.bytes(.two, from: .none, to: .none, security: security)
+        let name = [0x02, 0, 9] + Array("a.example".utf8)
+        let version = [0x21, 0, 7] + Array("TLSv1.3".utf8)
+        let cipher = [0x23, 0, 5] + Array("TLS_X".utf8)
+        let ssl = [0x20, 0, 23, 1, 0, 0, 0, 1] + version + cipher
+        #expect(bytes == Self.signature + [0x21, 0, 0, 38] + name + ssl)
+        #expect(ProxyHeader.read(bytes) == .complete(length: bytes.count, .none))
+    }
+
+    @Test func `a connection of Sluice's own is LOCAL`() {
+        #expect(ProxyHeader.ownBytes(.two) == Self.signature + [0x20, 0, 0, 0])
+        #expect(ProxyHeader.ownBytes(.one) == Array("PROXY UNKNOWN\r\n".utf8))
+    }
 }

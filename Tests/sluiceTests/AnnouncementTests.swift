@@ -104,6 +104,6 @@ struct AnnouncementTests {
         let lines = announcement.lines([])
         #expect(lines.contains("Clients must trust the local authority /data/ca.pem:"))
         #expect(lines.last?.contains("sluice cert trust") == true)
-        #expect(lines.last?.contains("CURL_CA_BUNDLE=/data/ca.pem") == true)
+        #expect(lines.last?.contains("NODE_EXTRA_CA_CERTS=/data/ca.pem") == true)
     }
 }

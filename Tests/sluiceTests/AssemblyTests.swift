@@ -59,7 +59,7 @@ struct AssemblyTests {
         #expect(table.match(host: "example.com", path: Array("/c/e".utf8)) == nil)
         let (plain, chat) = (assembly.routing.routes[0], assembly.routing.routes[1])
         #expect(plain.name == "/a/./b%2D" && chat.name == "*.example.com/c/*")
-        #expect(plain.messageBytesMax == .max && chat.messageBytesMax == 1_048_576)
+        #expect(plain.relayLimits == RelayLimits() && chat.relayLimits.messageBytesMax == 1_048_576)
         #expect(plain.upstream?.endpoints.map(\.host) == ["localhost"])
         #expect(plain.upstream?.endpoints[0].addresses == [])
         #expect(

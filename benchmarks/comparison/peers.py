@@ -88,6 +88,8 @@ class Peer:
         return found.group() if found else (text.split() or ["?"])[0]
 
 
+# What `--only` may name beside NAMES: Sluice with everything on that watches over relays.
+VARIANTS = ["sluice-rules"]
 NAMES = ["sluice", "nginx", "nginx-16k", "haproxy", "caddy", "envoy"]
 
 
@@ -95,6 +97,7 @@ def find(name: str, may_install: bool) -> Peer | None:
     """The peer of that name, None (and a line that says why) when it cannot be had."""
     program = {
         "sluice": lambda: _built(),
+        "sluice-rules": lambda: _built(),
         "nginx": lambda: _debian("nginx", may_install),
         "nginx-16k": lambda: _debian("nginx", may_install),
         "haproxy": lambda: _debian("haproxy", may_install),
@@ -109,6 +112,9 @@ def find(name: str, may_install: bool) -> Peer | None:
     peers = [
         Peer("sluice", program, "sluice.yaml", ["run", "-c", "@CONFIG@", "--workers", "1"],
              ["--version"], note="--workers 1"),
+        Peer("sluice-rules", program, "sluice-rules.yaml",
+             ["run", "-c", "@CONFIG@", "--workers", "1"], ["--version"],
+             note="--workers 1; pings, limits and log on"),
         Peer("nginx", program, "nginx.conf", nginx, ["-v"], has_master=True,
              note="worker_processes 1; the worker is measured"),
         Peer("nginx-16k", program, "nginx.conf", nginx, ["-v"], buffers=sixteen, has_master=True,

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+import Glibc
+
+extension Doctor {
+    /// An address that did not answer.
+    private struct Missed {
+        let address: ResolvedAddress
+        /// Nothing came back, not even a refusal.
+        var isSilent = false
+        /// In words.
+        let how: String
+    }
+
+    /// The addresses to try: those that were given for the name, or what the system knows.
+    func addresses() -> Result<[ResolvedAddress], NameFault> {
+        guard let given = options.addresses[url.host.lowercased()] else {
+            return ResolvedAddress.find(url.host, port: url.port)
+        }
+        var all: [ResolvedAddress] = []
+        for address in given {
+            switch ResolvedAddress.find(address, port: url.port) {
+            case .success(let found): all += found
+            case .failure(let fault): return .failure(fault)
+            }
+        }
+        return .success(all)
+    }
+
+    /// Name and TCP: the first address that somebody listens on.
+    mutating func connect() -> Line? {
+        let all: [ResolvedAddress]
+        switch addresses() {
+        case .failure(let fault):
+            bad(
+                "name", "\(url.host): \(fault.reason)", .nameNotFound,
+                "The name \(url.host) has no address: \(fault.reason).",
+                "Correct the name in the URL, or enter it in DNS or /etc/hosts.")
+            return nil
+        case .success(let found): all = found
+        }
+        good("name", "\(url.host) is \(all.map(\.text).joined(separator: ", "))")
+        var missed: [Missed] = []
+        for (index, address) in all.enumerated() {
+            switch Line.connect(address, by: deadline(for: all.count - index)) {
+            case .done(let line):
+                line.deadline = deadline
+                good("TCP", "\(address.text) port \(url.port)")
+                compare(address, missed, all.dropFirst(index + 1))
+                return line
+            case .refused:
+                missed.append(Missed(address: address, how: "refuses"))
+            case .timedOut:
+                missed.append(Missed(address: address, isSilent: true, how: "does not answer"))
+            case .noRoute:
+                diagnosis.notes.append("This machine has no way to \(address.text).")
+            case .failed(let reason):
+                missed.append(Missed(address: address, how: "fails (\(reason))"))
+            }
+        }
+        nobody(all, missed)
+        return nil
+    }
+
+    private mutating func nobody(_ all: [ResolvedAddress], _ missed: [Missed]) {
+        let tried = all.map(\.text).joined(separator: ", ")
+        if missed.isEmpty || missed.contains(where: \.isSilent) {
+            bad(
+                "TCP", "no answer from \(tried) port \(url.port)", .unreachable,
+                "Nothing comes back from \(url.host) port \(url.port): a packet filter drops it, or"
+                    + " the machine is off.",
+                "Open port \(url.port) on the way, or correct the host in the URL.")
+        } else {
+            bad(
+                "TCP", "refused by \(tried) port \(url.port)", .refused,
+                "Nobody listens on \(url.host) port \(url.port).",
+                "Start the server, or correct the port in the URL.")
+        }
+    }
+
+    /// Whether the name answers on both families, where it has both.
+    ///
+    /// The first address that the system gives is the one that clients take which try no other: if it
+    /// is of the family that does not answer, that is worth a verdict, else a note.
+    private mutating func compare(
+        _ working: ResolvedAddress, _ missed: [Missed], _ rest: ArraySlice<ResolvedAddress>
+    ) {
+        if let first = missed.first {
+            let how = missed.map { "\($0.address.text) \($0.how)" }.joined(separator: ", ")
+            if first.address.family != working.family {
+                let host = working.family == AF_INET6 ? "[\(working.text)]" : working.text
+                reservation = (
+                    .oneFamily,
+                    "\(url.host) answers on \(working.familyName) only: \(how) at port \(url.port),"
+                        + " and that is the address it has first. Browsers go on to"
+                        + " \(working.text); clients that take the first address alone fail (Node.js"
+                        + " 17 to 19 among them).",
+                    "Have the server listen on \(first.address.text) too, or write \(host) in the"
+                        + " URL, if the certificate has it."
+                )
+            } else {
+                diagnosis.notes.append("\(url.host) answers on \(working.text), but \(how).")
+            }
+            return
+        }
+        // Elsewhere a packet filter would cost time, and nobody asked.
+        guard url.isLocal, let other = rest.first(where: { $0.family != working.family }) else {
+            return
+        }
+        switch Line.connect(other, by: Line.now() + 0.25) {
+        case .done, .noRoute: break
+        case .refused, .timedOut, .failed:
+            diagnosis.notes.append(
+                "\(url.host) answers on \(working.familyName) only, not on \(other.text): clients"
+                    + " that try that one first lose time or fail. Have the server listen on both.")
+        }
+    }
+
+    /// A share of the time for each address that is left.
+    private func deadline(for left: Int) -> Double {
+        let now = Line.now()
+        return now + max(0.1, (answerDeadline - now) / Double(left))
+    }
+
+    /// Another connection to the same port, with two seconds for all on it.
+    func secondLine() -> Line? {
+        guard case .success(let all) = addresses() else { return nil }
+        for address in all {
+            if case .done(let line) = Line.connect(address, by: Line.now() + 2) { return line }
+        }
+        return nil
+    }
+}

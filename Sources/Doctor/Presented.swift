@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+public import TLS
+
+/// The certificates that a server shows for a URL, and what is wrong with them.
+public struct Presented: Sendable {
+    /// In the order in which they were sent: the server's own first.
+    public let chain: [CertificateFacts]
+    /// As `TLSv1.3`.
+    public let version: String
+    /// The cipher suite's name.
+    public let cipher: String
+    /// Where the server was found.
+    public let address: String
+    /// Why a browser does not believe them, in a sentence; nil where it does.
+    public let fault: String?
+}
+
+extension Doctor {
+    /// Shakes hands with a server and asks it nothing.
+    ///
+    /// - Returns: what it showed, or what is the matter where it came to no handshake.
+    /// - Throws: `TLSError` when a file with authorities can't be read.
+    public static func present(
+        _ url: SocketURL, _ options: Options
+    ) throws(TLSError) -> Result<Presented, DoctorFault> {
+        var doctor = Doctor(url, options)
+        guard let line = doctor.connect() else { return .failure(DoctorFault(doctor.diagnosis)) }
+        // Where it was found stands in the step before.
+        let address = doctor.diagnosis.steps.last?.found ?? ""
+        _ = try doctor.secure(line)
+        guard let probe = line.probe else { return .failure(DoctorFault(doctor.diagnosis)) }
+        let verdict = doctor.diagnosis.verdict
+        return .success(
+            Presented(
+                chain: probe.chain, version: probe.version, cipher: probe.cipher,
+                address: address,
+                fault: verdict == .healthy ? nil : doctor.diagnosis.sentence.harmless))
+    }
+}
+
+/// Why a server showed no certificate.
+public struct DoctorFault: Error, Sendable, CustomStringConvertible {
+    /// What is the matter, and what to change.
+    public let description: String
+
+    init(_ diagnosis: Diagnosis) {
+        description =
+            [diagnosis.sentence, diagnosis.remedy].filter { !$0.isEmpty }
+            .joined(separator: " ").harmless
+    }
+}

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+import Reactor
+
+/// Bytes in a second: a source that has used its rate up is not read until there is more of it.
+///
+/// What it sends meanwhile stays in the kernel, and so it learns by TCP that it has to wait.
+extension Relay {
+    /// Whether a source waits for nothing but its rate.
+    var isPaused: Bool {
+        up.isPaused && client.isReadable && !client.hasEnded && backend.held.isEmpty
+            || down.isPaused && backend.isReadable && !backend.hasEnded && client.held.isEmpty
+    }
+
+    /// When `ready` is to be called again for the sake of a rate.
+    public var resumeMilliseconds: UInt64 {
+        let up = up.isPaused ? up.meter?.resumeMilliseconds : nil
+        let down = down.isPaused ? down.meter?.resumeMilliseconds : nil
+        return min(up ?? .max, down ?? .max)
+    }
+
+    /// How many bytes may be read now; 0 where the source has to wait.
+    mutating func bytesAllowed(
+        _ side: Side, _ space: UnsafeMutablePointer<Workspace>
+    ) -> Int {
+        // An end does not wait: who has gone is seen to be gone, and a frame half sent is finished.
+        let allowed =
+            ending.hasBegun || client.isUnwritable || backend.isUnwritable
+            ? Int.max
+            : (side == .client ? up.meter : down.meter)?
+                .bytesAllowed(nowMilliseconds: space.pointee.nowMilliseconds) ?? .max
+        if side == .client { up.isPaused = allowed == 0 } else { down.isPaused = allowed == 0 }
+        return allowed
+    }
+}

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+import Config
+import Frontend
+import Naming
+import Reactor
+import Router
+
+/// What names stand for that stand for endpoints.
+typealias NamesFound = [NameQuestion: NameContent]
+
+extension Configuration {
+    /// Names that stand for endpoints: of services, and of hosts with `resolve: each`.
+    var expandingNames: Set<NameQuestion> {
+        var names: Set<NameQuestion> = []
+        for upstream in upstreams.values {
+            for address in upstream.endpoints {
+                if let name = address.expandingName(each: upstream.resolve == .each) {
+                    names.insert(name)
+                }
+            }
+        }
+        for route in routes {
+            guard case .endpoint(let address) = route.to else { continue }
+            if let name = address.expandingName(each: false) { names.insert(name) }
+        }
+        return names
+    }
+}
+
+extension EndpointAddress {
+    /// The name, if it stands for endpoints.
+    func expandingName(each: Bool) -> NameQuestion? {
+        switch self {
+        case .service(let name): .services(name)
+        case .tcp(let host, let port) where each && Address(host: host, port: port) == nil:
+            .addresses(host)
+        case .tcp, .unix: nil
+        }
+    }
+}
+
+/// The endpoints of the configuration before, each to be taken over once.
+struct KnownEndpoints {
+    private struct Key: Hashable {
+        let upstream: String
+        let label: String
+    }
+
+    private let found: NamesFound
+    private var endpoints: [Key: [Endpoint]] = [:]
+    private var groups: [String: EndpointGroup] = [:]
+    /// Whether groups whose endpoints are the same stay the same, with all that they remember.
+    var keepsGroups = false
+
+    init(_ routing: Routing?, found: NamesFound) {
+        self.found = found
+        for group in routing?.upstreams ?? [] {
+            groups[group.picker.name] = group
+            for endpoint in group.endpoints {
+                let key = Key(upstream: group.picker.name, label: endpoint.label)
+                endpoints[key, default: []].append(endpoint)
+            }
+        }
+    }
+
+    /// The group of that name as it is known, if it has just these endpoints.
+    func group(_ name: String, of endpoints: [Endpoint]) -> EndpointGroup? {
+        guard keepsGroups, let group = groups[name] else { return nil }
+        return group.endpoints.elementsEqual(endpoints) { $0 === $1 } ? group : nil
+    }
+
+    /// Those who wait for a place at this upstream.
+    func queue(of upstream: String) -> PlaceQueue? { groups[upstream]?.queue }
+
+    /// The endpoints that are written so, as they are known, or new ones.
+    mutating func take(
+        _ addresses: [EndpointAddress], of upstream: String, each: Bool
+    ) throws -> [Endpoint] {
+        var all: [Endpoint] = []
+        for address in addresses {
+            guard let name = address.expandingName(each: each) else {
+                all.append(
+                    try take(address.description, of: upstream) { try Self.endpoint(address) })
+                continue
+            }
+            switch (address, found[name]) {
+            case (.tcp(let host, let port), .addresses(let addresses)):
+                for address in Self.one(family: addresses) {
+                    let address = address.with(port: port)
+                    all.append(
+                        take("ws://\(address)", of: upstream) {
+                            Endpoint(
+                                label: "ws://\(address)", address: address,
+                                authority: "\(host):\(port)")
+                        })
+                }
+            case (_, .services(let records)):
+                // Those of the first priority; the others are for whoever can tell that it is down.
+                for record in records where record.priority == records.first?.priority {
+                    let address = EndpointAddress.tcp(host: record.host, port: record.port)
+                    all.append(
+                        try take(address.description, of: upstream) {
+                            try Self.endpoint(address)
+                        })
+                }
+            default:
+                let label = address.description
+                all.append(take(label, of: upstream) { Endpoint(unresolved: label) })
+            }
+        }
+        // Two names may stand for one place.
+        var seen: Set<String> = []
+        let isExpanded = addresses.contains { $0.expandingName(each: each) != nil }
+        return isExpanded ? all.filter { seen.insert($0.label).inserted } : all
+    }
+
+    private mutating func take<Fault: Error>(
+        _ label: String, of upstream: String, or make: () throws(Fault) -> Endpoint
+    ) throws(Fault) -> Endpoint {
+        let key = Key(upstream: upstream, label: label)
+        if let first = endpoints[key]?.first {
+            endpoints[key]?.removeFirst()
+            return first
+        }
+        let endpoint = try make()
+        // One that joins others begins slowly; where all are new there is nobody to begin with.
+        if groups[upstream] != nil { endpoint.load.join(nowMilliseconds: Clock.nowMilliseconds()) }
+        return endpoint
+    }
+
+    /// The IPv4 addresses, or those of IPv6 where there are no others: of a host that has both, each
+    /// would count twice.
+    private static func one(family addresses: [Address]) -> [Address] {
+        let old = addresses.filter { !$0.isIPv6 }
+        return old.isEmpty ? addresses : old
+    }
+
+    private static func endpoint(_ address: EndpointAddress) throws -> Endpoint {
+        let label = address.description
+        switch address {
+        case .unix(let path):
+            return Endpoint(label: label, address: try Address(parsing: "unix:" + path))
+        case .tcp(let host, let port):
+            if let known = Address(host: host, port: port) {
+                return Endpoint(label: label, address: known)
+            }
+            return Endpoint(label: label, host: host, port: port)
+        case .service: return Endpoint(unresolved: label)
+        }
+    }
+}

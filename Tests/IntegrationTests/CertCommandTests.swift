@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Goal: certificates are shown, listed, renewed and exported, and the hints that are printed work.
+// Method: the program itself with a home of its own; curl, Python and Node.js as the programs that are
+// told to believe; another clock for what is near its end.
+
+import Foundation
+import Glibc
+import TestKit
+import Testing
+
+@Suite struct CertCommandTests {
+    private struct Outcome {
+        let status: Int32
+        let output: String
+        let errors: String
+    }
+
+    /// A home, and the program in it.
+    private final class Home {
+        let folder: String
+        var data: String { "\(folder)/data/sluice" }
+        var environment: [String: String] {
+            ["HOME": folder, "XDG_DATA_HOME": "\(folder)/data"]
+        }
+
+        init() throws { folder = try Scratch.makeFolder() }
+        deinit { Scratch.remove(folder) }
+
+        func cert(
+            _ arguments: String..., clock: String? = nil, more: [String: String] = [:]
+        ) throws -> Outcome {
+            let command = [try ProxyFixture.program(), "cert"] + arguments
+            let child = try ChildProcess(
+                (clock.map { ["faketime", $0] } ?? []) + command,
+                environment: environment.merging(more) { $1 })
+            let status = try child.waitForExit()
+            return Outcome(
+                status: status, output: child.output.joined(separator: "\n"),
+                errors: child.errors.joined(separator: "\n"))
+        }
+    }
+
+    @Test func `show prints the chain that a server presents, and whether it is believed`() throws {
+        let home = try Home()
+        let backend = try ScriptedBackend.echo()
+        let proxy = try ProxyFixture(to: backend.address)
+        let ca = try TestCertificates.shared().authority
+        let shown = try home.cert("show", "wss://127.0.0.1:\(proxy.port())/x", "--ca", ca)
+        #expect(shown.status == 0, "\(shown)")
+        #expect(shown.output.contains("server       127.0.0.1 port \(proxy.port()), TLSv1.3"))
+        #expect(shown.output.contains("browsers     would believe it"), "\(shown)")
+        #expect(shown.output.contains("names        localhost, 127.0.0.1, ::1"), "\(shown)")
+        let short = try home.cert("show", "127.0.0.1:\(proxy.port())")
+        #expect(short.output.contains("which is not trusted here"), "\(short)")
+        #expect(backend.connectionCount == 0)
+
+        // A chain of two, from a server and from a file.
+        let chain = "\(home.folder)/chain.pem"
+        let local = try TestCertificates.shared().local
+        try Scratch.write(try Scratch.read(local.chain) + Scratch.read(ca), to: chain)
+        let longer = try ProxyFixture(
+            to: backend.address, listeners: [.tls([TestIdentity(chain: chain, key: local.key)])])
+        for place in ["wss://localhost:\(longer.port())", chain] {
+            let both = try home.cert("show", place)
+            #expect(both.output.contains("certificate 1\nsubject      CN=local"), "\(both)")
+            #expect(
+                both.output.contains("certificate 2\nsubject      CN=Sluice test authority"),
+                "\(both)")
+        }
+    }
+
+    @Test func `show says why there is nothing to show`() throws {
+        let home = try Home()
+        let refusing = try PeerAddress.refusing()
+        let nobody = try home.cert("show", "wss://127.0.0.1:\(refusing.port)")
+        #expect(nobody.status == 1 && nobody.errors.contains("Nobody listens"), "\(nobody)")
+        let backend = try ScriptedBackend.echo()
+        let plain = try home.cert("show", "wss://127.0.0.1:\(backend.address.port)")
+        #expect(plain.status == 1 && plain.errors.contains("plain HTTP"), "\(plain)")
+        #expect(try home.cert("show", "ws://a.test").status == 64)
+        let missing = try home.cert("show", "nothing.pem")
+        #expect(missing.status == 1 && missing.errors.contains("nothing.pem"), "\(missing)")
+    }
+
+    @Test func `what is near its end is listed as such and renewed, once`() throws {
+        let home = try Home()
+        #expect(try home.cert("list").errors.contains("there is no authority yet"))
+        #expect(try home.cert("app.test", "*.app.test").status == 0)
+        // A certificate from elsewhere with its key lies beside it.
+        let other = try TestCertificates.shared().local
+        for (from, to) in [(other.chain, "other.pem"), (other.key, "other-key.pem")] {
+            try FileManager.default.copyItem(atPath: from, toPath: "\(home.data)/\(to)")
+        }
+        let foreign = try Scratch.read("\(home.data)/other.pem")
+        func facts() throws -> String { try Scratch.read("\(home.data)/app.test.pem") }
+        let first = try facts()
+        let fresh = try home.cert("list")
+        #expect(fresh.output.contains("396 days left"), "\(fresh)")
+        #expect(try home.cert("renew").output.contains("app.test.pem  kept"))
+        #expect(try facts() == first)
+
+        let later = "+380 days"
+        let listed = try home.cert("list", clock: later)
+        #expect(listed.output.contains("sluice cert renew, since it ended within"), "\(listed)")
+        let renewed = try home.cert("renew", clock: later)
+        #expect(renewed.status == 0, "\(renewed)")
+        #expect(renewed.output.contains("app.test.pem  renewed, since it ended within"))
+        #expect(renewed.output.contains("other.pem  left alone: a certificate issued by"))
+        #expect(try facts() != first)
+        #expect(try home.cert("renew", clock: later).output.contains("app.test.pem  kept"))
+        let shown = try home.cert("show", "\(home.data)/app.test.pem", clock: later)
+        #expect(shown.output.contains("names        app.test, *.app.test"), "\(shown)")
+        #expect(try Scratch.read("\(home.data)/other.pem") == foreign)
+    }
+
+    @Test func `export gives PEM and DER, with the lines for other machines`() throws {
+        let home = try Home()
+        #expect(try home.cert().status == 0)
+        let pem = try home.cert("export")
+        #expect(pem.output + "\n" == (try Scratch.read("\(home.data)/ca.pem")))
+        for words in [
+            "update-ca-certificates", "/etc/pki/ca-trust/source/anchors", "trust anchor --store",
+            "COPY sluice-ca.pem", "docker run", "NODE_EXTRA_CA_CERTS=sluice-ca.pem", "--der",
+        ] {
+            #expect(pem.errors.contains(words), "\(words): \(pem.errors)")
+        }
+        let der = "\(home.folder)/my phone.cer"
+        let written = try home.cert("export", "--der", "--output", der)
+        #expect(written.status == 0, "\(written)")
+        #expect(written.output.contains("Android") && written.output.contains("iOS"))
+        #expect(written.output.contains("Root '\(der)'"), "\(written)")
+        func print(_ form: String, _ file: String) throws -> [String] {
+            try run(
+                ["openssl", "x509", "-inform", form, "-in", file, "-noout", "-fingerprint"])
+        }
+        #expect(try print("DER", der) == print("PEM", "\(home.data)/ca.pem"))
+        #expect(!pem.output.contains("PRIVATE") && !pem.errors.contains("PRIVATE"))
+        let mode = try FileManager.default.attributesOfItem(atPath: "\(home.data)/ca-key.pem")
+        #expect(mode[.posixPermissions] as? Int == 0o600)
+    }
+
+    private static let variables = [
+        "SSL_CERT_FILE", "SSL_CERT_DIR", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE",
+        "NODE_EXTRA_CA_CERTS",
+    ]
+
+    @Test func `programs believe with the lines that are printed, and not without`() throws {
+        let app = try ProxyFixture(arguments: ["echo", "--listen", "127.0.0.1:0"])
+        let proxy = try ProxyFixture(arguments: ["\(app.port())", "--listen", "127.0.0.1:0"])
+        let url = "https://localhost:\(proxy.port())/"
+        // The last line of it.
+        try proxy.process.waitForLine(containing: "sluice cert export")
+        let advice = proxy.process.output.filter { $0.contains("export ") }
+        let programs: [(variable: String, command: [String])] = [
+            ("SSL_CERT_FILE", ["curl", "-sS", "-o", "/dev/null", url]),
+            (
+                "SSL_CERT_FILE",
+                ["python3", "-c", "import urllib.request as r; r.urlopen('\(url)').read()"]
+            ),
+            (
+                "REQUESTS_CA_BUNDLE",
+                [try PythonPeer.interpreter(), "-c", "import requests; requests.get('\(url)')"]
+            ),
+            (
+                "NODE_EXTRA_CA_CERTS",
+                [
+                    "node", "-e",
+                    "require('https').get('\(url)', r => process.exit(r.statusCode == 200 ? 0 : 2))"
+                        + ".on('error', e => { console.error(e.code); process.exit(1) })",
+                ]
+            ),
+        ]
+        for (variable, command) in programs {
+            let line = try #require(advice.first { $0.contains("export \(variable)=") })
+            let words = line.split(separator: " ").map(String.init)
+            let setting = try #require(words.first { $0.hasPrefix("\(variable)=") })
+            // The machine may have settings of its own that go first.
+            let bare = ["env"] + Self.variables.flatMap { ["-u", $0] }
+            let without = try ChildProcess(bare + command)
+            #expect(try without.waitForExit() != 0, "\(command)")
+            let with = try ChildProcess(bare + [setting] + command)
+            #expect(try with.waitForExit() == 0, "\(command): \(with.errors)")
+        }
+    }
+
+    @Test func `where certutil is missing, how to get it is said`() throws {
+        let home = try Home()
+        #expect(try home.cert().status == 0)
+        try run(["mkdir", "-p", "\(home.folder)/.config/chromium"])
+        let outcome = try home.cert(
+            "trust", "--only", "browsers", more: ["PATH": "\(home.folder)/nothing"])
+        #expect(outcome.status == 1, "\(outcome)")
+        for words in ["certutil is missing", "libnss3-tools", "nss-tools", "pacman -S nss"] {
+            #expect(outcome.output.contains(words), "\(outcome)")
+        }
+        #expect(!FileManager.default.fileExists(atPath: "\(home.folder)/.pki"))
+    }
+
+    @Test(.enabled(if: geteuid() == 0, "sudo makes root of whoever calls it"))
+    func `by sudo it is about the one who called it, and never about browsers`() throws {
+        let home = try Home()
+        let account = try #require(Self.account("daemon"))
+        let refused = try home.cert("status", more: ["SUDO_USER": "daemon"])
+        #expect(refused.status == 1, "\(refused)")
+        #expect(refused.errors.contains("\(account)/.local/share/sluice/ca.pem"), "\(refused)")
+        #expect(refused.errors.contains("daemon has no authority yet"), "\(refused)")
+        #expect(!FileManager.default.fileExists(atPath: home.data))
+        // A directory that is named is meant, whoever calls.
+        #expect(try home.cert().status == 0)
+        let named = try home.cert(
+            "status", "--directory", home.data, "--only", "browsers",
+            more: ["SUDO_USER": "daemon"])
+        #expect(named.status == 0, "\(named)")
+    }
+
+    @Test(.enabled(if: geteuid() == 0, "becomes somebody else"))
+    func `what only root may do is said with its command, and the rest is done`() throws {
+        let home = try Home()
+        #expect(try home.cert().status == 0)
+        // A place where nobody's files lie, as a user's.
+        let folder = "\(home.folder)/user"
+        try run(["mkdir", "-p", "\(folder)/.config/chromium"])
+        try run(["cp", "\(home.data)/ca.pem", folder])
+        try run(["chown", "-R", "65534:65534", folder])
+        try run([
+            "chmod", "0755", home.folder,
+            URL(fileURLWithPath: home.folder)
+                .deletingLastPathComponent().path,
+        ])
+        func nobody(_ command: String) throws -> [String] {
+            try run(
+                [
+                    "setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups",
+                    try ProxyFixture.program(), "cert", command, "--directory", folder,
+                ], environment: ["HOME": folder])
+        }
+        let target = "/usr/local/share/ca-certificates/sluice-ca.crt"
+        try #require(!FileManager.default.fileExists(atPath: target))
+        let trusted = try nobody("trust")
+        let system = try #require(trusted.first { $0.hasPrefix("system") })
+        #expect(
+            system.contains("needs root: sudo cp '\(folder)/ca.pem' '\(target)' && sudo update-ca"),
+            "\(system)")
+        #expect(trusted.contains { $0.hasPrefix("Chromium") && $0.contains("from now on") })
+        #expect(!FileManager.default.fileExists(atPath: target))
+        #expect(try nobody("untrust").contains { $0.contains("not trusted any more") })
+    }
+
+    private static func account(_ name: String) -> String? {
+        getpwnam(name).flatMap { $0.pointee.pw_dir }.map { String(cString: $0) }
+    }
+}

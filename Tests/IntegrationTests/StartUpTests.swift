@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Goal: `sluice PORT` says what is going on: an app that is not up yet, one that does not fit, a port
+// that is taken, names of one's own; and on a terminal it shows what passes.
+// Method: the real program with apps in each of these states, and on a real pseudo-terminal.
+
+import Glibc
+import TestKit
+import Testing
+
+@Suite struct StartUpTests {
+    private func lines(_ proxy: ProxyFixture, _ text: String) -> [String] {
+        (proxy.process.output + proxy.process.errors).filter { $0.contains(text) }
+    }
+
+    private func security(_ proxy: ProxyFixture, _ name: String = "localhost") -> ClientSecurity {
+        .tls(name: name, authority: "\(proxy.folder)/data/sluice/ca.pem")
+    }
+
+    @Test func `an app that comes up later is waited for and greeted once`() throws {
+        let port = try HeldPort()
+        let proxy = try ProxyFixture(arguments: [
+            "127.0.0.1:\(port.number)", "--listen", "127.0.0.1:0",
+        ])
+        try proxy.process.waitForLine(containing: "nothing listens at ws://127.0.0.1:")
+        // Sluice listens at once, and who comes too early is told why.
+        let early = try proxy.connect(security: security(proxy))
+        let refusal = try early.refusal(of: Opening("/"))
+        #expect(refusal.status == 502)
+        #expect(refusal.text.contains("No connection to the upstream"))
+        for round in 1...2 {
+            let echo = try ProxyFixture(arguments: ["echo", "--listen", "127.0.0.1:\(port.number)"])
+            try proxy.process.waitForLine(containing: "\(port.number) is up", count: round)
+            let client = try proxy.connect(security: security(proxy))
+            try client.open(Opening("/"))
+            try client.send(Frame.text("hello").masked())
+            #expect(try client.readFrame() == Frame.text("hello"))
+            try client.send(Frame.close(1000).masked())
+            #expect(try client.readFrame().closeCode == 1000)
+            echo.process.signal(SIGKILL)
+            try echo.process.waitForExit()
+            // That it is gone shows with the next request.
+            let late = try proxy.connect(security: security(proxy))
+            #expect(try late.refusal(of: Opening("/")).status == 502)
+            try proxy.process.waitForLine(containing: "nothing listens at", count: round + 1)
+        }
+        #expect(lines(proxy, "nothing listens at").count == 3)
+        #expect(lines(proxy, " is up").count == 2)
+    }
+
+    @Test func `an app that speaks TLS itself is noticed`() throws {
+        let files = try TestCertificates.shared().local
+        let app = try ChildProcess([
+            "openssl", "s_server", "-accept", "127.0.0.1:0", "-www", "-cert", files.chain, "-key",
+            files.key,
+        ])
+        let line = try app.waitForLine(containing: "ACCEPT ")[0]
+        let port = try #require(line.split(separator: ":").last)
+        let proxy = try ProxyFixture(arguments: [
+            "127.0.0.1:\(port)", "--listen", "127.0.0.1:0",
+        ])
+        let notice = try proxy.process.waitForLine(containing: "speaks TLS itself")[0]
+        #expect(notice.hasPrefix("notice    ws://127.0.0.1:\(port) speaks TLS itself"))
+        #expect(notice.contains("switch TLS off"))
+        #expect(notice.contains("open wss://127.0.0.1:\(port)"))
+    }
+
+    @Test func `a path that is named and serves no socket is noticed at the start`() throws {
+        let app = try ScriptedBackend.answering(
+            "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        defer { app.stop() }
+        let proxy = try ProxyFixture(arguments: [
+            "ws://127.0.0.1:\(app.address.port)/Esv/ocp", "--listen", "127.0.0.1:0",
+        ])
+        let notice = try proxy.process.waitForLine(
+            containing: "the WebSocket at /Esv/ocp with 404")[0]
+        #expect(notice.contains("correct the path"))
+    }
+
+    @Test func `an upgrade that is answered with something else is noticed once for each path`()
+        throws
+    {
+        let app = try ScriptedBackend.answering(
+            "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi")
+        defer { app.stop() }
+        let proxy = try ProxyFixture(arguments: [
+            "127.0.0.1:\(app.address.port)", "--listen", "127.0.0.1:0", "--no-check",
+        ])
+        for path in ["/a", "/a", "/b"] {
+            let client = try proxy.connect(security: security(proxy))
+            #expect(try client.refusal(of: Opening(path)).status == 200)
+        }
+        try proxy.process.waitForLine(containing: "the WebSocket at /b with 200 and not 101")
+        #expect(lines(proxy, "the WebSocket at /a with 200 and not 101").count == 1)
+        // Without a check the app sees those who come and nobody else.
+        #expect(app.received(0).starts(with: Array("GET /a ".utf8)) || app.received(0).isEmpty)
+    }
+
+    @Test func `names of one's own are in the URLs and in the certificate`() throws {
+        let app = try ScriptedBackend.echo()
+        defer { app.stop() }
+        let proxy = try ProxyFixture(arguments: [
+            "127.0.0.1:\(app.address.port)", "--listen", "127.0.0.1:0", "--host",
+            "myapp.localhost", "--host", "gone.test",
+        ])
+        let port = proxy.port()
+        for name in ["myapp.localhost", "gone.test"] {
+            try proxy.process.waitForLine(containing: "route     wss://\(name):\(port)/… -> ws://")
+            let client = try proxy.connect(security: security(proxy, name))
+            try client.open(Opening("/"))
+        }
+        try proxy.process.waitForLine(containing: "127.0.0.1 gone.test` to /etc/hosts")
+        #expect(lines(proxy, "myapp.localhost` to").isEmpty)
+    }
+
+    @Test func `a port that is taken is told with its owner and the next free one`() throws {
+        let app = try ScriptedBackend.silent()
+        defer { app.stop() }
+        let child = try ChildProcess([
+            try ProxyFixture.program(), "1", "--listen", "127.0.0.1:\(app.address.port)",
+        ])
+        #expect(try child.waitForExit() == 1)
+        let errors = child.errors.joined(separator: "\n")
+        #expect(errors.contains("Address already in use by "), "\(errors)")
+        #expect(errors.contains("(process \(getpid()))"), "\(errors)")
+        #expect(errors.contains(/; port \d+ is free/), "\(errors)")
+    }
+
+    @Test func `without a terminal there are plain lines only`() throws {
+        let app = try ScriptedBackend.echo()
+        defer { app.stop() }
+        let proxy = try ProxyFixture(arguments: [
+            "127.0.0.1:\(app.address.port)", "--listen", "127.0.0.1:0",
+        ])
+        let client = try proxy.connect(security: security(proxy))
+        try client.open(Opening("/"))
+        try client.send(Frame.close(1000).masked())
+        try proxy.process.waitForLine(containing: " 101 localhost/ ")
+        #expect(try proxy.terminate() == 0)
+        #expect(lines(proxy, "\u{1B}").isEmpty)
+        #expect(lines(proxy, "sockets open").isEmpty)
+    }
+
+    @Test(arguments: ["status", "plain", "dumb"])
+    func `a terminal has a live line, colours where they are wanted, and whole lines`(
+        kind: String
+    ) throws {
+        let app = try ScriptedBackend.echo()
+        defer { app.stop() }
+        let said = try PythonPeer.run(
+            "terminal.py",
+            [try ProxyFixture.program(), "127.0.0.1:\(app.address.port)", kind])
+        #expect(said.last == "ok")
+    }
+
+    @Test func `a phone is shown the address in the network, and can read it`() throws {
+        // A network of the test's own, with an address as at home.
+        let inside = """
+            ip link set lo up && ip addr add 192.168.77.5/24 dev lo && exec "$@"
+            """
+        let isRoot = getuid() == 0
+        let words =
+            try ["unshare", isRoot ? "-n" : "-rn", "sh", "-c", inside, "sh"]
+            + PythonPeer.command("terminal.py")
+            + [ProxyFixture.program(), "127.0.0.1:9", "phone"]
+        let said = try run(words, by: .after(.seconds(120)))
+        #expect(said.last == "ok")
+    }
+}

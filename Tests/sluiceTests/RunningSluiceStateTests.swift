@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+import Control
+import Glibc
+import Testing
+
+@testable import sluice
+
+/// Goal: what a process says of itself is judged, also where a test can't bring it about.
+struct RunningSluiceStateTests {
+    private func state(_ endpoint: EndpointState? = nil) -> AdminState {
+        var state = AdminState()
+        state.version = Sluice.version
+        state.pid = getpid()
+        state.routes = [RouteState(name: "/a", to: "app", relays: 3, isDraining: false)]
+        if let endpoint { state.upstreams = [UpstreamState(name: "app", endpoints: [endpoint])] }
+        return state
+    }
+
+    private func finding(
+        _ found: RunningSluice, _ words: String
+    ) -> RunningSluice.Finding? {
+        found.findings.first { $0.found.contains(words) }
+    }
+
+    @Test func `a name without an address is a fault`() {
+        let found = RunningSluice.examine(
+            state(
+                EndpointState(label: "ws://app:1", addresses: [], active: 0, state: "unresolved")))
+        #expect(found.exitCode == 71 && found.verdict == "needs-attention")
+        #expect(found.sentence == "endpoint ws://app:1: its name has no address.")
+        #expect(found.remedy.contains("/etc/hosts"))
+    }
+
+    @Test func `one that is stopping is a fault`() {
+        var leaving = state()
+        leaving.isReady = false
+        let found = RunningSluice.examine(leaving)
+        #expect(found.verdict == "needs-attention" && found.sentence.contains("it is stopping"))
+    }
+
+    @Test func `what is worth knowing is a note, and nothing has to be mended`() {
+        var other = state()
+        other.version = "0.0.1"
+        other.droppedLogLines = 7
+        other.routes[0].isDraining = true
+        let found = RunningSluice.examine(other)
+        #expect(found.verdict == "healthy" && found.exitCode == 0 && found.remedy.isEmpty)
+        for words in ["has version \(Sluice.version)", "7 log lines were lost", "draining"] {
+            #expect(finding(found, words)?.grade == .note, "\(words)")
+        }
+        #expect(finding(found, "draining")?.remedy.contains("--route '/a' --resume") == true)
+    }
+
+    @Test func `a reload that failed is a fault, with its problem`() {
+        var failed = state()
+        failed.configuration.file = "/nowhere/sluice.yaml"
+        failed.configuration.lastProblem = "sluice.yaml:1:1: oh"
+        let found = RunningSluice.examine(failed)
+        #expect(found.verdict == "needs-attention")
+        #expect(found.sentence.contains("the last reload failed: sluice.yaml:1:1: oh"))
+        #expect(found.remedy.hasPrefix("sluice reload"))
+    }
+}

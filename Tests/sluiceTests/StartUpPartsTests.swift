@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+import Config
+import Glibc
+import Reactor
+import Testing
+
+@testable import sluice
+
+/// What a person sees at the start and meanwhile, part by part.
+struct StartUpPartsTests {
+    @Test(arguments: [
+        (true, "xterm", nil, true, true), (true, "xterm", "", true, true),
+        (true, "xterm", "1", true, false), (true, "dumb", nil, false, false),
+        (true, nil, nil, false, false), (false, "xterm", nil, false, false),
+    ])
+    func `colours are for terminals whose owner wants them`(
+        isTerminal: Bool, type: String?, noColor: String?, isLive: Bool, usesColor: Bool
+    ) {
+        let terminal = Terminal(isTerminal: isTerminal, type: type, noColor: noColor)
+        #expect(terminal.isTerminal == isLive)
+        #expect(terminal.usesColor == usesColor)
+        let line = "route     wss://localhost:8443/… -> ws://localhost:3000"
+        #expect((terminal.painted(line) == line) == !usesColor)
+    }
+
+    @Test func `labels are dim, URLs bold, notices yellow`() {
+        let terminal = Terminal(isTerminal: true, type: "xterm", noColor: nil)
+        #expect(
+            terminal.painted("route     wss://a/ -> ws://b")
+                == "\u{1B}[2mroute\u{1B}[0m     \u{1B}[1mwss://a/\u{1B}[0m -> ws://b")
+        #expect(terminal.painted(Notice.line("x")) == "\u{1B}[33mnotice\u{1B}[0m    x")
+        #expect(terminal.painted("routes") == "routes")
+    }
+
+    @Test func `the live line says what passed in a second, in one line`() {
+        var old = Traffic()
+        old.messages = 100
+        old.bytes = 1_000
+        var new = old
+        new.messages += 250
+        new.bytes += 3_000_000
+        let rates = Rates(from: old, to: new, milliseconds: 2_000)
+        #expect(
+            Console.text(open: 3, rates, columns: 80)
+                == "3 sockets open   125 messages/s   1.5 MB/s")
+        #expect(Console.text(open: 1, rates, columns: 10) == "1 socket ")
+        #expect(Console.text(open: 6_000, nil, columns: 80) == "6000 sockets open")
+        // A relay that was missed for a moment is no negative rate.
+        #expect(Rates(from: new, to: old, milliseconds: 1_000).bytes == 0)
+    }
+
+    @Test(arguments: [
+        (0, "0 B"), (999, "999 B"), (1_000, "1.0 kB"), (1_540_000, "1.5 MB"),
+        (999_900, "1.0 MB"), (20_000_000_000, "20.0 GB"),
+    ])
+    func `bytes are written for people`(bytes: UInt64, text: String) {
+        #expect(Rates.size(bytes) == text)
+    }
+
+    /// As proc(5) shows them on a little-endian machine: a listener on 127.0.0.1:8080, one on every
+    /// address, a connection.
+    private let table = """
+          sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
+           0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 4711 1
+           1: 00000000:1F91 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4712 1
+           2: 0100007F:1F90 0100007F:D431 01 00000000:00000000 00:00000000 00000000     0        0 4713 1
+        """
+
+    @Test(arguments: [
+        ("127.0.0.1:8080", [UInt64(4711)]), ("127.0.0.2:8080", []), ("0.0.0.0:8080", [4711]),
+        (":8080", [4711]), ("127.0.0.1:8081", [4712]), ("[::1]:8081", [4712]),
+        ("127.0.0.1:8082", []),
+    ])
+    func `who stands in the way is found among the listening sockets`(
+        address: String, inodes: [UInt64]
+    ) throws {
+        let found = PortHolder.sockets(
+            in: table, isIPv6: false, standingInTheWayOf: try Address(parsing: address))
+        #expect(found.map(\.inode) == inodes)
+    }
+
+    @Test(arguments: [false, true])
+    func `our own socket is found with our process`(isIPv6: Bool) throws {
+        guard let listener = try? Listener(address: .loopback(port: 0, isIPv6: isIPv6)) else {
+            try #require(isIPv6, "every machine has 127.0.0.1")
+            return
+        }
+        let sentence = try #require(PortHolder.sentence(for: listener.address))
+        #expect(sentence.contains("(process \(getpid()))"))
+        let free = try #require(QuickListening.free(after: listener.address))
+        #expect(free > listener.address.port)
+    }
+
+    @Test func `a usual port that is taken gives way to the next, and the owner is named`() throws {
+        let taken = try Listener(address: .loopback(port: 0))
+        let port = taken.address.port
+        let chosen = QuickListening.choose(hosts: ["127.0.0.1"], from: port)
+        #expect(chosen.addresses != ["127.0.0.1:\(port)"])
+        let notice = try #require(chosen.notice)
+        #expect(notice.hasPrefix("port \(port) is taken by "))
+        #expect(notice.contains("(process \(getpid()))"))
+        // Who takes over from another finds its own door taken, and that is fine.
+        let inherited = QuickListening.choose(
+            hosts: ["127.0.0.1"], from: port, inherited: [taken.address])
+        #expect(inherited == QuickListening(addresses: ["127.0.0.1:\(port)"]))
+    }
+
+    @Test(arguments: [
+        ("10.1.2.3", true), ("172.16.0.1", true), ("172.32.0.1", false), ("192.168.1.1", true),
+        ("192.0.2.1", false), ("169.254.1.1", true), ("100.64.0.1", true), ("100.128.0.1", false),
+        ("fd00::1", true), ("2001:db8::1", false),
+    ])
+    func `addresses that a local authority may sign for`(host: String, isPrivate: Bool) throws {
+        let address = try #require(Address(host: host, port: 0))
+        #expect(NetworkAddresses.isPrivate(address) == isPrivate)
+    }
+
+    @Test func `the machine's addresses are neither loopback nor link-local`() {
+        for address in NetworkAddresses.all() {
+            #expect(!address.isLoopback && !address.hostString.hasPrefix("fe80:"), "\(address)")
+        }
+    }
+
+    @Test(arguments: [
+        (200, "an ordinary page"), (302, "follow no redirect"), (401, "log in"),
+        (403, "origin"), (404, "correct the path"), (426, "takes no WebSocket"),
+        (500, "see the app's log"), (418, "serves no WebSocket"),
+    ])
+    func `each status of an app is explained`(status: Int, words: String) {
+        let answer = AppWatch.Answer(path: "/a", status: status)
+        let sentence = AppWatch.sentence(for: answer, label: "ws://localhost:3000")
+        #expect(sentence.contains("the WebSocket at /a with \(status) and not 101"))
+        #expect(sentence.contains(words))
+        let hostile = AppWatch.Answer(path: "/\u{1B}[2J", status: status)
+        #expect(!AppWatch.sentence(for: hostile, label: "").contains("\u{1B}"))
+    }
+
+    @Test(arguments: ["localhost", "a.localhost", "*.app.test", "192.168.1.1", "::1"])
+    func `names that need no entry are not told`(name: String) {
+        #expect(AppWatch.sentence(forName: name) == nil)
+    }
+
+    @Test func `names and network addresses take the place of localhost in URLs`() throws {
+        let tls = TLSSettings(certificates: [CertificateSettings(chain: "a", key: "b")])
+        let configuration = Configuration.quick(
+            listen: [":8443"], tls: tls, to: .tcp(host: "localhost", port: 3000))
+        var announcement = Announcement(configuration: configuration)
+        announcement.hosts = ["myapp.localhost", "*.app.test", "::1"]
+        announcement.network = [try #require(Address(host: "192.168.1.20", port: 0))]
+        announcement.notice = "first of all"
+        let address = try Address(parsing: ":8443")
+        let lines = announcement.lines([address])
+        #expect(
+            lines.prefix(5) == [
+                "notice    first of all",
+                "listening wss://:8443",
+                "route     wss://myapp.localhost:8443/… -> ws://localhost:3000",
+                "route     wss://[::1]:8443/… -> ws://localhost:3000",
+                "route     wss://192.168.1.20:8443/… -> ws://localhost:3000",
+            ])
+        #expect(lines.contains("On a phone: https://192.168.1.20:8443/"))
+        #expect(!lines.contains { $0.contains("▀") })
+        let terminal = Terminal(isTerminal: true, type: "xterm", noColor: "1")
+        let drawn = announcement.lines([address], terminal: terminal, columns: 80)
+        #expect(drawn.contains { $0.contains("▀") })
+        let narrow = announcement.lines([address], terminal: terminal, columns: 20)
+        #expect(!narrow.contains { $0.contains("▀") })
+    }
+}
