@@ -145,10 +145,8 @@ extension Worker {
         guard group.introduction != nil, let slot = upstreams.pointer(kept),
             let index = group.endpoints.firstIndex(where: { $0 === slot.pointee.endpoint }),
             slot.pointee.introduced == connection.pointee.notes.client, isSound(slot, exchange),
-            // The endpoint takes more, and is not one that fails or is drained.
-            group.picker.claim(
-                nowMilliseconds: space.pointee.nowMilliseconds,
-                excluding: group.endpoints.indices.filter { $0 != index }) != nil
+            // Those that wait for a place are not overtaken.
+            (group.queue?.count ?? 0) == 0, group.picker.claim(only: index)
         else {
             letKeptGo(exchange)
             return false

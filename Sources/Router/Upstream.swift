@@ -59,6 +59,13 @@ public final class Upstream: Sendable {
         return nil
     }
 
+    /// Takes a place at this endpoint, if it takes more and neither fails nor is unhealthy.
+    public func claim(only endpoint: Int) -> Bool {
+        let load = loads[endpoint]
+        return !load.isDraining && load.health.isFit
+            && load.failedUntil.load(ordering: .relaxed) == 0 && open(endpoint)
+    }
+
     /// Chooses an endpoint that is not among those `tried` already; nil when all were, or take nothing.
     ///
     /// Unhealthy endpoints are left out as long as there is another that was not tried. Endpoints in

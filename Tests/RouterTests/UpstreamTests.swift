@@ -148,6 +148,25 @@ struct UpstreamTests {
         #expect((0..<3).map(upstream.active) == [0, 0, 0])
     }
 
+    @Test func `a certain endpoint is claimed only where it is well and has a place`() {
+        let loads = (0..<2).map { _ in EndpointLoad() }
+        let upstream = Upstream(
+            name: "u", endpoints: loads.map { ($0, "same") }, rules: UpstreamRules(activeMax: 2))
+        #expect(upstream.claim(only: 1))
+        #expect((0..<2).map(upstream.active) == [0, 1])
+        loads[1].health = .unhealthy
+        #expect(!upstream.claim(only: 1))
+        loads[1].health = .healthy
+        upstream.failed(1, nowMilliseconds: 0)
+        #expect(!upstream.claim(only: 1))
+        upstream.succeeded(1, nowMilliseconds: 0)
+        loads[1].isDraining = true
+        #expect(!upstream.claim(only: 1))
+        loads[1].isDraining = false
+        #expect(upstream.claim(only: 1))
+        #expect(!upstream.claim(only: 1), "it has two")
+    }
+
     /// Attempts of which every seventh fails; hands back how many found no endpoint.
     private static func attempts(_ count: Int, on upstream: Upstream, _ task: Int) -> Int {
         var lost = 0
