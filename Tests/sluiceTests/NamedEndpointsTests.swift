@@ -82,7 +82,7 @@ struct NamedEndpointsTests {
         let one = record("a.test", 2)
         let old = try Assembly(configuration, found: [Self.service: .services([one])])
         let kept = try group(old).endpoints[0]
-        try group(old).picker.opened(0)
+        #expect(try group(old).picker.claim(nowMilliseconds: 0) == 0)
         let new = try Assembly(
             configuration, unchanged: old,
             found: [Self.service: .services([one, record("b.test", 2)])])
