@@ -232,7 +232,7 @@ struct LogLineTests {
     }
 
     @Test(arguments: [
-        Address.ipv4(0, 10, 200, 255, port: 0), .ipv4(1, 99, 100, 9, port: 65_535),
+        Address.ipv4(0, 10, 200, 255, port: 8), .ipv4(1, 99, 100, 9, port: 65_535),
         .loopback(port: 7, isIPv6: true), .ipv4(127, 0, 0, 1, port: 10_000),
     ])
     func `an address is written as it describes itself`(address: Address) {
