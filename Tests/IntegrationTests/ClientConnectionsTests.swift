@@ -19,6 +19,8 @@ import Testing
                   - { path: /Esv/ocp, to: "\(backend)" }
                   - { path: /here, respond: { body: here } }
                 limits: { \(limits) }
+                # On a busy machine those that are held must not end by themselves meanwhile.
+                timeouts: { head: 10m, keepAlive: 10m }
 
                 """)
     }
@@ -55,6 +57,7 @@ import Testing
         #expect(
             (proxy.process.output + proxy.process.errors)
                 .filter { $0.contains("limits.connectionsPerClient") }.count == 1)
+        withExtendedLifetime(last) {}
     }
 
     @Test func `an IPv6 network of 64 bits counts as one client, behind a balancer too`() throws {

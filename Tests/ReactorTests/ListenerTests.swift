@@ -81,12 +81,27 @@ import Testing
         }
     }
 
+    /// A listener in the place of one that is gone.
+    ///
+    /// Another test may just be starting a program, which has a copy of all descriptors for a moment.
+    private static func listener(at address: Address) throws -> Listener {
+        let deadline = ContinuousClock.now + .seconds(20)
+        while true {
+            do throws(SystemError) {
+                return try Listener(address: address)
+            } catch {
+                guard error.code == EADDRINUSE, ContinuousClock.now < deadline else { throw error }
+                usleep(10_000)
+            }
+        }
+    }
+
     @Test func `a stale socket file is replaced, a live one and a plain file are not`() throws {
         let path = temporaryPath()
         let address = try Address(parsing: "unix:\(path)")
         do { _ = try Listener(address: address) }
         #expect(access(path, F_OK) == 0)
-        let listener = try Listener(address: address)
+        let listener = try Self.listener(at: address)
         var status = stat()
         #expect(stat(path, &status) == 0)
         #expect(status.st_mode & 0o777 == 0o660)
