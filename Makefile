@@ -89,7 +89,7 @@ made: $(PROGRAM)
 	  $(SWIFT) build --package-path $$sources --scratch-path .build/manual --product generate-manual
 	@.build/manual/debug/generate-manual $(PROGRAM) --output-directory $(MADE) \
 	  --date "$$(date -u -d @$${SOURCE_DATE_EPOCH:-$$(date +%s)} +%F)" > /dev/null
-	@sed -i '/^\.Sh "EXIT STATUS"/,$$d' $(MADE)/sluice.1 && cat packaging/manual-tail.mdoc >> $(MADE)/sluice.1
+	@sed -i '/^\.Sh "EXIT STATUS"/,$$d' $(MADE)/sluice.1 && cat docs/packaging/manual-tail.mdoc >> $(MADE)/sluice.1
 	@for shell in bash zsh fish; do \
 	  $(PROGRAM) --generate-completion-script $$shell > $(MADE)/completion.$$shell || exit 1; done
 	@sed 's|/usr/local/bin/|$(PREFIX)/bin/|' docs/sluice.service > $(MADE)/sluice.service
@@ -107,14 +107,14 @@ uninstall:
 
 # A package of the same, in .build.
 deb: static deb-packages
-	packaging/build-deb.sh .build/static/release/sluice .build
+	docs/packaging/build-deb.sh .build/static/release/sluice .build
 
 deb-packages:
 	$(call install_missing,$(DEB_PACKAGES))
 
 # In a root of its own; it and the build take minutes, so `make test` does without.
 deb-test: deb
-	packaging/test-deb.sh .build/sluice_*.deb
+	docs/packaging/test-deb.sh .build/sluice_*.deb
 
 clean:
 	rm -rf .build

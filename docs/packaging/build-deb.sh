@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Makes a Debian package of a program that is built: build-deb.sh PROGRAM FOLDER
 set -euo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/../.."
 
 program=$1
 folder=$2
@@ -21,8 +21,8 @@ gzip -9n "$root/usr/share/man/man1/sluice.1"
 
 install -d -m 0755 "$root/etc/sluice"
 doc=$root/usr/share/doc/sluice
-install -D -m 0644 packaging/debian/copyright "$doc/copyright"
-install -D -m 0644 packaging/sluice.yaml "$doc/examples/sluice.yaml"
+install -D -m 0644 docs/packaging/debian/copyright "$doc/copyright"
+install -D -m 0644 docs/packaging/sluice.yaml "$doc/examples/sluice.yaml"
 gzip -9nc CHANGELOG.md > "$doc/changelog.gz"
 
 # The libraries that the program was linked with, as packages that have them.
@@ -37,9 +37,9 @@ depends=${depends#shlibs:Depends=}
 install -d "$root/DEBIAN"
 sed -e "s/@VERSION@/$version/" -e "s/@ARCHITECTURE@/$architecture/" \
   -e "s/@DEPENDS@/$depends/" -e "s/@SIZE@/$(du -sk "$root" | cut -f1)/" \
-  packaging/debian/control > "$root/DEBIAN/control"
+  docs/packaging/debian/control > "$root/DEBIAN/control"
 for script in postinst prerm postrm; do
-  install -m 0755 "packaging/debian/$script" "$root/DEBIAN/$script"
+  install -m 0755 "docs/packaging/debian/$script" "$root/DEBIAN/$script"
 done
 (cd "$root" && find usr etc -type f -print0 | sort -z | xargs -0 md5sum > DEBIAN/md5sums)
 
