@@ -70,7 +70,7 @@ check 'which serves it' inside sh -c '
     sluice run -c /etc/sluice/sluice.yaml > /tmp/sluice.log 2>&1 & sluice=$!
   trap "kill $echo $sluice" EXIT
   for try in $(seq 100); do grep -q "is ready" /tmp/sluice.log && break; sleep 0.1; done
-  sluice doctor --ca /tmp/c/ca.pem wss://localhost:8444/Esv/ocp'
+  sluice doctor --ca /tmp/c/ca.pem wss://127.0.0.1:8444/Esv/ocp'
 check 'it is removed' inside sh -c 'apt-get remove -q -y sluice > /tmp/log 2>&1'
 check 'the program is gone' missing /usr/bin/sluice
 check 'the page is gone' missing /usr/share/man/man1/sluice.1.gz
