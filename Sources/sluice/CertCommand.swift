@@ -28,12 +28,14 @@ struct CertCommand: ParsableCommand {
     static let defaultNames = ["localhost", "127.0.0.1", "::1"]
 
     /// How a client comes to believe the certificates, in lines.
-    static func trustAdvice(for path: String) -> String {
-        """
-          this machine  sluice cert trust  (browsers and system; `sluice cert untrust` takes it back)
-        \(TrustAdvice.programs(path).joined(separator: "\n"))
-          elsewhere     sluice cert export
-        """
+    static func trustAdvice(for path: String, in folder: String? = nil) -> String {
+        // Who has named a folder has to name it again.
+        let place = folder.map { " --directory '\($0)'" } ?? ""
+        return """
+              this machine  sluice cert trust\(place)  (browsers and system; `sluice cert untrust` takes it back)
+            \(TrustAdvice.programs(path).joined(separator: "\n"))
+              elsewhere     sluice cert export\(place)
+            """
     }
 
     static func date(_ unixSeconds: Int64) -> String {
@@ -109,7 +111,7 @@ struct CertMakeCommand: ParsableCommand {
             for          \(leaf.names.joined(separator: ", "))
 
             Trust the authority where the client runs:
-            \(CertCommand.trustAdvice(for: authority.certificatePath))
+            \(CertCommand.trustAdvice(for: authority.certificatePath, in: place.directory))
             """)
         for key in [authority.keyPath, files.keyPath]
         where CertificateFacts.isReadableByOthers(key) {
