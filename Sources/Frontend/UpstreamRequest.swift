@@ -63,10 +63,9 @@ enum UpstreamRequest {
         writer.fields(
             of: fields, fields.connectionOptions, except: .hopByHop, folded: ours,
             names: plan.request.dropped)
-        writer.append(
-            Passage.lines(
-                authority: authority, port: request.host.port, isHTTP11: true, hop: hop,
-                fields: fields))
+        Passage.writeLines(
+            authority: authority, port: request.host.port, isHTTP11: true, hop: hop,
+            fields: fields, into: &writer)
         writer.append(plan.request.lines)
         writer.end()
         return writer.bytes
@@ -173,19 +172,34 @@ struct Passage: ~Copyable {
         authority: [UInt8], port: UInt16?, isHTTP11: Bool, hop: Hop, fields: FieldList
     ) -> [UInt8] {
         var writer = HeadWriter()
-        writer.field("Via", isHTTP11 ? "1.1 sluice" : "1.0 sluice")
-        if hop.trusted.isEmpty {
-            writer.field("X-Forwarded-For", text(of: hop.client))
-            writer.field("X-Forwarded-Proto", hop.scheme)
-            writer.field("X-Forwarded-Host", authority)
-            writer.field("X-Forwarded-Port", String(port ?? hop.port))
-            writer.field(
-                "Forwarded", element(for: hop.client, host: authority, scheme: hop.scheme))
-        } else {
+        writeLines(
+            authority: authority, port: port, isHTTP11: isHTTP11, hop: hop, fields: fields,
+            into: &writer)
+        return writer.bytes
+    }
+
+    /// Writes the lines that say who asked, and how.
+    static func writeLines(
+        authority: [UInt8], port: UInt16?, isHTTP11: Bool, hop: Hop, fields: FieldList,
+        into writer: inout HeadWriter
+    ) {
+        writer.append(isHTTP11 ? "Via: 1.1 sluice\r\n" : "Via: 1.0 sluice\r\n")
+        guard hop.trusted.isEmpty else {
             Forwarding(fields, peer: hop.client, trusted: hop.trusted)
                 .write(fields, authority: authority, port: port, hop: hop, into: &writer)
+            return
         }
-        return writer.bytes
+        let client = text(of: hop.client)
+        writer.field("X-Forwarded-For", client)
+        writer.append(
+            hop.isSecure ? "X-Forwarded-Proto: https\r\n" : "X-Forwarded-Proto: http\r\n")
+        writer.field("X-Forwarded-Host", authority)
+        writer.append("X-Forwarded-Port: ")
+        writer.append(UInt64(port ?? hop.port))
+        writer.append("\r\nForwarded: ")
+        writeElement(
+            for: hop.client, text: client, host: authority, scheme: hop.scheme, into: &writer)
+        writer.end()
     }
 
     /// An address as it stands in `X-Forwarded-For`.
@@ -195,19 +209,34 @@ struct Passage: ~Copyable {
 
     /// An element of `Forwarded` (RFC 7239 §4).
     static func element(for client: Address, host: [UInt8], scheme: String?) -> [UInt8] {
-        let address = client.hostString
-        var element = Array("for=".utf8)
+        var writer = HeadWriter(capacity: 128)
+        writeElement(
+            for: client, text: client.hostString, host: host, scheme: scheme, into: &writer)
+        return writer.bytes
+    }
+
+    /// Writes an element of `Forwarded`; `text` is the client's address.
+    private static func writeElement(
+        for client: Address, text: String, host: [UInt8], scheme: String?,
+        into writer: inout HeadWriter
+    ) {
+        writer.append("for=")
         if client.isUnix {
-            element += "_unix".utf8
+            writer.append("_unix")
         } else {
-            element += (client.isIPv6 ? "\"[\(address)]\"" : address).utf8
+            if client.isIPv6 { writer.append("\"[") }
+            var text = text
+            text.withUTF8 { writer.append($0) }
+            if client.isIPv6 { writer.append("]\"") }
         }
         if !host.isEmpty {
-            element += ";host=\"".utf8
-            element += host
-            element += "\"".utf8
+            writer.append(";host=\"")
+            writer.append(host)
+            writer.append("\"")
         }
-        if let scheme { element += ";proto=\(scheme)".utf8 }
-        return element
+        if var scheme {
+            writer.append(";proto=")
+            scheme.withUTF8 { writer.append($0) }
+        }
     }
 }

@@ -6,7 +6,10 @@ import TLS
 extension Worker {
     /// Accepts what waits, up to a number, and hands each to the reactor with the fewest.
     mutating func accept(_ acceptor: Acceptor) {
-        // What is left is reported again; asking once more for each connection would cost more.
+        // What is left is reported again, in the very next turn; then more are taken at once. To ask
+        // for one that is not there would cost a call for nearly every connection.
+        if acceptor.lastTurn &+ 1 != turnNumber { acceptor.burst = 1 }
+        acceptor.lastTurn = turnNumber
         let burst = acceptor.burst
         acceptor.burst = min(burst * 2, Worker.acceptsPerTurn)
         for _ in 0..<burst {
@@ -101,6 +104,7 @@ extension Worker {
     mutating func acceptAll(_ acceptor: Acceptor) {
         while true {
             acceptor.burst = Worker.acceptsPerTurn
+            acceptor.lastTurn = turnNumber &- 1
             accept(acceptor)
             if acceptor.burst == 1 || acceptor.resumeMilliseconds != nil { return }
         }

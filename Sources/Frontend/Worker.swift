@@ -44,6 +44,8 @@ struct Worker: ~Copyable {
     /// What is served by now.
     var snapshot: Snapshot
     var acceptors: [Acceptor]
+    /// How many turns there were.
+    var turnNumber: UInt64 = 0
     /// Relays that used up their byte budget and go on in the next turn.
     var unfinished: [Token] = []
     /// Sessions that OpenSSL still keeps.
@@ -64,6 +66,8 @@ struct Worker: ~Copyable {
         var backoff = AcceptBackoff()
         /// How many to accept at once: more after a turn in which as many were there.
         var burst = 1
+        /// The turn in which it was last asked.
+        var lastTurn: UInt64 = 0
         /// The journal knows that connections have to wait, until one was accepted again.
         var hasWarned = false
         /// Set while the listener is left alone for want of descriptors.
@@ -148,6 +152,7 @@ struct Worker: ~Copyable {
         let count = poller.wait(timeoutMilliseconds: timeout)
         let now = Clock.nowMilliseconds()
         space.pointee.nowMilliseconds = now
+        turnNumber &+= 1
         handshakesLeft = snapshot.settings.handshakesPerTurn
         let goingOn = unfinished
         if !goingOn.isEmpty { unfinished = [] }

@@ -50,7 +50,9 @@ extension Address: CustomStringConvertible {
         case .unix:
             return path
         case .ipv4:
-            return "\(low >> 24).\(low >> 16 & 255).\(low >> 8 & 255).\(low & 255)"
+            return String(unsafeUninitializedCapacity: 15) { text in
+                text.baseAddress.map(writeIPv4(to:)) ?? 0
+            }
         case .ipv6, .everywhere:
             var address = in6_addr()
             withUnsafeMutableBytes(of: &address) { bytes in
@@ -95,25 +97,39 @@ extension Address: CustomStringConvertible {
                 return count
             }
         }
-        var count = 0
-        func put(_ number: Int, then separator: UInt8?) {
-            var divisor = number >= 10_000 ? 10_000 : number >= 1_000 ? 1_000 : 100
-            if number < 100 { divisor = number >= 10 ? 10 : 1 }
-            while divisor > 0 {
-                memory[count] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: number / divisor % 10)
-                count += 1
-                divisor /= 10
-            }
-            guard let separator else { return }
-            memory[count] = separator
+        var count = writeIPv4(to: memory)
+        if port != 0 {
+            memory[count] = UInt8(ascii: ":")
             count += 1
+            Self.write(UInt32(port), to: memory, at: &count)
         }
-        put(Int(low >> 24 & 255), then: UInt8(ascii: "."))
-        put(Int(low >> 16 & 255), then: UInt8(ascii: "."))
-        put(Int(low >> 8 & 255), then: UInt8(ascii: "."))
-        put(Int(low & 255), then: port == 0 ? nil : UInt8(ascii: ":"))
-        if port != 0 { put(Int(port), then: nil) }
         return count
+    }
+
+    /// Writes the four numbers of an IPv4 address, 15 bytes at most, and says how many.
+    private func writeIPv4(to memory: UnsafeMutablePointer<UInt8>) -> Int {
+        let bits = UInt32(truncatingIfNeeded: low)
+        var count = 0
+        Self.write(bits >> 24, to: memory, at: &count)
+        for shift: UInt32 in [16, 8, 0] {
+            memory[count] = UInt8(ascii: ".")
+            count += 1
+            Self.write(bits >> shift & 255, to: memory, at: &count)
+        }
+        return count
+    }
+
+    /// Writes a number below 100,000 in decimal digits.
+    private static func write(
+        _ number: UInt32, to memory: UnsafeMutablePointer<UInt8>, at count: inout Int
+    ) {
+        var divisor: UInt32 = number >= 10_000 ? 10_000 : number >= 1_000 ? 1_000 : 100
+        if number < 100 { divisor = number >= 10 ? 10 : 1 }
+        while divisor > 0 {
+            memory[count] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: number / divisor % 10)
+            count += 1
+            divisor /= 10
+        }
     }
 
     private init?(ipv4 text: Substring, port: UInt16) {

@@ -12,26 +12,17 @@ import Glibc
 /// All of it is malloc's memory: an object may be freed by another thread than its maker's, and
 /// what no list takes goes back.
 public enum SessionMemory {
-    /// Objects up to this many bytes are kept; the largest that a session has is its `SSL`.
-    private static let objectBytesMax = 8 * 1024
-    /// What a record buffer takes at most: 16 KiB of payload and the overhead of any version.
-    private static let bufferBytes = 17 * 1024
-    /// Smaller requests are not for record buffers.
-    private static let bufferBytesMin = 16 * 1024
+    /// What is larger than 17 KiB is not kept: a record's buffer is the largest that is taken often,
+    /// 16 KiB of payload and the overhead of any version.
+    private static let listCount: UInt = 17 * 1024 / 16 + 1
     /// Bytes that a thread keeps at most.
     private static let keptBytesMax = 2 * 1024 * 1024
-    /// One list for each size that malloc gives: they are 16 bytes apart.
-    private static let listCount = objectBytesMax / 16 + 1
-    /// The list of record buffers stands behind those of objects.
-    private static let bufferList = listCount
 
     /// A thread's lists, each threaded through what is free itself.
-    private struct FreeLists {
-        /// How many bytes they may take yet.
-        var room = keptBytesMax
-        /// The first of each list.
-        let heads: UnsafeMutablePointer<UnsafeMutableRawPointer?>
-    }
+    ///
+    /// List k has objects of at least 16 k + 8 bytes, which are malloc's sizes. In place of a list 0
+    /// stands how many more units of 16 bytes may be kept.
+    private typealias FreeLists = UnsafeMutablePointer<Int>
 
     private static let isInstalled =
         // Refused once OpenSSL has allocated something: then its own functions stay in place.
@@ -43,57 +34,46 @@ public enum SessionMemory {
     /// Puts the functions in place, if nothing of OpenSSL has run before.
     public static func install() { _ = isInstalled }
 
-    /// The bytes that a list's objects have: malloc's sizes are 16 k + 8, and 24 at least.
+    /// The calling thread's lists, if it has any yet.
     @inline(__always)
-    private static func objectBytes(_ list: Int) -> Int {
-        list == bufferList ? bufferBytes &+ 8 : list &* 16 &+ 8
+    private static var threadLists: FreeLists? {
+        sluice_thread_place().pointee?.assumingMemoryBound(to: Int.self)
     }
 
     @inline(__always)
     private static func allocate(_ size: Int) -> UnsafeMutableRawPointer? {
-        var list = max((size &+ 23) &>> 4, 2) &- 1
-        var request = size
-        if size > objectBytesMax {
-            guard size > bufferBytesMin && size <= bufferBytes else { return malloc(size) }
-            list = bufferList
-            request = bufferBytes
+        let list = max((UInt(bitPattern: size) &+ 7) &>> 4, 1)
+        guard list < listCount, let lists = threadLists else { return allocateAnew(size) }
+        let place = lists + Int(bitPattern: list)
+        guard let first = UnsafeMutablePointer<Int>(bitPattern: place.pointee) else {
+            return allocateAnew(size)
         }
-        guard let lists = threadLists(), let first = lists.pointee.heads[list] else {
-            return malloc(request)
-        }
-        lists.pointee.heads[list] = first.load(as: UnsafeMutableRawPointer?.self)
-        lists.pointee.room &+= objectBytes(list)
-        return first
+        place.pointee = first.pointee
+        lists.pointee &+= Int(bitPattern: list)
+        return UnsafeMutableRawPointer(first)
+    }
+
+    /// Apart, so that the usual way calls nothing and saves no registers.
+    @inline(never)
+    private static func allocateAnew(_ size: Int) -> UnsafeMutableRawPointer? {
+        if threadLists == nil { makeThreadLists() }
+        return malloc(size)
     }
 
     @inline(__always)
     private static func release(_ pointer: UnsafeMutableRawPointer?) {
         guard let pointer else { return }
-        let size = sluice_allocated_size(pointer)
-        var list = size &>> 4
-        if size > objectBytesMax {
-            guard size >= bufferBytes && size < bufferBytes &+ 32 else {
-                free(pointer)
-                return
-            }
-            list = bufferList
-        }
-        guard let lists = threadLists(), lists.pointee.room >= size else {
+        let list = (UInt(bitPattern: sluice_allocated_size(pointer)) &- 8) &>> 4
+        guard list &- 1 < listCount &- 1, let lists = threadLists,
+            lists.pointee >= Int(bitPattern: list)
+        else {
             free(pointer)
             return
         }
-        lists.pointee.room &-= objectBytes(list)
-        pointer.storeBytes(of: lists.pointee.heads[list], as: UnsafeMutableRawPointer?.self)
-        lists.pointee.heads[list] = pointer
-    }
-
-    /// The calling thread's lists, made on first use.
-    @inline(__always)
-    private static func threadLists() -> UnsafeMutablePointer<FreeLists>? {
-        if let known = sluice_thread_place().pointee {
-            return known.assumingMemoryBound(to: FreeLists.self)
-        }
-        return makeThreadLists()
+        let place = lists + Int(bitPattern: list)
+        pointer.storeBytes(of: place.pointee, as: Int.self)
+        place.pointee = Int(bitPattern: pointer)
+        lists.pointee &-= Int(bitPattern: list)
     }
 
     /// Tells when a thread ends that has lists.
@@ -102,28 +82,23 @@ public enum SessionMemory {
         return pthread_key_create(&key, { SessionMemory.giveBack($0) }) == 0 ? key : nil
     }()
 
-    @inline(never)
-    private static func makeThreadLists() -> UnsafeMutablePointer<FreeLists>? {
-        let headsBytes = (listCount + 1) * MemoryLayout<UnsafeMutableRawPointer?>.stride
-        let size = MemoryLayout<FreeLists>.stride
-        guard let endKey, let memory = calloc(1, size + headsBytes) else { return nil }
-        let lists = memory.bindMemory(to: FreeLists.self, capacity: 1)
-        let heads = (memory + size)
-            .bindMemory(to: UnsafeMutableRawPointer?.self, capacity: listCount + 1)
-        lists.initialize(to: FreeLists(heads: heads))
+    private static func makeThreadLists() {
+        let count = Int(bitPattern: listCount)
+        guard let endKey, let memory = calloc(count, MemoryLayout<Int>.stride) else { return }
+        let lists = memory.bindMemory(to: Int.self, capacity: count)
+        lists.pointee = keptBytesMax / 16
         pthread_setspecific(endKey, lists)
         sluice_thread_place().pointee = memory
-        return lists
     }
 
     /// The thread ends: what it kept is malloc's again.
     private static func giveBack(_ memory: UnsafeMutableRawPointer?) {
         guard let memory else { return }
         sluice_thread_place().pointee = nil
-        let lists = memory.assumingMemoryBound(to: FreeLists.self)
-        for list in 0...listCount {
-            while let first = lists.pointee.heads[list] {
-                lists.pointee.heads[list] = first.load(as: UnsafeMutableRawPointer?.self)
+        let lists = memory.assumingMemoryBound(to: Int.self)
+        for list in 1..<Int(bitPattern: listCount) {
+            while let first = UnsafeMutablePointer<Int>(bitPattern: lists[list]) {
+                lists[list] = first.pointee
                 free(first)
             }
         }

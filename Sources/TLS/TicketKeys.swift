@@ -16,6 +16,7 @@ public final class TicketKeys: Sendable {
     }
 
     private let keys = Mutex<[Key]>([])
+    private let vectors = Mutex(Vectors())
     private let sealingSeconds: Int
     // Fetched once: an implicit fetch per ticket would look the algorithm up each time.
     nonisolated(unsafe) private let cipher: OpaquePointer
@@ -70,6 +71,27 @@ public final class TicketKeys: Sendable {
         }
     }
 
+    /// Initialization vectors made in advance: OpenSSL's generator costs more for each call than for
+    /// each byte.
+    private struct Vectors {
+        private var bytes = [UInt8](repeating: 0, count: 16 * 64)
+        private var used = 16 * 64
+
+        /// Writes the next one, of 16 bytes; false when no random bytes are to be had.
+        mutating func take(into vector: UnsafeMutablePointer<UInt8>) -> Bool {
+            if used == bytes.count {
+                guard RAND_bytes(&bytes, Int32(bytes.count)) == 1 else { return false }
+                used = 0
+            }
+            bytes.withUnsafeBytes { bytes in
+                guard let start = bytes.baseAddress else { return }
+                memcpy(vector, start + used, 16)
+            }
+            used += 16
+            return true
+        }
+    }
+
     private static func randomBytes(_ count: Int) -> [UInt8]? {
         var bytes = [UInt8](repeating: 0, count: count)
         return RAND_bytes(&bytes, Int32(count)) == 1 ? bytes : nil
@@ -81,7 +103,7 @@ public final class TicketKeys: Sendable {
         cipherContext: OpaquePointer, macContext: OpaquePointer
     ) -> Bool {
         guard let key = sealingKey(nowSeconds: TicketKeys.nowSeconds()),
-            RAND_bytes(vector, 16) == 1
+            vectors.withLock({ $0.take(into: vector) })
         else { return false }
         memcpy(name, key.name, 16)
         return EVP_EncryptInit_ex2(cipherContext, cipher, key.cipherKey, vector, nil) == 1

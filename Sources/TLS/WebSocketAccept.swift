@@ -9,24 +9,30 @@ public enum WebSocketAccept {
 
     /// The `Sec-WebSocket-Accept` value, 28 bytes, that belongs to a key as it was sent.
     public static func value(forKey key: some Collection<UInt8>) -> [UInt8] {
-        let input = Array(key) + guid
-        var digest = [UInt8](repeating: 0, count: 20)
-        var digestCount: UInt32 = 0
-        let isDone = EVP_Digest(input, input.count, &digest, &digestCount, sha1, nil)
-        precondition(isDone == 1 && digestCount == 20, "SHA-1 is part of every OpenSSL")
-        return base64(digest)
+        var input: [UInt8] = []
+        input.reserveCapacity(key.count + guid.count)
+        input.append(contentsOf: key)
+        input.append(contentsOf: guid)
+        return withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 20) { digest in
+            var digestCount: UInt32 = 0
+            let isDone = EVP_Digest(
+                input, input.count, digest.baseAddress, &digestCount, sha1, nil)
+            precondition(isDone == 1 && digestCount == 20, "SHA-1 is part of every OpenSSL")
+            return base64(UnsafeBufferPointer(digest))
+        }
     }
 
     /// A new random key for a client: 24 bytes of base64 (RFC 6455 §4.1).
     public static func makeKey() -> [UInt8] {
         var generator = SystemRandomNumberGenerator()
-        return base64((0..<16).map { _ in UInt8.random(in: .min ... .max, using: &generator) })
+        let bytes = (0..<16).map { _ in UInt8.random(in: .min ... .max, using: &generator) }
+        return bytes.withUnsafeBufferPointer { base64($0) }
     }
 
-    private static func base64(_ bytes: [UInt8]) -> [UInt8] {
+    private static func base64(_ bytes: UnsafeBufferPointer<UInt8>) -> [UInt8] {
         // EVP_EncodeBlock ends what it writes with a NUL.
-        var text = [UInt8](repeating: 0, count: (bytes.count + 2) / 3 * 4 + 1)
-        let count = EVP_EncodeBlock(&text, bytes, Int32(bytes.count))
-        return Array(text.prefix(Int(count)))
+        [UInt8](unsafeUninitializedCapacity: (bytes.count + 2) / 3 * 4 + 1) { text, count in
+            count = Int(EVP_EncodeBlock(text.baseAddress, bytes.baseAddress, Int32(bytes.count)))
+        }
     }
 }
