@@ -4,6 +4,7 @@
    declare is declared here. */
 #pragma once
 #include <errno.h>
+#include <malloc.h>
 #include <stddef.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -65,4 +66,10 @@ static inline int sluice_wait_nanoseconds(
     if (ready < 0 && (errno == ENOSYS || errno == EPERM))
         ready = epoll_wait(set, events, count, (int)((nanoseconds + 999999) / 1000000));
     return ready;
+}
+
+/* mallopt(3): from how many bytes on an object is mapped by itself, and how many bytes at the end of a
+   pool are kept when they are free. */
+static inline int sluice_set_malloc(int mapped_from, int kept) {
+    return mallopt(M_MMAP_THRESHOLD, mapped_from) && mallopt(M_TRIM_THRESHOLD, kept);
 }

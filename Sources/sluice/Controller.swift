@@ -72,9 +72,9 @@ final class Controller: Sendable {
 
     init(
         source: Source, configuration: Configuration, assembly: Assembly, frontend: Frontend,
-        names: NameWatch, health: HealthWatch, log: LogWriter
-    ) throws(SystemError) {
-        thread = try ControlThread()
+        names: NameWatch, health: HealthWatch, log: LogWriter, thread: ControlThread
+    ) {
+        self.thread = thread
         self.source = source
         self.frontend = frontend
         self.names = names

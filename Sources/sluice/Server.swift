@@ -16,6 +16,7 @@ enum Server {
         _ source: Controller.Source, watching app: AppWatch? = nil,
         announcing announce: (Configuration) -> Announcement
     ) throws {
+        ProcessMemory.prepare()
         let inherited = Successor.inherited()
         // Before any thread: threads inherit what is blocked.
         let signals = SignalWaiter([SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2])
@@ -23,7 +24,10 @@ enum Server {
         let files = OpenFiles.raiseLimit()
         // Looked at before they are read, so that no change falls in between.
         var watch = FileWatch(source.files)
-        let configuration = try source.read()
+        // Where every reload is worked out too: the C library keeps freed memory for the thread that had
+        // it, and what the start took is used again by the first reload.
+        let thread = try ControlThread()
+        let configuration = try thread.perform { Result { try source.read() } }.get()
         watch.watch(Minder.paths(source, configuration))
         let console = Console()
         let log = try LogWriter(plan(configuration.log), above: console.lastLine)
@@ -32,7 +36,9 @@ enum Server {
             servers: configuration.resolver.servers, journal: log.journal,
             changed: { following.controller?.followNames() })
         try names.watch([], expanding: configuration.expandingNames)
-        let assembly = try Assembly(configuration, found: names.found)
+        let assembly = try thread.perform { [found = names.found] in
+            Result { try Assembly(configuration, found: found) }
+        }.get()
         let health = try HealthWatch(journal: log.journal)
         let workers = configuration.workers ?? ReactorThread.availableCores
         let frontend: Frontend
@@ -47,9 +53,9 @@ enum Server {
         } catch {
             throw Controller.problem(error, configuration, assembly)
         }
-        let controller = try Controller(
+        let controller = Controller(
             source: source, configuration: configuration, assembly: assembly, frontend: frontend,
-            names: names, health: health, log: log)
+            names: names, health: health, log: log, thread: thread)
         let admin = try AdminServers(
             configuration.admin, controller, inheriting: inherited)
         controller.hand(over: admin)
