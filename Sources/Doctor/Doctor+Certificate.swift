@@ -130,12 +130,13 @@ extension Doctor {
     mutating func blameTheClock(_ line: Line) {
         let verdict = diagnosis.verdict
         guard verdict == .expired || verdict == .notYetValid, let there = serverTime,
-            let facts = line.probe?.certificate
+            let chain = line.probe?.chain, let facts = chain.first
         else { return }
         let here = Int64(time(nil))
-        guard abs(there - here) > 86_400, facts.notBefore <= there, there <= facts.notAfter else {
-            return
-        }
+        // All of the chain: an intermediate that is over is so by either clock, most likely.
+        guard abs(there - here) > 86_400,
+            chain.allSatisfy({ $0.notBefore <= there && there <= $0.notAfter })
+        else { return }
         conclude(
             .clockOff,
             "Here it is \(Self.day(here)), at the server \(Self.day(there)): by the server's clock the"

@@ -7,6 +7,8 @@ extension Doctor {
         let address: ResolvedAddress
         /// Nothing came back, not even a refusal.
         var isSilent = false
+        /// Neither silence nor a refusal.
+        var isFailed = false
         /// In words.
         let how: String
     }
@@ -40,10 +42,12 @@ extension Doctor {
         }
         good("name", "\(url.host) is \(all.map(\.text).joined(separator: ", "))")
         var missed: [Missed] = []
+        var wayless: [ResolvedAddress] = []
         for (index, address) in all.enumerated() {
             switch Line.connect(address, by: deadline(for: all.count - index)) {
             case .done(let line):
                 line.deadline = deadline
+                self.address = address
                 good("TCP", "\(address.text) port \(url.port)")
                 compare(address, missed, all.dropFirst(index + 1))
                 return line
@@ -52,18 +56,35 @@ extension Doctor {
             case .timedOut:
                 missed.append(Missed(address: address, isSilent: true, how: "does not answer"))
             case .noRoute:
+                wayless.append(address)
                 diagnosis.notes.append("This machine has no way to \(address.text).")
             case .failed(let reason):
-                missed.append(Missed(address: address, how: "fails (\(reason))"))
+                missed.append(
+                    Missed(address: address, isFailed: true, how: "fails (\(reason))"))
             }
         }
-        nobody(all, missed)
+        nobody(all, missed, wayless)
         return nil
     }
 
-    private mutating func nobody(_ all: [ResolvedAddress], _ missed: [Missed]) {
+    private mutating func nobody(
+        _ all: [ResolvedAddress], _ missed: [Missed], _ wayless: [ResolvedAddress]
+    ) {
         let tried = all.map(\.text).joined(separator: ", ")
-        if missed.isEmpty || missed.contains(where: \.isSilent) {
+        if missed.isEmpty {
+            let families = Set(wayless.map(\.familyName)).sorted().joined(separator: " or ")
+            bad(
+                "TCP", "no way to \(tried)", .unreachable,
+                "This machine has no way to \(url.host): its network has no route to \(tried).",
+                "Join a network that has \(families), or use a name or address that this one leads to."
+            )
+        } else if let failed = missed.first, missed.allSatisfy(\.isFailed) {
+            bad(
+                "TCP", "\(failed.address.text) port \(url.port) \(failed.how)", .unreachable,
+                "Connecting to \(url.host) port \(url.port) \(failed.how): most likely a packet filter"
+                    + " of this machine forbids it.",
+                "Open port \(url.port) on the way, or correct the host in the URL.")
+        } else if missed.contains(where: \.isSilent) {
             bad(
                 "TCP", "no answer from \(tried) port \(url.port)", .unreachable,
                 "Nothing comes back from \(url.host) port \(url.port): a packet filter drops it, or"
@@ -121,12 +142,11 @@ extension Doctor {
         return now + max(0.1, (answerDeadline - now) / Double(left))
     }
 
-    /// Another connection to the same port, with two seconds for all on it.
+    /// Another connection to the same address, with two seconds for all on it.
     func secondLine() -> Line? {
-        guard case .success(let all) = addresses() else { return nil }
-        for address in all {
-            if case .done(let line) = Line.connect(address, by: Line.now() + 2) { return line }
+        guard let address, case .done(let line) = Line.connect(address, by: Line.now() + 2) else {
+            return nil
         }
-        return nil
+        return line
     }
 }

@@ -54,8 +54,8 @@ extension Doctor {
 
     /// The port takes the hello and says nothing: a plain server may wait for a line's end.
     private mutating func silent(_ line: Line) {
-        if isPlain() {
-            plain("no answer to a TLS handshake")
+        if let status = plainStatus(), Self.isPlain(status) {
+            plain("no answer to a TLS handshake", status)
             return
         }
         bad(
@@ -66,8 +66,8 @@ extension Doctor {
 
     /// The connection ended in the handshake.
     private mutating func ended(_ probe: TLSProbe, _ bytes: [UInt8]) {
-        if bytes.isEmpty || bytes.first != 0x15, isPlain() {
-            plain("the connection ends at a TLS handshake")
+        if bytes.first != 0x15, let status = plainStatus(), Self.isPlain(status) {
+            plain("the connection ends at a TLS handshake", status)
             return
         }
         if probe.alert != nil {
@@ -81,20 +81,21 @@ extension Doctor {
                 + " cuts the connection.")
     }
 
-    /// Whether the port speaks plain HTTP although it did not answer a handshake so.
+    /// Whether a status proves plain HTTP where a handshake was not answered so.
     ///
-    /// 400 is what TLS servers say to plain HTTP, so it is no proof.
-    private func isPlain() -> Bool { plainWorks().map { $0 != 400 } ?? false }
+    /// 400 is what TLS servers say to plain HTTP.
+    private static func isPlain(_ status: Int) -> Bool { status != 400 }
 
     /// Something that is no TLS came back.
     private mutating func other(_ bytes: [UInt8]) {
         let text = Self.printable(bytes.prefix { $0 != 13 && $0 != 10 }.prefix(60))
+        let status = plainStatus()
         if bytes.starts(with: Array("HTTP/".utf8)) {
-            plain("it answers a TLS handshake with \"\(text)\"")
+            plain("it answers a TLS handshake with \"\(text)\"", status)
             return
         }
-        if plainWorks() != nil {
-            plain("it answers a TLS handshake with something else")
+        if let status {
+            plain("it answers a TLS handshake with something else", status)
             return
         }
         bad(
@@ -104,8 +105,7 @@ extension Doctor {
     }
 
     /// The browser's ERR_SSL_PROTOCOL_ERROR.
-    private mutating func plain(_ found: String) {
-        let status = plainWorks()
+    private mutating func plain(_ found: String, _ status: Int?) {
         let works =
             status == 101
             ? " \(url.text(secure: false)) works."
@@ -122,13 +122,13 @@ extension Doctor {
     }
 
     /// The status that the port answers a WebSocket with, asked without TLS; nil where none comes.
-    private func plainWorks() -> Int? {
+    private func plainStatus() -> Int? {
         guard let line = secondLine() else { return nil }
         // Everybody on the way can read it.
         var open = self
         open.isUntrusted = true
         line.send(open.request(key: WebSocketAccept.makeKey()))
-        while line.receive() {
+        while Self.fault(line.waiting) == nil, line.receive() {
             if let head = Self.head(line.waiting) { return head.status }
         }
         return Self.head(line.waiting)?.status

@@ -26,12 +26,24 @@ extension Doctor {
     /// The origin that is sent, if one is.
     var origin: String? { options.origin ?? options.page?.origin }
 
+    /// What is read of an answer that has no end of its head.
+    static let headBytesMax = 65_536
+
     /// The head at the start of some bytes, once it is whole, and how long it is.
     static func head(_ bytes: [UInt8]) -> (status: Int, head: ResponseHead, count: Int)? {
-        var parser = ResponseHeadParser(limits: HeadLimits(bytesMax: 65_536))
-        let progress = bytes.withUnsafeBytes { parser.append($0) }
-        guard case .complete(let head, let count) = progress else { return nil }
+        guard case .complete(let head, let count) = progress(bytes) else { return nil }
         return (head.status, head, count)
+    }
+
+    /// Why some bytes will never be the start of a head, however many more come; nil where they may.
+    static func fault(_ bytes: [UInt8]) -> HeadFault? {
+        guard case .failed(let fault) = progress(bytes) else { return nil }
+        return fault
+    }
+
+    private static func progress(_ bytes: [UInt8]) -> ResponseHeadParser.Progress {
+        var parser = ResponseHeadParser(limits: HeadLimits(bytesMax: headBytesMax))
+        return bytes.withUnsafeBytes { parser.append($0) }
     }
 
     /// Asks for a WebSocket.
@@ -48,15 +60,16 @@ extension Doctor {
                 refused(found.head, line)
                 return .ended
             }
-            if line.waiting.count > 65_536 || !line.receive(until: answerDeadline) {
+            let fault = Self.fault(line.waiting)
+            if fault != nil || !line.receive(until: answerDeadline) {
                 if Self.head(line.waiting) != nil { continue }
-                noHead(line)
+                noHead(line, fault)
                 return .ended
             }
         }
     }
 
-    private mutating func noHead(_ line: Line) {
+    private mutating func noHead(_ line: Line, _ fault: HeadFault?) {
         if let probe = line.probe, probe.alert?.number == 116 || probe.wantsClientCertificate {
             clientCertificate("upgrade", "the server ends the connection without a certificate")
             return
@@ -75,6 +88,14 @@ extension Doctor {
                     + (line.hasEnded
                         ? "closes the connection without an answer." : "does not answer."),
                 "Look into the server's log; behind a proxy, see whether the app is up.")
+            return
+        }
+        if line.waiting.starts(with: Array("HTTP/1.".utf8)) {
+            let why = fault?.sentence ?? "It ends in the middle of its head."
+            bad(
+                "upgrade", "an answer that can't be read", .otherProtocol,
+                "The answer on port \(url.port) begins like HTTP and is none that can be read. \(why)",
+                "Mend the answer of the app, or of the proxy in between.")
             return
         }
         let text = Self.printable(line.waiting.prefix(60))

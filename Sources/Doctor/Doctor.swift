@@ -49,6 +49,8 @@ public struct Doctor {
     var reservation: (verdict: Verdict, sentence: String, remedy: String)?
     /// The certificate is not believed: what may be secret stays here.
     var isUntrusted = false
+    /// Where the server was found.
+    var address: ResolvedAddress?
     /// What the server's clock said, in seconds since 1970.
     var serverTime: Int64?
     private var stepBegan = Line.now()
@@ -174,7 +176,9 @@ public struct Doctor {
 
     /// Whether something given is not sent, since it may be secret.
     var isHoldingBack: Bool {
-        isUntrusted && !url.isLocal && (!options.fields.isEmpty || url.target.contains("?"))
+        let staysHere = url.isLocal && address?.isLoopback == true
+        return isUntrusted && !staysHere
+            && (!options.fields.isEmpty || url.target.contains("?"))
     }
 
     /// Mixed content: whether the page may open the socket at all.
@@ -190,7 +194,7 @@ public struct Doctor {
             "page", "\(page.origin) may not open ws:", .mixedContent,
             "A page that came by https may not open a ws: socket; browsers refuse that as mixed"
                 + " content before anything is sent.",
-            "Use \(url.text(secure: true)) in the page, and have that port speak TLS"
+            "Use \(url.secured) in the page, and have that port speak TLS"
                 + " (sluice does that for an app that does not).")
         return false
     }

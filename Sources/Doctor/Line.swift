@@ -154,8 +154,26 @@ struct ResolvedAddress {
     /// In words.
     var familyName: String { family == AF_INET6 ? "IPv6" : "IPv4" }
 
-    /// The addresses of a name, in the system's order; may wait for a name server.
+    /// Whether packets to it stay on this machine.
+    var isLoopback: Bool { text == "::1" || family == AF_INET && text.hasPrefix("127.") }
+
+    /// The addresses of a name, in the system's order; may wait for a name server, as long as the
+    /// system's resolver does.
+    ///
+    /// localhost and the names below it are this machine, whatever the system knows of them (RFC 6761
+    /// §6.3): browsers ask nobody for them.
     static func find(_ name: String, port: UInt16) -> Result<[ResolvedAddress], NameFault> {
+        let known = ask(name, port: port)
+        guard SocketURL.isLocalhost(name) else { return known }
+        let loopback = ((try? known.get()) ?? []).filter(\.isLoopback)
+        if !loopback.isEmpty { return .success(loopback) }
+        return .success(["127.0.0.1", "::1"].flatMap { (try? ask($0, port: port).get()) ?? [] })
+    }
+
+    /// What the system says.
+    private static func ask(
+        _ name: String, port: UInt16
+    ) -> Result<[ResolvedAddress], NameFault> {
         var hints = addrinfo()
         hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
         var list: UnsafeMutablePointer<addrinfo>?

@@ -58,6 +58,12 @@ public struct SocketURL: Sendable, Equatable {
         return "\(secure ? "wss" : "ws")://\(name):\(port)\(target)"
     }
 
+    /// The URL as `wss`, at the port at which that is looked for where none was meant but the usual one.
+    var secured: String {
+        let name = host.contains(":") ? "[\(host)]" : host
+        return port == 80 ? "wss://\(name)\(target)" : text(secure: true)
+    }
+
     /// The origin of a page with this URL, as browsers send it (RFC 6454 §6.2).
     public var origin: String { "\(isSecure ? "https" : "http")://\(authority.lowercased())" }
 
@@ -66,9 +72,14 @@ public struct SocketURL: Sendable, Equatable {
 
     /// Whether it is this machine, by name or address.
     public var isLocal: Bool {
-        host.lowercased() == "localhost" || host.lowercased().hasSuffix(".localhost")
+        Self.isLocalhost(host)
             || host.hasPrefix("127.") && host.allSatisfy { $0 == "." || ("0"..."9").contains($0) }
             || host == "::1"
+    }
+
+    /// Whether a name always means this machine (RFC 6761 §6.3).
+    static func isLocalhost(_ name: String) -> Bool {
+        name.lowercased() == "localhost" || name.lowercased().hasSuffix(".localhost")
     }
 }
 

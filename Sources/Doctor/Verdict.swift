@@ -10,7 +10,7 @@ public enum Verdict: String, Sendable, CaseIterable {
     case nameNotFound = "name-not-found"
     /// Nobody listens on that port.
     case refused
-    /// Nothing comes back: a packet filter, or a machine that is off.
+    /// Nothing comes back: a packet filter, a machine that is off, or no way there.
     case unreachable
     /// It works on IPv4 or IPv6 only, and the name's first address is of the other family.
     case oneFamily = "one-family"

@@ -84,29 +84,56 @@ struct BrowserStore {
         return Program.run(program, arguments + ["-d", database])
     }
 
-    /// The names under which authorities of ours are there.
-    private func nicknames() -> [String] {
+    /// A line of the database's list.
+    private struct Entry {
+        let nickname: String
+        /// What it is trusted for: flags for servers, mail and code, as `C,,`.
+        let flags: String
+
+        /// Whether it is trusted to sign for servers.
+        var isTrusted: Bool { flags.prefix { $0 != "," }.contains("C") }
+    }
+
+    private func entries() -> [Entry] {
         guard isThere, let list = certutil(["-L"]), list.status == 0 else { return [] }
         return list.output.split(whereSeparator: \.isNewline).compactMap { line in
-            guard line.hasPrefix(Authority.nicknamePrefix) else { return nil }
-            // Trust flags stand behind the name: C,,
-            let words = line.split(separator: " ")
-            return words.dropLast().joined(separator: " ")
+            let line = line.trimmingCharacters(in: .whitespaces)
+            guard let space = line.lastIndex(of: " ") else { return nil }
+            let flags = line[line.index(after: space)...]
+            // Not the headings.
+            guard flags.filter({ $0 == "," }).count == 2, !flags.contains("/") else { return nil }
+            let nickname = line[..<space].trimmingCharacters(in: .whitespaces)
+            return Entry(nickname: nickname, flags: String(flags))
+        }
+    }
+
+    /// Where the authority is, under whatever name: a database has each certificate once, and one that
+    /// somebody imported by hand keeps the name that it got then.
+    ///
+    /// By a name that is not ours certutil shows all certificates of the same subject, so there may be
+    /// several.
+    private func places(of authority: Authority, among entries: [Entry]) -> [Entry] {
+        if let entry = entries.first(where: { $0.nickname == authority.nickname }) {
+            return [entry]
+        }
+        guard let wanted = PEM.certificate(authority.certificatePath).map(PEM.joined) else {
+            return []
+        }
+        return entries.filter { entry in
+            certutil(["-L", "-a", "-n", entry.nickname])
+                .map { PEM.joined($0.output).contains(wanted) } == true
         }
     }
 
     private func isTrusted(_ authority: Authority) -> Bool {
-        guard nicknames().contains(authority.nickname),
-            let shown = certutil(["-L", "-n", authority.nickname]), shown.status == 0
-        else { return false }
-        // The flags, in words: another tool may have taken them away.
-        return shown.output.contains("Trusted CA")
+        let places = places(of: authority, among: entries())
+        return !places.isEmpty && places.allSatisfy(\.isTrusted)
     }
 
-    func status(_ authority: Authority) -> StoreReport {
+    func status(_ authority: Authority?) -> StoreReport {
         if !isThere && !isMadeWhenMissing { return withoutDatabase }
         guard Program.find("certutil") != nil else { return report(.needsTool(Self.hint)) }
-        return report(isTrusted(authority) ? .trusted : .absent)
+        return report(authority.map(isTrusted) == true ? .trusted : .absent)
     }
 
     func trust(_ authority: Authority) -> StoreReport {
@@ -131,23 +158,27 @@ struct BrowserStore {
         guard let added, added.status == 0 else {
             let reason = Program.lastLine(added?.output ?? "")
             // It may have gone in without its flags.
-            if nicknames().contains(authority.nickname) {
+            if entries().contains(where: { $0.nickname == authority.nickname }) {
                 _ = certutil(["-D", "-n", authority.nickname])
             }
             guard reason.contains("SEC_ERROR_BAD_PASSWORD") else { return report(.failed(reason)) }
             return report(
                 .failed(
-                    "it has a primary password; do it by hand: certutil -A -d '\(database)' -n"
-                        + " '\(authority.nickname)' -t C,, -i '\(authority.certificatePath)'"))
+                    "it has a primary password; do it by hand: certutil -A -d \(Shell.word(database))"
+                        + " -n '\(authority.nickname)' -t C,, -i"
+                        + " \(Shell.word(authority.certificatePath))"))
         }
         return report(isTrusted(authority) ? .added : .failed("certutil added it in vain"))
     }
 
     /// Takes every authority of ours out, and the database if it was made here and is empty.
-    func untrust() -> StoreReport {
+    func untrust(_ authority: Authority?) -> StoreReport {
         if !isThere && !isMadeWhenMissing { return withoutDatabase }
         guard Program.find("certutil") != nil else { return report(.needsTool(Self.hint)) }
-        let names = nicknames()
+        let entries = entries()
+        var names = entries.map(\.nickname).filter { $0.hasPrefix(Authority.nicknamePrefix) }
+        let others = authority.map { places(of: $0, among: entries) } ?? []
+        names += others.map(\.nickname).filter { !names.contains($0) }
         for name in names {
             guard let deleted = certutil(["-D", "-n", name]), deleted.status == 0 else {
                 return report(.failed("certutil could not delete \(name)"))

@@ -29,7 +29,8 @@ struct SystemStore {
     ]
 
     let root: String
-    let authorityPath: String
+    /// PEM file with the authority; nil where there is none, which can only be forgotten.
+    let authorityPath: String?
 
     private var files: FileManager { FileManager.default }
 
@@ -53,7 +54,7 @@ struct SystemStore {
             nil,
             .failed(
                 "no store of a known layout is there; install ca-certificates, or give programs"
-                    + " the file itself: \(authorityPath)"))
+                    + " the file itself: \(authorityPath ?? "ca.pem")"))
     }
 
     /// Whether programs believe the authority.
@@ -63,32 +64,28 @@ struct SystemStore {
     }
 
     private func isTrusted(_ layout: Layout) -> Bool {
-        guard let certificate = files.contents(atPath: authorityPath), !certificate.isEmpty,
-            files.contents(atPath: target(layout)) == certificate,
+        guard let certificate = authorityPath.flatMap(PEM.certificate),
+            PEM.certificate(target(layout)) == certificate,
             let bundle = files.contents(atPath: root + layout.bundle)
         else { return false }
-        return Self.body(bundle).contains(Self.body(certificate))
-    }
-
-    /// The text without line ends, in which one PEM form can be looked for in another.
-    private static func body(_ pem: Data) -> String {
-        String(decoding: pem, as: UTF8.self).filter { !$0.isNewline }
+        return PEM.joined(String(decoding: bundle, as: UTF8.self)).contains(PEM.joined(certificate))
     }
 
     /// Puts the authority there, or says how root does.
     func trust() -> StoreReport {
-        guard let layout else { return unknown }
+        guard let layout, let authorityPath else { return unknown }
         if isTrusted(layout) { return report(layout, .trusted) }
         let target = target(layout)
         guard files.isWritableFile(atPath: root + layout.anchors) else {
-            let update = layout.command.joined(separator: " ")
             return report(
-                layout,
-                .needsRoot("sudo cp '\(authorityPath)' '\(target)' && sudo \(update)"))
+                layout, .needsRoot(asRoot(["cp", authorityPath, target], updateCommand(layout))))
+        }
+        // Not the file as it is: root may read more than who has written it.
+        guard let certificate = PEM.certificate(authorityPath) else {
+            return report(layout, .failed("\(authorityPath) is not the PEM form of a certificate"))
         }
         do {
-            let certificate = try Data(contentsOf: URL(fileURLWithPath: authorityPath))
-            try certificate.write(to: URL(fileURLWithPath: target), options: .atomic)
+            try Data(certificate.utf8).write(to: URL(fileURLWithPath: target), options: .atomic)
             try files.setAttributes([.posixPermissions: 0o644], ofItemAtPath: target)
         } catch {
             return report(layout, .failed("writing \(target): \(error.localizedDescription)"))
@@ -110,8 +107,8 @@ struct SystemStore {
         let target = target(layout)
         guard files.fileExists(atPath: target) else { return report(layout, .absent) }
         guard files.isWritableFile(atPath: root + layout.anchors) else {
-            let update = layout.command.joined(separator: " ")
-            return report(layout, .needsRoot("sudo rm '\(target)' && sudo \(update)"))
+            return report(
+                layout, .needsRoot(asRoot(["rm", target], updateCommand(layout, fresh: true))))
         }
         do {
             try files.removeItem(atPath: target)
@@ -122,18 +119,14 @@ struct SystemStore {
         return report(layout, .removed)
     }
 
-    /// Lets the system make its bundle anew.
-    ///
-    /// - Returns: why that failed.
-    private func update(_ layout: Layout, fresh: Bool = false) -> String? {
-        let name = layout.command[0]
-        var arguments = Array(layout.command.dropFirst())
-        var program = Program.find(name)
-        if name == "update-ca-certificates" {
+    /// What has the system make its bundle anew.
+    private func updateCommand(_ layout: Layout, fresh: Bool = false) -> [String] {
+        var words = layout.command
+        if words[0] == "update-ca-certificates" {
             // Without it a link to what was removed would stay.
-            if fresh { arguments.append("--fresh") }
+            if fresh { words.append("--fresh") }
             if !root.isEmpty {
-                arguments += [
+                words += [
                     "--certsdir", root + "/usr/share/ca-certificates",
                     "--certsconf", root + "/etc/ca-certificates.conf",
                     "--localcertsdir", root + layout.anchors,
@@ -143,11 +136,24 @@ struct SystemStore {
             }
         } else if !root.isEmpty {
             // It knows no other root than its own.
-            arguments = [root] + layout.command
-            program = Program.find("chroot")
+            words = ["chroot", root] + words
         }
-        guard let program else { return "\(name) is missing" }
-        let (status, output) = Program.run(program, arguments)
+        return words
+    }
+
+    /// Commands for root, one after the other.
+    private func asRoot(_ commands: [String]...) -> String {
+        commands.map { "sudo " + Shell.line($0) }.joined(separator: " && ")
+    }
+
+    /// Lets the system make its bundle anew.
+    ///
+    /// - Returns: why that failed.
+    private func update(_ layout: Layout, fresh: Bool = false) -> String? {
+        let name = layout.command[0]
+        let words = updateCommand(layout, fresh: fresh)
+        guard let program = Program.find(words[0]) else { return "\(words[0]) is missing" }
+        let (status, output) = Program.run(program, Array(words.dropFirst()))
         if status == 0 { return nil }
         let place = root.isEmpty ? "" : " in \(root)"
         return "\(name)\(place): \(Program.lastLine(output))"

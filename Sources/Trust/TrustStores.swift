@@ -18,25 +18,30 @@ struct Authority {
 
 /// All the places of this machine where an authority may be trusted.
 public struct TrustStores {
-    /// PEM file with the authority's certificate.
-    public var authorityPath: String { authority.certificatePath }
+    /// PEM file with the authority's certificate; nil where none was given.
+    public var authorityPath: String? { authority?.certificatePath }
 
-    private let authority: Authority
+    private let authority: Authority?
     private let system: SystemStore?
     private let browsers: [BrowserStore]
 
     /// Looks for the stores.
     ///
     /// - Parameters:
-    ///   - authorityPath: PEM file with the authority's certificate.
+    ///   - authorityPath: PEM file with the authority's certificate; nil where there is none any more,
+    ///     so that those that are trusted can only be forgotten.
     ///   - home: the home folder whose browsers are meant; nil for none.
     ///   - root: the folder that stands for `/`, for the system's store; nil for none of it.
     /// - Throws: `CertificateFault` when the certificate can't be read.
     public init(
-        authorityPath: String, home: String?, root: String?
+        authorityPath: String?, home: String?, root: String?
     ) throws(CertificateFault) {
-        let facts = try CertificateFacts.read(pemFile: authorityPath)
-        authority = Authority(facts, path: authorityPath)
+        if let authorityPath {
+            authority = Authority(
+                try CertificateFacts.read(pemFile: authorityPath), path: authorityPath)
+        } else {
+            authority = nil
+        }
         system = root.map { SystemStore(root: $0 == "/" ? "" : $0, authorityPath: authorityPath) }
         browsers = home.map { BrowserStore.all(home: $0) } ?? []
     }
@@ -52,11 +57,12 @@ public struct TrustStores {
 
     /// Has it trusted everywhere; where it is already, nothing is done.
     public func trust() -> [StoreReport] {
-        (system.map { [$0.trust()] } ?? []) + browsers.map { $0.trust(authority) }
+        guard let authority else { return status() }
+        return (system.map { [$0.trust()] } ?? []) + browsers.map { $0.trust(authority) }
     }
 
     /// Has it forgotten everywhere.
     public func untrust() -> [StoreReport] {
-        (system.map { [$0.untrust()] } ?? []) + browsers.map { $0.untrust() }
+        (system.map { [$0.untrust()] } ?? []) + browsers.map { $0.untrust(authority) }
     }
 }

@@ -174,9 +174,7 @@ final class AppWatch: Sendable {
         switch diagnosis.verdict {
         case .refused: return .down("nothing listens at \(label) yet")
         case .unreachable: return .down("nothing comes back from \(label)")
-        case .nameNotFound:
-            // Sluice knows localhost also where the machine does not.
-            return isListening() ? .up(nil) : .down("the name of \(label) has no address")
+        case .nameNotFound: return .down("the name of \(label) has no address")
         default: return .up(diagnosis)
         }
     }

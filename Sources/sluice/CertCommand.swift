@@ -3,6 +3,7 @@ import ArgumentParser
 import Foundation
 import Glibc
 import TLS
+import Trust
 
 /// `sluice cert`: a local authority, its certificates, and who trusts it.
 struct CertCommand: ParsableCommand {
@@ -30,9 +31,9 @@ struct CertCommand: ParsableCommand {
     /// How a client comes to believe the certificates, in lines.
     static func trustAdvice(for path: String, in folder: String? = nil) -> String {
         // Who has named a folder has to name it again.
-        let place = folder.map { " --directory '\($0)'" } ?? ""
+        let place = folder.map { " --directory \(Shell.word($0))" } ?? ""
         return """
-              this machine  sluice cert trust\(place)  (browsers and system; `sluice cert untrust` takes it back)
+              this machine  sluice cert trust\(place)  (browsers and system; `sluice cert untrust\(place)` takes it back)
             \(TrustAdvice.programs(path).joined(separator: "\n"))
               elsewhere     sluice cert export\(place)
             """
@@ -115,7 +116,7 @@ struct CertMakeCommand: ParsableCommand {
             """)
         for key in [authority.keyPath, files.keyPath]
         where CertificateFacts.isReadableByOthers(key) {
-            print("\nWarning: others can read \(key); do: chmod 600 '\(key)'")
+            print("\nWarning: others can read \(key); do: chmod 600 \(Shell.word(key))")
         }
     }
 

@@ -54,7 +54,8 @@ struct CertRenewCommand: ParsableCommand {
         abstract: "Renew the directory's certificates that end within 30 days.",
         discussion: """
             Each keeps its names and its files. It can be run any number of times, by a timer too; \
-            a Sluice that runs takes the new ones up with `sluice reload`.
+            a Sluice that runs takes the new ones up with `sluice reload`. The exit code is 1 when \
+            one could not be renewed; certificates from elsewhere are left alone.
             """)
 
     @OptionGroup var place: CertPlace
@@ -62,11 +63,18 @@ struct CertRenewCommand: ParsableCommand {
     func run() throws {
         _ = try place.authorityPath()
         let authority = try CertificateAuthority.loadOrMake(in: place.path)
+        var hasFailed = false
         for leaf in try place.leaves() {
+            let names: [String]
             do {
-                let names = try CertificateFacts.read(pemFile: leaf.chainPath).names
+                names = try CertificateFacts.read(pemFile: leaf.chainPath).names
                 // Judged first: what is not from here stays, and is no reason to stop.
                 _ = try authority.condition(chainPath: leaf.chainPath, keyPath: leaf.keyPath)
+            } catch {
+                Output.line("\(leaf.chainPath)  left alone: \(error.found)")
+                continue
+            }
+            do {
                 let outcome = try authority.ensureLeaf(
                     for: names, chainPath: leaf.chainPath, keyPath: leaf.keyPath)
                 let facts = try CertificateFacts.read(pemFile: leaf.chainPath)
@@ -74,9 +82,11 @@ struct CertRenewCommand: ParsableCommand {
                     "\(leaf.chainPath)  \(CertMakeCommand.word(for: outcome)), until"
                         + " \(CertCommand.date(facts.notAfter))")
             } catch {
-                Output.line("\(leaf.chainPath)  left alone: \(error.found)")
+                hasFailed = true
+                Output.line("\(leaf.chainPath)  failed: \(error)")
             }
         }
+        if hasFailed { throw ExitCode(1) }
     }
 }
 
@@ -194,10 +204,21 @@ struct CertExportCommand: ParsableCommand {
         let pem = try Data(contentsOf: URL(fileURLWithPath: path))
         let bytes = der ? try Self.derBytes(pem, path) : pem
         let name = output ?? (der ? "sluice-ca.cer" : "sluice-ca.pem")
-        let lines = der ? TrustAdvice.machines(der: name) : TrustAdvice.machines(pem: name)
+        let lines =
+            der
+            ? TrustAdvice.machines(der: name)
+            : TrustAdvice.machines(pem: name, in: place.directory)
         let advice = lines.joined(separator: "\n") + "\n"
         if let output {
-            try bytes.write(to: URL(fileURLWithPath: output), options: .atomic)
+            do {
+                try bytes.write(to: URL(fileURLWithPath: output), options: .atomic)
+            } catch {
+                let cause = (error as NSError).userInfo[NSUnderlyingErrorKey] as? any Error
+                let reason = cause.map { String(cString: strerror(Int32(($0 as NSError).code))) }
+                throw Complaint(
+                    "\(output) could not be written: \(reason ?? error.localizedDescription). Give"
+                        + " --output a file in a folder that is there and yours.")
+            }
             Output.line("\(output) written, SHA-256 \(facts.fingerprint)\n\n\(advice)")
         } else {
             FileHandle.standardOutput.write(bytes)

@@ -25,12 +25,15 @@ struct CertStores: ParsableArguments {
 
     @OptionGroup var place: CertPlace
 
-    /// Who called sudo; nil where nobody did, or where it does not matter.
-    private var invoker: Invoker? { place.directory == nil ? Invoker.current : nil }
+    /// Who called sudo; nil where nobody did.
+    ///
+    /// What root writes into a user's browser is that user's no more.
+    private var invoker: Invoker? { Invoker.current }
 
-    /// Where the authority is: of whoever called sudo, since that is who has it.
+    /// Where the authority is: of whoever called sudo, since that is who has it, unless a directory
+    /// is named.
     private func authorityPath() throws -> String {
-        guard let invoker else { return try place.authorityPath() }
+        guard place.directory == nil, let invoker else { return try place.authorityPath() }
         let path = invoker.dataDirectory + "/ca.pem"
         guard access(path, F_OK) == 0 else {
             throw Complaint(
@@ -41,9 +44,13 @@ struct CertStores: ParsableArguments {
     }
 
     /// The stores of this machine and this user.
-    func stores() throws -> TrustStores {
+    ///
+    /// - Parameter isForgetting: whether it is no matter that the authority's file is gone.
+    /// - Returns: those that were asked for.
+    /// - Throws: a sentence where there is no authority, `CertificateFault` where it can't be read.
+    func stores(isForgetting: Bool = false) throws -> TrustStores {
         try TrustStores(
-            authorityPath: try authorityPath(),
+            authorityPath: isForgetting ? try? authorityPath() : try authorityPath(),
             home: only == .system || invoker != nil ? nil : DataDirectory.home,
             root: only == .browsers ? nil : root)
     }
@@ -98,8 +105,8 @@ struct CertTrustCommand: ParsableCommand {
             $0.name == "system" && ($0.outcome == .added || $0.outcome == .trusted)
         }
         Output.line("\nPrograms with a list of their own:")
-        let lines = TrustAdvice.programs(
-            places.authorityPath, bundle: isInSystem ? places.systemBundle : nil)
+        let path = places.authorityPath ?? ""
+        let lines = TrustAdvice.programs(path, bundle: isInSystem ? places.systemBundle : nil)
         for line in lines { Output.line(line) }
     }
 }
@@ -112,7 +119,7 @@ struct CertUntrustCommand: ParsableCommand {
 
     @OptionGroup var stores: CertStores
 
-    func run() throws { try stores.show(try stores.stores().untrust()) }
+    func run() throws { try stores.show(try stores.stores(isForgetting: true).untrust()) }
 }
 
 /// `sluice cert status`: who trusts it now.

@@ -81,7 +81,8 @@ struct DoctorCommand: ParsableCommand {
     func validate() throws {
         if let url, SocketURL(url) == nil {
             throw ValidationError(
-                "\(url) is no WebSocket URL: give one as wss://localhost:8443/path.")
+                "\(url) is no WebSocket URL: give one as wss://localhost:8443/path; a name in other"
+                    + " letters as browsers send it (xn--…), the rest of what is no ASCII as %XX.")
         }
         let asks = page != nil || origin != nil || idle != nil
         let lists = header + subprotocol + `extension` + ca + resolve
@@ -96,6 +97,11 @@ struct DoctorCommand: ParsableCommand {
         for field in header where Self.field(field) == nil {
             throw ValidationError("--header takes 'Name: value', found '\(field)'.")
         }
+        for field in header.compactMap(Self.field) {
+            if let instead = Self.reason(against: field.name) {
+                throw ValidationError("--header can't send \(field.name): \(instead).")
+            }
+        }
         for value in [origin].compactMap({ $0 }) + subprotocol + `extension`
         where value.isEmpty || !value.utf8.allSatisfy({ $0 >= 0x20 && $0 < 0x7F }) {
             throw ValidationError("'\(value)' can't stand in a request.")
@@ -104,13 +110,31 @@ struct DoctorCommand: ParsableCommand {
             throw ValidationError("--resolve takes name:address, found '\(entry)'.")
         }
         guard timeout > 0, timeout <= 600, (idle ?? 1) > 0, (idle ?? 1) <= 86_400, slow >= 0 else {
-            throw ValidationError("--timeout takes up to 600 s and --idle up to a day.")
+            throw ValidationError(
+                "--timeout takes up to 600 s, --idle up to a day, and --slow 0 or more.")
+        }
+    }
+
+    /// Why a field may not be given: the walk has one of its own, or the answer would mean something
+    /// else; nil where it may.
+    private static func reason(against name: String) -> String? {
+        switch name.lowercased() {
+        case "origin": "give --origin"
+        case "sec-websocket-protocol": "give --subprotocol"
+        case "sec-websocket-extensions": "give --extension"
+        case "host": "it is that of the URL; --resolve gives a name another address"
+        case "upgrade", "connection", "sec-websocket-key", "sec-websocket-version":
+            "the handshake has its own"
+        case "content-length", "transfer-encoding":
+            "a WebSocket begins with a request without a body"
+        default: nil
         }
     }
 
     private static func field(_ text: String) -> (name: String, value: String)? {
         guard let colon = text.firstIndex(of: ":"), colon > text.startIndex,
-            text.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x7F })
+            text.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x7F }),
+            text[..<colon].utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F })
         else { return nil }
         let value = text[text.index(after: colon)...].drop { $0 == " " }
         return (String(text[..<colon]), String(value))

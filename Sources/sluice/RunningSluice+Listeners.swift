@@ -15,10 +15,7 @@ extension RunningSluice {
             add("configuration", "quick mode", .good, "of the command line")
             return
         }
-        // The process may stand in another folder.
-        let path =
-            configuration.file.hasPrefix("/")
-            ? configuration.file : "/proc/\(state.pid)/cwd/\(configuration.file)"
+        let path = Self.path(configuration.file, of: state.pid)
         // Others can't read its keys, so they can't tell.
         if isOwn(state.pid), FileManager.default.isReadableFile(atPath: path) {
             do {
@@ -50,6 +47,11 @@ extension RunningSluice {
             "generation \(configuration.generation) of \(configuration.loaded)")
     }
 
+    /// A file as the process names it, which may stand in another folder.
+    private static func path(_ file: String, of pid: Int32) -> String {
+        file.hasPrefix("/") ? file : "/proc/\(pid)/cwd/\(file)"
+    }
+
     /// Whether this user may read all that the process may.
     private func isOwn(_ pid: Int32) -> Bool {
         var status = stat()
@@ -64,7 +66,7 @@ extension RunningSluice {
     private static func date(_ text: String) -> Date? { try? Date(text, strategy: .iso8601) }
 
     /// Whether it answers, and with the certificates that it should have.
-    mutating func look(at listener: ListenerState) {
+    mutating func look(at listener: ListenerState, of pid: Int32) {
         let name = listener.address
         guard let address = Self.reachable(listener.address) else { return }
         if let failure = Knock.failure(address, withinMilliseconds: 2_000) {
@@ -75,14 +77,18 @@ extension RunningSluice {
         }
         if listener.expectsProxyHeader == true {
             add("listener", name, .good, "takes connections, with the PROXY protocol in front")
+        } else if listener.certificates.isEmpty, name.hasPrefix("wss://") {
+            add(
+                "listener", name, .fault, "the process can't read its certificates any more",
+                "Put the files back where the configuration has them; the next reload would fail.")
         } else if listener.certificates.isEmpty {
             add("listener", name, .good, "takes connections, without TLS")
         } else {
-            shakeHands(listener, at: address)
+            shakeHands(listener, at: address, of: pid)
         }
         for certificate in listener.certificates
         where !findings.contains(where: { $0.name == certificate.chain }) {
-            look(at: certificate)
+            look(at: certificate, of: pid)
         }
     }
 
@@ -100,14 +106,16 @@ extension RunningSluice {
     }
 
     /// Whether what is served for each certificate's name is what its file holds.
-    private mutating func shakeHands(_ listener: ListenerState, at address: Address) {
+    private mutating func shakeHands(
+        _ listener: ListenerState, at address: Address, of pid: Int32
+    ) {
         let name = listener.address
         guard !address.isUnix else {
             add("listener", name, .good, "takes connections")
             return
         }
         let files = listener.certificates.compactMap {
-            try? CertificateFacts.read(pemFile: $0.chain).fingerprint
+            try? CertificateFacts.read(pemFile: Self.path($0.chain, of: pid)).fingerprint
         }
         var version = ""
         for certificate in listener.certificates {
@@ -141,12 +149,12 @@ extension RunningSluice {
         add("listener", name, .good, "takes connections, \(version)")
     }
 
-    private mutating func look(at certificate: CertificateState) {
+    private mutating func look(at certificate: CertificateState, of pid: Int32) {
         let name = certificate.chain
         let names = certificate.names.joined(separator: ", ")
         guard let end = Self.date(certificate.notAfter) else { return }
         let days = Int((end.timeIntervalSinceNow / 86_400).rounded(.down))
-        let facts = try? CertificateFacts.read(pemFile: certificate.chain)
+        let facts = try? CertificateFacts.read(pemFile: Self.path(certificate.chain, of: pid))
         let isOurs = facts?.issuer.contains("Sluice development CA") == true
         let renew =
             isOurs

@@ -5,6 +5,7 @@ import Foundation
 import Glibc
 import Reactor
 import TLS
+import Trust
 
 /// What is the matter with the Sluice that runs, as `sluice doctor` says it without a URL.
 struct RunningSluice: Encodable {
@@ -87,13 +88,13 @@ struct RunningSluice: Encodable {
     private mutating func look(at state: AdminState) {
         look(atProcess: state)
         look(atConfiguration: state)
-        for listener in state.listeners { look(at: listener) }
+        for listener in state.listeners { look(at: listener, of: state.pid) }
         for route in state.routes {
             let relays = "\(route.relays) relays, to \(route.to)"
             if route.isDraining {
                 add(
                     "route", route.name, .note, "\(relays), draining: it takes no new sockets",
-                    "sluice drain --route '\(route.name)' --resume opens it again.")
+                    "sluice drain --route \(Shell.word(route.name)) --resume opens it again.")
             } else {
                 add("route", route.name, .good, relays)
             }
@@ -122,6 +123,15 @@ struct RunningSluice: Encodable {
                 "process", name, .note, "\(state.droppedLogLines) log lines were lost",
                 "Give the log a faster place.")
         }
+        if let problem = state.logProblem {
+            add(
+                "process", name, .fault, "its log can't be written: \(problem)",
+                "Make room there, or let it write; lines until then are lost.")
+        } else if state.unwrittenLogLines > 0 {
+            add(
+                "process", name, .note,
+                "\(state.unwrittenLogLines) log lines were lost: they could not be written")
+        }
     }
 
     private mutating func look(at endpoint: EndpointState) {
@@ -144,7 +154,13 @@ struct RunningSluice: Encodable {
         } else if endpoint.state == "draining" {
             add(
                 "endpoint", name, .note, "draining: it gets no new sockets",
-                "sluice drain --endpoint '\(name)' --resume opens it again.")
+                "sluice drain --endpoint \(Shell.word(name)) --resume opens it again.")
+        } else if endpoint.state == "unhealthy" {
+            let reason = endpoint.health?.lastError.map { ": \($0)" } ?? ""
+            add(
+                "endpoint", name, .fault,
+                "it takes connections, and its health checks fail\(reason)",
+                "Mend the app, or correct the check (health) in the configuration.")
         } else if !failures.isEmpty {
             add("endpoint", name, .note, "not at all of its addresses (\(words))")
         } else if endpoint.state == "failing" {

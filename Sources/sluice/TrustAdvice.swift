@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Trust
 
 /// How programs and other machines come to trust an authority, as lines to copy.
 enum TrustAdvice {
@@ -7,9 +8,9 @@ enum TrustAdvice {
     /// `path` is a PEM file with the authority, `bundle` one with all that the system trusts, if the
     /// authority is among them.
     static func programs(_ path: String, bundle: String? = nil) -> [String] {
-        let list = quoted(bundle ?? path)
+        let list = Shell.word(bundle ?? path)
         let lines = [
-            "  Node.js       export NODE_EXTRA_CA_CERTS=\(quoted(path))  (beside its own list)",
+            "  Node.js       export NODE_EXTRA_CA_CERTS=\(Shell.word(path))  (beside its own list)",
             "  requests      export REQUESTS_CA_BUNDLE=\(list)  (Python; in place of its list)",
         ]
         if bundle != nil { return lines }
@@ -20,8 +21,12 @@ enum TrustAdvice {
     }
 
     /// For other machines that have the file there, as PEM.
-    static func machines(pem name: String) -> [String] {
-        let file = quoted(name)
+    ///
+    /// `folder` is where the authority is, if it had to be named.
+    static func machines(pem name: String, in folder: String? = nil) -> [String] {
+        let file = Shell.word(name)
+        let mounted = name.hasPrefix("/") ? file : "\"$PWD\"/\(file)"
+        let place = folder.map { " --directory \(Shell.word($0))" } ?? ""
         return [
             "With the file there (it is no secret; the key stays here):",
             "  Debian, Ubuntu  sudo cp \(file) /usr/local/share/ca-certificates/sluice-ca.crt && sudo"
@@ -34,16 +39,16 @@ enum TrustAdvice {
             "  Windows         certutil -user -addstore Root \(file)",
             "  Dockerfile      COPY \(file) /usr/local/share/ca-certificates/sluice-ca.crt",
             "                  RUN update-ca-certificates  (package ca-certificates; Alpine as well)",
-            "  docker run      -v \"$PWD\"/\(file):/sluice-ca.pem:ro -e NODE_EXTRA_CA_CERTS=/sluice-ca.pem"
+            "  docker run      -v \(mounted):/sluice-ca.pem:ro -e NODE_EXTRA_CA_CERTS=/sluice-ca.pem"
                 + " -e SSL_CERT_FILE=/sluice-ca.pem",
-            "  phone           sluice cert export --der --output sluice-ca.cer",
+            "  phone           sluice cert export\(place) --der --output sluice-ca.cer",
             "and for programs with a list of their own:",
         ] + programs(name)
     }
 
     /// For phones, and what else reads DER.
     static func machines(der name: String) -> [String] {
-        let file = quoted(name)
+        let file = Shell.word(name)
         return [
             "Send the file to the phone, by mail or a web server, and open it there:",
             "  Android         Settings, Security and privacy, Encryption and credentials, Install a"
@@ -54,18 +59,5 @@ enum TrustAdvice {
                 + " \(file)",
             "  Windows         certutil -user -addstore Root \(file)",
         ]
-    }
-
-    /// A word of a shell.
-    static func quoted(_ text: String) -> String {
-        let isPlain = text.utf8.allSatisfy { byte in
-            switch byte {
-            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-                UInt8(ascii: "0")...UInt8(ascii: "9"):
-                true
-            default: "/._-+@%".utf8.contains(byte)
-            }
-        }
-        return isPlain && !text.isEmpty ? text : "'" + text.replacing("'", with: "'\\''") + "'"
     }
 }

@@ -185,6 +185,16 @@ struct ForeignVerdictTests {
             finding, .clockOff, at: "certificate", "at the server 2048-03-01",
             "2048-01-01 to 2048-12-31", "timedatectl")
         #expect(finding.beyond?.verdict == "not-upgraded", "\(finding)")
+        // An intermediate that is over by both clocks is no matter of clocks.
+        _ = try papers.issue("between", to: "20250101000000Z", extensions: "signer")
+        let late = try papers.issue(
+            "late", from: "20480101000000Z", to: "20481231000000Z", by: "between")
+        let chain = "\(papers.folder)/chain.pem"
+        try Scratch.write(
+            try Scratch.read(late[1]) + Scratch.read("\(papers.folder)/between.pem"), to: chain)
+        let other = try PythonServer("https", [chain, late[3]], clock: "2048-03-01 12:00:00")
+        let both = try diagnose(other.url("wss"), ["--ca", papers.authority])
+        #expect(["expired", "not-yet-valid"].contains(both.verdict), "\(both)")
     }
 
     @Test func `a server that speaks HTTP/2 alone`() throws {

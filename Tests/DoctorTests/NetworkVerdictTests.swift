@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Foundation
+import Glibc
 import TestKit
 import Testing
 
@@ -73,6 +74,52 @@ struct NetworkVerdictTests {
         #expect(found.notes.isEmpty && found.steps[1].found.hasPrefix("::1"), "\(found)")
     }
 
+    @Test func `a name below localhost is this machine, also where the system does not know it`()
+        throws
+    {
+        let backend = try ScriptedBackend.echo()
+        // No name server is asked for a label of 64 characters, and no hosts file has it.
+        let name = String(repeating: "x", count: 64) + ".localhost"
+        let found = try diagnose("ws://\(name):\(backend.address.port)/")
+        expect(found, .healthy, at: "ping")
+        #expect(found.steps.first?.found == "\(name) is 127.0.0.1, ::1", "\(found)")
+        for host in [name, "localhost", "LOCALHOST"] {
+            let all = try ResolvedAddress.find(host, port: 1).get()
+            #expect(!all.isEmpty && all.allSatisfy(\.isLoopback), "\(all)")
+        }
+        let elsewhere = try #require(try ResolvedAddress.find("192.0.2.1", port: 1).get().first)
+        #expect(!elsewhere.isLoopback && elsewhere.text == "192.0.2.1")
+    }
+
+    @Test func `no way there, and no leave to go, are told from a port that nobody has`() throws {
+        // A network of its own, without any way out but one that is forbidden.
+        let alone = [
+            "unshare", getuid() == 0 ? "-n" : "-rn", "sh", "-c",
+            "ip link set lo up && ip route add prohibit 192.0.2.0/24 && exec \"$@\"", "sh",
+        ]
+        let wayless = try diagnose("wss://198.51.100.1/", wrapper: alone)
+        expect(wayless, .unreachable, at: "TCP", "has no way to 198.51.100.1", "has IPv4")
+        let forbidden = try diagnose("wss://192.0.2.1/", wrapper: alone)
+        expect(forbidden, .unreachable, at: "TCP", "Permission denied", "forbids it")
+    }
+
+    @Test func `a plain server that waits behind a handshake is asked once more, and no oftener`()
+        throws
+    {
+        let backend = try ScriptedBackend { peer in
+            if try peer.read(1) == [0x16] {
+                _ = try peer.readUntilEnd()
+                return
+            }
+            try peer.send("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+            _ = try peer.readUntilEnd()
+        }
+        let finding = try diagnose(
+            "wss://127.0.0.1:\(backend.address.port)/", ["--timeout", "1"])
+        expect(finding, .plainHTTP, at: "TLS", "without TLS, it answers 404")
+        #expect(backend.connectionCount == 2)
+    }
+
     @Test func `a name may be given an address`() throws {
         let backend = try ScriptedBackend.echo()
         let finding = try diagnose(
@@ -112,7 +159,9 @@ struct NetworkVerdictTests {
 
     @Test func `mixed content is told without asking the server`() throws {
         let finding = try diagnose("ws://app.invalid/", ["--page", "https://app.invalid/"])
-        expect(finding, .mixedContent, at: "page", "mixed content", "wss://app.invalid")
+        expect(finding, .mixedContent, at: "page", "mixed content", "Use wss://app.invalid/ in")
+        let other = try diagnose("ws://app.invalid:81/", ["--page", "https://app.invalid/"])
+        expect(other, .mixedContent, at: "page", "Use wss://app.invalid:81/ in")
         // This machine is let through by most browsers, and said to be.
         let backend = try ScriptedBackend.echo()
         let local = try diagnose(

@@ -31,16 +31,19 @@ struct Finding: Decodable {
 }
 
 /// Runs `sluice doctor` and checks what holds for every verdict.
+///
+/// `wrapper` is a command that runs it.
 func diagnose(
-    _ url: String, _ arguments: [String] = [], environment: [String: String] = [:]
+    _ url: String, _ arguments: [String] = [], environment: [String: String] = [:],
+    wrapper: [String] = []
 ) throws -> Finding {
     let home = try Scratch.makeFolder()
     defer { Scratch.remove(home) }
     // Most servers here are on 127.0.0.1 alone, and a machine may have ::1 for localhost as well.
     let address = arguments.contains("--resolve") ? [] : ["--resolve", "localhost:127.0.0.1"]
     let child = try ChildProcess(
-        [try ProxyFixture.program(), "doctor", url, "--json", "--timeout", "5"] + address
-            + arguments,
+        wrapper + [try ProxyFixture.program(), "doctor", url, "--json", "--timeout", "5"]
+            + address + arguments,
         environment: ["HOME": home, "XDG_DATA_HOME": "\(home)/data"].merging(environment) { $1 })
     let status = try child.waitForExit()
     let text = child.output.joined(separator: "\n")

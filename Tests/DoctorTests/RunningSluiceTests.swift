@@ -53,10 +53,11 @@ struct RunningSluiceTests {
     }
 
     private static func examine(
-        _ arguments: [String], home: String, environment: [String: String] = [:]
+        _ arguments: [String], home: String, environment: [String: String] = [:],
+        wrapper: [String] = []
     ) throws -> Report {
         let child = try ChildProcess(
-            [try ProxyFixture.program(), "doctor", "--json"] + arguments,
+            wrapper + [try ProxyFixture.program(), "doctor", "--json"] + arguments,
             environment: ["HOME": home, "XDG_DATA_HOME": "\(home)/data"]
                 .merging(environment) { $1 })
         let status = try child.waitForExit()
@@ -194,6 +195,56 @@ struct RunningSluiceTests {
         #expect(
             walk.contains { $0.hasPrefix("  ! Apart from that: A proxy can't talk") }, "\(walk)")
         #expect(walk.contains { $0.hasPrefix("untrusted-authority: ") }, "\(walk)")
+    }
+
+    @Test func `certificates are those of the folder in which the process stands`() throws {
+        let folder = try Scratch.makeFolder()
+        defer { Scratch.remove(folder) }
+        let other = "\(folder)/other"
+        try run(["mkdir", other])
+        let program = try ProxyFixture.program()
+        for place in [folder, other] { try run([program, "cert", "--directory", place]) }
+        try Scratch.write(
+            """
+            listen:
+              - address: "127.0.0.1:0"
+                tls: { certificates: [{ chain: localhost.pem, key: localhost-key.pem }] }
+            routes: [{ path: /*, respond: { status: 200 } }]
+            admin: { socket: \(folder)/admin.sock }
+            """, to: "\(folder)/sluice.yaml")
+        let serving = try ChildProcess(
+            ["env", "-C", folder, program, "run", "-c", "sluice.yaml"])
+        defer { serving.signal(SIGKILL) }
+        try serving.waitForLine(containing: "is ready")
+        // A file of the same name lies where the doctor stands.
+        func examine() throws -> Report {
+            try Self.examine(
+                ["--admin", "\(folder)/admin.sock"], home: folder,
+                wrapper: ["env", "-C", other])
+        }
+        let sound = try examine()
+        #expect(sound.verdict == "healthy", "\(sound)")
+        #expect(
+            sound.finding("certificate", "by the local authority")?.name == "localhost.pem",
+            "\(sound)")
+        // A listener with TLS stays one when its certificate can't be read any more.
+        try run(["rm", "\(folder)/localhost.pem"])
+        let lost = try examine()
+        #expect(
+            lost.finding("listener", "can't read its certificates")?.grade == "fault", "\(lost)")
+    }
+
+    @Test(arguments: [
+        ("Origin: https://a.test", "--origin"), ("host: a.test", "--resolve"),
+        ("Sec-WebSocket-Protocol: chat", "--subprotocol"), ("Content-Length: 3", "without a body"),
+        ("A field: x", "'Name: value'"),
+    ])
+    func `a field that the walk sends itself is refused`(field: String, words: String) throws {
+        let child = try ChildProcess([
+            try ProxyFixture.program(), "doctor", "ws://127.0.0.1:1/", "--header", field,
+        ])
+        #expect(try child.waitForExit() == 64)
+        #expect(child.errors.joined(separator: "\n").contains(words), "\(child.errors)")
     }
 
     @Test func `the options about a URL want one`() throws {

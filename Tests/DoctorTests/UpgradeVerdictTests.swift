@@ -8,6 +8,31 @@ import Testing
 
 /// Goal: what is wrong with the WebSocket itself is told apart, to the last step.
 struct UpgradeVerdictTests {
+    @Test(arguments: [
+        (
+            "HTTP/1.1 101 Switching\r\nUpgrade: websocket\r\nConnection : Upgrade\r\n\r\n",
+            "begins like"
+        ),
+        ("HTTP/1.1 200 OK\nContent-Length: 0\n\n", "begins like"), ("SSH-2.0-x\r\n", "SSH-2.0-x"),
+    ])
+    func `what will never be a head is not waited for`(answer: String, words: String) throws {
+        let backend = try ScriptedBackend { peer in
+            _ = try peer.readHead()
+            try peer.send(answer)
+            _ = try peer.readUntilEnd(by: .after(.seconds(600)))
+        }
+        // Waited for, it would end long after the test has given up.
+        let finding = try diagnose(
+            "ws://127.0.0.1:\(backend.address.port)/", ["--timeout", "600"])
+        expect(finding, .otherProtocol, at: "upgrade", words)
+    }
+
+    @Test func `an answer that ends in its head is said to`() throws {
+        let backend = try ScriptedBackend.answering("HTTP/1.1 200 OK\r\nContent-")
+        let finding = try diagnose("ws://127.0.0.1:\(backend.address.port)/")
+        expect(finding, .otherProtocol, at: "upgrade", "in the middle of its head")
+    }
+
     private func url(_ backend: ScriptedBackend) -> String {
         "ws://127.0.0.1:\(backend.address.port)/chat"
     }

@@ -212,14 +212,65 @@ import Testing
             "status", "--directory", home.data, "--only", "browsers",
             more: ["SUDO_USER": "daemon"])
         #expect(named.status == 0, "\(named)")
+        // Browsers stay that user's all the same, wherever HOME leads.
+        try run(["mkdir", "-p", "\(home.folder)/.config/chromium"])
+        let trusted = try home.cert(
+            "trust", "--directory", home.data, "--only", "browsers",
+            more: ["SUDO_USER": "daemon"])
+        #expect(
+            trusted.output.contains("browsers  left alone: they are daemon's"), "\(trusted)")
+        #expect(!FileManager.default.fileExists(atPath: "\(home.folder)/.pki"))
+    }
+
+    @Test(.enabled(if: geteuid() == 0, "becomes somebody else"))
+    func `what can't be renewed is a failure`() throws {
+        let home = try Home()
+        #expect(try home.cert().status == 0)
+        // Whose files they are, and whose folder not.
+        try run(["sh", "-c", "chown 65534 '\(home.data)'/*"])
+        try run(["chmod", "-R", "a+rX", home.folder])
+        let scratch = URL(fileURLWithPath: home.folder).deletingLastPathComponent().path
+        try run(["chmod", "0755", scratch])
+        let nobody = [
+            "setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "faketime",
+            "+380 days", try ProxyFixture.program(), "cert",
+        ]
+        let renewing = try ChildProcess(nobody + ["renew", "--directory", home.data])
+        #expect(try renewing.waitForExit() == 1)
+        let output = renewing.output.joined()
+        #expect(output.contains("localhost.pem  failed: "), "\(output)")
+        #expect(output.contains("Permission denied"), "\(output)")
+    }
+
+    @Test func `where export can't write, that is said in words`() throws {
+        let home = try Home()
+        #expect(try home.cert().status == 0)
+        let refused = try home.cert("export", "--output", "\(home.folder)/nowhere/ca.pem")
+        #expect(refused.status == 1, "\(refused)")
+        #expect(
+            refused.errors.contains("/nowhere/ca.pem could not be written: No such file"),
+            "\(refused)")
+        #expect(!refused.errors.contains("NSCocoaErrorDomain"), "\(refused)")
+        // A path of its own is no part of the working folder; a folder that was named is named again.
+        let file = "\(home.folder)/ca.pem"
+        let named = try home.cert("export", "--directory", home.data, "--output", file)
+        #expect(named.output.contains("-v \(file):/sluice-ca.pem"), "\(named)")
+        #expect(named.output.contains("export --directory \(home.data) --der"), "\(named)")
+    }
+
+    @Test func `untrust needs no authority`() throws {
+        let home = try Home()
+        let outcome = try home.cert("untrust", "--only", "browsers")
+        #expect(outcome.status == 0 && outcome.errors.isEmpty, "\(outcome)")
+        #expect(try home.cert("status", "--only", "browsers").errors.contains("no authority yet"))
     }
 
     @Test(.enabled(if: geteuid() == 0, "becomes somebody else"))
     func `what only root may do is said with its command, and the rest is done`() throws {
         let home = try Home()
         #expect(try home.cert().status == 0)
-        // A place where nobody's files lie, as a user's.
-        let folder = "\(home.folder)/user"
+        // A place where nobody's files lie, as a user's, with a name that a shell has to be told of.
+        let folder = "\(home.folder)/o'brien"
         try run(["mkdir", "-p", "\(folder)/.config/chromium"])
         try run(["cp", "\(home.data)/ca.pem", folder])
         try run(["chown", "-R", "65534:65534", folder])
@@ -228,23 +279,51 @@ import Testing
             URL(fileURLWithPath: home.folder)
                 .deletingLastPathComponent().path,
         ])
-        func nobody(_ command: String) throws -> [String] {
+        func nobody(_ command: String, _ more: String...) throws -> [String] {
             try run(
                 [
                     "setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups",
                     try ProxyFixture.program(), "cert", command, "--directory", folder,
-                ], environment: ["HOME": folder])
+                ] + more, environment: ["HOME": folder])
         }
         let target = "/usr/local/share/ca-certificates/sluice-ca.crt"
         try #require(!FileManager.default.fileExists(atPath: target))
         let trusted = try nobody("trust")
         let system = try #require(trusted.first { $0.hasPrefix("system") })
         #expect(
-            system.contains("needs root: sudo cp '\(folder)/ca.pem' '\(target)' && sudo update-ca"),
-            "\(system)")
+            system.hasSuffix(
+                "needs root: sudo cp '\(home.folder)/o'\\''brien/ca.pem' \(target)"
+                    + " && sudo update-ca-certificates"), "\(system)")
         #expect(trusted.contains { $0.hasPrefix("Chromium") && $0.contains("from now on") })
         #expect(!FileManager.default.fileExists(atPath: target))
         #expect(try nobody("untrust").contains { $0.contains("not trusted any more") })
+
+        // The commands do it, in the root that was named and nowhere else.
+        let root = "\(home.folder)/root"
+        for part in ["usr/local/share", "usr/share", "etc/ssl/certs", "bin"] {
+            try run(["mkdir", "-p", "\(root)/\(part)"])
+        }
+        try run(["mkdir", "\(root)/usr/local/share/ca-certificates"])
+        try run(["mkdir", "\(root)/usr/share/ca-certificates"])
+        try run(["touch", "\(root)/etc/ca-certificates.conf"])
+        let before = try run(["find", root])
+        try Scratch.write("#!/bin/sh\nexec \"$@\"\n", to: "\(home.folder)/sudo")
+        try run(["chmod", "0755", "\(home.folder)/sudo"])
+        func asRoot(_ command: String) throws {
+            let lines = try nobody(command, "--root", root, "--only", "system")
+            let line = try #require(lines.first { $0.contains("needs root: ") }, "\(lines)")
+            let words = try #require(line.firstRange(of: "needs root: "))
+            try run(
+                ["sh", "-c", String(line[words.upperBound...])],
+                environment: ["PATH": "\(home.folder):/usr/sbin:/usr/bin:/sbin:/bin"])
+        }
+        try asRoot("trust")
+        let status = try nobody("status", "--root", root, "--only", "system")
+        #expect(status.contains { $0.hasSuffix(": trusted") }, "\(status)")
+        try asRoot("untrust")
+        let left = Set(try run(["find", root])).subtracting(before)
+        #expect(left == ["\(root)/etc/ssl/certs/ca-certificates.crt"], "no link is left behind")
+        #expect(!FileManager.default.fileExists(atPath: target))
     }
 
     private static func account(_ name: String) -> String? {

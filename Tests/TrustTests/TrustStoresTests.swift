@@ -65,6 +65,78 @@ struct TrustStoresTests {
         #expect(stores.status().map(\.outcome) == [.trusted])
     }
 
+    @Test func `a database that trusts it for mail alone does not trust it`() throws {
+        let place = try TrustPlace()
+        try place.makeDatabase("home/.pki/nssdb")
+        let stores = try place.stores(root: false)
+        _ = stores.trust()
+        let facts = try CertificateFacts.read(pemFile: place.authority.certificatePath)
+        try run([
+            "certutil", "-M", "-d", "sql:\(place.folder)/home/.pki/nssdb", "-n",
+            "Sluice development CA \(facts.fingerprint.prefix(16))", "-t", ",C,",
+        ])
+        #expect(stores.status().map(\.outcome) == [.absent])
+        #expect(stores.trust().map(\.outcome) == [.added])
+    }
+
+    @Test(arguments: ["By hand", "Sluice development CA x@y - Sluice"])
+    func `one that was imported by hand keeps its name, counts, and goes`(name: String) throws {
+        let place = try TrustPlace()
+        try place.makeDatabase("home/.pki/nssdb")
+        let other = try TestCertificates.shared().authority
+        let database = "sql:\(place.folder)/home/.pki/nssdb"
+        for (name, file, flags) in [
+            ("Another", other, "C,,"),
+            (name, place.authority.certificatePath, ",,"),
+        ] {
+            try run(["certutil", "-A", "-d", database, "-n", name, "-t", flags, "-i", file])
+        }
+        let stores = try place.stores(root: false)
+        #expect(stores.status().map(\.outcome) == [.absent])
+        #expect(stores.trust().map(\.outcome) == [.added])
+        #expect(stores.trust().map(\.outcome) == [.trusted])
+        #expect(stores.untrust().map(\.outcome) == [.removed])
+        let left = try run(["certutil", "-L", "-d", database])
+        #expect(left.contains { $0.hasPrefix("Another") }, "\(left)")
+        #expect(!left.contains { $0.hasPrefix(name) }, "\(left)")
+    }
+
+    @Test func `what is trusted is forgotten also when its file is gone`() throws {
+        let place = try TrustPlace()
+        try place.makeDatabase("home/.pki/nssdb")
+        _ = try place.stores().trust()
+        let without = try TrustStores(
+            authorityPath: nil, home: "\(place.folder)/home", root: "\(place.folder)/root")
+        #expect(without.status().map(\.outcome) == [.absent, .absent])
+        #expect(without.untrust().map(\.outcome) == [.removed, .removed])
+        #expect(without.untrust().map(\.outcome) == [.absent, .absent])
+    }
+
+    @Test func `only the certificate goes into the system's store, and through no link`() throws {
+        let place = try TrustPlace()
+        let authority = place.authority.certificatePath
+        let certificate = try Scratch.read(authority)
+        try Scratch.write("before\n\(certificate)secret\n", to: authority)
+        let target = "\(place.folder)/root/usr/local/share/ca-certificates/sluice-ca.crt"
+        let precious = "\(place.folder)/precious"
+        try Scratch.write("precious", to: precious)
+        try run(["ln", "-s", precious, target])
+        let stores = try place.stores(home: false)
+        #expect(stores.trust().map(\.outcome) == [.added])
+        #expect(stores.status().map(\.outcome) == [.trusted])
+        #expect(try Scratch.read(target) == certificate)
+        #expect(try Scratch.read(precious) == "precious")
+    }
+
+    @Test(arguments: [
+        ("/home/a/ca.pem", "/home/a/ca.pem"), ("", "''"), ("a b", "'a b'"),
+        ("/o'brien/$(x)", "'/o'\\''brien/$(x)'"), ("wss://a:1/*", "'wss://a:1/*'"),
+    ])
+    func `words for a shell`(text: String, word: String) throws {
+        #expect(Shell.word(text) == word)
+        #expect(try run(["sh", "-c", "printf '%s\\n' \(word)"]) == [text])
+    }
+
     @Test func `a missing database of Chromium is made, and goes again`() throws {
         let place = try TrustPlace()
         // The browser was used here, but never asked for a certificate.
@@ -92,7 +164,7 @@ struct TrustStoresTests {
             Issue.record("\(firefox)")
             return
         }
-        #expect(reason.contains("certutil -A -d 'sql:\(folder)'"), "\(reason)")
+        #expect(reason.contains("certutil -A -d sql:\(folder) -n '"), "\(reason)")
         #expect(try run(["certutil", "-L"] + database) == before)
         // Done by hand, with the password, it counts; and goes without one.
         let facts = try CertificateFacts.read(pemFile: place.authority.certificatePath)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import Control
 import Glibc
+import Reactor
 import Testing
 
 @testable import sluice
@@ -31,6 +32,30 @@ struct RunningSluiceStateTests {
         #expect(found.remedy.contains("/etc/hosts"))
     }
 
+    @Test func `one whose checks fail is a fault, though it takes connections`() throws {
+        let listener = try Listener(address: .loopback(port: 0))
+        var endpoint = EndpointState(
+            label: "ws://app:1", addresses: ["\(listener.address)"], active: 0,
+            state: "unhealthy")
+        endpoint.health = HealthState(
+            isHealthy: false, since: "", lastCheck: "", lastPassed: false)
+        endpoint.health?.lastError = "it answers 500"
+        let found = RunningSluice.examine(state(endpoint))
+        #expect(found.verdict == "needs-attention")
+        #expect(found.sentence.contains("its health checks fail: it answers 500"), "\(found)")
+        endpoint.state = "ok"
+        #expect(RunningSluice.examine(state(endpoint)).verdict == "healthy")
+    }
+
+    @Test func `a log that can't be written is a fault, one that could not be a note`() {
+        var full = state()
+        full.unwrittenLogLines = 3
+        #expect(finding(RunningSluice.examine(full), "3 log lines were lost")?.grade == .note)
+        full.logProblem = "No space left on device"
+        let found = RunningSluice.examine(full)
+        #expect(found.verdict == "needs-attention" && found.sentence.contains("No space left"))
+    }
+
     @Test func `one that is stopping is a fault`() {
         var leaving = state()
         leaving.isReady = false
@@ -48,7 +73,7 @@ struct RunningSluiceStateTests {
         for words in ["has version \(Sluice.version)", "7 log lines were lost", "draining"] {
             #expect(finding(found, words)?.grade == .note, "\(words)")
         }
-        #expect(finding(found, "draining")?.remedy.contains("--route '/a' --resume") == true)
+        #expect(finding(found, "draining")?.remedy.contains("--route /a --resume") == true)
     }
 
     @Test func `a reload that failed is a fault, with its problem`() {

@@ -12,9 +12,9 @@ if [ -z "$root" ]; then
   # For the service account, too.
   chmod 0755 "$root"
   trap 'umount -l "$root/proc" 2>/dev/null || true; rm -rf --one-file-system "$root"' EXIT
-  debootstrap --variant=minbase --include=ca-certificates "$(. /etc/os-release; echo "$VERSION_CODENAME")" \
-    "$root" > "$root.log" 2>&1 || { tail -20 "$root.log" >&2; exit 1; }
-  rm -f "$root.log"
+  # debootstrap's words go through a pipe: a file beside the root would have a name that others can guess.
+  words=$(debootstrap --variant=minbase --include=ca-certificates \
+    "$(. /etc/os-release; echo "$VERSION_CODENAME")" "$root" 2>&1) || { tail -20 <<< "$words" >&2; exit 1; }
 else
   trap 'umount -l "$root/proc" 2>/dev/null || true' EXIT
 fi
