@@ -149,6 +149,10 @@ public struct RouteLimits: Sendable, Equatable {
     public var fragments: Int?
     /// Bytes that each peer of a relay may send in a second; no limit when nil.
     public var bytesPerSecond: Int?
+    /// Messages that one client may send in a second over all of its relays; no limit when nil.
+    public var messagesPerSecondPerClient: Int?
+    /// Bytes that one client may send in a second, and get, over all of its relays; no limit when nil.
+    public var bytesPerSecondPerClient: Int?
 
     /// The defaults, or others.
     public init(messageBytes: Int? = nil, bodyBytes: Int? = nil) {

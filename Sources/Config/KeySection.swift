@@ -154,6 +154,8 @@ extension KeySection {
             ("newRelaysPerSecond", "number", "no limit"),
             ("messagesPerSecond", "number", "no limit"), ("fragments", "number", "no limit"),
             ("bytesPerSecond", "size", "no limit"),
+            ("messagesPerSecondPerClient", "number", "no limit"),
+            ("bytesPerSecondPerClient", "size", "no limit"),
         ])
 
     static let pool: KeySection = {

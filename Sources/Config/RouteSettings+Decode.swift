@@ -119,5 +119,8 @@ extension RouteLimits {
         messagesPerSecond = fields["messagesPerSecond"]?.integer(1...1_000_000)
         fragments = fields["fragments"]?.integer(1...1_000_000)
         bytesPerSecond = fields["bytesPerSecond"]?.size(1_024...1_099_511_627_776)
+        messagesPerSecondPerClient = fields["messagesPerSecondPerClient"]?.integer(1...1_000_000)
+        bytesPerSecondPerClient = fields["bytesPerSecondPerClient"]?
+            .size(1_024...1_099_511_627_776)
     }
 }

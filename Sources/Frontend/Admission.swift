@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Reactor
+import Splice
 import Synchronization
 
 /// How many relays a route may have, altogether and for one client; nil for any number.
@@ -10,6 +11,10 @@ public struct AdmissionLimits: Sendable, Equatable {
     public var relaysPerClient: Int?
     /// Relays that one client may begin in a second; a second's worth may come at once.
     public var newRelaysPerSecond: Int?
+    /// Messages, Pings and Pongs that the relays of one client may begin in a second, together.
+    public var messagesPerSecondPerClient: UInt64?
+    /// Bytes of frames that the relays of one client may send in a second, and get, together.
+    public var bytesPerSecondPerClient: UInt64?
 
     /// None, or these.
     public init(
@@ -19,6 +24,9 @@ public struct AdmissionLimits: Sendable, Equatable {
         self.relaysPerClient = relaysPerClient
         self.newRelaysPerSecond = newRelaysPerSecond
     }
+
+    /// Whether the relays of a client share a rate.
+    var hasRates: Bool { messagesPerSecondPerClient != nil || bytesPerSecondPerClient != nil }
 
     /// Whether nothing is limited.
     public var isEmpty: Bool { self == AdmissionLimits() }
@@ -43,6 +51,14 @@ final class Admission: Sendable {
         var places = 0
         /// When the next one would be due at the even pace (GCRA), in microseconds.
         var dueMicroseconds: UInt64 = 0
+        /// What its relays draw from, where they share a rate.
+        var rates: ClientRates?
+
+        /// Whether it means nothing any more.
+        func isForgotten(nowMilliseconds now: UInt64) -> Bool {
+            places <= 0 && dueMicroseconds <= now * 1_000
+                && rates?.isIdle(nowMilliseconds: now) ?? true
+        }
     }
 
     private struct State {
@@ -78,7 +94,7 @@ final class Admission: Sendable {
             entry.places += 1
             state.places += 1
             state.clients[key] = entry
-            if state.clients.count >= state.sweepAt { Self.sweep(&state, now * 1_000) }
+            if state.clients.count >= state.sweepAt { Self.sweep(&state, now) }
             return .admitted
         }
     }
@@ -89,14 +105,32 @@ final class Admission: Sendable {
             state.places -= 1
             guard var entry = state.clients[key] else { return }
             entry.places -= 1
-            let isForgotten = entry.places <= 0 && entry.dueMicroseconds <= now * 1_000
-            state.clients[key] = isForgotten ? nil : entry
+            state.clients[key] = entry.isForgotten(nowMilliseconds: now) ? nil : entry
+        }
+    }
+
+    /// What the relays of a client that has a place draw from; nil where they share no rate.
+    ///
+    /// Where the rates are others by now, those that came before keep theirs.
+    func rates(of client: Address, _ limits: AdmissionLimits) -> ClientRates? {
+        guard limits.hasRates else { return nil }
+        let (messages, bytes) = (limits.messagesPerSecondPerClient, limits.bytesPerSecondPerClient)
+        let key = client.subscriber
+        return state.withLock { state in
+            if let rates = state.clients[key]?.rates,
+                rates.isOf(messagesPerSecond: messages, bytesPerSecond: bytes)
+            {
+                return rates
+            }
+            let rates = ClientRates(messagesPerSecond: messages, bytesPerSecond: bytes)
+            state.clients[key]?.rates = rates
+            return rates
         }
     }
 
     /// Forgets clients without a place whose time is over; as rarely as makes it cheap.
     private static func sweep(_ state: inout State, _ now: UInt64) {
-        state.clients = state.clients.filter { $1.places > 0 || $1.dueMicroseconds > now }
+        state.clients = state.clients.filter { !$1.isForgotten(nowMilliseconds: now) }
         state.sweepAt = max(1_024, state.clients.count * 2)
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import Reactor
 import Router
+import Splice
 import TLS
 import Wire
 
@@ -74,6 +75,8 @@ final class ConnectionNotes {
     var isCounted = false
     /// Where the connection has taken a place, as `client`, who stays the same from then on.
     var admission: Admission?
+    /// What its relay shares with the client's others, until that is open.
+    var rates: ClientRates?
     /// It counts among the connections of its client.
     var isClientCounted = false
     /// The drain that ends the relay.

@@ -184,7 +184,8 @@ extension Worker {
             connection.pointee.notes.status = 101
             connection.pointee.relay.open(
                 reservedBits: reservedBits, limits: plan.route.relayLimits,
-                rules: plan.route.relayRules)
+                rules: plan.route.relayRules, rates: connection.pointee.notes.rates)
+            connection.pointee.notes.rates = nil
             prependTicket(connection)
             send(ClientAnswer.switching(head, plan: plan), connection)
             opened(connection, token, opening, rest)

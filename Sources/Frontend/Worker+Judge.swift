@@ -185,6 +185,7 @@ extension Worker {
         switch admission.enter(notes.client, limits, nowMilliseconds: now) {
         case .admitted:
             notes.admission = admission
+            notes.rates = admission.rates(of: notes.client, limits)
             return nil
         case .full: return .routeFull(plan.route.name)
         case .tooMany: return .clientHasTooMany

@@ -31,4 +31,17 @@ extension Relay {
         if side == .client { up.isPaused = allowed == 0 } else { down.isPaused = allowed == 0 }
         return allowed
     }
+
+    /// Takes note of bytes that were read.
+    mutating func spend(
+        _ side: Side, _ count: Int, _ space: UnsafeMutablePointer<Workspace>
+    ) {
+        (side == .client ? up.meter : down.meter)?
+            .spend(count, nowMilliseconds: space.pointee.nowMilliseconds)
+    }
+
+    /// Takes note of messages at once, so that the client's other relays know of them.
+    mutating func chargeMessages(_ space: UnsafeMutablePointer<Workspace>) {
+        up.meter?.charge(up.scanner, nowMilliseconds: space.pointee.nowMilliseconds)
+    }
 }

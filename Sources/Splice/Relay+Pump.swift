@@ -50,8 +50,9 @@ extension Relay {
             }
             let received = client.receive(space, atMost: atMost)
             budget &-= received.rawCount
-            if isPaced { up.meter?.spend(received.count) }
+            if isPaced { spend(.client, received.count, space) }
             if received.count > 0 { pass(.client, received.bytes, count: received.count, space) }
+            if isPaced { chargeMessages(space) }
             if client.hasEnded { ended(.client, space) }
         }
         return false
@@ -69,7 +70,7 @@ extension Relay {
             }
             let received = backend.receive(space, atMost: atMost)
             budget &-= received.rawCount
-            if isPaced { down.meter?.spend(received.count) }
+            if isPaced { spend(.backend, received.count, space) }
             if received.count > 0 { pass(.backend, received.bytes, count: received.count, space) }
             if backend.hasEnded { ended(.backend, space) }
         }

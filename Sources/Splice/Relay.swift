@@ -49,7 +49,7 @@ public struct Relay: ~Copyable {
     private var isStalled = false
     /// The reason in Closes of ours, where somebody has given one.
     private var closeText: CloseText?
-    /// Bytes are counted against a rate.
+    /// Bytes are counted against a rate, or messages against one that relays share.
     var isPaced = false
     /// Pings, silence and age, where the route has rules for them.
     var watch: Watch?
@@ -75,8 +75,10 @@ public struct Relay: ~Copyable {
     ///   - reservedBits: the RSV bits that the granted extensions may use (RFC 6455 §5.2).
     ///   - limits: what the peers may send.
     ///   - rules: pings and limits of time; nil for none.
+    ///   - rates: what all relays of the client may send together; nil for any.
     public mutating func open(
-        reservedBits: UInt8, limits: RelayLimits, rules: RelayRules? = nil
+        reservedBits: UInt8, limits: RelayLimits, rules: RelayRules? = nil,
+        rates: ClientRates? = nil
     ) {
         watch = rules.map { Watch($0) }
         up.scanner = FrameScanner(
@@ -85,13 +87,19 @@ public struct Relay: ~Copyable {
         down.scanner = FrameScanner(
             sender: .server, reservedBits: reservedBits, messageBytesMax: limits.messageBytesMax,
             fragmentsMax: limits.fragmentsMax)
-        isPaced = limits.bytesPerSecond != nil
+        isPaced = limits.bytesPerSecond != nil || rates != nil
         if isPaced || limits.messagesPerSecond != nil {
-            up.meter = Meter(
-                messagesPerSecond: limits.messagesPerSecond, bytesPerSecond: limits.bytesPerSecond)
-            up.scanner.allow(messages: limits.messagesPerSecond)
+            let meter = Meter(
+                messagesPerSecond: limits.messagesPerSecond, bytesPerSecond: limits.bytesPerSecond,
+                sharedMessages: rates?.messages, sharedBytes: rates?.bytesUp)
+            up.meter = meter
+            // What it may send, it is told when something comes.
+            if meter.countsMessages { up.scanner.allow(messages: 0) }
         }
-        if isPaced { down.meter = Meter(bytesPerSecond: limits.bytesPerSecond) }
+        if isPaced {
+            down.meter = Meter(
+                bytesPerSecond: limits.bytesPerSecond, sharedBytes: rates?.bytesDown)
+        }
         stage = .relaying
     }
 

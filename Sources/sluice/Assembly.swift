@@ -145,6 +145,10 @@ struct Assembly {
             made.admission = AdmissionLimits(
                 relays: route.limits.relays, relaysPerClient: route.limits.relaysPerClient,
                 newRelaysPerSecond: route.limits.newRelaysPerSecond)
+            made.admission.messagesPerSecondPerClient =
+                route.limits.messagesPerSecondPerClient.map(UInt64.init)
+            made.admission.bytesPerSecondPerClient =
+                route.limits.bytesPerSecondPerClient.map(UInt64.init)
             made.drainsWhenRemoved = route.onRemove == .drain
             made.requestFields = edits(route.request)
             made.answerFields = edits(route.answer)
