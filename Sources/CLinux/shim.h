@@ -4,6 +4,7 @@
    declare is declared here. */
 #pragma once
 #include <errno.h>
+#include <fcntl.h>
 #include <malloc.h>
 #include <stddef.h>
 #include <sys/epoll.h>
@@ -66,6 +67,43 @@ static inline int sluice_wait_nanoseconds(
     if (ready < 0 && (errno == ENOSYS || errno == EPERM))
         ready = epoll_wait(set, events, count, (int)((nanoseconds + 999999) / 1000000));
     return ready;
+}
+
+/* A descriptor of memory with these bytes, which nobody can change any more; below 0 with errno. */
+static inline int sluice_sealed_memory(const char *name, const void *bytes, size_t count) {
+    extern int memfd_create(const char *, unsigned int);
+    extern int close(int);
+    extern ssize_t write(int, const void *, size_t);
+    const unsigned int close_on_exec = 1, allow_sealing = 2;
+    const int add_seals = 1033, seal_shrink_grow_write = 2 | 4 | 8;
+    int memory = memfd_create(name, close_on_exec | allow_sealing);
+    if (memory < 0) return -1;
+    const char *rest = bytes;
+    while (count > 0) {
+        ssize_t written = write(memory, rest, count);
+        if (written < 0 && errno == EINTR) continue;
+        if (written <= 0) break;
+        rest += written;
+        count -= (size_t)written;
+    }
+    if (count == 0 && fcntl(memory, add_seals, seal_shrink_grow_write | 1) == 0) return memory;
+    int code = errno;
+    close(memory);
+    errno = code;
+    return -1;
+}
+
+/* Sends an empty datagram that passes a descriptor on (SCM_RIGHTS in unix(7)). */
+static inline ssize_t sluice_send_descriptor(int socket, const struct sockaddr *address, socklen_t length, int descriptor) {
+    union { char bytes[CMSG_SPACE(sizeof(int))]; struct cmsghdr align; } control;
+    __builtin_memset(&control, 0, sizeof control);
+    struct msghdr message = {.msg_name = (void *)address, .msg_namelen = length, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(sizeof(int));
+    __builtin_memcpy(CMSG_DATA(header), &descriptor, sizeof(int));
+    return sendmsg(socket, &message, MSG_NOSIGNAL);
 }
 
 /* mallopt(3): from how many bytes on an object is mapped by itself, and how many bytes at the end of a

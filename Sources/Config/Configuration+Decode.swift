@@ -87,6 +87,8 @@ extension LogSettings {
         events =
             fields["events"].flatMap { Self.target($0, ["stdout", "stderr", "journald"]) }
             ?? events
+        accessPlace = fields["access"]?.place
+        eventsPlace = fields["events"]?.place
         relayOpens = fields["relayOpens"]?.boolean() ?? relayOpens
         relayEnds = fields["relayEnds"]?.boolean() ?? relayEnds
     }

@@ -191,6 +191,10 @@ public struct LogSettings: Sendable, Equatable {
     public var relayOpens = true
     /// Whether a relay leaves a line when it ends.
     public var relayEnds = true
+    /// Where `access` stands in the file, if it does.
+    public var accessPlace: SourcePlace?
+    /// Where `events` stands in the file, if it does.
+    public var eventsPlace: SourcePlace?
 
     /// The defaults, or others.
     public init(format: Format = .text, access: Target = .stdout) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import Frontend
 import Glibc
+import Reactor
 import Splice
 import TLS
 
@@ -20,10 +21,13 @@ struct JournalMessage: ~Copyable {
 
     /// Sends what was composed; 0, or why that failed.
     ///
-    /// The socket is not connected: a journal that was started anew is found by its name.
+    /// The socket is not connected: a journal that was started anew is found by its name. What is larger
+    /// than a datagram is passed as memory that the journal reads.
     func send(on socket: Int32) -> Int32 {
         guard let address else { return ENAMETOOLONG }
-        return UnixDatagram.send(buffer.bytes, to: address, on: socket)
+        let code = UnixDatagram.send(buffer.bytes, to: address, on: socket)
+        guard code == EMSGSIZE || code == ENOBUFS else { return code }
+        return UnixDatagram.pass(buffer.bytes, to: address, on: socket)
     }
 
     /// Composes an event.
@@ -133,21 +137,39 @@ enum UnixDatagram {
     static func send(
         _ bytes: UnsafeRawBufferPointer, to address: sockaddr_un, on socket: Int32
     ) -> Int32 {
+        with(address) { address, length in
+            while true {
+                let sent = sendto(
+                    socket, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL), address, length)
+                if sent >= 0 { return 0 }
+                if errno != EINTR { return errno }
+            }
+        }
+    }
+
+    /// Passes bytes of any number as sealed memory; 0, or the value of `errno`.
+    static func pass(
+        _ bytes: UnsafeRawBufferPointer, to address: sockaddr_un, on socket: Int32
+    ) -> Int32 {
+        do throws(SystemError) {
+            let memory = try SealedMemory(bytes, name: "sluice-journal")
+            return with(address) { memory.send(to: $0, length: Int($1), on: socket) }
+        } catch {
+            return error.code
+        }
+    }
+
+    private static func with<Value>(
+        _ address: sockaddr_un, _ body: (UnsafePointer<sockaddr>, socklen_t) -> Value
+    ) -> Value {
         let isAbstract = address.sun_path.0 == 0
         let pathLength = withUnsafeBytes(of: address.sun_path) { path in
             // An abstract name is as long as it is said to be, a path ends with its first NUL.
             path.dropFirst(isAbstract ? 1 : 0).firstIndex(of: 0) ?? path.count
         }
         let length = socklen_t(MemoryLayout<sa_family_t>.size + pathLength)
-        while true {
-            let sent = withUnsafePointer(to: address) { pointer in
-                pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                    sendto(
-                        socket, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL), $0, length)
-                }
-            }
-            if sent >= 0 { return 0 }
-            if errno != EINTR { return errno }
+        return withUnsafePointer(to: address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { body($0, length) }
         }
     }
 }

@@ -70,18 +70,38 @@ public final class LogWriter: Sendable {
         case access(AccessRecord)
         case event(LogEvent)
         case reopen
+        case use(Change)
         case end
     }
 
-    private struct Sinks: ~Copyable {
+    fileprivate struct Sinks: ~Copyable {
         var access: LogSink
         var events: LogSink
+
+        /// Opens what a plan names.
+        static func open(_ plan: LogPlan) throws(SystemError) -> Sinks {
+            Sinks(
+                access: try LogSink(plan.access, plan.format),
+                events: try LogSink(plan.events, plan.format))
+        }
+    }
+
+    /// Another plan, whose targets are open.
+    public final class Change: Sendable {
+        fileprivate let plan: LogPlan
+        fileprivate let sinks: Mutex<Sinks?>
+
+        fileprivate init(_ plan: LogPlan) throws(SystemError) {
+            self.plan = plan
+            sinks = Mutex(try Sinks.open(plan))
+        }
     }
 
     /// After each batch more is let come: reactors that find the queue waited for need not wake anybody.
     private static let batchMicroseconds: UInt32 = 5_000
 
-    private let plan: LogPlan
+    private let entriesMax: Int
+    private let wishes = JournalWishes()
     private let lastLine: LastLine?
     private let queue: Mailbox<Entry>
     private let waiting = Atomic<Int>(0)
@@ -100,27 +120,38 @@ public final class LogWriter: Sendable {
     ///   - lastLine: what stands below the lines, where they go to a terminal.
     /// - Throws: `SystemError` when a file can't be opened.
     public init(_ plan: LogPlan, above lastLine: LastLine? = nil) throws(SystemError) {
-        self.plan = plan
+        entriesMax = plan.entriesMax
         self.lastLine = lastLine
         queue = try Mailbox()
         ended = try Mailbox()
-        sinks = Mutex(
-            Sinks(
-                access: try LogSink(plan.access, plan.format),
-                events: try LogSink(plan.events, plan.format)))
+        sinks = Mutex(try Sinks.open(plan))
+        wish(plan)
         _ = try ReactorThread.start(name: "sluice-log") { [self] in run() }
     }
 
     /// What reactors write through.
     public var journal: Journal {
+        Journal(
+            access: { [self] record in if wishes.isAnything { put(.access(record)) } },
+            event: { [self] event in put(.event(event)) }, wishes: wishes)
+    }
+
+    private func wish(_ plan: LogPlan) {
         let isOn = plan.access != .off
-        var journal = Journal(
-            access: { [self] record in if isOn { put(.access(record)) } },
-            event: { [self] event in put(.event(event)) })
-        journal.takesRequests = isOn
-        journal.takesRelayOpens = isOn && plan.takesRelayOpens
-        journal.takesRelayEnds = isOn && plan.takesRelayEnds
-        return journal
+        wishes.set(
+            requests: isOn, relayOpens: isOn && plan.takesRelayOpens,
+            relayEnds: isOn && plan.takesRelayEnds)
+    }
+
+    /// Opens the targets of another plan, and writes nothing there yet.
+    ///
+    /// - Throws: `SystemError` when a file can't be opened.
+    public func prepare(_ plan: LogPlan) throws(SystemError) -> Change { try Change(plan) }
+
+    /// Goes by another plan, behind what waits: that goes where it was meant to.
+    public func use(_ change: Change) {
+        post(.use(change))
+        wish(change.plan)
     }
 
     /// Writes an event.
@@ -145,7 +176,7 @@ public final class LogWriter: Sendable {
     }
 
     private func put(_ entry: Entry) {
-        if waiting.wrappingAdd(1, ordering: .relaxed).newValue > plan.entriesMax {
+        if waiting.wrappingAdd(1, ordering: .relaxed).newValue > entriesMax {
             waiting.wrappingSubtract(1, ordering: .relaxed)
             dropped.wrappingAdd(1, ordering: .relaxed)
             droppedEver.wrappingAdd(1, ordering: .relaxed)
@@ -184,6 +215,9 @@ public final class LogWriter: Sendable {
             case .reopen:
                 if let event = sinks.access.reopen() { sinks.events.append(event) }
                 if let event = sinks.events.reopen() { sinks.events.append(event) }
+            case .use(let change):
+                finish(&sinks)
+                if let new = change.sinks.withLock({ $0.take() }) { sinks = new }
             case .end: isOver = true
             }
         }
@@ -192,6 +226,14 @@ public final class LogWriter: Sendable {
             let sentence = "\(lost) log lines were dropped: the log is too slow."
             sinks.events.append(LogEvent(.warning, sentence))
         }
+        finish(&sinks)
+        let problem = sinks.access.failure ?? sinks.events.failure
+        trouble.withLock { $0 = problem?.description }
+        return isOver
+    }
+
+    /// Writes what the sinks were given, and counts what they could not write.
+    private func finish(_ sinks: inout Sinks) {
         sinks.access.flush()
         if let event = sinks.access.news() { sinks.events.append(event) }
         sinks.events.flush()
@@ -202,8 +244,5 @@ public final class LogWriter: Sendable {
         }
         let unwritten = sinks.access.takeLost() + sinks.events.takeLost()
         if unwritten > 0 { unwrittenEver.wrappingAdd(unwritten, ordering: .relaxed) }
-        let problem = sinks.access.failure ?? sinks.events.failure
-        trouble.withLock { $0 = problem?.description }
-        return isOver
     }
 }

@@ -32,10 +32,10 @@ final class Console: Sendable {
     /// The journal with this console, and whoever looks after the app, listening.
     func listening(to journal: Journal, for app: AppWatch?) -> Journal {
         if lastLine == nil && app == nil { return journal }
-        var listening = Journal(
+        return Journal(
             access: { [self] record in
                 switch record.kind {
-                case .opened: journal.access(record)
+                case .opened: if journal.takesRelayOpens { journal.access(record) }
                 case .ended:
                     ended.withLock { $0.add(record.up, record.down) }
                     if journal.takesRelayEnds { journal.access(record) }
@@ -44,8 +44,6 @@ final class Console: Sendable {
                     if journal.takesRequests { journal.access(record) }
                 }
             }, event: journal.event)
-        listening.takesRelayOpens = journal.takesRelayOpens
-        return listening
     }
 
     /// Begins to show what passes, where there is a terminal.

@@ -127,6 +127,7 @@ final class Controller: Sendable {
     }
 
     private func take(_ configuration: Configuration, _ before: State) throws -> String {
+        let logChange = try log(for: configuration.log, before: before.configuration.log)
         // Looked up before anybody is sent there.
         let expanding = configuration.expandingNames
         let namesBefore = before.configuration.expandingNames
@@ -159,6 +160,7 @@ final class Controller: Sendable {
             state.loadedMilliseconds = Clock.wallMilliseconds()
             state.lastProblem = nil
         }
+        if let logChange { log.use(logChange) }
         if let removed { add(removed, "routes that were removed") }
         let restart = Self.needingRestart(before.configuration, configuration)
         let rest =
@@ -172,7 +174,6 @@ final class Controller: Sendable {
     /// What was made once and is not made again.
     private static func needingRestart(_ old: Configuration, _ new: Configuration) -> [String] {
         var keys: [String] = []
-        if old.log != new.log { keys.append("log") }
         if old.workers != new.workers { keys.append("workers") }
         if old.admin.socket != new.admin.socket || old.admin.address != new.admin.address {
             keys.append("admin")

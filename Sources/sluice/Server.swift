@@ -30,7 +30,12 @@ enum Server {
         let configuration = try thread.perform { Result { try source.read() } }.get()
         watch.watch(Minder.paths(source, configuration))
         let console = Console()
-        let log = try LogWriter(plan(configuration.log), above: console.lastLine)
+        let log: LogWriter
+        do throws(SystemError) {
+            log = try LogWriter(LogPlan(configuration.log), above: console.lastLine)
+        } catch {
+            throw Controller.problem(error, configuration.log)
+        }
         let following = Following()
         let names = try NameWatch(
             servers: configuration.resolver.servers, journal: log.journal,
@@ -117,26 +122,6 @@ enum Server {
                 LogEvent(
                     .warning,
                     "Others can read the private key \(certificate.key): chmod 600 it."))
-        }
-    }
-
-    private static func plan(_ settings: LogSettings) -> LogPlan {
-        var plan = LogPlan()
-        plan.format = settings.format == .json ? .json : .text
-        plan.access = target(settings.access)
-        plan.events = target(settings.events)
-        plan.takesRelayOpens = settings.relayOpens
-        plan.takesRelayEnds = settings.relayEnds
-        return plan
-    }
-
-    private static func target(_ target: LogSettings.Target) -> LogWriter.Target {
-        switch target {
-        case .stdout: .stdout
-        case .stderr: .stderr
-        case .off: .off
-        case .journald(let path): .journal(path ?? LogWriter.journalPath)
-        case .file(let path): .file(path)
         }
     }
 }

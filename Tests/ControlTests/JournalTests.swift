@@ -3,6 +3,7 @@ import Foundation
 import Frontend
 import Reactor
 import Splice
+import TestKit
 import Testing
 
 @testable import Control
@@ -88,6 +89,47 @@ struct JournalTests {
         record.initiator = .client
         record.reason = .close
         return record
+    }
+
+    @Test func `an entry larger than a datagram is passed as sealed memory`() throws {
+        defer { cleanUp() }
+        // As systemd-journald reads it: an empty datagram with one descriptor, sealed, from its start.
+        let receiver = try ChildProcess([
+            "python3", "-u", "-c",
+            """
+            import fcntl, json, os, socket, sys
+            listener = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+            listener.bind(sys.argv[1])
+            print("bound")
+            for _ in range(2):
+                data, descriptors, _, _ = socket.recv_fds(listener, 1 << 20, 4)
+                seals, entry = None, data
+                if descriptors:
+                    seals = fcntl.fcntl(descriptors[0], 1034)
+                    entry = os.pread(descriptors[0], 1 << 24, 0)
+                fields = dict(line.split("=", 1) for line in entry.decode().splitlines())
+                print(json.dumps({"bytes": len(data), "descriptors": len(descriptors),
+                                  "seals": seals, "priority": fields["PRIORITY"],
+                                  "message": len(fields["MESSAGE"])}))
+            """, path,
+        ])
+        try receiver.waitForLine(containing: "bound")
+        var plan = LogPlan()
+        plan.access = .off
+        plan.events = .journal(path)
+        let writer = try LogWriter(plan)
+        writer.write(LogEvent(.warning, String(repeating: "x", count: 600_000)))
+        writer.write(LogEvent(.info, "small"))
+        writer.close()
+        #expect(try receiver.waitForExit() == 0)
+        let lines = receiver.output.dropFirst()
+        #expect(
+            lines.first
+                == "{\"bytes\": 0, \"descriptors\": 1, \"seals\": 15, \"priority\": \"4\", \"message\": 600000}"
+        )
+        #expect(lines.last?.contains("\"descriptors\": 0") == true)
+        #expect(lines.last?.contains("\"message\": 5") == true)
+        #expect(writer.unwrittenCount == 0)
     }
 
     @Test func `a record arrives as a message and its fields`() throws {

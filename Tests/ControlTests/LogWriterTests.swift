@@ -220,6 +220,8 @@ struct LogWriterTests {
         defer { silent.close() }
         let other = silent.journal
         #expect(!other.takesRequests && !other.takesRelayEnds && !other.takesRelayOpens)
+        silent.use(try silent.prepare(plan))
+        #expect(other.takesRequests && other.takesRelayEnds && !other.takesRelayOpens)
     }
 
     private func eventually(_ isTrue: () -> Bool) throws {

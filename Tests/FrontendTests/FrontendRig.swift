@@ -85,11 +85,11 @@ final class Notebook: Sendable {
     }
 
     var journal: Journal {
-        var journal = Journal(
+        let wishes = JournalWishes()
+        wishes.set(requests: true, relayOpens: takesRelayOpens, relayEnds: true)
+        return Journal(
             access: { [records] in records.post($0) },
-            event: { [self] event in events.withLock { $0.append(event) } })
-        journal.takesRelayOpens = takesRelayOpens
-        return journal
+            event: { [self] event in events.withLock { $0.append(event) } }, wishes: wishes)
     }
 
     var sentences: [String] { events.withLock { $0.map(\.sentence) } }

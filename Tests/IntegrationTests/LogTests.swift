@@ -72,6 +72,68 @@ import Testing
         #expect(try sluice.proxy.process.waitForExit() == 0)
     }
 
+    @Test func `a reload moves the log, turns its form, and loses no line`() throws {
+        let backend = try ManualBackend()
+        let sluice = try Self.started(backend.address, "access: ./first.log")
+        defer { Scratch.remove(sluice.folder) }
+        func lines(_ name: String) throws -> [String] {
+            let text = try String(
+                contentsOfFile: "\(sluice.proxy.folder)/\(name)", encoding: .utf8)
+            return text.split(separator: "\n").map(String.init)
+        }
+        try converse(sluice, backend)
+        try sluice.rewrite("access: ./first.log", "access: ./second.log, format: json")
+        let reload = try sluice.command(["reload"])
+        #expect(reload.status == 0 && !reload.output.contains("restart"), "\(reload.output)")
+        try converse(sluice, backend)
+        try eventually("both lines are there") { try lines("second.log").count == 2 }
+        #expect(try lines("first.log").count == 2)
+        for line in try lines("second.log") {
+            #expect(try JSONSerialization.jsonObject(with: Data(line.utf8)) is [String: Any])
+        }
+        // Events turn their form too.
+        let event = try sluice.proxy.process.waitForLine(containing: "\"The configuration was")
+        #expect(event.contains { $0.hasPrefix("{") })
+
+        // One kind of line less, then none at all.
+        try sluice.rewrite("format: json", "format: json, relayOpens: false")
+        #expect(try sluice.command(["reload"]).status == 0)
+        try converse(sluice, backend)
+        try eventually("one more line is there") { try lines("second.log").count == 3 }
+        try sluice.rewrite("access: ./second.log", "access: \"off\"")
+        #expect(try sluice.command(["reload"]).status == 0)
+        try converse(sluice, backend)
+        try sluice.rewrite("access: \"off\"", "access: ./third.log")
+        #expect(try sluice.command(["reload"]).status == 0)
+        try converse(sluice, backend)
+        try eventually("the third log has its line") { try lines("third.log").count == 1 }
+        #expect(try lines("second.log").count == 3)
+    }
+
+    @Test func `a log that can't be opened fails the reload, and the old one goes on`() throws {
+        let backend = try ManualBackend()
+        let sluice = try Self.started(backend.address, "access: ./first.log")
+        defer { Scratch.remove(sluice.folder) }
+        try sluice.rewrite("access: ./first.log", "access: ./nowhere/second.log")
+        let reload = try sluice.command(["reload"])
+        #expect(reload.status == 1)
+        let line = try #require(
+            try String(contentsOfFile: sluice.proxy.configurationPath, encoding: .utf8)
+                .split(separator: "\n", omittingEmptySubsequences: false)
+                .firstIndex { $0.hasPrefix("log:") })
+        #expect(
+            reload.output.contains("\(sluice.proxy.configurationPath):\(line + 1):16: open "),
+            "\(reload.output)")
+        #expect(reload.output.contains("No such file or directory"))
+        try converse(sluice, backend)
+        try eventually("the old log goes on") {
+            try String(
+                contentsOfFile: "\(sluice.proxy.folder)/first.log", encoding: .utf8
+            ).split(separator: "\n").count == 2
+        }
+        #expect(try sluice.command(["status"]).output.contains("generation 1"))
+    }
+
     @Test func `a disk that fills up and is emptied is written to again by itself`() throws {
         let backend = try ManualBackend()
         let folder = try Scratch.makeFolder()
