@@ -204,6 +204,8 @@ public enum HostChoice: Sendable, Equatable {
 public final class EndpointGroup: Sendable {
     /// The endpoints, in the order that `picker` counts them.
     public let endpoints: [Endpoint]
+    /// Their priorities and weights; empty where all are the same.
+    public let standings: [Standing]
     /// Chooses among them, and remembers who failed.
     public let picker: Upstream
     /// How connections are kept for the next request.
@@ -228,12 +230,14 @@ public final class EndpointGroup: Sendable {
     ///   - queue: who waits for places already, where one may wait.
     ///   - queueLimits: how many may wait; nil for none.
     ///   - introduction: how each connection says first who the client is; nil where it does not.
+    ///   - standings: priority and weight of each endpoint; empty where all are the same.
     public init(
         name: String, endpoints: [Endpoint], rules: UpstreamRules, pool: PoolLimits = PoolLimits(),
         hash: HashSource? = nil, queue: PlaceQueue? = nil, queueLimits: QueueLimits? = nil,
-        introduction: ProxyHeader.Version? = nil
+        introduction: ProxyHeader.Version? = nil, standings: [Standing] = []
     ) {
         self.endpoints = endpoints
+        self.standings = standings
         self.introduction = introduction
         self.pool = pool
         self.hash = hash
@@ -242,7 +246,8 @@ public final class EndpointGroup: Sendable {
         var rules = rules
         rules.waitsForPlace = queueLimits != nil
         picker = Upstream(
-            name: name, endpoints: endpoints.map { ($0.load, $0.label) }, rules: rules)
+            name: name, endpoints: endpoints.map { ($0.load, $0.label) }, rules: rules,
+            standings: standings)
     }
 
     /// A group that balances in the given manner.

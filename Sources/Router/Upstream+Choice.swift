@@ -8,6 +8,8 @@ extension Upstream {
         let now: UInt64
         let tried: [Int]
         let needsFit: Bool
+        /// The priority in service, where there are several.
+        let tier: UInt16?
         let key: UInt64?
         /// What chance has to say: even over many rounds.
         var turn: UInt = 0
@@ -39,6 +41,7 @@ extension Upstream {
         switch balance {
         // Turns are counted among the candidates, so the neighbour of one that is passed over does
         // not inherit its share.
+        case .roundRobin where !standings.shares.isEmpty: return weighted(round)
         case .roundRobin, .leastConnections:
             return candidate(Int(round.turn % UInt(candidates)), round)
         case .random2: return lighterOfTwo(round, candidates)
@@ -60,6 +63,27 @@ extension Upstream {
             last = endpoint
             if left == 0 { break }
             left -= 1
+        }
+        return last
+    }
+
+    /// The candidate whose turn it is where shares differ.
+    ///
+    /// Turns are laid out by the golden ratio, so that over any stretch of them each has its share, and
+    /// those of one endpoint lie apart.
+    private func weighted(_ round: Round) -> Int? {
+        var whole: UInt64 = 0
+        for endpoint in loads.indices where isCandidate(endpoint, round) {
+            whole += standings.shares[endpoint]
+        }
+        let place = UInt64(truncatingIfNeeded: round.turn) &* 0x9E37_79B9_7F4A_7C15
+        var left = place.multipliedFullWidth(by: whole).high
+        var last: Int?
+        for endpoint in loads.indices where isCandidate(endpoint, round) {
+            last = endpoint
+            let share = standings.shares[endpoint]
+            if left < share { break }
+            left -= share
         }
         return last
     }
@@ -89,6 +113,7 @@ extension Upstream {
     /// Without one of them the others' numbers are the same, so only its own keys move.
     private func highest(_ round: Round) -> Int? {
         let key = round.key ?? 0
+        if !standings.shares.isEmpty { return earliest(round, key) }
         var best: Int?
         var highest: UInt64 = 0
         for endpoint in loads.indices where isCandidate(endpoint, round) {
@@ -101,8 +126,24 @@ extension Upstream {
         return best
     }
 
+    /// The same where shares differ: each waits a time for the key that is drawn by its share, and who
+    /// comes first has it.
+    private func earliest(_ round: Round, _ key: UInt64) -> Int? {
+        var best: Int?
+        var earliest = Double.infinity
+        for endpoint in loads.indices where isCandidate(endpoint, round) {
+            let drawn = StableHash.mixed(key ^ identities[endpoint])
+            let time = Standings.exponential(drawn) / Double(standings.shares[endpoint])
+            if best == nil || time < earliest {
+                best = endpoint
+                earliest = time
+            }
+        }
+        return best
+    }
+
     private func isCandidate(_ endpoint: Int, _ round: Round) -> Bool {
-        guard isMeant(endpoint, round.tried, round.needsFit), takes(endpoint),
+        guard isMeant(endpoint, round.tried, round.needsFit, round.tier), takes(endpoint),
             !isCoolingDown(endpoint, nowMilliseconds: round.now)
         else { return false }
         if round.weightMax != .max { return weight(endpoint, round.now) <= round.weightMax }
@@ -118,7 +159,11 @@ extension Upstream {
     private func weight(_ endpoint: Int, _ now: UInt64) -> UInt64 {
         let active = UInt64(max(0, active(endpoint)))
         let share = share(endpoint, now)
-        return share == Self.whole ? active &+ 1 : (active &+ 1) &* Self.whole / share
+        if standings.shares.isEmpty {
+            return share == Self.whole ? active &+ 1 : (active &+ 1) &* Self.whole / share
+        }
+        // Fine enough for shares of 65,535 beside 1, and for 4 million connections.
+        return ((active &+ 1) &<< 30) / standings.shares[endpoint] &* Self.whole / share
     }
 
     /// The part of its share that an endpoint gets in its slow start.

@@ -17,6 +17,7 @@ public final class Upstream: Sendable {
     let loads: [EndpointLoad]
     /// What each endpoint is known by over restarts and in every process, whatever its index.
     let identities: [UInt64]
+    let standings: Standings
     let cursor = Atomic<UInt>(0)
 
     /// An upstream whose endpoints are all well and idle, and known by their numbers.
@@ -27,10 +28,15 @@ public final class Upstream: Sendable {
     }
 
     /// An upstream whose endpoints are as they are; hashing knows them by their labels.
+    ///
+    /// `standings` has one for each endpoint, or none where all are the same.
     public init(
-        name: String, endpoints: [(load: EndpointLoad, label: String)], rules: UpstreamRules
+        name: String, endpoints: [(load: EndpointLoad, label: String)], rules: UpstreamRules,
+        standings: [Standing] = []
     ) {
         precondition(!endpoints.isEmpty, "an upstream has at least one endpoint")
+        precondition(standings.isEmpty || standings.count == endpoints.count)
+        self.standings = Standings(standings)
         self.name = name
         self.rules = rules
         loads = endpoints.map(\.load)
@@ -68,7 +74,8 @@ public final class Upstream: Sendable {
 
     /// Chooses an endpoint that is not among those `tried` already; nil when all were, or take nothing.
     ///
-    /// Unhealthy endpoints are left out as long as there is another that was not tried. Endpoints in
+    /// Endpoints of a priority get something while none of a lower number is in service. Unhealthy
+    /// endpoints are left out as long as there is another that was not tried. Endpoints in
     /// cool-down are passed over as long as there is another. When a cool-down ends, one pick gets
     /// the endpoint and the others go on passing it over until that one `succeeded`: an endpoint that
     /// swallows connects delays one client, not all.
@@ -81,10 +88,12 @@ public final class Upstream: Sendable {
         {
             return 0
         }
-        let needsFit = hasFit(tried)
+        let tier = tierInService(now, tried)
+        let needsFit = hasFit(tried, tier)
         // Each round that is lost was won by another thread, so a few rounds are enough.
         for _ in 0...loads.count {
-            var round = Round(now: now, tried: tried, needsFit: needsFit, key: key)
+            var round = Round(
+                now: now, tried: tried, needsFit: needsFit, tier: tier, key: key)
             guard let choice = choose(&round) else { break }
             let until = loads[choice].failedUntil.load(ordering: .relaxed)
             if until == 0 { return choice }
@@ -97,8 +106,8 @@ public final class Upstream: Sendable {
                 return choice
             }
         }
-        if rules.waitsForPlace && hasWell(now, tried, needsFit) { return nil }
-        return leastLongFailing(tried, needsFit)
+        if rules.waitsForPlace && hasWell(now, tried, needsFit, tier) { return nil }
+        return leastLongFailing(tried, needsFit, tier)
     }
 
     /// Takes a place at an endpoint; false when it has as many as it may have.
@@ -192,10 +201,11 @@ public final class Upstream: Sendable {
     /// Whether `pick` finds none because those that are left have as much as they may have.
     public func isFull(nowMilliseconds now: UInt64, excluding tried: [Int] = []) -> Bool {
         if rules.activeMax == .max { return false }
-        let needsFit = hasFit(tried)
-        let needsWell = rules.waitsForPlace && hasWell(now, tried, needsFit)
+        let tier = rules.waitsForPlace ? tierInService(now, tried) : nil
+        let needsFit = hasFit(tried, tier)
+        let needsWell = rules.waitsForPlace && hasWell(now, tried, needsFit, tier)
         var isFull = false
-        for endpoint in loads.indices where isMeant(endpoint, tried, needsFit) {
+        for endpoint in loads.indices where isMeant(endpoint, tried, needsFit, tier) {
             if needsWell && isCoolingDown(endpoint, nowMilliseconds: now) { continue }
             if active(endpoint) < rules.activeMax { return false }
             isFull = true
@@ -203,30 +213,66 @@ public final class Upstream: Sendable {
         return isFull
     }
 
+    /// What part of the relays each endpoint would have, in numbers to be compared: 0 where its priority
+    /// is not in service, nil where it takes nothing at the moment.
+    public func shares(nowMilliseconds now: UInt64) -> [UInt64?] {
+        let tier = tierInService(now, [])
+        return loads.indices.map { endpoint in
+            guard isMeant(endpoint, [], true, nil), !isCoolingDown(endpoint, nowMilliseconds: now)
+            else { return nil }
+            if let tier, standings.priorities[endpoint] != tier { return 0 }
+            return standings.shares.isEmpty ? 1 : standings.shares[endpoint]
+        }
+    }
+
     /// Whether this endpoint is passed over at the moment.
     public func isCoolingDown(_ endpoint: Int, nowMilliseconds now: UInt64) -> Bool {
         loads[endpoint].failedUntil.load(ordering: .relaxed) > now
     }
 
+    /// The lowest priority of which one is left that is well and takes something; nil where there is
+    /// no such, or no difference.
+    ///
+    /// One that is full is in service where its places are waited for.
+    private func tierInService(_ now: UInt64, _ tried: [Int]) -> UInt16? {
+        for tier in standings.tiers {
+            for endpoint in loads.indices
+            where isMeant(endpoint, tried, true, tier)
+                && !isCoolingDown(endpoint, nowMilliseconds: now)
+                && (rules.waitsForPlace || takes(endpoint))
+            {
+                return tier
+            }
+        }
+        return nil
+    }
+
     /// Whether one is left that is neither drained nor unhealthy.
-    private func hasFit(_ tried: [Int]) -> Bool {
-        for endpoint in loads.indices where isMeant(endpoint, tried, true) { return true }
+    private func hasFit(_ tried: [Int], _ tier: UInt16?) -> Bool {
+        for endpoint in loads.indices where isMeant(endpoint, tried, true, tier) { return true }
         return false
     }
 
     /// Whether one is left that has not failed, full or not.
-    private func hasWell(_ now: UInt64, _ tried: [Int], _ needsFit: Bool) -> Bool {
+    private func hasWell(
+        _ now: UInt64, _ tried: [Int], _ needsFit: Bool, _ tier: UInt16?
+    ) -> Bool {
         for endpoint in loads.indices
-        where isMeant(endpoint, tried, needsFit) && !isCoolingDown(endpoint, nowMilliseconds: now) {
+        where isMeant(endpoint, tried, needsFit, tier)
+            && !isCoolingDown(endpoint, nowMilliseconds: now)
+        {
             return true
         }
         return false
     }
 
     /// Whether an endpoint is among those that may be chosen, were there room and had it not failed.
-    func isMeant(_ endpoint: Int, _ tried: [Int], _ needsFit: Bool) -> Bool {
+    func isMeant(
+        _ endpoint: Int, _ tried: [Int], _ needsFit: Bool, _ tier: UInt16?
+    ) -> Bool {
         !loads[endpoint].isDraining && (!needsFit || loads[endpoint].health.isFit)
             && !tried.contains(endpoint)
+            && (tier == nil || standings.priorities[endpoint] == tier)
     }
 
     /// Whether an endpoint takes anything new.
@@ -236,10 +282,13 @@ public final class Upstream: Sendable {
     }
 
     /// The endpoint whose cool-down ends first, for when there is no better one.
-    private func leastLongFailing(_ tried: [Int], _ needsFit: Bool) -> Int? {
+    private func leastLongFailing(
+        _ tried: [Int], _ needsFit: Bool, _ tier: UInt16?
+    ) -> Int? {
         var best: Int?
         var bestUntil = UInt64.max
-        for endpoint in loads.indices where isMeant(endpoint, tried, needsFit) && takes(endpoint) {
+        for endpoint in loads.indices
+        where isMeant(endpoint, tried, needsFit, tier) && takes(endpoint) {
             let until = loads[endpoint].failedUntil.load(ordering: .relaxed)
             if best == nil || until < bestUntil {
                 best = endpoint

@@ -64,19 +64,27 @@ struct KnownEndpoints {
     }
 
     /// The group of that name as it is known, if it has just these endpoints.
-    func group(_ name: String, of endpoints: [Endpoint]) -> EndpointGroup? {
-        guard keepsGroups, let group = groups[name] else { return nil }
+    func group(
+        _ name: String, of endpoints: [Endpoint], _ standings: [Standing]
+    ) -> EndpointGroup? {
+        guard keepsGroups, let group = groups[name], group.standings == standings else {
+            return nil
+        }
         return group.endpoints.elementsEqual(endpoints) { $0 === $1 } ? group : nil
     }
 
     /// Those who wait for a place at this upstream.
     func queue(of upstream: String) -> PlaceQueue? { groups[upstream]?.queue }
 
-    /// The endpoints that are written so, as they are known, or new ones.
+    /// The endpoints that are written so, as they are known, or new ones; and where each stands among
+    /// them, unless all are the same.
+    ///
+    /// What is written beside a service is of the first priority and of a weight of 1.
     mutating func take(
         _ addresses: [EndpointAddress], of upstream: String, each: Bool
-    ) throws -> [Endpoint] {
+    ) throws -> (endpoints: [Endpoint], standings: [Standing]) {
         var all: [Endpoint] = []
+        var standings: [Int: Standing] = [:]
         for address in addresses {
             guard let name = address.expandingName(each: each) else {
                 all.append(
@@ -95,8 +103,9 @@ struct KnownEndpoints {
                         })
                 }
             case (_, .services(let records)):
-                // Those of the first priority; the others are for whoever can tell that it is down.
-                for record in records where record.priority == records.first?.priority {
+                for record in records {
+                    standings[all.count] = Standing(
+                        priority: record.priority, weight: record.weight)
                     let address = EndpointAddress.tcp(host: record.host, port: record.port)
                     all.append(
                         try take(address.description, of: upstream) {
@@ -111,7 +120,11 @@ struct KnownEndpoints {
         // Two names may stand for one place.
         var seen: Set<String> = []
         let isExpanded = addresses.contains { $0.expandingName(each: each) != nil }
-        return isExpanded ? all.filter { seen.insert($0.label).inserted } : all
+        let kept = all.indices.filter { !isExpanded || seen.insert(all[$0].label).inserted }
+        let first = standings.values.map(\.priority).min() ?? 0
+        let placed = kept.map { standings[$0] ?? Standing(priority: first) }
+        let isUneven = placed.contains { $0 != placed[0] }
+        return (kept.map { all[$0] }, isUneven ? placed : [])
     }
 
     private mutating func take<Fault: Error>(

@@ -11,9 +11,9 @@ extension Assembly {
     static func group(
         _ name: String, _ upstream: UpstreamSettings, _ known: inout KnownEndpoints
     ) throws -> EndpointGroup {
-        let endpoints = try known.take(
+        let (endpoints, standings) = try known.take(
             upstream.endpoints, of: name, each: upstream.resolve == .each)
-        if let same = known.group(name, of: endpoints) { return same }
+        if let same = known.group(name, of: endpoints, standings) { return same }
         let (balance, hash) = balance(upstream.balance)
         let queue = upstream.queue.map {
             QueueLimits(waitMilliseconds: $0.wait.wholeMilliseconds, size: $0.size)
@@ -31,7 +31,7 @@ extension Assembly {
                 idleMax: upstream.pool.max,
                 idleMilliseconds: upstream.pool.idle.wholeMilliseconds),
             hash: hash, queue: known.queue(of: name), queueLimits: queue,
-            introduction: introduction(upstream.proxyProtocol))
+            introduction: introduction(upstream.proxyProtocol), standings: standings)
     }
 
     /// The group of a route that names its endpoint itself.
@@ -39,9 +39,10 @@ extension Assembly {
         _ address: EndpointAddress, _ known: inout KnownEndpoints
     ) throws -> EndpointGroup {
         let label = address.description
-        let endpoints = try known.take([address], of: label, each: false)
-        return known.group(label, of: endpoints)
-            ?? EndpointGroup(name: label, endpoints: endpoints, rules: UpstreamRules())
+        let (endpoints, standings) = try known.take([address], of: label, each: false)
+        return known.group(label, of: endpoints, standings)
+            ?? EndpointGroup(
+                name: label, endpoints: endpoints, rules: UpstreamRules(), standings: standings)
     }
 
     /// Which upstreams are checked, and how.

@@ -299,7 +299,12 @@ final class Controller: Sendable {
         }
         if let wanted = request.endpoint {
             let labels = Set(routing.endpoints.map(\.label)).sorted()
-            guard let label = labels.first(where: { $0 == wanted || $0 == "ws://" + wanted }) else {
+            let names = [wanted, "ws://" + wanted]
+            // One that has left can't be found but by the relays that it still has.
+            guard
+                let label = labels.first(where: names.contains)
+                    ?? names.first(where: hasRelays(at:))
+            else {
                 return "There is no endpoint \(wanted); there are "
                     + "\(labels.prefix(8).joined(separator: ", "))."
             }

@@ -25,22 +25,23 @@ final class Rebalance: Sendable {
     var progress: Drain.Progress { total.withLock { $0 } }
 
     /// Endpoints that take relays, with as many as each has.
-    private var counts: [(label: String, count: Int)] {
-        group.endpoints.indices.compactMap { index in
+    private var counts: [(label: String, count: Int, share: UInt64)] {
+        zip(
+            group.endpoints.indices,
+            group.picker.shares(nowMilliseconds: Clock.nowMilliseconds())
+        ).compactMap { index, share in
             let endpoint = group.endpoints[index]
-            guard !endpoint.load.isDraining, endpoint.load.health.isFit,
-                !endpoint.addresses.isEmpty,
-                !group.picker.isCoolingDown(index, nowMilliseconds: Clock.nowMilliseconds())
-            else { return nil }
-            return (endpoint.label, group.picker.active(index))
+            guard let share, !endpoint.addresses.isEmpty else { return nil }
+            return (endpoint.label, group.picker.active(index), share)
         }
     }
 
-    /// How many relays of each endpoint are above its share; the share is the average, rounded up.
-    static func surplus(_ counts: [Int]) -> [Int] {
-        guard !counts.isEmpty else { return [] }
-        let share = (counts.reduce(0, +) + counts.count - 1) / counts.count
-        return counts.map { max(0, $0 - share) }
+    /// How many relays of each endpoint are above its share of all, rounded up.
+    static func surplus(_ counts: [(count: Int, share: UInt64)]) -> [Int] {
+        let whole = Double(counts.reduce(0) { $0 + $1.share })
+        let all = Double(counts.reduce(0) { $0 + $1.count })
+        guard whole > 0 else { return counts.map { _ in 0 } }
+        return counts.map { max(0, $0.count - Int((all * Double($0.share) / whole).rounded(.up))) }
     }
 
     /// A second's worth after the other, until there is no surplus or nothing is won any more.
@@ -50,7 +51,7 @@ final class Rebalance: Sendable {
         var inVain = 0
         while !isOver() {
             let counts = counts
-            let surplus = Self.surplus(counts.map(\.count))
+            let surplus = Self.surplus(counts.map { ($0.count, $0.share) })
             let sum = surplus.reduce(0, +)
             if sum == 0 { return }
             // Where the choice of endpoints does not lead to even counts, it would never end.

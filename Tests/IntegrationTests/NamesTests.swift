@@ -143,7 +143,8 @@ import Testing
         try exchange("served", over: try sluice.proxy.relay(to: backend))
     }
 
-    @Test func `the records of the first priority are used`() throws {
+    @Test func `later priorities serve while no earlier one does, and not when it is back`() throws
+    {
         let server = try NameServer()
         let (first, second) = (try ManualBackend(), try ManualBackend())
         let service = "_ws._tcp.app.test"
@@ -158,7 +159,49 @@ import Testing
             ["app: { endpoints: [\"srv:\(service)\"], balance: roundRobin }"])
         defer { Scratch.remove(sluice.folder) }
         for _ in 0..<3 { try exchange("second", over: try sluice.proxy.relay(to: second)) }
+        let live = try sluice.proxy.relay(to: second)
+        let endpoint = "ws://a.test:\(try Self.port(second))"
+        #expect(try sluice.command(["drain", "--endpoint", endpoint, "--background", "--spread", "0s"]).status == 0)
+        for _ in 0..<3 { try exchange("first", over: try sluice.proxy.relay(to: first)) }
+        #expect(try live.client.readFrame().closeCode == 1001)
+        #expect(try sluice.command(["drain", "--endpoint", endpoint, "--resume"]).status == 0)
+        for _ in 0..<3 { try exchange("second", over: try sluice.proxy.relay(to: second)) }
         #expect(try !first.hasPendingConnection(by: .after(.milliseconds(50))))
+    }
+
+    @Test func `where the first priority refuses, the next is tried at once`() throws {
+        let server = try NameServer()
+        let backend = try ManualBackend()
+        let closed = try HeldPort()
+        try server.start(
+            hosts: ["a.test": ["127.0.0.1"]],
+            services: [
+                "_ws._tcp.app.test,a.test,\(closed.number),1,1",
+                "_ws._tcp.app.test,a.test,\(try Self.port(backend)),2,1",
+            ])
+        let sluice = try Self.started(
+            server, routes: ["{ path: /Esv/ocp, to: \"srv:_ws._tcp.app.test\" }"])
+        defer { Scratch.remove(sluice.folder) }
+        for _ in 0..<3 { try exchange("served", over: try sluice.proxy.relay(to: backend)) }
+    }
+
+    @Test func `weights are shares`() throws {
+        let server = try NameServer()
+        let (light, heavy) = (try ScriptedBackend.echo(), try ScriptedBackend.echo())
+        try server.start(
+            hosts: ["a.test": ["127.0.0.1"]],
+            services: [
+                "_ws._tcp.app.test,a.test,\(light.address.port),1,10",
+                "_ws._tcp.app.test,a.test,\(heavy.address.port),1,30",
+            ])
+        let sluice = try Self.started(
+            server, routes: ["{ path: /Esv/ocp, to: app }"],
+            ["app: { endpoints: [\"srv:_ws._tcp.app.test\"] }"])
+        defer { Scratch.remove(sluice.folder) }
+        let clients = try (0..<20).map { _ in try sluice.proxy.open() }
+        #expect(light.connectionCount == 5)
+        #expect(heavy.connectionCount == 15)
+        withExtendedLifetime(clients) {}
     }
 
     @Test func `each address is an endpoint where that is asked for`() throws {
@@ -180,6 +223,20 @@ import Testing
         }
         #expect(try Self.line("ws://127.0.0.1:\(port)", sluice)[2] == "1")
         try exchange("still here", over: live)
+
+        // The one that is left goes too; its relay is ended on purpose, by the name that it had.
+        try server.start(hosts: ["app.test": ["127.0.0.7"]])
+        try eventually("the first address is gone") {
+            try Self.line("ws://127.0.0.1:\(port)", sluice).isEmpty
+        }
+        try exchange("still here", over: live)
+        let unknown = try sluice.command(["drain", "--endpoint", "ws://127.0.0.9:1"])
+        #expect(unknown.status == 1 && unknown.output.contains("There is no endpoint"))
+        let drain = try sluice.command(
+            ["drain", "--endpoint", "127.0.0.1:\(port)", "--background", "--spread", "0s"])
+        #expect(drain.status == 0, "\(drain.output)")
+        #expect(try live.client.readFrame().closeCode == 1001)
+        #expect(try live.upstream.readFrame().closeCode == 1001)
     }
 
     @Test func `hosts files are read where servers are told too`() throws {

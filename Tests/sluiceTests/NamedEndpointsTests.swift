@@ -30,7 +30,7 @@ struct NamedEndpointsTests {
         try #require(assembly.routing.routes[index].upstream)
     }
 
-    @Test func `a service is the records of its first priority, beside what else is written`()
+    @Test func `a service is its records in their order, beside what else is written`()
         throws
     {
         let configuration = try configuration(
@@ -41,11 +41,35 @@ struct NamedEndpointsTests {
                 record("a.test", 2), record("b.test", 2), record("c.test", 2, priority: 3),
             ])
         ]
-        let endpoints = try group(Assembly(configuration, found: found)).endpoints
+        let assembly = try Assembly(configuration, found: found)
+        let endpoints = try group(assembly).endpoints
         // A place that is written twice is one endpoint.
         #expect(
-            endpoints.map(\.label) == ["ws://a.test:2", "ws://b.test:2", "ws://127.0.0.1:1"])
-        #expect(endpoints.map(\.host) == ["a.test", "b.test", nil])
+            endpoints.map(\.label) == [
+                "ws://a.test:2", "ws://b.test:2", "ws://c.test:2", "ws://127.0.0.1:1",
+            ])
+        #expect(endpoints.map(\.host) == ["a.test", "b.test", "c.test", nil])
+        #expect(try group(assembly).standings.map(\.priority) == [1, 1, 3, 1])
+    }
+
+    @Test func `other weights make another group of the same endpoints`() throws {
+        let configuration = try configuration("endpoints: [\"srv:_ws._tcp.app.test\"]")
+        func found(_ weight: UInt16) -> NamesFound {
+            [
+                Self.service: .services([
+                    record("a.test", 2),
+                    ServiceRecord(host: "b.test", port: 2, priority: 1, weight: weight),
+                ])
+            ]
+        }
+        let even = try Assembly(configuration, found: found(1))
+        #expect(try group(even).standings.isEmpty)
+        let uneven = try Assembly(configuration, unchanged: even, found: found(5))
+        #expect(try group(uneven).standings.map(\.weight) == [1, 5])
+        #expect(try group(uneven) !== group(even))
+        #expect(try group(uneven).endpoints[0] === group(even).endpoints[0])
+        let same = try Assembly(configuration, unchanged: uneven, found: found(5))
+        #expect(try group(same) === group(uneven))
     }
 
     @Test func `a service that nothing is known of has an endpoint without addresses`() throws {
