@@ -69,6 +69,25 @@ struct Dialing {
         return endpoint
     }
 
+    /// Goes on to another endpoint, since the present one has ended without a byte of an answer.
+    ///
+    /// The request is one that may be repeated (RFC 9110 §9.2.2), and nothing of the client's that
+    /// followed it has been sent. Nobody is asked twice, and none of it waits for a place.
+    ///
+    /// - Returns: whether there is one, and time for it.
+    mutating func claimAnother(_ notes: ConnectionNotes, nowMilliseconds now: UInt64) -> Bool {
+        guard let endpoint, now < deadlineMilliseconds,
+            let next = group.picker.claim(
+                nowMilliseconds: now, key: key, excluding: tried + [endpoint])
+        else { return false }
+        notes.letEndpointGo()
+        tried.append(endpoint)
+        self.endpoint = nil
+        addresses = []
+        first = next
+        return true
+    }
+
     /// Whether there is no place and one can be waited for.
     mutating func hasToWait(nowMilliseconds now: UInt64) -> Bool {
         guard group.queue != nil,

@@ -37,6 +37,8 @@ final class Opening {
     let acceptedMilliseconds: UInt64
     var requestParser: RequestHeadParser
     var answerParser: ResponseHeadParser
+    /// Something of an answer has come: the request was not lost on the way.
+    var hasAnswerBytes = false
     /// Client bytes behind the request head, held until the tunnel is proven.
     var early: [UInt8] = []
     var request: UpgradeRequest?

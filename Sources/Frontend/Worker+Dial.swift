@@ -126,6 +126,7 @@ extension Worker {
     ) {
         while connection.pointee.relay.backend.isReadable && opening.phase == .answer {
             let received = connection.pointee.relay.backend.receive(space)
+            if received.count > 0 { opening.hasAnswerBytes = true }
             var rest = UnsafeRawBufferPointer(start: received.bytes, count: received.count)
             while opening.phase == .answer && !rest.isEmpty {
                 let progress = opening.answerParser.append(rest)
@@ -142,10 +143,34 @@ extension Worker {
                 }
             }
             if opening.phase == .answer && connection.pointee.relay.backend.hasEnded {
-                refuseUnanswered(connection, token, opening, .noAnswer)
+                if !askAnother(connection, token, opening) {
+                    refuseUnanswered(connection, token, opening, .noAnswer)
+                }
                 return
             }
         }
+    }
+
+    /// Asks another endpoint, where the present one has said nothing at all before it ended.
+    ///
+    /// - Returns: whether there is one.
+    private mutating func askAnother(
+        _ connection: UnsafeMutablePointer<Connection>, _ token: Token, _ opening: Opening
+    ) -> Bool {
+        if opening.hasAnswerBytes { return false }
+        let now = space.pointee.nowMilliseconds
+        let notes = connection.pointee.notes
+        let before = opening.dialing
+        guard opening.dialing?.claimAnother(notes, nowMilliseconds: now) == true else {
+            return false
+        }
+        before?.answered(Refusal.noAnswer.sentence, nowMilliseconds: now, crew.journal)
+        opening.dialing?.lastFailure = .noAnswer
+        opening.phase = .dialing
+        connection.pointee.relay.backend.release(space)
+        connection.pointee.relay.backend = Leg(.none())
+        dialNext(connection, token, opening)
+        return true
     }
 
     /// Refuses an upgrade that the upstream has not answered as it must, and counts that.

@@ -53,6 +53,51 @@ import Testing
         try expectRefusal(try client.refusal(of: Opening()), 502, on: client)
     }
 
+    /// A backend that reads the request, says `words` of an answer and ends, orderly or by a reset.
+    private func hangingUp(_ words: String = "", byReset: Bool = false) throws -> ScriptedBackend {
+        try ScriptedBackend { peer in
+            _ = try peer.readHead()
+            try peer.send(words)
+            if byReset { peer.stream.reset() }
+        }
+    }
+
+    @Test(arguments: [true, false])
+    func `an upgrade that an endpoint hangs up on unanswered is asked of another`(
+        byReset: Bool
+    ) throws {
+        let (dying, alive) = (try hangingUp(byReset: byReset), try backend("alive"))
+        let proxy = try start([dying.address, alive.address], ", balance: roundRobin")
+        for _ in 0..<6 {
+            // What the client sends before it is answered goes to the one that serves.
+            let client = try proxy.connect()
+            try client.send(Opening().bytes + Frame.text("early").masked().bytes)
+            #expect(try client.readHead().status == 101)
+            #expect(try client.readFrame().text == "alive")
+            #expect(try client.readFrame().text == "early")
+        }
+        #expect(dying.connectionCount > 0)
+        let request = String(decoding: dying.received(), as: UTF8.self)
+        #expect(request.hasPrefix("GET /Esv/ocp HTTP/1.1\r\n") && request.hasSuffix("\r\n\r\n"))
+    }
+
+    @Test func `where all hang up, each is asked once and the client gets 502`() throws {
+        let endpoints = try (0..<3).map { _ in try hangingUp() }
+        let proxy = try start(endpoints.map(\.address), ", balance: roundRobin")
+        let client = try proxy.connect()
+        try expectRefusal(try client.refusal(of: Opening()), 502, on: client)
+        #expect(endpoints.map(\.connectionCount) == [1, 1, 1])
+    }
+
+    @Test(arguments: ["HTTP/1.1 1", "HTTP/1.1 103 Early Hints\r\n\r\n"])
+    func `an upgrade whose answer has begun is asked of nobody else`(words: String) throws {
+        let (dying, other) = (try hangingUp(words), try hangingUp(words))
+        let proxy = try start([dying.address, other.address], ", balance: roundRobin")
+        let client = try proxy.connect()
+        try expectRefusal(try client.refusal(of: Opening()), 502, on: client)
+        #expect(dying.connectionCount + other.connectionCount == 1)
+    }
+
     @Test func `connections go round`() throws {
         let (first, second) = (try backend("first"), try backend("second"))
         let proxy = try start([first.address, second.address], ", balance: roundRobin")
