@@ -204,6 +204,11 @@ public final class Frontend: Sendable {
         ask { .use(snapshot, ready, done: $0) }
         // There may be more places now.
         routing.callWaiting()
+        // Where an upstream has no line any more, those in it are served or refused by its new rules.
+        for old in before.routing.upstreams where (old.queue?.count ?? 0) > 0 {
+            let new = routing.upstreams.first { $0.picker.name == old.picker.name }
+            if let new, new.queue == nil { old.queue?.callAll() }
+        }
         for entrance in left { entrance.socket.removeFile() }
         // Here and not on a reactor the old one is taken apart.
         let names = Set(routing.routes.map(\.name))

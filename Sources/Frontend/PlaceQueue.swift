@@ -115,6 +115,13 @@ public final class PlaceQueue: Sendable {
         if let first { first.mailbox.post(.place(self, first)) }
     }
 
+    /// Calls all of the line, since nobody waits there any more.
+    func callAll() {
+        while let first = state.withLock({ $0.popFirst() }) {
+            first.mailbox.post(.place(self, first))
+        }
+    }
+
     /// The one that was called has a place, or is gone.
     func served() { waiting.wrappingSubtract(1, ordering: .sequentiallyConsistent) }
 

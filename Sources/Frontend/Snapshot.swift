@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Reactor
+import Router
 import TLS
 import Wire
 
@@ -69,9 +70,10 @@ final class Snapshot: Sendable {
     }
 
     /// The upstream whose places those wait for who began to wait at `group`: since a reload another
-    /// one with the same line.
+    /// one with the same line, or with none.
     func current(_ group: EndpointGroup) -> EndpointGroup {
-        waited.first { $0.queue === group.queue } ?? group
+        waited.first { $0.queue === group.queue }
+            ?? routing.upstreams.first { $0.picker.name == group.picker.name } ?? group
     }
 
     /// A URL of the first listener that speaks TLS; `scheme` is `https` or `wss`, whose default port

@@ -146,6 +146,8 @@ extension Worker {
         let isWaiting =
             dialing?.claim(of: group, nowMilliseconds: now) != true
             && group.picker.isFull(nowMilliseconds: now)
+            // A reload may have done away with the line.
+            && group.queue === queue
         if isWaiting {
             queue.back(waiter)
         } else {

@@ -161,7 +161,9 @@ import Testing
         for _ in 0..<3 { try exchange("second", over: try sluice.proxy.relay(to: second)) }
         let live = try sluice.proxy.relay(to: second)
         let endpoint = "ws://a.test:\(try Self.port(second))"
-        #expect(try sluice.command(["drain", "--endpoint", endpoint, "--background", "--spread", "0s"]).status == 0)
+        #expect(
+            try sluice.command(["drain", "--endpoint", endpoint, "--background", "--spread", "0s"])
+                .status == 0)
         for _ in 0..<3 { try exchange("first", over: try sluice.proxy.relay(to: first)) }
         #expect(try live.client.readFrame().closeCode == 1001)
         #expect(try sluice.command(["drain", "--endpoint", endpoint, "--resume"]).status == 0)

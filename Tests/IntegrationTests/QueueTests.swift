@@ -202,6 +202,36 @@ import Testing
         _ = try serveNext(alive, ["/waits": client])
     }
 
+    @Test(arguments: [true, false])
+    func `those in a line that a reload does away with are served or refused at once`(
+        bringsPlaces: Bool
+    ) throws {
+        let backend = try ManualBackend()
+        let sluice = try Operated(
+            routes: ["{ path: /*, to: app }"],
+            settings: [
+                "upstreams: { app: { endpoints: [\"\(backend.address)\"], maxConnections: 1, "
+                    + "queue: { wait: 5m } } }"
+            ])
+        defer { Scratch.remove(sluice.folder) }
+        let ends = try sluice.proxy.relay(to: backend)
+        let clients = try ["/1", "/2"].map { try waiting(sluice.proxy, $0) }
+        try eventually("both wait") {
+            try sluice.command(["status"]).output.contains("2 requests wait for a place at app")
+        }
+        try sluice.rewrite(", queue: { wait: 5m }", "")
+        if bringsPlaces { try sluice.rewrite("maxConnections: 1", "maxConnections: 9") }
+        #expect(try sluice.command(["reload"]).status == 0)
+        if bringsPlaces {
+            for _ in clients { _ = try backend.next().accept() }
+            for client in clients { #expect(try client.readHead().status == 101) }
+        } else {
+            for client in clients { #expect(try client.readHead().status == 503) }
+        }
+        try ends.client.send(Frame.text("still here").masked())
+        #expect(try ends.upstream.readFrame().text == "still here")
+    }
+
     @Test func `those that wait get the places that a reload brings`() throws {
         let (first, second) = (try ManualBackend(), try ManualBackend())
         let sluice = try Operated(
