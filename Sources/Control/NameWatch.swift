@@ -32,6 +32,9 @@ public final class NameWatch: Sendable {
     private let state = Mutex(State())
     let door: Mailbox<Message>
 
+    /// How long new names are waited for.
+    public static let waitMilliseconds: UInt64 = 5_000
+
     /// Watches nothing yet, and has no thread until it does.
     ///
     /// - Parameters:
@@ -57,9 +60,14 @@ public final class NameWatch: Sendable {
     /// Watches the names of these endpoints and the names that stand for endpoints, and no others.
     ///
     /// Returns when each name that is new has been asked for once, or the time is over.
+    ///
+    /// - Parameters:
+    ///   - endpoints: whose hosts are looked up.
+    ///   - expanding: names that stand for endpoints.
+    ///   - deadline: until when to wait, in milliseconds of `Clock`; nil for `waitMilliseconds`.
+    /// - Throws: `SystemError` when there is no descriptor or thread left.
     public func watch(
-        _ endpoints: [Endpoint], expanding: Set<NameQuestion> = [],
-        withinMilliseconds milliseconds: Int32 = 5_000
+        _ endpoints: [Endpoint], expanding: Set<NameQuestion> = [], until deadline: UInt64? = nil
     ) throws(SystemError) {
         let named = endpoints.filter { $0.host != nil }
         let questions = expanding.union(named.compactMap(\.host).map(NameQuestion.addresses))
@@ -81,7 +89,9 @@ public final class NameWatch: Sendable {
         }
         let done = try Mailbox<Bool>()
         door.post(.watch(questions, done: done))
-        _ = done.wait(milliseconds: milliseconds)
+        let now = Clock.nowMilliseconds()
+        let left = deadline.map { $0 > now ? $0 - now : 0 } ?? Self.waitMilliseconds
+        _ = done.wait(milliseconds: Int32(clamping: left))
     }
 
     /// Ends the thread; does not wait for it.

@@ -128,19 +128,23 @@ final class Controller: Sendable {
 
     private func take(_ configuration: Configuration, _ before: State) throws -> String {
         let logChange = try log(for: configuration.log, before: before.configuration.log)
-        // Looked up before anybody is sent there.
+        // Looked up before anybody is sent there, all within one time; what is known is not waited for.
         let expanding = configuration.expandingNames
         let namesBefore = before.configuration.expandingNames
-        try names.watch(before.assembly.endpoints, expanding: expanding.union(namesBefore))
+        let all = expanding.union(namesBefore)
+        let deadline = Clock.nowMilliseconds() + NameWatch.waitMilliseconds
+        try names.watch(before.assembly.endpoints, expanding: all, until: deadline)
         let assembly: Assembly
         do {
             assembly = try Assembly(
                 configuration, previous: before.assembly,
                 found: names.found.filter { expanding.contains($0.key) })
-            try names.watch(assembly.endpoints, expanding: expanding)
+            // Those of before too: nothing is forgotten until the new ones are in use.
+            try names.watch(
+                before.assembly.endpoints + assembly.endpoints, expanding: all, until: deadline)
             try health.watch(assembly.checks)
         } catch {
-            try names.watch(before.assembly.endpoints, expanding: namesBefore)
+            try names.watch(before.assembly.endpoints, expanding: namesBefore, until: 0)
             throw error
         }
         let removed: Drain?
@@ -149,7 +153,7 @@ final class Controller: Sendable {
                 listening: assembly.listeners, routing: assembly.routing,
                 settings: assembly.settings, removal: Self.plan(configuration.drain))
         } catch {
-            try names.watch(before.assembly.endpoints, expanding: namesBefore)
+            try names.watch(before.assembly.endpoints, expanding: namesBefore, until: 0)
             try health.watch(before.assembly.checks)
             throw Self.problem(error, configuration, assembly)
         }
@@ -160,6 +164,7 @@ final class Controller: Sendable {
             state.loadedMilliseconds = Clock.wallMilliseconds()
             state.lastProblem = nil
         }
+        try names.watch(assembly.endpoints, expanding: expanding, until: 0)
         if let logChange { log.use(logChange) }
         if let removed { add(removed, "routes that were removed") }
         let restart = Self.needingRestart(before.configuration, configuration)
@@ -169,44 +174,6 @@ final class Controller: Sendable {
             : " What changed of \(restart.joined(separator: ", ")) takes effect with a restart."
         return "The configuration was taken up: \(assembly.listeners.count) listeners, "
             + "\(assembly.routing.routes.count) routes, generation \(state.generation).\(rest)"
-    }
-
-    /// What was made once and is not made again.
-    private static func needingRestart(_ old: Configuration, _ new: Configuration) -> [String] {
-        var keys: [String] = []
-        if old.workers != new.workers { keys.append("workers") }
-        if old.admin.socket != new.admin.socket || old.admin.address != new.admin.address {
-            keys.append("admin")
-        }
-        if old.limits.relayBufferBytes != new.limits.relayBufferBytes {
-            keys.append("limits.relayBufferBytes")
-        }
-        if old.watch != new.watch { keys.append("watch") }
-        if old.resolver != new.resolver { keys.append("resolver") }
-        return keys
-    }
-
-    /// An address that can't be bound, with the place where it was written.
-    static func problem(
-        _ error: SystemError, _ configuration: Configuration, _ assembly: Assembly
-    ) -> any Error {
-        for (listener, plan) in zip(configuration.listen, assembly.listeners)
-        where error.call == "bind \(plan.address)" || error.call == "listen \(plan.address)" {
-            return ConfigurationProblems([
-                ConfigurationProblem(
-                    place: listener.place,
-                    sentence: error.description + holder(of: plan.address, error))
-            ])
-        }
-        return error
-    }
-
-    /// Who has an address that is taken, and what is free beside it.
-    private static func holder(of address: Address, _ error: SystemError) -> String {
-        guard error.code == EADDRINUSE, !address.isUnix else { return "" }
-        let holder = PortHolder.sentence(for: address).map { " by \($0)" } ?? ""
-        let free = QuickListening.free(after: address).map { "; port \($0) is free" } ?? ""
-        return holder + free
     }
 
     // MARK: Drain

@@ -31,7 +31,7 @@ struct NameWatchTests {
         let endpoint = Endpoint(label: "ws://localhost:3000", host: "localhost", port: 3_000)
         #expect(endpoint.addresses == [])
         let watch = try NameWatch(journal: said.journal)
-        try watch.watch([endpoint], withinMilliseconds: 20_000)
+        try watch.watch([endpoint], until: Clock.nowMilliseconds() + 20_000)
         defer { watch.stop() }
         #expect(!endpoint.addresses.isEmpty)
         #expect(endpoint.addresses.allSatisfy { $0.isLoopback && $0.port == 3_000 })
@@ -45,7 +45,7 @@ struct NameWatchTests {
         endpoint.addresses = old
         let watch = try NameWatch(journal: said.journal)
         defer { watch.stop() }
-        for _ in 0..<3 { try watch.watch([endpoint], withinMilliseconds: 20_000) }
+        for _ in 0..<3 { try watch.watch([endpoint], until: Clock.nowMilliseconds() + 20_000) }
         #expect(endpoint.addresses == old)
         #expect(said.sentences.count == 1)
         #expect(said.levels == [.warning])
@@ -59,7 +59,7 @@ struct NameWatchTests {
         let fine = Endpoint(label: "ws://localhost:2", host: "localhost", port: 2)
         let watch = try NameWatch(journal: said.journal)
         defer { watch.stop() }
-        try watch.watch([endpoint, fine], withinMilliseconds: 20_000)
+        try watch.watch([endpoint, fine], until: Clock.nowMilliseconds() + 20_000)
         #expect(endpoint.addresses == [])
         #expect(said.sentences.count == 1)
         #expect(said.sentences.first?.contains("last known") == false)
@@ -87,7 +87,7 @@ struct NameWatchTests {
             changed: { changes.wrappingAdd(1, ordering: .relaxed) })
         defer { watch.stop() }
         let service = NameQuestion.services("_ws._tcp.app.test")
-        try watch.watch([], expanding: [service], withinMilliseconds: 20_000)
+        try watch.watch([], expanding: [service], until: Clock.nowMilliseconds() + 20_000)
         let first = ServiceRecord(host: "b.test", port: 9_000, priority: 5, weight: 6)
         #expect(watch.found == [service: .services([first])])
         let before = changes.load(ordering: .relaxed)
@@ -110,12 +110,12 @@ struct NameWatchTests {
         let endpoint = Endpoint(label: "ws://app.test:1", host: "app.test", port: 1)
         let watch = try NameWatch(servers: [server.address], journal: said.journal)
         defer { watch.stop() }
-        try watch.watch([endpoint], withinMilliseconds: 20_000)
+        try watch.watch([endpoint], until: Clock.nowMilliseconds() + 20_000)
         #expect(endpoint.addresses == [.loopback(port: 1)])
         try server.stop()
         // Another endpoint of the same name needs nobody to be asked.
         let other = Endpoint(label: "ws://app.test:2", host: "app.test", port: 2)
-        try watch.watch([endpoint, other], withinMilliseconds: 20_000)
+        try watch.watch([endpoint, other], until: Clock.nowMilliseconds() + 20_000)
         #expect(other.addresses == [.loopback(port: 2)])
         #expect(said.sentences == [])
     }

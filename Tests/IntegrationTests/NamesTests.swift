@@ -171,6 +171,29 @@ import Testing
         #expect(try !first.hasPendingConnection(by: .after(.milliseconds(50))))
     }
 
+    @Test func `a reload that fails while the server is gone forgets no name`() throws {
+        let server = try NameServer()
+        let backend = try ManualBackend()
+        try server.start(
+            hosts: ["a.test": ["127.0.0.1"]],
+            services: ["_ws._tcp.app.test,a.test,\(try Self.port(backend)),1,1"])
+        let sluice = try Self.started(
+            server, routes: ["{ path: /Esv/ocp, to: \"srv:_ws._tcp.app.test\" }"])
+        defer { Scratch.remove(sluice.folder) }
+        try server.stop()
+        // Other names, and an address that is taken: it fails when all names have been asked for.
+        let taken = try ManualBackend()
+        let text = try Scratch.read(sluice.proxy.configurationPath)
+        try sluice.rewrite("srv:_ws._tcp.app.test", "ws://other.test:1")
+        try sluice.rewrite(
+            "listen:", "listen:\n  - { address: \"127.0.0.1:\(try Self.port(taken))\" }")
+        #expect(try sluice.command(["reload"]).status == 1)
+        try exchange("still known", over: try sluice.proxy.relay(to: backend))
+        try Scratch.write(text, to: sluice.proxy.configurationPath)
+        #expect(try sluice.command(["reload"]).status == 0)
+        try exchange("still known", over: try sluice.proxy.relay(to: backend))
+    }
+
     @Test func `where the first priority refuses, the next is tried at once`() throws {
         let server = try NameServer()
         let backend = try ManualBackend()
