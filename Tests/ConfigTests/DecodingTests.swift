@@ -116,7 +116,11 @@ struct DecodingTests {
         log.events = .journald(nil)
         log.relayOpens = false
         log.relayEnds = false
+        log.accessPlace = configuration.log.accessPlace
+        log.eventsPlace = configuration.log.eventsPlace
         #expect(configuration.log == log)
+        #expect(configuration.log.accessPlace?.line == 40)
+        #expect(configuration.log.eventsPlace?.line == 40)
         #expect(
             configuration.resolver.servers == [
                 "192.0.2.1:53", "192.0.2.2:5353", "[::1]:53", "[::1]:54",
@@ -260,7 +264,7 @@ let everything = """
     routes: [{ path: /chat/*, host: "*.example.com", to: chat, rewrite: /socket/*,
         origins: [same, "https://example.com", null], limits: { messageBytes: 1MiB, bodyBytes: 2MiB,
         relays: 9000, relaysPerClient: 20, newRelaysPerSecond: 3, messagesPerSecond: 200, fragments: 64,
-        bytesPerSecond: 2MiB },
+        bytesPerSecond: 2MiB, messagesPerSecondPerClient: 300, bytesPerSecondPerClient: 3MiB },
         ping: { every: 20s, timeout: 5s, to: both }, idle: 10m, lifetime: 12h, onRemove: drain,
         request: { remove: [Cookie], set: { X-A: "1" }, add: { X-B: "2" }, host: upstream },
         answer: { remove: [Server], set: { X-C: "3" }, add: { X-D: "4" } } },

@@ -12,7 +12,7 @@ struct LimitKeysTests {
                   - { address: ":1", trustedProxies: [10.0.0.0/8, "2001:db8::/32", "::1", 192.0.2.1, unix] }
                   - { address: ":2" }
                 routes:
-                  - { path: /a, to: chat, limits: { messagesPerSecond: 200, fragments: 64, bytesPerSecond: 2MiB } }
+                  - { path: /a, to: chat, limits: { messagesPerSecond: 200, fragments: 64, bytesPerSecond: 2MiB, messagesPerSecondPerClient: 300, bytesPerSecondPerClient: 3MiB } }
                   - { path: /b, to: chat }
                 upstreams: { chat: { endpoints: ["ws://h:1"], proxyProtocol: v2 } }
                 limits: { connectionsPerClient: 100, newConnectionsPerSecond: 10 }
@@ -22,6 +22,8 @@ struct LimitKeysTests {
         #expect(limits.messagesPerSecond == 200)
         #expect(limits.fragments == 64)
         #expect(limits.bytesPerSecond == 2_097_152)
+        #expect(limits.messagesPerSecondPerClient == 300)
+        #expect(limits.bytesPerSecondPerClient == 3_145_728)
         #expect(configuration.routes[1].limits == RouteLimits())
         #expect(configuration.limits.connectionsPerClient == 100)
         #expect(configuration.limits.newConnectionsPerSecond == 10)
