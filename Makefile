@@ -51,7 +51,8 @@ lint:
 
 check-debug: test-packages
 	$(SWIFT) build --build-tests --explicit-target-dependency-import-check error
-	$(SWIFT) test --skip-build --parallel
+	@set -o pipefail; $(SWIFT) test --skip-build --parallel 2>&1 | tee .build/test.log \
+		|| { echo; echo 'What failed:'; grep -A3 -E '^✘ .*(recorded an issue|expectation failed)|Fatal error' .build/test.log; exit 1; }
 
 check-release: test-packages
 	$(SWIFT) build -c release
