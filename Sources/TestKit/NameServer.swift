@@ -6,8 +6,10 @@ import Glibc
 /// A real DNS server (dnsmasq) on loopback, whose records the test changes and which it ends and
 /// starts again at the same port.
 public final class NameServer {
-    /// Where it listens: `127.0.0.1:port`.
+    /// Where it listens: `127.x.y.z:port`.
     public let address: String
+    /// One of its own, so that nobody else has the port while the server is stopped.
+    private let host: in_addr
     private let port: UInt16
     private let folder: String
     private var process: ChildProcess?
@@ -15,8 +17,10 @@ public final class NameServer {
     /// Takes a port; `start` starts the server.
     public init() throws {
         folder = try Scratch.makeFolder()
-        port = try Self.freePort()
-        address = "127.0.0.1:\(port)"
+        let host = UInt32.random(in: 0x7F01_0001...0x7FFE_FFFE)
+        self.host = in_addr(s_addr: host.bigEndian)
+        port = try Self.freePort(self.host)
+        address = "\(Self.text(host)):\(port)"
     }
 
     deinit {
@@ -38,7 +42,8 @@ public final class NameServer {
         let names = hosts.flatMap { name, addresses in addresses.map { "\($0) \(name)\n" } }
         try Scratch.write(names.sorted().joined(), to: "\(folder)/hosts")
         let settings = [
-            "port=\(port)", "listen-address=127.0.0.1", "bind-interfaces", "no-resolv", "no-hosts",
+            "port=\(port)", "listen-address=\(Self.text(UInt32(bigEndian: host.s_addr)))",
+            "bind-interfaces", "no-resolv", "no-hosts",
             "addn-hosts=\(folder)/hosts", "local=/test/", "local-ttl=\(seconds)", "cache-size=0",
             "log-facility=-", "pid-file=", "user=\(NSUserName())",
         ]
@@ -60,8 +65,12 @@ public final class NameServer {
         self.process = nil
     }
 
+    private static func text(_ host: UInt32) -> String {
+        [24, 16, 8, 0].map { String(host >> $0 & 255) }.joined(separator: ".")
+    }
+
     /// A port that is free for UDP and TCP.
-    private static func freePort() throws -> UInt16 {
+    private static func freePort(_ host: in_addr) throws -> UInt16 {
         for _ in 0..<100 {
             let stream = Glibc.socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
             let datagram = Glibc.socket(AF_INET, Int32(SOCK_DGRAM.rawValue), 0)
@@ -69,17 +78,19 @@ public final class NameServer {
                 close(stream)
                 close(datagram)
             }
-            guard let port = bind(stream, 0), bind(datagram, port) != nil else { continue }
+            guard let port = bind(stream, host, 0), bind(datagram, host, port) != nil else {
+                continue
+            }
             return port
         }
         throw PeerError("no port is free for UDP and TCP")
     }
 
-    private static func bind(_ socket: Int32, _ port: UInt16) -> UInt16? {
+    private static func bind(_ socket: Int32, _ host: in_addr, _ port: UInt16) -> UInt16? {
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
         address.sin_port = port.bigEndian
-        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+        address.sin_addr = host
         var length = socklen_t(MemoryLayout<sockaddr_in>.size)
         let code = withUnsafeMutablePointer(to: &address) { pointer in
             pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
