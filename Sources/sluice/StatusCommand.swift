@@ -136,7 +136,9 @@ enum StatusText {
             lines += ["", Table.text(table)]
         }
         for upstream in state.upstreams where upstream.waiting > 0 {
-            lines.append("\(upstream.waiting) requests wait for a place at \(upstream.name)")
+            let count = upstream.waiting
+            let who = count == 1 ? "1 request waits" : "\(count) requests wait"
+            lines.append("\(who) for a place at \(upstream.name)")
         }
         let drains = state.drains.map(DrainText.line)
         return lines + (drains.isEmpty ? [] : [""] + drains)

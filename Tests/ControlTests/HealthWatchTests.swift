@@ -279,8 +279,12 @@ struct HealthWatchTests {
         try eventually("nothing is known any more") {
             rig.watch.report(of: before.endpoints[0]) == nil
         }
+        // Somebody else who is asked as often as it was is asked again and again; it is not.
+        let other = try ScriptedBackend.answering(Self.answer("200 OK"))
+        try rig.watch.watch([CheckedUpstream(try group([other.address]), check(Self.get))])
+        try eventually("another one is asked") { other.connectionCount >= 1 }
         let count = fine.connectionCount
-        usleep(300_000)
+        try eventually("another one is asked thrice more") { other.connectionCount >= 4 }
         #expect(fine.connectionCount == count, "nobody asks any more")
     }
 }

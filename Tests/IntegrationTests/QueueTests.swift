@@ -20,6 +20,25 @@ import Testing
             ], workers: workers)
     }
 
+    /// One place at one backend, and commands for the program.
+    private func operate(
+        _ backend: ManualBackend, _ queue: String, _ settings: [String] = []
+    ) throws -> Operated {
+        try Operated(
+            routes: ["{ path: /*, to: app }"],
+            settings: settings + [
+                "upstreams: { app: { endpoints: [\"\(backend.address)\"], maxConnections: 1, "
+                    + "queue: { \(queue) } } }"
+            ])
+    }
+
+    private func expect(_ count: Int, toWaitAt sluice: Operated) throws {
+        let line = count == 1 ? "1 request waits" : "\(count) requests wait"
+        try eventually(line) {
+            try sluice.command(["status"]).output.contains("\(line) for a place at app")
+        }
+    }
+
     /// A client that has asked for a WebSocket and waits.
     private func waiting(_ proxy: ProxyFixture, _ path: String) throws -> WebSocketPeer {
         let client = try proxy.connect()
@@ -51,27 +70,15 @@ import Testing
         throws
     {
         let backend = try ManualBackend()
-        let sluice = try Operated(
-            routes: ["{ path: /*, to: app }"],
-            settings: [
-                "workers: 3",
-                "upstreams: { app: { endpoints: [\"\(backend.address)\"], maxConnections: 1, "
-                    + "queue: { wait: 60s, size: 3 } } }",
-            ])
+        let sluice = try operate(backend, "wait: 60s, size: 3", ["workers: 3"])
         defer { Scratch.remove(sluice.folder) }
         let proxy = sluice.proxy
-        func wait(for count: Int) throws {
-            try eventually("\(count) wait") {
-                try sluice.command(["status"]).output.contains(
-                    "\(count) requests wait for a place at app")
-            }
-        }
         let ends = try proxy.relay(to: backend)
         var (client, upstream) = (ends.client, ends.upstream)
         var clients: [String: WebSocketPeer] = [:]
         for number in 1...3 {
             clients["/\(number)"] = try waiting(proxy, "/\(number)")
-            try wait(for: number)
+            try expect(number, toWaitAt: sluice)
         }
         let refused = try proxy.connect()
         let answer = try refused.refusal(of: Opening("/4"))
@@ -207,18 +214,11 @@ import Testing
         bringsPlaces: Bool
     ) throws {
         let backend = try ManualBackend()
-        let sluice = try Operated(
-            routes: ["{ path: /*, to: app }"],
-            settings: [
-                "upstreams: { app: { endpoints: [\"\(backend.address)\"], maxConnections: 1, "
-                    + "queue: { wait: 5m } } }"
-            ])
+        let sluice = try operate(backend, "wait: 5m")
         defer { Scratch.remove(sluice.folder) }
         let ends = try sluice.proxy.relay(to: backend)
         let clients = try ["/1", "/2"].map { try waiting(sluice.proxy, $0) }
-        try eventually("both wait") {
-            try sluice.command(["status"]).output.contains("2 requests wait for a place at app")
-        }
+        try expect(2, toWaitAt: sluice)
         try sluice.rewrite(", queue: { wait: 5m }", "")
         if bringsPlaces { try sluice.rewrite("maxConnections: 1", "maxConnections: 9") }
         #expect(try sluice.command(["reload"]).status == 0)
@@ -228,40 +228,33 @@ import Testing
         } else {
             for client in clients { #expect(try client.readHead().status == 503) }
         }
-        try ends.client.send(Frame.text("still here").masked())
-        #expect(try ends.upstream.readFrame().text == "still here")
+        try ends.exchange("still here")
     }
 
     @Test func `those that wait get the places that a reload brings`() throws {
         let (first, second) = (try ManualBackend(), try ManualBackend())
-        let sluice = try Operated(
-            routes: ["{ path: /*, to: app }"],
-            settings: [
-                "upstreams: { app: { endpoints: [\"\(first.address)\"], maxConnections: 1, "
-                    + "queue: { wait: 5m } } }"
-            ])
+        let sluice = try operate(first, "wait: 5m")
         defer { Scratch.remove(sluice.folder) }
         let ends = try sluice.proxy.relay(to: first)
-        let clients = try ["/1", "/2"].map { path in
-            let client = try waiting(sluice.proxy, path)
-            try eventually("\(path) waits") {
-                try sluice.command(["status"]).output.contains(
-                    "\(path.dropFirst()) requests wait for a place at app")
-            }
-            return client
+        var clients: [String: WebSocketPeer] = [:]
+        for number in 1...2 {
+            clients["/\(number)"] = try waiting(sluice.proxy, "/\(number)")
+            try expect(number, toWaitAt: sluice)
         }
-        let named = ["/1": clients[0], "/2": clients[1]]
         // Another endpoint,
         try sluice.rewrite("\"\(first.address)\"]", "\"\(first.address)\", \"\(second.address)\"]")
         #expect(try sluice.command(["reload"]).status == 0)
-        #expect(try serveNext(second, named).path == "/1")
+        #expect(try serveNext(second, clients).path == "/1")
         // and more places.
         try sluice.rewrite("maxConnections: 1", "maxConnections: 2")
         #expect(try sluice.command(["reload"]).status == 0)
-        let backend = try first.hasPendingConnection(by: .after(.seconds(2))) ? first : second
-        #expect(try serveNext(backend, named).path == "/2")
-        try ends.client.send(Frame.text("undisturbed").masked())
-        #expect(try ends.upstream.readFrame().text == "undisturbed")
+        var backend = first
+        try eventually("one of both is asked") {
+            backend = backend === first ? second : first
+            return try backend.hasPendingConnection(by: .after(.milliseconds(10)))
+        }
+        #expect(try serveNext(backend, clients).path == "/2")
+        try ends.exchange("undisturbed")
     }
 
     @Test func `those that wait get the place of an endpoint whose cool-down ends`() throws {

@@ -32,13 +32,6 @@ import Testing
         return lines.first { $0.hasPrefix("subject=") } ?? "none: \(lines)"
     }
 
-    private func exchange(_ text: String, over ends: RelayEnds) throws {
-        try ends.client.send(Frame.text(text).masked())
-        #expect(try ends.upstream.readFrame().text == text)
-        try ends.upstream.send(Frame.text(text))
-        #expect(try ends.client.readFrame().text == text)
-    }
-
     @Test func `a new certificate is shown to new connections and live relays go on`() throws {
         let backend = try ManualBackend()
         let certificate = try Replaceable()
@@ -53,8 +46,8 @@ import Testing
         try eventually("the renewed certificate is shown") {
             try subject(proxy).hasSuffix("renewed")
         }
-        try exchange("still here", over: ends)
-        try exchange("also here", over: try proxy.relay(to: backend))
+        try ends.exchange("still here")
+        try proxy.relay(to: backend).exchange("also here")
     }
 
     @Test func `a broken certificate file keeps the old one and says so`() throws {
@@ -69,8 +62,8 @@ import Testing
         proxy.process.signal(SIGHUP)
         try proxy.process.waitForLine(containing: certificate.files.chain)
         #expect(try subject(proxy).hasSuffix("local"))
-        try exchange("still here", over: ends)
-        try exchange("also here", over: try proxy.relay(to: backend))
+        try ends.exchange("still here")
+        try proxy.relay(to: backend).exchange("also here")
     }
 
     @Test func `a key that does not belong to the certificate is refused`() throws {

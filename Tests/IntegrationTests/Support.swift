@@ -45,6 +45,15 @@ func openDescriptors(of proxy: ProxyFixture) throws -> Int {
     return try FileManager.default.contentsOfDirectory(atPath: folder).count
 }
 
+/// The names of the program's threads.
+func threadNames(of proxy: ProxyFixture) throws -> [String] {
+    let folder = "/proc/\(proxy.process.identifier)/task"
+    return try FileManager.default.contentsOfDirectory(atPath: folder).compactMap { thread in
+        // One that has ended meanwhile has none.
+        try? Scratch.read("\(folder)/\(thread)/comm").trimmingCharacters(in: .newlines)
+    }
+}
+
 /// Asks again and again whether something has come true that nobody tells us of; throws naming it
 /// when the deadline passes.
 func eventually(_ what: String, by deadline: Deadline = .after(), _ isTrue: () throws -> Bool)
@@ -53,5 +62,15 @@ func eventually(_ what: String, by deadline: Deadline = .after(), _ isTrue: () t
     while try !isTrue() {
         if deadline.hasPassed { throw PeerError("timed out before \(what)") }
         usleep(10_000)
+    }
+}
+
+extension RelayEnds {
+    /// Sends a text message each way and expects it to arrive.
+    func exchange(_ text: String, _ sourceLocation: SourceLocation = #_sourceLocation) throws {
+        try client.send(Frame.text(text).masked())
+        #expect(try upstream.readFrame().text == text, sourceLocation: sourceLocation)
+        try upstream.send(Frame.text(text))
+        #expect(try client.readFrame().text == text, sourceLocation: sourceLocation)
     }
 }
