@@ -33,8 +33,8 @@ struct NameLoop: ~Copyable {
     /// When the system's list of servers was changed last, as the client has it.
     private var serversChanged = 0
     /// Whether the system's own resolver may know more: not where servers are told.
-    private let asksSystem: Bool
-    private let inbox = Inbox()
+    private var asksSystem: Bool
+    private var inbox = Inbox()
     private var entries: [NameQuestion: Entry] = [:]
     /// Who waits until every name was asked for once.
     private var waiting: [Mailbox<Bool>] = []
@@ -84,6 +84,7 @@ struct NameLoop: ~Copyable {
             for message in watch.door.take() {
                 switch message {
                 case .watch(let questions, let done): take(questions, done)
+                case .servers(let servers): ask(servers)
                 case .system(let question, let outcome): take(question, outcome)
                 case .stop: return
                 }
@@ -111,6 +112,16 @@ struct NameLoop: ~Copyable {
         }
         waiting.append(done)
         releaseWaiting()
+    }
+
+    /// Asks other servers for everything; what those before have yet to say is not heard any more.
+    private mutating func ask(_ servers: [String]) {
+        asksSystem = servers.isEmpty
+        serversChanged = Self.serversChange()
+        inbox = Inbox()
+        makeClient(servers)
+        let now = Clock.nowMilliseconds()
+        for question in entries.keys { entries[question] = Entry(dueMilliseconds: now) }
     }
 
     private mutating func releaseWaiting() {

@@ -15,6 +15,8 @@ public final class NameWatch: Sendable {
         case watch(Set<NameQuestion>, done: Mailbox<Bool>)
         /// What the system's own resolver says.
         case system(NameQuestion, Result<NameAnswer, NameFault>)
+        /// Ask these servers from now on.
+        case servers([String])
         case stop
     }
 
@@ -24,12 +26,12 @@ public final class NameWatch: Sendable {
         var expanding: Set<NameQuestion> = []
         var found: [NameQuestion: NameContent] = [:]
         var hasThread = false
+        var servers: [String]
     }
 
     private let journal: Journal
-    private let servers: [String]
     private let changed: @Sendable () -> Void
-    private let state = Mutex(State())
+    private let state: Mutex<State>
     let door: Mailbox<Message>
 
     /// How long new names are waited for.
@@ -46,7 +48,7 @@ public final class NameWatch: Sendable {
     public init(
         servers: [String] = [], journal: Journal, changed: @escaping @Sendable () -> Void = {}
     ) throws(SystemError) {
-        self.servers = servers
+        state = Mutex(State(servers: servers))
         self.journal = journal
         self.changed = changed
         door = try Mailbox()
@@ -55,6 +57,19 @@ public final class NameWatch: Sendable {
     /// What names that stand for endpoints stand for at present.
     public var found: [NameQuestion: NameContent] {
         state.withLock { state in state.found.filter { state.expanding.contains($0.key) } }
+    }
+
+    /// Asks these DNS servers from now on, `127.0.0.1:53`; those of the system when empty.
+    ///
+    /// All names are new to them, so that the next `watch` waits for what they say; what is known stays
+    /// in use until then, and for as long as they say nothing.
+    public func use(servers: [String]) {
+        let tells = state.withLock { state in
+            if servers == state.servers { return false }
+            state.servers = servers
+            return state.hasThread
+        }
+        if tells { door.post(.servers(servers)) }
     }
 
     /// Watches the names of these endpoints and the names that stand for endpoints, and no others.
@@ -71,12 +86,12 @@ public final class NameWatch: Sendable {
     ) throws(SystemError) {
         let named = endpoints.filter { $0.host != nil }
         let questions = expanding.union(named.compactMap(\.host).map(NameQuestion.addresses))
-        let hasThread = state.withLock { state in
+        let (hasThread, servers) = state.withLock { state in
             state.endpoints = named
             state.expanding = expanding
             state.found = state.found.filter { questions.contains($0.key) }
             defer { state.hasThread = state.hasThread || !questions.isEmpty }
-            return state.hasThread
+            return (state.hasThread, state.servers)
         }
         // What is known of a name holds for an endpoint that is new too.
         for endpoint in named { update(endpoint) }

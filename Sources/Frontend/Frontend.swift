@@ -166,7 +166,7 @@ public final class Frontend: Sendable {
     /// - Parameters:
     ///   - plans: where to listen.
     ///   - routing: which requests go where.
-    ///   - settings: bounds and deadlines; of `relayBufferBytes` the first stays.
+    ///   - settings: bounds and deadlines.
     ///   - removal: how relays of removed routes end that ask for it.
     /// - Returns: the drain of those relays, if there are any routes of that kind.
     /// - Throws: `SystemError` when an address can't be bound; then nothing has changed.

@@ -78,6 +78,7 @@ extension Worker {
         if leaving != nil { return }
         self.snapshot = snapshot
         space.pointee.patience = snapshot.settings.patience
+        space.pointee.resize(receiveCapacity: snapshot.settings.relayBufferBytes)
         var standing: [Acceptor] = []
         for entrance in entrances {
             if let known = acceptors.first(where: { $0.entrance.number == entrance.number }) {

@@ -13,13 +13,13 @@ public struct Workspace: ~Copyable {
     public static let headroom = 16
 
     /// Bytes of one `recv`.
-    public let receiveCapacity: Int
+    public private(set) var receiveCapacity: Int
     /// Where sockets are read into: `receiveCapacity` bytes, with `headroom` in front.
-    public let received: UnsafeMutablePointer<UInt8>
+    public private(set) var received: UnsafeMutablePointer<UInt8>
     /// Where records are opened into: `receiveCapacity` and one record, with `headroom` in front.
-    public let opened: UnsafeMutablePointer<UInt8>
+    public private(set) var opened: UnsafeMutablePointer<UInt8>
     /// Bytes that `opened` holds.
-    public let openedCapacity: Int
+    public private(set) var openedCapacity: Int
     /// Where control frames of our own are written: `ControlFrame.byteCountMax` bytes.
     let control: UnsafeMutablePointer<UInt8>
     /// The window through which the sessions of this reactor read and write.
@@ -40,16 +40,34 @@ public struct Workspace: ~Copyable {
         self.receiveCapacity = receiveCapacity
         self.pumpBytesMax = pumpBytesMax
         self.patience = patience
-        // One record may wait in the session from earlier reads and complete in this one.
-        openedCapacity = receiveCapacity + 17 * 1024
+        openedCapacity = Self.openedCapacity(receiveCapacity)
         received = Self.buffer(receiveCapacity)
         opened = Self.buffer(openedCapacity)
         control = .allocate(capacity: ControlFrame.byteCountMax)
-        // Each 16 KiB record adds at most 256 bytes in any suite, and a Close may follow.
-        records = RecordBuffers(outputCapacity: 2 * openedCapacity)
+        records = RecordBuffers(outputCapacity: Self.outputCapacity(openedCapacity))
         pool = BufferPool()
         nowMilliseconds = Clock.nowMilliseconds()
     }
+
+    /// Reads so many bytes at once from now on; not while bytes are in flight.
+    public mutating func resize(receiveCapacity new: Int) {
+        if new == receiveCapacity { return }
+        (received - Self.headroom).deallocate()
+        (opened - Self.headroom).deallocate()
+        receiveCapacity = new
+        openedCapacity = Self.openedCapacity(new)
+        received = Self.buffer(receiveCapacity)
+        opened = Self.buffer(openedCapacity)
+        records.resize(outputCapacity: Self.outputCapacity(openedCapacity))
+    }
+
+    /// One record may wait in the session from earlier reads and complete in this one.
+    private static func openedCapacity(_ receiveCapacity: Int) -> Int {
+        receiveCapacity + 17 * 1024
+    }
+
+    /// Each 16 KiB record adds at most 256 bytes in any suite, and a Close may follow.
+    private static func outputCapacity(_ openedCapacity: Int) -> Int { 2 * openedCapacity }
 
     deinit {
         (received - Self.headroom).deallocate()

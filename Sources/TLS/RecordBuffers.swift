@@ -46,6 +46,15 @@ public struct RecordBuffers {
         window.deallocate()
     }
 
+    /// Has room for so many bytes of records from now on; nothing may be lent or wait to be sent.
+    public func resize(outputCapacity: Int) {
+        precondition(outputCount == 0 && inputRemaining == 0, "bytes are in flight")
+        window.pointee.output.deallocate()
+        window.pointee.output = .allocate(capacity: outputCapacity)
+        window.pointee.outputCapacity = outputCapacity
+        window.pointee.input = UnsafePointer(window.pointee.output)
+    }
+
     /// Lends the ciphertext just received, until it has been read.
     public func setInput(_ bytes: UnsafePointer<UInt8>, count: Int) {
         window.pointee.input = bytes

@@ -14,11 +14,6 @@ extension Controller {
         if old.admin.socket != new.admin.socket || old.admin.address != new.admin.address {
             keys.append("admin")
         }
-        if old.limits.relayBufferBytes != new.limits.relayBufferBytes {
-            keys.append("limits.relayBufferBytes")
-        }
-        if old.watch != new.watch { keys.append("watch") }
-        if old.resolver != new.resolver { keys.append("resolver") }
         return keys
     }
 

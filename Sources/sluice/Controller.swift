@@ -62,6 +62,7 @@ final class Controller: Sendable {
     let health: HealthWatch
     let log: LogWriter
     let thread: ControlThread
+    let minder = Minder()
     let startedMilliseconds = Clock.wallMilliseconds()
     /// Where the program stood when it was started.
     private let program = Successor.programPath()
@@ -104,6 +105,13 @@ final class Controller: Sendable {
             }
             ServiceManager.notify("RELOADING=1", ServiceManager.monotonic)
             defer { ServiceManager.notify("READY=1") }
+            // Looked at before they are read, so that no change falls in between.
+            var files = FileWatch(Minder.paths(source, before.configuration))
+            defer {
+                let configuration = state.configuration
+                files.watch(Minder.paths(source, configuration))
+                minder.follow(self, configuration.watch ? files : nil)
+            }
             do {
                 let message = try take(try source.read(), before)
                 log.write(LogEvent(.info, message))
@@ -130,12 +138,12 @@ final class Controller: Sendable {
         let logChange = try log(for: configuration.log, before: before.configuration.log)
         // Looked up before anybody is sent there, all within one time; what is known is not waited for.
         let expanding = configuration.expandingNames
-        let namesBefore = before.configuration.expandingNames
-        let all = expanding.union(namesBefore)
+        let all = expanding.union(before.configuration.expandingNames)
         let deadline = Clock.nowMilliseconds() + NameWatch.waitMilliseconds
-        try names.watch(before.assembly.endpoints, expanding: all, until: deadline)
         let assembly: Assembly
+        names.use(servers: configuration.resolver.servers)
         do {
+            try names.watch(before.assembly.endpoints, expanding: all, until: deadline)
             assembly = try Assembly(
                 configuration, previous: before.assembly,
                 found: names.found.filter { expanding.contains($0.key) })
@@ -144,7 +152,7 @@ final class Controller: Sendable {
                 before.assembly.endpoints + assembly.endpoints, expanding: all, until: deadline)
             try health.watch(assembly.checks)
         } catch {
-            try names.watch(before.assembly.endpoints, expanding: namesBefore, until: 0)
+            goBack(to: before)
             throw error
         }
         let removed: Drain?
@@ -153,8 +161,7 @@ final class Controller: Sendable {
                 listening: assembly.listeners, routing: assembly.routing,
                 settings: assembly.settings, removal: Self.plan(configuration.drain))
         } catch {
-            try names.watch(before.assembly.endpoints, expanding: namesBefore, until: 0)
-            try health.watch(before.assembly.checks)
+            goBack(to: before)
             throw Self.problem(error, configuration, assembly)
         }
         current.withLock { state in
@@ -164,16 +171,27 @@ final class Controller: Sendable {
             state.loadedMilliseconds = Clock.wallMilliseconds()
             state.lastProblem = nil
         }
-        try names.watch(assembly.endpoints, expanding: expanding, until: 0)
+        // Where there is no descriptor left for it, those of before are asked for in vain, no more.
+        try? names.watch(assembly.endpoints, expanding: expanding, until: 0)
         if let logChange { log.use(logChange) }
         if let removed { add(removed, "routes that were removed") }
         let restart = Self.needingRestart(before.configuration, configuration)
         let rest =
             restart.isEmpty
             ? ""
-            : " What changed of \(restart.joined(separator: ", ")) takes effect with a restart."
+            : " What changed of \(restart.joined(separator: " and ")) takes effect with `sluice"
+                + " upgrade`, which loses no socket, or with a restart."
         return "The configuration was taken up: \(assembly.listeners.count) listeners, "
             + "\(assembly.routing.routes.count) routes, generation \(state.generation).\(rest)"
+    }
+
+    /// Watches and checks what a configuration names that stays in use after all.
+    private func goBack(to before: State) {
+        names.use(servers: before.configuration.resolver.servers)
+        // They are known, so nothing is lost where there is no descriptor left for it.
+        try? names.watch(
+            before.assembly.endpoints, expanding: before.configuration.expandingNames, until: 0)
+        try? health.watch(before.assembly.checks)
     }
 
     // MARK: Drain

@@ -4,33 +4,62 @@ import Control
 import Frontend
 import Glibc
 import Reactor
+import Synchronization
 
 /// What is looked after from time to time: files that change, and the service manager's watchdog.
-enum Minder {
+final class Minder: Sendable {
+    private struct State {
+        /// Nil where nobody wants them watched.
+        var files: FileWatch?
+        var isRunning = false
+    }
+
     /// How often files are looked at; a change counts once it has stood for as long.
     private static let lookMilliseconds: UInt64 = 500
 
-    /// Starts the thread, if there is anything to do.
-    static func start(_ controller: Controller, _ watch: FileWatch?) throws -> ReactorThread? {
-        let watchdog = ServiceManager.watchdogMilliseconds
-        guard watch != nil || watchdog != nil else { return nil }
-        return try ReactorThread.start(name: "sluice-minder") {
-            var watch = watch
-            let pause = min(watchdog ?? lookMilliseconds, lookMilliseconds)
-            var nextBeat: UInt64 = 0
-            while true {
-                usleep(UInt32(pause * 1_000))
-                if let watchdog, Clock.nowMilliseconds() >= nextBeat,
-                    controller.frontend.isResponsive(within: watchdog)
-                {
-                    ServiceManager.notify("WATCHDOG=1")
-                    nextBeat = Clock.nowMilliseconds() + watchdog
-                }
-                guard watch?.hasSettledChange() == true else { continue }
-                _ = controller.reload()
-                let state = controller.state
-                watch?.watch(paths(controller.source, state.configuration))
+    private let state = Mutex(State())
+    private let watchdog = ServiceManager.watchdogMilliseconds
+
+    /// Goes by a configuration from now on, on a thread that is there while there is anything to do.
+    ///
+    /// - Parameters:
+    ///   - controller: who reads what has changed.
+    ///   - files: its files as they were before they were read; nil where they are not to be watched.
+    func follow(_ controller: Controller, _ files: FileWatch?) {
+        let isNeeded = state.withLock { state in
+            state.files = files
+            let isNeeded = !state.isRunning && hasWork(state)
+            state.isRunning = state.isRunning || isNeeded
+            return isNeeded
+        }
+        guard isNeeded else { return }
+        do throws(SystemError) {
+            _ = try ReactorThread.start(name: "sluice-minder") { [self] in run(controller) }
+        } catch {
+            state.withLock { $0.isRunning = false }
+            controller.log.write(LogEvent(.error, "Files are not watched: \(error)."))
+        }
+    }
+
+    private func hasWork(_ state: State) -> Bool { watchdog != nil || state.files != nil }
+
+    private func run(_ controller: Controller) {
+        let pause = min(watchdog ?? Self.lookMilliseconds, Self.lookMilliseconds)
+        var nextBeat: UInt64 = 0
+        while true {
+            usleep(UInt32(pause * 1_000))
+            if let watchdog, Clock.nowMilliseconds() >= nextBeat,
+                controller.frontend.isResponsive(within: watchdog)
+            {
+                ServiceManager.notify("WATCHDOG=1")
+                nextBeat = Clock.nowMilliseconds() + watchdog
             }
+            let (goesOn, hasChanged) = state.withLock { state in
+                state.isRunning = hasWork(state)
+                return (state.isRunning, state.files?.hasSettledChange() == true)
+            }
+            if !goesOn { return }
+            if hasChanged { _ = controller.reload() }
         }
     }
 

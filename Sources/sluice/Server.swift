@@ -83,7 +83,7 @@ enum Server {
         }
         try console.start(controller)
         try app?.start(console)
-        let minding = try Minder.start(controller, configuration.watch ? watch : nil)
+        controller.minder.follow(controller, configuration.watch ? watch : nil)
         ServiceManager.notify("READY=1")
         Successor.sayReady()
         frontend.wait()
@@ -93,8 +93,8 @@ enum Server {
         health.stop()
         log.write(LogEvent(.info, "sluice has stopped."))
         log.close()
-        // These threads wait for ever; the process ends without them.
-        withExtendedLifetime((obeying, minding)) {}
+        // It waits for ever; the process ends without it.
+        withExtendedLifetime(obeying) {}
     }
 
     private static func obey(_ signals: SignalWaiter, _ controller: Controller) {

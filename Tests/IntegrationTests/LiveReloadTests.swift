@@ -62,13 +62,6 @@ struct Operated {
 }
 
 @Suite struct LiveReloadTests {
-    private func exchange(_ text: String, over ends: RelayEnds) throws {
-        try ends.client.send(Frame.text(text).masked())
-        #expect(try ends.upstream.readFrame().text == text)
-        try ends.upstream.send(Frame.text(text))
-        #expect(try ends.client.readFrame().text == text)
-    }
-
     @Test func `a route moves to another upstream, and its live relay stays where it is`() throws {
         let old = try ManualBackend()
         let new = try ManualBackend()
@@ -79,8 +72,8 @@ struct Operated {
         let reload = try sluice.command(["reload"])
         #expect(reload.status == 0, "\(reload.output)")
         #expect(reload.output.contains("1 routes, generation 2"))
-        try exchange("moved", over: try sluice.proxy.relay(to: new))
-        try exchange("still here", over: before)
+        try sluice.proxy.relay(to: new).exchange("moved")
+        try before.exchange("still here")
     }
 
     @Test(arguments: [
@@ -100,8 +93,8 @@ struct Operated {
         #expect(
             reload.output.contains("\(sluice.proxy.configurationPath):\(place.prefix(1))")
                 || reload.output.contains(sluice.proxy.configurationPath), "\(reload.output)")
-        try exchange("still here", over: ends)
-        try exchange("also here", over: try sluice.proxy.relay(to: backend))
+        try ends.exchange("still here")
+        try sluice.proxy.relay(to: backend).exchange("also here")
         let status = try sluice.command(["status"])
         #expect(status.output.contains("generation 1"))
         #expect(status.output.contains("the last reload failed: "))
@@ -122,7 +115,7 @@ struct Operated {
             "  - { address: \"unix:\(sluice.folder)/ws.sock\" }\n")
         #expect(try sluice.command(["reload"]).status == 0)
         // The first goes on, the second is closed, its live relay is not, and a third is open.
-        try exchange("same port", over: try sluice.proxy.relay(to: backend))
+        try sluice.proxy.relay(to: backend).exchange("same port")
         #expect(throws: (any Error).self) { _ = try sluice.proxy.connect(listener: 1) }
         try plain.send(Frame.text("live").masked())
         #expect(try upstream.readFrame().text == "live")
@@ -152,7 +145,7 @@ struct Operated {
             reload.output.contains("\(sluice.proxy.configurationPath):3:5: bind 127.0.0.1:\(port)"),
             "\(reload.output)")
         _ = try sluice.proxy.connect(listener: 1)
-        try exchange("here", over: try sluice.proxy.relay(to: backend))
+        try sluice.proxy.relay(to: backend).exchange("here")
     }
 
     @Test func `relays of a removed route end where the route asked for it, and else go on`() throws
@@ -175,7 +168,7 @@ struct Operated {
         #expect(close.closeCode == 1012)
         #expect(String(decoding: close.payload.dropFirst(2), as: UTF8.self) == "moved away")
         #expect(try goes.upstream.readFrame().closeCode == 1012)
-        try exchange("still here", over: stays)
+        try stays.exchange("still here")
         let gone = try sluice.proxy.connect()
         try gone.send(Opening().bytes)
         #expect(try gone.readHead().status == 404)
@@ -235,7 +228,9 @@ struct Operated {
         try turns.wait(for: "more echoes", by: .after(.seconds(60))) { $0 >= soFar + 100 }
         isOver.update { $0 = true }
         for client in clients { #expect(try client.join(by: .after(.seconds(60))) > 0) }
-        try eventually("the request threads are gone") { try threads() <= threadsBefore }
+        try eventually("the request threads are gone") {
+            try threadNames(of: sluice.proxy).count <= threadsBefore
+        }
         #expect(try residentKilobytes(of: sluice.proxy) < bytesBefore + 6_000)
         let status = try sluice.command(["status", "--json"])
         #expect(status.output.contains("\"generation\" : 901"), "\(status.output)")
@@ -252,7 +247,51 @@ struct Operated {
         defer { Scratch.remove(sluice.folder) }
         try sluice.rewrite("\(old.address)", "\(new.address)")
         try sluice.proxy.process.waitForLine(containing: "generation 2")
-        try exchange("moved", over: try sluice.proxy.relay(to: new))
+        try sluice.proxy.relay(to: new).exchange("moved")
+    }
+
+    @Test func `a reload begins to watch the files, and ends it`() throws {
+        let (first, second) = (try ManualBackend(), try ManualBackend())
+        let sluice = try Operated(
+            routes: ["{ path: /Esv/ocp, to: \"\(first.address)\" }"], settings: ["watch: false"])
+        defer { Scratch.remove(sluice.folder) }
+        func isWatching() throws -> Bool {
+            try threadNames(of: sluice.proxy).contains("sluice-minder")
+        }
+        #expect(try !isWatching())
+        try sluice.rewrite("watch: false", "watch: true")
+        #expect(try sluice.command(["reload"]).output.contains("restart") == false)
+        try sluice.rewrite("\(first.address)", "\(second.address)")
+        try sluice.proxy.process.waitForLine(containing: "generation 3")
+        try sluice.proxy.relay(to: second).exchange("moved")
+        #expect(try isWatching())
+        // What a reload has read is not taken up a second time.
+        try sluice.rewrite("watch: true", "watch: false")
+        #expect(try sluice.command(["reload"]).output.contains("generation 4"))
+        try eventually("nobody watches") { try !isWatching() }
+        #expect(try sluice.command(["status", "--json"]).output.contains("\"generation\" : 4"))
+    }
+
+    @Test func `a reload changes how much is read at once, under relays that live`() throws {
+        let backend = try ManualBackend()
+        let sluice = try Operated(
+            routes: ["{ path: /Esv/ocp, to: \"\(backend.address)\" }"],
+            settings: ["limits: { relayBufferBytes: 16KiB }"])
+        defer { Scratch.remove(sluice.folder) }
+        let live = try sluice.proxy.relay(to: backend)
+        // Several reads of 16 KiB, and no more than the system holds.
+        let text = String(repeating: "0123456789", count: 6_000)
+        try live.exchange(text)
+        let before = try residentKilobytes(of: sluice.proxy)
+        for (old, new, isLarge) in [("16KiB", "32MiB", true), ("32MiB", "20KiB", false)] {
+            try sluice.rewrite("relayBufferBytes: \(old)", "relayBufferBytes: \(new)")
+            let reload = try sluice.command(["reload"])
+            #expect(reload.status == 0 && !reload.output.contains("restart"), "\(reload.output)")
+            let resident = try residentKilobytes(of: sluice.proxy)
+            #expect((resident > before + 60_000) == isLarge, "\(before) to \(resident) kB")
+            try live.exchange(text)
+            try sluice.proxy.relay(to: backend).exchange(text)
+        }
     }
 
     @Test func `TERM during reloads ends the process in order`() throws {

@@ -19,6 +19,19 @@ import Testing
                 + (upstreams.isEmpty ? [] : ["upstreams:"] + upstreams.map { "  \($0)" }) + more)
     }
 
+    private static let service = "_ws._tcp.app.test"
+
+    /// Has the server name these as the endpoints of the service, all on one host (RFC 2782).
+    private static func serve(
+        _ server: NameServer, _ records: [(port: UInt16, priority: Int, weight: Int)]
+    ) throws {
+        try server.start(
+            hosts: ["a.test": ["127.0.0.1"]],
+            services: records.map {
+                "\(service),a.test,\($0.port),\($0.priority),\($0.weight)"
+            })
+    }
+
     private static func port(_ backend: ManualBackend) throws -> UInt16 {
         guard case .tcp(let port) = backend.address else { throw PeerError("no port") }
         return port
@@ -30,13 +43,6 @@ import Testing
         #expect(status.status == 0, "\(status.output)")
         let line = status.output.split(separator: "\n").first { $0.hasPrefix(start) }
         return line?.split(separator: " ").map(String.init) ?? []
-    }
-
-    private func exchange(_ text: String, over ends: RelayEnds) throws {
-        try ends.client.send(Frame.text(text).masked())
-        #expect(try ends.upstream.readFrame().text == text)
-        try ends.upstream.send(Frame.text(text))
-        #expect(try ends.client.readFrame().text == text)
     }
 
     @Test func `a name moves with its record, and an outage of DNS takes nothing away`() throws {
@@ -55,7 +61,7 @@ import Testing
         try eventually("the name has moved") {
             try Self.line(label, sluice).last == "127.0.0.9:\(port)"
         }
-        try exchange("still here", over: live)
+        try live.exchange("still here")
 
         try server.stop()
         try sluice.proxy.process.waitForLine(
@@ -70,8 +76,8 @@ import Testing
         try eventually("the name is back") {
             try Self.line(label, sluice).last == "127.0.0.1:\(port)"
         }
-        try exchange("back", over: try sluice.proxy.relay(to: backend))
-        try exchange("still here", over: live)
+        try sluice.proxy.relay(to: backend).exchange("back")
+        try live.exchange("still here")
     }
 
     @Test func `endpoints of a service join and leave, and those that stay are not touched`() throws
@@ -79,46 +85,42 @@ import Testing
         let server = try NameServer()
         let (first, second) = (try ManualBackend(), try ManualBackend())
         let (one, two) = (try Self.port(first), try Self.port(second))
-        let service = "_ws._tcp.app.test"
-        let hosts = ["a.test": ["127.0.0.1"]]
-        try server.start(hosts: hosts, services: ["\(service),a.test,\(one),1,1"])
+        try Self.serve(server, [(one, 1, 1)])
         let sluice = try Self.started(
             server, routes: ["{ path: /Esv/ocp, to: app }"],
-            ["app: { endpoints: [\"srv:\(service)\"] }"])
+            ["app: { endpoints: [\"srv:\(Self.service)\"] }"])
         defer { Scratch.remove(sluice.folder) }
         let live = try sluice.proxy.relay(to: first)
         #expect(try Self.line("ws://a.test:\(one)", sluice).dropFirst().first == "app")
         #expect(try Self.line("srv:", sluice).isEmpty)
 
-        try server.start(
-            hosts: hosts,
-            services: ["\(service),a.test,\(one),1,1", "\(service),a.test,\(two),1,1"])
+        try Self.serve(server, [(one, 1, 1), (two, 1, 1)])
         try eventually("the second has joined") {
             try !Self.line("ws://a.test:\(two)", sluice).isEmpty
         }
         #expect(try Self.line("ws://a.test:\(one)", sluice)[2] == "1", "its relay is counted")
         // The one with fewer relays is next.
-        try exchange("second", over: try sluice.proxy.relay(to: second))
+        try sluice.proxy.relay(to: second).exchange("second")
 
-        try server.start(hosts: hosts, services: ["\(service),a.test,\(two),1,1"])
+        try Self.serve(server, [(two, 1, 1)])
         try eventually("the first has left") {
             try Self.line("ws://a.test:\(one)", sluice).isEmpty
         }
-        try exchange("still here", over: live)
+        try live.exchange("still here")
         let others = try (0..<3).map { _ in try sluice.proxy.relay(to: second) }
-        for ends in others { try exchange("second", over: ends) }
+        for ends in others { try ends.exchange("second") }
         try eventually("three are counted") {
             try Self.line("ws://a.test:\(two)", sluice)[2] == "3"
         }
 
         try server.stop()
-        try sluice.proxy.process.waitForLine(containing: "srv:\(service) cannot be resolved:")
-        try exchange("second", over: try sluice.proxy.relay(to: second))
+        try sluice.proxy.process.waitForLine(containing: "srv:\(Self.service) cannot be resolved:")
+        try sluice.proxy.relay(to: second).exchange("second")
         // A reload in an outage keeps them too, and so does one that changes something else.
         try sluice.rewrite("/Esv/ocp", "/Esv/*")
         #expect(try sluice.command(["reload"]).status == 0)
-        try exchange("reloaded", over: try sluice.proxy.relay(to: second))
-        try exchange("still here", over: live)
+        try sluice.proxy.relay(to: second).exchange("reloaded")
+        try live.exchange("still here")
     }
 
     @Test func `a service unknown at the start is served once it is known`() throws {
@@ -126,102 +128,113 @@ import Testing
         let backend = try ManualBackend()
         let sluice = try Self.started(
             server,
-            routes: ["{ path: /Esv/ocp, to: \"srv:_ws._tcp.app.test\" }"])
+            routes: ["{ path: /Esv/ocp, to: \"srv:\(Self.service)\" }"])
         defer { Scratch.remove(sluice.folder) }
         let refused = try sluice.proxy.connect()
         try refused.send(Opening().bytes)
         let answer = try refused.readResponse()
         #expect(answer.status == 502)
         #expect(answer.head["Proxy-Status"]?.contains("dns_error") == true)
-        #expect(try Self.line("srv:_ws._tcp.app.test", sluice).contains("unresolved"))
-        try server.start(
-            hosts: ["a.test": ["127.0.0.1"]],
-            services: ["_ws._tcp.app.test,a.test,\(try Self.port(backend)),1,1"])
+        #expect(try Self.line("srv:\(Self.service)", sluice).contains("unresolved"))
+        try Self.serve(server, [(try Self.port(backend), 1, 1)])
         try eventually("the endpoint is there", by: .after(.seconds(60))) {
             try Self.line("srv:", sluice).isEmpty
         }
-        try exchange("served", over: try sluice.proxy.relay(to: backend))
+        try sluice.proxy.relay(to: backend).exchange("served")
     }
 
     @Test func `later priorities serve while no earlier one does, and not when it is back`() throws
     {
         let server = try NameServer()
         let (first, second) = (try ManualBackend(), try ManualBackend())
-        let service = "_ws._tcp.app.test"
-        try server.start(
-            hosts: ["a.test": ["127.0.0.1"]],
-            services: [
-                "\(service),a.test,\(try Self.port(first)),20,1",
-                "\(service),a.test,\(try Self.port(second)),10,1",
-            ])
+        try Self.serve(server, [(try Self.port(first), 20, 1), (try Self.port(second), 10, 1)])
         let sluice = try Self.started(
             server, routes: ["{ path: /Esv/ocp, to: app }"],
-            ["app: { endpoints: [\"srv:\(service)\"], balance: roundRobin }"])
+            ["app: { endpoints: [\"srv:\(Self.service)\"], balance: roundRobin }"])
         defer { Scratch.remove(sluice.folder) }
-        for _ in 0..<3 { try exchange("second", over: try sluice.proxy.relay(to: second)) }
+        for _ in 0..<3 { try sluice.proxy.relay(to: second).exchange("second") }
         let live = try sluice.proxy.relay(to: second)
         let endpoint = "ws://a.test:\(try Self.port(second))"
         #expect(
             try sluice.command(["drain", "--endpoint", endpoint, "--background", "--spread", "0s"])
                 .status == 0)
-        for _ in 0..<3 { try exchange("first", over: try sluice.proxy.relay(to: first)) }
+        for _ in 0..<3 { try sluice.proxy.relay(to: first).exchange("first") }
         #expect(try live.client.readFrame().closeCode == 1001)
         #expect(try sluice.command(["drain", "--endpoint", endpoint, "--resume"]).status == 0)
-        for _ in 0..<3 { try exchange("second", over: try sluice.proxy.relay(to: second)) }
+        for _ in 0..<3 { try sluice.proxy.relay(to: second).exchange("second") }
         #expect(try !first.hasPendingConnection(by: .after(.milliseconds(50))))
     }
 
     @Test func `a reload that fails while the server is gone forgets no name`() throws {
         let server = try NameServer()
         let backend = try ManualBackend()
-        try server.start(
-            hosts: ["a.test": ["127.0.0.1"]],
-            services: ["_ws._tcp.app.test,a.test,\(try Self.port(backend)),1,1"])
+        try Self.serve(server, [(try Self.port(backend), 1, 1)])
         let sluice = try Self.started(
-            server, routes: ["{ path: /Esv/ocp, to: \"srv:_ws._tcp.app.test\" }"])
+            server, routes: ["{ path: /Esv/ocp, to: \"srv:\(Self.service)\" }"])
         defer { Scratch.remove(sluice.folder) }
         try server.stop()
         // Other names, and an address that is taken: it fails when all names have been asked for.
         let taken = try ManualBackend()
         let text = try Scratch.read(sluice.proxy.configurationPath)
-        try sluice.rewrite("srv:_ws._tcp.app.test", "ws://other.test:1")
+        try sluice.rewrite("srv:\(Self.service)", "ws://other.test:1")
         try sluice.rewrite(
             "listen:", "listen:\n  - { address: \"127.0.0.1:\(try Self.port(taken))\" }")
         #expect(try sluice.command(["reload"]).status == 1)
-        try exchange("still known", over: try sluice.proxy.relay(to: backend))
+        try sluice.proxy.relay(to: backend).exchange("still known")
         try Scratch.write(text, to: sluice.proxy.configurationPath)
         #expect(try sluice.command(["reload"]).status == 0)
-        try exchange("still known", over: try sluice.proxy.relay(to: backend))
+        try sluice.proxy.relay(to: backend).exchange("still known")
+    }
+
+    @Test func `a reload asks other servers, and the old ones again when it fails`() throws {
+        let (old, new, gone) = (try NameServer(), try NameServer(), try NameServer())
+        let (first, second) = (try ManualBackend(), try ManualBackend())
+        try Self.serve(old, [(try Self.port(first), 1, 1)])
+        try Self.serve(new, [(try Self.port(second), 1, 1)])
+        let sluice = try Self.started(
+            old, routes: ["{ path: /Esv/ocp, to: \"srv:\(Self.service)\" }"])
+        defer { Scratch.remove(sluice.folder) }
+        try sluice.proxy.relay(to: first).exchange("first")
+        let text = try Scratch.read(sluice.proxy.configurationPath)
+        // One that fails for another reason goes back.
+        try sluice.rewrite("\(old.address)", "\(new.address)")
+        try sluice.rewrite(
+            "listen:", "listen:\n  - { address: \"127.0.0.1:\(try Self.port(first))\" }")
+        #expect(try sluice.command(["reload"]).status == 1)
+        try Self.serve(old, [(try Self.port(first), 1, 1), (try Self.port(second), 2, 1)])
+        try eventually("the old server is still asked") {
+            try !Self.line("ws://a.test:\(try Self.port(second))", sluice).isEmpty
+        }
+        try sluice.proxy.relay(to: first).exchange("first")
+        try Scratch.write(text, to: sluice.proxy.configurationPath)
+        try sluice.rewrite("\(old.address)", "\(new.address)")
+        let reload = try sluice.command(["reload"])
+        #expect(reload.status == 0 && !reload.output.contains("restart"), "\(reload.output)")
+        try sluice.proxy.relay(to: second).exchange("second")
+        // What is known stays where the new ones say nothing.
+        try sluice.rewrite("\(new.address)", "\(gone.address)")
+        #expect(try sluice.command(["reload"]).status == 0)
+        try sluice.proxy.relay(to: second).exchange("still known")
     }
 
     @Test func `where the first priority refuses, the next is tried at once`() throws {
         let server = try NameServer()
         let backend = try ManualBackend()
         let closed = try HeldPort()
-        try server.start(
-            hosts: ["a.test": ["127.0.0.1"]],
-            services: [
-                "_ws._tcp.app.test,a.test,\(closed.number),1,1",
-                "_ws._tcp.app.test,a.test,\(try Self.port(backend)),2,1",
-            ])
+        try Self.serve(server, [(closed.number, 1, 1), (try Self.port(backend), 2, 1)])
         let sluice = try Self.started(
-            server, routes: ["{ path: /Esv/ocp, to: \"srv:_ws._tcp.app.test\" }"])
+            server, routes: ["{ path: /Esv/ocp, to: \"srv:\(Self.service)\" }"])
         defer { Scratch.remove(sluice.folder) }
-        for _ in 0..<3 { try exchange("served", over: try sluice.proxy.relay(to: backend)) }
+        for _ in 0..<3 { try sluice.proxy.relay(to: backend).exchange("served") }
     }
 
     @Test func `weights are shares`() throws {
         let server = try NameServer()
         let (light, heavy) = (try ScriptedBackend.echo(), try ScriptedBackend.echo())
-        try server.start(
-            hosts: ["a.test": ["127.0.0.1"]],
-            services: [
-                "_ws._tcp.app.test,a.test,\(light.address.port),1,10",
-                "_ws._tcp.app.test,a.test,\(heavy.address.port),1,30",
-            ])
+        try Self.serve(server, [(light.address.port, 1, 10), (heavy.address.port, 1, 30)])
         let sluice = try Self.started(
             server, routes: ["{ path: /Esv/ocp, to: app }"],
-            ["app: { endpoints: [\"srv:_ws._tcp.app.test\"] }"])
+            ["app: { endpoints: [\"srv:\(Self.service)\"] }"])
         defer { Scratch.remove(sluice.folder) }
         let clients = try (0..<20).map { _ in try sluice.proxy.open() }
         #expect(light.connectionCount == 5)
@@ -247,14 +260,14 @@ import Testing
             try Self.line("ws://127.0.0.7:\(port)", sluice).isEmpty
         }
         #expect(try Self.line("ws://127.0.0.1:\(port)", sluice)[2] == "1")
-        try exchange("still here", over: live)
+        try live.exchange("still here")
 
         // The one that is left goes too; its relay is ended on purpose, by the name that it had.
         try server.start(hosts: ["app.test": ["127.0.0.7"]])
         try eventually("the first address is gone") {
             try Self.line("ws://127.0.0.1:\(port)", sluice).isEmpty
         }
-        try exchange("still here", over: live)
+        try live.exchange("still here")
         let unknown = try sluice.command(["drain", "--endpoint", "ws://127.0.0.9:1"])
         #expect(unknown.status == 1 && unknown.output.contains("There is no endpoint"))
         let drain = try sluice.command(
@@ -271,6 +284,6 @@ import Testing
             server,
             routes: ["{ path: /Esv/ocp, to: \"ws://localhost:\(try Self.port(backend))\" }"])
         defer { Scratch.remove(sluice.folder) }
-        try exchange("here", over: try sluice.proxy.relay(to: backend))
+        try sluice.proxy.relay(to: backend).exchange("here")
     }
 }
