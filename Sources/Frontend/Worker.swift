@@ -147,8 +147,9 @@ struct Worker: ~Copyable {
         if !unfinished.isEmpty || !deferredHandshakes.isEmpty { timeout = 0 }
         timeout = soonest(timeout)
         if drains.contains(where: \.isScanning) { timeout = 0 }
-        // Others have not heard of the end yet, and may hand something over.
-        if let leaving, leaving.isListening { timeout = timeout < 0 ? 5 : min(timeout, 5) }
+        // Nobody tells when the last of the others has stopped listening. Whether they have is not asked
+        // here: they might do so just after `isOver` was, and before this.
+        if leaving != nil && connections.count == 0 { timeout = timeout < 0 ? 5 : min(timeout, 5) }
         let count = poller.wait(timeoutMilliseconds: timeout)
         let now = Clock.nowMilliseconds()
         space.pointee.nowMilliseconds = now

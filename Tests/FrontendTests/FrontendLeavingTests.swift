@@ -55,6 +55,21 @@ struct FrontendLeavingTests {
         #expect(try idle.receiveToEnd() == [])
     }
 
+    @Test func `a reactor does not sleep through the end of the others`() throws {
+        // One in some hundreds did, until the time of the drain was over.
+        let routing = Routing(table: try RouteTable([]), routes: [])
+        for _ in 0..<100 {
+            let frontend = try Frontend(
+                listening: [ListenerPlan(address: .loopback(port: 0), certificates: nil)],
+                routing: routing, settings: .init(), workers: 8, journal: try Notebook().journal)
+            try frontend.start()
+            let start = Clock.nowMilliseconds()
+            frontend.leave(DrainPlan(code: 1001, timeoutMilliseconds: 60_000))
+            frontend.wait()
+            try #require(Clock.nowMilliseconds() < start + 50_000)
+        }
+    }
+
     @Test func `a drain of nobody is over at once`() throws {
         let rig = try FrontendRig(workers: 2)
         let start = Clock.nowMilliseconds()
