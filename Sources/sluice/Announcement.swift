@@ -13,7 +13,7 @@ struct Announcement {
     /// The addresses by which others reach it, where it listens for them.
     var network: [Address] = []
     /// What has to be said before all.
-    var notice: String?
+    var notices: [String] = []
     /// The authority that signed a certificate of quick mode.
     var localAuthority: String?
 
@@ -22,7 +22,7 @@ struct Announcement {
     /// The lines, given the addresses as they were bound, and the characters in a line of the
     /// terminal if there is one.
     func lines(_ addresses: [Address], terminal: Terminal? = nil, columns: Int = 80) -> [String] {
-        var lines = notice.map { [Notice.line($0)] } ?? []
+        var lines = notices.map(Notice.line)
         for (listener, address) in zip(configuration.listen, addresses) {
             let note = listener.redirectsToHTTPS ? " (sends everything on to https)" : ""
             lines.append("listening \(Self.scheme(listener))://\(address)\(note)")

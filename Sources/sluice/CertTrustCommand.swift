@@ -64,7 +64,8 @@ struct CertStores: ParsableArguments {
 
     /// Prints what was found or done.
     ///
-    /// - Throws: an exit code of 1 when something failed, or a program is missing.
+    /// - Throws: an exit code of 1 when something failed, a program is missing, or the one store that
+    ///   was asked for is root's.
     func show(_ reports: [StoreReport]) throws {
         for report in reports { Output.line(report.text) }
         if let invoker, only != .system {
@@ -76,6 +77,8 @@ struct CertStores: ParsableArguments {
         let hasFailed = reports.contains { report in
             switch report.outcome {
             case .failed, .needsTool: true
+            // Beside others it is one of several; asked for alone, nothing was done.
+            case .needsRoot: only == .system
             default: false
             }
         }

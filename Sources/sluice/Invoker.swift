@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+import Control
 import Glibc
+import Trust
 
 /// Who called sudo: root's own data directory and browsers are hardly ever meant.
 struct Invoker: Equatable {
@@ -8,6 +10,13 @@ struct Invoker: Equatable {
 
     /// Where that user's authority is; sudo keeps no `XDG_DATA_HOME`.
     var dataDirectory: String { DataDirectory.path(dataHome: nil, home: home) }
+
+    /// That root's authority is another one than that user's.
+    var otherAuthority: String {
+        "by sudo the authority is root's, which no browser of \(name) believes: start sluice without"
+            + " sudo. A port below 1024 then needs, once,"
+            + " sudo setcap cap_net_bind_service=+ep \(Shell.word(Successor.programPath() ?? "sluice"))"
+    }
 
     /// The user behind this process; nil where it does not run by sudo.
     static var current: Invoker? {

@@ -125,7 +125,10 @@ struct QuickCommand: ParsableCommand {
         announcement.examplePath = socketPath
         announcement.hosts = host
         announcement.network = network
-        announcement.notice = listening.notice
+        announcement.notices = [listening.notice].compactMap(\.self)
+        if localAuthority != nil, let invoker = Invoker.current {
+            announcement.notices.append(invoker.otherAuthority)
+        }
         announcement.localAuthority = localAuthority
         let announced = announcement
         let watch = try AppWatch(

@@ -279,12 +279,14 @@ import Testing
             URL(fileURLWithPath: home.folder)
                 .deletingLastPathComponent().path,
         ])
-        func nobody(_ command: String, _ more: String...) throws -> [String] {
-            try run(
+        func nobody(_ command: String, _ more: String..., fails: Bool = false) throws -> [String] {
+            let child = try ChildProcess(
                 [
                     "setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups",
                     try ProxyFixture.program(), "cert", command, "--directory", folder,
                 ] + more, environment: ["HOME": folder])
+            #expect(try child.waitForExit() == (fails ? 1 : 0), "\(child.output)")
+            return child.output
         }
         let target = "/usr/local/share/ca-certificates/sluice-ca.crt"
         try #require(!FileManager.default.fileExists(atPath: target))
@@ -310,7 +312,8 @@ import Testing
         try Scratch.write("#!/bin/sh\nexec \"$@\"\n", to: "\(home.folder)/sudo")
         try run(["chmod", "0755", "\(home.folder)/sudo"])
         func asRoot(_ command: String) throws {
-            let lines = try nobody(command, "--root", root, "--only", "system")
+            // Where nothing else was asked for, nothing was done.
+            let lines = try nobody(command, "--root", root, "--only", "system", fails: true)
             let line = try #require(lines.first { $0.contains("needs root: ") }, "\(lines)")
             let words = try #require(line.firstRange(of: "needs root: "))
             try run(

@@ -5,6 +5,7 @@
 // made is verified against the authority that it left there.
 
 import Foundation
+import Glibc
 import TestKit
 import Testing
 
@@ -64,6 +65,29 @@ import Testing
         try expectEcho(try proxy.connect(), Opening("/Esv/ocp"))
         let client = try proxy.connect()
         #expect(try client.refusal(of: Opening("/other")).status == 404)
+    }
+
+    @Test(
+        .enabled(if: geteuid() == 0, "sudo makes root of whoever calls it"),
+        arguments: [true, false])
+    func `by sudo it says whose the authority is, unless it makes none`(isMade: Bool) throws {
+        let backend = try ScriptedBackend.echo()
+        let files = try TestCertificates.shared().local
+        let folder = try Scratch.makeFolder()
+        defer { Scratch.remove(folder) }
+        let program = try ChildProcess(
+            [
+                try ProxyFixture.program(), "\(backend.address.port)", "--listen", "127.0.0.1:0",
+            ] + (isMade ? [] : ["--cert", files.chain, "--key", files.key]),
+            environment: ["HOME": folder, "SUDO_USER": "daemon"])
+        defer { program.signal(SIGKILL) }
+        // Notices stand above what is listened at.
+        try program.waitForLine(containing: "listening wss://")
+        let notices = program.output.filter { $0.contains("no browser of daemon believes") }
+        #expect(notices.count == (isMade ? 1 : 0), "\(program.output)")
+        for notice in notices {
+            #expect(notice.contains("cap_net_bind_service=+ep \(try ProxyFixture.program())"))
+        }
     }
 
     @Test func `the echo app answers behind quick mode`() throws {

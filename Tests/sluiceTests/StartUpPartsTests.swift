@@ -163,7 +163,7 @@ struct StartUpPartsTests {
         var announcement = Announcement(configuration: configuration)
         announcement.hosts = ["myapp.localhost", "*.app.test", "::1"]
         announcement.network = [try #require(Address(host: "192.168.1.20", port: 0))]
-        announcement.notice = "first of all"
+        announcement.notices = ["first of all"]
         let address = try Address(parsing: ":8443")
         let lines = announcement.lines([address])
         #expect(
