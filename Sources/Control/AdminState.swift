@@ -134,7 +134,7 @@ public struct EndpointState: Codable, Sendable {
     /// Relays, requests and attempts to connect under way.
     public var active: Int
     /// `ok`, `failing` (connects or upgrades fail), `unhealthy` (its checks fail), `unchecked` (they have
-    /// not begun), `draining` or `unresolved`.
+    /// not begun), `draining`, `unresolved`, or `left` (it gets nothing any more).
     public var state: String
     /// What its checks have found; nil where there are none.
     public var health: HealthState?

@@ -34,6 +34,9 @@ public final class EndpointLoad: Sendable {
     /// An endpoint that is well and idle.
     public init() {}
 
+    /// Relays, requests and attempts to connect under way.
+    public var activeCount: Int { active.load(ordering: .relaxed) }
+
     /// Whether nothing new goes there.
     public var isDraining: Bool {
         get { draining.load(ordering: .relaxed) }

@@ -147,14 +147,14 @@ struct AdminDesk: Sendable {
                     to: Assembly.label(of: now.configuration.routes[index], in: now.configuration),
                     relays: count, isDraining: routing.draining[index]))
         }
-        state.upstreams = upstreams(routing)
+        state.upstreams = upstreams(now.assembly)
         state.drains = now.drains.map(Self.state)
         return state
     }
 
-    private func upstreams(_ routing: Routing) -> [UpstreamState] {
+    private func upstreams(_ assembly: Assembly) -> [UpstreamState] {
         let now = Clock.nowMilliseconds()
-        return routing.upstreams.map { group in
+        var states = assembly.routing.upstreams.map { group in
             let endpoints = group.endpoints.indices.map { index in
                 let endpoint = group.endpoints[index]
                 var state = EndpointState(
@@ -169,6 +169,17 @@ struct AdminDesk: Sendable {
             state.waiting = group.queue?.count ?? 0
             return state
         }
+        for one in assembly.departed where one.endpoint.load.activeCount > 0 {
+            let state = EndpointState(
+                label: one.endpoint.label, addresses: one.endpoint.addresses.map(\.description),
+                active: one.endpoint.load.activeCount, state: "left")
+            if let index = states.firstIndex(where: { $0.name == one.upstream }) {
+                states[index].endpoints.append(state)
+            } else {
+                states.append(UpstreamState(name: one.upstream, endpoints: [state]))
+            }
+        }
+        return states
     }
 
     /// How an endpoint is, in one word: the one that matters most.

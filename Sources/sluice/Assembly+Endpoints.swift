@@ -39,6 +39,26 @@ extension EndpointAddress {
     }
 }
 
+/// An endpoint that gets nothing any more, since a reload or its name has no place for it, and on which
+/// something still runs.
+struct DepartedEndpoint: Sendable {
+    /// Where it was.
+    let upstream: String
+    let endpoint: Endpoint
+
+    /// Those of what was served before that are not among these.
+    static func all(since previous: Assembly?, without routing: Routing) -> [DepartedEndpoint] {
+        guard let previous else { return [] }
+        let before = previous.routing.upstreams.flatMap { group in
+            group.endpoints.map { DepartedEndpoint(upstream: group.picker.name, endpoint: $0) }
+        }
+        let running = (previous.departed + before).filter { $0.endpoint.load.activeCount > 0 }
+        if running.isEmpty { return [] }
+        let present = Set(routing.endpoints.map(ObjectIdentifier.init))
+        return running.filter { !present.contains(ObjectIdentifier($0.endpoint)) }
+    }
+}
+
 /// The endpoints of the configuration before, each to be taken over once.
 struct KnownEndpoints {
     private struct Key: Hashable {
@@ -48,13 +68,18 @@ struct KnownEndpoints {
 
     private let found: NamesFound
     private var endpoints: [Key: [Endpoint]] = [:]
+    /// Those that have left and still count what runs on them.
+    private var departed: [Key: Endpoint] = [:]
     private var groups: [String: EndpointGroup] = [:]
     /// Whether groups whose endpoints are the same stay the same, with all that they remember.
     var keepsGroups = false
 
-    init(_ routing: Routing?, found: NamesFound) {
+    init(_ previous: Assembly?, found: NamesFound) {
         self.found = found
-        for group in routing?.upstreams ?? [] {
+        for one in previous?.departed ?? [] {
+            departed[Key(upstream: one.upstream, label: one.endpoint.label)] = one.endpoint
+        }
+        for group in previous?.routing.upstreams ?? [] {
             groups[group.picker.name] = group
             for endpoint in group.endpoints {
                 let key = Key(upstream: group.picker.name, label: endpoint.label)
@@ -135,7 +160,13 @@ struct KnownEndpoints {
             endpoints[key]?.removeFirst()
             return first
         }
-        let endpoint = try make()
+        let endpoint: Endpoint
+        if let back = departed.removeValue(forKey: key) {
+            back.load.isDraining = false
+            endpoint = back
+        } else {
+            endpoint = try make()
+        }
         // One that joins others begins slowly; where all are new there is nobody to begin with.
         if groups[upstream] != nil { endpoint.load.join(nowMilliseconds: Clock.nowMilliseconds()) }
         return endpoint

@@ -20,6 +20,9 @@ struct Assembly {
     /// What names stood for that stand for endpoints.
     let found: NamesFound
 
+    /// Endpoints that were served before and on which something still runs.
+    let departed: [DepartedEndpoint]
+
     /// All endpoints, for those who look names up.
     var endpoints: [Endpoint] { routing.endpoints }
 
@@ -32,8 +35,9 @@ struct Assembly {
     ) throws {
         if let previous { tickets = previous.tickets } else { tickets = try TicketKeys() }
         self.found = found
-        var known = KnownEndpoints(previous?.routing, found: found)
+        var known = KnownEndpoints(previous, found: found)
         routing = try Self.routing(configuration, &known, previous: previous?.routing)
+        departed = DepartedEndpoint.all(since: previous, without: routing)
         checks = Self.checks(configuration, routing)
         var listeners: [ListenerPlan] = []
         let stores = try Self.certificates(configuration, tickets: tickets)
@@ -67,9 +71,10 @@ struct Assembly {
         listeners = previous.listeners
         settings = previous.settings
         self.found = found
-        var known = KnownEndpoints(previous.routing, found: found)
+        var known = KnownEndpoints(previous, found: found)
         known.keepsGroups = true
         routing = try Self.routing(configuration, &known, previous: previous.routing)
+        departed = DepartedEndpoint.all(since: previous, without: routing)
         checks = Self.checks(configuration, routing)
     }
 

@@ -6,13 +6,6 @@ import Reactor
 
 /// What follows when names stand for other endpoints than before.
 extension Controller {
-    /// Whether an endpoint has live relays, also one that has left.
-    func hasRelays(at label: String) -> Bool {
-        var filter = RelayFilter()
-        filter.endpoint = label
-        return !frontend.relays(filter, countMax: 1).isEmpty
-    }
-
     /// Has the endpoints served that names stand for now; those that stay are not touched, and live
     /// relays of those that left go on.
     ///

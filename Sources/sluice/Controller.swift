@@ -274,7 +274,8 @@ final class Controller: Sendable {
 
     /// Finds what was named; says what there is instead where it is not there.
     private func scope(_ request: DrainRequest, _ plan: inout DrainPlan) -> String? {
-        let routing = state.assembly.routing
+        let assembly = state.assembly
+        let routing = assembly.routing
         if let route = request.route {
             guard routing.routes.contains(where: { $0.name == route }) else {
                 let names = routing.routes.prefix(8).map(\.name).joined(separator: ", ")
@@ -283,13 +284,10 @@ final class Controller: Sendable {
             plan.routes = [route]
         }
         if let wanted = request.endpoint {
-            let labels = Set(routing.endpoints.map(\.label)).sorted()
-            let names = [wanted, "ws://" + wanted]
-            // One that has left can't be found but by the relays that it still has.
-            guard
-                let label = labels.first(where: names.contains)
-                    ?? names.first(where: hasRelays(at:))
-            else {
+            // Those that have left still have relays.
+            let endpoints = routing.endpoints + assembly.departed.map(\.endpoint)
+            let labels = Set(endpoints.map(\.label)).sorted()
+            guard let label = labels.first(where: { $0 == wanted || $0 == "ws://" + wanted }) else {
                 return "There is no endpoint \(wanted); there are "
                     + "\(labels.prefix(8).joined(separator: ", "))."
             }

@@ -136,6 +136,12 @@ struct RunningSluice: Encodable {
 
     private mutating func look(at endpoint: EndpointState) {
         let name = endpoint.label
+        if endpoint.state == "left" {
+            add(
+                "endpoint", name, .good,
+                "is in no upstream any more; \(endpoint.active) still active there")
+            return
+        }
         if endpoint.addresses.isEmpty {
             add(
                 "endpoint", name, .fault, "its name has no address",

@@ -45,6 +45,11 @@ import Testing
         return line?.split(separator: " ").map(String.init) ?? []
     }
 
+    /// How many are active at an endpoint, and its state.
+    private static func state(_ label: String, _ sluice: Operated) throws -> [String] {
+        Array(try line(label, sluice).dropFirst(2).prefix(2))
+    }
+
     @Test func `a name moves with its record, and an outage of DNS takes nothing away`() throws {
         let server = try NameServer()
         let backend = try ManualBackend()
@@ -104,7 +109,7 @@ import Testing
 
         try Self.serve(server, [(two, 1, 1)])
         try eventually("the first has left") {
-            try Self.line("ws://a.test:\(one)", sluice).isEmpty
+            try Self.state("ws://a.test:\(one)", sluice) == ["1", "left"]
         }
         try live.exchange("still here")
         let others = try (0..<3).map { _ in try sluice.proxy.relay(to: second) }
@@ -121,6 +126,13 @@ import Testing
         #expect(try sluice.command(["reload"]).status == 0)
         try sluice.proxy.relay(to: second).exchange("reloaded")
         try live.exchange("still here")
+
+        // One that comes back still has its relay, so that it is counted where relays are to be even.
+        #expect(try Self.state("ws://a.test:\(one)", sluice) == ["1", "left"])
+        try Self.serve(server, [(one, 1, 1), (two, 1, 1)])
+        try eventually("the first is back") {
+            try Self.state("ws://a.test:\(one)", sluice) == ["1", "ok"]
+        }
     }
 
     @Test func `a service unknown at the start is served once it is known`() throws {
@@ -264,8 +276,8 @@ import Testing
 
         // The one that is left goes too; its relay is ended on purpose, by the name that it had.
         try server.start(hosts: ["app.test": ["127.0.0.7"]])
-        try eventually("the first address is gone") {
-            try Self.line("ws://127.0.0.1:\(port)", sluice).isEmpty
+        try eventually("the first address has left") {
+            try Self.line("ws://127.0.0.1:\(port)", sluice).contains("left")
         }
         try live.exchange("still here")
         let unknown = try sluice.command(["drain", "--endpoint", "ws://127.0.0.9:1"])
