@@ -46,13 +46,17 @@ public struct RecordBuffers {
         window.deallocate()
     }
 
-    /// Has room for so many bytes of records from now on; nothing may be lent or wait to be sent.
+    /// Has room for so many bytes of records from now on, or as many as wait to be sent.
+    ///
+    /// Input that is still lent, as behind a record that could not be opened, is forgotten.
     public func resize(outputCapacity: Int) {
-        precondition(outputCount == 0 && inputRemaining == 0, "bytes are in flight")
+        let capacity = max(outputCapacity, outputCount)
+        let output = UnsafeMutablePointer<UInt8>.allocate(capacity: capacity)
+        output.update(from: window.pointee.output, count: outputCount)
         window.pointee.output.deallocate()
-        window.pointee.output = .allocate(capacity: outputCapacity)
-        window.pointee.outputCapacity = outputCapacity
-        window.pointee.input = UnsafePointer(window.pointee.output)
+        window.pointee.output = output
+        window.pointee.outputCapacity = capacity
+        setInput(output, count: 0)
     }
 
     /// Lends the ciphertext just received, until it has been read.
