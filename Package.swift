@@ -49,8 +49,10 @@ let package = Package(
         .target(
             name: "Splice", dependencies: ["Wire", "Reactor", "TLS"], swiftSettings: strict),
         .target(name: "Naming", dependencies: ["CAres", "Reactor"], swiftSettings: strict),
+        .target(name: "Proxy", swiftSettings: pure),
         .target(
-            name: "Frontend", dependencies: ["Splice", "Router", "Wire", "Reactor", "TLS"],
+            name: "Frontend",
+            dependencies: ["Proxy", "Splice", "Router", "Wire", "Reactor", "TLS"],
             swiftSettings: strict),
         .target(
             name: "Control",
@@ -99,6 +101,7 @@ let package = Package(
         .testTarget(
             name: "SpliceTests", dependencies: ["Splice", "Wire", "TLS", "Reactor", "TestKit"],
             swiftSettings: strict),
+        .testTarget(name: "ProxyTests", dependencies: ["Proxy"], swiftSettings: strict),
         .testTarget(
             name: "FrontendTests",
             dependencies: [

@@ -34,9 +34,9 @@ public struct DrainPlan: Sendable {
         self.timeoutMilliseconds = timeoutMilliseconds
     }
 
-    func concerns(_ notes: ConnectionNotes) -> Bool {
-        (routes.isEmpty || routes.contains(notes.route))
-            && (endpoint == nil || endpoint == notes.upstream)
+    func concerns(_ asked: borrowing TunnelFacts) -> Bool {
+        (routes.isEmpty || routes.contains(asked.route))
+            && (endpoint == nil || endpoint == asked.upstream)
     }
 }
 
@@ -133,42 +133,5 @@ public final class Drain: Sendable {
     func closed(isCut: Bool) {
         if isCut { cutCount.wrappingAdd(1, ordering: .relaxed) }
         closedCount.wrappingAdd(1, ordering: .releasing)
-    }
-}
-
-/// One reactor's part of a drain: first all relays are found, a piece in each turn, then they are
-/// told one by one, evenly over the time that there is.
-struct DrainTask {
-    let drain: Drain
-    /// The last slot looked at; nil when all were.
-    private(set) var scanned: Int? = -1
-    private var tokens: [Token] = []
-    private var next = 0
-
-    init(_ drain: Drain) { self.drain = drain }
-
-    var isScanning: Bool { scanned != nil }
-    var isDone: Bool { !isScanning && next == tokens.count }
-
-    /// When the next relay is to be told; never while they are being looked for.
-    var nextMilliseconds: UInt64 {
-        isScanning || next == tokens.count ? .max : due(next)
-    }
-
-    private func due(_ index: Int) -> UInt64 {
-        drain.startMilliseconds
-            + drain.plan.spreadMilliseconds * UInt64(index) / UInt64(max(1, tokens.count))
-    }
-
-    mutating func append(_ token: Token) {
-        if drain.find() { tokens.append(token) }
-    }
-
-    mutating func scannedUp(to index: Int?) { scanned = index }
-
-    mutating func popDue(_ now: UInt64) -> Token? {
-        guard !isScanning, next < tokens.count, due(next) <= now else { return nil }
-        defer { next += 1 }
-        return tokens[next]
     }
 }

@@ -133,5 +133,4 @@ public final class PlaceQueue: Sendable {
 struct PlaceInLine {
     let queue: PlaceQueue
     let number: UInt64
-    let deadlineMilliseconds: UInt64
 }

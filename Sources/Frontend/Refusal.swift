@@ -1,4 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+import Glibc
+import Proxy
+import Reactor
+import Router
 import Wire
 
 /// An answer of Sluice's own that refuses a request: a status, a sentence and a `Proxy-Status`.
@@ -201,10 +205,11 @@ extension Refusal {
     }
 
     /// The upstream refused the connection or can't be reached.
-    static func unreachable(_ label: String, reason: String, isRefused: Bool) -> Refusal {
+    static func unreachable(_ label: String, code: Int32) -> Refusal {
         Refusal(
-            status: 502, proxyError: isRefused ? "connection_refused" : "destination_unavailable",
-            sentence: "No connection to the upstream \(label): \(reason).")
+            status: 502,
+            proxyError: code == ECONNREFUSED ? "connection_refused" : "destination_unavailable",
+            sentence: "No connection to the upstream \(label): \(SystemError.text(of: code)).")
     }
 
     /// The upstream answered, but not as it must.
@@ -222,5 +227,45 @@ extension Refusal {
         Refusal(
             status: 503, proxyError: "connection_limit_reached",
             sentence: "No resources for a connection to the upstream: \(reason).")
+    }
+}
+
+extension Refusal {
+    /// What the client is told where its request ends for this cause.
+    init(_ cause: Cause, of request: RequestPointer) {
+        let label = request.pointee.facts.endpoint?.label ?? request.pointee.search?.label ?? ""
+        let upstream = request.pointee.search?.group.picker.name ?? ""
+        let isUpgrade = request.pointee.isUpgrade
+        let fault = request.pointee.fault
+        switch cause {
+        case .unresolved: self = .unresolved(label)
+        case .unreachable(let code): self = .unreachable(label, code: code)
+        case .connectTimeout: self = .connectTimeout
+        case .shortage(let shortage): self = .noResources(shortage.sentence)
+        case .endpointsFull: self = .endpointsFull(upstream)
+        case .endpointsDraining: self = .endpointsDraining(upstream)
+        case .noAnswer: self = .noAnswer
+        case .incompleteAnswer: self = .incompleteAnswer
+        case .answerTimeout: self = isUpgrade ? .answerTimeout : .requestTimeout
+        case .badAnswer:
+            self = .badAnswer(fault?.sentence ?? "The upstream's answer can't be used.")
+        case .badUpgrade: self = .badUpgrade(fault?.sentence ?? "The 101 proves no tunnel.")
+        case .bodyTimeout: self = .bodyTimeout
+        case .badBody: self = fault.map { Refusal($0) } ?? .incompleteAnswer
+        case .bodyTooLarge: self = .tooLarge(request.pointee.facts.plan?.route.bodyBytesMax ?? 0)
+        case .clientGone: self = .noAnswer
+        case .leaving: self = .draining
+        }
+    }
+}
+
+extension Cause.Shortage {
+    /// What there is too little of.
+    fileprivate var sentence: String {
+        switch self {
+        case .socket(let code): SystemError(code: code, call: "socket").description
+        case .connections: "there are too many connections"
+        case .watching: "epoll is full"
+        }
     }
 }

@@ -42,9 +42,9 @@ public struct RelayFilter: Sendable {
     /// All relays.
     public init() {}
 
-    func takes(_ notes: ConnectionNotes) -> Bool {
-        (route == nil || route == notes.route) && (endpoint == nil || endpoint == notes.upstream)
-            && (client == nil || client == notes.client.hostString)
+    func takes(_ asked: borrowing TunnelFacts) -> Bool {
+        (route == nil || route == asked.route) && (endpoint == nil || endpoint == asked.upstream)
+            && (client == nil || client == asked.client.hostString)
     }
 }
 

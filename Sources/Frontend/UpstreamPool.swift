@@ -1,36 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 import Reactor
-import Splice
-
-/// A connection to an endpoint that carries ordinary requests, one at a time.
-///
-/// It has a slot of its own and is registered once, so that it goes from one client's request to
-/// the next one's without a system call.
-struct UpstreamConnection: ~Copyable {
-    var leg: Leg
-    let endpoint: Endpoint
-    let limits: PoolLimits
-    /// The client connection whose request it carries; nil while it is idle.
-    var owner: Token?
-    /// Whom its first bytes have named to the endpoint; then it carries requests of nobody else.
-    var introduced: Address?
-    /// The connection to the endpoint stands.
-    var isConnected = false
-    /// Requests that were sent on it.
-    var requestCount = 0
-    /// When it has been idle for long enough.
-    var idleDeadlineMilliseconds: UInt64 = 0
-
-    init(leg: consuming Leg, endpoint: Endpoint, limits: PoolLimits, owner: Token) {
-        self.leg = leg
-        self.endpoint = endpoint
-        self.limits = limits
-        self.owner = owner
-    }
-
-    /// Whether nothing has come since it became idle: no bytes, no end.
-    var isQuiet: Bool { !leg.isReadable && !leg.isHangingUp && !leg.hasEnded && !leg.isUnwritable }
-}
 
 /// The idle connections of one reactor, by endpoint; the one used last is used first.
 struct UpstreamPool {

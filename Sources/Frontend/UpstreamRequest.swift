@@ -167,6 +167,15 @@ struct Passage: ~Copyable {
             fields: request.head.fields)
     }
 
+    /// Writes an ordinary request as the upstream gets it.
+    func write(
+        _ request: borrowing OrdinaryRequest, path: [UInt8]?, plan: RoutePlan, endpoint: Endpoint,
+        into writer: inout HeadWriter
+    ) {
+        UpstreamRequest.write(
+            request, path: path, plan: plan, endpoint: endpoint, passage: self, into: &writer)
+    }
+
     /// The lines that say who asked, and how.
     static func lines(
         authority: [UInt8], port: UInt16?, isHTTP11: Bool, hop: Hop, fields: FieldList

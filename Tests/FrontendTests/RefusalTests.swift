@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Glibc
 import Testing
 import Wire
 
@@ -12,8 +13,8 @@ struct RefusalTests {
         .noRoute(host: "a.example", path: "/b"), .forbiddenOrigin("https://evil.example"),
         .headTimeout, .draining, .noAnswer, .answerTimeout, .connectTimeout,
         .unresolved("ws://app:1"),
-        .unreachable("ws://app:1", reason: "Connection refused", isRefused: true),
-        .unreachable("ws://app:1", reason: "No route to host", isRefused: false),
+        .unreachable("ws://app:1", code: ECONNREFUSED),
+        .unreachable("ws://app:1", code: EHOSTUNREACH),
         .badAnswer("It is no HTTP."), .badUpgrade("No Sec-WebSocket-Accept."),
         .noResources("too many open files"),
         Refusal(HeadFault(status: 431, sentence: "The head is too long.")),

@@ -9,7 +9,8 @@ enum Arrows {
         "Wire": [], "Router": [], "Config": [], "Reactor": ["CLinux"], "TLS": ["COpenSSL"],
         "QRCode": ["CQREncode"],
         "Splice": ["Wire", "Reactor", "TLS"], "Naming": ["Reactor", "CAres"],
-        "Frontend": rowOne.subtracting(["Config"]).union(["Splice"]),
+        "Proxy": [],
+        "Frontend": rowOne.subtracting(["Config"]).union(["Proxy", "Splice"]),
         "Control": rowOne.subtracting(["Config"]).union(["Frontend", "Naming", "Splice"]),
         "Trust": ["TLS"], "Doctor": ["Wire", "TLS"],
         "sluice": rowOne.union([
@@ -26,6 +27,7 @@ enum Arrows {
     static let forbidden: [String: Set<String>] = [
         "Wire": ["Foundation", "FoundationEssentials", "Glibc", "Musl"],
         "Router": ["Foundation", "FoundationEssentials", "Glibc", "Musl"],
+        "Proxy": ["Foundation", "FoundationEssentials", "Glibc", "Musl"],
         "Config": ["Glibc", "Musl"],
     ]
 

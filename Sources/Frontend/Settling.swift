@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 import Reactor
-import Splice
-import Synchronization
-import TLS
 
 /// Connections that wait until they have lived long enough to go on without OpenSSL's object.
 ///
@@ -18,6 +15,8 @@ struct Settling {
     private var entries: [Entry] = []
     private var first = 0
 
+    /// Sessions that one turn takes from OpenSSL, some 20 µs each.
+    static let perTurn = 32
     /// How often it is tried, since a record may just be half read.
     static let triesMax = 5
 
@@ -28,6 +27,13 @@ struct Settling {
 
     mutating func append(_ token: Token, due: UInt64, triesLeft: Int = triesMax) {
         entries.append(Entry(token: token, dueMilliseconds: due, triesLeft: triesLeft))
+    }
+
+    /// Tries once more later: a peer that sends all the time has a record half read more often than
+    /// not.
+    mutating func retry(_ entry: Entry, _ now: UInt64, _ delayMilliseconds: UInt64) {
+        guard entry.triesLeft > 1 else { return }
+        append(entry.token, due: now + max(50, delayMilliseconds), triesLeft: entry.triesLeft - 1)
     }
 
     /// The first, if it is due.
@@ -45,34 +51,5 @@ struct Settling {
             }
         }
         return entries[first]
-    }
-}
-
-extension Worker {
-    /// Sessions that one turn takes from OpenSSL, some 20 µs each.
-    private static let settledPerTurn = 32
-
-    /// Lets the session go on without OpenSSL's object once it is old enough.
-    mutating func settleLater(_ token: Token) {
-        settling.append(
-            token, due: space.pointee.nowMilliseconds + snapshot.settings.settleMilliseconds)
-    }
-
-    /// Takes the sessions that are old enough, a bounded number of them.
-    mutating func settle(_ now: UInt64) {
-        var left = Self.settledPerTurn
-        while left > 0, let entry = settling.popDue(now) {
-            guard let connection = connections.pointer(entry.token) else { continue }
-            left -= 1
-            switch connection.pointee.relay.client.tls?.releaseOpenSSL() {
-            case .released: crew.settledCount.wrappingAdd(1, ordering: .relaxed)
-            case .notNow where entry.triesLeft > 1:
-                // A peer that sends all the time has a record half read more often than not.
-                settling.append(
-                    entry.token, due: now + max(50, snapshot.settings.settleMilliseconds),
-                    triesLeft: entry.triesLeft - 1)
-            case .notNow, .never, nil: break
-            }
-        }
     }
 }
