@@ -232,7 +232,7 @@ extension KeySection {
         [
             (
                 "socket", "path or word",
-                "`$XDG_RUNTIME_DIR/sluice.sock` or `/run/sluice/sluice.sock`"
+                "`sluice.sock` in `$XDG_RUNTIME_DIR`, `/run/sluice` or `/tmp/sluice-UID`"
             ),
             ("address", "address", "none"),
         ])
