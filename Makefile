@@ -9,12 +9,13 @@ TEST_PACKAGES := $(RUN_PACKAGES) ca-certificates chromium curl dnsmasq-base fake
 	strace systemd zsh
 DEB_PACKAGES := binutils debootstrap dpkg-dev
 
-.PHONY: help run test build lint check-debug check-release bench-smoke run-packages test-packages \
+.PHONY: help run test build reference lint check-debug check-release bench-smoke run-packages test-packages \
 	static made install install-files uninstall deb deb-packages deb-test clean
 
 help:
 	@echo 'make run      build, make certificates, start an echo app and Sluice in front of it'
 	@echo 'make test     everything that is checked: format, debug and release builds, all tests'
+	@echo 'make reference  write the tables of docs/configuration.md from the declared keys'
 	@echo 'make install  program, manual, completions and unit below $$PREFIX (default /usr/local)'
 	@echo 'make uninstall  take them away again'
 	@echo 'make deb      a Debian package in .build; `make deb-test` installs, runs and removes it'
@@ -45,6 +46,10 @@ run: build
 
 test: lint check-debug check-release bench-smoke
 	@echo 'everything passed'
+
+# The tables of docs/configuration.md, from the declarations of the keys.
+reference: test-packages
+	SLUICE_REFERENCE=write $(SWIFT) test --filter ConfigTests.ReferenceTests
 
 lint:
 	$(SWIFT) format lint --strict --recursive Package.swift Sources Tests

@@ -5,6 +5,8 @@ import Yams
 final class Findings {
     let file: String
     private var problems: [ConfigurationProblem] = []
+    /// The names that routes may refer to.
+    var upstreamNames = UpstreamNames()
 
     init(file: String) {
         self.file = file
