@@ -9,11 +9,12 @@ import COpenSSL
 package final class RecordEnd {
     private let buffers = RecordBuffers(outputCapacity: 40_000)
     private let layer: UnsafeMutablePointer<RecordLayer>
+    private let plain = UnsafeMutablePointer<UInt8>.allocate(capacity: plainCapacity)
 
     /// Bytes of a secret that are enough for every suite.
     package static let secretBytes = RecordSuite.secretBytesMax
-    /// Room for plaintext with which every record can be opened.
-    package static let capacityMin = RecordLayer.bodyBytesMax
+    /// Room for the plaintext of one record of any length, and of several short ones.
+    private static let plainCapacity = RecordLayer.bodyBytesMax
 
     /// Makes an end; nil when OpenSSL can't derive keys or the suite is none of TLS 1.3's.
     ///
@@ -39,6 +40,7 @@ package final class RecordEnd {
         }
         guard let made else {
             buffers.free()
+            plain.deallocate()
             return nil
         }
         layer = made
@@ -47,6 +49,7 @@ package final class RecordEnd {
     deinit {
         RecordLayer.destroy(layer, buffers.ciphers)
         buffers.free()
+        plain.deallocate()
     }
 
     /// Why the session failed, as the number of an alert (RFC 8446 §6.2); nil as long as it goes on.
@@ -56,22 +59,20 @@ package final class RecordEnd {
     package var isReadClosed: Bool { layer.pointee.isReadClosed }
 
     /// Opens the records among bytes that arrived; returns the application data.
-    ///
-    /// `capacity` is how much plaintext one call of the record layer may make: `capacityMin` or more.
-    package func read(_ wire: [UInt8], capacity: Int = capacityMin) -> [UInt8] {
-        var plain: [UInt8] = []
-        var bytes = [UInt8](repeating: 0, count: capacity)
+    package func read(_ wire: [UInt8]) -> [UInt8] {
+        var all: [UInt8] = []
         wire.withUnsafeBufferPointer { wire in
             guard let start = wire.baseAddress else { return }
             buffers.setInput(start, count: wire.count)
-            var left = wire.count
+            var before = 0
             repeat {
-                left = buffers.inputRemaining
-                let opened = layer.pointee.readAll(into: &bytes, capacity: capacity, buffers)
-                plain += bytes[..<opened.count]
-            } while buffers.inputRemaining > 0 && buffers.inputRemaining < left
+                before = buffers.inputRemaining
+                let opened = layer.pointee.readAll(
+                    into: plain, capacity: Self.plainCapacity, buffers)
+                all += UnsafeBufferPointer(start: plain, count: opened.count)
+            } while buffers.inputRemaining > 0 && buffers.inputRemaining < before
         }
-        return plain
+        return all
     }
 
     /// Seals application data, as a session does; returns nothing when it may not be sent any more.

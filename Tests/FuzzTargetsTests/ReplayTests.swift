@@ -34,7 +34,7 @@ struct ReplayTests {
         let target = try #require(FuzzTarget.named(name))
         var changes = SeedChanges(seed: 2_026)
         for (index, seed) in target.seeds.enumerated() {
-            for round in 0..<40 {
+            for round in 0..<200 {
                 let input = changes.changed(seed, words: target.words)
                 expectHolds(target, input, "seed \(index), round \(round)")
             }

@@ -31,7 +31,8 @@ extension FuzzTarget {
             case 2: .untilClose
             default: .none
             }
-        let limits = kind == 0 && detail & 1 != 0 ? HeadLimits(bytesMax: 60, fieldsMax: 2) : HeadLimits()
+        let limits =
+            kind == 0 && detail & 1 != 0 ? HeadLimits(bytesMax: 60, fieldsMax: 2) : HeadLimits()
         let whole = try BodyReading(framing, limits, of: [body])
         try requireEqual(
             BodyReading(framing, limits, of: cut.pieces(of: body)), whole,
@@ -73,7 +74,8 @@ private struct BodyReading: Equatable {
             guard let outcome else { continue }
             try require(
                 0...piece.count ~= outcome.consumed && 0...outcome.consumed ~= outcome.payload,
-                "Of \(piece.count) bytes \(outcome.consumed) are taken, \(outcome.payload) payload.")
+                "Of \(piece.count) bytes \(outcome.consumed) are taken, \(outcome.payload) payload."
+            )
             try requireEqual(
                 bytes[outcome.consumed...], piece[outcome.consumed...],
                 "What stands behind the body is not touched.")
@@ -91,7 +93,9 @@ private struct BodyReading: Equatable {
         // Behind a fault nothing but the payload may be used, and how much was taken depends on the cut.
         if fault != nil { consumed = max(payload.count, 0) }
         if let list = decoder.trailers {
-            trailers = list.fields.flatMap { [Array(list.name(of: $0)), Array(list.value(of: $0))] }
+            trailers = list.fields.flatMap {
+                [Array(list.name(of: $0)), Array(list.value(of: $0))]
+            }
         }
     }
 }

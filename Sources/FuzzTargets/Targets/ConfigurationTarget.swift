@@ -24,12 +24,18 @@ extension FuzzTarget {
     }
 
     private static let configurationWords = [
-        "listen:", "routes:", "upstreams:", "address:", "path:", "to:", "host:", "tls:", "certificates:",
-        "chain:", "key:", "endpoints:", "limits:", "timeouts:", "drain:", "log:", "origins:", "rewrite:",
-        "redirect:", "respond:", "request:", "set:", "health:", "pool:", "queue:", "balance:", "admin:",
-        "resolver:", "ping:", "trustedProxies:", "\"ws://[::1]:80\"", "unix:/a", "srv:_a._b.c", "*", "&a",
-        "*a", "!!int", "<<:", "? ", "- ", ": ", "|\n", ">-\n", "---\n", "...\n", "%YAML 1.2\n", "{", "}",
-        "[", "]", ", ", "'", "\"", "\\u2028", "\u{85}", "\u{2028}", "\u{FEFF}", "\r", "\t", "#", "30s",
+        "listen:", "routes:", "upstreams:", "address:", "path:", "to:", "host:", "tls:",
+        "certificates:",
+        "chain:", "key:", "endpoints:", "limits:", "timeouts:", "drain:", "log:", "origins:",
+        "rewrite:",
+        "redirect:", "respond:", "request:", "set:", "health:", "pool:", "queue:", "balance:",
+        "admin:",
+        "resolver:", "ping:", "trustedProxies:", "\"ws://[::1]:80\"", "unix:/a", "srv:_a._b.c", "*",
+        "&a",
+        "*a", "!!int", "<<:", "? ", "- ", ": ", "|\n", ">-\n", "---\n", "...\n", "%YAML 1.2\n", "{",
+        "}",
+        "[", "]", ", ", "'", "\"", "\\u2028", "\u{85}", "\u{2028}", "\u{FEFF}", "\r", "\t", "#",
+        "30s",
         "64KiB", "0", "-1", "999999999999999999999", "true", "null", "~",
     ]
 
@@ -62,7 +68,8 @@ extension FuzzTarget {
         limits: { headBytes: 32KiB, connections: 20000 }
         workers: 3
         """,
-        "a: b: c", "a: {b: 1, b: 2}", "- &a [*a]", "listen:\n\t- x", "routes: [a", "%YAML 1.1\n--- |\n x\n",
+        "a: b: c", "a: {b: 1, b: 2}", "- &a [*a]", "listen:\n\t- x", "routes: [a",
+        "%YAML 1.1\n--- |\n x\n",
     ]
 }
 
@@ -98,7 +105,8 @@ private func requireTold(
             1...lines[place.line - 1] + 1 ~= place.column,
             "The place is in its line, of \(lines[place.line - 1]) characters: \(problem)")
         try require(
-            (place.line, place.column) >= last, "Problems come in the order of the file: \(problem)")
+            (place.line, place.column) >= last, "Problems come in the order of the file: \(problem)"
+        )
         last = (place.line, place.column)
     }
 }

@@ -7,8 +7,10 @@ extension FuzzTarget {
     static let proxyHeader = FuzzTarget(
         name: "proxy-header", inputBytesMax: 600,
         words: [
-            "PROXY ", "TCP4 ", "TCP6 ", "UNKNOWN", "\r\n", "255.255.255.255", "2001:db8::1", " 443 80\r\n",
-            "65535", "\r\n\r\n\u{00}\r\nQUIT\n", "!\u{11}\u{00}\u{0C}", "!!\u{00}\u{24}", "!1\u{00}",
+            "PROXY ", "TCP4 ", "TCP6 ", "UNKNOWN", "\r\n", "255.255.255.255", "2001:db8::1",
+            " 443 80\r\n",
+            "65535", "\r\n\r\n\u{00}\r\nQUIT\n", "!\u{11}\u{00}\u{0C}", "!!\u{00}\u{24}",
+            "!1\u{00}",
             " \u{00}\u{00}\u{00}",
         ],
         seeds: proxySeeds
@@ -40,14 +42,16 @@ extension FuzzTarget {
 
     private static let proxySeeds: [[UInt8]] = {
         let lines = [
-            "PROXY TCP4 192.0.2.7 10.0.0.1 4711 443\r\nGET", "PROXY TCP6 2001:db8::1 ::1 1 65535\r\n",
+            "PROXY TCP4 192.0.2.7 10.0.0.1 4711 443\r\nGET",
+            "PROXY TCP6 2001:db8::1 ::1 1 65535\r\n",
             "PROXY UNKNOWN ffff:f...f:ffff 1 2\r\n", "PROXY UNKNOWN\r\n", "PROXY TCP4 a b 0 01\r\n",
             "PROXY " + String(repeating: "x", count: 110),
         ].map { Array($0.utf8) }
         let signature: [UInt8] = [13, 10, 13, 10, 0, 13, 10, 0x51, 0x55, 0x49, 0x54, 10]
         let addresses = (0..<40).map { UInt8($0) }
         return lines + [
-            signature + [0x21, 0x11, 0, 12] + addresses, signature + [0x21, 0x21, 0, 40] + addresses,
+            signature + [0x21, 0x11, 0, 12] + addresses,
+            signature + [0x21, 0x21, 0, 40] + addresses,
             signature + [0x20, 0, 0, 0, 0x16], signature + [0x21, 0x31, 0, 2, 0, 0],
             signature + [0x21, 0x11, 0xFF, 0xFF], signature + [0x21, 0x11, 0, 4, 1, 2, 3, 4],
         ]
@@ -121,7 +125,8 @@ private struct PlainProxyReading: Equatable {
         let words = line.unicodeScalars.split(separator: " ", omittingEmptySubsequences: false)
             .map(String.init)
         if words[1] != "UNKNOWN" {
-            guard words.count == 6, ["TCP4", "TCP6"].contains(words[1]), let port = UInt16(words[4]),
+            guard words.count == 6, ["TCP4", "TCP6"].contains(words[1]),
+                let port = UInt16(words[4]),
                 let other = UInt16(words[5]), String(port) == words[4], String(other) == words[5],
                 words[2].unicodeScalars.contains(":") == (words[1] == "TCP6")
             else { return }
@@ -135,7 +140,9 @@ private struct PlainProxyReading: Equatable {
 /// States that a header with addresses made from the bytes is read back as it was written.
 private func requireWritten(_ bytes: [UInt8]) throws(BrokenProperty) {
     var input = bytes.withUnsafeBytes { FuzzInput($0) }
-    func number(_ count: Int) -> UInt64 { input.takeFirst(count).reduce(0) { $0 << 8 | UInt64($1) } }
+    func number(_ count: Int) -> UInt64 {
+        input.takeFirst(count).reduce(0) { $0 << 8 | UInt64($1) }
+    }
     func source() -> ProxyHeader.Source {
         switch input.takeChoice() % 3 {
         case 0: .ipv4(UInt32(number(4)), port: UInt16(number(2)))

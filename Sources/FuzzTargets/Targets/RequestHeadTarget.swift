@@ -33,7 +33,8 @@ extension FuzzTarget {
     }
 
     private static let requestWords = [
-        "GET ", "POST ", "HEAD ", "CONNECT ", "OPTIONS * ", "TRACE ", " HTTP/1.1\r\n", " HTTP/1.0\r\n",
+        "GET ", "POST ", "HEAD ", "CONNECT ", "OPTIONS * ", "TRACE ", " HTTP/1.1\r\n",
+        " HTTP/1.0\r\n",
         "http://a.example/", "\r\n", "\r\n\r\n", "Host: a.example\r\n", "host:[::1]:8443\r\n",
         "Content-Length: 5\r\n", "Transfer-Encoding: chunked\r\n", "Transfer_Encoding: chunked\r\n",
         "Connection: close\r\n", "Connection: upgrade, x-a\r\n", "Upgrade: websocket\r\n",
@@ -54,7 +55,8 @@ extension FuzzTarget {
         "POST /a/../b/./c%41%2e HTTP/1.1\nHost: A.Example.:80\nContent-Length: 5\nExpect: 100-continue\n\n",
         "POST http://[::1]:80?q HTTP/1.1\nHost:\t[::1]:80 \nTransfer-Encoding: Chunked\nX-A:\n\n",
         "OPTIONS * HTTP/1.1\nHost: a_b\nConnection: close, X-A\nX-A: \u{e9}\nContent_Length: 3\n\n",
-        "GET / HTTP/2.0\n\n", "CONNECT a:443 HTTP/1.1\nHost: a:443\n\n", "GET / HTTP/1.1\n folded\n\n",
+        "GET / HTTP/2.0\n\n", "CONNECT a:443 HTTP/1.1\nHost: a:443\n\n",
+        "GET / HTTP/1.1\n folded\n\n",
     ]
 }
 
@@ -111,17 +113,22 @@ private func requirePlain(
     for count in 0... {
         let rest = Array(stream[start...])
         let plain = PlainFields(rest, limits, hasFirstLine: true)
-        let words = plain.firstLine.map { $0.split(separator: 32, omittingEmptySubsequences: false) }
+        let words = plain.firstLine.map {
+            $0.split(separator: 32, omittingEmptySubsequences: false)
+        }
         var isLawful = rest.first.map { PlainFields.isToken([$0]) } ?? true
         if let words, isLawful { isLawful = isRequestLine(words, limits) }
-        if isLawful, case .done = plain.end, words?.last?.last == 0x31 || words?.last?.last == 0x30 {
+        if isLawful, case .done = plain.end, words?.last?.last == 0x31 || words?.last?.last == 0x30
+        {
             isLawful = hasPlainFraming(plain, isHTTP11: words?.last?.last == 0x31)
         }
         guard isLawful, case .done(let length) = plain.end, let words else {
             let isBroken = !isLawful || plain.end == .broken
-            try requireEqual(reading.heads.count, count, "There are as many heads as a plain reader finds.")
+            try requireEqual(
+                reading.heads.count, count, "There are as many heads as a plain reader finds.")
             try require(
-                isBroken == reading.isFailed, "The plain reader \(isBroken ? "refuses" : "takes") what follows.")
+                isBroken == reading.isFailed,
+                "The plain reader \(isBroken ? "refuses" : "takes") what follows.")
             return
         }
         start += length
@@ -130,7 +137,9 @@ private func requirePlain(
             reading.heads[count],
             HeadReading.Head(
                 firstLine: words.map(HeadReading.text),
-                fields: plain.fields.flatMap { [HeadReading.text($0.name), HeadReading.text($0.value)] },
+                fields: plain.fields.flatMap {
+                    [HeadReading.text($0.name), HeadReading.text($0.value)]
+                },
                 end: start), "A head is read as by the plain reader.")
         if count + 1 == HeadReading.headsMax { return }
     }

@@ -35,9 +35,12 @@ extension FuzzTarget {
         "HTTP/1.1 101 Switching Protocols\r\n", "HTTP/1.1 200 OK\r\n", "HTTP/1.0 204\r\n",
         "HTTP/1.1 100 \r\n\r\n", "HTTP/1.1 599 ", "HTTP/1.1 600 ", "\r\n", "\r\n\r\n",
         "Upgrade: websocket\r\n", "Connection: upgrade\r\n", "Connection: close\r\n",
-        "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n", "Sec-WebSocket-Protocol: chat\r\n",
-        "Sec-WebSocket-Extensions: permessage-deflate\r\n", "x-unknown; a=\"b\"", "Content-Length: 0\r\n",
-        "Content-Length: 12\r\n", "Transfer-Encoding: chunked\r\n", "Transfer-Encoding: gzip, chunked\r\n",
+        "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n",
+        "Sec-WebSocket-Protocol: chat\r\n",
+        "Sec-WebSocket-Extensions: permessage-deflate\r\n", "x-unknown; a=\"b\"",
+        "Content-Length: 0\r\n",
+        "Content-Length: 12\r\n", "Transfer-Encoding: chunked\r\n",
+        "Transfer-Encoding: gzip, chunked\r\n",
         ",", ";", "\"", "\t", " ",
     ]
 
@@ -110,9 +113,11 @@ private func requirePlain(
             let isBroken = !isLawful || plain.end == .broken
             var isFailed = false
             if case .failed = reading.end { isFailed = true }
-            try requireEqual(reading.heads.count, count, "There are as many heads as a plain reader finds.")
+            try requireEqual(
+                reading.heads.count, count, "There are as many heads as a plain reader finds.")
             try require(
-                isBroken == isFailed, "The plain reader \(isBroken ? "refuses" : "takes") what follows.")
+                isBroken == isFailed,
+                "The plain reader \(isBroken ? "refuses" : "takes") what follows.")
             return
         }
         start += length
@@ -121,7 +126,9 @@ private func requirePlain(
             reading.heads[count],
             HeadReading.Head(
                 firstLine: words,
-                fields: plain.fields.flatMap { [HeadReading.text($0.name), HeadReading.text($0.value)] },
+                fields: plain.fields.flatMap {
+                    [HeadReading.text($0.name), HeadReading.text($0.value)]
+                },
                 end: start), "A head is read as by the plain reader.")
         if count + 1 == HeadReading.headsMax { return }
     }
@@ -135,7 +142,9 @@ private func statusLine(_ line: [UInt8]) -> [String]? {
     else { return nil }
     let version = HeadReading.text(parts[0])
     let reason = parts.count == 3 ? parts[2] : []
-    guard ["HTTP/1.1", "HTTP/1.0"].contains(version), PlainFields.isValue(reason) else { return nil }
+    guard ["HTTP/1.1", "HTTP/1.0"].contains(version), PlainFields.isValue(reason) else {
+        return nil
+    }
     return [version, String(status), HeadReading.text(reason)]
 }
 
@@ -169,7 +178,8 @@ private let offered: UpgradeRequest? = {
     let lines = [
         "GET / HTTP/1.1", "Host: a", "Connection: Upgrade", "Upgrade: websocket",
         "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
-        "Sec-WebSocket-Extensions: permessage-deflate, x-unknown", "Sec-WebSocket-Protocol: chat, b",
+        "Sec-WebSocket-Extensions: permessage-deflate, x-unknown",
+        "Sec-WebSocket-Protocol: chat, b",
     ]
     var parser = RequestHeadParser()
     let bytes = Array((lines.joined(separator: "\r\n") + "\r\n\r\n").utf8)
