@@ -73,12 +73,14 @@ fuzz: run-packages
 	  -Xswiftc -use-ld=lld -Xswiftc -DFUZZER -Xswiftc -assert-config -Xswiftc Debug
 	Tests/fuzz $(SECONDS) $(TARGET)
 
-# Suites that start the program from outside test nothing that is compiled here; the leak checker needs
-# to trace the process, which containers forbid.
+# IntegrationTests start programs, and LayoutTests read files: neither runs what is compiled here. The leak
+# checker needs to trace the process, which containers forbid.
 sanitize: test-packages
 	$(SWIFT) build $(SANITIZED) --build-tests --sanitize=address
-	ASAN_OPTIONS=detect_leaks=0:detect_stack_use_after_return=0 $(SWIFT) test $(SANITIZED) --skip-build --sanitize=address \
-	  --skip 'IntegrationTests|LayoutTests'
+	@set -o pipefail; ASAN_OPTIONS=detect_leaks=0 $(SWIFT) test $(SANITIZED) --skip-build --sanitize=address \
+	  --skip 'IntegrationTests|LayoutTests' 2>&1 | tee .build-fuzz/sanitize.log \
+	  || { echo; echo 'What failed:'; grep -A3 -E '^✘ .*(recorded an issue|expectation failed)|Fatal error|AddressSanitizer' .build-fuzz/sanitize.log; exit 1; }
+	@echo; echo 'Skipped here:'; grep -E '^➜ .* skipped' .build-fuzz/sanitize.log
 
 PREFIX ?= /usr/local
 # What is installed: built here, with the Swift libraries within, so that it runs where there is no
