@@ -154,7 +154,11 @@ struct RecordRules {
     private var updates = (peer: 0, own: 0)
     private var pending: [UInt8] = []
 
-    mutating func peerUpdated() { updates.peer += 1 }
+    mutating func peerUpdated() {
+        updates.peer += 1
+        // New keys count from 0 again. Where this end still has the old ones, nothing opens at all.
+        isLost = false
+    }
 
     mutating func take(_ inner: [UInt8]) {
         if isFailed || isClosed { return }
