@@ -10,7 +10,7 @@ public struct FuzzTarget: Sendable {
     /// The most bytes of one input, few enough that the fuzzer gets through many inputs.
     public let inputBytesMax: Int
     /// Words of the format, which the fuzzer puts into its inputs.
-    public let words: [String]
+    public let words: [[UInt8]]
     /// Inputs that lead deep into the code from the start.
     public let seeds: [[UInt8]]
 
@@ -18,7 +18,7 @@ public struct FuzzTarget: Sendable {
 
     /// A target; `check` depends on nothing but the bytes, and throws where the property is broken.
     public init(
-        name: String, inputBytesMax: Int, words: [String], seeds: [[UInt8]],
+        name: String, inputBytesMax: Int, words: [[UInt8]], seeds: [[UInt8]],
         check: @escaping @Sendable (UnsafeRawBufferPointer) throws(BrokenProperty) -> Void
     ) {
         self.name = name
@@ -45,7 +45,7 @@ public struct FuzzTarget: Sendable {
     /// not plain ASCII as `\xHH`.
     public var dictionary: String {
         words.map { word in
-            let escaped = word.utf8.map { byte in
+            let escaped = word.map { byte in
                 let isPlain = 0x20..<0x7F ~= byte && byte != 0x22 && byte != 0x5C
                 let digits = String(byte, radix: 16, uppercase: true)
                 return isPlain

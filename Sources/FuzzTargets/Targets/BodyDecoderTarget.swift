@@ -9,12 +9,17 @@ extension FuzzTarget {
         words: [
             "\r\n", "0\r\n\r\n", "\r\n0\r\n", "1\r\n", "5;a=b\r\n", "ffffffffffffffff", "00000000",
             ";name=\"value\"", "X-Trailer: a\r\n", "Content-Length: 1\r\n", "\n", " ",
-        ],
+        ].map { Array($0.utf8) },
         seeds: [
             ("5\r\nhello\r\n0\r\n\r\nGET /", [0, 0, 2, 50, 3]),
             ("A;x=y\r\n0123456789\r\n00\r\nX-A: b\r\nVary: c\r\n\r\n", [0, 1, 0, 0, 0]),
             ("1\r\na\r\n1\r\nb\r\n2\r\ncd\r\n0\r\nHost: a\r\nx-b:c\r\n\r\nrest", [0, 1, 6, 1, 9]),
             ("fffffffffffffff\r\n0123456789abcdef", [0, 0, 9, 9, 9]),
+            ("1;\(String(repeating: "x", count: 200))\r\na\r\n", [0, 0, 100, 1, 9]),
+            (
+                "1;\(String(repeating: "x", count: 255))\r\na\r\n0;\(String(repeating: "y", count: 255))\r\n\r\n",
+                [0, 0, 9, 9, 9]
+            ),
             ("0123456789", [1, 5, 1, 2, 3]), ("0123456789", [1, 200, 1, 2, 3]),
             ("0123456789", [2, 0, 1, 2, 3]), ("0123456789", [3, 0, 1, 2, 3]),
         ].map { FuzzInput.made($0.0.utf8, choices: $0.1) }

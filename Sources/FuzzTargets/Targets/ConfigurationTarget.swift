@@ -5,7 +5,8 @@ extension FuzzTarget {
     /// Any text is a configuration, or has problems: each with a sentence, and at a place that is in
     /// the file.
     static let configuration = FuzzTarget(
-        name: "configuration", inputBytesMax: 2_048, words: configurationWords,
+        name: "configuration", inputBytesMax: 2_048,
+        words: configurationWords.map { Array($0.utf8) },
         seeds: configurationTexts.map { Array($0.utf8) }
     ) { bytes throws(BrokenProperty) in
         // A file that is not UTF-8 is refused before it is looked at.

@@ -7,8 +7,11 @@ extension FuzzTarget {
     static let frameScanner = FuzzTarget(
         name: "frame-scanner", inputBytesMax: 2_048,
         words: [
-            "\u{01}", "\u{02}\u{7E}", "\u{09}", "\u{0A}", "\u{08}\u{02}\u{03}",
-            "\u{03}\u{E8}", "\u{7E}\u{00}\u{7E}", "\u{7F}\u{00}\u{00}\u{00}\u{00}\u{00}\u{01}",
+            [0x01], [0x81], [0x82], [0x80], [0x00], [0xC1], [0x41], [0x89], [0x8A], [0x88, 0x00],
+            [0x88, 0x82], [0x03, 0xE8], [0x03, 0xED], [0x7D], [0x7E], [0x7F], [0xFE], [0xFF],
+            [0x7E, 0x00, 0x7D], [0x7E, 0x00, 0x7E], [0x7E, 0xFF, 0xFF],
+            [0x7F, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF], [0x7F, 0, 0, 0, 0, 0, 1, 0, 0],
+            [0xFF, 0x80, 0, 0, 0, 0, 0, 0, 0],
         ],
         seeds: frameSeeds
     ) { bytes throws(BrokenProperty) in
@@ -35,12 +38,15 @@ extension FuzzTarget {
             0xC1, 0x02, 0x61, 0x62, 0x8A, 0x00, 0x02, 0x01, 0x00, 0x80, 0x00, 0x88, 0x00,
         ]
         let long: [UInt8] = [0x82, 0x7E, 0x01, 0x00] + [UInt8](repeating: 7, count: 256)
+        let border: [UInt8] = [0x82, 0x7E, 0x00, 0x7D, 0x82, 0x7E, 0x00, 0x7E]
         let longest: [UInt8] = [0x82, 0x7F, 0, 0, 0, 0, 0, 1, 0, 0, 1, 2, 3]
         return [
             FuzzInput.made(client, choices: [1, 0, 0, 0, 0, 2, 40]),
             FuzzInput.made(server, choices: [0, 1, 0, 0, 0, 0, 0]),
             FuzzInput.made(server, choices: [0, 2, 2, 1, 1, 4, 9]),
             FuzzInput.made(long + server, choices: [0, 1, 0, 2, 2, 100, 3]),
+            FuzzInput.made(border, choices: [0, 0, 0, 0, 0, 9, 9]),
+            FuzzInput.made(border.dropFirst(4), choices: [0, 0, 0, 0, 0, 1, 2]),
             FuzzInput.made(longest, choices: [0, 0, 0, 0, 0, 3, 200]),
         ]
     }()

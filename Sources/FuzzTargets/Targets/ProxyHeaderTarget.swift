@@ -12,7 +12,7 @@ extension FuzzTarget {
             "65535", "\r\n\r\n\u{00}\r\nQUIT\n", "!\u{11}\u{00}\u{0C}", "!!\u{00}\u{24}",
             "!1\u{00}",
             " \u{00}\u{00}\u{00}",
-        ],
+        ].map { Array($0.utf8) },
         seeds: proxySeeds
     ) { bytes throws(BrokenProperty) in
         let input = Array(bytes)

@@ -7,9 +7,8 @@ extension FuzzTarget {
     static let recordLayer = FuzzTarget(
         name: "record-layer", inputBytesMax: 512,
         words: [
-            "\u{17}\u{03}\u{03}", "\u{03}\u{05}\u{18}\u{00}\u{00}\u{01}\u{00}",
-            "\u{03}\u{05}\u{18}\u{00}\u{00}\u{01}\u{01}", "\u{04}\u{02}\u{01}\u{00}",
-            "\u{04}\u{02}\u{01}\u{5A}", "\u{08}", "\u{06}",
+            [23, 3, 3, 0], [3, 5, 24, 0, 0, 1, 0], [3, 5, 24, 0, 0, 1, 1, 6, 0], [6, 0],
+            [4, 2, 1, 0], [4, 2, 1, 90], [5, 3, 65, 23, 0], [2, 248], [2, 249], [0, 0],
         ],
         seeds: [
             // Data; data, a KeyUpdate in two records, data; a close, and data behind it.

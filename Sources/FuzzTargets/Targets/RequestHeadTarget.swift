@@ -5,7 +5,7 @@ extension FuzzTarget {
     /// Requests, cut anywhere, are read as a plain reader reads the whole; what is accepted is written
     /// and read back the same; and those who read on agree about host and path (RFC 9112 §3, §11.2).
     static let requestHead = FuzzTarget(
-        name: "request-head", inputBytesMax: 2_048, words: requestWords,
+        name: "request-head", inputBytesMax: 2_048, words: requestWords.map { Array($0.utf8) },
         seeds: requestTexts.flatMap { text in
             let lines = text.replacing("\n", with: "\r\n").utf8
             return [

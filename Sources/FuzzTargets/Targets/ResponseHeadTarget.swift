@@ -5,7 +5,7 @@ extension FuzzTarget {
     /// Responses, cut anywhere, are read as a plain reader reads the whole; what is accepted is written
     /// and read back the same, and those who read on trap nowhere (RFC 9112 §4, RFC 6455 §4.1).
     static let responseHead = FuzzTarget(
-        name: "response-head", inputBytesMax: 2_048, words: responseWords,
+        name: "response-head", inputBytesMax: 2_048, words: responseWords.map { Array($0.utf8) },
         seeds: responseTexts.flatMap { text in
             let lines = text.replacing("\n", with: "\r\n").utf8
             return [
