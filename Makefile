@@ -9,12 +9,16 @@ TEST_PACKAGES := $(RUN_PACKAGES) ca-certificates chromium curl dnsmasq-base fake
 	strace systemd zsh
 DEB_PACKAGES := binutils debootstrap dpkg-dev
 
-.PHONY: help run test build lint check-debug check-release bench-smoke run-packages test-packages \
+.PHONY: help run test build reference lint check-debug check-release bench-smoke fuzz sanitize \
+	run-packages test-packages \
 	static made install install-files uninstall deb deb-packages deb-test clean
 
 help:
 	@echo 'make run      build, make certificates, start an echo app and Sluice in front of it'
 	@echo 'make test     everything that is checked: format, debug and release builds, all tests'
+	@echo 'make reference  write the tables of docs/configuration.md from the declared keys'
+	@echo 'make fuzz     the fuzzer on all targets; `SECONDS=600` for longer, `TARGET=request-head` for one'
+	@echo 'make sanitize  the unit tests under the address sanitizer'
 	@echo 'make install  program, manual, completions and unit below $$PREFIX (default /usr/local)'
 	@echo 'make uninstall  take them away again'
 	@echo 'make deb      a Debian package in .build; `make deb-test` installs, runs and removes it'
@@ -46,6 +50,10 @@ run: build
 test: lint check-debug check-release bench-smoke
 	@echo 'everything passed'
 
+# The tables of docs/configuration.md, from the declarations of the keys.
+reference: test-packages
+	SLUICE_REFERENCE=write $(SWIFT) test --filter ConfigTests.ReferenceTests
+
 lint:
 	$(SWIFT) format lint --strict --recursive Package.swift Sources Tests
 
@@ -59,6 +67,26 @@ check-release: test-packages
 
 bench-smoke: check-release
 	benchmarks/smoke
+
+# Builds with sanitizers have a folder of their own, since everything is compiled anew for them. The
+# package manager takes only the last sanitizer, and would link a fuzzer without the address sanitizer.
+SANITIZED := --scratch-path .build-fuzz
+SECONDS ?= 60
+TARGET ?=
+
+fuzz: run-packages
+	$(SWIFT) build $(SANITIZED) -c release --product Fuzz --sanitize=fuzzer -Xswiftc -sanitize=fuzzer,address \
+	  -Xswiftc -use-ld=lld -Xswiftc -DFUZZER -Xswiftc -assert-config -Xswiftc Debug
+	Tests/fuzz $(SECONDS) $(TARGET)
+
+# IntegrationTests start programs, and LayoutTests read files: neither runs what is compiled here. The leak
+# checker needs to trace the process, which containers forbid.
+sanitize: test-packages
+	$(SWIFT) build $(SANITIZED) --build-tests --sanitize=address
+	@set -o pipefail; ASAN_OPTIONS=detect_leaks=0 $(SWIFT) test $(SANITIZED) --skip-build --sanitize=address \
+	  --skip 'IntegrationTests|LayoutTests' 2>&1 | tee .build-fuzz/sanitize.log \
+	  || { echo; echo 'What failed:'; grep -A3 -E '^✘ .*(recorded an issue|expectation failed)|Fatal error|AddressSanitizer' .build-fuzz/sanitize.log; exit 1; }
+	@echo; echo 'Skipped here:'; grep -E '^➜ .* skipped' .build-fuzz/sanitize.log
 
 PREFIX ?= /usr/local
 # What is installed: built here, with the Swift libraries within, so that it runs where there is no

@@ -89,8 +89,13 @@ let package = Package(
             ],
             swiftSettings: strict),
         .target(name: "TestKit", dependencies: ["Wire", "Reactor", "TLS"], swiftSettings: strict),
+        // Properties that hold for all bytes, and the program that looks for bytes that break them.
+        .target(
+            name: "FuzzTargets", dependencies: ["Wire", "TLS", "Config"], swiftSettings: strict),
+        .executableTarget(name: "Fuzz", dependencies: ["FuzzTargets"], swiftSettings: strict),
 
-        .testTarget(name: "WireTests", dependencies: ["Wire"], swiftSettings: strict),
+        .testTarget(
+            name: "WireTests", dependencies: ["Wire", "FuzzTargets"], swiftSettings: strict),
         .testTarget(name: "RouterTests", dependencies: ["Router"], swiftSettings: strict),
         .testTarget(name: "ConfigTests", dependencies: ["Config"], swiftSettings: strict),
         .testTarget(name: "NamingTests", dependencies: ["Naming"], swiftSettings: strict),
@@ -138,6 +143,9 @@ let package = Package(
         .testTarget(
             name: "IntegrationTests", dependencies: ["TestKit", "Wire", "TLS"],
             exclude: ["Foreign"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "FuzzTargetsTests", dependencies: ["FuzzTargets"], exclude: ["Corpus"],
             swiftSettings: strict),
         .testTarget(name: "LayoutTests", swiftSettings: strict),
     ]

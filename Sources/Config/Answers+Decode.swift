@@ -4,33 +4,67 @@ import Yams
 // How the answers and the changes of fields that a route asks for are read.
 
 extension RespondSettings {
-    init?(_ value: Value) {
-        guard let fields = value.mapping(.respond) else { return nil }
-        self.init()
-        status = fields["status"]?.integer(200...599) ?? status
-        if let body = fields["body"] {
-            // A body of no text is one of no bytes.
-            self.body = body.isNothing ? "" : body.node.scalar?.string ?? ""
-            if body.node.scalar == nil { body.report("found \(body.found), allowed: text") }
-            if self.body.utf8.count > 65_536 {
-                body.report("found \(self.body.utf8.count) bytes, allowed: up to 64KiB")
-            }
-        }
-        if let type = fields["type"], let text = type.text("a media type, as text/html") {
-            if FieldSyntax.isValue(text) {
-                self.type = text
-            } else {
-                type.report("found '\(text)', allowed: a media type, as text/html")
-            }
-        }
-    }
+    static let section = Section(
+        "routes[].respond", RespondSettings(),
+        [
+            .number("status", \.status, 200...599, "the status of the answer"),
+            .custom("body", .text("text"), absent: "empty", "the body, up to 64 KiB") {
+                owner, value in
+                // A body of no text is one of no bytes.
+                owner.body = value.isNothing ? "" : value.node.scalar?.string ?? ""
+                if value.node.scalar == nil { value.report("found \(value.found), allowed: text") }
+                if owner.body.utf8.count > 65_536 {
+                    value.report("found \(owner.body.utf8.count) bytes, allowed: up to 64KiB")
+                }
+                return true
+            },
+            .custom(
+                "type", .text("text"), absent: "`\(RespondSettings().type)`",
+                "its `Content-Type`, which is left out without a body"
+            ) { owner, value in
+                guard let text = value.text("a media type, as text/html") else { return false }
+                guard FieldSyntax.isValue(text) else {
+                    value.report("found '\(text)', allowed: a media type, as text/html")
+                    return false
+                }
+                owner.type = text
+                return true
+            },
+        ])
 }
 
 extension RedirectSettings {
-    init?(_ value: Value) {
-        guard let fields = value.mapping(.redirect) else { return nil }
+    static let section = Section(
+        "routes[].redirect", RedirectSettings(origin: "", path: "/"),
+        [
+            .required(
+                "to", .text("path or URL"),
+                "`/new`, `/new/*` or `https://example.com/new/*`; `*` keeps what stands below the route's own. The "
+                    + "query is kept"
+            ) { owner, value in
+                guard let target = target(value) else { return false }
+                owner.origin = target.origin
+                owner.path = target.path
+                return true
+            },
+            .custom(
+                "status", .number(301...308),
+                absent: "`\(RedirectSettings(origin: "", path: "/").status)`",
+                "301, 302, 303, 307 or 308"
+            ) { owner, value in
+                guard let status = value.integer(301...308) else { return false }
+                guard [301, 302, 303, 307, 308].contains(status) else {
+                    value.report("found '\(status)', allowed: 301, 302, 303, 307 or 308")
+                    return false
+                }
+                owner.status = status
+                return true
+            },
+        ])
+
+    private static func target(_ to: Value) -> (origin: String, path: String)? {
         let what = "a path or URL, as /new/* or https://example.com/new/*"
-        guard let to = fields.required("to"), let text = to.text(what) else { return nil }
+        guard let text = to.text(what) else { return nil }
         var origin = ""
         var path = text
         if let separator = text.firstRange(of: "://") {
@@ -50,34 +84,52 @@ extension RedirectSettings {
             to.report("found '\(text)', allowed: \(what)")
             return nil
         }
-        self.init(origin: origin, path: path)
-        if let value = fields["status"], let status = value.integer(301...308) {
-            if [301, 302, 303, 307, 308].contains(status) {
-                self.status = status
-            } else {
-                value.report("found '\(status)', allowed: 301, 302, 303, 307 or 308")
-            }
-        }
+        return (origin, path)
     }
 }
 
 extension FieldSettings {
-    /// Reads what stands under `request` or `answer`.
-    init(_ fields: Fields, isRequest: Bool) {
-        self.init()
-        for item in fields["remove"]?.list(of: "field names") ?? [] {
-            guard let name = item.text("a field name"),
-                FieldSyntax.check(name, item, isRequest: isRequest)
-            else { continue }
-            remove.append(name)
-        }
-        set = Self.fields(fields["set"], isRequest: isRequest)
-        add = Self.fields(fields["add"], isRequest: isRequest)
+    /// The keys under `request` or `answer`, of a route that has them at `path`.
+    static func settings(
+        _ path: any WritableKeyPath<RouteSettings, FieldSettings> & Sendable, isRequest: Bool
+    ) -> [Setting<RouteSettings>] {
+        [
+            .custom(
+                "remove", .list(.text("text")), absent: "none",
+                "names of fields that are dropped"
+            ) { owner, value in
+                owner[keyPath: path].remove = names(value, isRequest: isRequest)
+                return true
+            },
+            .custom(
+                "set", .names(.text("text")), absent: "none",
+                "names and values that replace all fields of their name"
+            ) { owner, value in
+                owner[keyPath: path].set = fields(value, isRequest: isRequest)
+                return true
+            },
+            .custom(
+                "add", .names(.text("text")), absent: "none",
+                "names and values that stand beside those of their name"
+            ) { owner, value in
+                owner[keyPath: path].add = fields(value, isRequest: isRequest)
+                return true
+            },
+        ]
     }
 
-    private static func fields(_ value: Value?, isRequest: Bool) -> [Field] {
+    private static func names(_ value: Value, isRequest: Bool) -> [String] {
+        (value.list(of: "field names") ?? []).compactMap { item in
+            guard let name = item.text("a field name"),
+                FieldSyntax.check(name, item, isRequest: isRequest)
+            else { return nil }
+            return name
+        }
+    }
+
+    private static func fields(_ value: Value, isRequest: Bool) -> [Field] {
         var fields: [Field] = []
-        for (name, value) in value?.namedItems(of: "values") ?? [] {
+        for (name, value) in value.namedItems(of: "values") ?? [] {
             guard let word = name.text("a field name"),
                 FieldSyntax.check(word, name, isRequest: isRequest)
             else { continue }
@@ -114,18 +166,32 @@ extension HostSettings {
 }
 
 extension TransportSecuritySettings {
+    private static let ages: ClosedRange<Duration> = .zero ... .seconds(10 * 365 * 86_400)
+
+    static let section = Section(
+        "listen[].tls.hsts", TransportSecuritySettings(maxAge: .zero),
+        [
+            .required("maxAge", .duration(ages), "how long browsers use https alone") {
+                owner, value in
+                guard let maxAge = value.duration(ages) else { return false }
+                owner.maxAge = maxAge
+                return true
+            },
+            .boolean(
+                "includeSubdomains", \.includeSubdomains,
+                "whether that holds for all names below the host's"),
+            .boolean("preload", \.preload, "whether browsers may ship with it"),
+        ])
+
+    /// Reads a duration alone or a mapping.
     init?(_ value: Value) {
-        let range: ClosedRange<Duration> = .zero ... .seconds(10 * 365 * 86_400)
         if value.node.mapping == nil {
-            guard let maxAge = value.duration(range) else { return nil }
+            guard let maxAge = value.duration(Self.ages) else { return nil }
             self.init(maxAge: maxAge)
             return
         }
-        guard let fields = value.mapping(.hsts) else { return nil }
-        guard let maxAge = fields.required("maxAge")?.duration(range) else { return nil }
-        self.init(maxAge: maxAge)
-        includeSubdomains = fields["includeSubdomains"]?.boolean() ?? false
-        preload = fields["preload"]?.boolean() ?? false
+        guard let read = Self.section.decode(value) else { return nil }
+        self = read
     }
 }
 

@@ -3,20 +3,14 @@
 /// An answer that a route always gives.
 public struct RespondSettings: Sendable, Equatable {
     /// The status: 200 to 599.
-    public var status: Int
+    public var status = 200
     /// The body.
-    public var body: String
+    public var body = ""
     /// Its `Content-Type`.
-    public var type: String
+    public var type = "text/plain; charset=utf-8"
 
-    /// The defaults, or others.
-    public init(
-        status: Int = 200, body: String = "", type: String = "text/plain; charset=utf-8"
-    ) {
-        self.status = status
-        self.body = body
-        self.type = type
-    }
+    /// The defaults.
+    public init() {}
 }
 
 /// Where a route points to.
@@ -26,13 +20,12 @@ public struct RedirectSettings: Sendable, Equatable {
     /// The path pattern that takes the place of the request's: `/new` or `/new/*`.
     public var path: String
     /// The status: 301, 302, 303, 307 or 308.
-    public var status: Int
+    public var status = 308
 
     /// A redirect of these.
-    public init(origin: String, path: String, status: Int = 308) {
+    public init(origin: String, path: String) {
         self.origin = origin
         self.path = path
-        self.status = status
     }
 }
 
@@ -82,16 +75,12 @@ public struct TransportSecuritySettings: Sendable, Equatable {
     /// How long browsers keep to it.
     public var maxAge: Duration
     /// Whether it holds for all names below.
-    public var includeSubdomains: Bool
+    public var includeSubdomains = false
     /// Whether browsers may ship with it.
-    public var preload: Bool
+    public var preload = false
 
     /// A policy of these.
-    public init(maxAge: Duration, includeSubdomains: Bool = false, preload: Bool = false) {
-        self.maxAge = maxAge
-        self.includeSubdomains = includeSubdomains
-        self.preload = preload
-    }
+    public init(maxAge: Duration) { self.maxAge = maxAge }
 
     /// The value of `Strict-Transport-Security` (RFC 6797 §6.1).
     public var value: String {

@@ -1,27 +1,58 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// How each value is read from its mapping. A key that is missing or wrong leaves the default.
+// What each mapping may say, key by key. A key that is missing leaves the default; one that is wrong is
+// reported, and nothing is served then.
 
 extension DrainSettings {
-    mutating func decode(_ value: Value) {
-        guard let fields = value.mapping(.drain) else { return }
-        timeout = fields["timeout"]?.duration(.zero ... .seconds(86_400)) ?? timeout
-        code = fields["code"].flatMap(Self.code) ?? code
-        if let value = fields["reason"], let text = value.text("text of up to 123 bytes") {
-            // What a Close has room for (RFC 6455 §5.5).
-            if text.utf8.count <= 123 {
-                reason = text
-            } else {
-                value.report("found \(text.utf8.count) bytes, allowed: text of up to 123 bytes")
+    static let section = Section(
+        "drain", DrainSettings(),
+        [
+            .duration(
+                "timeout", \.timeout, .zero ... .seconds(86_400),
+                "how long relays may take to close before they are cut"),
+            .custom(
+                "code", .number(1_000...4_999), absent: "`\(DrainSettings().code)`",
+                "the code of the Close that both sides are sent: 1000, 1001, 1012, 1013 or 3000 to 4999"
+            ) { owner, value in
+                guard let code = code(value) else { return false }
+                owner.code = code
+                return true
+            },
+            .custom(
+                "reason", .text("text"), absent: "none",
+                "the reason in that Close, up to 123 bytes"
+            ) { owner, value in
+                guard let text = value.text("text of up to 123 bytes") else { return false }
+                // What a Close has room for (RFC 6455 §5.5).
+                guard text.utf8.count <= 123 else {
+                    value.report(
+                        "found \(text.utf8.count) bytes, allowed: text of up to 123 bytes")
+                    return false
+                }
+                owner.reason = text
+                return true
+            },
+            .duration(
+                "spread", \.spread, .zero ... .seconds(86_400),
+                "the time from the first Close to the last, which are sent evenly; no more than `timeout`"
+            ),
+            .duration(
+                "delay", \.delay, .zero ... .seconds(3_600),
+                "how long Sluice goes on listening after `/readyz` has begun to say no: the time that a load "
+                    + "balancer takes to notice"),
+        ])
+
+    init?(_ value: Value) {
+        let read = Self.section.decode(value) { drain, fields in
+            if drain.spread > drain.timeout {
+                fields["spread"]?.report(
+                    "found \(Units.text(drain.spread)), allowed: no more than timeout, "
+                        + Units.text(drain.timeout))
             }
+            return true
         }
-        spread = fields["spread"]?.duration(.zero ... .seconds(86_400)) ?? spread
-        delay = fields["delay"]?.duration(.zero ... .seconds(3_600)) ?? delay
-        if spread > timeout {
-            fields["spread"]?.report(
-                "found \(Units.text(spread)), allowed: no more than timeout, \(Units.text(timeout))"
-            )
-        }
+        guard let read else { return nil }
+        self = read
     }
 
     /// Codes that say "come back later" or are the operator's own (RFC 6455 §7.4).
@@ -39,59 +70,113 @@ extension DrainSettings {
 }
 
 extension AdminSettings {
-    mutating func decode(_ value: Value) {
-        guard let fields = value.mapping(.admin) else { return }
-        if let value = fields["socket"], let text = value.text("a path with a '/', or off") {
-            if text == "off" {
-                socket = .off
-            } else if text.contains("/") {
-                socket = .path(value.findings.resolve(text))
-            } else {
-                value.report("found '\(text)', allowed: a path with a '/', or off")
-            }
-        }
-        if let value = fields["address"], let text = value.text("a loopback address with a port") {
-            address = text
-            addressPlace = value.place
-        }
-    }
+    static let section = Section(
+        "admin", AdminSettings(),
+        [
+            .custom(
+                "socket", .text("path or `off`"),
+                absent: "`sluice.sock` in `$XDG_RUNTIME_DIR`, `/run/sluice` or `/tmp/sluice-UID`",
+                "a unix socket that its owner alone may use. Without the key Sluice takes the first of these "
+                    + "folders that it may write to, and makes the last one with mode 0700. If another "
+                    + "Sluice of the same user serves there, the file is `sluice-PID.sock` in the same folder"
+            ) { owner, value in
+                guard let text = value.text("a path with a '/', or off") else { return false }
+                if text == "off" {
+                    owner.socket = .off
+                } else if text.contains("/") {
+                    owner.socket = .path(value.findings.resolve(text))
+                } else {
+                    value.report("found '\(text)', allowed: a path with a '/', or off")
+                    return false
+                }
+                return true
+            },
+            .custom(
+                "address", .text("address"), absent: "none",
+                "a loopback address beside it, which everybody on the machine may use"
+            ) { owner, value in
+                guard let text = value.text("a loopback address with a port") else { return false }
+                owner.address = text
+                owner.addressPlace = value.place
+                return true
+            },
+        ])
 }
 
 extension TimeoutSettings {
-    mutating func decode(_ value: Value) {
-        guard let fields = value.mapping(.timeouts) else { return }
-        // A phase without any time would refuse everybody; an ending without any is a quick one.
-        let phase: ClosedRange<Duration> = .milliseconds(1) ... .seconds(86_400)
-        let ending: ClosedRange<Duration> = .zero ... .seconds(86_400)
-        clientHello = fields["clientHello"]?.duration(phase) ?? clientHello
-        handshake = fields["handshake"]?.duration(phase) ?? handshake
-        head = fields["head"]?.duration(phase) ?? head
-        connect = fields["connect"]?.duration(phase) ?? connect
-        upgrade = fields["upgrade"]?.duration(phase) ?? upgrade
-        answer = fields["answer"]?.duration(phase) ?? answer
-        body = fields["body"]?.duration(phase) ?? body
-        answerBody = fields["answerBody"]?.duration(phase) ?? answerBody
-        keepAlive = fields["keepAlive"]?.duration(phase) ?? keepAlive
-        closing = fields["closing"]?.duration(ending) ?? closing
-        linger = fields["linger"]?.duration(ending) ?? linger
-    }
+    // A phase without any time would refuse everybody; an ending without any is a quick one.
+    private static let phase: ClosedRange<Duration> = .milliseconds(1) ... .seconds(86_400)
+    private static let ending: ClosedRange<Duration> = .zero ... .seconds(86_400)
+
+    static let section = Section(
+        "timeouts", TimeoutSettings(),
+        [
+            .duration(
+                "clientHello", \.clientHello, phase, "from accept to a complete ClientHello"),
+            .duration(
+                "handshake", \.handshake, phase, "from accept to the end of the TLS handshake"),
+            .duration("head", \.head, phase, "from the handshake to a complete request head"),
+            .duration(
+                "connect", \.connect, phase,
+                "for connecting to the upstream, all attempts together"),
+            .duration(
+                "upgrade", \.upgrade, phase,
+                "from a request for a WebSocket that was sent upstream to its answer; then the client gets 504"
+            ),
+            .duration(
+                "answer", \.answer, phase,
+                "from an ordinary request that was sent upstream to the head of its answer; then the client "
+                    + "gets 504"),
+            .duration(
+                "body", \.body, phase,
+                "without a byte of a request's body from the client (it gets 408, or the answer is cut where it "
+                    + "has begun), or without the client taking a byte of an answer's body (it is cut)"
+            ),
+            .duration(
+                "answerBody", \.answerBody, phase,
+                "without a byte of an answer's body from the upstream; then the answer is cut. It is long for "
+                    + "the sake of server-sent events"),
+            .duration(
+                "keepAlive", \.keepAlive, phase,
+                "from an answer to the next request on the same connection"),
+            .duration("closing", \.closing, ending, "from a Close to its answer"),
+            .duration(
+                "linger", \.linger, ending,
+                "for reading what a peer still sends after the last byte to it"),
+        ])
 }
 
 extension LogSettings {
-    mutating func decode(_ value: Value) {
-        guard let fields = value.mapping(.log) else { return }
-        format = fields["format"]?.word(Format.self) ?? format
-        access =
-            fields["access"].flatMap { Self.target($0, ["stdout", "stderr", "journald", "off"]) }
-            ?? access
-        events =
-            fields["events"].flatMap { Self.target($0, ["stdout", "stderr", "journald"]) }
-            ?? events
-        accessPlace = fields["access"]?.place
-        eventsPlace = fields["events"]?.place
-        relayOpens = fields["relayOpens"]?.boolean() ?? relayOpens
-        relayEnds = fields["relayEnds"]?.boolean() ?? relayEnds
-    }
+    static let section = Section(
+        "log", LogSettings(),
+        [
+            .word("format", \.format, "`text` for people, `json` for one object per line"),
+            .custom(
+                "access", .text("word or path"), absent: "`\(LogSettings().access)`",
+                "where the lines of relays and requests go: `stdout`, `stderr`, `journald`, `off` or a path with "
+                    + "a `/`"
+            ) { owner, value in
+                owner.accessPlace = value.place
+                guard let target = target(value, ["stdout", "stderr", "journald", "off"]) else {
+                    return false
+                }
+                owner.access = target
+                return true
+            },
+            .custom(
+                "events", .text("word or path"), absent: "`\(LogSettings().events)`",
+                "where everything else goes: `stdout`, `stderr`, `journald` or a path with a `/`"
+            ) { owner, value in
+                owner.eventsPlace = value.place
+                guard let target = target(value, ["stdout", "stderr", "journald"]) else {
+                    return false
+                }
+                owner.events = target
+                return true
+            },
+            .boolean("relayOpens", \.relayOpens, "whether a relay leaves a line when it opens"),
+            .boolean("relayEnds", \.relayEnds, "whether a relay leaves a line when it ends"),
+        ])
 
     private static func target(_ value: Value, _ words: [String]) -> Target? {
         let what = words.joined(separator: ", ") + " or a path with a '/'"
@@ -116,17 +201,25 @@ extension LogSettings {
 }
 
 extension ResolverSettings {
-    mutating func decode(_ value: Value) {
-        guard let fields = value.mapping(.resolver) else { return }
-        let what = "addresses of DNS servers, as 127.0.0.1:53"
-        servers = (fields["servers"]?.nonEmptyList(of: what) ?? []).compactMap { item in
-            guard let text = item.text(what) else { return nil }
-            if let server = Self.server(text) { return server }
-            item.report(
-                "found '\(text)', allowed: an address, as 127.0.0.1, 127.0.0.1:53 or [::1]:53")
-            return nil
-        }
-    }
+    static let section = Section(
+        "resolver", ResolverSettings(),
+        [
+            .custom(
+                "servers", .list(.text("address")), absent: "the system's",
+                "DNS servers by address, with port 53 if none is written: `[192.0.2.1, \"[::1]:5353\"]`"
+            ) { owner, value in
+                let what = "addresses of DNS servers, as 127.0.0.1:53"
+                owner.servers = (value.nonEmptyList(of: what) ?? []).compactMap { item in
+                    guard let text = item.text(what) else { return nil }
+                    if let server = server(text) { return server }
+                    item.report(
+                        "found '\(text)', allowed: an address, as 127.0.0.1, 127.0.0.1:53 or [::1]:53"
+                    )
+                    return nil
+                }
+                return true
+            }
+        ])
 
     /// An address with its port, 53 where none is written; nil for anything else.
     private static func server(_ text: String) -> String? {
@@ -146,21 +239,35 @@ extension ResolverSettings {
 }
 
 extension GlobalLimits {
-    mutating func decode(_ value: Value) {
-        guard let fields = value.mapping(.limits) else { return }
-        headBytes = fields["headBytes"]?.size(1_024...1_048_576) ?? headBytes
-        headFields = fields["headFields"]?.integer(16...10_000) ?? headFields
-        connections = fields["connections"]?.integer(1 ... .max) ?? connections
-        connectionsPerClient = fields["connectionsPerClient"]?.integer(1...1_000_000_000)
-        newConnectionsPerSecond = fields["newConnectionsPerSecond"]?.integer(1...1_000_000)
-        requestsPerConnection =
-            fields["requestsPerConnection"]?.integer(1...1_000_000_000) ?? requestsPerConnection
-        handshakesPerTurn =
-            fields["handshakesPerTurn"]?.integer(1...10_000) ?? handshakesPerTurn
-        // Less than one TLS record would stop and go within a record.
-        relayBufferBytes =
-            fields["relayBufferBytes"]?.size(16_384...67_108_864) ?? relayBufferBytes
-    }
+    static let section = Section(
+        "limits", GlobalLimits(),
+        [
+            .size(
+                "headBytes", \.headBytes, 1_024...1_048_576, "bytes of a request or response head"),
+            .number(
+                "headFields", \.headFields, 16...10_000, "fields of a request or response head"),
+            .number(
+                "connections", \.connections, 1 ... .max,
+                "connections from clients at one time; further ones wait in the listener's queue"),
+            .number(
+                "connectionsPerClient", \.connectionsPerClient, 1...1_000_000_000,
+                "connections of one client at one time, whatever they carry; further ones are closed"
+            ),
+            .number(
+                "newConnectionsPerSecond", \.newConnectionsPerSecond, 1...1_000_000,
+                "connections that one client may open in a second, which it may also open at once; further ones "
+                    + "are closed"),
+            .number(
+                "requestsPerConnection", \.requestsPerConnection, 1...1_000_000_000,
+                "requests that one client connection may carry"),
+            .number(
+                "handshakesPerTurn", \.handshakesPerTurn, 1...10_000,
+                "TLS handshakes that a reactor goes on with in one turn of its loop"),
+            // Less than one TLS record would stop and go within a record.
+            .size(
+                "relayBufferBytes", \.relayBufferBytes, 16_384...67_108_864,
+                "bytes held for one direction of a relay before its source is read no further"),
+        ])
 }
 
 extension EndpointAddress {

@@ -62,7 +62,7 @@ public struct TLSSettings: Sendable, Equatable {
     /// The chains to choose from by name; the first is for clients that name none or an unknown one.
     public var certificates: [CertificateSettings]
     /// The lowest version that is spoken.
-    public var minimumVersion: Version
+    public var minimumVersion = Version.tls12
     /// Cipher suites of TLS 1.3 as OpenSSL names them, colons between; the library's when nil.
     public var cipherSuites: String?
     /// Ciphers of TLS 1.2 as OpenSSL names them, colons between; Mozilla's intermediate when nil.
@@ -71,17 +71,7 @@ public struct TLSSettings: Sendable, Equatable {
     public var hsts: TransportSecuritySettings?
 
     /// The defaults, or others.
-    public init(
-        certificates: [CertificateSettings], minimumVersion: Version = .tls12,
-        cipherSuites: String? = nil, ciphers: String? = nil,
-        hsts: TransportSecuritySettings? = nil
-    ) {
-        self.certificates = certificates
-        self.minimumVersion = minimumVersion
-        self.cipherSuites = cipherSuites
-        self.ciphers = ciphers
-        self.hsts = hsts
-    }
+    public init(certificates: [CertificateSettings]) { self.certificates = certificates }
 }
 
 /// A certificate chain and the key that belongs to it.

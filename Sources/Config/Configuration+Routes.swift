@@ -115,20 +115,14 @@ public struct PingSettings: Sendable, Equatable {
     }
 
     /// From one Ping to the next.
-    public var every: Duration
+    public var every = Duration.seconds(30)
     /// From a Ping to the end, if nothing was heard.
-    public var timeout: Duration
+    public var timeout = Duration.seconds(10)
     /// Who is asked.
-    public var to: Peers
+    public var to = Peers.client
 
-    /// The defaults, or others.
-    public init(
-        every: Duration = .seconds(30), timeout: Duration = .seconds(10), to: Peers = .client
-    ) {
-        self.every = every
-        self.timeout = timeout
-        self.to = to
-    }
+    /// The defaults.
+    public init() {}
 }
 
 /// What one relay or request of a route may use.
@@ -154,9 +148,6 @@ public struct RouteLimits: Sendable, Equatable {
     /// Bytes that one client may send in a second, and get, over all of its relays; no limit when nil.
     public var bytesPerSecondPerClient: Int?
 
-    /// The defaults, or others.
-    public init(messageBytes: Int? = nil, bodyBytes: Int? = nil) {
-        self.messageBytes = messageBytes
-        self.bodyBytes = bodyBytes
-    }
+    /// No limits.
+    public init() {}
 }

@@ -12,7 +12,7 @@ extension Configuration {
         var configuration = Configuration()
         let root = Value(
             node: try Document(yaml: yaml, file: file).root(), path: "", findings: findings)
-        if let fields = root.mapping(.root) { configuration = Configuration(fields) }
+        configuration = Configuration.section.decode(root) ?? configuration
         try findings.throwIfAny()
         return configuration
     }
@@ -38,21 +38,54 @@ extension Configuration {
         return try load(yaml: yaml, file: path)
     }
 
-    private init(_ fields: Fields) {
-        self.init()
-        let upstreamNames = fields["upstreams"].map { decodeUpstreams($0) } ?? UpstreamNames()
-        listen = fields.required("listen").map(Self.listeners) ?? []
-        let items = fields.required("routes")?.nonEmptyList(of: "routes") ?? []
-        routes = items.compactMap { RouteSettings($0, upstreamNames: upstreamNames) }
-        if let value = fields["drain"] { drain.decode(value) }
-        if let value = fields["timeouts"] { timeouts.decode(value) }
-        if let value = fields["log"] { log.decode(value) }
-        if let value = fields["limits"] { limits.decode(value) }
-        if let value = fields["admin"] { admin.decode(value) }
-        if let value = fields["resolver"] { resolver.decode(value) }
-        watch = fields["watch"]?.boolean() ?? watch
-        workers = fields["workers"]?.integer(1...1_024)
-    }
+    static let section = Section(
+        "Top level", Configuration(),
+        [
+            .required(
+                "listen", .list(.mapping("listen[]")), "where Sluice listens; at least one entry"
+            ) { owner, value in
+                owner.listen = listeners(value)
+                return true
+            },
+            .required(
+                "routes", .list(.mapping("routes[]")), "which requests go where; at least one entry"
+            ) { owner, value in
+                owner.routes = (value.nonEmptyList(of: "routes") ?? [])
+                    .compactMap(RouteSettings.init)
+                return true
+            },
+            .custom(
+                "upstreams", .names(.mapping("upstreams.NAME")), absent: "none",
+                "groups of endpoints by name, for `to`"
+            ) { owner, value in
+                value.findings.upstreamNames = owner.decodeUpstreams(value)
+                return true
+            }.readFirst,
+            .section("drain", \.drain, "drain", "how Sluice stops") { DrainSettings($0) },
+            .section(
+                "timeouts", \.timeouts, "timeouts", "how long each phase of a connection may take"
+            ) { TimeoutSettings.section.decode($0) },
+            .section("log", \.log, "log", "what is written where") {
+                LogSettings.section.decode($0)
+            },
+            .section("limits", \.limits, "limits", "what the whole process may use") {
+                GlobalLimits.section.decode($0)
+            },
+            .section(
+                "admin", \.admin, "admin",
+                "where commands and other programs reach the running process"
+            ) { AdminSettings.section.decode($0) },
+            .section(
+                "resolver", \.resolver, "resolver", "which DNS servers are asked for names"
+            ) { ResolverSettings.section.decode($0) },
+            .boolean(
+                "watch", \.watch,
+                "whether a changed file, certificate or key is taken up by itself, once it has stood unchanged for "
+                    + "half a second"),
+            .number(
+                "workers", \.workers, 1...1_024, absent: "one per core",
+                "reactors, each on its own thread"),
+        ])
 
     /// Fills `upstreams`; hands back every name, also of those that had problems, so that one mistake
     /// is not told twice.

@@ -60,9 +60,9 @@ public struct Configuration: Sendable, Equatable {
 /// How a running Sluice comes to its end.
 public struct DrainSettings: Sendable, Equatable {
     /// How long relays may take to close before they are cut.
-    public var timeout: Duration
+    public var timeout = Duration.seconds(30)
     /// The code of the Close that both sides of each relay are sent.
-    public var code: UInt16
+    public var code: UInt16 = 1001
     /// The reason that stands in it; empty for none.
     public var reason = ""
     /// From the first Close to the last.
@@ -70,11 +70,8 @@ public struct DrainSettings: Sendable, Equatable {
     /// From the moment in which the process is not ready any more until it stops listening.
     public var delay = Duration.zero
 
-    /// The defaults, or others.
-    public init(timeout: Duration = .seconds(30), code: UInt16 = 1001) {
-        self.timeout = timeout
-        self.code = code
-    }
+    /// The defaults.
+    public init() {}
 }
 
 /// Where the running process is asked and told.
@@ -112,49 +109,30 @@ public struct ResolverSettings: Sendable, Equatable {
 /// How long each phase of a connection may take.
 public struct TimeoutSettings: Sendable, Equatable {
     /// From accept to a complete ClientHello.
-    public var clientHello: Duration
+    public var clientHello = Duration.seconds(5)
     /// From accept to the end of the TLS handshake.
-    public var handshake: Duration
+    public var handshake = Duration.seconds(10)
     /// From the handshake to a complete request head.
-    public var head: Duration
+    public var head = Duration.seconds(10)
     /// For connecting to the upstream, all attempts together.
-    public var connect: Duration
+    public var connect = Duration.seconds(5)
     /// From a request for a WebSocket sent upstream to its answer.
-    public var upgrade: Duration
+    public var upgrade = Duration.seconds(30)
     /// From an ordinary request sent upstream to the head of its answer.
-    public var answer: Duration
+    public var answer = Duration.seconds(120)
     /// Without a byte of a request's body from the client, or of an answer's taken by it.
-    public var body: Duration
+    public var body = Duration.seconds(30)
     /// Without a byte of an answer's body from the upstream.
-    public var answerBody: Duration
+    public var answerBody = Duration.seconds(3_600)
     /// From an answer to the first byte of the next request on its connection.
-    public var keepAlive: Duration
+    public var keepAlive = Duration.seconds(75)
     /// From a Close to its answer.
-    public var closing: Duration
+    public var closing = Duration.seconds(10)
     /// For reading off what a peer still sends after the last byte to it.
-    public var linger: Duration
+    public var linger = Duration.seconds(2)
 
-    /// The defaults, or others.
-    public init(
-        clientHello: Duration = .seconds(5), handshake: Duration = .seconds(10),
-        head: Duration = .seconds(10), connect: Duration = .seconds(5),
-        upgrade: Duration = .seconds(30), answer: Duration = .seconds(120),
-        body: Duration = .seconds(30), answerBody: Duration = .seconds(3_600),
-        keepAlive: Duration = .seconds(75), closing: Duration = .seconds(10),
-        linger: Duration = .seconds(2)
-    ) {
-        self.clientHello = clientHello
-        self.handshake = handshake
-        self.head = head
-        self.connect = connect
-        self.upgrade = upgrade
-        self.answer = answer
-        self.body = body
-        self.answerBody = answerBody
-        self.keepAlive = keepAlive
-        self.closing = closing
-        self.linger = linger
-    }
+    /// The defaults.
+    public init() {}
 }
 
 /// What is written to the log, and how.
@@ -182,9 +160,9 @@ public struct LogSettings: Sendable, Equatable {
     }
 
     /// The form of every line.
-    public var format: Format
+    public var format = Format.text
     /// Where the lines of relays and requests go.
-    public var access: Target
+    public var access = Target.stdout
     /// Where events go.
     public var events = Target.stderr
     /// Whether a relay leaves a line when it opens.
@@ -196,19 +174,16 @@ public struct LogSettings: Sendable, Equatable {
     /// Where `events` stands in the file, if it does.
     public var eventsPlace: SourcePlace?
 
-    /// The defaults, or others.
-    public init(format: Format = .text, access: Target = .stdout) {
-        self.format = format
-        self.access = access
-    }
+    /// The defaults.
+    public init() {}
 }
 
 /// What the process as a whole may use.
 public struct GlobalLimits: Sendable, Equatable {
     /// Bytes of a request or response head.
-    public var headBytes: Int
+    public var headBytes = 16_384
     /// Fields of a request or response head.
-    public var headFields: Int
+    public var headFields = 100
     /// Connections from clients at one time; no limit when nil.
     public var connections: Int?
     /// Connections of one client at one time; no limit when nil.
@@ -216,23 +191,12 @@ public struct GlobalLimits: Sendable, Equatable {
     /// Connections that one client may open in a second; no limit when nil.
     public var newConnectionsPerSecond: Int?
     /// Requests that one client connection may carry.
-    public var requestsPerConnection: Int
+    public var requestsPerConnection = 10_000
     /// TLS handshakes that one reactor takes on in one turn of its loop.
-    public var handshakesPerTurn: Int
+    public var handshakesPerTurn = 16
     /// Bytes held for one direction of a relay before its source is read no further.
-    public var relayBufferBytes: Int
+    public var relayBufferBytes = 130_048
 
-    /// The defaults, or others.
-    public init(
-        headBytes: Int = 16_384, headFields: Int = 100, connections: Int? = nil,
-        requestsPerConnection: Int = 10_000, handshakesPerTurn: Int = 16,
-        relayBufferBytes: Int = 130_048
-    ) {
-        self.headBytes = headBytes
-        self.headFields = headFields
-        self.connections = connections
-        self.requestsPerConnection = requestsPerConnection
-        self.handshakesPerTurn = handshakesPerTurn
-        self.relayBufferBytes = relayBufferBytes
-    }
+    /// The defaults.
+    public init() {}
 }

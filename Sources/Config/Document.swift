@@ -49,7 +49,13 @@ struct Document {
     private func refusal(
         _ line: Int, _ column: Int, _ sentence: String, hint: String? = nil
     ) -> ConfigurationProblems {
-        let place = SourcePlace(file: file, line: line, column: column)
+        // What is missing at the end of the file libyaml misses in a line behind it.
+        let lines = Self.lines(yaml[...])
+        let place =
+            line <= lines.count
+            ? SourcePlace(file: file, line: line, column: column)
+            : SourcePlace(
+                file: file, line: lines.count, column: (lines.last?.unicodeScalars.count ?? 0) + 1)
         return ConfigurationProblems([
             ConfigurationProblem(place: place, sentence: sentence, hint: hint)
         ])

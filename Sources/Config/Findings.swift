@@ -5,6 +5,8 @@ import Yams
 final class Findings {
     let file: String
     private var problems: [ConfigurationProblem] = []
+    /// The names that routes may refer to.
+    var upstreamNames = UpstreamNames()
 
     init(file: String) {
         self.file = file
@@ -37,9 +39,9 @@ final class Findings {
 }
 
 /// Finds the word that was probably meant.
-enum Nearest {
+public enum Nearest {
     /// The candidate with the fewest typing errors, if they are few enough to be typing errors.
-    static func suggestion(for word: String, among candidates: [String]) -> String? {
+    public static func suggestion(for word: String, among candidates: [String]) -> String? {
         var best: (candidate: String, distance: Int)?
         for candidate in candidates {
             let distance = distance(word.lowercased(), candidate.lowercased())

@@ -6,40 +6,29 @@ extension Configuration {
         var listeners: [ListenerSettings] = []
         var redirecting: [Value] = []
         for item in value.nonEmptyList(of: "listeners") ?? [] {
-            guard let fields = item.mapping(.listener) else { continue }
-            let address = fields.required("address").flatMap { value -> String? in
-                guard let address = ListenAddress.checked(value) else { return nil }
-                let bound = address.hasPrefix(":") ? "[::]\(address)" : address
-                // Port 0 is another one each time.
-                guard let other = places[bound], !address.hasSuffix(":0") else {
-                    places[bound] = value.place
-                    return address
+            let read = ListenerSettings.section.decode(item) { listener, fields in
+                listener.place = fields.place
+                var isSound = true
+                if let value = fields["address"], !listener.address.isEmpty {
+                    let address = listener.address
+                    let bound = address.hasPrefix(":") ? "[::]\(address)" : address
+                    // Port 0 is another one each time.
+                    if let other = places[bound], !address.hasSuffix(":0") {
+                        value.report("found '\(address)', which \(other) listens on already")
+                        isSound = false
+                    } else {
+                        places[bound] = value.place
+                    }
                 }
-                value.report("found '\(address)', which \(other) listens on already")
-                return nil
+                if let redirect = fields["redirect"], listener.redirectsToHTTPS {
+                    if fields["tls"] != nil {
+                        redirect.report("found beside 'tls', allowed: on a listener without it")
+                    }
+                    redirecting.append(redirect)
+                }
+                return isSound && (fields["tls"] == nil || listener.tls != nil)
             }
-            var isComplete = true
-            var tls: TLSSettings?
-            if let value = fields["tls"] {
-                tls = TLSSettings(value)
-                isComplete = tls != nil
-            }
-            let redirect = fields["redirect"]
-            let redirects = redirect.map(redirectsToHTTPS) ?? false
-            if redirects, fields["tls"] != nil {
-                redirect?.report("found beside 'tls', allowed: on a listener without it")
-            }
-            guard let address, isComplete else { continue }
-            listeners.append(
-                ListenerSettings(
-                    address: address, tls: tls, redirectsToHTTPS: redirects, place: fields.place))
-            if let word = fields["proxyProtocol"]?.word(ListenerSettings.ProxyProtocol.self) {
-                listeners[listeners.count - 1].proxyProtocol = word
-            }
-            listeners[listeners.count - 1].trustedProxies =
-                (fields["trustedProxies"]?.list(of: "addresses, as 10.0.0.0/8") ?? [])
-                .compactMap(ListenerSettings.TrustedProxy.init)
-            if redirects, let redirect { redirecting.append(redirect) }
+            if let read { listeners.append(read) }
         }
         if !listeners.contains(where: { $0.tls != nil }) {
             for redirect in redirecting {
@@ -48,6 +37,52 @@ extension Configuration {
         }
         return listeners
     }
+}
+
+extension ListenerSettings {
+    static let section = Section(
+        "listen[]", ListenerSettings(address: ""),
+        [
+            .required(
+                "address", .text("address"),
+                "where to listen; `:8443` and `[::]:8443` take IPv4 and IPv6"
+            ) { owner, value in
+                guard let address = ListenAddress.checked(value) else { return false }
+                owner.address = address
+                return true
+            },
+            .custom(
+                "tls", .mapping("listen[].tls"), absent: "none",
+                "how to speak TLS; without it the listener speaks plain `ws` and `http`"
+            ) { owner, value in
+                owner.tls = TLSSettings.section.decode(value)
+                return owner.tls != nil
+            },
+            .custom(
+                "redirect", .words(["https"]), absent: "none",
+                "every request is answered with 308 and the same URL on the first listener that speaks TLS. A "
+                    + "request for a WebSocket gets 426 with that URL, since WebSocket clients follow no redirects. "
+                    + "Only without `tls`"
+            ) { owner, value in
+                owner.redirectsToHTTPS = redirectsToHTTPS(value)
+                return owner.redirectsToHTTPS
+            },
+            .word(
+                "proxyProtocol", \.proxyProtocol,
+                "`required`: each connection begins with a header of the PROXY protocol, version 1 or 2, in which a "
+                    + "load balancer says who has connected to it. A connection without it is closed, so nobody else "
+                    + "may reach that address"),
+            .custom(
+                "trustedProxies", .list(.text("text")), absent: "none",
+                "proxies in front whose `X-Forwarded-For` Sluice believes: addresses, blocks as `10.0.0.0/8` or "
+                    + "`2001:db8::/32`, or `unix` for all that come through a socket file"
+            ) { owner, value in
+                owner.trustedProxies =
+                    (value.list(of: "addresses, as 10.0.0.0/8") ?? []).compactMap(
+                        TrustedProxy.init)
+                return true
+            },
+        ])
 
     private static func redirectsToHTTPS(_ value: Value) -> Bool {
         guard let text = value.text("https") else { return false }
@@ -80,26 +115,62 @@ extension ListenerSettings.TrustedProxy {
 }
 
 extension TLSSettings {
-    fileprivate init?(_ value: Value) {
-        guard let fields = value.mapping(.tls) else { return nil }
-        let items = fields.required("certificates")?.nonEmptyList(of: "certificates") ?? []
-        self.init(certificates: items.compactMap(CertificateSettings.init))
-        minimumVersion = fields["minimumVersion"]?.word(Version.self) ?? minimumVersion
-        cipherSuites = fields["cipherSuites"]?.text("names of cipher suites, colons between")
-        ciphers = fields["ciphers"]?.text("names of ciphers, colons between")
-        hsts = fields["hsts"].flatMap(TransportSecuritySettings.init)
-    }
+    static let section = Section(
+        "listen[].tls", TLSSettings(certificates: []),
+        [
+            .required(
+                "certificates", .list(.mapping("listen[].tls.certificates[]")),
+                "the chains to choose from by server name; the first is for clients that name none or an unknown one"
+            ) { owner, value in
+                owner.certificates = (value.nonEmptyList(of: "certificates") ?? [])
+                    .compactMap(CertificateSettings.init)
+                return true
+            },
+            .word("minimumVersion", \.minimumVersion, "the lowest version of TLS that is spoken"),
+            .text(
+                "cipherSuites", \.cipherSuites, what: "names of cipher suites, colons between",
+                absent: "OpenSSL's", "cipher suites of TLS 1.3, colons between"),
+            .text(
+                "ciphers", \.ciphers, what: "names of ciphers, colons between",
+                absent: "Mozilla intermediate",
+                "ciphers of TLS 1.2 as OpenSSL names them, colons between"),
+            .custom(
+                "hsts",
+                .either([.text("duration"), .mapping("listen[].tls.hsts")]), absent: "none",
+                "`Strict-Transport-Security` on every answer (RFC 6797): for how long, or a mapping"
+            ) { owner, value in
+                owner.hsts = TransportSecuritySettings(value)
+                return owner.hsts != nil
+            },
+        ])
 }
 
 extension CertificateSettings {
-    fileprivate init?(_ value: Value) {
-        guard let fields = value.mapping(.certificate) else { return nil }
-        let chain = fields.required("chain")?.text("the path of a PEM file")
-        let key = fields.required("key")?.text("the path of a PEM file")
-        guard let chain, let key else { return nil }
-        self.init(
-            chain: value.findings.resolve(chain), key: value.findings.resolve(key),
-            place: fields.place)
+    static let section = Section(
+        "listen[].tls.certificates[]", CertificateSettings(chain: "", key: ""),
+        [
+            .required(
+                "chain", .text("path"),
+                "PEM: the leaf certificate, then the ones that signed it"
+            ) { owner, value in
+                guard let path = value.text("the path of a PEM file") else { return false }
+                owner.chain = value.findings.resolve(path)
+                return true
+            },
+            .required("key", .text("path"), "PEM: the private key of the leaf") { owner, value in
+                guard let path = value.text("the path of a PEM file") else { return false }
+                owner.key = value.findings.resolve(path)
+                return true
+            },
+        ])
+
+    init?(_ value: Value) {
+        let read = Self.section.decode(value) { certificate, fields in
+            certificate.place = fields.place
+            return true
+        }
+        guard let read else { return nil }
+        self = read
     }
 }
 

@@ -69,9 +69,9 @@ public struct UpstreamSettings: Sendable, Equatable {
     /// What the names of hosts in it stand for.
     public var resolve = Resolution.one
     /// How relays are spread.
-    public var balance: Balance
+    public var balance = Balance.leastConnections
     /// How long an endpoint is passed over after a first failure.
-    public var cooldown: Duration
+    public var cooldown = Duration.seconds(10)
     /// The longest that it is, however often it fails.
     public var cooldownMax = Duration.seconds(120)
     /// After how many failed upgrades in a row an endpoint is passed over; 0 for never.
@@ -87,20 +87,13 @@ public struct UpstreamSettings: Sendable, Equatable {
     /// How connections say who the client is.
     public var proxyProtocol = ProxyProtocol.none
     /// Which connections are kept for the next request.
-    public var pool: PoolSettings
+    public var pool = PoolSettings()
     /// Where it was written.
     public var place: SourcePlace
 
     /// An upstream made by hand.
-    public init(
-        endpoints: [EndpointAddress], balance: Balance = .leastConnections,
-        cooldown: Duration = .seconds(10), pool: PoolSettings = PoolSettings(),
-        place: SourcePlace = .commandLine
-    ) {
+    public init(endpoints: [EndpointAddress], place: SourcePlace = .commandLine) {
         self.endpoints = endpoints
-        self.balance = balance
-        self.cooldown = cooldown
-        self.pool = pool
         self.place = place
     }
 }
@@ -108,15 +101,12 @@ public struct UpstreamSettings: Sendable, Equatable {
 /// Which connections to an endpoint are kept for the next request; for each endpoint and reactor.
 public struct PoolSettings: Sendable, Equatable {
     /// How many may be idle at one time.
-    public var max: Int
+    public var max = 128
     /// How long one may be idle.
-    public var idle: Duration
+    public var idle = Duration.seconds(4)
 
-    /// The defaults, or others.
-    public init(max: Int = 128, idle: Duration = .seconds(4)) {
-        self.max = max
-        self.idle = idle
-    }
+    /// The defaults.
+    public init() {}
 }
 
 /// Who may wait when every endpoint has as many connections as it may have.

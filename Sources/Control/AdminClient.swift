@@ -11,6 +11,24 @@ public struct AdminClient: Sendable {
     /// A client of the process that serves there.
     public init(_ address: Address) { self.address = address }
 
+    /// Whether somebody takes connections at an address.
+    public static func answers(_ address: Address) -> Bool {
+        Knock.failure(address, withinMilliseconds: 1_000) == nil
+    }
+
+    /// The process that listens at a unix socket; nil where nobody does (unix(7), SO_PEERCRED).
+    public static func process(at address: Address) -> Int32? {
+        guard address.isUnix, let descriptor = try? Knock.open(address) else { return nil }
+        defer { close(descriptor) }
+        // `struct ucred`, which glibc's headers show to programs of C alone.
+        var peer: (pid: pid_t, uid: uid_t, gid: gid_t) = (0, 0, 0)
+        var length = socklen_t(MemoryLayout.size(ofValue: peer))
+        guard getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &peer, &length) == 0 else {
+            return nil
+        }
+        return peer.pid
+    }
+
     /// Sends a request and waits for the answer.
     ///
     /// - Throws: `AdminFault` when nobody answers, or not in HTTP.

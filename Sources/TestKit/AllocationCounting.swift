@@ -27,6 +27,13 @@ public enum AllocationCounting {
 
     private static let variable = "SLUICE_COUNTS_ALLOCATIONS"
 
+    /// Whether allocations can be counted: under the address sanitizer they cannot, because it brings a
+    /// `malloc` of its own along, which comes before that of any library.
+    public static let isPossible = dlsym(nil, "__asan_init") == nil
+
+    /// Why allocations cannot be counted, for the tests that are skipped for it.
+    public static let whyNot = "the address sanitizer has a malloc of its own, which nobody counts"
+
     /// Whether this is the second run.
     public static var isOn: Bool { getenv(variable) != nil }
 

@@ -27,7 +27,8 @@ public final class ProxyFixture: Sendable {
         configurationPath = "\(folder)/sluice.yaml"
         try Scratch.write(configuration, to: configurationPath)
         let command = [try ProxyFixture.program(), "run", "-c", configurationPath] + arguments
-        process = try ChildProcess(wrapper + command)
+        // What it puts into the folder for passing files, its admin socket for one, is the fixture's.
+        process = try ChildProcess(wrapper + command, environment: ["TMPDIR": folder])
         urls = try ProxyFixture.readURLs(of: process, count: listenerCount)
     }
 
@@ -39,7 +40,7 @@ public final class ProxyFixture: Sendable {
         let home = home ?? folder
         process = try ChildProcess(
             [try ProxyFixture.program()] + arguments,
-            environment: ["HOME": home, "XDG_DATA_HOME": "\(home)/data"])
+            environment: ["HOME": home, "XDG_DATA_HOME": "\(home)/data", "TMPDIR": folder])
         urls = try ProxyFixture.readURLs(of: process, count: listenerCount)
     }
 

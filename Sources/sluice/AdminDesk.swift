@@ -102,13 +102,41 @@ struct AdminDesk: Sendable {
             AdminOutcome(isDone: true, message: "The relay \(text) is told \(code)."), failure: 404)
     }
 
+    /// Live relays, of the route, endpoint and client that the query names.
+    ///
+    /// A name that nothing has is an error, so that a slip does not look like "no sockets". Relays of a
+    /// route or endpoint that a reload has taken out are found by its name for as long as they live.
     private func relays(_ query: [String: String]) -> AdminAnswer {
+        let names = ServedNames(controller.state.assembly)
         var filter = RelayFilter()
         filter.route = query["route"]
-        filter.endpoint = query["endpoint"]
-        filter.client = query["client"]
+        filter.endpoint = query["endpoint"].map { names.endpoint($0) ?? $0 }
+        if let wanted = query["client"] {
+            guard let client = ServedNames.client(wanted) else {
+                return AdminAnswer(
+                    status: 400,
+                    json: AdminOutcome(
+                        isDone: false,
+                        message: "The client \(wanted) is no address, as 192.0.2.7 or 2001:db8::7.")
+                )
+            }
+            filter.client = client
+        }
         let limit = query["limit"].flatMap { Int($0) } ?? 1_000
         let found = controller.frontend.relays(filter, countMax: max(0, limit))
+        if found.isEmpty {
+            var problem: String?
+            if let route = filter.route, names.route(route) == nil {
+                problem = names.noRoute(route)
+            }
+            if let endpoint = filter.endpoint, names.endpoint(endpoint) == nil {
+                problem = names.noEndpoint(endpoint)
+            }
+            if let problem {
+                return AdminAnswer(
+                    status: 404, json: AdminOutcome(isDone: false, message: problem))
+            }
+        }
         return AdminAnswer(json: found.map(Self.state))
     }
 

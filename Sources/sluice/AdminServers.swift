@@ -16,6 +16,13 @@ struct AdminServers {
             .map { Successor.Handed(.admin, $0.address, $0.descriptor) }
     }
 
+    /// The file of the unix socket, if there is one.
+    var path: String? {
+        servers.map(\.address).first(where: \.isUnix).map {
+            String($0.description.dropFirst("unix:".count))
+        }
+    }
+
     /// Begins to listen.
     ///
     /// A place that the configuration names has to be free; the standard one need not be, since more
@@ -35,23 +42,48 @@ struct AdminServers {
             servers.append(
                 try AdminServer(address: address, takesOver: takesOver, handler: desk.answer))
         case .standard:
-            guard let path = AdminSocket.standardPath,
-                let address = try? Address(parsing: "unix:" + path)
-            else { break }
-            do throws(SystemError) {
-                servers.append(
-                    try AdminServer(address: address, takesOver: takesOver, handler: desk.answer))
-            } catch {
-                let why =
-                    error.code == EADDRINUSE ? "another Sluice serves there" : error.description
+            guard let path = AdminSocket.makePlace() else {
                 controller.log.write(
                     LogEvent(
-                        .info, "There is no admin socket at \(path) for this process: \(why)."))
+                        .warning,
+                        "There is no admin socket: \(AdminSocket.userFolder) is not a folder of this user"
+                            + " alone. admin.socket names another place."))
+                break
+            }
+            AdminSocket.removeDead(beside: path)
+            do throws(SystemError) {
+                servers.append(try Self.server(at: path, takesOver, desk))
+            } catch {
+                controller.log.write(
+                    LogEvent(
+                        .warning, "There is no admin socket at \(path): \(error.description)."))
             }
         }
         if let text = settings.address {
             servers.append(try server(text, settings.addressPlace, desk))
         }
+    }
+
+    /// A server at the usual place, or beside it where another process of the user serves.
+    ///
+    /// A successor takes over the place of the process that has started it, and no other's.
+    private static func server(
+        at path: String, _ takesOver: Bool, _ desk: AdminDesk
+    ) throws(SystemError) -> AdminServer {
+        let own = AdminSocket.ownPlace(beside: path, of: takesOver ? getppid() : getpid())
+        for (index, file) in [path, own].enumerated() {
+            guard let address = try? Address(parsing: "unix:" + file) else {
+                throw SystemError(code: ENAMETOOLONG, call: "bind \(file)")
+            }
+            let isPredecessors = takesOver && AdminClient.process(at: address) == getppid()
+            do throws(SystemError) {
+                return try AdminServer(
+                    address: address, takesOver: isPredecessors, handler: desk.answer)
+            } catch  where index == 0 && error.code == EADDRINUSE {
+                continue
+            }
+        }
+        throw SystemError(code: EADDRINUSE, call: "bind \(path)")
     }
 
     private func server(

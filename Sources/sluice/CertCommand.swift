@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import ArgumentParser
+import Config
 import Foundation
 import Glibc
 import TLS
@@ -85,6 +86,17 @@ struct CertMakeCommand: ParsableCommand {
 
     /// Refuses what contradicts itself.
     func validate() throws {
+        // One bare word that is nearly a command's name is not made a certificate of by mistake.
+        let commands = CertCommand.configuration.subcommands
+            .compactMap { $0.configuration.commandName }
+        if names.count == 1, let word = names.first, !word.contains("."), !word.contains(":"),
+            word != "localhost",
+            let meant = Nearest.suggestion(for: word.lowercased(), among: commands)
+        {
+            throw ValidationError(
+                "\(word) is no command of `sluice cert`. Did you mean `sluice cert \(meant)`?"
+                    + " For a certificate of that name: sluice cert make \(word) localhost")
+        }
         if anyName && !permit.isEmpty {
             throw ValidationError("--any-name permits every name: leave --permit out.")
         }

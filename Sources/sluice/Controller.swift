@@ -274,23 +274,13 @@ final class Controller: Sendable {
 
     /// Finds what was named; says what there is instead where it is not there.
     private func scope(_ request: DrainRequest, _ plan: inout DrainPlan) -> String? {
-        let assembly = state.assembly
-        let routing = assembly.routing
-        if let route = request.route {
-            guard routing.routes.contains(where: { $0.name == route }) else {
-                let names = routing.routes.prefix(8).map(\.name).joined(separator: ", ")
-                return "There is no route \(route); there are \(names)."
-            }
+        let names = ServedNames(state.assembly)
+        if let wanted = request.route {
+            guard let route = names.route(wanted) else { return names.noRoute(wanted) }
             plan.routes = [route]
         }
         if let wanted = request.endpoint {
-            // Those that have left still have relays.
-            let endpoints = routing.endpoints + assembly.departed.map(\.endpoint)
-            let labels = Set(endpoints.map(\.label)).sorted()
-            guard let label = labels.first(where: { $0 == wanted || $0 == "ws://" + wanted }) else {
-                return "There is no endpoint \(wanted); there are "
-                    + "\(labels.prefix(8).joined(separator: ", "))."
-            }
+            guard let label = names.endpoint(wanted) else { return names.noEndpoint(wanted) }
             plan.endpoint = label
         }
         if plan.routes.isEmpty && plan.endpoint == nil { return "Name a route or an endpoint." }

@@ -79,11 +79,6 @@ struct DrainCommand: ParsableCommand {
             "POST", resume ? "/resume" : "/drain", body: request, for: AdminOutcome.self)
         Output.line(outcome.message)
         guard let id = outcome.drain, !background else { return }
-        do {
-            try options.follow(id)
-        } catch  where error is AdminFault && route == nil && endpoint == nil {
-            // Nobody answers any more: it has stopped.
-            Output.line("Sluice has stopped.")
-        }
+        try options.follow(id, endsWithProcess: route == nil && endpoint == nil)
     }
 }

@@ -77,6 +77,7 @@ struct QuickCommand: ParsableCommand {
 
     /// Refuses what only makes sense together, or not together.
     func validate() throws {
+        _ = try QuickUpstream(parsing: upstream)
         guard (cert == nil) == (key == nil) else {
             throw ValidationError("--cert and --key belong together: give both or neither.")
         }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import ArgumentParser
 import Config
 
 /// The app that quick mode stands in front of, as people write it.
@@ -8,6 +9,8 @@ struct QuickUpstream: Equatable {
     let path: String?
 
     /// Reads a port, `host:port`, `ws://host:port[/path]` or `unix:/path`.
+    ///
+    /// - Throws: `ValidationError` for a bare word, which is rather a mistyped command than a host.
     init(parsing text: String) throws {
         // By name rather than 127.0.0.1: many development servers listen on ::1 only.
         if let port = UInt16(text), port > 0 {
@@ -19,6 +22,9 @@ struct QuickUpstream: Equatable {
             "\(text) names no app: give a port (3000), host:port, or ws://host:port/path")
         // A number that is no port is a slip, not the name of a host.
         if text.allSatisfy({ ("0"..."9").contains($0) }) { throw namesNoApp }
+        if !text.contains(where: { ":/".contains($0) }) {
+            throw ValidationError(UnknownWord.sentence(text))
+        }
         var url = text
         if !text.contains("://") && !text.hasPrefix("unix:") { url = "ws://" + text }
         for (scheme, plain) in [("http://", "ws://"), ("HTTP://", "ws://")]
@@ -41,5 +47,37 @@ struct QuickUpstream: Equatable {
             throw namesNoApp
         }
         path = urlPath == "/" ? nil : urlPath
+    }
+}
+
+/// A word that stands where a command or an app is expected and is neither.
+enum UnknownWord {
+    /// What people call things here and elsewhere, and the command that does it.
+    private static let otherWords = [
+        "serve": "run", "start": "run", "proxy": "run", "up": "run", "stop": "drain",
+        "kill": "drain", "quit": "drain", "restart": "upgrade", "validate": "check",
+        "test": "check", "lint": "check", "ps": "status", "list": "status", "info": "status",
+        "trust": "cert trust", "certs": "cert", "certificate": "cert", "ca": "cert",
+        "diagnose": "doctor", "debug": "doctor", "version": "--version", "usage": "--help",
+    ]
+
+    /// What is wrong, and what was probably meant.
+    static func sentence(_ word: String) -> String {
+        // A host's name has a dot or is the one that everybody has.
+        if word.contains(".") || word == "localhost" {
+            return "\(word) names no port: write \(word):3000, or ws://\(word) for port 80."
+        }
+        let commands = Sluice.configuration.subcommands.compactMap { $0.configuration.commandName }
+        let lower = word.lowercased()
+        let meant =
+            otherWords[lower] ?? Nearest.suggestion(for: lower, among: commands + ["help"])
+            ?? Nearest.suggestion(for: lower, among: Array(otherWords.keys)).flatMap {
+                otherWords[$0]
+            }
+        let start = "\(word) is no command and no app"
+        if let meant { return "\(start). Did you mean `sluice \(meant)`?" }
+        return start
+            + ": give an app as a port (3000), host:port or ws://host:port/path, or one of the commands "
+            + commands.joined(separator: ", ") + "."
     }
 }

@@ -63,13 +63,9 @@ struct RunningSluice: Encodable {
         return result
     }
 
-    private static var notRunningRemedy: String {
-        let start = "Start it: sluice 3000 (your app's port), or sluice run -c sluice.yaml."
-        guard AdminSocket.standardPath == nil else { return start }
-        return start
-            + " Neither XDG_RUNTIME_DIR nor /run/sluice is there, so one that runs has an admin socket"
-            + " only if its configuration names it; then give it with --admin."
-    }
+    private static let notRunningRemedy =
+        "Start it: sluice 3000 (your app's port), or sluice run -c sluice.yaml. If it runs as another user,"
+        + " ask as that user; if its configuration names another admin socket, give that with --admin."
 
     private mutating func conclude(_ verdict: Verdict, _ sentence: String, _ remedy: String) {
         self.verdict = verdict.rawValue

@@ -6,6 +6,7 @@ import Glibc
 import Reactor
 import Synchronization
 import TLS
+import Trust
 
 /// Runs a configuration from the first bind to the last goodbye.
 enum Server {
@@ -72,6 +73,11 @@ enum Server {
         let announced = announce(configuration).lines(
             frontend.addresses, terminal: console.terminal, columns: Terminal.columns)
         for line in announced { console.line(line) }
+        if case .fixed = source, let place = admin.path {
+            let isUsual = AdminSocket.firstAnswering == place
+            console.line(
+                "status    sluice status" + (isUsual ? "" : " --admin \(Shell.word(place))"))
+        }
         warnOfReadableKeys(configuration, log)
         log.write(
             LogEvent(

@@ -19,13 +19,19 @@ struct StatusCommand: ParsableCommand {
 
     @Flag(help: "List live relays instead.") var relays = false
 
-    @Option(help: ArgumentHelp("Only relays of this route.", valueName: "route"))
+    @Option(
+        help: ArgumentHelp("Only relays of this route, as status names it.", valueName: "route"))
     var route: String?
 
-    @Option(help: ArgumentHelp("Only relays to this endpoint.", valueName: "endpoint"))
+    @Option(
+        help: ArgumentHelp(
+            "Only relays to this endpoint: ws://host:port or host:port.", valueName: "endpoint"))
     var endpoint: String?
 
-    @Option(help: ArgumentHelp("Only relays of this client address.", valueName: "address"))
+    @Option(
+        help: ArgumentHelp(
+            "Only relays of this client: its address, with or without a port.", valueName: "address"
+        ))
     var client: String?
 
     @Option(help: ArgumentHelp("So many relays at most.", valueName: "n"))
@@ -68,6 +74,15 @@ struct StatusCommand: ParsableCommand {
         let found = try options.ask("GET", "/relays?\(query)", for: [RelayState].self)
         if json {
             try Self.printJSON(found)
+            return
+        }
+        if found.isEmpty {
+            let scope = [("route", route), ("endpoint", endpoint), ("client", client)]
+                .compactMap { name, value in value.map { "\(name) \($0)" } }
+            Output.line(
+                scope.isEmpty
+                    ? "There are no live relays."
+                    : "There are no live relays of \(scope.joined(separator: ", ")).")
             return
         }
         var rows = [["ID", "CLIENT", "ROUTE", "ENDPOINT", "AGE", "UP", "DOWN", "RTT"]]

@@ -20,7 +20,12 @@ struct DecodingTests {
                     places: places(route: at(2, 10), path: at(2, 18)))
             ])
         #expect(configuration == expected)
-        #expect(configuration.drain == DrainSettings(timeout: .seconds(30), code: 1001))
+        #expect(
+            configuration.drain
+                == with(DrainSettings()) {
+                    $0.timeout = .seconds(30)
+                    $0.code = 1001
+                })
         #expect(configuration.limits.connections == nil)
         #expect(configuration.workers == nil)
     }
@@ -41,7 +46,13 @@ struct DecodingTests {
         #expect(route.to == .upstream("chat"))
         #expect(route.rewrite == "/socket/*")
         #expect(route.origins == .list(same: true, origins: ["https://example.com", "null"]))
-        #expect(route.ping == PingSettings(every: .seconds(20), timeout: .seconds(5), to: .both))
+        #expect(
+            route.ping
+                == with(PingSettings()) {
+                    $0.every = .seconds(20)
+                    $0.timeout = .seconds(5)
+                    $0.to = .both
+                })
         #expect(route.idle == .seconds(600))
         #expect(route.lifetime == .seconds(43_200))
         #expect(route.limits.messageBytes == 1_048_576)
@@ -63,14 +74,26 @@ struct DecodingTests {
                     add: [.init(name: "X-D", value: "4")]))
         #expect(
             configuration.routes.dropFirst().map(\.to) == [
-                .respond(RespondSettings(status: 204, body: "", type: "text/html")),
+                .respond(
+                    with(RespondSettings()) {
+                        $0.status = 204
+                        $0.body = ""
+                        $0.type = "text/html"
+                    }),
                 .redirect(
-                    RedirectSettings(origin: "https://example.com", path: "/new/*", status: 301)),
+                    with(RedirectSettings(origin: "https://example.com", path: "/new/*")) {
+                        $0.status = 301
+                    }),
             ])
         #expect(tls.hsts?.value == "max-age=15552000; includeSubDomains; preload")
         #expect(configuration.listen.map(\.redirectsToHTTPS) == [false, true, false])
         let chat = try #require(configuration.upstreams["chat"])
-        #expect(chat.pool == PoolSettings(max: 7, idle: .seconds(2)))
+        #expect(
+            chat.pool
+                == with(PoolSettings()) {
+                    $0.max = 7
+                    $0.idle = .seconds(2)
+                })
         #expect(
             chat.endpoints == [
                 .tcp(host: "10.0.0.1", port: 9000), .tcp(host: "::1", port: 80),
@@ -94,7 +117,10 @@ struct DecodingTests {
         health.rise = 6
         health.fall = 8
         #expect(chat.health == health)
-        var drain = DrainSettings(timeout: .seconds(60), code: 1012)
+        var drain = with(DrainSettings()) {
+            $0.timeout = .seconds(60)
+            $0.code = 1012
+        }
         drain.reason = "see you"
         drain.spread = .seconds(20)
         drain.delay = .seconds(5)
@@ -106,13 +132,23 @@ struct DecodingTests {
         #expect(route.onRemove == .drain)
         #expect(
             configuration.timeouts
-                == TimeoutSettings(
-                    clientHello: .seconds(1), handshake: .seconds(2), head: .seconds(3),
-                    connect: .seconds(4), upgrade: .seconds(300), answer: .seconds(7),
-                    body: .seconds(8), answerBody: .seconds(9), keepAlive: .seconds(10),
-                    closing: .seconds(6),
-                    linger: .zero))
-        var log = LogSettings(format: .json, access: .file("/etc/sluice/log/a.log"))
+                == with(TimeoutSettings()) {
+                    $0.clientHello = .seconds(1)
+                    $0.handshake = .seconds(2)
+                    $0.head = .seconds(3)
+                    $0.connect = .seconds(4)
+                    $0.upgrade = .seconds(300)
+                    $0.answer = .seconds(7)
+                    $0.body = .seconds(8)
+                    $0.answerBody = .seconds(9)
+                    $0.keepAlive = .seconds(10)
+                    $0.closing = .seconds(6)
+                    $0.linger = .zero
+                })
+        var log = with(LogSettings()) {
+            $0.format = .json
+            $0.access = .file("/etc/sluice/log/a.log")
+        }
         log.events = .journald(nil)
         log.relayOpens = false
         log.relayEnds = false
@@ -125,9 +161,14 @@ struct DecodingTests {
             configuration.resolver.servers == [
                 "192.0.2.1:53", "192.0.2.2:5353", "[::1]:53", "[::1]:54",
             ])
-        var limits = GlobalLimits(
-            headBytes: 32_768, headFields: 64, connections: 20_000, requestsPerConnection: 5,
-            handshakesPerTurn: 4, relayBufferBytes: 1_000_000)
+        var limits = with(GlobalLimits()) {
+            $0.headBytes = 32_768
+            $0.headFields = 64
+            $0.connections = 20_000
+            $0.requestsPerConnection = 5
+            $0.handshakesPerTurn = 4
+            $0.relayBufferBytes = 1_000_000
+        }
         limits.connectionsPerClient = 100
         limits.newConnectionsPerSecond = 10
         #expect(configuration.limits == limits)

@@ -68,11 +68,20 @@ struct DocumentTests {
             problems(of: yaml) == ["sluice.yaml:2:3: the key 'chat' stands twice in one mapping"])
     }
 
+    /// An editor that jumps to a line behind the last one finds nothing.
+    @Test(arguments: ["a: [b", "a: {b", "a: \"b", "a: 'b", "a: &", "a:\n- [\u{e9}"])
+    func `what is missing at the end of the file is missed in its last line`(yaml: String) {
+        let lines = yaml.split(separator: "\n")
+        let end = "sluice.yaml:\(lines.count):\((lines.last?.count ?? 0) + 1):"
+        #expect(problems(of: yaml).allSatisfy { $0.hasPrefix(end) })
+        #expect(!problems(of: yaml).isEmpty)
+    }
+
     @Test(arguments: [
         ("a: b: c", "1:5: not valid YAML: mapping values are not allowed in this context"),
         (
             "a: [b",
-            "2:1: not valid YAML: while parsing a flow sequence, did not find expected ',' or ']'"
+            "1:6: not valid YAML: while parsing a flow sequence, did not find expected ',' or ']'"
         ),
         (
             "a:\n\tb: c",

@@ -73,9 +73,10 @@ struct RunningSluiceTests {
         let folder = try Scratch.makeFolder()
         defer { Scratch.remove(folder) }
         let report = try Self.examine(
-            [], home: folder, environment: ["XDG_RUNTIME_DIR": "\(folder)/nothing"])
+            [], home: folder,
+            environment: ["XDG_RUNTIME_DIR": "\(folder)/nothing", "TMPDIR": folder])
         #expect(report.verdict == "not-running", "\(report)")
-        #expect(report.sentence.contains("no Sluice of this user is running"))
+        #expect(report.sentence.contains("No Sluice of this user is running"))
         #expect(report.remedy.contains("sluice 3000"))
         // A socket that a killed process left behind.
         let named = try Self.examine(["--admin", "\(folder)/sluice.sock"], home: folder)

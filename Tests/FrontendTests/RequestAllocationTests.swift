@@ -13,6 +13,7 @@ import Wire
 ///
 /// Method: the record of a request is handed over by the reactor's own thread, which is asked there
 /// how many allocations it has made, in a second run of this program where they are counted.
+@Suite(.enabled(if: AllocationCounting.isPossible, Comment(rawValue: AllocationCounting.whyNot)))
 struct RequestAllocationTests {
     @Test func `a kept request allocates nothing in steady state`() throws {
         let counted = try AllocationCounting.run(suite: "CountedRequestTests")

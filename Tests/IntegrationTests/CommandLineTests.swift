@@ -3,6 +3,7 @@
 // Goal: the program's commands say what they do, and what is wrong, with an exit status to match.
 // Method: the real program with arguments alone, run to its end.
 
+import Foundation
 import Glibc
 import TestKit
 import Testing
@@ -75,6 +76,23 @@ import Testing
         #expect(errors.hasPrefix("Error: "), "\(errors)")
         #expect(errors.lowercased().contains("usage: "), "\(errors)")
         #expect(child.output.isEmpty)
+    }
+
+    @Test(arguments: ["version", "serve", "sttaus"])
+    func `a mistyped command starts no proxy`(word: String) throws {
+        let outcome = try sluice(word)
+        #expect(outcome.status == 64, "\(outcome)")
+        #expect(outcome.errors.contains("\(word) is no command and no app. Did you mean"))
+        #expect(outcome.output.isEmpty)
+    }
+
+    @Test func `a mistyped command of cert makes no certificate`() throws {
+        try withFolder { folder in
+            let outcome = try sluice("cert", "lsit", "--directory", folder)
+            #expect(outcome.status == 64, "\(outcome)")
+            #expect(outcome.errors.contains("Did you mean `sluice cert list`?"))
+            #expect(try FileManager.default.contentsOfDirectory(atPath: folder) == [])
+        }
     }
 
     @Test func `a good configuration is checked and shown as a table`() throws {

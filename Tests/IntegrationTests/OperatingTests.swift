@@ -53,6 +53,103 @@ import Testing
         #expect(again.output.contains("There is no relay \(id)."))
     }
 
+    @Test func `filters take names as people write them, and unknown ones are errors`() throws {
+        let backend = try ManualBackend()
+        let sluice = try Self.started(backend.address)
+        defer { Scratch.remove(sluice.folder) }
+        let ends = try sluice.proxy.relay(to: backend)
+        let bare = "\(backend.address)".replacing("ws://", with: "")
+        for filter in [
+            ["--endpoint", bare], ["--endpoint", "ws://\(bare)"], ["--client", "127.0.0.1"],
+            ["--client", "127.0.0.1:1"], ["--route", "/Esv/ocp"],
+        ] {
+            let found = try sluice.command(["status", "--relays"] + filter)
+            #expect(found.status == 0)
+            #expect(found.output.split(separator: "\n").count == 2, "\(filter) \(found.output)")
+        }
+        for (filter, sentence) in [
+            (["--endpoint", "127.0.0.1:1"], "There is no endpoint 127.0.0.1:1; there is ws://"),
+            (["--route", "/nothing"], "There is no route /nothing; there are /Esv/ocp, /other."),
+            (["--client", "somebody"], "The client somebody is no address"),
+        ] {
+            for more in [[], ["--json"]] {
+                let found = try sluice.command(["status", "--relays"] + filter + more)
+                #expect(found.status == 1, "\(found)")
+                #expect(found.output.contains(sentence), "\(found.output)")
+            }
+        }
+        let none = try sluice.command(["status", "--relays", "--client", "192.0.2.7"])
+        #expect(none.status == 0)
+        #expect(none.output == "There are no live relays of client 192.0.2.7.\n")
+        withExtendedLifetime(ends) {}
+    }
+
+    @Test func `a drain of everything that has succeeded exits with 0, however Sluice was found`()
+        throws
+    {
+        let backend = try ManualBackend()
+        for isNamed in [true, false] {
+            let folder = try Scratch.makeFolder()
+            defer { Scratch.remove(folder) }
+            let echo = try ProxyFixture(
+                arguments: ["\(backend.address)", "--listen", "127.0.0.1:0", "--no-check"],
+                home: folder)
+            try eventually("quick mode says how to ask it") {
+                echo.process.output.contains("status    sluice status")
+            }
+            let place = "\(echo.folder)/sluice-\(geteuid())/sluice.sock"
+            let drain = try ChildProcess(
+                [try ProxyFixture.program(), "drain"] + (isNamed ? ["--admin", place] : []),
+                environment: ["TMPDIR": echo.folder, "XDG_RUNTIME_DIR": ""])
+            let status = try drain.waitForExit()
+            #expect(status == 0, "\(drain.output) \(drain.errors)")
+            #expect(try echo.process.waitForExit() == 0)
+        }
+    }
+
+    @Test func `a second Sluice of a user has a socket of its own, and status tells them apart`()
+        throws
+    {
+        let backend = try ManualBackend()
+        let folder = try Scratch.makeFolder()
+        defer { Scratch.remove(folder) }
+        var processes: [ChildProcess] = []
+        defer { for process in processes { process.signal(SIGKILL) } }
+        let environment = ["TMPDIR": folder, "XDG_RUNTIME_DIR": "", "HOME": folder]
+        for index in 0..<3 {
+            let process = try ChildProcess(
+                [
+                    try ProxyFixture.program(), "\(backend.address)", "--listen", "127.0.0.1:0",
+                    "--no-check",
+                ], environment: environment)
+            processes.append(process)
+            try eventually("it says how to ask it") {
+                process.output.contains { $0.hasPrefix("status    sluice status") }
+            }
+            let own = "\(folder)/sluice-\(geteuid())/sluice-\(process.identifier).sock"
+            #expect(
+                process.output.contains(
+                    "status    sluice status" + (index == 0 ? "" : " --admin \(own)")))
+        }
+        func status(_ arguments: String...) throws -> (Int32, String) {
+            let child = try ChildProcess(
+                [try ProxyFixture.program(), "status"] + arguments, environment: environment)
+            let code = try child.waitForExit()
+            return (code, (child.output + child.errors).joined(separator: "\n"))
+        }
+        #expect(try status().1.contains("pid \(processes[0].identifier),"))
+        let own = "\(folder)/sluice-\(geteuid())/sluice-\(processes[2].identifier).sock"
+        #expect(try status("--admin", own).1.contains("pid \(processes[2].identifier),"))
+        processes[0].signal(SIGTERM)
+        #expect(try processes[0].waitForExit() == 0)
+        let ambiguous = try status()
+        #expect(ambiguous.0 == 1)
+        #expect(ambiguous.1.contains("More than one Sluice") && ambiguous.1.contains(own))
+        processes[1].signal(SIGTERM)
+        #expect(try processes[1].waitForExit() == 0)
+        #expect(try status().1.contains("pid \(processes[2].identifier),"))
+    }
+
     @Test func `the admin socket belongs to its owner, and to no web page`() throws {
         let backend = try ManualBackend()
         let sluice = try Self.started(backend.address)

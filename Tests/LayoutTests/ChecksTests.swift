@@ -23,6 +23,7 @@ struct ChecksTests {
         ("Echo", "Splice"), ("LoadGenerator", "Echo"), ("TestKit", "Router"), ("Bench", "TLS"),
         ("Splice", "COpenSSL"), ("TLS", "CLinux"), ("Reactor", "COpenSSL"),
         ("sluice", "CQREncode"), ("QRCode", "TLS"), ("Frontend", "QRCode"),
+        ("Fuzz", "Wire"), ("FuzzTargets", "COpenSSL"), ("Wire", "FuzzTargets"),
     ])
     func `an arrow that points up or sideways is found`(target: String, module: String) {
         let file = made("Sources/\(target)/A.swift", "\nimport Wire2\nimport \(module)\n")

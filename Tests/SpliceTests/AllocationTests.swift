@@ -11,6 +11,7 @@ import Wire
 ///
 /// Method: this test program runs itself once more, with one test of it, under a library that counts
 /// each thread's allocations. In this process the count would be that of all tests at once.
+@Suite(.enabled(if: AllocationCounting.isPossible, Comment(rawValue: AllocationCounting.whyNot)))
 struct AllocationTests {
     @Test func `a small message allocates nothing in steady state`() throws {
         let counted = try AllocationCounting.run(suite: "CountedAllocationTests")

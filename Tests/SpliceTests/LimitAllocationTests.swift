@@ -9,6 +9,7 @@ import Wire
 /// Goal: with every limit on, a small message that passes in steady state allocates nothing either.
 ///
 /// Method: that of `AllocationTests`.
+@Suite(.enabled(if: AllocationCounting.isPossible, Comment(rawValue: AllocationCounting.whyNot)))
 struct LimitAllocationTests {
     @Test func `a small message that is counted allocates nothing in steady state`() throws {
         let counted = try AllocationCounting.run(suite: "CountedLimitAllocationTests")

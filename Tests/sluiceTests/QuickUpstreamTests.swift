@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import ArgumentParser
 import Config
 import Testing
 
@@ -13,7 +14,7 @@ struct QuickUpstreamTests {
         ("app.internal:9000", "ws://app.internal:9000", nil),
         ("127.0.0.1:3000", "ws://127.0.0.1:3000", nil),
         ("[::1]:3000", "ws://[::1]:3000", nil),
-        ("app", "ws://app:80", nil),
+        ("ws://app", "ws://app:80", nil),
         ("ws://app:3000", "ws://app:3000", nil),
         ("ws://app:3000/", "ws://app:3000", nil),
         ("ws://app:3000/Esv/ocp", "ws://app:3000", "/Esv/ocp"),
@@ -42,6 +43,39 @@ struct QuickUpstreamTests {
     @Test(arguments: ["wss://app:3000", "https://app:3000/x"])
     func `an app that speaks TLS already is told so`(text: String) {
         #expect(complaint(text)?.contains("speaks TLS itself already") == true)
+    }
+
+    @Test(arguments: [
+        ("version", "sluice --version"), ("serve", "sluice run"), ("sttaus", "sluice status"),
+        ("chekc", "sluice check"), ("Doctor", "sluice doctor"), ("trust", "sluice cert trust"),
+        ("stop", "sluice drain"), ("halp", "sluice help"), ("sevre", "sluice run"),
+    ])
+    func `a bare word is no app but a command, and the likely one is named`(
+        word: String, meant: String
+    ) {
+        #expect(usage(word) == "\(word) is no command and no app. Did you mean `\(meant)`?")
+    }
+
+    @Test func `a word that resembles no command is told what there is`() {
+        let text = usage("xylophone")
+        #expect(text?.contains("a port (3000), host:port or ws://host:port/path") == true)
+        #expect(text?.contains("run, check, cert") == true)
+    }
+
+    @Test(arguments: ["app.internal", "localhost", "127.0.0.1"])
+    func `a host without a port is told how to name one`(text: String) {
+        #expect(
+            usage(text)
+                == "\(text) names no port: write \(text):3000, or ws://\(text) for port 80.")
+    }
+
+    private func usage(_ text: String) -> String? {
+        do {
+            _ = try QuickUpstream(parsing: text)
+            return nil
+        } catch {
+            return (error as? ValidationError)?.message
+        }
     }
 
     private func complaint(_ text: String) -> String? {

@@ -1,32 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Wire
+package import Wire
 
 /// The frame rules once more, over a whole stream at once and without any haste: what
 /// `FrameScanner` must agree with.
-struct NaiveScanner {
-    let isClient: Bool
-    var reservedBits: UInt8 = 0
-    var messageBytesMax = UInt64.max
-    var fragmentsMax = UInt32.max
+package struct NaiveScanner {
+    package let isClient: Bool
+    package var reservedBits: UInt8 = 0
+    package var messageBytesMax = UInt64.max
+    package var fragmentsMax = UInt32.max
     /// Messages, Pings and Pongs that may begin; nil for any number.
-    var messagesMax: UInt64?
+    package var messagesMax: UInt64?
 
-    private(set) var forwardable = 0
-    private(set) var violation = FrameViolation.none
-    private(set) var frames: UInt64 = 0
-    private(set) var messages: UInt64 = 0
-    private(set) var payloadBytes: UInt64 = 0
-    private(set) var closeCode: UInt16 = 0
-    private(set) var isAtBorder = true
+    package private(set) var forwardable = 0
+    package private(set) var violation = FrameViolation.none
+    package private(set) var frames: UInt64 = 0
+    package private(set) var messages: UInt64 = 0
+    package private(set) var payloadBytes: UInt64 = 0
+    package private(set) var closeCode: UInt16 = 0
+    package private(set) var isAtBorder = true
 
-    init(isClient: Bool, reservedBits: UInt8 = 0, messageBytesMax: UInt64 = .max) {
+    package init(isClient: Bool, reservedBits: UInt8 = 0, messageBytesMax: UInt64 = .max) {
         self.isClient = isClient
         self.reservedBits = reservedBits
         self.messageBytesMax = messageBytesMax
     }
 
-    mutating func run(_ stream: [UInt8]) {
+    package mutating func run(_ stream: [UInt8]) {
         var isInside = false
         var messageBytes: UInt64 = 0
         var fragments: UInt32 = 0

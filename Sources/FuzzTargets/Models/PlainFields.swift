@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+import Wire
+
+/// The lines of a head over all its bytes at once and without any haste (RFC 9112 §5): what the
+/// parsers must agree with.
+struct PlainFields {
+    enum End: Equatable {
+        /// More bytes are needed.
+        case open
+        /// A line is not lawful, or there is too much.
+        case broken
+        /// The head takes so many bytes.
+        case done(Int)
+    }
+
+    private(set) var end = End.open
+    /// The first line without its CRLF, once it is whole; nil where none was asked for.
+    private(set) var firstLine: [UInt8]?
+    /// Names and values.
+    private(set) var fields: [(name: [UInt8], value: [UInt8])] = []
+
+    init(_ bytes: [UInt8], _ limits: HeadLimits, hasFirstLine: Bool) {
+        let window = bytes.prefix(limits.bytesMax)
+        var position = 0
+        while let lineEnd = window[position...].firstIndex(of: 10) {
+            let line = window[position..<lineEnd]
+            position = lineEnd + 1
+            guard line.last == 13 else {
+                end = .broken
+                return
+            }
+            let text = line.dropLast()
+            if hasFirstLine && firstLine == nil {
+                firstLine = Array(text)
+            } else if text.isEmpty {
+                end = .done(position)
+                return
+            } else if fields.count < limits.fieldsMax, let field = Self.field(text) {
+                fields.append(field)
+            } else {
+                end = .broken
+                return
+            }
+        }
+        if bytes.count > limits.bytesMax { end = .broken }
+    }
+
+    /// The values of all fields of this name, given in lower case.
+    func values(_ name: String) -> [[UInt8]] {
+        fields.filter { String(decoding: $0.name, as: UTF8.self).lowercased() == name }
+            .map(\.value)
+    }
+
+    private static func field(_ line: ArraySlice<UInt8>) -> (name: [UInt8], value: [UInt8])? {
+        guard let colon = line.firstIndex(of: 58) else { return nil }
+        let name = line[..<colon]
+        var value = line[(colon + 1)...]
+        while let first = value.first, first == 32 || first == 9 { value.removeFirst() }
+        while let last = value.last, last == 32 || last == 9 { value.removeLast() }
+        guard isToken(name), isValue(value) else { return nil }
+        return (Array(name), Array(value))
+    }
+
+    /// RFC 9110 §5.6.2.
+    static func isToken(_ bytes: some Collection<UInt8>) -> Bool {
+        let marks = "!#$%&'*+-.^_`|~"
+        return !bytes.isEmpty
+            && bytes.allSatisfy { byte in
+                let character = Character(UnicodeScalar(byte))
+                return byte < 128
+                    && (character.isLetter || character.isNumber || marks.contains(character))
+            }
+    }
+
+    /// RFC 9110 §5.5: HTAB, space, visible ASCII and bytes from 0x80 on.
+    static func isValue(_ bytes: some Collection<UInt8>) -> Bool {
+        bytes.allSatisfy { $0 == 9 || 32..<127 ~= $0 || $0 >= 128 }
+    }
+}
+
+/// What came of a head, or of several one behind the other.
+struct HeadReading: Equatable, CustomStringConvertible {
+    struct Head: Equatable {
+        /// Method, target and version, or version, status and reason.
+        var firstLine: [String]
+        /// Names and values, one after the other.
+        var fields: [String]
+        /// Where it ends among all bytes.
+        var end: Int
+    }
+
+    enum End: Equatable {
+        /// So many bytes are held of a head that is not whole.
+        case open(held: Int)
+        case failed(String)
+        /// Enough heads were read.
+        case enough
+    }
+
+    /// Heads are looked for until there are so many.
+    static let headsMax = 3
+
+    var heads: [Head] = []
+    var end = End.open(held: 0)
+
+    var description: String {
+        heads.map { "\($0)\n" }.joined() + "\(end)"
+    }
+
+    /// Bytes as text that two different rows of bytes never share.
+    static func text(_ bytes: some Collection<UInt8>) -> String {
+        String(String.UnicodeScalarView(bytes.map { UnicodeScalar($0) }))
+    }
+
+    static func texts(_ list: FieldList) -> [String] {
+        list.fields.flatMap { [text(list.name(of: $0)), text(list.value(of: $0))] }
+    }
+}
+
+extension HeadLimits {
+    /// Limits that inputs of the fuzzer reach, or the usual ones.
+    static func chosen(_ isSmall: Bool) -> HeadLimits {
+        isSmall ? HeadLimits(bytesMax: 200, fieldsMax: 4, targetBytesMax: 30) : HeadLimits()
+    }
+}

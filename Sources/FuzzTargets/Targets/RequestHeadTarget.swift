@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: Apache-2.0
+import Wire
+
+extension FuzzTarget {
+    /// Requests, cut anywhere, are read as a plain reader reads the whole; what is accepted is written
+    /// and read back the same; and those who read on agree about host and path (RFC 9112 §3, §11.2).
+    static let requestHead = FuzzTarget(
+        name: "request-head", inputBytesMax: 2_048, words: requestWords.map { Array($0.utf8) },
+        seeds: requestTexts.flatMap { text in
+            let lines = text.replacing("\n", with: "\r\n").utf8
+            return [
+                FuzzInput.made(lines, choices: [0, 3, 50, 0]),
+                FuzzInput.made(lines, choices: [1, 0, 9, 200]),
+            ]
+        }
+    ) { bytes throws(BrokenProperty) in
+        var input = FuzzInput(bytes)
+        let choice = input.takeChoice()
+        let limits = HeadLimits.chosen(choice & 1 != 0)
+        let cut = input.takeCut()
+        let stream = input.content
+        var accepted: [RequestHead] = []
+        let whole = try requestReading(of: [stream], limits, &accepted)
+        var again: [RequestHead] = []
+        try requireEqual(
+            requestReading(of: cut.pieces(of: stream), limits, &again), whole,
+            "How requests are cut makes no difference.")
+        try requirePlain(whole, stream, limits)
+        for head in accepted {
+            try requireWritten(head)
+            try requireJudged(head)
+        }
+    }
+
+    private static let requestWords = [
+        "GET ", "POST ", "HEAD ", "CONNECT ", "OPTIONS * ", "TRACE ", " HTTP/1.1\r\n",
+        " HTTP/1.0\r\n",
+        "http://a.example/", "\r\n", "\r\n\r\n", "Host: a.example\r\n", "host:[::1]:8443\r\n",
+        "Content-Length: 5\r\n", "Transfer-Encoding: chunked\r\n", "Transfer_Encoding: chunked\r\n",
+        "Connection: close\r\n", "Connection: upgrade, x-a\r\n", "Upgrade: websocket\r\n",
+        "Expect: 100-continue\r\n", "Sec-WebSocket-Version: 13\r\n",
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n", "Sec-WebSocket-Extensions: ",
+        "Sec-WebSocket-Protocol: ", "permessage-deflate; client_max_window_bits=\"10\"",
+        "Origin: https://a.example\r\n", "Cookie: a=b; c=d\r\n", "X-Forwarded-For: 1.2.3.4\r\n",
+        "/../", "/./", "%2e%2E", "%2F", "%00", "%41", "%", "?", "#", ";", "\\", "*", ":", "\t", " ",
+    ]
+
+    private static let requestTexts = [
+        "GET /chat/room%201?token=a%2Fb HTTP/1.1\nHost: localhost:8443\nConnection: keep-alive, Upgrade\n"
+            + "Upgrade: websocket\nOrigin: https://localhost:8443\nSec-WebSocket-Version: 13\n"
+            + "Cookie: session=0123; theme=dark\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\n"
+            + "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\n"
+            + "Sec-WebSocket-Protocol: chat, superchat\n\n",
+        "GET / HTTP/1.1\nHost: a\n\nGET /b HTTP/1.0\nhost:b:80\nConnection: keep-alive\n\nPUT /c ",
+        "POST /a/../b/./c%41%2e HTTP/1.1\nHost: A.Example.:80\nContent-Length: 5\nExpect: 100-continue\n\n",
+        "POST http://[::1]:80?q HTTP/1.1\nHost:\t[::1]:80 \nTransfer-Encoding: Chunked\nX-A:\n\n",
+        "OPTIONS * HTTP/1.1\nHost: a_b\nConnection: close, X-A\nX-A: \u{e9}\nContent_Length: 3\n\n",
+        "GET / HTTP/2.0\n\n", "CONNECT a:443 HTTP/1.1\nHost: a:443\n\n",
+        "GET / HTTP/1.1\n folded\n\n",
+    ]
+}
+
+/// Reads heads as a connection does: what stands behind a head is given to the parser again.
+private func requestReading(
+    of pieces: [[UInt8]], _ limits: HeadLimits, _ accepted: inout [RequestHead]
+) throws(BrokenProperty) -> HeadReading {
+    var parser = RequestHeadParser(limits: limits)
+    var reading = HeadReading()
+    var taken = 0
+    for piece in pieces where reading.end == .open(held: 0) {
+        var rest = piece[...]
+        repeat {
+            let bytes = Array(rest)
+            switch bytes.withUnsafeBytes({ parser.append($0) }) {
+            case .needsMore:
+                taken += rest.count
+                rest = []
+            case .failed(let fault):
+                try require(
+                    [400, 414, 431, 505].contains(fault.status) && !fault.sentence.isEmpty,
+                    "A fault has a status for the client and a sentence: \(fault)")
+                reading.end = .failed(fault.sentence)
+            case .complete(let head, let consumed):
+                try require(1...rest.count ~= consumed, "A head ends among the bytes given.")
+                taken += consumed
+                rest = rest.dropFirst(consumed)
+                accepted.append(head)
+                reading.heads.append(
+                    HeadReading.Head(
+                        firstLine: [
+                            head.method, HeadReading.text(head.target),
+                            head.isHTTP11 ? "HTTP/1.1" : "HTTP/1.0",
+                        ], fields: HeadReading.texts(head.fields), end: taken))
+                if reading.heads.count == HeadReading.headsMax { reading.end = .enough }
+                // A connection that goes on reads the next head into the memory of the last one.
+                var spare = head
+                parser.lend(spare.takeMemory())
+            }
+            try require(
+                parser.byteCount <= limits.bytesMax,
+                "No more than the limit is held: \(parser.byteCount)")
+        } while !rest.isEmpty && reading.end == .open(held: 0)
+    }
+    if reading.end == .open(held: 0) { reading.end = .open(held: parser.byteCount) }
+    return reading
+}
+
+/// States that a plain reader of the whole finds the same heads and the same end.
+private func requirePlain(
+    _ reading: HeadReading, _ stream: [UInt8], _ limits: HeadLimits
+) throws(BrokenProperty) {
+    var start = 0
+    for count in 0... {
+        let rest = Array(stream[start...])
+        let plain = PlainFields(rest, limits, hasFirstLine: true)
+        let words = plain.firstLine.map {
+            $0.split(separator: 32, omittingEmptySubsequences: false)
+        }
+        var isLawful = rest.first.map { PlainFields.isToken([$0]) } ?? true
+        if let words, isLawful { isLawful = isRequestLine(words, limits) }
+        if isLawful, case .done = plain.end, words?.last?.last == 0x31 || words?.last?.last == 0x30
+        {
+            isLawful = hasPlainFraming(plain, isHTTP11: words?.last?.last == 0x31)
+        }
+        guard isLawful, case .done(let length) = plain.end, let words else {
+            let isBroken = !isLawful || plain.end == .broken
+            try requireEqual(
+                reading.heads.count, count, "There are as many heads as a plain reader finds.")
+            try require(
+                isBroken == reading.isFailed,
+                "The plain reader \(isBroken ? "refuses" : "takes") what follows.")
+            return
+        }
+        start += length
+        try require(count < reading.heads.count, "A head is found as by the plain reader.")
+        try requireEqual(
+            reading.heads[count],
+            HeadReading.Head(
+                firstLine: words.map(HeadReading.text),
+                fields: plain.fields.flatMap {
+                    [HeadReading.text($0.name), HeadReading.text($0.value)]
+                },
+                end: start), "A head is read as by the plain reader.")
+        if count + 1 == HeadReading.headsMax { return }
+    }
+}
+
+extension HeadReading {
+    fileprivate var isFailed: Bool {
+        if case .failed = end { true } else { false }
+    }
+}
+
+/// `METHOD SP TARGET SP HTTP/1.x` (RFC 9112 §3).
+private func isRequestLine(_ words: [ArraySlice<UInt8>], _ limits: HeadLimits) -> Bool {
+    words.count == 3 && PlainFields.isToken(words[0]) && words[0].count <= 32
+        && 1...limits.targetBytesMax ~= words[1].count
+        && words[1].allSatisfy { 0x21...0x7E ~= $0 && $0 != 0x23 }
+        && ["HTTP/1.1", "HTTP/1.0"].contains(HeadReading.text(words[2]))
+}
+
+/// One length in digits, or one `chunked` in HTTP/1.1, or none of them (RFC 9112 §6.3).
+private func hasPlainFraming(_ fields: PlainFields, isHTTP11: Bool) -> Bool {
+    let lengths = fields.values("content-length")
+    let codings = fields.values("transfer-encoding")
+    if lengths.count + codings.count > 1 { return false }
+    if let coding = codings.first {
+        return isHTTP11 && HeadReading.text(coding).lowercased() == "chunked"
+    }
+    return lengths.allSatisfy { 1...18 ~= $0.count && $0.allSatisfy { 0x30...0x39 ~= $0 } }
+}
+
+/// States that a head is written as it was read.
+private func requireWritten(_ head: RequestHead) throws(BrokenProperty) {
+    var writer = HeadWriter(capacity: 64)
+    writer.method(of: head)
+    writer.append(" ")
+    writer.append(Array(head.target))
+    writer.append(" HTTP/1.1\r\n")
+    writer.fields(of: head.fields, [], except: [], names: FieldNames())
+    writer.end()
+    var parser = RequestHeadParser(limits: HeadLimits(bytesMax: 1 << 20))
+    let bytes = writer.bytes
+    guard case .complete(let again, bytes.count) = bytes.withUnsafeBytes({ parser.append($0) })
+    else { throw BrokenProperty("A head that was accepted is refused when it is written again.") }
+    try require(
+        again.method == head.method && again.target == head.target && again.verb == head.verb,
+        "The request line is written as it was read.")
+    try requireEqual(
+        HeadReading.texts(again.fields), HeadReading.texts(head.fields),
+        "The fields are written as they were read.")
+}
+
+/// States that whoever reads a head on neither traps nor differs from the others.
+private func requireJudged(_ head: RequestHead) throws(BrokenProperty) {
+    let upgrade = try? UpgradeRequest.judge(head)
+    if let path = upgrade?.target.path { try requireCanonical(path) }
+    guard let ordinary = try? OrdinaryRequest.judge(head) else { return }
+    try requireCanonical(Array(ordinary.bytes[ordinary.pathRange]))
+    if let host = ordinary.host {
+        let text = host.isIPv6 ? "[\(host.name)]" : host.name
+        try requireEqual(
+            (try? HostName(parsing: Array(text.utf8)[...]))?.name, host.name,
+            "A host is in its one form.")
+    } else {
+        try require(!head.isHTTP11, "A request of HTTP/1.1 has a host.")
+    }
+    guard let upgrade else { return }
+    try require(
+        ordinary.host == upgrade.host && ordinary.authority == upgrade.authority,
+        "Both readers see the same host: \(String(describing: ordinary.host)), \(upgrade.host)")
+    try require(
+        ordinary.target.path == upgrade.target.path
+            && ordinary.target.query == upgrade.target.query,
+        "Both readers see the same target: \(ordinary.target), \(upgrade.target)")
+}
+
+/// States that a path is in its one form and climbs nowhere.
+private func requireCanonical(_ path: [UInt8]) throws(BrokenProperty) {
+    try require(path.first == 0x2F, "A path begins with a slash.")
+    try requireEqual(
+        (try? RequestTarget(parsing: path))?.path, path, "A canonical path stays as it is.")
+    for segment in path.split(separator: 0x2F) {
+        try require(
+            segment != [0x2E] && segment != [0x2E, 0x2E], "A canonical path has no dot segment.")
+    }
+}

@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+import Wire
+
+extension FuzzTarget {
+    /// Responses, cut anywhere, are read as a plain reader reads the whole; what is accepted is written
+    /// and read back the same, and those who read on trap nowhere (RFC 9112 §4, RFC 6455 §4.1).
+    static let responseHead = FuzzTarget(
+        name: "response-head", inputBytesMax: 2_048, words: responseWords.map { Array($0.utf8) },
+        seeds: responseTexts.flatMap { text in
+            let lines = text.replacing("\n", with: "\r\n").utf8
+            return [
+                FuzzInput.made(lines, choices: [0, 3, 50, 0]),
+                FuzzInput.made(lines, choices: [1, 0, 9, 200]),
+            ]
+        }
+    ) { bytes throws(BrokenProperty) in
+        var input = FuzzInput(bytes)
+        let limits = HeadLimits.chosen(input.takeChoice() & 1 != 0)
+        let cut = input.takeCut()
+        let stream = input.content
+        var accepted: [ResponseHead] = []
+        let whole = try responseReading(of: [stream], limits, &accepted)
+        var again: [ResponseHead] = []
+        try requireEqual(
+            responseReading(of: cut.pieces(of: stream), limits, &again), whole,
+            "How responses are cut makes no difference.")
+        try requirePlain(whole, stream, limits)
+        for head in accepted {
+            try requireWritten(head)
+            try requireJudged(head)
+        }
+    }
+
+    private static let responseWords = [
+        "HTTP/1.1 101 Switching Protocols\r\n", "HTTP/1.1 200 OK\r\n", "HTTP/1.0 204\r\n",
+        "HTTP/1.1 100 \r\n\r\n", "HTTP/1.1 599 ", "HTTP/1.1 600 ", "\r\n", "\r\n\r\n",
+        "Upgrade: websocket\r\n", "Connection: upgrade\r\n", "Connection: close\r\n",
+        "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n",
+        "Sec-WebSocket-Protocol: chat\r\n",
+        "Sec-WebSocket-Extensions: permessage-deflate\r\n", "x-unknown; a=\"b\"",
+        "Content-Length: 0\r\n",
+        "Content-Length: 12\r\n", "Transfer-Encoding: chunked\r\n",
+        "Transfer-Encoding: gzip, chunked\r\n",
+        ",", ";", "\"", "\t", " ",
+    ]
+
+    private static let responseTexts = [
+        "HTTP/1.1 101 Switching Protocols\nUpgrade: websocket\nConnection: Upgrade\n"
+            + "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\n"
+            + "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover\n"
+            + "Sec-WebSocket-Protocol: chat\n\n",
+        "HTTP/1.1 100 Continue\n\nHTTP/1.1 103\nLink: </a>\n\nHTTP/1.1 200 OK\nContent-Length: 5\n\nhello",
+        "HTTP/1.0 502 Bad \u{e9}\nConnection: close\n\n", "HTTP/1.1 204 \nDate:\n\n",
+        "HTTP/1.1 200 \nTransfer-Encoding: , chunked\nX-A:\t a \n\n", "HTTP/1.1 099 No\n\n",
+        "HTTP/1.1 200 OK\nContent-Length: 1\nTransfer-Encoding: chunked\n\n",
+    ]
+}
+
+private func responseReading(
+    of pieces: [[UInt8]], _ limits: HeadLimits, _ accepted: inout [ResponseHead]
+) throws(BrokenProperty) -> HeadReading {
+    var parser = ResponseHeadParser(limits: limits)
+    var reading = HeadReading()
+    var taken = 0
+    for piece in pieces where reading.end == .open(held: 0) {
+        var rest = piece[...]
+        repeat {
+            let bytes = Array(rest)
+            switch bytes.withUnsafeBytes({ parser.append($0) }) {
+            case .needsMore:
+                taken += rest.count
+                rest = []
+            case .failed(let fault):
+                try require(
+                    fault.status == 502 && !fault.sentence.isEmpty,
+                    "A fault is the upstream's and has a sentence: \(fault)")
+                reading.end = .failed(fault.sentence)
+            case .complete(let head, let consumed):
+                try require(1...rest.count ~= consumed, "A head ends among the bytes given.")
+                taken += consumed
+                rest = rest.dropFirst(consumed)
+                accepted.append(head)
+                reading.heads.append(
+                    HeadReading.Head(
+                        firstLine: [
+                            head.isHTTP11 ? "HTTP/1.1" : "HTTP/1.0", String(head.status),
+                            HeadReading.text(head.reason),
+                        ], fields: HeadReading.texts(head.fields), end: taken))
+                if reading.heads.count == HeadReading.headsMax { reading.end = .enough }
+                var spare = head
+                parser.lend(spare.takeMemory())
+            }
+            try require(
+                parser.byteCount <= limits.bytesMax,
+                "No more than the limit is held: \(parser.byteCount)")
+        } while !rest.isEmpty && reading.end == .open(held: 0)
+    }
+    if reading.end == .open(held: 0) { reading.end = .open(held: parser.byteCount) }
+    return reading
+}
+
+/// States that a plain reader of the whole finds the same heads and the same end.
+private func requirePlain(
+    _ reading: HeadReading, _ stream: [UInt8], _ limits: HeadLimits
+) throws(BrokenProperty) {
+    var start = 0
+    for count in 0... {
+        let rest = Array(stream[start...])
+        let plain = PlainFields(rest, limits, hasFirstLine: true)
+        let line = plain.firstLine.map(statusLine)
+        let isLawful = rest.first ?? 0x48 == 0x48 && line.map { $0 != nil } ?? true
+        guard isLawful, case .done(let length) = plain.end, let line, let words = line else {
+            let isBroken = !isLawful || plain.end == .broken
+            var isFailed = false
+            if case .failed = reading.end { isFailed = true }
+            try requireEqual(
+                reading.heads.count, count, "There are as many heads as a plain reader finds.")
+            try require(
+                isBroken == isFailed,
+                "The plain reader \(isBroken ? "refuses" : "takes") what follows.")
+            return
+        }
+        start += length
+        try require(count < reading.heads.count, "A head is found as by the plain reader.")
+        try requireEqual(
+            reading.heads[count],
+            HeadReading.Head(
+                firstLine: words,
+                fields: plain.fields.flatMap {
+                    [HeadReading.text($0.name), HeadReading.text($0.value)]
+                },
+                end: start), "A head is read as by the plain reader.")
+        if count + 1 == HeadReading.headsMax { return }
+    }
+}
+
+/// Version, status and reason; nil where the line is not lawful (RFC 9112 §4).
+private func statusLine(_ line: [UInt8]) -> [String]? {
+    let parts = line.split(separator: 32, maxSplits: 2, omittingEmptySubsequences: false)
+    guard parts.count >= 2, parts[1].count == 3, parts[1].allSatisfy({ 0x30...0x39 ~= $0 }),
+        let status = Int(HeadReading.text(parts[1])), 100...599 ~= status
+    else { return nil }
+    let version = HeadReading.text(parts[0])
+    let reason = parts.count == 3 ? parts[2] : []
+    guard ["HTTP/1.1", "HTTP/1.0"].contains(version), PlainFields.isValue(reason) else {
+        return nil
+    }
+    return [version, String(status), HeadReading.text(reason)]
+}
+
+/// States that a head is written as it was read.
+private func requireWritten(_ head: ResponseHead) throws(BrokenProperty) {
+    var writer = HeadWriter(capacity: 64)
+    writer.statusLine(of: head)
+    writer.fields(of: head.fields, [], except: [], names: FieldNames())
+    writer.end()
+    var other = HeadWriter(capacity: 64)
+    other.statusLine(head.status, reason: head.reason)
+    for field in head.fields.fields {
+        other.field(head.fields.name(of: field), head.fields.value(of: field))
+    }
+    other.end()
+    try requireEqual(writer.bytes, other.bytes, "Both ways to write a head write the same.")
+    var parser = ResponseHeadParser(limits: HeadLimits(bytesMax: 1 << 20))
+    let bytes = writer.bytes
+    guard case .complete(let again, bytes.count) = bytes.withUnsafeBytes({ parser.append($0) })
+    else { throw BrokenProperty("A head that was accepted is refused when it is written again.") }
+    try require(
+        again.status == head.status && again.reason == head.reason,
+        "The status line is written as it was read.")
+    try requireEqual(
+        HeadReading.texts(again.fields), HeadReading.texts(head.fields),
+        "The fields are written as they were read.")
+}
+
+/// What a browser asked for, to which the response is judged to be the answer.
+private let offered: UpgradeRequest? = {
+    let lines = [
+        "GET / HTTP/1.1", "Host: a", "Connection: Upgrade", "Upgrade: websocket",
+        "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+        "Sec-WebSocket-Extensions: permessage-deflate, x-unknown",
+        "Sec-WebSocket-Protocol: chat, b",
+    ]
+    var parser = RequestHeadParser()
+    let bytes = Array((lines.joined(separator: "\r\n") + "\r\n\r\n").utf8)
+    guard case .complete(let head, _) = bytes.withUnsafeBytes({ parser.append($0) }) else {
+        return nil
+    }
+    return try? UpgradeRequest.judge(head)
+}()
+
+/// States that the verdict on an answer names nothing that was not offered.
+private func requireJudged(_ head: ResponseHead) throws(BrokenProperty) {
+    guard let offered else { throw BrokenProperty("The request of the target is lawful.") }
+    let verdict = UpgradeAnswer.judge(
+        head, expectedAccept: Array("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=".utf8), offered: offered)
+    switch verdict {
+    case .switching(let bits, let subprotocol, let extensions):
+        try require(head.status == 101 && head.isHTTP11, "Only a 101 of HTTP/1.1 switches.")
+        try require(
+            subprotocol == nil || subprotocol == "chat" || subprotocol == "b",
+            "A subprotocol was offered: \(String(describing: subprotocol))")
+        try require(bits == 0 || extensions != nil, "Reserved bits belong to an extension.")
+    case .ordinary(let framing):
+        try require(head.status >= 200, "An ordinary answer is final.")
+        try requireEqual(
+            try? BodyFraming(response: head, to: .get), framing, "The framing is that of a GET.")
+        try requireEqual(
+            try? BodyFraming(response: head, to: .head), BodyFraming.none,
+            "The answer to a HEAD has no body.")
+    case .informational:
+        try require(100..<200 ~= head.status, "An interim answer is a 1xx.")
+    case .invalid(let sentence):
+        try require(!sentence.isEmpty, "A refusal has a sentence.")
+    }
+}
