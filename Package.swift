@@ -91,7 +91,8 @@ let package = Package(
         .target(name: "TestKit", dependencies: ["Wire", "Reactor", "TLS"], swiftSettings: strict),
         // Properties that hold for all bytes, and the program that looks for bytes that break them.
         .target(
-            name: "FuzzTargets", dependencies: ["Wire", "TLS", "Config"], swiftSettings: strict),
+            name: "FuzzTargets", dependencies: ["Proxy", "Wire", "TLS", "Config"],
+            swiftSettings: strict),
         .executableTarget(name: "Fuzz", dependencies: ["FuzzTargets"], swiftSettings: strict),
 
         .testTarget(
@@ -106,7 +107,8 @@ let package = Package(
         .testTarget(
             name: "SpliceTests", dependencies: ["Splice", "Wire", "TLS", "Reactor", "TestKit"],
             swiftSettings: strict),
-        .testTarget(name: "ProxyTests", dependencies: ["Proxy"], swiftSettings: strict),
+        .testTarget(
+            name: "ProxyTests", dependencies: ["Proxy", "FuzzTargets"], swiftSettings: strict),
         .testTarget(
             name: "FrontendTests",
             dependencies: [

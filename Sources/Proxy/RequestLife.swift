@@ -363,15 +363,15 @@ public struct RequestLife: Sendable, Equatable {
         if exchange.hasAnswer || exchange.hasAnswerBytes {
             return end(kind == .upgrade && !exchange.hasAnswer ? .noAnswer : .incompleteAnswer)
         }
-        if kind == .upgrade {
-            // It has said nothing at all: another endpoint is asked.
-            phase = .claiming
-            return .countAnswerFailure + .dropUpstream + .giveBack + .claimAnother
-        }
         if exchange.isOnReused && mayRepeat {
             // It has closed an idle connection just as the request went out.
             phase = .placed
             return .dropUpstream + .connectAnew
+        }
+        if kind == .upgrade {
+            // It has said nothing at all: another endpoint is asked.
+            phase = .claiming
+            return .countAnswerFailure + .dropUpstream + .giveBack + .claimAnother
         }
         return end(.incompleteAnswer)
     }

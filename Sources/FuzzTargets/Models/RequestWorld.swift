@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-import Testing
-
-@testable import Proxy
+public import Proxy
 
 /// The surroundings of one request, as plain as can be: it carries actions out by counting, answers
 /// each as anything real could, and says which rule was broken.
-struct World {
+public struct RequestWorld {
     /// Actions that are answered before anything else happens, in this order.
     private enum Owed: CaseIterable {
         case claim, claimAnother, connect, connectAnew, sendHead
@@ -21,7 +19,8 @@ struct World {
         }
     }
 
-    private(set) var life: RequestLife
+    /// The life that is tried.
+    public private(set) var life: RequestLife
     private var owed: Owed?
     private var places = 0
     private var connections = 0
@@ -35,17 +34,18 @@ struct World {
     private var answers = 0
     private var forwarded = false
     /// What was broken first.
-    private(set) var fault: String?
+    public private(set) var fault: String?
 
-    init(_ kind: RequestLife.Kind, mayRepeat: Bool) {
+    /// A request whose head was just judged.
+    public init(_ kind: RequestLife.Kind, mayRepeat: Bool) {
         life = RequestLife(kind, mayRepeat: mayRepeat)
     }
 
     /// Whether nothing can happen any more.
-    var isOver: Bool { records + tunnels > 0 }
+    public var isOver: Bool { records + tunnels > 0 }
 
     /// Whatever may happen now.
-    var events: [RequestLife.Event] {
+    public var events: [RequestLife.Event] {
         if let owed { return outcomes(of: owed) }
         if !forwarded && life.phase == .judged {
             return [.forwarded, .answeredHere, .failed(.badBody)]
@@ -94,7 +94,7 @@ struct World {
     }
 
     /// Has an event happen.
-    mutating func happen(_ event: RequestLife.Event) {
+    public mutating func happen(_ event: RequestLife.Event) {
         let wasOver = isOver
         owed = nil
         note(event)
@@ -126,7 +126,9 @@ struct World {
     }
 
     private mutating func carryOut(_ actions: RequestLife.Actions) {
-        if !actions.isDisjoint(with: .counts) { expect(places == 1, "counted without an endpoint") }
+        if !actions.isDisjoint(with: .counts) {
+            expect(places == 1, "counted without an endpoint")
+        }
         if actions.contains(.dropUpstream) || actions.contains(.keepUpstream) {
             expect(
                 !(actions.contains(.dropUpstream) && actions.contains(.keepUpstream)),
@@ -187,106 +189,5 @@ struct World {
         let timed = numbersInLine == 1 || connections == 1
         expect(
             (life.deadline != .none) == timed, "what waits has no time, or what does not has one")
-    }
-}
-
-/// All orders of events, up to a depth, and random ones beyond it.
-struct RequestOrderTests {
-    private static let starts: [(RequestLife.Kind, Bool)] = [
-        (.ordinary, true), (.ordinary, false), (.upgrade, true),
-    ]
-
-    @Test(arguments: starts)
-    func `in all orders of events each thing is given back once`(
-        kind: RequestLife.Kind, mayRepeat: Bool
-    ) {
-        var ends = 0
-        var faults: [String] = []
-        var path: [RequestLife.Event] = []
-        func go(_ world: World, _ depth: Int) {
-            if let fault = world.fault {
-                if faults.count < 5 { faults.append("\(fault): \(path)") }
-                return
-            }
-            if world.isOver {
-                ends += 1
-                return
-            }
-            if depth == 0 { return }
-            for event in world.events {
-                path.append(event)
-                var next = world
-                next.happen(event)
-                go(next, depth - 1)
-                path.removeLast()
-            }
-        }
-        go(World(kind, mayRepeat: mayRepeat), 9)
-        #expect(faults.isEmpty, "\(faults)")
-        #expect(ends > 1_000, "the orders end somewhere")
-    }
-
-    @Test(arguments: starts)
-    func `in long random orders each thing is given back once`(
-        kind: RequestLife.Kind, mayRepeat: Bool
-    ) {
-        var generator = SystemRandomNumberGenerator()
-        let seed = generator.next()
-        var random = SplitMix(state: seed)
-        var longest = 0
-        for _ in 0..<20_000 {
-            var world = World(kind, mayRepeat: mayRepeat)
-            var path: [RequestLife.Event] = []
-            while !world.isOver && path.count < 200 && world.fault == nil {
-                // The ends are rare, so that lives are long.
-                let events = world.events
-                let ends: Set<String> = ["clientGone", "processLeaves"]
-                let going = events.filter { !ends.contains("\($0)") }
-                let isRare = going.isEmpty || random.next(below: 50) == 0
-                let choice = isRare ? events : going
-                let event = choice[random.next(below: choice.count)]
-                path.append(event)
-                world.happen(event)
-            }
-            longest = max(longest, path.count)
-            if let fault = world.fault {
-                Issue.record("seed \(seed): \(fault): \(path)")
-                return
-            }
-        }
-        #expect(longest > 20)
-    }
-
-    @Test(arguments: starts)
-    func `an event that does not fit changes nothing behind the end`(
-        kind: RequestLife.Kind, mayRepeat: Bool
-    ) {
-        let all: [RequestLife.Event] = [
-            .forwarded, .answeredHere, .claimed, .joined, .lineClosed, .exhausted(.unresolved),
-            .found, .dialling(mayStand: true), .attemptFailed(.unresolved),
-            .attemptTimedOut(isLast: true), .noAddress(.unresolved), .headSent, .answerBytes,
-            .answer(.interim), .answer(.final(isTrouble: false)), .answer(.switching), .answerDone,
-            .upstreamEnded, .failed(.badAnswer), .clientGone, .processLeaves,
-        ]
-        var over = RequestLife(kind, mayRepeat: mayRepeat)
-        _ = over.handle(.answeredHere)
-        for event in all {
-            var life = over
-            #expect(life.handle(event).isEmpty)
-            #expect(life == over)
-        }
-    }
-}
-
-/// Random numbers that a seed repeats.
-private struct SplitMix {
-    var state: UInt64
-
-    mutating func next(below bound: Int) -> Int {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return Int((mixed ^ (mixed >> 31)) % UInt64(bound))
     }
 }
