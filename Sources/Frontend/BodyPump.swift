@@ -181,7 +181,9 @@ struct BodyPump {
         let session = request.pointee.session
         var budget = space.pointee.pumpBytesMax
         while slot.pointee.leg.isReadable, !slot.pointee.leg.hasEnded,
-            session.pointee.leg.held.isEmpty
+            session.pointee.leg.held.isEmpty,
+            // Who is gone holds nothing back.
+            !session.pointee.leg.isUnwritable
         {
             if budget <= 0 { return .unfinished }
             let received = slot.pointee.leg.receive(space)

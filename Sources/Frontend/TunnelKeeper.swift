@@ -97,7 +97,6 @@ struct TunnelKeeper {
         entry.pointee.session = nil
         entry.pointee.tunnel = tunnel
         state.pointee.sessionTimers.cancel(client)
-        state.pointee.tunnelTimers.reserve(index: Int(slot.index))
         state.pointee.poller.modify(descriptor, slot.tagged(TokenTag.tunnel), .edgeBoth)
         state.pointee.sessions.retire(session.pointee.slot)
         state.pointee.requests.retire(token)
@@ -132,6 +131,8 @@ struct TunnelKeeper {
         }
         let slot = tunnel.pointee.slot
         if verdict.contains(.deadline) {
+            // Most relays have no timer for most of their time.
+            state.pointee.tunnelTimers.reserve(index: Int(slot.index))
             state.pointee.tunnelTimers.arm(slot, at: tunnel.pointee.relay.deadlineMilliseconds)
         }
         if verdict.contains(.again) {
