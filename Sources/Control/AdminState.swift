@@ -133,18 +133,45 @@ public struct EndpointState: Codable, Sendable {
     public var addresses: [String]
     /// Relays, requests and attempts to connect under way.
     public var active: Int
-    /// `ok`, `failing` (connects or upgrades fail), `unhealthy` (its checks fail), `unchecked` (they have
-    /// not begun), `draining`, `unresolved`, or `left` (it gets nothing any more).
-    public var state: String
+    /// How it is.
+    public var state: EndpointCondition
     /// What its checks have found; nil where there are none.
     public var health: HealthState?
 
     /// An endpoint of these.
-    public init(label: String, addresses: [String], active: Int, state: String) {
+    public init(
+        label: String, addresses: [String], active: Int, state: EndpointCondition
+    ) {
         self.label = label
         self.addresses = addresses
         self.active = active
         self.state = state
+    }
+}
+
+/// How an endpoint is, in the one word that matters most.
+public enum EndpointCondition: String, Codable, Sendable {
+    /// It gets its share.
+    case ok
+    /// Connects or upgrades fail.
+    case failing
+    /// Its checks fail.
+    case unhealthy
+    /// Its checks have not begun.
+    case unchecked
+    /// It gets no new connections.
+    case draining
+    /// Its name has no address.
+    case unresolved
+    /// It is in no upstream any more.
+    case left
+    /// A word of another version of Sluice.
+    case unknown
+
+    /// Reads a word; one of another version is `unknown`.
+    public init(from decoder: any Decoder) throws {
+        let word = try decoder.singleValueContainer().decode(String.self)
+        self = EndpointCondition(rawValue: word) ?? .unknown
     }
 }
 

@@ -177,7 +177,9 @@ struct LogSink: ~Copyable {
 
     private static func open(_ path: String) throws(SystemError) -> Int32 {
         let descriptor = Glibc.open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o640)
-        guard descriptor >= 0 else { throw SystemError(code: errno, call: "open \(path)") }
+        guard descriptor >= 0 else {
+            throw SystemError(code: errno, call: "open \(path)", subject: .file(path))
+        }
         return descriptor
     }
 

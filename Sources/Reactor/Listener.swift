@@ -147,13 +147,15 @@ public struct Listener: ~Copyable, Sendable {
             socket.setKeepAlive(idleSeconds: 300, intervalSeconds: 30, probes: 4)
         }
         let bound = address.withSockaddr { bind(socket.descriptor, $0, $1) }
-        guard bound == 0 else { throw .last("bind \(address)") }
+        guard bound == 0 else { throw .last("bind \(address)", subject: .listening(address)) }
         if address.isUnix && !address.path.hasPrefix("@") {
             // Before it listens: nobody can connect through wider rights meanwhile.
-            guard chmod(address.path, 0o660) == 0 else { throw .last("chmod \(address)") }
+            guard chmod(address.path, 0o660) == 0 else {
+                throw .last("chmod \(address)", subject: .listening(address))
+            }
         }
         guard listen(socket.descriptor, Int32(backlog)) == 0 else {
-            throw .last("listen \(address)")
+            throw .last("listen \(address)", subject: .listening(address))
         }
         return socket.release()
     }

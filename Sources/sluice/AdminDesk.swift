@@ -200,7 +200,7 @@ struct AdminDesk: Sendable {
         for one in assembly.departed where one.endpoint.load.activeCount > 0 {
             let state = EndpointState(
                 label: one.endpoint.label, addresses: one.endpoint.addresses.map(\.description),
-                active: one.endpoint.load.activeCount, state: "left")
+                active: one.endpoint.load.activeCount, state: .left)
             if let index = states.firstIndex(where: { $0.name == one.upstream }) {
                 states[index].endpoints.append(state)
             } else {
@@ -211,15 +211,17 @@ struct AdminDesk: Sendable {
     }
 
     /// How an endpoint is, in one word: the one that matters most.
-    private static func word(_ group: EndpointGroup, _ index: Int, _ now: UInt64) -> String {
+    private static func word(_ group: EndpointGroup, _ index: Int, _ now: UInt64)
+        -> EndpointCondition
+    {
         let endpoint = group.endpoints[index]
-        if endpoint.load.isDraining { return "draining" }
-        if endpoint.addresses.isEmpty { return "unresolved" }
+        if endpoint.load.isDraining { return .draining }
+        if endpoint.addresses.isEmpty { return .unresolved }
         switch endpoint.load.health {
-        case .unhealthy: return "unhealthy"
-        case .pending: return "unchecked"
+        case .unhealthy: return .unhealthy
+        case .pending: return .unchecked
         case .healthy, .unchecked:
-            return group.picker.isCoolingDown(index, nowMilliseconds: now) ? "failing" : "ok"
+            return group.picker.isCoolingDown(index, nowMilliseconds: now) ? .failing : .ok
         }
     }
 

@@ -22,7 +22,7 @@ extension Controller {
         _ error: SystemError, _ configuration: Configuration, _ assembly: Assembly
     ) -> any Error {
         for (listener, plan) in zip(configuration.listen, assembly.listeners)
-        where error.call == "bind \(plan.address)" || error.call == "listen \(plan.address)" {
+        where error.subject == .listening(plan.address) {
             return ConfigurationProblems([
                 ConfigurationProblem(
                     place: listener.place,
@@ -45,7 +45,7 @@ extension Controller {
         let targets = [
             (settings.access, settings.accessPlace), (settings.events, settings.eventsPlace),
         ]
-        for case (.file(let path), let place?) in targets where error.call == "open \(path)" {
+        for case (.file(let path), let place?) in targets where error.subject == .file(path) {
             return ConfigurationProblems([
                 ConfigurationProblem(place: place, sentence: error.description)
             ])

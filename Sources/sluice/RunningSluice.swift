@@ -132,7 +132,7 @@ struct RunningSluice: Encodable {
 
     private mutating func look(at endpoint: EndpointState) {
         let name = endpoint.label
-        if endpoint.state == "left" {
+        if endpoint.state == .left {
             add(
                 "endpoint", name, .good,
                 "is in no upstream any more; \(endpoint.active) still active there")
@@ -153,11 +153,11 @@ struct RunningSluice: Encodable {
             add(
                 "endpoint", name, .fault, "nobody takes connections there (\(words))",
                 "Start the app, or correct its address in the configuration.")
-        } else if endpoint.state == "draining" {
+        } else if endpoint.state == .draining {
             add(
                 "endpoint", name, .note, "draining: it gets no new sockets",
                 "sluice drain --endpoint \(Shell.word(name)) --resume opens it again.")
-        } else if endpoint.state == "unhealthy" {
+        } else if endpoint.state == .unhealthy {
             let reason = endpoint.health?.lastError.map { ": \($0)" } ?? ""
             add(
                 "endpoint", name, .fault,
@@ -165,7 +165,7 @@ struct RunningSluice: Encodable {
                 "Mend the app, or correct the check (health) in the configuration.")
         } else if !failures.isEmpty {
             add("endpoint", name, .note, "not at all of its addresses (\(words))")
-        } else if endpoint.state == "failing" {
+        } else if endpoint.state == .failing {
             add("endpoint", name, .note, "it failed a moment ago and takes connections now")
         } else {
             add("endpoint", name, .good, "takes connections, \(endpoint.active) active")

@@ -168,7 +168,7 @@ enum StatusText {
         for upstream in state.upstreams {
             for endpoint in upstream.endpoints {
                 var row = [
-                    endpoint.label, upstream.name, String(endpoint.active), endpoint.state,
+                    endpoint.label, upstream.name, String(endpoint.active), endpoint.state.rawValue,
                     endpoint.addresses.joined(separator: " "),
                 ]
                 if isChecked { row.append(endpoint.health.map(problem) ?? "-") }
