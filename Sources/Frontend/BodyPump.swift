@@ -32,6 +32,9 @@ struct BodyPump {
     /// Moves what can be moved both ways.
     func pump(_ request: RequestPointer, _ token: Token) {
         guard request.pointee.life.isExchanging else { return }
+        assert(
+            request.pointee.upstream != nil && request.pointee.places.group != nil,
+            "bodies are moved without a connection or a place")
         let up = pumpUp(request, token)
         if case .stopped = up { return }
         let down = pumpDown(request, token)
@@ -126,6 +129,7 @@ struct BodyPump {
     ) -> BodyPiece {
         guard let start = piece.baseAddress else { return .piece(space.pointee.opened, count: 0) }
         let outcome = request.up.decoder.decode(start, count: piece.count)
+        assert(outcome.consumed <= piece.count && outcome.payload <= outcome.consumed)
         if outcome.consumed < piece.count && outcome.fault == nil {
             // The next request, which came along.
             let rest = UnsafeRawBufferPointer(piece)[outcome.consumed...]
@@ -341,6 +345,7 @@ struct BodyPump {
         SessionKeeper(state).prependTicket(session)
         // In place: a copy of it would cost more than the decoding.
         let outcome = request.pointee.down.decoder.decode(bytes, count: count)
+        assert(outcome.consumed <= count && outcome.payload <= outcome.consumed)
         let writesChunks = request.pointee.down.writesChunks
         var framed = (start: bytes, count: outcome.payload)
         if outcome.payload > 0 && writesChunks {

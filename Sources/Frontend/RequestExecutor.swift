@@ -26,6 +26,9 @@ struct RequestExecutor {
             switch work {
             case .request(let token, let event):
                 guard let request = state.pointee.requests.pointer(token) else { continue }
+                assert(
+                    request.pointee.session.pointee.request == token,
+                    "a request belongs to a session that serves another")
                 carryOut(request.pointee.life.handle(event), request, token)
             case .session(let token):
                 guard let session = state.pointee.clients.pointer(token)?.pointee.session else {
@@ -298,6 +301,10 @@ struct RequestExecutor {
         let session = request.pointee.session
         var isGone = false
         if case .over(.clientGone?) = request.pointee.life.phase { isGone = true }
+        assert(request.pointee.upstream == nil, "a request ends with a connection to the upstream")
+        assert(
+            request.pointee.places.group == nil && request.pointee.places.line == nil,
+            "a request ends without giving its place back")
         request.pointee.places.giveBack(nowMilliseconds: now)
         if isGone && request.pointee.facts.detail.isEmpty {
             request.pointee.facts.detail = request.pointee.goneDetail

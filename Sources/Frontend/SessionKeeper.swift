@@ -89,6 +89,9 @@ struct SessionKeeper {
     /// Closes the connection, on which no request is in progress.
     func close(_ session: SessionPointer) {
         assert(session.pointee.request == nil, "a session closes within a request")
+        assert(
+            state.pointee.sessions.pointer(session.pointee.slot) == session,
+            "a session is closed twice")
         letKeptGo(session)
         let client = session.pointee.client
         state.pointee.sessionTimers.cancel(client)

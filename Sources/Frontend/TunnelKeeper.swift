@@ -80,6 +80,9 @@ struct TunnelKeeper {
         relay.open(
             reservedBits: opening.reservedBits, limits: plan.route.relayLimits,
             rules: plan.route.relayRules, rates: request.pointee.upgrade?.rates)
+        assert(
+            relay.client.socket.isOpen && relay.backend.socket.isOpen,
+            "a tunnel opens without both connections")
         let descriptor = relay.backend.socket.descriptor
         let client = session.pointee.client
         let early = session.pointee.reader.carry
@@ -164,6 +167,7 @@ struct TunnelKeeper {
     /// Closes both connections, and writes the record.
     func close(_ tunnel: TunnelPointer) {
         let slot = tunnel.pointee.slot
+        assert(state.pointee.tunnels.pointer(slot) == tunnel, "a tunnel is closed twice")
         state.pointee.tunnelTimers.cancel(slot)
         state.pointee.paceTimers.cancel(slot)
         tunnel.pointee.relay.release(space)

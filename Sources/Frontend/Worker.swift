@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Glibc
 import Proxy
 import Reactor
 import Splice
@@ -12,6 +13,8 @@ struct Worker: ~Copyable {
     private let state: StatePointer
     private var acceptors: Acceptors
     private var isCut = false
+    /// The thread that made it, and that alone uses it.
+    private let thread = pthread_self()
 
     /// A reactor on the calling thread, which has to stay the one that uses it.
     init(
@@ -57,6 +60,7 @@ struct Worker: ~Copyable {
     // MARK: A turn
 
     private mutating func turn() {
+        assert(pthread_equal(thread, pthread_self()) != 0, "a reactor turns on another's thread")
         let count = state.pointee.poller.wait(timeoutMilliseconds: timeout())
         let now = Clock.nowMilliseconds()
         state.pointee.space.pointee.nowMilliseconds = now
