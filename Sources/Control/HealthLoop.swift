@@ -54,8 +54,9 @@ struct HealthLoop: ~Copyable {
         let door = Token.fixed(0)
         guard poller.add(watch.door.descriptor, door, .levelRead) else { return }
         while true {
-            let count = poller.wait(
-                timeoutMilliseconds: timers.millisecondsUntilNext(now: Clock.nowMilliseconds()))
+            var wait = WaitTime()
+            wait.limit(by: timers)
+            let count = poller.wait(timeoutMilliseconds: wait.milliseconds)
             for index in 0..<count {
                 let event = poller.event(index)
                 if event.token != door { ready(event) }

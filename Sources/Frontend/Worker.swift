@@ -94,38 +94,19 @@ struct Worker: ~Copyable {
             return 0
         }
         if state.pointee.drains.isScanning { return 0 }
-        let now = Clock.nowMilliseconds()
-        var timeout = Worker.sooner(
-            state.pointee.sessionTimers.millisecondsUntilNext(now: now),
-            state.pointee.upstreamTimers.millisecondsUntilNext(now: now))
-        if state.pointee.tunnelTimers.count > 0 {
-            let next = state.pointee.tunnelTimers.millisecondsUntilNext(now: now)
-            timeout = Worker.sooner(timeout, next)
-        }
-        if state.pointee.paceTimers.count > 0 {
-            let next = state.pointee.paceTimers.millisecondsUntilNext(now: now)
-            timeout = Worker.sooner(timeout, next)
-        }
-        let deadline = min(
-            state.pointee.leaving?.deadlineMilliseconds ?? .max,
-            min(state.pointee.settling.nextMilliseconds ?? .max, acceptors.resumeMilliseconds),
-            state.pointee.drains.nextMilliseconds)
-        if deadline != .max {
-            let left = deadline > now ? min(deadline - now, 60_000) : 0
-            timeout = Worker.sooner(timeout, Int32(truncatingIfNeeded: left))
-        }
+        var wait = WaitTime()
+        wait.limit(by: state.pointee.sessionTimers)
+        wait.limit(by: state.pointee.upstreamTimers)
+        wait.limit(by: state.pointee.tunnelTimers)
+        wait.limit(by: state.pointee.paceTimers)
+        wait.limit(until: state.pointee.leaving?.deadlineMilliseconds ?? .max)
+        wait.limit(until: state.pointee.settling.nextMilliseconds ?? .max)
+        wait.limit(until: state.pointee.drains.nextMilliseconds)
+        wait.limit(until: acceptors.resumeMilliseconds)
         // Nobody tells when the last of the others has stopped listening. Whether they have is not asked
         // here: they might do so just after `isOver` was, and before this.
-        if state.pointee.leaving != nil && state.pointee.clients.count == 0 {
-            timeout = Worker.sooner(timeout, 5)
-        }
-        return timeout
-    }
-
-    /// The shorter of two times to wait, where less than nothing is for ever.
-    private static func sooner(_ left: Int32, _ right: Int32) -> Int32 {
-        if left < 0 { return right }
-        return right < 0 ? left : min(left, right)
+        if state.pointee.leaving != nil && state.pointee.clients.count == 0 { wait.limit(to: 5) }
+        return wait.milliseconds
     }
 
     private mutating func dispatch(_ event: Event) {
