@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Ledger
 import Reactor
 
 /// How many connections one client may have, and open in a second: counted before TLS and any

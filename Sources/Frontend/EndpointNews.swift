@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Ledger
 import Router
 
 /// What an operator is told when an endpoint fails and when it is back: once each.
@@ -46,8 +47,5 @@ extension EndpointGroup {
     }
 
     /// An endpoint as messages name it.
-    public func title(_ endpoint: Int) -> String {
-        let label = endpoints[endpoint].label
-        return "The endpoint \(label)" + (picker.name == label ? "" : " of \(picker.name)")
-    }
+    func title(_ endpoint: Int) -> String { endpoints[endpoint].title(of: picker.name) }
 }

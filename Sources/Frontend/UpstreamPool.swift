@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Ledger
 import Reactor
 
 /// The idle connections of one reactor, by endpoint; the one used last is used first.

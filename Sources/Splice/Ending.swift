@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+public import Ledger
 public import Wire
 
 /// One of the two peers of a relay.
@@ -11,40 +12,6 @@ public enum Side: UInt8, Sendable {
     /// The peer across.
     @inlinable
     public var other: Side { self == .client ? .backend : .client }
-}
-
-/// Who began the end of a relay.
-public enum Initiator: UInt8, Sendable {
-    /// Nobody yet.
-    case none
-    /// The client, by a Close or by vanishing.
-    case client
-    /// The upstream, by a Close or by vanishing.
-    case upstream
-    /// Sluice, because of a violation, a limit or a drain.
-    case sluice
-}
-
-/// Why a relay ended, for the access line.
-public enum EndReason: UInt8, Sendable {
-    /// It has not.
-    case none
-    /// A Close passed through.
-    case close
-    /// A peer went away without a Close.
-    case vanished
-    /// A peer broke the rules of frames.
-    case violation
-    /// Sluice is going away.
-    case drain
-    /// A peer did not answer a Ping.
-    case unresponsive
-    /// No data frame passed for too long.
-    case idle
-    /// It had lived as long as it may.
-    case lifetime
-    /// An ordinary HTTP answer was relayed to its end.
-    case answered
 }
 
 extension EndReason {
@@ -110,7 +77,11 @@ public struct Ending: Sendable {
     }
 
     /// Whether anything has begun to end.
-    public var hasBegun: Bool { initiator != .none }
+    public var hasBegun: Bool {
+        // Not by `!=`, which would be a call into another module: every turn of a relay asks this.
+        if case .none = initiator { return false }
+        return true
+    }
 
     /// Whether both sides are settled.
     public var isOver: Bool { client.isSettled && backend.isSettled }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Ledger
 
 /// How long the relays of a route may be silent or last, and how their peers are asked whether they
 /// are there; durations in milliseconds, 0 for none.
@@ -30,25 +31,6 @@ public final class RelayRules: Sendable {
         self.pingsUpstream = pingsUpstream && pingMilliseconds > 0
         self.idleMilliseconds = idleMilliseconds
         self.lifetimeMilliseconds = lifetimeMilliseconds
-    }
-}
-
-/// How long a peer took to answer Pings, in microseconds.
-public struct RoundTrip: Sendable, Equatable {
-    /// Pings that were answered.
-    public var count: UInt32 = 0
-    /// The last one's time.
-    public var lastMicroseconds: UInt32 = 0
-    /// The longest time.
-    public var maximumMicroseconds: UInt32 = 0
-
-    /// None yet.
-    public init() {}
-
-    mutating func note(_ microseconds: UInt64) {
-        count &+= 1
-        lastMicroseconds = UInt32(clamping: microseconds)
-        maximumMicroseconds = max(maximumMicroseconds, lastMicroseconds)
     }
 }
 

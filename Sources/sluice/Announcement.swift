@@ -2,6 +2,7 @@
 import Config
 import QRCode
 import Reactor
+import Service
 
 /// What is printed once the listeners stand: one line for each, and what to put into the browser.
 struct Announcement {

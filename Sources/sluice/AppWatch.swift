@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import Config
 import Doctor
-import Frontend
 import Glibc
+import Ledger
 import Reactor
 import Synchronization
 

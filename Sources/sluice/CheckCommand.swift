@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import ArgumentParser
 import Config
+import Service
 import TLS
 
 /// `sluice check -c FILE`: says what a configuration means, or what is wrong with it.

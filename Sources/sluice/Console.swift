@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-import Control
-import Frontend
 import Glibc
+import Ledger
+import Log
 import Reactor
+import Service
 import Synchronization
 
 /// What a running server shows to the person who started it: lines, and on a terminal one that lives.
@@ -53,18 +54,18 @@ final class Console: Sendable {
             var last = Traffic()
             var lastMilliseconds = Clock.nowMilliseconds()
             while !isOver.withLock({ $0 }) {
-                let open = controller.state.assembly.routing.relayCounts.reduce(0, +)
+                let open = controller.relayCount
                 let now = Clock.nowMilliseconds()
                 var rates: Rates?
                 if open <= Self.relaysMax {
-                    let total = total(controller.frontend)
+                    let total = total(controller)
                     rates = Rates(
                         from: last, to: total, milliseconds: max(1, now - lastMilliseconds))
                     last = total
                 }
                 lastMilliseconds = now
                 // A successor has the terminal now.
-                if controller.state.isLeaving { break }
+                if controller.isLeaving { break }
                 let text = Self.text(open: open, rates, columns: Terminal.columns)
                 isOver.withLock { if !$0 { lastLine.show(text) } }
                 usleep(1_000_000)
@@ -79,9 +80,9 @@ final class Console: Sendable {
         lastLine?.clear()
     }
 
-    private func total(_ frontend: Frontend) -> Traffic {
+    private func total(_ controller: Controller) -> Traffic {
         var total = ended.withLock { $0 }
-        for relay in frontend.relays(RelayFilter(), countMax: Self.relaysMax) {
+        for relay in controller.relays(countMax: Self.relaysMax) {
             total.add(relay.up, relay.down)
         }
         return total

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+import Admin
 import ArgumentParser
 import Config
-import Control
 
 /// `sluice drain`: ends live sockets in an orderly way.
 struct DrainCommand: ParsableCommand {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-import Control
 import Glibc
+import Service
 import Trust
 
 /// Who called sudo: root's own data directory and browsers are hardly ever meant.

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import ArgumentParser
 import Config
-import Control
 import Reactor
+import Service
 import TLS
 
 /// `sluice 3000`: the shortest way from ws to wss.
@@ -134,7 +134,7 @@ struct QuickCommand: ParsableCommand {
         let announced = announcement
         let watch = try AppWatch(
             app.endpoint, path: socketPath, names: host, isChecked: !isUnchecked)
-        try Server.run(.fixed(configuration), watching: watch) { _ in announced }
+        try Serving.run(.fixed(configuration), watching: watch) { _ in announced }
     }
 
     /// The machine's addresses that the authority may sign for.

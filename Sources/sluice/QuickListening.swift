@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-import Control
 import Glibc
 import Reactor
+import Service
 
 /// Where quick mode listens when nobody has said where: on 8443, or the next port that is free.
 struct QuickListening: Equatable {
@@ -11,8 +11,6 @@ struct QuickListening: Equatable {
     var notice: String?
 
     static let usualPort: UInt16 = 8443
-    /// Ports that are tried, the usual one included.
-    static let portsMax: UInt16 = 10
 
     /// Finds a port that is free on all of the hosts; hosts that the machine does not have are left out.
     ///
@@ -20,7 +18,7 @@ struct QuickListening: Equatable {
     static func choose(
         hosts: [String], from usualPort: UInt16, inherited: [Address] = []
     ) -> QuickListening {
-        for port in usualPort...UInt16(clamping: Int(usualPort) + Int(portsMax) - 1) {
+        for port in usualPort...UInt16(clamping: Int(usualPort) + Int(FreePort.triedMax) - 1) {
             guard let usable = usable(hosts, port, inherited) else { continue }
             var chosen = QuickListening(addresses: usable.map { "\($0):\(port)" })
             if port != usualPort {
@@ -32,20 +30,6 @@ struct QuickListening: Equatable {
             return chosen
         }
         return QuickListening(addresses: hosts.map { "\($0):\(usualPort)" })
-    }
-
-    /// The next free port behind one that is taken; nil where none of the next is free.
-    static func free(after address: Address) -> UInt16? {
-        let last = UInt16(clamping: Int(address.port) + Int(portsMax))
-        guard !address.isUnix, address.port > 0, last > address.port else { return nil }
-        return (address.port + 1...last).first { port in
-            do throws(SystemError) {
-                _ = try Listener(address: address.with(port: port))
-                return true
-            } catch {
-                return false
-            }
-        }
     }
 
     /// The hosts on which the port can be bound; nil where one of them has it taken.

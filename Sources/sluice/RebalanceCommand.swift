@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+import Admin
 import ArgumentParser
-import Control
 import Glibc
 
 /// `sluice rebalance`: spreads live sockets over an upstream's endpoints again.

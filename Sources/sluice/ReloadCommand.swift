@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+import Admin
 import ArgumentParser
-import Control
 
 /// `sluice reload`: the running Sluice reads its configuration again.
 struct ReloadCommand: ParsableCommand {

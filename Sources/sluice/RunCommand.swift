@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import ArgumentParser
 import Config
+import Service
 
 /// `sluice run -c FILE`: serve a configuration.
 struct RunCommand: ParsableCommand {
@@ -31,6 +32,6 @@ struct RunCommand: ParsableCommand {
 
     /// Serves until told to stop.
     func run() throws {
-        try Server.run(.file(config, workers: workers)) { Announcement(configuration: $0) }
+        try Serving.run(.file(config, workers: workers)) { Announcement(configuration: $0) }
     }
 }

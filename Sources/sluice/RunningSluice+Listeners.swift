@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+import Admin
 import Config
-import Control
 import Doctor
 import Foundation
 import Glibc
 import Reactor
+import Service
 import TLS
 
 extension RunningSluice {

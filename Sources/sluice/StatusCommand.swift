@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+import Admin
 import ArgumentParser
-import Control
 import Foundation
 
 /// `sluice status`: what a running Sluice is doing.

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import Frontend
-import Splice
+import Ledger
 
 /// Messages and bytes that have passed, both ways together.
 struct Traffic: Equatable {

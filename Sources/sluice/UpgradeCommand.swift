@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+import Admin
 import ArgumentParser
 import Config
-import Control
 
 /// `sluice upgrade`: a new program takes over without a closed door.
 struct UpgradeCommand: ParsableCommand {

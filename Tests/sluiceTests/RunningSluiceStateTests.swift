@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import Control
+import Admin
 import Glibc
 import Reactor
 import Testing
