@@ -33,7 +33,7 @@ extension FieldList {
         return options
     }
 
-    private static func option(_ bytes: Span<UInt8>, _ element: Range<Int>) -> ConnectionOptions {
+    static func option(_ bytes: Span<UInt8>, _ element: Range<Int>) -> ConnectionOptions {
         func isNamed(_ text: StaticString) -> Bool {
             Bytes.areEqual(bytes, element, ignoringCase: text)
         }
@@ -43,36 +43,6 @@ extension FieldList {
         case 10 where isNamed("keep-alive"): return .keepAlive
         default: return .names
         }
-    }
-
-    /// Whether the message's own `Connection` fields name that field.
-    ///
-    /// What was judged is not removed by being named there: the upstream has to see the same
-    /// handshake, and the same `Origin`.
-    func isNamedByConnection(_ field: HeadField, _ options: ConnectionOptions) -> Bool {
-        if options.contains(.close) && field.known == .close { return true }
-        guard options.contains(.names), !(field.known == .origin && field.isExact) else {
-            return false
-        }
-        let span = bytes.span
-        let name = field.name
-        let handshake: StaticString = "sec-websocket-"
-        if name.count >= handshake.utf8CodeUnitCount {
-            let prefix = name.prefix(handshake.utf8CodeUnitCount)
-            if Bytes.areEqual(span, prefix, ignoringCase: handshake) { return false }
-        }
-        for other in fields where other.known == .connection {
-            var elements = ListElements(other.value)
-            while let element = elements.next(span) {
-                guard element.count == name.count else { continue }
-                let isSame = (0..<name.count).allSatisfy { offset in
-                    Octet.lowercased(bytes[element.lowerBound + offset])
-                        == Octet.lowercased(bytes[name.lowerBound + offset])
-                }
-                if isSame { return true }
-            }
-        }
-        return false
     }
 }
 

@@ -230,15 +230,23 @@ extension HeadWriter {
         of list: FieldList, _ options: ConnectionOptions, except exact: KnownFields,
         folded: KnownFields = [], names: FieldNames
     ) {
+        var named = ConnectionNames(list, options)
+        fields(of: list, except: exact, folded: folded, names: names, &named)
+    }
+
+    /// The same, where what `Connection` names is known.
+    mutating func fields(
+        of list: FieldList, except exact: KnownFields, folded: KnownFields, names: FieldNames,
+        _ named: inout ConnectionNames
+    ) {
         // What is written for a field is what came with it, and a space at most.
         reserve(list.bytes.count + 4 * list.fields.count)
-        let mayBeNamed = options.contains(.names) || options.contains(.close)
         unsafe list.bytes.withUnsafeBufferPointer { bytes in
             for index in 0..<list.fields.count {
                 let field = list.fields[index]
-                if folded.has(field.known) || (field.isExact && exact.has(field.known)) { continue }
-                if mayBeNamed && list.isNamedByConnection(field, options) { continue }
-                if !names.isEmpty && names.contains(list.bytes.span, field.name) { continue }
+                guard
+                    list.passes(field, except: exact, folded: folded, names: names, &named)
+                else { continue }
                 unsafe put(UnsafeBufferPointer(rebasing: bytes[field.name]))
                 put(Octet.colon)
                 put(Octet.space)
