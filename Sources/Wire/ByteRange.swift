@@ -38,8 +38,13 @@ enum Bytes {
     }
 
     /// Whether all bytes of a part may stand in a field's value.
+    ///
+    /// In an answer's value only CR, LF and NUL may not: other control characters do no harm, and a
+    /// proxy may keep them (RFC 9110 §5.5).
     @inline(__always)
-    static func areFieldValue(_ bytes: Span<UInt8>, _ range: Range<Int>) -> Bool {
+    static func areFieldValue(
+        _ bytes: Span<UInt8>, _ range: Range<Int>, inAnswer: Bool = false
+    ) -> Bool {
         var index = range.lowerBound
         while index < range.upperBound {
             // The last eight bytes may be looked at once more, which is less than one after the other.
@@ -47,7 +52,7 @@ enum Bytes {
             if start &+ 8 > range.upperBound || mayHoldControl(word(bytes, start)) {
                 for place in index..<min(index &+ 8, range.upperBound)
                 where !Octet.isFieldValue(bytes[place]) {
-                    return false
+                    if !inAnswer || Octet.endsValue(bytes[place]) { return false }
                 }
             }
             index &+= 8

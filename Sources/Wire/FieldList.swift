@@ -25,8 +25,8 @@ public struct HeadField: Sendable, Equatable {
 /// The fields of a head, in the order in which they came, over the head's own bytes.
 ///
 /// A field is two ranges and not two strings, so that a head costs two allocations however many
-/// fields it has. Every name is a token and no value holds CR, LF, NUL or another control
-/// character but HTAB: the parser sees to that.
+/// fields it has. Every name is a token and no value holds CR, LF or NUL, nor, in a request,
+/// another control character but HTAB: the parser sees to that.
 public struct FieldList: Sendable {
     /// The whole head as it was received; behind it may stand what was derived from it.
     public internal(set) var bytes: [UInt8]

@@ -26,11 +26,15 @@ struct HeadReader: Sendable {
     private var known = KnownFields()
     private var repeated = KnownFields()
     private let limits: HeadLimits
+    private let isAnswer: Bool
     private var lineStart = 0
     /// Between `lineStart` and here no line ends.
     private var searched = 0
 
-    init(limits: HeadLimits) {
+    /// A reader of heads or trailers; those of answers are read with more leniency, as RFC 9112
+    /// wants proxies to.
+    init(limits: HeadLimits, isAnswer: Bool = false) {
+        self.isAnswer = isAnswer
         var limits = limits
         // Places are kept in 32 bits.
         limits.bytesMax = min(limits.bytesMax, Int(Int32.max))
@@ -101,18 +105,23 @@ struct HeadReader: Sendable {
         if Octet.isSpaceOrTab(span[line.lowerBound]) {
             throw .bad("A line of the head begins with white space (a folded field).")
         }
-        let colon = Bytes.tokenEnd(span, from: line.lowerBound, to: line.upperBound)
-        guard colon < line.upperBound, span[colon] == Octet.colon, colon > line.lowerBound else {
+        let nameEnd = Bytes.tokenEnd(span, from: line.lowerBound, to: line.upperBound)
+        var colon = nameEnd
+        if isAnswer {
+            // A proxy removes white space in front of the colon (RFC 9112 §5.1).
+            while colon < line.upperBound, Octet.isSpaceOrTab(span[colon]) { colon &+= 1 }
+        }
+        guard colon < line.upperBound, span[colon] == Octet.colon, nameEnd > line.lowerBound else {
             throw nameFault(at: colon, in: line)
         }
         var start = colon + 1
         var end = line.upperBound
         while start < end, Octet.isSpaceOrTab(span[start]) { start &+= 1 }
         while end > start, Octet.isSpaceOrTab(span[end &- 1]) { end &-= 1 }
-        guard Bytes.areFieldValue(span, start..<end) else {
+        guard Bytes.areFieldValue(span, start..<end, inAnswer: isAnswer) else {
             throw .bad("A field's value holds a control character.")
         }
-        let name = line.lowerBound..<colon
+        let name = line.lowerBound..<nameEnd
         let (field, isExact) = KnownField.recognize(span.extracting(name))
         return HeadField(name: name, value: start..<end, known: field, isExact: isExact)
     }

@@ -30,6 +30,12 @@ enum Octet {
         byte >= 0x20 ? byte != 0x7F : byte == tab
     }
 
+    /// CR, LF or NUL, which no reader may let pass in a value (RFC 9110 §5.5).
+    @inline(__always)
+    static func endsValue(_ byte: UInt8) -> Bool {
+        byte == carriageReturn || byte == lineFeed || byte == 0
+    }
+
     @inline(__always)
     static func isSpaceOrTab(_ byte: UInt8) -> Bool { byte == space || byte == tab }
 

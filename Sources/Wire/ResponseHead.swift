@@ -2,7 +2,7 @@
 
 /// The head of a response: all that stands before its body.
 public struct ResponseHead: Sendable {
-    /// The status, 100 to 599.
+    /// The status, 100 to 999; those from 600 on have no meaning of their own (RFC 9110 §15).
     public let status: Int
     /// Whether the response is HTTP/1.1; otherwise it is HTTP/1.0.
     public let isHTTP11: Bool

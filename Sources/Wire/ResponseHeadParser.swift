@@ -2,8 +2,10 @@
 
 /// Reads a response's head from bytes that come in any pieces (RFC 9112 §4).
 ///
-/// As strict as `RequestHeadParser`, and bounded alike; every fault has the status 502, for it
-/// is the upstream's. After a complete head it stands ready for the next one, which is what
+/// As strict as `RequestHeadParser`, and bounded alike, but for three things that do no harm:
+/// white space in front of a colon is dropped (RFC 9112 §5.1), control characters other than CR,
+/// LF and NUL may stand in values and in the reason (RFC 9110 §5.5), and any status of three digits from 100 on
+/// passes (RFC 9110 §15). Every fault has the status 502, for it is the upstream's. After a complete head it stands ready for the next one, which is what
 /// stands behind an interim (1xx) response.
 public struct ResponseHeadParser: Sendable {
     /// What came of the bytes so far.
@@ -29,7 +31,7 @@ public struct ResponseHeadParser: Sendable {
 
     /// A parser at the start of an upstream's answer.
     public init(limits: HeadLimits = HeadLimits()) {
-        reader = HeadReader(limits: limits)
+        reader = HeadReader(limits: limits, isAnswer: true)
     }
 
     /// Reads the next head into this memory; to be called between two heads.
@@ -94,11 +96,11 @@ public struct ResponseHeadParser: Sendable {
             throw .bad("The response's status is not three digits.")
         }
         let status = bytes.extracting(start + 9..<digitsEnd).decimalValue
-        guard 100...599 ~= status else {
-            throw .bad("The response's status \(status) is not between 100 and 599.")
+        guard status >= 100 else {
+            throw .bad("The response's status \(status) is below 100.")
         }
         let reason = min(digitsEnd + 1, line.upperBound)..<line.upperBound
-        guard Bytes.areFieldValue(bytes, reason) else {
+        guard Bytes.areFieldValue(bytes, reason, inAnswer: true) else {
             throw .bad("The response's reason holds a control character.")
         }
         return StatusLine(
