@@ -32,13 +32,16 @@ enum ClientAnswer {
         /// the length is that of a body which stays away.
         init(_ framing: BodyFraming, of answer: ResponseHead, writesChunks: Bool, isToHead: Bool) {
             if isToHead {
-                let stated = try? BodyFraming(response: answer)
+                // What could be read in two ways is not passed on.
+                guard answer.mayHaveBody, let stated = try? BodyFraming(stated: answer) else {
+                    self = .none
+                    return
+                }
                 if case .length(let length) = stated {
                     self = .length(length)
                 } else {
                     // No length, or one of nothing: a body of no bytes says so as well.
-                    let hasLength = answer.fields.known.has(.contentLength)
-                    self = hasLength && answer.mayHaveBody ? .length(0) : .none
+                    self = answer.fields.known.has(.contentLength) ? .length(0) : .none
                 }
                 return
             }
@@ -51,13 +54,34 @@ enum ClientAnswer {
     }
 
     /// The 101 as the client gets it.
-    static func switching(_ answer: ResponseHead, plan: RoutePlan) -> [UInt8] {
+    ///
+    /// - Parameters:
+    ///   - answer: the upstream's 101, proven.
+    ///   - subprotocol: the one that holds, if any; what else the 101 chooses is left out.
+    ///   - extensions: those that hold, if any.
+    ///   - accept: the accept for the client's key, where the upstream was asked with another.
+    ///   - plan: what is changed in the fields.
+    /// - Returns: the bytes of the head.
+    static func switching(
+        _ answer: ResponseHead, subprotocol: String?, extensions: String?, accept: [UInt8]? = nil,
+        plan: RoutePlan
+    ) -> [UInt8] {
         var writer = HeadWriter()
         writer.append("HTTP/1.1 101 Switching Protocols\r\n")
         writer.append("Upgrade: websocket\r\nConnection: Upgrade\r\n")
         let fields = answer.fields
+        var dropped = notCopied
+        if subprotocol == nil { dropped.insert(KnownFields(.secWebSocketProtocol)) }
+        if extensions == nil || fields.hasEmptyList(.secWebSocketExtensions) {
+            dropped.insert(KnownFields(.secWebSocketExtensions))
+            if let extensions { writer.field("Sec-WebSocket-Extensions", extensions) }
+        }
+        if let accept {
+            dropped.insert(KnownFields(.secWebSocketAccept))
+            writer.field("Sec-WebSocket-Accept", accept)
+        }
         writer.fields(
-            of: fields, fields.connectionOptions, except: notCopied, names: plan.answer.dropped)
+            of: fields, fields.connectionOptions, except: dropped, names: plan.answer.dropped)
         writer.append(plan.answer.lines)
         writer.end()
         return writer.bytes

@@ -166,6 +166,11 @@ struct Dialing {
         }
     }
 
+    /// Tells of a subprotocol that the endpoint should not have granted.
+    func remark(_ remark: String, _ journal: Journal) {
+        if let endpoint { group.remark(endpoint, remark, journal) }
+    }
+
     /// The refusal to end with when nothing is left to try.
     func refusal(nowMilliseconds now: UInt64) -> Refusal {
         if let lastFailure { return lastFailure }

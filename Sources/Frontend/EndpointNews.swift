@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Router
+import Synchronization
 
 /// What an operator is told when an endpoint fails and when it is back: once each.
 extension EndpointGroup {
@@ -31,6 +32,17 @@ extension EndpointGroup {
     /// Says that an endpoint has answered.
     func answered(_ endpoint: Int, nowMilliseconds now: UInt64, _ journal: Journal) {
         if picker.answered(endpoint, nowMilliseconds: now) { tellIsBack(endpoint, journal) }
+    }
+
+    /// Says once of an endpoint that a 101 of its chooses a subprotocol that the client must not get.
+    func remark(_ endpoint: Int, _ remark: String, _ journal: Journal) {
+        guard !endpoints[endpoint].hasSubprotocolRemark.exchange(true, ordering: .relaxed) else {
+            return
+        }
+        let sentence =
+            "\(title(endpoint)) grants a subprotocol that can't be passed on: \(remark). The socket opens without one, "
+            + "and a strict client that wants one closes it. Let the app choose one of those offered, in the same case, or none."
+        journal.event(LogEvent(.warning, sentence))
     }
 
     private func tell(_ endpoint: Int, _ reason: String, _ time: UInt64, _ journal: Journal) {

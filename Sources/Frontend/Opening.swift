@@ -45,6 +45,10 @@ final class Opening {
     var plan: RoutePlan?
     /// The path to ask the upstream for.
     var path: [UInt8] = []
+    /// The key that the upstream is asked with, where the client's has not the length of one.
+    var ownKey: [UInt8]?
+    /// Bytes of interim answers (1xx) so far.
+    var interimBytes = 0
     var dialing: Dialing?
 
     init(acceptedMilliseconds: UInt64, limits: HeadLimits) {

@@ -212,6 +212,25 @@ extension Refusal {
         Refusal(status: 502, proxyError: "http_protocol_error", sentence: sentence)
     }
 
+    /// The upstream goes on sending interim answers (1xx).
+    static func interimAnswers(_ bytesMax: Int) -> Refusal {
+        badAnswer(
+            "The upstream has sent more than \(bytesMax) bytes of interim answers (1xx) and no final one."
+        )
+    }
+
+    /// The handshake is one of a device's, which the route does not accept.
+    static func departure(
+        _ fault: UpgradeFault, of request: UpgradeRequest, route: String
+    ) -> Refusal {
+        let key =
+            fault == request.fault(accepting: .anyKeyLength) ? "missingConnection" : "anyKeyLength"
+        return Refusal(
+            status: fault.status, proxyError: "http_request_error",
+            sentence: fault.sentence
+                + " For a device that can't do otherwise, set accept.\(key) on the route \(route).")
+    }
+
     /// A tunnel was not proven by the 101.
     static func badUpgrade(_ sentence: String) -> Refusal {
         Refusal(status: 502, proxyError: "http_upgrade_failed", sentence: sentence)

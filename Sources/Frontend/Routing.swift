@@ -292,6 +292,8 @@ public final class Endpoint: Sendable {
     public let load = EndpointLoad()
     private let current: Mutex<[Address]>
 
+    /// Whether the log has it already that its 101s choose a subprotocol that they may not.
+    let hasSubprotocolRemark = Atomic<Bool>(false)
     /// An endpoint whose address is known; `authority` where that is not the label's.
     public init(label: String, address: Address, authority: String? = nil) {
         self.label = label

@@ -40,8 +40,10 @@ enum UpstreamRequest {
     ///   - endpoint: who gets it.
     ///   - hop: the way it came.
     /// - Returns: the bytes of the head.
+    ///   - key: the key to ask with, where the client's own is not one; else nil.
     static func bytes(
-        of request: UpgradeRequest, path: [UInt8], plan: RoutePlan, endpoint: Endpoint, hop: Hop
+        of request: UpgradeRequest, path: [UInt8], plan: RoutePlan, endpoint: Endpoint, hop: Hop,
+        key: [UInt8]? = nil
     ) -> [UInt8] {
         var writer = HeadWriter()
         writer.append("GET ")
@@ -61,7 +63,15 @@ enum UpstreamRequest {
         writer.field("Connection", "Upgrade")
         let fields = request.head.fields
         writer.fields(
-            of: fields, fields.connectionOptions, except: .hopByHop, folded: ours,
+        var dropped = KnownFields.hopByHop.union(request.unsound)
+        if let key {
+            dropped.insert(KnownFields(.secWebSocketKey))
+            writer.field("Sec-WebSocket-Key", key)
+        }
+        if request.unsound.has(.secWebSocketExtensions), !request.soundOffers.isEmpty {
+            writer.field("Sec-WebSocket-Extensions", request.soundOffers)
+        }
+            of: fields, fields.connectionOptions, except: dropped, folded: ours,
             names: plan.request.dropped)
         Passage.writeLines(
             authority: authority, port: request.host.port, isHTTP11: true, hop: hop,

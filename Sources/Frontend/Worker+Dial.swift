@@ -7,6 +7,9 @@ import TLS
 import Wire
 
 extension Worker {
+    /// Bytes of interim answers (1xx) that an upgrade may have in front of its final answer.
+    private static let interimBytesMax = 64 * 1024
+
     /// Connects to the next address of the endpoint, or to the next endpoint, or gives up.
     mutating func dialNext(
         _ connection: UnsafeMutablePointer<Connection>, _ token: Token, _ opening: Opening
@@ -96,7 +99,7 @@ extension Worker {
             introduction(connection, opening.dialing?.group)
             + UpstreamRequest.bytes(
                 of: request, path: opening.path, plan: plan, endpoint: endpoint,
-                hop: hop(connection))
+                hop: hop(connection), key: opening.ownKey)
         let result = head.withUnsafeBufferPointer { bytes -> IOResult in
             guard let start = bytes.baseAddress else { return .blocked }
             let result = connection.pointee.relay.backend.socket.send(start, count: bytes.count)
@@ -188,10 +191,16 @@ extension Worker {
         _ head: ResponseHead, _ rest: UnsafeRawBufferPointer
     ) {
         guard let request = opening.request, let plan = opening.plan else { return }
-        let accept = WebSocketAccept.value(forKey: request.key)
+        let accept = WebSocketAccept.value(forKey: opening.ownKey ?? request.key)
         switch UpgradeAnswer.judge(head, expectedAccept: accept, offered: request) {
         case .informational:
-            // Interim answers are for the next hop's own use; the final one decides.
+            // Interim answers are for the next hop's own use; the final one decides. Each may come at
+            // once behind the last, so their number would be how long this reactor does nothing else.
+            opening.interimBytes += head.fields.bytes.count
+            if opening.interimBytes > Self.interimBytesMax {
+                refuseUnanswered(connection, token, opening, .interimAnswers(Self.interimBytesMax))
+                return
+            }
             opening.answerParser = ResponseHeadParser(limits: snapshot.settings.headLimits)
         case .invalid(let sentence):
             refuseUnanswered(
@@ -203,7 +212,8 @@ extension Worker {
             opening.dialing?.answered(
                 trouble, nowMilliseconds: space.pointee.nowMilliseconds, crew.journal)
             becomeOrdinary(connection, token, opening, head, rest)
-        case .switching(let reservedBits, _, _):
+        case .switching(let reservedBits, let subprotocol, let extensions, let remark):
+            if let remark { opening.dialing?.remark(remark, crew.journal) }
             opening.dialing?.answered(
                 nil, nowMilliseconds: space.pointee.nowMilliseconds, crew.journal)
             connection.pointee.notes.status = 101
@@ -212,7 +222,13 @@ extension Worker {
                 rules: plan.route.relayRules, rates: connection.pointee.notes.rates)
             connection.pointee.notes.rates = nil
             prependTicket(connection)
-            send(ClientAnswer.switching(head, plan: plan), connection)
+            send(
+                ClientAnswer.switching(
+                    head, subprotocol: subprotocol, extensions: extensions,
+                    accept: opening.ownKey == nil
+                        ? nil : WebSocketAccept.value(forKey: request.key),
+                    plan: plan),
+                connection)
             opened(connection, token, opening, rest)
         }
     }

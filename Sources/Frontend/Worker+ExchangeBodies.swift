@@ -326,6 +326,9 @@ extension Worker {
             // An HTTP/1.0 client knows no interim answers (RFC 9110 §15.2).
             if isHTTP11 { ClientAnswer.writeInterim(answer, into: &exchanges.writer) }
             return
+        if case .none = framing, answer.mayHaveStrayBody(to: method) {
+            exchange.pointee.mayReuse = false
+        }
         }
         let isEndless = framing == .chunked || framing == .untilClose
         let endsWithConnection = !isHTTP11 && isEndless

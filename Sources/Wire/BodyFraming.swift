@@ -25,17 +25,26 @@ public enum BodyFraming: Sendable, Equatable {
 
     /// Reads the framing off a response to a request of that method.
     ///
-    /// The answer to a HEAD has no body, whatever its fields say; they are judged all the same.
+    /// The answer to a HEAD ends with its head whatever its fields say (RFC 9112 §6.3).
     public init(response head: borrowing ResponseHead, to method: Method) throws(HeadFault) {
-        let framing = try BodyFraming(response: head)
-        self = method == .head ? .none : framing
+        self = method == .head ? .none : try BodyFraming(response: head)
     }
 
-    /// Reads the framing off a final response to a GET; refuses one that could be read in two ways.
+    /// Reads the framing off a response to a GET; refuses one that could be read in two ways.
+    ///
+    /// A 1xx, 204 or 304 ends with its head whatever its fields say (RFC 9112 §6.3).
     public init(response head: borrowing ResponseHead) throws(HeadFault) {
+        if head.status < 200 || head.status == 204 || head.status == 304 {
+            self = .none
+        } else {
+            self = try BodyFraming(stated: head)
+        }
+    }
+
+    /// Reads the framing that the fields of a response state, whatever its status.
+    public init(stated head: borrowing ResponseHead) throws(HeadFault) {
         let length = try RequestFraming.contentLength(head.fields)
-        let hasCoding = head.fields.known.has(.transferEncoding)
-        if hasCoding {
+        if head.fields.known.has(.transferEncoding) {
             guard length == nil else {
                 throw .bad("The response has both Content-Length and Transfer-Encoding.")
             }
@@ -44,10 +53,6 @@ public enum BodyFraming: Sendable, Equatable {
             guard RequestFraming.isChunked(head.fields) || Self.isChunkedList(head.fields) else {
                 throw .bad("The response's Transfer-Encoding is not exactly 'chunked'.")
             }
-        }
-        if head.status < 200 || head.status == 204 || head.status == 304 {
-            self = .none
-        } else if hasCoding {
             self = .chunked
         } else if let length {
             self = length == 0 ? .none : .length(length)

@@ -141,6 +141,31 @@ public struct FieldList: Sendable {
         return false
     }
 
+    /// Whether the `Upgrade` fields, which are one list however many they are (RFC 9110 §5.3), name
+    /// `websocket` and nothing else.
+    var namesOnlyWebSocket: Bool {
+        var count = 0
+        let span = bytes.span
+        for field in fields where field.known == .upgrade && field.isExact {
+            var elements = ListElements(field.value)
+            while let element = elements.next(span) {
+                guard Bytes.areEqual(span, element, ignoringCase: "websocket") else { return false }
+                count += 1
+            }
+        }
+        return count > 0
+    }
+
+    /// Whether one of the fields of that name is a list without elements.
+    public func hasEmptyList(_ known: KnownField) -> Bool {
+        guard self.known.has(known) else { return false }
+        for field in fields where field.known == known && field.isExact {
+            var elements = ListElements(field.value)
+            if elements.next(bytes.span) == nil { return true }
+        }
+        return false
+    }
+
     /// Whether the message says that it has no body: no coding, and no length but zero.
     var saysNoBody: Bool {
         if known.has(.transferEncoding) { return false }

@@ -5,7 +5,11 @@ public enum UpgradeAnswer {
     /// What the upstream said.
     public enum Verdict: Sendable, Equatable {
         /// A proven 101: frames follow, with these RSV bits allowed.
-        case switching(reservedBits: UInt8, subprotocol: String?, extensions: String?)
+        ///
+        /// Subprotocol and extensions are those that hold, nil for none. `remark` says what is wrong
+        /// with a subprotocol that the 101 has and the client must not get.
+        case switching(
+            reservedBits: UInt8, subprotocol: String?, extensions: String?, remark: String? = nil)
         /// An ordinary response, whose body ends as the framing says.
         case ordinary(BodyFraming)
         /// An interim response (1xx): another head follows.
@@ -34,9 +38,7 @@ public enum UpgradeAnswer {
     ) -> Verdict {
         let fields = head.fields
         guard head.isHTTP11 else { return .invalid("The 101 is not HTTP/1.1.") }
-        guard let upgrade = fields.only(.upgrade),
-            Bytes.areEqual(fields.bytes.span, upgrade.value, ignoringCase: "websocket")
-        else {
+        guard fields.namesOnlyWebSocket else {
             return .invalid("The 101 does not have exactly 'Upgrade: websocket'.")
         }
         guard fields.connectionOptions.contains(.upgrade) else {
@@ -48,37 +50,47 @@ public enum UpgradeAnswer {
             return .invalid(
                 "The 101 does not have the Sec-WebSocket-Accept that belongs to the key.")
         }
-        // A 101 has no body (RFC 9110 §15.2); one that claims to have is read in two ways.
-        guard fields.saysNoBody else { return .invalid("The 101 claims to have a body.") }
-        if fields.known.has(.secWebSocketProtocol) {
-            guard let granted = fields.only(.secWebSocketProtocol),
-                isOffered(fields.value(of: granted), by: offered)
-            else {
-                return .invalid("The 101 chooses a subprotocol that was not offered.")
-            }
-        }
-        guard let extensions = ExtensionList.names(fields) else {
+        // A 101 ends with its head whatever its fields say of a body (RFC 9112 §6.3).
+        let granted = ExtensionList(fields)
+        guard !granted.hasFault else {
             return .invalid("The 101's Sec-WebSocket-Extensions is not a list of extensions.")
         }
-        guard extensions.allSatisfy(offered.extensions.contains),
-            Set(extensions).count == extensions.count
-        else {
+        // Sets, since the peers choose how many are offered and how many granted.
+        let names = Set(granted.names)
+        guard names.count == granted.names.count, names.isSubset(of: offered.extensions) else {
             return .invalid("The 101 grants an extension that was not offered.")
         }
+        let (subprotocol, remark) = subprotocol(fields, offered)
         return .switching(
-            reservedBits: reservedBits(extensions),
-            subprotocol: fields.only(.secWebSocketProtocol).map {
-                String(decoding: fields.value(of: $0), as: UTF8.self)
-            },
-            extensions: joined(fields.all("sec-websocket-extensions")))
+            reservedBits: reservedBits(granted.names), subprotocol: subprotocol,
+            extensions: granted.names.isEmpty
+                ? nil : String(decoding: granted.text(of: fields), as: UTF8.self),
+            remark: remark)
     }
 
-    private static func isOffered(
-        _ granted: ArraySlice<UInt8>, by offered: UpgradeRequest
-    ) -> Bool {
-        offered.head.fields.all("sec-websocket-protocol").contains { list in
-            list.split(separator: Octet.comma).contains { $0.trimmed() == granted }
-        } && !granted.isEmpty
+    /// The subprotocol that the 101 chooses, if it is one that was offered (RFC 6455 §4.2.2); else what
+    /// is wrong with it.
+    private static func subprotocol(
+        _ fields: FieldList, _ offered: UpgradeRequest
+    ) -> (granted: String?, remark: String?) {
+        guard fields.known.has(.secWebSocketProtocol) else { return (nil, nil) }
+        guard let field = fields.only(.secWebSocketProtocol) else {
+            return (nil, "its 101 has more than one Sec-WebSocket-Protocol")
+        }
+        let value = fields.value(of: field)
+        if value.isEmpty { return (nil, "the Sec-WebSocket-Protocol of its 101 is empty") }
+        var hasOffers = false
+        for list in offered.head.fields.all("sec-websocket-protocol") {
+            for offer in list.split(separator: Octet.comma).map({ $0.trimmed() })
+            where !offer.isEmpty {
+                hasOffers = true
+                if offer == value { return (String(decoding: value, as: UTF8.self), nil) }
+            }
+        }
+        let shown = value.prefix(64).map { Octet.isToken($0) ? $0 : UInt8(ascii: "?") }
+        let name = String(decoding: shown, as: UTF8.self)
+        let why = hasOffers ? "which the client did not offer" : "though the client offered none"
+        return (nil, "its 101 chooses the subprotocol '\(name)', \(why)")
     }
 
     /// The RSV bits that the granted extensions may set.
@@ -91,11 +103,5 @@ public enum UpgradeAnswer {
             bits |= name == "permessage-deflate" ? 0x40 : 0x70
         }
         return bits
-    }
-
-    private static func joined(_ values: [ArraySlice<UInt8>]) -> String? {
-        values.isEmpty
-            ? nil
-            : values.map { String(decoding: $0, as: UTF8.self) }.joined(separator: ", ")
     }
 }

@@ -2,7 +2,8 @@
 
 /// The client's half of the opening handshake, proven complete (RFC 6455 §4.2.1).
 ///
-/// A value of this type exists only for a request that may be forwarded as an upgrade.
+/// A value of this type exists only for a request that may be forwarded as an upgrade: where it was
+/// judged leniently, on routes that accept its `departures`.
 public struct UpgradeRequest: Sendable {
     /// The host that the request is for, in the form that is compared.
     public let host: HostName
@@ -10,7 +11,7 @@ public struct UpgradeRequest: Sendable {
     public let authority: [UInt8]
     /// The path and query.
     public let target: RequestTarget
-    /// The `Sec-WebSocket-Key` as sent: 24 characters of base64.
+    /// The `Sec-WebSocket-Key` as sent: 24 characters of base64, unless `departures` say otherwise.
     public let key: [UInt8]
     /// The `Origin` field as sent, if there is one.
     public let origin: [UInt8]?
@@ -19,11 +20,44 @@ public struct UpgradeRequest: Sendable {
     /// The head that all this was read from.
     public let head: RequestHead
 
+    /// Fields that do not go on as they came, since they are empty or hold what is no offer.
+    public let unsound: KnownFields
+    /// What goes on in place of an unsound `Sec-WebSocket-Extensions`: the offers that are sound, or
+    /// nothing.
+    public let soundOffers: [UInt8]
+    /// Where the request departs from RFC 6455 in a way that some devices do.
+    public let departures: Departures
+
     /// The extensions offered, in lower case.
-    let extensions: [String]
+    let extensions: Set<String>
+
+    /// Ways in which the handshakes of some devices depart from RFC 6455 §4.1, harmless where the
+    /// operator knows that nothing stands in front which could be misled.
+    public struct Departures: OptionSet, Sendable {
+        /// One bit per departure.
+        public let rawValue: UInt8
+        /// The departures of these bits.
+        public init(rawValue: UInt8) { self.rawValue = rawValue }
+        /// There is no `Connection` field.
+        public static let missingConnection = Departures(rawValue: 1)
+        /// The key is base64, but not of 16 bytes.
+        public static let anyKeyLength = Departures(rawValue: 2)
+    }
+
+    /// Why the request is refused where only `accepted` departures are allowed; nil if it is not.
+    public func fault(accepting accepted: Departures) -> UpgradeFault? {
+        let refused = departures.subtracting(accepted)
+        if refused.contains(.missingConnection) { return Self.noConnection }
+        return refused.contains(.anyKeyLength) ? Self.wrongKey : nil
+    }
 
     /// Reads the handshake out of a head, or says why it is none.
-    public static func judge(_ head: RequestHead) throws(UpgradeFault) -> UpgradeRequest {
+    ///
+    /// The departures in `noted` are no reason to refuse it here: a route may accept them, which is
+    /// known later, and `fault(accepting:)` decides then.
+    public static func judge(
+        _ head: RequestHead, noting noted: Departures = []
+    ) throws(UpgradeFault) -> UpgradeRequest {
         let fields = head.fields
         // Host and target first: they must be sound whatever the request is for.
         let authority = try authority(of: head)
@@ -39,18 +73,29 @@ public struct UpgradeRequest: Sendable {
             throw UpgradeFault(error)
         }
         try checkIntent(head)
-        let key = try checkHandshake(fields)
+        let (key, departures) = try checkHandshake(fields)
         guard !fields.repeated.has(.origin) else {
             throw .malformed("There is more than one Origin.")
         }
-        guard let extensions = ExtensionList.names(fields) else {
-            throw .malformed("Sec-WebSocket-Extensions is not a list of extensions.")
+        // An offer that breaks the grammar is no offer, and what is empty offers nothing.
+        let offers = ExtensionList(fields)
+        var unsound = KnownFields()
+        if offers.hasFault || offers.hasEmptyField {
+            unsound.insert(KnownFields(.secWebSocketExtensions))
         }
-        return UpgradeRequest(
+        if fields.hasEmptyList(.secWebSocketProtocol),
+            fields.tokens("sec-websocket-protocol").isEmpty
+        {
+            unsound.insert(KnownFields(.secWebSocketProtocol))
+        }
+        let request = UpgradeRequest(
             host: host, authority: Array(authority), target: target, key: Array(key),
             origin: fields.only(.origin).map { Array(fields.value(of: $0)) },
-            offersDeflate: extensions.contains("permessage-deflate"), head: head,
-            extensions: extensions)
+            offersDeflate: offers.names.contains("permessage-deflate"), head: head,
+            unsound: unsound, soundOffers: unsound.isEmpty ? [] : offers.text(of: fields),
+            departures: departures, extensions: Set(offers.names))
+        if let fault = request.fault(accepting: noted) { throw fault }
+        return request
     }
 
     private static func authority(
@@ -81,11 +126,19 @@ public struct UpgradeRequest: Sendable {
         guard fields.saysNoBody else { throw .malformed("A request for a WebSocket has no body.") }
     }
 
-    /// The fields that belong to the handshake alone; returns the key.
+    private static let noConnection = UpgradeFault.malformed(
+        "There is no Connection field, which has to contain 'upgrade'.")
+    private static let wrongKey = UpgradeFault.malformed(
+        "The Sec-WebSocket-Key is not 16 bytes in base64.")
+
+    /// The fields that belong to the handshake alone; returns the key, and what is unusual.
     private static func checkHandshake(
         _ fields: FieldList
-    ) throws(UpgradeFault) -> ArraySlice<UInt8> {
-        guard fields.connectionOptions.contains(.upgrade) else {
+    ) throws(UpgradeFault) -> (key: ArraySlice<UInt8>, departures: Departures) {
+        var departures: Departures = []
+        if !fields.known.has(.connection) {
+            departures.insert(.missingConnection)
+        } else if !fields.connectionOptions.contains(.upgrade) {
             throw .malformed("The Connection field does not contain 'upgrade'.")
         }
         guard let version = fields.only(.secWebSocketVersion),
@@ -99,18 +152,23 @@ public struct UpgradeRequest: Sendable {
             throw .malformed("There is not exactly one Sec-WebSocket-Key.")
         }
         let key = fields.value(of: field)
-        guard isKey(key) else {
-            throw .malformed("The Sec-WebSocket-Key is not 16 bytes in base64.")
-        }
-        return key
+        guard let digits = base64Digits(key), digits > 0 else { throw wrongKey }
+        // 22 characters of base64 and two of padding are 16 bytes.
+        if key.count != 24 || digits != 22 { departures.insert(.anyKeyLength) }
+        return (key, departures)
     }
 
-    /// 22 characters of base64 and two of padding are 16 bytes.
-    private static func isKey(_ key: ArraySlice<UInt8>) -> Bool {
-        key.count == 24 && key.suffix(2).elementsEqual("==".utf8)
-            && key.dropLast(2).allSatisfy {
-                Octet.isDigit($0) || Octet.lowercased($0) &- 0x61 < 26
-                    || $0 == UInt8(ascii: "+") || $0 == Octet.slash
-            }
+    /// How many characters of base64 (RFC 4648 §4) stand in front of at most two of padding; nil where
+    /// something else stands there.
+    private static func base64Digits(_ key: ArraySlice<UInt8>) -> Int? {
+        let digits = key.prefix {
+            Octet.isDigit($0) || Octet.lowercased($0) &- 0x61 < 26
+                || $0 == UInt8(ascii: "+") || $0 == Octet.slash
+        }
+        let padding = key[digits.endIndex...]
+        guard padding.count <= 2, padding.allSatisfy({ $0 == UInt8(ascii: "=") }) else {
+            return nil
+        }
+        return digits.count
     }
 }

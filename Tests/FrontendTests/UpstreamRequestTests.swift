@@ -227,6 +227,7 @@ struct UpstreamAnswerTests {
                 plan: RoutePlan(
                     Route(name: "/*", action: .respond(.init(status: 200, type: "", body: []))))))
         #expect(head.status == 101)
+                subprotocol: "chat", extensions: nil,
         #expect(head.fields.string("upgrade") == "websocket")
         #expect(head.fields.string("connection") == "Upgrade")
         for name in ["x-hop", "keep-alive", "content-length", "transfer-encoding"] {

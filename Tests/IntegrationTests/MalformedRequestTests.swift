@@ -159,7 +159,7 @@ struct MalformedRequest {
         "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\(key)\r\nContent-Length: 4",
         "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\(key)\r\nTransfer-Encoding: chunked",
         "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\(key)\r\nOrigin: a\r\nOrigin: b",
-        "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\(key)\r\nSec-WebSocket-Extensions: ;",
+        "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\(key)\r\nExpect: 200-maybe\r\nContent-Length: 1",
     ]
 
     private static let others = [
