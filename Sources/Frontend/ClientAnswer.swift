@@ -137,6 +137,17 @@ enum ClientAnswer {
         writer.end()
     }
 
+    /// What ends the chunks of an answer's body; its trailers are judged as its fields are.
+    static func lastChunk(
+        _ trailers: FieldList?, named: ConnectionNames, plan: FieldPlan?
+    ) -> [UInt8] {
+        guard let trailers, let plan, !trailers.fields.isEmpty else {
+            return ChunkWriter.last(trailers: nil)
+        }
+        return ChunkWriter.last(
+            trailers: trailers, except: notCopied, names: plan.dropped, named: named)
+    }
+
     /// What never goes on; the framing is written anew.
     private static let notCopied = KnownFields.hopByHop.union(KnownFields(.contentLength))
 }

@@ -9,9 +9,11 @@ struct BodyTransfer: ~Copyable {
     let writesChunks: Bool
     /// Bytes that went on, framing included.
     var bytesSent: UInt64 = 0
+    /// What the head of an answer in chunks says of its trailers; the head itself is gone by then.
+    var named = ConnectionNames()
 
-    init(_ framing: BodyFraming, writesChunks: Bool, limits: HeadLimits) {
-        decoder = BodyDecoder(framing, limits: limits)
+    init(_ framing: BodyFraming, writesChunks: Bool, limits: HeadLimits, isAnswer: Bool) {
+        decoder = BodyDecoder(framing, limits: limits, isAnswer: isAnswer)
         self.writesChunks = writesChunks
     }
 
@@ -99,8 +101,8 @@ struct Exchange: ~Copyable {
         self.limits = limits
         self.passage = passage
         answerParser = ResponseHeadParser(limits: limits)
-        up = BodyTransfer(.none, writesChunks: false, limits: limits)
-        down = BodyTransfer(.none, writesChunks: false, limits: limits)
+        up = BodyTransfer(.none, writesChunks: false, limits: limits, isAnswer: false)
+        down = BodyTransfer(.none, writesChunks: false, limits: limits, isAnswer: true)
     }
 
     /// Takes up a request.
@@ -110,7 +112,8 @@ struct Exchange: ~Copyable {
         isHTTP11 = taken.head.isHTTP11
         isPersistent = isPersistent && taken.isPersistent
         up = BodyTransfer(
-            taken.framing, writesChunks: taken.framing == .chunked, limits: limits)
+            taken.framing, writesChunks: taken.framing == .chunked, limits: limits,
+            isAnswer: false)
         passage.prepare(for: taken)
         request = taken
         hasRequest = true
@@ -135,7 +138,7 @@ struct Exchange: ~Copyable {
     /// Begins to pass the body of the final answer on.
     mutating func beginAnswer(_ framing: BodyFraming, writesChunks: Bool) {
         hasAnswer = true
-        down = BodyTransfer(framing, writesChunks: writesChunks, limits: limits)
+        down = BodyTransfer(framing, writesChunks: writesChunks, limits: limits, isAnswer: true)
     }
 
     /// Lets the present request go and waits for the next one.

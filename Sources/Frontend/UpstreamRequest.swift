@@ -140,6 +140,19 @@ enum UpstreamRequest {
     }
 }
 
+    /// What ends the chunks of a request's body; its trailers are judged as its fields are.
+    static func lastChunk(
+        _ trailers: FieldList?, of request: borrowing OrdinaryRequest, plan: RoutePlan?
+    ) -> [UInt8] {
+        guard let trailers, let plan, !trailers.fields.isEmpty else {
+            return ChunkWriter.last(trailers: nil)
+        }
+        let fields = request.head.fields
+        return ChunkWriter.last(
+            trailers: trailers, except: .hopByHop, folded: ours, names: plan.request.dropped,
+            named: ConnectionNames(fields, fields.connectionOptions))
+    }
+
 /// What is said to upstreams of the client, and to the client of the way; written once for all the
 /// requests of a connection that name the same host.
 struct Passage: ~Copyable {

@@ -115,8 +115,9 @@ extension Worker {
         exchange.pointee.firstBody = Array(
             UnsafeBufferPointer(start: framed.start, count: framed.count))
         if exchange.pointee.up.isDone && exchange.pointee.up.writesChunks {
-            exchange.pointee.firstBody += ChunkWriter.last(
-                trailers: exchange.pointee.up.decoder.trailers)
+            exchange.pointee.firstBody += UpstreamRequest.lastChunk(
+                exchange.pointee.up.decoder.trailers, of: exchange.pointee.request,
+                plan: exchange.pointee.plan)
         }
         exchange.pointee.up.bytesSent = UInt64(exchange.pointee.firstBody.count)
         return true
@@ -124,7 +125,9 @@ extension Worker {
 
     private mutating func sendLastChunk(_ exchange: ExchangePointer, _ leg: inout Leg) {
         if !exchange.pointee.up.writesChunks || exchange.pointee.isUpCut { return }
-        let last = ChunkWriter.last(trailers: exchange.pointee.up.decoder.trailers)
+        let last = UpstreamRequest.lastChunk(
+            exchange.pointee.up.decoder.trailers, of: exchange.pointee.request,
+            plan: exchange.pointee.plan)
         exchange.pointee.up.bytesSent += UInt64(last.count)
         last.withUnsafeBufferPointer { bytes in
             guard let start = bytes.baseAddress else { return }
@@ -230,7 +233,9 @@ extension Worker {
         }
         let last =
             outcome.isDone && writesChunks
-            ? ChunkWriter.last(trailers: exchange.pointee.down.decoder.trailers) : []
+            ? ClientAnswer.lastChunk(
+                exchange.pointee.down.decoder.trailers, named: exchange.pointee.down.named,
+                plan: exchange.pointee.plan?.answer) : []
         exchange.pointee.down.bytesSent += UInt64(framed.count + last.count)
         sendPieces(connection, framed, last)
         if let fault = outcome.fault {
@@ -321,14 +326,14 @@ extension Worker {
             notes.group?.answered(
                 notes.endpoint, nowMilliseconds: space.pointee.nowMilliseconds, crew.journal)
         }
+        if case .none = framing, answer.mayHaveStrayBody(to: method) {
+            exchange.pointee.mayReuse = false
+        }
         if answer.status < 200 {
             exchange.pointee.renewAnswer()
             // An HTTP/1.0 client knows no interim answers (RFC 9110 §15.2).
             if isHTTP11 { ClientAnswer.writeInterim(answer, into: &exchanges.writer) }
             return
-        if case .none = framing, answer.mayHaveStrayBody(to: method) {
-            exchange.pointee.mayReuse = false
-        }
         }
         let isEndless = framing == .chunked || framing == .untilClose
         let endsWithConnection = !isHTTP11 && isEndless
@@ -342,6 +347,9 @@ extension Worker {
         exchange.pointee.endsWithConnection = endsWithConnection
         let writesChunks = isHTTP11 && isEndless
         exchange.pointee.beginAnswer(framing, writesChunks: writesChunks)
+        if case .chunked = framing {
+            exchange.pointee.down.named = ConnectionNames(answer.fields, options)
+        }
         exchange.pointee.status = answer.status
         ClientAnswer.writeFinal(
             answer, options, plan: plan.answer, policyLine: exchange.pointee.passage.policyLine,

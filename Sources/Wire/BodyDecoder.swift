@@ -45,15 +45,25 @@ public struct BodyDecoder: ~Copyable, Sendable {
         var fault: HeadFault?
     }
 
-    /// The trailer fields that may be passed on, once a chunked body is done.
+    /// The trailer fields that may be passed on as far as their names say, once a chunked body is done;
+    /// the message's own rules are for who writes them.
     public var trailers: FieldList? { ending.first?.trailers }
 
     private let limits: HeadLimits
+    private let isAnswer: Bool
     private var fault: HeadFault? { state == .broken ? ending.first?.fault : nil }
 
-    /// A decoder at the start of a body; `limits` are those of the trailers.
-    public init(_ framing: BodyFraming, limits: HeadLimits = HeadLimits()) {
+    /// A decoder at the start of a body.
+    ///
+    /// - Parameters:
+    ///   - framing: where the body ends.
+    ///   - limits: those of the trailers.
+    ///   - isAnswer: whether the message is an answer, whose trailers are read as its fields are.
+    public init(
+        _ framing: BodyFraming, limits: HeadLimits = HeadLimits(), isAnswer: Bool = false
+    ) {
         self.limits = limits
+        self.isAnswer = isAnswer
         switch framing {
         case .none, .length(0): state = .done
         case .length(let length):
@@ -126,7 +136,9 @@ public struct BodyDecoder: ~Copyable, Sendable {
             }
         case .sizeLineFeed:
             expect(Octet.lineFeed, byte, then: outstanding == 0 ? .trailers : .chunk)
-            if state == .trailers { ending = [Ending(reader: HeadReader(limits: limits))] }
+            if state == .trailers {
+                ending = [Ending(reader: HeadReader(limits: limits, isAnswer: isAnswer))]
+            }
         case .chunkReturn: expect(Octet.carriageReturn, byte, then: .chunkLineFeed)
         case .chunkLineFeed:
             expect(Octet.lineFeed, byte, then: .size)
@@ -186,23 +198,5 @@ public struct BodyDecoder: ~Copyable, Sendable {
     private mutating func fail(_ sentence: String) {
         state = .broken
         ending = [Ending(reader: HeadReader(limits: limits), fault: .bad(sentence))]
-    }
-}
-
-/// Which fields may stand behind a body.
-enum TrailerField {
-    /// What says how to read, route or authorise a message comes too late there (RFC 9110 §6.5.1).
-    private static let refused: [String] = [
-        "authorization", "cache-control", "content-encoding", "content-length", "content-range",
-        "content-type", "cookie", "expect", "forwarded", "host", "if-match", "if-modified-since",
-        "if-none-match", "if-range", "if-unmodified-since", "location", "max-forwards", "range",
-        "retry-after", "set-cookie", "vary", "via", "www-authenticate", "strict-transport-security",
-    ]
-
-    static func mayPass(_ field: HeadField, of list: FieldList) -> Bool {
-        if field.isExact && KnownFields.hopByHop.has(field.known) { return false }
-        let lowercase = list.name(of: field).lowercasedString()
-        return !refused.contains(lowercase) && !lowercase.hasPrefix("x-forwarded-")
-            && !lowercase.hasPrefix("sec-websocket-")
     }
 }

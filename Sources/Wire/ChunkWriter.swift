@@ -34,10 +34,25 @@ public enum ChunkWriter {
     }
 
     /// The empty chunk that ends a body, the trailers, and the empty line.
-    public static func last(trailers: FieldList?) -> [UInt8] {
+    ///
+    /// Trailers are left out by the same rule as the fields of the message's head.
+    ///
+    /// - Parameters:
+    ///   - trailers: those that came, if any.
+    ///   - exact: fields that are left out.
+    ///   - folded: fields that are left out with all that an application could take for them.
+    ///   - names: further names of fields that are left out.
+    ///   - named: what the `Connection` of the message's head names.
+    /// - Returns: the bytes.
+    public static func last(
+        trailers: FieldList?, except exact: KnownFields = [], folded: KnownFields = [],
+        names: FieldNames = FieldNames(), named: ConnectionNames = ConnectionNames()
+    ) -> [UInt8] {
         guard let trailers, !trailers.fields.isEmpty else { return end }
+        var named = named
         var bytes = Array("0\r\n".utf8)
-        for field in trailers.fields {
+        for field in trailers.fields
+        where trailers.passes(field, except: exact, folded: folded, names: names, &named) {
             bytes += trailers.name(of: field)
             bytes += ": ".utf8
             bytes += trailers.value(of: field)
