@@ -70,28 +70,33 @@ struct Forwarding {
         writer.field(
             "X-Forwarded-For",
             received.isEmpty ? Array(peer.utf8) : received + Array(", \(peer)".utf8))
-        let said = Self.scheme(fields)
-        let scheme = said ?? hop.scheme
+        let elements = ForwardedElements(fields)
+        let scheme =
+            Self.scheme(fields) ?? elements.scheme(trusted: hop.trusted) ?? hop.scheme
         writer.field("X-Forwarded-Proto", scheme)
         let (host, hostPort) = Self.host(fields) ?? (authority, port)
         writer.field("X-Forwarded-Host", host)
-        let usual: UInt16 = scheme == "https" ? 443 : 80
-        let ownPort = said == nil ? hop.port : usual
-        writer.field("X-Forwarded-Port", String(Self.port(fields) ?? hostPort ?? ownPort))
-        var elements = Self.elements(fields)
-        if elements.isEmpty {
+        let usual = Hop.usualPort(isSecure: scheme == "https")
+        writer.field("X-Forwarded-Port", String(Self.port(fields) ?? hostPort ?? usual))
+        // Some applications read the first element and some the last, so what an element says of the
+        // scheme and host is what the fields above say, or nothing.
+        var told = elements.text(scheme: scheme)
+        if told.isEmpty {
             for address in way {
-                elements += Passage.element(
-                    for: address, host: elements.isEmpty ? host : [],
-                    scheme: elements.isEmpty ? scheme : nil)
-                elements += ", ".utf8
+                if !told.isEmpty { told += ", ".utf8 }
+                told += Passage.element(
+                    for: address, host: told.isEmpty ? host : [],
+                    scheme: told.isEmpty ? scheme : nil)
             }
-        } else {
-            elements += ", ".utf8
         }
+        let isFirst = told.isEmpty
+        if !isFirst { told += ", ".utf8 }
         writer.field(
             "Forwarded",
-            elements + Passage.element(for: hop.client, host: authority, scheme: hop.scheme))
+            told
+                + Passage.element(
+                    for: hop.client, host: isFirst || authority == host ? host : [],
+                    scheme: isFirst || hop.scheme == scheme ? scheme : nil))
     }
 
     /// The value of a field that came once.
@@ -101,12 +106,16 @@ struct Forwarding {
     }
 
     private static func scheme(_ fields: FieldList) -> String? {
-        switch only(fields, "x-forwarded-proto").map({ String(decoding: $0, as: UTF8.self) })?
-            .lowercased()
-        {
-        case "https", "wss": "https"
-        case "http", "ws": "http"
-        default: nil
+        only(fields, "x-forwarded-proto").flatMap(scheme)
+    }
+
+    /// `https` or `http`; nil where it is something else.
+    static func scheme(_ text: some Collection<UInt8>) -> String? {
+        guard text.count <= 5 else { return nil }
+        switch String(decoding: text, as: UTF8.self).lowercased() {
+        case "https", "wss": return "https"
+        case "http", "ws": return "http"
+        default: return nil
         }
     }
 
@@ -122,30 +131,5 @@ struct Forwarding {
             let port = port(String(decoding: value, as: UTF8.self)[...]), port > 0
         else { return nil }
         return port
-    }
-
-    /// The elements of `Forwarded` (RFC 7239 §4); none where they do not end as they begin, so that
-    /// what stands behind would be read as a part of them.
-    private static func elements(_ fields: FieldList) -> [UInt8] {
-        guard fields.known.has(.forwarded) else { return [] }
-        let values = fields.all("forwarded").filter { !$0.isEmpty }
-        let joined = Array(values.joined(separator: Array(", ".utf8)))
-        var isQuoted = false
-        var isEscaped = false
-        var hasPair = false
-        for byte in joined {
-            if isEscaped {
-                isEscaped = false
-            } else if byte == UInt8(ascii: "\"") {
-                isQuoted.toggle()
-            } else if byte == UInt8(ascii: "\\") {
-                // Outside quotes it means nothing that two readers agree on.
-                guard isQuoted else { return [] }
-                isEscaped = true
-            } else if byte == UInt8(ascii: "=") && !isQuoted {
-                hasPair = true
-            }
-        }
-        return isQuoted || isEscaped || !hasPair ? [] : joined
     }
 }

@@ -6,8 +6,6 @@ import Wire
 struct Hop {
     /// Who connected: the client, or a proxy in front.
     let client: Address
-    /// The port that the client connected to.
-    let port: UInt16
     /// Whether it came by TLS.
     let isSecure: Bool
     /// The `Strict-Transport-Security` of answers on this way.
@@ -17,6 +15,9 @@ struct Hop {
 
     /// `https` or `http`, never `wss`.
     var scheme: String { isSecure ? "https" : "http" }
+
+    /// The port that a client means which names none.
+    static func usualPort(isSecure: Bool) -> UInt16 { isSecure ? 443 : 80 }
 }
 
 /// The heads that Sluice writes to the upstream.
@@ -39,8 +40,8 @@ enum UpstreamRequest {
     ///   - plan: what is changed in the fields.
     ///   - endpoint: who gets it.
     ///   - hop: the way it came.
-    /// - Returns: the bytes of the head.
     ///   - key: the key to ask with, where the client's own is not one; else nil.
+    /// - Returns: the bytes of the head.
     static func bytes(
         of request: UpgradeRequest, path: [UInt8], plan: RoutePlan, endpoint: Endpoint, hop: Hop,
         key: [UInt8]? = nil
@@ -62,7 +63,6 @@ enum UpstreamRequest {
         writer.field("Upgrade", "websocket")
         writer.field("Connection", "Upgrade")
         let fields = request.head.fields
-        writer.fields(
         var dropped = KnownFields.hopByHop.union(request.unsound)
         if let key {
             dropped.insert(KnownFields(.secWebSocketKey))
@@ -71,6 +71,7 @@ enum UpstreamRequest {
         if request.unsound.has(.secWebSocketExtensions), !request.soundOffers.isEmpty {
             writer.field("Sec-WebSocket-Extensions", request.soundOffers)
         }
+        writer.fields(
             of: fields, fields.connectionOptions, except: dropped, folded: ours,
             names: plan.request.dropped)
         Passage.writeLines(
@@ -138,7 +139,6 @@ enum UpstreamRequest {
         writer.append(plan.request.lines)
         writer.end()
     }
-}
 
     /// What ends the chunks of a request's body; its trailers are judged as its fields are.
     static func lastChunk(
@@ -152,6 +152,7 @@ enum UpstreamRequest {
             trailers: trailers, except: .hopByHop, folded: ours, names: plan.request.dropped,
             named: ConnectionNames(fields, fields.connectionOptions))
     }
+}
 
 /// What is said to upstreams of the client, and to the client of the way; written once for all the
 /// requests of a connection that name the same host.
@@ -218,7 +219,7 @@ struct Passage: ~Copyable {
             hop.isSecure ? "X-Forwarded-Proto: https\r\n" : "X-Forwarded-Proto: http\r\n")
         writer.field("X-Forwarded-Host", authority)
         writer.append("X-Forwarded-Port: ")
-        writer.append(UInt64(port ?? hop.port))
+        writer.append(UInt64(port ?? Hop.usualPort(isSecure: hop.isSecure)))
         writer.append("\r\nForwarded: ")
         writeElement(
             for: hop.client, text: client, host: authority, scheme: hop.scheme, into: &writer)

@@ -178,7 +178,7 @@ extension Worker {
         let notes = connection.pointee.notes
         let listener = notes.listener
         return Hop(
-            client: notes.peer, port: listener.address.port, isSecure: listener.isSecure,
+            client: notes.peer, isSecure: listener.isSecure,
             strictTransportSecurity: listener.strictTransportSecurity,
             trusted: listener.trusts(notes.peer) ? listener.trustedProxies : [])
     }

@@ -29,10 +29,14 @@ import Testing
         #expect(forwarded.first?.contains("host=\"chat.example:1234\"") == true, "\(forwarded)")
     }
 
-    @Test func `without a port in Host the upstream learns the listener's`() throws {
-        let (head, port) = try request(Opening())
-        #expect(head.all("X-Forwarded-Host") == ["localhost"])
-        #expect(head.all("X-Forwarded-Port") == ["\(port)"])
+    @Test func `without a port in Host the client meant the usual one, wherever we listen`() throws
+    {
+        for (listener, port) in [(ProxyListener.tls(), "443"), (.plain, "80")] {
+            let (head, own) = try request(Opening(), listeners: [listener])
+            #expect(head.all("X-Forwarded-Host") == ["localhost"])
+            #expect(head.all("X-Forwarded-Port") == [port])
+            #expect(port != "\(own)")
+        }
     }
 
     @Test func `without TLS the scheme is http`() throws {
