@@ -41,6 +41,8 @@ public struct RouteSettings: Sendable, Equatable {
     public var rewrite: String?
     /// Which pages may open a WebSocket here.
     public var origins: OriginSettings
+    /// What the opening handshakes of devices may lack.
+    public var accept = AcceptSettings()
     /// How peers are asked whether they are there; not at all when nil.
     public var ping: PingSettings?
     /// How long a relay may pass no data; for ever when nil.
@@ -100,6 +102,17 @@ public enum OriginSettings: Sendable, Equatable {
     case same
     /// Pages of these origins, and of the same host if `same`.
     case list(same: Bool, origins: [String])
+}
+
+/// What the opening handshakes of some devices lack (RFC 6455 §4.1) and a route takes all the same.
+public struct AcceptSettings: Sendable, Equatable {
+    /// Whether there may be no `Connection` field.
+    public var missingConnection = false
+    /// Whether the key may be of any length, in base64.
+    public var anyKeyLength = false
+
+    /// Nothing.
+    public init() {}
 }
 
 /// How the peers of a relay are asked whether they are there.

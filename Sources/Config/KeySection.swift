@@ -27,7 +27,7 @@ struct KeySection: Sendable {
 
 extension KeySection {
     static let all = [
-        root, listener, tls, hsts, certificate, route, respond, redirect, routeRequest,
+        root, listener, tls, hsts, certificate, route, respond, redirect, accept, routeRequest,
         routeAnswer, ping, routeLimits, upstream, health, queue, pool, drain, admin, resolver,
         timeouts, log,
         limits,
@@ -97,6 +97,7 @@ extension KeySection {
             ("redirect", "mapping", "none"),
             ("rewrite", "pattern", "the path as it came"),
             ("origins", "word or list", "`same`"),
+            ("accept", "mapping", "none"),
             ("request", "mapping", "none"),
             ("answer", "mapping", "none"),
             ("ping", "mapping", "none"),
@@ -133,6 +134,13 @@ extension KeySection {
         [
             ("to", "path or URL", "required"),
             ("status", "number", quoted(String(RedirectSettings(origin: "", path: "/").status))),
+        ])
+
+    static let accept = KeySection(
+        "routes[].accept",
+        [
+            ("missingConnection", "true or false", "`false`"),
+            ("anyKeyLength", "true or false", "`false`"),
         ])
 
     static let routeRequest = KeySection(

@@ -17,6 +17,7 @@ extension RouteSettings {
         self.init(
             path: path, host: host, to: target, rewrite: rewrite, origins: origins ?? .same,
             limits: limits ?? RouteLimits(), place: fields.place, places: places)
+        accept = fields["accept"].flatMap(AcceptSettings.init) ?? accept
         ping = fields["ping"].flatMap(PingSettings.init)
         idle = fields["idle"]?.duration(.milliseconds(100) ... .seconds(30 * 86_400))
         lifetime = fields["lifetime"]?.duration(.milliseconds(100) ... .seconds(365 * 86_400))
@@ -32,7 +33,7 @@ extension RouteSettings {
 
     /// Keys that say something of what goes to an upstream.
     private static let forwardingKeys = [
-        "rewrite", "origins", "limits", "request", "ping", "idle", "lifetime", "onRemove",
+        "rewrite", "origins", "accept", "limits", "request", "ping", "idle", "lifetime", "onRemove",
     ]
 
     /// Where the route leads: exactly one of three keys says so.
@@ -93,6 +94,14 @@ extension RouteSettings.Target {
         var shown = Array(names.prefix(8))
         if names.count > shown.count { shown.append("\(names.count - shown.count) more names") }
         return (shown + ["ws://host:port, unix:/path or srv:name"]).joined(separator: ", ")
+    }
+}
+
+extension AcceptSettings {
+    fileprivate init?(_ value: Value) {
+        guard let fields = value.mapping(.accept) else { return nil }
+        missingConnection = fields["missingConnection"]?.boolean() ?? false
+        anyKeyLength = fields["anyKeyLength"]?.boolean() ?? false
     }
 }
 

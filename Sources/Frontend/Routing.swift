@@ -58,6 +58,8 @@ public struct Route: Sendable {
     public let action: RouteAction
     /// Which pages may open a WebSocket here (RFC 6455 §10.2).
     public var origins = OriginRule.same
+    /// What a device's opening handshake may lack.
+    public var accept: UpgradeRequest.Departures = []
     /// What the peers of a relay may send.
     public var relayLimits = RelayLimits()
     /// Pings and limits of time for relays; nil for none.
@@ -290,10 +292,10 @@ public final class Endpoint: Sendable {
     public let authority: String
     /// What runs on it, and how it is.
     public let load = EndpointLoad()
-    private let current: Mutex<[Address]>
-
     /// Whether the log has it already that its 101s choose a subprotocol that they may not.
     let hasSubprotocolRemark = Atomic<Bool>(false)
+    private let current: Mutex<[Address]>
+
     /// An endpoint whose address is known; `authority` where that is not the label's.
     public init(label: String, address: Address, authority: String? = nil) {
         self.label = label

@@ -2,6 +2,7 @@
 import Reactor
 import Router
 import Splice
+import TLS
 import Wire
 
 /// What becomes of a request: judged once, then refused, answered, proxied or spliced.
@@ -33,7 +34,8 @@ extension Worker {
         let notes = connection.pointee.notes
         let request: UpgradeRequest
         do throws(UpgradeFault) {
-            request = try UpgradeRequest.judge(head)
+            request = try UpgradeRequest.judge(
+                head, noting: [.missingConnection, .anyKeyLength])
         } catch {
             note(head, notes)
             refuse(connection, token, Refusal(error))
@@ -57,6 +59,10 @@ extension Worker {
         notes.plan = plan
         guard let group = route.upstream else {
             refuse(connection, token, .noSocket(path: notes.path))
+            return
+        }
+        if let fault = request.fault(accepting: route.accept) {
+            refuse(connection, token, .departure(fault, of: request, route: route.name))
             return
         }
         guard route.origins.allows(origin: request.origin, host: request.host) else {
@@ -92,6 +98,9 @@ extension Worker {
         opening.request = request
         opening.plan = plan
         opening.path = match.path
+        if request.departures.contains(.anyKeyLength) {
+            opening.ownKey = WebSocketAccept.makeKey()
+        }
         opening.phase = .dialing
         opening.dialing = Dialing(
             group, deadlineMilliseconds: now + snapshot.settings.connectMilliseconds,

@@ -144,6 +144,8 @@ struct Assembly {
                         RedirectRule(status: redirect.status, origin: redirect.origin)))
             }
             made.origins = rule(route.origins)
+            if route.accept.missingConnection { made.accept.insert(.missingConnection) }
+            if route.accept.anyKeyLength { made.accept.insert(.anyKeyLength) }
             made.relayLimits = relayLimits(route.limits)
             made.bodyBytesMax = route.limits.bodyBytes.map(UInt64.init) ?? .max
             made.relayRules = relayRules(route)

@@ -41,6 +41,7 @@ struct DecodingTests {
         #expect(route.to == .upstream("chat"))
         #expect(route.rewrite == "/socket/*")
         #expect(route.origins == .list(same: true, origins: ["https://example.com", "null"]))
+        #expect(route.accept.missingConnection && route.accept.anyKeyLength)
         #expect(route.ping == PingSettings(every: .seconds(20), timeout: .seconds(5), to: .both))
         #expect(route.idle == .seconds(600))
         #expect(route.lifetime == .seconds(43_200))
@@ -262,7 +263,7 @@ let everything = """
       - { address: ":8080", redirect: https, proxyProtocol: required, trustedProxies: [10.0.0.0/8] }
       - { address: "unix:/run/s.sock" }
     routes: [{ path: /chat/*, host: "*.example.com", to: chat, rewrite: /socket/*,
-        origins: [same, "https://example.com", null], limits: { messageBytes: 1MiB, bodyBytes: 2MiB,
+        origins: [same, "https://example.com", null], accept: { missingConnection: true, anyKeyLength: true }, limits: { messageBytes: 1MiB, bodyBytes: 2MiB,
         relays: 9000, relaysPerClient: 20, newRelaysPerSecond: 3, messagesPerSecond: 200, fragments: 64,
         bytesPerSecond: 2MiB, messagesPerSecondPerClient: 300, bytesPerSecondPerClient: 3MiB },
         ping: { every: 20s, timeout: 5s, to: both }, idle: 10m, lifetime: 12h, onRemove: drain,

@@ -186,7 +186,19 @@ struct ProblemTests {
         ),
         (
             "{ path: /a, to: chat, idler: 10m }",
-            "2:32: routes[0]: unknown key 'idler', allowed: path, host, to, respond, redirect, rewrite, origins, request, answer, ping, idle, lifetime, onRemove, limits (did you mean 'idle'?)"
+            "2:32: routes[0]: unknown key 'idler', allowed: path, host, to, respond, redirect, rewrite, origins, accept, request, answer, ping, idle, lifetime, onRemove, limits (did you mean 'idle'?)"
+        ),
+        (
+            "{ path: /a, to: chat, accept: { anyKeyLenght: true } }",
+            "2:42: routes[0].accept: unknown key 'anyKeyLenght', allowed: missingConnection, anyKeyLength (did you mean 'anyKeyLength'?)"
+        ),
+        (
+            "{ path: /a, to: chat, accept: { missingConnection: maybe } }",
+            "2:61: routes[0].accept.missingConnection: found 'maybe', allowed: true or false"
+        ),
+        (
+            "{ path: /a, respond: { status: 204 }, accept: { anyKeyLength: true } }",
+            "2:56: routes[0].accept: has no meaning where a route is answered here: nothing goes to an upstream"
         ),
         (
             "{ path: /a, to: chat, ping: { every: 1ms } }",
