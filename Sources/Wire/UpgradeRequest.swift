@@ -73,7 +73,7 @@ public struct UpgradeRequest: Sendable {
             throw UpgradeFault(error)
         }
         try checkIntent(head)
-        let (key, departures) = try checkHandshake(fields)
+        let (key, departures) = try checkHandshake(fields, noting: noted)
         guard !fields.repeated.has(.origin) else {
             throw .malformed("There is more than one Origin.")
         }
@@ -88,14 +88,12 @@ public struct UpgradeRequest: Sendable {
         {
             unsound.insert(KnownFields(.secWebSocketProtocol))
         }
-        let request = UpgradeRequest(
+        return UpgradeRequest(
             host: host, authority: Array(authority), target: target, key: Array(key),
             origin: fields.only(.origin).map { Array(fields.value(of: $0)) },
             offersDeflate: offers.names.contains("permessage-deflate"), head: head,
             unsound: unsound, soundOffers: unsound.isEmpty ? [] : offers.text(of: fields),
             departures: departures, extensions: Set(offers.names))
-        if let fault = request.fault(accepting: noted) { throw fault }
-        return request
     }
 
     private static func authority(
@@ -133,10 +131,14 @@ public struct UpgradeRequest: Sendable {
 
     /// The fields that belong to the handshake alone; returns the key, and what is unusual.
     private static func checkHandshake(
-        _ fields: FieldList
+        _ fields: FieldList, noting noted: Departures
     ) throws(UpgradeFault) -> (key: ArraySlice<UInt8>, departures: Departures) {
         var departures: Departures = []
         if !fields.known.has(.connection) {
+            // Where there is no version either, it is no device's handshake.
+            guard noted.contains(.missingConnection), fields.known.has(.secWebSocketVersion) else {
+                throw noConnection
+            }
             departures.insert(.missingConnection)
         } else if !fields.connectionOptions.contains(.upgrade) {
             throw .malformed("The Connection field does not contain 'upgrade'.")
@@ -154,7 +156,10 @@ public struct UpgradeRequest: Sendable {
         let key = fields.value(of: field)
         guard let digits = base64Digits(key), digits > 0 else { throw wrongKey }
         // 22 characters of base64 and two of padding are 16 bytes.
-        if key.count != 24 || digits != 22 { departures.insert(.anyKeyLength) }
+        if key.count != 24 || digits != 22 {
+            guard noted.contains(.anyKeyLength) else { throw wrongKey }
+            departures.insert(.anyKeyLength)
+        }
         return (key, departures)
     }
 

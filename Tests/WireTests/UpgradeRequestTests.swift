@@ -185,6 +185,23 @@ import Wire
         }
     }
 
+    @Test func `without a version it is no device's handshake, with another it is told which`()
+        throws
+    {
+        func noted(_ lines: [String]) throws -> UpgradeRequest {
+            try UpgradeRequest.judge(
+                HeadBytes.parse(HeadBytes.lines(lines)),
+                noting: [.missingConnection, .anyKeyLength])
+        }
+        let bare = Array(Self.lawful.prefix(3))
+        #expect(throws: UpgradeFault(status: 400, sentence: Self.noConnection, kind: .malformed)) {
+            try noted(bare)
+        }
+        #expect(throws: UpgradeFault(status: 426, sentence: Self.version, kind: .wrongVersion)) {
+            try noted(bare + ["Sec-WebSocket-Version: 8"])
+        }
+    }
+
     @Test func `a 426 says what to upgrade to`() {
         func names(_ kind: UpgradeFault.Kind) -> [String] {
             UpgradeFault(status: 426, sentence: "", kind: kind).extraFields.map { "\($0): \($1)" }
