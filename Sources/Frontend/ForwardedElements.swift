@@ -91,13 +91,14 @@ struct ForwardedElements {
     /// By which scheme the client asked: what is said in the last element that is about nobody trusted,
     /// since anybody may have written those before it.
     func scheme(trusted: [AddressBlock]) -> String? {
-        let client = elements.last { element in
+        let near = elements.suffix(Forwarding.proxiesMax + 1)
+        let client = near.last { element in
             guard let node = element.first(where: { $0.name == "for" }),
                 let address = Forwarding.address(node.value[...])
             else { return true }
             return !trusted.contains { $0.contains(address) }
         }
-        let element = client ?? elements.first
+        let element = client ?? near.first
         return element?.first { $0.name == "proto" }.flatMap { Forwarding.scheme($0.value) }
     }
 

@@ -7,6 +7,10 @@ import Wire
 /// What it says is taken over where it is sound, and our own is added behind it. Whatever is not
 /// sound counts as not said: it may be the client's, which a proxy passed on.
 struct Forwarding {
+    /// Proxies in a row that are looked through at most, so that a request costs no more than these
+    /// times the trusted networks, however many addresses it names.
+    static let proxiesMax = 64
+
     /// Who asked: of the addresses in `X-Forwarded-For` the last that is no trusted proxy's.
     let client: Address
     /// From the client to the last proxy before the one that connected to us.
@@ -23,6 +27,7 @@ struct Forwarding {
             for node in nodes.reversed() {
                 guard let address = Self.address(node) else { break walk }
                 way.append(address)
+                if way.count > Self.proxiesMax { break walk }
                 if !trusted.contains(where: { $0.contains(address) }) { break walk }
             }
         }

@@ -85,6 +85,19 @@ struct ForwardingTests {
         #expect(try Self.client(lines) == client)
     }
 
+    @Test func `after 64 trusted proxies the search ends`() throws {
+        func list(_ count: Int, _ text: (Int) -> String) -> String {
+            (0..<count).map(text).joined(separator: ", ")
+        }
+        let names = list(64) { "10.0.1.\($0)" }
+        #expect(try Self.client(["X-Forwarded-For: 192.0.2.1, \(names)"]) == "192.0.2.1")
+        let more = list(200) { "10.0.1.\($0)" }
+        #expect(try Self.client(["X-Forwarded-For: 192.0.2.1, \(more)"]) == "10.0.1.135")
+        let elements = list(200) { "for=10.0.1.\($0);proto=\($0 == 135 ? "https" : "http")" }
+        let written = try Self.written(["Forwarded: for=192.0.2.1;proto=ftp, \(elements)"])
+        #expect(written["X-Forwarded-Proto"] == "https")
+    }
+
     @Test func `no bytes of X-Forwarded-For make it trap`() throws {
         let letters = Array("0123456789abcdef:.,[]% \t\"x-".utf8)
         var generator = SystemRandomNumberGenerator()
