@@ -63,16 +63,17 @@ enum UpstreamRequest {
         writer.field("Upgrade", "websocket")
         writer.field("Connection", "Upgrade")
         let fields = request.head.fields
-        var dropped = KnownFields.hopByHop.union(request.unsound)
+        // What is written anew is Sluice's to say, as the others are.
+        var folded = ours.union(request.unsound)
         if let key {
-            dropped.insert(KnownFields(.secWebSocketKey))
+            folded.insert(KnownFields(.secWebSocketKey))
             writer.field("Sec-WebSocket-Key", key)
         }
         if request.unsound.has(.secWebSocketExtensions), !request.soundOffers.isEmpty {
             writer.field("Sec-WebSocket-Extensions", request.soundOffers)
         }
         writer.fields(
-            of: fields, fields.connectionOptions, except: dropped, folded: ours,
+            of: fields, fields.connectionOptions, except: .hopByHop, folded: folded,
             names: plan.request.dropped)
         Passage.writeLines(
             authority: authority, port: request.host.port, isHTTP11: true, hop: hop,
