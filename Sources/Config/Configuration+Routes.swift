@@ -98,7 +98,9 @@ public enum OriginSettings: Sendable, Equatable {
     case any
     /// Pages of the same host.
     case same
-    /// Pages of these origins, and of the same host if `same`.
+    /// Pages of these origins, and of the same host if `same`: `https://example.com`,
+    /// `https://*.example.com` for one label in front, `vscode-webview://*` for every host, `null`, or any
+    /// text that clients send, as `file://`.
     case list(same: Bool, origins: [String])
 }
 

@@ -37,18 +37,27 @@ extension OriginSettings {
         self = origins.isEmpty && isSame ? .same : .list(same: isSame, origins: origins)
     }
 
-    /// RFC 6454 §6.1: scheme, host and, unless it is the scheme's own, port; or `null`.
+    /// Scheme, host and, unless it is the scheme's own, port (RFC 6454 §6.1); `null`; `*` for every host or
+    /// for one label in front; or a text that no browser sends and some device does.
     private static func isOrigin(_ text: String, _ value: Value) -> Bool {
         if text == "null" { return true }
         let suggestion: String?
         if let separator = text.firstRange(of: "://") {
+            let scheme = text[..<separator.lowerBound]
             let rest = text[separator.upperBound...]
             let authority = rest.prefix { !"/?#".contains($0) }
-            let isComplete =
-                separator.lowerBound > text.startIndex && isAuthority(authority)
-                && text[..<separator.lowerBound].utf8.allSatisfy { $0.isLetter || $0.isDigit }
-            if isComplete, authority.endIndex == text.endIndex { return true }
-            suggestion = isComplete ? String(text[..<authority.endIndex]) : nil
+            let behind = rest[authority.endIndex...]
+            // Only schemes of the Web always have a host.
+            let isWeb = ["http", "https", "ws", "wss"].contains(scheme.lowercased())
+            let isHost =
+                authority.isEmpty
+                ? !isWeb : isAuthority(authority) || behind.isEmpty && isWildcard(authority)
+            if isScheme(scheme), isHost {
+                if behind.isEmpty || isPath(behind) { return true }
+                suggestion = String(text[..<authority.endIndex])
+            } else {
+                suggestion = nil
+            }
         } else if text == "*" {
             suggestion = "any"
         } else {
@@ -59,6 +68,23 @@ extension OriginSettings {
         value.report(
             "found \(value.found), allowed: \(allowed)", hint: suggestion.map(Nearest.didYouMean))
         return false
+    }
+
+    /// RFC 3986 §3.1.
+    private static func isScheme(_ text: Substring) -> Bool {
+        text.utf8.first?.isLetter == true
+            && text.utf8.allSatisfy { $0.isLetter || $0.isDigit || "+-.".utf8.contains($0) }
+    }
+
+    /// Whether it is more than the slash that people put behind a host by mistake.
+    private static func isPath(_ text: Substring) -> Bool {
+        text.hasPrefix("/") && text.utf8.count > 1
+            && text.utf8.allSatisfy { 0x21...0x7E ~= $0 && !"?#,".utf8.contains($0) }
+    }
+
+    private static func isWildcard(_ text: Substring) -> Bool {
+        text == "*"
+            || text.hasPrefix("*.") && isAuthority(text.dropFirst(2)) && !text.hasSuffix("]")
     }
 
     private static func isAuthority(_ text: Substring) -> Bool {

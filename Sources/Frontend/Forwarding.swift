@@ -70,13 +70,14 @@ struct Forwarding {
         writer.field(
             "X-Forwarded-For",
             received.isEmpty ? Array(peer.utf8) : received + Array(", \(peer)".utf8))
-        let said = Self.scheme(fields)
-        let scheme = said ?? hop.scheme
+        let saidScheme = Self.scheme(fields)
+        let scheme = saidScheme ?? hop.scheme
         writer.field("X-Forwarded-Proto", scheme)
-        let (host, hostPort) = Self.host(fields) ?? (authority, port)
+        let said = Self.host(fields)
+        let (host, hostPort) = said.map { ($0.text, $0.name.port) } ?? (authority, port)
         writer.field("X-Forwarded-Host", host)
         let usual: UInt16 = scheme == "https" ? 443 : 80
-        let ownPort = said == nil ? hop.port : usual
+        let ownPort = saidScheme == nil ? hop.port : usual
         writer.field("X-Forwarded-Port", String(Self.port(fields) ?? hostPort ?? ownPort))
         var elements = Self.elements(fields)
         if elements.isEmpty {
@@ -110,11 +111,12 @@ struct Forwarding {
         }
     }
 
-    private static func host(_ fields: FieldList) -> (text: [UInt8], port: UInt16?)? {
+    /// The host that the client asked the proxy for, if that says so; as it says it, and read.
+    static func host(_ fields: FieldList) -> (text: [UInt8], name: HostName)? {
         guard let value = only(fields, "x-forwarded-host"),
             let name = try? HostName(parsing: value)
         else { return nil }
-        return (Array(value), name.port)
+        return (Array(value), name)
     }
 
     private static func port(_ fields: FieldList) -> UInt16? {

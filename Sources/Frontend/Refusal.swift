@@ -79,8 +79,37 @@ extension Refusal {
     /// The page's origin is not allowed.
     static func forbiddenOrigin(_ origin: String) -> Refusal {
         Refusal(
-            status: 403, proxyError: "http_request_denied",
-            sentence: "A page of origin \(origin) may not open this socket.")
+            status: 400, proxyError: "http_request_error",
+            sentence: "The path holds an escaped slash (%2F or %5C), which 'escapedSlash' of the"
+                + " route \(route) rejects.")
+    }
+
+    /// With `/` for its escaped slashes the path would not be the route's.
+    static func escapedSlash(leaving route: String) -> Refusal {
+        Refusal(
+            status: 400, proxyError: "http_request_error",
+            sentence: "The path holds an escaped slash (%2F or %5C); read with '/' in its place it"
+                + " would leave the route \(route).")
+    }
+
+    /// The page's origin is not allowed; `host` is the one that it was compared with.
+    static func forbiddenOrigin(_ origin: [UInt8], host: HostName, _ route: Route) -> Refusal {
+        let page = String(decoding: origin.prefix(200), as: UTF8.self)
+        let key =
+            route.isFromCommandLine
+            ? "'origins' of a route in a configuration" : "'origins' of the route \(route.name)"
+        let name = host.name.isEmpty ? "none" : host.name
+        var sentence = "A page of origin \(page) may not open this socket: "
+        switch route.origins {
+        case .any, .same:
+            sentence += "its host is not the one asked for (\(name)); \(key) can let it in."
+        case .list(let same, let origins):
+            var listed = origins.prefix(3).map(\.text).joined(separator: ", ")
+            if origins.count > 3 { listed += " and \(origins.count - 3) more" }
+            if same { sentence += "its host is not the one asked for (\(name)), and " }
+            sentence += "\(key) does not list it (\(listed.isEmpty ? "none" : listed))."
+        }
+        return Refusal(status: 403, proxyError: "http_request_denied", sentence: sentence)
     }
 
     /// The request head did not come in time.

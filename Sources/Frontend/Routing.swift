@@ -58,6 +58,11 @@ public struct Route: Sendable {
     public let action: RouteAction
     /// Which pages may open a WebSocket here (RFC 6455 §10.2).
     public var origins = OriginRule.same
+    /// Whether paths with an escaped slash are refused, also where they would be this route's read with
+    /// a slash.
+    public var rejectsEscapedSlash = false
+    /// Whether no configuration has made it, whose keys could be named to people.
+    public var isFromCommandLine = false
     /// What the peers of a relay may send.
     public var relayLimits = RelayLimits()
     /// Pings and limits of time for relays; nil for none.

@@ -59,9 +59,12 @@ extension Worker {
             refuse(connection, token, .noSocket(path: notes.path))
             return
         }
-        guard route.origins.allows(origin: request.origin, host: request.host) else {
-            let origin = String(decoding: request.origin ?? [], as: UTF8.self)
-            refuse(connection, token, .forbiddenOrigin(origin))
+        // A trusted proxy in front may have changed `Host`; what it was, it says.
+        let host =
+            listener.trusts(notes.peer)
+            ? Forwarding.host(request.head.fields)?.name ?? request.host : request.host
+        guard route.origins.allows(origin: request.origin, host: host) else {
+            refuse(connection, token, .forbiddenOrigin(request.origin ?? [], host: host, route))
             return
         }
         guard !plan.tally.isDraining else {

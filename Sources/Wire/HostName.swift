@@ -41,6 +41,20 @@ public struct HostName: Sendable, Equatable {
         port = try HostName.parsePort(text[end...])
     }
 
+    /// The host of a request that names none.
+    static let nameless = HostName(name: "", port: nil, isIPv6: false)
+
+    /// Whether it is this machine as seen from itself: `localhost` and the names below it (RFC 6761
+    /// §6.3), 127.0.0.0/8 and `::1`.
+    public var isLoopback: Bool {
+        // Of a sound address of noughts, colons and a last 1 there is only one.
+        if isIPv6 {
+            return name.hasSuffix("1") && name.dropLast().allSatisfy { $0 == "0" || $0 == ":" }
+        }
+        return name == "localhost" || name.hasSuffix(".localhost")
+            || name.hasPrefix("127.") && HostName.isIPv4Address(Array(name.utf8)[...])
+    }
+
     init(name: String, port: UInt16?, isIPv6: Bool) {
         self.name = name
         self.port = port

@@ -144,6 +144,7 @@ struct Assembly {
                         RedirectRule(status: redirect.status, origin: redirect.origin)))
             }
             made.origins = rule(route.origins)
+            made.isFromCommandLine = route.place == .commandLine
             made.relayLimits = relayLimits(route.limits)
             made.bodyBytesMax = route.limits.bodyBytes.map(UInt64.init) ?? .max
             made.relayRules = relayRules(route)
@@ -213,7 +214,8 @@ struct Assembly {
         switch origins {
         case .any: .any
         case .same: .same
-        case .list(let same, let origins): .list(same: same, origins: origins)
+        case .list(let same, let origins):
+            .list(same: same, origins: origins.map { OriginPattern($0) })
         }
     }
 

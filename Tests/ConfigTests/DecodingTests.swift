@@ -183,6 +183,12 @@ struct DecodingTests {
         ("[]", .list(same: false, origins: [])),
         ("[null]", .list(same: false, origins: ["null"])),
         ("https://a.example:8443", .list(same: false, origins: ["https://a.example:8443"])),
+        ("chrome-extension://ab", .list(same: false, origins: ["chrome-extension://ab"])),
+        ("\"vscode-webview://*\"", .list(same: false, origins: ["vscode-webview://*"])),
+        ("\"https://*.a.example:8443\"", .list(same: false, origins: ["https://*.a.example:8443"])),
+        ("\"file://\"", .list(same: false, origins: ["file://"])),
+        ("\"app+v1.2-x://-\"", .list(same: false, origins: ["app+v1.2-x://-"])),
+        ("https://a.example/lib", .list(same: false, origins: ["https://a.example/lib"])),
         ("[\"http://[::1]:3000\", same]", .list(same: true, origins: ["http://[::1]:3000"])),
     ])
     func `origins are a word, an origin or a list`(text: String, expected: OriginSettings) throws {

@@ -186,7 +186,7 @@ struct ProblemTests {
         ),
         (
             "{ path: /a, to: chat, idler: 10m }",
-            "2:32: routes[0]: unknown key 'idler', allowed: path, host, to, respond, redirect, rewrite, origins, request, answer, ping, idle, lifetime, onRemove, limits (did you mean 'idle'?)"
+            "2:32: routes[0]: unknown key 'idler', allowed: path, host, to, respond, redirect, rewrite, escapedSlash, origins, request, answer, ping, idle, lifetime, onRemove, limits (did you mean 'idle'?)"
         ),
         (
             "{ path: /a, to: chat, ping: { every: 1ms } }",
@@ -269,8 +269,24 @@ struct ProblemTests {
             "2:42: routes[0].origins[0]: found 'https://a.example/', allowed: any, same or origins, as https://example.com (did you mean 'https://a.example'?)"
         ),
         (
-            "{ path: /a, to: chat, origins: [\"https://*.example\"] }",
-            "2:42: routes[0].origins[0]: found 'https://*.example', allowed: any, same or origins, as https://example.com"
+            "{ path: /a, to: chat, origins: [\"https://a.*.example\"] }",
+            "2:42: routes[0].origins[0]: found 'https://a.*.example', allowed: any, same or origins, as https://example.com"
+        ),
+        (
+            "{ path: /a, to: chat, origins: [\"https://a.example/b?c\"] }",
+            "2:42: routes[0].origins[0]: found 'https://a.example/b?c', allowed: any, same or origins, as https://example.com (did you mean 'https://a.example'?)"
+        ),
+        (
+            "{ path: /a, to: chat, origins: [\"https://\"] }",
+            "2:42: routes[0].origins[0]: found 'https://', allowed: any, same or origins, as https://example.com"
+        ),
+        (
+            "{ path: /a, to: chat, origins: [\"1a_b://c\"] }",
+            "2:42: routes[0].origins[0]: found '1a_b://c', allowed: any, same or origins, as https://example.com"
+        ),
+        (
+            "{ path: /a, to: chat, escapedSlash: allow }",
+            "2:46: routes[0].escapedSlash: found 'allow', allowed: keep, reject"
         ),
     ])
     func `routes`(route: String, line: String) {
