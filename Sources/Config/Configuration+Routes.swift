@@ -39,6 +39,16 @@ public struct RouteSettings: Sendable, Equatable {
     public var to: Target
     /// What the upstream sees instead of the path; the path itself when nil.
     public var rewrite: String?
+    /// What becomes of requests with `%2F` or `%5C` in their path.
+    public enum EscapedSlash: String, Sendable, CaseIterable {
+        /// They go on, unless they could be taken for another route's.
+        case keep
+        /// They are refused.
+        case reject
+    }
+
+    /// What becomes of requests with `%2F` or `%5C` in their path.
+    public var escapedSlash = EscapedSlash.keep
     /// Which pages may open a WebSocket here.
     public var origins: OriginSettings
     /// How peers are asked whether they are there; not at all when nil.

@@ -96,6 +96,7 @@ extension KeySection {
             ("respond", "mapping", "none"),
             ("redirect", "mapping", "none"),
             ("rewrite", "pattern", "the path as it came"),
+            ("escapedSlash", "word", quoted(RouteSettings.EscapedSlash.keep.rawValue)),
             ("origins", "word or list", "`same`"),
             ("request", "mapping", "none"),
             ("answer", "mapping", "none"),

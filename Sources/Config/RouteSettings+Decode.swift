@@ -17,6 +17,7 @@ extension RouteSettings {
         self.init(
             path: path, host: host, to: target, rewrite: rewrite, origins: origins ?? .same,
             limits: limits ?? RouteLimits(), place: fields.place, places: places)
+        escapedSlash = fields["escapedSlash"]?.word(EscapedSlash.self) ?? escapedSlash
         ping = fields["ping"].flatMap(PingSettings.init)
         idle = fields["idle"]?.duration(.milliseconds(100) ... .seconds(30 * 86_400))
         lifetime = fields["lifetime"]?.duration(.milliseconds(100) ... .seconds(365 * 86_400))

@@ -44,7 +44,11 @@ struct OwnAnswer {
 
     /// Where a route points to: its rewritten path, and the query that came.
     init(_ rule: RedirectRule, _ path: [UInt8], _ query: [UInt8]?, _ plan: RoutePlan) {
-        let location = rule.origin + String(decoding: path, as: UTF8.self) + Self.suffix(query)
+        // A reference that begins with two slashes names another host (RFC 3986 §4.2).
+        let isHostless = rule.origin.isEmpty && path.starts(with: "//".utf8)
+        let location =
+            rule.origin + (isHostless ? "/." : "") + String(decoding: path, as: UTF8.self)
+            + Self.suffix(query)
         self.init(redirecting: location, status: rule.status, edits: plan.answer)
     }
 
@@ -64,7 +68,8 @@ struct OwnAnswer {
                     status: 400, proxyError: "http_request_error",
                     sentence: "Without a Host field it can't be said where https is."))
         }
-        let path = request.isAsterisk ? "/" : String(decoding: request.target.path, as: UTF8.self)
+        let path =
+            request.isAsterisk ? "/" : String(decoding: request.target.sentPath, as: UTF8.self)
         let location = snapshot.secureURL("https", host, path: path) + suffix(request.target.query)
         return OwnAnswer(redirecting: location, status: 308, edits: nil)
     }

@@ -35,7 +35,7 @@ enum UpstreamRequest {
     ///
     /// - Parameters:
     ///   - request: the client's, judged.
-    ///   - path: the canonical path, rewritten if the route says so.
+    ///   - path: the path that goes on, rewritten if the route says so.
     ///   - plan: what is changed in the fields.
     ///   - endpoint: who gets it.
     ///   - hop: the way it came.
@@ -87,7 +87,7 @@ enum UpstreamRequest {
             if let path {
                 writer.append(path)
             } else {
-                writer.append(request.pathRange, of: request.head.fields)
+                writer.append(request.sentPathRange, of: request.head.fields)
             }
             if let query = request.queryRange {
                 writer.append("?")

@@ -48,13 +48,21 @@ extension Worker {
             refuse(connection, token, .useTLS(url))
             return
         }
-        guard let match = snapshot.routing.table.match(host: request.host.name, path: path) else {
+        let routing = snapshot.routing
+        guard let found = routing.table.index(host: notes.host.utf8.span, path: path.span) else {
             refuse(connection, token, .noRoute(host: notes.host, path: notes.path))
             return
         }
-        let plan = snapshot.routing.plans[match.index]
+        let plan = routing.plans[found]
         let route = plan.route
         notes.plan = plan
+        if request.target.hasEscapedSlash,
+            let refusal = routing.refusal(
+                ofEscapedSlashIn: path, host: notes.host.utf8.span, route: found)
+        {
+            refuse(connection, token, refusal)
+            return
+        }
         guard let group = route.upstream else {
             refuse(connection, token, .noSocket(path: notes.path))
             return
@@ -94,7 +102,10 @@ extension Worker {
         opening.early = Array(rest)
         opening.request = request
         opening.plan = plan
-        opening.path = match.path
+        let sentPath = request.target.sentPath
+        opening.path =
+            routing.table.rewritten(sentPath[...], isCanonical: sentPath == path, by: found)
+            ?? sentPath
         opening.phase = .dialing
         opening.dialing = Dialing(
             group, deadlineMilliseconds: now + snapshot.settings.connectMilliseconds,
@@ -141,9 +152,19 @@ extension Worker {
             answerOwn(connection, token, exchange, OwnAnswer(refusal))
             return
         }
-        exchange.pointee.path = snapshot.routing.table.rewritten(bytes[path], by: found)
+        exchange.pointee.path = snapshot.routing.table.rewritten(
+            bytes[exchange.pointee.request.sentPathRange],
+            isCanonical: exchange.pointee.request.isPathCanonical, by: found)
         let plan = snapshot.routing.plans[found]
         exchange.pointee.plan = plan
+        if exchange.pointee.request.hasEscapedSlash,
+            let refusal = snapshot.routing.refusal(
+                ofEscapedSlashIn: Array(bytes[path]), host: bytes.span.extracting(host),
+                route: found)
+        {
+            answerOwn(connection, token, exchange, OwnAnswer(refusal))
+            return
+        }
         switch plan.route.action {
         case .forward(let group):
             if case .length(let length) = exchange.pointee.request.framing,
@@ -158,7 +179,7 @@ extension Worker {
             answerOwn(connection, token, exchange, OwnAnswer(answer, plan))
         case .redirect(let rule):
             let target = exchange.pointee.request.target
-            let path = exchange.pointee.path ?? target.path
+            let path = exchange.pointee.path ?? target.sentPath
             answerOwn(connection, token, exchange, OwnAnswer(rule, path, target.query, plan))
         }
     }

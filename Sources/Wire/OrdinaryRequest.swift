@@ -22,19 +22,25 @@ public struct OrdinaryRequest: ~Copyable, Sendable {
 
     /// The bytes that the ranges point into.
     public var bytes: [UInt8] { head.fields.bytes }
-    /// Where the name of the host stands, in lower case, without port; empty for HTTP/1.0 without
-    /// `Host`.
+    /// Where the name of the host stands, in lower case, without port; empty where the request
+    /// names none: an empty `Host`, or HTTP/1.0 without one.
     public var hostRange: Range<Int> { hostPlace.name.range }
     /// The port that the request names.
     public var port: UInt16? { hostPlace.port == 0 ? nil : hostPlace.port }
     /// Where the `Host` field's value stands as sent; empty when there is none.
     public var authorityRange: Range<Int> { authorityPlace.range }
-    /// Where the canonical path stands; `/` for `OPTIONS *`.
+    /// Where the canonical path stands, by which requests are routed; `/` for `OPTIONS *`.
     public var pathRange: Range<Int> { targetPlace.path.range }
-    /// Where the query stands, untouched, without its `?`; nil without one.
+    /// Where the path stands that goes on: as sent, wherever that is possible.
+    public var sentPathRange: Range<Int> { targetPlace.sentPath.range }
+    /// Whether the canonical path is also the one that goes on.
+    public var isPathCanonical: Bool { targetPlace.sentPath == targetPlace.path }
+    /// Whether the path holds `%2F` or `%5C`, which some servers take for a slash.
+    public var hasEscapedSlash: Bool { targetPlace.hasEscapedSlash }
+    /// Where the query stands as it goes on, without its `?`; nil without one.
     public var queryRange: Range<Int>? { targetPlace.hasQuery ? targetPlace.query.range : nil }
 
-    /// The host that the request is for; nil for HTTP/1.0 without `Host`.
+    /// The host that the request is for; nil where it names none.
     public var host: HostName? {
         if hostPlace.name.isEmpty { return nil }
         let name = String(decoding: bytes[hostRange], as: UTF8.self)
@@ -44,7 +50,9 @@ public struct OrdinaryRequest: ~Copyable, Sendable {
     public var authority: [UInt8] { Array(bytes[authorityRange]) }
     /// The path and query; `/` for `OPTIONS *`.
     public var target: RequestTarget {
-        RequestTarget(path: Array(bytes[pathRange]), query: queryRange.map { Array(bytes[$0]) })
+        RequestTarget(
+            path: Array(bytes[pathRange]), sentPath: Array(bytes[sentPathRange]),
+            query: queryRange.map { Array(bytes[$0]) }, hasEscapedSlash: hasEscapedSlash)
     }
 
     /// Gives the memory back to be used for another head; it is like `none` then.
@@ -58,8 +66,9 @@ public struct OrdinaryRequest: ~Copyable, Sendable {
     public static func none() -> OrdinaryRequest {
         let fields = FieldList(bytes: [], fields: [], known: [], repeated: [])
         let head = RequestHead(
-            verb: .get, isHTTP11: true, methodPlace: .empty, targetPlace: .empty, fields: fields)
-        let target = TargetPlace(path: .empty, query: .empty, hasQuery: false, authority: .empty)
+            verb: .get, isHTTP11: true, isTargetASCII: true, methodPlace: .empty,
+            targetPlace: .empty, fields: fields)
+        let target = TargetPlace.none
         return OrdinaryRequest(
             head: head, framing: .none, isAsterisk: false, expectsContinue: false,
             isPersistent: true, hostPlace: .none, authorityPlace: .empty, targetPlace: target)
@@ -163,32 +172,45 @@ private struct HostPlace: Sendable {
 
 /// A path and query among the bytes of a head.
 private struct TargetPlace: Sendable {
+    /// The canonical path.
     let path: ByteRange
+    /// The path that goes on; the same place where it is canonical already.
+    let sentPath: ByteRange
     let query: ByteRange
     let hasQuery: Bool
+    let hasEscapedSlash: Bool
     /// Host and port of an absolute target, else empty.
     let authority: ByteRange
 
-    init(path: ByteRange, query: ByteRange, hasQuery: Bool, authority: ByteRange) {
-        self.path = path
-        self.query = query
-        self.hasQuery = hasQuery
-        self.authority = authority
+    static let none = TargetPlace()
+
+    private init() {
+        path = .empty
+        sentPath = .empty
+        query = .empty
+        hasQuery = false
+        hasEscapedSlash = false
+        authority = .empty
     }
 
-    /// Reads it; a path that is not canonical already is put behind the head in its canonical form.
+    /// Reads it; what differs from what was sent is put behind the head.
     init(of head: inout RequestHead, isAsterisk: Bool) throws(HeadFault) {
         let place = head.targetPlace.range
-        let mark = RequestTarget.canonicalPathEnd(head.fields.bytes.span, place)
-        if let mark, !isAsterisk {
+        if head.isTargetASCII, !isAsterisk,
+            let mark = RequestTarget.canonicalPathEnd(head.fields.bytes.span, place)
+        {
             path = ByteRange(place.lowerBound..<mark)
+            sentPath = path
             hasQuery = mark < place.upperBound
             query = hasQuery ? ByteRange(mark + 1..<place.upperBound) : .empty
+            hasEscapedSlash = false
             authority = .empty
             return
         }
         let target = try RequestTarget(parsing: isAsterisk ? [Octet.slash][...] : head.target)
         path = head.fields.append(target.path)
+        sentPath = target.sentPath == target.path ? path : head.fields.append(target.sentPath)
+        hasEscapedSlash = target.hasEscapedSlash
         hasQuery = target.query != nil
         query = head.fields.append(target.query ?? [])
         authority = head.fields.append(target.authority ?? [])

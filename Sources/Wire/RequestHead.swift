@@ -43,6 +43,8 @@ public struct RequestHead: Sendable {
     public let verb: Method
     /// Whether the request is HTTP/1.1; otherwise it is HTTP/1.0.
     public let isHTTP11: Bool
+    /// Whether the target holds ASCII alone, as it should.
+    let isTargetASCII: Bool
     let methodPlace: ByteRange
     let targetPlace: ByteRange
     /// The fields.
@@ -53,7 +55,7 @@ public struct RequestHead: Sendable {
         String(decoding: fields.bytes[methodPlace.range], as: UTF8.self)
     }
 
-    /// The target as sent: visible ASCII without `#`.
+    /// The target as sent: without white space, control characters and `#`.
     public var target: ArraySlice<UInt8> { fields.bytes[targetPlace.range] }
 
     /// The head; what stays behind has no fields.
@@ -61,8 +63,8 @@ public struct RequestHead: Sendable {
         var fields = FieldList(bytes: [], fields: [], known: [], repeated: [])
         swap(&fields, &self.fields)
         return RequestHead(
-            verb: verb, isHTTP11: isHTTP11, methodPlace: methodPlace, targetPlace: targetPlace,
-            fields: fields)
+            verb: verb, isHTTP11: isHTTP11, isTargetASCII: isTargetASCII, methodPlace: methodPlace,
+            targetPlace: targetPlace, fields: fields)
     }
 
     /// Gives the memory back to be used for another head; nothing else may be asked then.

@@ -23,6 +23,7 @@ public struct RequestHeadParser: Sendable {
         var method: ByteRange
         var target: ByteRange
         var isHTTP11: Bool
+        var isTargetASCII: Bool
     }
 
     private let limits: HeadLimits
@@ -73,7 +74,8 @@ public struct RequestHeadParser: Sendable {
             try RequestFraming.check(fields, isHTTP11: requestLine.isHTTP11)
             let head = RequestHead(
                 verb: requestLine.verb, isHTTP11: requestLine.isHTTP11,
-                methodPlace: requestLine.method, targetPlace: requestLine.target, fields: fields)
+                isTargetASCII: requestLine.isTargetASCII, methodPlace: requestLine.method,
+                targetPlace: requestLine.target, fields: fields)
             return .complete(head, consumed: position)
         }
         return .needsMore
@@ -97,6 +99,16 @@ public struct RequestHeadParser: Sendable {
         {
             end &+= 1
         }
+        var isTargetASCII = true
+        if end < line.upperBound, bytes[end] >= 0x80 {
+            // Not lawful, but plain: it goes on as an escape, which is what was meant.
+            isTargetASCII = false
+            while end < line.upperBound, bytes[end] > Octet.space, bytes[end] != 0x7F,
+                bytes[end] != Octet.hash
+            {
+                end &+= 1
+            }
+        }
         guard end < line.upperBound, bytes[end] == Octet.space else {
             throw targetFault(at: end, in: line)
         }
@@ -110,7 +122,7 @@ public struct RequestHeadParser: Sendable {
         let method = line.lowerBound..<methodEnd
         return RequestLine(
             verb: Method(bytes.extracting(method)), method: ByteRange(method),
-            target: ByteRange(start..<end), isHTTP11: isHTTP11)
+            target: ByteRange(start..<end), isHTTP11: isHTTP11, isTargetASCII: isTargetASCII)
     }
 
     private func targetFault(at index: Int, in line: Range<Int>) -> HeadFault {

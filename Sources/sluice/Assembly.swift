@@ -156,6 +156,7 @@ struct Assembly {
             made.admission.bytesPerSecondPerClient =
                 route.limits.bytesPerSecondPerClient.map(UInt64.init)
             made.drainsWhenRemoved = route.onRemove == .drain
+            made.rejectsEscapedSlash = route.escapedSlash == .reject
             made.requestFields = edits(route.request)
             made.answerFields = edits(route.answer)
             switch route.upstreamHost {
@@ -190,19 +191,23 @@ struct Assembly {
         let path = try pattern(route.path, at: route.places.path)
         var rewriteText = route.rewrite
         if case .redirect(let redirect) = route.to { rewriteText = redirect.path }
-        let rewrite = try rewriteText.map { try pattern($0, at: route.places.rewrite) }
+        let rewrite = try rewriteText.map {
+            try pattern($0, at: route.places.rewrite, isRewrite: true)
+        }
         return RouteEntry(
             host: host, path: path, rewrite: rewrite, place: route.place.description)
     }
 
     /// A path pattern in the one form in which requests are compared with it.
-    private static func pattern(_ text: String, at place: SourcePlace) throws -> PathPattern {
+    private static func pattern(
+        _ text: String, at place: SourcePlace, isRewrite: Bool = false
+    ) throws -> PathPattern {
         do {
             let isPrefix = text.hasSuffix("*")
             let bare = isPrefix ? String(text.dropLast()) : text
             let canonical = try RequestTarget.canonicalPath(bare)
             let form = String(decoding: canonical, as: UTF8.self) + (isPrefix ? "*" : "")
-            return try PathPattern(parsing: form)
+            return try PathPattern(parsing: form, isRewrite: isRewrite)
         } catch let error as PatternFault {
             throw problem(place, error.description)
         } catch let error as HeadFault {

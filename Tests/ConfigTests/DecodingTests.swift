@@ -40,6 +40,7 @@ struct DecodingTests {
         #expect(route.host == "*.example.com")
         #expect(route.to == .upstream("chat"))
         #expect(route.rewrite == "/socket/*")
+        #expect(route.escapedSlash == .reject)
         #expect(route.origins == .list(same: true, origins: ["https://example.com", "null"]))
         #expect(route.ping == PingSettings(every: .seconds(20), timeout: .seconds(5), to: .both))
         #expect(route.idle == .seconds(600))
@@ -267,7 +268,7 @@ let everything = """
           hsts: { maxAge: 180d, includeSubdomains: true, preload: true }
       - { address: ":8080", redirect: https, proxyProtocol: required, trustedProxies: [10.0.0.0/8] }
       - { address: "unix:/run/s.sock" }
-    routes: [{ path: /chat/*, host: "*.example.com", to: chat, rewrite: /socket/*,
+    routes: [{ path: /chat/*, host: "*.example.com", to: chat, rewrite: /socket/*, escapedSlash: reject,
         origins: [same, "https://example.com", null], limits: { messageBytes: 1MiB, bodyBytes: 2MiB,
         relays: 9000, relaysPerClient: 20, newRelaysPerSecond: 3, messagesPerSecond: 200, fragments: 64,
         bytesPerSecond: 2MiB, messagesPerSecondPerClient: 300, bytesPerSecondPerClient: 3MiB },

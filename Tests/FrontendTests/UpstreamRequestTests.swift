@@ -33,7 +33,7 @@ struct UpstreamRequestTests {
         }
         let request = try UpgradeRequest.judge(head)
         let made = UpstreamRequest.bytes(
-            of: request, path: path.map { Array($0.utf8) } ?? request.target.path,
+            of: request, path: path.map { Array($0.utf8) } ?? request.target.sentPath,
             plan: RoutePlan(route),
             endpoint: endpoint,
             hop: Hop(
@@ -163,7 +163,7 @@ struct UpstreamRequestTests {
             try text(forwarded(target: target, path: "/socket").target)
                 == "/socket?token=a%2Fb&x=?y%zz")
         #expect(try text(forwarded(target: "/b?").target) == "/b?")
-        #expect(try text(forwarded(target: "/%41%2D%c3%a4").target) == "/A-%C3%A4")
+        #expect(try text(forwarded(target: "/%41%2D%c3%a4").target) == "/%41%2D%c3%a4")
     }
 
     @Test func `a route removes, sets and adds fields, and chooses the host`() throws {

@@ -137,8 +137,9 @@ struct MalformedRequest {
 
     private static let targets = [
         "a", "*", "//user@host:x", "http://", "http:///a", "ftp://localhost/", "http://other/",
-        "https://localhost:99999/", "http://local host/", "/%", "/%2", "/%zz", "/a%00b", "/a%2fb",
-        "/a%2Fb", "/..", "/../a", "/a/../../b", "/%2e%2e/a", "/a#b", "/\\a", "/a%5cb", "/\u{E4}",
+        "https://localhost:99999/", "http://local host/", "/%", "/%2", "/%zz", "/a%00b", "/a%2f%",
+        "/a%2F..\\b", "/..", "/../a", "/a/../../b", "/%2e%2e/a", "/a#b", "/\\a", "/%5c\\b",
+        "/\u{E4}\u{7F}",
         "/a\u{7F}", "/a\"b\u{1}", "localhost:80", "?a=b", "http://user@localhost/",
     ].filter { $0 != "//user@host:x" }
 
