@@ -63,10 +63,7 @@ struct OwnAnswer {
         -> OwnAnswer
     {
         guard let host = request.host else {
-            return OwnAnswer(
-                Refusal(
-                    status: 400, proxyError: "http_request_error",
-                    sentence: "Without a Host field it can't be said where https is."))
+            return OwnAnswer(.noHost)
         }
         let path =
             request.isAsterisk ? "/" : String(decoding: request.target.sentPath, as: UTF8.self)

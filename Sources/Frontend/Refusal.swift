@@ -73,11 +73,18 @@ extension Refusal {
     static func noRoute(host: String, path: String) -> Refusal {
         Refusal(
             status: 404, proxyError: "destination_not_found",
-            sentence: "No route serves \(path) on host \(host).")
+            sentence: host.isEmpty
+                ? "No route serves \(path) where the request names no host."
+                : "No route serves \(path) on host \(host).")
     }
 
-    /// The page's origin is not allowed.
-    static func forbiddenOrigin(_ origin: String) -> Refusal {
+    /// The request names no host, so it can't be said where else it should go.
+    static let noHost = Refusal(
+        status: 400, proxyError: "http_request_error",
+        sentence: "Without a host in the Host field it can't be said where https is.")
+
+    /// The route wants no escaped slash.
+    static func escapedSlash(rejectedBy route: String) -> Refusal {
         Refusal(
             status: 400, proxyError: "http_request_error",
             sentence: "The path holds an escaped slash (%2F or %5C), which 'escapedSlash' of the"

@@ -103,7 +103,10 @@ extension Worker {
         switch exchange.pointee.parser.append(bytes) {
         case .needsMore:
             if isCarried { exchange.pointee.drop(bytes.count) }
-            if isFirst { arm(token, exchange, after: snapshot.settings.headMilliseconds) }
+            // An empty line is no begin of a request: the time between two goes on.
+            if isFirst && exchange.pointee.parser.byteCount > 0 {
+                arm(token, exchange, after: snapshot.settings.headMilliseconds)
+            }
             return true
         case .failed(let fault):
             connection.pointee.notes.requestMilliseconds = space.pointee.nowMilliseconds

@@ -44,8 +44,9 @@ extension Worker {
         notes.path = String(decoding: path, as: UTF8.self)
         let listener = notes.listener
         if listener.redirectsToHTTPS {
-            let url = snapshot.secureURL("wss", request.host, path: notes.path)
-            refuse(connection, token, .useTLS(url))
+            let sentPath = String(decoding: request.target.sentPath, as: UTF8.self)
+            let url = snapshot.secureURL("wss", request.host, path: sentPath)
+            refuse(connection, token, notes.host.isEmpty ? .noHost : .useTLS(url))
             return
         }
         let routing = snapshot.routing

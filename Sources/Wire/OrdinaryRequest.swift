@@ -120,6 +120,10 @@ public struct OrdinaryRequest: ~Copyable, Sendable {
         guard let field = head.fields.only(.host) else {
             throw .bad("There is more than one Host field.")
         }
+        if field.valuePlace.isEmpty && target.authority.isEmpty {
+            // Lawful where the URL has no host (RFC 9110 §7.2).
+            return (HostPlace.none, .empty)
+        }
         let host = try HostPlace(of: &head.fields, field.value)
         if !target.authority.isEmpty {
             let other = try HostName(parsing: head.fields.bytes[target.authority.range])

@@ -3,7 +3,8 @@
 /// Reads a request's head from bytes that come in any pieces (RFC 9112 §2 to §6).
 ///
 /// Strict where leniency has been a way to smuggle requests: CRLF only, no folded fields, no
-/// white space before a colon, no empty line in front, one space where one belongs. It holds
+/// white space before a colon, one space where one belongs. A few empty lines in front are
+/// passed over (RFC 9112 §2.2) and are no part of a head. It holds
 /// at most `HeadLimits.bytesMax` bytes. After a complete head it stands ready for the next one;
 /// after a failure it says the same again.
 public struct RequestHeadParser: Sendable {
@@ -26,10 +27,15 @@ public struct RequestHeadParser: Sendable {
         var isTargetASCII: Bool
     }
 
+    /// The most empty lines in front of a request line.
+    private static let emptyLinesMax = 16
+
     private let limits: HeadLimits
     private var reader: HeadReader
     private var requestLine: RequestLine?
     private var fault: HeadFault?
+    /// Bytes of empty lines that came in front of the next head; odd behind a lone CR.
+    private var emptyBytes = 0
 
     /// A parser at the start of a connection.
     public init(limits: HeadLimits = HeadLimits()) {
@@ -41,6 +47,8 @@ public struct RequestHeadParser: Sendable {
     public mutating func lend(_ memory: consuming HeadMemory) { reader.lend(memory) }
 
     /// How many bytes are held: those of a head that is not complete yet.
+    ///
+    /// Empty lines in front of a head are not held.
     public var byteCount: Int { reader.bytes.count }
 
     /// Takes more bytes; what stands behind the head is left alone.
@@ -55,11 +63,11 @@ public struct RequestHeadParser: Sendable {
     }
 
     private mutating func advance(_ bytes: UnsafeRawBufferPointer) throws(HeadFault) -> Progress {
-        if byteCount == 0, bytes.count > 0, unsafe !Octet.isToken(bytes[0]) {
-            // Whoever speaks another protocol need not be waited for.
-            throw .bad("The request does not begin with a method.")
-        }
         var position = 0
+        if byteCount == 0, bytes.count > 0, unsafe emptyBytes != 0 || !Octet.isToken(bytes[0]) {
+            position = unsafe try passEmptyLines(bytes)
+            if position == bytes.count { return .needsMore }
+        }
         while let line = unsafe try reader.nextLine(bytes, from: &position) {
             guard let requestLine else {
                 self.requestLine = try parseRequestLine(line)
@@ -71,6 +79,7 @@ public struct RequestHeadParser: Sendable {
             }
             let fields = reader.finish(&position)
             self.requestLine = nil
+            emptyBytes = 0
             try RequestFraming.check(fields, isHTTP11: requestLine.isHTTP11)
             let head = RequestHead(
                 verb: requestLine.verb, isHTTP11: requestLine.isHTTP11,
@@ -79,6 +88,31 @@ public struct RequestHeadParser: Sendable {
             return .complete(head, consumed: position)
         }
         return .needsMore
+    }
+
+    /// Passes over empty lines in front of a head; returns how many bytes they take.
+    private mutating func passEmptyLines(
+        _ bytes: UnsafeRawBufferPointer
+    ) throws(HeadFault) -> Int {
+        var index = 0
+        while index < bytes.count {
+            let isInLine = emptyBytes & 1 == 1
+            guard unsafe bytes[index] == (isInLine ? Octet.lineFeed : Octet.carriageReturn) else {
+                guard !isInLine, unsafe Octet.isToken(bytes[index]) else {
+                    // Whoever speaks another protocol need not be waited for.
+                    throw .bad("The request does not begin with a method.")
+                }
+                break
+            }
+            index += 1
+            emptyBytes += 1
+            guard emptyBytes <= 2 * Self.emptyLinesMax else {
+                throw .bad(
+                    "There are more than \(Self.emptyLinesMax) empty lines in front of the request."
+                )
+            }
+        }
+        return index
     }
 
     /// `METHOD SP TARGET SP HTTP/1.x`, one space each (RFC 9112 §3).

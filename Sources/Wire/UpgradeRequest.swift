@@ -4,9 +4,10 @@
 ///
 /// A value of this type exists only for a request that may be forwarded as an upgrade.
 public struct UpgradeRequest: Sendable {
-    /// The host that the request is for, in the form that is compared.
+    /// The host that the request is for, in the form that is compared; its name is empty where the
+    /// request names none.
     public let host: HostName
-    /// The `Host` field as sent.
+    /// The `Host` field as sent; empty where it is.
     public let authority: [UInt8]
     /// The path and query.
     public let target: RequestTarget
@@ -30,7 +31,8 @@ public struct UpgradeRequest: Sendable {
         let host: HostName
         let target: RequestTarget
         do throws(HeadFault) {
-            host = try HostName(parsing: authority)
+            // An empty one is lawful where the URL has no host (RFC 9110 §7.2).
+            host = try authority.isEmpty ? .nameless : HostName(parsing: authority)
             target = try RequestTarget(parsing: head.target)
             if let other = target.authority, try HostName(parsing: other[...]) != host {
                 throw .bad("The URL in the request line names another host than Host does.")

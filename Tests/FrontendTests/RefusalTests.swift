@@ -21,6 +21,41 @@ struct RefusalTests {
         Refusal(UpgradeFault(status: 426, sentence: "Use version 13.", kind: .wrongVersion)),
     ]
 
+    private static func forbidden(_ rule: OriginRule) -> Refusal {
+        var route = Route(
+            name: "/a", action: .respond(FixedAnswer(status: 200, type: "", body: [])))
+        route.origins = rule
+        guard let host = try? HostName(parsing: Array("a.example:1".utf8)[...]) else {
+            return .noHost
+        }
+        return .forbiddenOrigin(Array("https://evil.example".utf8), host: host, route)
+    }
+
+    @Test func `a page is told what its origin was compared with, and where more is let in`() throws
+    {
+        let host = try HostName(parsing: Array("a.example:1".utf8)[...])
+        var route = Route(
+            name: "/a", action: .respond(FixedAnswer(status: 200, type: "", body: [])))
+        func sentence(_ rule: OriginRule, isFromCommandLine: Bool = false) -> String {
+            route.origins = rule
+            route.isFromCommandLine = isFromCommandLine
+            return Refusal.forbiddenOrigin(Array("null".utf8), host: host, route).sentence
+        }
+        let start = "A page of origin null may not open this socket: "
+        let same = start + "its host is not the one asked for (a.example)"
+        #expect(sentence(.same) == same + "; 'origins' of the route /a can let it in.")
+        #expect(
+            sentence(.same, isFromCommandLine: true)
+                == same + "; 'origins' of a route in a configuration can let it in.")
+        #expect(
+            sentence(.list(same: true, origins: ["https://b"]))
+                == same + ", and 'origins' of the route /a does not list it (https://b).")
+        #expect(
+            sentence(.list(same: false, origins: ["a://1", "a://2", "a://3", "a://4", "a://5"]))
+                == start + "'origins' of the route /a does not list it (a://1, a://2, a://3 and 2"
+                + " more).")
+    }
+
     @Test(arguments: all)
     func `a refusal is a whole answer that closes the connection`(refusal: Refusal) throws {
         let (head, body) = try parse(refusal.bytes(date: Self.date))

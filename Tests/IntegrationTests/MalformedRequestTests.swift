@@ -144,7 +144,8 @@ struct MalformedRequest {
     ].filter { $0 != "//user@host:x" }
 
     private static let hosts = [
-        "A: b", "Host: localhost\r\nHost: localhost", "Host: a\r\nhost: b", "Host: ", "Host: a b",
+        "A: b", "Host: localhost\r\nHost: localhost", "Host: a\r\nhost: b", "Host: \r\nHost: ",
+        "Host: a b",
         "Host: a,b", "Host: user@a", "Host: a:", "Host: a:x", "Host: a:0", "Host: a:65536",
         "Host: a:80:80", "Host: [::1", "Host: ::1", "Host: [1.2.3.4]", "Host: [::g]", "Host: a/b",
         "Host: a%41", "Host: http://a", "Host: .", "Host: a..b", "Host: -\u{E4}", "Host: [::1]x",
@@ -167,7 +168,11 @@ struct MalformedRequest {
         MalformedRequest("bare LF", "GET / HTTP/1.1\nHost: localhost\n\n"),
         MalformedRequest("LF behind a field", "GET / HTTP/1.1\r\nHost: localhost\n\r\n"),
         MalformedRequest("LF at the end", "GET / HTTP/1.1\r\nHost: localhost\r\n\n"),
-        MalformedRequest("empty line first", "\r\nGET / HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+        MalformedRequest("bare LF first", "\nGET / HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+        MalformedRequest("bare CR first", "\rGET / HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+        MalformedRequest(
+            "too many empty lines first",
+            String(repeating: "\r\n", count: 17) + "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"),
         MalformedRequest(
             "chunked on 1.0", "POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"),
         MalformedRequest("two hosts on 1.0", "GET / HTTP/1.0\r\nHost: a\r\nHost: b\r\n\r\n"),

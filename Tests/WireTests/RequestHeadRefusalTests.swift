@@ -42,7 +42,12 @@ import Wire
     static let coding = "The Transfer-Encoding is not exactly 'chunked'."
 
     static let requestLines: [Case] = [
-        Case("\r\nGET / HTTP/1.1\r\n", method),
+        Case("\rGET / HTTP/1.1\r\n", method),
+        Case("\r\n\nGET / HTTP/1.1\r\n", method),
+        Case("\r\n GET / HTTP/1.1\r\n", method),
+        Case(
+            String(repeating: "\r\n", count: 17),
+            "There are more than 16 empty lines in front of the request."),
         Case("\nGET / HTTP/1.1\r\n", method),
         Case(" GET / HTTP/1.1\r\n", method),
         Case("\u{16}\u{3}\u{1}\u{2}", method),

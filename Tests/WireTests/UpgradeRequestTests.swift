@@ -86,7 +86,10 @@ import Wire
         Case(lines: ["GET / HTTP/1.0"], sentence: "There is no Host field."),
         Case(
             lines: lawful + ["host: a.example"], sentence: "There is more than one Host field."),
-        Case(lines: replacing("Host", "Host:"), sentence: "The host is empty."),
+        Case(
+            lines: replacing("GET", "GET http://a.example/chat HTTP/1.1").map {
+                $0.hasPrefix("Host") ? "Host:" : $0
+            }, sentence: "The URL in the request line names another host than Host does."),
         Case(
             lines: replacing("Host", "Host: a, b"), sentence: "The host is not a name or address."),
         Case(
