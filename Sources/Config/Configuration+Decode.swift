@@ -150,6 +150,7 @@ extension GlobalLimits {
         guard let fields = value.mapping(.limits) else { return }
         headBytes = fields["headBytes"]?.size(1_024...1_048_576) ?? headBytes
         headFields = fields["headFields"]?.integer(16...10_000) ?? headFields
+        targetBytes = fields["targetBytes"]?.size(256...1_048_576) ?? targetBytes
         connections = fields["connections"]?.integer(1 ... .max) ?? connections
         connectionsPerClient = fields["connectionsPerClient"]?.integer(1...1_000_000_000)
         newConnectionsPerSecond = fields["newConnectionsPerSecond"]?.integer(1...1_000_000)

@@ -209,6 +209,8 @@ public struct GlobalLimits: Sendable, Equatable {
     public var headBytes: Int
     /// Fields of a request or response head.
     public var headFields: Int
+    /// Bytes of a request's target: the path and the query.
+    public var targetBytes: Int
     /// Connections from clients at one time; no limit when nil.
     public var connections: Int?
     /// Connections of one client at one time; no limit when nil.
@@ -224,12 +226,14 @@ public struct GlobalLimits: Sendable, Equatable {
 
     /// The defaults, or others.
     public init(
-        headBytes: Int = 16_384, headFields: Int = 100, connections: Int? = nil,
+        headBytes: Int = 16_384, headFields: Int = 100, targetBytes: Int = 8_192,
+        connections: Int? = nil,
         requestsPerConnection: Int = 10_000, handshakesPerTurn: Int = 16,
         relayBufferBytes: Int = 130_048
     ) {
         self.headBytes = headBytes
         self.headFields = headFields
+        self.targetBytes = targetBytes
         self.connections = connections
         self.requestsPerConnection = requestsPerConnection
         self.handshakesPerTurn = handshakesPerTurn

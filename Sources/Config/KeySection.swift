@@ -279,6 +279,7 @@ extension KeySection {
             [
                 ("headBytes", "size", quoted(Units.text(bytes: defaults.headBytes))),
                 ("headFields", "number", quoted(String(defaults.headFields))),
+                ("targetBytes", "size", quoted(Units.text(bytes: defaults.targetBytes))),
                 ("connections", "number", "no limit"),
                 ("connectionsPerClient", "number", "no limit"),
                 ("newConnectionsPerSecond", "number", "no limit"),

@@ -63,6 +63,7 @@ struct JournalMessage: ~Copyable {
         field("SLUICE_METHOD", record.method)
         field("SLUICE_HOST", record.host)
         field("SLUICE_PATH", record.path)
+        field("SLUICE_UPGRADE", record.otherUpgrade)
         field("SLUICE_ROUTE", record.route)
         field("SLUICE_UPSTREAM", record.upstream)
         field("SLUICE_STATUS", UInt64(clamping: record.status))

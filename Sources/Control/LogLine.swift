@@ -83,6 +83,10 @@ struct LogLines: ~Copyable {
             line.append(" tls=")
             line.append(tls.version.text)
         }
+        if !record.otherUpgrade.isEmpty {
+            line.append(" upgrade=")
+            line.append(record.otherUpgrade, as: .word)
+        }
         if let relay = record.relay {
             line.append(" relay=")
             line.append(relay)
@@ -172,6 +176,7 @@ struct LogLines: ~Copyable {
         member(",\"method\":\"", record.method)
         member(",\"host\":\"", record.host)
         member(",\"path\":\"", record.path)
+        if !record.otherUpgrade.isEmpty { member(",\"upgrade\":\"", record.otherUpgrade) }
         member(",\"route\":\"", record.route)
         member(",\"upstream\":\"", record.upstream)
         buffer.append(",\"status\":")

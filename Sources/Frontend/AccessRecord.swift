@@ -43,6 +43,9 @@ public struct AccessRecord: Sendable {
     public var route = ""
     /// The endpoint that served; empty when none did.
     public var upstream = ""
+    /// The begin of what an ordinary request asked to upgrade to, which was passed over; empty for
+    /// nothing.
+    public var otherUpgrade = ""
     /// Whether a WebSocket was asked for that the upstream has answered as an ordinary request.
     public var triedUpgrade = false
     /// The HTTP status that the client was sent; 0 for none.

@@ -60,7 +60,9 @@ public struct Refusal: Sendable, Equatable {
 extension Refusal {
     /// The refusal that a malformed head asks for.
     init(_ fault: HeadFault) {
-        self.init(status: fault.status, proxyError: "http_request_error", sentence: fault.sentence)
+        self.init(
+            status: fault.status, proxyError: "http_request_error",
+            sentence: fault.sentenceWithKey)
     }
 
     /// The refusal that a request asks for which is no opening handshake.
@@ -122,7 +124,7 @@ extension Refusal {
     /// The request head did not come in time.
     static let headTimeout = Refusal(
         status: 408, proxyError: "http_request_error",
-        sentence: "The request head did not arrive in time.")
+        sentence: "The request head did not arrive in time (timeouts.head).")
 
     /// A WebSocket was asked for without TLS where everything is sent on to https.
     static func useTLS(_ url: String) -> Refusal {
@@ -145,13 +147,14 @@ extension Refusal {
     static func tooLarge(_ bytesMax: UInt64) -> Refusal {
         Refusal(
             status: 413, proxyError: "http_request_denied",
-            sentence: "The body of the request is longer than \(bytesMax) bytes.")
+            sentence: "The body of the request is longer than \(bytesMax) bytes (limits.bodyBytes)."
+        )
     }
 
     /// The request's body stands still.
     static let bodyTimeout = Refusal(
         status: 408, proxyError: "http_request_error",
-        sentence: "The body of the request did not arrive in time.")
+        sentence: "The body of the request did not arrive in time (timeouts.body).")
 
     /// The upstream broke off before it answered an ordinary request.
     static let incompleteAnswer = Refusal(
@@ -161,7 +164,12 @@ extension Refusal {
     /// The upstream did not answer an ordinary request in time.
     static let requestTimeout = Refusal(
         status: 504, proxyError: "http_response_timeout",
-        sentence: "The upstream did not answer the request in time.")
+        sentence: "The upstream did not answer the request in time (timeouts.answer).")
+
+    /// The upstream's answer stands still.
+    static let answerStalled = Refusal(
+        status: 504, proxyError: "http_response_timeout",
+        sentence: "The upstream's answer stood still for too long (timeouts.answerBody).")
 
     /// Sluice is going away.
     static let draining = later(
@@ -169,25 +177,30 @@ extension Refusal {
 
     /// The route has as many relays as it may have.
     static func routeFull(_ route: String) -> Refusal {
-        later(503, "The route \(route) has as many WebSockets as it may have.", seconds: 5)
+        later(
+            503, "The route \(route) has as many WebSockets as it may have (limits.relays).",
+            seconds: 5)
     }
 
     /// The client has as many relays as one may have.
     static let clientHasTooMany = later(
-        429, "There are as many WebSockets from your address as one address may have.", seconds: 5)
+        429,
+        "There are as many WebSockets from your address as one address may have"
+            + " (limits.relaysPerClient).", seconds: 5)
 
     /// The client begins relays too often.
     static func clientComesTooOften(_ milliseconds: UInt64) -> Refusal {
         later(
-            429, "Your address opens WebSockets too often.",
+            429, "Your address opens WebSockets too often (limits.newRelaysPerSecond).",
             seconds: max(1, (milliseconds + 999) / 1_000))
     }
 
     /// Every endpoint has as many connections as one may have.
     static func endpointsFull(_ upstream: String) -> Refusal {
         later(
-            503, "Every endpoint of \(upstream) has as many connections as it may have.", seconds: 1
-        )
+            503,
+            "Every endpoint of \(upstream) has as many connections as it may have"
+                + " (upstreams.\(upstream).maxConnections).", seconds: 1)
     }
 
     /// A refusal that says when to come again (RFC 9110 §10.2.3, RFC 6585 §4).
@@ -222,12 +235,12 @@ extension Refusal {
     /// The upstream did not answer in time.
     static let answerTimeout = Refusal(
         status: 504, proxyError: "http_response_timeout",
-        sentence: "The upstream did not answer the upgrade in time.")
+        sentence: "The upstream did not answer the upgrade in time (timeouts.upgrade).")
 
     /// The upstream could not be connected to in time.
     static let connectTimeout = Refusal(
         status: 504, proxyError: "connection_timeout",
-        sentence: "The upstream did not accept the connection in time.")
+        sentence: "The upstream did not accept the connection in time (timeouts.connect).")
 
     /// The upstream's name has no address.
     static func unresolved(_ label: String) -> Refusal {
@@ -258,5 +271,19 @@ extension Refusal {
         Refusal(
             status: 503, proxyError: "connection_limit_reached",
             sentence: "No resources for a connection to the upstream: \(reason).")
+    }
+}
+
+extension HeadFault {
+    /// The sentence, with the key of the configuration that sets the limit, where it was one that was met.
+    var sentenceWithKey: String {
+        guard let limit else { return sentence }
+        let key =
+            switch limit {
+            case .bytes: "limits.headBytes"
+            case .fields: "limits.headFields"
+            case .targetBytes: "limits.targetBytes"
+            }
+        return "\(sentence.dropLast()) (\(key))."
     }
 }

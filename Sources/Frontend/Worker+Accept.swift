@@ -16,7 +16,7 @@ extension Worker {
             if crew.connectionCount >= snapshot.settings.connectionsMax {
                 // They wait in the listener's queue until somebody leaves.
                 let limit = snapshot.settings.connectionsMax
-                pause(acceptor, because: "the limit of \(limit) connections is reached")
+                pause(acceptor, because: "\(limit) connections are open (limits.connections)")
                 return
             }
             switch acceptor.entrance.socket.accept() {

@@ -135,7 +135,7 @@ extension Worker {
                 case .failed(let fault):
                     refuseUnanswered(
                         connection, token, opening,
-                        .badAnswer("The upstream's answer can't be used: \(fault.sentence)"))
+                        .badAnswer("The upstream's answer can't be used: \(fault.sentenceWithKey)"))
                     return
                 case .complete(let head, let consumed):
                     rest = UnsafeRawBufferPointer(rebasing: rest.dropFirst(consumed))

@@ -268,12 +268,13 @@ extension Worker {
 
     /// What a request in progress waits for.
     private enum Awaited {
-        case answer, body, client
+        case answer, answerBody, body, client
 
         /// What is said when it does not come.
         var refusal: Refusal? {
             switch self {
             case .answer: .requestTimeout
+            case .answerBody: .answerStalled
             case .body: .bodyTimeout
             case .client: nil
             }
@@ -303,7 +304,7 @@ extension Worker {
         }
         let deadline = moved + settings.answerBodyMilliseconds
         if isBodyAwaited && bodyDeadline < deadline { return (bodyDeadline, .body) }
-        return (deadline, .answer)
+        return (deadline, .answerBody)
     }
 
     /// The timer of a connection of ordinary requests has fired.
@@ -329,7 +330,8 @@ extension Worker {
                 if isCurrent(token, exchange) { goOn(connection, token, exchange) }
             } else {
                 if !connection.pointee.relay.client.isHangingUp {
-                    connection.pointee.notes.detail = "the client read nothing for too long"
+                    connection.pointee.notes.detail =
+                        "the client read nothing for too long (timeouts.body)"
                 }
                 connection.pointee.relay.client.isTruncated = true
                 clientLeft(connection, token, exchange)

@@ -187,7 +187,7 @@ extension Worker {
             case .failed(let fault):
                 fail(
                     connection, token, exchange,
-                    .badAnswer("The upstream's answer can't be used: \(fault.sentence)"))
+                    .badAnswer("The upstream's answer can't be used: \(fault.sentenceWithKey)"))
                 return
             case .complete(var answer, let consumed):
                 offset += consumed
@@ -236,7 +236,8 @@ extension Worker {
         if let fault = outcome.fault {
             fail(
                 connection, token, exchange,
-                .badAnswer("The body of the upstream's answer can't be used: \(fault.sentence)"))
+                .badAnswer(
+                    "The body of the upstream's answer can't be used: \(fault.sentenceWithKey)"))
         } else if outcome.isDone {
             if outcome.consumed < count { exchange.pointee.mayReuse = false }
             answerDone(connection, token, exchange)

@@ -182,6 +182,10 @@ extension Worker {
         record.method = request.head.method
         record.host = String(decoding: bytes[request.hostRange], as: UTF8.self)
         record.path = String(decoding: bytes[request.pathRange], as: UTF8.self)
+        if request.head.fields.known.has(.upgrade), let value = request.head.fields.first("upgrade")
+        {
+            record.otherUpgrade = String(decoding: value.prefix(64), as: UTF8.self)
+        }
     }
 
     private func record(_ notes: ConnectionNotes) -> AccessRecord {

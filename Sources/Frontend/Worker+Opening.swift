@@ -222,7 +222,7 @@ extension Worker {
         case .sniffing, .handshaking:
             notes.detail =
                 connection.pointee.relay.client.tls == nil
-                ? "no request came in time" : "the TLS handshake took too long"
+                ? "no request came in time (timeouts.head)" : "the TLS handshake took too long"
             finish(token)
         case .head: refuse(connection, token, .headTimeout)
         case .misaddressed: answerPlain(connection, token, head: nil)

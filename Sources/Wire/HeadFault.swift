@@ -8,11 +8,14 @@ public struct HeadFault: Error, Sendable, Equatable {
     public let status: Int
     /// What is wrong, in one sentence.
     public let sentence: String
+    /// The limit that was met, if it is one; who knows where it is set can say so.
+    public let limit: HeadLimits.Kind?
 
     /// A fault with its answer.
-    public init(status: Int, sentence: String) {
+    public init(status: Int, sentence: String, limit: HeadLimits.Kind? = nil) {
         self.status = status
         self.sentence = sentence
+        self.limit = limit
     }
 
     /// A fault answered with 400.

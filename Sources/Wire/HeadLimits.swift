@@ -2,6 +2,16 @@
 
 /// How much a peer may send as the head of a request or response.
 public struct HeadLimits: Sendable, Equatable {
+    /// One of the limits.
+    public enum Kind: Sendable {
+        /// `bytesMax`.
+        case bytes
+        /// `fieldsMax`.
+        case fields
+        /// `targetBytesMax`.
+        case targetBytes
+    }
+
     /// The most bytes of a whole head, its last empty line included.
     public var bytesMax: Int
     /// The most field lines.

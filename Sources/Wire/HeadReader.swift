@@ -83,7 +83,8 @@ struct HeadReader: Sendable {
     mutating func addField(_ line: Range<Int>) throws(HeadFault) {
         guard fields.count < limits.fieldsMax else {
             throw HeadFault(
-                status: 431, sentence: "The head has more than \(limits.fieldsMax) fields.")
+                status: 431, sentence: "The head has more than \(limits.fieldsMax) fields.",
+                limit: .fields)
         }
         let field = try parseField(line)
         if field.isExact {
@@ -150,9 +151,11 @@ struct HeadReader: Sendable {
     private func tooLong() -> HeadFault {
         if isInFirstLine {
             return HeadFault(
-                status: 414, sentence: "The first line is longer than \(limits.bytesMax) bytes.")
+                status: 414, sentence: "The first line is longer than \(limits.bytesMax) bytes.",
+                limit: .bytes)
         }
         return HeadFault(
-            status: 431, sentence: "The head is longer than \(limits.bytesMax) bytes.")
+            status: 431, sentence: "The head is longer than \(limits.bytesMax) bytes.",
+            limit: .bytes)
     }
 }

@@ -150,8 +150,8 @@ public struct RequestHeadParser: Sendable {
         let isHTTP11 = try parseVersion(end + 1..<line.upperBound)
         guard end - start <= limits.targetBytesMax else {
             throw HeadFault(
-                status: 414,
-                sentence: "The target is longer than \(limits.targetBytesMax) bytes.")
+                status: 414, sentence: "The target is longer than \(limits.targetBytesMax) bytes.",
+                limit: .targetBytes)
         }
         let method = line.lowerBound..<methodEnd
         return RequestLine(

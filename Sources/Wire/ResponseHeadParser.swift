@@ -47,7 +47,7 @@ public struct ResponseHeadParser: Sendable {
         do throws(HeadFault) {
             return unsafe try advance(bytes)
         } catch {
-            let fault = HeadFault(status: 502, sentence: error.sentence)
+            let fault = HeadFault(status: 502, sentence: error.sentence, limit: error.limit)
             self.fault = fault
             return .failed(fault)
         }

@@ -269,7 +269,7 @@ struct Assembly {
         let limits = configuration.limits
         settings.headLimits = HeadLimits(
             bytesMax: limits.headBytes, fieldsMax: limits.headFields,
-            targetBytesMax: min(8_192, limits.headBytes))
+            targetBytesMax: min(limits.targetBytes, limits.headBytes))
         settings.handshakesPerTurn = limits.handshakesPerTurn
         settings.relayBufferBytes = limits.relayBufferBytes
         if let connections = limits.connections { settings.connectionsMax = connections }

@@ -127,7 +127,8 @@ struct DecodingTests {
                 "192.0.2.1:53", "192.0.2.2:5353", "[::1]:53", "[::1]:54",
             ])
         var limits = GlobalLimits(
-            headBytes: 32_768, headFields: 64, connections: 20_000, requestsPerConnection: 5,
+            headBytes: 32_768, headFields: 64, targetBytes: 4_096, connections: 20_000,
+            requestsPerConnection: 5,
             handshakesPerTurn: 4, relayBufferBytes: 1_000_000)
         limits.connectionsPerClient = 100
         limits.newConnectionsPerSecond = 10
@@ -299,7 +300,7 @@ let everything = """
         keepAlive: 10s, closing: 6s, linger: 0s }
     log: { format: json, access: log/a.log, events: journald, relayOpens: false, relayEnds: false }
     resolver: { servers: [192.0.2.1, "192.0.2.2:5353", "::1", "[::1]:54"] }
-    limits: { headBytes: 32KiB, headFields: 64, connections: 20000, connectionsPerClient: 100, newConnectionsPerSecond: 10, requestsPerConnection: 5,
+    limits: { headBytes: 32KiB, headFields: 64, targetBytes: 4KiB, connections: 20000, connectionsPerClient: 100, newConnectionsPerSecond: 10, requestsPerConnection: 5,
         handshakesPerTurn: 4, relayBufferBytes: 1MB }
     workers: 3
     """

@@ -190,6 +190,19 @@ struct LogLineTests {
         #expect(access(record, .text).split(separator: " ").count == sound)
     }
 
+    @Test func `another upgrade than websocket is a word of the line, and escaped`() throws {
+        var record = AccessRecord(
+            client: .ipv4(192, 0, 2, 7, port: 1), listener: .ipv4(127, 0, 0, 1, port: 8_443))
+        record.method = "GET"
+        record.otherUpgrade = "h2c \" close=1000"
+        #expect(try object(access(record, .json))["upgrade"] as? String == "h2c \" close=1000")
+        let words = access(record, .text).split(separator: " ")
+        #expect(words.contains { $0.hasPrefix("upgrade=h2c") } && !words.contains("close=1000"))
+        record.otherUpgrade = ""
+        #expect(try object(access(record, .json))["upgrade"] == nil)
+        #expect(!access(record, .text).contains("upgrade="))
+    }
+
     @Test func `events in both forms`() throws {
         let event = LogEvent(.warning, "Name \"x\"\nis gone.")
         let text = self.event(event, .text)

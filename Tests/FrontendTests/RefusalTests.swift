@@ -9,7 +9,13 @@ struct RefusalTests {
     private static let date = HTTPDate.text(secondsSince1970: 784_111_777)
 
     static let all: [Refusal] = [
-        .noRoute(host: "a.example", path: "/b"), .forbiddenOrigin("https://evil.example"),
+        .noRoute(host: "a.example", path: "/b"), forbidden(.same), forbidden(.any),
+        forbidden(.list(same: true, origins: ["null"])), forbidden(.list(same: false, origins: [])),
+        .escapedSlash(rejectedBy: "/a/*"), .escapedSlash(leaving: "/a/*"), .noHost,
+        .noRoute(host: "", path: "/b"), .answerStalled, .requestTimeout, .bodyTimeout,
+        .clientHasTooMany, .clientComesTooOften(1_500), .routeFull("/a"), .endpointsFull("app"),
+        .tooLarge(10),
+        Refusal(HeadFault(status: 414, sentence: "The target is too long.", limit: .targetBytes)),
         .headTimeout, .draining, .noAnswer, .answerTimeout, .connectTimeout,
         .unresolved("ws://app:1"),
         .unreachable("ws://app:1", reason: "Connection refused", isRefused: true),

@@ -9,6 +9,7 @@ import Wire
         var bytes: [UInt8]
         var status: Int
         var sentence: String
+        var limit: HeadLimits.Kind?
         var testDescription: String {
             String(decoding: bytes.prefix(60), as: UTF8.self).debugDescription
         }
@@ -21,6 +22,11 @@ import Wire
             bytes = Array(text.utf8)
             self.status = status
             self.sentence = sentence
+        }
+
+        init(_ text: String, _ status: Int, _ sentence: String, _ limit: HeadLimits.Kind) {
+            self.init(text, status, sentence)
+            self.limit = limit
         }
 
         /// A field line in an otherwise lawful head.
@@ -90,16 +96,16 @@ import Wire
         Case("GET / HTTP/1.1\r\nHost: a\n\r\n", lineFeed),
         Case(
             "GET /\(String(repeating: "x", count: 8192)) HTTP/1.1\r\n", 414,
-            "The target is longer than 8192 bytes."),
+            "The target is longer than 8192 bytes.", .targetBytes),
         Case(
             "GET /\(String(repeating: "x", count: 16384))", 414,
-            "The first line is longer than 16384 bytes."),
+            "The first line is longer than 16384 bytes.", .bytes),
         Case(
             "GET / HTTP/1.1\r\nA: \(String(repeating: "x", count: 16384))", 431,
-            "The head is longer than 16384 bytes."),
+            "The head is longer than 16384 bytes.", .bytes),
         Case(
             "GET / HTTP/1.1\r\n\(String(repeating: "A:b\r\n", count: 101))", 431,
-            "The head has more than 100 fields."),
+            "The head has more than 100 fields.", .fields),
     ]
 
     static let fieldLines: [Case] = [
@@ -165,7 +171,8 @@ import Wire
 
     @Test(arguments: requestLines + fieldLines + framings)
     func `it is refused with its status and sentence, however it is cut`(refusal: Case) {
-        let expected = HeadFault(status: refusal.status, sentence: refusal.sentence)
+        let expected = HeadFault(
+            status: refusal.status, sentence: refusal.sentence, limit: refusal.limit)
         let bytes = refusal.bytes
         var cuts = Array(0...min(bytes.count, 200))
         cuts += [bytes.count - 1, bytes.count / 2]

@@ -114,6 +114,9 @@ import Wire
             fault = parser.take(Array(repeating: UInt8(ascii: "x"), count: 7)).fault
             #expect(parser.byteCount <= 500)
         }
-        #expect(fault == HeadFault(status: 502, sentence: "The head is longer than 500 bytes."))
+        #expect(
+            fault
+                == HeadFault(
+                    status: 502, sentence: "The head is longer than 500 bytes.", limit: .bytes))
     }
 }
