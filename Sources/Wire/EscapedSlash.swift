@@ -16,8 +16,11 @@ public enum EscapedSlash {
         return false
     }
 
-    /// The paths that a server could see: with the escapes of one kind or of both read as slashes, and
-    /// each with the dot segments that this makes as they are, and resolved.
+    /// The paths that a server could see: with the escapes of one kind or of both read as slashes; each
+    /// of them with slashes in a row as they are, and as one; and each of those with the dot segments that
+    /// this makes as they are, and resolved.
+    ///
+    /// Slashes in a row matter: `/a//../b` is `/a/b`, but `/b` where they are taken for one first.
     ///
     /// - Returns: nil where one of them would climb above the root or has a dot segment with parameters.
     public static func readings(of path: [UInt8]) -> [[UInt8]]? {
@@ -28,10 +31,23 @@ public enum EscapedSlash {
             all.append(reading)
         }
         for reading in all {
+            let merged = mergingSlashes(reading)
+            if merged != reading { all.append(merged) }
+        }
+        for reading in all {
             guard let resolved = try? RequestTarget.removeDotSegments(reading) else { return nil }
             if resolved != reading { all.append(resolved) }
         }
         return all
+    }
+
+    private static func mergingSlashes(_ path: [UInt8]) -> [UInt8] {
+        var output: [UInt8] = []
+        output.reserveCapacity(path.count)
+        for byte in path where byte != Octet.slash || output.last != Octet.slash {
+            output.append(byte)
+        }
+        return output
     }
 
     private static func decoded(_ path: [UInt8], slash: Bool, backslash: Bool) -> [UInt8] {

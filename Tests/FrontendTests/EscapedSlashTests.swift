@@ -40,6 +40,8 @@ struct EscapedSlashTests {
             ("/a%2Fb%5Cc", ["/a/b/c", "/a/b%5Cc", "/a%2Fb/c"]),
             ("/a/..%2Fb", ["/a/../b", "/b"]),
             ("/a%2F.%2Fb", ["/a/./b", "/a/b"]),
+            ("/a/%2Fb", ["/a//b", "/a/b"]),
+            ("/a/%2F..%2Fb", ["/a//../b", "/a/../b", "/a/b", "/b"]), ("/a%2F%2F..%2F..", nil),
             ("/..%2F", nil), ("/a/..%2F..%5C", nil), ("/a%5C..%2F..", nil), ("/a%2F..;x", nil),
         ] as [(String, [String]?)])
     func `a path has a reading for each kind of server`(path: String, expected: [String]?) {
@@ -49,9 +51,10 @@ struct EscapedSlashTests {
     }
 
     /// What an app of some kind would see: this test's own way to read a path, one segment at a time.
-    private static func seen(_ path: String, as escapes: [String]) -> [String]? {
+    private static func seen(_ path: String, as escapes: [String], merging: Bool) -> [String]? {
         var path = path
         for escape in escapes { path = path.replacing(escape, with: "/") }
+        while merging, path.contains("//") { path = path.replacing("//", with: "/") }
         var segments: [String] = []
         let parts = path.dropFirst().split(separator: "/", omittingEmptySubsequences: false)
         for (index, part) in parts.enumerated() {
@@ -65,6 +68,10 @@ struct EscapedSlashTests {
             }
         }
         return segments
+    }
+
+    private static let servers = [["%2F"], ["%5C"], ["%2F", "%5C"]].flatMap {
+        [($0, false), ($0, true)]
     }
 
     @Test(arguments: 0..<12)
@@ -90,8 +97,9 @@ struct EscapedSlashTests {
                 }
                 passed += 1
                 let path = Self.text(target.path)
-                for escapes in [["%2F"], ["%5C"], ["%2F", "%5C"]] {
-                    let segments = try #require(Self.seen(path, as: escapes), "\(sent)")
+                for (escapes, merging) in Self.servers {
+                    let segments = try #require(
+                        Self.seen(path, as: escapes, merging: merging), "\(sent)")
                     let plain = "/" + segments.joined(separator: "/")
                     let other = routing.table.index(host: host.utf8.span, path: plain.utf8.span)
                     #expect(other == found, "\(sent) as \(plain)")
@@ -103,7 +111,8 @@ struct EscapedSlashTests {
                         routing.table.rewritten(
                             target.sentPath[...], isCanonical: false, by: found))
                     let canonical = try RequestTarget(parsing: goesOn)
-                    let seen = try #require(Self.seen(Self.text(canonical.path), as: escapes))
+                    let seen = try #require(
+                        Self.seen(Self.text(canonical.path), as: escapes, merging: merging))
                     #expect(seen.starts(with: ["in", "side"]), "\(sent) as \(seen)")
                 }
             }

@@ -11,7 +11,7 @@ url, authority, *origins = sys.argv[1:]
 context = ssl.create_default_context(cafile=authority)
 for origin in origins:
     try:
-        with connect(url, ssl=context, origin=origin):
+        with connect(url, ssl=context, origin=origin, open_timeout=60):
             print(origin, "open")
     except InvalidStatus as refused:
         print(origin, refused.response.status_code)

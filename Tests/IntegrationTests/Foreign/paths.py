@@ -16,6 +16,6 @@ for path in paths:
     print("http.client", client.getresponse().read().decode())
     client.close()
     try:
-        connect(f"wss://localhost:{port}{path}", ssl=context)
+        connect(f"wss://localhost:{port}{path}", ssl=context, open_timeout=60)
     except InvalidStatus as refused:
         print("websockets", refused.response.body.decode())
