@@ -147,7 +147,8 @@ extension Refusal {
     static func tooLarge(_ bytesMax: UInt64) -> Refusal {
         Refusal(
             status: 413, proxyError: "http_request_denied",
-            sentence: "The body of the request is longer than \(bytesMax) bytes (limits.bodyBytes)."
+            sentence:
+                "The body of the request is longer than \(bytesMax) bytes (routes[].limits.bodyBytes)."
         )
     }
 
@@ -178,7 +179,8 @@ extension Refusal {
     /// The route has as many relays as it may have.
     static func routeFull(_ route: String) -> Refusal {
         later(
-            503, "The route \(route) has as many WebSockets as it may have (limits.relays).",
+            503,
+            "The route \(route) has as many WebSockets as it may have (routes[].limits.relays).",
             seconds: 5)
     }
 
@@ -186,12 +188,12 @@ extension Refusal {
     static let clientHasTooMany = later(
         429,
         "There are as many WebSockets from your address as one address may have"
-            + " (limits.relaysPerClient).", seconds: 5)
+            + " (routes[].limits.relaysPerClient).", seconds: 5)
 
     /// The client begins relays too often.
     static func clientComesTooOften(_ milliseconds: UInt64) -> Refusal {
         later(
-            429, "Your address opens WebSockets too often (limits.newRelaysPerSecond).",
+            429, "Your address opens WebSockets too often (routes[].limits.newRelaysPerSecond).",
             seconds: max(1, (milliseconds + 999) / 1_000))
     }
 

@@ -78,11 +78,11 @@ public enum FrameViolation: UInt8, Sendable, Equatable, CaseIterable {
         case .closePayloadLength: "A Close frame has a payload of one byte."
         case .closeCodeInvalid: "A Close frame carries a code that must not be sent."
         case .dataAfterClose: "Bytes follow a Close frame."
-        case .messageTooBig: "A message is larger than the limit (limits.messageBytes)."
+        case .messageTooBig: "A message is larger than the limit (routes[].limits.messageBytes)."
         case .tooManyFragments:
-            "A message comes in more fragments than the limit (limits.fragments)."
+            "A message comes in more fragments than the limit (routes[].limits.fragments)."
         case .tooManyMessages:
-            "More messages come than the limit allows (limits.messagesPerSecond)."
+            "More messages come than the limit allows (routes[].limits.messagesPerSecond)."
         }
     }
 }
