@@ -321,6 +321,15 @@ public final class Endpoint: Sendable {
 
     private static func authority(_ label: String) -> String {
         if label.hasPrefix("unix:") { return "localhost" }
+    /// An endpoint with a name that needs no look-up.
+    public init(label: String, addresses: [Address], port: UInt16) {
+        self.label = label
+        authority = Self.authority(label)
+        host = nil
+        self.port = port
+        current = Mutex(addresses)
+    }
+
         return label.split(separator: "/").last.map(String.init) ?? label
     }
 

@@ -19,6 +19,7 @@ public enum Resolver {
         host: String, port: UInt16
     ) throws(ResolveFault) -> [Address] {
         if let address = Address(host: host, port: port) { return [address] }
+        if let addresses = thisMachine(host, port: port) { return addresses }
         var hints = addrinfo()
         hints.ai_family = AF_UNSPEC
         hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
@@ -30,11 +31,6 @@ public enum Resolver {
             // address.
             hints.ai_flags = 0
             code = getaddrinfo(host, nil, &hints, &list)
-        }
-        // Machines without an /etc/hosts (bare containers) know no localhost, which is always this
-        // machine (RFC 6761 §6.3).
-        if code != 0 && isThisMachine(host) {
-            return [.loopback(port: port), .loopback(port: port, isIPv6: true)]
         }
         guard code == 0 else {
             let reason = code == EAI_SYSTEM ? SystemError.text(of: errno) : text(of: code)
@@ -57,9 +53,15 @@ public enum Resolver {
         return addresses
     }
 
-    private static func isThisMachine(_ host: String) -> Bool {
-        let name = host.lowercased()
-        return name == "localhost" || name.hasSuffix(".localhost")
+    /// Both loopback addresses where the name is `localhost` or ends with it; nil for another name.
+    ///
+    /// Nobody is asked, neither a server nor the hosts file, which often knows one of them alone while
+    /// the app listens at the other (RFC 6761 §6.3).
+    public static func thisMachine(_ host: String, port: UInt16) -> [Address]? {
+        var name = host.lowercased()[...]
+        if name.hasSuffix(".") { name = name.dropLast() }
+        guard name == "localhost" || name.hasSuffix(".localhost") else { return nil }
+        return [.loopback(port: port), .loopback(port: port, isIPv6: true)]
     }
 
     private static func text(of code: Int32) -> String {

@@ -32,7 +32,10 @@ extension EndpointAddress {
     func expandingName(each: Bool) -> NameQuestion? {
         switch self {
         case .service(let name): .services(name)
-        case .tcp(let host, let port) where each && Address(host: host, port: port) == nil:
+        // This machine is one, by whichever of its addresses.
+        case .tcp(let host, let port)
+        where each && Address(host: host, port: port) == nil
+            && Resolver.thisMachine(host, port: port) == nil:
             .addresses(host)
         case .tcp, .unix: nil
         }
@@ -187,6 +190,9 @@ struct KnownEndpoints {
         case .tcp(let host, let port):
             if let known = Address(host: host, port: port) {
                 return Endpoint(label: label, address: known)
+            }
+            if let both = Resolver.thisMachine(host, port: port) {
+                return Endpoint(label: label, addresses: both, port: port)
             }
             return Endpoint(label: label, host: host, port: port)
         case .service: return Endpoint(unresolved: label)
