@@ -183,6 +183,7 @@ extension KeySection {
                 ("slowStart", "duration", quoted(Units.text(defaults.slowStart))),
                 ("maxConnections", "number", "no limit"),
                 ("proxyProtocol", "word", quoted(defaults.proxyProtocol.rawValue)),
+                ("source", "list", "none"),
                 ("queue", "mapping", "none"),
                 ("pool", "mapping", "see below"),
             ])

@@ -19,6 +19,7 @@ extension UpstreamSettings {
         resolve = fields["resolve"]?.word(Resolution.self) ?? resolve
         maxConnections = fields["maxConnections"]?.integer(1...1_000_000_000)
         proxyProtocol = fields["proxyProtocol"]?.word(ProxyProtocol.self) ?? proxyProtocol
+        source = fields["source"]?.nonEmptyList(of: "addresses").map(SourceAddress.all) ?? source
         queue = fields["queue"].flatMap(QueueSettings.init)
         if fields["maxConnections"] == nil {
             fields["queue"]?.report("has no meaning without maxConnections: nobody has to wait")
@@ -71,6 +72,26 @@ extension UpstreamSettings.Balance {
                 $0.isLetter || $0.isDigit || "!#$%&'*+-.^_`|~".utf8.contains($0)
             }
         return isToken ? String(name) : nil
+    }
+}
+
+extension SourceAddress {
+    /// Reads addresses, each once.
+    fileprivate static func all(_ items: [Value]) -> [SourceAddress] {
+        var seen: Set<String> = []
+        return items.compactMap { value in
+            let what = "an IPv4 or IPv6 address of this machine, without port and brackets"
+            guard let text = value.text(what) else { return nil }
+            guard Syntax.isIPv4(text[...]) || Syntax.isIPv6(text[...]) else {
+                value.report("found '\(text)', allowed: \(what)")
+                return nil
+            }
+            guard seen.insert(text).inserted else {
+                value.report("found '\(text)' twice, allowed: each address once")
+                return nil
+            }
+            return SourceAddress(text, place: value.place)
+        }
     }
 }
 

@@ -86,6 +86,8 @@ public struct UpstreamSettings: Sendable, Equatable {
     public var health: HealthSettings?
     /// How connections say who the client is.
     public var proxyProtocol = ProxyProtocol.none
+    /// Addresses of this machine that connections come from, in turn; the system's choice when empty.
+    public var source: [SourceAddress] = []
     /// Which connections are kept for the next request.
     public var pool: PoolSettings
     /// Where it was written.
@@ -101,6 +103,20 @@ public struct UpstreamSettings: Sendable, Equatable {
         self.balance = balance
         self.cooldown = cooldown
         self.pool = pool
+        self.place = place
+    }
+}
+
+/// An address of this machine that connections to endpoints come from.
+public struct SourceAddress: Sendable, Equatable {
+    /// An IPv4 or IPv6 address, without port and brackets.
+    public var address: String
+    /// Where it was written.
+    public var place: SourcePlace
+
+    /// An address with its place.
+    public init(_ address: String, place: SourcePlace = .commandLine) {
+        self.address = address
         self.place = place
     }
 }

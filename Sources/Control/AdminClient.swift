@@ -55,6 +55,10 @@ public struct AdminClient: Sendable {
         } catch {
             code = error.code
         }
+        // A full queue, no descriptor or no memory say nothing of who listens there.
+        if let shortage = Shortage(code, connectingTo: address, hasSource: false) {
+            throw AdminFault("\(address) can't be asked: \(shortage.reason). \(shortage.advice)")
+        }
         throw AdminFault(
             "nobody answers at \(address): \(SystemError.text(of: code)). Is Sluice running,"
                 + " and as the same user? --admin names another socket.")

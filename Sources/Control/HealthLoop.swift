@@ -148,7 +148,7 @@ struct HealthLoop: ~Copyable {
         let every = checked.check.everyMilliseconds
         checked.nextMilliseconds = now + every * UInt64.random(in: 900...1_100) / 1_000
         checked.generation = (checked.generation + 1) % Token.generationCount
-        let probe = HealthProbe(checked.check, checked.endpoint)
+        let probe = HealthProbe(checked.check, checked.endpoint, checked.group)
         checked.probe = probe
         probeCount += 1
         timers.arm(token(index, checked), at: now + checked.check.timeoutMilliseconds)
@@ -181,9 +181,8 @@ struct HealthLoop: ~Copyable {
         case .pending:
             guard probe.needsWatching else { return }
             probe.isWatched()
-            // Without room in epoll nothing can be said.
             if !poller.add(probe.descriptor, token(index, checked), .edgeBoth) {
-                rest(index, checked, now)
+                skip(index, checked, .watches, now)
             }
         case .passed, .failed:
             var reason: String?
@@ -194,8 +193,17 @@ struct HealthLoop: ~Copyable {
             } else {
                 rest(index, checked, now)
             }
-        case .skipped, .over: rest(index, checked, now)
+        case .skipped(let shortage): skip(index, checked, shortage, now)
+        case .over: rest(index, checked, now)
         }
+    }
+
+    /// Ends a check that could not be made: it says nothing of the endpoint, for better or worse.
+    private mutating func skip(
+        _ index: Int, _ checked: Checked, _ shortage: Shortage, _ now: UInt64
+    ) {
+        watch.journal.note(shortage, dialing: checked.endpoint.label, nowMilliseconds: now)
+        rest(index, checked, now)
     }
 
     private mutating func end(_ checked: Checked) {

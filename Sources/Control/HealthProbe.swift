@@ -15,8 +15,8 @@ final class HealthProbe {
         case passed
         /// The endpoint is not well: why.
         case failed(String)
-        /// It was our own means that failed, which says nothing.
-        case skipped
+        /// It was our own means that failed, which says nothing of the endpoint.
+        case skipped(Shortage)
         /// After the verdict: the connection is over.
         case over
     }
@@ -31,18 +31,22 @@ final class HealthProbe {
     private let check: HealthCheck
     private let authority: String
     private let key = WebSocketAccept.makeKey()
+    private let group: EndpointGroup
     private var addresses: ArraySlice<Address>
     private var socket = Socket.none()
     private var phase = Phase.connecting
     private var unsent: ArraySlice<UInt8> = []
     private var received: [UInt8] = []
     private var lingered = 0
+    /// What one of the attempts has met.
+    private var lastShortage: Shortage?
     private var lastFailure = "its name does not resolve"
     /// The socket is a new one, which nobody watches yet.
     private(set) var needsWatching = false
 
-    init(_ check: HealthCheck, _ endpoint: Endpoint) {
+    init(_ check: HealthCheck, _ endpoint: Endpoint, _ group: EndpointGroup) {
         self.check = check
+        self.group = group
         authority = check.host ?? endpoint.authority
         addresses = endpoint.addresses[...]
     }
@@ -66,20 +70,39 @@ final class HealthProbe {
     /// Begins to connect, to the next address if there are several.
     func connect() -> Outcome {
         while let address = addresses.popFirst() {
-            do throws(SystemError) {
-                socket = try Socket.stream(for: address)
-            } catch {
-                return .skipped
-            }
-            if case .failed(let code) = socket.connect(to: address) {
-                lastFailure = SystemError.text(of: code)
-                continue
-            }
-            phase = .connecting
-            needsWatching = true
-            return .pending
+            var sources = group.sources(for: address)
+            repeat {
+                let source = sources.popFirst()
+                let shortage = begin(address, from: source)
+                if needsWatching { return .pending }
+                guard let shortage else { break }
+                lastShortage = shortage
+            } while !sources.isEmpty
         }
-        return .failed(lastFailure)
+        return lastShortage.map(Outcome.skipped) ?? .failed(lastFailure)
+    }
+
+    /// Begins to connect, as clients' connections are; `needsWatching` is set where that is under way.
+    ///
+    /// - Returns: what was missing, where that has failed for want of something.
+    private func begin(_ address: Address, from source: Address?) -> Shortage? {
+        do throws(DialFault) {
+            socket = try Socket.dialing(address, from: source)
+        } catch {
+            guard case .failed(let code) = error else {
+                if case .shortage(let shortage) = error { return shortage }
+                return nil
+            }
+            lastFailure = SystemError.text(of: code)
+            return nil
+        }
+        if case .failed(let code) = socket.connect(to: address) {
+            lastFailure = SystemError.text(of: code)
+            return Shortage(code, connectingTo: address, hasSource: source != nil)
+        }
+        phase = .connecting
+        needsWatching = true
+        return nil
     }
 
     /// The socket has something to say.

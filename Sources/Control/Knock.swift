@@ -5,11 +5,19 @@ public import Reactor
 /// Connects and waits for it, for those who may wait.
 public enum Knock {
     /// A connected, non-blocking descriptor, which is the caller's.
+    ///
+    /// A unix socket with a full queue is tried again: whoever listens there is there, but slow.
     static func open(
         _ address: Address, withinMilliseconds: Int32 = 5_000
     ) throws(SystemError) -> Int32 {
         let socket = try Socket.stream(for: address)
-        switch socket.connect(to: address) {
+        let deadline = Clock.nowMilliseconds() + UInt64(max(0, withinMilliseconds))
+        var result = socket.connect(to: address)
+        while case .failed(EAGAIN) = result, address.isUnix, Clock.nowMilliseconds() < deadline {
+            usleep(10_000)
+            result = socket.connect(to: address)
+        }
+        switch result {
         case .connected: return socket.release()
         case .failed(let code): throw SystemError(code: code, call: "connect \(address)")
         case .inProgress:

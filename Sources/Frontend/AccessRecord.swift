@@ -129,14 +129,18 @@ public struct Journal: Sendable {
     public var takesRelayOpens: Bool { wishes.has(2) }
     /// Whether a record is wanted when a relay ends.
     public var takesRelayEnds: Bool { wishes.has(4) }
+    /// What of the machine's or the process's means was said to be at an end.
+    public let shortages: ShortageNotes
     /// Takes an event.
     public let event: @Sendable (LogEvent) -> Void
 
     /// A journal of two functions that only hand over.
     public init(
         access: @escaping @Sendable (AccessRecord) -> Void,
-        event: @escaping @Sendable (LogEvent) -> Void, wishes: JournalWishes = JournalWishes()
+        event: @escaping @Sendable (LogEvent) -> Void, wishes: JournalWishes = JournalWishes(),
+        shortages: ShortageNotes = ShortageNotes()
     ) {
+        self.shortages = shortages
         self.access = access
         self.event = event
         self.wishes = wishes

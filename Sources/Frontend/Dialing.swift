@@ -23,8 +23,10 @@ struct Dialing {
     private var isInLine: Bool
     /// Addresses of the present endpoint that were not tried yet; nil before the first is asked for.
     private var addresses: ArraySlice<Address>? = []
+    /// An attempt at the present endpoint has failed.
+    private var hasFailedHere = false
     /// What the last attempt failed with.
-    var lastFailure: Refusal?
+    private(set) var lastFailure: DialFailure?
 
     /// A search that begins with the endpoint `first`, if it was claimed already.
     init(
@@ -37,6 +39,18 @@ struct Dialing {
         isInLine = first == nil && (group.queue?.count ?? 0) > 0
     }
 
+    /// Begins with this endpoint, which was claimed.
+    mutating func begin(with endpoint: Int) {
+        first = endpoint
+        isInLine = false
+    }
+
+    /// Tries the present endpoint anew, where it keeps its place.
+    mutating func dialAgain(deadlineMilliseconds deadline: UInt64) {
+        addresses = nil
+        deadlineMilliseconds = deadline
+    }
+
     /// The present endpoint.
     var current: Endpoint? { endpoint.map { group.endpoints[$0] } }
 
@@ -47,7 +61,7 @@ struct Dialing {
     mutating func nextAddress() -> Address? {
         if addresses == nil {
             addresses = current?.addresses[...]
-            if addresses?.isEmpty ?? true { lastFailure = .unresolved(label) }
+            if addresses?.isEmpty ?? true { lastFailure = .unresolved }
         }
         return addresses?.popFirst()
     }
@@ -66,6 +80,7 @@ struct Dialing {
         let endpoint = group.endpoints[next]
         notes.takeEndpoint(next, of: group)
         addresses = nil
+        hasFailedHere = false
         return endpoint
     }
 
@@ -115,9 +130,12 @@ struct Dialing {
         _ notes: ConnectionNotes, nowMilliseconds now: UInt64, _ journal: Journal
     ) {
         guard let endpoint else { return }
-        // Where it was our own means that failed, the endpoint is not to blame.
-        if lastFailure?.status != 503 {
-            group.failed(endpoint, lastFailure?.sentence ?? "", nowMilliseconds: now, journal)
+        switch lastFailure {
+        // The endpoint is not to blame.
+        case .shortage(let shortage): journal.note(shortage, dialing: label, nowMilliseconds: now)
+        case let failure:
+            group.failed(
+                endpoint, failure?.refusal(label).sentence ?? "", nowMilliseconds: now, journal)
         }
         notes.letEndpointGo()
         tried.append(endpoint)
@@ -128,27 +146,51 @@ struct Dialing {
     ///
     /// - Returns: nil when it failed at once, and the reason is noted.
     mutating func connect(to address: Address, isConnected: inout Bool) -> Leg? {
-        do throws(SystemError) {
-            let socket = try Socket.stream(for: address)
-            if !address.isUnix { socket.setNoDelay() }
-            switch socket.connect(to: address) {
-            case .failed(let code):
-                failed(code)
-                return nil
-            case .connected: isConnected = true
-            case .inProgress: isConnected = false
+        var sources = group.sources(for: address)
+        while true {
+            let source = sources.popFirst()
+            do throws(DialFault) {
+                let socket = try Socket.dialing(address, from: source)
+                if !address.isUnix { socket.setNoDelay() }
+                switch socket.connect(to: address) {
+                case .failed(let code):
+                    note(
+                        Shortage(code, connectingTo: address, hasSource: source != nil)
+                            .map(DialFailure.shortage) ?? .failed(code))
+                case .connected:
+                    isConnected = true
+                    return Leg(socket)
+                case .inProgress:
+                    isConnected = false
+                    return Leg(socket)
+                }
+            } catch {
+                switch error {
+                case .shortage(let shortage): note(.shortage(shortage))
+                case .failed(let code): note(.failed(code))
+                }
             }
-            return Leg(socket)
-        } catch {
-            lastFailure = .noResources(error.description)
-            return nil
+            // Another address to come from has ports of its own.
+            let isOfSource = lastFailure == .shortage(.ports) || lastFailure == .shortage(.source)
+            if sources.isEmpty || !isOfSource { return nil }
         }
     }
 
+    /// Notes a failure, unless it says less than the one before: that this machine has no address of a
+    /// family is no news of an endpoint that has refused at one of the other.
+    private mutating func note(_ failure: DialFailure) {
+        let familyless = [EADDRNOTAVAIL, ENETUNREACH, EAFNOSUPPORT].map(DialFailure.failed)
+        if hasFailedHere && familyless.contains(failure) { return }
+        hasFailedHere = true
+        lastFailure = failure
+    }
+
+    /// The present attempt failed for another reason than an error of its connect(2).
+    mutating func failed(_ failure: DialFailure) { note(failure) }
+
     /// A connect to the present address failed with this value of `errno`.
     mutating func failed(_ code: Int32) {
-        lastFailure = .unreachable(
-            label, reason: SystemError.text(of: code), isRefused: code == ECONNREFUSED)
+        note(Shortage(code).map(DialFailure.shortage) ?? .failed(code))
     }
 
     /// The connection stands.
@@ -168,7 +210,7 @@ struct Dialing {
 
     /// The refusal to end with when nothing is left to try.
     func refusal(nowMilliseconds now: UInt64) -> Refusal {
-        if let lastFailure { return lastFailure }
+        if let lastFailure { return lastFailure.refusal(label) }
         if isInLine || group.picker.isFull(nowMilliseconds: now) {
             return .endpointsFull(group.picker.name)
         }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Reactor
 import Wire
 
 /// An answer of Sluice's own that refuses a request: a status, a sentence and a `Proxy-Status`.
@@ -217,10 +218,11 @@ extension Refusal {
         Refusal(status: 502, proxyError: "http_upgrade_failed", sentence: sentence)
     }
 
-    /// There is no memory, or no descriptor, for one more connection to an upstream.
-    static func noResources(_ reason: String) -> Refusal {
-        Refusal(
-            status: 503, proxyError: "connection_limit_reached",
-            sentence: "No resources for a connection to the upstream: \(reason).")
+    /// There is no port, descriptor or memory for one more connection to an upstream.
+    static func shortage(_ shortage: Shortage, _ label: String) -> Refusal {
+        later(503, "No connection to the upstream \(label): \(shortage.reason).", seconds: 1)
     }
+
+    /// One reactor has as many connections as it can have.
+    static let noSlot = later(503, "There are as many connections as there can be.", seconds: 1)
 }

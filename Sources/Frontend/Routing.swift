@@ -218,6 +218,10 @@ public final class EndpointGroup: Sendable {
     public let queue: PlaceQueue?
     /// How many may wait, and for how long.
     public let queueLimits: QueueLimits
+    /// Addresses of this machine that connections come from, in turn; the system chooses where there
+    /// are none.
+    public let sources: [Address]
+    private let sourceTurn = Atomic<UInt32>(0)
 
     /// A group with these rules.
     ///
@@ -231,12 +235,15 @@ public final class EndpointGroup: Sendable {
     ///   - queueLimits: how many may wait; nil for none.
     ///   - introduction: how each connection says first who the client is; nil where it does not.
     ///   - standings: priority and weight of each endpoint; empty where all are the same.
+    ///   - sources: addresses of this machine that connections come from, with port 0.
     public init(
         name: String, endpoints: [Endpoint], rules: UpstreamRules, pool: PoolLimits = PoolLimits(),
         hash: HashSource? = nil, queue: PlaceQueue? = nil, queueLimits: QueueLimits? = nil,
-        introduction: ProxyHeader.Version? = nil, standings: [Standing] = []
+        introduction: ProxyHeader.Version? = nil, standings: [Standing] = [],
+        sources: [Address] = []
     ) {
         self.endpoints = endpoints
+        self.sources = sources
         self.standings = standings
         self.introduction = introduction
         self.pool = pool
@@ -253,6 +260,19 @@ public final class EndpointGroup: Sendable {
     /// A group that balances in the given manner.
     public convenience init(name: String, endpoints: [Endpoint], balance: Balance) {
         self.init(name: name, endpoints: endpoints, rules: UpstreamRules(balance: balance))
+    }
+
+    /// Where a connection to this address may come from, in the order to try: another one is the first
+    /// each time.
+    ///
+    /// None where the system chooses, as it does where none is of the same family.
+    public func sources(for address: Address) -> ArraySlice<Address> {
+        if sources.isEmpty || address.isUnix { return [] }
+        let fitting = sources.filter { $0.isIPv6 == address.isIPv6 }
+        if fitting.count < 2 { return fitting[...] }
+        let turn = sourceTurn.wrappingAdd(1, ordering: .relaxed).oldValue
+        let first = Int(turn) % fitting.count
+        return (fitting[first...] + fitting[..<first])[...]
     }
 
     /// Gives a place at an endpoint back.
@@ -301,6 +321,15 @@ public final class Endpoint: Sendable {
         current = Mutex([address])
     }
 
+    /// An endpoint with a name that needs no look-up.
+    public init(label: String, addresses: [Address], port: UInt16) {
+        self.label = label
+        authority = Self.authority(label)
+        host = nil
+        self.port = port
+        current = Mutex(addresses)
+    }
+
     /// An endpoint with a name, without addresses until `addresses` is set.
     public init(label: String, host: String, port: UInt16) {
         self.label = label
@@ -321,15 +350,6 @@ public final class Endpoint: Sendable {
 
     private static func authority(_ label: String) -> String {
         if label.hasPrefix("unix:") { return "localhost" }
-    /// An endpoint with a name that needs no look-up.
-    public init(label: String, addresses: [Address], port: UInt16) {
-        self.label = label
-        authority = Self.authority(label)
-        host = nil
-        self.port = port
-        current = Mutex(addresses)
-    }
-
         return label.split(separator: "/").last.map(String.init) ?? label
     }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import Reactor
 import Splice
+import Synchronization
 import TLS
 
 extension Worker {
@@ -19,10 +20,23 @@ extension Worker {
                 pause(acceptor, because: "the limit of \(limit) connections is reached")
                 return
             }
+            if crew.isShort.load(ordering: .relaxed) {
+                if !hasRoom(acceptor) { return }
+                crew.isShort.store(false, ordering: .relaxed)
+            }
             switch acceptor.entrance.socket.accept() {
             case .accepted(let descriptor, let client):
                 acceptor.backoff.reset()
                 acceptor.hasWarned = false
+                // The next one waits. One that came in the same moment as others did is let in at the
+                // cost of what they need of endpoints, and never at that of the process's own needs.
+                if !OpenFiles.mayCome(behind: descriptor) {
+                    crew.isShort.store(true, ordering: .relaxed)
+                    if !OpenFiles.mayStay(descriptor) {
+                        _ = Socket(adopting: descriptor)
+                        continue
+                    }
+                }
                 let chosen = leaving == nil ? crew.leastLoaded(own: index) : index
                 // Counted at once, so that a batch is spread evenly.
                 crew.loads[chosen].opened()
@@ -162,6 +176,17 @@ extension Worker {
         poller.remove(acceptor.entrance.socket.descriptor)
         acceptor.resumeMilliseconds =
             space.pointee.nowMilliseconds + acceptor.backoff.pauseMilliseconds()
+    }
+
+    /// Whether a client may be let in without touching the descriptors that are kept; else the listener
+    /// is left alone for a moment.
+    private mutating func hasRoom(_ acceptor: Acceptor) -> Bool {
+        let now = space.pointee.nowMilliseconds
+        if OpenFiles.hasRoomForClient(beside: acceptor.entrance.socket.descriptor) { return true }
+        crew.journal.noteFull(nowMilliseconds: now)
+        poller.remove(acceptor.entrance.socket.descriptor)
+        acceptor.resumeMilliseconds = now + Worker.fullPauseMilliseconds
+        return false
     }
 
     /// Watches a listener.

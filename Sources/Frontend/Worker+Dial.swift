@@ -41,7 +41,7 @@ extension Worker {
         let descriptor = leg.socket.descriptor
         connection.pointee.relay.backend = leg
         guard poller.add(descriptor, token.tagged(Worker.backendTag), .edgeBoth) else {
-            opening.dialing?.lastFailure = .noResources("epoll is full")
+            opening.dialing?.failed(.shortage(.watches))
             return false
         }
         let now = space.pointee.nowMilliseconds
@@ -165,7 +165,7 @@ extension Worker {
             return false
         }
         before?.answered(Refusal.noAnswer.sentence, nowMilliseconds: now, crew.journal)
-        opening.dialing?.lastFailure = .noAnswer
+        opening.dialing?.failed(.noAnswer)
         opening.phase = .dialing
         connection.pointee.relay.backend.release(space)
         connection.pointee.relay.backend = Leg(.none())
@@ -237,7 +237,7 @@ extension Worker {
             leg: leg, endpoint: endpoint, limits: PoolLimits(idleMax: 0), owner: token)
         carrier.isConnected = true
         guard let place = upstreams.insert(carrier) else {
-            refuse(connection, token, .noResources("there are too many connections"))
+            refuse(connection, token, .noSlot)
             return
         }
         upstreamTimers.reserve(index: Int(place.index))

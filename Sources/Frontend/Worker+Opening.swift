@@ -229,7 +229,7 @@ extension Worker {
         case .waiting: waitTimeIsUp(connection, token, opening)
         case .dialing:
             let now = space.pointee.nowMilliseconds
-            opening.dialing?.lastFailure = .connectTimeout
+            opening.dialing?.failed(.timedOut)
             if now < opening.dialing?.deadlineMilliseconds ?? 0 {
                 dialNext(connection, token, opening)
             } else {

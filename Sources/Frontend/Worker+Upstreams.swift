@@ -184,13 +184,13 @@ extension Worker {
             leg: leg, endpoint: endpoint, limits: group.pool, owner: token)
         if group.introduction != nil { fresh.introduced = connection.pointee.notes.client }
         guard let carrier = upstreams.insert(fresh) else {
-            exchange.pointee.dialing?.lastFailure = .noResources("there are too many connections")
+            exchange.pointee.dialing?.failed(.shortage(.memory))
             return false
         }
         upstreamTimers.reserve(index: Int(carrier.index))
         guard poller.add(descriptor, carrier.tagged(Worker.upstreamTag), .edgeBoth) else {
             upstreams.retire(carrier)
-            exchange.pointee.dialing?.lastFailure = .noResources("epoll is full")
+            exchange.pointee.dialing?.failed(.shortage(.watches))
             return false
         }
         exchange.pointee.upstream = carrier
@@ -248,7 +248,7 @@ extension Worker {
     ) {
         let now = space.pointee.nowMilliseconds
         letUpstreamGo(exchange)
-        exchange.pointee.dialing?.lastFailure = .connectTimeout
+        exchange.pointee.dialing?.failed(.timedOut)
         if now < exchange.pointee.dialing?.deadlineMilliseconds ?? 0 {
             dialUpstream(connection, token, exchange)
         } else {

@@ -23,6 +23,8 @@ struct Worker: ~Copyable {
     static let upstreamTag: UInt8 = 2
     /// Connections accepted in one turn, so that a flood leaves relays their turn.
     static let acceptsPerTurn = 64
+    /// How long a listener is left alone while descriptors are short: a look costs two calls.
+    static let fullPauseMilliseconds: UInt64 = 50
     /// Connections that one reactor can have.
     static let connectionsMax = 4_000_000
 

@@ -52,6 +52,8 @@ final class Crew: Sendable {
     let loads: [WorkerLoad]
     /// Sessions that went on without OpenSSL's object, since the start.
     let settledCount = Atomic<Int>(0)
+    /// Clients have to wait, since the descriptors that are left are kept for other things.
+    let isShort = Atomic<Bool>(false)
     let journal: Journal
     /// Who has how many connections, where those are limited for each client.
     let clients = Admission()

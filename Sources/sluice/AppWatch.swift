@@ -193,7 +193,8 @@ final class AppWatch: Sendable {
             guard let socket = try? Socket.stream(for: address) else { return false }
             switch socket.connect(to: address) {
             case .connected: return true
-            case .failed: return false
+            // Who has a full queue listens.
+            case .failed(let code): return code == EAGAIN
             case .inProgress:
                 var waitFor = pollfd(fd: socket.descriptor, events: Int16(POLLOUT), revents: 0)
                 return poll(&waitFor, 1, 2_000) > 0 && socket.pendingError() == 0

@@ -31,7 +31,26 @@ extension Assembly {
                 idleMax: upstream.pool.max,
                 idleMilliseconds: upstream.pool.idle.wholeMilliseconds),
             hash: hash, queue: known.queue(of: name), queueLimits: queue,
-            introduction: introduction(upstream.proxyProtocol), standings: standings)
+            introduction: introduction(upstream.proxyProtocol), standings: standings,
+            sources: try sources(upstream.source))
+    }
+
+    /// The addresses to come from, each of which has to be one of this machine's.
+    private static func sources(_ settings: [SourceAddress]) throws -> [Address] {
+        try settings.map { setting in
+            guard let address = Address(host: setting.address, port: 0), !address.isWildcard else {
+                throw problem(
+                    setting.place,
+                    "source: found '\(setting.address)', allowed: one address of this machine")
+            }
+            if let fault = Socket.fault(ofSource: address) {
+                throw problem(
+                    setting.place,
+                    "source: connections can't come from '\(setting.address)': \(fault)."
+                        + " Allowed: addresses of this machine, as `ip address` lists them")
+            }
+            return address
+        }
     }
 
     /// The group of a route that names its endpoint itself.

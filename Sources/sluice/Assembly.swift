@@ -271,7 +271,7 @@ struct Assembly {
         return settings
     }
 
-    private static func problem(_ place: SourcePlace, _ sentence: String) -> ConfigurationProblems {
+    static func problem(_ place: SourcePlace, _ sentence: String) -> ConfigurationProblems {
         ConfigurationProblems([ConfigurationProblem(place: place, sentence: sentence)])
     }
 

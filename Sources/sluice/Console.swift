@@ -43,7 +43,7 @@ final class Console: Sendable {
                     app?.note(record)
                     if journal.takesRequests { journal.access(record) }
                 }
-            }, event: journal.event)
+            }, event: journal.event, shortages: journal.shortages)
     }
 
     /// Begins to show what passes, where there is a terminal.

@@ -66,6 +66,8 @@ enum Server {
         controller.hand(over: admin)
         try names.watch(assembly.endpoints, expanding: configuration.expandingNames)
         try health.watch(assembly.checks)
+        // Each reactor has an epoll set, and some threads one or two descriptors.
+        OpenFiles.keepReserve(more: workers + 4)
         try frontend.start()
         following.begin(controller)
         try admin.start()

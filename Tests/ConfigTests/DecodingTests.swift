@@ -84,6 +84,7 @@ struct DecodingTests {
         #expect(chat.maxConnections == 500)
         #expect(chat.queue?.wait == .seconds(3))
         #expect(chat.queue?.size == 9)
+        #expect(chat.source.map(\.address) == ["192.0.2.1", "2001:db8::1"])
         var health = HealthSettings()
         health.kind = .http
         health.path = "/healthz?deep=1"
@@ -119,8 +120,8 @@ struct DecodingTests {
         log.accessPlace = configuration.log.accessPlace
         log.eventsPlace = configuration.log.eventsPlace
         #expect(configuration.log == log)
-        #expect(configuration.log.accessPlace?.line == 40)
-        #expect(configuration.log.eventsPlace?.line == 40)
+        #expect(configuration.log.accessPlace?.line == 41)
+        #expect(configuration.log.eventsPlace?.line == 41)
         #expect(
             configuration.resolver.servers == [
                 "192.0.2.1:53", "192.0.2.2:5353", "[::1]:53", "[::1]:54",
@@ -281,6 +282,7 @@ let everything = """
         slowStart: 30s
         maxConnections: 500
         proxyProtocol: v1
+        source: [192.0.2.1, "2001:db8::1"]
         queue: { wait: 3s, size: 9 }
         health: { kind: http, path: "/healthz?deep=1", host: "app.internal:3000", status: [200, 204],
           every: 11s, timeout: 700ms, rise: 6, fall: 8 }

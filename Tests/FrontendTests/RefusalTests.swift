@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Reactor
 import Testing
 import Wire
 
@@ -15,7 +16,7 @@ struct RefusalTests {
         .unreachable("ws://app:1", reason: "Connection refused", isRefused: true),
         .unreachable("ws://app:1", reason: "No route to host", isRefused: false),
         .badAnswer("It is no HTTP."), .badUpgrade("No Sec-WebSocket-Accept."),
-        .noResources("too many open files"),
+        .shortage(.ports, "ws://app:1"), .shortage(.descriptors, "ws://app:1"), .noSlot,
         Refusal(HeadFault(status: 431, sentence: "The head is too long.")),
         Refusal(UpgradeFault(status: 426, sentence: "Use a WebSocket.", kind: .notAnUpgrade)),
         Refusal(UpgradeFault(status: 426, sentence: "Use version 13.", kind: .wrongVersion)),

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import Config
 import Control
+import Foundation
 import Frontend
+import Reactor
 import Router
 import Testing
 
@@ -47,6 +49,45 @@ struct UpstreamAssemblyTests {
                     timeoutMilliseconds: 300, rise: 5, fall: 6)
             ])
         #expect(assembly.checks.first?.group === group)
+    }
+
+    @Test func `localhost is one endpoint at both loopback addresses, each or not (RFC 6761 §6.3)`()
+        throws
+    {
+        for resolve in ["one", "each"] {
+            for name in ["localhost", "app.localhost"] {
+                let group = try group(
+                    try assembly("endpoints: [\"ws://\(name):3000\"], resolve: \(resolve)"))
+                #expect(
+                    group.endpoints.map { $0.addresses.map(\.description) }
+                        == [["127.0.0.1:3000", "[::1]:3000"]])
+                #expect(group.endpoints.map(\.label) == ["ws://\(name):3000"])
+                #expect(group.endpoints.map(\.authority) == ["\(name):3000"])
+            }
+        }
+    }
+
+    @Test func `addresses to come from are taken in turn, each for its family`() throws {
+        let group = try group(try assembly(Self.one + ", source: [127.0.0.1, 127.0.0.2, \"::1\"]"))
+        let peer = try #require(Address(host: "127.0.0.9", port: 1))
+        let turns = (0..<4).map { _ in group.sources(for: peer).map(\.hostString) }
+        #expect(Set(turns) == [["127.0.0.1", "127.0.0.2"], ["127.0.0.2", "127.0.0.1"]])
+        #expect(turns[0] != turns[1])
+        let other = try #require(Address(host: "::1", port: 1))
+        #expect(group.sources(for: other).map(\.hostString) == ["::1"])
+        #expect(group.sources(for: try Address(parsing: "unix:/a")).isEmpty)
+    }
+
+    @Test(arguments: ["192.0.2.77", "0.0.0.0", "\"::\""])
+    func `an address to come from that is none of this machine's is refused with its place`(
+        address: String
+    ) {
+        #expect {
+            _ = try assembly(Self.one + ", source: [127.0.0.1, \(address)]")
+        } throws: { error in
+            "\(error)".contains("s.yaml:3:") && "\(error)".contains("source: ")
+                && "\(error)".contains(address.replacingOccurrences(of: "\"", with: ""))
+        }
     }
 
     @Test func `without a word nobody waits, is checked or begins slowly`() throws {
