@@ -7,20 +7,51 @@ import Wire
 
 /// HTTP/1.1 for operators, on a unix socket that its owner alone may use or on a loopback address.
 ///
-/// Beside the reactors: a thread that accepts, and one for each request, a bounded number of them.
+/// Beside the reactors: one thread accepts and reads requests, all side by side, so that one that comes
+/// slowly delays no other; each that is whole has a thread of its own, a bounded number of them. Some
+/// of these places are for questions about health alone (`/healthz`, `/readyz`).
 public final class AdminServer: Sendable {
-    /// Requests at one time.
-    static let requestsMax = 32
-    /// How long a client may take to send its request or to read its answer.
-    static let patienceSeconds = 10
+    /// From accept to the last byte of the request.
+    static let requestMilliseconds: UInt64 = 5_000
+    /// From the answer's first byte to the last that is taken.
+    static let answerMilliseconds: UInt64 = 10_000
+    /// Who has sent nothing whole for so long makes room, where somebody waits to be let in.
+    static let evictMilliseconds: UInt64 = 200
     static let bodyBytesMax = 65_536
+
+    /// How many requests there may be, bounded by the descriptors that the process keeps for itself:
+    /// each takes one, and one more while the reactors are asked.
+    struct Places: Sendable {
+        /// Being read.
+        let reading: Int
+        /// Being answered.
+        let answering: Int
+        /// Being answered, of those about health, beside the others.
+        let health: Int
+
+        /// How many are taken of one kind.
+        final class Taken: Sendable {
+            private let count = Atomic<Int>(0)
+
+            /// Takes one; how many are taken with it.
+            func take() -> Int { count.wrappingAdd(1, ordering: .relaxed).newValue }
+            func giveBack() { count.wrappingSubtract(1, ordering: .relaxed) }
+        }
+
+        init(reserve: Int) {
+            reading = max(2, min(16, reserve / 10))
+            answering = max(2, min(32, reserve / 5))
+            health = max(2, min(8, reserve / 20))
+        }
+    }
 
     /// Where it listens.
     public let address: Address
     private let socket: Listener
     private let file: SocketFile?
     private let door: Mailbox<Bool>
-    private let running = Atomic<Int>(0)
+    private let running = Places.Taken()
+    private let runningHealth = Places.Taken()
     private let handler: @Sendable (AdminRequest) -> AdminAnswer
     private let thread = Mutex<ReactorThread?>(nil)
 
@@ -72,15 +103,8 @@ public final class AdminServer: Sendable {
     /// Starts to serve.
     public func start() throws(SystemError) {
         let started = try ReactorThread.start(name: "sluice-admin") { [self] in
-            var waitFor = [
-                pollfd(fd: socket.descriptor, events: Int16(POLLIN), revents: 0),
-                pollfd(fd: door.descriptor, events: Int16(POLLIN), revents: 0),
-            ]
-            while true {
-                _ = poll(&waitFor, 2, -1)
-                if !door.take().isEmpty { return }
-                accept()
-            }
+            var desk = AdminReading(self, Places(reserve: OpenFiles.ownReserve))
+            while desk.turn(socket, door) {}
         }
         thread.withLock { $0 = started }
     }
@@ -92,61 +116,33 @@ public final class AdminServer: Sendable {
         file?.remove()
     }
 
-    private func accept() {
-        while case .accepted(let descriptor, _) = socket.accept() {
-            let count = running.wrappingAdd(1, ordering: .relaxed).newValue
-            let started =
-                count <= Self.requestsMax
-                ? try? ReactorThread.start(name: "sluice-request") { [self] in
-                    serve(AdminStream(adopting: descriptor))
-                    running.wrappingSubtract(1, ordering: .relaxed)
-                } : nil
-            if started == nil {
-                running.wrappingSubtract(1, ordering: .relaxed)
-                close(descriptor)
-            }
-        }
-    }
-
-    private func serve(_ stream: consuming AdminStream) {
-        stream.setPatience(seconds: Self.patienceSeconds)
-        var parser = RequestHeadParser(limits: HeadLimits())
-        while let bytes = stream.receive() {
-            switch bytes.withUnsafeBytes({ parser.append($0) }) {
-            case .needsMore: continue
-            case .failed(let fault):
+    /// Answers a request on a thread of its own, if there is a place for it.
+    func answer(_ message: AdminMessage, on stream: consuming AdminStream, _ places: Places) {
+        let taken = message.isAboutHealth ? runningHealth : running
+        let most = message.isAboutHealth ? places.health : places.answering
+        let descriptor = stream.release()
+        let started =
+            taken.take() <= most
+            ? try? ReactorThread.start(name: "sluice-request") { [self] in
+                let stream = AdminStream(adopting: descriptor)
+                let answer = answer(message)
                 stream.send(
-                    AdminAnswer(status: 400, text: fault.sentence).bytes(omittingBody: false))
-                return
-            case .complete(let head, let consumed):
-                let isHead = head.method == "HEAD"
-                let answer = self.answer(head, bytes.dropFirst(consumed), stream)
-                stream.send(answer.bytes(omittingBody: isHead))
-                return
-            }
+                    answer.bytes(omittingBody: message.isHead),
+                    until: Clock.nowMilliseconds() + Self.answerMilliseconds)
+                taken.giveBack()
+            } : nil
+        if started == nil {
+            taken.giveBack()
+            AdminStream(adopting: descriptor).sendNow(
+                AdminAnswer(
+                    status: 503,
+                    text: "As many requests are being answered as there may be: ask again later."))
         }
     }
 
-    private func answer(
-        _ head: RequestHead, _ rest: ArraySlice<UInt8>, _ stream: borrowing AdminStream
-    ) -> AdminAnswer {
-        var body = Data(rest)
-        if let text = head.fields.first("content-length") {
-            guard let length = Int(String(decoding: text, as: UTF8.self)),
-                (0...Self.bodyBytesMax).contains(length)
-            else { return AdminAnswer(status: 413, text: "the body is too long") }
-            while body.count < length {
-                guard let more = stream.receive() else {
-                    return AdminAnswer(status: 400, text: "the body is not whole")
-                }
-                body.append(contentsOf: more)
-            }
-            body = body.prefix(length)
-        } else if head.fields.first("transfer-encoding") != nil {
-            return AdminAnswer(status: 411, text: "a body needs a Content-Length")
-        }
+    private func answer(_ message: AdminMessage) -> AdminAnswer {
         do throws(AdminRefusal) {
-            return handler(try AdminRequest(head, body: body))
+            return handler(try AdminRequest(message.head, body: message.body))
         } catch {
             return AdminAnswer(status: error.status, text: error.sentence)
         }
@@ -183,51 +179,5 @@ private struct SocketFile: Sendable {
         case .connected, .inProgress: return true
         case .failed(let code): return code == EAGAIN
         }
-    }
-}
-
-/// A connected stream that is waited for.
-struct AdminStream: ~Copyable {
-    private let descriptor: Int32
-
-    init(adopting descriptor: Int32) {
-        self.descriptor = descriptor
-        let flags = fcntl(descriptor, F_GETFL)
-        _ = fcntl(descriptor, F_SETFL, flags & ~O_NONBLOCK)
-    }
-
-    deinit { close(descriptor) }
-
-    func setPatience(seconds: Int) {
-        var time = timeval(tv_sec: seconds, tv_usec: 0)
-        for option in [SO_RCVTIMEO, SO_SNDTIMEO] {
-            setsockopt(
-                descriptor, SOL_SOCKET, option, &time, socklen_t(MemoryLayout<timeval>.size))
-        }
-    }
-
-    /// What comes next; nil at the end, or when it does not come in time.
-    func receive() -> [UInt8]? {
-        var buffer = [UInt8](repeating: 0, count: 16_384)
-        while true {
-            let count = recv(descriptor, &buffer, buffer.count, 0)
-            if count < 0 && errno == EINTR { continue }
-            return count > 0 ? Array(buffer.prefix(count)) : nil
-        }
-    }
-
-    /// Sends all; false when the peer does not take it.
-    @discardableResult
-    func send(_ bytes: [UInt8]) -> Bool {
-        var rest = bytes[...]
-        while !rest.isEmpty {
-            let count = rest.withUnsafeBytes {
-                Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
-            }
-            if count < 0 && errno == EINTR { continue }
-            guard count > 0 else { return false }
-            rest = rest.dropFirst(count)
-        }
-        return true
     }
 }

@@ -31,6 +31,7 @@ public enum ServiceManager {
             microseconds > 0
         else { return nil }
         if let pid = environment["WATCHDOG_PID"], pid != String(getpid()) { return nil }
-        return max(1, microseconds / 2_000)
+        // Longer than a day is as good as never, and short of every number's end.
+        return max(1, min(microseconds / 2_000, 86_400_000))
     }
 }

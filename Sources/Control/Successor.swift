@@ -175,7 +175,7 @@ public enum Successor {
     private static func handed(_ text: String) -> [Handed] {
         text.split(separator: "\n").compactMap { line in
             let words = line.split(separator: " ", maxSplits: 2)
-            guard words.count == 3, let descriptor = Int32(words[0]),
+            guard words.count == 3, let descriptor = Int32(words[0]), descriptor > 2,
                 let purpose = Purpose(rawValue: String(words[1])),
                 let address = try? Address(parsing: String(words[2]))
             else { return nil }
@@ -198,7 +198,7 @@ public enum Successor {
     /// Tells the process before this one that this one serves.
     public static func sayReady() {
         guard let text = ProcessInfo.processInfo.environment[readyVariable],
-            let descriptor = Int32(text)
+            let descriptor = Int32(text), descriptor > 2
         else { return }
         unsetenv(readyVariable)
         var byte: UInt8 = 1

@@ -18,6 +18,9 @@ public struct DrainPlan: Sendable {
     /// From the beginning until those are cut that have not closed.
     public var timeoutMilliseconds: UInt64
 
+    /// The longest that a drain may take, and wait: a week.
+    public static let millisecondsMax: UInt64 = 7 * 86_400_000
+
     /// How many relays at most.
     public var relaysMax = Int.max
     /// Whether another process listens at the same sockets: who has come in is served, and told then.
@@ -56,6 +59,10 @@ public final class Drain: Sendable {
     private let foundCount = Atomic<Int>(0)
 
     init(_ plan: DrainPlan, workers: Int) {
+        var plan = plan
+        // What goes beyond it would go beyond the numbers too.
+        plan.spreadMilliseconds = min(plan.spreadMilliseconds, DrainPlan.millisecondsMax)
+        plan.timeoutMilliseconds = min(plan.timeoutMilliseconds, DrainPlan.millisecondsMax)
         self.plan = plan
         startMilliseconds = Clock.nowMilliseconds()
         closeText = plan.reason.isEmpty ? nil : CloseText(plan.reason)

@@ -232,7 +232,7 @@ public final class Frontend: Sendable {
             mailbox.post(message(answers))
             awaited += 1
         }
-        let deadline = Clock.nowMilliseconds() + milliseconds
+        let deadline = Clock.nowMilliseconds() + min(milliseconds, 86_400_000)
         while awaited > 0 {
             let now = Clock.nowMilliseconds()
             guard now < deadline, answers.wait(milliseconds: Int32(deadline - now)) else {

@@ -30,10 +30,12 @@ struct AdminDesk: Sendable {
         case (true, "drains", 2): return drain(path[1])
         case (false, "reload", 1): return Self.answer(controller.reload(), failure: 422)
         case (false, "upgrade", 1):
-            let text = request.query["timeoutMilliseconds"]
+            guard
+                let time = Self.number(
+                    request.query, "timeoutMilliseconds", 1...3_600_000, otherwise: 30_000)
+            else { return Self.noNumber("timeoutMilliseconds", "1 to 3600000") }
             return Self.answer(
-                controller.upgrade(withinMilliseconds: text.flatMap { Int32($0) } ?? 30_000),
-                failure: 422)
+                controller.upgrade(withinMilliseconds: Int32(clamping: time)), failure: 422)
         case (false, "drain", 1): return drain(request, controller.drain)
         case (false, "resume", 1): return drain(request, controller.resume)
         case (false, "rebalance", 1): return rebalance(request.body)
@@ -53,6 +55,18 @@ struct AdminDesk: Sendable {
 
     private static func answer(_ outcome: AdminOutcome, failure: Int) -> AdminAnswer {
         AdminAnswer(status: outcome.isDone ? 200 : failure, json: outcome)
+    }
+
+    /// A whole number of the query; nil where it is none, or none that is allowed.
+    private static func number(
+        _ query: [String: String], _ name: String, _ range: ClosedRange<Int>, otherwise: Int
+    ) -> Int? {
+        guard let text = query[name] else { return otherwise }
+        return Int(text).flatMap { range.contains($0) ? $0 : nil }
+    }
+
+    private static func noNumber(_ name: String, _ allowed: String) -> AdminAnswer {
+        AdminAnswer(status: 400, text: "\(name) is a whole number, \(allowed).")
     }
 
     private func health() -> AdminAnswer {
@@ -107,8 +121,10 @@ struct AdminDesk: Sendable {
         filter.route = query["route"]
         filter.endpoint = query["endpoint"]
         filter.client = query["client"]
-        let limit = query["limit"].flatMap { Int($0) } ?? 1_000
-        let found = controller.frontend.relays(filter, countMax: max(0, limit))
+        guard let limit = Self.number(query, "limit", 0...4_000_000, otherwise: 1_000) else {
+            return Self.noNumber("limit", "0 to 4000000")
+        }
+        let found = controller.frontend.relays(filter, countMax: limit)
         return AdminAnswer(json: found.map(Self.state))
     }
 

@@ -238,6 +238,13 @@ final class Controller: Sendable {
                 isDone: false,
                 message: "The code is 1000, 1001, 1012, 1013 or 3000 to 4999, found \(plan.code).")
         }
+        guard max(plan.spreadMilliseconds, plan.timeoutMilliseconds) <= DrainPlan.millisecondsMax
+        else {
+            return AdminOutcome(
+                isDone: false,
+                message: "The spread and the timeout are 7 days at most: found"
+                    + " \(max(plan.spreadMilliseconds, plan.timeoutMilliseconds)) ms.")
+        }
         guard plan.reason.utf8.count <= 123 else {
             return AdminOutcome(isDone: false, message: "The reason is longer than 123 bytes.")
         }
