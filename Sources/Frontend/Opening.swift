@@ -46,6 +46,10 @@ final class Opening {
     /// The path to ask the upstream for.
     var path: [UInt8] = []
     var dialing: Dialing?
+    /// Requests that came before on the same connection.
+    var requestCount = 0
+    /// The request went out on a connection that was used before, since a login belongs to that.
+    var isOnLogin = false
 
     init(acceptedMilliseconds: UInt64, limits: HeadLimits) {
         self.acceptedMilliseconds = acceptedMilliseconds

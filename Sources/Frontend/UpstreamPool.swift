@@ -12,8 +12,14 @@ struct UpstreamConnection: ~Copyable {
     let limits: PoolLimits
     /// The client connection whose request it carries; nil while it is idle.
     var owner: Token?
-    /// Whom its first bytes have named to the endpoint; then it carries requests of nobody else.
-    var introduced: Address?
+    /// Whose alone it is, where its first bytes have named that client to the endpoint, or that client
+    /// has begun to log it in; then it carries requests of nobody else, and goes with that client's
+    /// connection.
+    var client: Address?
+    /// Its first bytes have named the client.
+    var isIntroduced = false
+    /// A login belongs to it (`FieldList.logsConnectionIn`), or may have begun to.
+    var hasLogin = false
     /// The connection to the endpoint stands.
     var isConnected = false
     /// Requests that were sent on it.

@@ -86,14 +86,14 @@ extension Worker {
     /// Sends the opening handshake, if the connection to the upstream stands.
     ///
     /// - Returns: false when the connection has failed, and the reason is noted.
-    private mutating func sendRequest(
+    mutating func sendRequest(
         _ connection: UnsafeMutablePointer<Connection>, _ token: Token, _ opening: Opening
     ) -> Bool {
         guard let request = opening.request, let plan = opening.plan,
             let endpoint = opening.dialing?.current
         else { return false }
         let head =
-            introduction(connection, opening.dialing?.group)
+            (opening.isOnLogin ? [] : introduction(connection, opening.dialing?.group))
             + UpstreamRequest.bytes(
                 of: request, path: opening.path, plan: plan, endpoint: endpoint,
                 hop: hop(connection))
@@ -158,6 +158,10 @@ extension Worker {
         _ connection: UnsafeMutablePointer<Connection>, _ token: Token, _ opening: Opening
     ) -> Bool {
         if opening.hasAnswerBytes { return false }
+        if opening.isOnLogin {
+            dialAfresh(connection, token, opening)
+            return true
+        }
         let now = space.pointee.nowMilliseconds
         let notes = connection.pointee.notes
         let before = opening.dialing
@@ -219,7 +223,8 @@ extension Worker {
 
     /// The upstream does not switch: its answer is relayed as the ordinary one that it is.
     ///
-    /// Neither connection carries another request: this one was meant to become a tunnel.
+    /// Neither connection carries another request, since this one was meant to become a tunnel; but where
+    /// a login of the connection has begun, both stay for the client's next try.
     private mutating func becomeOrdinary(
         _ connection: UnsafeMutablePointer<Connection>, _ token: Token, _ opening: Opening,
         _ head: ResponseHead, _ rest: UnsafeRawBufferPointer
@@ -236,6 +241,8 @@ extension Worker {
         var carrier = UpstreamConnection(
             leg: leg, endpoint: endpoint, limits: PoolLimits(idleMax: 0), owner: token)
         carrier.isConnected = true
+        carrier.isIntroduced = opening.dialing?.group.introduction != nil
+        let keepsLogin = isWithinLogin(opening, upgrade, head)
         guard let place = upstreams.insert(carrier) else {
             refuse(connection, token, .noSlot)
             return
@@ -247,8 +254,15 @@ extension Worker {
             Exchange(
                 parser: RequestHeadParser(limits: limits), limits: limits,
                 passage: Passage(hop(connection))))
+        exchange.pointee.requestCount = opening.requestCount
         exchange.pointee.begin(request, nowMilliseconds: space.pointee.nowMilliseconds)
-        exchange.pointee.isPersistent = false
+        if keepsLogin, let slot = upstreams.pointer(place) {
+            noteLogin(slot, connection)
+            givePlaceBack(connection.pointee.notes)
+        } else {
+            exchange.pointee.isPersistent = false
+            exchange.pointee.mayReuse = false
+        }
         exchange.pointee.hasAnswerBytes = true
         exchange.pointee.plan = opening.plan
         exchange.pointee.upstream = place

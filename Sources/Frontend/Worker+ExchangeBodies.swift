@@ -316,6 +316,9 @@ extension Worker {
         let method = exchange.pointee.method
         let framing = try BodyFraming(response: answer, to: method)
         let isHTTP11 = exchange.pointee.isHTTP11
+        if let slot = exchange.pointee.upstream.flatMap({ upstreams.pointer($0) }) {
+            noteLogin(answer.fields, slot, connection)
+        }
         if answer.status < 500 {
             let notes = connection.pointee.notes
             notes.group?.answered(

@@ -74,18 +74,20 @@ extension Worker {
             return
         }
         let opening: Opening
+        var login: Token?
         if let first = connection.pointee.opening {
             opening = first
         } else {
             // Ordinary requests came before it on the same connection.
-            if let exchange = connection.pointee.exchange {
-                letKeptGo(exchange)
-                exchanges.retire(exchange)
-            }
-            connection.pointee.exchange = nil
             opening = Opening(
                 acceptedMilliseconds: notes.acceptedMilliseconds,
                 limits: snapshot.settings.headLimits)
+            if let exchange = connection.pointee.exchange {
+                login = exchange.pointee.kept
+                opening.requestCount = exchange.pointee.requestCount
+                exchanges.retire(exchange)
+            }
+            connection.pointee.exchange = nil
             connection.pointee.opening = opening
         }
         opening.early = Array(rest)
@@ -96,6 +98,7 @@ extension Worker {
         opening.dialing = Dialing(
             group, deadlineMilliseconds: now + snapshot.settings.connectMilliseconds,
             key: group.key(of: request, notes.client))
+        if let login, upgradeOn(login, connection, token, opening, group) { return }
         dialNext(connection, token, opening)
     }
 

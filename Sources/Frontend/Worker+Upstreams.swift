@@ -41,6 +41,7 @@ extension Worker {
         on carrier: Token, _ slot: UnsafeMutablePointer<UpstreamConnection>
     ) {
         slot.pointee.owner = token
+        noteLogin(exchange.pointee.request.head.fields, slot, connection)
         exchange.pointee.upstream = carrier
         exchange.pointee.isOnReused = true
         exchange.pointee.phase = .relaying
@@ -137,16 +138,22 @@ extension Worker {
             && (exchange.pointee.maySendAgain || slot.pointee.leg.socket.isQuiet())
     }
 
-    /// Sends the request on the connection that was introduced as this client's, if it still may.
+    /// Sends the request on the connection that is this client's alone, if it still may.
+    ///
+    /// One that was logged in waits for a request to its endpoint, whatever else is asked for meanwhile.
     private mutating func reuse(
         _ kept: Token, _ connection: UnsafeMutablePointer<Connection>, _ token: Token,
         _ exchange: ExchangePointer, _ group: EndpointGroup
     ) -> Bool {
-        guard group.introduction != nil, let slot = upstreams.pointer(kept),
-            let index = group.endpoints.firstIndex(where: { $0 === slot.pointee.endpoint }),
-            slot.pointee.introduced == connection.pointee.notes.client, isSound(slot, exchange),
-            // Those that wait for a place are not overtaken.
-            (group.queue?.count ?? 0) == 0, group.picker.claim(only: index)
+        let place = upstreams.pointer(kept).flatMap { slot in
+            group.endpoints.firstIndex { $0 === slot.pointee.endpoint }
+        }
+        if place == nil, upstreams.pointer(kept)?.pointee.hasLogin == true { return false }
+        guard let index = place, let slot = upstreams.pointer(kept),
+            isAlone(slot, connection, group), isSound(slot, exchange),
+            // Those that wait for a place are not overtaken, but by who is within a login.
+            slot.pointee.hasLogin || (group.queue?.count ?? 0) == 0,
+            group.picker.claim(only: index)
         else {
             letKeptGo(exchange)
             return false
@@ -182,7 +189,10 @@ extension Worker {
         let descriptor = leg.socket.descriptor
         var fresh = UpstreamConnection(
             leg: leg, endpoint: endpoint, limits: group.pool, owner: token)
-        if group.introduction != nil { fresh.introduced = connection.pointee.notes.client }
+        if group.introduction != nil {
+            fresh.client = connection.pointee.notes.client
+            fresh.isIntroduced = true
+        }
         guard let carrier = upstreams.insert(fresh) else {
             exchange.pointee.dialing?.failed(.shortage(.memory))
             return false
@@ -214,6 +224,7 @@ extension Worker {
         _ carrier: Token
     ) -> Bool {
         guard let slot = upstreams.pointer(carrier) else { return false }
+        noteLogin(exchange.pointee.request.head.fields, slot, connection)
         writeRequest(
             exchange, slot.pointee.endpoint,
             behind: introduction(connection, exchange.pointee.dialing?.group))
@@ -322,11 +333,15 @@ extension Worker {
             && slot.pointee.isQuiet && slot.pointee.leg.held.isEmpty
             && drainDeadlineMilliseconds == nil
         let limits = slot.pointee.limits
-        if mayReuse && slot.pointee.introduced != nil && limits.idleMax > 0 {
+        if mayReuse && slot.pointee.hasLogin {
+            // It stays for as long as the client does, or the endpoint lets it.
+            letKeptGo(exchange)
+            exchange.pointee.kept = carrier
+        } else if mayReuse && slot.pointee.client != nil && limits.idleMax > 0 {
             letKeptGo(exchange)
             exchange.pointee.kept = carrier
             waitIdle(slot, carrier)
-        } else if mayReuse && slot.pointee.introduced == nil
+        } else if mayReuse && slot.pointee.client == nil
             && upstreamPool.put(carrier, slot.pointee.endpoint, max: limits.idleMax)
         {
             waitIdle(slot, carrier)
@@ -349,7 +364,9 @@ extension Worker {
 
     /// The timer of an upstream's connection has fired: it may have been idle for long enough.
     mutating func idleTimeIsUp(_ carrier: Token) {
-        guard let slot = upstreams.pointer(carrier), slot.pointee.owner == nil else { return }
+        guard let slot = upstreams.pointer(carrier), slot.pointee.owner == nil,
+            !slot.pointee.hasLogin
+        else { return }
         let deadline = slot.pointee.idleDeadlineMilliseconds
         if space.pointee.nowMilliseconds < deadline {
             upstreamTimers.arm(carrier, at: deadline)

@@ -8,11 +8,12 @@ public enum KnownField: UInt8, Sendable {
     case other
     /// No field that anybody sends, but what `Connection: close` would name.
     case close
-    case connection, contentLength, expect, forwarded, host, http2Settings, keepAlive, origin
+    case authorization, connection, contentLength, expect, forwarded, host, http2Settings,
+        keepAlive, origin
     case proxyAuthenticate, proxyAuthorization, proxyConnection, strictTransportSecurity
     case secWebSocketAccept, secWebSocketExtensions, secWebSocketKey, secWebSocketProtocol
     case secWebSocketVersion
-    case te, trailer, transferEncoding, upgrade
+    case te, trailer, transferEncoding, upgrade, wwwAuthenticate
     case xForwardedFor, xForwardedHost, xForwardedPort, xForwardedProto, xForwardedScheme
     case xForwardedSSL, xRealIP
 
@@ -30,6 +31,7 @@ public enum KnownField: UInt8, Sendable {
         case 7: match(name, ("upgrade", .upgrade), ("trailer", .trailer))
         case 9: match(name, ("forwarded", .forwarded), ("x-real-ip", .xRealIP))
         case 10: match(name, ("connection", .connection), ("keep-alive", .keepAlive))
+        case 13: match(name, ("authorization", .authorization))
         case 14:
             match(name, ("content-length", .contentLength), ("http2-settings", .http2Settings))
         case 15:
@@ -37,7 +39,7 @@ public enum KnownField: UInt8, Sendable {
         case 16:
             match(
                 name, ("proxy-connection", .proxyConnection), ("x-forwarded-host", .xForwardedHost),
-                ("x-forwarded-port", .xForwardedPort))
+                ("x-forwarded-port", .xForwardedPort), ("www-authenticate", .wwwAuthenticate))
         case 17:
             match(
                 name, ("sec-websocket-key", .secWebSocketKey),
@@ -61,12 +63,13 @@ public enum KnownField: UInt8, Sendable {
     @inline(__always)
     private static func match(
         _ name: Span<UInt8>, _ first: Candidate, _ second: Candidate? = nil,
-        _ third: Candidate? = nil
+        _ third: Candidate? = nil, _ fourth: Candidate? = nil
     ) -> (field: KnownField, isExact: Bool) {
         var isExact = true
         if isSame(name, first.name, &isExact) { return (first.field, isExact) }
         if let second, isSame(name, second.name, &isExact) { return (second.field, isExact) }
         if let third, isSame(name, third.name, &isExact) { return (third.field, isExact) }
+        if let fourth, isSame(name, fourth.name, &isExact) { return (fourth.field, isExact) }
         return (.other, false)
     }
 
