@@ -181,6 +181,30 @@ import Testing
         #expect(backend.connectionCount == connections)
     }
 
+    @Test func `behind a trusted proxy, several share its connection but not a login`() throws {
+        let backend = try Self.upstream()
+        defer { backend.stop() }
+        let proxy = try ProxyFixture(
+            configuration: """
+                listen: [{ address: "127.0.0.1:0", trustedProxies: [127.0.0.1] }]
+                routes: [{ path: /*, to: "\(backend.address)" }]
+                workers: 1
+
+                """)
+        let balancer = try proxy.connect()
+        func ask(as address: String, _ login: String? = nil) throws -> String {
+            let field = login.map { "Authorization: \($0)\r\n" } ?? ""
+            try balancer.send(
+                "GET / HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-For: \(address)\r\n\(field)\r\n")
+            return try balancer.readResponse().text
+        }
+        _ = try ask(as: "192.0.2.1", Self.first)
+        #expect(try ask(as: "192.0.2.1", Self.last("alice")) == "alice")
+        #expect(try ask(as: "192.0.2.1") == "alice")
+        #expect(try ask(as: "192.0.2.2") == "nobody")
+        #expect(try ask(as: "192.0.2.2") == "nobody")
+    }
+
     // MARK: Upgrades
 
     private func upgrade(_ client: WebSocketPeer, _ login: String) throws -> HTTPHead {
