@@ -100,10 +100,10 @@ public final class AdminServer: Sendable {
     /// The listening socket.
     public var descriptor: Int32 { socket.descriptor }
 
-    /// Starts to serve.
-    public func start() throws(SystemError) {
+    /// Starts to serve; `count` servers share what the process keeps for them.
+    public func start(sharing count: Int = 1) throws(SystemError) {
         let started = try ReactorThread.start(name: "sluice-admin") { [self] in
-            var desk = AdminReading(self, Places(reserve: OpenFiles.ownReserve))
+            var desk = AdminReading(self, Places(reserve: OpenFiles.ownReserve / max(1, count)))
             while desk.turn(socket, door) {}
         }
         thread.withLock { $0 = started }

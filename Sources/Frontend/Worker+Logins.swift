@@ -14,7 +14,7 @@ import Wire
 extension Worker {
     /// Binds a connection to the client whose request or answer has such fields.
     func noteLogin(
-        _ fields: FieldList, _ slot: UnsafeMutablePointer<UpstreamConnection>,
+        _ fields: borrowing FieldList, _ slot: UnsafeMutablePointer<UpstreamConnection>,
         _ connection: UnsafeMutablePointer<Connection>
     ) {
         if fields.logsConnectionIn { noteLogin(slot, connection) }

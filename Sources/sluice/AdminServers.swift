@@ -74,6 +74,6 @@ struct AdminServers {
         throw ConfigurationProblems([ConfigurationProblem(place: place, sentence: sentence)])
     }
 
-    func start() throws { for server in servers { try server.start() } }
+    func start() throws { for server in servers { try server.start(sharing: servers.count) } }
     func stop() { for server in servers { server.stop() } }
 }
