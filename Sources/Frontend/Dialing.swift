@@ -132,7 +132,9 @@ struct Dialing {
         guard let endpoint else { return }
         switch lastFailure {
         // The endpoint is not to blame.
-        case .shortage(let shortage): journal.note(shortage, dialing: label, nowMilliseconds: now)
+        case .shortage(let shortage):
+            group.picker.undecided(endpoint, nowMilliseconds: now)
+            journal.note(shortage, dialing: label, nowMilliseconds: now)
         case let failure:
             group.failed(
                 endpoint, failure?.refusal(label).sentence ?? "", nowMilliseconds: now, journal)
