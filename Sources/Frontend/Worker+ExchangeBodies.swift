@@ -144,7 +144,9 @@ extension Worker {
         guard let carrier = exchange.pointee.upstream else { return false }
         while exchange.pointee.upstream == carrier, let slot = upstreams.pointer(carrier),
             slot.pointee.isConnected, slot.pointee.leg.isReadable, !slot.pointee.leg.hasEnded,
-            connection.pointee.relay.client.held.isEmpty
+            connection.pointee.relay.client.held.isEmpty,
+            // Who is gone holds nothing back.
+            !connection.pointee.relay.client.isUnwritable
         {
             if budget <= 0 { return true }
             let received = slot.pointee.leg.receive(space)

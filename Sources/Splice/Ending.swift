@@ -136,7 +136,7 @@ public struct Ending: Sendable {
     ///
     /// The other is told 1001 when the client went away and 1014 when the upstream did.
     public mutating func vanished(_ side: Side) -> Action {
-        if hasSpoken(side) { return .none }
+        if hasSpoken(side) && hasBegun { return .none }
         let code = Self.codeForLoss(of: side)
         begin(side == .client ? .client : .upstream, .vanished, code)
         markSpoken(side)
@@ -171,6 +171,9 @@ public struct Ending: Sendable {
         action.tellBackend = tell(.backend, code).tellBackend
         return action
     }
+
+    /// Nothing that a side may still send is looked at: no Close of it is awaited any more.
+    public mutating func fellSilent(_ side: Side) { markSpoken(side) }
 
     /// A Close of ours is on its way to `side`, or it can't be reached.
     public mutating func markTold(_ side: Side) {

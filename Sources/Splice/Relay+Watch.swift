@@ -107,6 +107,13 @@ extension Relay {
     /// Sends the Pings that are due where a frame border allows.
     mutating func pingWherePossible(_ space: UnsafeMutablePointer<Workspace>) {
         guard down.hasPendingPing || up.hasPendingPing, let watch else { return }
+        if ending.hasBegun {
+            // Nobody is given up any more for want of an answer, and who has sent its Close could
+            // answer only behind it.
+            down.hasPendingPing = false
+            up.hasPendingPing = false
+            return
+        }
         if down.hasPendingPing && down.isAtFrameBorder {
             down.hasPendingPing = false
             if down.state == .open && !client.isUnwritable {

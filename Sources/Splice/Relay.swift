@@ -143,6 +143,9 @@ public struct Relay: ~Copyable {
     /// Says nothing more to anybody: what was sent is delivered, what still comes is read off.
     public mutating func leave(_ space: UnsafeMutablePointer<Workspace>) -> Verdict {
         stage = .lingering
+        up.state = .cut
+        down.state = .cut
+        up.droppable = Flow.droppableBodyBytes
         deadlineMilliseconds =
             space.pointee.nowMilliseconds + space.pointee.patience.lingerMilliseconds
         return settleEnding(space).union(.deadline)
@@ -266,7 +269,7 @@ public struct Relay: ~Copyable {
             client.shut(space)
             // After both Closes it is the server's part to end TCP (RFC 6455 §7.1.1): the upstream
             // keeps the TIME-WAIT then, and Sluice its ports.
-            if ending.reason != .close { backend.shut(space) }
+            if ending.reason != .close || backend.isIgnored { backend.shut(space) }
             let isClientDone = client.isUnwritable || client.hasEnded && client.held.isEmpty
             let isBackendDone = backend.isUnwritable || backend.hasEnded
             if isClientDone && isBackendDone { return .ended }

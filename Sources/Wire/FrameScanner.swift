@@ -23,6 +23,8 @@ public struct FrameScanner: Sendable {
         /// What stands behind them, if it breaks the rules.
         ///
         /// With `.none` the rest is an incomplete header, to be given again with more behind it.
+        /// Once `isCloseComplete` holds, it is what stands behind the Close instead: that says
+        /// nothing (RFC 6455 §1.4, §5.5.1), is not judged, and is to be dropped.
         public let violation: FrameViolation
     }
 
@@ -158,9 +160,20 @@ public struct FrameScanner: Sendable {
             }
             position = position &+ headerLength &+ Int(truncatingIfNeeded: length)
         }
-        let isBehindClose = position < count && place == .closed
-        return Outcome(
-            forwardable: position, violation: isBehindClose ? .dataAfterClose : .none)
+        return Outcome(forwardable: position, violation: .none)
+    }
+
+    /// The same for bytes that go nowhere: what comes is judged, and nothing of it counted.
+    public mutating func scanUncounted(_ bytes: UnsafePointer<UInt8>, count: Int) -> Outcome {
+        // Of a frame in progress these leave out what has not come yet, and never will have passed.
+        let counted = (frames: frames, messages: messages, payloadBytes: payloadBytes)
+        framesMax = .max
+        let outcome = unsafe scan(bytes, count: count)
+        frames = counted.frames
+        dataMessagesBegunToEnd = counted.messages
+        declaredPayloadBytes = counted.payloadBytes
+        kind = .control
+        return outcome
     }
 
     /// What a header says; a length of 0 means that more bytes are needed.
@@ -173,7 +186,8 @@ public struct FrameScanner: Sendable {
     /// Judges any header by all rules and, if it is lawful and whole, takes note of it.
     @inline(never)
     private mutating func judge(_ bytes: UnsafePointer<UInt8>, count: Int) -> Step {
-        if place == .closed { return Step(violation: .dataAfterClose) }
+        // As if more were needed: nothing behind a Close goes on.
+        if place == .closed { return Step() }
         let first = unsafe bytes[0]
         let isFinal = first & 0x80 != 0
         let violation = unsafe firstBytesViolation(first, bytes[1])

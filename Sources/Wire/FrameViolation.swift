@@ -31,8 +31,6 @@ public enum FrameViolation: UInt8, Sendable, Equatable, CaseIterable {
     case closePayloadLength
     /// The code of a Close frame must not stand on the wire (§7.4).
     case closeCodeInvalid
-    /// Bytes follow the Close frame (§5.5.1).
-    case dataAfterClose
     /// A message is larger than configured.
     case messageTooBig
     /// A message comes in more frames than configured.
@@ -77,7 +75,6 @@ public enum FrameViolation: UInt8, Sendable, Equatable, CaseIterable {
         case .lengthNotMinimal: "A frame's length is not written in its shortest form."
         case .closePayloadLength: "A Close frame has a payload of one byte."
         case .closeCodeInvalid: "A Close frame carries a code that must not be sent."
-        case .dataAfterClose: "Bytes follow a Close frame."
         case .messageTooBig: "A message is larger than the limit."
         case .tooManyFragments: "A message comes in more fragments than the limit."
         case .tooManyMessages: "More messages come than the limit allows."

@@ -93,6 +93,11 @@ final class RelayRig {
     var heldForClient: Int { relay.pointee.client.held.count }
     var heldForBackend: Int { relay.pointee.backend.held.count }
 
+    /// What may still be read of each direction for nobody.
+    var droppable: (up: Int32, down: Int32) {
+        (relay.pointee.up.droppable, relay.pointee.down.droppable)
+    }
+
     var clientRoundTrip: RoundTrip { relay.pointee.clientRoundTrip }
     var upstreamRoundTrip: RoundTrip { relay.pointee.upstreamRoundTrip }
 
