@@ -144,7 +144,7 @@ extension Worker {
         record.closeCode = ending.code
         record.initiator = ending.initiator
         record.reason = ending.reason
-        if ending.violation != .none { record.detail = ending.violation.sentence }
+        if ending.violation != .none { record.detail = ending.violationSentence }
         crew.journal.access(record)
     }
 

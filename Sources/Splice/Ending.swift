@@ -100,6 +100,8 @@ public struct Ending: Sendable {
     public private(set) var code: UInt16 = 0
     /// The violation, where that was the reason.
     public private(set) var violation = FrameViolation.none
+    /// Whether the frame against the rules is a Pong that a Ping of Sluice's own has provoked.
+    public private(set) var isViolationProvoked = false
 
     /// A relay that is not ending.
     public init() {}
@@ -107,6 +109,14 @@ public struct Ending: Sendable {
     /// The reason that stands in Closes of our own; empty where the code says all.
     var closeText: StaticString {
         reason == .violation ? violation.closeText : reason.closeText
+    }
+
+    /// What was against the rules, in plain words for the log.
+    public var violationSentence: String {
+        isViolationProvoked
+            ? violation.sentence
+                + " It is the Pong to a Ping of Sluice's own, which the route's `ping` asks for."
+            : violation.sentence
     }
 
     /// Whether anything has begun to end.
@@ -144,8 +154,15 @@ public struct Ending: Sendable {
     }
 
     /// A side broke the rules: it is told why, the other that its peer is gone.
-    public mutating func violated(_ side: Side, _ violation: FrameViolation) -> Action {
-        if !hasBegun { self.violation = violation }
+    ///
+    /// `isProvoked` says that it did so in answering a Ping of Sluice's own.
+    public mutating func violated(
+        _ side: Side, _ violation: FrameViolation, isProvoked: Bool = false
+    ) -> Action {
+        if !hasBegun {
+            self.violation = violation
+            isViolationProvoked = isProvoked
+        }
         begin(.sluice, .violation, violation.closeCode.rawValue)
         markSpoken(side)
         var action = tell(side.other, Self.codeForLoss(of: side))

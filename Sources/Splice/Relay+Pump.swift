@@ -194,7 +194,11 @@ extension Relay {
             }
         }
         if passed.violation != .none {
-            perform(ending.violated(side, passed.violation), space)
+            var isOurs = false
+            if let offence = passed.rest {
+                isOurs = isProvoked(side, offence, count: passed.restCount)
+            }
+            perform(ending.violated(side, passed.violation, isProvoked: isOurs), space)
         }
         if passed.isDestinationLost { lost(side.other) }
         tellWherePossible(space)

@@ -71,4 +71,24 @@ import Testing
         }
         #expect(lines.count >= 1_000)
     }
+
+    @Test(arguments: [true, false])
+    func `an unmasked Pong that only our Ping provoked is said to be that`(isOurs: Bool) throws {
+        let backend = try ManualBackend()
+        let proxy = try ProxyFixture(
+            to: backend.address, options: "ping: { every: 200ms, timeout: 10s }")
+        let ends = try proxy.relay(to: backend)
+        let ping = try ends.client.readFrame()
+        #expect(ping.opcode == 9)
+        // A client's frames must be masked (RFC 6455 §5.1).
+        try ends.client.send(Frame(opcode: 10, payload: isOurs ? ping.payload : [1, 2]))
+        #expect(try ends.client.readFrame().closeCode == 1002)
+        #expect(try ends.upstream.readFrame().closeCode == 1001)
+        try ends.upstream.send(Frame.close(1001))
+        let line = try proxy.process.waitForLine(containing: "reason=violation")
+        let detail = "detail=\"A frame from the client is not masked."
+        let more = " It is the Pong to a Ping of Sluice's own"
+        #expect(line.contains { $0.contains(detail) }, "\(line)")
+        #expect(line.contains { $0.contains(detail + more) } == isOurs, "\(line)")
+    }
 }

@@ -82,6 +82,43 @@ struct RelayViolationTests {
         #expect(rig.lentCount == 0)
     }
 
+    @Test(arguments: [Side.client, .backend], [false, true])
+    func `a Pong against the rules that only our Ping provoked is known as that`(
+        side: Side, tls: Bool
+    ) throws {
+        let rules = RelayRules(
+            pingMilliseconds: 1_000, pongMilliseconds: 300, pingsClient: side == .client,
+            pingsUpstream: side == .backend)
+        // A client's frames must be masked and a server's not (RFC 6455 §5.1).
+        let violation: FrameViolation = side == .client ? .notMasked : .masked
+        func offend(_ make: (_ ours: [UInt8]) -> [UInt8]) throws -> RelayRig {
+            let rig = try RelayRig.open(tls: tls, rules: rules)
+            rig.passDeadline()
+            rig.exchange()
+            let ping = try #require(Frames.parse(rig.peer(side).takeReceived())?.first)
+            rig.exchange(side, Frames.from(side, .text, [1]) + make(ping.payload))
+            #expect(rig.ending.violation == violation)
+            #expect(rig.ending.initiator == .sluice)
+            let sentence = rig.ending.violationSentence
+            #expect(sentence.hasPrefix(violation.sentence))
+            #expect((sentence != violation.sentence) == rig.ending.isViolationProvoked)
+            return rig
+        }
+        let answer = try offend { Frames.from(side.other, .pong, $0) }
+        #expect(answer.ending.isViolationProvoked)
+        #expect(answer.ending.violationSentence.contains("`ping`"))
+        let half = try offend { Array(Frames.from(side.other, .pong, $0).prefix(7)) }
+        #expect(half.ending.isViolationProvoked)
+        // The answer to the other's Ping, a Ping of its own, a message.
+        for make in [
+            { _ in Frames.from(side.other, .pong, [1, 2, 3, 4, 5, 6, 7, 8]) },
+            { Frames.from(side.other, .pong, $0 + [0]) }, { Frames.from(side.other, .ping, $0) },
+            { Frames.from(side.other, .binary, $0) },
+        ] as [([UInt8]) -> [UInt8]] {
+            #expect(try !offend(make).ending.isViolationProvoked)
+        }
+    }
+
     @Test(arguments: [Side.client, .backend])
     func `an offence inside the other's frame waits for that frame's border`(side: Side) throws {
         let rig = try RelayRig.open()
