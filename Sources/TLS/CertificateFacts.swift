@@ -28,20 +28,28 @@ public struct CertificateFacts: Sendable, Equatable {
         CertificateFacts(try CertificateHandle.read(pemFile: path))
     }
 
+    /// Reads the certificate of a chain that a server would present: the first that signed no other.
+    public static func readLeaf(chain path: String) throws(CertificateFault) -> CertificateFacts {
+        do throws(IdentityProblem) {
+            let all = try PEMFile(reading: path).certificates()
+            let leaf = all.first { candidate in
+                !all.contains { !$0.isSame(as: candidate) && candidate.hasSigned($0) }
+            }
+            return (leaf ?? all[0]).withHandle { CertificateFacts($0) }
+        } catch {
+            throw error.fault
+        }
+    }
+
     /// Reads all certificates of a PEM file, in the order in which they stand.
     public static func readAll(pemFile path: String) throws(CertificateFault) -> [CertificateFacts]
     {
-        let first = try CertificateHandle.read(pemFile: path)
-        var all = [CertificateFacts(first)]
-        let input = try MemoryBIO.open(path)
-        var index = 0
-        while let pointer = PEM_read_bio_X509(input.pointer, nil, nil, nil) {
-            let next = CertificateHandle(adopting: pointer)
-            if index > 0 { all.append(CertificateFacts(next)) }
-            index += 1
+        do throws(IdentityProblem) {
+            return try PEMFile(reading: path).certificates()
+                .map { $0.withHandle { CertificateFacts($0) } }
+        } catch {
+            throw error.fault
         }
-        ERR_clear_error()
-        return all
     }
 
     /// Whether others than the owner may read the file, which a private key's must not allow.
@@ -76,7 +84,7 @@ public struct CertificateFacts: Sendable, Equatable {
         }.joined()
     }
 
-    private static func kind(of key: OpaquePointer?) -> String {
+    static func kind(of key: OpaquePointer?) -> String {
         guard let key, let name = EVP_PKEY_get0_type_name(key) else { return "unknown" }
         guard EVP_PKEY_is_a(key, "EC") == 1 else {
             let text = String(cString: name)

@@ -12,14 +12,13 @@ struct CertificateHandle: ~Copyable {
 
     /// Reads the first certificate of a PEM file.
     static func read(pemFile path: String) throws(CertificateFault) -> CertificateHandle {
-        let input = try MemoryBIO.open(path)
-        guard let pointer = PEM_read_bio_X509(input.pointer, nil, refusePassphrase, nil) else {
-            ERR_clear_error()
-            throw CertificateFault(
-                path, found: "there is no certificate in PEM form in it",
-                remedy: "expected -----BEGIN CERTIFICATE-----; give the right file or move it away")
+        do throws(IdentityProblem) {
+            let first = try PEMFile(reading: path).certificates()[0]
+            X509_up_ref(first.pointer)
+            return CertificateHandle(adopting: first.pointer)
+        } catch {
+            throw error.fault
         }
-        return CertificateHandle(adopting: pointer)
     }
 
     /// Seconds since 1970 at which it begins to be valid.
@@ -103,15 +102,11 @@ struct KeyHandle: ~Copyable {
 
     /// Reads the private key of a PEM file.
     static func read(pemFile path: String) throws(CertificateFault) -> KeyHandle {
-        let input = try MemoryBIO.open(path)
-        guard let pointer = PEM_read_bio_PrivateKey(input.pointer, nil, refusePassphrase, nil)
-        else {
-            ERR_clear_error()
-            throw CertificateFault(
-                path, found: "there is no private key in PEM form in it, or it has a passphrase",
-                remedy: "give a key without a passphrase (openssl pkey -in OLD -out NEW)")
+        do throws(IdentityProblem) {
+            return try PEMFile(reading: path).privateKey()
+        } catch {
+            throw error.fault
         }
-        return KeyHandle(adopting: pointer)
     }
 
     /// Makes an EC key on P-256.
@@ -123,7 +118,7 @@ struct KeyHandle: ~Copyable {
     }
 }
 
-/// The owner of a `BIO` over a file or over memory.
+/// The owner of a `BIO` over memory.
 struct MemoryBIO: ~Copyable {
     let pointer: OpaquePointer
 
@@ -135,17 +130,6 @@ struct MemoryBIO: ~Copyable {
         BIO_new(BIO_s_mem()).map(MemoryBIO.init(adopting:))
     }
 
-    static func open(_ path: String) throws(CertificateFault) -> MemoryBIO {
-        guard let file = fopen(path, "re") else {
-            throw .system("open", path, remedy: "check the path and who may read it")
-        }
-        guard let bio = BIO_new_fp(file, BIO_CLOSE) else {
-            fclose(file)
-            throw .library("read", path)
-        }
-        return MemoryBIO(adopting: bio)
-    }
-
     /// What was written into it; only for one over memory.
     func withBytes<Result, Failure: Error>(
         _ body: (UnsafeRawBufferPointer) throws(Failure) -> Result
@@ -155,9 +139,3 @@ struct MemoryBIO: ~Copyable {
         return try body(UnsafeRawBufferPointer(start: start, count: max(0, count)))
     }
 }
-
-/// OpenSSL's own answer to an encrypted key is a question on the terminal; a server must not wait
-/// for that.
-private let refusePassphrase:
-    @convention(c) (UnsafeMutablePointer<CChar>?, Int32, Int32, UnsafeMutableRawPointer?) -> Int32 =
-        { _, _, _, _ in -1 }

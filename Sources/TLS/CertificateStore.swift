@@ -31,6 +31,8 @@ public final class CertificateStore: Sendable {
     public let initial: TLSContext
     /// The first chain's names, for people.
     public let defaultNames: [String]
+    /// What clients are going to say of the chains, which are served all the same.
+    public let warnings: [IdentityProblem]
 
     /// Reads all files and makes the contexts.
     ///
@@ -38,7 +40,7 @@ public final class CertificateStore: Sendable {
     ///   - identities: chains and keys; the first answers to unknown names.
     ///   - options: versions and ciphers.
     ///   - tickets: the keys that seal session tickets, which outlive a reload.
-    /// - Throws: `TLSError` that names the file and what is wrong with it.
+    /// - Throws: `TLSError`; where files can't be served, with all of their `problems`.
     public init(
         _ identities: [IdentityFiles], options: TLSServerOptions, tickets: TicketKeys
     ) throws(TLSError) {
@@ -46,7 +48,15 @@ public final class CertificateStore: Sendable {
         _ = TrafficSecretLayout.learned
         SessionMemory.install()
         var loaded: [ServerIdentity] = []
-        for files in identities { loaded.append(try ServerIdentity(reading: files)) }
+        var problems: [IdentityProblem] = []
+        for files in identities {
+            do throws(IdentityProblem) {
+                loaded.append(try ServerIdentity(reading: files))
+            } catch {
+                problems.append(error)
+            }
+        }
+        guard problems.isEmpty else { throw TLSError(problems) }
         guard let first = loaded.first else { throw TLSError("no certificate is configured") }
         defaultNames = first.names
 
@@ -69,6 +79,18 @@ public final class CertificateStore: Sendable {
             initialMembers.map { loaded[$0] }, options: options, tickets: tickets)
         names.attach(to: initial)
         self.initial = initial
+        Self.warnOfUnused(loaded)
+        warnings = loaded.flatMap(\.warnings)
+    }
+
+    /// A chain for whose names another one with the same kind of key stands in front is never sent.
+    private static func warnOfUnused(_ loaded: [ServerIdentity]) {
+        for (index, identity) in loaded.enumerated().dropFirst() {
+            let serving = identity.names.flatMap { members(of: loaded, named: $0) }
+            if serving.contains(index) { continue }
+            let other = serving.first { loaded[$0].keyKind == identity.keyKind }
+            identity.warn(.shadowed(by: loaded[other ?? 0].files.chain))
+        }
     }
 
     /// Indexes of the identities that answer to a name: the first of each kind of key.
@@ -114,8 +136,8 @@ public final class CertificateStore: Sendable {
         guard SSL_CTX_use_certificate(pointer, identity.leaf) == 1,
             SSL_CTX_use_PrivateKey(pointer, identity.key) == 1
         else { throw TLSError.drainingQueue("using the certificate \(identity.files.chain)") }
-        for certificate in identity.intermediates
-        where sluice_ctx_add1_chain_cert(pointer, certificate) != 1 {
+        for certificate in identity.behind
+        where sluice_ctx_add1_chain_cert(pointer, certificate.pointer) != 1 {
             throw TLSError.drainingQueue("using the chain \(identity.files.chain)")
         }
     }

@@ -15,85 +15,53 @@ public struct IdentityFiles: Sendable, Equatable {
     }
 }
 
-/// A chain and key that were read and belong together.
+/// A chain and key that were read, belong together, and can be served.
 final class ServerIdentity {
     let files: IdentityFiles
-    let leaf: OpaquePointer
-    let intermediates: [OpaquePointer]
-    let key: OpaquePointer
+    /// The certificate that belongs to the key.
+    let certificate: CertificateReference
+    /// What is sent behind it, each once: what signed it, and so on, then what else the file has.
+    let behind: [CertificateReference]
+    private let keyHandle: KeyHandle
     /// DNS names and addresses of the leaf, lowercase.
     let names: [String]
+    /// What clients are going to say of it.
+    private(set) var warnings: [IdentityProblem]
+
+    var leaf: OpaquePointer { certificate.pointer }
+    var key: OpaquePointer { keyHandle.pointer }
 
     /// The kind of key, by which chains stand side by side in one context.
     var keyKind: Int32 { EVP_PKEY_get_base_id(key) }
 
     /// Reads both files.
     ///
-    /// - Throws: `TLSError` that names the file, and what was found there.
-    init(reading files: IdentityFiles) throws(TLSError) {
+    /// - Throws: `IdentityProblem` where they can't be served.
+    init(reading files: IdentityFiles) throws(IdentityProblem) {
         self.files = files
         ERR_clear_error()
-        var chain = try Self.certificates(in: files.chain)
-        leaf = chain.removeFirst()
-        intermediates = chain
-        let key: OpaquePointer
-        do {
-            key = try Self.privateKey(in: files.key)
-        } catch {
-            X509_free(leaf)
-            for certificate in intermediates { X509_free(certificate) }
-            throw error
-        }
-        self.key = key
-        names = Self.names(of: leaf)
-        guard X509_check_private_key(leaf, key) == 1 else {
+        let found = try PEMFile(reading: files.chain).certificates()
+        keyHandle = try PEMFile(reading: files.key).privateKey()
+        let key = keyHandle.pointer
+        guard
+            let place = found.firstIndex(where: { X509_check_private_key($0.pointer, key) == 1 })
+        else {
             ERR_clear_error()
-            throw TLSError(
-                "the key in \(files.key) does not belong to the first certificate in"
-                    + " \(files.chain)")
-        }
-    }
-
-    deinit {
-        X509_free(leaf)
-        for certificate in intermediates { X509_free(certificate) }
-        EVP_PKEY_free(key)
-    }
-
-    private static func certificates(in path: String) throws(TLSError) -> [OpaquePointer] {
-        guard let file = BIO_new_file(path, "r") else {
-            throw TLSError.drainingQueue("reading the certificate chain \(path)")
-        }
-        defer { BIO_free(file) }
-        var certificates: [OpaquePointer] = []
-        while let certificate = PEM_read_bio_X509(file, nil, nil, nil) {
-            certificates.append(certificate)
-        }
-        // Reading past the last certificate leaves "no start line" behind, which is no failure.
-        let last = ERR_peek_last_error()
-        let isEnd = last == 0 || sluice_err_reason(last) == UInt32(PEM_R_NO_START_LINE)
-        guard isEnd, !certificates.isEmpty else {
-            for certificate in certificates { X509_free(certificate) }
-            if isEnd {
-                ERR_clear_error()
-                throw TLSError("\(path) holds no certificate in PEM form")
-            }
-            throw TLSError.drainingQueue("reading the certificate chain \(path)")
+            throw IdentityProblem(files.key, .keyOfAnother(chain: files.chain))
         }
         ERR_clear_error()
-        return certificates
+        let chain = ServerChain(found, leaf: place)
+        certificate = chain.path[0]
+        behind = chain.behind
+        names = Self.names(of: certificate.pointer)
+        let check = IdentityCheck(files, chain, key: key)
+        try check.refuse()
+        warnings = check.warnings(chainOrder: found)
     }
 
-    private static func privateKey(in path: String) throws(TLSError) -> OpaquePointer {
-        guard let file = BIO_new_file(path, "r") else {
-            throw TLSError.drainingQueue("reading the private key \(path)")
-        }
-        defer { BIO_free(file) }
-        // A key under a passphrase must not make the program ask on the terminal.
-        guard let key = PEM_read_bio_PrivateKey(file, nil, { _, _, _, _ in -1 }, nil) else {
-            throw TLSError.drainingQueue("reading the private key \(path)")
-        }
-        return key
+    /// Adds what only those know who see the other chains too.
+    func warn(_ cause: IdentityProblem.Cause) {
+        warnings.append(IdentityProblem(files.chain, cause))
     }
 
     /// The names a certificate is good for: its SANs, else the subject's common name.

@@ -20,9 +20,13 @@ public final class TLSContext: Sendable {
         + "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305"
 
     /// What servers sign with, without SHA-1, SHA-224 and DSA.
+    ///
+    /// `RSA-PSS+…` is a signature by an ordinary RSA key; a key that is for RSA-PSS alone has numbers
+    /// of its own (RFC 8446 §4.2.3).
     static let signatureAlgorithms =
         "ECDSA+SHA256:RSA-PSS+SHA256:ECDSA+SHA384:RSA-PSS+SHA384:ECDSA+SHA512:RSA-PSS+SHA512"
-        + ":ed25519:RSA+SHA256:RSA+SHA384:RSA+SHA512"
+        + ":ed25519:ed448:rsa_pss_pss_sha256:rsa_pss_pss_sha384:rsa_pss_pss_sha512"
+        + ":RSA+SHA256:RSA+SHA384:RSA+SHA512"
 
     /// Makes an `SSL_CTX` with what server and client have in common.
     static func makeBare(

@@ -8,11 +8,21 @@ public struct TLSError: Error, Sendable, Equatable, CustomStringConvertible {
     public let doing: String
     /// OpenSSL's reason strings, the deepest last; empty when it gave none.
     public let reasons: [String]
+    /// What is wrong with files of certificates and keys, where that is the cause.
+    public let problems: [IdentityProblem]
 
     /// Makes an error of our own words.
     public init(_ doing: String, reasons: [String] = []) {
         self.doing = doing
         self.reasons = reasons
+        problems = []
+    }
+
+    /// Certificates and keys that can't be served.
+    init(_ problems: [IdentityProblem]) {
+        doing = problems.map(\.description).joined(separator: "\n")
+        reasons = []
+        self.problems = problems
     }
 
     /// A sentence for people.

@@ -205,7 +205,9 @@ struct AdminDesk: Sendable {
     }
 
     private static func state(_ certificate: CertificateSettings) -> CertificateState? {
-        guard let facts = try? CertificateFacts.read(pemFile: certificate.chain) else { return nil }
+        guard let facts = try? CertificateFacts.readLeaf(chain: certificate.chain) else {
+            return nil
+        }
         return CertificateState(
             chain: certificate.chain, names: facts.names,
             notAfter: time(UInt64(max(0, facts.notAfter)) * 1_000))

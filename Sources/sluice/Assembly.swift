@@ -19,6 +19,8 @@ struct Assembly {
     let tickets: TicketKeys
     /// What names stood for that stand for endpoints.
     let found: NamesFound
+    /// What is served, but not as people are likely to want it.
+    let warnings: [ConfigurationProblem]
 
     /// Endpoints that were served before and on which something still runs.
     let departed: [DepartedEndpoint]
@@ -41,6 +43,7 @@ struct Assembly {
         checks = Self.checks(configuration, routing)
         var listeners: [ListenerPlan] = []
         let stores = try Self.certificates(configuration, tickets: tickets)
+        warnings = Self.warnings(configuration, stores)
         for (listener, store) in zip(configuration.listen, stores) {
             let address: Address
             do throws(AddressFault) {
@@ -70,6 +73,7 @@ struct Assembly {
         tickets = previous.tickets
         listeners = previous.listeners
         settings = previous.settings
+        warnings = previous.warnings
         self.found = found
         var known = KnownEndpoints(previous, found: found)
         known.keepsGroups = true
@@ -92,16 +96,37 @@ struct Assembly {
                     tls.certificates.map { IdentityFiles(chain: $0.chain, key: $0.key) },
                     options: options, tickets: tickets)
             } catch {
-                // Of paths that contain each other the longest is the one that is meant.
-                let named = tls.certificates.filter {
-                    error.description.contains($0.chain) || error.description.contains($0.key)
-                }
-                let guilty = named.max {
-                    $0.chain.count + $0.key.count < $1.chain.count + $1.key.count
-                }
-                throw problem(guilty?.place ?? listener.place, error.description)
+                if error.problems.isEmpty { throw problem(listener.place, error.description) }
+                throw ConfigurationProblems(
+                    error.problems.map {
+                        ConfigurationProblem(
+                            place: place(of: $0, tls) ?? listener.place, sentence: $0.description)
+                    })
             }
         }
+    }
+
+    /// Where the file was named in which something was found.
+    private static func place(of problem: IdentityProblem, _ tls: TLSSettings) -> SourcePlace? {
+        tls.certificates.first { $0.chain == problem.file || $0.key == problem.file }?.place
+    }
+
+    /// What clients are going to say of the certificates, each with its place, and once.
+    private static func warnings(
+        _ configuration: Configuration, _ stores: [CertificateStore?]
+    ) -> [ConfigurationProblem] {
+        var warnings: [ConfigurationProblem] = []
+        for (listener, store) in zip(configuration.listen, stores) {
+            guard let tls = listener.tls, let store else { continue }
+            for problem in store.warnings {
+                let warning = ConfigurationProblem(
+                    place: place(of: problem, tls) ?? listener.place,
+                    sentence: problem.description)
+                // Quick mode serves one certificate on several addresses.
+                if !warnings.contains(warning) { warnings.append(warning) }
+            }
+        }
+        return warnings
     }
 
     private static func routing(

@@ -10,7 +10,8 @@ struct CheckCommand: ParsableCommand {
         abstract: "Validate a configuration and print its routes and certificates.",
         discussion: """
             Exits with 1 and a line per problem (file:line:column, what was found, what is allowed) \
-            if it could not be served.
+            if it could not be served. What clients are going to refuse, such as an expired \
+            certificate, is a line that begins with "Warning".
             """)
 
     @Option(name: .shortAndLong, help: ArgumentHelp("The configuration, YAML.", valueName: "file"))
@@ -19,7 +20,7 @@ struct CheckCommand: ParsableCommand {
     /// Prints two tables.
     func run() throws {
         let configuration = try Configuration.load(path: config)
-        _ = try Assembly(configuration)
+        let assembly = try Assembly(configuration)
         var routes = [["LISTEN", "HOST", "PATH", "TO", "BALANCE"]]
         for listener in configuration.listen {
             if listener.redirectsToHTTPS {
@@ -40,13 +41,17 @@ struct CheckCommand: ParsableCommand {
         Output.line(Table.text(routes))
         var certificates = [["CERTIFICATE", "NAMES", "KEY", "UNTIL"]]
         for certificate in configuration.listen.compactMap(\.tls).flatMap(\.certificates) {
-            let facts = try CertificateFacts.read(pemFile: certificate.chain)
+            let facts = try CertificateFacts.readLeaf(chain: certificate.chain)
             certificates.append([
                 certificate.chain, facts.names.joined(separator: " "), facts.keyKind,
                 CertCommand.date(facts.notAfter),
             ])
         }
         if certificates.count > 1 { Output.line("\n" + Table.text(certificates)) }
+        if !assembly.warnings.isEmpty { Output.line("") }
+        for warning in assembly.warnings {
+            Output.line("Warning: \(warning.place): \(warning.sentence).")
+        }
     }
 }
 

@@ -174,6 +174,7 @@ final class Controller: Sendable {
         // Where there is no descriptor left for it, those of before are asked for in vain, no more.
         try? names.watch(assembly.endpoints, expanding: expanding, until: 0)
         if let logChange { log.use(logChange) }
+        Server.warn(assembly, log)
         if let removed { add(removed, "routes that were removed") }
         let restart = Self.needingRestart(before.configuration, configuration)
         let rest =
@@ -183,6 +184,7 @@ final class Controller: Sendable {
                 + " upgrade`, which loses no socket, or with a restart."
         return "The configuration was taken up: \(assembly.listeners.count) listeners, "
             + "\(assembly.routing.routes.count) routes, generation \(state.generation).\(rest)"
+            + assembly.warnings.map { "\nWarning: \($0.place): \($0.sentence)." }.joined()
     }
 
     /// Watches and checks what a configuration names that stays in use after all.

@@ -115,7 +115,7 @@ extension RunningSluice {
             return
         }
         let files = listener.certificates.compactMap {
-            try? CertificateFacts.read(pemFile: Self.path($0.chain, of: pid)).fingerprint
+            try? CertificateFacts.readLeaf(chain: Self.path($0.chain, of: pid)).fingerprint
         }
         var version = ""
         for certificate in listener.certificates {
@@ -154,7 +154,7 @@ extension RunningSluice {
         let names = certificate.names.joined(separator: ", ")
         guard let end = Self.date(certificate.notAfter) else { return }
         let days = Int((end.timeIntervalSinceNow / 86_400).rounded(.down))
-        let facts = try? CertificateFacts.read(pemFile: Self.path(certificate.chain, of: pid))
+        let facts = try? CertificateFacts.readLeaf(chain: Self.path(certificate.chain, of: pid))
         let isOurs = facts?.issuer.contains("Sluice development CA") == true
         let renew =
             isOurs

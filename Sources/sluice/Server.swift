@@ -72,7 +72,7 @@ enum Server {
         let announced = announce(configuration).lines(
             frontend.addresses, terminal: console.terminal, columns: Terminal.columns)
         for line in announced { console.line(line) }
-        warnOfReadableKeys(configuration, log)
+        warn(assembly, log)
         log.write(
             LogEvent(
                 .info,
@@ -115,13 +115,10 @@ enum Server {
         }
     }
 
-    private static func warnOfReadableKeys(_ configuration: Configuration, _ log: LogWriter) {
-        for certificate in configuration.listen.compactMap(\.tls).flatMap(\.certificates)
-        where CertificateFacts.isReadableByOthers(certificate.key) {
-            log.write(
-                LogEvent(
-                    .warning,
-                    "Others can read the private key \(certificate.key): chmod 600 it."))
+    /// Says what is served, but not as people are likely to want it.
+    static func warn(_ assembly: Assembly, _ log: LogWriter) {
+        for warning in assembly.warnings {
+            log.write(LogEvent(.warning, "\(warning.place): \(warning.sentence)."))
         }
     }
 }
