@@ -34,6 +34,11 @@ final class Opening {
     var phase = Phase.sniffing
     /// The handshake is waiting for its turn (`FrontendSettings.handshakesPerTurn`).
     var isDeferred = false
+    /// The records of the ClientHello, until the handshake is over; for the log of one that fails.
+    var hello: [UInt8] = []
+    /// Nothing of what comes now belongs to it any more.
+    var isHelloWhole = false
+    static let helloBytesMax = 20_480
     let acceptedMilliseconds: UInt64
     var requestParser: RequestHeadParser
     var answerParser: ResponseHeadParser

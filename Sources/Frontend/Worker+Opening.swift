@@ -114,10 +114,14 @@ extension Worker {
         let progress = connection.pointee.relay.client.tls?.handshake() ?? .failed
         let hasAnswered = space.pointee.records.outputCount > 0
         if progress == .failed {
-            handshakeFailed(connection, token)
+            // Cut in two, the hello ends with what came now.
+            if !opening.hello.isEmpty && !opening.isHelloWhole { keepHello(opening, received) }
+            handshakeFailed(connection, token, opening, received)
             return false
         }
         if progress == .wantsInput {
+            if !opening.isHelloWhole { keepHello(opening, received) }
+            opening.isHelloWhole = opening.isHelloWhole || hasAnswered
             connection.pointee.relay.client.flushRecords(space)
             // The ClientHello was whole: from here the handshake's own deadline counts.
             if hasAnswered {
@@ -136,6 +140,7 @@ extension Worker {
         let facts = connection.pointee.relay.client.tls?.facts()
         connection.pointee.notes.tls = facts
         opening.phase = .head
+        opening.hello = []
         settleLater(token)
         // In TLS 1.3 all that is left to send is the ticket; in 1.2 the client waits for the rest.
         let notes = connection.pointee.notes
@@ -170,16 +175,6 @@ extension Worker {
         if notes.ticket.isEmpty { return }
         space.pointee.records.append(records: notes.ticket)
         notes.ticket = []
-    }
-
-    private mutating func handshakeFailed(
-        _ connection: UnsafeMutablePointer<Connection>, _ token: Token
-    ) {
-        let error = connection.pointee.relay.client.tls?.takeError()
-        let reason = error?.reasons.last ?? "the peer closed the connection"
-        connection.pointee.notes.detail = "TLS handshake failed: \(reason)"
-        connection.pointee.relay.client.flushRecords(space)
-        leave(connection, token)
     }
 
     /// Collects the request head; judges it when it is whole.

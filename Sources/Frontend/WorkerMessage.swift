@@ -56,6 +56,7 @@ final class Crew: Sendable {
     /// Who has how many connections, where those are limited for each client.
     let clients = Admission()
     let remarks = Remarks()
+    let handshakeComplaints = HandshakeComplaints()
 
     init(count: Int, journal: Journal) throws(SystemError) {
         var mailboxes: [Mailbox<WorkerMessage>] = []
