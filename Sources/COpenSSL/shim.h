@@ -81,3 +81,16 @@ static inline int sluice_aead_tag(EVP_CIPHER_CTX *c, unsigned char *tag) {
     OSSL_PARAM p[2] = {OSSL_PARAM_construct_octet_string(OSSL_CIPHER_PARAM_AEAD_TAG, tag, 16), OSSL_PARAM_construct_end()};
     return EVP_CIPHER_CTX_get_params(c, p);
 }
+
+/* How many groups of the client's are ours too. */
+static inline long sluice_shared_group_count(SSL *s) { return SSL_get_shared_group(s, -1); }
+static inline int sluice_cipher_count(const STACK_OF(SSL_CIPHER) *c) { return sk_SSL_CIPHER_num(c); }
+static inline const SSL_CIPHER *sluice_cipher_at(const STACK_OF(SSL_CIPHER) *c, int i) { return sk_SSL_CIPHER_value(c, i); }
+
+static inline void sluice_free(void *p) { OPENSSL_free(p); }
+/* Whether name constraints permit names of a kind, and so no others of it. */
+static inline int sluice_has_permitted(const NAME_CONSTRAINTS *c, int kind) {
+    for (int i = 0; i < sk_GENERAL_SUBTREE_num(c->permittedSubtrees); i++)
+        if (sk_GENERAL_SUBTREE_value(c->permittedSubtrees, i)->base->type == kind) return 1;
+    return 0;
+}

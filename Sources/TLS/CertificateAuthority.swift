@@ -24,6 +24,7 @@ public struct CertificateAuthority: Sendable {
         in directory: String, scope: NameScope = .local(more: [])
     ) throws(CertificateFault) -> CertificateAuthority {
         try CertificateFiles.makeDirectory(directory)
+        try requireSafe(in: directory)
         return try CertificateFiles.locked(directory) { () throws(CertificateFault) in
             let isNew = try !isPresent(
                 CertificateAuthority(directory: directory, isNew: false))
@@ -32,6 +33,14 @@ public struct CertificateAuthority: Sendable {
             _ = try authority.load()
             return authority
         }
+    }
+
+    /// Refuses a directory that others can write to, and an authority of others or whose key others can
+    /// read.
+    public static func requireSafe(in directory: String) throws(CertificateFault) {
+        let authority = CertificateAuthority(directory: directory, isNew: false)
+        try AuthoritySafety.check(
+            directory: directory, certificate: authority.certificatePath, key: authority.keyPath)
     }
 
     /// Sees to a certificate for `names` at `chainPath` and its key at `keyPath`.

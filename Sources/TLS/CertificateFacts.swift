@@ -16,8 +16,10 @@ public struct CertificateFacts: Sendable, Equatable {
     public let subject: String
     /// Whether it may sign other certificates.
     public let isCA: Bool
-    /// Whether it may sign for some names only (RFC 5280 §4.2.1.10).
+    /// Whether it may sign for some DNS names and addresses only (RFC 5280 §4.2.1.10).
     public let isConstrained: Bool
+    /// Whether what it signs can be believed of servers only: not of clients, for mail or for code.
+    public let isForServersOnly: Bool
     /// SHA-256 of the whole certificate, in hexadecimal digits.
     public let fingerprint: String
     /// Kind and size of its key: `EC P-256`, `RSA 2048`.
@@ -67,7 +69,10 @@ public struct CertificateFacts: Sendable, Equatable {
         issuer = certificate.issuer
         subject = certificate.subject
         isCA = certificate.isAuthority
-        isConstrained = X509_get_ext_by_NID(certificate.pointer, NID_name_constraints, -1) >= 0
+        isConstrained = certificate.hasPermitted(GEN_DNS)
+        isForServersOnly =
+            X509_get_extended_key_usage(certificate.pointer) == UInt32(XKU_SSL_SERVER)
+            && certificate.hasPermitted(GEN_EMAIL) && certificate.hasPermitted(GEN_URI)
         fingerprint = Self.fingerprint(certificate)
         keyKind = Self.kind(of: X509_get0_pubkey(certificate.pointer))
     }

@@ -76,6 +76,17 @@ struct CertificateHandle: ~Copyable {
         return NAME_CONSTRAINTS_check(leaf.pointer, constraints) == X509_V_OK
     }
 
+    /// Whether its name constraints permit only some names of a kind (RFC 5280 §4.2.1.10).
+    func hasPermitted(_ kind: Int32) -> Bool {
+        guard let found = X509_get_ext_d2i(pointer, NID_name_constraints, nil, nil) else {
+            ERR_clear_error()
+            return false
+        }
+        let constraints = found.assumingMemoryBound(to: NAME_CONSTRAINTS.self)
+        defer { NAME_CONSTRAINTS_free(constraints) }
+        return sluice_has_permitted(constraints, kind) == 1
+    }
+
     private static func unixSeconds(_ time: UnsafePointer<ASN1_TIME>?) -> Int64 {
         var parts = tm()
         guard ASN1_TIME_to_tm(time, &parts) == 1 else { return 0 }

@@ -26,22 +26,26 @@ enum CertificateMaking {
             of: certificate, from: now - backdatingSeconds, to: now + authoritySeconds, file)
         let subject = X509_get_subject_name(certificate.pointer)
         try add("O", "Sluice", to: subject, file)
-        try add(
-            "CN", String("\(authorityPrefix) \(owner)".prefix(commonNameMax)), to: subject, file)
+        // A number of its own: databases of browsers hold certificates of one subject for one, and so
+        // would mix up two authorities of the same user.
+        let mark = " " + keyMark(key)
+        let name = "\(authorityPrefix) \(owner)".prefix(commonNameMax - mark.count)
+        try add("CN", name + mark, to: subject, file)
         guard X509_set_issuer_name(certificate.pointer, subject) == 1,
             X509_set_pubkey(certificate.pointer, key.pointer) == 1
         else { throw .library("set the subject", file) }
         for (kind, value) in [
             (NID_basic_constraints, "critical,CA:TRUE,pathlen:0"),
             (NID_key_usage, "critical,keyCertSign,cRLSign"),
+            // Whoever checks a chain for another purpose refuses it (RFC 5280 §4.2.1.12 for the leaf; for
+            // authorities as OpenSSL, NSS, GnuTLS and browsers read it).
+            (NID_ext_key_usage, "serverAuth"),
             (NID_subject_key_identifier, "hash"),
         ] {
             try extend(certificate, issuer: certificate.pointer, kind, value, file)
         }
-        if let constraints {
-            let kind = NID_name_constraints
-            try extend(certificate, issuer: certificate.pointer, kind, constraints, file)
-        }
+        try extend(
+            certificate, issuer: certificate.pointer, NID_name_constraints, constraints, file)
         try sign(certificate, with: key, file)
         return certificate
     }
@@ -85,6 +89,21 @@ enum CertificateMaking {
                     + " sluice cert --directory DIR --permit NAME NAME (or --any-name)")
         }
         return certificate
+    }
+
+    /// Eight hexadecimal digits that a key has to itself.
+    private static func keyMark(_ key: borrowing KeyHandle) -> String {
+        var digest = [UInt8](repeating: 0, count: Int(EVP_MAX_MD_SIZE))
+        var bytes: UnsafeMutablePointer<UInt8>?
+        let count = i2d_PUBKEY(key.pointer, &bytes)
+        defer { sluice_free(bytes) }
+        guard count > 0, let bytes,
+            EVP_Digest(bytes, Int(count), &digest, nil, EVP_sha256(), nil) == 1
+        else { return "" }
+        return digest.prefix(4).map { byte in
+            let text = String(byte, radix: 16)
+            return text.count < 2 ? "0" + text : text
+        }.joined()
     }
 
     /// An empty certificate of version 3 with a serial number of 128 random bits.

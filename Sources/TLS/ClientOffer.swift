@@ -126,15 +126,15 @@ extension ClientOffer: CustomStringConvertible {
         return "\(what) \(all.prefix(printedMax).joined(separator: " "))\(more)"
     }
 
-    /// Letters that stand for themselves in every log, the rest as `\xNN`; no longer than a host name's
-    /// label and a half.
+    /// Letters that stand for themselves in every form of the log, the rest as `%NN`; at most 96 bytes.
     private static func escaped(_ text: String) -> String {
         var escaped = ""
         for byte in text.utf8.prefix(96) {
             let isPlain =
                 byte > 0x20 && byte < 0x7F && byte != UInt8(ascii: "\\")
+                && byte != UInt8(ascii: "%")
                 && byte != UInt8(ascii: "\"")
-            escaped += isPlain ? String(UnicodeScalar(byte)) : "\\x" + hexadecimal(UInt16(byte), 2)
+            escaped += isPlain ? String(UnicodeScalar(byte)) : "%" + hexadecimal(UInt16(byte), 2)
         }
         return text.utf8.count > 96 ? escaped + "…" : escaped
     }

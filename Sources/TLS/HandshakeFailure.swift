@@ -90,6 +90,7 @@ extension TLSSession {
     /// Why the handshake has failed, taken out of OpenSSL's queue; to be asked at once.
     ///
     /// - Parameter hello: the records with which the client began.
+    /// - Returns: the cause, and the offer where the records hold a whole ClientHello.
     public borrowing func takeHandshakeFailure(
         hello: UnsafeRawBufferPointer
     ) -> HandshakeFailure {

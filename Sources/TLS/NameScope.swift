@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import Glibc
 
-/// Which names an authority may sign for, written into its certificate (RFC 5280 §4.2.1.10).
+/// Which names an authority may sign for, written into its certificate (RFC 5280 §4.2.1.10): DNS names
+/// and addresses of servers, never mail addresses or URIs.
 public enum NameScope: Sendable, Equatable {
     /// Names that mean something on this machine or in this network only, addresses that are not
     /// reachable from elsewhere, and these DNS names with all below them.
@@ -22,9 +23,20 @@ public enum NameScope: Sendable, Equatable {
         "::1/ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "fc00::/fe00::", "fe80::/ffc0::",
     ]
 
-    /// As OpenSSL's `nameConstraints` syntax wants it; nil for none.
-    func extensionValue() throws(CertificateFault) -> String? {
-        guard case .local(let more) = self else { return nil }
+    /// Mail addresses and URIs: none at all.
+    ///
+    /// Names of a kind that has a permitted subtree have to lie in it, and excluded ones win. An empty
+    /// excluded name would say it shorter, but OpenSSL takes that for one that nothing matches.
+    private static let noOthers = [
+        "permitted;email:invalid", "excluded;email:invalid", "permitted;URI:invalid",
+        "excluded;URI:invalid",
+    ]
+
+    /// As OpenSSL's `nameConstraints` syntax wants it.
+    func extensionValue() throws(CertificateFault) -> String {
+        guard case .local(let more) = self else {
+            return "critical," + Self.noOthers.joined(separator: ",")
+        }
         var names = Self.localNames
         if let machine = Self.machineName { names.append(machine) }
         for name in more {
@@ -39,6 +51,7 @@ public enum NameScope: Sendable, Equatable {
         }
         let parts =
             names.map { "permitted;DNS:\($0)" } + Self.localAddresses.map { "permitted;IP:\($0)" }
+            + Self.noOthers
         return "critical," + parts.joined(separator: ",")
     }
 

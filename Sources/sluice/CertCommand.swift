@@ -147,6 +147,7 @@ struct CertPlace: ParsableArguments {
             throw Complaint(
                 "\(file): there is no authority yet; `sluice cert` or `sluice PORT` makes it.")
         }
+        try CertificateAuthority.requireSafe(in: path)
         return file
     }
 

@@ -121,7 +121,14 @@ struct CertShowCommand: ParsableCommand {
 
     private static func signing(_ facts: CertificateFacts) -> String {
         guard facts.isCA else { return "no" }
-        return facts.isConstrained ? "for some names only: it is an authority" : "for any name"
+        let names = facts.isConstrained ? "for some names only: it is an authority" : "for any name"
+        if facts.isForServersOnly { return "\(names), servers only" }
+        // What was made before this version had these words in it.
+        let isOurs = facts.subject.contains("Sluice development CA")
+        return names + "; also for mail, clients and code"
+            + (isOurs
+                ? ", since an older Sluice made it: move ca.pem and ca-key.pem away and run sluice cert"
+                    + " for one that signs for servers only, then trust that" : "")
     }
 
     /// The server that is meant; nil where it is a file.
