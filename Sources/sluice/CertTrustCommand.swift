@@ -20,10 +20,26 @@ struct CertStores: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "The folder that stands for /, to prepare an image. (default: /)", valueName: "dir"))
+            """
+            The folder that stands for /, to prepare an image; nothing outside of it is changed. \
+            (default: /)
+            """, valueName: "dir"))
     var root: String = "/"
 
     @OptionGroup var place: CertPlace
+
+    /// Whether another folder than / was named.
+    private var isImage: Bool { TrustStores.resolved(root) != "/" }
+
+    /// Refuses what contradicts itself, and a variable of a script that is empty.
+    func validate() throws {
+        guard let real = TrustStores.resolved(root) else {
+            throw ValidationError("--root takes a folder that is there, found \"\(root)\".")
+        }
+        if real != "/" && only == .browsers {
+            throw ValidationError("--root is about the system's store: leave out --only browsers.")
+        }
+    }
 
     /// Who called sudo; nil where nobody did.
     ///
@@ -33,14 +49,30 @@ struct CertStores: ParsableArguments {
     /// Where the authority is: of whoever called sudo, since that is who has it, unless a directory
     /// is named.
     private func authorityPath() throws -> String {
-        guard place.directory == nil, let invoker else { return try place.authorityPath() }
+        guard place.directory == nil, let invoker else {
+            if isImage && access(place.path + "/ca.pem", F_OK) != 0 {
+                throw Complaint(
+                    "\(place.path)/ca.pem: there is no authority yet, and --root changes nothing"
+                        + " outside of \(root); `sluice cert` makes it.")
+            }
+            return try place.authorityPath()
+        }
         let path = invoker.dataDirectory + "/ca.pem"
         guard access(path, F_OK) == 0 else {
             throw Complaint(
                 "\(path): \(invoker.name) has no authority yet; without sudo, `sluice cert` makes"
                     + " it.")
         }
+        try CertificateAuthority.requireSafe(in: invoker.dataDirectory)
         return path
+    }
+
+    /// Where the authority is that is to be forgotten, whoever may have changed it; nil where it is gone.
+    private var forgottenPath: String? {
+        let directory =
+            place.directory ?? invoker?.dataDirectory ?? place.path
+        let path = directory + "/ca.pem"
+        return access(path, F_OK) == 0 ? path : nil
     }
 
     /// The stores of this machine and this user.
@@ -50,14 +82,14 @@ struct CertStores: ParsableArguments {
     /// - Throws: a sentence where there is no authority, `CertificateFault` where it can't be read.
     func stores(isForgetting: Bool = false) throws -> TrustStores {
         try TrustStores(
-            authorityPath: isForgetting ? try? authorityPath() : try authorityPath(),
-            home: only == .system || invoker != nil ? nil : DataDirectory.home,
+            authorityPath: isForgetting ? forgottenPath : try authorityPath(),
+            home: only == .system || invoker != nil || isImage ? nil : DataDirectory.home,
             root: only == .browsers ? nil : root)
     }
 
     /// Makes the authority where none is, so that one command is enough on a fresh machine.
     func makeAuthority() throws {
-        if place.directory == nil && invoker == nil {
+        if place.directory == nil && invoker == nil && !isImage {
             _ = try CertificateAuthority.loadOrMake(in: place.path)
         }
     }
@@ -68,7 +100,9 @@ struct CertStores: ParsableArguments {
     ///   was asked for is root's.
     func show(_ reports: [StoreReport]) throws {
         for report in reports { Output.line(report.text) }
-        if let invoker, only != .system {
+        if isImage && only != .system {
+            Output.line("browsers  left alone: --root changes nothing outside of \(root)")
+        } else if let invoker, only != .system {
             Output.line(
                 "browsers  left alone: they are \(invoker.name)'s; run it again without sudo")
         } else if only != .system && !reports.contains(where: { $0.name != "system" }) {
@@ -118,11 +152,20 @@ struct CertTrustCommand: ParsableCommand {
 struct CertUntrustCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "untrust",
-        abstract: "Have them forget it again; nothing is left behind.")
+        abstract: "Have them forget it again; nothing is left behind.",
+        discussion: """
+            Takes out the authority of the directory and no other. Where its files are gone, the one \
+            of Sluice's that is found is taken out; where there are several, --all takes out all.
+            """)
 
     @OptionGroup var stores: CertStores
 
-    func run() throws { try stores.show(try stores.stores(isForgetting: true).untrust()) }
+    @Flag(help: "Take out every authority of Sluice's, whichever directory it is from.")
+    var all = false
+
+    func run() throws {
+        try stores.show(try stores.stores(isForgetting: true).untrust(all: all))
+    }
 }
 
 /// `sluice cert status`: who trusts it now.
