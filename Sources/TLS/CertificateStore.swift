@@ -46,7 +46,10 @@ public final class CertificateStore: Sendable {
         _ = TrafficSecretLayout.learned
         SessionMemory.install()
         var loaded: [ServerIdentity] = []
-        for files in identities { loaded.append(try ServerIdentity(reading: files)) }
+        // The forms that a private key passes through while it is read hold it too.
+        try SessionMemory.wiping { () throws(TLSError) in
+            for files in identities { loaded.append(try ServerIdentity(reading: files)) }
+        }
         guard let first = loaded.first else { throw TLSError("no certificate is configured") }
         defaultNames = first.names
 

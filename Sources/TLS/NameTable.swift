@@ -82,6 +82,7 @@ extension TicketKeys {
                     macContext: macContext)
                 return isReady ? 1 : -1
             }
+            SessionMemory.isWiping = true
             guard
                 let opened = keys.open(
                     name: name, vector: vector, cipherContext: cipherContext,
@@ -89,6 +90,33 @@ extension TicketKeys {
             else { return 0 }
             guard opened.isSetUp else { return -1 }
             return opened.isCurrent ? 1 : 2
+        }
+        // What a ticket is made from, and what one becomes, holds the session's secret and is freed
+        // as it is. So all that is freed meanwhile is overwritten: from here to the end of the step
+        // in which a ticket is made, and between the two callbacks that open one.
+        SSL_CTX_set_session_ticket_cb(
+            context.pointer,
+            { _, _ in
+                SessionMemory.isWiping = true
+                return 1
+            },
+            { ssl, _, _, _, status, _ in
+                SessionMemory.isWiping = false
+                return TicketKeys.verdict(status, isTLS13: SSL_version(ssl) == TLS1_3_VERSION)
+            }, nil)
+    }
+
+    /// What becomes of a ticket that a client has shown, and whether it gets another one.
+    private static func verdict(
+        _ status: SSL_TICKET_STATUS, isTLS13: Bool
+    ) -> SSL_TICKET_RETURN {
+        switch status {
+        // Its next connection needs one that nobody has seen before (RFC 8446 §C.4).
+        case SSL_TICKET_SUCCESS where isTLS13: SSL_TICKET_RETURN_USE_RENEW
+        case SSL_TICKET_SUCCESS: SSL_TICKET_RETURN_USE
+        case SSL_TICKET_SUCCESS_RENEW: SSL_TICKET_RETURN_USE_RENEW
+        // None, or one under a key that is no more: a full handshake, and a ticket from it.
+        default: SSL_TICKET_RETURN_IGNORE_RENEW
         }
     }
 }

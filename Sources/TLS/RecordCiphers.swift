@@ -49,13 +49,14 @@ struct RecordCiphers {
         return slots + (Int(suite.rawValue) &* Self.slotsPerSuite &+ place)
     }
 
-    /// Overwrites a key that a context may still hold, since its session ends.
+    /// Overwrites a key that a context may still hold, since its session ends or has another one.
     func forget(_ key: TrafficKey, _ suite: RecordSuite) {
         let slot = slot(key.number, suite)
         guard slot.pointee.keyNumber == key.number, let context = slot.pointee.context else {
             return
         }
         slot.pointee.keyNumber = 0
+        memset(nonce, 0, RecordSuite.nonceBytes)
         withUnsafeTemporaryAllocation(of: UInt8.self, capacity: RecordSuite.keyBytesMax) {
             $0.initialize(repeating: 0)
             _ = sluice_aead_begin(context, $0.baseAddress, nonce, 1, nil)

@@ -157,7 +157,7 @@ struct RecordLayer {
     /// Announces new keys of ours and takes them (RFC 8446 §4.6.3).
     private mutating func updateWriting(_ buffers: RecordBuffers) -> Bool {
         guard say(.handshake, (Self.keyUpdateType, 0, 0, 1, 0), count: 5, buffers),
-            writing.update(suite, number: buffers.ciphers.nextKeyNumber())
+            writing.update(suite, buffers.ciphers)
         else {
             isWriteClosed = true
             return false
@@ -220,7 +220,7 @@ struct RecordLayer {
         }
         guard Int(keyUpdateCount) == Self.keyUpdateBytes else { return true }
         keyUpdateCount = 0
-        guard reading.update(suite, number: buffers.ciphers.nextKeyNumber()) else {
+        guard reading.update(suite, buffers.ciphers) else {
             fail(.internalError, buffers)
             return false
         }

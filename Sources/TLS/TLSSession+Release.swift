@@ -42,7 +42,7 @@ extension TLSSession {
             return .never
         }
         layer = made
-        SSL_free(ssl)
+        Self.free(ssl)
         self.ssl = nil
         return .released
     }

@@ -65,9 +65,12 @@ public struct TLSSession: ~Copyable {
     }
 
     deinit {
-        SSL_free(ssl)
+        if let ssl { TLSSession.free(ssl) }
         if let layer { RecordLayer.destroy(layer, buffers.ciphers) }
     }
+
+    /// Frees OpenSSL's object with the secrets in it.
+    static func free(_ ssl: OpaquePointer) { SessionMemory.wiping { SSL_free(ssl) } }
 
     /// Makes the server side of a connection that has not begun.
     ///
@@ -87,6 +90,8 @@ public struct TLSSession: ~Copyable {
         let before = window.pointee.outputCount
         sluice_err_clear()
         let result = SSL_do_handshake(ssl)
+        // Set where the step began to make a ticket.
+        SessionMemory.isWiping = false
         if result == 1 {
             // What the last step writes is written with the keys of application data: a ticket.
             tally.wrote(window.pointee.output + before, count: window.pointee.outputCount - before)

@@ -5,14 +5,39 @@ import Synchronization
 
 /// The keys that seal session tickets (RFC 5077 §4), shared by all contexts and all reactors.
 ///
-/// They live in memory only. A key seals for `sealingSeconds` and opens for as long again; a
-/// ticket under an old key is answered with a new one.
+/// They live in memory only. A key seals for `sealingSeconds` and opens for as long again. In TLS 1.3
+/// every ticket is answered with a new one, since clients use each once (RFC 8446 §C.4); in TLS 1.2,
+/// where they use it again (RFC 5077 §3.3), only one under an old key is.
 public final class TicketKeys: Sendable {
     struct Key: Sendable {
         let name: [UInt8]  // 16 bytes
-        let cipherKey: [UInt8]  // AES-256
-        let macKey: [UInt8]  // HMAC-SHA-256
+        let secret: Secret
         let madeAtSeconds: Int
+    }
+
+    /// The secret part of a key, overwritten when the last who uses it is done.
+    final class Secret: Sendable {
+        /// AES-256 and HMAC-SHA-256 take keys of as many bytes.
+        static let halfBytes = 32
+        // Filled before anybody else sees it, and read-only afterwards.
+        nonisolated(unsafe) private let bytes: UnsafeMutablePointer<UInt8>
+
+        /// Makes one of random bytes; nil when there are none to be had.
+        init?() {
+            bytes = .allocate(capacity: 2 * Self.halfBytes)
+            bytes.initialize(repeating: 0, count: 2 * Self.halfBytes)
+            if RAND_bytes(bytes, Int32(2 * Self.halfBytes)) != 1 { return nil }
+        }
+
+        deinit {
+            OPENSSL_cleanse(bytes, 2 * Self.halfBytes)
+            bytes.deallocate()
+        }
+
+        /// The key of AES-256, `halfBytes` long.
+        var cipherKey: UnsafePointer<UInt8> { UnsafePointer(bytes) }
+        /// The key of HMAC-SHA-256, as long.
+        var macKey: UnsafePointer<UInt8> { UnsafePointer(bytes + Self.halfBytes) }
     }
 
     private let keys = Mutex<[Key]>([])
@@ -48,10 +73,10 @@ public final class TicketKeys: Sendable {
             if let newest = keys.first, nowSeconds - newest.madeAtSeconds < sealingSeconds {
                 return newest
             }
-            guard let bytes = Self.randomBytes(80) else { return keys.first }
-            let key = Key(
-                name: Array(bytes[0..<16]), cipherKey: Array(bytes[16..<48]),
-                macKey: Array(bytes[48..<80]), madeAtSeconds: nowSeconds)
+            guard let name = Self.randomBytes(16), let secret = Secret() else {
+                return keys.first
+            }
+            let key = Key(name: name, secret: secret, madeAtSeconds: nowSeconds)
             keys = [key] + keys.filter { nowSeconds - $0.madeAtSeconds < 2 * sealingSeconds }
             return key
         }
@@ -106,8 +131,10 @@ public final class TicketKeys: Sendable {
             vectors.withLock({ $0.take(into: vector) })
         else { return false }
         memcpy(name, key.name, 16)
-        return EVP_EncryptInit_ex2(cipherContext, cipher, key.cipherKey, vector, nil) == 1
-            && Self.setUp(macContext, key.macKey)
+        return withExtendedLifetime(key.secret) { secret in
+            EVP_EncryptInit_ex2(cipherContext, cipher, secret.cipherKey, vector, nil) == 1
+                && Self.setUp(macContext, secret.macKey)
+        }
     }
 
     /// Prepares opening; nil when no key of that name is left, so a full handshake follows.
@@ -118,13 +145,16 @@ public final class TicketKeys: Sendable {
         guard let found = openingKey(name: name, nowSeconds: TicketKeys.nowSeconds()) else {
             return nil
         }
-        let isSetUp =
-            EVP_DecryptInit_ex2(cipherContext, cipher, found.key.cipherKey, vector, nil) == 1
-            && Self.setUp(macContext, found.key.macKey)
+        let isSetUp = withExtendedLifetime(found.key.secret) { secret in
+            EVP_DecryptInit_ex2(cipherContext, cipher, secret.cipherKey, vector, nil) == 1
+                && Self.setUp(macContext, secret.macKey)
+        }
         return (found.isCurrent, isSetUp)
     }
 
-    private static func setUp(_ macContext: OpaquePointer, _ key: [UInt8]) -> Bool {
-        sluice_mac_use_hmac_sha256(macContext, key, key.count) == 1
+    private static func setUp(
+        _ macContext: OpaquePointer, _ key: UnsafePointer<UInt8>
+    ) -> Bool {
+        sluice_mac_use_hmac_sha256(macContext, key, Secret.halfBytes) == 1
     }
 }

@@ -33,12 +33,15 @@ struct TrafficKey {
             && Self.expand(secret, suite, "iv", into: vector, count: RecordSuite.nonceBytes)
     }
 
-    /// Replaces the secret by its successor, and the rest with it (RFC 8446 §7.2).
+    /// Replaces the secret by its successor, and the rest with it (RFC 8446 §7.2); nothing is left of
+    /// what it was before, neither here nor among the thread's contexts.
     ///
     /// - Returns: false when OpenSSL can't; the key must not be used then.
-    mutating func update(_ suite: RecordSuite, number: UInt64) -> Bool {
-        withUnsafeTemporaryAllocation(of: UInt8.self, capacity: RecordSuite.secretBytesMax) {
-            next in
+    mutating func update(_ suite: RecordSuite, _ ciphers: RecordCiphers) -> Bool {
+        ciphers.forget(self, suite)
+        return withUnsafeTemporaryAllocation(
+            of: UInt8.self, capacity: RecordSuite.secretBytesMax
+        ) { next in
             guard let start = next.baseAddress else { return false }
             let count = suite.secretBytes
             guard Self.expand(secret, suite, "traffic upd", into: start, count: count) else {
@@ -47,7 +50,7 @@ struct TrafficKey {
             memcpy(secret, start, count)
             OPENSSL_cleanse(start, count)
             sequence = 0
-            return derive(suite, number: number)
+            return derive(suite, number: ciphers.nextKeyNumber())
         }
     }
 

@@ -34,8 +34,8 @@ struct TrafficSecretLayout: Equatable {
 /// One handshake in memory between a server and a client that share a key (RFC 8446 §2.2).
 final class Rehearsal {
     private final class Heard {
-        var clientSecret: [UInt8] = []
-        var serverSecret: [UInt8] = []
+        let client = HeardSecret()
+        let server = HeardSecret()
         var session: OpaquePointer?
     }
 
@@ -83,10 +83,8 @@ final class Rehearsal {
         _ = sluice_ctx_set_mode(context, Int(SSL_MODE_RELEASE_BUFFERS))
         SSL_CTX_set_keylog_callback(context) { ssl, line in
             guard let line, let heard = Rehearsal.heard(by: ssl) else { return }
-            let words = String(cString: line).split(separator: " ")
-            guard words.count == 3 else { return }
-            if words[0] == "CLIENT_TRAFFIC_SECRET_0" { heard.clientSecret = bytes(words[2]) }
-            if words[0] == "SERVER_TRAFFIC_SECRET_0" { heard.serverSecret = bytes(words[2]) }
+            heard.client.take(line, named: "CLIENT_TRAFFIC_SECRET_0 ")
+            heard.server.take(line, named: "SERVER_TRAFFIC_SECRET_0 ")
         }
         SSL_CTX_set_psk_find_session_callback(context) { ssl, _, _, session in
             guard let known = Rehearsal.heard(by: ssl)?.session else { return 0 }
@@ -115,6 +113,7 @@ final class Rehearsal {
     private static func sharedKey(_ ssl: OpaquePointer, _ suite: RecordSuite) -> OpaquePointer? {
         guard let session = SSL_SESSION_new() else { return nil }
         var key = [UInt8](repeating: 0, count: suite.secretBytes)
+        defer { OPENSSL_cleanse(&key, key.count) }
         let number: [UInt8] = [0x13, suite == .aes128GCM ? 1 : 2]
         guard RAND_bytes(&key, Int32(key.count)) == 1,
             let cipher = SSL_CIPHER_find(ssl, number),
@@ -152,23 +151,23 @@ final class Rehearsal {
 
     /// Where both secrets are, if each is there once.
     func find() -> TrafficSecretLayout? {
-        guard let ssl = server?.ssl, heard.clientSecret.count == suite.secretBytes,
-            heard.serverSecret.count == suite.secretBytes
+        guard let ssl = server?.ssl, heard.client.count == suite.secretBytes,
+            heard.server.count == suite.secretBytes
         else { return nil }
         let start = UnsafeRawPointer(ssl)
         let memory = UnsafeRawBufferPointer(start: start, count: sluice_allocated_size(start))
-        guard let client = place(of: heard.clientSecret, in: memory),
-            let server = place(of: heard.serverSecret, in: memory)
+        guard let client = place(of: heard.client, in: memory),
+            let server = place(of: heard.server, in: memory)
         else { return nil }
         return TrafficSecretLayout(client: client, server: server)
     }
 
-    private func place(of secret: [UInt8], in memory: UnsafeRawBufferPointer) -> Int? {
+    private func place(of secret: HeardSecret, in memory: UnsafeRawBufferPointer) -> Int? {
         guard let start = memory.baseAddress else { return nil }
         var places: [Int] = []
         // With room behind it for the longest secret, of whichever suite.
         for offset in 0..<max(0, memory.count - RecordSuite.secretBytesMax)
-        where memcmp(start + offset, secret, secret.count) == 0 {
+        where memcmp(start + offset, secret.bytes, secret.count) == 0 {
             places.append(offset)
         }
         return places.count == 1 ? places[0] : nil
@@ -202,14 +201,41 @@ final class Rehearsal {
     }
 }
 
-/// The bytes that hexadecimal digits stand for; none where they are not such.
-private func bytes(_ digits: Substring) -> [UInt8] {
-    var bytes: [UInt8] = []
-    var rest = digits
-    while rest.count >= 2 {
-        guard let byte = UInt8(rest.prefix(2), radix: 16) else { return [] }
-        bytes.append(byte)
-        rest = rest.dropFirst(2)
+/// A secret that the key log has told, overwritten when it is not needed any more.
+private final class HeardSecret {
+    let bytes = UnsafeMutablePointer<UInt8>.allocate(capacity: RecordSuite.secretBytesMax)
+    /// How many bytes it has; 0 while it was not told.
+    private(set) var count = 0
+
+    deinit {
+        OPENSSL_cleanse(bytes, RecordSuite.secretBytesMax)
+        bytes.deallocate()
     }
-    return rest.isEmpty ? bytes : []
+
+    /// Takes it from a line of the key log, if that tells it.
+    ///
+    /// The line is the name, 64 digits of the client's random bytes, a space, and the digits of the
+    /// secret. No copy of it is made.
+    func take(_ line: UnsafePointer<CChar>, named name: StaticString) {
+        let nameCount = name.utf8CodeUnitCount
+        guard memcmp(line, name.utf8Start, min(nameCount, strlen(line))) == 0 else { return }
+        let digits = line + min(nameCount + 65, strlen(line))
+        count = 0
+        while count < RecordSuite.secretBytesMax,
+            let high = Self.value(digits[2 * count]), let low = Self.value(digits[2 * count + 1])
+        {
+            bytes[count] = high << 4 | low
+            count += 1
+        }
+    }
+
+    private static func value(_ digit: CChar) -> UInt8? {
+        switch UInt8(bitPattern: digit) {
+        case let digit where (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(digit):
+            digit - UInt8(ascii: "0")
+        case let digit where (UInt8(ascii: "a")...UInt8(ascii: "f")).contains(digit | 0x20):
+            (digit | 0x20) - UInt8(ascii: "a") + 10
+        default: nil
+        }
+    }
 }

@@ -41,31 +41,20 @@ enum Server {
             servers: configuration.resolver.servers, journal: log.journal,
             changed: { following.controller?.followNames() })
         try names.watch([], expanding: configuration.expandingNames)
-        let assembly = try thread.perform { [found = names.found] in
-            Result { try Assembly(configuration, found: found) }
-        }.get()
         let health = try HealthWatch(journal: log.journal)
         let workers = configuration.workers ?? ReactorThread.availableCores
-        let frontend: Frontend
-        do throws(SystemError) {
-            frontend = try Frontend(
+        let (controller, frontend) = try assemble(
+            source, configuration, watchers: (names: names, health: health, log: log),
+            thread, inherited
+        ) { assembly, listeners throws(SystemError) in
+            try Frontend(
                 listening: assembly.listeners, routing: assembly.routing,
                 settings: assembly.settings, workers: workers,
-                journal: console.listening(to: log.journal, for: app),
-                inheriting: InheritedListeners(
-                    inherited.filter { $0.purpose == .listen }
-                        .map { ($0.address, $0.descriptor) }))
-        } catch {
-            throw Controller.problem(error, configuration, assembly)
+                journal: console.listening(to: log.journal, for: app), inheriting: listeners)
         }
-        let controller = Controller(
-            source: source, configuration: configuration, assembly: assembly, frontend: frontend,
-            names: names, health: health, log: log, thread: thread)
         let admin = try AdminServers(
             configuration.admin, controller, inheriting: inherited)
         controller.hand(over: admin)
-        try names.watch(assembly.endpoints, expanding: configuration.expandingNames)
-        try health.watch(assembly.checks)
         try frontend.start()
         following.begin(controller)
         try admin.start()
@@ -95,6 +84,38 @@ enum Server {
         log.close()
         // It waits for ever; the process ends without it.
         withExtendedLifetime(obeying) {}
+    }
+
+    /// Makes what the configuration says, and who looks after it.
+    ///
+    /// Apart from `run`, which lasts as long as the process: the first assembly, with its private keys,
+    /// goes when a reload has put another one in its place.
+    private static func assemble(
+        _ source: Controller.Source, _ configuration: Configuration,
+        watchers: (names: NameWatch, health: HealthWatch, log: LogWriter),
+        _ thread: ControlThread, _ inherited: [Successor.Handed],
+        making make: (Assembly, InheritedListeners) throws(SystemError) -> Frontend
+    ) throws -> (Controller, Frontend) {
+        let assembly = try thread.perform { [found = watchers.names.found] in
+            Result { try Assembly(configuration, found: found) }
+        }.get()
+        let frontend: Frontend
+        do throws(SystemError) {
+            frontend = try make(
+                assembly,
+                InheritedListeners(
+                    inherited.filter { $0.purpose == .listen }
+                        .map { ($0.address, $0.descriptor) }))
+        } catch {
+            throw Controller.problem(error, configuration, assembly)
+        }
+        let controller = Controller(
+            source: source, configuration: configuration, assembly: assembly, frontend: frontend,
+            names: watchers.names, health: watchers.health, log: watchers.log, thread: thread)
+        try watchers.names.watch(
+            assembly.endpoints, expanding: configuration.expandingNames)
+        try watchers.health.watch(assembly.checks)
+        return (controller, frontend)
     }
 
     private static func obey(_ signals: SignalWaiter, _ controller: Controller) {
