@@ -21,6 +21,9 @@ static inline int sluice_ctx_set_max_proto_version(SSL_CTX *c, int v) { return S
 static inline long sluice_ctx_set_mode(SSL_CTX *c, long m) { return SSL_CTX_set_mode(c, m); }
 static inline long sluice_ctx_set_session_cache_mode(SSL_CTX *c, long m) { return SSL_CTX_set_session_cache_mode(c, m); }
 static inline long sluice_ctx_set1_groups_list(SSL_CTX *c, const char *g) { return SSL_CTX_set1_groups_list(c, g); }
+/* How many groups the client has named, and how many of them are ours; of a server's session. */
+static inline long sluice_peer_group_count(SSL *s) { return SSL_get1_groups(s, NULL); }
+static inline long sluice_shared_group_count(SSL *s) { return SSL_get_shared_group(s, -1); }
 static inline long sluice_ctx_set1_sigalgs_list(SSL_CTX *c, const char *s) { return SSL_CTX_set1_sigalgs_list(c, s); }
 static inline long sluice_ctx_add1_chain_cert(SSL_CTX *c, X509 *x) { return SSL_CTX_add1_chain_cert(c, x); }
 static inline void sluice_ctx_set_servername_callback(SSL_CTX *c, int (*f)(SSL *, int *, void *), void *arg) {

@@ -63,8 +63,6 @@ final class ConnectionNotes {
     var client: Address
     let listener: ListenerFacts
     var tls: TLSFacts?
-    /// The session ticket, which travels with the first answer rather than in a packet of its own.
-    var ticket: [UInt8] = []
     /// When the present request was read, on a connection that carries several.
     var requestMilliseconds: UInt64?
     /// The method of an ordinary request.

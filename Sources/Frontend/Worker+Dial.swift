@@ -211,7 +211,6 @@ extension Worker {
                 reservedBits: reservedBits, limits: plan.route.relayLimits,
                 rules: plan.route.relayRules, rates: connection.pointee.notes.rates)
             connection.pointee.notes.rates = nil
-            prependTicket(connection)
             send(ClientAnswer.switching(head, plan: plan), connection)
             opened(connection, token, opening, rest)
         }

@@ -143,7 +143,6 @@ extension Worker {
             date: exchanges.date.now(), policyLine: exchange.pointee.passage.policyLine,
             persistence: persistence(exchange), omitsBody: exchange.pointee.method == .head,
             into: &exchanges.writer)
-        prependTicket(connection)
         sendWritten(connection)
         endRequest(connection, token, exchange, ownBytes: UInt64(answer.body.count))
     }

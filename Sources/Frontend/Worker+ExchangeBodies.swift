@@ -216,7 +216,6 @@ extension Worker {
         _ connection: UnsafeMutablePointer<Connection>, _ token: Token, _ exchange: ExchangePointer,
         _ bytes: UnsafeMutablePointer<UInt8>, count: Int
     ) {
-        prependTicket(connection)
         guard exchange.pointee.hasAnswer else {
             sendWritten(connection)
             return

@@ -14,7 +14,6 @@ extension Worker {
         notes.status = refusal.status
         notes.proxyError = refusal.proxyError
         notes.detail = refusal.sentence
-        prependTicket(connection)
         refusal.bytes(date: exchanges.date.now()).withUnsafeBufferPointer { bytes in
             guard let start = bytes.baseAddress else { return }
             connection.pointee.relay.client.put(start, count: bytes.count, space)

@@ -137,11 +137,11 @@ extension Worker {
         connection.pointee.notes.tls = facts
         opening.phase = .head
         settleLater(token)
-        // In TLS 1.3 all that is left to send is the ticket; in 1.2 the client waits for the rest.
-        let notes = connection.pointee.notes
-        if facts?.version == .tls13 { notes.ticket = space.pointee.records.takeOutput() }
-        let input = space.pointee.records.inputRemaining
-        if input == 0 || notes.ticket.isEmpty { sendTicket(connection) }
+        // In TLS 1.3 all that is left to send is the ticket, which travels with the first answer rather
+        // than in a packet of its own; in 1.2 the client waits for the rest.
+        if facts?.version == .tls13 { connection.pointee.relay.client.tls?.setOutputAside() }
+        if space.pointee.records.inputRemaining == 0 { sendTicket(connection) }
+        connection.pointee.relay.client.flushRecords(space)
         timers.arm(token, at: space.pointee.nowMilliseconds + snapshot.settings.headMilliseconds)
         // The request may have come with the client's last flight.
         let opened = connection.pointee.relay.client.openRest(space)
@@ -160,16 +160,8 @@ extension Worker {
 
     /// Sends the ticket on its own, since no request came that it could travel with the answer of.
     private mutating func sendTicket(_ connection: UnsafeMutablePointer<Connection>) {
-        prependTicket(connection)
+        connection.pointee.relay.client.tls?.putBackOutput()
         connection.pointee.relay.client.flushRecords(space)
-    }
-
-    /// Lets the ticket go out in front of what is sent next.
-    mutating func prependTicket(_ connection: UnsafeMutablePointer<Connection>) {
-        let notes = connection.pointee.notes
-        if notes.ticket.isEmpty { return }
-        space.pointee.records.append(records: notes.ticket)
-        notes.ticket = []
     }
 
     private mutating func handshakeFailed(

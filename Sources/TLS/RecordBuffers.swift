@@ -74,17 +74,6 @@ public struct RecordBuffers {
     /// How many bytes of records wait to be sent.
     public var outputCount: Int { window.pointee.outputCount }
 
-    /// Puts records that were made earlier behind those that wait; they have to fit.
-    public func append(records bytes: [UInt8]) {
-        precondition(bytes.count <= window.pointee.outputCapacity - window.pointee.outputCount)
-        bytes.withUnsafeBufferPointer { source in
-            guard let start = source.baseAddress else { return }
-            (window.pointee.output + window.pointee.outputCount)
-                .update(from: start, count: source.count)
-        }
-        window.pointee.outputCount += bytes.count
-    }
-
     /// Takes the output away, to be sent later.
     public func takeOutput() -> [UInt8] {
         defer { clearOutput() }

@@ -8,11 +8,21 @@ public struct TLSError: Error, Sendable, Equatable, CustomStringConvertible {
     public let doing: String
     /// OpenSSL's reason strings, the deepest last; empty when it gave none.
     public let reasons: [String]
+    /// The cause where it is one that is told apart; nil for all others.
+    public let cause: Cause?
+
+    /// What made a handshake fail, where OpenSSL's reason does not say it.
+    public enum Cause: Sendable {
+        /// The client has named groups for the key exchange, and none is one of the listener's
+        /// (RFC 8446 §4.1.1, RFC 8422 §4).
+        case noSharedGroup
+    }
 
     /// Makes an error of our own words.
-    public init(_ doing: String, reasons: [String] = []) {
+    public init(_ doing: String, reasons: [String] = [], cause: Cause? = nil) {
         self.doing = doing
         self.reasons = reasons
+        self.cause = cause
     }
 
     /// A sentence for people.

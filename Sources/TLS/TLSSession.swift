@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import COpenSSL
+import Glibc
 
 /// How far a handshake is.
 ///
@@ -42,6 +43,9 @@ public struct ReadOutcome: Sendable {
 /// into OpenSSL; what the handshake told is copied out by `facts()`.
 ///
 /// It has two forms: OpenSSL's `SSL`, and, once `releaseOpenSSL()` has freed that, a `RecordLayer`.
+///
+/// Records leave in the order in which they were made, since each has a number that the peer counts
+/// along: what `setOutputAside` has taken back stands in front of whatever the session makes next.
 public struct TLSSession: ~Copyable {
     /// OpenSSL's object; nil once it is released.
     var ssl: OpaquePointer?
@@ -55,6 +59,11 @@ public struct TLSSession: ~Copyable {
     /// Each record with data earns one back, so a flood ends the session and a long life does not.
     var quietRecordCredit: Int32 = TLSSession.quietRecordsMax
 
+    /// Bytes of `aside`.
+    private var asideCount: UInt32 = 0
+    /// Records that were made and that wait to leave with those made next: a ticket.
+    private var aside: UnsafeMutablePointer<UInt8>?
+
     static let quietRecordsMax: Int32 = 64
 
     init(adopting ssl: OpaquePointer, through buffers: RecordBuffers) {
@@ -67,6 +76,7 @@ public struct TLSSession: ~Copyable {
     deinit {
         if let ssl { TLSSession.free(ssl) }
         if let layer { RecordLayer.destroy(layer, buffers.ciphers) }
+        Glibc.free(aside)
     }
 
     /// Frees OpenSSL's object with the secrets in it.
@@ -100,10 +110,63 @@ public struct TLSSession: ~Copyable {
         return SSL_get_error(ssl, result) == SSL_ERROR_WANT_READ ? .wantsInput : .failed
     }
 
+    /// Takes the records in the output back, which leave in front of whatever the session makes next.
+    ///
+    /// So a ticket need not be a packet of its own. Nothing of another session may be in the output;
+    /// where memory is short, the records stay there.
+    public mutating func setOutputAside() {
+        let count = buffers.outputCount
+        guard count > 0, aside == nil, let memory = malloc(count) else { return }
+        memcpy(memory, buffers.output, count)
+        aside = memory.bindMemory(to: UInt8.self, capacity: count)
+        asideCount = UInt32(truncatingIfNeeded: count)
+        buffers.clearOutput()
+    }
+
+    /// Whether records wait for others to leave with.
+    public var hasOutputAside: Bool { aside != nil }
+
+    /// Puts the records that were set aside into the output: they wait no longer.
+    public mutating func putBackOutput() {
+        if aside != nil { _ = putBackOutput(at: buffers.outputCount) }
+    }
+
+    /// Puts them in front of the output from `place` on, which this session has just made.
+    ///
+    /// - Returns: false when there was no room: then what was made is gone too.
+    private mutating func putBackOutput(at place: Int) -> Bool {
+        guard let records = aside else { return true }
+        let window = buffers.window
+        let count = Int(asideCount)
+        let made = window.pointee.outputCount &- place
+        aside = nil
+        defer { Glibc.free(records) }
+        guard count <= window.pointee.outputCapacity &- window.pointee.outputCount else {
+            window.pointee.outputCount = place
+            return false
+        }
+        let start = window.pointee.output + place
+        memmove(start + count, start, made)
+        memcpy(start, records, count)
+        window.pointee.outputCount &+= count
+        return true
+    }
+
     /// Decrypts every complete record of the input into `bytes`.
     ///
     /// `capacity` must be at least what the input holds and one record (16 KiB) more.
     public mutating func readAll(
+        into bytes: UnsafeMutablePointer<UInt8>, capacity: Int
+    ) -> ReadOutcome {
+        if aside == nil { return openAll(into: bytes, capacity: capacity) }
+        let before = buffers.outputCount
+        let outcome = openAll(into: bytes, capacity: capacity)
+        // What it answers by itself, an alert or new keys, comes behind what was made before.
+        if buffers.outputCount == before || putBackOutput(at: before) { return outcome }
+        return ReadOutcome(count: outcome.count, status: .failed)
+    }
+
+    private mutating func openAll(
         into bytes: UnsafeMutablePointer<UInt8>, capacity: Int
     ) -> ReadOutcome {
         if let layer { return readDirectly(layer, into: bytes, capacity: capacity) }
@@ -145,6 +208,7 @@ public struct TLSSession: ~Copyable {
     /// - Returns: false when the session can't send any more, or the output is full.
     public mutating func write(_ bytes: UnsafePointer<UInt8>, count: Int) -> Bool {
         if count == 0 { return true }
+        putBackOutput()
         if let layer { return layer.pointee.write(bytes, count: count, buffers) }
         guard let ssl else { return false }
         let window = buffers.window
@@ -157,6 +221,7 @@ public struct TLSSession: ~Copyable {
 
     /// Puts a close_notify alert into the output, once (RFC 8446 §6.1).
     public mutating func closeNotify() {
+        putBackOutput()
         if let layer { layer.pointee.closeNotify(buffers) }
         guard let ssl else { return }
         if SSL_is_init_finished(ssl) == 0 || SSL_get_shutdown(ssl) & SSL_SENT_SHUTDOWN != 0 {
@@ -172,7 +237,19 @@ public struct TLSSession: ~Copyable {
         if let failure = layer?.pointee.failure {
             return TLSError("TLS", reasons: [failure.reason])
         }
-        return TLSError.drainingQueue("TLS")
+        let error = TLSError.drainingQueue("TLS")
+        guard let ssl, SSL_is_server(ssl) == 1, Self.hasNoSharedGroup(ssl) else { return error }
+        return TLSError(
+            "TLS", reasons: error.reasons + ["no key exchange group in common"],
+            cause: .noSharedGroup)
+    }
+
+    /// Whether a handshake broke off since the client's groups and ours have none in common.
+    ///
+    /// In TLS 1.2 OpenSSL says "no shared cipher" then, since every cipher of ours needs a group.
+    private static func hasNoSharedGroup(_ ssl: OpaquePointer) -> Bool {
+        SSL_is_init_finished(ssl) == 0 && sluice_peer_group_count(ssl) > 0
+            && sluice_shared_group_count(ssl) == 0
     }
 
     /// What the finished handshake told, copied out; nil once OpenSSL's object is released.
