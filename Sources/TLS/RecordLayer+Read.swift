@@ -40,6 +40,11 @@ extension RecordLayer {
             openOne(record, bodyCount, into: bytes, &opened, buffers)
             if record == part.map({ UnsafePointer($0) }) { dropPart() }
         }
+        // What comes behind the end is nobody's (RFC 8446 §6.1).
+        if isReadClosed || failure != nil {
+            window.pointee.inputCount = 0
+            dropPart()
+        }
         if failure == nil { payKeyUpdate(buffers) }
         return opened
     }
@@ -126,15 +131,20 @@ extension RecordLayer {
             fail(.badRecordMAC, buffers)
             return
         }
-        // The type is the last byte that is not zero: what follows is padding (RFC 8446 §5.4).
         var count = bodyCount &- RecordSuite.tagBytes
+        // Content, type and padding together have a bound too (RFC 8446 §5.4).
+        guard count <= Self.plainBytesMax &+ 1 else {
+            fail(.recordOverflow, buffers)
+            return
+        }
+        // The type is the last byte that is not zero: what follows is padding (RFC 8446 §5.4).
         while count > 0 && plain[count &- 1] == 0 { count &-= 1 }
         guard count > 0, let type = RecordType(rawValue: plain[count &- 1]) else {
             fail(.unexpectedMessage, buffers)
             return
         }
         count &-= 1
-        guard count <= Self.plainBytesMax else {
+        guard count <= fragmentBytesMax else {
             fail(.recordOverflow, buffers)
             return
         }
@@ -149,6 +159,6 @@ extension RecordLayer {
             return
         }
         opened.quietRecords &+= 1
-        _ = take(type, plain, count: count, buffers)
+        take(type, plain, count: count, buffers)
     }
 }

@@ -9,14 +9,18 @@ import Glibc
 struct RecordLayer {
     /// Bytes of a record's header.
     static let headerBytes = 5
+    /// Bits that count the bytes of plaintext in one record, unless less was agreed.
+    static let plainBits: UInt8 = 14
     /// Bytes of plaintext in one record at most (RFC 8446 §5.1).
-    static let plainBytesMax = 16_384
+    static let plainBytesMax = 1 << Int(plainBits)
     /// Bytes of a protected record behind its header at most (RFC 8446 §5.2).
     static let bodyBytesMax = plainBytesMax + 256
     /// What sealing adds to a plaintext: header, type and tag.
     static let overheadBytes = headerBytes + 1 + RecordSuite.tagBytes
 
     let suite: RecordSuite
+    /// Bits that count the bytes of content in one record, of either side's: 9 to 14.
+    let fragmentBits: UInt8
     var reading: TrafficKey
     var writing: TrafficKey
     /// The beginning of a record that is not whole yet.
@@ -62,13 +66,17 @@ struct RecordLayer {
     static let keyUpdateBytes = 5
     private static let keyUpdateType: UInt8 = 24
 
+    /// Bytes of content in one record at most, of either side's.
+    var fragmentBytesMax: Int { 1 &<< Int(fragmentBits) }
+
     /// Makes the layer of a session whose secrets are given.
     ///
-    /// The secrets are copied; `sequences` are the numbers of the next records.
+    /// The secrets are copied; records have at most 2^`fragmentBits` bytes of content; `sequences` are the numbers of the next records.
     ///
     /// - Returns: nil when OpenSSL can't derive keys.
     static func make(
-        _ suite: RecordSuite, secrets: (reading: UnsafeRawPointer, writing: UnsafeRawPointer),
+        _ suite: RecordSuite, fragmentBits: UInt8 = plainBits,
+        secrets: (reading: UnsafeRawPointer, writing: UnsafeRawPointer),
         sequences: (reading: UInt64, writing: UInt64), _ ciphers: RecordCiphers
     ) -> UnsafeMutablePointer<RecordLayer>? {
         let size = MemoryLayout<RecordLayer>.stride
@@ -79,7 +87,8 @@ struct RecordLayer {
         memcpy(keys + TrafficKey.byteCount, secrets.writing, suite.secretBytes)
         layer.initialize(
             to: RecordLayer(
-                suite: suite, reading: TrafficKey(bytes: keys, sequence: sequences.reading),
+                suite: suite, fragmentBits: fragmentBits,
+                reading: TrafficKey(bytes: keys, sequence: sequences.reading),
                 writing: TrafficKey(
                     bytes: keys + TrafficKey.byteCount, sequence: sequences.writing)))
         guard layer.pointee.reading.derive(suite, number: ciphers.nextKeyNumber()),
@@ -107,13 +116,14 @@ struct RecordLayer {
     mutating func write(
         _ bytes: UnsafePointer<UInt8>, count: Int, _ buffers: RecordBuffers
     ) -> Bool {
-        let records = (count &+ (Self.plainBytesMax &- 1)) / Self.plainBytesMax
+        let fragmentMax = fragmentBytesMax
+        let records = (count &+ (fragmentMax &- 1)) &>> Int(fragmentBits)
         let room = buffers.window.pointee.outputCapacity &- buffers.window.pointee.outputCount
         // One more record's room: new keys may have to be announced between two.
         if isWriteClosed || count &+ (records &+ 2) &* Self.overheadBytes > room { return false }
         var at = 0
         while at < count {
-            let piece = min(count &- at, Self.plainBytesMax)
+            let piece = min(count &- at, fragmentMax)
             if writing.sequence >= suite.recordsPerKeyMax && !updateWriting(buffers) {
                 return false
             }
@@ -177,54 +187,62 @@ struct RecordLayer {
         isWriteClosed = true
     }
 
-    /// What a record without application data was about; false when it was against the rules.
+    /// What a record without application data was about.
     mutating func take(
         _ type: RecordType, _ bytes: UnsafePointer<UInt8>, count: Int, _ buffers: RecordBuffers
-    ) -> Bool {
-        if type == .alert {
-            guard count == 2 else {
-                fail(.decodeError, buffers)
-                return false
-            }
-            // user_canceled says nothing by itself: a close_notify follows it (RFC 8446 §6.1).
-            if bytes[1] == 90 { return true }
-            if bytes[1] == 0 { isReadClosed = true } else { fail(.byPeer, buffers) }
-            return bytes[1] == 0
-        }
-        // Nothing but a KeyUpdate is expected of a client, and it ends its record.
-        let expected: (UInt8, UInt8, UInt8, UInt8) = (Self.keyUpdateType, 0, 0, 1)
-        guard count > 0, Int(keyUpdateCount) + count <= Self.keyUpdateBytes else {
+    ) {
+        // An alert or a handshake message has at least a byte in each of its records (RFC 8446 §5.4).
+        if count == 0 {
             fail(.unexpectedMessage, buffers)
-            return false
+        } else if type == .alert {
+            takeAlert(bytes, count: count, buffers)
+        } else {
+            takeHandshake(bytes, count: count, buffers)
         }
+    }
+
+    /// Alerts are neither cut nor put together (RFC 8446 §5.1), and their level says nothing (§6).
+    private mutating func takeAlert(
+        _ bytes: UnsafePointer<UInt8>, count: Int, _ buffers: RecordBuffers
+    ) {
+        guard count == 2 else {
+            fail(.decodeError, buffers)
+            return
+        }
+        switch bytes[1] {
+        case 0: isReadClosed = true
+        // user_canceled says nothing by itself: a close_notify follows it (RFC 8446 §6.1).
+        case 90: break
+        // Every other one is an error, also those that nobody knows (RFC 8446 §6.2).
+        default: fail(.byPeer, buffers)
+        }
+    }
+
+    /// Nothing but a KeyUpdate is expected of a client, and it ends its record (RFC 8446 §4.6.3, §5.1).
+    private mutating func takeHandshake(
+        _ bytes: UnsafePointer<UInt8>, count: Int, _ buffers: RecordBuffers
+    ) {
         for index in 0..<count {
-            let isRight: Bool
+            let fault: Alert?
             switch keyUpdateCount {
-            case 0: isRight = bytes[index] == expected.0
-            case 1: isRight = bytes[index] == expected.1
-            case 2: isRight = bytes[index] == expected.2
-            case 3: isRight = bytes[index] == expected.3
-            default:
-                isRight = bytes[index] <= 1
+            case 0: fault = bytes[index] == Self.keyUpdateType ? nil : .unexpectedMessage
+            case 1, 2: fault = bytes[index] == 0 ? nil : .decodeError
+            case 3: fault = bytes[index] == 1 ? nil : .decodeError
+            case 4:
+                fault = bytes[index] <= 1 ? nil : .illegalParameter
                 if bytes[index] == 1 { owesKeyUpdate = true }
+            // The keys change behind it, which no record may span (RFC 8446 §5.1).
+            default: fault = .unexpectedMessage
             }
-            if !isRight {
-                let isType = keyUpdateCount == 0
-                fail(
-                    isType
-                        ? .unexpectedMessage
-                        : keyUpdateCount == 4 ? .illegalParameter : .decodeError, buffers)
-                return false
+            if let fault {
+                fail(fault, buffers)
+                return
             }
             keyUpdateCount += 1
         }
-        guard Int(keyUpdateCount) == Self.keyUpdateBytes else { return true }
+        guard Int(keyUpdateCount) == Self.keyUpdateBytes else { return }
         keyUpdateCount = 0
-        guard reading.update(suite, buffers.ciphers) else {
-            fail(.internalError, buffers)
-            return false
-        }
-        return true
+        if !reading.update(suite, buffers.ciphers) { fail(.internalError, buffers) }
     }
 
     /// Answers the peer's wish for new keys, once for all that asked in this turn.

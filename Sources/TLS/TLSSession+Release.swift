@@ -33,7 +33,8 @@ extension TLSSession {
         guard tally.isAtBorder, SSL_has_pending(ssl) == 0 else { return .notNow }
         let memory = UnsafeRawPointer(ssl)
         let made = RecordLayer.make(
-            suite, secrets: (reading: memory + layout.client, writing: memory + layout.server),
+            suite, fragmentBits: Self.fragmentBits(ssl),
+            secrets: (reading: memory + layout.client, writing: memory + layout.server),
             sequences: (
                 reading: UInt64(tally.readCount), writing: UInt64(tally.writtenCount)
             ), buffers.ciphers)
@@ -45,6 +46,16 @@ extension TLSSession {
         Self.free(ssl)
         self.ssl = nil
         return .released
+    }
+
+    /// How many bits count the bytes of one record's content at most, as the handshake has agreed
+    /// (max_fragment_length, RFC 6066 §4: codes 1 to 4 are 2^9 to 2^12).
+    ///
+    /// It is all that the handshake of a server like ours can agree about records: OpenSSL 3.0 knows
+    /// no record_size_limit (RFC 8449), and what a server does not answer to does not hold.
+    private static func fragmentBits(_ ssl: OpaquePointer) -> UInt8 {
+        let code = SSL_get_session(ssl).map { SSL_SESSION_get_max_fragment_length($0) } ?? 0
+        return (1...4).contains(code) ? 8 + code : RecordLayer.plainBits
     }
 
     /// What `readAll` does once OpenSSL's object is gone.
