@@ -67,19 +67,36 @@ public struct TLSSettings: Sendable, Equatable {
     public var cipherSuites: String?
     /// Ciphers of TLS 1.2 as OpenSSL names them, colons between; Mozilla's intermediate when nil.
     public var ciphers: String?
+    /// A group for the key exchange.
+    public struct Group: Sendable, Equatable {
+        /// The name, as OpenSSL has it.
+        public var name: String
+        /// Where it was written.
+        public var place: SourcePlace
+
+        /// A name, and where it was written.
+        public init(_ name: String, place: SourcePlace = .commandLine) {
+            self.name = name
+            self.place = place
+        }
+    }
+
+    /// Groups for the key exchange, preferred first; X25519, P-256 and P-384 when nil.
+    public var groups: [Group]?
     /// What browsers are told about https; nothing when nil.
     public var hsts: TransportSecuritySettings?
 
     /// The defaults, or others.
     public init(
         certificates: [CertificateSettings], minimumVersion: Version = .tls12,
-        cipherSuites: String? = nil, ciphers: String? = nil,
+        cipherSuites: String? = nil, ciphers: String? = nil, groups: [Group]? = nil,
         hsts: TransportSecuritySettings? = nil
     ) {
         self.certificates = certificates
         self.minimumVersion = minimumVersion
         self.cipherSuites = cipherSuites
         self.ciphers = ciphers
+        self.groups = groups
         self.hsts = hsts
     }
 }

@@ -69,6 +69,7 @@ extension KeySection {
             ),
             ("cipherSuites", "text", "OpenSSL's"),
             ("ciphers", "text", "Mozilla intermediate"),
+            ("groups", "list", "X25519, P-256, P-384"),
             ("hsts", "duration or mapping", "none"),
         ])
 

@@ -87,7 +87,23 @@ extension TLSSettings {
         minimumVersion = fields["minimumVersion"]?.word(Version.self) ?? minimumVersion
         cipherSuites = fields["cipherSuites"]?.text("names of cipher suites, colons between")
         ciphers = fields["ciphers"]?.text("names of ciphers, colons between")
+        groups = fields["groups"].map(Self.groups)
         hsts = fields["hsts"].flatMap(TransportSecuritySettings.init)
+    }
+
+    /// Names of groups; which ones there are, the library knows.
+    private static func groups(_ value: Value) -> [Group] {
+        let what = "names of groups, as X25519 or P-256"
+        var groups: [Group] = []
+        for item in value.nonEmptyList(of: what) ?? [] {
+            guard let name = item.text("the name of a group, as X25519 or P-256") else { continue }
+            if let twin = groups.first(where: { $0.name == name }) {
+                item.report("found '\(name)', which is at \(twin.place) already")
+            } else {
+                groups.append(Group(name, place: item.place))
+            }
+        }
+        return groups
     }
 }
 

@@ -9,15 +9,18 @@ public struct TLSServerOptions: Sendable, Equatable {
     public var cipherList: String?
     /// TLS 1.3 cipher suites, colon-separated; nil for the library's.
     public var cipherSuites: String?
+    /// Groups for the key exchange by OpenSSL's names, preferred first.
+    public var groups: [String]
 
     /// Options with the defaults of the reference.
     public init(
         minimumVersion: TLSVersion = .tls12, cipherList: String? = nil,
-        cipherSuites: String? = nil
+        cipherSuites: String? = nil, groups: [String] = KeyExchangeGroups.defaults
     ) {
         self.minimumVersion = minimumVersion
         self.cipherList = cipherList
         self.cipherSuites = cipherSuites
+        self.groups = groups
     }
 }
 
@@ -88,7 +91,7 @@ public final class CertificateStore: Sendable {
         let pointer = try TLSContext.makeBare(
             TLS_server_method(), minimumVersion: options.minimumVersion)
         let context = TLSContext(adopting: pointer)
-        try TLSContext.setGroups(pointer)
+        try TLSContext.setGroups(pointer, options.groups)
         let ciphers = options.cipherList ?? TLSContext.cipherListIntermediate
         guard SSL_CTX_set_cipher_list(pointer, ciphers) == 1 else {
             throw TLSError.drainingQueue("setting the ciphers \(ciphers)")

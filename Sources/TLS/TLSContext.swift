@@ -43,14 +43,13 @@ public final class TLSContext: Sendable {
         return context
     }
 
-    /// Prefers the hybrid post-quantum group where the library has it, then X25519 and P-256.
-    static func setGroups(_ context: OpaquePointer) throws(TLSError) {
-        for groups in ["X25519MLKEM768:X25519:P-256", "X25519:P-256"] {
-            if sluice_ctx_set1_groups_list(context, groups) == 1 {
-                ERR_clear_error()
-                return
-            }
+    /// Lets handshakes exchange keys over these groups, those preferred first.
+    static func setGroups(
+        _ context: OpaquePointer, _ groups: [String] = KeyExchangeGroups.defaults
+    ) throws(TLSError) {
+        let list = groups.joined(separator: ":")
+        guard sluice_ctx_set1_groups_list(context, list) == 1 else {
+            throw TLSError.drainingQueue("setting the key exchange groups \(list)")
         }
-        throw TLSError.drainingQueue("setting the key exchange groups")
     }
 }

@@ -86,7 +86,8 @@ struct Assembly {
             guard let tls = listener.tls else { return nil }
             let options = TLSServerOptions(
                 minimumVersion: tls.minimumVersion == .tls13 ? .tls13 : .tls12,
-                cipherList: tls.ciphers, cipherSuites: tls.cipherSuites)
+                cipherList: tls.ciphers, cipherSuites: tls.cipherSuites,
+                groups: try tls.groups.map(groups) ?? KeyExchangeGroups.defaults)
             do throws(TLSError) {
                 return try CertificateStore(
                     tls.certificates.map { IdentityFiles(chain: $0.chain, key: $0.key) },
@@ -102,6 +103,25 @@ struct Assembly {
                 throw problem(guilty?.place ?? listener.place, error.description)
             }
         }
+    }
+
+    /// The names of groups, all of which this OpenSSL knows.
+    private static func groups(_ groups: [TLSSettings.Group]) throws -> [String] {
+        for group in groups where !KeyExchangeGroups.isKnown(group.name) {
+            let allowed = KeyExchangeGroups.known.joined(separator: ", ")
+            let hint = KeyExchangeGroups.known.first { fold($0) == fold(group.name) }
+                .map { " (did you mean '\($0)'?)" }
+            throw problem(
+                group.place,
+                "groups: found '\(group.name)', which this OpenSSL has no group for, allowed: "
+                    + allowed + (hint ?? ""))
+        }
+        return groups.map(\.name)
+    }
+
+    /// A name without what people write differently: `p256` for P-256.
+    private static func fold(_ name: String) -> String {
+        name.lowercased().filter { $0 != "-" && $0 != "_" }
     }
 
     private static func routing(

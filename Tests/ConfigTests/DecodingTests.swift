@@ -33,6 +33,7 @@ struct DecodingTests {
         #expect(tls.minimumVersion == .tls13)
         #expect(tls.cipherSuites == "TLS_AES_128_GCM_SHA256")
         #expect(tls.ciphers == "ECDHE-RSA-AES128-GCM-SHA256")
+        #expect(tls.groups?.map(\.name) == ["P-384", "X25519"])
         #expect(tls.certificates.map(\.chain) == ["/etc/sluice/certs/a.pem", "/srv/b.pem"])
         #expect(tls.certificates.map(\.key) == ["/etc/sluice/certs/a-key.pem", "/srv/b-key.pem"])
         let route = try #require(configuration.routes.first)
@@ -45,7 +46,7 @@ struct DecodingTests {
         #expect(route.idle == .seconds(600))
         #expect(route.lifetime == .seconds(43_200))
         #expect(route.limits.messageBytes == 1_048_576)
-        #expect(route.places.host.line == 11)
+        #expect(route.places.host.line == 12)
         #expect(route.limits.bodyBytes == 2_097_152)
         #expect(route.limits.relays == 9_000)
         #expect(route.limits.relaysPerClient == 20)
@@ -119,8 +120,8 @@ struct DecodingTests {
         log.accessPlace = configuration.log.accessPlace
         log.eventsPlace = configuration.log.eventsPlace
         #expect(configuration.log == log)
-        #expect(configuration.log.accessPlace?.line == 40)
-        #expect(configuration.log.eventsPlace?.line == 40)
+        #expect(configuration.log.accessPlace?.line == 41)
+        #expect(configuration.log.eventsPlace?.line == 41)
         #expect(
             configuration.resolver.servers == [
                 "192.0.2.1:53", "192.0.2.2:5353", "[::1]:53", "[::1]:54",
@@ -258,6 +259,7 @@ let everything = """
           minimumVersion: 1.3
           cipherSuites: TLS_AES_128_GCM_SHA256
           ciphers: ECDHE-RSA-AES128-GCM-SHA256
+          groups: [P-384, X25519]
           hsts: { maxAge: 180d, includeSubdomains: true, preload: true }
       - { address: ":8080", redirect: https, proxyProtocol: required, trustedProxies: [10.0.0.0/8] }
       - { address: "unix:/run/s.sock" }

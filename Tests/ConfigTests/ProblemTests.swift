@@ -353,7 +353,7 @@ struct ProblemTests {
         ),
         (
             "{ address: \":1\", tls: true }",
-            "2:32: listen[0].tls: found 'true', allowed: a mapping with certificates, minimumVersion, cipherSuites, ciphers, hsts"
+            "2:32: listen[0].tls: found 'true', allowed: a mapping with certificates, minimumVersion, cipherSuites, ciphers, groups, hsts"
         ),
         (
             "{ address: \":1\", tls: { certificates: [] } }",
@@ -366,6 +366,18 @@ struct ProblemTests {
         (
             "{ address: \":1\", tls: { certificates: [{ chain: a, key: b }], minimumVersion: 1.1 } }",
             "2:88: listen[0].tls.minimumVersion: found '1.1', allowed: 1.2, 1.3 (did you mean '1.2'?)"
+        ),
+        (
+            "{ address: \":1\", tls: { certificates: [{ chain: a, key: b }], groups: X25519 } }",
+            "2:80: listen[0].tls.groups: found 'X25519', allowed: a list of names of groups, as X25519 or P-256"
+        ),
+        (
+            "{ address: \":1\", tls: { certificates: [{ chain: a, key: b }], groups: [] } }",
+            "2:80: listen[0].tls.groups: found an empty list, allowed: at least one of names of groups, as X25519 or P-256"
+        ),
+        (
+            "{ address: \":1\", tls: { certificates: [{ chain: a, key: b }], groups: [X25519, P-256, X25519] } }",
+            "2:96: listen[0].tls.groups[2]: found 'X25519', which is at sluice.yaml:2:81 already"
         ),
         ("", "2:9: listen: found an empty list, allowed: at least one of listeners"),
     ])
