@@ -123,9 +123,6 @@ public struct TLSSession: ~Copyable {
         buffers.clearOutput()
     }
 
-    /// Whether records wait for others to leave with.
-    public var hasOutputAside: Bool { aside != nil }
-
     /// Puts the records that were set aside into the output: they wait no longer.
     public mutating func putBackOutput() {
         if aside != nil { _ = putBackOutput(at: buffers.outputCount) }
