@@ -89,7 +89,8 @@ let package = Package(
         .target(name: "TestKit", dependencies: ["Wire", "Reactor", "TLS"], swiftSettings: strict),
         // Properties that hold for all bytes, and the program that looks for bytes that break them.
         .target(
-            name: "FuzzTargets", dependencies: ["Wire", "TLS", "Config"], swiftSettings: strict),
+            name: "FuzzTargets", dependencies: ["Naming", "Wire", "TLS", "Config"],
+            swiftSettings: strict),
         .executableTarget(name: "Fuzz", dependencies: ["FuzzTargets"], swiftSettings: strict),
 
         .testTarget(

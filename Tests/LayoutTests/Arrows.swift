@@ -19,7 +19,7 @@ enum Arrows {
         "LoadGenerator": ["Wire", "Reactor", "TLS"],
         "TestKit": ["Wire", "Reactor", "TLS"],
         "Bench": ["LoadGenerator", "Echo", "Wire", "Router"],
-        "FuzzTargets": ["Wire", "TLS", "Config"], "Fuzz": ["FuzzTargets"],
+        "FuzzTargets": ["Naming", "Wire", "TLS", "Config"], "Fuzz": ["FuzzTargets"],
         "CLinux": [], "COpenSSL": [], "CAres": [], "CQREncode": [],
     ]
 

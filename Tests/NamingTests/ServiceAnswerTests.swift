@@ -53,6 +53,13 @@ struct ServiceAnswerTests {
         #expect(answer.ttlSeconds == 7)
     }
 
+    /// RFC 1035 §4.1.1: a message has a header of twelve bytes.
+    @Test func `a message that ends within its header is none`() {
+        let header: [UInt8] = [0, 1, 0x81, 0x80, 0, 0, 0, 0, 0, 0, 0, 0]
+        #expect(read(header)?.records == [])
+        for count in 0..<header.count { #expect(read(Array(header[..<count])) == nil) }
+    }
+
     @Test func `a single dot says that there is no such service`() throws {
         let answer = try #require(
             read(Self.message([Self.record(Self.service([0], port: 1))])))
