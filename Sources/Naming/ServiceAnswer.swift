@@ -70,9 +70,29 @@ package struct ServiceAnswer {
             let code = ares_expand_name(start + place, start, Int32(message.count), &text, &length)
             guard code == ARES_SUCCESS, let text else { return nil }
             defer { ares_free_string(text) }
+            if hasLabelOfNul(place) { return nil }
             place += length
             let name = String(cString: text).lowercased()
             return name.hasSuffix(".") ? String(name.dropLast()) : name
+        }
+
+        /// Whether a label of a name is a single NUL.
+        ///
+        /// c-ares escapes a NUL everywhere but there, where it would end the text before the name ends.
+        /// That the name has an end within the message, c-ares has seen to.
+        private func hasLabelOfNul(_ start: Int) -> Bool {
+            var index = start
+            while message[index] != 0 {
+                let length = Int(message[index])
+                if length >= 0xC0 {
+                    index = (length & 0x3F) << 8 | Int(message[index + 1])
+                } else if length == 1 && message[index + 1] == 0 {
+                    return true
+                } else {
+                    index += 1 + length
+                }
+            }
+            return false
         }
     }
 }

@@ -115,6 +115,8 @@ private struct PlainServices {
                 place = behind ?? index + 1
                 return isRoot
             } else {
+                // A NUL in a name has ended many a check too early.
+                if length == 1, index + 1 < message.count, message[index + 1] == 0 { return nil }
                 isRoot = false
                 index += 1 + length
             }
