@@ -96,7 +96,7 @@ private struct BodyReading: Equatable {
         try requireEqual(
             decoder.payloadBytes, UInt64(payload.count), "The payload is counted.")
         // Behind a fault nothing but the payload may be used, and how much was taken depends on the cut.
-        if fault != nil { consumed = max(payload.count, 0) }
+        if fault != nil { consumed = payload.count }
         if let list = decoder.trailers {
             trailers = list.fields.flatMap {
                 [Array(list.name(of: $0)), Array(list.value(of: $0))]
@@ -117,7 +117,7 @@ private func requireChunked(
         reading.fault != nil, plain.end == .broken, "It breaks where the plain decoder does.")
     if reading.isDone { try requireEqual(reading.consumed, plain.consumed, "It ends there.") }
     guard !reading.payload.isEmpty else { return }
-    // ten bytes are room for the size of less than 2^32 bytes.
+    // Ten bytes are room for the size of less than 2^32 bytes.
     var written =
         [UInt8](repeating: 0, count: 10) + reading.payload
         + [UInt8](repeating: 0, count: ChunkWriter.suffixBytes)
