@@ -45,26 +45,44 @@ let package = Package(
         .target(name: "TLS", dependencies: ["COpenSSL"], swiftSettings: strict),
         .target(name: "QRCode", dependencies: ["CQREncode"], swiftSettings: strict),
 
+        // Between them: the words that rooms share.
+        .target(name: "Ledger", dependencies: ["Router", "Reactor", "TLS"], swiftSettings: strict),
+
         // Rows 2 to 4: the rooms.
         .target(
-            name: "Splice", dependencies: ["Wire", "Reactor", "TLS"], swiftSettings: strict),
-        .target(name: "Naming", dependencies: ["CAres", "Reactor"], swiftSettings: strict),
-        .target(
-            name: "Frontend", dependencies: ["Splice", "Router", "Wire", "Reactor", "TLS"],
+            name: "Splice", dependencies: ["Ledger", "Wire", "Reactor", "TLS"],
             swiftSettings: strict),
         .target(
-            name: "Control",
-            dependencies: ["Frontend", "Naming", "Splice", "Router", "Wire", "Reactor", "TLS"],
+            name: "Naming", dependencies: ["CAres", "Ledger", "Reactor"], swiftSettings: strict),
+        .target(name: "Proxy", swiftSettings: pure),
+        .target(
+            name: "Frontend",
+            dependencies: ["Proxy", "Splice", "Ledger", "Router", "Wire", "Reactor", "TLS"],
             swiftSettings: strict),
+        .target(name: "Log", dependencies: ["Ledger", "Reactor", "TLS"], swiftSettings: strict),
+        .target(
+            name: "Health", dependencies: ["Ledger", "Router", "Wire", "Reactor", "TLS"],
+            swiftSettings: strict),
+        .target(name: "Admin", dependencies: ["Ledger", "Wire", "Reactor"], swiftSettings: strict),
         .target(name: "Trust", dependencies: ["TLS"], swiftSettings: strict),
         .target(name: "Doctor", dependencies: ["Wire", "TLS"], swiftSettings: strict),
 
-        // Row 5: the program.
+        // Row 5: what is served, and what is decided about it.
+        .target(
+            name: "Service",
+            dependencies: [
+                "Frontend", "Log", "Health", "Admin", "Naming", "Splice", "Ledger", "Router",
+                "Wire",
+                "Reactor", "TLS", "Config",
+            ],
+            swiftSettings: strict),
+
+        // Row 6: the program.
         .executableTarget(
             name: "sluice",
             dependencies: [
-                "Control", "Doctor", "Trust", "Frontend", "Naming", "Splice", "Echo", "Router",
-                "Wire", "Reactor", "TLS", "QRCode", "Config",
+                "Service", "Log", "Admin", "Doctor", "Trust", "Echo", "Ledger", "Reactor", "TLS",
+                "QRCode", "Config",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),
@@ -89,32 +107,48 @@ let package = Package(
         .target(name: "TestKit", dependencies: ["Wire", "Reactor", "TLS"], swiftSettings: strict),
         // Properties that hold for all bytes, and the program that looks for bytes that break them.
         .target(
-            name: "FuzzTargets", dependencies: ["Wire", "TLS", "Config"], swiftSettings: strict),
+            name: "FuzzTargets", dependencies: ["Naming", "Proxy", "Wire", "TLS", "Config"],
+            swiftSettings: strict),
         .executableTarget(name: "Fuzz", dependencies: ["FuzzTargets"], swiftSettings: strict),
 
         .testTarget(
             name: "WireTests", dependencies: ["Wire", "FuzzTargets"], swiftSettings: strict),
         .testTarget(name: "RouterTests", dependencies: ["Router"], swiftSettings: strict),
         .testTarget(name: "ConfigTests", dependencies: ["Config"], swiftSettings: strict),
-        .testTarget(name: "NamingTests", dependencies: ["Naming"], swiftSettings: strict),
+        .testTarget(
+            name: "NamingTests", dependencies: ["Naming", "Ledger", "Reactor", "TestKit"],
+            swiftSettings: strict),
         .testTarget(name: "QRCodeTests", dependencies: ["QRCode"], swiftSettings: strict),
         .testTarget(name: "ReactorTests", dependencies: ["Reactor"], swiftSettings: strict),
         .testTarget(
             name: "TLSTests", dependencies: ["TLS", "COpenSSL", "TestKit"], swiftSettings: strict),
         .testTarget(
-            name: "SpliceTests", dependencies: ["Splice", "Wire", "TLS", "Reactor", "TestKit"],
+            name: "SpliceTests",
+            dependencies: ["Splice", "Ledger", "Wire", "TLS", "Reactor", "TestKit"],
             swiftSettings: strict),
+        .testTarget(
+            name: "ProxyTests", dependencies: ["Proxy", "FuzzTargets"], swiftSettings: strict),
         .testTarget(
             name: "FrontendTests",
             dependencies: [
-                "Frontend", "Splice", "Echo", "Wire", "Router", "Reactor", "TLS", "TestKit",
+                "Frontend", "Proxy", "Splice", "Ledger", "Echo", "Wire", "Router", "Reactor", "TLS",
+                "TestKit",
             ],
             swiftSettings: strict),
         .testTarget(
-            name: "ControlTests",
+            name: "LogTests", dependencies: ["Log", "Ledger", "Reactor", "TLS", "TestKit"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "HealthTests",
+            dependencies: ["Health", "Ledger", "Router", "Wire", "Reactor", "TestKit"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "AdminTests", dependencies: ["Admin", "Reactor"], swiftSettings: strict),
+        .testTarget(
+            name: "ServiceTests",
             dependencies: [
-                "Control", "Frontend", "Naming", "Splice", "Wire", "Router", "Reactor", "TLS",
-                "TestKit",
+                "Service", "Config", "Frontend", "Health", "Naming", "Splice", "Ledger", "Router",
+                "Wire", "Reactor", "TLS",
             ],
             swiftSettings: strict),
         .testTarget(
@@ -131,9 +165,7 @@ let package = Package(
         .testTarget(
             name: "sluiceTests",
             dependencies: [
-                "sluice", "Control", "Config", "Frontend", "Naming", "Splice", "Router", "Wire",
-                "Reactor",
-                "TLS",
+                "sluice", "Admin", "Config", "Reactor", "TLS",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),

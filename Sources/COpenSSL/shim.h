@@ -10,7 +10,10 @@
 #include <openssl/hmac.h>
 #include <openssl/params.h>
 #include <openssl/pem.h>
+#include <openssl/pkcs12.h>
+#include <openssl/pkcs7.h>
 #include <openssl/rand.h>
+#include <openssl/rsa.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 #include <openssl/x509_vfy.h>
@@ -21,6 +24,8 @@ static inline int sluice_ctx_set_max_proto_version(SSL_CTX *c, int v) { return S
 static inline long sluice_ctx_set_mode(SSL_CTX *c, long m) { return SSL_CTX_set_mode(c, m); }
 static inline long sluice_ctx_set_session_cache_mode(SSL_CTX *c, long m) { return SSL_CTX_set_session_cache_mode(c, m); }
 static inline long sluice_ctx_set1_groups_list(SSL_CTX *c, const char *g) { return SSL_CTX_set1_groups_list(c, g); }
+/* How many groups of the client's are ours too; of a server's session. */
+static inline long sluice_shared_group_count(SSL *s) { return SSL_get_shared_group(s, -1); }
 static inline long sluice_ctx_set1_sigalgs_list(SSL_CTX *c, const char *s) { return SSL_CTX_set1_sigalgs_list(c, s); }
 static inline long sluice_ctx_add1_chain_cert(SSL_CTX *c, X509 *x) { return SSL_CTX_add1_chain_cert(c, x); }
 static inline void sluice_ctx_set_servername_callback(SSL_CTX *c, int (*f)(SSL *, int *, void *), void *arg) {
@@ -77,4 +82,15 @@ static inline int sluice_aead_begin(EVP_CIPHER_CTX *c, const unsigned char *key,
 static inline int sluice_aead_tag(EVP_CIPHER_CTX *c, unsigned char *tag) {
     OSSL_PARAM p[2] = {OSSL_PARAM_construct_octet_string(OSSL_CIPHER_PARAM_AEAD_TAG, tag, 16), OSSL_PARAM_construct_end()};
     return EVP_CIPHER_CTX_get_params(c, p);
+}
+
+static inline int sluice_cipher_count(const STACK_OF(SSL_CIPHER) *c) { return sk_SSL_CIPHER_num(c); }
+static inline const SSL_CIPHER *sluice_cipher_at(const STACK_OF(SSL_CIPHER) *c, int i) { return sk_SSL_CIPHER_value(c, i); }
+
+static inline void sluice_free(void *p) { OPENSSL_free(p); }
+/* Whether name constraints permit names of a kind, and so no others of it. */
+static inline int sluice_has_permitted(const NAME_CONSTRAINTS *c, int kind) {
+    for (int i = 0; i < sk_GENERAL_SUBTREE_num(c->permittedSubtrees); i++)
+        if (sk_GENERAL_SUBTREE_value(c->permittedSubtrees, i)->base->type == kind) return 1;
+    return 0;
 }

@@ -9,7 +9,7 @@ extension Doctor {
         var isSilent = false
         /// Neither silence nor a refusal.
         var isFailed = false
-        /// In words.
+        /// What came of connecting to this address, as a clause for people.
         let how: String
     }
 

@@ -151,7 +151,7 @@ struct ResolvedAddress {
     /// As people write it.
     let text: String
 
-    /// In words.
+    /// The address family's name for people: `IPv4` or `IPv6`.
     var familyName: String { family == AF_INET6 ? "IPv6" : "IPv4" }
 
     /// Whether packets to it stay on this machine.

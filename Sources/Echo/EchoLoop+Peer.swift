@@ -71,7 +71,7 @@ extension EchoLoop {
         let total = tailCount &+ count
         let outcome = peer.pointee.scanner.scan(start, count: total)
         let left = total &- outcome.forwardable
-        if outcome.violation == .none {
+        if outcome.violation == .none && !peer.pointee.scanner.isCloseComplete {
             peer.pointee.tailCount = left
             if left > 0 {
                 withUnsafeMutableBytes(of: &peer.pointee.tail) { tail in
@@ -83,7 +83,7 @@ extension EchoLoop {
         }
         let answer = peer.pointee.echo.answer(start, count: outcome.forwardable)
         guard send(start + answer.start, count: answer.count, peer) else { return false }
-        if outcome.violation != .none && outcome.violation != .dataAfterClose {
+        if outcome.violation != .none {
             return sendClose(outcome.violation.closeCode, peer, token)
         }
         if peer.pointee.scanner.isCloseComplete { beginEnding(peer, token) }

@@ -85,10 +85,10 @@ struct EchoLoop: ~Copyable {
 
     private func timeout() -> Int32 {
         if !queued.isEmpty { return 0 }
-        let timer = timers.millisecondsUntilNext(now: now)
-        guard let listensAgainAt else { return timer }
-        let pause = Int32(listensAgainAt > now ? listensAgainAt - now : 0)
-        return timer < 0 ? pause : min(timer, pause)
+        var wait = WaitTime()
+        wait.limit(by: timers)
+        wait.limit(until: listensAgainAt ?? .max)
+        return wait.milliseconds
     }
 
     private mutating func setListening(_ index: Int, _ isOn: Bool) {

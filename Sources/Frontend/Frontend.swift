@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+public import Ledger
 public import Reactor
 import Router
 import Splice
@@ -20,7 +21,7 @@ public struct ListenerPlan: Sendable {
     /// Proxies in front, whose `X-Forwarded-…` and `Forwarded` are taken over.
     public var trustedProxies: [AddressBlock] = []
 
-    /// A plan of both.
+    /// A plan to listen at `address`; without `certificates` for plain ws and http.
     public init(address: Address, certificates: CertificateStore?) {
         self.address = address
         self.certificates = certificates
@@ -232,7 +233,7 @@ public final class Frontend: Sendable {
             mailbox.post(message(answers))
             awaited += 1
         }
-        let deadline = Clock.nowMilliseconds() + milliseconds
+        let deadline = Clock.nowMilliseconds() + min(milliseconds, 86_400_000)
         while awaited > 0 {
             let now = Clock.nowMilliseconds()
             guard now < deadline, answers.wait(milliseconds: Int32(deadline - now)) else {

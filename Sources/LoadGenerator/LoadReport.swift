@@ -69,6 +69,6 @@ public struct LoadReport: Sendable, Codable, Equatable {
     /// The growth for each connection open.
     public var residentBytesPerConnection: Double?
 
-    /// Nothing yet.
+    /// A report of no messages and no errors.
     public init() {}
 }

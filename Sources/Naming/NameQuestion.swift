@@ -35,7 +35,7 @@ public struct ServiceRecord: Sendable, Hashable {
     /// The share among those of one priority.
     public var weight: UInt16
 
-    /// A record of these.
+    /// An SRV record (RFC 2782); the lowest priority serves first.
     public init(host: String, port: UInt16, priority: UInt16, weight: UInt16) {
         self.host = host
         self.port = port

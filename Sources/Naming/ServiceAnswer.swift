@@ -4,19 +4,22 @@ import CAres
 /// The SRV records of a DNS answer (RFC 1035 §4.1, RFC 2782), with how long they hold.
 ///
 /// c-ares reads the records too, but keeps their time to live to itself.
-struct ServiceAnswer {
-    private(set) var records: [ServiceRecord] = []
+package struct ServiceAnswer {
+    /// The records, sorted by priority, host and port.
+    package private(set) var records: [ServiceRecord] = []
     /// The shortest time to live in seconds.
-    private(set) var ttlSeconds = UInt32.max
+    package private(set) var ttlSeconds = UInt32.max
 
     private static let typeSRV: UInt16 = 33
     private static let classIN: UInt16 = 1
+    private static let headerBytes = 12
 
     /// Reads a whole message; nil when it is not what it claims to be.
-    init?(_ message: UnsafeBufferPointer<UInt8>) {
+    package init?(_ message: UnsafeBufferPointer<UInt8>) {
+        guard message.count >= Self.headerBytes else { return nil }
         var reader = Reader(message: message, place: 4)
         guard let questions = reader.number16(), let answers = reader.number16() else { return nil }
-        reader.place = 12
+        reader.place = Self.headerBytes
         for _ in 0..<questions {
             guard reader.name() != nil, reader.skip(4) else { return nil }
         }
@@ -67,9 +70,29 @@ struct ServiceAnswer {
             let code = ares_expand_name(start + place, start, Int32(message.count), &text, &length)
             guard code == ARES_SUCCESS, let text else { return nil }
             defer { ares_free_string(text) }
+            if hasLabelOfNul(place) { return nil }
             place += length
             let name = String(cString: text).lowercased()
             return name.hasSuffix(".") ? String(name.dropLast()) : name
+        }
+
+        /// Whether a label of a name is a single NUL.
+        ///
+        /// c-ares escapes a NUL everywhere but there, where it would end the text before the name ends.
+        /// That the name has an end within the message, c-ares has seen to.
+        private func hasLabelOfNul(_ start: Int) -> Bool {
+            var index = start
+            while message[index] != 0 {
+                let length = Int(message[index])
+                if length >= 0xC0 {
+                    index = (length & 0x3F) << 8 | Int(message[index + 1])
+                } else if length == 1 && message[index + 1] == 0 {
+                    return true
+                } else {
+                    index += 1 + length
+                }
+            }
+            return false
         }
     }
 }

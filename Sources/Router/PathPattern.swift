@@ -12,26 +12,29 @@ public struct PathPattern: Sendable, Hashable {
     /// Whether everything below `bytes` matches too.
     public let isPrefix: Bool
 
-    /// Reads a pattern as it stands in configuration.
-    public init(parsing text: String) throws(PatternFault) {
+    /// Reads a pattern as it stands in configuration; `isRewrite` where it says what stands in place of
+    /// a path, and may hold an escaped slash.
+    public init(parsing text: String, isRewrite: Bool = false) throws(PatternFault) {
         var source = Array(text.utf8)
         guard source.first == UInt8(ascii: "/") else {
             throw PatternFault("a path begins with '/'", at: 1)
         }
         isPrefix = source.suffix(2).elementsEqual("/*".utf8)
         if isPrefix { source.removeLast() }
-        bytes = try Self.canonical(source)
+        bytes = try Self.canonical(source, mayEscapeSlash: isRewrite)
         try Self.refuseDotSegments(in: bytes, of: source)
     }
 
-    private static func canonical(_ source: [UInt8]) throws(PatternFault) -> [UInt8] {
+    private static func canonical(
+        _ source: [UInt8], mayEscapeSlash: Bool
+    ) throws(PatternFault) -> [UInt8] {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(source.count)
         var index = 0
         while index < source.count {
             let byte = source[index]
             if byte == UInt8(ascii: "%") {
-                bytes += try escape(source, at: index)
+                bytes += try escape(source, at: index, mayBeSlash: mayEscapeSlash)
                 index += 3
                 continue
             }
@@ -47,7 +50,9 @@ public struct PathPattern: Sendable, Hashable {
     }
 
     /// Decodes the escape at `index` where it hides an unreserved character (RFC 3986 §6.2.2.2).
-    private static func escape(_ source: [UInt8], at index: Int) throws(PatternFault) -> [UInt8] {
+    private static func escape(
+        _ source: [UInt8], at index: Int, mayBeSlash: Bool
+    ) throws(PatternFault) -> [UInt8] {
         guard index + 2 < source.count, let high = source[index + 1].hexDigitValue,
             let low = source[index + 2].hexDigitValue
         else {
@@ -55,9 +60,14 @@ public struct PathPattern: Sendable, Hashable {
         }
         let value = high << 4 | low
         switch value {
-        case 0, UInt8(ascii: "/"), UInt8(ascii: "\\"):
+        case 0:
             throw PatternFault(
                 "requests with this escape are refused, so it never matches", at: index + 1)
+        case UInt8(ascii: "/"), UInt8(ascii: "\\"):
+            if mayBeSlash { return escaped(value) }
+            throw PatternFault(
+                "a request with this escape takes the route that it would take with '/' there, so this"
+                    + " never matches", at: index + 1)
         default:
             return value.isUnreserved ? [value] : escaped(value)
         }
@@ -91,7 +101,7 @@ public struct PathPattern: Sendable, Hashable {
     ) throws(PatternFault) {
         let slash = UInt8(ascii: "/")
         let segments = bytes.split(separator: slash, omittingEmptySubsequences: false)
-        // An escaped slash is refused, so there are as many segments in the source.
+        // An escaped slash stays one, so there are as many segments in the source.
         let written = source.split(separator: slash, omittingEmptySubsequences: false)
         for (segment, source) in zip(segments, written) {
             let name = segment.prefix { $0 != UInt8(ascii: ";") }

@@ -45,7 +45,9 @@ extension RouteTable {
         }
         rewrites.append(
             entry.rewrite.map {
-                Rewrite(bytes: $0.bytes, dropped: $0.isPrefix ? bytes.count : nil)
+                Rewrite(
+                    bytes: $0.bytes, dropped: $0.isPrefix ? bytes.count : nil,
+                    droppedSlashes: bytes.count { $0 == UInt8(ascii: "/") })
             })
         let place: WritableKeyPath<Node, Int32> = entry.path.isPrefix ? \.prefix : \.exact
         let taken = nodes[Int(node)][keyPath: place]

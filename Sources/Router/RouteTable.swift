@@ -59,8 +59,10 @@ public struct RouteTable: Sendable {
     /// What stands in place of a prefix or path, in bytes.
     struct Rewrite: Sendable {
         let bytes: [UInt8]
-        /// How many leading bytes of the request's path give way; all of them when nil.
+        /// How many leading bytes of the request's canonical path give way; all of them when nil.
         let dropped: Int?
+        /// How many slashes are among them; the last byte is one.
+        let droppedSlashes: Int
     }
 
     /// Below this node hang the exact host names, below the next the wildcards' names; the third is
@@ -105,10 +107,26 @@ public struct RouteTable: Sendable {
     }
 
     /// The path for the upstream, where this entry rewrites it; nil where the request's own goes on.
-    public func rewritten(_ path: ArraySlice<UInt8>, by index: Int) -> [UInt8]? {
+    ///
+    /// `path` may also be one that is not canonical, if its segments are those of the canonical one.
+    public func rewritten(
+        _ path: ArraySlice<UInt8>, isCanonical: Bool = true, by index: Int
+    ) -> [UInt8]? {
         guard let rewrite = rewrites[index] else { return nil }
         guard let dropped = rewrite.dropped else { return rewrite.bytes }
-        return rewrite.bytes + path.dropFirst(dropped)
+        if isCanonical { return rewrite.bytes + path.dropFirst(dropped) }
+        var rest = path
+        for _ in 0..<rewrite.droppedSlashes {
+            rest = rest.drop { $0 != UInt8(ascii: "/") }.dropFirst()
+        }
+        return rewrite.bytes + rest
+    }
+
+    /// What this entry keeps of a canonical path that it serves and rewrites, from the slash on that ends
+    /// its prefix; nil where it keeps nothing, or the whole path.
+    public func keptByRewrite(_ path: [UInt8], by index: Int) -> ArraySlice<UInt8>? {
+        guard let dropped = rewrites[index]?.dropped else { return nil }
+        return path.dropFirst(dropped - 1)
     }
 
     private func route(host: Span<UInt8>, path: Span<UInt8>, steps: inout Int) -> Int32 {

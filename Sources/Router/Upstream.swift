@@ -151,6 +151,16 @@ public final class Upstream: Sendable {
         return isFirst ? end - now : nil
     }
 
+    /// Says that an attempt has told nothing of the endpoint, since something else was in its way: if it
+    /// was the one try behind a cool-down, the next one that comes has that try.
+    public func undecided(_ endpoint: Int, nowMilliseconds now: UInt64) {
+        let until = loads[endpoint].failedUntil.load(ordering: .relaxed)
+        if until <= now { return }
+        // Where it lost its cool-down or began another meanwhile, that holds.
+        _ = loads[endpoint].failedUntil.compareExchange(
+            expected: until, desired: max(1, now), ordering: .relaxed)
+    }
+
     /// Says that a connect succeeded: a cool-down ends, unless it is for answers that failed.
     ///
     /// - Returns: whether there was one.

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+public import Ledger
 public import Wire
 
 /// One of the two peers of a relay.
@@ -11,40 +12,6 @@ public enum Side: UInt8, Sendable {
     /// The peer across.
     @inlinable
     public var other: Side { self == .client ? .backend : .client }
-}
-
-/// Who began the end of a relay.
-public enum Initiator: UInt8, Sendable {
-    /// Nobody yet.
-    case none
-    /// The client, by a Close or by vanishing.
-    case client
-    /// The upstream, by a Close or by vanishing.
-    case upstream
-    /// Sluice, because of a violation, a limit or a drain.
-    case sluice
-}
-
-/// Why a relay ended, for the access line.
-public enum EndReason: UInt8, Sendable {
-    /// It has not.
-    case none
-    /// A Close passed through.
-    case close
-    /// A peer went away without a Close.
-    case vanished
-    /// A peer broke the rules of frames.
-    case violation
-    /// Sluice is going away.
-    case drain
-    /// A peer did not answer a Ping.
-    case unresponsive
-    /// No data frame passed for too long.
-    case idle
-    /// It had lived as long as it may.
-    case lifetime
-    /// An ordinary HTTP answer was relayed to its end.
-    case answered
 }
 
 extension EndReason {
@@ -62,7 +29,7 @@ extension EndReason {
 public final class CloseText: Sendable {
     let bytes: [UInt8]
 
-    /// Of the text 123 bytes can be sent, and no more are (RFC 6455 §5.5).
+    /// Keeps the reason's UTF-8; only the first 123 bytes are sent (RFC 6455 §5.5).
     public init(_ text: String) { bytes = Array(text.utf8) }
 }
 
@@ -92,14 +59,16 @@ public struct Ending: Sendable {
 
     private var client = State()
     private var backend = State()
-    /// Who began.
+    /// Which peer, or Sluice, began the end; `none` before that.
     public private(set) var initiator = Initiator.none
-    /// Why.
+    /// Why the relay began to end; `none` before that.
     public private(set) var reason = EndReason.none
     /// The status code the end began with (RFC 6455 §7.4); 0 before, 1005 for a Close without one.
     public private(set) var code: UInt16 = 0
     /// The violation, where that was the reason.
     public private(set) var violation = FrameViolation.none
+    /// Whether the frame against the rules is a Pong that a Ping of Sluice's own has provoked.
+    public private(set) var isViolationProvoked = false
 
     /// A relay that is not ending.
     public init() {}
@@ -109,8 +78,20 @@ public struct Ending: Sendable {
         reason == .violation ? violation.closeText : reason.closeText
     }
 
+    /// What was against the rules, in plain words for the log.
+    public var violationSentence: String {
+        isViolationProvoked
+            ? violation.sentence
+                + " It is the Pong to a Ping of Sluice's own, which the route's `ping` asks for."
+            : violation.sentence
+    }
+
     /// Whether anything has begun to end.
-    public var hasBegun: Bool { initiator != .none }
+    public var hasBegun: Bool {
+        // Not by `!=`, which would be a call into another module: every turn of a relay asks this.
+        if case .none = initiator { return false }
+        return true
+    }
 
     /// Whether both sides are settled.
     public var isOver: Bool { client.isSettled && backend.isSettled }
@@ -136,7 +117,7 @@ public struct Ending: Sendable {
     ///
     /// The other is told 1001 when the client went away and 1014 when the upstream did.
     public mutating func vanished(_ side: Side) -> Action {
-        if hasSpoken(side) { return .none }
+        if hasSpoken(side) && hasBegun { return .none }
         let code = Self.codeForLoss(of: side)
         begin(side == .client ? .client : .upstream, .vanished, code)
         markSpoken(side)
@@ -144,8 +125,15 @@ public struct Ending: Sendable {
     }
 
     /// A side broke the rules: it is told why, the other that its peer is gone.
-    public mutating func violated(_ side: Side, _ violation: FrameViolation) -> Action {
-        if !hasBegun { self.violation = violation }
+    ///
+    /// `isProvoked` says that it did so in answering a Ping of Sluice's own.
+    public mutating func violated(
+        _ side: Side, _ violation: FrameViolation, isProvoked: Bool = false
+    ) -> Action {
+        if !hasBegun {
+            self.violation = violation
+            isViolationProvoked = isProvoked
+        }
         begin(.sluice, .violation, violation.closeCode.rawValue)
         markSpoken(side)
         var action = tell(side.other, Self.codeForLoss(of: side))
@@ -171,6 +159,9 @@ public struct Ending: Sendable {
         action.tellBackend = tell(.backend, code).tellBackend
         return action
     }
+
+    /// Nothing that a side may still send is looked at: no Close of it is awaited any more.
+    public mutating func fellSilent(_ side: Side) { markSpoken(side) }
 
     /// A Close of ours is on its way to `side`, or it can't be reached.
     public mutating func markTold(_ side: Side) {

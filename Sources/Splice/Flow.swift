@@ -11,9 +11,18 @@ struct Flow {
         case closePassed
         /// A Close of ours went to the destination; the source is read only for its own Close.
         case closeInjected
-        /// The destination was lost or the stream was cut inside a frame; nothing goes on.
+        /// The destination was lost, the stream was cut inside a frame, or there is no tunnel;
+        /// nothing goes on.
         case cut
     }
+
+    /// Bytes of a source that are read though they go nowhere.
+    ///
+    /// Enough for what was on its way when the destination was lost or told, so that the Close
+    /// behind it is found; back-pressure has gone with the destination, and this takes its place.
+    static let droppableBytes: Int32 = 1 << 20
+    /// The same of a client whose request was refused: it may send the body first and read then.
+    static let droppableBodyBytes: Int32 = 16 << 20
 
     var scanner: FrameScanner
     var state = State.open
@@ -29,6 +38,8 @@ struct Flow {
     var isPaused = false
     /// Bytes that went on.
     var bytes: UInt64 = 0
+    /// Bytes that will be read for nobody before the source is not read any more.
+    var droppable = droppableBytes
     /// Bytes of `tail` in use.
     var tailCount: UInt8 = 0
     /// An incomplete frame header, kept back so that no frame is begun that can't be judged.

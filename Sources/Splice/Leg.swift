@@ -23,6 +23,8 @@ public struct Leg: ~Copyable {
     public var isUnwritable = false
     /// Our side of the stream was ended.
     public var isShut = false
+    /// Nothing more is read, whatever comes: what it sent for nobody was enough.
+    public private(set) var isIgnored = false
     /// What the peer got is not whole: its stream must not end as if it were.
     public var isTruncated = false
 
@@ -137,11 +139,17 @@ public struct Leg: ~Copyable {
 
     /// Takes note of what an event reported.
     public mutating func note(_ readiness: Readiness) {
-        if readiness.contains(.readable) { isReadable = true }
+        if readiness.contains(.readable) { isReadable = !isIgnored }
         if readiness.contains(.hangup) {
-            isReadable = true
+            isReadable = !isIgnored
             isHangingUp = true
         }
+    }
+
+    /// Reads nothing more of the peer: what it sends stays in the kernel, and so it has to wait.
+    mutating func ignore() {
+        isIgnored = true
+        isReadable = false
     }
 
     /// What one `recv` brought.

@@ -40,7 +40,7 @@ extension Relay {
     ///
     /// - Returns: whether it stopped at the budget.
     private mutating func pumpUp(_ space: UnsafeMutablePointer<Workspace>) -> Bool {
-        var budget = space.pointee.pumpBytesMax
+        var budget = up.state == .open ? space.pointee.pumpBytesMax : Relay.dropBytesPerTurn
         while client.isReadable && !client.hasEnded && backend.held.isEmpty {
             if budget <= 0 { return true }
             var atMost = Int.max
@@ -50,7 +50,7 @@ extension Relay {
             }
             let received = client.receive(space, atMost: atMost)
             budget &-= received.rawCount
-            if isPaced { spend(.client, received.count, space) }
+            if isPaced && up.state == .open { spend(.client, received.count, space) }
             if received.count > 0 { pass(.client, received.bytes, count: received.count, space) }
             if isPaced { chargeMessages(space) }
             if client.hasEnded { ended(.client, space) }
@@ -60,7 +60,7 @@ extension Relay {
 
     /// Moves backend bytes down in the same manner.
     private mutating func pumpDown(_ space: UnsafeMutablePointer<Workspace>) -> Bool {
-        var budget = space.pointee.pumpBytesMax
+        var budget = down.state == .open ? space.pointee.pumpBytesMax : Relay.dropBytesPerTurn
         while backend.isReadable && !backend.hasEnded && client.held.isEmpty {
             if budget <= 0 { return true }
             var atMost = Int.max
@@ -70,7 +70,7 @@ extension Relay {
             }
             let received = backend.receive(space, atMost: atMost)
             budget &-= received.rawCount
-            if isPaced { spend(.backend, received.count, space) }
+            if isPaced && down.state == .open { spend(.backend, received.count, space) }
             if received.count > 0 { pass(.backend, received.bytes, count: received.count, space) }
             if backend.hasEnded { ended(.backend, space) }
         }
@@ -94,15 +94,18 @@ extension Relay {
         _ side: Side, _ bytes: UnsafeMutablePointer<UInt8>, count: Int,
         _ space: UnsafeMutablePointer<Workspace>
     ) {
-        if stage == .lingering { return }
+        if side == .client ? up.state != .open : down.state != .open {
+            drop(side, bytes, count: count)
+            return
+        }
         let passed =
             side == .client
             ? Relay.forward(&up, into: &backend, bytes, count: count, space)
             : Relay.forward(&down, into: &client, bytes, count: count, space)
         if passed.isQuiet { return }
         note(passed, of: side, space)
-        guard let rest = passed.rest else { return }
-        // What waited for this border was sent just now; behind a Close the rest is only read.
+        guard let rest = passed.rest, passed.violation == .none else { return }
+        // What waited for this border was sent just now; behind a Close the rest is dropped.
         passPiece(side, rest, count: passed.restCount, space)
     }
 
@@ -113,7 +116,8 @@ extension Relay {
         var wasCloseRelayed = false
         var isDestinationLost = false
         var hasReachedBorder = false
-        /// What stands behind the border at which a frame of ours is due.
+        /// What stands behind the border at which a frame of ours is due, or behind a Close; or
+        /// what has come of the frame that breaks the rules.
         var rest: UnsafeMutablePointer<UInt8>?
         var restCount = 0
 
@@ -130,10 +134,6 @@ extension Relay {
         let total = count &+ Int(flow.tailCount)
         let start = flow.prependTail(to: bytes)
         var passed = Passed()
-        guard flow.state == .open else {
-            discard(&flow, start, count: total, &passed)
-            return passed
-        }
         if let meter = flow.meter {
             meter.refill(&flow.scanner, nowMilliseconds: space.pointee.nowMilliseconds)
         }
@@ -164,8 +164,10 @@ extension Relay {
                 passed.wasCloseRelayed = true
             }
         }
-        if outcome.violation != .none { return passed }
-        if flow.isInterrupted {
+        if outcome.violation != .none {
+            passed.rest = start + forwardable
+            passed.restCount = total &- forwardable
+        } else if flow.isInterrupted || passed.hasClose {
             passed.hasReachedBorder = flow.isAtFrameBorder
             passed.restCount = total &- forwardable
             if passed.restCount > 0 { passed.rest = start + forwardable }
@@ -173,28 +175,6 @@ extension Relay {
             flow.keepTail(start + forwardable, count: total &- forwardable)
         }
         return passed
-    }
-
-    /// Reads on without passing anything: only a Close of the source matters now.
-    private static func discard(
-        _ flow: inout Flow, _ bytes: UnsafePointer<UInt8>, count: Int, _ passed: inout Passed
-    ) {
-        let hadClose = flow.scanner.isCloseComplete
-        // Nothing of it reaches anybody, and its Close has to be found.
-        flow.scanner.allow(messages: nil)
-        let outcome = flow.scanner.scan(bytes, count: count)
-        if hadClose {
-            // Something came behind a Close that went on; told once, ignored from then on.
-            if outcome.violation != .none && flow.state == .closePassed {
-                passed.violation = outcome.violation
-                flow.state = .closeInjected
-            }
-            return
-        }
-        if outcome.violation == .none && outcome.forwardable < count {
-            flow.keepTail(bytes + outcome.forwardable, count: count &- outcome.forwardable)
-        }
-        if flow.scanner.isCloseComplete { passed.hasClose = true }
     }
 
     /// Tells `Ending` what a piece brought, and does what it says.
@@ -214,7 +194,11 @@ extension Relay {
             }
         }
         if passed.violation != .none {
-            perform(ending.violated(side, passed.violation), space)
+            var isOurs = false
+            if let offence = passed.rest {
+                isOurs = isProvoked(side, offence, count: passed.restCount)
+            }
+            perform(ending.violated(side, passed.violation, isProvoked: isOurs), space)
         }
         if passed.isDestinationLost { lost(side.other) }
         tellWherePossible(space)

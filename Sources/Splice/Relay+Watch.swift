@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+public import Ledger
 import Reactor
 import Wire
 
@@ -107,6 +108,13 @@ extension Relay {
     /// Sends the Pings that are due where a frame border allows.
     mutating func pingWherePossible(_ space: UnsafeMutablePointer<Workspace>) {
         guard down.hasPendingPing || up.hasPendingPing, let watch else { return }
+        if ending.hasBegun {
+            // Nobody is given up any more for want of an answer, and who has sent its Close could
+            // answer only behind it.
+            down.hasPendingPing = false
+            up.hasPendingPing = false
+            return
+        }
         if down.hasPendingPing && down.isAtFrameBorder {
             down.hasPendingPing = false
             if down.state == .open && !client.isUnwritable {
@@ -198,6 +206,27 @@ extension Relay {
             at &+= length &+ Int(truncatingIfNeeded: header.payloadLength)
         }
         return count
+    }
+
+    /// Whether a frame against the rules, of which `count` bytes have come, is a Pong that our Ping
+    /// has provoked: without that the peer would have had no occasion to send it.
+    func isProvoked(_ side: Side, _ frame: UnsafePointer<UInt8>, count: Int) -> Bool {
+        guard side == .client ? up.awaitsPong : down.awaitsPong, let watch, count >= 2,
+            frame[0] & 0x0F == Opcode.pong.rawValue, frame[1] & 0x7F == 8
+        else { return false }
+        let isMasked = frame[1] & 0x80 != 0
+        let begin = isMasked ? 6 : 2
+        let payload = side == .client ? watch.client.payload : watch.backend.payload
+        var index = 0
+        while index < 8 && begin &+ index < count {
+            var byte = frame[begin &+ index]
+            if isMasked { byte ^= frame[2 &+ index & 3] }
+            if byte != UInt8(truncatingIfNeeded: payload >> UInt64(56 &- 8 &* index)) {
+                return false
+            }
+            index &+= 1
+        }
+        return true
     }
 
     /// Whether a Pong answers our Ping; if so, it is noted how long it took.

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Ledger
 import Reactor
 import Wire
 
@@ -12,7 +13,7 @@ public struct Relay: ~Copyable {
     public struct Verdict: OptionSet, Sendable {
         /// The bits.
         public let rawValue: UInt8
-        /// Makes a set of bits.
+        /// A verdict with the given bits set.
         public init(rawValue: UInt8) { self.rawValue = rawValue }
 
         /// The byte budget was used up: call `ready` again in the next turn.
@@ -26,7 +27,7 @@ public struct Relay: ~Copyable {
     }
 
     enum Stage: UInt8 {
-        /// Not a relay yet: the opening handshake owns the legs.
+        /// Not a relay yet: what the peers may send is not known.
         case opening
         /// Frames flow, or the Closes are being exchanged.
         case relaying
@@ -65,9 +66,6 @@ public struct Relay: ~Copyable {
         up = Flow(scanner: FrameScanner(sender: .client, reservedBits: 0))
         down = Flow(scanner: FrameScanner(sender: .server, reservedBits: 0))
     }
-
-    /// Whether frames are being relayed, or the last goodbyes said.
-    public var isOpen: Bool { stage != .opening }
 
     /// Opens the tunnel: from here on both legs carry frames.
     ///
@@ -138,14 +136,6 @@ public struct Relay: ~Copyable {
         deadlineMilliseconds = deadline
         perform(ending.leave(.drain, code: code), space)
         return settle(space).union(.deadline)
-    }
-
-    /// Says nothing more to anybody: what was sent is delivered, what still comes is read off.
-    public mutating func leave(_ space: UnsafeMutablePointer<Workspace>) -> Verdict {
-        stage = .lingering
-        deadlineMilliseconds =
-            space.pointee.nowMilliseconds + space.pointee.patience.lingerMilliseconds
-        return settleEnding(space).union(.deadline)
     }
 
     /// The deadline has passed: whoever has not answered by now is cut, or the rules are looked at.
@@ -266,7 +256,7 @@ public struct Relay: ~Copyable {
             client.shut(space)
             // After both Closes it is the server's part to end TCP (RFC 6455 §7.1.1): the upstream
             // keeps the TIME-WAIT then, and Sluice its ports.
-            if ending.reason != .close { backend.shut(space) }
+            if ending.reason != .close || backend.isIgnored { backend.shut(space) }
             let isClientDone = client.isUnwritable || client.hasEnded && client.held.isEmpty
             let isBackendDone = backend.isUnwritable || backend.hasEnded
             if isClientDone && isBackendDone { return .ended }

@@ -1,20 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+public import Ledger
 import Wire
-
-/// What one direction of a relay has carried.
-public struct DirectionCounts: Sendable, Equatable {
-    /// Frames, control frames included.
-    public var frames: UInt64 = 0
-    /// Data messages that passed whole.
-    public var messages: UInt64 = 0
-    /// Payload bytes of data frames.
-    public var payloadBytes: UInt64 = 0
-    /// All bytes that went on, frame headers included.
-    public var bytes: UInt64 = 0
-
-    /// Nothing yet.
-    public init() {}
-}
 
 extension Relay {
     /// What went from the client to the upstream.

@@ -43,7 +43,7 @@ final class Meter {
     /// When the source may be read again, after `bytesAllowed` has said 0.
     private(set) var resumeMilliseconds: UInt64 = 0
 
-    /// Rates, nil for any.
+    /// Rates per second of one direction, its own and shared ones; nil for no limit.
     init(
         messagesPerSecond: UInt64? = nil, bytesPerSecond: UInt64? = nil,
         sharedMessages: SharedRate? = nil, sharedBytes: SharedRate? = nil

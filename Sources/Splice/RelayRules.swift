@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Ledger
 
 /// How long the relays of a route may be silent or last, and how their peers are asked whether they
 /// are there; durations in milliseconds, 0 for none.
@@ -18,7 +19,7 @@ public final class RelayRules: Sendable {
     /// From the upgrade to the end, less up to a tenth so that not all end at once.
     public let lifetimeMilliseconds: UInt64
 
-    /// Rules of these values.
+    /// Rules with durations in milliseconds; 0 switches a rule off.
     public init(
         pingMilliseconds: UInt64 = 0, pongMilliseconds: UInt64 = 10_000, pingsClient: Bool = true,
         pingsUpstream: Bool = false, idleMilliseconds: UInt64 = 0,
@@ -30,25 +31,6 @@ public final class RelayRules: Sendable {
         self.pingsUpstream = pingsUpstream && pingMilliseconds > 0
         self.idleMilliseconds = idleMilliseconds
         self.lifetimeMilliseconds = lifetimeMilliseconds
-    }
-}
-
-/// How long a peer took to answer Pings, in microseconds.
-public struct RoundTrip: Sendable, Equatable {
-    /// Pings that were answered.
-    public var count: UInt32 = 0
-    /// The last one's time.
-    public var lastMicroseconds: UInt32 = 0
-    /// The longest time.
-    public var maximumMicroseconds: UInt32 = 0
-
-    /// None yet.
-    public init() {}
-
-    mutating func note(_ microseconds: UInt64) {
-        count &+= 1
-        lastMicroseconds = UInt32(clamping: microseconds)
-        maximumMicroseconds = max(maximumMicroseconds, lastMicroseconds)
     }
 }
 

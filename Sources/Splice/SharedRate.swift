@@ -71,7 +71,7 @@ public final class ClientRates: Sendable {
     let bytesUp: SharedRate?
     let bytesDown: SharedRate?
 
-    /// Rates, nil for any.
+    /// Rates per second that all relays of one client share; nil for no limit.
     public init(messagesPerSecond: UInt64?, bytesPerSecond: UInt64?) {
         messages = messagesPerSecond.map { SharedRate(perSecond: $0) }
         bytesUp = bytesPerSecond.map { SharedRate(perSecond: $0) }

@@ -94,7 +94,7 @@ public struct Patience: Sendable, Equatable {
     /// For the peers to close their side of TCP once everything has been said.
     public var lingerMilliseconds: UInt64
 
-    /// Sets all.
+    /// Times in milliseconds: for closing, and for lingering after the last byte.
     public init(
         closingMilliseconds: UInt64 = 10_000, lingerMilliseconds: UInt64 = 2_000
     ) {

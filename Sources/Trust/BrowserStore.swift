@@ -119,10 +119,21 @@ struct BrowserStore {
         guard let wanted = PEM.certificate(authority.certificatePath).map(PEM.joined) else {
             return []
         }
+        // What has the nickname of another authority of ours is that one, also where both have one subject.
         return entries.filter { entry in
-            certutil(["-L", "-a", "-n", entry.nickname])
-                .map { PEM.joined($0.output).contains(wanted) } == true
+            !Authority.isOwn(nickname: entry.nickname)
+                && certificates(named: entry.nickname).contains(wanted)
         }
+    }
+
+    /// All certificates that certutil shows for a nickname, without their line ends.
+    private func certificates(named nickname: String) -> [String] {
+        guard let shown = certutil(["-L", "-a", "-n", nickname]), shown.status == 0 else {
+            return []
+        }
+        let end = "-----END CERTIFICATE-----"
+        return PEM.joined(shown.output).components(separatedBy: end)
+            .filter { $0.contains("-----BEGIN") }.map { $0 + end }
     }
 
     private func isTrusted(_ authority: Authority) -> Bool {
@@ -171,21 +182,48 @@ struct BrowserStore {
         return report(isTrusted(authority) ? .added : .failed("certutil added it in vain"))
     }
 
-    /// Takes every authority of ours out, and the database if it was made here and is empty.
-    func untrust(_ authority: Authority?) -> StoreReport {
+    /// Takes the authority out, or all of ours, and the database if it was made here and is empty.
+    func untrust(_ authority: Authority?, all: Bool) -> StoreReport {
         if !isThere && !isMadeWhenMissing { return withoutDatabase }
         guard Program.find("certutil") != nil else { return report(.needsTool(Self.hint)) }
         let entries = entries()
-        var names = entries.map(\.nickname).filter { $0.hasPrefix(Authority.nicknamePrefix) }
-        let others = authority.map { places(of: $0, among: entries) } ?? []
-        names += others.map(\.nickname).filter { !names.contains($0) }
-        for name in names {
-            guard let deleted = certutil(["-D", "-n", name]), deleted.status == 0 else {
-                return report(.failed("certutil could not delete \(name)"))
+        let ours = entries.filter { $0.nickname.hasPrefix(Authority.nicknamePrefix) }
+        if authority == nil, !all, ours.count > 1 {
+            return report(.leftAlone(Authority.several(ours.map(\.nickname))))
+        }
+        var hasRemoved = false
+        if all || authority == nil {
+            for entry in ours {
+                guard delete(entry.nickname) else { return undeletable(entry.nickname) }
+                hasRemoved = true
+            }
+        }
+        if let authority {
+            let places = places(of: authority, among: self.entries())
+            for entry in places {
+                let isOwn = entry.nickname == authority.nickname
+                // By a name that somebody gave, certutil can't tell which of several it deletes.
+                guard isOwn || certificates(named: entry.nickname).count == 1 else {
+                    return report(
+                        .leftAlone(
+                            "several certificates with its subject are there; delete it by hand:"
+                                + " certutil -D -d \(Shell.word(database)) -n"
+                                + " \(Shell.word(entry.nickname))"))
+                }
+                guard delete(entry.nickname) else { return undeletable(entry.nickname) }
+                hasRemoved = true
             }
         }
         removeIfOurs()
-        return report(names.isEmpty ? .absent : .removed)
+        return report(hasRemoved ? .removed : .absent)
+    }
+
+    private func delete(_ nickname: String) -> Bool {
+        certutil(["-D", "-n", nickname])?.status == 0
+    }
+
+    private func undeletable(_ nickname: String) -> StoreReport {
+        report(.failed("certutil could not delete \(nickname)"))
     }
 
     private func removeIfOurs() {

@@ -6,11 +6,11 @@ public struct StoreReport: Sendable, Equatable {
     public enum Outcome: Sendable, Equatable {
         /// The authority is trusted there, and was before.
         case trusted
-        /// It is not.
+        /// The authority is not in this store.
         case absent
         /// It is trusted there from now on.
         case added
-        /// It was, and is not any more.
+        /// The authority was in this store and was taken out.
         case removed
         /// Only root may change it, by this command.
         case needsRoot(String)
@@ -29,7 +29,7 @@ public struct StoreReport: Sendable, Equatable {
     /// How it stands, or what was done.
     public let outcome: Outcome
 
-    /// A report of these.
+    /// A report on the store of this name at this path.
     public init(name: String, path: String, outcome: Outcome) {
         self.name = name
         self.path = path

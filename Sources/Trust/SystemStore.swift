@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Foundation
+import Glibc
 
 /// The system's store, which curl, Python, Go and most programs use; not the browsers.
 struct SystemStore {
@@ -29,8 +30,9 @@ struct SystemStore {
     ]
 
     let root: String
-    /// PEM file with the authority; nil where there is none, which can only be forgotten.
-    let authorityPath: String?
+    /// The authority; nil where there is none, which can only be forgotten.
+    let authority: Authority?
+    private var authorityPath: String? { authority?.certificatePath }
 
     private var files: FileManager { FileManager.default }
 
@@ -42,7 +44,49 @@ struct SystemStore {
     /// The file with all authorities that programs read, where there is one.
     var bundlePath: String? { layout.map { root + $0.bundle } }
 
-    private func target(_ layout: Layout) -> String { root + layout.anchors + "/sluice-ca.crt" }
+    /// A file for each authority, so that a second one does not take the place of the first.
+    private func target(_ layout: Layout, _ authority: Authority) -> String {
+        root + layout.anchors + "/sluice-ca-\(authority.mark).crt"
+    }
+
+    /// The files that are Sluice's, also the one that older versions wrote.
+    private func ownFiles(_ layout: Layout) -> [String] {
+        let names = (try? files.contentsOfDirectory(atPath: root + layout.anchors)) ?? []
+        return names.sorted().filter {
+            $0 == "sluice-ca.crt" || $0.hasPrefix("sluice-ca-") && $0.hasSuffix(".crt")
+        }.map { root + layout.anchors + "/" + $0 }
+    }
+
+    /// Those of them that hold this authority.
+    private func ownFiles(_ layout: Layout, of authority: Authority) -> [String] {
+        guard let wanted = PEM.certificate(authority.certificatePath).map(PEM.joined) else {
+            return []
+        }
+        return ownFiles(layout).filter { PEM.certificate($0).map(PEM.joined) == wanted }
+    }
+
+    /// What would be changed outside of the folder that stands for `/`, since a link leads there; nil
+    /// where nothing is.
+    private func wayOut(_ layout: Layout) -> String? {
+        if root.isEmpty { return nil }
+        let bundleFolder = (layout.bundle as NSString).deletingLastPathComponent
+        // By a folder of extracted lists above it chroot changes nothing outside.
+        let changed = [
+            layout.anchors, bundleFolder, layout.bundle + ".new", "/usr/share/ca-certificates",
+            "/etc/ca-certificates.conf",
+        ]
+        let realRoot = TrustStores.resolved(root) ?? root
+        return changed.map { root + $0 }.first { path in
+            var status = stat()
+            guard lstat(path, &status) == 0 else { return false }
+            guard let real = TrustStores.resolved(path) else { return true }
+            return !real.hasPrefix(realRoot + "/")
+        }
+    }
+
+    private func leading(_ path: String) -> StoreReport.Outcome {
+        .failed("\(path) is a link that leads out of \(root); nothing was changed")
+    }
 
     private func report(_ layout: Layout?, _ outcome: StoreReport.Outcome) -> StoreReport {
         StoreReport(
@@ -64,18 +108,24 @@ struct SystemStore {
     }
 
     private func isTrusted(_ layout: Layout) -> Bool {
-        guard let certificate = authorityPath.flatMap(PEM.certificate),
-            PEM.certificate(target(layout)) == certificate,
+        guard let certificate = authorityPath.flatMap(PEM.certificate).map(PEM.joined),
             let bundle = files.contents(atPath: root + layout.bundle)
         else { return false }
-        return PEM.joined(String(decoding: bundle, as: UTF8.self)).contains(PEM.joined(certificate))
+        // The list may be older than the files that it is made of.
+        let folder = root + layout.anchors
+        let isHeld = ((try? files.contentsOfDirectory(atPath: folder)) ?? []).contains {
+            PEM.certificate("\(folder)/\($0)").map(PEM.joined) == certificate
+        }
+        return isHeld && PEM.joined(String(decoding: bundle, as: UTF8.self)).contains(certificate)
     }
 
     /// Puts the authority there, or says how root does.
     func trust() -> StoreReport {
-        guard let layout, let authorityPath else { return unknown }
+        guard let layout, let authority else { return unknown }
+        if let path = wayOut(layout) { return report(layout, leading(path)) }
         if isTrusted(layout) { return report(layout, .trusted) }
-        let target = target(layout)
+        let authorityPath = authority.certificatePath
+        let target = target(layout, authority)
         guard files.isWritableFile(atPath: root + layout.anchors) else {
             return report(
                 layout, .needsRoot(asRoot(["cp", authorityPath, target], updateCommand(layout))))
@@ -101,19 +151,36 @@ struct SystemStore {
         return report(layout, .added)
     }
 
-    /// Takes it out, or says how root does.
-    func untrust() -> StoreReport {
+    /// Takes it out, or says how root does; `all` means every authority of Sluice's.
+    func untrust(all: Bool) -> StoreReport {
         guard let layout else { return report(nil, .absent) }
-        let target = target(layout)
-        guard files.fileExists(atPath: target) else { return report(layout, .absent) }
+        let targets =
+            all || authority == nil
+            ? ownFiles(layout) : authority.map { ownFiles(layout, of: $0) } ?? []
+        if authority == nil, !all, targets.count > 1 {
+            let names = targets.map { ($0 as NSString).lastPathComponent }
+            return report(layout, .leftAlone(Authority.several(names)))
+        }
+        if targets.isEmpty {
+            guard isTrusted(layout) else { return report(layout, .absent) }
+            return report(
+                layout,
+                .leftAlone(
+                    "it is trusted there by a file that is not Sluice's; take that out, and run"
+                        + " \(layout.command.joined(separator: " "))"))
+        }
+        if let path = wayOut(layout) { return report(layout, leading(path)) }
         guard files.isWritableFile(atPath: root + layout.anchors) else {
             return report(
-                layout, .needsRoot(asRoot(["rm", target], updateCommand(layout, fresh: true))))
+                layout, .needsRoot(asRoot(["rm"] + targets, updateCommand(layout, fresh: true))))
         }
-        do {
-            try files.removeItem(atPath: target)
-        } catch {
-            return report(layout, .failed("removing \(target): \(error.localizedDescription)"))
+        for target in targets {
+            do {
+                try files.removeItem(atPath: target)
+            } catch {
+                return report(
+                    layout, .failed("removing \(target): \(error.localizedDescription)"))
+            }
         }
         if let reason = update(layout, fresh: true) { return report(layout, .failed(reason)) }
         return report(layout, .removed)
@@ -131,7 +198,8 @@ struct SystemStore {
                     "--certsconf", root + "/etc/ca-certificates.conf",
                     "--localcertsdir", root + layout.anchors,
                     "--etccertsdir", root + "/etc/ssl/certs",
-                    "--hooksdir", root + "/etc/ca-certificates/update.d",
+                    // Those of the image would run here and change this machine's files.
+                    "--hooksdir", "/dev/null",
                 ]
             }
         } else if !root.isEmpty {

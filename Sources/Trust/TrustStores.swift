@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Glibc
 public import TLS
 
 /// An authority as the stores know it.
@@ -7,12 +8,28 @@ struct Authority {
     static let nicknamePrefix = "Sluice development CA"
 
     let certificatePath: String
+    /// What tells it from every other, in a file's name.
+    let mark: String
     /// The name in a browser's database, unlike that of any other authority.
     let nickname: String
 
     init(_ facts: CertificateFacts, path: String) {
         certificatePath = path
-        nickname = "\(Self.nicknamePrefix) \(facts.fingerprint.prefix(16))"
+        mark = String(facts.fingerprint.prefix(16))
+        nickname = "\(Self.nicknamePrefix) \(mark)"
+    }
+
+    /// Whether a nickname was made here, for this authority or another one.
+    static func isOwn(nickname: String) -> Bool {
+        guard nickname.hasPrefix(nicknamePrefix + " ") else { return false }
+        let mark = nickname.dropFirst(nicknamePrefix.count + 1)
+        return mark.count == 16 && mark.allSatisfy { $0.isHexDigit }
+    }
+
+    /// What is said where several are there and none was named.
+    static func several(_ names: [String]) -> String {
+        "several authorities of Sluice's are there (\(names.joined(separator: ", "))): name the folder"
+            + " of one with --directory, or take all of them out with --all"
     }
 }
 
@@ -42,7 +59,11 @@ public struct TrustStores {
         } else {
             authority = nil
         }
-        system = root.map { SystemStore(root: $0 == "/" ? "" : $0, authorityPath: authorityPath) }
+        let named = authority
+        system = root.map {
+            SystemStore(
+                root: TrustStores.resolved($0) == "/" ? "" : Self.absolute($0), authority: named)
+        }
         browsers = home.map { BrowserStore.all(home: $0) } ?? []
     }
 
@@ -61,8 +82,28 @@ public struct TrustStores {
         return (system.map { [$0.trust()] } ?? []) + browsers.map { $0.trust(authority) }
     }
 
-    /// Has it forgotten everywhere.
-    public func untrust() -> [StoreReport] {
-        (system.map { [$0.untrust()] } ?? []) + browsers.map { $0.untrust(authority) }
+    /// Has it forgotten everywhere, and no other authority.
+    ///
+    /// - Parameter all: whether every authority of Sluice's is meant. Without it, and where the
+    ///   authority's file is gone, the only one that is found is.
+    /// - Returns: what was done in each store.
+    public func untrust(all: Bool = false) -> [StoreReport] {
+        (system.map { [$0.untrust(all: all)] } ?? [])
+            + browsers.map { $0.untrust(authority, all: all) }
+    }
+
+    /// A path from `/` on, for programs that change their working folder; links in it stay.
+    private static func absolute(_ path: String) -> String {
+        var path = path
+        while path.count > 1, path.hasSuffix("/") { path.removeLast() }
+        if path.hasPrefix("/") { return path }
+        return (resolved(".") ?? "") + "/" + path
+    }
+
+    /// A path without links and `..`; nil where there is nothing.
+    public static func resolved(_ path: String) -> String? {
+        guard !path.isEmpty, let real = realpath(path, nil) else { return nil }
+        defer { free(real) }
+        return String(cString: real)
     }
 }

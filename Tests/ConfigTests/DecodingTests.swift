@@ -38,6 +38,7 @@ struct DecodingTests {
         #expect(tls.minimumVersion == .tls13)
         #expect(tls.cipherSuites == "TLS_AES_128_GCM_SHA256")
         #expect(tls.ciphers == "ECDHE-RSA-AES128-GCM-SHA256")
+        #expect(tls.groups?.map(\.name) == ["P-384", "X25519"])
         #expect(tls.certificates.map(\.chain) == ["/etc/sluice/certs/a.pem", "/srv/b.pem"])
         #expect(tls.certificates.map(\.key) == ["/etc/sluice/certs/a-key.pem", "/srv/b-key.pem"])
         let route = try #require(configuration.routes.first)
@@ -45,7 +46,9 @@ struct DecodingTests {
         #expect(route.host == "*.example.com")
         #expect(route.to == .upstream("chat"))
         #expect(route.rewrite == "/socket/*")
+        #expect(route.escapedSlash == .reject)
         #expect(route.origins == .list(same: true, origins: ["https://example.com", "null"]))
+        #expect(route.accept.missingConnection && route.accept.anyKeyLength)
         #expect(
             route.ping
                 == with(PingSettings()) {
@@ -56,7 +59,7 @@ struct DecodingTests {
         #expect(route.idle == .seconds(600))
         #expect(route.lifetime == .seconds(43_200))
         #expect(route.limits.messageBytes == 1_048_576)
-        #expect(route.places.host.line == 11)
+        #expect(route.places.host.line == 12)
         #expect(route.limits.bodyBytes == 2_097_152)
         #expect(route.limits.relays == 9_000)
         #expect(route.limits.relaysPerClient == 20)
@@ -107,6 +110,7 @@ struct DecodingTests {
         #expect(chat.maxConnections == 500)
         #expect(chat.queue?.wait == .seconds(3))
         #expect(chat.queue?.size == 9)
+        #expect(chat.source.map(\.address) == ["192.0.2.1", "2001:db8::1"])
         var health = HealthSettings()
         health.kind = .http
         health.path = "/healthz?deep=1"
@@ -155,8 +159,8 @@ struct DecodingTests {
         log.accessPlace = configuration.log.accessPlace
         log.eventsPlace = configuration.log.eventsPlace
         #expect(configuration.log == log)
-        #expect(configuration.log.accessPlace?.line == 40)
-        #expect(configuration.log.eventsPlace?.line == 40)
+        #expect(configuration.log.accessPlace?.line == 42)
+        #expect(configuration.log.eventsPlace?.line == 42)
         #expect(
             configuration.resolver.servers == [
                 "192.0.2.1:53", "192.0.2.2:5353", "[::1]:53", "[::1]:54",
@@ -164,6 +168,7 @@ struct DecodingTests {
         var limits = with(GlobalLimits()) {
             $0.headBytes = 32_768
             $0.headFields = 64
+            $0.targetBytes = 4_096
             $0.connections = 20_000
             $0.requestsPerConnection = 5
             $0.handshakesPerTurn = 4
@@ -224,6 +229,12 @@ struct DecodingTests {
         ("[]", .list(same: false, origins: [])),
         ("[null]", .list(same: false, origins: ["null"])),
         ("https://a.example:8443", .list(same: false, origins: ["https://a.example:8443"])),
+        ("chrome-extension://ab", .list(same: false, origins: ["chrome-extension://ab"])),
+        ("\"vscode-webview://*\"", .list(same: false, origins: ["vscode-webview://*"])),
+        ("\"https://*.a.example:8443\"", .list(same: false, origins: ["https://*.a.example:8443"])),
+        ("\"file://\"", .list(same: false, origins: ["file://"])),
+        ("\"app+v1.2-x://-\"", .list(same: false, origins: ["app+v1.2-x://-"])),
+        ("https://a.example/lib", .list(same: false, origins: ["https://a.example/lib"])),
         ("[\"http://[::1]:3000\", same]", .list(same: true, origins: ["http://[::1]:3000"])),
     ])
     func `origins are a word, an origin or a list`(text: String, expected: OriginSettings) throws {
@@ -299,11 +310,12 @@ let everything = """
           minimumVersion: 1.3
           cipherSuites: TLS_AES_128_GCM_SHA256
           ciphers: ECDHE-RSA-AES128-GCM-SHA256
+          groups: [P-384, X25519]
           hsts: { maxAge: 180d, includeSubdomains: true, preload: true }
       - { address: ":8080", redirect: https, proxyProtocol: required, trustedProxies: [10.0.0.0/8] }
       - { address: "unix:/run/s.sock" }
-    routes: [{ path: /chat/*, host: "*.example.com", to: chat, rewrite: /socket/*,
-        origins: [same, "https://example.com", null], limits: { messageBytes: 1MiB, bodyBytes: 2MiB,
+    routes: [{ path: /chat/*, host: "*.example.com", to: chat, rewrite: /socket/*, escapedSlash: reject,
+        origins: [same, "https://example.com", null], accept: { missingConnection: true, anyKeyLength: true }, limits: { messageBytes: 1MiB, bodyBytes: 2MiB,
         relays: 9000, relaysPerClient: 20, newRelaysPerSecond: 3, messagesPerSecond: 200, fragments: 64,
         bytesPerSecond: 2MiB, messagesPerSecondPerClient: 300, bytesPerSecondPerClient: 3MiB },
         ping: { every: 20s, timeout: 5s, to: both }, idle: 10m, lifetime: 12h, onRemove: drain,
@@ -322,6 +334,7 @@ let everything = """
         slowStart: 30s
         maxConnections: 500
         proxyProtocol: v1
+        source: [192.0.2.1, "2001:db8::1"]
         queue: { wait: 3s, size: 9 }
         health: { kind: http, path: "/healthz?deep=1", host: "app.internal:3000", status: [200, 204],
           every: 11s, timeout: 700ms, rise: 6, fall: 8 }
@@ -333,7 +346,7 @@ let everything = """
         keepAlive: 10s, closing: 6s, linger: 0s }
     log: { format: json, access: log/a.log, events: journald, relayOpens: false, relayEnds: false }
     resolver: { servers: [192.0.2.1, "192.0.2.2:5353", "::1", "[::1]:54"] }
-    limits: { headBytes: 32KiB, headFields: 64, connections: 20000, connectionsPerClient: 100, newConnectionsPerSecond: 10, requestsPerConnection: 5,
+    limits: { headBytes: 32KiB, headFields: 64, targetBytes: 4KiB, connections: 20000, connectionsPerClient: 100, newConnectionsPerSecond: 10, requestsPerConnection: 5,
         handshakesPerTurn: 4, relayBufferBytes: 1MB }
     workers: 3
     """

@@ -186,7 +186,19 @@ struct ProblemTests {
         ),
         (
             "{ path: /a, to: chat, idler: 10m }",
-            "2:32: routes[0]: unknown key 'idler', allowed: path, host, to, respond, redirect, rewrite, origins, request, answer, ping, idle, lifetime, onRemove, limits (did you mean 'idle'?)"
+            "2:32: routes[0]: unknown key 'idler', allowed: path, host, to, respond, redirect, rewrite, escapedSlash, origins, accept, request, answer, ping, idle, lifetime, onRemove, limits (did you mean 'idle'?)"
+        ),
+        (
+            "{ path: /a, to: chat, accept: { anyKeyLenght: true } }",
+            "2:42: routes[0].accept: unknown key 'anyKeyLenght', allowed: missingConnection, anyKeyLength (did you mean 'anyKeyLength'?)"
+        ),
+        (
+            "{ path: /a, to: chat, accept: { missingConnection: maybe } }",
+            "2:61: routes[0].accept.missingConnection: found 'maybe', allowed: true or false"
+        ),
+        (
+            "{ path: /a, respond: { status: 204 }, accept: { anyKeyLength: true } }",
+            "2:56: routes[0].accept: has no meaning where a route is answered here: nothing goes to an upstream"
         ),
         (
             "{ path: /a, to: chat, ping: { every: 1ms } }",
@@ -269,8 +281,24 @@ struct ProblemTests {
             "2:42: routes[0].origins[0]: found 'https://a.example/', allowed: any, same or origins, as https://example.com (did you mean 'https://a.example'?)"
         ),
         (
-            "{ path: /a, to: chat, origins: [\"https://*.example\"] }",
-            "2:42: routes[0].origins[0]: found 'https://*.example', allowed: any, same or origins, as https://example.com"
+            "{ path: /a, to: chat, origins: [\"https://a.*.example\"] }",
+            "2:42: routes[0].origins[0]: found 'https://a.*.example', allowed: any, same or origins, as https://example.com"
+        ),
+        (
+            "{ path: /a, to: chat, origins: [\"https://a.example/b?c\"] }",
+            "2:42: routes[0].origins[0]: found 'https://a.example/b?c', allowed: any, same or origins, as https://example.com (did you mean 'https://a.example'?)"
+        ),
+        (
+            "{ path: /a, to: chat, origins: [\"https://\"] }",
+            "2:42: routes[0].origins[0]: found 'https://', allowed: any, same or origins, as https://example.com"
+        ),
+        (
+            "{ path: /a, to: chat, origins: [\"1a_b://c\"] }",
+            "2:42: routes[0].origins[0]: found '1a_b://c', allowed: any, same or origins, as https://example.com"
+        ),
+        (
+            "{ path: /a, to: chat, escapedSlash: allow }",
+            "2:46: routes[0].escapedSlash: found 'allow', allowed: keep, reject"
         ),
     ])
     func `routes`(route: String, line: String) {
@@ -353,7 +381,7 @@ struct ProblemTests {
         ),
         (
             "{ address: \":1\", tls: true }",
-            "2:32: listen[0].tls: found 'true', allowed: a mapping with certificates, minimumVersion, cipherSuites, ciphers, hsts"
+            "2:32: listen[0].tls: found 'true', allowed: a mapping with certificates, minimumVersion, cipherSuites, ciphers, groups, hsts"
         ),
         (
             "{ address: \":1\", tls: { certificates: [] } }",
@@ -366,6 +394,18 @@ struct ProblemTests {
         (
             "{ address: \":1\", tls: { certificates: [{ chain: a, key: b }], minimumVersion: 1.1 } }",
             "2:88: listen[0].tls.minimumVersion: found '1.1', allowed: 1.2, 1.3 (did you mean '1.2'?)"
+        ),
+        (
+            "{ address: \":1\", tls: { certificates: [{ chain: a, key: b }], groups: X25519 } }",
+            "2:80: listen[0].tls.groups: found 'X25519', allowed: a list of names of groups, as X25519 or P-256"
+        ),
+        (
+            "{ address: \":1\", tls: { certificates: [{ chain: a, key: b }], groups: [] } }",
+            "2:80: listen[0].tls.groups: found an empty list, allowed: at least one of names of groups, as X25519 or P-256"
+        ),
+        (
+            "{ address: \":1\", tls: { certificates: [{ chain: a, key: b }], groups: [X25519, P-256, X25519] } }",
+            "2:96: listen[0].tls.groups[2]: found 'X25519', which is at sluice.yaml:2:81 already"
         ),
         ("", "2:9: listen: found an empty list, allowed: at least one of listeners"),
     ])

@@ -25,6 +25,14 @@ struct UpstreamProblemTests {
             "3:72: upstreams.a.cooldownMax: found '20s', allowed: no less than cooldown, 30s"
         ),
         (
+            "upstreams: { a: { endpoints: [\"ws://h:1\"], source: [app.internal] } }",
+            "3:53: upstreams.a.source[0]: found 'app.internal', allowed: an IPv4 or IPv6 address of this machine, without port and brackets"
+        ),
+        (
+            "upstreams: { a: { endpoints: [\"ws://h:1\"], source: [10.0.0.1, 10.0.0.1] } }",
+            "3:63: upstreams.a.source[1]: found '10.0.0.1' twice, allowed: each address once"
+        ),
+        (
             "upstreams: { a: { endpoints: [\"ws://h:1\"], queue: { wait: 2s } } }",
             "3:51: upstreams.a.queue: has no meaning without maxConnections: nobody has to wait"
         ),

@@ -10,7 +10,7 @@ import Testing
 struct UpgradeVerdictTests {
     @Test(arguments: [
         (
-            "HTTP/1.1 101 Switching\r\nUpgrade: websocket\r\nConnection : Upgrade\r\n\r\n",
+            "HTTP/1.1 101 Switching\r\nUpgrade: websocket\r\nConnection Upgrade\r\n\r\n",
             "begins like"
         ),
         ("HTTP/1.1 200 OK\nContent-Length: 0\n\n", "begins like"), ("SSH-2.0-x\r\n", "SSH-2.0-x"),

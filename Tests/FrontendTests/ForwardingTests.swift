@@ -32,7 +32,7 @@ struct ForwardingTests {
         _ lines: [String], isSecure: Bool = false, peer: Address = peer
     ) throws -> [String: String] {
         let hop = Hop(
-            client: peer, port: 8080, isSecure: isSecure, strictTransportSecurity: nil,
+            client: peer, isSecure: isSecure, strictTransportSecurity: nil,
             trusted: try blocks())
         let made = Passage.lines(
             authority: Array("own.example".utf8), port: nil, isHTTP11: true, hop: hop,
@@ -85,6 +85,19 @@ struct ForwardingTests {
         #expect(try Self.client(lines) == client)
     }
 
+    @Test func `after 64 trusted proxies the search ends`() throws {
+        func list(_ count: Int, _ text: (Int) -> String) -> String {
+            (0..<count).map(text).joined(separator: ", ")
+        }
+        let names = list(64) { "10.0.1.\($0)" }
+        #expect(try Self.client(["X-Forwarded-For: 192.0.2.1, \(names)"]) == "192.0.2.1")
+        let more = list(200) { "10.0.1.\($0)" }
+        #expect(try Self.client(["X-Forwarded-For: 192.0.2.1, \(more)"]) == "10.0.1.135")
+        let elements = list(200) { "for=10.0.1.\($0);proto=\($0 == 135 ? "https" : "http")" }
+        let written = try Self.written(["Forwarded: for=192.0.2.1;proto=ftp, \(elements)"])
+        #expect(written["X-Forwarded-Proto"] == "https")
+    }
+
     @Test func `no bytes of X-Forwarded-For make it trap`() throws {
         let letters = Array("0123456789abcdef:.,[]% \t\"x-".utf8)
         var generator = SystemRandomNumberGenerator()
@@ -110,8 +123,7 @@ struct ForwardingTests {
         #expect(lines["X-Forwarded-Host"] == "shop.example:8443")
         #expect(lines["X-Forwarded-Port"] == "444")
         #expect(
-            lines["Forwarded"] == "for=192.0.2.1;proto=https, for=_x, "
-                + "for=10.0.0.9;host=\"own.example\";proto=http")
+            lines["Forwarded"] == "for=192.0.2.1;proto=https, for=_x, for=10.0.0.9")
     }
 
     @Test func `what it did not say is ours`() throws {
@@ -119,7 +131,7 @@ struct ForwardingTests {
         #expect(lines["X-Forwarded-For"] == "10.0.0.9")
         #expect(lines["X-Forwarded-Proto"] == "https")
         #expect(lines["X-Forwarded-Host"] == "own.example")
-        #expect(lines["X-Forwarded-Port"] == "8080")
+        #expect(lines["X-Forwarded-Port"] == "443")
         #expect(lines["Forwarded"] == "for=10.0.0.9;host=\"own.example\";proto=https")
     }
 
@@ -130,9 +142,75 @@ struct ForwardingTests {
         #expect(
             lines["Forwarded"]
                 == "for=\"[2001:db8::1]\";host=\"own.example\";proto=https, for=10.0.0.2, "
-                + "for=10.0.0.9;host=\"own.example\";proto=http")
+                + "for=10.0.0.9;host=\"own.example\"")
         // https without a port is that of https.
         #expect(lines["X-Forwarded-Port"] == "443")
+    }
+
+    /// What a proxy in front says of the scheme, what we say then, and the schemes in `Forwarded`.
+    static let schemes: [([String], Bool, String, [String])] = [
+        ([], true, "https", ["https"]), ([], false, "http", ["http"]),
+        (["X-Forwarded-Proto: https"], false, "https", ["https"]),
+        (["X-Forwarded-Proto: http"], true, "http", ["http"]),
+        (["X-Forwarded-Proto: wss", "X-Forwarded-For: 192.0.2.1"], false, "https", ["https"]),
+        (["Forwarded: for=192.0.2.1;proto=https"], false, "https", ["https"]),
+        (["Forwarded: for=192.0.2.1;proto=\"HTTPS\""], false, "https", ["https"]),
+        (["Forwarded: for=192.0.2.1;proto=http"], true, "http", ["http"]),
+        (["Forwarded: for=192.0.2.1"], true, "https", ["https"]),
+        // The client's forged one, which a proxy that knows X-Forwarded-Proto alone has passed on.
+        (["X-Forwarded-Proto: https", "Forwarded: for=6.6.6.6;proto=http"], false, "https", []),
+        (["X-Forwarded-Proto: http", "Forwarded: proto=https;for=6.6.6.6"], true, "http", []),
+        (
+            ["X-Forwarded-Proto: https", "Forwarded: proto=ftp, for=a;proto=\"ht\\tps\""], false,
+            "https", ["https"]
+        ),
+        // The client asked a trusted proxy by https, and that one the next by http.
+        (
+            [
+                "Forwarded: for=6.6.6.6;proto=http, for=192.0.2.1;proto=https, for=10.0.0.2;proto=http"
+            ],
+            false, "https", ["https"]
+        ),
+        (
+            ["Forwarded: for=10.0.0.1;proto=https, for=10.0.0.2;proto=http"], false, "https",
+            ["https"]
+        ),
+        (["Forwarded: for=192.0.2.1;proto=ftp"], false, "http", ["http"]),
+    ]
+
+    @Test(arguments: schemes)
+    func `Forwarded says of the scheme what X-Forwarded-Proto says, or nothing`(
+        lines: [String], isSecure: Bool, scheme: String, told: [String]
+    ) throws {
+        let written = try Self.written(lines, isSecure: isSecure)
+        #expect(written["X-Forwarded-Proto"] == scheme)
+        #expect(written["X-Forwarded-Port"] == (scheme == "https" ? "443" : "80"))
+        let forwarded = try #require(written["Forwarded"])
+        let schemes = forwarded.split(whereSeparator: { ";, ".contains($0) })
+            .filter { $0.hasPrefix("proto=") }
+            .map { $0.dropFirst(6).filter { !"\"\\".contains($0) }.lowercased() }
+        #expect(Set(schemes) == Set(told), "\(forwarded)")
+        #expect(forwarded.contains("for=10.0.0.9"), "\(forwarded)")
+        // What else was said goes on.
+        for line in lines where line.contains("for=192.0.2.1") {
+            #expect(forwarded.contains("for=192.0.2.1"), "\(forwarded)")
+        }
+    }
+
+    @Test func `no bytes of Forwarded make it trap or say another scheme`() throws {
+        let letters = [
+            "for=", "proto=", "http", "https", ";", ",", "\"", "\\", " ", "=", "1.2.3.4", "a",
+        ]
+        var generator = SystemRandomNumberGenerator()
+        for _ in 0..<5_000 {
+            let value = (0..<Int.random(in: 0...14, using: &generator)).map { _ in
+                letters[Int.random(in: 0..<letters.count, using: &generator)]
+            }.joined()
+            let lines = try Self.written(["X-Forwarded-Proto: https", "Forwarded: \(value)"])
+            let told = try #require(lines["Forwarded"])
+            let elements = try ForwardedElements(Self.fields(["Forwarded: \(told)"]))
+            #expect(elements.text(scheme: "https") == Array(told.utf8), "\(value): \(told)")
+        }
     }
 
     @Test(arguments: [

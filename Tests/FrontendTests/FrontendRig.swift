@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import Echo
 import Foundation
+import Ledger
 import Reactor
 import Router
 import Synchronization

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Ledger
 import Reactor
 import Router
 import Splice
@@ -220,6 +221,18 @@ struct FrontendServingTests {
         #expect(try first.echoes("still here"))
         _ = try second.receiveToEnd()
         #expect(second.wasClosedByNotify)
+    }
+
+    /// RFC 8446 §5.3: records have numbers, so the ticket has to come before what follows it.
+    @Test func `the alert for a bad record beside Finished does not overtake the ticket`() throws {
+        let rig = try FrontendRig(secure: true)
+        let context = try Certificates.shared().first.client()
+        let visitor = try Visitor(rig.address, tls: context, holdsFinished: true)
+        try visitor.send([]) { finished in
+            finished + [23, 3, 3, 0, 32] + [UInt8](repeating: 0x5A, count: 32)
+        }
+        #expect(try visitor.receiveToEnd() == [])
+        #expect(visitor.reasons == ["sslv3 alert bad record mac"])
     }
 
     @Test func `frames that come with the request wait for the tunnel`() throws {

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+import Glibc
+import Reactor
 import Testing
 import Wire
 
@@ -9,17 +11,58 @@ struct RefusalTests {
     private static let date = HTTPDate.text(secondsSince1970: 784_111_777)
 
     static let all: [Refusal] = [
-        .noRoute(host: "a.example", path: "/b"), .forbiddenOrigin("https://evil.example"),
+        .noRoute(host: "a.example", path: "/b"), forbidden(.same), forbidden(.any),
+        forbidden(.list(same: true, origins: ["null"])), forbidden(.list(same: false, origins: [])),
+        .escapedSlash(rejectedBy: "/a/*"), .escapedSlash(leaving: "/a/*"), .noHost,
+        .noRoute(host: "", path: "/b"), .answerStalled, .requestTimeout, .bodyTimeout,
+        .clientHasTooMany, .clientComesTooOften(1_500), .routeFull("/a"), .endpointsFull("app"),
+        .tooLarge(10),
+        Refusal(HeadFault(status: 414, sentence: "The target is too long.", limit: .targetBytes)),
         .headTimeout, .draining, .noAnswer, .answerTimeout, .connectTimeout,
         .unresolved("ws://app:1"),
-        .unreachable("ws://app:1", reason: "Connection refused", isRefused: true),
-        .unreachable("ws://app:1", reason: "No route to host", isRefused: false),
+        .unreachable("ws://app:1", code: ECONNREFUSED),
+        .unreachable("ws://app:1", code: EHOSTUNREACH),
         .badAnswer("It is no HTTP."), .badUpgrade("No Sec-WebSocket-Accept."),
-        .noResources("too many open files"),
+        .shortage(.ports, "ws://app:1"), .shortage(.descriptors, "ws://app:1"), .noSlot,
         Refusal(HeadFault(status: 431, sentence: "The head is too long.")),
         Refusal(UpgradeFault(status: 426, sentence: "Use a WebSocket.", kind: .notAnUpgrade)),
         Refusal(UpgradeFault(status: 426, sentence: "Use version 13.", kind: .wrongVersion)),
     ]
+
+    private static func forbidden(_ rule: OriginRule) -> Refusal {
+        var route = Route(
+            name: "/a", action: .respond(FixedAnswer(status: 200, type: "", body: [])))
+        route.origins = rule
+        guard let host = try? HostName(parsing: Array("a.example:1".utf8)[...]) else {
+            return .noHost
+        }
+        return .forbiddenOrigin(Array("https://evil.example".utf8), host: host, route)
+    }
+
+    @Test func `a page is told what its origin was compared with, and where more is let in`() throws
+    {
+        let host = try HostName(parsing: Array("a.example:1".utf8)[...])
+        var route = Route(
+            name: "/a", action: .respond(FixedAnswer(status: 200, type: "", body: [])))
+        func sentence(_ rule: OriginRule, isFromCommandLine: Bool = false) -> String {
+            route.origins = rule
+            route.isFromCommandLine = isFromCommandLine
+            return Refusal.forbiddenOrigin(Array("null".utf8), host: host, route).sentence
+        }
+        let start = "A page of origin null may not open this socket: "
+        let same = start + "its host is not the one asked for (a.example)"
+        #expect(sentence(.same) == same + "; 'origins' of the route /a can let it in.")
+        #expect(
+            sentence(.same, isFromCommandLine: true)
+                == same + "; 'origins' of a route in a configuration can let it in.")
+        #expect(
+            sentence(.list(same: true, origins: ["https://b"]))
+                == same + ", and 'origins' of the route /a does not list it (https://b).")
+        #expect(
+            sentence(.list(same: false, origins: ["a://1", "a://2", "a://3", "a://4", "a://5"]))
+                == start + "'origins' of the route /a does not list it (a://1, a://2, a://3 and 2"
+                + " more).")
+    }
 
     @Test(arguments: all)
     func `a refusal is a whole answer that closes the connection`(refusal: Refusal) throws {

@@ -23,6 +23,8 @@ final class Visitor {
     var host: AnyObject?
     /// The session was closed before the stream ended.
     private(set) var wasClosedByNotify = false
+    /// Why the session failed, as OpenSSL says it; empty while it did not.
+    private(set) var reasons: [String] = []
 
     /// Connects, and shakes hands where there is TLS; with `holdsFinished` the last flight goes out
     /// with what is sent first.
@@ -55,6 +57,14 @@ final class Visitor {
         } catch {
             return "\(error)".contains("refused") || "\(error)".contains("No such file")
         }
+    }
+
+    /// Sends bytes, sealed where there is TLS; `change` makes of the records what is really sent.
+    func send(_ bytes: [UInt8], changed change: ([UInt8]) -> [UInt8]) throws {
+        bytes.withUnsafeBufferPointer { buffer in
+            if let start = buffer.baseAddress { _ = session?.write(start, count: buffer.count) }
+        }
+        try transmit(change(takeRecords()))
     }
 
     func send(_ bytes: [UInt8]) throws {
@@ -196,6 +206,7 @@ final class Visitor {
             else { return }
             count = outcome.count
             if outcome.status == .closed { wasClosedByNotify = true }
+            if outcome.status == .failed { reasons = session?.takeError().reasons ?? [] }
         }
     }
 

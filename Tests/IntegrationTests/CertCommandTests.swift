@@ -229,6 +229,7 @@ import Testing
         // Whose files they are, and whose folder not.
         try run(["sh", "-c", "chown 65534 '\(home.data)'/*"])
         try run(["chmod", "-R", "a+rX", home.folder])
+        try run(["sh", "-c", "chmod 600 '\(home.data)'/*-key.pem"])
         let scratch = URL(fileURLWithPath: home.folder).deletingLastPathComponent().path
         try run(["chmod", "0755", scratch])
         let nobody = [
@@ -288,7 +289,12 @@ import Testing
             #expect(try child.waitForExit() == (fails ? 1 : 0), "\(child.output)")
             return child.output
         }
-        let target = "/usr/local/share/ca-certificates/sluice-ca.crt"
+        let print = try run([
+            "openssl", "x509", "-in", "\(folder)/ca.pem", "-noout", "-fingerprint", "-sha256",
+        ])
+        let mark = print.joined().split(separator: "=").last?.lowercased().filter { $0 != ":" }
+        let name = "sluice-ca-\(try #require(mark).prefix(16)).crt"
+        let target = "/usr/local/share/ca-certificates/\(name)"
         try #require(!FileManager.default.fileExists(atPath: target))
         let trusted = try nobody("trust")
         let system = try #require(trusted.first { $0.hasPrefix("system") })
@@ -327,6 +333,79 @@ import Testing
         let left = Set(try run(["find", root])).subtracting(before)
         #expect(left == ["\(root)/etc/ssl/certs/ca-certificates.crt"], "no link is left behind")
         #expect(!FileManager.default.fileExists(atPath: target))
+    }
+
+    @Test func `another root is changed within alone`() throws {
+        let home = try Home()
+        try run(["mkdir", "-p", "\(home.folder)/.config/chromium"])
+        let root = "\(home.folder)/root"
+        for part in [
+            "usr/local/share/ca-certificates", "usr/share/ca-certificates", "etc/ssl/certs",
+        ] {
+            try run(["mkdir", "-p", "\(root)/\(part)"])
+        }
+        try run(["touch", "\(root)/etc/ca-certificates.conf"])
+        func outside() throws -> [String] {
+            try run(["sh", "-c", "find '\(home.folder)' -path '\(root)' -prune -o -print | sort"])
+        }
+        let before = try outside()
+        let without = try home.cert("trust", "--root", root)
+        #expect(without.status == 1, "\(without)")
+        #expect(without.errors.contains("--root changes nothing outside of"), "\(without)")
+        #expect(try outside() == before, "no authority was made")
+        #expect(try home.cert().status == 0)
+        let made = try outside()
+        let trusted = try home.cert("trust", "--root", root)
+        #expect(trusted.status == 0, "\(trusted)")
+        #expect(trusted.output.contains("browsers  left alone: --root"), "\(trusted)")
+        #expect(try outside() == made, "no database was made")
+        #expect(try home.cert("untrust", "--root", root).status == 0)
+        #expect(try outside() == made)
+        for wrong in ["", "\(home.folder)/nowhere"] {
+            #expect(try home.cert("trust", "--root", wrong).status == 64)
+        }
+        #expect(try home.cert("trust", "--root", root, "--only", "browsers").status == 64)
+    }
+
+    @Test func `an authority that others may have changed is used by no command`() throws {
+        let home = try Home()
+        #expect(try home.cert().status == 0)
+        try run(["chmod", "777", home.data])
+        let sentence = "everybody can write to this directory"
+        for command in [
+            [], ["list"], ["renew"], ["export"], ["status", "--only", "browsers"],
+            ["trust", "--only", "browsers"],
+        ] {
+            let child = try ChildProcess(
+                [try ProxyFixture.program(), "cert"] + command, environment: home.environment)
+            #expect(try child.waitForExit() == 1, "\(command)")
+            #expect(child.errors.contains { $0.contains(sentence) }, "\(command): \(child.errors)")
+        }
+        let quick = try ChildProcess(
+            [try ProxyFixture.program(), "9", "--listen", "127.0.0.1:0"],
+            environment: home.environment)
+        #expect(try quick.waitForExit() == 1)
+        #expect(quick.errors.contains { $0.contains(sentence) }, "\(quick.errors)")
+        // To forget it is never refused.
+        #expect(try home.cert("untrust", "--only", "browsers").status == 0)
+    }
+
+    @Test func `show tells an authority for servers from an older one`() throws {
+        let home = try Home()
+        #expect(try home.cert().status == 0)
+        let new = try home.cert("show", "\(home.data)/ca.pem")
+        #expect(
+            new.output.contains("for some names only: it is an authority, servers only"), "\(new)")
+        let old = "\(home.folder)/old.pem"
+        try run([
+            "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+            "-nodes", "-subj", "/O=Sluice/CN=Sluice development CA a@b", "-keyout",
+            "\(home.folder)/old.key", "-out", old, "-addext",
+            "nameConstraints=critical,permitted;DNS:localhost",
+        ])
+        let shown = try home.cert("show", old)
+        #expect(
+            shown.output.contains("also for mail, clients and code, since an older"), "\(shown)")
     }
 
     private static func account(_ name: String) -> String? {

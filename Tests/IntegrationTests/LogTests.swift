@@ -210,6 +210,10 @@ import Testing
         let sluice = try Self.started(backend.address, "format: json, \(setting)")
         defer { Scratch.remove(sluice.folder) }
         try converse(sluice, backend)
+        // A relay's line is written when both of its sockets have closed.
+        for event in events {
+            try sluice.proxy.process.waitForLine(containing: "\"event\":\"\(event)\"")
+        }
         let refused = try sluice.proxy.connect()
         try refused.send("GET /nowhere HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         #expect(try refused.readHead().status == 404)

@@ -137,13 +137,15 @@ struct MalformedRequest {
 
     private static let targets = [
         "a", "*", "//user@host:x", "http://", "http:///a", "ftp://localhost/", "http://other/",
-        "https://localhost:99999/", "http://local host/", "/%", "/%2", "/%zz", "/a%00b", "/a%2fb",
-        "/a%2Fb", "/..", "/../a", "/a/../../b", "/%2e%2e/a", "/a#b", "/\\a", "/a%5cb", "/\u{E4}",
+        "https://localhost:99999/", "http://local host/", "/%", "/%2", "/%zz", "/a%00b", "/a%2f%",
+        "/a%2F..\\b", "/..", "/../a", "/a/../../b", "/%2e%2e/a", "/a#b", "/\\a", "/%5c\\b",
+        "/\u{E4}\u{7F}",
         "/a\u{7F}", "/a\"b\u{1}", "localhost:80", "?a=b", "http://user@localhost/",
     ].filter { $0 != "//user@host:x" }
 
     private static let hosts = [
-        "A: b", "Host: localhost\r\nHost: localhost", "Host: a\r\nhost: b", "Host: ", "Host: a b",
+        "A: b", "Host: localhost\r\nHost: localhost", "Host: a\r\nhost: b", "Host: \r\nHost: ",
+        "Host: a b",
         "Host: a,b", "Host: user@a", "Host: a:", "Host: a:x", "Host: a:0", "Host: a:65536",
         "Host: a:80:80", "Host: [::1", "Host: ::1", "Host: [1.2.3.4]", "Host: [::g]", "Host: a/b",
         "Host: a%41", "Host: http://a", "Host: .", "Host: a..b", "Host: -\u{E4}", "Host: [::1]x",
@@ -159,14 +161,18 @@ struct MalformedRequest {
         "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\(key)\r\nContent-Length: 4",
         "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\(key)\r\nTransfer-Encoding: chunked",
         "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\(key)\r\nOrigin: a\r\nOrigin: b",
-        "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\(key)\r\nSec-WebSocket-Extensions: ;",
+        "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\(key)\r\nExpect: 200-maybe\r\nContent-Length: 1",
     ]
 
     private static let others = [
         MalformedRequest("bare LF", "GET / HTTP/1.1\nHost: localhost\n\n"),
         MalformedRequest("LF behind a field", "GET / HTTP/1.1\r\nHost: localhost\n\r\n"),
         MalformedRequest("LF at the end", "GET / HTTP/1.1\r\nHost: localhost\r\n\n"),
-        MalformedRequest("empty line first", "\r\nGET / HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+        MalformedRequest("bare LF first", "\nGET / HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+        MalformedRequest("bare CR first", "\rGET / HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+        MalformedRequest(
+            "too many empty lines first",
+            String(repeating: "\r\n", count: 17) + "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"),
         MalformedRequest(
             "chunked on 1.0", "POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"),
         MalformedRequest("two hosts on 1.0", "GET / HTTP/1.0\r\nHost: a\r\nHost: b\r\n\r\n"),

@@ -5,6 +5,7 @@
 // Method: a real DNS server with short times to live, changed, ended and started again; the program's
 // own status says what names stand for.
 
+import Foundation
 import Glibc
 import TestKit
 import Testing
@@ -48,6 +49,41 @@ import Testing
     /// How many are active at an endpoint, and its state.
     private static func state(_ label: String, _ sluice: Operated) throws -> [String] {
         Array(try line(label, sluice).dropFirst(2).prefix(2))
+    }
+
+    @Test
+    func `an app at ::1 alone is reached by localhost where the hosts file knows 127.0.0.1 alone`()
+        throws
+    {
+        let app = try ChildProcess([try ProxyFixture.program(), "echo", "--listen", "[::1]:0"])
+        let line = try app.waitForLine(containing: "listening ")[0]
+        let port = try #require(line.split(separator: ":").last.flatMap { UInt16($0) })
+        let folder = try Scratch.makeFolder()
+        defer { Scratch.remove(folder) }
+        try Scratch.write("127.0.0.1 localhost\n", to: "\(folder)/hosts")
+        // Only the program sees that file.
+        let proxy = try ProxyFixture(
+            routes: [
+                "{ path: /plain, rewrite: /, to: \"ws://localhost:\(port)\" }",
+                "{ path: /below, rewrite: /, to: \"ws://app.localhost:\(port)\" }",
+            ], listeners: [.plain],
+            wrapper: [
+                "unshare", getuid() == 0 ? "-m" : "-rm", "sh", "-c",
+                "mount --bind \(folder)/hosts /etc/hosts && exec \"$@\"", "sh",
+            ])
+        for path in ["/plain", "/below"] {
+            let client = try proxy.open(Opening(path))
+            try client.send(Frame.text("hello").masked())
+            #expect(try client.readFrame().text == "hello")
+        }
+        #expect(proxy.count(of: "fails:") == 0)
+        // In quick mode too, where a port alone was given.
+        let quick = try ProxyFixture(arguments: ["\(port)", "--listen", "127.0.0.1:0"])
+        let files = FileManager.default.enumerator(atPath: quick.folder)?.allObjects ?? []
+        let authority = try #require(
+            files.compactMap { $0 as? String }.first { $0.hasSuffix("ca.pem") })
+        let client = try quick.connect(security: .tls(authority: "\(quick.folder)/\(authority)"))
+        try client.open(Opening("/"))
     }
 
     @Test func `a name moves with its record, and an outage of DNS takes nothing away`() throws {

@@ -4,6 +4,7 @@
 // on, and when descriptors are free again new connections are served.
 // Method: the program under a small `ulimit -n`, soft and hard; clients come until no more is served.
 
+import Glibc
 import TestKit
 import Testing
 
@@ -49,5 +50,83 @@ import Testing
             return try client.readHead().status == 101
         }
         #expect(try proxy.terminate() == 0)
+    }
+
+    @Test func `with every descriptor held that may be, the process itself wants for none`() throws
+    {
+        let backend = try ScriptedBackend { peer in
+            if let key = try peer.readHead(by: .after(.seconds(600)))["Sec-WebSocket-Key"] {
+                try peer.send(WebSocketPeer.switching(key: key))
+                try peer.echo()
+            } else {
+                try peer.send(
+                    "HTTP/1.1 200 OK\r\nContent-Length: 4\r\nConnection: close\r\n\r\nwell")
+            }
+        }
+        defer { backend.stop() }
+        let folder = try Scratch.makeFolder()
+        defer { Scratch.remove(folder) }
+        let made = try TestCertificates.shared()
+        let identity = TestIdentity(chain: "\(folder)/chain.pem", key: "\(folder)/key.pem")
+        func put(_ other: TestIdentity) throws {
+            try Scratch.write(try Scratch.read(other.chain), to: identity.chain)
+            try Scratch.write(try Scratch.read(other.key), to: identity.key)
+        }
+        try put(made.local)
+        let sluice = try Operated(
+            routes: ["{ path: /*, to: \"\(backend.address)\" }"],
+            listeners: [.plain, .tls([identity])],
+            settings: ["log: { access: \(folder)/access.log }"],
+            wrapper: ["sh", "-c", "ulimit -n 160 && exec \"$@\"", "sh"])
+        defer { Scratch.remove(sluice.folder) }
+
+        // Relays, and clients that have asked for something before; then idle ones as they come.
+        let relays = try (0..<4).map { _ in try sluice.proxy.open(Opening("/")) }
+        let asking = try sluice.proxy.connect()
+        let request = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        try asking.send(request)
+        #expect(try asking.readResponse().text == "well")
+        var idle: [WebSocketPeer] = []
+        for _ in 0..<200 { idle.append(try sluice.proxy.connect()) }
+        try sluice.proxy.process.waitForLine(containing: "New connections have to wait")
+        let open = try openDescriptors(of: sluice.proxy)
+        #expect(open > 80 && open < 150, "\(open)")
+
+        #expect(try sluice.ask("/healthz").output == "ok\n")
+        #expect(try sluice.ask("/readyz").output == "ready\n")
+        #expect(try sluice.command(["status"]).status == 0)
+        // Another certificate, another listener, another log.
+        try put(made.localRSA)
+        try sluice.rewrite(
+            "routes:", "  - { address: \"unix:\(folder)/new.sock\" }\nroutes:")
+        let reload = try sluice.command(["reload"])
+        #expect(reload.status == 0 && reload.output.contains("3 listeners"), "\(reload.output)")
+        #expect(rename("\(folder)/access.log", "\(folder)/access.log.1") == 0)
+        sluice.proxy.process.signal(SIGUSR1)
+        try sluice.proxy.process.waitForLine(containing: "The log was opened anew.")
+        // Who was let in is served: relays go on, and the endpoint is reached.
+        for (number, relay) in relays.enumerated() {
+            try relay.send(Frame.text("\(number)").masked())
+            #expect(try relay.readFrame().text == "\(number)")
+        }
+        try asking.send(request)
+        #expect(try asking.readResponse().text == "well")
+        try idle[0].send(request)
+        #expect(try idle[0].readResponse().text == "well")
+        #expect(sluice.proxy.count(of: "Too many open files") == 0)
+
+        // Room for clients again: the new certificate and the new listener serve them.
+        for client in idle { client.stream.close() }
+        let kind = try run([
+            "sh", "-c",
+            "openssl s_client -connect 127.0.0.1:\(sluice.proxy.port(1)) < /dev/null 2> /dev/null"
+                + " | openssl x509 -noout -text | grep 'Public Key Algorithm'",
+        ])
+        #expect(kind.first?.contains("rsaEncryption") == true, "\(kind)")
+        let answer = try run([
+            "curl", "-s", "--max-time", "60", "--unix-socket", "\(folder)/new.sock",
+            "http://localhost/",
+        ])
+        #expect(answer == ["well"])
     }
 }

@@ -44,7 +44,7 @@ import Testing
         #expect(ends.request.all("X-Forwarded-Port") == ["443"])
         #expect(
             ends.request.all("Forwarded") == [
-                "for=\"[2001:db8::7]\";proto=https, for=127.0.0.1;host=\"localhost\";proto=http"
+                "for=\"[2001:db8::7]\";proto=https, for=127.0.0.1"
             ])
         try ends.client.send(Frame.close(1000).masked())
         _ = try ends.upstream.readFrame()

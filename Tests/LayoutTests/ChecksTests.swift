@@ -17,8 +17,14 @@ struct ChecksTests {
     @Test(arguments: [
         ("Wire", "Router"), ("Router", "Foundation"), ("Wire", "Glibc"), ("Config", "Glibc"),
         ("Config", "Router"), ("Reactor", "TLS"), ("Splice", "Router"), ("Splice", "Frontend"),
-        ("Frontend", "Config"), ("Frontend", "CLinux"), ("Splice", "Control"),
-        ("Control", "Config"),
+        ("Frontend", "Config"), ("Frontend", "CLinux"), ("Splice", "Service"),
+        ("Proxy", "Reactor"), ("Proxy", "TLS"), ("Proxy", "Ledger"),
+        ("Ledger", "Splice"), ("Ledger", "Frontend"), ("Ledger", "Config"),
+        ("Log", "Frontend"), ("Admin", "Frontend"), ("Health", "Frontend"),
+        ("Naming", "Frontend"), ("Log", "Splice"), ("Admin", "Splice"), ("Health", "Splice"),
+        ("Health", "Log"), ("Admin", "Health"), ("Frontend", "Log"), ("Frontend", "Health"),
+        ("Log", "Config"), ("Service", "QRCode"), ("Service", "Trust"), ("Frontend", "Service"),
+        ("sluice", "Frontend"), ("sluice", "Splice"), ("sluice", "Router"),
         ("sluice", "LoadGenerator"), ("sluice", "TestKit"), ("sluice", "COpenSSL"),
         ("Echo", "Splice"), ("LoadGenerator", "Echo"), ("TestKit", "Router"), ("Bench", "TLS"),
         ("Splice", "COpenSSL"), ("TLS", "CLinux"), ("Reactor", "COpenSSL"),
@@ -36,7 +42,9 @@ struct ChecksTests {
     @Test(arguments: [
         ("Wire", "Synchronization"), ("Config", "Foundation"), ("Config", "Yams"),
         ("Reactor", "CLinux"), ("TLS", "COpenSSL"), ("Splice", "Wire"), ("Frontend", "Splice"),
-        ("Control", "Frontend"), ("sluice", "Config"), ("Bench", "LoadGenerator"), ("Wire", "Wire"),
+        ("Splice", "Ledger"), ("Frontend", "Proxy"), ("Health", "Ledger"), ("Naming", "Ledger"),
+        ("Service", "Frontend"), ("Service", "Config"), ("sluice", "Service"),
+        ("sluice", "Config"), ("Bench", "LoadGenerator"), ("Wire", "Wire"),
     ])
     func `an arrow that points down is fine`(target: String, module: String) {
         #expect(

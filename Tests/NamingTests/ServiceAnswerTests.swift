@@ -53,6 +53,23 @@ struct ServiceAnswerTests {
         #expect(answer.ttlSeconds == 7)
     }
 
+    /// RFC 1035 §4.1.1: a message has a header of twelve bytes.
+    @Test func `a message that ends within its header is none`() {
+        let header: [UInt8] = [0, 1, 0x81, 0x80, 0, 0, 0, 0, 0, 0, 0, 0]
+        #expect(read(header)?.records == [])
+        for count in 0..<header.count { #expect(read(Array(header[..<count])) == nil) }
+    }
+
+    /// The name of another host must not be read out of a longer one.
+    @Test(
+        arguments: [
+            [1, 0x61, 1, 0, 4, 0x74, 0x65, 0x73, 0x74, 0], [1, 0, 0], [1, 0, 1, 0x61, 0],
+            [1, 0, 0xC0, 12],
+        ] as [[UInt8]])
+    func `a name with a NUL for a label is refused`(host: [UInt8]) {
+        #expect(read(Self.message([Self.record(Self.service(host, port: 1))])) == nil)
+    }
+
     @Test func `a single dot says that there is no such service`() throws {
         let answer = try #require(
             read(Self.message([Self.record(Self.service([0], port: 1))])))

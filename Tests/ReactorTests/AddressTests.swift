@@ -69,17 +69,26 @@ import Testing
         #expect(Address.loopback(port: 5).with(port: 6).port == 6)
     }
 
-    @Test func `names below localhost are this machine, whatever the system knows`() throws {
-        let addresses = try Resolver.resolve(host: "some-app.localhost", port: 7)
-        #expect(!addresses.isEmpty)
-        #expect(addresses.allSatisfy { $0.isLoopback && $0.port == 7 }, "\(addresses)")
+    @Test(arguments: [
+        "localhost", "LOCALHOST", "localhost.", "some-app.localhost", "a.b.Localhost.",
+    ])
+    func `localhost and what is below it are both loopback addresses (RFC 6761 §6.3)`(
+        name: String
+    ) throws {
+        let both: [Address] = [.loopback(port: 7), .loopback(port: 7, isIPv6: true)]
+        #expect(try Resolver.resolve(host: name, port: 7) == both)
+        #expect(Resolver.thisMachine(name, port: 7) == both)
     }
 
-    @Test func `a literal needs no resolving and localhost resolves to this machine`() throws {
+    @Test(arguments: [
+        "localhost.example", "notlocalhost", "local", "", ".", "localhost.localdomain",
+    ])
+    func `other names are not`(name: String) {
+        #expect(Resolver.thisMachine(name, port: 7) == nil)
+    }
+
+    @Test func `a literal needs no resolving`() throws {
         #expect(try Resolver.resolve(host: "::1", port: 7) == [.loopback(port: 7, isIPv6: true)])
-        let addresses = try Resolver.resolve(host: "localhost", port: 7)
-        #expect(!addresses.isEmpty)
-        #expect(addresses.allSatisfy { $0.isLoopback && $0.port == 7 })
         let fault = #expect(throws: ResolveFault.self) {
             try Resolver.resolve(host: "no such name", port: 1)
         }

@@ -80,6 +80,30 @@ struct RouteTableTests {
         #expect(String(decoding: match.path, as: UTF8.self) == expected)
     }
 
+    @Test(arguments: [
+        ("/~u/*", "/s/*", "/%7eu/%41", "/s/%41"), ("/a/b/*", "/*", "/%61/%62/", "/"),
+        ("/*", "/s/*", "/%41/", "/s/%41/"), ("/a/*", "/s", "/a/%41", "/s"),
+    ])
+    func `a path that is not canonical keeps what stands behind as many slashes`(
+        pattern: String, rewrite: String, path: String, expected: String
+    ) throws {
+        let table = try RouteTable([try entry(nil, pattern, rewrite: rewrite)])
+        let sent = Array(path.utf8)
+        let made = try #require(table.rewritten(sent[...], isCanonical: false, by: 0))
+        #expect(String(decoding: made, as: UTF8.self) == expected)
+    }
+
+    @Test func `what a rewrite keeps begins with its slash`() throws {
+        let table = try RouteTable([
+            try entry(nil, "/a/*", rewrite: "/b/*"), try entry(nil, "/c/*", rewrite: "/d"),
+            try entry(nil, "/e/*"),
+        ])
+        #expect(
+            table.keptByRewrite(Array("/a/x/y".utf8), by: 0).map(Array.init) == Array("/x/y".utf8))
+        #expect(table.keptByRewrite(Array("/c/x".utf8), by: 1) == nil)
+        #expect(table.keptByRewrite(Array("/e/x".utf8), by: 2) == nil)
+    }
+
     @Test func `a table knows how many routes it holds`() throws {
         #expect(try table([(nil, "/a"), (nil, "/b")]).count == 2)
     }

@@ -97,6 +97,23 @@ struct UpstreamTests {
         #expect(upstream.pick(nowMilliseconds: 4, excluding: [0, 1, 2]) == nil)
     }
 
+    @Test
+    func
+        `an attempt that tells nothing of an endpoint neither begins a cool-down nor goes on with one`()
+    {
+        let upstream = Upstream(
+            name: "u", endpointCount: 2, balance: .roundRobin, cooldownMilliseconds: 100)
+        upstream.undecided(0, nowMilliseconds: 5)
+        #expect((0..<4).map { _ in upstream.pick(nowMilliseconds: 5) } == [0, 1, 0, 1])
+        upstream.failed(0, nowMilliseconds: 10)
+        // The one try behind the cool-down, after which the endpoint is passed over.
+        #expect((0..<3).compactMap { _ in upstream.pick(nowMilliseconds: 111) }.contains(0))
+        #expect((0..<4).map { _ in upstream.pick(nowMilliseconds: 112) } == [1, 1, 1, 1])
+        upstream.undecided(0, nowMilliseconds: 113)
+        #expect((0..<3).compactMap { _ in upstream.pick(nowMilliseconds: 113) }.contains(0))
+        #expect((0..<4).map { _ in upstream.pick(nowMilliseconds: 114) } == [1, 1, 1, 1])
+    }
+
     @Test func `a cool-down of nothing passes nobody over`() {
         let upstream = Upstream(
             name: "u", endpointCount: 2, balance: .roundRobin, cooldownMilliseconds: 0)

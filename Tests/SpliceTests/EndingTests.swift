@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Ledger
 import Testing
 import Wire
 
@@ -9,7 +10,7 @@ enum EndingEvent: CaseIterable {
     case closeRelayedFromClient, closeRelayedFromBackend
     case closeKeptFromClient, closeKeptFromBackend
     case clientVanished, backendVanished, clientViolated, backendViolated
-    case drain, toldClient, toldBackend
+    case drain, toldClient, toldBackend, clientFellSilent
 
     func apply(to ending: inout Ending) -> Ending.Action {
         switch self {
@@ -25,6 +26,7 @@ enum EndingEvent: CaseIterable {
         case .drain: return ending.leave(.drain, code: 1012)
         case .toldClient: ending.markTold(.client)
         case .toldBackend: ending.markTold(.backend)
+        case .clientFellSilent: ending.fellSilent(.client)
         }
         return .none
     }
@@ -41,14 +43,15 @@ enum EndingEvent: CaseIterable {
         case .clientViolated: (.sluice, .violation, 1002)
         case .backendViolated: (.sluice, .violation, 1009)
         case .drain: (.sluice, .drain, 1012)
-        case .toldClient, .toldBackend: nil
+        case .toldClient, .toldBackend, .clientFellSilent: nil
         }
     }
 
     /// The side that has said all that matters by this event.
     var speaker: Side? {
         switch self {
-        case .closeRelayedFromClient, .closeKeptFromClient, .clientVanished, .clientViolated:
+        case .closeRelayedFromClient, .closeKeptFromClient, .clientVanished, .clientViolated,
+            .clientFellSilent:
             .client
         case .closeRelayedFromBackend, .closeKeptFromBackend, .backendVanished, .backendViolated:
             .backend
@@ -83,7 +86,7 @@ struct EndingTests {
 
     @Test func `there are as many sequences as there should be`() {
         let kinds = EndingEvent.allCases.count
-        #expect(kinds == 11)
+        #expect(kinds == 12)
         #expect(Self.sequences.count == (0...4).reduce(0) { $0 + power(kinds, $1) })
     }
 
@@ -168,7 +171,8 @@ struct EndingTests {
         for sequence in Self.sequences {
             var ending = Ending()
             for event in sequence {
-                let hadSpoken = event.speaker.map { ending.hasSpoken($0) } ?? false
+                let hadSpoken =
+                    ending.hasBegun && event.speaker.map { ending.hasSpoken($0) } ?? false
                 let action = event.apply(to: &ending)
                 let expected: (client: UInt16, backend: UInt16) =
                     switch event {

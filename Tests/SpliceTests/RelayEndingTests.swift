@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Ledger
 import Testing
 import Wire
 
@@ -265,17 +266,5 @@ struct RelayEndingTests {
         rig.deadlinePassed()
         #expect(rig.isEnded)
         #expect(rig.lentCount == 0)
-    }
-
-    @Test(arguments: [false, true])
-    func `a refusal is delivered, and what still comes is read off`(tls: Bool) throws {
-        let rig = try RelayRig(tls: tls)
-        rig.leave()
-        #expect(rig.deadlineMilliseconds > 0)
-        rig.exchange(.client, [UInt8](repeating: 0x20, count: 300_000))
-        #expect(rig.client.unsentCount == 0)
-        #expect(rig.client.hasEnded && !rig.client.wasReset)
-        #expect(rig.backend.received == [])
-        expectEnd(of: rig)
     }
 }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Ledger
 import Reactor
 import Wire
 
@@ -92,6 +93,11 @@ final class RelayRig {
     var deadlineMilliseconds: UInt64 { relay.pointee.deadlineMilliseconds }
     var heldForClient: Int { relay.pointee.client.held.count }
     var heldForBackend: Int { relay.pointee.backend.held.count }
+
+    /// What may still be read of each direction for nobody.
+    var droppable: (up: Int32, down: Int32) {
+        (relay.pointee.up.droppable, relay.pointee.down.droppable)
+    }
 
     var clientRoundTrip: RoundTrip { relay.pointee.clientRoundTrip }
     var upstreamRoundTrip: RoundTrip { relay.pointee.upstreamRoundTrip }
@@ -196,11 +202,6 @@ final class RelayRig {
     func drain(code: UInt16, deadline: UInt64 = 99) {
         verdict.formUnion(
             relay.pointee.drain(code: code, deadlineMilliseconds: deadline, space))
-        settle()
-    }
-
-    func leave() {
-        verdict.formUnion(relay.pointee.leave(space))
         settle()
     }
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Ledger
 import Testing
 import Wire
 
@@ -27,7 +28,6 @@ struct RelayViolationTests {
         case .lengthNotMinimal: return (text, [0x82, mask | 126, 0, 5] + key)
         case .closePayloadLength: return (text, [0x88, mask | 1] + key + [3])
         case .closeCodeInvalid: return (text, [0x88, mask | 2] + key + [0x03, 0xED])
-        case .dataAfterClose: return (Frames.close(from: side, 1000), text)
         case .messageTooBig:
             return (text, Frames.from(side, .text, [UInt8](repeating: 0, count: 101)))
         case .tooManyFragments:
@@ -66,27 +66,58 @@ struct RelayViolationTests {
         let toOther = rig.peer(side.other).takeReceived()
         #expect(toOther.starts(with: lawful))
         let behind = try #require(Frames.parse(Array(toOther.dropFirst(lawful.count))))
-        if violation == .dataAfterClose {
-            #expect(behind == [], "it has its Close already")
-            #expect(rig.ending.reason == .close)
-        } else {
-            #expect(behind.map(\.opcode) == [.close])
-            #expect(behind.first?.code == (side == .client ? 1001 : 1014))
-            #expect(behind.first?.isMasked == (side == .client))
-            #expect(rig.ending.reason == .violation)
-            #expect(rig.ending.violation == violation)
-            #expect(rig.ending.initiator == .sluice)
-        }
+        #expect(behind.map(\.opcode) == [.close])
+        #expect(behind.first?.code == (side == .client ? 1001 : 1014))
+        #expect(behind.first?.isMasked == (side == .client))
+        #expect(rig.ending.reason == .violation)
+        #expect(rig.ending.violation == violation)
+        #expect(rig.ending.initiator == .sluice)
         // The other answers; there is nothing to wait for any more.
         #expect(rig.deadlineMilliseconds > 0)
         rig.exchange(side.other, Frames.close(from: side.other, 1001))
-        // Where both had said their Close before, ending TCP is left to the upstream.
-        #expect(rig.client.hasEnded && (rig.backend.hasEnded || violation == .dataAfterClose))
+        #expect(rig.client.hasEnded && rig.backend.hasEnded)
         rig.client.vanish()
         rig.backend.vanish()
         rig.settle()
         #expect(rig.isEnded)
         #expect(rig.lentCount == 0)
+    }
+
+    @Test(arguments: [Side.client, .backend], [false, true])
+    func `a Pong against the rules that only our Ping provoked is known as that`(
+        side: Side, tls: Bool
+    ) throws {
+        let rules = RelayRules(
+            pingMilliseconds: 1_000, pongMilliseconds: 300, pingsClient: side == .client,
+            pingsUpstream: side == .backend)
+        // A client's frames must be masked and a server's not (RFC 6455 §5.1).
+        let violation: FrameViolation = side == .client ? .notMasked : .masked
+        func offend(_ make: (_ ours: [UInt8]) -> [UInt8]) throws -> RelayRig {
+            let rig = try RelayRig.open(tls: tls, rules: rules)
+            rig.passDeadline()
+            rig.exchange()
+            let ping = try #require(Frames.parse(rig.peer(side).takeReceived())?.first)
+            rig.exchange(side, Frames.from(side, .text, [1]) + make(ping.payload))
+            #expect(rig.ending.violation == violation)
+            #expect(rig.ending.initiator == .sluice)
+            let sentence = rig.ending.violationSentence
+            #expect(sentence.hasPrefix(violation.sentence))
+            #expect((sentence != violation.sentence) == rig.ending.isViolationProvoked)
+            return rig
+        }
+        let answer = try offend { Frames.from(side.other, .pong, $0) }
+        #expect(answer.ending.isViolationProvoked)
+        #expect(answer.ending.violationSentence.contains("`ping`"))
+        let half = try offend { Array(Frames.from(side.other, .pong, $0).prefix(7)) }
+        #expect(half.ending.isViolationProvoked)
+        // The answer to the other's Ping, a Ping of its own, a message.
+        for make in [
+            { _ in Frames.from(side.other, .pong, [1, 2, 3, 4, 5, 6, 7, 8]) },
+            { Frames.from(side.other, .pong, $0 + [0]) }, { Frames.from(side.other, .ping, $0) },
+            { Frames.from(side.other, .binary, $0) },
+        ] as [([UInt8]) -> [UInt8]] {
+            #expect(try !offend(make).ending.isViolationProvoked)
+        }
     }
 
     @Test(arguments: [Side.client, .backend])

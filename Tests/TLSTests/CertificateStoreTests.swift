@@ -21,22 +21,20 @@ struct CertificateStoreTests {
     @Test func `a missing chain is named`() {
         let path = scratch.path("none.pem")
         let fault = fault([IdentityFiles(chain: path, key: identities.local.key)])
-        #expect(fault?.doing == "reading the certificate chain \(path)")
-        #expect(fault?.reasons.contains { $0.lowercased().contains("no such file") } == true)
+        #expect(fault?.problems == [IdentityProblem(path, .unreadable(ENOENT))])
     }
 
     @Test func `a missing key is named`() {
         let path = scratch.path("none.pem")
         let fault = fault([IdentityFiles(chain: identities.local.chain, key: path)])
-        #expect(fault?.doing == "reading the private key \(path)")
-        #expect(fault?.reasons.contains { $0.lowercased().contains("no such file") } == true)
+        #expect(fault?.problems == [IdentityProblem(path, .unreadable(ENOENT))])
     }
 
     @Test func `a chain that is no PEM is named`() throws {
         try scratch.write("hello\n", to: "chain.pem")
         let path = scratch.path("chain.pem")
         let fault = fault([IdentityFiles(chain: path, key: identities.local.key)])
-        #expect(fault?.description == "\(path) holds no certificate in PEM form")
+        #expect(fault?.problems == [IdentityProblem(path, .notPEM)])
     }
 
     @Test func `a chain that breaks off is named`() throws {
@@ -44,16 +42,15 @@ struct CertificateStoreTests {
         try scratch.write(whole + whole.prefix(200), to: "chain.pem")
         let path = scratch.path("chain.pem")
         let fault = fault([IdentityFiles(chain: path, key: identities.local.key)])
-        #expect(fault?.doing == "reading the certificate chain \(path)")
-        #expect(fault?.reasons.isEmpty == false)
+        #expect(
+            fault?.problems == [IdentityProblem(path, .damaged(block: 2, label: "CERTIFICATE"))])
     }
 
     @Test func `a key that is no PEM is named`() throws {
         try scratch.write("hello\n", to: "key.pem")
         let path = scratch.path("key.pem")
         let fault = fault([IdentityFiles(chain: identities.local.chain, key: path)])
-        #expect(fault?.doing == "reading the private key \(path)")
-        #expect(fault?.reasons.isEmpty == false)
+        #expect(fault?.problems == [IdentityProblem(path, .notPEM)])
     }
 
     @Test func `another certificate's key is refused, with both files named`() {
@@ -62,16 +59,18 @@ struct CertificateStoreTests {
             IdentityFiles(chain: identities.local.chain, key: identities.chat.key),
         ])
         #expect(
-            fault?.description
-                == "the key in \(identities.chat.key) does not belong to the first certificate in"
-                + " \(identities.local.chain)")
+            fault?.problems == [
+                IdentityProblem(
+                    identities.chat.key, .keyOfAnother(chain: identities.local.chain))
+            ])
     }
 
     @Test func `a key of another kind is refused too`() {
         let fault = fault([
             IdentityFiles(chain: identities.local.chain, key: identities.localRSA.key)
         ])
-        #expect(fault?.description.contains("does not belong") == true)
+        #expect(
+            fault?.description.contains("does not belong") == true, "\(String(describing: fault))")
     }
 
     @Test func `a key with a passphrase is refused without asking`() throws {
@@ -80,7 +79,7 @@ struct CertificateStoreTests {
             scratch.path("locked.pem"))
         let path = scratch.path("locked.pem")
         let fault = fault([IdentityFiles(chain: identities.local.chain, key: path)])
-        #expect(fault?.doing == "reading the private key \(path)")
+        #expect(fault?.problems == [IdentityProblem(path, .passphrase)])
     }
 
     @Test(arguments: [

@@ -66,13 +66,13 @@ final class Forger {
 
     /// Takes the server's new keys, as after its KeyUpdate.
     func updateOpening() {
-        let isUpdated = opening.update(suite, number: ciphers.nextKeyNumber())
+        let isUpdated = opening.update(suite, ciphers)
         #expect(isUpdated)
     }
 
     /// Takes the client's new keys, as after one that it sent.
     func updateSealing() {
-        let isUpdated = sealing.update(suite, number: ciphers.nextKeyNumber())
+        let isUpdated = sealing.update(suite, ciphers)
         #expect(isUpdated)
     }
 }

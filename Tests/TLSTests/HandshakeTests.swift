@@ -145,4 +145,38 @@ struct HandshakeTests {
         // no_application_protocol (RFC 7301 §3.2)
         #expect(Array(server.output().suffix(2)) == [2, 120])
     }
+
+    @Test(arguments: [TLSVersion.tls12, .tls13], ["X25519", "P-256", "P-384"])
+    func `keys are exchanged over each of the groups`(version: TLSVersion, group: String) throws {
+        let context = try client(version)
+        try TLSContext.setGroups(context.pointer, [group])
+        // In TLS 1.2 the groups say also on which curves a certificate's key may be (RFC 8422 §5.1).
+        let pair = MemoryPair(try identities.store([identities.localRSA]), client: context)
+        #expect(pair.handshake() == (.done, .done))
+        #expect(pair.server.read(pair.client.seal([1])).plain == [1])
+    }
+
+    @Test func `a client without a cipher in common is not one without a group`() throws {
+        let context = try client(.tls12)
+        #expect(SSL_CTX_set_cipher_list(context.pointer, "AES128-SHA:@SECLEVEL=0") == 1)
+        let pair = MemoryPair(try identities.store([identities.local]), client: context)
+        #expect(pair.handshake().server == .failed)
+        #expect(pair.server.reasons.last == "no shared cipher")
+        let ecdsaOnly = try client(.tls12)
+        #expect(
+            SSL_CTX_set_cipher_list(ecdsaOnly.pointer, "ECDHE-RSA-AES128-GCM-SHA256") == 1)
+        let other = MemoryPair(try identities.store([identities.local]), client: ecdsaOnly)
+        #expect(other.handshake().server == .failed)
+    }
+
+    @Test func `groups that this OpenSSL knows are known by name`() {
+        for name in ["X25519", "P-256", "P-384", "P-521", "X448", "ffdhe2048", "secp384r1"] {
+            #expect(KeyExchangeGroups.isKnown(name), "\(name)")
+        }
+        for name in ["", "P-257", "x", "X25519:P-256", "X25519 ", "?X25519", "*P-256", "Pé", "\0"] {
+            #expect(!KeyExchangeGroups.isKnown(name), "\(name)")
+        }
+        #expect(KeyExchangeGroups.defaults.suffix(3) == ["X25519", "P-256", "P-384"])
+        #expect(KeyExchangeGroups.known.contains("P-521"))
+    }
 }

@@ -4,12 +4,15 @@
 
 /// One session with a window of its own, driven with bytes in memory.
 final class MemoryEnd {
-    private let buffers = RecordBuffers()
+    private let buffers: RecordBuffers
     private var session: TLSSession?
     /// OpenSSL's reasons for the last failure, taken at once: its queue is the thread's.
     private(set) var reasons: [String] = []
 
-    init(accepting context: TLSContext) {
+    init(
+        accepting context: TLSContext, outputCapacity: Int = RecordBuffers.outputCapacityDefault
+    ) {
+        buffers = RecordBuffers(outputCapacity: outputCapacity)
         session = TLSSession.accepting(context, through: buffers)
     }
 
@@ -17,6 +20,7 @@ final class MemoryEnd {
         connecting context: TLSContext, serverName: String? = nil,
         resuming ticket: ResumptionTicket? = nil
     ) {
+        buffers = RecordBuffers()
         session = TLSSession.connecting(
             context, through: buffers, serverName: serverName, resuming: ticket)
     }
@@ -38,10 +42,19 @@ final class MemoryEnd {
     /// Asks the session to go on without OpenSSL's object.
     func release() -> ReleaseOutcome { session?.releaseOpenSSL() ?? .never }
 
+    /// Lets the session take its records back, to send them with those it makes next.
+    func setOutputAside() { session?.setOutputAside() }
+
+    /// Lets it send them without.
+    func putBackOutput() { session?.putBackOutput() }
+
     /// Gives the handshake some bytes; what it answers is in `output()`.
     func handshake(_ wire: [UInt8] = []) -> HandshakeProgress {
         let progress = withInput(wire) { session?.handshake() ?? .failed }
-        if progress == .failed { reasons = session?.takeError().reasons ?? [] }
+        if progress == .failed {
+            let error = session?.takeError()
+            reasons = error?.reasons ?? []
+        }
         return progress
     }
 

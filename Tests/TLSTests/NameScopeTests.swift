@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Foundation
 import Testing
 
 @testable import TLS
@@ -85,5 +86,89 @@ struct NameScopeTests {
         #expect(try CertificateFacts.read(pemFile: again.certificatePath).isConstrained == false)
         try leaf(["shop.com", "8.8.8.8"], again, scratch)
         #expect(try scratch.openssl("verify", "-CAfile", "ca.pem", "leaf.pem").status == 0)
+    }
+
+    /// A leaf that somebody who has the key signs by hand, with these extensions.
+    private func forge(_ extensions: String, _ scratch: CertificateScratch) throws {
+        try scratch.write(extensions, to: "extensions")
+        try scratch.openssl(
+            "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj",
+            "/CN=forged", "-keyout", "forged-key.pem", "-out", "request.pem")
+        let signed = try scratch.openssl(
+            "x509", "-req", "-in", "request.pem", "-CA", "ca.pem", "-CAkey", "ca-key.pem",
+            "-extfile", "extensions", "-out", "forged.pem", "-days", "5")
+        try #require(signed.status == 0, "\(signed.output)")
+    }
+
+    /// RFC 5280 §4.2.1.10 and §4.2.1.12: what an authority for servers can't vouch for.
+    @Test(arguments: [
+        ("subjectAltName=email:a@bank.com", "smimesign"),
+        ("subjectAltName=email:a@localhost", "smimesign"),
+        ("subjectAltName=email:a@invalid", "any"),
+        ("subjectAltName=URI:https://bank.com/", "any"),
+        ("subjectAltName=URI:https://localhost/", "any"),
+        ("subjectAltName=URI:spiffe://invalid/x", "any"),
+        ("subjectAltName=DNS:localhost\nextendedKeyUsage=clientAuth", "sslclient"),
+        ("subjectAltName=DNS:localhost", "sslclient"),
+        ("subjectAltName=DNS:localhost\nextendedKeyUsage=emailProtection", "smimesign"),
+    ])
+    func `what is no server is refused, with any scope`(
+        extensions: String, purpose: String
+    ) throws {
+        for scope in [NameScope.local(more: ["bank.com"]), .any] {
+            let scratch = try CertificateScratch()
+            _ = try authority(scope, scratch)
+            try forge(extensions, scratch)
+            let said = try scratch.openssl(
+                "verify", "-CAfile", "ca.pem", "-purpose", purpose, "forged.pem")
+            #expect(said.status != 0, "\(scope) \(extensions): \(said.output)")
+        }
+    }
+
+    @Test(arguments: [NameScope.local(more: []), .any])
+    func `servers are believed by OpenSSL and GnuTLS`(scope: NameScope) throws {
+        let scratch = try CertificateScratch()
+        try leaf(["localhost", "127.0.0.1"], try authority(scope, scratch), scratch)
+        let said = try scratch.openssl(
+            "verify", "-x509_strict", "-purpose", "sslserver", "-CAfile", "ca.pem", "leaf.pem")
+        #expect(said.status == 0, "\(said.output)")
+        #expect(try certtool("leaf.pem", "1.3.6.1.5.5.7.3.1", scratch) == 0)
+        #expect(try certtool("leaf.pem", "1.3.6.1.5.5.7.3.2", scratch) != 0)
+        try forge("subjectAltName=email:a@bank.com", scratch)
+        #expect(try certtool("forged.pem", nil, scratch) != 0)
+    }
+
+    /// GnuTLS's verdict, for a purpose (RFC 5280 §4.2.1.12) or for none.
+    private func certtool(
+        _ file: String, _ purpose: String?, _ scratch: CertificateScratch
+    ) throws -> Int32 {
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+        process.currentDirectoryURL = URL(fileURLWithPath: scratch.directory)
+        process.arguments =
+            ["certtool", "--verify", "--load-ca-certificate", "ca.pem", "--infile", file]
+            + (purpose.map { ["--verify-purpose", $0] } ?? [])
+        process.standardOutput = FileHandle.nullDevice
+        process.standardError = FileHandle.nullDevice
+        try process.run()
+        process.waitUntilExit()
+        return process.terminationStatus
+    }
+
+    @Test func `authorities of the same user have names of their own, and tell what they are for`()
+        throws
+    {
+        let scratch = try CertificateScratch()
+        let facts = try ["a", "b"].map { name in
+            let authority = try CertificateAuthority.loadOrMake(in: scratch.path(name))
+            return try CertificateFacts.read(pemFile: authority.certificatePath)
+        }
+        #expect(facts[0].subject != facts[1].subject)
+        #expect(facts.allSatisfy { $0.isForServersOnly && $0.isConstrained })
+        try scratch.openssl(
+            "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=older", "-keyout",
+            "old-key.pem", "-out", "old.pem", "-addext", "nameConstraints=permitted;DNS:localhost")
+        let old = try CertificateFacts.read(pemFile: scratch.path("old.pem"))
+        #expect(old.isConstrained && !old.isForServersOnly)
     }
 }

@@ -9,7 +9,7 @@ struct RecordBuffersTests {
     func `what waits to be sent is kept, and what nobody has read is forgotten`(capacity: Int) {
         let buffers = RecordBuffers(outputCapacity: 32)
         defer { buffers.free() }
-        buffers.append(records: [1, 2, 3])
+        append([1, 2, 3], to: buffers)
         let unread: [UInt8] = [9, 9]
         unread.withUnsafeBufferPointer { bytes in
             if let start = bytes.baseAddress { buffers.setInput(start, count: bytes.count) }
@@ -18,8 +18,16 @@ struct RecordBuffersTests {
         #expect(buffers.inputRemaining == 0)
         #expect(buffers.takeOutput() == [1, 2, 3])
         if capacity == 64 {
-            buffers.append(records: [UInt8](repeating: 4, count: capacity))
+            append([UInt8](repeating: 4, count: capacity), to: buffers)
             #expect(buffers.outputCount == capacity)
+        }
+    }
+
+    private func append(_ bytes: [UInt8], to buffers: RecordBuffers) {
+        let window = buffers.window
+        for byte in bytes {
+            window.pointee.output[window.pointee.outputCount] = byte
+            window.pointee.outputCount += 1
         }
     }
 }

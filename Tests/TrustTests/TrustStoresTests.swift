@@ -117,7 +117,10 @@ struct TrustStoresTests {
         let authority = place.authority.certificatePath
         let certificate = try Scratch.read(authority)
         try Scratch.write("before\n\(certificate)secret\n", to: authority)
-        let target = "\(place.folder)/root/usr/local/share/ca-certificates/sluice-ca.crt"
+        let facts = try CertificateFacts.read(pemFile: authority)
+        let target =
+            "\(place.folder)/root/usr/local/share/ca-certificates/sluice-ca-"
+            + "\(facts.fingerprint.prefix(16)).crt"
         let precious = "\(place.folder)/precious"
         try Scratch.write("precious", to: precious)
         try run(["ln", "-s", precious, target])
@@ -237,7 +240,7 @@ struct TrustStoresTests {
         #expect(try place.contents("root") == before, "every file, link and mode is as it was")
     }
 
-    @Test func `an authority that was made anew takes the old one's place`() throws {
+    @Test func `an authority that was made anew is trusted beside the old one`() throws {
         let place = try TrustPlace()
         _ = try place.stores(home: false).trust()
         try FileManager.default.removeItem(atPath: place.authority.certificatePath)
@@ -246,6 +249,15 @@ struct TrustStoresTests {
         #expect(try place.stores(home: false).status().map(\.outcome) == [.absent])
         #expect(try place.stores(home: false).trust().map(\.outcome) == [.added])
         #expect(try place.stores(home: false).status().map(\.outcome) == [.trusted])
+        // Without a file nobody has been named, and there are two.
+        let unnamed = try TrustStores(authorityPath: nil, home: nil, root: "\(place.folder)/root")
+        guard case .leftAlone(let reason)? = unnamed.untrust().first?.outcome else {
+            Issue.record("one of two was taken")
+            return
+        }
+        #expect(reason.contains("--all"), "\(reason)")
+        #expect(unnamed.untrust(all: true).map(\.outcome) == [.removed])
+        #expect(try place.stores(home: false).status().map(\.outcome) == [.absent])
     }
 
     @Test func `a store of no known layout is said to be so`() throws {

@@ -53,6 +53,10 @@ import Testing
             "",
             ["Digest=x"]
         ),
+        (
+            "0\r\nContent_Length: 3\r\nx.real_ip: a\r\nproxy-status: b\r\nTRANSFER_ENCODING: c\r\n\r\n",
+            "", ["proxy-status=b"]
+        ),
     ]
 
     @Test(arguments: chunkedBodies)

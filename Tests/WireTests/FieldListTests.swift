@@ -76,12 +76,12 @@ import Wire
 
     @Test func `a known field is known in any case, and by its look-alikes`() throws {
         let names = [
-            "close", "connection", "content-length", "expect", "forwarded", "host",
+            "close", "authorization", "connection", "content-length", "expect", "forwarded", "host",
             "http2-settings",
             "keep-alive", "origin", "proxy-authenticate", "proxy-authorization", "proxy-connection",
             "strict-transport-security", "sec-websocket-accept", "sec-websocket-extensions",
             "sec-websocket-key", "sec-websocket-protocol", "sec-websocket-version", "te", "trailer",
-            "transfer-encoding", "upgrade",
+            "transfer-encoding", "upgrade", "www-authenticate",
             "x-forwarded-for", "x-forwarded-host", "x-forwarded-port", "x-forwarded-proto",
             "x-forwarded-scheme", "x-forwarded-ssl", "x-real-ip",
         ]

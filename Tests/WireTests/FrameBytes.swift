@@ -31,6 +31,20 @@ struct FrameBytes {
     }
 }
 
+extension FrameBytes {
+    /// What a client may send behind its Close: what was on its way, and what was never a frame.
+    static let behindClose: [[UInt8]] = [
+        FrameBytes.close(1000), FrameBytes.close(nil), FrameBytes.close(1005),
+        FrameBytes(first: 0x81, payload: [1, 2, 3]).bytes, FrameBytes(first: 0x89).bytes,
+        FrameBytes(first: 0x8A, payload: [1, 2, 3, 4, 5, 6, 7, 8]).bytes,
+        FrameBytes(first: 0x01, payload: [1]).bytes + FrameBytes(first: 0x80, payload: [2]).bytes,
+        FrameBytes(first: 0x81, payload: [1], isMasked: false).bytes,
+        FrameBytes(first: 0x82, payload: Array(repeating: 1, count: 300)).bytes,
+        [0x82], [0x82, 0xFE], [0x82, 0xFF, 0x7F, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 1, 2],
+        Array(repeating: 0xFF, count: 40), Array(repeating: 0, count: 40), Array("GET / ".utf8),
+    ]
+}
+
 /// Plays the caller of a `FrameScanner`: keeps the tail and gives it back in front.
 struct ScannerCaller {
     var scanner: FrameScanner
@@ -42,15 +56,24 @@ struct ScannerCaller {
         self.scanner = scanner
     }
 
-    mutating func feed(_ piece: some Collection<UInt8>) {
+    mutating func feed(_ piece: some Collection<UInt8>) { feed(piece, isCounted: true) }
+
+    /// Feeds bytes that are to go nowhere.
+    mutating func feedUncounted(_ piece: some Collection<UInt8>) { feed(piece, isCounted: false) }
+
+    private mutating func feed(_ piece: some Collection<UInt8>, isCounted: Bool) {
         guard violation == .none else { return }
         let bytes = tail + Array(piece)
         let outcome = bytes.withUnsafeBufferPointer { buffer in
-            buffer.baseAddress.map { scanner.scan($0, count: buffer.count) }
+            buffer.baseAddress.map {
+                isCounted
+                    ? scanner.scan($0, count: buffer.count)
+                    : scanner.scanUncounted($0, count: buffer.count)
+            }
         }
         guard let outcome else { return }
         forwarded += bytes.prefix(outcome.forwardable)
-        tail = Array(bytes.dropFirst(outcome.forwardable))
+        tail = scanner.isCloseComplete ? [] : Array(bytes.dropFirst(outcome.forwardable))
         violation = outcome.violation
     }
 }

@@ -140,6 +140,49 @@ import Wire
         #expect(caller.scanner.isCloseComplete)
     }
 
+    @Test(arguments: FrameBytes.behindClose)
+    func `what stands behind a Close is neither judged nor passed nor counted`(rest: [UInt8]) {
+        let close = FrameBytes.close(1000, reason: "bye")
+        for cut in 0...rest.count {
+            var caller = Self.client(messageBytesMax: 10)
+            caller.feed(close + rest[..<cut])
+            caller.feed(rest[cut...])
+            #expect(caller.violation == .none, "RFC 6455 §1.4, §5.5.1")
+            #expect(caller.forwarded == close)
+            #expect(caller.scanner.isCloseComplete)
+            #expect(caller.scanner.closeCode == 1000)
+            #expect(caller.scanner.isAtFrameBorder)
+            #expect(caller.scanner.frames == 1)
+            #expect(caller.scanner.messages == 0 && caller.scanner.payloadBytes == 0)
+        }
+    }
+
+    @Test func `bytes that go nowhere are judged and not counted`() {
+        let stream = Self.clientStream
+        let insideBigPayload = 300..<65_000
+        // The frames before the cut pass, wherever it is; of those behind it the Close is found.
+        for cut in 0...stream.count where !insideBigPayload.contains(cut) {
+            var caller = Self.client()
+            caller.feed(stream[..<cut])
+            let before = caller.scanner
+            let rest = Array(stream[cut...])
+            for piece in [rest.prefix(rest.count / 2), rest.suffix(from: rest.count / 2)] {
+                caller.feedUncounted(piece)
+            }
+            #expect(caller.scanner.isCloseComplete)
+            #expect(caller.scanner.closeCode == 1000)
+            #expect(caller.scanner.frames == before.frames)
+            #expect(caller.scanner.messages == before.messages)
+            #expect(caller.scanner.payloadBytes == before.payloadBytes)
+        }
+    }
+
+    @Test func `bytes that go nowhere break rules all the same`() {
+        var caller = Self.client()
+        caller.feedUncounted([0x83, 0x80])
+        #expect(caller.violation == .reservedOpcode)
+    }
+
     @Test func `RSV1 is allowed on the first frame of a message if negotiated`() {
         var caller = Self.client(reservedBits: 0x40)
         caller.feed(FrameBytes(first: 0xC1, payload: [1]).bytes)

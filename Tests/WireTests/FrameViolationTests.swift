@@ -51,14 +51,6 @@ import Wire
             Offence(violation: .closePayloadLength, bytes: [0x88, 0x81] + mask + [1]),
             Offence(violation: .closePayloadLength, bytes: [0x88, 0x01, 3], isClient: false),
             Offence(
-                violation: .dataAfterClose, bytes: [0x81], before: FrameBytes.close(1000)),
-            Offence(
-                violation: .dataAfterClose, bytes: FrameBytes.close(1000),
-                before: FrameBytes.close(1000, reason: "bye")),
-            Offence(
-                violation: .dataAfterClose, bytes: [0x00],
-                before: FrameBytes.close(nil, isMasked: false), isClient: false),
-            Offence(
                 violation: .messageTooBig, bytes: [0x82, 0x8B] + mask, messageBytesMax: 10),
             Offence(
                 violation: .messageTooBig, bytes: [0x82, 126, 0x10, 0], isClient: false,

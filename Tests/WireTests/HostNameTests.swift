@@ -45,6 +45,20 @@ import Wire
         #expect(host.isIPv6)
     }
 
+    @Test(
+        arguments: [
+            ("localhost:1", true), ("LocalHost.", true), ("a.b.localhost", true),
+            ("127.0.0.1", true), ("127.255.1.2:80", true), ("[::1]", true), ("[0:0::0001]", true),
+            ("localhost.a", false), ("xlocalhost", false), ("127.0.0.1.a", false),
+            ("127.1", false), ("127.0.0.256", false), ("12.7.0.1", false), ("[::]", false),
+            ("[::11]", false), ("[1::1]", false), ("[1::]", false), ("[::127.0.0.1]", false),
+        ])
+    func `loopback is this machine by whatever name (RFC 6761 §6.3)`(text: String, isIt: Bool)
+        throws
+    {
+        #expect(try Self.host(text).isLoopback == isIt)
+    }
+
     static let name = "The host is not a name or address."
     static let port = "The host's port is not a number from 1 to 65535."
     static let address = "The host in brackets is not an IPv6 address."

@@ -44,6 +44,29 @@ import Testing
         #expect(try judge("OPTIONS * HTTP/1.1", "Host: a").isAsterisk)
     }
 
+    @Test func `what differs from what was sent is put behind the head, and nothing else`() throws {
+        for (target, path, sent, query) in [
+            ("/a/b?c=%2f", "/a/b", "/a/b", "c=%2f"),
+            ("/%7Eu/%2f|?%zz", "/~u/%2F%7C", "/%7Eu/%2f|", "%zz"),
+            ("/x?\u{E9}", "/x", "/x", "%C3%A9"),
+            ("http://a/./%41?", "/A", "/%41", ""),
+        ] {
+            let request = try judge("GET \(target) HTTP/1.1", "Host: a")
+            #expect(request.target.path == Array(path.utf8), "\(target)")
+            #expect(request.target.sentPath == Array(sent.utf8), "\(target)")
+            #expect(request.target.query == Array(query.utf8), "\(target)")
+            #expect(request.isPathCanonical == (path == sent))
+            #expect(request.hasEscapedSlash == path.contains("%2F"))
+        }
+    }
+
+    @Test func `an empty Host names no host (RFC 9110 §7.2)`() throws {
+        let request = try judge("GET / HTTP/1.1", "Host:")
+        #expect(request.host == nil && request.authority.isEmpty && request.hostRange.isEmpty)
+        #expect(status("GET http://a/ HTTP/1.1", "Host:") == 400)
+        #expect(status("GET / HTTP/1.1", "Host:", "Host:") == 400)
+    }
+
     @Test func `who keeps the connection`() throws {
         #expect(try !judge("GET / HTTP/1.1", "Host: a", "Connection: x, Close").isPersistent)
         #expect(try !judge("GET / HTTP/1.0", "Host: a").isPersistent)
@@ -64,12 +87,13 @@ import Testing
         #expect(status("TRACE / HTTP/1.1", "Host: a") == 200)
     }
 
-    @Test func `the answer to HEAD has no body, and its fields are judged all the same`() throws {
+    @Test func `the answer to HEAD has no body, whatever its fields say`() throws {
         var parser = ResponseHeadParser()
         let text = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"
         guard case .complete(let head, _) = Array(text.utf8).withUnsafeBytes({ parser.append($0) })
         else { return #expect(Bool(false), "no head") }
         #expect(try BodyFraming(response: head, to: .head) == .none)
         #expect(try BodyFraming(response: head, to: .get) == .length(5))
+        #expect(!head.mayHaveStrayBody(to: .head))
     }
 }

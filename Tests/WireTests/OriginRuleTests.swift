@@ -39,6 +39,58 @@ import Wire
         #expect(try !Self.allows(.list(same: false, origins: []), origin))
     }
 
+    @Test func `names and addresses of loopback are one host`() throws {
+        let loopback = ["localhost", "a.localhost", "127.0.0.1", "127.9.9.9", "[::1]"]
+        for host in loopback {
+            for page in loopback {
+                #expect(try Self.allows(.same, "http://\(page):1", host: host))
+            }
+            #expect(try !Self.allows(.same, "http://a.example", host: host))
+        }
+        #expect(try !Self.allows(.same, "http://localhost", host: "a.example"))
+        // A list is what it says.
+        let listed = OriginRule.list(same: false, origins: ["http://localhost:3000"])
+        #expect(try !Self.allows(listed, "http://127.0.0.1:3000", host: "localhost"))
+    }
+
+    static let kinds: [(OriginPattern, [String], [String])] = [
+        (
+            "https://*.Example.com", ["https://a.example.com", "HTTPS://A.example.COM:443"],
+            [
+                "https://example.com", "https://a.b.example.com", "http://a.example.com",
+                "https://a.example.com:1", "https://aexample.com", "https://*.example.com/",
+            ]
+        ),
+        ("http://*.a.example:3000", ["http://b.a.example:3000"], ["http://b.a.example"]),
+        (
+            "vscode-webview://*", ["vscode-webview://0abc", "VSCODE-WEBVIEW://x:1"],
+            [
+                "vscode-webview://", "vscode-webview2://x", "https://vscode-webview",
+                "vscode-webview:x",
+            ]
+        ),
+        ("https://*", ["https://a:1", "https://[::1]"], ["http://a", "https://", "https://a/b"]),
+        ("chrome-extension://ab", ["chrome-extension://ab"], ["chrome-extension://abc"]),
+        ("app+v1.2-x://-", ["app+v1.2-x://-", "APP+v1.2-x://-"], ["app+v1.2://-"]),
+        (
+            "https://a.example/Path", ["https://a.example/Path", "HTTPS://A.example/Path"],
+            ["https://a.example/path", "https://a.example", "https://a.example/Path/"]
+        ),
+        ("file://", ["file://", "FILE://"], ["file:///", "file://a", "file:"]),
+        ("file:///a", ["file:///a"], ["file:///A", "file:///b"]),
+        ("1a://x", ["1a://x"], ["1a://x:1"]),
+        ("null", ["null", "NULL"], ["nul", "", "null://"]),
+    ]
+
+    @Test(arguments: kinds)
+    func `each kind of origin has its rule (RFC 3986 §3.1)`(
+        pattern: OriginPattern, allowed: [String], others: [String]
+    ) throws {
+        let rule = OriginRule.list(same: false, origins: [pattern])
+        for origin in allowed { #expect(try Self.allows(rule, origin), "\(origin)") }
+        for origin in others { #expect(try !Self.allows(rule, origin), "\(origin)") }
+    }
+
     @Test func `an IPv6 host is compared without its brackets`() throws {
         #expect(try Self.allows(.same, "http://[::1]:3000", host: "[::1]:8443"))
         #expect(try !Self.allows(.same, "http://[::2]:3000", host: "[::1]:8443"))

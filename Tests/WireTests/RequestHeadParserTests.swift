@@ -113,17 +113,23 @@ import Wire
         _ = try HeadBytes.parse(bytes, limits: exact)
         var limits = exact
         limits.bytesMax -= 1
-        #expect(throws: HeadFault(status: 431, sentence: "The head is longer than 54 bytes.")) {
+        var fault = HeadFault(
+            status: 431, sentence: "The head is longer than 54 bytes.", limit: .bytes)
+        #expect(throws: fault) {
             try HeadBytes.parse(bytes, limits: limits)
         }
         limits = exact
         limits.fieldsMax -= 1
-        #expect(throws: HeadFault(status: 431, sentence: "The head has more than 2 fields.")) {
+        fault = HeadFault(
+            status: 431, sentence: "The head has more than 2 fields.", limit: .fields)
+        #expect(throws: fault) {
             try HeadBytes.parse(bytes, limits: limits)
         }
         limits = exact
         limits.targetBytesMax -= 1
-        #expect(throws: HeadFault(status: 414, sentence: "The target is longer than 8 bytes.")) {
+        fault = HeadFault(
+            status: 414, sentence: "The target is longer than 8 bytes.", limit: .targetBytes)
+        #expect(throws: fault) {
             try HeadBytes.parse(bytes, limits: limits)
         }
     }

@@ -9,6 +9,7 @@ import Wire
         var bytes: [UInt8]
         var status: Int
         var sentence: String
+        var limit: HeadLimits.Kind?
         var testDescription: String {
             String(decoding: bytes.prefix(60), as: UTF8.self).debugDescription
         }
@@ -21,6 +22,11 @@ import Wire
             bytes = Array(text.utf8)
             self.status = status
             self.sentence = sentence
+        }
+
+        init(_ text: String, _ status: Int, _ sentence: String, _ limit: HeadLimits.Kind) {
+            self.init(text, status, sentence)
+            self.limit = limit
         }
 
         /// A field line in an otherwise lawful head.
@@ -42,7 +48,12 @@ import Wire
     static let coding = "The Transfer-Encoding is not exactly 'chunked'."
 
     static let requestLines: [Case] = [
-        Case("\r\nGET / HTTP/1.1\r\n", method),
+        Case("\rGET / HTTP/1.1\r\n", method),
+        Case("\r\n\nGET / HTTP/1.1\r\n", method),
+        Case("\r\n GET / HTTP/1.1\r\n", method),
+        Case(
+            String(repeating: "\r\n", count: 17),
+            "There are more than 16 empty lines in front of the request."),
         Case("\nGET / HTTP/1.1\r\n", method),
         Case(" GET / HTTP/1.1\r\n", method),
         Case("\u{16}\u{3}\u{1}\u{2}", method),
@@ -78,22 +89,23 @@ import Wire
         Case("GET /a\u{0}b HTTP/1.1\r\n", target),
         Case("GET /a\rb HTTP/1.1\r\n", target),
         Case("GET /a\u{7F}b HTTP/1.1\r\n", target),
-        Case("GET /\u{E9} HTTP/1.1\r\n", target),
+        Case("GET /\u{E9}\u{7F} HTTP/1.1\r\n", target),
+        Case("GET /\u{E9} \r\n", end),
         Case("GET / HTTP/1.1\n", lineFeed),
         Case("GET / HTTP/1.1\r\n\n", lineFeed),
         Case("GET / HTTP/1.1\r\nHost: a\n\r\n", lineFeed),
         Case(
             "GET /\(String(repeating: "x", count: 8192)) HTTP/1.1\r\n", 414,
-            "The target is longer than 8192 bytes."),
+            "The target is longer than 8192 bytes.", .targetBytes),
         Case(
             "GET /\(String(repeating: "x", count: 16384))", 414,
-            "The first line is longer than 16384 bytes."),
+            "The first line is longer than 16384 bytes.", .bytes),
         Case(
             "GET / HTTP/1.1\r\nA: \(String(repeating: "x", count: 16384))", 431,
-            "The head is longer than 16384 bytes."),
+            "The head is longer than 16384 bytes.", .bytes),
         Case(
             "GET / HTTP/1.1\r\n\(String(repeating: "A:b\r\n", count: 101))", 431,
-            "The head has more than 100 fields."),
+            "The head has more than 100 fields.", .fields),
     ]
 
     static let fieldLines: [Case] = [
@@ -159,7 +171,8 @@ import Wire
 
     @Test(arguments: requestLines + fieldLines + framings)
     func `it is refused with its status and sentence, however it is cut`(refusal: Case) {
-        let expected = HeadFault(status: refusal.status, sentence: refusal.sentence)
+        let expected = HeadFault(
+            status: refusal.status, sentence: refusal.sentence, limit: refusal.limit)
         let bytes = refusal.bytes
         var cuts = Array(0...min(bytes.count, 200))
         cuts += [bytes.count - 1, bytes.count / 2]

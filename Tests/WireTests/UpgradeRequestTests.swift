@@ -62,9 +62,9 @@ import Wire
     static let none = "This address speaks WebSocket; the request asks for none."
     static let key = "The Sec-WebSocket-Key is not 16 bytes in base64."
     static let oneKey = "There is not exactly one Sec-WebSocket-Key."
-    static let list = "Sec-WebSocket-Extensions is not a list of extensions."
     static let body = "A request for a WebSocket has no body."
     static let connection = "The Connection field does not contain 'upgrade'."
+    static let noConnection = "There is no Connection field, which has to contain 'upgrade'."
 
     private static func key(_ value: String) -> Case {
         Case(
@@ -77,16 +77,15 @@ import Wire
             kind: .wrongVersion, sentence: version)
     }
 
-    private static func extensions(_ value: String) -> Case {
-        Case(lines: lawful + ["Sec-WebSocket-Extensions: \(value)"], sentence: list)
-    }
-
     static let cases: [Case] = [
         Case(lines: replacing("Host"), sentence: "There is no Host field."),
         Case(lines: ["GET / HTTP/1.0"], sentence: "There is no Host field."),
         Case(
             lines: lawful + ["host: a.example"], sentence: "There is more than one Host field."),
-        Case(lines: replacing("Host", "Host:"), sentence: "The host is empty."),
+        Case(
+            lines: replacing("GET", "GET http://a.example/chat HTTP/1.1").map {
+                $0.hasPrefix("Host") ? "Host:" : $0
+            }, sentence: "The URL in the request line names another host than Host does."),
         Case(
             lines: replacing("Host", "Host: a, b"), sentence: "The host is not a name or address."),
         Case(
@@ -127,7 +126,7 @@ import Wire
             sentence: "A WebSocket is asked for in HTTP/1.1, not HTTP/1.0."),
         Case(lines: lawful + ["Content-Length: 1"], sentence: body),
         Case(lines: lawful + ["Transfer-Encoding: chunked"], sentence: body),
-        Case(lines: replacing("Connection"), sentence: connection),
+        Case(lines: replacing("Connection"), sentence: noConnection),
         Case(lines: replacing("Connection", "Connection: keep-alive"), sentence: connection),
         Case(lines: replacing("Sec-WebSocket-Key"), sentence: oneKey),
         Case(
@@ -144,8 +143,6 @@ import Wire
         Case(
             lines: lawful + ["Origin: https://a", "Origin: https://b"],
             sentence: "There is more than one Origin."),
-        extensions("a b"), extensions("a;"), extensions("a=b"), extensions("a; b="),
-        extensions("a; b=\"c"), extensions("a; b=\"c\\"), extensions("(a)"), extensions("a;;b"),
     ]
 
     @Test(arguments: cases)
@@ -153,6 +150,59 @@ import Wire
         let expected = UpgradeFault(
             status: refusal.status, sentence: refusal.sentence, kind: refusal.kind)
         #expect(throws: expected) { try Self.judge(refusal.lines) }
+    }
+
+    /// Offers, and which of them are sound.
+    static let offers: [(String, [String])] = [
+        ("a b", []), ("a;", []), ("a=b", []), ("a; b=", []), ("a; b=\"c", []), ("a; b=\"c\\", []),
+        ("(a)", []), ("a;;b", []), ("a; b=\"c, d", []),
+        ("a, b c, d;e=\"f,g\" ,", ["a", "d;e=\"f,g\""]),
+        ("a \"b, c\", d", ["d"]), ("\"a", []), ("a,\"", ["a"]),
+    ]
+
+    @Test(arguments: offers)
+    func `an offer that breaks RFC 6455 §9.1 is left out`(value: String, sound: [String]) throws {
+        let request = try Self.judge(Self.lawful + ["Sec-WebSocket-Extensions: \(value)"])
+        #expect(!request.unsound.isEmpty)
+        #expect(
+            String(decoding: request.soundOffers, as: UTF8.self) == sound.joined(separator: ", "))
+    }
+
+    @Test func `what devices leave out is noted where the caller decides later`() throws {
+        let short = Self.replacing("Sec-WebSocket-Key", "Sec-WebSocket-Key: MTIzNDU2Nzg=")
+        let neither = short.filter { !$0.hasPrefix("Connection") }
+        let all: UpgradeRequest.Departures = [.missingConnection, .anyKeyLength]
+        func noted(_ lines: [String]) throws -> UpgradeRequest {
+            try UpgradeRequest.judge(HeadBytes.parse(HeadBytes.lines(lines)), noting: all)
+        }
+        #expect(try noted(Self.lawful).departures == [])
+        #expect(try noted(short).departures == .anyKeyLength)
+        #expect(try noted(Self.replacing("Connection")).departures == .missingConnection)
+        let request = try noted(neither)
+        #expect(request.departures == all)
+        #expect(request.fault(accepting: all) == nil)
+        #expect(request.fault(accepting: .anyKeyLength)?.sentence == Self.noConnection)
+        #expect(request.fault(accepting: .missingConnection)?.sentence == Self.key)
+        #expect(throws: UpgradeFault.self) {
+            try noted(Self.replacing("Connection", "Connection:"))
+        }
+    }
+
+    @Test func `without a version it is no device's handshake, with another it is told which`()
+        throws
+    {
+        func noted(_ lines: [String]) throws -> UpgradeRequest {
+            try UpgradeRequest.judge(
+                HeadBytes.parse(HeadBytes.lines(lines)),
+                noting: [.missingConnection, .anyKeyLength])
+        }
+        let bare = Array(Self.lawful.prefix(3))
+        #expect(throws: UpgradeFault(status: 400, sentence: Self.noConnection, kind: .malformed)) {
+            try noted(bare)
+        }
+        #expect(throws: UpgradeFault(status: 426, sentence: Self.version, kind: .wrongVersion)) {
+            try noted(bare + ["Sec-WebSocket-Version: 8"])
+        }
     }
 
     @Test func `a 426 says what to upgrade to`() {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import Control
+import Admin
 import Glibc
 import Reactor
 import Testing
@@ -26,7 +26,7 @@ struct RunningSluiceStateTests {
     @Test func `a name without an address is a fault`() {
         let found = RunningSluice.examine(
             state(
-                EndpointState(label: "ws://app:1", addresses: [], active: 0, state: "unresolved")))
+                EndpointState(label: "ws://app:1", addresses: [], active: 0, state: .unresolved)))
         #expect(found.exitCode == 71 && found.verdict == "needs-attention")
         #expect(found.sentence == "endpoint ws://app:1: its name has no address.")
         #expect(found.remedy.contains("/etc/hosts"))
@@ -36,14 +36,14 @@ struct RunningSluiceStateTests {
         let listener = try Listener(address: .loopback(port: 0))
         var endpoint = EndpointState(
             label: "ws://app:1", addresses: ["\(listener.address)"], active: 0,
-            state: "unhealthy")
+            state: .unhealthy)
         endpoint.health = HealthState(
             isHealthy: false, since: "", lastCheck: "", lastPassed: false)
         endpoint.health?.lastError = "it answers 500"
         let found = RunningSluice.examine(state(endpoint))
         #expect(found.verdict == "needs-attention")
         #expect(found.sentence.contains("its health checks fail: it answers 500"), "\(found)")
-        endpoint.state = "ok"
+        endpoint.state = .ok
         #expect(RunningSluice.examine(state(endpoint)).verdict == "healthy")
     }
 

@@ -33,7 +33,7 @@ package struct NaiveScanner {
         var begun: UInt64 = 0
         while forwardable < stream.count {
             let rest = Array(stream[forwardable...])
-            if closeCode != 0 { return fail(.dataAfterClose) }
+            if closeCode != 0 { return }
             guard rest.count >= 2 else { return }
             let isFinal = rest[0] >= 128
             let bits = rest[0] & 0x70

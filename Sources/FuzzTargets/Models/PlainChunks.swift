@@ -12,11 +12,11 @@ struct PlainChunks {
     private var framingBytes = 0
     private let body: [UInt8]
 
-    init(_ body: [UInt8], _ limits: HeadLimits) {
+    init(_ body: [UInt8], _ limits: HeadLimits, isAnswer: Bool) {
         self.body = body
         while let size = takeSizeLine() {
             if size == 0 {
-                takeTrailers(limits)
+                takeTrailers(limits, isAnswer)
                 return
             }
             let room = UInt64(body.count - consumed)
@@ -77,8 +77,9 @@ struct PlainChunks {
     }
 
     /// Lines up to the empty one, as those of a head.
-    private mutating func takeTrailers(_ limits: HeadLimits) {
-        switch PlainFields(Array(body[consumed...]), limits, hasFirstLine: false).end {
+    private mutating func takeTrailers(_ limits: HeadLimits, _ isAnswer: Bool) {
+        let rest = Array(body[consumed...])
+        switch PlainFields(rest, limits, hasFirstLine: false, isAnswer: isAnswer).end {
         case .open: break
         case .broken: end = .broken
         case .done(let count):

@@ -19,7 +19,12 @@ struct PlainFields {
     /// Names and values.
     private(set) var fields: [(name: [UInt8], value: [UInt8])] = []
 
-    init(_ bytes: [UInt8], _ limits: HeadLimits, hasFirstLine: Bool) {
+    /// - Parameters:
+    ///   - bytes: the head, and what stands behind it.
+    ///   - limits: how much it may be.
+    ///   - hasFirstLine: whether a line stands in front of the fields.
+    ///   - isAnswer: whether it is the head of an answer, or its trailers.
+    init(_ bytes: [UInt8], _ limits: HeadLimits, hasFirstLine: Bool, isAnswer: Bool) {
         let window = bytes.prefix(limits.bytesMax)
         var position = 0
         while let lineEnd = window[position...].firstIndex(of: 10) {
@@ -35,7 +40,7 @@ struct PlainFields {
             } else if text.isEmpty {
                 end = .done(position)
                 return
-            } else if fields.count < limits.fieldsMax, let field = Self.field(text) {
+            } else if fields.count < limits.fieldsMax, let field = Self.field(text, isAnswer) {
                 fields.append(field)
             } else {
                 end = .broken
@@ -51,13 +56,17 @@ struct PlainFields {
             .map(\.value)
     }
 
-    private static func field(_ line: ArraySlice<UInt8>) -> (name: [UInt8], value: [UInt8])? {
+    private static func field(
+        _ line: ArraySlice<UInt8>, _ isAnswer: Bool
+    ) -> (name: [UInt8], value: [UInt8])? {
         guard let colon = line.firstIndex(of: 58) else { return nil }
-        let name = line[..<colon]
+        var name = line[..<colon]
+        // A proxy removes it from an answer, and refuses a request with it (RFC 9112 §5.1).
+        while isAnswer, let last = name.last, last == 32 || last == 9 { name.removeLast() }
         var value = line[(colon + 1)...]
         while let first = value.first, first == 32 || first == 9 { value.removeFirst() }
         while let last = value.last, last == 32 || last == 9 { value.removeLast() }
-        guard isToken(name), isValue(value) else { return nil }
+        guard isToken(name), isValue(value, isAnswer) else { return nil }
         return (Array(name), Array(value))
     }
 
@@ -72,9 +81,11 @@ struct PlainFields {
             }
     }
 
-    /// RFC 9110 §5.5: HTAB, space, visible ASCII and bytes from 0x80 on.
-    static func isValue(_ bytes: some Collection<UInt8>) -> Bool {
-        bytes.allSatisfy { $0 == 9 || 32..<127 ~= $0 || $0 >= 128 }
+    /// RFC 9110 §5.5: HTAB, space, visible ASCII and bytes from 0x80 on; in answers everything but CR,
+    /// LF and NUL.
+    static func isValue(_ bytes: some Collection<UInt8>, _ isAnswer: Bool) -> Bool {
+        if isAnswer { return bytes.allSatisfy { ![0, 10, 13].contains($0) } }
+        return bytes.allSatisfy { $0 == 9 || 32..<127 ~= $0 || $0 >= 128 }
     }
 }
 

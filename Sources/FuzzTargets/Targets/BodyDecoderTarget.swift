@@ -13,6 +13,7 @@ extension FuzzTarget {
         seeds: [
             ("5\r\nhello\r\n0\r\n\r\nGET /", [0, 0, 2, 50, 3]),
             ("A;x=y\r\n0123456789\r\n00\r\nX-A: b\r\nVary: c\r\n\r\n", [0, 1, 0, 0, 0]),
+            ("0\r\nX-A : \u{1}\r\n\r\n", [0, 2, 2, 50, 3]),
             ("1\r\na\r\n1\r\nb\r\n2\r\ncd\r\n0\r\nHost: a\r\nx-b:c\r\n\r\nrest", [0, 1, 6, 1, 9]),
             ("fffffffffffffff\r\n0123456789abcdef", [0, 0, 9, 9, 9]),
             ("1;\(String(repeating: "x", count: 200))\r\na\r\n", [0, 0, 100, 1, 9]),
@@ -38,9 +39,10 @@ extension FuzzTarget {
             }
         let limits =
             kind == 0 && detail & 1 != 0 ? HeadLimits(bytesMax: 60, fieldsMax: 2) : HeadLimits()
-        let whole = try BodyReading(framing, limits, of: [body])
+        let isAnswer = detail & 2 != 0
+        let whole = try BodyReading(framing, limits, isAnswer: isAnswer, of: [body])
         try requireEqual(
-            BodyReading(framing, limits, of: cut.pieces(of: body)), whole,
+            BodyReading(framing, limits, isAnswer: isAnswer, of: cut.pieces(of: body)), whole,
             "How a body is cut makes no difference.")
         try require(whole.payload.count <= whole.consumed, "No payload is made up.")
         switch framing {
@@ -54,7 +56,7 @@ extension FuzzTarget {
         case .untilClose:
             try require(whole.payload == body && !whole.isDone, "All bytes are the body.")
         case .chunked:
-            try requireChunked(whole, body, limits)
+            try requireChunked(whole, body, limits, isAnswer)
         }
     }
 }
@@ -68,9 +70,9 @@ private struct BodyReading: Equatable {
     var trailers: [[UInt8]] = []
 
     init(
-        _ framing: BodyFraming, _ limits: HeadLimits, of pieces: [[UInt8]]
+        _ framing: BodyFraming, _ limits: HeadLimits, isAnswer: Bool, of pieces: [[UInt8]]
     ) throws(BrokenProperty) {
-        var decoder = BodyDecoder(framing, limits: limits)
+        var decoder = BodyDecoder(framing, limits: limits, isAnswer: isAnswer)
         for piece in pieces where !decoder.isDone && fault == nil {
             var bytes = piece
             let outcome = bytes.withUnsafeMutableBufferPointer { buffer in
@@ -96,7 +98,7 @@ private struct BodyReading: Equatable {
         try requireEqual(
             decoder.payloadBytes, UInt64(payload.count), "The payload is counted.")
         // Behind a fault nothing but the payload may be used, and how much was taken depends on the cut.
-        if fault != nil { consumed = max(payload.count, 0) }
+        if fault != nil { consumed = payload.count }
         if let list = decoder.trailers {
             trailers = list.fields.flatMap {
                 [Array(list.name(of: $0)), Array(list.value(of: $0))]
@@ -108,16 +110,16 @@ private struct BodyReading: Equatable {
 /// States that a chunked body is what the plain reading makes of it, and that its payload in chunks of
 /// ours is the same body.
 private func requireChunked(
-    _ reading: BodyReading, _ body: [UInt8], _ limits: HeadLimits
+    _ reading: BodyReading, _ body: [UInt8], _ limits: HeadLimits, _ isAnswer: Bool
 ) throws(BrokenProperty) {
-    let plain = PlainChunks(body, limits)
+    let plain = PlainChunks(body, limits, isAnswer: isAnswer)
     try requireEqual(reading.payload, plain.payload, "The payload is that of the plain decoder.")
     try requireEqual(reading.isDone, plain.end == .done, "It ends where the plain decoder does.")
     try requireEqual(
         reading.fault != nil, plain.end == .broken, "It breaks where the plain decoder does.")
     if reading.isDone { try requireEqual(reading.consumed, plain.consumed, "It ends there.") }
     guard !reading.payload.isEmpty else { return }
-    // ten bytes are room for the size of less than 2^32 bytes.
+    // Ten bytes are room for the size of less than 2^32 bytes.
     var written =
         [UInt8](repeating: 0, count: 10) + reading.payload
         + [UInt8](repeating: 0, count: ChunkWriter.suffixBytes)
@@ -128,7 +130,8 @@ private func requireChunked(
         }
     }
     let again = try BodyReading(
-        .chunked, HeadLimits(), of: [(chunk ?? []) + ChunkWriter.last(trailers: nil)])
+        .chunked, HeadLimits(), isAnswer: isAnswer,
+        of: [(chunk ?? []) + ChunkWriter.last(trailers: nil)])
     try require(again.isDone && again.fault == nil, "A chunk of ours is lawful.")
     try requireEqual(again.payload, reading.payload, "A chunk of ours has the same payload.")
 }

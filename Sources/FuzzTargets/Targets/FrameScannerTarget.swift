@@ -24,6 +24,7 @@ extension FuzzTarget {
         try requireEqual(reading, plain, "The scanner and the plain one agree.")
         try requireEqual(
             reading, rules.reading(of: [stream]), "How frames are cut makes no difference.")
+        try rules.requireSameUncounted(stream)
         try requireHeaders(stream, upTo: reading.forwardable, count: reading.frames)
         try requireOwnFrames(stream)
     }
@@ -112,6 +113,8 @@ private struct FrameRules {
             forwarded += outcome.forwardable
             tail = Array(bytes.dropFirst(outcome.forwardable))
             violation = outcome.violation
+            // What stands behind a Close says nothing, and is dropped (RFC 6455 §5.5.1).
+            if scanner.isCloseComplete { tail = [] }
             try require(
                 violation != .none || tail.count <= FrameScanner.tailBytesMax,
                 "A tail is a header less one byte at most, and is \(tail.count) bytes.")
@@ -120,6 +123,33 @@ private struct FrameRules {
             forwardable: forwarded, violation: violation, frames: scanner.frames,
             messages: scanner.messages, payloadBytes: scanner.payloadBytes,
             closeCode: scanner.closeCode, isAtBorder: scanner.isAtFrameBorder)
+    }
+}
+
+extension FrameRules {
+    /// States that frames which are not counted are judged as those that are, with no limit on messages.
+    fileprivate func requireSameUncounted(_ stream: [UInt8]) throws(BrokenProperty) {
+        var counting = FrameScanner(
+            sender: isClient ? .client : .server, reservedBits: reservedBits,
+            messageBytesMax: messageBytesMax, fragmentsMax: fragmentsMax)
+        var other = counting
+        let outcomes = stream.withUnsafeBufferPointer { buffer in
+            buffer.baseAddress.map {
+                (
+                    counting.scan($0, count: buffer.count),
+                    other.scanUncounted($0, count: buffer.count)
+                )
+            }
+        }
+        guard let (counted, uncounted) = outcomes else { return }
+        try require(
+            counted.forwardable == uncounted.forwardable
+                && counted.violation == uncounted.violation,
+            "Frames that are not counted are judged the same: \(counted), \(uncounted)")
+        try require(
+            other.frames == 0 && other.messages == 0 && other.payloadBytes == 0,
+            "Frames that go nowhere are not counted.")
+        try requireEqual(other.closeCode, counting.closeCode, "The code of a Close is kept.")
     }
 }
 

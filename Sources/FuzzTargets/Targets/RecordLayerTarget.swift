@@ -161,8 +161,8 @@ struct RecordRules {
 
     mutating func take(_ inner: [UInt8]) {
         if isFailed || isClosed { return }
-        guard !isLost, updates.peer == updates.own, inner.count + 16 <= 16_384 + 256,
-            let typeIndex = inner.lastIndex(where: { $0 != 0 }), typeIndex <= 16_384
+        guard !isLost, updates.peer == updates.own, inner.count <= 16_384 + 1,
+            let typeIndex = inner.lastIndex(where: { $0 != 0 })
         else {
             isFailed = true
             return

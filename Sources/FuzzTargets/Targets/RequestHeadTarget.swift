@@ -55,6 +55,8 @@ extension FuzzTarget {
         "POST /a/../b/./c%41%2e HTTP/1.1\nHost: A.Example.:80\nContent-Length: 5\nExpect: 100-continue\n\n",
         "POST http://[::1]:80?q HTTP/1.1\nHost:\t[::1]:80 \nTransfer-Encoding: Chunked\nX-A:\n\n",
         "OPTIONS * HTTP/1.1\nHost: a_b\nConnection: close, X-A\nX-A: \u{e9}\nContent_Length: 3\n\n",
+        "\n\nGET /a%2f..%5Cb/%2e%2E/\u{e9}?\u{e9} HTTP/1.1\nHost:\n\n\nPUT / HTTP/1.0\n\n",
+        String(repeating: "\n", count: 17) + "GET / HTTP/1.0\n\n",
         "GET / HTTP/2.0\n\n", "CONNECT a:443 HTTP/1.1\nHost: a:443\n\n",
         "GET / HTTP/1.1\n folded\n\n",
     ]
@@ -111,12 +113,16 @@ private func requirePlain(
 ) throws(BrokenProperty) {
     var start = 0
     for count in 0... {
+        let emptyBytes = emptyBytes(stream[start...])
+        start += emptyBytes ?? 0
         let rest = Array(stream[start...])
-        let plain = PlainFields(rest, limits, hasFirstLine: true)
+        let plain = PlainFields(rest, limits, hasFirstLine: true, isAnswer: false)
         let words = plain.firstLine.map {
             $0.split(separator: 32, omittingEmptySubsequences: false)
         }
-        var isLawful = rest.first.map { PlainFields.isToken([$0]) } ?? true
+        // A CR alone may still be the begin of an empty line.
+        let isOpen = rest.isEmpty || rest == [13]
+        var isLawful = emptyBytes != nil && (isOpen || PlainFields.isToken(rest.prefix(1)))
         if let words, isLawful { isLawful = isRequestLine(words, limits) }
         if isLawful, case .done = plain.end, words?.last?.last == 0x31 || words?.last?.last == 0x30
         {
@@ -151,11 +157,19 @@ extension HeadReading {
     }
 }
 
+/// How many bytes the empty lines in front of a request take (RFC 9112 §2.2); nil where they are too many.
+private func emptyBytes(_ bytes: ArraySlice<UInt8>) -> Int? {
+    var rest = bytes
+    while rest.starts(with: [13, 10]) { rest = rest.dropFirst(2) }
+    let count = bytes.count - rest.count
+    return count + (rest.first == 13 ? 1 : 0) > 32 ? nil : count
+}
+
 /// `METHOD SP TARGET SP HTTP/1.x` (RFC 9112 §3).
 private func isRequestLine(_ words: [ArraySlice<UInt8>], _ limits: HeadLimits) -> Bool {
     words.count == 3 && PlainFields.isToken(words[0]) && words[0].count <= 32
         && 1...limits.targetBytesMax ~= words[1].count
-        && words[1].allSatisfy { 0x21...0x7E ~= $0 && $0 != 0x23 }
+        && words[1].allSatisfy { $0 > 0x20 && $0 != 0x7F && $0 != 0x23 }
         && ["HTTP/1.1", "HTTP/1.0"].contains(HeadReading.text(words[2]))
 }
 
@@ -194,34 +208,51 @@ private func requireWritten(_ head: RequestHead) throws(BrokenProperty) {
 /// States that whoever reads a head on neither traps nor differs from the others.
 private func requireJudged(_ head: RequestHead) throws(BrokenProperty) {
     let upgrade = try? UpgradeRequest.judge(head)
-    if let path = upgrade?.target.path { try requireCanonical(path) }
+    if let target = upgrade?.target { try requireCanonical(target) }
     guard let ordinary = try? OrdinaryRequest.judge(head) else { return }
-    try requireCanonical(Array(ordinary.bytes[ordinary.pathRange]))
+    try requireCanonical(ordinary.target)
     if let host = ordinary.host {
         let text = host.isIPv6 ? "[\(host.name)]" : host.name
         try requireEqual(
             (try? HostName(parsing: Array(text.utf8)[...]))?.name, host.name,
             "A host is in its one form.")
     } else {
-        try require(!head.isHTTP11, "A request of HTTP/1.1 has a host.")
+        try require(
+            ordinary.authority.isEmpty && head.fields.count(of: "host") == (head.isHTTP11 ? 1 : 0)
+                || !head.isHTTP11, "A request of HTTP/1.1 has a Host, if an empty one.")
     }
     guard let upgrade else { return }
     try require(
-        ordinary.host == upgrade.host && ordinary.authority == upgrade.authority,
+        ordinary.host?.name ?? "" == upgrade.host.name && ordinary.port == upgrade.host.port
+            && ordinary.authority == upgrade.authority,
         "Both readers see the same host: \(String(describing: ordinary.host)), \(upgrade.host)")
+    let (target, other) = (ordinary.target, upgrade.target)
     try require(
-        ordinary.target.path == upgrade.target.path
-            && ordinary.target.query == upgrade.target.query,
-        "Both readers see the same target: \(ordinary.target), \(upgrade.target)")
+        target.path == other.path && target.sentPath == other.sentPath
+            && target.query == other.query && target.hasEscapedSlash == other.hasEscapedSlash,
+        "Both readers see the same target: \(target), \(other)")
 }
 
-/// States that a path is in its one form and climbs nowhere.
-private func requireCanonical(_ path: [UInt8]) throws(BrokenProperty) {
+/// States that the path which is routed is in its one form and climbs nowhere, and that the path which
+/// goes on is the same to an upstream that makes it canonical.
+private func requireCanonical(_ target: RequestTarget) throws(BrokenProperty) {
+    let path = target.path
     try require(path.first == 0x2F, "A path begins with a slash.")
     try requireEqual(
         (try? RequestTarget(parsing: path))?.path, path, "A canonical path stays as it is.")
-    for segment in path.split(separator: 0x2F) {
-        try require(
-            segment != [0x2E] && segment != [0x2E, 0x2E], "A canonical path has no dot segment.")
+    let sent = try? RequestTarget(parsing: target.sentPath)
+    try requireEqual(sent?.path, path, "What goes on has the same canonical form.")
+    try requireEqual(sent?.sentPath, target.sentPath, "What goes on stays as it is.")
+    for path in [path, target.sentPath] {
+        for segment in path.split(separator: 0x2F) {
+            let text = HeadReading.text(segment).lowercased().replacing("%2e", with: ".")
+            try require(text != "." && text != "..", "No dot segment is routed, or goes on.")
+        }
+    }
+    try requireEqual(
+        target.hasEscapedSlash, EscapedSlash.isIn(target.sentPath), "An escaped slash is told.")
+    guard target.hasEscapedSlash else { return }
+    for reading in EscapedSlash.readings(of: path) ?? [] {
+        try require(reading.first == 0x2F, "Every reading of a path begins with a slash.")
     }
 }

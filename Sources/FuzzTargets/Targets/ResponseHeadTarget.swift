@@ -33,7 +33,7 @@ extension FuzzTarget {
 
     private static let responseWords = [
         "HTTP/1.1 101 Switching Protocols\r\n", "HTTP/1.1 200 OK\r\n", "HTTP/1.0 204\r\n",
-        "HTTP/1.1 100 \r\n\r\n", "HTTP/1.1 599 ", "HTTP/1.1 600 ", "\r\n", "\r\n\r\n",
+        "HTTP/1.1 100 \r\n\r\n", "HTTP/1.1 999 ", "HTTP/1.1 099 ", "\r\n", "\r\n\r\n",
         "Upgrade: websocket\r\n", "Connection: upgrade\r\n", "Connection: close\r\n",
         "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n",
         "Sec-WebSocket-Protocol: chat\r\n",
@@ -50,7 +50,8 @@ extension FuzzTarget {
             + "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover\n"
             + "Sec-WebSocket-Protocol: chat\n\n",
         "HTTP/1.1 100 Continue\n\nHTTP/1.1 103\nLink: </a>\n\nHTTP/1.1 200 OK\nContent-Length: 5\n\nhello",
-        "HTTP/1.0 502 Bad \u{e9}\nConnection: close\n\n", "HTTP/1.1 204 \nDate:\n\n",
+        "HTTP/1.1 600 \u{1}\nX-A \t: \u{7f}b\n\n", "HTTP/1.0 502 Bad \u{e9}\nConnection: close\n\n",
+        "HTTP/1.1 204 \nDate:\n\n",
         "HTTP/1.1 200 \nTransfer-Encoding: , chunked\nX-A:\t a \n\n", "HTTP/1.1 099 No\n\n",
         "HTTP/1.1 200 OK\nContent-Length: 1\nTransfer-Encoding: chunked\n\n",
     ]
@@ -106,7 +107,7 @@ private func requirePlain(
     var start = 0
     for count in 0... {
         let rest = Array(stream[start...])
-        let plain = PlainFields(rest, limits, hasFirstLine: true)
+        let plain = PlainFields(rest, limits, hasFirstLine: true, isAnswer: true)
         let line = plain.firstLine.map(statusLine)
         let isLawful = rest.first ?? 0x48 == 0x48 && line.map { $0 != nil } ?? true
         guard isLawful, case .done(let length) = plain.end, let line, let words = line else {
@@ -138,11 +139,11 @@ private func requirePlain(
 private func statusLine(_ line: [UInt8]) -> [String]? {
     let parts = line.split(separator: 32, maxSplits: 2, omittingEmptySubsequences: false)
     guard parts.count >= 2, parts[1].count == 3, parts[1].allSatisfy({ 0x30...0x39 ~= $0 }),
-        let status = Int(HeadReading.text(parts[1])), 100...599 ~= status
+        let status = Int(HeadReading.text(parts[1])), status >= 100
     else { return nil }
     let version = HeadReading.text(parts[0])
     let reason = parts.count == 3 ? parts[2] : []
-    guard ["HTTP/1.1", "HTTP/1.0"].contains(version), PlainFields.isValue(reason) else {
+    guard ["HTTP/1.1", "HTTP/1.0"].contains(version), PlainFields.isValue(reason, true) else {
         return nil
     }
     return [version, String(status), HeadReading.text(reason)]
@@ -154,13 +155,17 @@ private func requireWritten(_ head: ResponseHead) throws(BrokenProperty) {
     writer.statusLine(of: head)
     writer.fields(of: head.fields, [], except: [], names: FieldNames())
     writer.end()
-    var other = HeadWriter(capacity: 64)
-    other.statusLine(head.status, reason: head.reason)
-    for field in head.fields.fields {
-        other.field(head.fields.name(of: field), head.fields.value(of: field))
+    // What Sluice writes of its own has no control characters at all, which an answer may have.
+    let values = head.fields.fields.map { head.fields.value(of: $0) } + [head.reason[...]]
+    if values.allSatisfy({ PlainFields.isValue($0, false) }) {
+        var other = HeadWriter(capacity: 64)
+        other.statusLine(head.status, reason: head.reason)
+        for field in head.fields.fields {
+            other.field(head.fields.name(of: field), head.fields.value(of: field))
+        }
+        other.end()
+        try requireEqual(writer.bytes, other.bytes, "Both ways to write a head write the same.")
     }
-    other.end()
-    try requireEqual(writer.bytes, other.bytes, "Both ways to write a head write the same.")
     var parser = ResponseHeadParser(limits: HeadLimits(bytesMax: 1 << 20))
     let bytes = writer.bytes
     guard case .complete(let again, bytes.count) = bytes.withUnsafeBytes({ parser.append($0) })
@@ -195,7 +200,7 @@ private func requireJudged(_ head: ResponseHead) throws(BrokenProperty) {
     let verdict = UpgradeAnswer.judge(
         head, expectedAccept: Array("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=".utf8), offered: offered)
     switch verdict {
-    case .switching(let bits, let subprotocol, let extensions):
+    case .switching(let bits, let subprotocol, let extensions, _):
         try require(head.status == 101 && head.isHTTP11, "Only a 101 of HTTP/1.1 switches.")
         try require(
             subprotocol == nil || subprotocol == "chat" || subprotocol == "b",

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+import Foundation
+import Glibc
+public import Reactor
+import Synchronization
+import Wire
+
+/// HTTP/1.1 for operators, on a unix socket that its owner alone may use or on a loopback address.
+///
+/// Beside the reactors: one thread accepts and reads requests, all side by side, so that one that comes
+/// slowly delays no other; each that is whole has a thread of its own, a bounded number of them. Some
+/// of these places are for questions about health alone (`/healthz`, `/readyz`).
+public final class AdminServer: Sendable {
+    /// From accept to the last byte of the request.
+    static let requestMilliseconds: UInt64 = 5_000
+    /// From the answer's first byte to the last that is taken.
+    static let answerMilliseconds: UInt64 = 10_000
+    /// Who has sent nothing whole for so long makes room, where somebody waits to be let in.
+    static let evictMilliseconds: UInt64 = 200
+    static let bodyBytesMax = 65_536
+
+    /// How many requests there may be, bounded by the descriptors that the process keeps for itself:
+    /// each takes one, and one more while the reactors are asked.
+    struct Places: Sendable {
+        /// Being read.
+        let reading: Int
+        /// Being answered.
+        let answering: Int
+        /// Being answered, of those about health, beside the others.
+        let health: Int
+
+        /// How many are taken of one kind.
+        final class Taken: Sendable {
+            private let count = Atomic<Int>(0)
+
+            /// Takes one; how many are taken with it.
+            func take() -> Int { count.wrappingAdd(1, ordering: .relaxed).newValue }
+            func giveBack() { count.wrappingSubtract(1, ordering: .relaxed) }
+        }
+
+        init(reserve: Int) {
+            reading = max(2, min(16, reserve / 10))
+            answering = max(2, min(32, reserve / 5))
+            health = max(2, min(8, reserve / 20))
+        }
+    }
+
+    /// Where it listens.
+    public let address: Address
+    private let socket: Listener
+    private let file: SocketFile?
+    private let door: Mailbox<Bool>
+    private let running = Places.Taken()
+    private let runningHealth = Places.Taken()
+    private let handler: @Sendable (AdminRequest) -> AdminAnswer
+    private let thread = Mutex<ReactorThread?>(nil)
+
+    /// Begins to listen.
+    ///
+    /// - Parameters:
+    ///   - address: a unix socket or a loopback address.
+    ///   - takesOver: whether a socket file that another process serves may be replaced.
+    ///   - inherited: a socket that listens there already.
+    ///   - handler: answers requests, on any thread.
+    /// - Throws: `SystemError`, `EADDRINUSE` where another process serves.
+    public init(
+        address: Address, takesOver: Bool = false, inheriting inherited: Int32? = nil,
+        handler: @escaping @Sendable (AdminRequest) -> AdminAnswer
+    ) throws(SystemError) {
+        self.handler = handler
+        door = try Mailbox()
+        guard address.isUnix else {
+            socket =
+                if let inherited {
+                    Listener(adopting: inherited, as: address)
+                } else { try Listener(address: address) }
+            self.address = socket.address
+            file = nil
+            return
+        }
+        if !takesOver, SocketFile.isServed(address) {
+            throw SystemError(code: EADDRINUSE, call: "bind \(address)")
+        }
+        // Under another name until only its owner may use it; the new name takes its place at once.
+        let path = address.path
+        guard let passing = try? Address(parsing: "unix:\(path).\(getpid())") else {
+            throw SystemError(code: ENAMETOOLONG, call: "bind \(address)")
+        }
+        let listener = try Listener(address: passing)
+        guard chmod(passing.path, 0o600) == 0, rename(passing.path, path) == 0 else {
+            let error = SystemError(code: errno, call: "bind \(address)")
+            listener.removeFile()
+            throw error
+        }
+        socket = listener
+        file = SocketFile(path)
+        self.address = address
+    }
+
+    /// The listening socket.
+    public var descriptor: Int32 { socket.descriptor }
+
+    /// Starts to serve; `count` servers share what the process keeps for them.
+    public func start(sharing count: Int = 1) throws(SystemError) {
+        let started = try ReactorThread.start(name: "sluice-admin") { [self] in
+            var desk = AdminReading(self, Places(reserve: OpenFiles.ownReserve / max(1, count)))
+            while desk.turn(socket, door) {}
+        }
+        thread.withLock { $0 = started }
+    }
+
+    /// Stops; takes the socket file away if it is still its own.
+    public func stop() {
+        door.post(true)
+        thread.withLock { $0 }?.join()
+        file?.remove()
+    }
+
+    /// Answers a request on a thread of its own, if there is a place for it.
+    func answer(_ message: AdminMessage, on stream: consuming AdminStream, _ places: Places) {
+        let taken = message.isAboutHealth ? runningHealth : running
+        let most = message.isAboutHealth ? places.health : places.answering
+        let descriptor = stream.release()
+        let started =
+            taken.take() <= most
+            ? try? ReactorThread.start(name: "sluice-request") { [self] in
+                let stream = AdminStream(adopting: descriptor)
+                let answer = answer(message)
+                stream.send(
+                    answer.bytes(omittingBody: message.isHead),
+                    until: Clock.nowMilliseconds() + Self.answerMilliseconds)
+                taken.giveBack()
+            } : nil
+        if started == nil {
+            taken.giveBack()
+            AdminStream(adopting: descriptor).sendNow(
+                AdminAnswer(
+                    status: 503,
+                    text: "As many requests are being answered as there may be: ask again later."))
+        }
+    }
+
+    private func answer(_ message: AdminMessage) -> AdminAnswer {
+        do throws(AdminRefusal) {
+            return handler(try AdminRequest(message.head, body: message.body))
+        } catch {
+            return AdminAnswer(status: error.status, text: error.sentence)
+        }
+    }
+}
+
+/// The file of a unix socket as this process has made it.
+private struct SocketFile: Sendable {
+    private let path: String
+    private let device: dev_t
+    private let inode: ino_t
+
+    init?(_ path: String) {
+        guard !path.hasPrefix("@") else { return nil }
+        var status = stat()
+        guard lstat(path, &status) == 0 else { return nil }
+        self.path = path
+        device = status.st_dev
+        inode = status.st_ino
+    }
+
+    /// Removes it, unless another process has put its own there.
+    func remove() {
+        var status = stat()
+        guard lstat(path, &status) == 0, status.st_dev == device, status.st_ino == inode else {
+            return
+        }
+        unlink(path)
+    }
+
+    static func isServed(_ address: Address) -> Bool {
+        guard let socket = try? Socket.stream(for: address) else { return false }
+        switch socket.connect(to: address) {
+        case .connected, .inProgress: return true
+        case .failed(let code): return code == EAGAIN
+        }
+    }
+}

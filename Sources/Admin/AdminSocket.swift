@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+import Foundation
+import Glibc
+import Reactor
+
+/// Where a running Sluice is asked and told when nothing else was said.
+///
+/// Servers take the first place that they may use, and commands look at all of them.
+public enum AdminSocket {
+    private static let name = "sluice.sock"
+    private static let serviceFolder = "/run/sluice"
+    private static var runtimeFolder: String? {
+        ProcessInfo.processInfo.environment["XDG_RUNTIME_DIR"]
+    }
+
+    /// The folder that every user has: `/tmp/sluice-UID`, or the same below `TMPDIR`, mode 0700.
+    public static var userFolder: String {
+        let named = ProcessInfo.processInfo.environment["TMPDIR"] ?? ""
+        return "\(named.hasPrefix("/") ? named : "/tmp")/sluice-\(geteuid())"
+    }
+
+    /// The place of a process that begins to serve, whose folder is there afterwards; nil where there
+    /// is none.
+    public static func makePlace() -> String? {
+        makePlace(
+            runtimeFolder: runtimeFolder, serviceFolder: serviceFolder, userFolder: userFolder)
+    }
+
+    static func makePlace(
+        runtimeFolder: String?, serviceFolder: String, userFolder: String
+    ) -> String? {
+        for folder in [runtimeFolder, serviceFolder].compactMap({ $0 })
+        where folder.hasPrefix("/") && access(folder, W_OK | X_OK) == 0 {
+            return "\(folder)/\(name)"
+        }
+        // Two that start at one moment may both make it.
+        _ = mkdir(userFolder, 0o700)
+        return isOwn(userFolder) ? "\(userFolder)/\(name)" : nil
+    }
+
+    /// The places where commands look, in their order.
+    public static var places: [String] {
+        places(runtimeFolder: runtimeFolder, serviceFolder: serviceFolder, userFolder: userFolder)
+    }
+
+    static func places(
+        runtimeFolder: String?, serviceFolder: String, userFolder: String
+    ) -> [String] {
+        var folders = [runtimeFolder, serviceFolder].compactMap { $0 }.filter { $0.hasPrefix("/") }
+        // Whatever somebody else has put there is not asked.
+        if isOwn(userFolder) { folders.append(userFolder) }
+        return folders.map { "\($0)/\(name)" }
+    }
+
+    /// The place where commands find somebody; nil where nobody answers at any.
+    public static var firstAnswering: String? {
+        places.first { place in
+            (try? Address(parsing: "unix:" + place)).map(AdminClient.answers) ?? false
+        }
+    }
+
+    /// The sockets of further processes of the user, beside the usual ones: `sluice-PID.sock`.
+    public static func others(beside places: [String]) -> [String] {
+        places.flatMap { place -> [String] in
+            let folder = String(place.dropLast(name.count + 1))
+            let files = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
+            return files.filter { $0.hasPrefix("sluice-") && $0.hasSuffix(".sock") }.sorted()
+                .map { "\(folder)/\($0)" }
+        }
+    }
+
+    /// The place of a process that has found another one at `place`.
+    public static func ownPlace(beside place: String, of process: Int32) -> String {
+        place.dropLast(name.count) + "sluice-\(process).sock"
+    }
+
+    /// Removes the sockets that processes have left which were killed.
+    public static func removeDead(beside place: String) {
+        for file in others(beside: [place]) {
+            guard let number = file.split(separator: "-").last?.dropLast(".sock".count),
+                let process = Int32(number), kill(process, 0) != 0, errno == ESRCH
+            else { continue }
+            unlink(file)
+        }
+    }
+
+    /// Whether a folder is this user's alone, and no link to another.
+    private static func isOwn(_ folder: String) -> Bool {
+        var facts = stat()
+        return lstat(folder, &facts) == 0 && facts.st_mode & S_IFMT == S_IFDIR
+            && facts.st_uid == geteuid() && facts.st_mode & 0o077 == 0
+    }
+}

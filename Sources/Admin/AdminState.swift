@@ -1,0 +1,328 @@
+// SPDX-License-Identifier: Apache-2.0
+public import Ledger
+import Reactor
+
+/// What a running Sluice says of itself, as JSON.
+public struct AdminState: Codable, Sendable {
+    /// The program's version.
+    public var version = ""
+    /// The process.
+    public var pid: Int32 = 0
+    /// When it began, in UTC (RFC 3339).
+    public var started = ""
+    /// Whether it takes new connections.
+    public var isReady = true
+    /// The configuration in use.
+    public var configuration = ConfigurationState()
+    /// Connections from clients.
+    public var connections = 0
+    /// The same for each reactor.
+    public var reactors: [Int] = []
+    /// Where it listens.
+    public var listeners: [ListenerState] = []
+    /// Which requests go where.
+    public var routes: [RouteState] = []
+    /// Who serves them.
+    public var upstreams: [UpstreamState] = []
+    /// Drains since the start, the newest last; of those that are done the last few.
+    public var drains: [DrainState] = []
+    /// Log lines that were lost because the log was too slow.
+    public var droppedLogLines = 0
+    /// Log lines that were lost because they could not be written.
+    public var unwrittenLogLines = 0
+    /// Why log lines can't be written at present; nil when they can.
+    public var logProblem: String?
+
+    /// An empty state; `AdminDesk` fills it in.
+    public init() {}
+}
+
+/// The configuration in use.
+public struct ConfigurationState: Codable, Sendable {
+    /// The file; empty where there is none.
+    public var file = ""
+    /// How often one was taken up since the start: 1 for the first.
+    public var generation = 1
+    /// When it was, in UTC (RFC 3339).
+    public var loaded = ""
+    /// Why the last attempt to take up another one failed; nil when it did not.
+    public var lastProblem: String?
+
+    /// To be filled.
+    public init() {}
+}
+
+/// A listener.
+public struct ListenerState: Codable, Sendable {
+    /// The address as bound.
+    public var address: String
+    /// Its certificates; none where it is plain.
+    public var certificates: [CertificateState]
+    /// Whether a connection begins with a header of the PROXY protocol; an older Sluice does not say.
+    public var expectsProxyHeader: Bool?
+
+    /// A listener with its address as bound and its certificates.
+    public init(
+        address: String, certificates: [CertificateState], expectsProxyHeader: Bool? = nil
+    ) {
+        self.address = address
+        self.certificates = certificates
+        self.expectsProxyHeader = expectsProxyHeader
+    }
+}
+
+/// A certificate.
+public struct CertificateState: Codable, Sendable {
+    /// The file of the chain.
+    public var chain: String
+    /// The names that it is for.
+    public var names: [String]
+    /// The last day on which it is valid, in UTC (RFC 3339).
+    public var notAfter: String
+
+    /// A certificate by the path of its chain, its names and its end (UTC, RFC 3339).
+    public init(chain: String, names: [String], notAfter: String) {
+        self.chain = chain
+        self.names = names
+        self.notAfter = notAfter
+    }
+}
+
+/// A route.
+public struct RouteState: Codable, Sendable {
+    /// Its host and path pattern.
+    public var name: String
+    /// Where it leads.
+    public var to: String
+    /// Its relays.
+    public var relays: Int
+    /// Whether it takes no new ones.
+    public var isDraining: Bool
+
+    /// A route with where it leads, its live relays and whether it drains.
+    public init(name: String, to: String, relays: Int, isDraining: Bool) {
+        self.name = name
+        self.to = to
+        self.relays = relays
+        self.isDraining = isDraining
+    }
+}
+
+/// An upstream.
+public struct UpstreamState: Codable, Sendable {
+    /// Its name.
+    public var name: String
+    /// Who is behind it.
+    public var endpoints: [EndpointState]
+    /// Requests that wait for a place at one of them.
+    public var waiting = 0
+
+    /// An upstream by its name, with its endpoints.
+    public init(name: String, endpoints: [EndpointState]) {
+        self.name = name
+        self.endpoints = endpoints
+    }
+}
+
+/// An endpoint.
+public struct EndpointState: Codable, Sendable {
+    /// How people wrote it.
+    public var label: String
+    /// What its name stands for at present.
+    public var addresses: [String]
+    /// Relays, requests and attempts to connect under way.
+    public var active: Int
+    /// How it is.
+    public var state: EndpointCondition
+    /// What its checks have found; nil where there are none.
+    public var health: HealthState?
+
+    /// An endpoint as people wrote it, with its addresses, live relays and condition.
+    public init(
+        label: String, addresses: [String], active: Int, state: EndpointCondition
+    ) {
+        self.label = label
+        self.addresses = addresses
+        self.active = active
+        self.state = state
+    }
+}
+
+/// How an endpoint is, in the one word that matters most.
+public enum EndpointCondition: String, Codable, Sendable {
+    /// It gets its share.
+    case ok
+    /// Connects or upgrades fail.
+    case failing
+    /// Its checks fail.
+    case unhealthy
+    /// Its checks have not begun.
+    case unchecked
+    /// It gets no new connections.
+    case draining
+    /// Its name has no address.
+    case unresolved
+    /// It is in no upstream any more.
+    case left
+    /// A word of another version of Sluice.
+    case unknown
+
+    /// Reads a word; one of another version is `unknown`.
+    public init(from decoder: any Decoder) throws {
+        let word = try decoder.singleValueContainer().decode(String.self)
+        self = EndpointCondition(rawValue: word) ?? .unknown
+    }
+}
+
+/// What the checks of an endpoint have found.
+public struct HealthState: Codable, Sendable, Equatable {
+    /// Whether it counts as healthy.
+    public var isHealthy: Bool
+    /// When it became what it is, in UTC (RFC 3339).
+    public var since: String
+    /// When the last check ended.
+    public var lastCheck: String
+    /// Whether that one passed.
+    public var lastPassed: Bool
+    /// Why the last one that failed did, and when; nil where none has.
+    public var lastError: String?
+    /// See `lastError`.
+    public var lastErrorTime: String?
+
+    /// A state that has no error yet.
+    public init(isHealthy: Bool, since: String, lastCheck: String, lastPassed: Bool) {
+        self.isHealthy = isHealthy
+        self.since = since
+        self.lastCheck = lastCheck
+        self.lastPassed = lastPassed
+    }
+}
+
+/// A drain.
+public struct DrainState: Codable, Sendable {
+    /// Its number.
+    public var id: Int
+    /// What it is for, in words.
+    public var what: String
+    /// Relays that are concerned.
+    public var found: Int
+    /// Those that were sent the Close.
+    public var told: Int
+    /// Those of them that are over.
+    public var closed: Int
+    /// Those whose peers did not answer in time.
+    public var cut: Int
+    /// Whether nothing is left to do.
+    public var isDone: Bool
+
+    /// A drain with how many relays were found, told, closed and cut so far.
+    public init(
+        id: Int, what: String, found: Int, told: Int, closed: Int, cut: Int, isDone: Bool
+    ) {
+        self.id = id
+        self.what = what
+        self.found = found
+        self.told = told
+        self.closed = closed
+        self.cut = cut
+        self.isDone = isDone
+    }
+}
+
+/// A live relay.
+public struct RelayState: Codable, Sendable {
+    /// Its name, for closing it.
+    public var id: String
+    /// Who connected.
+    public var client: String
+    /// The route's pattern.
+    public var route: String
+    /// The path that was asked for.
+    public var path: String
+    /// The endpoint.
+    public var endpoint: String
+    /// Since the client connected.
+    public var seconds: UInt64
+    /// Messages from the client, and bytes of their payload.
+    public var upMessages: UInt64
+    /// See `upMessages`.
+    public var upBytes: UInt64
+    /// Messages to the client, and bytes of their payload.
+    public var downMessages: UInt64
+    /// See `downMessages`.
+    public var downBytes: UInt64
+    /// How long the client took to answer the last Ping; nil when none was answered.
+    public var roundTripMicroseconds: UInt32?
+    /// Whether Closes are being exchanged.
+    public var isEnding: Bool
+
+    /// What is known of it, for people and programs.
+    public init(_ relay: RelayFacts) {
+        id = relay.id.description
+        client = relay.client.peerDescription
+        route = relay.route
+        path = relay.path
+        endpoint = relay.endpoint
+        seconds = relay.ageMilliseconds / 1_000
+        upMessages = relay.up.messages
+        upBytes = relay.up.payloadBytes
+        downMessages = relay.down.messages
+        downBytes = relay.down.payloadBytes
+        let trip = relay.clientRoundTrip
+        roundTripMicroseconds = trip.count > 0 ? trip.lastMicroseconds : nil
+        isEnding = relay.isEnding
+    }
+}
+
+/// What became of something that was asked for.
+public struct AdminOutcome: Codable, Sendable {
+    /// Whether it was done.
+    public var isDone: Bool
+    /// What was done, or why it was not.
+    public var message: String
+    /// The drain that was begun.
+    public var drain: Int?
+
+    /// What became of a request of an operator, in a sentence; the drain's number if it began one.
+    public init(isDone: Bool, message: String, drain: Int? = nil) {
+        self.isDone = isDone
+        self.message = message
+        self.drain = drain
+    }
+}
+
+/// What a drain is asked for with; what is nil is as the configuration has it.
+public struct DrainRequest: Codable, Sendable {
+    /// The route's pattern; all routes when nil.
+    public var route: String?
+    /// The endpoint's label; all when nil.
+    public var endpoint: String?
+    /// The Close code.
+    public var code: UInt16?
+    /// The reason in the Close.
+    public var reason: String?
+    /// From the first Close to the last.
+    public var spreadMilliseconds: UInt64?
+    /// Until those are cut that have not closed.
+    public var timeoutMilliseconds: UInt64?
+
+    /// To be filled.
+    public init() {}
+}
+
+/// What a rebalance is asked for with.
+public struct RebalanceRequest: Codable, Sendable {
+    /// The upstream's name.
+    public var upstream: String
+    /// How many relays are ended in a second.
+    public var perSecond: Int
+    /// The Close code; 1012 when nil.
+    public var code: UInt16?
+
+    /// A request to even out the relays of `upstream`, closing `perSecond` of them with `code`.
+    public init(upstream: String, perSecond: Int, code: UInt16?) {
+        self.upstream = upstream
+        self.perSecond = perSecond
+        self.code = code
+    }
+}

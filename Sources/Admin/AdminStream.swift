@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+import Glibc
+import Reactor
+
+/// A connected stream that is waited for, for as long as there is time.
+struct AdminStream: ~Copyable {
+    let descriptor: Int32
+
+    /// Takes over a descriptor that is open and non-blocking.
+    init(adopting descriptor: Int32) { self.descriptor = descriptor }
+
+    deinit { close(descriptor) }
+
+    /// Gives the descriptor away: the caller closes it.
+    consuming func release() -> Int32 {
+        let descriptor = descriptor
+        discard self
+        return descriptor
+    }
+
+    /// What has come.
+    enum Received {
+        case bytes([UInt8])
+        /// No bytes have come yet.
+        case none
+        /// The stream has ended or failed: nothing more will come.
+        case ended
+    }
+
+    /// What has come by now.
+    func receiveNow() -> Received {
+        var buffer = [UInt8](repeating: 0, count: 16_384)
+        while true {
+            let count = recv(descriptor, &buffer, buffer.count, 0)
+            if count > 0 { return .bytes(Array(buffer.prefix(count))) }
+            if count < 0 && errno == EINTR { continue }
+            return count < 0 && errno == EAGAIN ? .none : .ended
+        }
+    }
+
+    /// What comes next, however long it takes; nil at the end.
+    func receive() -> [UInt8]? {
+        while true {
+            switch receiveNow() {
+            case .bytes(let bytes): return bytes
+            case .ended: return nil
+            case .none: _ = wait(for: Int16(POLLIN), until: nil)
+            }
+        }
+    }
+
+    /// Sends all; false when the peer does not take it, or not in time.
+    @discardableResult
+    func send(_ bytes: [UInt8], until deadline: UInt64? = nil) -> Bool {
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            let count = rest.withUnsafeBytes {
+                Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
+            }
+            if count > 0 {
+                rest = rest.dropFirst(count)
+            } else if count < 0 && errno == EAGAIN {
+                guard wait(for: Int16(POLLOUT), until: deadline) else { return false }
+            } else if count == 0 || errno != EINTR {
+                return false
+            }
+        }
+        return true
+    }
+
+    /// Sends a short answer without waiting: a new connection has room for it.
+    func sendNow(_ answer: AdminAnswer) {
+        send(answer.bytes(omittingBody: false), until: 0)
+    }
+
+    /// Waits until the stream is ready; false when the time is over.
+    private func wait(for events: Int16, until deadline: UInt64?) -> Bool {
+        var waitFor = pollfd(fd: descriptor, events: events, revents: 0)
+        while true {
+            var left: Int32 = -1
+            if let deadline {
+                let now = Clock.nowMilliseconds()
+                if now >= deadline { return false }
+                left = Int32(clamping: deadline - now)
+            }
+            let count = poll(&waitFor, 1, left)
+            if count > 0 { return true }
+            if count < 0 && errno != EINTR { return false }
+        }
+    }
+}

@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: Apache-2.0
+
+extension Configuration {
+    static func listeners(_ value: Value) -> [ListenerSettings] {
+        var places: [String: SourcePlace] = [:]
+        var listeners: [ListenerSettings] = []
+        var redirecting: [Value] = []
+        for item in value.nonEmptyList(of: "listeners") ?? [] {
+            let read = ListenerSettings.section.decode(item) { listener, fields in
+                listener.place = fields.place
+                var isSound = true
+                if let value = fields["address"], !listener.address.isEmpty {
+                    let address = listener.address
+                    let bound = address.hasPrefix(":") ? "[::]\(address)" : address
+                    // Port 0 is another one each time.
+                    if let other = places[bound], !address.hasSuffix(":0") {
+                        value.report("found '\(address)', which \(other) listens on already")
+                        isSound = false
+                    } else {
+                        places[bound] = value.place
+                    }
+                }
+                if let redirect = fields["redirect"], listener.redirectsToHTTPS {
+                    if fields["tls"] != nil {
+                        redirect.report("found beside 'tls', allowed: on a listener without it")
+                    }
+                    redirecting.append(redirect)
+                }
+                return isSound && (fields["tls"] == nil || listener.tls != nil)
+            }
+            if let read { listeners.append(read) }
+        }
+        if !listeners.contains(where: { $0.tls != nil }) {
+            for redirect in redirecting {
+                redirect.report("found 'https', but no listener has 'tls' to send requests to")
+            }
+        }
+        return listeners
+    }
+}
+
+extension ListenerSettings {
+    static let section = Section(
+        "listen[]", ListenerSettings(address: ""),
+        [
+            .required(
+                "address", .text("address"),
+                "where to listen; `:8443` and `[::]:8443` take IPv4 and IPv6"
+            ) { owner, value in
+                guard let address = ListenAddress.checked(value) else { return false }
+                owner.address = address
+                return true
+            },
+            .custom(
+                "tls", .mapping("listen[].tls"), absent: "none",
+                "how to speak TLS; without it the listener speaks plain `ws` and `http`"
+            ) { owner, value in
+                owner.tls = TLSSettings.section.decode(value)
+                return owner.tls != nil
+            },
+            .custom(
+                "redirect", .words(["https"]), absent: "none",
+                "every request is answered with 308 and the same URL on the first listener that speaks TLS. A "
+                    + "request for a WebSocket gets 426 with that URL, since WebSocket clients follow no redirects. "
+                    + "Only without `tls`"
+            ) { owner, value in
+                owner.redirectsToHTTPS = redirectsToHTTPS(value)
+                return owner.redirectsToHTTPS
+            },
+            .word(
+                "proxyProtocol", \.proxyProtocol,
+                "`required`: each connection begins with a header of the PROXY protocol, version 1 or 2, in which a "
+                    + "load balancer says who has connected to it. A connection without it is closed, so nobody else "
+                    + "may reach that address"),
+            .custom(
+                "trustedProxies", .list(.text("text")), absent: "none",
+                "proxies in front whose `X-Forwarded-For` Sluice believes: addresses, blocks as `10.0.0.0/8` or "
+                    + "`2001:db8::/32`, or `unix` for all that come through a socket file"
+            ) { owner, value in
+                owner.trustedProxies =
+                    (value.list(of: "addresses, as 10.0.0.0/8") ?? []).compactMap(
+                        TrustedProxy.init)
+                return true
+            },
+        ])
+
+    private static func redirectsToHTTPS(_ value: Value) -> Bool {
+        guard let text = value.text("https") else { return false }
+        if text == "https" { return true }
+        value.report("found '\(text)', allowed: https")
+        return false
+    }
+}
+
+extension ListenerSettings.TrustedProxy {
+    /// Judges the form; whether the block's bits fit its length is seen when it is made.
+    fileprivate init?(_ value: Value) {
+        let allowed = "an address or a block of them, as 10.0.0.0/8, 2001:db8::/32 or ::1, or unix"
+        guard let text = value.text(allowed) else { return nil }
+        let parts = text.split(separator: "/", omittingEmptySubsequences: false)
+        let isIPv4 = Syntax.isIPv4(parts[0])
+        guard text == "unix" || parts.count <= 2 && (isIPv4 || Syntax.isIPv6(parts[0])) else {
+            value.report("found '\(text)', allowed: \(allowed)")
+            return nil
+        }
+        if parts.count == 2 {
+            let most = isIPv4 ? 32 : 128
+            guard let length = Int(decimal: parts[1]), length <= most else {
+                value.report("found '/\(parts[1])' in '\(text)', allowed: /0 to /\(most)")
+                return nil
+            }
+        }
+        self.init(text, place: value.place)
+    }
+}
+
+extension TLSSettings {
+    static let section = Section(
+        "listen[].tls", TLSSettings(certificates: []),
+        [
+            .required(
+                "certificates", .list(.mapping("listen[].tls.certificates[]")),
+                "the chains to choose from by server name; the first is for clients that name none or an unknown one"
+            ) { owner, value in
+                owner.certificates = (value.nonEmptyList(of: "certificates") ?? [])
+                    .compactMap(CertificateSettings.init)
+                return true
+            },
+            .word("minimumVersion", \.minimumVersion, "the lowest version of TLS that is spoken"),
+            .text(
+                "cipherSuites", \.cipherSuites, what: "names of cipher suites, colons between",
+                absent: "OpenSSL's", "cipher suites of TLS 1.3, colons between"),
+            .text(
+                "ciphers", \.ciphers, what: "names of ciphers, colons between",
+                absent: "Mozilla intermediate",
+                "ciphers of TLS 1.2 as OpenSSL names them, colons between"),
+            .custom(
+                "groups", .list(.text("text")), absent: "X25519, P-256, P-384",
+                "groups for the key exchange as OpenSSL names them, preferred first; in front of the default stands "
+                    + "X25519MLKEM768 where the library has it"
+            ) { owner, value in
+                owner.groups = groups(value)
+                return owner.groups?.isEmpty == false
+            },
+            .custom(
+                "hsts",
+                .either([.duration(TransportSecuritySettings.ages), .mapping("listen[].tls.hsts")]),
+                absent: "none",
+                "`Strict-Transport-Security` on every answer (RFC 6797): for how long, or a mapping"
+            ) { owner, value in
+                owner.hsts = TransportSecuritySettings(value)
+                return owner.hsts != nil
+            },
+        ])
+
+    /// Names of groups; which ones there are, the library knows.
+    private static func groups(_ value: Value) -> [Group] {
+        let what = "names of groups, as X25519 or P-256"
+        var groups: [Group] = []
+        for item in value.nonEmptyList(of: what) ?? [] {
+            guard let name = item.text("the name of a group, as X25519 or P-256") else { continue }
+            if let twin = groups.first(where: { $0.name == name }) {
+                item.report("found '\(name)', which is at \(twin.place) already")
+            } else {
+                groups.append(Group(name, place: item.place))
+            }
+        }
+        return groups
+    }
+}
+
+extension CertificateSettings {
+    static let section = Section(
+        "listen[].tls.certificates[]", CertificateSettings(chain: "", key: ""),
+        [
+            .required(
+                "chain", .text("path"),
+                "PEM: the leaf certificate, then the ones that signed it"
+            ) { owner, value in
+                guard let path = value.text("the path of a PEM file") else { return false }
+                owner.chain = value.findings.resolve(path)
+                return true
+            },
+            .required("key", .text("path"), "PEM: the private key of the leaf") { owner, value in
+                guard let path = value.text("the path of a PEM file") else { return false }
+                owner.key = value.findings.resolve(path)
+                return true
+            },
+        ])
+
+    init?(_ value: Value) {
+        let read = Self.section.decode(value) { certificate, fields in
+            certificate.place = fields.place
+            return true
+        }
+        guard let read else { return nil }
+        self = read
+    }
+}
+
+/// The form of an address to listen on; what it names is found out when the socket is bound.
+private enum ListenAddress {
+    private static let allowed = "127.0.0.1:8443, [::]:8443, :8443 or unix:/path"
+
+    static func checked(_ value: Value) -> String? {
+        guard let text = value.text(allowed) else { return nil }
+        if text.hasPrefix("unix:") {
+            do throws(EndpointFault) {
+                return try EndpointAddress(parsing: text).description
+            } catch {
+                value.report(error.sentence)
+                return nil
+            }
+        }
+        guard let colon = text.lastIndex(of: ":"), !text.hasSuffix("]") else {
+            let isPort = UInt16(text) != nil
+            value.report(
+                "found '\(text)' without a port, allowed: \(allowed)",
+                hint: Nearest.didYouMean(isPort ? ":\(text)" : "\(text):8443"))
+            return nil
+        }
+        let portText = text[text.index(after: colon)...]
+        guard let port = UInt16(decimal: portText) else {
+            value.report("found the port '\(portText)' in '\(text)', allowed: 0 to 65535")
+            return nil
+        }
+        guard isHost(text[..<colon]) else {
+            value.report(
+                "found '\(text)', allowed: \(allowed)",
+                hint: suggestion(text[..<colon]).map { Nearest.didYouMean("\($0):\(port)") })
+            return nil
+        }
+        return text
+    }
+
+    private static func isHost(_ host: Substring) -> Bool {
+        if host.hasPrefix("["), host.hasSuffix("]") {
+            return Syntax.isIPv6(host.dropFirst().dropLast())
+        }
+        return host.isEmpty || Syntax.isIPv4(host)
+    }
+
+    private static func suggestion(_ host: Substring) -> String? {
+        if host == "localhost" { return "127.0.0.1" }
+        if host == "*" { return "" }
+        return Syntax.isIPv6(host) ? "[\(host)]" : nil
+    }
+}

@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: Apache-2.0
+
+extension RouteSettings {
+    /// What stands for a target until it was read: exactly one of three keys has to say it.
+    private static let noTarget = Target.upstream("")
+
+    static let section = Section(
+        "routes[]", RouteSettings(path: "", to: noTarget),
+        [
+            .required(
+                "path", .text("pattern"),
+                "`/chat` for that path, `/chat/*` for everything below `/chat/`"
+            ) { owner, value in
+                owner.places.path = value.place
+                guard let path = value.text("a path, as /chat or /chat/*") else { return false }
+                owner.path = path
+                return true
+            },
+            .custom(
+                "host", .text("pattern"), absent: "any host",
+                "`a.example.com` for that host, `*.example.com` for one label in front"
+            ) { owner, value in
+                owner.places.host = value.place
+                owner.host = value.text("a host, as a.example.com or *.example.com")
+                return owner.host != nil
+            },
+            .custom(
+                "to", .text("endpoint or name"), absent: "required",
+                "one endpoint, or the name of an upstream; or one of the next two keys instead"
+            ) { owner, value in
+                guard let target = Target(value) else { return false }
+                owner.to = target
+                return true
+            },
+            .custom(
+                "respond", .mapping("routes[].respond"), absent: "none",
+                "Sluice answers by itself, always the same"
+            ) { owner, value in
+                guard let answer = RespondSettings.section.decode(value) else { return false }
+                owner.to = .respond(answer)
+                return true
+            },
+            .custom(
+                "redirect", .mapping("routes[].redirect"), absent: "none",
+                "Sluice points the client elsewhere"
+            ) { owner, value in
+                guard let rule = RedirectSettings.section.decode(value) else { return false }
+                owner.to = .redirect(rule)
+                return true
+            },
+            .custom(
+                "rewrite", .text("pattern"), absent: "the path as it came",
+                "the path that the upstream sees instead; for a prefix `/socket/*` keeps what stands below"
+            ) { owner, value in
+                owner.places.rewrite = value.place
+                owner.rewrite = value.text("a path, as /chat or /chat/*")
+                return owner.rewrite != nil
+            },
+            .word(
+                "escapedSlash", \.escapedSlash,
+                "what becomes of a path with `%2F` or `%5C`: `keep` passes it on, unless it [could be another "
+                    + "route's](#what-the-upstream-sees-of-the-path); `reject` answers 400"),
+            .custom(
+                "origins", .either([.text("word"), .list(.text("text"))]), absent: "`same`",
+                "which pages may open a WebSocket here"
+            ) { owner, value in
+                guard let origins = OriginSettings(value) else { return false }
+                owner.origins = origins
+                return true
+            },
+            .section(
+                "accept", \.accept, "routes[].accept", absent: "none",
+                "what the opening handshakes of devices may lack"
+            ) { AcceptSettings.section.decode($0) },
+            .custom(
+                "request", .mapping("routes[].request"), absent: "none",
+                "what is changed in the fields of requests, upgrades included"
+            ) { owner, value in
+                guard let read = requestSection.decode(value) else { return false }
+                owner.request = read.request
+                owner.upstreamHost = read.upstreamHost
+                return true
+            },
+            .custom(
+                "answer", .mapping("routes[].answer"), absent: "none",
+                "what is changed in the fields of answers, 101 included"
+            ) { owner, value in
+                guard let read = answerSection.decode(value) else { return false }
+                owner.answer = read.answer
+                return true
+            },
+            .custom(
+                "ping", .mapping("routes[].ping"), absent: "none",
+                "whether Sluice asks the peers of a relay if they are there"
+            ) { owner, value in
+                owner.ping = PingSettings.section.decode(value)
+                return owner.ping != nil
+            },
+            .duration(
+                "idle", \.idle, .milliseconds(100) ... .seconds(30 * 86_400),
+                "without a data frame in either direction; then both sides get Close 1001"),
+            .duration(
+                "lifetime", \.lifetime, .milliseconds(100) ... .seconds(365 * 86_400),
+                "from the upgrade to Close 1001; up to a tenth less, so that not all end at once"),
+            .word(
+                "onRemove", \.onRemove,
+                "what becomes of live relays when a reload takes the route away: `keep` lets them go on, `drain` "
+                    + "ends them as `drain` says"),
+            .section(
+                "limits", \.limits, "routes[].limits", absent: "none",
+                "what one relay, request or client may use"
+            ) { RouteLimits.section.decode($0) },
+        ])
+
+    static let requestSection = Section(
+        "routes[].request", RouteSettings(path: "", to: noTarget),
+        FieldSettings.settings(\.request, isRequest: true) + [
+            .custom(
+                "host", .text("word or host"), absent: "`keep`",
+                "the `Host` that the upstream sees: `keep` (the client's), `upstream` (the endpoint's) or a name"
+            ) { owner, value in
+                guard let host = HostSettings(value) else { return false }
+                owner.upstreamHost = host
+                return true
+            }
+        ])
+
+    static let answerSection = Section(
+        "routes[].answer", RouteSettings(path: "", to: noTarget),
+        FieldSettings.settings(\.answer, isRequest: false))
+
+    init?(_ value: Value) {
+        let read = Self.section.decode(value) { route, fields in
+            let places = route.places
+            route.place = fields.place
+            route.places = Places(all: fields.place)
+            if fields["path"] != nil { route.places.path = places.path }
+            if fields["host"] != nil { route.places.host = places.host }
+            if fields["rewrite"] != nil { route.places.rewrite = places.rewrite }
+            return Self.hasOneTarget(fields, value) && route.to != Self.noTarget
+        }
+        guard let read else { return nil }
+        self = read
+    }
+
+    /// Keys that say something of what goes to an upstream.
+    private static let forwardingKeys = [
+        "rewrite", "origins", "accept", "limits", "request", "ping", "idle", "lifetime", "onRemove",
+    ]
+
+    /// Whether exactly one of three keys says where the route leads; what is wrong is reported.
+    private static func hasOneTarget(_ fields: Fields, _ value: Value) -> Bool {
+        let given = ["to", "respond", "redirect"].filter { fields[$0] != nil }
+        guard given.count == 1 else {
+            if given.isEmpty {
+                value.report("'to' is missing (or 'respond', or 'redirect')")
+            } else {
+                let names = given.map { "'\($0)'" }.joined(separator: " and ")
+                value.report("found \(names), allowed: one of them")
+            }
+            return false
+        }
+        if fields["respond"] != nil { refuse(forwardingKeys, fields, "is answered here") }
+        if fields["redirect"] != nil { refuse(forwardingKeys, fields, "points elsewhere") }
+        return true
+    }
+
+    private static func refuse(_ keys: [String], _ fields: Fields, _ why: String) {
+        for key in keys {
+            fields[key]?.report("has no meaning where a route \(why): nothing goes to an upstream")
+        }
+    }
+}
+
+extension RouteSettings.Target {
+    fileprivate init?(_ value: Value) {
+        let upstreamNames = value.findings.upstreamNames
+        let what = "the name of an upstream, ws://host:port, unix:/path or srv:name"
+        guard let text = value.text(what) else { return nil }
+        // Names have neither, and every endpoint has one.
+        if text.contains(where: { ":/".contains($0) }) {
+            guard let endpoint = EndpointAddress(value) else { return nil }
+            self = .endpoint(endpoint)
+            return
+        }
+        guard upstreamNames.contains(text) else {
+            let port = UInt16(text).map { "ws://127.0.0.1:\($0)" }
+            value.report(
+                "found '\(text)', which is no upstream, allowed: \(Self.allowed(upstreamNames.ordered))",
+                hint: (Nearest.suggestion(for: text, among: upstreamNames.ordered) ?? port)
+                    .map(Nearest.didYouMean))
+            return nil
+        }
+        self = .upstream(text)
+    }
+
+    private static func allowed(_ names: [String]) -> String {
+        var shown = Array(names.prefix(8))
+        if names.count > shown.count { shown.append("\(names.count - shown.count) more names") }
+        return (shown + ["ws://host:port, unix:/path or srv:name"]).joined(separator: ", ")
+    }
+}
+
+extension AcceptSettings {
+    static let section = Section(
+        "routes[].accept", AcceptSettings(),
+        [
+            .boolean(
+                "missingConnection", \.missingConnection,
+                "whether the `Connection` field may be missing"),
+            .boolean(
+                "anyKeyLength", \.anyKeyLength,
+                "whether the key may have another length than 16 bytes"),
+        ])
+}
+
+extension PingSettings {
+    private static let range = Duration.milliseconds(100) ... .seconds(86_400)
+
+    static let section = Section(
+        "routes[].ping", PingSettings(),
+        [
+            .duration("every", \.every, range, "from one ping to the next"),
+            .duration(
+                "timeout", \.timeout, range,
+                "from a ping to the end of the relay, if nothing came from the peer"),
+            .word("to", \.to, "who is asked"),
+        ])
+}
+
+extension RouteLimits {
+    private static let rates = 1_024...1_099_511_627_776
+
+    static let section = Section(
+        "routes[].limits", RouteLimits(),
+        [
+            .size(
+                "messageBytes", \.messageBytes, 1 ... .max,
+                "bytes of one message in either direction; a longer one ends the relay with 1009"),
+            .size(
+                "bodyBytes", \.bodyBytes, 0 ... .max,
+                "bytes of the body of one request; a longer one gets 413"),
+            .number(
+                "relays", \.relays, 1...1_000_000_000,
+                "live relays of the route; further ones get 503 and `Retry-After`"),
+            .number(
+                "relaysPerClient", \.relaysPerClient, 1...1_000_000_000,
+                "live relays of one client on the route; further ones get 429"),
+            .number(
+                "newRelaysPerSecond", \.newRelaysPerSecond, 1...1_000_000,
+                "relays that one client may begin in a second, which it may also begin at once; more get 429, which "
+                    + "says when to come again"),
+            .number(
+                "messagesPerSecond", \.messagesPerSecond, 1...1_000_000,
+                "messages, pings and pongs that the client of a relay may send in a second, which it may also send "
+                    + "at once; one more ends the relay with 1008"),
+            .number(
+                "fragments", \.fragments, 1...1_000_000,
+                "frames in which one message may come, in either direction; one more ends the relay with 1008"
+            ),
+            .size(
+                "bytesPerSecond", \.bytesPerSecond, rates,
+                "bytes of frames that each peer of a relay may send in a second, which it may also send at once. "
+                    + "A peer that sends more has to wait, and nothing is lost"),
+            .number(
+                "messagesPerSecondPerClient", \.messagesPerSecondPerClient, 1...1_000_000,
+                "the same as `messagesPerSecond` for all relays of one client on the route together: the relay that "
+                    + "sends one more ends with 1008"),
+            .size(
+                "bytesPerSecondPerClient", \.bytesPerSecondPerClient, rates,
+                "bytes of frames that all relays of one client on the route may send in a second together, and as "
+                    + "many that they may get. What is more has to wait"),
+        ])
+}

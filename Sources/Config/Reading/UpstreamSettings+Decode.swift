@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: Apache-2.0
+
+extension UpstreamSettings {
+    private static let hour: ClosedRange<Duration> = .zero ... .seconds(3_600)
+
+    static let section = Section(
+        "upstreams.NAME", UpstreamSettings(endpoints: []),
+        [
+            .required(
+                "endpoints", .list(.text("endpoint")), "where relays may go; at least one"
+            ) { owner, value in
+                owner.endpoints = (value.nonEmptyList(of: "endpoints") ?? [])
+                    .compactMap(EndpointAddress.init)
+                return true
+            },
+            .word(
+                "resolve", \.resolve,
+                "what the name of a host stands for: `one` endpoint, whose addresses are tried in turn, or `each` "
+                    + "address an endpoint, see [names](#names)"),
+            .custom(
+                "balance", .text("word"), absent: "`\(UpstreamSettings(endpoints: []).balance)`",
+                "how relays and requests are spread over the endpoints, see below"
+            ) { owner, value in
+                guard let balance = Balance(value) else { return false }
+                owner.balance = balance
+                return true
+            },
+            .custom(
+                "health", .mapping("upstreams.NAME.health"), absent: "none",
+                "how endpoints are checked"
+            ) { owner, value in
+                owner.health = HealthSettings(value)
+                return owner.health != nil
+            },
+            .duration(
+                "cooldown", \.cooldown, hour,
+                "how long an endpoint is passed over after a failed connect, while there is another"
+            ),
+            .duration(
+                "cooldownMax", \.cooldownMax, hour,
+                "the longest of these times: each failure in a row doubles it"),
+            .number(
+                "failedUpgrades", \.failedUpgrades, 0...1_000_000,
+                "how many upgrades in a row that are answered with 5xx, wrongly or not at all count as a failed "
+                    + "connect; 0 for never"),
+            .duration(
+                "slowStart", \.slowStart, hour,
+                "how long the share of an endpoint grows, from a tenth to all of it, when it joins or comes back"
+            ),
+            .number(
+                "maxConnections", \.maxConnections, 1...1_000_000_000,
+                "relays and requests in progress that one endpoint may have. The others take over, and when all "
+                    + "are full the answer is 503 with `Retry-After`"),
+            .word(
+                "proxyProtocol", \.proxyProtocol,
+                "`v1` or `v2`: each connection begins with a header of the PROXY protocol that says who the client "
+                    + "is"),
+            .custom(
+                "source", .list(.text("address")), absent: "none",
+                "addresses of this machine that connections come from, in turn. Without the key, and for endpoints of a "
+                    + "family that none of them is of, the system chooses. They are checked when the file is read"
+            ) { owner, value in
+                guard let items = value.nonEmptyList(of: "addresses") else { return false }
+                owner.source = SourceAddress.all(items)
+                return true
+            },
+            .custom(
+                "queue", .mapping("upstreams.NAME.queue"), absent: "none",
+                "how requests wait when all endpoints are full"
+            ) { owner, value in
+                owner.queue = QueueSettings.section.decode(value)
+                return owner.queue != nil
+            },
+            .section(
+                "pool", \.pool, "upstreams.NAME.pool",
+                "which connections are kept for the next ordinary request"
+            ) { PoolSettings.section.decode($0) },
+        ])
+
+    init?(_ value: Value) {
+        let read = Self.section.decode(value) { upstream, fields in
+            upstream.place = fields.place
+            if let written = fields["cooldownMax"], upstream.cooldownMax < upstream.cooldown {
+                written.report(
+                    "found '\(Units.text(upstream.cooldownMax))', allowed: no less than cooldown, "
+                        + Units.text(upstream.cooldown))
+            }
+            if fields["maxConnections"] == nil {
+                fields["queue"]?
+                    .report("has no meaning without maxConnections: nobody has to wait")
+            }
+            return true
+        }
+        guard let read else { return nil }
+        self = read
+    }
+}
+
+extension SourceAddress {
+    /// Reads addresses, each once.
+    fileprivate static func all(_ items: [Value]) -> [SourceAddress] {
+        var seen: Set<String> = []
+        return items.compactMap { value in
+            let what = "an IPv4 or IPv6 address of this machine, without port and brackets"
+            guard let text = value.text(what) else { return nil }
+            guard Syntax.isIPv4(text[...]) || Syntax.isIPv6(text[...]) else {
+                value.report("found '\(text)', allowed: \(what)")
+                return nil
+            }
+            guard seen.insert(text).inserted else {
+                value.report("found '\(text)' twice, allowed: each address once")
+                return nil
+            }
+            return SourceAddress(text, place: value.place)
+        }
+    }
+}
+
+extension UpstreamSettings.Balance {
+    private static let words = [
+        "leastConnections", "roundRobin", "random2", "hash(path)", "hash(header:NAME)",
+        "hash(cookie:NAME)", "hash(client)",
+    ]
+
+    init?(_ value: Value) {
+        let allowed = Self.words.joined(separator: ", ")
+        guard let text = value.text(allowed) else { return nil }
+        switch text {
+        case "leastConnections": self = .leastConnections
+        case "roundRobin": self = .roundRobin
+        case "random2": self = .random2
+        case "hash(path)": self = .hash(.path)
+        case "hash(client)": self = .hash(.client)
+        default:
+            if let name = Self.name(in: text, behind: "hash(header:") {
+                self = .hash(.header(name))
+            } else if let name = Self.name(in: text, behind: "hash(cookie:") {
+                self = .hash(.cookie(name))
+            } else {
+                value.report(
+                    "found '\(text)', allowed: \(allowed)",
+                    hint: Nearest.hint(for: text, among: Self.words))
+                return nil
+            }
+        }
+    }
+
+    /// A token (RFC 9110 §5.6.2, RFC 6265 §4.1.1) between these words and the bracket.
+    private static func name(in text: String, behind start: String) -> String? {
+        guard text.hasPrefix(start), text.hasSuffix(")") else { return nil }
+        let name = text.dropFirst(start.count).dropLast()
+        let isToken =
+            !name.isEmpty
+            && name.utf8.allSatisfy {
+                $0.isLetter || $0.isDigit || "!#$%&'*+-.^_`|~".utf8.contains($0)
+            }
+        return isToken ? String(name) : nil
+    }
+}
+
+extension PoolSettings {
+    static let section = Section(
+        "upstreams.NAME.pool", PoolSettings(),
+        [
+            .number("max", \.max, 0...1_000_000, "how many connections may be idle; 0 keeps none"),
+            .duration(
+                "idle", \.idle, .milliseconds(1) ... .seconds(3_600),
+                "how long one may be idle; less than what apps grant (Node and uvicorn: 5s)"),
+        ])
+}
+
+extension QueueSettings {
+    static let section = Section(
+        "upstreams.NAME.queue", QueueSettings(),
+        [
+            .duration(
+                "wait", \.wait, .milliseconds(1) ... .seconds(300),
+                "how long a request waits before it gets 503 with `Retry-After`"),
+            .number(
+                "size", \.size, 1...1_000_000,
+                "how many requests wait at one time; the next gets 503 at once"),
+        ])
+}
+
+extension HealthSettings {
+    static let section = Section(
+        "upstreams.NAME.health", HealthSettings(),
+        [
+            .custom(
+                "kind", .words(Kind.allCases.map(\.rawValue)),
+                absent: "`http` with a `path`, else `tcp`",
+                "`http`: a GET; `tcp`: a connect; `websocket`: an opening handshake, whose 101 has to prove itself"
+            ) { owner, value in
+                guard let kind = value.word(Kind.self) else { return false }
+                owner.kind = kind
+                return true
+            },
+            .custom(
+                "path", .text("text"), absent: "`\(HealthSettings().path)`",
+                "the path that is asked for, which may have a query"
+            ) { owner, value in
+                guard let path = path(value) else { return false }
+                owner.path = path
+                return true
+            },
+            .custom(
+                "host", .text("text"), absent: "the endpoint's own",
+                "the `Host` that is asked for"
+            ) { owner, value in
+                owner.host = host(value)
+                return owner.host != nil
+            },
+            .custom(
+                "status", .either([.number(200...599), .list(.number(200...599))]),
+                absent: "200 to 399", "the statuses of a GET's answer that pass"
+            ) { _, _ in
+                // Read once the kind is known.
+                true
+            },
+            .duration(
+                "every", \.every, .milliseconds(100) ... .seconds(3_600),
+                "from one check of an endpoint to the next"),
+            .duration(
+                "timeout", \.timeout, .milliseconds(10) ... .seconds(60),
+                "how long one check may take"),
+            .number(
+                "rise", \.rise, 1...1_000,
+                "how many checks in a row have to pass until an endpoint is healthy again"),
+            .number(
+                "fall", \.fall, 1...1_000,
+                "how many checks in a row have to fail until an endpoint is unhealthy"),
+        ])
+
+    init?(_ value: Value) {
+        let read = Self.section.decode(value) { health, fields in
+            // Whoever names a path means HTTP.
+            if fields["kind"] == nil, fields["path"] != nil { health.kind = .http }
+            if health.kind == .tcp {
+                for key in ["path", "host", "status"] {
+                    fields[key]?.report("has no meaning where kind is tcp: nothing is asked for")
+                }
+            } else if health.kind == .websocket {
+                fields["status"]?
+                    .report("has no meaning where kind is websocket: it is always 101")
+            }
+            if health.kind == .http, let status = fields["status"] {
+                health.status = Self.statuses(status)
+            }
+            return true
+        }
+        guard let read else { return nil }
+        self = read
+    }
+
+    private static func path(_ value: Value) -> String? {
+        let what = "a path, as /healthz"
+        guard let text = value.text(what) else { return nil }
+        let isPath =
+            text.hasPrefix("/")
+            && text.utf8.allSatisfy { (0x21...0x7E).contains($0) && $0 != UInt8(ascii: "#") }
+        if isPath { return text }
+        value.report(
+            "found '\(text)', allowed: \(what)",
+            hint: text.hasPrefix("/") ? nil : Nearest.didYouMean("/\(text)"))
+        return nil
+    }
+
+    private static func host(_ value: Value) -> String? {
+        let what = "a host, as app.internal:3000"
+        guard let text = value.text(what) else { return nil }
+        if HostSyntax.isAuthority(text[...]) { return text }
+        value.report("found '\(text)', allowed: \(what)")
+        return nil
+    }
+
+    private static func statuses(_ value: Value) -> [Int] {
+        let items = value.isList ? value.nonEmptyList(of: "statuses, as 200") ?? [] : [value]
+        return items.compactMap { $0.integer(200...599) }
+    }
+}

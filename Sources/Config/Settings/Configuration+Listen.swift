@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// One address to listen on.
+public struct ListenerSettings: Sendable, Equatable {
+    /// `127.0.0.1:8443`, `[::]:8443`, `:8443` or `unix:/path`.
+    public var address: String
+    /// How to speak TLS there; plain when nil.
+    public var tls: TLSSettings?
+    /// Whether every request is sent on to the listener that speaks TLS.
+    public var redirectsToHTTPS: Bool
+    /// Whether a load balancer says at the begin of each connection who has connected to it.
+    public enum ProxyProtocol: String, Sendable, CaseIterable {
+        /// Connections begin with TLS or HTTP at once.
+        case none
+        /// Each connection begins with a PROXY protocol header; one without it is closed.
+        case required
+    }
+
+    /// Whether connections begin with a header of the PROXY protocol.
+    public var proxyProtocol = ProxyProtocol.none
+    /// A proxy in front, or many, whose word on requests counts.
+    public struct TrustedProxy: Sendable, Equatable {
+        /// An address, a block of them as `10.0.0.0/8`, or `unix`.
+        public var block: String
+        /// Where it was written.
+        public var place: SourcePlace
+
+        /// A block, and where it was written.
+        public init(_ block: String, place: SourcePlace = .commandLine) {
+            self.block = block
+            self.place = place
+        }
+    }
+
+    /// Proxies in front whose word on requests counts.
+    public var trustedProxies: [TrustedProxy] = []
+    /// Where it was written.
+    public var place: SourcePlace
+
+    /// A listener made by hand.
+    public init(
+        address: String, tls: TLSSettings? = nil, redirectsToHTTPS: Bool = false,
+        place: SourcePlace = .commandLine
+    ) {
+        self.address = address
+        self.tls = tls
+        self.redirectsToHTTPS = redirectsToHTTPS
+        self.place = place
+    }
+}
+
+/// How a listener speaks TLS.
+public struct TLSSettings: Sendable, Equatable {
+    /// The lowest version of TLS that is spoken.
+    public enum Version: String, Sendable, CaseIterable {
+        /// TLS 1.2.
+        case tls12 = "1.2"
+        /// TLS 1.3.
+        case tls13 = "1.3"
+    }
+
+    /// The chains to choose from by name; the first is for clients that name none or an unknown one.
+    public var certificates: [CertificateSettings]
+    /// The lowest version that is spoken.
+    public var minimumVersion = Version.tls12
+    /// Cipher suites of TLS 1.3 as OpenSSL names them, colons between; the library's when nil.
+    public var cipherSuites: String?
+    /// Ciphers of TLS 1.2 as OpenSSL names them, colons between; Mozilla's intermediate when nil.
+    public var ciphers: String?
+    /// A group for the key exchange.
+    public struct Group: Sendable, Equatable {
+        /// The name, as OpenSSL has it.
+        public var name: String
+        /// Where it was written.
+        public var place: SourcePlace
+
+        /// A name, and where it was written.
+        public init(_ name: String, place: SourcePlace = .commandLine) {
+            self.name = name
+            self.place = place
+        }
+    }
+
+    /// Groups for the key exchange, preferred first; X25519, P-256 and P-384 when nil.
+    public var groups: [Group]?
+    /// What browsers are told about https; nothing when nil.
+    public var hsts: TransportSecuritySettings?
+
+    /// The defaults, or others.
+    public init(certificates: [CertificateSettings]) { self.certificates = certificates }
+}
+
+/// A certificate chain and the key that belongs to it.
+public struct CertificateSettings: Sendable, Equatable {
+    /// A PEM file: the leaf, then what signed it.
+    public var chain: String
+    /// A PEM file: the private key of the leaf.
+    public var key: String
+    /// Where it was written.
+    public var place: SourcePlace
+
+    /// A certificate chain and its private key, both as paths of PEM files.
+    public init(chain: String, key: String, place: SourcePlace = .commandLine) {
+        self.chain = chain
+        self.key = key
+        self.place = place
+    }
+}

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// One route: which requests it takes, and where they go.
+public struct RouteSettings: Sendable, Equatable {
+    /// Where the requests of a route go: an endpoint, a named upstream, or Sluice's own answer.
+    public enum Target: Sendable, Equatable {
+        /// To an upstream of this name under `upstreams`.
+        case upstream(String)
+        /// To this one endpoint.
+        case endpoint(EndpointAddress)
+        /// Nowhere: always this answer.
+        case respond(RespondSettings)
+        /// Elsewhere, by an answer that says where.
+        case redirect(RedirectSettings)
+    }
+
+    /// The places of a route's parts, for those who judge them later.
+    public struct Places: Sendable, Equatable {
+        /// Where `path` was written.
+        public var path: SourcePlace
+        /// Where `host` was written.
+        public var host: SourcePlace
+        /// Where `rewrite` was written.
+        public var rewrite: SourcePlace
+
+        /// The same place in the file for path, host and rewrite.
+        public init(all place: SourcePlace) {
+            path = place
+            host = place
+            rewrite = place
+        }
+    }
+
+    /// The path pattern: `/chat` or `/chat/*`.
+    public var path: String
+    /// The host pattern, `a.example.com` or `*.example.com`; any host when nil.
+    public var host: String?
+    /// Where it leads.
+    public var to: Target
+    /// What the upstream sees instead of the path; the path itself when nil.
+    public var rewrite: String?
+    /// What becomes of requests with `%2F` or `%5C` in their path.
+    public enum EscapedSlash: String, Sendable, CaseIterable {
+        /// They go on, unless they could be taken for another route's.
+        case keep
+        /// They are refused.
+        case reject
+    }
+
+    /// What becomes of requests with `%2F` or `%5C` in their path.
+    public var escapedSlash = EscapedSlash.keep
+    /// Which pages may open a WebSocket here.
+    public var origins: OriginSettings
+    /// What the opening handshakes of devices may lack.
+    public var accept = AcceptSettings()
+    /// How peers are asked whether they are there; not at all when nil.
+    public var ping: PingSettings?
+    /// How long a relay may pass no data; for ever when nil.
+    public var idle: Duration?
+    /// How long a relay may last; for ever when nil.
+    public var lifetime: Duration?
+    /// What becomes of relays when a reload takes the route away.
+    public enum Removal: String, Sendable, CaseIterable {
+        /// They go on.
+        case keep
+        /// They are ended in the manner of `drain`.
+        case drain
+    }
+
+    /// What becomes of relays when a reload takes the route away.
+    public var onRemove = Removal.keep
+    /// What one relay or request may use.
+    public var limits: RouteLimits
+    /// What is changed in requests before they go on.
+    public var request: FieldSettings
+    /// Which `Host` the upstream sees.
+    public var upstreamHost: HostSettings
+    /// What is changed in answers before they go back.
+    public var answer: FieldSettings
+    /// Where the route was written.
+    public var place: SourcePlace
+    /// Where its parts were written.
+    public var places: Places
+
+    /// A route made by hand.
+    public init(
+        path: String, host: String? = nil, to: Target, rewrite: String? = nil,
+        origins: OriginSettings = .same, limits: RouteLimits = RouteLimits(),
+        request: FieldSettings = FieldSettings(), upstreamHost: HostSettings = .keep,
+        answer: FieldSettings = FieldSettings(),
+        place: SourcePlace = .commandLine, places: Places? = nil
+    ) {
+        self.path = path
+        self.host = host
+        self.to = to
+        self.rewrite = rewrite
+        self.origins = origins
+        self.limits = limits
+        self.request = request
+        self.upstreamHost = upstreamHost
+        self.answer = answer
+        self.place = place
+        self.places = places ?? Places(all: place)
+    }
+}
+
+/// Which pages may open a WebSocket; requests without `Origin` come from no page and always may.
+public enum OriginSettings: Sendable, Equatable {
+    /// Every page.
+    case any
+    /// Pages of the same host.
+    case same
+    /// Pages of these origins, and of the same host if `same`: `https://example.com`,
+    /// `https://*.example.com` for one label in front, `vscode-webview://*` for every host, `null`, or any
+    /// text that clients send, as `file://`.
+    case list(same: Bool, origins: [String])
+}
+
+/// What the opening handshakes of some devices lack (RFC 6455 §4.1) and a route takes all the same.
+public struct AcceptSettings: Sendable, Equatable {
+    /// Whether there may be no `Connection` field.
+    public var missingConnection = false
+    /// Whether the key may be of any length, in base64.
+    public var anyKeyLength = false
+
+    /// Handshakes have to be complete: nothing may be lacking.
+    public init() {}
+}
+
+/// How the peers of a relay are asked whether they are there.
+public struct PingSettings: Sendable, Equatable {
+    /// Which peers of a relay Sluice sends Pings to.
+    public enum Peers: String, Sendable, CaseIterable {
+        /// The client.
+        case client
+        /// The upstream.
+        case upstream
+        /// The client and the upstream.
+        case both
+    }
+
+    /// From one Ping to the next.
+    public var every = Duration.seconds(30)
+    /// From a Ping to the end, if nothing was heard.
+    public var timeout = Duration.seconds(10)
+    /// Who is asked.
+    public var to = Peers.client
+
+    /// The defaults.
+    public init() {}
+}
+
+/// What one relay or request of a route may use.
+public struct RouteLimits: Sendable, Equatable {
+    /// Bytes of one message in either direction; no limit when nil.
+    public var messageBytes: Int?
+    /// Bytes of the body of one request; no limit when nil.
+    public var bodyBytes: Int?
+    /// Relays at one time; no limit when nil.
+    public var relays: Int?
+    /// Relays of one client at one time; no limit when nil.
+    public var relaysPerClient: Int?
+    /// Relays that one client may begin in a second; no limit when nil.
+    public var newRelaysPerSecond: Int?
+    /// Messages that the client of a relay may send in a second; no limit when nil.
+    public var messagesPerSecond: Int?
+    /// Frames that one message may come in, in either direction; no limit when nil.
+    public var fragments: Int?
+    /// Bytes that each peer of a relay may send in a second; no limit when nil.
+    public var bytesPerSecond: Int?
+    /// Messages that one client may send in a second over all of its relays; no limit when nil.
+    public var messagesPerSecondPerClient: Int?
+    /// Bytes that one client may send in a second, and get, over all of its relays; no limit when nil.
+    public var bytesPerSecondPerClient: Int?
+
+    /// No limits.
+    public init() {}
+}

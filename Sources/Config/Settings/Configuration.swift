@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Everything a configuration file can say, as plain values with their defaults.
+///
+/// `load(yaml:file:)` makes one from YAML and reports every problem with its place; the initialisers
+/// make one by hand, as quick mode does. What an address, pattern or file means is judged by those
+/// who use it: this target knows none of them.
+public struct Configuration: Sendable, Equatable {
+    /// Where to listen.
+    public var listen: [ListenerSettings]
+    /// Which requests go where.
+    public var routes: [RouteSettings]
+    /// Named groups of endpoints that routes refer to.
+    public var upstreams: [String: UpstreamSettings]
+    /// How to stop.
+    public var drain: DrainSettings
+    /// How long each phase may take.
+    public var timeouts: TimeoutSettings
+    /// Where the log goes, and in which form.
+    public var log: LogSettings
+    /// What the whole process may use.
+    public var limits: GlobalLimits
+    /// How many reactors run; one per core when nil.
+    public var workers: Int?
+    /// Where the running process is asked and told.
+    public var admin = AdminSettings()
+    /// Which DNS servers are asked for names.
+    public var resolver = ResolverSettings()
+    /// Whether a change of the file or of a certificate is taken up without being told.
+    public var watch = false
+
+    /// A configuration made by hand.
+    public init(
+        listen: [ListenerSettings] = [], routes: [RouteSettings] = [],
+        upstreams: [String: UpstreamSettings] = [:], drain: DrainSettings = DrainSettings(),
+        timeouts: TimeoutSettings = TimeoutSettings(), log: LogSettings = LogSettings(),
+        limits: GlobalLimits = GlobalLimits(), workers: Int? = nil
+    ) {
+        self.listen = listen
+        self.routes = routes
+        self.upstreams = upstreams
+        self.drain = drain
+        self.timeouts = timeouts
+        self.log = log
+        self.limits = limits
+        self.workers = workers
+    }
+
+    /// One route to one endpoint, behind as many listeners as there are addresses.
+    public static func quick(
+        listen addresses: [String], tls: TLSSettings?, path: String = "/*",
+        to endpoint: EndpointAddress
+    ) -> Configuration {
+        Configuration(
+            listen: addresses.map { ListenerSettings(address: $0, tls: tls) },
+            routes: [RouteSettings(path: path, to: .endpoint(endpoint))])
+    }
+}
+
+/// How a running Sluice comes to its end.
+public struct DrainSettings: Sendable, Equatable {
+    /// How long relays may take to close before they are cut.
+    public var timeout = Duration.seconds(30)
+    /// The code of the Close that both sides of each relay are sent.
+    public var code: UInt16 = 1001
+    /// The reason that stands in it; empty for none.
+    public var reason = ""
+    /// From the first Close to the last.
+    public var spread = Duration.zero
+    /// From the moment in which the process is not ready any more until it stops listening.
+    public var delay = Duration.zero
+
+    /// The defaults.
+    public init() {}
+}
+
+/// Where the running process is asked and told.
+public struct AdminSettings: Sendable, Equatable {
+    /// Where a unix socket stands.
+    public enum Socket: Sendable, Equatable {
+        /// Where everybody looks for it.
+        case standard
+        /// There is no unix socket.
+        case off
+        /// At this path.
+        case path(String)
+    }
+
+    /// The unix socket.
+    public var socket = Socket.standard
+    /// A loopback address beside it; none when nil.
+    public var address: String?
+    /// Where `address` was written.
+    public var addressPlace = SourcePlace.commandLine
+
+    /// The defaults.
+    public init() {}
+}
+
+/// Who is asked what names stand for.
+public struct ResolverSettings: Sendable, Equatable {
+    /// DNS servers, each as address and port; those of the system when empty.
+    public var servers: [String] = []
+
+    /// The defaults.
+    public init() {}
+}
+
+/// How long each phase of a connection may take.
+public struct TimeoutSettings: Sendable, Equatable {
+    /// From accept to a complete ClientHello.
+    public var clientHello = Duration.seconds(5)
+    /// From accept to the end of the TLS handshake.
+    public var handshake = Duration.seconds(10)
+    /// From the handshake to a complete request head.
+    public var head = Duration.seconds(10)
+    /// For connecting to the upstream, all attempts together.
+    public var connect = Duration.seconds(5)
+    /// From a request for a WebSocket sent upstream to its answer.
+    public var upgrade = Duration.seconds(30)
+    /// From an ordinary request sent upstream to the head of its answer.
+    public var answer = Duration.seconds(120)
+    /// Without a byte of a request's body from the client, or of an answer's taken by it.
+    public var body = Duration.seconds(30)
+    /// Without a byte of an answer's body from the upstream.
+    public var answerBody = Duration.seconds(3_600)
+    /// From an answer to the first byte of the next request on its connection.
+    public var keepAlive = Duration.seconds(75)
+    /// From a Close to its answer.
+    public var closing = Duration.seconds(10)
+    /// For reading off what a peer still sends after the last byte to it.
+    public var linger = Duration.seconds(2)
+
+    /// The defaults.
+    public init() {}
+}
+
+/// What is written to the log, and how.
+public struct LogSettings: Sendable, Equatable {
+    /// The form of a line.
+    public enum Format: String, Sendable, CaseIterable {
+        /// For people.
+        case text
+        /// One JSON object per line.
+        case json
+    }
+
+    /// Where lines go.
+    public enum Target: Sendable, Equatable {
+        /// To standard output.
+        case stdout
+        /// To standard error.
+        case stderr
+        /// Nothing is written.
+        case off
+        /// To systemd's journal; at this socket, if it is not where it always is.
+        case journald(String?)
+        /// To this file, appended.
+        case file(String)
+    }
+
+    /// The form of every line.
+    public var format = Format.text
+    /// Where the lines of relays and requests go.
+    public var access = Target.stdout
+    /// Where events go.
+    public var events = Target.stderr
+    /// Whether a relay leaves a line when it opens.
+    public var relayOpens = true
+    /// Whether a relay leaves a line when it ends.
+    public var relayEnds = true
+    /// Where `access` stands in the file, if it does.
+    public var accessPlace: SourcePlace?
+    /// Where `events` stands in the file, if it does.
+    public var eventsPlace: SourcePlace?
+
+    /// The defaults.
+    public init() {}
+}
+
+/// What the process as a whole may use.
+public struct GlobalLimits: Sendable, Equatable {
+    /// Bytes of a request or response head.
+    public var headBytes = 16_384
+    /// Fields of a request or response head.
+    public var headFields = 100
+    /// Bytes of a request's target: the path and the query.
+    public var targetBytes = 8_192
+    /// Connections from clients at one time; no limit when nil.
+    public var connections: Int?
+    /// Connections of one client at one time; no limit when nil.
+    public var connectionsPerClient: Int?
+    /// Connections that one client may open in a second; no limit when nil.
+    public var newConnectionsPerSecond: Int?
+    /// Requests that one client connection may carry.
+    public var requestsPerConnection = 10_000
+    /// TLS handshakes that one reactor takes on in one turn of its loop.
+    public var handshakesPerTurn = 16
+    /// Bytes held for one direction of a relay before its source is read no further.
+    public var relayBufferBytes = 130_048
+
+    /// The defaults.
+    public init() {}
+}

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// A named group of endpoints.
+public struct UpstreamSettings: Sendable, Equatable {
+    /// How relays are spread over the endpoints.
+    public enum Balance: Sendable, Equatable, CustomStringConvertible {
+        /// To the endpoint with the fewest relays.
+        case leastConnections
+        /// To each endpoint in turn.
+        case roundRobin
+        /// To the one with fewer relays of two that are drawn.
+        case random2
+        /// Always to the same endpoint for the same value.
+        case hash(HashSource)
+
+        /// As it is written.
+        public var description: String {
+            switch self {
+            case .leastConnections: "leastConnections"
+            case .roundRobin: "roundRobin"
+            case .random2: "random2"
+            case .hash(let source): "hash(\(source))"
+            }
+        }
+    }
+
+    /// What of a request is hashed.
+    public enum HashSource: Sendable, Equatable, CustomStringConvertible {
+        /// The path.
+        case path
+        /// The value of this field.
+        case header(String)
+        /// The value of this cookie.
+        case cookie(String)
+        /// The client's address.
+        case client
+
+        /// As it is written.
+        public var description: String {
+            switch self {
+            case .path: "path"
+            case .header(let name): "header:\(name)"
+            case .cookie(let name): "cookie:\(name)"
+            case .client: "client"
+            }
+        }
+    }
+
+    /// What a host's name stands for.
+    public enum Resolution: String, Sendable, CaseIterable {
+        /// One endpoint, whose addresses are tried in turn.
+        case one
+        /// An endpoint for each address.
+        case each
+    }
+
+    /// Whether connections begin with a header that says who the client is.
+    public enum ProxyProtocol: String, Sendable, CaseIterable {
+        /// They do not.
+        case none
+        /// The header is one line of text (PROXY protocol version 1).
+        case v1
+        /// The header is binary and says what is known of TLS (version 2).
+        case v2
+    }
+
+    /// Where its relays may go; at least one.
+    public var endpoints: [EndpointAddress]
+    /// What the names of hosts in it stand for.
+    public var resolve = Resolution.one
+    /// How relays are spread.
+    public var balance = Balance.leastConnections
+    /// How long an endpoint is passed over after a first failure.
+    public var cooldown = Duration.seconds(10)
+    /// The longest that it is, however often it fails.
+    public var cooldownMax = Duration.seconds(120)
+    /// After how many failed upgrades in a row an endpoint is passed over; 0 for never.
+    public var failedUpgrades = 5
+    /// How long the share of an endpoint grows that joins or comes back.
+    public var slowStart = Duration.zero
+    /// Relays and requests under way that one endpoint may have; no limit when nil.
+    public var maxConnections: Int?
+    /// Who may wait for a place when all endpoints are full; nobody when nil.
+    public var queue: QueueSettings?
+    /// How endpoints are checked; not at all when nil.
+    public var health: HealthSettings?
+    /// How connections say who the client is.
+    public var proxyProtocol = ProxyProtocol.none
+    /// Addresses of this machine that connections come from, in turn; the system's choice when empty.
+    public var source: [SourceAddress] = []
+    /// Which connections are kept for the next request.
+    public var pool = PoolSettings()
+    /// Where it was written.
+    public var place: SourcePlace
+
+    /// An upstream made by hand.
+    public init(endpoints: [EndpointAddress], place: SourcePlace = .commandLine) {
+        self.endpoints = endpoints
+        self.place = place
+    }
+}
+
+/// An address of this machine that connections to endpoints come from.
+public struct SourceAddress: Sendable, Equatable {
+    /// An IPv4 or IPv6 address, without port and brackets.
+    public var address: String
+    /// Where it was written.
+    public var place: SourcePlace
+
+    /// An address with its place.
+    public init(_ address: String, place: SourcePlace = .commandLine) {
+        self.address = address
+        self.place = place
+    }
+}
+
+/// Which connections to an endpoint are kept for the next request; for each endpoint and reactor.
+public struct PoolSettings: Sendable, Equatable {
+    /// How many may be idle at one time.
+    public var max = 128
+    /// How long one may be idle.
+    public var idle = Duration.seconds(4)
+
+    /// The defaults.
+    public init() {}
+}
+
+/// Who may wait when every endpoint has as many connections as it may have.
+public struct QueueSettings: Sendable, Equatable {
+    /// For how long.
+    public var wait = Duration.seconds(1)
+    /// How many requests may wait at one time.
+    public var size = 100
+
+    /// The defaults.
+    public init() {}
+}
+
+/// How endpoints are asked whether they are well.
+public struct HealthSettings: Sendable, Equatable {
+    /// What is asked.
+    public enum Kind: String, Sendable, CaseIterable {
+        /// A GET has an answer of the right status.
+        case http
+        /// A connection can be made.
+        case tcp
+        /// An opening handshake succeeds.
+        case websocket
+    }
+
+    /// What is asked.
+    public var kind = Kind.tcp
+    /// The path that is asked for.
+    public var path = "/"
+    /// The `Host` that is asked for; the endpoint's own when nil.
+    public var host: String?
+    /// The statuses that are well; 200 to 399 when empty.
+    public var status: [Int] = []
+    /// From one check to the next.
+    public var every = Duration.seconds(5)
+    /// How long one may take.
+    public var timeout = Duration.seconds(2)
+    /// How many have to pass in a row before an endpoint counts as well again.
+    public var rise = 2
+    /// How many have to fail in a row before it counts as not.
+    public var fall = 3
+
+    /// The defaults.
+    public init() {}
+}

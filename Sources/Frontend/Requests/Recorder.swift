@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+import Ledger
+import Reactor
+import Splice
+import Wire
+
+/// Makes the records of the access log, and hands them to the journal.
+///
+/// A request has one record, written when it is over; a tunnel has one when it opens and one when it
+/// ends. Somebody who connects and leaves without a word (a port scan, a health check) has none.
+struct Recorder {
+    let state: StatePointer
+
+    init(_ state: StatePointer) { self.state = state }
+
+    private var journal: Journal { state.pointee.crew.journal }
+
+    /// The record of a connection that ends, or is refused, before a request was taken up.
+    func refused(_ session: SessionPointer, _ facts: borrowing RequestFacts) {
+        guard journal.takesRequests else { return }
+        journal.access(record(session.pointee.facts, facts))
+    }
+
+    /// The record of a request that is over; `ownBytes` are those of the body of an answer of our own,
+    /// and `isWhole` says that the answer went out to its end.
+    func ended(_ request: RequestPointer, ownBytes: Int, isWhole: Bool) {
+        guard journal.takesRequests else { return }
+        var record = record(request.pointee.session.pointee.facts, request.pointee.facts)
+        let hasAnswer = request.pointee.hasAnswerHead
+        if request.pointee.isUpgrade {
+            record.triedUpgrade = hasAnswer
+            if hasAnswer { record.method = "GET" }
+        } else {
+            describe(request.pointee.asked, &record)
+        }
+        record.up.payloadBytes = request.pointee.up.decoder.payloadBytes
+        record.up.bytes = request.pointee.up.bytesSent
+        let own = UInt64(request.pointee.isUpgrade ? 0 : ownBytes)
+        record.down.payloadBytes = hasAnswer ? request.pointee.down.decoder.payloadBytes : own
+        record.down.bytes = hasAnswer ? request.pointee.down.bytesSent : own
+        if !request.pointee.isUpgrade || hasAnswer { record.reason = isWhole ? .answered : .none }
+        journal.access(record)
+    }
+
+    /// Says what was asked for.
+    private func describe(_ request: borrowing OrdinaryRequest, _ record: inout AccessRecord) {
+        let bytes = request.bytes
+        record.method = request.head.method
+        record.host = String(decoding: bytes[request.hostRange], as: UTF8.self)
+        record.path = String(decoding: bytes[request.pathRange], as: UTF8.self)
+        if request.head.fields.known.has(.upgrade), let value = request.head.fields.first("upgrade")
+        {
+            record.otherUpgrade = String(decoding: value.prefix(64), as: UTF8.self)
+        }
+    }
+
+    /// The record of a tunnel that has just opened.
+    func opened(_ tunnel: UnsafeMutablePointer<Tunnel>) {
+        guard journal.takesRelayOpens else { return }
+        var record = record(of: tunnel)
+        record.kind = .opened
+        journal.access(record)
+    }
+
+    /// The record of a tunnel that ends.
+    func ended(_ tunnel: UnsafeMutablePointer<Tunnel>) {
+        guard journal.takesRelayEnds else { return }
+        var record = record(of: tunnel)
+        record.kind = .ended
+        let ending = tunnel.pointee.relay.ending
+        record.up = tunnel.pointee.relay.upCounts
+        record.down = tunnel.pointee.relay.downCounts
+        record.clientRoundTrip = tunnel.pointee.relay.clientRoundTrip
+        record.upstreamRoundTrip = tunnel.pointee.relay.upstreamRoundTrip
+        record.closeCode = ending.code
+        record.initiator = ending.initiator
+        record.reason = ending.reason
+        if ending.violation != .none { record.detail = ending.violationSentence }
+        journal.access(record)
+    }
+
+    private func record(of tunnel: UnsafeMutablePointer<Tunnel>) -> AccessRecord {
+        let asked = tunnel.pointee.asked
+        var record = blank(
+            tunnel.pointee.facts, client: asked.client,
+            began: tunnel.pointee.facts.acceptedMilliseconds)
+        record.relay = RelayID(worker: state.pointee.index, token: tunnel.pointee.slot)
+        record.host = asked.host
+        record.path = asked.path
+        record.route = asked.route
+        record.upstream = asked.upstream
+        record.status = 101
+        return record
+    }
+
+    private func record(
+        _ session: borrowing ClientFacts, _ facts: borrowing RequestFacts
+    ) -> AccessRecord {
+        var record = blank(session, client: facts.client, began: facts.beganMilliseconds)
+        record.method = facts.method
+        record.host = facts.host
+        record.path = facts.path
+        record.route = facts.route
+        record.status = facts.status
+        record.proxyError = facts.proxyError
+        record.detail = facts.detail
+        record.upstream = facts.upstream
+        return record
+    }
+
+    private func blank(
+        _ session: borrowing ClientFacts, client: Address, began: UInt64
+    ) -> AccessRecord {
+        var record = AccessRecord(client: client, listener: session.listener.address)
+        let duration = state.pointee.now &- began
+        record.durationMilliseconds = duration
+        record.acceptedWallMilliseconds = Clock.wallMilliseconds() &- duration
+        record.tls = session.tls
+        return record
+    }
+}

@@ -1,0 +1,345 @@
+// SPDX-License-Identifier: Apache-2.0
+import Glibc
+import Ledger
+import Proxy
+import Reactor
+import Router
+import Wire
+
+/// An answer of Sluice's own that refuses a request: a status, a sentence and a `Proxy-Status`.
+public struct Refusal: Sendable, Equatable {
+    /// The status code (RFC 9110 §15).
+    public let status: Int
+    /// The error type (RFC 9209 §2.3).
+    public let proxyError: String
+    /// The body: what is wrong, and what to do.
+    public let sentence: String
+    /// Fields that this status wants.
+    public var extraFields: [(String, String)] = []
+
+    /// A refusal with its status, its Proxy-Status error (RFC 9209 §2.3) and its sentence.
+    public init(status: Int, proxyError: String, sentence: String) {
+        self.status = status
+        self.proxyError = proxyError
+        self.sentence = sentence
+    }
+
+    /// Two refusals are equal when the client would see the same.
+    public static func == (left: Refusal, right: Refusal) -> Bool {
+        left.bytes(date: "") == right.bytes(date: "")
+    }
+
+    /// The whole answer, which closes the connection; `date` is the present time as `Date` says it.
+    public func bytes(date: String) -> [UInt8] {
+        var writer = HeadWriter()
+        writer.statusLine(status)
+        writer.field("Date", date)
+        writer.field("Content-Type", "text/plain; charset=utf-8")
+        writer.field("Content-Length", String(sentence.utf8.count + 1))
+        writer.field("Cache-Control", "no-store")
+        for (name, value) in extraFields {
+            writer.field(named: name, value)
+        }
+        let isUpgradeRequired = extraFields.contains { $0.0 == "Upgrade" }
+        writer.field("Connection", isUpgradeRequired ? "close, Upgrade" : "close")
+        writer.field("Proxy-Status", proxyStatus)
+        writer.end()
+        return writer.bytes + Array(sentence.utf8) + [0x0A]
+    }
+
+    /// The value of `Proxy-Status` (RFC 9209 §2).
+    var proxyStatus: String { "sluice; error=\(proxyError); details=\(quotedSentence)" }
+
+    /// The sentence as a String of structured fields: ASCII, quoted (RFC 8941 §3.3.3).
+    private var quotedSentence: String {
+        var quoted = "\""
+        for character in sentence.unicodeScalars {
+            if character == "\"" || character == "\\" { quoted += "\\" }
+            let isPrintable = character.value >= 0x20 && character.value < 0x7F
+            quoted.unicodeScalars.append(isPrintable ? character : "?")
+        }
+        return quoted + "\""
+    }
+}
+
+extension Refusal {
+    /// The refusal that a malformed head asks for.
+    init(_ fault: HeadFault) {
+        self.init(
+            status: fault.status, proxyError: "http_request_error",
+            sentence: fault.sentenceWithKey)
+    }
+
+    /// The refusal that a request asks for which is no opening handshake.
+    init(_ fault: UpgradeFault) {
+        self.init(status: fault.status, proxyError: "http_request_error", sentence: fault.sentence)
+        extraFields = fault.extraFields
+    }
+
+    /// No route serves that host and path.
+    static func noRoute(host: String, path: String) -> Refusal {
+        Refusal(
+            status: 404, proxyError: "destination_not_found",
+            sentence: host.isEmpty
+                ? "No route serves \(path) where the request names no host."
+                : "No route serves \(path) on host \(host).")
+    }
+
+    /// The request names no host, so it can't be said where else it should go.
+    static let noHost = Refusal(
+        status: 400, proxyError: "http_request_error",
+        sentence: "Without a host in the Host field it can't be said where https is.")
+
+    /// The route wants no escaped slash.
+    static func escapedSlash(rejectedBy route: String) -> Refusal {
+        Refusal(
+            status: 400, proxyError: "http_request_error",
+            sentence: "The path holds an escaped slash (%2F or %5C), which 'escapedSlash' of the"
+                + " route \(route) rejects.")
+    }
+
+    /// With `/` for its escaped slashes the path would not be the route's.
+    static func escapedSlash(leaving route: String) -> Refusal {
+        Refusal(
+            status: 400, proxyError: "http_request_error",
+            sentence: "The path holds an escaped slash (%2F or %5C); read with '/' in its place it"
+                + " would leave the route \(route).")
+    }
+
+    /// The page's origin is not allowed; `host` is the one that it was compared with.
+    static func forbiddenOrigin(_ origin: [UInt8], host: HostName, _ route: Route) -> Refusal {
+        let page = String(decoding: origin.prefix(200), as: UTF8.self)
+        let key =
+            route.isFromCommandLine
+            ? "'origins' of a route in a configuration" : "'origins' of the route \(route.name)"
+        let name = host.name.isEmpty ? "none" : host.name
+        var sentence = "A page of origin \(page) may not open this socket: "
+        switch route.origins {
+        case .any, .same:
+            sentence += "its host is not the one asked for (\(name)); \(key) can let it in."
+        case .list(let same, let origins):
+            var listed = origins.prefix(3).map(\.text).joined(separator: ", ")
+            if origins.count > 3 { listed += " and \(origins.count - 3) more" }
+            if same { sentence += "its host is not the one asked for (\(name)), and " }
+            sentence += "\(key) does not list it (\(listed.isEmpty ? "none" : listed))."
+        }
+        return Refusal(status: 403, proxyError: "http_request_denied", sentence: sentence)
+    }
+
+    /// The request head did not come in time.
+    static let headTimeout = Refusal(
+        status: 408, proxyError: "http_request_error",
+        sentence: "The request head did not arrive in time (timeouts.head).")
+
+    /// A WebSocket was asked for without TLS where everything is sent on to https.
+    static func useTLS(_ url: String) -> Refusal {
+        var refusal = Refusal(
+            status: 426, proxyError: "http_request_error",
+            sentence: "This port only leads to TLS, and WebSocket clients follow no redirect:"
+                + " use \(url).")
+        refusal.extraFields = [("Upgrade", "TLS/1.2, HTTP/1.1")]
+        return refusal
+    }
+
+    /// The route answers by itself, and no WebSocket is behind it.
+    static func noSocket(path: String) -> Refusal {
+        Refusal(
+            status: 404, proxyError: "destination_not_found",
+            sentence: "There is no WebSocket at \(path).")
+    }
+
+    /// The request's body is longer than the route allows.
+    static func tooLarge(_ bytesMax: UInt64) -> Refusal {
+        Refusal(
+            status: 413, proxyError: "http_request_denied",
+            sentence:
+                "The body of the request is longer than \(bytesMax) bytes (routes[].limits.bodyBytes)."
+        )
+    }
+
+    /// The request's body stands still.
+    static let bodyTimeout = Refusal(
+        status: 408, proxyError: "http_request_error",
+        sentence: "The body of the request did not arrive in time (timeouts.body).")
+
+    /// The upstream broke off before it answered an ordinary request.
+    static let incompleteAnswer = Refusal(
+        status: 502, proxyError: "http_response_incomplete",
+        sentence: "The upstream closed the connection before its answer was complete.")
+
+    /// The upstream did not answer an ordinary request in time.
+    static let requestTimeout = Refusal(
+        status: 504, proxyError: "http_response_timeout",
+        sentence: "The upstream did not answer the request in time (timeouts.answer).")
+
+    /// The upstream's answer stands still.
+    static let answerStalled = Refusal(
+        status: 504, proxyError: "http_response_timeout",
+        sentence: "The upstream's answer stood still for too long (timeouts.answerBody).")
+
+    /// Sluice is going away.
+    static let draining = later(
+        503, "This server is shutting down.", seconds: 1, proxyError: "destination_unavailable")
+
+    /// The route has as many relays as it may have.
+    static func routeFull(_ route: String) -> Refusal {
+        later(
+            503,
+            "The route \(route) has as many WebSockets as it may have (routes[].limits.relays).",
+            seconds: 5)
+    }
+
+    /// The client has as many relays as one may have.
+    static let clientHasTooMany = later(
+        429,
+        "There are as many WebSockets from your address as one address may have"
+            + " (routes[].limits.relaysPerClient).", seconds: 5)
+
+    /// The client begins relays too often.
+    static func clientComesTooOften(_ milliseconds: UInt64) -> Refusal {
+        later(
+            429, "Your address opens WebSockets too often (routes[].limits.newRelaysPerSecond).",
+            seconds: max(1, (milliseconds + 999) / 1_000))
+    }
+
+    /// Every endpoint has as many connections as one may have.
+    static func endpointsFull(_ upstream: String) -> Refusal {
+        later(
+            503,
+            "Every endpoint of \(upstream) has as many connections as it may have"
+                + " (upstreams.\(upstream).maxConnections).", seconds: 1)
+    }
+
+    /// A refusal that says when to come again (RFC 9110 §10.2.3, RFC 6585 §4).
+    private static func later(
+        _ status: Int, _ sentence: String, seconds: UInt64,
+        proxyError: String = "connection_limit_reached"
+    ) -> Refusal {
+        var refusal = Refusal(status: status, proxyError: proxyError, sentence: sentence)
+        refusal.extraFields = [("Retry-After", String(seconds))]
+        return refusal
+    }
+
+    /// The route takes no new sockets.
+    static func routeDraining(_ route: String) -> Refusal {
+        later(
+            503, "The route \(route) is being drained and takes no new WebSockets.", seconds: 5,
+            proxyError: "destination_unavailable")
+    }
+
+    /// All endpoints of the upstream are being drained.
+    static func endpointsDraining(_ upstream: String) -> Refusal {
+        later(
+            503, "Every endpoint of \(upstream) is being drained.", seconds: 5,
+            proxyError: "destination_unavailable")
+    }
+
+    /// The upstream broke off before it answered.
+    static let noAnswer = Refusal(
+        status: 502, proxyError: "http_response_incomplete",
+        sentence: "The upstream closed the connection before it answered the upgrade.")
+
+    /// The upstream did not answer in time.
+    static let answerTimeout = Refusal(
+        status: 504, proxyError: "http_response_timeout",
+        sentence: "The upstream did not answer the upgrade in time (timeouts.upgrade).")
+
+    /// The upstream could not be connected to in time.
+    static let connectTimeout = Refusal(
+        status: 504, proxyError: "connection_timeout",
+        sentence: "The upstream did not accept the connection in time (timeouts.connect).")
+
+    /// The upstream's name has no address.
+    static func unresolved(_ label: String) -> Refusal {
+        Refusal(
+            status: 502, proxyError: "dns_error",
+            sentence: "The name of the upstream \(label) does not resolve.")
+    }
+
+    /// The upstream refused the connection or can't be reached.
+    static func unreachable(_ label: String, code: Int32) -> Refusal {
+        Refusal(
+            status: 502,
+            proxyError: code == ECONNREFUSED ? "connection_refused" : "destination_unavailable",
+            sentence: "No connection to the upstream \(label): \(SystemError.text(of: code)).")
+    }
+
+    /// The upstream answered, but not as it must.
+    static func badAnswer(_ sentence: String) -> Refusal {
+        Refusal(status: 502, proxyError: "http_protocol_error", sentence: sentence)
+    }
+
+    /// The upstream goes on sending interim answers (1xx).
+    static func interimAnswers(_ bytesMax: Int) -> Refusal {
+        badAnswer(
+            "The upstream has sent more than \(bytesMax) bytes of interim answers (1xx) and no final one."
+        )
+    }
+
+    /// The handshake is one of a device's, which the route does not accept.
+    static func departure(
+        _ fault: UpgradeFault, of request: UpgradeRequest, route: String
+    ) -> Refusal {
+        let key =
+            fault == request.fault(accepting: .anyKeyLength) ? "missingConnection" : "anyKeyLength"
+        return Refusal(
+            status: fault.status, proxyError: "http_request_error",
+            sentence: fault.sentence
+                + " For a device that can't do otherwise, set accept.\(key) on the route \(route).")
+    }
+
+    /// A tunnel was not proven by the 101.
+    static func badUpgrade(_ sentence: String) -> Refusal {
+        Refusal(status: 502, proxyError: "http_upgrade_failed", sentence: sentence)
+    }
+
+    /// There is no port, descriptor or memory for one more connection to an upstream.
+    static func shortage(_ shortage: Shortage, _ label: String) -> Refusal {
+        later(503, "No connection to the upstream \(label): \(shortage.reason).", seconds: 1)
+    }
+
+    /// One reactor has as many connections as it can have.
+    static let noSlot = later(503, "There are as many connections as there can be.", seconds: 1)
+}
+
+extension Refusal {
+    /// What the client is told where its request ends for this cause.
+    init(_ cause: Cause, of request: RequestPointer) {
+        let label = request.pointee.facts.endpoint?.label ?? request.pointee.search?.label ?? ""
+        let upstream = request.pointee.search?.group.picker.name ?? ""
+        let isUpgrade = request.pointee.isUpgrade
+        let fault = request.pointee.fault
+        switch cause {
+        case .unresolved, .unreachable, .connectTimeout, .shortage:
+            self = (request.pointee.search?.lastFailure ?? .unresolved).refusal(label)
+        case .endpointsFull: self = .endpointsFull(upstream)
+        case .endpointsDraining: self = .endpointsDraining(upstream)
+        case .noAnswer: self = .noAnswer
+        case .incompleteAnswer: self = .incompleteAnswer
+        case .answerTimeout: self = isUpgrade ? .answerTimeout : .requestTimeout
+        case .answerStalled: self = .answerStalled
+        case .badAnswer:
+            self = .badAnswer(fault?.sentence ?? "The upstream's answer can't be used.")
+        case .badUpgrade: self = .badUpgrade(fault?.sentence ?? "The 101 proves no tunnel.")
+        case .bodyTimeout: self = .bodyTimeout
+        case .badBody: self = fault.map { Refusal($0) } ?? .incompleteAnswer
+        case .bodyTooLarge: self = .tooLarge(request.pointee.facts.plan?.route.bodyBytesMax ?? 0)
+        case .clientGone: self = .noAnswer
+        case .leaving: self = .draining
+        }
+    }
+}
+
+extension HeadFault {
+    /// The sentence, with the key of the configuration that sets the limit, where it was one that was met.
+    var sentenceWithKey: String {
+        guard let limit else { return sentence }
+        let key =
+            switch limit {
+            case .bytes: "limits.headBytes"
+            case .fields: "limits.headFields"
+            case .targetBytes: "limits.targetBytes"
+            }
+        return "\(sentence.dropLast()) (\(key))."
+    }
+}

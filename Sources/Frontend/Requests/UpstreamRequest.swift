@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: Apache-2.0
+import Ledger
+import Reactor
+import Wire
+
+/// The way a request came to us: what the upstream is told of it.
+struct Hop {
+    /// Who connected: the client, or a proxy in front.
+    let client: Address
+    /// Whether it came by TLS.
+    let isSecure: Bool
+    /// The `Strict-Transport-Security` of answers on this way.
+    let strictTransportSecurity: String?
+    /// Whose word on the request counts, where who connected is one of them; else empty.
+    var trusted: [AddressBlock] = []
+
+    /// `https` or `http`, never `wss`.
+    var scheme: String { isSecure ? "https" : "http" }
+
+    /// The port that a client means which names none.
+    static func usualPort(isSecure: Bool) -> UInt16 { isSecure ? 443 : 80 }
+}
+
+/// The heads that Sluice writes to the upstream.
+///
+/// Always made anew from the parsed form; nothing of a head is copied through unread.
+enum UpstreamRequest {
+    /// Fields that are Sluice's to set: a client's own, and whatever an application could take for
+    /// them, are dropped.
+    private static let ours = [
+        KnownField.forwarded, .xForwardedFor, .xForwardedProto, .xForwardedHost, .xForwardedPort,
+        .xForwardedSSL, .xForwardedScheme, .xRealIP, .host, .connection, .upgrade, .contentLength,
+        .transferEncoding, .http2Settings, .expect,
+    ].reduce(KnownFields()) { $0.union(KnownFields($1)) }
+
+    /// The opening handshake as the upstream gets it.
+    ///
+    /// - Parameters:
+    ///   - request: the client's, judged.
+    ///   - path: the path that goes on, rewritten if the route says so.
+    ///   - plan: what is changed in the fields.
+    ///   - endpoint: who gets it.
+    ///   - hop: the way it came.
+    ///   - key: the key to ask with, where the client's own is not one; else nil.
+    /// - Returns: the bytes of the head.
+    static func bytes(
+        of request: UpgradeRequest, path: [UInt8], plan: RoutePlan, endpoint: Endpoint, hop: Hop,
+        key: [UInt8]? = nil
+    ) -> [UInt8] {
+        var writer = HeadWriter()
+        writer.append("GET ")
+        writer.append(path)
+        if let query = request.target.query {
+            writer.append("?")
+            writer.append(query)
+        }
+        writer.append(" HTTP/1.1\r\n")
+        let authority = request.authority
+        switch plan.route.upstreamHost {
+        case .keep where !authority.isEmpty: writer.field("Host", authority)
+        case .keep, .upstream: writer.field("Host", endpoint.authority)
+        case .name(let name): writer.field("Host", name)
+        }
+        writer.field("Upgrade", "websocket")
+        writer.field("Connection", "Upgrade")
+        let fields = request.head.fields
+        // What is written anew is Sluice's to say, as the others are.
+        var folded = ours.union(request.unsound)
+        if let key {
+            folded.insert(KnownFields(.secWebSocketKey))
+            writer.field("Sec-WebSocket-Key", key)
+        }
+        if request.unsound.has(.secWebSocketExtensions), !request.soundOffers.isEmpty {
+            writer.field("Sec-WebSocket-Extensions", request.soundOffers)
+        }
+        writer.fields(
+            of: fields, fields.connectionOptions, except: .hopByHop, folded: folded,
+            names: plan.request.dropped)
+        Passage.writeLines(
+            authority: authority, port: request.host.port, isHTTP11: true, hop: hop,
+            fields: fields, into: &writer)
+        writer.append(plan.request.lines)
+        writer.end()
+        return writer.bytes
+    }
+
+    /// Writes an ordinary request as the upstream gets it.
+    ///
+    /// The body follows as the framing says that the request was judged to have. `path` is set where
+    /// the route rewrites it.
+    static func write(
+        _ request: borrowing OrdinaryRequest, path: [UInt8]?, plan: RoutePlan, endpoint: Endpoint,
+        passage: borrowing Passage, into writer: inout HeadWriter
+    ) {
+        writer.method(of: request.head)
+        if request.isAsterisk {
+            writer.append(" *")
+        } else {
+            writer.append(" ")
+            if let path {
+                writer.append(path)
+            } else {
+                writer.append(request.sentPathRange, of: request.head.fields)
+            }
+            if let query = request.queryRange {
+                writer.append("?")
+                writer.append(query, of: request.head.fields)
+            }
+        }
+        writer.append(" HTTP/1.1\r\n")
+        let authority = request.authorityRange
+        switch plan.route.upstreamHost {
+        case .keep where !authority.isEmpty:
+            writer.append("Host: ")
+            writer.append(authority, of: request.head.fields)
+            writer.end()
+        case .keep, .upstream: writer.field("Host", endpoint.authority)
+        case .name(let name): writer.field("Host", name)
+        }
+        var hopByHop = KnownFields.hopByHop
+        // Trailers go on, so what announces them does (RFC 9110 §6.6.2).
+        if request.framing == .chunked { hopByHop.remove(KnownFields(.trailer)) }
+        writer.fields(
+            of: request.head.fields, request.head.fields.connectionOptions, except: hopByHop,
+            folded: ours, names: plan.request.dropped)
+        switch request.framing {
+        case .length(let length):
+            writer.append("Content-Length: ")
+            writer.append(length)
+            writer.end()
+        case .chunked: writer.append("Transfer-Encoding: chunked\r\n")
+        case .none:
+            // A method that usually has a body says that it has none (RFC 9110 §8.6).
+            if request.head.fields.known.has(.contentLength) {
+                writer.append("Content-Length: 0\r\n")
+            }
+        case .untilClose: break
+        }
+        if request.expectsContinue { writer.append("Expect: 100-continue\r\n") }
+        writer.append(passage.lines)
+        writer.append(plan.request.lines)
+        writer.end()
+    }
+
+    /// What ends the chunks of a request's body; its trailers are judged as its fields are.
+    static func lastChunk(
+        _ trailers: FieldList?, of request: borrowing OrdinaryRequest, plan: RoutePlan?
+    ) -> [UInt8] {
+        guard let trailers, let plan, !trailers.fields.isEmpty else {
+            return ChunkWriter.last(trailers: nil)
+        }
+        let fields = request.head.fields
+        return ChunkWriter.last(
+            trailers: trailers, except: .hopByHop, folded: ours, names: plan.request.dropped,
+            named: ConnectionNames(fields, fields.connectionOptions))
+    }
+}
+
+/// What is said to upstreams of the client, and to the client of the way; written once for all the
+/// requests of a connection that name the same host.
+struct Passage: ~Copyable {
+    /// The way the requests come.
+    let hop: Hop
+    /// The line of answers that binds the client to https, or nothing.
+    let policyLine: [UInt8]
+    private var authority: [UInt8] = []
+    private var isHTTP11 = true
+    /// The lines of a request that say who asked, and how.
+    private(set) var lines: [UInt8] = []
+
+    init(_ hop: Hop) {
+        self.hop = hop
+        var writer = HeadWriter()
+        if let policy = hop.strictTransportSecurity {
+            writer.field("Strict-Transport-Security", policy)
+        }
+        policyLine = writer.bytes
+    }
+
+    /// Makes sure that the lines are those of this request.
+    mutating func prepare(for request: borrowing OrdinaryRequest) {
+        let range = request.authorityRange
+        // What a proxy in front says may be another thing for each request.
+        if hop.trusted.isEmpty, !lines.isEmpty, isHTTP11 == request.head.isHTTP11,
+            range.count == authority.count
+        {
+            if request.head.fields.isEqual(range, to: authority) { return }
+        }
+        authority = request.authority
+        isHTTP11 = request.head.isHTTP11
+        lines = Self.lines(
+            authority: authority, port: request.port, isHTTP11: isHTTP11, hop: hop,
+            fields: request.head.fields)
+    }
+
+    /// Writes an ordinary request as the upstream gets it.
+    func write(
+        _ request: borrowing OrdinaryRequest, path: [UInt8]?, plan: RoutePlan, endpoint: Endpoint,
+        into writer: inout HeadWriter
+    ) {
+        UpstreamRequest.write(
+            request, path: path, plan: plan, endpoint: endpoint, passage: self, into: &writer)
+    }
+
+    /// The lines that say who asked, and how.
+    static func lines(
+        authority: [UInt8], port: UInt16?, isHTTP11: Bool, hop: Hop, fields: FieldList
+    ) -> [UInt8] {
+        var writer = HeadWriter()
+        writeLines(
+            authority: authority, port: port, isHTTP11: isHTTP11, hop: hop, fields: fields,
+            into: &writer)
+        return writer.bytes
+    }
+
+    /// Writes the lines that say who asked, and how.
+    static func writeLines(
+        authority: [UInt8], port: UInt16?, isHTTP11: Bool, hop: Hop, fields: FieldList,
+        into writer: inout HeadWriter
+    ) {
+        writer.append(isHTTP11 ? "Via: 1.1 sluice\r\n" : "Via: 1.0 sluice\r\n")
+        guard hop.trusted.isEmpty else {
+            Forwarding(fields, peer: hop.client, trusted: hop.trusted)
+                .write(fields, authority: authority, port: port, hop: hop, into: &writer)
+            return
+        }
+        let client = text(of: hop.client)
+        writer.field("X-Forwarded-For", client)
+        writer.append(
+            hop.isSecure ? "X-Forwarded-Proto: https\r\n" : "X-Forwarded-Proto: http\r\n")
+        writer.field("X-Forwarded-Host", authority)
+        writer.append("X-Forwarded-Port: ")
+        writer.append(UInt64(port ?? Hop.usualPort(isSecure: hop.isSecure)))
+        writer.append("\r\nForwarded: ")
+        writeElement(
+            for: hop.client, text: client, host: authority, scheme: hop.scheme, into: &writer)
+        writer.end()
+    }
+
+    /// An address as it stands in `X-Forwarded-For`.
+    static func text(of address: Address) -> String {
+        address.isUnix ? "unix:" : address.hostString
+    }
+
+    /// An element of `Forwarded` (RFC 7239 §4).
+    static func element(for client: Address, host: [UInt8], scheme: String?) -> [UInt8] {
+        var writer = HeadWriter(capacity: 128)
+        writeElement(
+            for: client, text: client.hostString, host: host, scheme: scheme, into: &writer)
+        return writer.bytes
+    }
+
+    /// Writes an element of `Forwarded`; `text` is the client's address.
+    private static func writeElement(
+        for client: Address, text: String, host: [UInt8], scheme: String?,
+        into writer: inout HeadWriter
+    ) {
+        writer.append("for=")
+        if client.isUnix {
+            writer.append("_unix")
+        } else {
+            if client.isIPv6 { writer.append("\"[") }
+            var text = text
+            text.withUTF8 { writer.append($0) }
+            if client.isIPv6 { writer.append("]\"") }
+        }
+        if !host.isEmpty {
+            writer.append(";host=\"")
+            writer.append(host)
+            writer.append("\"")
+        }
+        if var scheme {
+            writer.append(";proto=")
+            scheme.withUTF8 { writer.append($0) }
+        }
+    }
+}

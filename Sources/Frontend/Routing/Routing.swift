@@ -1,0 +1,307 @@
+// SPDX-License-Identifier: Apache-2.0
+public import Ledger
+public import Reactor
+public import Router
+public import Splice
+import Synchronization
+public import Wire
+
+/// Which requests go where: an immutable snapshot that all reactors share and that is swapped whole.
+public final class Routing: Sendable {
+    /// What finds a route by host and path.
+    public let table: RouteTable
+    /// The routes, in the order of the table's entries.
+    public let routes: [Route]
+    /// The same, as the reactors use them.
+    let plans: [RoutePlan]
+
+    /// Puts a table and its routes together; routes that `previous` has too go on being counted.
+    public init(table: RouteTable, routes: [Route], previous: Routing? = nil) {
+        precondition(table.count == routes.count)
+        self.table = table
+        self.routes = routes
+        var tallies: [String: RouteTally] = [:]
+        for plan in previous?.plans ?? [] { tallies[plan.route.name] = plan.tally }
+        plans = routes.map { RoutePlan($0, tally: tallies[$0.name] ?? RouteTally()) }
+    }
+
+    /// All endpoints, each once.
+    public var endpoints: [Endpoint] {
+        var seen: Set<ObjectIdentifier> = []
+        return routes.flatMap { $0.upstream?.endpoints ?? [] }
+            .filter { seen.insert(ObjectIdentifier($0)).inserted }
+    }
+
+    /// All upstreams, each once.
+    public var upstreams: [EndpointGroup] {
+        var seen: Set<ObjectIdentifier> = []
+        return routes.compactMap(\.upstream).filter { seen.insert(ObjectIdentifier($0)).inserted }
+    }
+
+    /// Calls those who wait for a place, since there may be some for another reason than that one was
+    /// given back.
+    public func callWaiting() {
+        for upstream in upstreams { upstream.queue?.callNext() }
+    }
+
+    /// Relays open at this moment, in the order of the routes.
+    public var relayCounts: [Int] { plans.map(\.tally.count) }
+
+    /// Whether each route is being drained, in the order of the routes.
+    public var draining: [Bool] { plans.map(\.tally.isDraining) }
+}
+
+/// What holds for the requests of one route.
+public struct Route: Sendable {
+    /// The pattern as people wrote it: `*.example.com/chat/*`.
+    public let name: String
+    /// Who answers.
+    public let action: RouteAction
+    /// Which pages may open a WebSocket here (RFC 6455 §10.2).
+    public var origins = OriginRule.same
+    /// What a device's opening handshake may lack.
+    public var accept: UpgradeRequest.Departures = []
+    /// Whether paths with an escaped slash are refused, also where they would be this route's read with
+    /// a slash.
+    public var rejectsEscapedSlash = false
+    /// Whether no configuration has made it, whose keys could be named to people.
+    public var isFromCommandLine = false
+    /// What the peers of a relay may send.
+    public var relayLimits = RelayLimits()
+    /// Pings and limits of time for relays; nil for none.
+    public var relayRules: RelayRules?
+    /// Bytes that the body of a request may have.
+    public var bodyBytesMax = UInt64.max
+    /// What is changed in the fields of requests before they go on.
+    public var requestFields = FieldEdits()
+    /// What is changed in the fields of answers before they go back.
+    public var answerFields = FieldEdits()
+    /// Which `Host` the upstream sees.
+    public var upstreamHost = HostChoice.keep
+    /// How many relays it may have.
+    public var admission = AdmissionLimits()
+    /// Whether its relays are ended when a reload takes it away.
+    public var drainsWhenRemoved = false
+
+    /// A route with defaults for everything but its name and its action.
+    public init(name: String, action: RouteAction) {
+        self.name = name
+        self.action = action
+    }
+
+    /// A route that forwards.
+    public init(
+        name: String, upstream: EndpointGroup, origins: OriginRule = .same,
+        messageBytesMax: UInt64 = .max
+    ) {
+        self.init(name: name, action: .forward(upstream))
+        self.origins = origins
+        relayLimits.messageBytesMax = messageBytesMax
+    }
+
+    /// Who serves it, where it forwards.
+    public var upstream: EndpointGroup? {
+        if case .forward(let group) = action { return group }
+        return nil
+    }
+}
+
+/// How many relays a route has, and whether it takes more; shared by all reactors.
+final class RouteTally: Sendable {
+    private let relays = Atomic<Int>(0)
+    private let draining = Atomic<Bool>(false)
+    /// Who has places, where they are limited.
+    let admission = Admission()
+
+    var count: Int { relays.load(ordering: .relaxed) }
+    func opened() { relays.wrappingAdd(1, ordering: .relaxed) }
+    func closed() { relays.wrappingSubtract(1, ordering: .relaxed) }
+
+    var isDraining: Bool {
+        get { draining.load(ordering: .relaxed) }
+        set { draining.store(newValue, ordering: .relaxed) }
+    }
+}
+
+/// Who answers the requests of a route.
+public enum RouteAction: Sendable {
+    /// One of these endpoints.
+    case forward(EndpointGroup)
+    /// Sluice itself, with always the same.
+    case respond(FixedAnswer)
+    /// Sluice itself, by pointing elsewhere.
+    case redirect(RedirectRule)
+}
+
+/// An answer that needs no upstream.
+public struct FixedAnswer: Sendable, Equatable {
+    /// The status code (RFC 9110 §15): 200 to 599.
+    public let status: Int
+    /// The `Content-Type`; empty for none.
+    public let type: String
+    /// The body.
+    public let body: [UInt8]
+
+    /// An answer that is sent as it is, whatever is asked.
+    public init(status: Int, type: String, body: [UInt8]) {
+        self.status = status
+        self.type = type
+        self.body = body
+    }
+}
+
+/// Where a route points to.
+public struct RedirectRule: Sendable, Equatable {
+    /// The status code: 301, 302, 303, 307 or 308.
+    public let status: Int
+    /// What stands in front of the path, which the route table has rewritten: `https://example.com`,
+    /// or nothing for the same origin.
+    public let origin: String
+
+    /// A redirect with `status` to `origin`; an empty origin stands for the request's own.
+    public init(status: Int, origin: String) {
+        self.status = status
+        self.origin = origin
+    }
+}
+
+/// What is changed in the fields of a message, in this order: removed, set, added.
+public struct FieldEdits: Sendable, Equatable {
+    /// Names, in lower case, of fields that are dropped.
+    public var removed: [String]
+    /// Fields that replace all of their name.
+    public var set: [Field]
+    /// Fields that stand beside those of their name.
+    public var added: [Field]
+
+    /// A name and its value.
+    public struct Field: Sendable, Equatable {
+        /// A token (RFC 9110 §5.1).
+        public let name: String
+        /// The field's value, without its line end.
+        public let value: String
+        /// A field to set or to add, by name and value.
+        public init(name: String, value: String) {
+            self.name = name
+            self.value = value
+        }
+    }
+
+    /// Edits in the order in which they are applied; none by default.
+    public init(removed: [String] = [], set: [Field] = [], added: [Field] = []) {
+        self.removed = removed
+        self.set = set
+        self.added = added
+    }
+
+    /// Whether nothing is changed.
+    public var isEmpty: Bool { removed.isEmpty && set.isEmpty && added.isEmpty }
+}
+
+/// Which `Host` the upstream sees.
+public enum HostChoice: Sendable, Equatable {
+    /// The client's.
+    case keep
+    /// The endpoint's own host and port.
+    case upstream
+    /// Always this one.
+    case name(String)
+}
+
+/// An upstream: its endpoints, and who of them is next.
+public final class EndpointGroup: Sendable {
+    /// The endpoints, in the order that `picker` counts them.
+    public let endpoints: [Endpoint]
+    /// Their priorities and weights; empty where all are the same.
+    public let standings: [Standing]
+    /// Chooses among them, and remembers who failed.
+    public let picker: Upstream
+    /// How connections are kept for the next request.
+    public let pool: PoolLimits
+    /// How each connection says first who the client is; nil where it does not.
+    public let introduction: ProxyHeader.Version?
+    /// What of a request is hashed, where the picker balances by hash.
+    public let hash: HashSource?
+    /// Who waits for a place; nil where nobody may.
+    public let queue: PlaceQueue?
+    /// How many may wait, and for how long.
+    public let queueLimits: QueueLimits
+    /// Addresses of this machine that connections come from, in turn; the system chooses where there
+    /// are none.
+    public let sources: [Address]
+    private let sourceTurn = Atomic<UInt32>(0)
+
+    /// A group with these rules.
+    ///
+    /// - Parameters:
+    ///   - name: the upstream's.
+    ///   - endpoints: at least one.
+    ///   - rules: how they are chosen.
+    ///   - pool: how connections are kept.
+    ///   - hash: where `rules` balance by hash, of what.
+    ///   - queue: who waits for places already, where one may wait.
+    ///   - queueLimits: how many may wait; nil for none.
+    ///   - introduction: how each connection says first who the client is; nil where it does not.
+    ///   - standings: priority and weight of each endpoint; empty where all are the same.
+    ///   - sources: addresses of this machine that connections come from, with port 0.
+    public init(
+        name: String, endpoints: [Endpoint], rules: UpstreamRules, pool: PoolLimits = PoolLimits(),
+        hash: HashSource? = nil, queue: PlaceQueue? = nil, queueLimits: QueueLimits? = nil,
+        introduction: ProxyHeader.Version? = nil, standings: [Standing] = [],
+        sources: [Address] = []
+    ) {
+        self.endpoints = endpoints
+        self.sources = sources
+        self.standings = standings
+        self.introduction = introduction
+        self.pool = pool
+        self.hash = hash
+        self.queue = queueLimits == nil ? nil : queue ?? PlaceQueue()
+        self.queueLimits = queueLimits ?? QueueLimits(waitMilliseconds: 0, size: 0)
+        var rules = rules
+        rules.waitsForPlace = queueLimits != nil
+        picker = Upstream(
+            name: name, endpoints: endpoints.map { ($0.load, $0.label) }, rules: rules,
+            standings: standings)
+    }
+
+    /// A group that balances in the given manner.
+    public convenience init(name: String, endpoints: [Endpoint], balance: Balance) {
+        self.init(name: name, endpoints: endpoints, rules: UpstreamRules(balance: balance))
+    }
+
+    /// Where a connection to this address may come from, in the order to try: another one is the first
+    /// each time.
+    ///
+    /// None where the system chooses, as it does where none is of the same family.
+    public func sources(for address: Address) -> ArraySlice<Address> {
+        if sources.isEmpty || address.isUnix { return [] }
+        let fitting = sources.filter { $0.isIPv6 == address.isIPv6 }
+        if fitting.count < 2 { return fitting[...] }
+        let turn = sourceTurn.wrappingAdd(1, ordering: .relaxed).oldValue
+        let first = Int(turn) % fitting.count
+        return (fitting[first...] + fitting[..<first])[...]
+    }
+
+    /// Gives a place at an endpoint back.
+    func closed(_ endpoint: Int) {
+        picker.closed(endpoint)
+        queue?.callNext()
+    }
+}
+
+/// How connections to an endpoint are kept after an answer; for each endpoint and reactor.
+public struct PoolLimits: Sendable, Equatable {
+    /// How many may be idle at one time; 0 to keep none.
+    public var idleMax: Int
+    /// How long one may be idle, in milliseconds.
+    ///
+    /// Shorter than what apps grant: Node's and uvicorn's own limit is 5 s.
+    public var idleMilliseconds: UInt64
+
+    /// The defaults, or others.
+    public init(idleMax: Int = 128, idleMilliseconds: UInt64 = 4_000) {
+        self.idleMax = idleMax
+        self.idleMilliseconds = idleMilliseconds
+    }
+}

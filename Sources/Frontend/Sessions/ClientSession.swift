@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+import Reactor
+import Splice
+import TLS
+import Wire
+
+/// Who is at the other end of a client's socket, and how they came.
+///
+/// It goes along from the session to the tunnel that follows it.
+struct ClientFacts {
+    let acceptedMilliseconds: UInt64
+    /// Who connected: to us, or to the balancer that said so.
+    var peer: Address
+    let listener: ListenerFacts
+    var tls: TLSFacts?
+    /// The connection counts among those of its peer, which is given back when it closes.
+    var isCounted = false
+
+    init(peer: Address, listener: ListenerFacts, acceptedMilliseconds: UInt64) {
+        self.peer = peer
+        self.listener = listener
+        self.acceptedMilliseconds = acceptedMilliseconds
+    }
+
+    /// The way its requests come.
+    var hop: Hop {
+        Hop(
+            client: peer, isSecure: listener.isSecure,
+            strictTransportSecurity: listener.strictTransportSecurity,
+            trusted: listener.trusts(peer) ? listener.trustedProxies : [])
+    }
+}
+
+/// A client's connection that speaks HTTP/1.1, from accept until it closes or a tunnel takes over.
+struct ClientSession: ~Copyable {
+    /// Where the session is.
+    enum Stage {
+        /// The header is read in which a load balancer says who has connected.
+        case introduction
+        /// The first byte is awaited: TLS, or something that isn't.
+        case sniffing(isDeferred: Bool)
+        /// The TLS handshake; deferred while it waits for its turn
+        /// (`FrontendSettings.handshakesPerTurn`). What came of the ClientHello is kept for the log.
+        case handshaking(isDeferred: Bool, HelloRecords)
+        /// Plain HTTP came on a TLS port; its head is read to be able to name the right URL.
+        case misaddressed
+        /// Requests are read, one after the other.
+        case serving
+        /// All is said; the client may read it.
+        case leaving(Leaving)
+    }
+
+    /// Its socket in `WorkerState.clients`.
+    let client: Token
+    /// Its own slot in `WorkerState.sessions`.
+    var slot = Token(rawValue: 0)
+    var leg: Leg
+    var facts: ClientFacts
+    var stage: Stage
+    var reader: RequestReader
+    /// The request in progress.
+    var request: Token?
+    /// When the timer fires; 0 while it is not set.
+    var armedMilliseconds: UInt64 = 0
+
+    init(
+        client: Token, leg: consuming Leg, facts: consuming ClientFacts, stage: Stage,
+        limits: HeadLimits
+    ) {
+        self.client = client
+        self.leg = leg
+        self.facts = facts
+        self.stage = stage
+        reader = RequestReader(limits: limits)
+    }
+}
+
+typealias SessionPointer = UnsafeMutablePointer<ClientSession>
+
+/// How requests are read off a connection, one after the other (RFC 9112 §9.3).
+struct RequestReader: ~Copyable {
+    var parser: RequestHeadParser
+    /// Client bytes behind what was used so far: the begin of a body, the next requests, or what
+    /// belongs to a tunnel.
+    private(set) var carry: ArraySlice<UInt8> = []
+    /// Requests on this connection, the present one included.
+    var requestCount = 0
+    /// The connection may carry another request.
+    var isPersistent = true
+    /// Requests that were read in the turn of this number.
+    private var readInTurn = 0
+    private var turnNumber: UInt64 = 0
+    /// An idle connection to an endpoint that has been told who this client is.
+    var kept: Token?
+    /// What is said of the client to upstreams, and to it; nil before the first ordinary request.
+    var passage: Passage?
+
+    init(limits: HeadLimits) { parser = RequestHeadParser(limits: limits) }
+
+    /// Whether it may read one more request in this turn, so that a pipeline leaves the others theirs.
+    mutating func mayRead(inTurn turn: UInt64, countMax: Int) -> Bool {
+        if turn != turnNumber {
+            turnNumber = turn
+            readInTurn = 0
+        }
+        if readInTurn >= countMax { return false }
+        readInTurn += 1
+        return true
+    }
+
+    /// Keeps bytes behind those that are held.
+    mutating func hold(_ bytes: UnsafeRawBufferPointer) {
+        if bytes.isEmpty { return }
+        if carry.isEmpty { carry = Array(bytes)[...] } else { carry.append(contentsOf: bytes) }
+    }
+
+    /// Puts bytes that were taken back in front of those that are held.
+    mutating func unread(_ bytes: UnsafeRawBufferPointer) {
+        carry = carry.isEmpty ? Array(bytes)[...] : (Array(bytes) + carry)[...]
+    }
+
+    /// Forgets the first `count` of the bytes that are held.
+    mutating func drop(_ count: Int) {
+        carry = count >= carry.count ? [] : carry.dropFirst(count)
+    }
+}

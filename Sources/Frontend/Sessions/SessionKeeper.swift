@@ -1,0 +1,366 @@
+// SPDX-License-Identifier: Apache-2.0
+import Proxy
+import Reactor
+import Splice
+import TLS
+import Wire
+
+/// Takes clients' connections from their first byte to a judged request, and from their last answer
+/// to their close.
+struct SessionKeeper {
+    let state: StatePointer
+
+    /// Heads that are read in one turn of one connection, so that a pipeline leaves the others theirs.
+    private static let headsPerTurn = 32
+
+    init(_ state: StatePointer) { self.state = state }
+
+    private var space: UnsafeMutablePointer<Workspace> { state.pointee.space }
+    private var now: UInt64 { state.pointee.now }
+    private var settings: FrontendSettings { state.pointee.settings }
+
+    // MARK: Begin and end
+
+    /// Takes up a connection that was accepted and counted.
+    func begin(_ descriptor: Int32, peer: Address, entrance: Entrance) {
+        // It has TCP_NODELAY from its listener.
+        var leg = Leg(Socket(adopting: descriptor))
+        var facts = ClientFacts(
+            peer: peer, listener: entrance.facts, acceptedMilliseconds: now)
+        var stage = ClientSession.Stage.sniffing(isDeferred: false)
+        if entrance.facts.expectsProxyHeader {
+            stage = .introduction
+        } else if !ClientCounts(state).admit(&facts) {
+            state.pointee.crew.loads[state.pointee.index].closed()
+            return
+        }
+        var deadline = now + settings.headMilliseconds
+        if let store = entrance.certificates {
+            leg.tls = TLSSession.accepting(store.initial, through: space.pointee.records)
+            if leg.tls == nil {
+                turnAway(&facts)
+                return
+            }
+            deadline = now + settings.clientHelloMilliseconds
+        }
+        guard let client = state.pointee.clients.insert(Client(session: nil, tunnel: nil)) else {
+            turnAway(&facts)
+            return
+        }
+        let made = ClientSession(
+            client: client, leg: leg, facts: facts, stage: stage, limits: settings.headLimits)
+        guard let slot = state.pointee.sessions.insert(made),
+            let session = state.pointee.sessions.pointer(slot)
+        else {
+            state.pointee.clients.retire(client)
+            turnAway(&facts)
+            return
+        }
+        session.pointee.slot = slot
+        state.pointee.clients.pointer(client)?.pointee.session = session
+        state.pointee.sessionTimers.reserve(index: Int(client.index))
+        arm(session, at: deadline)
+        if !state.pointee.poller.add(descriptor, client.tagged(TokenTag.client), .edgeBoth) {
+            close(session)
+        }
+    }
+
+    private func turnAway(_ facts: inout ClientFacts) {
+        ClientCounts(state).release(&facts)
+        state.pointee.crew.loads[state.pointee.index].closed()
+    }
+
+    /// Says nothing more: what was sent is delivered, and what still comes is read off, for a while.
+    func leave(_ session: SessionPointer) {
+        assert(session.pointee.request == nil, "a session leaves within a request")
+        letKeptGo(session)
+        session.pointee.stage = .leaving(Leaving())
+        if session.pointee.leg.leave(space) {
+            close(session)
+            return
+        }
+        arm(session, at: now + space.pointee.patience.lingerMilliseconds)
+        // What has come already makes no event any more.
+        if session.pointee.leg.isReadable && !session.pointee.leg.hasEnded {
+            state.pointee.unfinished.append(session.pointee.client)
+        }
+    }
+
+    /// Closes the connection, on which no request is in progress.
+    func close(_ session: SessionPointer) {
+        assert(session.pointee.request == nil, "a session closes within a request")
+        assert(
+            state.pointee.sessions.pointer(session.pointee.slot) == session,
+            "a session is closed twice")
+        letKeptGo(session)
+        let client = session.pointee.client
+        state.pointee.sessionTimers.cancel(client)
+        session.pointee.leg.release(space)
+        ClientCounts(state).release(&session.pointee.facts)
+        // The socket closes when the slot is released, behind the last event of this batch.
+        state.pointee.sessions.retire(session.pointee.slot)
+        state.pointee.clients.retire(client)
+        state.pointee.crew.loads[state.pointee.index].closed()
+    }
+
+    /// Closes the idle connection to an endpoint that was kept for this client.
+    func letKeptGo(_ session: SessionPointer) {
+        guard let kept = session.pointee.reader.kept else { return }
+        session.pointee.reader.kept = nil
+        UpstreamKeeper(state).close(kept)
+    }
+
+    /// Notes in the log why a connection ends on which no request was read.
+    func note(_ session: SessionPointer, _ detail: String) {
+        var facts = RequestFacts(
+            client: session.pointee.facts.peer,
+            beganMilliseconds: session.pointee.facts.acceptedMilliseconds)
+        facts.detail = detail
+        Recorder(state).refused(session, facts)
+    }
+
+    /// Answers with a refusal that closes the connection, where no request was taken up.
+    func refuse(_ session: SessionPointer, _ refusal: Refusal, _ facts: RequestFacts? = nil) {
+        var facts =
+            facts
+            ?? RequestFacts(
+                client: session.pointee.facts.peer,
+                beganMilliseconds: session.pointee.facts.acceptedMilliseconds)
+        facts.status = refusal.status
+        facts.proxyError = refusal.proxyError
+        facts.detail = refusal.sentence
+        send(session, refusal)
+        Recorder(state).refused(session, facts)
+        leave(session)
+    }
+
+    // MARK: Events
+
+    /// The socket of a session has something to say.
+    func isReady(_ session: SessionPointer, _ flags: Readiness) {
+        switch session.pointee.stage {
+        case .leaving: readOff(session, flags)
+        case .serving:
+            if let token = session.pointee.request {
+                RequestExecutor(state).clientIsReady(token, flags)
+                return
+            }
+            session.pointee.leg.note(flags)
+            if flags.contains(.broken) {
+                close(session)
+                return
+            }
+            if flags.contains(.writable) { _ = session.pointee.leg.drain(space) }
+            readOn(session)
+        case .introduction, .sniffing, .handshaking, .misaddressed:
+            session.pointee.leg.note(flags)
+            if flags.contains(.writable) { _ = session.pointee.leg.drain(space) }
+            SessionOpening(state).advance(session)
+        }
+    }
+
+    /// Goes on with what the last turn had no time for.
+    func goOn(_ session: SessionPointer) {
+        if case .leaving = session.pointee.stage {
+            readOff(session, [])
+        } else if let token = session.pointee.request {
+            RequestExecutor(state).goOn(token)
+        } else {
+            readOn(session)
+        }
+    }
+
+    private func readOff(_ session: SessionPointer, _ flags: Readiness) {
+        guard case .leaving(var leaving) = session.pointee.stage else { return }
+        let progress = session.pointee.leg.readOff(&leaving, flags, space)
+        session.pointee.stage = .leaving(leaving)
+        switch progress {
+        case .waiting: break
+        case .again: state.pointee.unfinished.append(session.pointee.client)
+        case .over: close(session)
+        }
+    }
+
+    /// The timer of a session has fired.
+    func timeIsUp(_ session: SessionPointer) {
+        session.pointee.armedMilliseconds = 0
+        switch session.pointee.stage {
+        case .introduction:
+            note(session, "no header of the PROXY protocol came in time")
+            close(session)
+        case .sniffing, .handshaking:
+            note(
+                session,
+                session.pointee.leg.tls == nil
+                    ? "no request came in time (timeouts.head)" : "the TLS handshake took too long")
+            close(session)
+        case .misaddressed: SessionOpening(state).answerPlain(session, head: nil)
+        case .serving:
+            if let token = session.pointee.request {
+                RequestExecutor(state).timeIsUp(token)
+            } else if session.pointee.reader.hasBegun {
+                refuse(session, .headTimeout, refusedFacts(session))
+            } else {
+                leave(session)
+            }
+        case .leaving: close(session)
+        }
+    }
+
+    /// The process goes away: the session ends with the answer that it waits for.
+    ///
+    /// Where another process serves its address, whoever has come in is still served here.
+    func processLeaves(_ session: SessionPointer, isReplaced: Bool) {
+        if let token = session.pointee.request {
+            session.pointee.reader.isPersistent = false
+            if !isReplaced { state.pointee.work.push(.request(token, .processLeaves)) }
+            return
+        }
+        let hasServed = session.pointee.reader.requestCount > 0
+        switch session.pointee.stage {
+        case .leaving: break
+        case .serving where session.pointee.reader.parser.byteCount > 0:
+            if hasServed || !isReplaced { refuse(session, .draining, refusedFacts(session)) }
+        case .serving where hasServed: leave(session)
+        default: if !isReplaced { close(session) }
+        }
+    }
+
+    /// Sets the timer.
+    func arm(_ session: SessionPointer, at deadline: UInt64) {
+        session.pointee.armedMilliseconds = deadline
+        state.pointee.sessionTimers.arm(session.pointee.client, at: deadline)
+    }
+
+    // MARK: Requests
+
+    /// Reads towards the next request head, and judges it when it is whole.
+    func readOn(_ session: SessionPointer) {
+        while case .serving = session.pointee.stage, session.pointee.request == nil,
+            // The answers to the requests before have to leave first.
+            session.pointee.leg.held.isEmpty
+        {
+            let hasCarry = !session.pointee.reader.carry.isEmpty
+            if !hasCarry && session.pointee.leg.hasEnded {
+                clientLeft(session)
+                return
+            }
+            guard hasCarry || session.pointee.leg.isReadable else { return }
+            let mayRead = session.pointee.reader.mayRead(
+                inTurn: state.pointee.turnNumber, countMax: Self.headsPerTurn)
+            guard mayRead else {
+                state.pointee.unfinished.append(session.pointee.client)
+                return
+            }
+            if hasCarry {
+                let carry = session.pointee.reader.carry
+                let goesOn = carry.withUnsafeBytes { takeHead(session, $0, isCarried: true) }
+                if !goesOn { return }
+                continue
+            }
+            let received = session.pointee.leg.receive(space)
+            if received.count > 0 && !take(session, received) { return }
+        }
+    }
+
+    /// The client has ended its side between two requests, or within a head.
+    private func clientLeft(_ session: SessionPointer) {
+        guard session.pointee.reader.requestCount > 0 else {
+            close(session)
+            return
+        }
+        if session.pointee.reader.parser.byteCount > 0 {
+            note(session, "the client left within a request head")
+        }
+        leave(session)
+    }
+
+    /// Takes bytes of a head that were just received.
+    ///
+    /// - Returns: whether more are to be read; else a request was taken up, or the session ends.
+    func take(_ session: SessionPointer, _ received: Leg.Received) -> Bool {
+        takeHead(
+            session, UnsafeRawBufferPointer(start: received.bytes, count: received.count),
+            isCarried: false)
+    }
+
+    /// Takes bytes of a head.
+    ///
+    /// - Returns: whether more are to be read; else a request was taken up, or the session ends.
+    private func takeHead(
+        _ session: SessionPointer, _ bytes: UnsafeRawBufferPointer, isCarried: Bool
+    ) -> Bool {
+        let isFirst = session.pointee.reader.parser.byteCount == 0
+        if isFirst { session.pointee.reader.parser.lend(state.pointee.heads.lend()) }
+        switch session.pointee.reader.parser.append(bytes) {
+        case .needsMore:
+            if isCarried { session.pointee.reader.drop(bytes.count) }
+            // The time of the first head runs since the connection was ready for it.
+            // An empty line is no begin of a request: the time between two goes on.
+            if isFirst && session.pointee.reader.requestCount > 0
+                && session.pointee.reader.parser.byteCount > 0
+            {
+                arm(session, at: now + settings.headMilliseconds)
+            }
+            return true
+        case .failed(let fault):
+            refuse(session, Refusal(fault), refusedFacts(session))
+            return false
+        case .complete(let head, let consumed):
+            // What stands behind it is held already, or is held now.
+            if isCarried {
+                session.pointee.reader.drop(consumed)
+            } else {
+                session.pointee.reader.hold(UnsafeRawBufferPointer(rebasing: bytes[consumed...]))
+            }
+            RequestJudge(state).judge(session, head)
+            return false
+        }
+    }
+
+    /// What is noted of a request whose head is refused: its time counts since it was read, but for
+    /// the first one.
+    func refusedFacts(_ session: SessionPointer) -> RequestFacts {
+        let isFirst = session.pointee.reader.requestCount == 0
+        return RequestFacts(
+            client: session.pointee.facts.peer,
+            beganMilliseconds: isFirst ? session.pointee.facts.acceptedMilliseconds : now)
+    }
+
+    // MARK: Sending
+
+    /// Sends a refusal that closes the connection.
+    func send(_ session: SessionPointer, _ refusal: Refusal) {
+        send(session, refusal.bytes(date: state.pointee.heads.date.now()))
+    }
+
+    /// Sends bytes of any number.
+    func send(_ session: SessionPointer, _ bytes: [UInt8]) {
+        bytes.withUnsafeBufferPointer { buffer in
+            guard let start = buffer.baseAddress else { return }
+            send(session, start, count: buffer.count)
+        }
+    }
+
+    /// Sends what was written.
+    func sendWritten(_ session: SessionPointer) {
+        send(session, state.pointee.heads.writer.start, count: state.pointee.heads.writer.count)
+        state.pointee.heads.writer.clear()
+    }
+
+    private func send(_ session: SessionPointer, _ start: UnsafePointer<UInt8>, count: Int) {
+        // What is sealed at once has to fit into the records' output.
+        let pieceMax = space.pointee.openedCapacity
+        var offset = 0
+        while offset < count {
+            let piece = min(pieceMax, count - offset)
+            session.pointee.leg.put(start + offset, count: piece, space)
+            offset += piece
+        }
+    }
+}
+
+extension RequestReader {
+    /// Whether a head is awaited in earnest: the first one of the connection, or one that has begun.
+    fileprivate var hasBegun: Bool { requestCount == 0 || parser.byteCount > 0 }
+}

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+import Reactor
+import Splice
+import Synchronization
+
+/// Which relays are to end, how, and in what time.
+public struct DrainPlan: Sendable {
+    /// Names of routes; those of all when empty.
+    public var routes: Set<String> = []
+    /// The label of an endpoint; all when nil.
+    public var endpoint: String?
+    /// The Close code (RFC 6455 §7.4).
+    public var code: UInt16
+    /// The reason that stands in the Close; empty for none.
+    public var reason: String
+    /// From the first Close to the last.
+    public var spreadMilliseconds: UInt64
+    /// From the beginning until those are cut that have not closed.
+    public var timeoutMilliseconds: UInt64
+
+    /// The longest that a drain may take, and wait: a week.
+    public static let millisecondsMax: UInt64 = 7 * 86_400_000
+
+    /// How many relays at most.
+    public var relaysMax = Int.max
+    /// Whether another process listens at the same sockets: who has come in is served, and told then.
+    var isReplaced = false
+
+    /// A drain of everything.
+    public init(
+        code: UInt16 = 1001, reason: String = "", spreadMilliseconds: UInt64 = 0,
+        timeoutMilliseconds: UInt64 = 30_000
+    ) {
+        self.code = code
+        self.reason = reason
+        self.spreadMilliseconds = spreadMilliseconds
+        self.timeoutMilliseconds = timeoutMilliseconds
+    }
+
+    func concerns(_ asked: borrowing TunnelFacts) -> Bool {
+        (routes.isEmpty || routes.contains(asked.route))
+            && (endpoint == nil || endpoint == asked.upstream)
+    }
+}
+
+/// A drain under way, and how far it is; any thread may ask.
+public final class Drain: Sendable {
+    /// What was asked for.
+    public let plan: DrainPlan
+    /// When it began, in milliseconds of `Clock`.
+    public let startMilliseconds: UInt64
+    let closeText: CloseText?
+    private let workersLeft: Atomic<Int>
+    /// Reactors that listen yet.
+    private let listening: Atomic<Int>
+    private let toldCount = Atomic<Int>(0)
+    private let closedCount = Atomic<Int>(0)
+    private let cutCount = Atomic<Int>(0)
+    private let foundCount = Atomic<Int>(0)
+
+    init(_ plan: DrainPlan, workers: Int) {
+        var plan = plan
+        // What goes beyond it would go beyond the numbers too.
+        plan.spreadMilliseconds = min(plan.spreadMilliseconds, DrainPlan.millisecondsMax)
+        plan.timeoutMilliseconds = min(plan.timeoutMilliseconds, DrainPlan.millisecondsMax)
+        self.plan = plan
+        startMilliseconds = Clock.nowMilliseconds()
+        closeText = plan.reason.isEmpty ? nil : CloseText(plan.reason)
+        workersLeft = Atomic(workers)
+        listening = Atomic(workers)
+    }
+
+    /// When those are cut that are left.
+    public var deadlineMilliseconds: UInt64 { startMilliseconds + plan.timeoutMilliseconds }
+
+    /// How far a drain is.
+    public struct Progress: Sendable, Equatable {
+        /// Relays that are concerned, as far as they were looked for.
+        public var found: Int
+        /// Those that were sent the Close, or will be at their next frame border.
+        public var told: Int
+        /// Those of them that are over.
+        public var closed: Int
+        /// Those of the closed whose peers had not answered in time.
+        public var cut: Int
+        /// Whether nothing is left to do.
+        public var isDone: Bool
+
+        /// Counts of a drain that has found nothing yet.
+        public init(
+            found: Int = 0, told: Int = 0, closed: Int = 0, cut: Int = 0, isDone: Bool = false
+        ) {
+            self.found = found
+            self.told = told
+            self.closed = closed
+            self.cut = cut
+            self.isDone = isDone
+        }
+
+        /// Of both together.
+        public static func + (left: Progress, right: Progress) -> Progress {
+            Progress(
+                found: left.found + right.found, told: left.told + right.told,
+                closed: left.closed + right.closed, cut: left.cut + right.cut,
+                isDone: left.isDone && right.isDone)
+        }
+    }
+
+    /// How far it is.
+    public var progress: Progress {
+        // In this order: what is told later must not make an undone drain look done.
+        let isAllTold = workersLeft.load(ordering: .acquiring) == 0
+        let closed = closedCount.load(ordering: .acquiring)
+        let told = toldCount.load(ordering: .acquiring)
+        return Progress(
+            found: foundCount.load(ordering: .relaxed), told: told, closed: closed,
+            cut: cutCount.load(ordering: .relaxed), isDone: isAllTold && closed >= told)
+    }
+
+    /// Counts one more relay; false when there are as many as there may be.
+    func find() -> Bool {
+        let count = foundCount.wrappingAdd(1, ordering: .relaxed).newValue
+        if count <= plan.relaysMax { return true }
+        foundCount.wrappingSubtract(1, ordering: .relaxed)
+        return false
+    }
+
+    /// Relays were told; `workers` reactors have nobody left to tell.
+    func told(by workers: Int, count: Int) {
+        toldCount.wrappingAdd(count, ordering: .releasing)
+        workersLeft.wrappingSubtract(workers, ordering: .releasing)
+    }
+
+    /// A reactor listens no more, and hands no connection to another any more.
+    func stoppedListening() { listening.wrappingSubtract(1, ordering: .sequentiallyConsistent) }
+
+    /// Whether a reactor without connections may get one yet.
+    var isListening: Bool { listening.load(ordering: .sequentiallyConsistent) > 0 }
+
+    func closed(isCut: Bool) {
+        if isCut { cutCount.wrappingAdd(1, ordering: .relaxed) }
+        closedCount.wrappingAdd(1, ordering: .releasing)
+    }
+}

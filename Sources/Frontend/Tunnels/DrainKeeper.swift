@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0
+import Reactor
+import Router
+import Splice
+import Wire
+
+/// One reactor's part of a drain: first all relays are found, a piece in each turn, then they are
+/// told one by one, evenly over the time that there is.
+struct DrainTask {
+    let drain: Drain
+    /// The last slot looked at; nil when all were.
+    private(set) var scanned: Int? = -1
+    private var tokens: [Token] = []
+    private var next = 0
+
+    init(_ drain: Drain) { self.drain = drain }
+
+    var isScanning: Bool { scanned != nil }
+    var isDone: Bool { !isScanning && next == tokens.count }
+
+    /// When the next relay is to be told; never while they are being looked for.
+    var nextMilliseconds: UInt64 {
+        isScanning || next == tokens.count ? .max : due(next)
+    }
+
+    private func due(_ index: Int) -> UInt64 {
+        drain.startMilliseconds
+            + drain.plan.spreadMilliseconds * UInt64(index) / UInt64(max(1, tokens.count))
+    }
+
+    mutating func append(_ token: Token) {
+        if drain.find() { tokens.append(token) }
+    }
+
+    mutating func scannedUp(to index: Int?) { scanned = index }
+
+    mutating func popDue(_ now: UInt64) -> Token? {
+        guard !isScanning, next < tokens.count, due(next) <= now else { return nil }
+        defer { next += 1 }
+        return tokens[next]
+    }
+}
+
+/// The drains that one reactor has in hand.
+struct DrainSchedule {
+    /// Slots looked at in one turn.
+    static let scannedPerTurn = 2_048
+
+    var tasks: [DrainTask] = []
+    /// Where clients without a tunnel are looked for when the process goes away: the last slot looked
+    /// at; nil when nobody is looked for.
+    var scannedClients: Int?
+
+    var isEmpty: Bool { tasks.isEmpty && scannedClients == nil }
+    /// Whether something is still looked for.
+    var isScanning: Bool { scannedClients != nil || tasks.contains(where: \.isScanning) }
+
+    /// When the next relay is to be told; `.max` for never.
+    var nextMilliseconds: UInt64 {
+        var next = UInt64.max
+        for task in tasks { next = min(next, task.nextMilliseconds) }
+        return next
+    }
+
+    /// All are over, since the reactor ends.
+    mutating func endAll() {
+        for task in tasks { task.drain.told(by: 1, count: 0) }
+        tasks = []
+    }
+}
+
+/// Ends relays on purpose: all, or those of a route or endpoint.
+struct DrainKeeper {
+    let state: StatePointer
+
+    /// Relays told in one turn.
+    private static let toldPerTurn = 128
+
+    init(_ state: StatePointer) { self.state = state }
+
+    /// Begins to end relays.
+    func begin(_ drain: Drain) { state.pointee.drains.tasks.append(DrainTask(drain)) }
+
+    /// Begins to end all relays, and whatever waits for an answer.
+    func leave(_ drain: Drain) {
+        state.pointee.leaving = drain
+        state.pointee.drains.scannedClients = -1
+        begin(drain)
+    }
+
+    /// A relay that was opened while its like is being ended comes last.
+    func join(_ tunnel: TunnelPointer) {
+        if state.pointee.drains.isEmpty && state.pointee.leaving == nil { return }
+        let slot = tunnel.pointee.slot
+        for index in state.pointee.drains.tasks.indices
+        where state.pointee.drains.tasks[index].drain.plan.concerns(tunnel.pointee.asked) {
+            // Slots that were not looked at yet are found anyway.
+            if let scanned = state.pointee.drains.tasks[index].scanned,
+                Int(slot.index) > scanned
+            {
+                continue
+            }
+            state.pointee.drains.tasks[index].append(slot)
+            return
+        }
+        if let leaving = state.pointee.leaving, tell(slot, leaving) {
+            leaving.told(by: 0, count: 1)
+        }
+    }
+
+    /// Goes on with the drains, a bounded step each.
+    func run() {
+        scanClients()
+        // Those that close tunnels change nothing here: tokens of closed ones name nobody.
+        for index in state.pointee.drains.tasks.indices {
+            if state.pointee.drains.tasks[index].isScanning { scan(index) }
+            var told = 0
+            var taken = 0
+            while taken < Self.toldPerTurn,
+                let slot = state.pointee.drains.tasks[index].popDue(state.pointee.now)
+            {
+                taken += 1
+                if tell(slot, state.pointee.drains.tasks[index].drain) { told += 1 }
+            }
+            if told > 0 { state.pointee.drains.tasks[index].drain.told(by: 0, count: told) }
+        }
+        state.pointee.drains.tasks.removeAll { task in
+            if task.isDone { task.drain.told(by: 1, count: 0) }
+            return task.isDone
+        }
+    }
+
+    private func scan(_ index: Int) {
+        var last = state.pointee.drains.tasks[index].scanned ?? -1
+        for _ in 0..<DrainSchedule.scannedPerTurn {
+            guard let slot = state.pointee.tunnels.nextLive(after: last) else {
+                state.pointee.drains.tasks[index].scannedUp(to: nil)
+                return
+            }
+            last = Int(slot.index)
+            guard let tunnel = state.pointee.tunnels.pointer(slot) else { continue }
+            if state.pointee.drains.tasks[index].drain.plan.concerns(tunnel.pointee.asked) {
+                state.pointee.drains.tasks[index].append(slot)
+            }
+        }
+        state.pointee.drains.tasks[index].scannedUp(to: last)
+    }
+
+    /// The process goes: what has no tunnel ends with the answer that it waits for.
+    private func scanClients() {
+        guard var last = state.pointee.drains.scannedClients, let leaving = state.pointee.leaving
+        else { return }
+        for _ in 0..<DrainSchedule.scannedPerTurn {
+            guard let client = state.pointee.clients.nextLive(after: last) else {
+                state.pointee.drains.scannedClients = nil
+                return
+            }
+            last = Int(client.index)
+            guard let session = state.pointee.clients.pointer(client)?.pointee.session else {
+                continue
+            }
+            SessionKeeper(state).processLeaves(session, isReplaced: leaving.plan.isReplaced)
+            RequestExecutor(state).run()
+        }
+        state.pointee.drains.scannedClients = last
+    }
+
+    /// Ends a relay.
+    ///
+    /// - Returns: whether it was one, and not ending already in another drain.
+    private func tell(_ slot: Token, _ drain: Drain) -> Bool {
+        guard let tunnel = state.pointee.tunnels.pointer(slot), tunnel.pointee.drain == nil else {
+            return false
+        }
+        tunnel.pointee.drain = drain
+        let verdict = tunnel.pointee.relay.drain(
+            code: drain.plan.code, text: drain.closeText,
+            deadlineMilliseconds: drain.deadlineMilliseconds, state.pointee.space)
+        TunnelKeeper(state).obey(verdict, tunnel)
+        return true
+    }
+}

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+import Ledger
+import Reactor
+
+/// Which relays are asked for; nil for all.
+public struct RelayFilter: Sendable {
+    /// The route's pattern.
+    public var route: String?
+    /// The endpoint's label.
+    public var endpoint: String?
+    /// The client's address without its port.
+    public var client: String?
+
+    /// All relays.
+    public init() {}
+
+    func takes(_ asked: borrowing TunnelFacts) -> Bool {
+        (route == nil || route == asked.route) && (endpoint == nil || endpoint == asked.upstream)
+            && (client == nil || client == asked.client.hostString)
+    }
+}
+
+/// A piece of one reactor's relays.
+struct RelayList: Sendable {
+    /// Relays that one piece may hold.
+    static let relaysMax = 256
+
+    let relays: [RelayFacts]
+    /// The slot to go on from; nil when all were seen.
+    let next: Int?
+}

@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: Apache-2.0
+import Ledger
+import Reactor
+import Splice
+import Wire
+
+/// What is known of the request that opened a tunnel, for as long as that lives.
+struct TunnelFacts {
+    /// Who asked.
+    let client: Address
+    let host: String
+    let path: String
+    let plan: RoutePlan?
+    let endpoint: Endpoint?
+
+    init(_ facts: borrowing RequestFacts) {
+        client = facts.client
+        host = facts.host
+        path = facts.path
+        plan = facts.plan
+        endpoint = facts.endpoint
+    }
+
+    /// The route's pattern.
+    var route: String { plan?.route.name ?? "" }
+    /// The endpoint's label.
+    var upstream: String { endpoint?.label ?? "" }
+}
+
+/// An open WebSocket: the relay between its two connections, and what it holds as long as it lives.
+struct Tunnel: ~Copyable {
+    var relay: Relay
+    /// The client's socket in `WorkerState.clients`.
+    let client: Token
+    /// Its own slot in `WorkerState.tunnels`.
+    var slot = Token(rawValue: 0)
+    var facts: ClientFacts
+    let asked: TunnelFacts
+    var places: Places
+    /// The drain that ends it.
+    var drain: Drain?
+
+    init(
+        relay: consuming Relay, client: Token, facts: ClientFacts, asked: TunnelFacts,
+        places: Places
+    ) {
+        self.relay = relay
+        self.client = client
+        self.facts = facts
+        self.asked = asked
+        self.places = places
+    }
+}
+
+typealias TunnelPointer = UnsafeMutablePointer<Tunnel>
+
+/// Opens tunnels, does what their relays ask for, and closes them.
+struct TunnelKeeper {
+    let state: StatePointer
+
+    init(_ state: StatePointer) { self.state = state }
+
+    private var space: UnsafeMutablePointer<Workspace> { state.pointee.space }
+
+    /// Makes a relay of both connections of a request whose upstream has switched.
+    ///
+    /// What only the opening needed is let go; what came early goes on, then what waits.
+    func open(_ request: RequestPointer, _ token: Token) {
+        let session = request.pointee.session
+        guard let opening = request.pointee.opening, let plan = request.pointee.facts.plan else {
+            preconditionFailure("a tunnel opens without a proven 101")
+        }
+        let sessions = SessionKeeper(state)
+        sessions.send(session, opening.answer)
+        sessions.letKeptGo(session)
+        var leg = Leg(.none())
+        swap(&leg, &session.pointee.leg)
+        var relay = Relay(client: leg)
+        relay.backend = UpstreamKeeper(state).takeLeg(request)
+        relay.open(
+            reservedBits: opening.reservedBits, limits: plan.route.relayLimits,
+            rules: plan.route.relayRules, rates: request.pointee.upgrade?.rates)
+        assert(
+            relay.client.socket.isOpen && relay.backend.socket.isOpen,
+            "a tunnel opens without both connections")
+        let descriptor = relay.backend.socket.descriptor
+        let client = session.pointee.client
+        let early = session.pointee.reader.carry
+        let made = Tunnel(
+            relay: relay, client: client, facts: session.pointee.facts,
+            asked: TunnelFacts(request.pointee.facts), places: request.pointee.places)
+        guard let slot = state.pointee.tunnels.insert(made),
+            let tunnel = state.pointee.tunnels.pointer(slot),
+            let entry = state.pointee.clients.pointer(client)
+        else {
+            // There are as many slots for tunnels as for clients.
+            preconditionFailure("there is no slot for a tunnel")
+        }
+        tunnel.pointee.slot = slot
+        entry.pointee.session = nil
+        entry.pointee.tunnel = tunnel
+        state.pointee.sessionTimers.cancel(client)
+        state.pointee.poller.modify(descriptor, slot.tagged(TokenTag.tunnel), .edgeBoth)
+        state.pointee.sessions.retire(session.pointee.slot)
+        state.pointee.requests.retire(token)
+        plan.tally.opened()
+        Recorder(state).opened(tunnel)
+        begin(tunnel, backendEarly: opening.early, clientEarly: early)
+    }
+
+    private func begin(
+        _ tunnel: TunnelPointer, backendEarly: [UInt8], clientEarly: ArraySlice<UInt8>
+    ) {
+        backendEarly.withUnsafeBytes { early in
+            if !early.isEmpty { tunnel.pointee.relay.feed(.backend, early, space) }
+        }
+        clientEarly.withUnsafeBytes { early in
+            if !early.isEmpty { tunnel.pointee.relay.feed(.client, early, space) }
+        }
+        var verdict = tunnel.pointee.relay.begin(space)
+        verdict.formUnion(tunnel.pointee.relay.ready(.client, [], space))
+        if !verdict.contains(.ended) {
+            verdict.formUnion(tunnel.pointee.relay.ready(.backend, [], space))
+        }
+        if !verdict.isEmpty { obey(verdict, tunnel) }
+        if !verdict.contains(.ended) { DrainKeeper(state).join(tunnel) }
+    }
+
+    /// Does what a relay asks for.
+    func obey(_ verdict: Relay.Verdict, _ tunnel: TunnelPointer) {
+        if verdict.contains(.ended) {
+            close(tunnel)
+            return
+        }
+        let slot = tunnel.pointee.slot
+        if verdict.contains(.deadline) {
+            // Most relays have no timer for most of their time.
+            state.pointee.tunnelTimers.reserve(index: Int(slot.index))
+            state.pointee.tunnelTimers.arm(slot, at: tunnel.pointee.relay.deadlineMilliseconds)
+        }
+        if verdict.contains(.again) {
+            state.pointee.unfinished.append(slot.tagged(TokenTag.tunnel))
+        }
+        if verdict.contains(.paused) {
+            state.pointee.paceTimers.reserve(index: Int(slot.index))
+            state.pointee.paceTimers.arm(slot, at: tunnel.pointee.relay.resumeMilliseconds)
+        }
+    }
+
+    /// Goes on with what the last turn had no time for, or had to wait for its rate.
+    func goOn(_ slot: Token) {
+        guard let tunnel = state.pointee.tunnels.pointer(slot) else { return }
+        var verdict = tunnel.pointee.relay.ready(.client, [], space)
+        // Both sides are looked at in each turn, so one entry is enough.
+        if !verdict.contains(.ended) {
+            verdict.formUnion(tunnel.pointee.relay.ready(.backend, [], space))
+        }
+        if !verdict.isEmpty { obey(verdict, tunnel) }
+    }
+
+    /// The timer of a tunnel has fired.
+    func timeIsUp(_ slot: Token) {
+        guard let tunnel = state.pointee.tunnels.pointer(slot) else { return }
+        obey(tunnel.pointee.relay.deadlinePassed(space), tunnel)
+    }
+
+    /// Closes both connections, and writes the record.
+    func close(_ tunnel: TunnelPointer) {
+        let slot = tunnel.pointee.slot
+        assert(state.pointee.tunnels.pointer(slot) == tunnel, "a tunnel is closed twice")
+        state.pointee.tunnelTimers.cancel(slot)
+        state.pointee.paceTimers.cancel(slot)
+        tunnel.pointee.relay.release(space)
+        tunnel.pointee.places.giveBack(nowMilliseconds: state.pointee.now)
+        tunnel.pointee.asked.plan?.tally.closed()
+        ClientCounts(state).release(&tunnel.pointee.facts)
+        tunnel.pointee.drain?.closed(isCut: !tunnel.pointee.relay.ending.isOver)
+        Recorder(state).ended(tunnel)
+        // The sockets close when the slot is released, behind the last event of this batch.
+        state.pointee.clients.retire(tunnel.pointee.client)
+        state.pointee.tunnels.retire(slot)
+        state.pointee.crew.loads[state.pointee.index].closed()
+    }
+
+    /// Ends one relay with a Close; false when there is no such relay.
+    func end(_ slot: Token, code: UInt16) -> Bool {
+        guard let tunnel = state.pointee.tunnels.pointer(slot) else { return false }
+        let deadline =
+            state.pointee.now + state.pointee.settings.patience.closingMilliseconds
+        obey(
+            tunnel.pointee.relay.drain(
+                code: code, text: nil, deadlineMilliseconds: deadline, space), tunnel)
+        return true
+    }
+
+    /// Describes relays from a slot on, so many as a turn has time for.
+    func list(_ filter: RelayFilter, from first: Int) -> RelayList {
+        var relays: [RelayFacts] = []
+        var last = first - 1
+        for _ in 0..<DrainSchedule.scannedPerTurn {
+            guard let slot = state.pointee.tunnels.nextLive(after: last) else {
+                return RelayList(relays: relays, next: nil)
+            }
+            last = Int(slot.index)
+            guard let tunnel = state.pointee.tunnels.pointer(slot),
+                filter.takes(tunnel.pointee.asked)
+            else { continue }
+            let asked = tunnel.pointee.asked
+            relays.append(
+                RelayFacts(
+                    id: RelayID(worker: state.pointee.index, token: slot), client: asked.client,
+                    route: asked.route, path: asked.path, endpoint: asked.upstream,
+                    ageMilliseconds: state.pointee.now
+                        &- tunnel.pointee.facts.acceptedMilliseconds,
+                    up: tunnel.pointee.relay.upCounts,
+                    down: tunnel.pointee.relay.downCounts,
+                    clientRoundTrip: tunnel.pointee.relay.clientRoundTrip,
+                    isEnding: tunnel.pointee.relay.ending.hasBegun))
+            if relays.count >= RelayList.relaysMax { break }
+        }
+        return RelayList(relays: relays, next: last + 1)
+    }
+}

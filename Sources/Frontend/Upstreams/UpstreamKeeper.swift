@@ -1,0 +1,298 @@
+// SPDX-License-Identifier: Apache-2.0
+import Ledger
+import Proxy
+import Reactor
+import Splice
+import Wire
+
+/// A connection to an endpoint that carries requests, one at a time.
+///
+/// It has a slot of its own and is registered once, so that it goes from one client's request to
+/// the next one's without a system call. When a tunnel opens its leg goes there.
+struct UpstreamConnection: ~Copyable {
+    var leg: Leg
+    let endpoint: Endpoint
+    let limits: PoolLimits
+    /// The request that it carries; nil while it is idle.
+    var owner: Token?
+    /// Whose alone it is, where its first bytes have named that client to the endpoint, or that client
+    /// has begun to log it in; then it carries requests of nobody else, and goes with that client's
+    /// connection.
+    var client: Address?
+    /// Its first bytes have named the client.
+    var isIntroduced = false
+    /// A login belongs to it (`FieldList.logsConnectionIn`), or may have begun to.
+    var hasLogin = false
+    /// The connection to the endpoint stands.
+    var isConnected = false
+    /// Requests that were sent on it.
+    var requestCount = 0
+    /// When it has been idle for long enough.
+    var idleDeadlineMilliseconds: UInt64 = 0
+
+    init(leg: consuming Leg, endpoint: Endpoint, limits: PoolLimits, owner: Token) {
+        self.leg = leg
+        self.endpoint = endpoint
+        self.limits = limits
+        self.owner = owner
+    }
+
+    /// Whether nothing has come since it became idle: no bytes, no end.
+    var isQuiet: Bool { !leg.isReadable && !leg.isHangingUp && !leg.hasEnded && !leg.isUnwritable }
+
+    /// Whether an idle one may carry this request.
+    func isSound(for request: RequestPointer) -> Bool {
+        // What can't be sent a second time must not go out on one that has just been closed.
+        let mayRepeat = request.pointee.life.mayRepeat && !request.pointee.isUpgrade
+        return isQuiet && (mayRepeat || leg.socket.isQuiet())
+    }
+
+    /// Whether it is this client's alone and begins as the group wants it.
+    ///
+    /// Behind a trusted proxy the requests of several may come on one connection.
+    func isAlone(_ client: Address, _ group: EndpointGroup) -> Bool {
+        self.client == client && isIntroduced == (group.introduction != nil)
+    }
+
+    /// Binds it to the client that logs it in. The rules (NTLM, Negotiate; RFC 4559 §6):
+    ///
+    /// 1. From the first field of such a scheme, in a request or an answer, the connection to the
+    ///    endpoint is that client's alone. It never goes into the pool, and is closed with the client's
+    ///    connection.
+    /// 2. It carries the client's further requests to that endpoint, upgrades among them, since the
+    ///    endpoint takes whatever comes on it for that user's.
+    /// 3. An upgrade that is answered with 401 or 407 within such a login leaves both connections as
+    ///    they are.
+    mutating func noteLogin(of client: Address) {
+        hasLogin = true
+        self.client = client
+    }
+}
+
+/// Opens connections to endpoints, keeps them for the next request, and closes them.
+struct UpstreamKeeper {
+    let state: StatePointer
+
+    init(_ state: StatePointer) { self.state = state }
+
+    private var space: UnsafeMutablePointer<Workspace> { state.pointee.space }
+
+    /// What has come of beginning to connect.
+    enum Dialled {
+        /// It has begun; the connection may stand already.
+        case begun(mayStand: Bool)
+        case failed(DialFailure)
+    }
+
+    /// Begins to connect to an address of the endpoint at which the request has a place.
+    func dial(_ address: Address, _ request: RequestPointer, _ token: Token) -> Dialled {
+        guard let endpoint = request.pointee.search?.current,
+            let group = request.pointee.search?.group
+        else { return .failed(.unresolved) }
+        var leg = Leg(.none())
+        var isConnected = false
+        if let failure = connect(to: address, of: group, &leg, &isConnected) {
+            return .failed(failure)
+        }
+        let descriptor = leg.socket.descriptor
+        // What was meant to become a tunnel carries nothing else.
+        let limits = request.pointee.isUpgrade ? PoolLimits(idleMax: 0) : group.pool
+        var fresh = UpstreamConnection(leg: leg, endpoint: endpoint, limits: limits, owner: token)
+        if group.introduction != nil {
+            fresh.client = request.pointee.facts.client
+            fresh.isIntroduced = true
+        }
+        guard let carrier = state.pointee.upstreams.insert(fresh) else {
+            return .failed(.shortage(.memory))
+        }
+        state.pointee.upstreamTimers.reserve(index: Int(carrier.index))
+        guard state.pointee.poller.add(descriptor, carrier.tagged(TokenTag.upstream), .edgeBoth)
+        else {
+            state.pointee.upstreams.retire(carrier)
+            return .failed(.shortage(.watches))
+        }
+        request.pointee.upstream = carrier
+        request.pointee.isOnReused = false
+        // Within one machine the handshake of TCP is over when connect(2) returns, though it says
+        // that it is in progress: to try costs less than to wait for the event.
+        return .begun(mayStand: isConnected || address.isLoopback)
+    }
+
+    /// Begins to connect, from one of the group's own addresses after the other where it has some.
+    ///
+    /// - Returns: why it failed at once; nil where it did not, and then `leg` is under way.
+    private func connect(
+        to address: Address, of group: EndpointGroup, _ leg: inout Leg, _ isConnected: inout Bool
+    ) -> DialFailure? {
+        var sources = group.sources(for: address)
+        while true {
+            let source = sources.popFirst()
+            let failure: DialFailure
+            do throws(DialFault) {
+                let socket = try Socket.dialing(address, from: source)
+                if !address.isUnix { socket.setNoDelay() }
+                switch socket.connect(to: address) {
+                case .failed(let code):
+                    failure =
+                        Shortage(code, connectingTo: address, hasSource: source != nil)
+                        .map(DialFailure.shortage) ?? .failed(code)
+                case .connected:
+                    isConnected = true
+                    leg = Leg(socket)
+                    return nil
+                case .inProgress:
+                    leg = Leg(socket)
+                    return nil
+                }
+            } catch {
+                switch error {
+                case .shortage(let shortage): failure = .shortage(shortage)
+                case .failed(let code): failure = .failed(code)
+                }
+            }
+            // Another address to come from has ports of its own.
+            if sources.isEmpty || !failure.isOfSource { return failure }
+        }
+    }
+
+    /// Finds an idle connection to the endpoint on which nothing has come.
+    ///
+    /// - Returns: whether there is one; it is the request's then.
+    func takeIdle(_ request: RequestPointer, _ token: Token) -> Bool {
+        guard !request.pointee.isUpgrade, !request.pointee.mustBeFresh,
+            let endpoint = request.pointee.search?.pooledEndpoint
+        else { return false }
+        while let idle = state.pointee.pool.take(endpoint) {
+            guard let slot = state.pointee.upstreams.pointer(idle) else { continue }
+            if slot.pointee.isSound(for: request) {
+                slot.pointee.owner = token
+                request.pointee.upstream = idle
+                request.pointee.isOnReused = true
+                return true
+            }
+            discard(slot, idle)
+        }
+        return false
+    }
+
+    /// The socket of a connection to an endpoint has something to say.
+    func isReady(_ carrier: Token, _ flags: Readiness) {
+        guard let slot = state.pointee.upstreams.pointer(carrier) else { return }
+        slot.pointee.leg.note(flags)
+        guard let owner = slot.pointee.owner,
+            let request = state.pointee.requests.pointer(owner)
+        else {
+            // Whatever comes while it is idle, an answer that nobody asked for or the end: with this
+            // connection nothing can be begun any more.
+            if !slot.pointee.isQuiet { close(carrier) }
+            return
+        }
+        if !slot.pointee.isConnected {
+            if flags.contains(.hangup) {
+                let code = slot.pointee.leg.socket.pendingError()
+                if code != 0 {
+                    let failure = DialFailure(code)
+                    request.pointee.search?.failed(failure)
+                    state.pointee.work.push(.request(owner, .attemptFailed(failure.cause)))
+                    return
+                }
+            }
+            if flags.contains(.writable) || flags.contains(.readable) {
+                RequestExecutor(state).sendHead(request, owner)
+            }
+            return
+        }
+        if flags.contains(.writable) && !slot.pointee.leg.held.isEmpty {
+            request.pointee.movedMilliseconds = state.pointee.now
+            request.pointee.bodyMovedMilliseconds = state.pointee.now
+            _ = slot.pointee.leg.drain(space)
+            if slot.pointee.leg.isUnwritable { request.pointee.isUpCut = true }
+        }
+        BodyPump(state).pump(request, owner)
+    }
+
+    /// Whether the upstream has not taken all that was sent to it.
+    func holds(_ request: RequestPointer) -> Bool {
+        guard let carrier = request.pointee.upstream,
+            let slot = state.pointee.upstreams.pointer(carrier)
+        else { return false }
+        return !slot.pointee.leg.held.isEmpty
+    }
+
+    /// Keeps the request's connection for another one, if that is safe, and closes it otherwise.
+    func takeBack(_ request: RequestPointer) {
+        guard let carrier = request.pointee.upstream,
+            let slot = state.pointee.upstreams.pointer(carrier)
+        else { return }
+        request.pointee.upstream = nil
+        slot.pointee.owner = nil
+        let mayReuse =
+            request.pointee.mayReuse && request.pointee.up.isDone && !request.pointee.isUpCut
+            && slot.pointee.isQuiet && slot.pointee.leg.held.isEmpty
+            && state.pointee.leaving == nil
+        let limits = slot.pointee.limits
+        if mayReuse && slot.pointee.hasLogin {
+            // It stays for as long as the client does, or the endpoint lets it.
+            SessionKeeper(state).letKeptGo(request.pointee.session)
+            request.pointee.session.pointee.reader.kept = carrier
+        } else if mayReuse && slot.pointee.client != nil && limits.idleMax > 0 {
+            SessionKeeper(state).letKeptGo(request.pointee.session)
+            request.pointee.session.pointee.reader.kept = carrier
+            waitIdle(slot, carrier)
+        } else if mayReuse && slot.pointee.client == nil
+            && state.pointee.pool.put(carrier, slot.pointee.endpoint, max: limits.idleMax)
+        {
+            waitIdle(slot, carrier)
+        } else {
+            discard(slot, carrier)
+        }
+    }
+
+    /// Lets a connection be idle for as long as it may.
+    private func waitIdle(_ slot: UnsafeMutablePointer<UpstreamConnection>, _ carrier: Token) {
+        let deadline = state.pointee.now + slot.pointee.limits.idleMilliseconds
+        slot.pointee.idleDeadlineMilliseconds = deadline
+        // A timer of an earlier time is left to fire, which costs less than to move it each time.
+        if !state.pointee.upstreamTimers.isArmed(carrier) {
+            state.pointee.upstreamTimers.arm(carrier, at: deadline)
+        }
+    }
+
+    /// The timer of a connection has fired: it may have been idle for long enough.
+    func timeIsUp(_ carrier: Token) {
+        guard let slot = state.pointee.upstreams.pointer(carrier), slot.pointee.owner == nil,
+            !slot.pointee.hasLogin
+        else { return }
+        let deadline = slot.pointee.idleDeadlineMilliseconds
+        if state.pointee.now < deadline {
+            state.pointee.upstreamTimers.arm(carrier, at: deadline)
+        } else {
+            close(carrier)
+        }
+    }
+
+    /// Closes a connection, idle or not.
+    func close(_ carrier: Token) {
+        guard let slot = state.pointee.upstreams.pointer(carrier) else { return }
+        if slot.pointee.owner == nil { state.pointee.pool.forget(carrier, slot.pointee.endpoint) }
+        discard(slot, carrier)
+    }
+
+    private func discard(_ slot: UnsafeMutablePointer<UpstreamConnection>, _ carrier: Token) {
+        state.pointee.upstreamTimers.cancel(carrier)
+        slot.pointee.leg.release(space)
+        state.pointee.upstreams.retire(carrier)
+    }
+
+    /// Takes the leg of the request's connection, which is a tunnel's from here on.
+    func takeLeg(_ request: RequestPointer) -> Leg {
+        var leg = Leg(.none())
+        guard let carrier = request.pointee.upstream,
+            let slot = state.pointee.upstreams.pointer(carrier)
+        else { return leg }
+        request.pointee.upstream = nil
+        swap(&leg, &slot.pointee.leg)
+        discard(slot, carrier)
+        return leg
+    }
+}

@@ -1,0 +1,301 @@
+// SPDX-License-Identifier: Apache-2.0
+import Glibc
+import Ledger
+import Proxy
+import Reactor
+import Splice
+import Synchronization
+import TLS
+
+/// One reactor: turns on a thread of its own, and gives each event to the part that it is for.
+struct Worker: ~Copyable {
+    private static let mailboxToken = Token.fixed(0)
+
+    private let state: StatePointer
+    private var acceptors: Acceptors
+    private var isCut = false
+    /// The thread that made it, and that alone uses it.
+    private let thread = pthread_self()
+
+    /// A reactor on the calling thread, which has to stay the one that uses it.
+    init(
+        index: Int, crew: Crew, snapshot: Snapshot, entrances: [Entrance],
+        poller: consuming Poller
+    ) {
+        state = .allocate(capacity: 1)
+        state.initialize(
+            to: WorkerState(index: index, crew: crew, snapshot: snapshot, poller: poller))
+        acceptors = Acceptors(state, entrances)
+    }
+
+    deinit {
+        state.deinitialize(count: 1)
+        state.deallocate()
+    }
+
+    private var mailbox: Mailbox<WorkerMessage> {
+        state.pointee.crew.mailboxes[state.pointee.index]
+    }
+
+    /// Turns until a drain has ended or everything was cut.
+    mutating func run() {
+        guard state.pointee.poller.add(mailbox.descriptor, Worker.mailboxToken, .levelRead) else {
+            state.pointee.crew.loads[state.pointee.index].exclude()
+            state.pointee.crew.journal.event(
+                LogEvent(.error, "Reactor \(state.pointee.index) has no room in epoll."))
+            return
+        }
+        acceptors.watch()
+        while !isOver { turn() }
+        cutAll()
+        state.pointee.drains.endAll()
+        // What was handed over meanwhile is nobody's.
+        for message in mailbox.take() { turnDown(message) }
+    }
+
+    private var isOver: Bool {
+        guard !isCut, let leaving = state.pointee.leaving else { return isCut }
+        return state.pointee.clients.count == 0 && !leaving.isListening
+    }
+
+    // MARK: A turn
+
+    private mutating func turn() {
+        assert(pthread_equal(thread, pthread_self()) != 0, "a reactor turns on another's thread")
+        let count = state.pointee.poller.wait(timeoutMilliseconds: timeout())
+        let now = Clock.nowMilliseconds()
+        state.pointee.space.pointee.nowMilliseconds = now
+        state.pointee.turnNumber &+= 1
+        state.pointee.handshakesLeft = state.pointee.snapshot.settings.handshakesPerTurn
+        let goingOn = state.pointee.unfinished
+        if !goingOn.isEmpty { state.pointee.unfinished = [] }
+        var index = 0
+        while index < count {
+            dispatch(state.pointee.poller.event(index))
+            index &+= 1
+        }
+        for token in goingOn { goOn(token) }
+        if !state.pointee.deferredHandshakes.isEmpty {
+            SessionOpening(state).runDeferredHandshakes()
+        }
+        runTimers(now)
+        if state.pointee.settling.nextMilliseconds != nil { settle() }
+        if !state.pointee.drains.isEmpty { DrainKeeper(state).run() }
+        acceptors.resumeDue()
+        assert(state.pointee.work.isEmpty, "a turn ends with work in its queue")
+        state.pointee.releaseRetired()
+        if let leaving = state.pointee.leaving, now >= leaving.deadlineMilliseconds {
+            isCut = true
+        }
+    }
+
+    /// How long the next wait may take; -1 for as long as nothing happens.
+    private func timeout() -> Int32 {
+        if !state.pointee.unfinished.isEmpty || !state.pointee.deferredHandshakes.isEmpty {
+            return 0
+        }
+        if state.pointee.drains.isScanning { return 0 }
+        var wait = WaitTime()
+        wait.limit(by: state.pointee.sessionTimers)
+        wait.limit(by: state.pointee.upstreamTimers)
+        wait.limit(by: state.pointee.tunnelTimers)
+        wait.limit(by: state.pointee.paceTimers)
+        wait.limit(until: state.pointee.leaving?.deadlineMilliseconds ?? .max)
+        wait.limit(until: state.pointee.settling.nextMilliseconds ?? .max)
+        wait.limit(until: state.pointee.drains.nextMilliseconds)
+        wait.limit(until: acceptors.resumeMilliseconds)
+        // Nobody tells when the last of the others has stopped listening. Whether they have is not asked
+        // here: they might do so just after `isOver` was, and before this.
+        if state.pointee.leaving != nil && state.pointee.clients.count == 0 { wait.limit(to: 5) }
+        return wait.milliseconds
+    }
+
+    private mutating func dispatch(_ event: Event) {
+        let token = event.token
+        switch token.tag {
+        case TokenTag.client:
+            guard let client = state.pointee.clients.pointer(token) else { return }
+            if let tunnel = client.pointee.tunnel {
+                let verdict = tunnel.pointee.relay.ready(
+                    .client, event.flags, state.pointee.space)
+                if !verdict.isEmpty { TunnelKeeper(state).obey(verdict, tunnel) }
+            } else if let session = client.pointee.session {
+                SessionKeeper(state).isReady(session, event.flags)
+                RequestExecutor(state).run()
+            }
+        case TokenTag.tunnel:
+            guard let tunnel = state.pointee.tunnels.pointer(token) else { return }
+            let verdict = tunnel.pointee.relay.ready(.backend, event.flags, state.pointee.space)
+            if !verdict.isEmpty { TunnelKeeper(state).obey(verdict, tunnel) }
+        case TokenTag.upstream:
+            UpstreamKeeper(state).isReady(token.tagged(0), event.flags)
+            RequestExecutor(state).run()
+        default: dispatchFixed(token)
+        }
+    }
+
+    private mutating func dispatchFixed(_ token: Token) {
+        if token == Worker.mailboxToken {
+            for message in mailbox.take() {
+                receive(message)
+                RequestExecutor(state).run()
+            }
+            return
+        }
+        acceptors.accept(token)
+    }
+
+    private func goOn(_ token: Token) {
+        if token.tag == TokenTag.tunnel {
+            TunnelKeeper(state).goOn(token.tagged(0))
+        } else if let session = state.pointee.clients.pointer(token)?.pointee.session {
+            SessionKeeper(state).goOn(session)
+            RequestExecutor(state).run()
+        }
+    }
+
+    private func runTimers(_ now: UInt64) {
+        while let token = state.pointee.sessionTimers.popExpired(now: now) {
+            guard let session = state.pointee.clients.pointer(token)?.pointee.session else {
+                continue
+            }
+            SessionKeeper(state).timeIsUp(session)
+            RequestExecutor(state).run()
+        }
+        if state.pointee.tunnelTimers.count > 0 {
+            while let token = state.pointee.tunnelTimers.popExpired(now: now) {
+                TunnelKeeper(state).timeIsUp(token)
+            }
+        }
+        while let token = state.pointee.upstreamTimers.popExpired(now: now) {
+            UpstreamKeeper(state).timeIsUp(token)
+        }
+        if state.pointee.paceTimers.count > 0 {
+            while let token = state.pointee.paceTimers.popExpired(now: now) {
+                TunnelKeeper(state).goOn(token)
+            }
+        }
+    }
+
+    /// Takes sessions from OpenSSL that are old enough, a bounded number of them.
+    private func settle() {
+        let delay = state.pointee.settings.settleMilliseconds
+        var left = Settling.perTurn
+        while left > 0, let entry = state.pointee.settling.popDue(state.pointee.now) {
+            guard let client = state.pointee.clients.pointer(entry.token) else { continue }
+            left -= 1
+            let outcome =
+                if let tunnel = client.pointee.tunnel {
+                    tunnel.pointee.relay.client.tls?.releaseOpenSSL()
+                } else {
+                    client.pointee.session?.pointee.leg.tls?.releaseOpenSSL()
+                }
+            switch outcome {
+            case .released:
+                state.pointee.crew.settledCount.wrappingAdd(1, ordering: .relaxed)
+            case .notNow: state.pointee.settling.retry(entry, state.pointee.now, delay)
+            case .never, nil: break
+            }
+        }
+    }
+
+    // MARK: Messages
+
+    private mutating func receive(_ message: WorkerMessage) {
+        switch message {
+        case .adopt(let descriptor, let client, let entrance):
+            // It may have been accepted just before the other reactor learned of the drain.
+            if let leaving = state.pointee.leaving, !leaving.plan.isReplaced {
+                turnAway(descriptor)
+            } else {
+                SessionKeeper(state).begin(descriptor, peer: client, entrance: entrance)
+            }
+        case .use(let snapshot, let entrances, let done):
+            use(snapshot, entrances)
+            done.post(state.pointee.index)
+        case .leave(let drain): leave(drain)
+        case .drain(let drain): DrainKeeper(state).begin(drain)
+        case .list(let filter, let first, let answer):
+            answer.post(TunnelKeeper(state).list(filter, from: first))
+        case .end(let token, let code, let answer):
+            answer.post(TunnelKeeper(state).end(token, code: code))
+        case .place(let queue, let waiter): PlaceWaiting(state).placeIsFree(queue, waiter)
+        case .beat(let answer): answer.post(state.pointee.index)
+        case .cut: isCut = true
+        }
+    }
+
+    /// Answers what nobody is left to do.
+    func turnDown(_ message: WorkerMessage) {
+        switch message {
+        case .adopt(let descriptor, _, _): turnAway(descriptor)
+        case .use(_, _, let done): done.post(state.pointee.index)
+        case .leave(let drain):
+            drain.stoppedListening()
+            drain.told(by: 1, count: 0)
+        case .drain(let drain): drain.told(by: 1, count: 0)
+        case .list(_, _, let answer): answer.post(RelayList(relays: [], next: nil))
+        case .end(_, _, let answer): answer.post(false)
+        case .place(let queue, _):
+            queue.served()
+            queue.callNext()
+        case .beat(let answer): answer.post(state.pointee.index)
+        case .cut: break
+        }
+    }
+
+    /// Closes a connection that was counted but not taken.
+    private func turnAway(_ descriptor: Int32) {
+        _ = Socket(adopting: descriptor)
+        state.pointee.crew.loads[state.pointee.index].closed()
+    }
+
+    /// Serves by another snapshot from now on; whoever was judged by the old one keeps to it.
+    private mutating func use(_ snapshot: Snapshot, _ entrances: [Entrance]) {
+        if state.pointee.leaving != nil { return }
+        state.pointee.snapshot = snapshot
+        state.pointee.space.pointee.patience = snapshot.settings.patience
+        state.pointee.space.pointee.resize(
+            receiveCapacity: snapshot.settings.relayBufferBytes)
+        acceptors.use(entrances)
+    }
+
+    /// Stops listening and begins to end everything.
+    private mutating func leave(_ drain: Drain) {
+        if state.pointee.leaving != nil {
+            drain.stoppedListening()
+            drain.told(by: 1, count: 0)
+            return
+        }
+        state.pointee.leaving = drain
+        acceptors.close(isReplaced: drain.plan.isReplaced)
+        drain.stoppedListening()
+        DrainKeeper(state).leave(drain)
+    }
+
+    /// Closes whatever is left.
+    private func cutAll() {
+        var last = -1
+        while let token = state.pointee.clients.nextLive(after: last) {
+            last = Int(token.index)
+            guard let client = state.pointee.clients.pointer(token) else { continue }
+            if let tunnel = client.pointee.tunnel {
+                TunnelKeeper(state).close(tunnel)
+            } else if let session = client.pointee.session {
+                cut(session)
+            }
+        }
+        state.pointee.releaseRetired()
+    }
+
+    private func cut(_ session: SessionPointer) {
+        guard let request = session.pointee.request else {
+            SessionKeeper(state).close(session)
+            return
+        }
+        state.pointee.requests.pointer(request)?.pointee.facts.detail =
+            "Sluice has stopped before the answer was complete"
+        state.pointee.work.push(.request(request, .clientGone))
+        RequestExecutor(state).run()
+    }
+}

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+import Ledger
+import Reactor
+import Synchronization
+
+/// What other threads may ask of a reactor.
+enum WorkerMessage: Sendable {
+    /// Take over a connection that another reactor accepted; its descriptor is the receiver's.
+    case adopt(descriptor: Int32, client: Address, entrance: Entrance)
+    /// Serve by this from now on, at these entrances; say so there.
+    case use(Snapshot, [Entrance], done: Mailbox<Int>)
+    /// Stop listening and bring every connection to an orderly end.
+    case leave(Drain)
+    /// Bring these relays to an end, and go on.
+    case drain(Drain)
+    /// Describe relays, from a slot on.
+    case list(RelayFilter, from: Int, answer: Mailbox<RelayList>)
+    /// End one relay.
+    case end(Token, code: UInt16, answer: Mailbox<Bool>)
+    /// There may be a place at an endpoint, for the one that waits.
+    case place(PlaceQueue, PlaceQueue.Waiter)
+    /// Say that the loop turns.
+    case beat(Mailbox<Int>)
+    /// Close everything now.
+    case cut
+}
+
+/// How many connections a reactor has: what new ones are balanced by.
+final class WorkerLoad: Sendable {
+    private let connections = Atomic<Int>(0)
+
+    var count: Int { connections.load(ordering: .relaxed) }
+    func opened() { connections.wrappingAdd(1, ordering: .relaxed) }
+    func closed() { connections.wrappingSubtract(1, ordering: .relaxed) }
+
+    /// Makes the reactor the last that is given anything, because it could not start.
+    func exclude() { connections.store(Self.excluded, ordering: .relaxed) }
+
+    private static let excluded = 1 << 40
+    /// Whether it could not start.
+    var isExcluded: Bool { count >= Self.excluded }
+
+    private let ended = Atomic<Bool>(false)
+    /// Says that the reactor takes no messages any more.
+    func end() { ended.store(true, ordering: .sequentiallyConsistent) }
+    /// Whether it takes none.
+    var hasEnded: Bool { isExcluded || ended.load(ordering: .sequentiallyConsistent) }
+}
+
+/// What all reactors of a Frontend share.
+final class Crew: Sendable {
+    let mailboxes: [Mailbox<WorkerMessage>]
+    let loads: [WorkerLoad]
+    /// Sessions that went on without OpenSSL's object, since the start.
+    let settledCount = Atomic<Int>(0)
+    /// Clients have to wait, since the descriptors that are left are kept for other things.
+    let isShort = Atomic<Bool>(false)
+    let journal: Journal
+    /// Who has how many connections, where those are limited for each client.
+    let clients = Admission()
+    let remarks = Remarks()
+    let handshakeComplaints = HandshakeComplaints()
+
+    init(count: Int, journal: Journal) throws(SystemError) {
+        var mailboxes: [Mailbox<WorkerMessage>] = []
+        for _ in 0..<count { mailboxes.append(try Mailbox()) }
+        self.mailboxes = mailboxes
+        loads = (0..<count).map { _ in WorkerLoad() }
+        self.journal = journal
+    }
+
+    /// The reactor with the fewest connections; `own` unless another has really fewer.
+    func leastLoaded(own: Int) -> Int {
+        var best = own
+        var fewest = loads[own].count
+        for (index, load) in loads.enumerated() where index != own {
+            let count = load.count
+            if count < fewest {
+                best = index
+                fewest = count
+            }
+        }
+        return best
+    }
+
+    /// Connections of all reactors together.
+    var connectionCount: Int { loads.reduce(0) { $0 + ($1.isExcluded ? 0 : $1.count) } }
+}

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+import Proxy
+import Reactor
+import Splice
+import Wire
+
+/// What the parts of one reactor work on: its slabs, timers and queues.
+///
+/// It lives behind one pointer for as long as the reactor, so each part reaches it without a
+/// reference count or an exclusivity check. Nothing of it is shared with other threads but the
+/// `Crew`'s immutable values and mailboxes.
+struct WorkerState: ~Copyable {
+    /// Connections that one reactor can have.
+    static let connectionsMax = 4_000_000
+
+    let index: Int
+    let crew: Crew
+    /// What sockets are read into, and the time of the turn.
+    let space: UnsafeMutablePointer<Workspace>
+    var poller: Poller
+    /// What is served by now.
+    var snapshot: Snapshot
+    /// Clients' sockets, by the token of their events.
+    var clients = Slab<Client>(capacity: connectionsMax)
+    /// Those of clients that have no tunnel.
+    var sessions = Slab<ClientSession>(capacity: connectionsMax)
+    /// Requests in progress.
+    var requests = Slab<Request>(capacity: connectionsMax)
+    /// Connections to endpoints, but for those of tunnels.
+    var upstreams = Slab<UpstreamConnection>(capacity: connectionsMax)
+    var tunnels = Slab<Tunnel>(capacity: connectionsMax)
+    /// Deadlines of sessions and their requests, by the client's slot.
+    var sessionTimers: TimerWheel
+    /// Until when idle connections to endpoints are kept.
+    var upstreamTimers: TimerWheel
+    var tunnelTimers: TimerWheel
+    /// When relays go on that wait for their rate; finer than deadlines, to flow evenly.
+    var paceTimers: TimerWheel
+    /// What follows from what has just happened.
+    var work = WorkQueue()
+    /// Clients and tunnels that used up their byte budget and go on in the next turn.
+    var unfinished: [Token] = []
+    /// How many turns there were.
+    var turnNumber: UInt64 = 0
+    /// Memory for heads, and where heads that go out are written.
+    var heads = HeadStore()
+    /// Idle connections to endpoints.
+    var pool = UpstreamPool()
+    /// Sessions that OpenSSL still keeps.
+    var settling = Settling()
+    /// Handshakes that wait for their turn.
+    var deferredHandshakes: [Token] = []
+    var handshakesLeft = 0
+    /// Relays that are being ended on purpose.
+    var drains = DrainSchedule()
+    /// Set while the process drains: what is left at its deadline is cut.
+    var leaving: Drain?
+
+    init(index: Int, crew: Crew, snapshot: Snapshot, poller: consuming Poller) {
+        self.index = index
+        self.crew = crew
+        self.snapshot = snapshot
+        self.poller = poller
+        let now = Clock.nowMilliseconds()
+        sessionTimers = TimerWheel(now: now)
+        upstreamTimers = TimerWheel(now: now)
+        tunnelTimers = TimerWheel(now: now)
+        paceTimers = TimerWheel(tickMilliseconds: 16, now: now)
+        space = .allocate(capacity: 1)
+        space.initialize(
+            to: Workspace(
+                receiveCapacity: snapshot.settings.relayBufferBytes,
+                patience: snapshot.settings.patience))
+    }
+
+    deinit {
+        space.deinitialize(count: 1)
+        space.deallocate()
+    }
+
+    /// The time of this turn.
+    var now: UInt64 { space.pointee.nowMilliseconds }
+    var settings: FrontendSettings { snapshot.settings }
+
+    /// Frees what was retired in this turn.
+    mutating func releaseRetired() {
+        // Tunnels hold nothing of clients, nor requests of sessions, that is looked at in the end.
+        requests.releaseRetired()
+        sessions.releaseRetired()
+        tunnels.releaseRetired()
+        upstreams.releaseRetired()
+        clients.releaseRetired()
+    }
+}
+
+/// The parts of a reactor reach what they share by this.
+typealias StatePointer = UnsafeMutablePointer<WorkerState>
+
+/// Which slab an event's token names.
+enum TokenTag {
+    /// A client's socket: `WorkerState.clients`.
+    static let client: UInt8 = 0
+    /// The upstream's side of a tunnel: `WorkerState.tunnels`.
+    static let tunnel: UInt8 = 1
+    /// A connection to an endpoint: `WorkerState.upstreams`.
+    static let upstream: UInt8 = 2
+    /// A request, in queues and lines: `WorkerState.requests`.
+    static let request: UInt8 = 3
+}
+
+/// A client's socket among the reactor's events: it leads to a session, and from the opening of a
+/// tunnel on to that.
+///
+/// The socket keeps its token when its session becomes a tunnel, so that it is registered once.
+struct Client: ~Copyable {
+    /// Set until a tunnel is open.
+    var session: UnsafeMutablePointer<ClientSession>?
+    /// Set from then on.
+    var tunnel: UnsafeMutablePointer<Tunnel>?
+}
+
+/// Memory that heads are read into and written with, used again and again.
+///
+/// In steady state a request allocates nothing: the memory of its head, and that of the answer's, are
+/// used again, and heads that go out are written into one buffer.
+struct HeadStore: ~Copyable {
+    /// Heads whose memory is kept for the next one: as many as are read at one time, and no more.
+    private static let memoriesMax = 256
+    /// Memory that a long head has needed is not kept.
+    private static let memoryBytesMax = 4_096
+
+    private var memories: [HeadMemory] = []
+    /// Where heads that go out are written; what is written is sent before anything else is.
+    var writer = HeadWriter(capacity: 4_096)
+    /// The time of day for answers of our own.
+    var date = HTTPDate()
+
+    /// Memory for a head.
+    mutating func lend() -> HeadMemory { memories.popLast() ?? HeadMemory() }
+
+    /// Takes the memory of a head back.
+    mutating func takeBack(_ memory: consuming HeadMemory) {
+        guard memory.capacity > 0, memory.capacity <= Self.memoryBytesMax,
+            memories.count < Self.memoriesMax
+        else { return }
+        memories.append(memory)
+    }
+}

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+public import Reactor
+public import TLS
+
+/// What is known of a relay or request: the material of one access line.
+///
+/// Query strings and cookies never get here: tokens travel there.
+public struct AccessRecord: Sendable {
+    /// What has happened.
+    public enum Kind: Sendable {
+        /// A request was answered, or a connection ended before it had a tunnel.
+        case request
+        /// A relay has opened.
+        case opened
+        /// A relay has ended.
+        case ended
+    }
+
+    /// What has happened.
+    public var kind = Kind.request
+    /// The relay; nil where there is none.
+    public var relay: RelayID?
+    /// When the connection was accepted, in milliseconds since 1970.
+    public var acceptedWallMilliseconds: UInt64 = 0
+    /// From accept to what has happened.
+    public var durationMilliseconds: UInt64 = 0
+    /// Who connected.
+    public var client: Address
+    /// The listener's address.
+    public var listener: Address
+    /// What the TLS handshake told; nil on a plain listener or before it was done.
+    public var tls: TLSFacts?
+    /// The method of an ordinary request; empty for a WebSocket.
+    public var method = ""
+    /// The host that was asked for, without port.
+    public var host = ""
+    /// The path that was asked for, without query.
+    public var path = ""
+    /// The route's pattern; empty when none was found.
+    public var route = ""
+    /// The endpoint that served; empty when none did.
+    public var upstream = ""
+    /// The begin of what an ordinary request asked to upgrade to, which was passed over; empty for
+    /// nothing.
+    public var otherUpgrade = ""
+    /// Whether a WebSocket was asked for that the upstream has answered as an ordinary request.
+    public var triedUpgrade = false
+    /// The HTTP status that the client was sent; 0 for none.
+    public var status = 0
+    /// The error type of RFC 9209 §2.3, where an answer is Sluice's own.
+    public var proxyError = ""
+    /// A sentence on what went wrong, where something did.
+    public var detail = ""
+    /// From the client to the upstream.
+    public var up = DirectionCounts()
+    /// From the upstream to the client.
+    public var down = DirectionCounts()
+    /// How long the client took to answer Pings.
+    public var clientRoundTrip = RoundTrip()
+    /// How long the upstream took.
+    public var upstreamRoundTrip = RoundTrip()
+    /// The Close code the relay ended with; 0 for none, 1005 for a Close without one.
+    public var closeCode: UInt16 = 0
+    /// Who began the end.
+    public var initiator = Initiator.none
+    /// Why it ended.
+    public var reason = EndReason.none
+
+    /// A record of a connection that was just accepted.
+    public init(client: Address, listener: Address) {
+        self.client = client
+        self.listener = listener
+    }
+}

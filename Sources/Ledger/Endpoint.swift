@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+public import Reactor
+public import Router
+import Synchronization
+
+/// One place where an app listens, and the addresses its name stands for at present.
+public final class Endpoint: Sendable {
+    /// The endpoint as people wrote it: `ws://localhost:3000`.
+    public let label: String
+    /// The name that is looked up; nil for an address or a socket file, which need no look-up.
+    public let host: String?
+    /// The TCP port; 0 for a socket file.
+    public let port: UInt16
+    /// Host and port as a `Host` field names them; `localhost` for a socket file.
+    public let authority: String
+    /// What runs on it, and how it is.
+    public let load = EndpointLoad()
+    /// Whether the log has it already that its 101s choose a subprotocol that they may not.
+    private let hasSubprotocolRemark = Atomic<Bool>(false)
+    private let current: Mutex<[Address]>
+
+    /// An endpoint whose address is known; `authority` where that is not the label's.
+    public init(label: String, address: Address, authority: String? = nil) {
+        self.label = label
+        self.authority = authority ?? Self.authority(label)
+        host = nil
+        port = address.port
+        current = Mutex([address])
+    }
+
+    /// An endpoint with a name that needs no look-up.
+    public init(label: String, addresses: [Address], port: UInt16) {
+        self.label = label
+        authority = Self.authority(label)
+        host = nil
+        self.port = port
+        current = Mutex(addresses)
+    }
+
+    /// An endpoint with a name, without addresses until `addresses` is set.
+    public init(label: String, host: String, port: UInt16) {
+        self.label = label
+        authority = Self.authority(label)
+        self.host = host
+        self.port = port
+        current = Mutex([])
+    }
+
+    /// Stands for a name that stands for no endpoint at present: nobody can be sent there.
+    public init(unresolved label: String) {
+        self.label = label
+        authority = Self.authority(label)
+        host = nil
+        port = 0
+        current = Mutex([])
+    }
+
+    private static func authority(_ label: String) -> String {
+        if label.hasPrefix("unix:") { return "localhost" }
+        return label.split(separator: "/").last.map(String.init) ?? label
+    }
+
+    /// Where to connect, in the order to try; empty while the name does not resolve.
+    ///
+    /// Asked once per connection, set by whoever looks names up off the reactors.
+    public var addresses: [Address] {
+        get { current.withLock { $0 } }
+        set { current.withLock { $0 = newValue } }
+    }
+
+    /// The endpoint as messages name it, which may belong to an upstream of another name.
+    public func title(of upstream: String) -> String {
+        "The endpoint \(label)" + (upstream == label ? "" : " of \(upstream)")
+    }
+
+    /// Whether nothing was said yet of a 101 of its that chooses a subprotocol which it may not; from
+    /// now on something was.
+    public func takeSubprotocolRemark() -> Bool {
+        !hasSubprotocolRemark.exchange(true, ordering: .relaxed)
+    }
+}

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+public import Reactor
+
+/// The name of a relay while it lives: `worker-slot-generation`.
+public struct RelayID: Sendable, Hashable, CustomStringConvertible {
+    /// Whose it is, among the reactors.
+    public let worker: Int
+    /// Its slot there.
+    public let token: Token
+
+    /// The name of the relay in this slot of that reactor.
+    public init(worker: Int, token: Token) {
+        self.worker = worker
+        self.token = token
+    }
+
+    /// Reads what `description` wrote; nil for anything else.
+    public init?(_ text: String) {
+        let parts = text.split(separator: "-", omittingEmptySubsequences: false)
+        guard parts.count == 3, let worker = UInt16(parts[0]), let slot = UInt32(parts[1]),
+            let generation = UInt32(parts[2]), generation < Token.generationCount
+        else { return nil }
+        self.init(worker: Int(worker), token: Token(index: slot, generation: generation))
+    }
+
+    /// The parts of the name.
+    public var numbers: (worker: UInt64, slot: UInt64, generation: UInt64) {
+        (UInt64(worker), UInt64(token.index), UInt64(token.generation))
+    }
+
+    /// The name as people pass it on.
+    public var description: String { "\(worker)-\(token.index)-\(token.generation)" }
+}
+
+/// What is known of a live relay.
+public struct RelayFacts: Sendable {
+    /// Its name.
+    public let id: RelayID
+    /// Who connected.
+    public let client: Address
+    /// The route's pattern.
+    public let route: String
+    /// The path that was asked for.
+    public let path: String
+    /// The endpoint's label.
+    public let endpoint: String
+    /// Since the client connected.
+    public let ageMilliseconds: UInt64
+    /// From the client to the upstream.
+    public let up: DirectionCounts
+    /// From the upstream to the client.
+    public let down: DirectionCounts
+    /// How long the client took to answer Pings.
+    public let clientRoundTrip: RoundTrip
+    /// Whether Closes are being exchanged.
+    public let isEnding: Bool
+
+    /// What is known of the relay of this name.
+    public init(
+        id: RelayID, client: Address, route: String, path: String, endpoint: String,
+        ageMilliseconds: UInt64, up: DirectionCounts, down: DirectionCounts,
+        clientRoundTrip: RoundTrip, isEnding: Bool
+    ) {
+        self.id = id
+        self.client = client
+        self.route = route
+        self.path = path
+        self.endpoint = endpoint
+        self.ageMilliseconds = ageMilliseconds
+        self.up = up
+        self.down = down
+        self.clientRoundTrip = clientRoundTrip
+        self.isEnding = isEnding
+    }
+}

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+import Ledger
+import TLS
+
+// What the values of a record are called in the log.
+
+extension AccessRecord {
+    /// Why it ended.
+    var reasonWord: StaticString {
+        reason == .none && !proxyError.isEmpty ? "refused" : reason.word
+    }
+}
+
+extension AccessRecord.Kind {
+    var word: StaticString {
+        switch self {
+        case .request: "request"
+        case .opened: "open"
+        case .ended: "end"
+        }
+    }
+}
+
+extension Initiator {
+    var word: StaticString {
+        switch self {
+        case .none: "nobody"
+        case .client: "client"
+        case .upstream: "upstream"
+        case .sluice: "sluice"
+        }
+    }
+}
+
+extension EndReason {
+    var word: StaticString {
+        switch self {
+        case .none: "cut"
+        case .close: "close"
+        case .vanished: "vanished"
+        case .violation: "violation"
+        case .drain: "drain"
+        case .unresponsive: "unresponsive"
+        case .idle: "idle"
+        case .lifetime: "lifetime"
+        case .answered: "answered"
+        }
+    }
+}
+
+extension TLSVersion {
+    var text: StaticString { self == .tls12 ? "TLSv1.2" : "TLSv1.3" }
+}
+
+extension LogEvent.Level {
+    /// The level as syslog(3) numbers it.
+    var priority: UInt8 {
+        switch self {
+        case .error: 3
+        case .warning: 4
+        case .info: 6
+        }
+    }
+}

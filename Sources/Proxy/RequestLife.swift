@@ -1,0 +1,403 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// The life of one request, from its judged head to its end: events in, actions out.
+///
+/// A pure machine without socket and clock. Upgrades and ordinary requests go the same way; an
+/// upgrade that is not answered with a proven 101 has an ordinary answer. Whoever carries the actions
+/// out does it in the order of their bits, and hands the events that follow from them in before all
+/// others.
+///
+/// Invariants: what `holdings` names is let go exactly once, by an action or by the relay that
+/// takes it over; after `finish` or `openTunnel` there are no actions any more.
+public struct RequestLife: Sendable, Equatable {
+    /// What was asked for.
+    public enum Kind: UInt8, Sendable {
+        /// An answer.
+        case ordinary
+        /// A WebSocket.
+        case upgrade
+    }
+
+    /// Where the request is.
+    public enum Phase: Sendable, Equatable {
+        /// Its head was judged, and nothing has happened yet.
+        case judged
+        /// A place at an endpoint is being sought.
+        case claiming
+        /// It waits in a line for a place at an endpoint.
+        case waiting
+        /// It has a place at an endpoint, and a connection to it is being sought.
+        case placed
+        /// A connection to the endpoint is being opened.
+        case connecting
+        /// Its head was sent: the answer is awaited, or on its way.
+        case exchanging(Exchange)
+        /// A relay has taken over.
+        case tunnelled
+        /// It is over: answered as asked for, or for this cause not.
+        case over(Cause?)
+    }
+
+    /// What is known while the answer is awaited or on its way.
+    public struct Exchange: Sendable, Equatable {
+        /// The connection had carried a request before.
+        public var isOnReused: Bool
+        /// Something of an answer has come: the request must not be sent again.
+        public var hasAnswerBytes = false
+        /// The head of the final answer has come.
+        public var hasAnswer = false
+    }
+
+    /// What has happened.
+    public enum Event: Sendable, Equatable {
+        /// An upstream serves it.
+        case forwarded
+        /// Sluice answers it.
+        case answeredHere
+        /// There is a place at an endpoint, which is claimed.
+        case claimed
+        /// It has joined the line for a place.
+        case joined
+        /// The line does not exist any more.
+        case lineClosed
+        /// There is no endpoint left to try.
+        case exhausted(Cause)
+        /// A standing connection to the endpoint may carry it.
+        case found
+        /// A connection is being opened, which may stand already.
+        case dialling(mayStand: Bool)
+        /// An address of the endpoint could not be reached.
+        case attemptFailed(Cause)
+        /// An address of the endpoint did not answer in time; `isLast` where all time is used up.
+        case attemptTimedOut(isLast: Bool)
+        /// All addresses of the endpoint were tried; the last failed for this cause.
+        case noAddress(Cause)
+        /// The connection stands, and the head was sent on it.
+        case headSent
+        /// Bytes of an answer have come.
+        case answerBytes
+        /// The head of an answer has come.
+        case answer(AnswerHead)
+        /// All of the answer went on to the client.
+        case answerDone
+        /// The connection to the upstream has ended before the answer was whole.
+        case upstreamEnded
+        /// It can't go on for this cause.
+        case failed(Cause)
+        /// The client has gone.
+        case clientGone
+        /// The process goes away, and nobody else serves its clients.
+        case processLeaves
+    }
+
+    /// What an upstream has answered.
+    public enum AnswerHead: Sendable, Equatable {
+        /// Another head follows (1xx).
+        case interim
+        /// A final answer; `isTrouble` where the server says that it is in trouble (5xx).
+        case final(isTrouble: Bool)
+        /// A 101 that proves the tunnel.
+        case switching
+    }
+
+    /// What is to be done, in the order of the bits.
+    public struct Actions: OptionSet, Sendable {
+        /// The bits.
+        public let rawValue: UInt32
+        /// Takes the bits.
+        @inlinable public init(rawValue: UInt32) { self.rawValue = rawValue }
+
+        /// The actions of both sets.
+        ///
+        /// An array literal would allocate where nothing is optimised.
+        @inlinable static func + (left: Actions, right: Actions) -> Actions {
+            Actions(rawValue: left.rawValue | right.rawValue)
+        }
+
+        /// Count a connect that failed against the endpoint.
+        @inlinable public static var countConnectFailure: Actions { Actions(rawValue: 1 << 0) }
+        /// Count a connection that stands for the endpoint.
+        @inlinable public static var countConnection: Actions { Actions(rawValue: 1 << 1) }
+        /// Count an upgrade without a proper answer against the endpoint.
+        @inlinable public static var countAnswerFailure: Actions { Actions(rawValue: 1 << 2) }
+        /// Count an answer for the endpoint.
+        @inlinable public static var countAnswer: Actions { Actions(rawValue: 1 << 3) }
+        /// All that counts something.
+        @inlinable public static var counts: Actions { Actions(rawValue: 0xF) }
+        /// All that lets something go, or ends an answer.
+        @inlinable public static var ends: Actions { Actions(rawValue: 0x3F << 4) }
+        /// All that looks for a place or a connection.
+        @inlinable public static var seeks: Actions { Actions(rawValue: 0xF << 11) }
+        /// Close the connection to the upstream.
+        @inlinable public static var dropUpstream: Actions { Actions(rawValue: 1 << 4) }
+        /// Keep the connection to the upstream for another request, where that is safe.
+        @inlinable public static var keepUpstream: Actions { Actions(rawValue: 1 << 5) }
+        /// Give the place at the endpoint back.
+        @inlinable public static var giveBack: Actions { Actions(rawValue: 1 << 6) }
+        /// Leave the line for a place.
+        @inlinable public static var leaveLine: Actions { Actions(rawValue: 1 << 7) }
+        /// Answer the client with what Sluice itself has to say.
+        @inlinable public static var answer: Actions { Actions(rawValue: 1 << 8) }
+        /// End the answer so that the client sees that it is not whole.
+        @inlinable public static var cutAnswer: Actions { Actions(rawValue: 1 << 9) }
+        /// Pass the head of the answer on.
+        @inlinable public static var passHead: Actions { Actions(rawValue: 1 << 10) }
+        /// Claim a place at an endpoint, or join the line for one.
+        @inlinable public static var claim: Actions { Actions(rawValue: 1 << 11) }
+        /// Claim a place at an endpoint that was not tried yet, and wait for none.
+        @inlinable public static var claimAnother: Actions { Actions(rawValue: 1 << 12) }
+        /// Find a standing connection to the endpoint, or open one to its next address.
+        @inlinable public static var connect: Actions { Actions(rawValue: 1 << 13) }
+        /// Open a connection of its own to the endpoint.
+        @inlinable public static var connectAnew: Actions { Actions(rawValue: 1 << 14) }
+        /// Send the head.
+        @inlinable public static var sendHead: Actions { Actions(rawValue: 1 << 15) }
+        /// Set the timer to `deadline`.
+        @inlinable public static var arm: Actions { Actions(rawValue: 1 << 16) }
+        /// Move what can be moved of both bodies.
+        @inlinable public static var pump: Actions { Actions(rawValue: 1 << 17) }
+        /// Make a relay of both connections; it takes over what the request holds.
+        @inlinable public static var openTunnel: Actions { Actions(rawValue: 1 << 18) }
+        /// Write the record, and let the client's connection go on or end.
+        @inlinable public static var finish: Actions { Actions(rawValue: 1 << 19) }
+    }
+
+    /// Which time runs.
+    public enum Deadline: Sendable, Equatable {
+        /// No deadline runs.
+        case none
+        /// For a place at an endpoint.
+        case place
+        /// For one attempt to connect.
+        case attempt
+        /// For the answer to an upgrade.
+        case upgradeAnswer
+        /// For whatever the bodies and the answer wait for.
+        case progress
+    }
+
+    /// What is held of others' things.
+    public struct Holdings: OptionSet, Sendable {
+        /// The bits.
+        public let rawValue: UInt8
+        /// Takes the bits.
+        @inlinable public init(rawValue: UInt8) { self.rawValue = rawValue }
+
+        /// A place at an endpoint.
+        @inlinable public static var place: Holdings { Holdings(rawValue: 1) }
+        /// A connection to the upstream.
+        @inlinable public static var upstream: Holdings { Holdings(rawValue: 2) }
+        /// A number in a line.
+        @inlinable public static var line: Holdings { Holdings(rawValue: 4) }
+    }
+
+    /// What was asked for.
+    public let kind: Kind
+    /// Whether sending it once more can do no harm, if nothing of an answer has come
+    /// (RFC 9110 §9.2.2).
+    public let mayRepeat: Bool
+    /// Where it is.
+    public private(set) var phase = Phase.judged
+
+    /// A request whose head was just judged.
+    public init(_ kind: Kind, mayRepeat: Bool) {
+        self.kind = kind
+        self.mayRepeat = mayRepeat
+    }
+
+    /// Whether its head was sent and the answer is not over.
+    public var isExchanging: Bool {
+        if case .exchanging = phase { return true }
+        return false
+    }
+
+    /// Whether the head of the final answer has come.
+    public var hasAnswer: Bool {
+        if case .exchanging(let exchange) = phase { return exchange.hasAnswer }
+        return false
+    }
+
+    /// Which time runs.
+    public var deadline: Deadline {
+        switch phase {
+        case .waiting: .place
+        case .connecting: .attempt
+        case .exchanging(let exchange):
+            kind == .upgrade && !exchange.hasAnswer ? .upgradeAnswer : .progress
+        case .judged, .claiming, .placed, .tunnelled, .over: .none
+        }
+    }
+
+    /// What is held.
+    public var holdings: Holdings {
+        switch phase {
+        case .judged, .claiming, .tunnelled, .over: []
+        case .waiting: .line
+        case .placed: .place
+        case .connecting, .exchanging: Holdings(rawValue: 3)
+        }
+    }
+
+    /// Takes note of an event, and says what is to be done.
+    ///
+    /// An event that does not fit the phase changes nothing.
+    public mutating func handle(_ event: Event) -> Actions {
+        switch event {
+        case .forwarded, .answeredHere: return begin(event)
+        case .claimed, .joined, .lineClosed, .exhausted: return sought(event)
+        case .found, .dialling, .attemptFailed, .attemptTimedOut, .noAddress, .headSent:
+            return connected(event)
+        case .answerBytes:
+            noteAnswerBytes()
+            return []
+        case .answer(let head): return answered(head)
+        case .answerDone:
+            guard case .exchanging(let exchange) = phase, exchange.hasAnswer else { return [] }
+            phase = .over(nil)
+            return .keepUpstream + .giveBack + .finish
+        case .upstreamEnded: return upstreamEnded()
+        case .failed(let cause): return isOver ? [] : end(cause)
+        case .clientGone:
+            if isOver { return [] }
+            let held = letGo
+            phase = .over(.clientGone)
+            return held + .finish
+        case .processLeaves:
+            // What has its answer already, or is no upgrade, is served to its end.
+            return kind == .upgrade && !isOver && !hasAnswer ? end(.leaving) : []
+        }
+    }
+
+    private var isOver: Bool {
+        switch phase {
+        case .tunnelled, .over: true
+        default: false
+        }
+    }
+
+    private mutating func begin(_ event: Event) -> Actions {
+        guard case .judged = phase else { return [] }
+        if case .forwarded = event {
+            phase = .claiming
+            return .claim
+        }
+        phase = .over(nil)
+        return .answer + .finish
+    }
+
+    /// What came of looking for a place.
+    private mutating func sought(_ event: Event) -> Actions {
+        switch phase {
+        case .claiming, .waiting: break
+        default: return []
+        }
+        switch event {
+        case .claimed:
+            phase = .placed
+            return .connect
+        case .joined:
+            phase = .waiting
+            return .arm
+        case .lineClosed:
+            phase = .claiming
+            return .claim
+        case .exhausted(let cause): return end(cause)
+        default: return []
+        }
+    }
+
+    /// What came of looking for a connection.
+    private mutating func connected(_ event: Event) -> Actions {
+        switch (phase, event) {
+        case (.placed, .found):
+            phase = .exchanging(Exchange(isOnReused: true))
+            return .sendHead + .arm + .pump
+        case (.placed, .dialling(let mayStand)):
+            phase = .connecting
+            return mayStand ? .sendHead + .arm : .arm
+        case (.placed, .attemptFailed): return .connect
+        case (.placed, .noAddress(let cause)):
+            phase = .claiming
+            return blame(cause) + .giveBack + .claim
+        case (.connecting, .attemptFailed), (.connecting, .attemptTimedOut(isLast: false)):
+            phase = .placed
+            return .dropUpstream + .connect
+        case (.connecting, .attemptTimedOut(isLast: true)):
+            return blame(.connectTimeout) + end(.connectTimeout)
+        case (.connecting, .headSent):
+            phase = .exchanging(Exchange(isOnReused: false))
+            return .countConnection + .arm + .pump
+        default: return []
+        }
+    }
+
+    private func blame(_ cause: Cause) -> Actions {
+        cause.blamesEndpoint ? .countConnectFailure : []
+    }
+
+    private mutating func noteAnswerBytes() {
+        guard case .exchanging(var exchange) = phase else { return }
+        exchange.hasAnswerBytes = true
+        phase = .exchanging(exchange)
+    }
+
+    private mutating func answered(_ head: AnswerHead) -> Actions {
+        guard case .exchanging(var exchange) = phase, !exchange.hasAnswer else { return [] }
+        switch head {
+        case .interim:
+            // Those to an upgrade are for the next hop's own use; the final one decides.
+            return kind == .ordinary ? .countAnswer + .passHead : []
+        case .switching:
+            // Nobody has asked for it in an ordinary request.
+            guard kind == .upgrade else { return end(.badAnswer) }
+            phase = .tunnelled
+            return .countAnswer + .openTunnel
+        case .final(let isTrouble):
+            exchange.hasAnswer = true
+            phase = .exchanging(exchange)
+            if kind == .upgrade {
+                return (isTrouble ? .countAnswerFailure : .countAnswer) + .passHead
+            }
+            return isTrouble ? .passHead : .countAnswer + .passHead
+        }
+    }
+
+    private mutating func upstreamEnded() -> Actions {
+        guard case .exchanging(let exchange) = phase else { return [] }
+        if exchange.hasAnswer || exchange.hasAnswerBytes {
+            return end(kind == .upgrade && !exchange.hasAnswer ? .noAnswer : .incompleteAnswer)
+        }
+        if exchange.isOnReused && mayRepeat {
+            // It has closed an idle connection just as the request went out.
+            phase = .placed
+            return .dropUpstream + .connectAnew
+        }
+        if kind == .upgrade {
+            // It has said nothing at all: another endpoint is asked.
+            phase = .claiming
+            return .countAnswerFailure + .dropUpstream + .giveBack + .claimAnother
+        }
+        return end(.incompleteAnswer)
+    }
+
+    /// Refuses the request if its answer has not begun, else cuts the answer short.
+    private mutating func end(_ cause: Cause) -> Actions {
+        var actions = letGo
+        actions.insert(hasAnswer ? .cutAnswer : .answer)
+        if kind == .upgrade, isExchanging, !hasAnswer, cause.blamesAnswer {
+            actions.insert(.countAnswerFailure)
+        }
+        phase = .over(cause)
+        return actions + .finish
+    }
+
+    /// What lets everything go that is held.
+    private var letGo: Actions {
+        let held = holdings
+        var actions: Actions = []
+        if held.contains(.upstream) { actions.insert(.dropUpstream) }
+        if held.contains(.place) { actions.insert(.giveBack) }
+        if held.contains(.line) { actions.insert(.leaveLine) }
+        return actions
+    }
+}

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+import CLinux
+import Glibc
+
+/// A system call that failed while something was being set up.
+///
+/// The data path does not throw: it returns error codes as values (`IOResult`).
+public struct SystemError: Error, Sendable, Equatable, CustomStringConvertible {
+    /// The value of `errno`.
+    public let code: Int32
+    /// The call and what it was about, for people: "bind 127.0.0.1:80".
+    public let call: String
+    /// What it was about, where somebody decides by it.
+    public let subject: Subject
+
+    /// What a failed call was about.
+    public enum Subject: Sendable, Equatable {
+        /// Nothing that matters to anybody.
+        case other
+        /// Listening at this address.
+        case listening(Address)
+        /// Opening this file.
+        case file(String)
+    }
+
+    /// Names a failed call.
+    public init(code: Int32, call: String, subject: Subject = .other) {
+        self.code = code
+        self.call = call
+        self.subject = subject
+    }
+
+    /// The failure that `errno` tells of at this moment.
+    static func last(_ call: String, subject: Subject = .other) -> SystemError {
+        let code = errno
+        return SystemError(code: code, call: call, subject: subject)
+    }
+
+    /// The failed call and what the system says of its error code.
+    public var description: String { "\(call): \(SystemError.text(of: code))" }
+
+    /// What an error code means, in the system's words.
+    public static func text(of code: Int32) -> String {
+        guard let text = strerrordesc_np(code) else { return "error \(code)" }
+        return String(cString: text)
+    }
+}

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: Apache-2.0
+import Config
+import Frontend
+import Ledger
+import Naming
+import Reactor
+import Router
+
+/// What names stand for that stand for endpoints.
+typealias NamesFound = [NameQuestion: NameContent]
+
+extension Configuration {
+    /// Names that stand for endpoints: of services, and of hosts with `resolve: each`.
+    var expandingNames: Set<NameQuestion> {
+        var names: Set<NameQuestion> = []
+        for upstream in upstreams.values {
+            for address in upstream.endpoints {
+                if let name = address.expandingName(each: upstream.resolve == .each) {
+                    names.insert(name)
+                }
+            }
+        }
+        for route in routes {
+            guard case .endpoint(let address) = route.to else { continue }
+            if let name = address.expandingName(each: false) { names.insert(name) }
+        }
+        return names
+    }
+}
+
+extension EndpointAddress {
+    /// The name, if it stands for endpoints.
+    func expandingName(each: Bool) -> NameQuestion? {
+        switch self {
+        case .service(let name): .services(name)
+        // This machine is one, by whichever of its addresses.
+        case .tcp(let host, let port)
+        where each && Address(host: host, port: port) == nil
+            && Resolver.thisMachine(host, port: port) == nil:
+            .addresses(host)
+        case .tcp, .unix: nil
+        }
+    }
+}
+
+/// An endpoint that gets nothing any more, since a reload or its name has no place for it, and on which
+/// something still runs.
+struct DepartedEndpoint: Sendable {
+    /// Where it was.
+    let upstream: String
+    let endpoint: Endpoint
+
+    /// Those of what was served before that are not among these.
+    static func all(since previous: Assembly?, without routing: Routing) -> [DepartedEndpoint] {
+        guard let previous else { return [] }
+        let before = previous.routing.upstreams.flatMap { group in
+            group.endpoints.map { DepartedEndpoint(upstream: group.picker.name, endpoint: $0) }
+        }
+        let running = (previous.departed + before).filter { $0.endpoint.load.activeCount > 0 }
+        if running.isEmpty { return [] }
+        let present = Set(routing.endpoints.map(ObjectIdentifier.init))
+        return running.filter { !present.contains(ObjectIdentifier($0.endpoint)) }
+    }
+}
+
+/// The endpoints of the configuration before, each to be taken over once.
+struct KnownEndpoints {
+    private struct Key: Hashable {
+        let upstream: String
+        let label: String
+    }
+
+    private let found: NamesFound
+    private var endpoints: [Key: [Endpoint]] = [:]
+    /// Those that have left and still count what runs on them.
+    private var departed: [Key: Endpoint] = [:]
+    private var groups: [String: EndpointGroup] = [:]
+    /// Whether groups whose endpoints are the same stay the same, with all that they remember.
+    var keepsGroups = false
+
+    init(_ previous: Assembly?, found: NamesFound) {
+        self.found = found
+        for one in previous?.departed ?? [] {
+            departed[Key(upstream: one.upstream, label: one.endpoint.label)] = one.endpoint
+        }
+        for group in previous?.routing.upstreams ?? [] {
+            groups[group.picker.name] = group
+            for endpoint in group.endpoints {
+                let key = Key(upstream: group.picker.name, label: endpoint.label)
+                endpoints[key, default: []].append(endpoint)
+            }
+        }
+    }
+
+    /// The group of that name as it is known, if it has just these endpoints.
+    func group(
+        _ name: String, of endpoints: [Endpoint], _ standings: [Standing]
+    ) -> EndpointGroup? {
+        guard keepsGroups, let group = groups[name], group.standings == standings else {
+            return nil
+        }
+        return group.endpoints.elementsEqual(endpoints) { $0 === $1 } ? group : nil
+    }
+
+    /// Those who wait for a place at this upstream.
+    func queue(of upstream: String) -> PlaceQueue? { groups[upstream]?.queue }
+
+    /// The endpoints that are written so, as they are known, or new ones; and where each stands among
+    /// them, unless all are the same.
+    ///
+    /// What is written beside a service is of the first priority and of a weight of 1.
+    mutating func take(
+        _ addresses: [EndpointAddress], of upstream: String, each: Bool
+    ) throws -> (endpoints: [Endpoint], standings: [Standing]) {
+        var all: [Endpoint] = []
+        var standings: [Int: Standing] = [:]
+        for address in addresses {
+            guard let name = address.expandingName(each: each) else {
+                all.append(
+                    try take(address.description, of: upstream) { try Self.endpoint(address) })
+                continue
+            }
+            switch (address, found[name]) {
+            case (.tcp(let host, let port), .addresses(let addresses)):
+                for address in Self.one(family: addresses) {
+                    let address = address.with(port: port)
+                    all.append(
+                        take("ws://\(address)", of: upstream) {
+                            Endpoint(
+                                label: "ws://\(address)", address: address,
+                                authority: "\(host):\(port)")
+                        })
+                }
+            case (_, .services(let records)):
+                for record in records {
+                    standings[all.count] = Standing(
+                        priority: record.priority, weight: record.weight)
+                    let address = EndpointAddress.tcp(host: record.host, port: record.port)
+                    all.append(
+                        try take(address.description, of: upstream) {
+                            try Self.endpoint(address)
+                        })
+                }
+            default:
+                let label = address.description
+                all.append(take(label, of: upstream) { Endpoint(unresolved: label) })
+            }
+        }
+        // Two names may stand for one place.
+        var seen: Set<String> = []
+        let isExpanded = addresses.contains { $0.expandingName(each: each) != nil }
+        let kept = all.indices.filter { !isExpanded || seen.insert(all[$0].label).inserted }
+        let first = standings.values.map(\.priority).min() ?? 0
+        let placed = kept.map { standings[$0] ?? Standing(priority: first) }
+        let isUneven = placed.contains { $0 != placed[0] }
+        return (kept.map { all[$0] }, isUneven ? placed : [])
+    }
+
+    private mutating func take<Fault: Error>(
+        _ label: String, of upstream: String, or make: () throws(Fault) -> Endpoint
+    ) throws(Fault) -> Endpoint {
+        let key = Key(upstream: upstream, label: label)
+        if let first = endpoints[key]?.first {
+            endpoints[key]?.removeFirst()
+            return first
+        }
+        let endpoint: Endpoint
+        if let back = departed.removeValue(forKey: key) {
+            back.load.isDraining = false
+            endpoint = back
+        } else {
+            endpoint = try make()
+        }
+        // One that joins others begins slowly; where all are new there is nobody to begin with.
+        if groups[upstream] != nil { endpoint.load.join(nowMilliseconds: Clock.nowMilliseconds()) }
+        return endpoint
+    }
+
+    /// The IPv4 addresses, or those of IPv6 where there are no others: of a host that has both, each
+    /// would count twice.
+    private static func one(family addresses: [Address]) -> [Address] {
+        let old = addresses.filter { !$0.isIPv6 }
+        return old.isEmpty ? addresses : old
+    }
+
+    private static func endpoint(_ address: EndpointAddress) throws -> Endpoint {
+        let label = address.description
+        switch address {
+        case .unix(let path):
+            return Endpoint(label: label, address: try Address(parsing: "unix:" + path))
+        case .tcp(let host, let port):
+            if let known = Address(host: host, port: port) {
+                return Endpoint(label: label, address: known)
+            }
+            if let both = Resolver.thisMachine(host, port: port) {
+                return Endpoint(label: label, addresses: both, port: port)
+            }
+            return Endpoint(label: label, host: host, port: port)
+        case .service: return Endpoint(unresolved: label)
+        }
+    }
+}

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+import Config
+import Frontend
+import Health
+import Ledger
+import Reactor
+import Router
+import Wire
+
+/// Upstreams: from their settings to what the engine chooses endpoints by.
+extension Assembly {
+    static func group(
+        _ name: String, _ upstream: UpstreamSettings, _ known: inout KnownEndpoints
+    ) throws -> EndpointGroup {
+        let (endpoints, standings) = try known.take(
+            upstream.endpoints, of: name, each: upstream.resolve == .each)
+        if let same = known.group(name, of: endpoints, standings) { return same }
+        let (balance, hash) = balance(upstream.balance)
+        let queue = upstream.queue.map {
+            QueueLimits(waitMilliseconds: $0.wait.wholeMilliseconds, size: $0.size)
+        }
+        return EndpointGroup(
+            name: name,
+            endpoints: endpoints,
+            rules: UpstreamRules(
+                balance: balance, cooldownMilliseconds: upstream.cooldown.wholeMilliseconds,
+                cooldownMaxMilliseconds: upstream.cooldownMax.wholeMilliseconds,
+                failedAnswersMax: upstream.failedUpgrades,
+                slowStartMilliseconds: upstream.slowStart.wholeMilliseconds,
+                activeMax: upstream.maxConnections ?? .max),
+            pool: PoolLimits(
+                idleMax: upstream.pool.max,
+                idleMilliseconds: upstream.pool.idle.wholeMilliseconds),
+            hash: hash, queue: known.queue(of: name), queueLimits: queue,
+            introduction: introduction(upstream.proxyProtocol), standings: standings,
+            sources: try sources(upstream.source))
+    }
+
+    /// The addresses to come from, each of which has to be one of this machine's.
+    private static func sources(_ settings: [SourceAddress]) throws -> [Address] {
+        try settings.map { setting in
+            guard let address = Address(host: setting.address, port: 0), !address.isWildcard else {
+                throw problem(
+                    setting.place,
+                    "source: found '\(setting.address)', allowed: one address of this machine")
+            }
+            if let fault = Socket.fault(ofSource: address) {
+                throw problem(
+                    setting.place,
+                    "source: connections can't come from '\(setting.address)': \(fault)."
+                        + " Allowed: addresses of this machine, as `ip address` lists them")
+            }
+            return address
+        }
+    }
+
+    /// The group of a route that names its endpoint itself.
+    static func single(
+        _ address: EndpointAddress, _ known: inout KnownEndpoints
+    ) throws -> EndpointGroup {
+        let label = address.description
+        let (endpoints, standings) = try known.take([address], of: label, each: false)
+        return known.group(label, of: endpoints, standings)
+            ?? EndpointGroup(
+                name: label, endpoints: endpoints, rules: UpstreamRules(), standings: standings)
+    }
+
+    /// Which upstreams are checked, and how.
+    static func checks(
+        _ configuration: Configuration, _ routing: Routing
+    ) -> [CheckedUpstream] {
+        routing.upstreams.compactMap { group in
+            let health = configuration.upstreams[group.picker.name]?.health
+            return health.map { health in
+                var check = check(health)
+                check.introduction = group.introduction
+                return CheckedUpstream(
+                    name: group.picker.name, endpoints: group.endpoints, check: check,
+                    sources: group.sources(for:), recovered: { group.queue?.callNext() })
+            }
+        }
+    }
+
+    private static func check(_ health: HealthSettings) -> HealthCheck {
+        let question: HealthCheck.Question =
+            switch health.kind {
+            case .tcp: .connection
+            case .http: .get(path: health.path, statuses: health.status)
+            case .websocket: .handshake(path: health.path)
+            }
+        return HealthCheck(
+            question, host: health.host, everyMilliseconds: health.every.wholeMilliseconds,
+            timeoutMilliseconds: health.timeout.wholeMilliseconds, rise: health.rise,
+            fall: health.fall)
+    }
+
+    private static func introduction(
+        _ proxyProtocol: UpstreamSettings.ProxyProtocol
+    ) -> ProxyHeader.Version? {
+        switch proxyProtocol {
+        case .none: nil
+        case .v1: .one
+        case .v2: .two
+        }
+    }
+
+    private static func balance(
+        _ balance: UpstreamSettings.Balance
+    ) -> (Balance, HashSource?) {
+        switch balance {
+        case .leastConnections: (.leastConnections, nil)
+        case .roundRobin: (.roundRobin, nil)
+        case .random2: (.random2, nil)
+        case .hash(.path): (.hash, .path)
+        case .hash(.client): (.hash, .client)
+        case .hash(.cookie(let name)): (.hash, .cookie(Array(name.utf8)))
+        case .hash(.header(let name)): (.hash, .header(Array(name.lowercased().utf8)))
+        }
+    }
+}

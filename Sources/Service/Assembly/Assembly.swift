@@ -1,0 +1,359 @@
+// SPDX-License-Identifier: Apache-2.0
+public import Config
+import Frontend
+import Health
+import Ledger
+import Naming
+import Reactor
+import Router
+import Splice
+import TLS
+import Wire
+
+/// Turns a configuration's plain values into what the engine runs on, or says why it can't.
+public struct Assembly: Sendable {
+    let listeners: [ListenerPlan]
+    let routing: Routing
+    let settings: FrontendSettings
+    /// Which endpoints are checked.
+    let checks: [CheckedUpstream]
+    /// Seals the session tickets of all listeners, also after a reload.
+    let tickets: TicketKeys
+    /// What names stood for that stand for endpoints.
+    let found: NamesFound
+    /// What is served, but not as people are likely to want it.
+    public let warnings: [ConfigurationProblem]
+
+    /// Endpoints that were served before and on which something still runs.
+    let departed: [DepartedEndpoint]
+
+    /// All endpoints, for those who look names up.
+    var endpoints: [Endpoint] { routing.endpoints }
+
+    /// Reads the certificates and builds the tables of a configuration that nothing was served by before.
+    ///
+    /// - Throws: `ConfigurationProblems`, each with its place.
+    public init(_ configuration: Configuration) throws {
+        try self.init(configuration, previous: nil, found: [:])
+    }
+
+    /// Reads the certificates and builds the tables; endpoints that `previous` has too stay what they
+    /// are, with all that runs on them.
+    ///
+    /// - Throws: `ConfigurationProblems`, each with its place.
+    init(
+        _ configuration: Configuration, previous: Assembly? = nil, found: NamesFound = [:]
+    ) throws {
+        if let previous { tickets = previous.tickets } else { tickets = try TicketKeys() }
+        self.found = found
+        var known = KnownEndpoints(previous, found: found)
+        routing = try Self.routing(configuration, &known, previous: previous?.routing)
+        departed = DepartedEndpoint.all(since: previous, without: routing)
+        checks = Self.checks(configuration, routing)
+        var listeners: [ListenerPlan] = []
+        let stores = try Self.certificates(configuration, tickets: tickets)
+        warnings = Self.warnings(configuration, stores)
+        for (listener, store) in zip(configuration.listen, stores) {
+            let address: Address
+            do throws(AddressFault) {
+                address = try Address(parsing: listener.address)
+            } catch {
+                throw Self.problem(listener.place, error.sentence)
+            }
+            var plan = ListenerPlan(address: address, certificates: store)
+            plan.strictTransportSecurity = listener.tls?.hsts?.value
+            plan.redirectsToHTTPS = listener.redirectsToHTTPS
+            plan.expectsProxyHeader = listener.proxyProtocol == .required
+            plan.trustedProxies = try listener.trustedProxies.map { proxy in
+                do throws(AddressFault) {
+                    return try AddressBlock(parsing: proxy.block)
+                } catch {
+                    throw Self.problem(proxy.place, error.sentence)
+                }
+            }
+            listeners.append(plan)
+        }
+        self.listeners = listeners
+        settings = Self.settings(configuration)
+    }
+
+    /// The same configuration again where names stand for other endpoints; no file is read.
+    init(_ configuration: Configuration, unchanged previous: Assembly, found: NamesFound) throws {
+        tickets = previous.tickets
+        listeners = previous.listeners
+        settings = previous.settings
+        warnings = previous.warnings
+        self.found = found
+        var known = KnownEndpoints(previous, found: found)
+        known.keepsGroups = true
+        routing = try Self.routing(configuration, &known, previous: previous.routing)
+        departed = DepartedEndpoint.all(since: previous, without: routing)
+        checks = Self.checks(configuration, routing)
+    }
+
+    /// The certificates of every listener, read now; nil where it is plain.
+    static func certificates(
+        _ configuration: Configuration, tickets: TicketKeys
+    ) throws -> [CertificateStore?] {
+        try configuration.listen.map { listener in
+            guard let tls = listener.tls else { return nil }
+            let options = TLSServerOptions(
+                minimumVersion: tls.minimumVersion == .tls13 ? .tls13 : .tls12,
+                cipherList: tls.ciphers, cipherSuites: tls.cipherSuites,
+                groups: try tls.groups.map(groups) ?? KeyExchangeGroups.defaults)
+            do throws(TLSError) {
+                return try CertificateStore(
+                    tls.certificates.map { IdentityFiles(chain: $0.chain, key: $0.key) },
+                    options: options, tickets: tickets)
+            } catch {
+                if error.problems.isEmpty { throw problem(listener.place, error.description) }
+                throw ConfigurationProblems(
+                    error.problems.map {
+                        ConfigurationProblem(
+                            place: place(of: $0, tls) ?? listener.place, sentence: $0.description)
+                    })
+            }
+        }
+    }
+
+    /// Where the file was named in which something was found.
+    private static func place(of problem: IdentityProblem, _ tls: TLSSettings) -> SourcePlace? {
+        tls.certificates.first { $0.chain == problem.file || $0.key == problem.file }?.place
+    }
+
+    /// What clients are going to say of the certificates, each with its place, and once.
+    private static func warnings(
+        _ configuration: Configuration, _ stores: [CertificateStore?]
+    ) -> [ConfigurationProblem] {
+        var warnings: [ConfigurationProblem] = []
+        for (listener, store) in zip(configuration.listen, stores) {
+            guard let tls = listener.tls, let store else { continue }
+            for problem in store.warnings {
+                let warning = ConfigurationProblem(
+                    place: place(of: problem, tls) ?? listener.place,
+                    sentence: problem.description)
+                // Quick mode serves one certificate on several addresses.
+                if !warnings.contains(warning) { warnings.append(warning) }
+            }
+        }
+        return warnings
+    }
+
+    /// The names of groups, all of which this OpenSSL knows.
+    private static func groups(_ groups: [TLSSettings.Group]) throws -> [String] {
+        for group in groups where !KeyExchangeGroups.isKnown(group.name) {
+            let allowed = KeyExchangeGroups.known.joined(separator: ", ")
+            let hint = KeyExchangeGroups.known.first { fold($0) == fold(group.name) }
+                .map { " (did you mean '\($0)'?)" }
+            throw problem(
+                group.place,
+                "groups: found '\(group.name)', which this OpenSSL has no group for, allowed: "
+                    + allowed + (hint ?? ""))
+        }
+        return groups.map(\.name)
+    }
+
+    /// A name without what people write differently: `p256` for P-256.
+    private static func fold(_ name: String) -> String {
+        name.lowercased().filter { $0 != "-" && $0 != "_" }
+    }
+
+    private static func routing(
+        _ configuration: Configuration, _ known: inout KnownEndpoints, previous: Routing?
+    ) throws -> Routing {
+        var groups: [String: EndpointGroup] = [:]
+        // Routes straight to one endpoint share what is known of it.
+        var single: [String: EndpointGroup] = [:]
+        for (name, upstream) in configuration.upstreams {
+            groups[name] = try group(name, upstream, &known)
+        }
+        var entries: [RouteEntry] = []
+        var routes: [Route] = []
+        for route in configuration.routes {
+            entries.append(try entry(of: route))
+            let name = (route.host ?? "") + route.path
+            var made: Route
+            switch route.to {
+            case .upstream(let upstream):
+                guard let known = groups[upstream] else {
+                    throw problem(route.place, "there is no upstream \(upstream)")
+                }
+                made = Route(name: name, upstream: known)
+            case .endpoint(let address):
+                let label = address.description
+                let group = try single[label] ?? Self.single(address, &known)
+                single[label] = group
+                made = Route(name: name, upstream: group)
+            case .respond(let answer):
+                let type = answer.body.isEmpty ? "" : answer.type
+                made = Route(
+                    name: name,
+                    action: .respond(
+                        FixedAnswer(
+                            status: answer.status, type: type, body: Array(answer.body.utf8))))
+            case .redirect(let redirect):
+                made = Route(
+                    name: name,
+                    action: .redirect(
+                        RedirectRule(status: redirect.status, origin: redirect.origin)))
+            }
+            made.origins = rule(route.origins)
+            made.isFromCommandLine = route.place == .commandLine
+            if route.accept.missingConnection { made.accept.insert(.missingConnection) }
+            if route.accept.anyKeyLength { made.accept.insert(.anyKeyLength) }
+            made.relayLimits = relayLimits(route.limits)
+            made.bodyBytesMax = route.limits.bodyBytes.map(UInt64.init) ?? .max
+            made.relayRules = relayRules(route)
+            made.admission = AdmissionLimits(
+                relays: route.limits.relays, relaysPerClient: route.limits.relaysPerClient,
+                newRelaysPerSecond: route.limits.newRelaysPerSecond)
+            made.admission.messagesPerSecondPerClient =
+                route.limits.messagesPerSecondPerClient.map(UInt64.init)
+            made.admission.bytesPerSecondPerClient =
+                route.limits.bytesPerSecondPerClient.map(UInt64.init)
+            made.drainsWhenRemoved = route.onRemove == .drain
+            made.rejectsEscapedSlash = route.escapedSlash == .reject
+            made.requestFields = edits(route.request)
+            made.answerFields = edits(route.answer)
+            switch route.upstreamHost {
+            case .keep: made.upstreamHost = .keep
+            case .upstream: made.upstreamHost = .upstream
+            case .name(let host): made.upstreamHost = .name(host)
+            }
+            routes.append(made)
+        }
+        let conflicts = RouteTable.conflicts(in: entries)
+        guard conflicts.isEmpty else {
+            let places = Dictionary(
+                configuration.routes.map { ($0.place.description, $0.place) },
+                uniquingKeysWith: { first, _ in first })
+            throw ConfigurationProblems(
+                conflicts.map { conflict in
+                    ConfigurationProblem(
+                        place: places[conflict.second] ?? .commandLine,
+                        sentence: conflict.sentence)
+                })
+        }
+        return Routing(table: try RouteTable(entries), routes: routes, previous: previous)
+    }
+
+    private static func entry(of route: RouteSettings) throws -> RouteEntry {
+        let host: HostPattern
+        do throws(PatternFault) {
+            host = try HostPattern(parsing: route.host)
+        } catch {
+            throw problem(route.places.host, error.description)
+        }
+        let path = try pattern(route.path, at: route.places.path)
+        var rewriteText = route.rewrite
+        if case .redirect(let redirect) = route.to { rewriteText = redirect.path }
+        let rewrite = try rewriteText.map {
+            try pattern($0, at: route.places.rewrite, isRewrite: true)
+        }
+        return RouteEntry(
+            host: host, path: path, rewrite: rewrite, place: route.place.description)
+    }
+
+    /// A path pattern in the one form in which requests are compared with it.
+    private static func pattern(
+        _ text: String, at place: SourcePlace, isRewrite: Bool = false
+    ) throws -> PathPattern {
+        do {
+            let isPrefix = text.hasSuffix("*")
+            let bare = isPrefix ? String(text.dropLast()) : text
+            let canonical = try RequestTarget.canonicalPath(bare)
+            let form = String(decoding: canonical, as: UTF8.self) + (isPrefix ? "*" : "")
+            return try PathPattern(parsing: form, isRewrite: isRewrite)
+        } catch let error as PatternFault {
+            throw problem(place, error.description)
+        } catch let error as HeadFault {
+            throw problem(place, error.sentence)
+        }
+    }
+
+    private static func rule(_ origins: OriginSettings) -> OriginRule {
+        switch origins {
+        case .any: .any
+        case .same: .same
+        case .list(let same, let origins):
+            .list(same: same, origins: origins.map { OriginPattern($0) })
+        }
+    }
+
+    private static func edits(_ fields: FieldSettings) -> FieldEdits {
+        FieldEdits(
+            removed: fields.remove.map { $0.lowercased() },
+            set: fields.set.map { .init(name: $0.name, value: $0.value) },
+            added: fields.add.map { .init(name: $0.name, value: $0.value) })
+    }
+
+    private static func relayRules(_ route: RouteSettings) -> RelayRules? {
+        guard route.ping != nil || route.idle != nil || route.lifetime != nil else { return nil }
+        let ping = route.ping
+        return RelayRules(
+            pingMilliseconds: ping?.every.wholeMilliseconds ?? 0,
+            pongMilliseconds: ping?.timeout.wholeMilliseconds ?? 0,
+            pingsClient: ping?.to != .upstream, pingsUpstream: ping?.to != .client,
+            idleMilliseconds: route.idle?.wholeMilliseconds ?? 0,
+            lifetimeMilliseconds: route.lifetime?.wholeMilliseconds ?? 0)
+    }
+
+    private static func relayLimits(_ limits: RouteLimits) -> RelayLimits {
+        var made = RelayLimits(messageBytesMax: limits.messageBytes.map(UInt64.init) ?? .max)
+        made.fragmentsMax = limits.fragments.map(UInt32.init) ?? .max
+        made.messagesPerSecond = limits.messagesPerSecond.map(UInt64.init)
+        made.bytesPerSecond = limits.bytesPerSecond.map(UInt64.init)
+        return made
+    }
+
+    private static func settings(_ configuration: Configuration) -> FrontendSettings {
+        var settings = FrontendSettings()
+        let timeouts = configuration.timeouts
+        settings.clientHelloMilliseconds = timeouts.clientHello.wholeMilliseconds
+        settings.handshakeMilliseconds = timeouts.handshake.wholeMilliseconds
+        settings.headMilliseconds = timeouts.head.wholeMilliseconds
+        settings.connectMilliseconds = timeouts.connect.wholeMilliseconds
+        settings.upgradeMilliseconds = timeouts.upgrade.wholeMilliseconds
+        settings.answerMilliseconds = timeouts.answer.wholeMilliseconds
+        settings.bodyMilliseconds = timeouts.body.wholeMilliseconds
+        settings.answerBodyMilliseconds = timeouts.answerBody.wholeMilliseconds
+        settings.keepAliveMilliseconds = timeouts.keepAlive.wholeMilliseconds
+        settings.requestsPerConnectionMax = configuration.limits.requestsPerConnection
+        settings.patience = Patience(
+            closingMilliseconds: timeouts.closing.wholeMilliseconds,
+            lingerMilliseconds: timeouts.linger.wholeMilliseconds)
+        let limits = configuration.limits
+        settings.headLimits = HeadLimits(
+            bytesMax: limits.headBytes, fieldsMax: limits.headFields,
+            targetBytesMax: min(limits.targetBytes, limits.headBytes))
+        settings.handshakesPerTurn = limits.handshakesPerTurn
+        settings.relayBufferBytes = limits.relayBufferBytes
+        if let connections = limits.connections { settings.connectionsMax = connections }
+        settings.clientLimits.relaysPerClient = limits.connectionsPerClient
+        settings.clientLimits.newRelaysPerSecond = limits.newConnectionsPerSecond
+        return settings
+    }
+
+    static func problem(_ place: SourcePlace, _ sentence: String) -> ConfigurationProblems {
+        ConfigurationProblems([ConfigurationProblem(place: place, sentence: sentence)])
+    }
+
+    /// Where a route leads, for people.
+    public static func label(of route: RouteSettings, in configuration: Configuration) -> String {
+        switch route.to {
+        case .endpoint(let address): return address.description
+        case .upstream(let name):
+            let endpoints = configuration.upstreams[name]?.endpoints ?? []
+            return endpoints.map(\.description).joined(separator: " ")
+        case .respond(let answer): return "answer \(answer.status)"
+        case .redirect(let redirect):
+            return "redirect \(redirect.status) \(redirect.origin)\(redirect.path)"
+        }
+    }
+
+    /// How a route's upstream balances.
+    public static func balance(of route: RouteSettings, in configuration: Configuration) -> String {
+        guard case .upstream(let name) = route.to else { return "-" }
+        return configuration.upstreams[name]?.balance.description ?? "-"
+    }
+}

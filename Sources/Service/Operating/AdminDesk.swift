@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: Apache-2.0
+import Admin
+import Config
+import Foundation
+import Frontend
+import Health
+import Ledger
+import Log
+import Naming
+import Reactor
+import Router
+import TLS
+
+/// Answers the requests that come through the admin socket.
+struct AdminDesk: Sendable {
+    let controller: Controller
+
+    /// What is served, for those who ask for something else.
+    private static let menu = """
+        GET /healthz, /readyz, /state, /relays?route=&endpoint=&client=&limit=, /drains/ID
+        POST /reload, /drain, /resume, /rebalance, /upgrade, /relays/ID/close?code=
+        """
+
+    func answer(_ request: AdminRequest) -> AdminAnswer {
+        let isRead = request.method == "GET" || request.method == "HEAD"
+        let path = request.path
+        switch (isRead, path.first, path.count) {
+        case (true, "healthz", 1): return health()
+        case (true, "readyz", 1):
+            return controller.state.isLeaving
+                ? AdminAnswer(status: 503, text: "stopping") : AdminAnswer(text: "ready")
+        case (true, "state", 1): return overview()
+        case (true, "relays", 1): return relays(request.query)
+        case (true, "drains", 2): return drain(path[1])
+        case (false, "reload", 1): return Self.answer(controller.reload(), failure: 422)
+        case (false, "upgrade", 1):
+            guard
+                let time = Self.number(
+                    request.query, "timeoutMilliseconds", 1...3_600_000, otherwise: 30_000)
+            else { return Self.noNumber("timeoutMilliseconds", "1 to 3600000") }
+            return Self.answer(
+                controller.upgrade(withinMilliseconds: Int32(clamping: time)), failure: 422)
+        case (false, "drain", 1): return drain(request, controller.drain)
+        case (false, "resume", 1): return drain(request, controller.resume)
+        case (false, "rebalance", 1): return rebalance(request.body)
+        case (false, "relays", 3) where path[2] == "close": return close(path[1], request.query)
+        default:
+            return AdminAnswer(status: 404, text: "There is nothing here. There is:\n" + Self.menu)
+        }
+    }
+
+    private func overview() -> AdminAnswer {
+        do throws(SystemError) {
+            return try controller.thread.perform { AdminAnswer(json: state()) }
+        } catch {
+            return AdminAnswer(status: 503, text: error.description)
+        }
+    }
+
+    private static func answer(_ outcome: AdminOutcome, failure: Int) -> AdminAnswer {
+        AdminAnswer(status: outcome.isDone ? 200 : failure, json: outcome)
+    }
+
+    /// A whole number of the query; nil where it is none, or none that is allowed.
+    private static func number(
+        _ query: [String: String], _ name: String, _ range: ClosedRange<Int>, otherwise: Int
+    ) -> Int? {
+        guard let text = query[name] else { return otherwise }
+        return Int(text).flatMap { range.contains($0) ? $0 : nil }
+    }
+
+    private static func noNumber(_ name: String, _ allowed: String) -> AdminAnswer {
+        AdminAnswer(status: 400, text: "\(name) is a whole number, \(allowed).")
+    }
+
+    private func health() -> AdminAnswer {
+        controller.frontend.isResponsive(within: 2_000)
+            ? AdminAnswer(text: "ok") : AdminAnswer(status: 503, text: "a reactor does not turn")
+    }
+
+    private func drain(
+        _ request: AdminRequest, _ action: (DrainRequest) -> AdminOutcome
+    ) -> AdminAnswer {
+        let body = request.body.isEmpty ? Data("{}".utf8) : request.body
+        guard let wish = try? JSONDecoder().decode(DrainRequest.self, from: body) else {
+            return AdminAnswer(
+                status: 400,
+                text: "The body is a JSON object with route, endpoint, code, reason, "
+                    + "spreadMilliseconds, timeoutMilliseconds; all may be left out.")
+        }
+        return Self.answer(action(wish), failure: 422)
+    }
+
+    private func rebalance(_ body: Data) -> AdminAnswer {
+        guard let wish = try? JSONDecoder().decode(RebalanceRequest.self, from: body) else {
+            return AdminAnswer(
+                status: 400, text: "The body is a JSON object with upstream, perSecond and code.")
+        }
+        return Self.answer(controller.rebalance(wish), failure: 422)
+    }
+
+    private func drain(_ id: String) -> AdminAnswer {
+        guard let found = controller.state.drains.first(where: { String($0.id) == id }) else {
+            return AdminAnswer(status: 404, text: "There is no drain \(id).")
+        }
+        return AdminAnswer(json: Self.state(of: found))
+    }
+
+    private func close(_ text: String, _ query: [String: String]) -> AdminAnswer {
+        let code = query["code"].map { UInt16($0) ?? 0 } ?? 1012
+        guard Controller.isSendable(code) else {
+            return AdminAnswer(
+                status: 400, text: "The code is 1000, 1001, 1012, 1013 or 3000 to 4999.")
+        }
+        guard let id = RelayID(text), controller.frontend.end(id, code: code) else {
+            return Self.answer(
+                AdminOutcome(isDone: false, message: "There is no relay \(text)."), failure: 404)
+        }
+        return Self.answer(
+            AdminOutcome(isDone: true, message: "The relay \(text) is told \(code)."), failure: 404)
+    }
+
+    /// Live relays, of the route, endpoint and client that the query names.
+    ///
+    /// A name that nothing has is an error, so that a slip does not look like "no sockets". Relays of a
+    /// route or endpoint that a reload has taken out are found by its name for as long as they live.
+    private func relays(_ query: [String: String]) -> AdminAnswer {
+        let names = ServedNames(controller.state.assembly)
+        var filter = RelayFilter()
+        filter.route = query["route"]
+        filter.endpoint = query["endpoint"].map { names.endpoint($0) ?? $0 }
+        if let wanted = query["client"] {
+            guard let client = ServedNames.client(wanted) else {
+                return AdminAnswer(
+                    status: 400,
+                    json: AdminOutcome(
+                        isDone: false,
+                        message: "The client \(wanted) is no address, as 192.0.2.7 or 2001:db8::7.")
+                )
+            }
+            filter.client = client
+        }
+        guard let limit = Self.number(query, "limit", 0...4_000_000, otherwise: 1_000) else {
+            return Self.noNumber("limit", "0 to 4000000")
+        }
+        let found = controller.frontend.relays(filter, countMax: limit)
+        if found.isEmpty {
+            var problem: String?
+            if let route = filter.route, names.route(route) == nil {
+                problem = names.noRoute(route)
+            }
+            if let endpoint = filter.endpoint, names.endpoint(endpoint) == nil {
+                problem = names.noEndpoint(endpoint)
+            }
+            if let problem {
+                return AdminAnswer(
+                    status: 404, json: AdminOutcome(isDone: false, message: problem))
+            }
+        }
+        return AdminAnswer(json: found.map(Self.state))
+    }
+
+    // MARK: What there is
+
+    private func state() -> AdminState {
+        let now = controller.state
+        let routing = now.assembly.routing
+        var state = AdminState()
+        state.version = controller.version
+        state.pid = getpid()
+        state.started = Self.time(controller.startedMilliseconds)
+        state.isReady = !now.isLeaving
+        state.configuration.file = controller.source.path
+        state.configuration.generation = now.generation
+        state.configuration.loaded = Self.time(now.loadedMilliseconds)
+        state.configuration.lastProblem = now.lastProblem
+        state.reactors = controller.frontend.connectionCounts
+        state.connections = controller.frontend.connectionCount
+        state.droppedLogLines = controller.log.droppedCount
+        state.unwrittenLogLines = controller.log.unwrittenCount
+        state.logProblem = controller.log.problem
+        state.listeners = zip(now.configuration.listen, controller.frontend.addresses)
+            .map { listener, address in
+                let scheme =
+                    listener.redirectsToHTTPS ? "http" : listener.tls == nil ? "ws" : "wss"
+                return ListenerState(
+                    address: "\(scheme)://\(address)",
+                    certificates: (listener.tls?.certificates ?? []).compactMap(Self.state),
+                    expectsProxyHeader: listener.proxyProtocol == .required)
+            }
+        for (index, (route, count)) in zip(routing.routes, routing.relayCounts).enumerated() {
+            state.routes.append(
+                RouteState(
+                    name: route.name,
+                    to: Assembly.label(of: now.configuration.routes[index], in: now.configuration),
+                    relays: count, isDraining: routing.draining[index]))
+        }
+        state.upstreams = upstreams(now.assembly)
+        state.drains = now.drains.map(Self.state)
+        return state
+    }
+
+    private func upstreams(_ assembly: Assembly) -> [UpstreamState] {
+        let now = Clock.nowMilliseconds()
+        var states = assembly.routing.upstreams.map { group in
+            let endpoints = group.endpoints.indices.map { index in
+                let endpoint = group.endpoints[index]
+                var state = EndpointState(
+                    label: endpoint.label, addresses: endpoint.addresses.map(\.description),
+                    active: group.picker.active(index), state: Self.word(group, index, now))
+                state.health = controller.health.report(of: endpoint).map {
+                    Self.state($0, isHealthy: endpoint.load.health == .healthy)
+                }
+                return state
+            }
+            var state = UpstreamState(name: group.picker.name, endpoints: endpoints)
+            state.waiting = group.queue?.count ?? 0
+            return state
+        }
+        for one in assembly.departed where one.endpoint.load.activeCount > 0 {
+            let state = EndpointState(
+                label: one.endpoint.label, addresses: one.endpoint.addresses.map(\.description),
+                active: one.endpoint.load.activeCount, state: .left)
+            if let index = states.firstIndex(where: { $0.name == one.upstream }) {
+                states[index].endpoints.append(state)
+            } else {
+                states.append(UpstreamState(name: one.upstream, endpoints: [state]))
+            }
+        }
+        return states
+    }
+
+    /// How an endpoint is, in one word: the one that matters most.
+    private static func word(_ group: EndpointGroup, _ index: Int, _ now: UInt64)
+        -> EndpointCondition
+    {
+        let endpoint = group.endpoints[index]
+        if endpoint.load.isDraining { return .draining }
+        if endpoint.addresses.isEmpty { return .unresolved }
+        switch endpoint.load.health {
+        case .unhealthy: return .unhealthy
+        case .pending: return .unchecked
+        case .healthy, .unchecked:
+            return group.picker.isCoolingDown(index, nowMilliseconds: now) ? .failing : .ok
+        }
+    }
+
+    private static func state(_ report: HealthReport, isHealthy: Bool) -> HealthState {
+        var state = HealthState(
+            isHealthy: isHealthy, since: time(report.sinceMilliseconds),
+            lastCheck: time(report.checkedMilliseconds), lastPassed: report.failure == nil)
+        state.lastError = report.lastFailure
+        state.lastErrorTime = report.lastFailure.map { _ in time(report.lastFailureMilliseconds) }
+        return state
+    }
+
+    private static func state(_ certificate: CertificateSettings) -> CertificateState? {
+        guard let facts = try? CertificateFacts.readLeaf(chain: certificate.chain) else {
+            return nil
+        }
+        return CertificateState(
+            chain: certificate.chain, names: facts.names,
+            notAfter: time(UInt64(max(0, facts.notAfter)) * 1_000))
+    }
+
+    private static func state(of drain: Controller.NumberedDrain) -> DrainState {
+        let progress = drain.progress()
+        return DrainState(
+            id: drain.id, what: drain.what, found: progress.found, told: progress.told,
+            closed: progress.closed, cut: progress.cut, isDone: progress.isDone)
+    }
+
+    private static func state(_ relay: RelayFacts) -> RelayState {
+        RelayState(relay)
+    }
+
+    private static func time(_ milliseconds: UInt64) -> String {
+        Date(timeIntervalSince1970: Double(milliseconds) / 1_000).ISO8601Format()
+    }
+}

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+import Admin
+import Config
+import Frontend
+import Glibc
+import Ledger
+import Log
+import Reactor
+
+/// The places where a running process can be asked: a unix socket, a loopback address, both or none.
+struct AdminServers {
+    private var servers: [AdminServer] = []
+    private let inherited: [Successor.Handed]
+
+    /// What a successor takes over: files of unix sockets it replaces by itself.
+    var sockets: [Successor.Handed] {
+        servers.filter { !$0.address.isUnix }
+            .map { Successor.Handed(.admin, $0.address, $0.descriptor) }
+    }
+
+    /// The file of the unix socket, if there is one.
+    var path: String? {
+        servers.map(\.address).first(where: \.isUnix).map {
+            String($0.description.dropFirst("unix:".count))
+        }
+    }
+
+    /// Begins to listen.
+    ///
+    /// A place that the configuration names has to be free; the standard one need not be, since more
+    /// than one Sluice may run.
+    ///
+    /// - Throws: `ConfigurationProblems`, `SystemError`.
+    init(
+        _ settings: AdminSettings, _ controller: Controller, inheriting all: [Successor.Handed]
+    ) throws {
+        inherited = all.filter { $0.purpose == .admin }
+        let takesOver = Successor.isTakingOver
+        let desk = AdminDesk(controller: controller)
+        switch settings.socket {
+        case .off: break
+        case .path(let path):
+            let address = try Address(parsing: "unix:" + path)
+            servers.append(
+                try AdminServer(address: address, takesOver: takesOver, handler: desk.answer))
+        case .standard:
+            guard let path = AdminSocket.makePlace() else {
+                controller.log.write(
+                    LogEvent(
+                        .warning,
+                        "There is no admin socket: \(AdminSocket.userFolder) is not a folder of this user"
+                            + " alone. admin.socket names another place."))
+                break
+            }
+            AdminSocket.removeDead(beside: path)
+            do throws(SystemError) {
+                servers.append(try Self.server(at: path, takesOver, desk))
+            } catch {
+                controller.log.write(
+                    LogEvent(
+                        .warning, "There is no admin socket at \(path): \(error.description)."))
+            }
+        }
+        if let text = settings.address {
+            servers.append(try server(text, settings.addressPlace, desk))
+        }
+    }
+
+    /// A server at the usual place, or beside it where another process of the user serves.
+    ///
+    /// A successor takes over the place of the process that has started it, and no other's.
+    private static func server(
+        at path: String, _ takesOver: Bool, _ desk: AdminDesk
+    ) throws(SystemError) -> AdminServer {
+        let own = AdminSocket.ownPlace(beside: path, of: takesOver ? getppid() : getpid())
+        for (index, file) in [path, own].enumerated() {
+            guard let address = try? Address(parsing: "unix:" + file) else {
+                throw SystemError(code: ENAMETOOLONG, call: "bind \(file)")
+            }
+            let isPredecessors = takesOver && AdminClient.process(at: address) == getppid()
+            do throws(SystemError) {
+                return try AdminServer(
+                    address: address, takesOver: isPredecessors, handler: desk.answer)
+            } catch  where index == 0 && error.code == EADDRINUSE {
+                continue
+            }
+        }
+        throw SystemError(code: EADDRINUSE, call: "bind \(path)")
+    }
+
+    private func server(
+        _ text: String, _ place: SourcePlace, _ desk: AdminDesk
+    ) throws -> AdminServer {
+        let sentence: String
+        do {
+            let address = try Address(parsing: text)
+            if address.isLoopback && !address.isUnix {
+                let socket = inherited.first { $0.address == address }?.descriptor
+                return try AdminServer(
+                    address: address, inheriting: socket, handler: desk.answer)
+            }
+            sentence =
+                "admin.address: found '\(text)', allowed: a loopback address, as 127.0.0.1:9901:"
+                + " whoever reaches it may stop Sluice"
+        } catch {
+            sentence = "admin.address: \(error)"
+        }
+        throw ConfigurationProblems([ConfigurationProblem(place: place, sentence: sentence)])
+    }
+
+    func start() throws { for server in servers { try server.start(sharing: servers.count) } }
+    func stop() { for server in servers { server.stop() } }
+}

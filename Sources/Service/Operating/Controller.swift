@@ -1,0 +1,400 @@
+// SPDX-License-Identifier: Apache-2.0
+import Admin
+public import Config
+import Foundation
+import Frontend
+import Glibc
+import Health
+public import Ledger
+import Log
+import Naming
+import Reactor
+import Synchronization
+
+/// What an operator can have done to a running Sluice, whoever passes the wish on: a signal, the admin
+/// socket, a changed file.
+public final class Controller: Sendable {
+    /// Where configurations come from.
+    public enum Source: Sendable {
+        /// This file; the number of reactors, where the command line said it.
+        case file(String, workers: Int?)
+        /// Quick mode: always this one.
+        case fixed(Configuration)
+
+        var path: String {
+            if case .file(let path, _) = self { return path }
+            return ""
+        }
+
+        /// The file, if there is one.
+        var files: [String] { path.isEmpty ? [] : [path] }
+
+        func read() throws -> Configuration {
+            switch self {
+            case .fixed(let configuration): return configuration
+            case .file(let path, let workers):
+                var configuration = try Configuration.load(path: path)
+                if let workers { configuration.workers = workers }
+                return configuration
+            }
+        }
+    }
+
+    /// A drain with its number.
+    struct NumberedDrain: Sendable {
+        let id: Int
+        let what: String
+        let progress: @Sendable () -> Drain.Progress
+    }
+
+    struct State: Sendable {
+        var configuration: Configuration
+        var assembly: Assembly
+        var generation = 1
+        var loadedMilliseconds = Clock.wallMilliseconds()
+        var lastProblem: String?
+        var drains: [NumberedDrain] = []
+        var nextDrain = 1
+        var isLeaving = false
+        /// A second wish to stop came: nobody is waited for.
+        var isCut = false
+    }
+
+    let source: Source
+    /// The program's, as it tells operators.
+    let version: String
+    let frontend: Frontend
+    let names: NameWatch
+    let health: HealthWatch
+    let log: LogWriter
+    let thread: ControlThread
+    let minder = Minder()
+    let startedMilliseconds = Clock.wallMilliseconds()
+    /// Where the program stood when it was started.
+    private let program = Successor.programPath()
+    private let admins = Mutex<AdminServers?>(nil)
+    private let current: Mutex<State>
+    /// Held while something is changed, so that changes come one after the other.
+    private let changing = Mutex<Void>(())
+
+    init(
+        source: Source, configuration: Configuration, assembly: Assembly, frontend: Frontend,
+        names: NameWatch, health: HealthWatch, log: LogWriter, thread: ControlThread,
+        version: String
+    ) {
+        self.version = version
+        self.thread = thread
+        self.source = source
+        self.frontend = frontend
+        self.names = names
+        self.health = health
+        self.log = log
+        current = Mutex(State(configuration: configuration, assembly: assembly))
+    }
+
+    var state: State { current.withLock { $0 } }
+
+    // MARK: What those see who show it
+
+    /// Whether it has begun to stop, or another process has taken over.
+    public var isLeaving: Bool { current.withLock { $0.isLeaving } }
+
+    /// Relays that are open.
+    public var relayCount: Int { state.assembly.routing.relayCounts.reduce(0, +) }
+
+    /// Open relays, so many of them at most.
+    public func relays(countMax: Int) -> [RelayFacts] {
+        frontend.relays(RelayFilter(), countMax: countMax)
+    }
+
+    // MARK: Reload
+
+    /// Reads the configuration again and serves by it; if that can't be done, nothing has changed.
+    func reload() -> AdminOutcome {
+        do throws(SystemError) {
+            return try thread.perform { [self] in reloadHere() }
+        } catch {
+            return AdminOutcome(isDone: false, message: error.description)
+        }
+    }
+
+    private func reloadHere() -> AdminOutcome {
+        changing.withLock { _ in
+            let before = state
+            if before.isLeaving {
+                return AdminOutcome(isDone: false, message: "Sluice is stopping.")
+            }
+            ServiceManager.notify("RELOADING=1", ServiceManager.monotonic)
+            defer { ServiceManager.notify("READY=1") }
+            // Looked at before they are read, so that no change falls in between.
+            var files = FileWatch(Minder.paths(source, before.configuration))
+            defer {
+                let configuration = state.configuration
+                files.watch(Minder.paths(source, configuration))
+                minder.follow(self, configuration.watch ? files : nil)
+            }
+            do {
+                let message = try take(try source.read(), before)
+                log.write(LogEvent(.info, message))
+                return AdminOutcome(isDone: true, message: message)
+            } catch {
+                let problem = "\(error)"
+                current.withLock { $0.lastProblem = problem }
+                log.write(
+                    LogEvent(.error, "Not reloaded, everything stays as it was: \(problem)"))
+                return AdminOutcome(isDone: false, message: problem)
+            }
+        }
+    }
+
+    /// Has the same configuration served by other endpoints, unless `make` says nil.
+    func change(_ make: (State) -> Assembly?) {
+        changing.withLock { _ in
+            guard let assembly = make(state) else { return }
+            current.withLock { $0.assembly = assembly }
+        }
+    }
+
+    private func take(_ configuration: Configuration, _ before: State) throws -> String {
+        let logChange = try log(for: configuration.log, before: before.configuration.log)
+        // Looked up before anybody is sent there, all within one time; what is known is not waited for.
+        let expanding = configuration.expandingNames
+        let all = expanding.union(before.configuration.expandingNames)
+        let deadline = Clock.nowMilliseconds() + NameWatch.waitMilliseconds
+        let assembly: Assembly
+        names.use(servers: configuration.resolver.servers)
+        do {
+            try names.watch(before.assembly.endpoints, expanding: all, until: deadline)
+            assembly = try Assembly(
+                configuration, previous: before.assembly,
+                found: names.found.filter { expanding.contains($0.key) })
+            // Those of before too: nothing is forgotten until the new ones are in use.
+            try names.watch(
+                before.assembly.endpoints + assembly.endpoints, expanding: all, until: deadline)
+            try health.watch(assembly.checks)
+        } catch {
+            goBack(to: before)
+            throw error
+        }
+        let removed: Drain?
+        do throws(SystemError) {
+            removed = try frontend.use(
+                listening: assembly.listeners, routing: assembly.routing,
+                settings: assembly.settings, removal: Self.plan(configuration.drain))
+        } catch {
+            goBack(to: before)
+            throw Self.problem(error, configuration, assembly)
+        }
+        current.withLock { state in
+            state.configuration = configuration
+            state.assembly = assembly
+            state.generation += 1
+            state.loadedMilliseconds = Clock.wallMilliseconds()
+            state.lastProblem = nil
+        }
+        // Where there is no descriptor left for it, those of before are asked for in vain, no more.
+        try? names.watch(assembly.endpoints, expanding: expanding, until: 0)
+        if let logChange { log.use(logChange) }
+        Server.warn(assembly, log)
+        if let removed { add(removed, "routes that were removed") }
+        let restart = Self.needingRestart(before.configuration, configuration)
+        let rest =
+            restart.isEmpty
+            ? ""
+            : " What changed of \(restart.joined(separator: " and ")) takes effect with `sluice"
+                + " upgrade`, which loses no socket, or with a restart."
+        return "The configuration was taken up: \(assembly.listeners.count) listeners, "
+            + "\(assembly.routing.routes.count) routes, generation \(state.generation).\(rest)"
+            + assembly.warnings.map { "\nWarning: \($0.place): \($0.sentence)." }.joined()
+    }
+
+    /// Watches and checks what a configuration names that stays in use after all.
+    private func goBack(to before: State) {
+        names.use(servers: before.configuration.resolver.servers)
+        // They are known, so nothing is lost where there is no descriptor left for it.
+        try? names.watch(
+            before.assembly.endpoints, expanding: before.configuration.expandingNames, until: 0)
+        try? health.watch(before.assembly.checks)
+    }
+
+    // MARK: Drain
+
+    /// What a drain's settings mean to the engine.
+    static func plan(_ settings: DrainSettings) -> DrainPlan {
+        DrainPlan(
+            code: settings.code, reason: settings.reason,
+            spreadMilliseconds: settings.spread.wholeMilliseconds,
+            timeoutMilliseconds: settings.timeout.wholeMilliseconds)
+    }
+
+    @discardableResult
+    private func add(_ drain: Drain, _ what: String) -> Int {
+        add(what) { drain.progress }
+    }
+
+    /// Keeps the progress of something that ends relays; its number.
+    func add(_ what: String, _ progress: @escaping @Sendable () -> Drain.Progress) -> Int {
+        current.withLock { state in
+            let id = state.nextDrain
+            state.nextDrain += 1
+            // A record of some is enough: what is done is not asked for for ever.
+            if state.drains.count >= 32 {
+                let index = state.drains.firstIndex { $0.progress().isDone }
+                if let index { state.drains.remove(at: index) }
+            }
+            state.drains.append(NumberedDrain(id: id, what: what, progress: progress))
+            return id
+        }
+    }
+
+    /// Ends the relays of a route or endpoint, or of the whole process, which goes then.
+    func drain(_ request: DrainRequest) -> AdminOutcome {
+        let state = state
+        var plan = Self.plan(state.configuration.drain)
+        plan.code = request.code ?? plan.code
+        plan.reason = request.reason ?? plan.reason
+        plan.spreadMilliseconds = request.spreadMilliseconds ?? plan.spreadMilliseconds
+        plan.timeoutMilliseconds = max(
+            request.timeoutMilliseconds ?? plan.timeoutMilliseconds, plan.spreadMilliseconds)
+        guard Self.isSendable(plan.code) else {
+            return AdminOutcome(
+                isDone: false,
+                message: "The code is 1000, 1001, 1012, 1013 or 3000 to 4999, found \(plan.code).")
+        }
+        guard max(plan.spreadMilliseconds, plan.timeoutMilliseconds) <= DrainPlan.millisecondsMax
+        else {
+            return AdminOutcome(
+                isDone: false,
+                message: "The spread and the timeout are 7 days at most: found"
+                    + " \(max(plan.spreadMilliseconds, plan.timeoutMilliseconds)) ms.")
+        }
+        guard plan.reason.utf8.count <= 123 else {
+            return AdminOutcome(isDone: false, message: "The reason is longer than 123 bytes.")
+        }
+        if request.route == nil && request.endpoint == nil {
+            let id = leave(plan)
+            return AdminOutcome(
+                isDone: id != nil,
+                message: id == nil ? "Sluice is stopping already." : "Sluice stops.", drain: id)
+        }
+        if let problem = scope(request, &plan) {
+            return AdminOutcome(isDone: false, message: problem)
+        }
+        let what = [
+            request.route.map { "route \($0)" }, plan.endpoint.map { "endpoint \($0)" },
+        ].compactMap { $0 }.joined(separator: ", ")
+        let id = add(frontend.drain(plan), what)
+        let message = "Draining \(what): its relays are told \(plan.code), and no new ones begin."
+        log.write(LogEvent(.info, message))
+        return AdminOutcome(isDone: true, message: message, drain: id)
+    }
+
+    /// Takes new relays again.
+    func resume(_ request: DrainRequest) -> AdminOutcome {
+        var plan = DrainPlan()
+        if let problem = scope(request, &plan) {
+            return AdminOutcome(isDone: false, message: problem)
+        }
+        frontend.resume(plan)
+        let what = request.endpoint ?? request.route ?? ""
+        let message = "\(what) takes new relays again."
+        log.write(LogEvent(.info, message))
+        return AdminOutcome(isDone: true, message: message)
+    }
+
+    /// Finds what was named; says what there is instead where it is not there.
+    private func scope(_ request: DrainRequest, _ plan: inout DrainPlan) -> String? {
+        let names = ServedNames(state.assembly)
+        if let wanted = request.route {
+            guard let route = names.route(wanted) else { return names.noRoute(wanted) }
+            plan.routes = [route]
+        }
+        if let wanted = request.endpoint {
+            guard let label = names.endpoint(wanted) else { return names.noEndpoint(wanted) }
+            plan.endpoint = label
+        }
+        if plan.routes.isEmpty && plan.endpoint == nil { return "Name a route or an endpoint." }
+        return nil
+    }
+
+    /// Codes that say "come back later" or are the operator's own (RFC 6455 §7.4).
+    static func isSendable(_ code: UInt16) -> Bool {
+        [1000, 1001, 1012, 1013].contains(code) || 3000...4999 ~= code
+    }
+
+    // MARK: Upgrade
+
+    /// Sets what a successor takes over beside the listeners, and what is stopped when it has.
+    func hand(over admin: AdminServers) { admins.withLock { $0 = admin } }
+
+    /// Starts the program anew, which takes over the sockets; then this process drains and ends.
+    func upgrade(withinMilliseconds milliseconds: Int32 = 30_000) -> AdminOutcome {
+        let started: Result<Int32, SuccessorFault>? = changing.withLock { _ in
+            if state.isLeaving { return nil }
+            guard let path = program else {
+                return .failure(SuccessorFault("the program is not found in PATH any more"))
+            }
+            let sockets =
+                frontend.sockets.map { Successor.Handed(.listen, $0.address, $0.descriptor) }
+                + (admins.withLock { $0 }?.sockets ?? [])
+            do throws(SuccessorFault) {
+                return .success(
+                    try Successor.start(
+                        path, Array(CommandLine.arguments.dropFirst()), sockets: sockets,
+                        within: milliseconds))
+            } catch {
+                return .failure(error)
+            }
+        }
+        switch started {
+        case nil: return AdminOutcome(isDone: false, message: "Sluice is stopping.")
+        case .failure(let fault):
+            let message = "Not upgraded, this process goes on: \(fault)."
+            log.write(LogEvent(.error, message))
+            return AdminOutcome(isDone: false, message: message)
+        case .success(let child):
+            let message = "Process \(child) has taken over; this one, \(getpid()), drains."
+            log.write(LogEvent(.info, message))
+            ServiceManager.notify("MAINPID=\(child)")
+            admins.withLock { $0 }?.stop()
+            leave(Self.plan(state.configuration.drain), isReplaced: true)
+            return AdminOutcome(isDone: true, message: message)
+        }
+    }
+
+    // MARK: The end
+
+    /// Begins to stop; nil when that has begun before.
+    @discardableResult
+    func leave(_ plan: DrainPlan, isReplaced: Bool = false) -> Int? {
+        let isFirst = current.withLock { state in
+            defer { state.isLeaving = true }
+            return !state.isLeaving
+        }
+        guard isFirst else { return nil }
+        if !isReplaced { ServiceManager.notify("STOPPING=1") }
+        // Not ready any more, but still open, for as long as balancers take to notice.
+        let delay = isReplaced ? 0 : state.configuration.drain.delay.wholeMilliseconds
+        let end = Clock.nowMilliseconds() + delay
+        while Clock.nowMilliseconds() < end && !state.isCut { usleep(20_000) }
+        return changing.withLock { _ in
+            log.write(
+                LogEvent(
+                    .info,
+                    "Stopping: \(frontend.connectionCount) connections are told \(plan.code) and"
+                        + " have \(Duration.milliseconds(plan.timeoutMilliseconds)) to close."))
+            return add(frontend.leave(plan, isReplaced: isReplaced), "everything")
+        }
+    }
+
+    /// Stops in the manner of the configuration; the second time at once.
+    func stop() {
+        if state.isLeaving {
+            log.write(LogEvent(.warning, "A second signal: everything is cut now."))
+            current.withLock { $0.isCut = true }
+            frontend.cut()
+        } else {
+            leave(Self.plan(state.configuration.drain))
+        }
+    }
+}

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+import Admin
+import Config
+import Frontend
+import Glibc
+import Ledger
+import Log
+import Reactor
+import Synchronization
+
+/// What is looked after from time to time: files that change, and the service manager's watchdog.
+final class Minder: Sendable {
+    private struct State {
+        /// Nil where nobody wants them watched.
+        var files: FileWatch?
+        var isRunning = false
+    }
+
+    /// How often files are looked at; a change counts once it has stood for as long.
+    private static let lookMilliseconds: UInt64 = 500
+
+    private let state = Mutex(State())
+    private let watchdog = ServiceManager.watchdogMilliseconds
+
+    /// Goes by a configuration from now on, on a thread that is there while there is anything to do.
+    ///
+    /// - Parameters:
+    ///   - controller: who reads what has changed.
+    ///   - files: its files as they were before they were read; nil where they are not to be watched.
+    func follow(_ controller: Controller, _ files: FileWatch?) {
+        let isNeeded = state.withLock { state in
+            state.files = files
+            let isNeeded = !state.isRunning && hasWork(state)
+            state.isRunning = state.isRunning || isNeeded
+            return isNeeded
+        }
+        guard isNeeded else { return }
+        do throws(SystemError) {
+            _ = try ReactorThread.start(name: "sluice-minder") { [self] in run(controller) }
+        } catch {
+            state.withLock { $0.isRunning = false }
+            controller.log.write(LogEvent(.error, "Files are not watched: \(error)."))
+        }
+    }
+
+    private func hasWork(_ state: State) -> Bool { watchdog != nil || state.files != nil }
+
+    private func run(_ controller: Controller) {
+        let pause = min(watchdog ?? Self.lookMilliseconds, Self.lookMilliseconds)
+        var nextBeat: UInt64 = 0
+        while true {
+            usleep(UInt32(pause * 1_000))
+            if let watchdog, Clock.nowMilliseconds() >= nextBeat,
+                controller.frontend.isResponsive(within: watchdog)
+            {
+                ServiceManager.notify("WATCHDOG=1")
+                nextBeat = Clock.nowMilliseconds() + watchdog
+            }
+            let (goesOn, hasChanged) = state.withLock { state in
+                state.isRunning = hasWork(state)
+                return (state.isRunning, state.files?.hasSettledChange() == true)
+            }
+            if !goesOn { return }
+            if hasChanged { _ = controller.reload() }
+        }
+    }
+
+    /// The configuration, and the certificates and keys that it names.
+    static func paths(_ source: Controller.Source, _ configuration: Configuration) -> [String] {
+        let certificates = configuration.listen.compactMap(\.tls)
+            .flatMap(\.certificates)
+        return source.files + certificates.flatMap { [$0.chain, $0.key] }
+    }
+}
+
+/// Files whose change is noticed by looking at them.
+///
+/// Looking finds what replaces a file as well as what is written into it, also behind symbolic links
+/// and on file systems that tell nobody.
+struct FileWatch {
+    private struct Stamp: Equatable {
+        var device: UInt64 = 0
+        var inode: UInt64 = 0
+        var bytes: Int64 = 0
+        var seconds: Int = 0
+        var nanoseconds: Int = 0
+
+        init(_ path: String) {
+            var status = stat()
+            guard stat(path, &status) == 0 else { return }
+            device = UInt64(status.st_dev)
+            inode = UInt64(status.st_ino)
+            bytes = Int64(status.st_size)
+            seconds = status.st_mtim.tv_sec
+            nanoseconds = status.st_mtim.tv_nsec
+        }
+    }
+
+    private var paths: [String] = []
+    /// As they were when they were last taken up.
+    private var known: [Stamp] = []
+    /// As they were when they were last looked at.
+    private var seen: [Stamp] = []
+
+    init(_ paths: [String]) { watch(paths) }
+
+    /// Watches these from now on, as they are now; those that were watched, as they were seen last.
+    mutating func watch(_ new: [String]) {
+        var stamps: [String: Stamp] = [:]
+        for (path, stamp) in zip(paths, seen) { stamps[path] = stamp }
+        paths = new
+        known = new.map { stamps[$0] ?? Stamp($0) }
+        seen = known
+    }
+
+    /// Looks; true when something has changed and has then stayed as it is for one look.
+    mutating func hasSettledChange() -> Bool {
+        let now = paths.map(Stamp.init)
+        defer { seen = now }
+        return now != known && now == seen
+    }
+}

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+import Admin
+import Frontend
+import Glibc
+import Ledger
+import Log
+import Reactor
+import Router
+import Synchronization
+
+/// Ends surplus relays of an upstream at a pace, until no endpoint has more than its share.
+///
+/// Relays never move by themselves: after an endpoint has joined, all old ones are where they were.
+/// Who is closed comes again, and goes where there are the fewest or whose turn it is.
+final class Rebalance: Sendable {
+    private let group: EndpointGroup
+    private let perSecond: Int
+    private let code: UInt16
+    private let total = Mutex(Drain.Progress())
+
+    init(_ group: EndpointGroup, perSecond: Int, code: UInt16) {
+        self.group = group
+        self.perSecond = perSecond
+        self.code = code
+    }
+
+    var progress: Drain.Progress { total.withLock { $0 } }
+
+    /// Endpoints that take relays, with as many as each has.
+    private var counts: [(label: String, count: Int, share: UInt64)] {
+        zip(
+            group.endpoints.indices,
+            group.picker.shares(nowMilliseconds: Clock.nowMilliseconds())
+        ).compactMap { index, share in
+            let endpoint = group.endpoints[index]
+            guard let share, !endpoint.addresses.isEmpty else { return nil }
+            return (endpoint.label, group.picker.active(index), share)
+        }
+    }
+
+    /// How many relays of each endpoint are above its share of all, rounded up.
+    static func surplus(_ counts: [(count: Int, share: UInt64)]) -> [Int] {
+        let whole = Double(counts.reduce(0) { $0 + $1.share })
+        let all = Double(counts.reduce(0) { $0 + $1.count })
+        guard whole > 0 else { return counts.map { _ in 0 } }
+        return counts.map { max(0, $0.count - Int((all * Double($0.share) / whole).rounded(.up))) }
+    }
+
+    /// A second's worth after the other, until there is no surplus or nothing is won any more.
+    func run(_ frontend: Frontend, isOver: () -> Bool) {
+        defer { total.withLock { $0.isDone = true } }
+        var best = Int.max
+        var inVain = 0
+        while !isOver() {
+            let counts = counts
+            let surplus = Self.surplus(counts.map { ($0.count, $0.share) })
+            let sum = surplus.reduce(0, +)
+            if sum == 0 { return }
+            // Where the choice of endpoints does not lead to even counts, it would never end.
+            inVain = sum < best ? 0 : inVain + 1
+            best = min(best, sum)
+            if inVain >= 10 { return }
+            var left = perSecond
+            for (endpoint, count) in zip(counts, surplus) where count > 0 && left > 0 {
+                var plan = DrainPlan(
+                    code: code, reason: "rebalance", spreadMilliseconds: 1_000,
+                    timeoutMilliseconds: 5_000)
+                plan.endpoint = endpoint.label
+                plan.relaysMax = min(left, count)
+                left -= plan.relaysMax
+                end(frontend, plan)
+            }
+        }
+    }
+
+    private func end(_ frontend: Frontend, _ plan: DrainPlan) {
+        let before = progress
+        let start = Clock.nowMilliseconds()
+        let drain = frontend.end(plan)
+        while true {
+            let now = drain.progress
+            var sum = before + now
+            sum.isDone = false
+            total.withLock { $0 = sum }
+            // The pace holds also where the closing takes no time.
+            let isPaced = Clock.nowMilliseconds() >= start + plan.spreadMilliseconds
+            if now.isDone && isPaced { return }
+            usleep(20_000)
+        }
+    }
+}
+
+extension Controller {
+    /// Begins to end surplus relays.
+    func rebalance(_ request: RebalanceRequest) -> AdminOutcome {
+        let routing = state.assembly.routing
+        let groups = routing.routes.compactMap(\.upstream)
+        guard let group = groups.first(where: { $0.picker.name == request.upstream }) else {
+            let names = Set(groups.map(\.picker.name)).sorted().prefix(8).joined(separator: ", ")
+            return AdminOutcome(
+                isDone: false,
+                message: "There is no upstream \(request.upstream); there are \(names).")
+        }
+        let code = request.code ?? 1012
+        guard Self.isSendable(code), (1...1_000_000).contains(request.perSecond) else {
+            return AdminOutcome(
+                isDone: false,
+                message:
+                    "The code is 1000, 1001, 1012, 1013 or 3000 to 4999, the pace 1 to 1000000.")
+        }
+        let rebalance = Rebalance(group, perSecond: request.perSecond, code: code)
+        let started = try? ReactorThread.start(name: "sluice-balance") { [self] in
+            rebalance.run(frontend) { state.isLeaving }
+        }
+        guard started != nil else {
+            return AdminOutcome(isDone: false, message: "There is no room for a thread.")
+        }
+        let id = add("surplus of \(request.upstream)") { rebalance.progress }
+        let message =
+            "Rebalancing \(request.upstream): surplus relays are told \(code), "
+            + "\(request.perSecond) in a second."
+        log.write(LogEvent(.info, message))
+        return AdminOutcome(isDone: true, message: message, drain: id)
+    }
+}

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+import Foundation
+import Glibc
+public import Reactor
+
+/// Who listens where somebody else wants to, as far as `/proc` tells.
+public enum PortHolder {
+    /// The sockets of the two kinds, as proc(5) shows them.
+    private static let tables = [("/proc/net/tcp", false), ("/proc/net/tcp6", true)]
+
+    /// Those who listen on that address, in words; nil where nothing is known of anybody.
+    public static func sentence(for address: Address) -> String? {
+        let sockets = tables.flatMap { path, isIPv6 in
+            self.sockets(in: text(of: path), isIPv6: isIPv6, standingInTheWayOf: address)
+        }
+        guard !sockets.isEmpty else { return nil }
+        let holders = processes(holding: Set(sockets.map(\.inode)))
+        if !holders.isEmpty { return holders.sorted().joined(separator: ", ") }
+        return sockets.first.map { "a process of user \(account($0.user))" }
+    }
+
+    /// A file of `/proc`, which comes in pieces: Foundation takes the first for the whole.
+    private static func text(of path: String) -> String {
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { return "" }
+        defer { close(descriptor) }
+        var text: [UInt8] = []
+        var piece = [UInt8](repeating: 0, count: 65_536)
+        while true {
+            let count = read(descriptor, &piece, piece.count)
+            if count < 0 && errno == EINTR { continue }
+            if count <= 0 { return String(decoding: text, as: UTF8.self) }
+            text += piece.prefix(count)
+        }
+    }
+
+    /// A listening socket.
+    struct ListeningSocket: Equatable {
+        let inode: UInt64
+        let user: UInt32
+    }
+
+    /// The sockets of a table that keep an address from being bound.
+    static func sockets(
+        in table: String, isIPv6: Bool, standingInTheWayOf address: Address
+    ) -> [ListeningSocket] {
+        let wanted = address.isIPv6 == isIPv6 ? words(of: address) : nil
+        return table.split(separator: "\n").dropFirst().compactMap { line in
+            let fields = line.split(separator: " ")
+            // 0A is TCP_LISTEN.
+            guard fields.count > 9, fields[3] == "0A", let inode = UInt64(fields[9]),
+                let user = UInt32(fields[7])
+            else { return nil }
+            let place = fields[1].split(separator: ":")
+            guard place.count == 2, UInt16(place[1], radix: 16) == address.port else { return nil }
+            // "Everywhere" of IPv6 mostly means IPv4 too.
+            let isEverywhere = place[0].allSatisfy { $0 == "0" }
+            guard isEverywhere || address.isWildcard || wanted == String(place[0]) else {
+                return nil
+            }
+            return ListeningSocket(inode: inode, user: user)
+        }
+    }
+
+    /// An address as proc(5) writes it: its words in the machine's byte order, in hexadecimal.
+    private static func words(of address: Address) -> String? {
+        var bytes = [UInt8](repeating: 0, count: address.isIPv6 ? 16 : 4)
+        let family = address.isIPv6 ? AF_INET6 : AF_INET
+        let host = address.hostString.prefix { $0 != "%" }
+        guard inet_pton(family, String(host), &bytes) == 1 else { return nil }
+        return bytes.withUnsafeBytes { raw in
+            raw.bindMemory(to: UInt32.self).map { word in
+                let text = String(word, radix: 16, uppercase: true)
+                return String(repeating: "0", count: 8 - text.count) + text
+            }.joined()
+        }
+    }
+
+    /// The processes that have one of the sockets open; those of others show theirs to root only.
+    private static func processes(holding inodes: Set<UInt64>) -> Set<String> {
+        let manager = FileManager.default
+        let names = Set(inodes.map { "socket:[\($0)]" })
+        var found: Set<String> = []
+        for process in (try? manager.contentsOfDirectory(atPath: "/proc")) ?? [] {
+            guard let number = Int32(process),
+                let descriptors = try? manager.contentsOfDirectory(atPath: "/proc/\(process)/fd")
+            else { continue }
+            let holds = descriptors.contains { descriptor in
+                let path = "/proc/\(process)/fd/\(descriptor)"
+                return (try? manager.destinationOfSymbolicLink(atPath: path)).map(names.contains)
+                    ?? false
+            }
+            if holds { found.insert("\(program(process)) (process \(number))") }
+        }
+        return found
+    }
+
+    /// The command line of a process, short and without anything that talks to a terminal.
+    private static func program(_ process: String) -> String {
+        let text = text(of: "/proc/\(process)/cmdline").replacing("\0", with: " ")
+        let plain = String(
+            text.unicodeScalars.map { $0.properties.generalCategory == .control ? "?" : $0 }
+                .reduce(into: "") { $0.unicodeScalars.append($1) }
+        ).trimmingCharacters(in: .whitespaces)
+        return plain.count > 60 ? plain.prefix(59) + "…" : plain.isEmpty ? "a program" : plain
+    }
+
+    private static func account(_ user: UInt32) -> String {
+        guard let entry = getpwuid(user), let name = entry.pointee.pw_name else {
+            return String(user)
+        }
+        return String(cString: name)
+    }
+}

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+import Admin
+import Config
+import Frontend
+import Glibc
+import Health
+import Ledger
+import Log
+import Naming
+import Reactor
+import Synchronization
+import TLS
+
+/// Runs a configuration from the first bind to the last goodbye.
+public enum Server {
+    /// Serves until somebody says to stop; returns when everything has ended in order.
+    ///
+    /// - Parameters:
+    ///   - source: where the configuration comes from.
+    ///   - version: the program's.
+    ///   - observer: whoever has started it, and shows what happens.
+    /// - Throws: `ConfigurationProblems` or `SystemError`, where it can't be served.
+    public static func run(
+        _ source: Controller.Source, version: String, observedBy observer: some ServerObserver
+    ) throws {
+        ProcessMemory.prepare()
+        let inherited = Successor.inherited()
+        // Before any thread: threads inherit what is blocked.
+        let signals = SignalWaiter([SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2])
+        SignalWaiter.ignoreBrokenPipes()
+        let files = OpenFiles.raiseLimit()
+        // Looked at before they are read, so that no change falls in between.
+        var watch = FileWatch(source.files)
+        // Where every reload is worked out too: the C library keeps freed memory for the thread that had
+        // it, and what the start took is used again by the first reload.
+        let thread = try ControlThread()
+        let configuration = try thread.perform { Result { try source.read() } }.get()
+        watch.watch(Minder.paths(source, configuration))
+        let log: LogWriter
+        do throws(SystemError) {
+            log = try LogWriter(LogPlan(configuration.log), above: observer.lastLine)
+        } catch {
+            throw Controller.problem(error, configuration.log)
+        }
+        let following = Following()
+        let names = try NameWatch(
+            servers: configuration.resolver.servers, journal: log.journal,
+            changed: { following.controller?.followNames() })
+        try names.watch([], expanding: configuration.expandingNames)
+        let health = try HealthWatch(journal: log.journal)
+        let workers = configuration.workers ?? ReactorThread.availableCores
+        let (controller, frontend) = try assemble(
+            source, version, configuration, watchers: (names: names, health: health, log: log),
+            thread, inherited
+        ) { assembly, listeners throws(SystemError) in
+            try Frontend(
+                listening: assembly.listeners, routing: assembly.routing,
+                settings: assembly.settings, workers: workers,
+                journal: observer.listening(to: log.journal), inheriting: listeners)
+        }
+        let admin = try AdminServers(
+            configuration.admin, controller, inheriting: inherited)
+        controller.hand(over: admin)
+        // Each reactor has an epoll set, and some threads one or two descriptors.
+        OpenFiles.keepReserve(more: workers + 4)
+        try frontend.start()
+        following.begin(controller)
+        try admin.start()
+        observer.listens(configuration, at: frontend.addresses, adminSocket: admin.path)
+        warn(controller.state.assembly, log)
+        log.write(
+            LogEvent(
+                .info,
+                "sluice \(version) is ready: \(workers) reactors, \(files.soft) open files"
+                    + (files.soft > files.was ? " (raised from \(files.was))." : ".")))
+        let obeying = try ReactorThread.start(name: "sluice-signals") {
+            obey(signals, controller)
+        }
+        try observer.begins(controller)
+        controller.minder.follow(controller, configuration.watch ? watch : nil)
+        ServiceManager.notify("READY=1")
+        Successor.sayReady()
+        frontend.wait()
+        observer.ends()
+        admin.stop()
+        names.stop()
+        health.stop()
+        log.write(LogEvent(.info, "sluice has stopped."))
+        log.close()
+        // It waits for ever; the process ends without it.
+        withExtendedLifetime(obeying) {}
+    }
+
+    /// Makes what the configuration says, and who looks after it.
+    ///
+    /// Apart from `run`, which lasts as long as the process: the first assembly, with its private keys,
+    /// goes when a reload has put another one in its place.
+    private static func assemble(
+        _ source: Controller.Source, _ version: String, _ configuration: Configuration,
+        watchers: (names: NameWatch, health: HealthWatch, log: LogWriter),
+        _ thread: ControlThread, _ inherited: [Successor.Handed],
+        making make: (Assembly, InheritedListeners) throws(SystemError) -> Frontend
+    ) throws -> (Controller, Frontend) {
+        let assembly = try thread.perform { [found = watchers.names.found] in
+            Result { try Assembly(configuration, found: found) }
+        }.get()
+        let frontend: Frontend
+        do throws(SystemError) {
+            frontend = try make(
+                assembly,
+                InheritedListeners(
+                    inherited.filter { $0.purpose == .listen }
+                        .map { ($0.address, $0.descriptor) }))
+        } catch {
+            throw Controller.problem(error, configuration, assembly)
+        }
+        let controller = Controller(
+            source: source, configuration: configuration, assembly: assembly, frontend: frontend,
+            names: watchers.names, health: watchers.health, log: watchers.log, thread: thread,
+            version: version)
+        try watchers.names.watch(
+            assembly.endpoints, expanding: configuration.expandingNames)
+        try watchers.health.watch(assembly.checks)
+        return (controller, frontend)
+    }
+
+    private static func obey(_ signals: SignalWaiter, _ controller: Controller) {
+        while true {
+            switch signals.next() {
+            case SIGHUP: _ = controller.reload()
+            case SIGUSR2:
+                let upgrading = try? ReactorThread.start(name: "sluice-upgrade") {
+                    _ = controller.upgrade()
+                }
+                if upgrading == nil { _ = controller.upgrade() }
+            case SIGUSR1: controller.log.reopen()
+            default:
+                // On a thread of its own, so that a second signal is heard meanwhile.
+                let stopping = try? ReactorThread.start(name: "sluice-stop") { controller.stop() }
+                if stopping == nil { controller.stop() }
+            }
+        }
+    }
+
+    /// Says what is served, but not as people are likely to want it.
+    static func warn(_ assembly: Assembly, _ log: LogWriter) {
+        for warning in assembly.warnings {
+            log.write(LogEvent(.warning, "\(warning.place): \(warning.sentence)."))
+        }
+    }
+}
+
+/// Passes changes of names on, from the moment in which there is somebody to follow them.
+private final class Following: Sendable {
+    private let current = Mutex<Controller?>(nil)
+
+    var controller: Controller? { current.withLock { $0 } }
+
+    func begin(_ controller: Controller) {
+        current.withLock { $0 = controller }
+        // Something may have changed before.
+        controller.followNames()
+    }
+}

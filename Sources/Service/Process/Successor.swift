@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: Apache-2.0
+import Foundation
+import Glibc
+public import Reactor
+
+/// Another process of the same program, started to take over the listening sockets.
+///
+/// It gets them as descriptors, which its environment names, and says through a pipe that it serves.
+/// Until then nothing has changed: a program or configuration that does not start leaves the old
+/// process as it is.
+public enum Successor {
+    /// What a listening socket is for.
+    public enum Purpose: String, Sendable {
+        /// For clients.
+        case listen
+        /// For operators.
+        case admin
+    }
+
+    /// A listening socket that is handed on.
+    public struct Handed: Sendable {
+        /// What it is for.
+        public let purpose: Purpose
+        /// The address that was asked for.
+        public let address: Address
+        /// The socket.
+        public let descriptor: Int32
+
+        /// A listening socket to hand over: what for, its address and its descriptor.
+        public init(_ purpose: Purpose, _ address: Address, _ descriptor: Int32) {
+            self.purpose = purpose
+            self.address = address
+            self.descriptor = descriptor
+        }
+    }
+
+    static let socketsVariable = "SLUICE_SOCKETS"
+    static let readyVariable = "SLUICE_READY"
+
+    /// The program as it was started, as an absolute path: what stands there now is what is started.
+    ///
+    /// - Returns: nil when it is found nowhere.
+    public static func programPath(_ name: String = CommandLine.arguments[0]) -> String? {
+        let manager = FileManager.default
+        if name.contains("/") {
+            return name.hasPrefix("/") ? name : manager.currentDirectoryPath + "/" + name
+        }
+        let path = ProcessInfo.processInfo.environment["PATH"] ?? "/usr/local/bin:/usr/bin:/bin"
+        return path.split(separator: ":").map { "\($0)/\(name)" }
+            .first { manager.isExecutableFile(atPath: $0) }
+    }
+
+    /// Starts the program and waits until it serves.
+    ///
+    /// - Parameters:
+    ///   - path: the program.
+    ///   - arguments: its arguments, without its name.
+    ///   - sockets: what it takes over.
+    ///   - milliseconds: how long it may take.
+    /// - Returns: its process id.
+    /// - Throws: `SuccessorFault` when it does not serve in time; then it is gone.
+    public static func start(
+        _ path: String, _ arguments: [String], sockets: [Handed], within milliseconds: Int32
+    ) throws(SuccessorFault) -> Int32 {
+        var ends: [Int32] = [-1, -1]
+        guard pipe(&ends) == 0 else { throw .system("pipe") }
+        for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
+        defer { close(ends[0]) }
+        // Copies survive the start of the other program; they are closed here right behind it.
+        let copies = sockets.map { dup($0.descriptor) }
+        let door = dup(ends[1])
+        close(ends[1])
+        let outcome: Result<Int32, SuccessorFault>
+        if door >= 0 && copies.allSatisfy({ $0 >= 0 }) {
+            outcome = spawn(path, arguments, environment(zip(sockets, copies).map { $0 }, door))
+        } else {
+            outcome = .failure(.system("dup"))
+        }
+        // Only the child holds the writing end from here, so its death is the pipe's end.
+        for copy in copies + [door] where copy >= 0 { close(copy) }
+        return try watch(try outcome.get(), ends[0], milliseconds)
+    }
+
+    private static func environment(
+        _ sockets: [(Handed, Int32)], _ door: Int32
+    ) -> [String: String] {
+        var environment = ProcessInfo.processInfo.environment
+        for name in ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "WATCHDOG_PID"] {
+            environment[name] = nil
+        }
+        environment[socketsVariable] =
+            sockets.map { "\($1) \($0.purpose.rawValue) \($0.address)" }
+            .joined(separator: "\n")
+        environment[readyVariable] = String(door)
+        return environment
+    }
+
+    private static func spawn(
+        _ path: String, _ arguments: [String], _ environment: [String: String]
+    ) -> Result<Int32, SuccessorFault> {
+        var attributes = posix_spawnattr_t()
+        posix_spawnattr_init(&attributes)
+        defer { posix_spawnattr_destroy(&attributes) }
+        // Threads of ours block signals and ignore SIGPIPE; the other begins as anybody does.
+        var none = sigset_t()
+        var all = sigset_t()
+        sigemptyset(&none)
+        sigfillset(&all)
+        posix_spawnattr_setsigmask(&attributes, &none)
+        posix_spawnattr_setsigdefault(&attributes, &all)
+        posix_spawnattr_setflags(
+            &attributes, Int16(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF))
+        var words: [UnsafeMutablePointer<CChar>?] = ([path] + arguments).map { strdup($0) }
+        var settings: [UnsafeMutablePointer<CChar>?] = environment.map { strdup("\($0)=\($1)") }
+        words.append(nil)
+        settings.append(nil)
+        defer { for word in words + settings { free(word) } }
+        var child: pid_t = 0
+        let code = posix_spawn(&child, path, nil, &attributes, words, settings)
+        guard code == 0 else {
+            return .failure(
+                SuccessorFault("\(path) can't be started: \(SystemError.text(of: code))"))
+        }
+        return .success(child)
+    }
+
+    private static func watch(
+        _ child: Int32, _ end: Int32, _ milliseconds: Int32
+    ) throws(SuccessorFault) -> Int32 {
+        var waitFor = pollfd(fd: end, events: Int16(POLLIN), revents: 0)
+        var count: Int32
+        repeat { count = poll(&waitFor, 1, milliseconds) } while count < 0 && errno == EINTR
+        var byte: UInt8 = 0
+        if count > 0 && read(end, &byte, 1) == 1 { return child }
+        if count == 0 { kill(child, SIGKILL) }
+        var status: Int32 = 0
+        while waitpid(child, &status, 0) < 0 && errno == EINTR {}
+        if count == 0 {
+            throw SuccessorFault(
+                "the new process did not serve within \(milliseconds) ms and was ended")
+        }
+        let how =
+            status & 0x7F == 0
+            ? "with status \((status >> 8) & 0xFF)" : "by signal \(status & 0x7F)"
+        throw SuccessorFault(
+            "the new process ended \(how) before it served; what it said stands in the log")
+    }
+
+    // MARK: The other side
+
+    /// The sockets that this process was handed: by the one before it, or by the service manager
+    /// (sd_listen_fds(3)).
+    ///
+    /// To be asked once: the variables are taken away, for they are for no other process.
+    public static func inherited() -> [Handed] {
+        defer {
+            for name in [socketsVariable, "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"] {
+                unsetenv(name)
+            }
+        }
+        return handedOn
+    }
+
+    /// What the service manager has handed on.
+    private static func standing(_ environment: [String: String]) -> [Handed] {
+        guard environment["LISTEN_PID"] == String(getpid()),
+            let count = environment["LISTEN_FDS"].flatMap({ Int32($0) }),
+            (1...1_024).contains(count)
+        else { return [] }
+        return (3..<3 + count).compactMap { descriptor in
+            Listener.address(of: descriptor).map { Handed(.listen, $0, descriptor) }
+        }
+    }
+
+    private static func handed(_ text: String) -> [Handed] {
+        text.split(separator: "\n").compactMap { line in
+            let words = line.split(separator: " ", maxSplits: 2)
+            guard words.count == 3, let descriptor = Int32(words[0]), descriptor > 2,
+                let purpose = Purpose(rawValue: String(words[1])),
+                let address = try? Address(parsing: String(words[2]))
+            else { return nil }
+            return Handed(purpose, address, descriptor)
+        }
+    }
+
+    /// The same without taking the variables away: for those who only have to know.
+    public static var handedOn: [Handed] {
+        let environment = ProcessInfo.processInfo.environment
+        if let text = environment[socketsVariable] { return handed(text) }
+        return standing(environment)
+    }
+
+    /// Whether this process was started to take over from another.
+    public static var isTakingOver: Bool {
+        ProcessInfo.processInfo.environment[readyVariable] != nil
+    }
+
+    /// Tells the process before this one that this one serves.
+    public static func sayReady() {
+        guard let text = ProcessInfo.processInfo.environment[readyVariable],
+            let descriptor = Int32(text), descriptor > 2
+        else { return }
+        unsetenv(readyVariable)
+        var byte: UInt8 = 1
+        _ = write(descriptor, &byte, 1)
+        close(descriptor)
+    }
+}
+
+/// Why another process did not take over.
+public struct SuccessorFault: Error, Sendable, CustomStringConvertible {
+    /// What happened.
+    public let description: String
+
+    /// A reason in words.
+    public init(_ description: String) { self.description = description }
+
+    static func system(_ call: String) -> SuccessorFault {
+        SuccessorFault(SystemError(code: errno, call: call).description)
+    }
+}

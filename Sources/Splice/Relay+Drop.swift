@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+import Wire
+
+/// Bytes that nobody is to get: behind a Close, for a peer that is gone or was told, after the end.
+///
+/// The destination's room held the source back before. Now a number of bytes does: behind it the
+/// source is not read any more, so that who loses a slow reader does not take the reactor's time.
+extension Relay {
+    /// Bytes that are read for nobody in one turn, so that those who are there have theirs soon.
+    static let dropBytesPerTurn = 64 * 1024
+
+    /// Drops bytes of one side; of them only a Close matters, and that only while one is awaited.
+    mutating func drop(_ side: Side, _ bytes: UnsafeMutablePointer<UInt8>, count: Int) {
+        if stage == .relaying && !ending.hasSpoken(side) {
+            let found =
+                side == .client
+                ? Relay.search(&up, bytes, count: count)
+                : Relay.search(&down, bytes, count: count)
+            switch found {
+            case .nothing: break
+            case .close:
+                let code = side == .client ? up.scanner.closeCode : down.scanner.closeCode
+                ending.closeCame(from: side, code: code, wasRelayed: false)
+            case .nonsense: ending.fellSilent(side)
+            }
+        }
+        let spent = Int32(truncatingIfNeeded: min(count, Int(Flow.droppableBodyBytes)))
+        if side == .client {
+            up.droppable &-= spent
+            if up.droppable <= 0 { client.ignore() }
+        } else {
+            down.droppable &-= spent
+            if down.droppable <= 0 { backend.ignore() }
+        }
+        // Its Close may stand behind what is not read.
+        if side == .client ? client.isIgnored : backend.isIgnored { ending.fellSilent(side) }
+    }
+
+    private enum Found {
+        case nothing, close
+        /// Something after which nobody can tell where a frame begins.
+        case nonsense
+    }
+
+    private static func search(
+        _ flow: inout Flow, _ bytes: UnsafeMutablePointer<UInt8>, count: Int
+    ) -> Found {
+        let total = count &+ Int(flow.tailCount)
+        let start = flow.prependTail(to: bytes)
+        let outcome = flow.scanner.scanUncounted(start, count: total)
+        if flow.scanner.isCloseComplete { return .close }
+        if outcome.violation != .none { return .nonsense }
+        let left = total &- outcome.forwardable
+        if left > 0 { flow.keepTail(start + outcome.forwardable, count: left) }
+        return .nothing
+    }
+}

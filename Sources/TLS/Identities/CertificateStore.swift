@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+import COpenSSL
+
+/// What a listener's TLS accepts.
+public struct TLSServerOptions: Sendable, Equatable {
+    /// The oldest version accepted.
+    public var minimumVersion: TLSVersion
+    /// TLS 1.2 cipher list in OpenSSL's notation; nil for Mozilla's intermediate list.
+    public var cipherList: String?
+    /// TLS 1.3 cipher suites, colon-separated; nil for the library's.
+    public var cipherSuites: String?
+    /// Groups for the key exchange by OpenSSL's names, preferred first.
+    public var groups: [String]
+
+    /// Options with the defaults of the reference.
+    public init(
+        minimumVersion: TLSVersion = .tls12, cipherList: String? = nil,
+        cipherSuites: String? = nil, groups: [String] = KeyExchangeGroups.defaults
+    ) {
+        self.minimumVersion = minimumVersion
+        self.cipherList = cipherList
+        self.cipherSuites = cipherSuites
+        self.groups = groups
+    }
+}
+
+/// The certificates of one listener: which chain answers to which name.
+///
+/// Immutable; a reload makes a new one and new connections use it, while live ones keep theirs.
+/// Chains for the same name with keys of different kinds (ECDSA, RSA) stand side by side, and the
+/// client's offer decides. An unknown name gets the first chain.
+public final class CertificateStore: Sendable {
+    /// The context a new connection begins with, before its name is known.
+    public let initial: TLSContext
+    /// The first chain's names, for people.
+    public let defaultNames: [String]
+    /// What clients are going to say of the chains, which are served all the same.
+    public let warnings: [IdentityProblem]
+
+    /// Reads all files and makes the contexts.
+    ///
+    /// - Parameters:
+    ///   - identities: chains and keys; the first answers to unknown names.
+    ///   - options: versions and ciphers.
+    ///   - tickets: the keys that seal session tickets, which outlive a reload.
+    /// - Throws: `TLSError`; where files can't be served, with all of their `problems`.
+    public init(
+        _ identities: [IdentityFiles], options: TLSServerOptions, tickets: TicketKeys
+    ) throws(TLSError) {
+        // At the start, not in the first connection's time.
+        _ = TrafficSecretLayout.learned
+        SessionMemory.install()
+        var loaded: [ServerIdentity] = []
+        var problems: [IdentityProblem] = []
+        // The forms that a private key passes through while it is read hold it too.
+        SessionMemory.wiping {
+            for files in identities {
+                do throws(IdentityProblem) {
+                    loaded.append(try ServerIdentity(reading: files))
+                } catch {
+                    problems.append(error)
+                }
+            }
+        }
+        guard problems.isEmpty else { throw TLSError(problems) }
+        guard let first = loaded.first else { throw TLSError("no certificate is configured") }
+        defaultNames = first.names
+
+        let names = NameTable()
+        var contexts: [[Int]: TLSContext] = [:]
+        func context(for members: [Int]) throws(TLSError) -> TLSContext {
+            if let known = contexts[members] { return known }
+            let made = try Self.makeContext(
+                members.map { loaded[$0] }, options: options, tickets: tickets)
+            contexts[members] = made
+            return made
+        }
+        for name in Set(loaded.flatMap(\.names)) {
+            names.contexts[name] = try context(for: Self.members(of: loaded, named: name))
+        }
+        let initialMembers =
+            first.names.first.map { Self.members(of: loaded, named: $0) } ?? [0]
+        // A context of its own: it alone holds the table, so the table never holds itself.
+        let initial = try Self.makeContext(
+            initialMembers.map { loaded[$0] }, options: options, tickets: tickets)
+        names.attach(to: initial)
+        self.initial = initial
+        Self.warnOfUnused(loaded)
+        warnings = loaded.flatMap(\.warnings)
+    }
+
+    /// A chain for whose names another one with the same kind of key stands in front is never sent.
+    private static func warnOfUnused(_ loaded: [ServerIdentity]) {
+        for (index, identity) in loaded.enumerated().dropFirst() {
+            let serving = identity.names.flatMap { members(of: loaded, named: $0) }
+            if serving.contains(index) { continue }
+            let other = serving.first { loaded[$0].keyKind == identity.keyKind }
+            identity.warn(.shadowed(by: loaded[other ?? 0].files.chain))
+        }
+    }
+
+    /// Indexes of the identities that answer to a name: the first of each kind of key.
+    private static func members(of loaded: [ServerIdentity], named name: String) -> [Int] {
+        var kinds: Set<Int32> = []
+        return loaded.indices.filter { index in
+            loaded[index].names.contains(name) && kinds.insert(loaded[index].keyKind).inserted
+        }
+    }
+
+    private static func makeContext(
+        _ identities: [ServerIdentity], options: TLSServerOptions, tickets: TicketKeys
+    ) throws(TLSError) -> TLSContext {
+        let pointer = try TLSContext.makeBare(
+            TLS_server_method(), minimumVersion: options.minimumVersion)
+        let context = TLSContext(adopting: pointer)
+        try TLSContext.setGroups(pointer, options.groups)
+        let ciphers = options.cipherList ?? TLSContext.cipherListIntermediate
+        guard SSL_CTX_set_cipher_list(pointer, ciphers) == 1 else {
+            throw TLSError.drainingQueue("setting the ciphers \(ciphers)")
+        }
+        if let suites = options.cipherSuites, SSL_CTX_set_ciphersuites(pointer, suites) != 1 {
+            throw TLSError.drainingQueue("setting the cipher suites \(suites)")
+        }
+        guard sluice_ctx_set1_sigalgs_list(pointer, TLSContext.signatureAlgorithms) == 1 else {
+            throw TLSError.drainingQueue("setting the signature algorithms")
+        }
+        // Sessions are taken up again by tickets alone: no cache that reactors would share.
+        _ = sluice_ctx_set_session_cache_mode(pointer, Int(SSL_SESS_CACHE_OFF))
+        SSL_CTX_set_num_tickets(pointer, 1)
+        SSL_CTX_set_max_early_data(pointer, 0)
+        let sessionContext = Array("sluice".utf8)
+        SSL_CTX_set_session_id_context(pointer, sessionContext, UInt32(sessionContext.count))
+        SSL_CTX_set_alpn_select_cb(pointer, ALPN.select, nil)
+        tickets.attach(to: context)
+        for identity in identities { try use(identity, in: pointer) }
+        return context
+    }
+
+    private static func use(
+        _ identity: ServerIdentity, in pointer: OpaquePointer
+    ) throws(TLSError) {
+        guard SSL_CTX_use_certificate(pointer, identity.leaf) == 1,
+            SSL_CTX_use_PrivateKey(pointer, identity.key) == 1
+        else { throw TLSError.drainingQueue("using the certificate \(identity.files.chain)") }
+        for certificate in identity.behind
+        where sluice_ctx_add1_chain_cert(pointer, certificate.pointer) != 1 {
+            throw TLSError.drainingQueue("using the chain \(identity.files.chain)")
+        }
+    }
+}

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+import COpenSSL
+
+/// Why a handshake with a client has failed, and what that client had offered.
+public struct HandshakeFailure: Sendable, Equatable {
+    /// A cause, as fine as a log tells them apart.
+    public enum Cause: Sendable, Hashable {
+        /// The client sent this fatal alert (RFC 8446 §6.2).
+        case alert(UInt8)
+        /// Both speak no common version.
+        case noCommonVersion
+        /// Both have no cipher suite in common that fits the key of a certificate.
+        case noCommonSuite
+        /// Both have no group for the key exchange in common.
+        case noCommonGroup
+        /// The client takes no signature by the key of a certificate.
+        case noCommonSignature
+        /// The client offers other application protocols than `http/1.1`.
+        case noCommonProtocol
+        /// Anything else, in OpenSSL's words.
+        case other(String)
+    }
+
+    /// What made the handshake fail.
+    public let cause: Cause
+    /// What the client offered; nil where its ClientHello could not be read.
+    public let offer: ClientOffer?
+
+    /// A failure with its cause and what the client had offered; `offer` is nil if unknown.
+    public init(cause: Cause, offer: ClientOffer?) {
+        self.cause = cause
+        self.offer = offer
+    }
+
+    /// One line: why, what to do about it, what the client offered.
+    public var description: String {
+        let offered = offer.map { "; it offers \($0)" } ?? ""
+        return "TLS handshake failed: \(cause.sentence)\(offered)"
+    }
+}
+
+extension HandshakeFailure.Cause {
+    /// Why and what to do, as a clause.
+    public var sentence: String {
+        switch self {
+        case .alert(let number): Self.sentence(ofAlert: number)
+        case .noCommonVersion:
+            "the client speaks no version of TLS that this listener does (tls.minimumVersion)"
+        case .noCommonSuite:
+            "the client has no cipher suite that this listener has and the key of a certificate fits"
+                + " (tls.ciphers, tls.cipherSuites, or a second certificate with an RSA or EC key)"
+        case .noCommonGroup:
+            "the client has no key exchange group that this listener has (listen[].tls.groups)"
+        case .noCommonSignature:
+            "the client takes no signature by the key of a certificate (a second certificate with an"
+                + " RSA or EC P-256 key helps)"
+        case .noCommonProtocol:
+            "the client wants another protocol than http/1.1 (ALPN), which is all that is served here"
+        case .other(let reason): reason
+        }
+    }
+
+    /// What an alert of the client's means (RFC 8446 §6.2, RFC 5246 §7.2.2).
+    private static func sentence(ofAlert number: UInt8) -> String {
+        switch number {
+        case 42, 46, 48:
+            "the client does not trust this certificate (alert \(name(ofAlert: number))): have it trust"
+                + " the authority (sluice cert trust, or sluice cert export for another machine), or"
+                + " serve the whole chain with its intermediates"
+        case 43:
+            "the client can't use a certificate of this kind (alert unsupported certificate): serve one"
+                + " with an EC P-256 or RSA key"
+        case 44:
+            "the client knows this certificate as revoked (alert certificate revoked): replace it"
+        case 45:
+            "the client says that the certificate has expired or is not valid yet (alert certificate"
+                + " expired): renew it, or set the client's clock"
+        case 40: "the client found nothing in common (alert handshake failure)"
+        case 70: "the client takes no version of TLS that was chosen here (alert protocol version)"
+        case 90: "the client gave up by itself (alert user canceled)"
+        default: "the client ended it (alert \(name(ofAlert: number)))"
+        }
+    }
+
+    private static func name(ofAlert number: UInt8) -> String {
+        SSL_alert_desc_string_long(Int32(number)).map { String(cString: $0) } ?? "\(number)"
+    }
+}
+
+extension TLSSession {
+    /// Why the handshake has failed, taken out of OpenSSL's queue; to be asked at once.
+    ///
+    /// - Parameter hello: the records with which the client began.
+    /// - Returns: the cause, and the offer where the records hold a whole ClientHello.
+    public borrowing func takeHandshakeFailure(
+        hello: UnsafeRawBufferPointer
+    ) -> HandshakeFailure {
+        let code = ERR_peek_last_error()
+        let isOfTLS = sluice_err_lib(code) == UInt32(ERR_LIB_SSL)
+        let reason = isOfTLS ? Int32(truncatingIfNeeded: sluice_err_reason(code)) : 0
+        let words = TLSError.drainingQueue("TLS").reasons.last
+        let offer = ClientOffer(records: hello)
+        return HandshakeFailure(cause: cause(reason, words, offer), offer: offer)
+    }
+
+    private borrowing func cause(
+        _ reason: Int32, _ words: String?, _ offer: ClientOffer?
+    ) -> HandshakeFailure.Cause {
+        // The reason of an alert that was received is its number and an offset.
+        let alert = reason - SSL_AD_REASON_OFFSET
+        if (0...255).contains(alert) { return .alert(UInt8(alert)) }
+        switch reason {
+        case SSL_R_UNSUPPORTED_PROTOCOL, SSL_R_VERSION_TOO_LOW, SSL_R_WRONG_SSL_VERSION,
+            SSL_R_NO_PROTOCOLS_AVAILABLE:
+            return .noCommonVersion
+        case SSL_R_NO_SUITABLE_KEY_SHARE, SSL_R_NO_SUITABLE_GROUPS: return .noCommonGroup
+        case SSL_R_NO_SHARED_CIPHER:
+            return isWithoutGroup(offer) ? .noCommonGroup : .noCommonSuite
+        case SSL_R_NO_SUITABLE_SIGNATURE_ALGORITHM, SSL_R_NO_SHARED_SIGNATURE_ALGORITHMS:
+            return .noCommonSignature
+        case SSL_R_NO_APPLICATION_PROTOCOL: return .noCommonProtocol
+        default: return .other(words ?? "the peer closed the connection")
+        }
+    }
+
+    /// Whether it is the groups that leave TLS 1.2 no suite: the client names groups, none of them is
+    /// ours, and there is a suite that both have.
+    private borrowing func isWithoutGroup(_ offer: ClientOffer?) -> Bool {
+        guard let ssl, let offer, !offer.groups.isEmpty, sluice_shared_group_count(ssl) == 0,
+            let ours = SSL_get_ciphers(ssl)
+        else { return false }
+        return (0..<sluice_cipher_count(ours)).contains { index in
+            sluice_cipher_at(ours, index).map {
+                offer.suites.contains(SSL_CIPHER_get_protocol_id($0))
+            } ?? false
+        }
+    }
+}

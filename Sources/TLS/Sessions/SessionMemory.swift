@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+import COpenSSL
+import Glibc
+
+/// OpenSSL's memory functions: malloc(3), with free lists of every thread in front of it.
+///
+/// A handshake allocates and frees some 1,400 objects, and with `SSL_MODE_RELEASE_BUFFERS` each
+/// record that is read or written takes a buffer of 17 kB for a moment. What is freed is kept here
+/// by its size, up to a bound, so that a relayed message calls no allocator, and a handshake hardly
+/// ever waits for a lock of one.
+///
+/// All of it is malloc's memory: an object may be freed by another thread than its maker's, and
+/// what no list takes goes back.
+///
+/// OpenSSL overwrites most of what held secrets before it frees it, but not all: not the `SSL`, in
+/// which the secrets of TLS 1.3 lie, nor the forms of a session that a ticket is made from. What
+/// frees those runs while `isWiping` is set, and then everything that is freed is overwritten first.
+/// To do so always would be a handshake's 1,400 objects, and 17 kB with each record.
+public enum SessionMemory {
+    /// What is larger than 17 KiB is not kept: a record's buffer is the largest that is taken often,
+    /// 16 KiB of payload and the overhead of any version.
+    private static let listCount: UInt = 17 * 1024 / 16 + 1
+    /// Where it stands whether what is freed is overwritten.
+    private static let wipingPlace = Int(bitPattern: listCount)
+    /// Bytes that a thread keeps at most.
+    private static let keptBytesMax = 2 * 1024 * 1024
+
+    /// A thread's lists, each threaded through what is free itself.
+    ///
+    /// List k has objects of at least 16 k + 8 bytes, which are malloc's sizes. In place of a list 0
+    /// stands how many more units of 16 bytes may be kept; behind the last one stands whether what is
+    /// freed is overwritten.
+    private typealias FreeLists = UnsafeMutablePointer<Int>
+
+    private static let isInstalled =
+        // Refused once OpenSSL has allocated something: then its own functions stay in place.
+        CRYPTO_set_mem_functions(
+            { size, _, _ in SessionMemory.allocate(size) },
+            { pointer, size, _, _ in SessionMemory.resize(pointer, size) },
+            { pointer, _, _ in SessionMemory.release(pointer) }) == 1
+
+    /// Puts the functions in place, if nothing of OpenSSL has run before.
+    public static func install() { _ = isInstalled }
+
+    /// Whether what OpenSSL frees on this thread is overwritten first.
+    ///
+    /// It has no effect where OpenSSL had its own functions already when `install` was called.
+    static var isWiping: Bool {
+        get { threadLists.map { $0[wipingPlace] != 0 } ?? false }
+        set {
+            if threadLists == nil { makeThreadLists() }
+            threadLists?[wipingPlace] = newValue ? 1 : 0
+        }
+    }
+
+    /// Overwrites what OpenSSL frees on this thread while `body` runs.
+    static func wiping<Result, Fault: Error>(
+        _ body: () throws(Fault) -> Result
+    ) throws(Fault) -> Result {
+        let before = isWiping
+        isWiping = true
+        defer { isWiping = before }
+        return try body()
+    }
+
+    /// The calling thread's lists, if it has any yet.
+    @inline(__always)
+    private static var threadLists: FreeLists? {
+        sluice_thread_place().pointee?.assumingMemoryBound(to: Int.self)
+    }
+
+    @inline(__always)
+    private static func allocate(_ size: Int) -> UnsafeMutableRawPointer? {
+        let list = max((UInt(bitPattern: size) &+ 7) &>> 4, 1)
+        guard list < listCount, let lists = threadLists else { return allocateAnew(size) }
+        let place = lists + Int(bitPattern: list)
+        guard let first = UnsafeMutablePointer<Int>(bitPattern: place.pointee) else {
+            return allocateAnew(size)
+        }
+        place.pointee = first.pointee
+        lists.pointee &+= Int(bitPattern: list)
+        return UnsafeMutableRawPointer(first)
+    }
+
+    /// Apart, so that the usual way calls nothing and saves no registers.
+    @inline(never)
+    private static func allocateAnew(_ size: Int) -> UnsafeMutableRawPointer? {
+        if threadLists == nil { makeThreadLists() }
+        return malloc(size)
+    }
+
+    @inline(__always)
+    private static func release(_ pointer: UnsafeMutableRawPointer?) {
+        guard let pointer else { return }
+        let size = sluice_allocated_size(pointer)
+        let list = (UInt(bitPattern: size) &- 8) &>> 4
+        let threadLists = threadLists
+        if let threadLists, threadLists[wipingPlace] != 0 { explicit_bzero(pointer, size) }
+        guard list &- 1 < listCount &- 1, let lists = threadLists,
+            lists.pointee >= Int(bitPattern: list)
+        else {
+            free(pointer)
+            return
+        }
+        let place = lists + Int(bitPattern: list)
+        pointer.storeBytes(of: place.pointee, as: Int.self)
+        place.pointee = Int(bitPattern: pointer)
+        lists.pointee &-= Int(bitPattern: list)
+    }
+
+    private static func resize(
+        _ pointer: UnsafeMutableRawPointer?, _ size: Int
+    ) -> UnsafeMutableRawPointer? {
+        guard let pointer, size > 0, isWiping else { return realloc(pointer, size) }
+        let sizeBefore = sluice_allocated_size(pointer)
+        guard let grown = malloc(size) else { return nil }
+        memcpy(grown, pointer, min(size, sizeBefore))
+        explicit_bzero(pointer, sizeBefore)
+        free(pointer)
+        return grown
+    }
+
+    /// Tells when a thread ends that has lists.
+    private static let endKey: pthread_key_t? = {
+        var key = pthread_key_t()
+        return pthread_key_create(&key, { SessionMemory.giveBack($0) }) == 0 ? key : nil
+    }()
+
+    private static func makeThreadLists() {
+        let count = wipingPlace + 1
+        guard let endKey, let memory = calloc(count, MemoryLayout<Int>.stride) else { return }
+        let lists = memory.bindMemory(to: Int.self, capacity: count)
+        lists.pointee = keptBytesMax / 16
+        pthread_setspecific(endKey, lists)
+        sluice_thread_place().pointee = memory
+    }
+
+    /// The thread ends: what it kept is malloc's again.
+    private static func giveBack(_ memory: UnsafeMutableRawPointer?) {
+        guard let memory else { return }
+        sluice_thread_place().pointee = nil
+        let lists = memory.assumingMemoryBound(to: Int.self)
+        for list in 1..<Int(bitPattern: listCount) {
+            while let first = UnsafeMutablePointer<Int>(bitPattern: lists[list]) {
+                lists[list] = first.pointee
+                free(first)
+            }
+        }
+        free(memory)
+    }
+}

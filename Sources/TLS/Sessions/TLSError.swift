@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+import COpenSSL
+import Glibc
+
+/// What OpenSSL said of a failure, as plain values.
+public struct TLSError: Error, Sendable, Equatable, CustomStringConvertible {
+    /// What was being done, and with which file if any.
+    public let doing: String
+    /// OpenSSL's reason strings, the deepest last; empty when it gave none.
+    public let reasons: [String]
+    /// What is wrong with files of certificates and keys, where that is the cause.
+    public let problems: [IdentityProblem]
+    /// Makes an error of our own words.
+    public init(_ doing: String, reasons: [String] = []) {
+        self.doing = doing
+        self.reasons = reasons
+        problems = []
+    }
+
+    /// Certificates and keys that can't be served.
+    init(_ problems: [IdentityProblem]) {
+        doing = problems.map(\.description).joined(separator: "\n")
+        reasons = []
+        self.problems = problems
+    }
+
+    /// A sentence for people.
+    public var description: String {
+        reasons.isEmpty ? doing : "\(doing): \(reasons.joined(separator: "; "))"
+    }
+
+    /// Takes everything out of this thread's error queue.
+    static func drainingQueue(_ doing: String) -> TLSError {
+        var reasons: [String] = []
+        while true {
+            let code = ERR_get_error()
+            if code == 0 { break }
+            let systemError = sluice_err_system(code)
+            if systemError != 0, let text = strerror(systemError) {
+                reasons.append(String(cString: text))
+            } else if let text = ERR_reason_error_string(code) {
+                reasons.append(String(cString: text))
+            } else {
+                reasons.append("error \(String(code, radix: 16))")
+            }
+        }
+        return TLSError(doing, reasons: reasons)
+    }
+}
+
+/// A TLS protocol version that Sluice speaks.
+public enum TLSVersion: UInt16, Sendable, CustomStringConvertible {
+    /// TLS 1.2 (RFC 5246).
+    case tls12 = 0x0303
+    /// TLS 1.3 (RFC 8446).
+    case tls13 = 0x0304
+
+    /// The version as people write it.
+    public var description: String { self == .tls12 ? "TLSv1.2" : "TLSv1.3" }
+}

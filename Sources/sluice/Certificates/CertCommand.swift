@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+import ArgumentParser
+import Config
+import Foundation
+import Glibc
+import TLS
+import Trust
+
+/// `sluice cert`: a local authority, its certificates, and who trusts it.
+struct CertCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "cert",
+        abstract: "Make certificates for local use, and have them trusted.",
+        usage: """
+            sluice cert
+            sluice cert app.test '*.app.test' 192.168.1.20
+            sluice cert trust
+            """,
+        discussion: """
+            Without a subcommand's name, the arguments are the names to make a certificate for.
+            """,
+        subcommands: [
+            CertMakeCommand.self, CertTrustCommand.self, CertUntrustCommand.self,
+            CertStatusCommand.self, CertListCommand.self, CertShowCommand.self,
+            CertRenewCommand.self, CertExportCommand.self,
+        ],
+        defaultSubcommand: CertMakeCommand.self)
+
+    /// What a browser on the same machine may write into its address line.
+    static let defaultNames = ["localhost", "127.0.0.1", "::1"]
+
+    /// How a client comes to believe the certificates, in lines.
+    static func trustAdvice(for path: String, in folder: String? = nil) -> String {
+        // Who has named a folder has to name it again.
+        let place = folder.map { " --directory \(Shell.word($0))" } ?? ""
+        return """
+              this machine  sluice cert trust\(place)  (browsers and system; `sluice cert untrust\(place)` takes it back)
+            \(TrustAdvice.programs(path).joined(separator: "\n"))
+              elsewhere     sluice cert export\(place)
+            """
+    }
+
+    static func date(_ unixSeconds: Int64) -> String {
+        var time = time_t(unixSeconds)
+        var parts = tm()
+        guard gmtime_r(&time, &parts) != nil else { return "?" }
+        func padded(_ value: Int32) -> String { value < 10 ? "0\(value)" : "\(value)" }
+        return "\(parts.tm_year + 1900)-\(padded(parts.tm_mon + 1))-\(padded(parts.tm_mday))"
+    }
+}
+
+/// `sluice cert [make]`: a certificate for local use, signed by an authority of one's own.
+struct CertMakeCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "make",
+        abstract: "Make a certificate, signed by a local authority (the default).",
+        usage: """
+            sluice cert
+            sluice cert app.test '*.app.test' 192.168.1.20
+            sluice cert --directory certs localhost 127.0.0.1 ::1
+            """,
+        discussion: """
+            Writes ca.pem, ca-key.pem, NAME.pem and NAME-key.pem, where NAME is the first name. \
+            What is there and still does is kept, so it can be run any number of times.
+            """)
+
+    @Argument(
+        help: ArgumentHelp(
+            "DNS names, wildcards and IP addresses. (default: \(CertCommand.defaultNames.joined(separator: " ")))",
+            valueName: "name"))
+    var names: [String] = []
+
+    @OptionGroup var place: CertPlace
+
+    @Option(
+        help: ArgumentHelp(
+            """
+            A DNS name, with all below it, that an authority made now may sign for, besides local \
+            names (localhost, .test, .local, .internal, …) and private addresses. May be given \
+            several times.
+            """, valueName: "name"))
+    var permit: [String] = []
+
+    @Flag(help: "An authority made now may sign for any name. Guard its key.")
+    var anyName = false
+
+    /// Refuses what contradicts itself.
+    func validate() throws {
+        // One bare word that is nearly a command's name is not made a certificate of by mistake.
+        let commands = CertCommand.configuration.subcommands
+            .compactMap { $0.configuration.commandName }
+        if names.count == 1, let word = names.first, !word.contains("."), !word.contains(":"),
+            word != "localhost",
+            let meant = Nearest.suggestion(for: word.lowercased(), among: commands)
+        {
+            throw ValidationError(
+                "\(word) is no command of `sluice cert`. Did you mean `sluice cert \(meant)`?"
+                    + " For a certificate of that name: sluice cert make \(word) localhost")
+        }
+        if anyName && !permit.isEmpty {
+            throw ValidationError("--any-name permits every name: leave --permit out.")
+        }
+    }
+
+    /// Makes what is missing and prints what is there now and how to trust it.
+    func run() throws {
+        let wanted = names.isEmpty ? CertCommand.defaultNames : names
+        let files = LocalCertificate(in: place.path, named: wanted[0])
+        let authority = try CertificateAuthority.loadOrMake(
+            in: files.directory, scope: anyName ? .any : .local(more: permit))
+        let outcome = try authority.ensureLeaf(
+            for: wanted, chainPath: files.chainPath, keyPath: files.keyPath)
+        let root = try CertificateFacts.read(pemFile: authority.certificatePath)
+        let leaf = try CertificateFacts.read(pemFile: files.chainPath)
+        let until = CertCommand.date(leaf.notAfter)
+        print(
+            """
+            authority    \(authority.certificatePath) (\(authority.isNew ? "made" : "kept"), \
+            until \(CertCommand.date(root.notAfter)))
+            may sign for \(root.isConstrained ? "local names and private addresses" : "any name")\
+            \(permit.isEmpty || !authority.isNew ? "" : ", and " + permit.joined(separator: ", "))
+            certificate  \(files.chainPath) (\(Self.word(for: outcome)), until \(until))
+            key          \(files.keyPath)
+            for          \(leaf.names.joined(separator: ", "))
+
+            Trust the authority where the client runs:
+            \(CertCommand.trustAdvice(for: authority.certificatePath, in: place.directory))
+            """)
+        for key in [authority.keyPath, files.keyPath]
+        where CertificateFacts.isReadableByOthers(key) {
+            print("\nWarning: others can read \(key); do: chmod 600 \(Shell.word(key))")
+        }
+    }
+
+    static func word(for outcome: LeafOutcome) -> String {
+        switch outcome {
+        case .made: "made"
+        case .renewed(let reason): "renewed, since \(reason)"
+        case .kept: "kept"
+        }
+    }
+}
+
+/// Where the authority and its certificates are.
+struct CertPlace: ParsableArguments {
+    @Option(
+        help: ArgumentHelp(
+            "Where the files are. (default: $XDG_DATA_HOME/sluice or ~/.local/share/sluice)",
+            valueName: "dir"))
+    var directory: String?
+
+    /// The directory.
+    var path: String { directory ?? DataDirectory.path }
+
+    /// The authority's certificate, which has to be there.
+    func authorityPath() throws -> String {
+        let file = path + "/ca.pem"
+        guard access(file, F_OK) == 0 else {
+            throw Complaint(
+                "\(file): there is no authority yet; `sluice cert` or `sluice PORT` makes it.")
+        }
+        try CertificateAuthority.requireSafe(in: path)
+        return file
+    }
+
+    /// The certificates that lie there beside their keys, without the authority's.
+    func leaves() throws -> [LocalCertificate] {
+        try FileManager.default.contentsOfDirectory(atPath: path).sorted().compactMap { name in
+            guard name.hasSuffix("-key.pem"), name != "ca-key.pem" else { return nil }
+            let files = LocalCertificate(in: path, named: String(name.dropLast(8)))
+            return access(files.chainPath, F_OK) == 0 ? files : nil
+        }
+    }
+}

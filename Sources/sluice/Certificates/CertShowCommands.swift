@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: Apache-2.0
+import ArgumentParser
+import Doctor
+import Foundation
+import Glibc
+import TLS
+
+/// `sluice cert list`: what is in the directory.
+struct CertListCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "list", abstract: "List the authority and its certificates.")
+
+    @OptionGroup var place: CertPlace
+
+    func run() throws {
+        var rows = [["CERTIFICATE", "FOR", "UNTIL", "STATE"]]
+        let authorityPath = try place.authorityPath()
+        let root = try CertificateFacts.read(pemFile: authorityPath)
+        rows.append([
+            authorityPath, root.subject, CertCommand.date(root.notAfter),
+            CertShowCommand.state(root)
+                + (root.isConstrained ? ", signs for local names" : ", signs for any name"),
+        ])
+        for leaf in try place.leaves() {
+            guard let facts = try? CertificateFacts.read(pemFile: leaf.chainPath) else { continue }
+            rows.append([
+                leaf.chainPath, facts.names.joined(separator: " "),
+                CertCommand.date(facts.notAfter), Self.state(leaf, facts, in: place.path),
+            ])
+        }
+        Output.line(Table.text(rows))
+    }
+
+    private static func state(
+        _ leaf: LocalCertificate, _ facts: CertificateFacts, in directory: String
+    ) -> String {
+        do {
+            // Signing nothing, so nothing is made where nothing is.
+            let authority = try CertificateAuthority.loadOrMake(in: directory)
+            let outcome = try authority.condition(
+                chainPath: leaf.chainPath, keyPath: leaf.keyPath)
+            guard case .renewed(let reason) = outcome else { return CertShowCommand.state(facts) }
+            return "sluice cert renew, since \(reason)"
+        } catch {
+            return "not from here (\(error.found))"
+        }
+    }
+}
+
+/// `sluice cert renew`: what is near its end is made anew, with the names that it has.
+struct CertRenewCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "renew",
+        abstract: "Renew the directory's certificates that end within 30 days.",
+        discussion: """
+            Each keeps its names and its files. It can be run any number of times, by a timer too; \
+            a Sluice that runs takes the new ones up with `sluice reload`. The exit code is 1 when \
+            one could not be renewed; certificates from elsewhere are left alone.
+            """)
+
+    @OptionGroup var place: CertPlace
+
+    func run() throws {
+        _ = try place.authorityPath()
+        let authority = try CertificateAuthority.loadOrMake(in: place.path)
+        var hasFailed = false
+        for leaf in try place.leaves() {
+            let names: [String]
+            do {
+                names = try CertificateFacts.read(pemFile: leaf.chainPath).names
+                // Judged first: what is not from here stays, and is no reason to stop.
+                _ = try authority.condition(chainPath: leaf.chainPath, keyPath: leaf.keyPath)
+            } catch {
+                Output.line("\(leaf.chainPath)  left alone: \(error.found)")
+                continue
+            }
+            do {
+                let outcome = try authority.ensureLeaf(
+                    for: names, chainPath: leaf.chainPath, keyPath: leaf.keyPath)
+                let facts = try CertificateFacts.read(pemFile: leaf.chainPath)
+                Output.line(
+                    "\(leaf.chainPath)  \(CertMakeCommand.word(for: outcome)), until"
+                        + " \(CertCommand.date(facts.notAfter))")
+            } catch {
+                hasFailed = true
+                Output.line("\(leaf.chainPath)  failed: \(error)")
+            }
+        }
+        if hasFailed { throw ExitCode(1) }
+    }
+}
+
+/// `sluice cert show FILE|URL`: what a certificate says.
+struct CertShowCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "show",
+        abstract: "Show the certificates of a PEM file, or those that a server presents.",
+        usage: """
+            sluice cert show ca.pem
+            sluice cert show wss://localhost:8443
+            sluice cert show example.com:443
+            """,
+        discussion: """
+            Of a server it also says whether a browser would believe them. Nothing is asked of the \
+            server but the handshake; `sluice doctor` goes on.
+            """)
+
+    @Argument(
+        help: ArgumentHelp("A PEM file, a wss: or https: URL, or host:port.", valueName: "file|url")
+    )
+    var place: String
+
+    @Option(help: ArgumentHelp("PEM file with authorities to trust as well.", valueName: "file"))
+    var ca: [String] = []
+
+    static func state(_ facts: CertificateFacts) -> String {
+        let now = Int64(Date().timeIntervalSince1970)
+        if now < facts.notBefore { return "not valid yet" }
+        return now > facts.notAfter ? "expired" : "\((facts.notAfter - now) / 86_400) days left"
+    }
+
+    private static func signing(_ facts: CertificateFacts) -> String {
+        guard facts.isCA else { return "no" }
+        let names = facts.isConstrained ? "for some names only: it is an authority" : "for any name"
+        if facts.isForServersOnly { return "\(names), servers only" }
+        // What was made before this version had these words in it.
+        let isOurs = facts.subject.contains("Sluice development CA")
+        return names + "; also for mail, clients and code"
+            + (isOurs
+                ? ", since an older Sluice made it: move ca.pem and ca-key.pem away and run sluice cert"
+                    + " for one that signs for servers only, then trust that" : "")
+    }
+
+    /// The server that is meant; nil where it is a file.
+    private var url: SocketURL? {
+        if place.contains("://") { return SocketURL(place) }
+        // A file of that name comes first.
+        guard access(place, F_OK) != 0, place.contains(":"), !place.contains("/") else {
+            return nil
+        }
+        return SocketURL("wss://\(place)")
+    }
+
+    func validate() throws {
+        guard place.contains("://") else { return }
+        guard let url, url.isSecure else {
+            throw ValidationError("\(place) is no URL with TLS: give wss://host:port or a file.")
+        }
+    }
+
+    func run() throws {
+        guard let url else {
+            Self.show(try CertificateFacts.readAll(pemFile: place))
+            return
+        }
+        var options = DoctorCommand.baseOptions
+        options.authorities = ca
+        let presented = try Doctor.present(url, options).get()
+        Output.line("server       \(presented.address), \(presented.version), \(presented.cipher)")
+        Output.line(
+            "browsers     \(presented.fault ?? "would believe it, with the authorities here")\n")
+        Self.show(presented.chain)
+    }
+
+    private static func show(_ chain: [CertificateFacts]) {
+        for (index, facts) in chain.enumerated() {
+            if chain.count > 1 { Output.line((index > 0 ? "\n" : "") + "certificate \(index + 1)") }
+            Output.line(text(facts))
+        }
+    }
+
+    private static func text(_ facts: CertificateFacts) -> String {
+        """
+        subject      \(facts.subject.harmless)
+        issuer       \(facts.issuer.harmless)
+        names        \(facts.names.isEmpty ? "none" : facts.names.joined(separator: ", ").harmless)
+        valid        \(CertCommand.date(facts.notBefore)) to \(CertCommand.date(facts.notAfter)) (\(state(facts)))
+        key          \(facts.keyKind)
+        may sign     \(signing(facts))
+        SHA-256      \(facts.fingerprint)
+        """
+    }
+}
+
+/// `sluice cert export`: the authority's certificate for another machine.
+struct CertExportCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "export",
+        abstract: "Write the authority's certificate, for another machine, container or phone.",
+        usage: """
+            sluice cert export > sluice-ca.pem
+            sluice cert export --der --output sluice-ca.cer
+            """,
+        discussion: """
+            Never its key. The lines to use it with there are printed beside it (to standard error \
+            where the certificate goes to standard output).
+            """)
+
+    @Flag(help: "As DER, which phones want, in place of PEM.")
+    var der = false
+
+    @Option(help: ArgumentHelp("The file to write. (default: standard output)", valueName: "file"))
+    var output: String?
+
+    @OptionGroup var place: CertPlace
+
+    func run() throws {
+        let path = try place.authorityPath()
+        let facts = try CertificateFacts.read(pemFile: path)
+        guard facts.isCA else { throw Complaint("\(path) is no authority's certificate.") }
+        let pem = try Data(contentsOf: URL(fileURLWithPath: path))
+        let bytes = der ? try Self.derBytes(pem, path) : pem
+        let name = output ?? (der ? "sluice-ca.cer" : "sluice-ca.pem")
+        let lines =
+            der
+            ? TrustAdvice.machines(der: name)
+            : TrustAdvice.machines(pem: name, in: place.directory)
+        let advice = lines.joined(separator: "\n") + "\n"
+        if let output {
+            do {
+                try bytes.write(to: URL(fileURLWithPath: output), options: .atomic)
+            } catch {
+                let cause = (error as NSError).userInfo[NSUnderlyingErrorKey] as? any Error
+                let reason = cause.map { String(cString: strerror(Int32(($0 as NSError).code))) }
+                throw Complaint(
+                    "\(output) could not be written: \(reason ?? error.localizedDescription). Give"
+                        + " --output a file in a folder that is there and yours.")
+            }
+            Output.line("\(output) written, SHA-256 \(facts.fingerprint)\n\n\(advice)")
+        } else {
+            FileHandle.standardOutput.write(bytes)
+            FileHandle.standardError.write(Data(advice.utf8))
+        }
+    }
+
+    /// What stands between the lines of a PEM file (RFC 7468).
+    private static func derBytes(_ pem: Data, _ path: String) throws -> Data {
+        let lines = String(decoding: pem, as: UTF8.self).split(whereSeparator: \.isNewline)
+        let body = lines.drop { !$0.hasPrefix("-----BEGIN CERTIFICATE") }.dropFirst()
+            .prefix { !$0.hasPrefix("-----") }
+        guard let der = Data(base64Encoded: body.joined()) else {
+            throw Complaint("\(path) is not the PEM form of a certificate.")
+        }
+        return der
+    }
+}

@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+import ArgumentParser
+import Glibc
+import TLS
+import Trust
+
+/// Which stores are meant.
+struct CertStores: ParsableArguments {
+    /// A part of the machine's stores.
+    enum Part: String, ExpressibleByArgument, CaseIterable {
+        case system
+        case browsers
+    }
+
+    @Option(
+        help: ArgumentHelp(
+            "Only the system's store (curl, Python, Go), or only the browsers'.",
+            valueName: "system|browsers"))
+    var only: Part?
+
+    @Option(
+        help: ArgumentHelp(
+            """
+            The folder that stands for /, to prepare an image; nothing outside of it is changed. \
+            (default: /)
+            """, valueName: "dir"))
+    var root: String = "/"
+
+    @OptionGroup var place: CertPlace
+
+    /// Whether another folder than / was named.
+    private var isImage: Bool { TrustStores.resolved(root) != "/" }
+
+    /// Refuses what contradicts itself, and a variable of a script that is empty.
+    func validate() throws {
+        guard let real = TrustStores.resolved(root) else {
+            throw ValidationError("--root takes a folder that is there, found \"\(root)\".")
+        }
+        if real != "/" && only == .browsers {
+            throw ValidationError("--root is about the system's store: leave out --only browsers.")
+        }
+    }
+
+    /// Who called sudo; nil where nobody did.
+    ///
+    /// What root writes into a user's browser is that user's no more.
+    private var invoker: Invoker? { Invoker.current }
+
+    /// Where the authority is: of whoever called sudo, since that is who has it, unless a directory
+    /// is named.
+    private func authorityPath() throws -> String {
+        guard place.directory == nil, let invoker else {
+            if isImage && access(place.path + "/ca.pem", F_OK) != 0 {
+                throw Complaint(
+                    "\(place.path)/ca.pem: there is no authority yet, and --root changes nothing"
+                        + " outside of \(root); `sluice cert` makes it.")
+            }
+            return try place.authorityPath()
+        }
+        let path = invoker.dataDirectory + "/ca.pem"
+        guard access(path, F_OK) == 0 else {
+            throw Complaint(
+                "\(path): \(invoker.name) has no authority yet; without sudo, `sluice cert` makes"
+                    + " it.")
+        }
+        try CertificateAuthority.requireSafe(in: invoker.dataDirectory)
+        return path
+    }
+
+    /// Where the authority is that is to be forgotten, whoever may have changed it; nil where it is gone.
+    private var forgottenPath: String? {
+        let directory =
+            place.directory ?? invoker?.dataDirectory ?? place.path
+        let path = directory + "/ca.pem"
+        return access(path, F_OK) == 0 ? path : nil
+    }
+
+    /// The stores of this machine and this user.
+    ///
+    /// - Parameter isForgetting: whether it is no matter that the authority's file is gone.
+    /// - Returns: those that were asked for.
+    /// - Throws: a sentence where there is no authority, `CertificateFault` where it can't be read.
+    func stores(isForgetting: Bool = false) throws -> TrustStores {
+        try TrustStores(
+            authorityPath: isForgetting ? forgottenPath : try authorityPath(),
+            home: only == .system || invoker != nil || isImage ? nil : DataDirectory.home,
+            root: only == .browsers ? nil : root)
+    }
+
+    /// Makes the authority where none is, so that one command is enough on a fresh machine.
+    func makeAuthority() throws {
+        if place.directory == nil && invoker == nil && !isImage {
+            _ = try CertificateAuthority.loadOrMake(in: place.path)
+        }
+    }
+
+    /// Prints what was found or done.
+    ///
+    /// - Throws: an exit code of 1 when something failed, a program is missing, or the one store that
+    ///   was asked for is root's.
+    func show(_ reports: [StoreReport]) throws {
+        for report in reports { Output.line(report.text) }
+        if isImage && only != .system {
+            Output.line("browsers  left alone: --root changes nothing outside of \(root)")
+        } else if let invoker, only != .system {
+            Output.line(
+                "browsers  left alone: they are \(invoker.name)'s; run it again without sudo")
+        } else if only != .system && !reports.contains(where: { $0.name != "system" }) {
+            Output.line("browsers  none found in \(DataDirectory.home ?? "?")")
+        }
+        let hasFailed = reports.contains { report in
+            switch report.outcome {
+            case .failed, .needsTool: true
+            // Beside others it is one of several; asked for alone, nothing was done.
+            case .needsRoot: only == .system
+            default: false
+            }
+        }
+        if hasFailed { throw ExitCode(1) }
+    }
+}
+
+/// `sluice cert trust`: browsers and programs of this machine believe the local authority.
+struct CertTrustCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "trust",
+        abstract: "Have this machine's browsers and programs trust the local authority.",
+        discussion: """
+            Puts it into the NSS stores of Chromium and Firefox (also of snap and flatpak), and \
+            into the system's store; where only root may do that, the command is printed. It can \
+            be run any number of times. Browsers that run have to be restarted.
+            """)
+
+    @OptionGroup var stores: CertStores
+
+    func run() throws {
+        try stores.makeAuthority()
+        let places = try stores.stores()
+        let reports = places.trust()
+        try stores.show(reports)
+        let isInSystem = reports.contains {
+            $0.name == "system" && ($0.outcome == .added || $0.outcome == .trusted)
+        }
+        Output.line("\nPrograms with a list of their own:")
+        let path = places.authorityPath ?? ""
+        let lines = TrustAdvice.programs(path, bundle: isInSystem ? places.systemBundle : nil)
+        for line in lines { Output.line(line) }
+    }
+}
+
+/// `sluice cert untrust`: takes it all back.
+struct CertUntrustCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "untrust",
+        abstract: "Have them forget it again; nothing is left behind.",
+        discussion: """
+            Takes out the authority of the directory and no other. Where its files are gone, the one \
+            of Sluice's that is found is taken out; where there are several, --all takes out all.
+            """)
+
+    @OptionGroup var stores: CertStores
+
+    @Flag(help: "Take out every authority of Sluice's, whichever directory it is from.")
+    var all = false
+
+    func run() throws {
+        try stores.show(try stores.stores(isForgetting: true).untrust(all: all))
+    }
+}
+
+/// `sluice cert status`: who trusts it now.
+struct CertStatusCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "status", abstract: "Say where the local authority is trusted.")
+
+    @OptionGroup var stores: CertStores
+
+    func run() throws { try stores.show(try stores.stores().status()) }
+}

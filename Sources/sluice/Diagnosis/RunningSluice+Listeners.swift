@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+import Admin
+import Config
+import Doctor
+import Foundation
+import Glibc
+import Reactor
+import Service
+import TLS
+
+extension RunningSluice {
+    /// Whether the last reload worked, and whether the next one would.
+    mutating func look(atConfiguration state: AdminState) {
+        let configuration = state.configuration
+        guard !configuration.file.isEmpty else {
+            add("configuration", "quick mode", .good, "of the command line")
+            return
+        }
+        let path = Self.path(configuration.file, of: state.pid)
+        // Others can't read its keys, so they can't tell.
+        if isOwn(state.pid), FileManager.default.isReadableFile(atPath: path) {
+            do {
+                _ = try Assembly(Configuration.load(path: path))
+            } catch {
+                add(
+                    "configuration", configuration.file, .fault,
+                    "as the file stands now, it can't be taken up: \(error)",
+                    "Correct it and do: sluice reload. Until then the one before is in use.")
+                return
+            }
+            if let changed = Self.changed(path), let loaded = Self.date(configuration.loaded),
+                changed > loaded.addingTimeInterval(1)
+            {
+                add(
+                    "configuration", configuration.file, .note,
+                    "the file changed after it was read", "sluice reload takes it up.")
+                return
+            }
+        }
+        if let problem = configuration.lastProblem {
+            add(
+                "configuration", configuration.file, .fault, "the last reload failed: \(problem)",
+                "sluice reload, now that the cause is gone.")
+            return
+        }
+        add(
+            "configuration", configuration.file, .good,
+            "generation \(configuration.generation) of \(configuration.loaded)")
+    }
+
+    /// A file as the process names it, which may stand in another folder.
+    private static func path(_ file: String, of pid: Int32) -> String {
+        file.hasPrefix("/") ? file : "/proc/\(pid)/cwd/\(file)"
+    }
+
+    /// Whether this user may read all that the process may.
+    private func isOwn(_ pid: Int32) -> Bool {
+        var status = stat()
+        return geteuid() == 0 || stat("/proc/\(pid)", &status) == 0 && status.st_uid == geteuid()
+    }
+
+    private static func changed(_ path: String) -> Date? {
+        let attributes = try? FileManager.default.attributesOfItem(atPath: path)
+        return attributes?[.modificationDate] as? Date
+    }
+
+    private static func date(_ text: String) -> Date? { try? Date(text, strategy: .iso8601) }
+
+    /// Whether it answers, and with the certificates that it should have.
+    mutating func look(at listener: ListenerState, of pid: Int32) {
+        let name = listener.address
+        guard let address = Self.reachable(listener.address) else { return }
+        if let failure = Knock.failure(address, withinMilliseconds: 2_000) {
+            add(
+                "listener", name, .fault, "it takes no connections: \(failure)",
+                "See the log; a packet filter may stand before it.")
+            return
+        }
+        if listener.expectsProxyHeader == true {
+            add("listener", name, .good, "takes connections, with the PROXY protocol in front")
+        } else if listener.certificates.isEmpty, name.hasPrefix("wss://") {
+            add(
+                "listener", name, .fault, "the process can't read its certificates any more",
+                "Put the files back where the configuration has them; the next reload would fail.")
+        } else if listener.certificates.isEmpty {
+            add("listener", name, .good, "takes connections, without TLS")
+        } else {
+            shakeHands(listener, at: address, of: pid)
+        }
+        for certificate in listener.certificates
+        where !findings.contains(where: { $0.name == certificate.chain }) {
+            look(at: certificate, of: pid)
+        }
+    }
+
+    /// A listener's address as one can connect to it from here; nil where it is none.
+    private static func reachable(_ text: String) -> Address? {
+        guard let mark = text.range(of: "://"),
+            let address = try? Address(parsing: String(text[mark.upperBound...]))
+        else { return nil }
+        if address.isUnix { return address }
+        switch address.hostString {
+        case "0.0.0.0": return Address.loopback(port: address.port, isIPv6: false)
+        case "::": return Address.loopback(port: address.port, isIPv6: true)
+        default: return address
+        }
+    }
+
+    /// Whether what is served for each certificate's name is what its file holds.
+    private mutating func shakeHands(
+        _ listener: ListenerState, at address: Address, of pid: Int32
+    ) {
+        let name = listener.address
+        guard !address.isUnix else {
+            add("listener", name, .good, "takes connections")
+            return
+        }
+        let files = listener.certificates.compactMap {
+            try? CertificateFacts.readLeaf(chain: Self.path($0.chain, of: pid)).fingerprint
+        }
+        var version = ""
+        for certificate in listener.certificates {
+            guard let first = certificate.names.first else { continue }
+            // A name that the star stands for.
+            let host = first.hasPrefix("*") ? "any" + first.dropFirst() : first
+            var options = DoctorCommand.baseOptions
+            options.timeoutSeconds = 5
+            options.addresses = [host: [address.hostString]]
+            let text = host.contains(":") ? "[\(host)]" : host
+            guard let url = SocketURL("wss://\(text):\(address.port)/"),
+                let outcome = try? Doctor.present(url, options)
+            else { continue }
+            switch outcome {
+            case .failure(let fault):
+                add("listener", name, .fault, "\(fault)", "See the log.")
+                return
+            case .success(let presented):
+                version = presented.version
+                // Files that can't be read from here can't be compared.
+                guard files.count == listener.certificates.count else { continue }
+                guard let leaf = presented.chain.first, files.contains(leaf.fingerprint) else {
+                    add(
+                        "listener", name, .fault,
+                        "for \(host) it serves another certificate than \(certificate.chain) holds",
+                        "The file was replaced after it was read: sluice reload.")
+                    return
+                }
+            }
+        }
+        add("listener", name, .good, "takes connections, \(version)")
+    }
+
+    private mutating func look(at certificate: CertificateState, of pid: Int32) {
+        let name = certificate.chain
+        let names = certificate.names.joined(separator: ", ")
+        guard let end = Self.date(certificate.notAfter) else { return }
+        // What another process says is a date may be any.
+        let days = Int(
+            max(-1e6, min(1e6, (end.timeIntervalSinceNow / 86_400).rounded(.down))))
+        let facts = try? CertificateFacts.readLeaf(chain: Self.path(certificate.chain, of: pid))
+        let isOurs = facts?.issuer.contains("Sluice development CA") == true
+        let renew =
+            isOurs
+            ? "sluice cert renew, then sluice reload."
+            : "Renew it where it came from, put it there, then sluice reload."
+        if days < 0 {
+            add("certificate", name, .fault, "for \(names): its time is over", renew)
+        } else if days < 14 {
+            add(
+                "certificate", name, .fault, "for \(names): its time is over in \(days) days", renew
+            )
+        } else if isOurs {
+            add(
+                "certificate", name, .good,
+                "for \(names), \(days) days left, by the local authority (sluice cert status says"
+                    + " who trusts it)")
+        } else {
+            add("certificate", name, .good, "for \(names), \(days) days left")
+        }
+    }
+}

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+import Admin
+import Doctor
+import Foundation
+import Glibc
+import Reactor
+import TLS
+import Trust
+
+/// What is the matter with the Sluice that runs, as `sluice doctor` says it without a URL.
+struct RunningSluice: Encodable {
+    /// How something stands.
+    enum Grade: String, Encodable {
+        case good
+        /// Worth knowing; nothing has to be done.
+        case note
+        /// Has to be mended.
+        case fault
+    }
+
+    /// One thing that was looked at.
+    struct Finding: Encodable {
+        /// `process`, `configuration`, `listener`, `certificate`, `route`, `endpoint`.
+        let what: String
+        let name: String
+        let grade: Grade
+        /// What was found.
+        let found: String
+        /// What to change; empty where nothing has to be.
+        var remedy = ""
+    }
+
+    var verdict = Verdict.healthy.rawValue
+    var exitCode = Verdict.healthy.exitCode
+    var sentence = ""
+    var remedy = ""
+    var findings: [Finding] = []
+
+    /// Asks the process behind the admin socket, and looks at what it names.
+    static func examine(_ admin: AdminOptions) -> RunningSluice {
+        do {
+            return examine(try admin.ask("GET", "/state", for: AdminState.self))
+        } catch {
+            var result = RunningSluice()
+            result.conclude(.notRunning, "\(error)", notRunningRemedy)
+            return result
+        }
+    }
+
+    /// Looks at what a process said of itself, and at what it named.
+    static func examine(_ state: AdminState) -> RunningSluice {
+        var result = RunningSluice()
+        result.look(at: state)
+        let faults = result.findings.filter { $0.grade == .fault }
+        if let first = faults.first {
+            let more = faults.count > 1 ? " (and \(faults.count - 1) more)" : ""
+            result.conclude(
+                .needsAttention, "\(first.what) \(first.name): \(first.found)\(more).",
+                first.remedy)
+        } else {
+            result.conclude(.healthy, "Nothing is wrong with the Sluice that runs.", "")
+        }
+        return result
+    }
+
+    private static let notRunningRemedy =
+        "Start it: sluice 3000 (your app's port), or sluice run -c sluice.yaml. If it runs as another user,"
+        + " ask as that user; if its configuration names another admin socket, give that with --admin."
+
+    private mutating func conclude(_ verdict: Verdict, _ sentence: String, _ remedy: String) {
+        self.verdict = verdict.rawValue
+        exitCode = verdict.exitCode
+        self.sentence = sentence
+        self.remedy = remedy
+    }
+
+    mutating func add(
+        _ what: String, _ name: String, _ grade: Grade, _ found: String, _ remedy: String = ""
+    ) {
+        findings.append(
+            Finding(what: what, name: name, grade: grade, found: found, remedy: remedy))
+    }
+
+    private mutating func look(at state: AdminState) {
+        look(atProcess: state)
+        look(atConfiguration: state)
+        for listener in state.listeners { look(at: listener, of: state.pid) }
+        for route in state.routes {
+            let relays = "\(route.relays) relays, to \(route.to)"
+            if route.isDraining {
+                add(
+                    "route", route.name, .note, "\(relays), draining: it takes no new sockets",
+                    "sluice drain --route \(Shell.word(route.name)) --resume opens it again.")
+            } else {
+                add("route", route.name, .good, relays)
+            }
+        }
+        for upstream in state.upstreams {
+            for endpoint in upstream.endpoints { look(at: endpoint) }
+        }
+    }
+
+    private mutating func look(atProcess state: AdminState) {
+        let name = "pid \(state.pid)"
+        guard state.isReady else {
+            add("process", name, .fault, "it is stopping", "Wait for its end and start it again.")
+            return
+        }
+        add(
+            "process", name, .good,
+            "version \(state.version), since \(state.started), \(state.connections) connections")
+        if state.version != Sluice.version {
+            add(
+                "process", name, .note, "the program here has version \(Sluice.version)",
+                "sluice upgrade puts it in place.")
+        }
+        if state.droppedLogLines > 0 {
+            add(
+                "process", name, .note, "\(state.droppedLogLines) log lines were lost",
+                "Give the log a faster place.")
+        }
+        if let problem = state.logProblem {
+            add(
+                "process", name, .fault, "its log can't be written: \(problem)",
+                "Make room there, or let it write; lines until then are lost.")
+        } else if state.unwrittenLogLines > 0 {
+            add(
+                "process", name, .note,
+                "\(state.unwrittenLogLines) log lines were lost: they could not be written")
+        }
+    }
+
+    private mutating func look(at endpoint: EndpointState) {
+        let name = endpoint.label
+        if endpoint.state == .left {
+            add(
+                "endpoint", name, .good,
+                "is in no upstream any more; \(endpoint.active) still active there")
+            return
+        }
+        if endpoint.addresses.isEmpty {
+            add(
+                "endpoint", name, .fault, "its name has no address",
+                "Correct the name in the configuration, or enter it in DNS or /etc/hosts.")
+            return
+        }
+        let failures = endpoint.addresses.compactMap { text -> String? in
+            guard let address = try? Address(parsing: text) else { return nil }
+            return Knock.failure(address, withinMilliseconds: 2_000).map { "\(text): \($0)" }
+        }
+        let words = failures.joined(separator: ", ")
+        if failures.count == endpoint.addresses.count {
+            add(
+                "endpoint", name, .fault, "nobody takes connections there (\(words))",
+                "Start the app, or correct its address in the configuration.")
+        } else if endpoint.state == .draining {
+            add(
+                "endpoint", name, .note, "draining: it gets no new sockets",
+                "sluice drain --endpoint \(Shell.word(name)) --resume opens it again.")
+        } else if endpoint.state == .unhealthy {
+            let reason = endpoint.health?.lastError.map { ": \($0)" } ?? ""
+            add(
+                "endpoint", name, .fault,
+                "it takes connections, and its health checks fail\(reason)",
+                "Mend the app, or correct the check (health) in the configuration.")
+        } else if !failures.isEmpty {
+            add("endpoint", name, .note, "not at all of its addresses (\(words))")
+        } else if endpoint.state == .failing {
+            add("endpoint", name, .note, "it failed a moment ago and takes connections now")
+        } else {
+            add("endpoint", name, .good, "takes connections, \(endpoint.active) active")
+        }
+    }
+
+    /// For people, line by line.
+    var lines: [String] {
+        var lines: [String] = []
+        for finding in findings {
+            let mark = finding.grade == .good ? "✓" : finding.grade == .note ? "!" : "✗"
+            let what = finding.what + String(repeating: " ", count: 13 - finding.what.count)
+            lines.append("  \(mark) \(what) \(finding.name): \(finding.found)")
+            if !finding.remedy.isEmpty { lines.append("                  → \(finding.remedy)") }
+        }
+        if !lines.isEmpty { lines.append("") }
+        lines.append("\(verdict): \(sentence)")
+        if !remedy.isEmpty { lines.append("What to change: \(remedy)") }
+        return lines
+    }
+}

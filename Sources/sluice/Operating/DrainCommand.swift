@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+import Admin
+import ArgumentParser
+import Config
+
+/// `sluice drain`: ends live sockets in an orderly way.
+struct DrainCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "drain",
+        abstract: "End live sockets in an orderly way: of a route, of an endpoint, or all.",
+        usage: """
+            sluice drain --endpoint 10.0.0.2:9000 --code 1012 --spread 30s
+            sluice drain --endpoint 10.0.0.2:9000 --resume
+            sluice drain
+            """,
+        discussion: """
+            Nothing new goes there any more. Each live socket gets a Close at the next border of its \
+            frames, spread evenly over --spread; whoever has not closed after --timeout is cut. Prints \
+            how far it is until it is done. Without --route and --endpoint, Sluice itself stops.
+            """)
+
+    @OptionGroup var options: AdminOptions
+
+    @Option(
+        help: ArgumentHelp("Only relays of this route, as status names it.", valueName: "route"))
+    var route: String?
+
+    @Option(help: ArgumentHelp("Only relays to this endpoint.", valueName: "endpoint"))
+    var endpoint: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "The Close code: 1000, 1001, 1012, 1013 or 3000 to 4999. "
+                + "(default: what the configuration says)", valueName: "code"))
+    var code: UInt16?
+
+    @Option(help: ArgumentHelp("The reason in the Close, up to 123 bytes.", valueName: "text"))
+    var reason: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "From the first Close to the last, as 30s. (default: what the configuration says)",
+            valueName: "duration"))
+    var spread: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Until those are cut that have not closed. (default: what the configuration says)",
+            valueName: "duration"))
+    var timeout: String?
+
+    @Flag(help: "Take new relays there again.") var resume = false
+
+    @Flag(help: "Begin it and do not wait.") var background = false
+
+    /// Refuses what means nothing.
+    func validate() throws {
+        for (name, text) in [("--spread", spread), ("--timeout", timeout)] {
+            guard let text else { continue }
+            guard Units.duration(of: text) != nil else {
+                throw ValidationError("\(name) takes a duration as 30s, found \(text).")
+            }
+        }
+        if resume && route == nil && endpoint == nil {
+            throw ValidationError("--resume needs --route or --endpoint.")
+        }
+    }
+
+    /// Asks for it, and says how far it is.
+    func run() throws {
+        var request = DrainRequest()
+        request.route = route
+        request.endpoint = endpoint
+        request.code = code
+        request.reason = reason
+        request.spreadMilliseconds = spread.flatMap(Units.duration(of:))?.wholeMilliseconds
+        request.timeoutMilliseconds = timeout.flatMap(Units.duration(of:))?.wholeMilliseconds
+        let outcome = try options.ask(
+            "POST", resume ? "/resume" : "/drain", body: request, for: AdminOutcome.self)
+        Output.line(outcome.message)
+        guard let id = outcome.drain, !background else { return }
+        try options.follow(id, endsWithProcess: route == nil && endpoint == nil)
+    }
+}

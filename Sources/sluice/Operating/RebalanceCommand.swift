@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+import Admin
+import ArgumentParser
+import Glibc
+
+/// `sluice rebalance`: spreads live sockets over an upstream's endpoints again.
+struct RebalanceCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "rebalance",
+        abstract: "Spread live sockets evenly again after an endpoint has joined.",
+        discussion: """
+            Live sockets stay where they are for as long as they last, so a new endpoint stays empty. \
+            This closes those above the average at a pace, with 1012 (service restart), until the \
+            endpoints are even; the clients come again. Balance leastConnections gets there soonest.
+            """)
+
+    @OptionGroup var options: AdminOptions
+
+    @Option(help: ArgumentHelp("The upstream, as the configuration names it.", valueName: "name"))
+    var upstream: String
+
+    @Option(help: ArgumentHelp("How many to close in a second, as 50/s.", valueName: "rate"))
+    var rate = "50/s"
+
+    @Option(help: ArgumentHelp("The Close code.", valueName: "code"))
+    var code: UInt16 = 1012
+
+    private var perSecond: Int? {
+        let number = rate.hasSuffix("/s") ? String(rate.dropLast(2)) : rate
+        return Int(number).flatMap { $0 > 0 ? $0 : nil }
+    }
+
+    /// Refuses what is no rate.
+    func validate() throws {
+        guard perSecond != nil else {
+            throw ValidationError("--rate takes a number in a second, as 50/s, found \(rate).")
+        }
+    }
+
+    /// Asks for it, and says how far it is.
+    func run() throws {
+        let request = RebalanceRequest(upstream: upstream, perSecond: perSecond ?? 50, code: code)
+        let outcome = try options.ask(
+            "POST", "/rebalance", body: request, for: AdminOutcome.self)
+        Output.line(outcome.message)
+        guard let id = outcome.drain else { return }
+        try options.follow(id)
+    }
+}

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+import Admin
+import ArgumentParser
+
+/// `sluice reload`: the running Sluice reads its configuration again.
+struct ReloadCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "reload",
+        abstract: "Have a running Sluice take up its changed configuration.",
+        discussion: """
+            Routes, upstreams, listeners, certificates, limits and timeouts are exchanged at once; no \
+            live connection is touched. If the file or a certificate can't be used, nothing changes, \
+            and the place and reason are printed and the exit status is 1.
+            """)
+
+    @OptionGroup var options: AdminOptions
+
+    /// Asks for it and says what became of it.
+    func run() throws {
+        Output.line(try options.ask("POST", "/reload", for: AdminOutcome.self).message)
+    }
+}

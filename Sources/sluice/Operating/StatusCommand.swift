@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+import Admin
+import ArgumentParser
+import Foundation
+
+/// `sluice status`: what a running Sluice is doing.
+struct StatusCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "status",
+        abstract: "Say what a running Sluice is doing.",
+        discussion: """
+            Listeners with their certificates, routes with their live sockets, endpoints and how they \
+            are, drains under way. With --relays, the live sockets one by one.
+            """)
+
+    @OptionGroup var options: AdminOptions
+
+    @Flag(help: "For machines: JSON.") var json = false
+
+    @Flag(help: "List live relays instead.") var relays = false
+
+    @Option(
+        help: ArgumentHelp("Only relays of this route, as status names it.", valueName: "route"))
+    var route: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Only relays to this endpoint: ws://host:port or host:port.", valueName: "endpoint"))
+    var endpoint: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Only relays of this client: its address, with or without a port.", valueName: "address"
+        ))
+    var client: String?
+
+    @Option(help: ArgumentHelp("So many relays at most.", valueName: "n"))
+    var limit = 1_000
+
+    @Option(help: ArgumentHelp("Close the relay of this id, with --code.", valueName: "id"))
+    var close: String?
+
+    @Option(help: ArgumentHelp("The Close code for --close.", valueName: "code"))
+    var code: UInt16 = 1012
+
+    /// Asks and prints.
+    func run() throws {
+        if let close {
+            let outcome = try options.ask(
+                "POST", "/relays/\(close)/close?code=\(code)", for: AdminOutcome.self)
+            Output.line(outcome.message)
+            return
+        }
+        if relays || route != nil || endpoint != nil || client != nil {
+            try printRelays()
+            return
+        }
+        let state = try options.ask("GET", "/state", for: AdminState.self)
+        if json {
+            try Self.printJSON(state)
+        } else {
+            for line in StatusText.lines(state) { Output.line(line) }
+        }
+    }
+
+    private func printRelays() throws {
+        var query = "limit=\(limit)"
+        for (name, value) in [("route", route), ("endpoint", endpoint), ("client", client)] {
+            guard let value else { continue }
+            let unreserved = CharacterSet.alphanumerics.union(CharacterSet(charactersIn: "-._~"))
+            query +=
+                "&\(name)=\(value.addingPercentEncoding(withAllowedCharacters: unreserved) ?? "")"
+        }
+        let found = try options.ask("GET", "/relays?\(query)", for: [RelayState].self)
+        if json {
+            try Self.printJSON(found)
+            return
+        }
+        if found.isEmpty {
+            let scope = [("route", route), ("endpoint", endpoint), ("client", client)]
+                .compactMap { name, value in value.map { "\(name) \($0)" } }
+            Output.line(
+                scope.isEmpty
+                    ? "There are no live relays."
+                    : "There are no live relays of \(scope.joined(separator: ", ")).")
+            return
+        }
+        var rows = [["ID", "CLIENT", "ROUTE", "ENDPOINT", "AGE", "UP", "DOWN", "RTT"]]
+        for relay in found {
+            rows.append([
+                relay.id, relay.client, relay.route, relay.endpoint, "\(relay.seconds)s",
+                "\(relay.upMessages) msg", "\(relay.downMessages) msg",
+                relay.roundTripMicroseconds.map { "\(Double($0) / 1_000) ms" } ?? "-",
+            ])
+        }
+        Output.line(Table.text(rows))
+    }
+
+    private static func printJSON(_ value: some Encodable) throws {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes, .prettyPrinted]
+        Output.line(String(decoding: try encoder.encode(value), as: UTF8.self))
+    }
+}
+
+/// A state as people read it.
+enum StatusText {
+    static func lines(_ state: AdminState) -> [String] {
+        let configuration = state.configuration
+        let file = configuration.file.isEmpty ? "quick mode" : configuration.file
+        var lines = [
+            "sluice \(state.version), pid \(state.pid), since \(state.started)"
+                + (state.isReady ? "" : ", stopping"),
+            "configuration \(file), generation \(configuration.generation) of "
+                + configuration.loaded,
+        ]
+        if let problem = configuration.lastProblem {
+            lines.append("the last reload failed: \(problem)")
+        }
+        lines.append(
+            "\(state.connections) connections, per reactor "
+                + state.reactors.map(String.init).joined(separator: " "))
+        if state.droppedLogLines > 0 {
+            lines.append("\(state.droppedLogLines) log lines were lost: the log is too slow")
+        }
+        if state.unwrittenLogLines > 0 {
+            lines.append(
+                "\(state.unwrittenLogLines) log lines were lost: they could not be written")
+        }
+        if let problem = state.logProblem {
+            lines.append("the log can't be written at present: \(problem)")
+        }
+        var listeners = [["LISTEN", "NAMES", "UNTIL"]]
+        for listener in state.listeners {
+            if listener.certificates.isEmpty { listeners.append([listener.address, "-", "-"]) }
+            for certificate in listener.certificates {
+                listeners.append([
+                    listener.address, certificate.names.joined(separator: " "),
+                    String(certificate.notAfter.prefix(10)),
+                ])
+            }
+        }
+        var routes = [["ROUTE", "RELAYS", "TO"]]
+        for route in state.routes {
+            routes.append([
+                route.name + (route.isDraining ? " (draining)" : ""), String(route.relays),
+                route.to,
+            ])
+        }
+        for table in [listeners, routes, endpoints(state)] where table.count > 1 {
+            lines += ["", Table.text(table)]
+        }
+        for upstream in state.upstreams where upstream.waiting > 0 {
+            let count = upstream.waiting
+            let who = count == 1 ? "1 request waits" : "\(count) requests wait"
+            lines.append("\(who) for a place at \(upstream.name)")
+        }
+        let drains = state.drains.map(DrainText.line)
+        return lines + (drains.isEmpty ? [] : [""] + drains)
+    }
+
+    private static func endpoints(_ state: AdminState) -> [[String]] {
+        let all = state.upstreams.flatMap(\.endpoints)
+        // Where nothing is checked, nothing is said of it.
+        let isChecked = all.contains { $0.health != nil }
+        var rows = [["ENDPOINT", "UPSTREAM", "ACTIVE", "STATE", "ADDRESSES"]]
+        if isChecked { rows[0].append("LAST ERROR") }
+        for upstream in state.upstreams {
+            for endpoint in upstream.endpoints {
+                var row = [
+                    endpoint.label, upstream.name, String(endpoint.active), endpoint.state.rawValue,
+                    endpoint.addresses.joined(separator: " "),
+                ]
+                if isChecked { row.append(endpoint.health.map(problem) ?? "-") }
+                rows.append(row)
+            }
+        }
+        return rows
+    }
+
+    private static func problem(_ health: HealthState) -> String {
+        guard let error = health.lastError else { return "-" }
+        return "\(error) (\(health.lastErrorTime ?? ""))"
+    }
+}
+
+/// A drain as people read it.
+enum DrainText {
+    static func line(_ drain: DrainState) -> String {
+        let cut = drain.cut > 0 ? ", \(drain.cut) of them cut" : ""
+        return "drain \(drain.id) of \(drain.what): \(drain.told) of \(drain.found) relays told, "
+            + "\(drain.closed) closed\(cut)" + (drain.isDone ? ", done" : "")
+    }
+}

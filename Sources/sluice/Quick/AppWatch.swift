@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: Apache-2.0
+import Config
+import Doctor
+import Glibc
+import Ledger
+import Reactor
+import Synchronization
+
+/// Looks after the app behind quick mode: says once that it is not up yet and when it is, and what to
+/// change where the two do not fit together.
+final class AppWatch: Sendable {
+    /// What requests have met since somebody last looked.
+    private struct Trouble {
+        /// The app could not be reached, or what it said was no answer.
+        var hasFailed = false
+        /// Paths whose upgrade the app has answered with something else than 101.
+        var answers: [Answer] = []
+
+        var isEmpty: Bool { !hasFailed && answers.isEmpty }
+    }
+
+    /// An answer that is no 101.
+    struct Answer: Hashable {
+        let path: String
+        let status: Int
+    }
+
+    /// What one look has found.
+    enum Finding {
+        case down(String)
+        /// It listens; and what the doctor says, where that was asked.
+        case up(Diagnosis?)
+    }
+
+    private static let lookMicroseconds: UInt32 = 300_000
+    private static let checkMilliseconds: UInt64 = 10_000
+    private static let answersMax = 16
+
+    private let endpoint: EndpointAddress
+    /// The path at which the app serves its socket, where that is known.
+    private let path: String?
+    private let isChecked: Bool
+    private let names: [String]
+    private let trouble = Mutex(Trouble())
+    private let bell: Mailbox<Void>
+
+    /// A watch over an app.
+    ///
+    /// - Parameters:
+    ///   - endpoint: the app.
+    ///   - path: where it serves its socket, if that is known.
+    ///   - names: what this machine is called in the URLs; those that lead nowhere are told.
+    ///   - isChecked: whether a WebSocket is opened to the app to see whether it can.
+    /// - Throws: `SystemError` when there is no descriptor left.
+    init(
+        _ endpoint: EndpointAddress, path: String?, names: [String], isChecked: Bool
+    ) throws(SystemError) {
+        self.endpoint = endpoint
+        self.path = path
+        self.names = names
+        self.isChecked = isChecked
+        bell = try Mailbox()
+    }
+
+    private var label: String { endpoint.description }
+
+    // MARK: What requests meet
+
+    /// Takes notice of a request or relay that has ended; does not wait.
+    func note(_ record: AccessRecord) {
+        let isAnswer = record.triedUpgrade && record.status != 101 && record.proxyError.isEmpty
+        let hasFailed = !record.proxyError.isEmpty && [502, 504].contains(record.status)
+        guard isAnswer || hasFailed else { return }
+        let isFirst = trouble.withLock { trouble in
+            let isFirst = trouble.isEmpty
+            trouble.hasFailed = trouble.hasFailed || hasFailed
+            if isAnswer && trouble.answers.count < Self.answersMax {
+                trouble.answers.append(Answer(path: record.path, status: record.status))
+            }
+            return isFirst
+        }
+        if isFirst { bell.post(()) }
+    }
+
+    /// What to change where the app answers an upgrade with a status; paths come from clients and are
+    /// shown only if they are plain.
+    static func sentence(for answer: Answer, label: String) -> String {
+        let isPlain = answer.path.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F }
+        let place = isPlain ? answer.path : "that path"
+        let advice =
+            switch answer.status {
+            case 200..<300:
+                "an ordinary page is there: open the path where the app serves its socket"
+            case 300..<400:
+                "WebSocket clients follow no redirect: open the path that it points to"
+            case 401: "log in first"
+            case 403:
+                "the app may not let in the page's origin or the host of the URL: add both there"
+            case 404: "the app serves nothing there: correct the path of the URL"
+            case 400, 426: "the app takes no WebSocket there, or not this kind of it: see its log"
+            case 500...: "see the app's log"
+            default: "the app serves no WebSocket there"
+            }
+        return "\(label) answers the WebSocket at \(place) with \(answer.status) and not 101:"
+            + " \(advice)."
+    }
+
+    // MARK: Looking
+
+    /// Starts the thread, which ends with the process.
+    func start(_ console: Console) throws(SystemError) {
+        _ = try ReactorThread.start(name: "sluice-app") { [self] in
+            for sentence in names.compactMap(Self.sentence(forName:)) {
+                console.line(Notice.line(sentence))
+            }
+            run(console)
+        }
+    }
+
+    private func run(_ console: Console) {
+        var isUp: Bool?
+        var told: Set<String> = []
+        var nextCheck: UInt64 = 0
+        func tell(_ sentence: String) {
+            if told.count < 64 && told.insert(sentence).inserted {
+                console.line(Notice.line(sentence))
+            }
+        }
+        while true {
+            let now = Clock.nowMilliseconds()
+            let mayCheck = isChecked && (now >= nextCheck || isUp != true)
+            switch look(asking: mayCheck) {
+            case .down(let why):
+                if isUp != false {
+                    console.line("app       \(why); Sluice waits for it")
+                }
+                isUp = false
+                usleep(Self.lookMicroseconds)
+                continue
+            case .up(let diagnosis):
+                if isUp == false { console.line("app       \(label) is up") }
+                isUp = true
+                if let diagnosis {
+                    nextCheck = Clock.nowMilliseconds() + Self.checkMilliseconds
+                    if let sentence = advice(diagnosis) { tell(sentence) }
+                }
+            }
+            var hasFailed = false
+            while !hasFailed {
+                _ = bell.wait(milliseconds: -1)
+                _ = bell.take()
+                let met = trouble.withLock { trouble in
+                    defer { trouble = Trouble() }
+                    return trouble
+                }
+                for answer in met.answers { tell(Self.sentence(for: answer, label: label)) }
+                hasFailed = met.hasFailed
+            }
+            // Whoever tries again and again is not looked after as often.
+            usleep(Self.lookMicroseconds)
+        }
+    }
+
+    /// Whether the app listens and, if asked, what becomes of a WebSocket to it.
+    private func look(asking: Bool) -> Finding {
+        guard asking, case .tcp = endpoint, let url = SocketURL(label + (path ?? "/")) else {
+            return isListening() ? .up(nil) : .down("nothing listens at \(label) yet")
+        }
+        var options = Doctor.Options()
+        options.timeoutSeconds = 5
+        // As a page of the app's own would ask: many let in no others.
+        options.origin = "http://\(url.authority)"
+        guard let diagnosis = try? Doctor.examine(url, options) else { return .up(nil) }
+        switch diagnosis.verdict {
+        case .refused: return .down("nothing listens at \(label) yet")
+        case .unreachable: return .down("nothing comes back from \(label)")
+        case .nameNotFound: return .down("the name of \(label) has no address")
+        default: return .up(diagnosis)
+        }
+    }
+
+    private func isListening() -> Bool {
+        let addresses: [Address]
+        switch endpoint {
+        case .unix(let path):
+            addresses = [try? Address(parsing: "unix:" + path)].compactMap { $0 }
+        case .tcp(let host, let port):
+            addresses = (try? Resolver.resolve(host: host, port: port)) ?? []
+        // Where its endpoints are, the resolver of the server finds out, and says what it finds.
+        case .service: return true
+        }
+        return addresses.contains { address in
+            guard let socket = try? Socket.stream(for: address) else { return false }
+            switch socket.connect(to: address) {
+            case .connected: return true
+            // Who has a full queue listens.
+            case .failed(let code): return code == EAGAIN
+            case .inProgress:
+                var waitFor = pollfd(fd: socket.descriptor, events: Int16(POLLOUT), revents: 0)
+                return poll(&waitFor, 1, 2_000) > 0 && socket.pendingError() == 0
+            }
+        }
+    }
+
+    /// What to change by what the doctor has found; nil where nothing has to be, or where the socket
+    /// may be at another path than was asked for.
+    private func advice(_ diagnosis: Diagnosis) -> String? {
+        switch diagnosis.verdict {
+        case .healthy, .slow, .closedAtOnce, .noPong: return nil
+        case .speaksTLS:
+            let secure = "wss" + label.dropFirst(2)
+            return
+                "\(label) speaks TLS itself, and Sluice relays to plain ws: switch TLS off in the"
+                + " app, or leave Sluice out and open \(secure)."
+        case .otherProtocol, .wrongAccept, .fieldsStripped:
+            return "\(diagnosis.sentence) \(diagnosis.remedy)"
+        default:
+            guard let path else { return nil }
+            if let status = Self.statuses[diagnosis.verdict] {
+                return Self.sentence(for: Answer(path: path, status: status), label: label)
+            }
+            return "\(label): \(diagnosis.sentence) \(diagnosis.remedy)"
+        }
+    }
+
+    /// Verdicts that stand for one status.
+    private static let statuses: [Verdict: Int] = [
+        .unauthorized: 401, .forbidden: 403, .notFound: 404, .upgradeRequired: 426,
+        .tooManyRequests: 429, .badGateway: 502, .unavailable: 503, .gatewayTimeout: 504,
+    ]
+
+    /// What to do where a name does not lead to this machine.
+    ///
+    /// Names below `localhost` need nothing: browsers take them for this machine (RFC 6761 §6.3).
+    static func sentence(forName name: String) -> String? {
+        let isLocal = name == "localhost" || name.hasSuffix(".localhost")
+        guard !isLocal, !name.hasPrefix("*"), Address(host: name, port: 0) == nil else {
+            return nil
+        }
+        let own = NetworkAddresses.all()
+        let found = (try? Resolver.resolve(host: name, port: 0)) ?? []
+        if found.contains(where: { $0.isLoopback || own.contains($0) }) { return nil }
+        return "\(name) "
+            + (found.isEmpty ? "has no address" : "leads to \(found[0].hostString), not here")
+            + ": add the line `127.0.0.1 \(name)` to /etc/hosts, or use a name below localhost."
+    }
+}

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+import ArgumentParser
+import Config
+import Reactor
+import Service
+import TLS
+
+/// `sluice 3000`: the shortest way from ws to wss.
+struct QuickCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "quick",
+        abstract: "Serve wss://localhost:8443 in front of one app (the default command).",
+        usage: """
+            sluice 3000
+            sluice ws://127.0.0.1:3000/Esv/ocp
+            sluice 3000 --host myapp.localhost
+            sluice 3000 --lan
+            sluice app.internal:9000 --listen :443 --cert chain.pem --key key.pem
+            """,
+        discussion: """
+            Listens on 127.0.0.1:8443 and [::1]:8443 unless told otherwise, or on the next port \
+            that is free. Without --cert it makes a local authority and a certificate for localhost \
+            on first use and keeps them in $XDG_DATA_HOME/sluice (~/.local/share/sluice); \
+            `sluice cert trust` has browsers trust them. The app may come up later: it is waited \
+            for. When it is there, Sluice opens one WebSocket to it and says what to change if \
+            that fails; --no-check leaves that out.
+            """)
+
+    @Argument(
+        help: ArgumentHelp(
+            "The app: a port, host:port, ws://host:port[/path] or http://host:port.",
+            valueName: "upstream"))
+    var upstream: String
+
+    @Option(
+        help: ArgumentHelp(
+            "Address to listen on; may be given several times. (default: 127.0.0.1:8443 [::1]:8443)",
+            valueName: "address"))
+    var listen: [String] = []
+
+    @Option(
+        help: ArgumentHelp(
+            """
+            A name for this machine, as myapp.localhost; may be given several times. The \
+            certificate covers it, and the URLs are printed with it.
+            """, valueName: "name"))
+    var host: [String] = []
+
+    @Flag(
+        help: """
+            Listen for the whole network, with a certificate for this machine's addresses, and show \
+            a QR code for a phone.
+            """)
+    var lan = false
+
+    @Option(help: ArgumentHelp("Certificate chain, PEM.", valueName: "file"))
+    var cert: String?
+
+    @Option(help: ArgumentHelp("Its private key, PEM.", valueName: "file"))
+    var key: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Serve only this path; /p/* means everything below. (default: every path)",
+            valueName: "path"))
+    var path: String?
+
+    @Option(help: ArgumentHelp("Reactor threads. (default: one per core)", valueName: "n"))
+    var workers: Int?
+
+    @Flag(
+        name: .customLong("no-check"),
+        help: "Open no WebSocket of its own to the app to see whether that works.")
+    var isUnchecked = false
+
+    static let defaultHosts = ["127.0.0.1", "[::1]"]
+
+    /// Refuses what only makes sense together, or not together.
+    func validate() throws {
+        _ = try QuickUpstream(parsing: upstream)
+        guard (cert == nil) == (key == nil) else {
+            throw ValidationError("--cert and --key belong together: give both or neither.")
+        }
+        guard !lan || listen.isEmpty else {
+            throw ValidationError(
+                "--lan listens on every address of the machine: leave out --lan or --listen.")
+        }
+        if let workers, !(1...1024).contains(workers) {
+            throw ValidationError("--workers takes a number from 1 to 1024, found \(workers).")
+        }
+    }
+
+    /// Serves until told to stop.
+    func run() throws {
+        let app = try QuickUpstream(parsing: upstream)
+        var network: [Address] = []
+        var localAuthority: String?
+        let certificate: CertificateSettings
+        if let cert, let key {
+            if lan { network = NetworkAddresses.all() }
+            certificate = CertificateSettings(chain: cert, key: key)
+        } else {
+            let directory = DataDirectory.path
+            let authority = try CertificateAuthority.loadOrMake(in: directory)
+            if lan { network = try Self.network(signedBy: authority) }
+            let names = host + CertCommand.defaultNames + network.map(\.hostString)
+            let files = LocalCertificate(
+                in: directory, named: host.first ?? (lan ? "lan" : names[0]))
+            _ = try authority.ensureLeaf(
+                for: names, chainPath: files.chainPath, keyPath: files.keyPath)
+            localAuthority = authority.certificatePath
+            certificate = CertificateSettings(chain: files.chainPath, key: files.keyPath)
+        }
+        let listening =
+            listen.isEmpty
+            ? QuickListening.choose(
+                hosts: lan ? [""] : Self.defaultHosts, from: QuickListening.usualPort,
+                inherited: Successor.handedOn.filter { $0.purpose == .listen }.map(\.address))
+            : QuickListening(addresses: listen)
+        var configuration = Configuration.quick(
+            listen: listening.addresses, tls: TLSSettings(certificates: [certificate]),
+            path: path ?? "/*", to: app.endpoint)
+        configuration.workers = workers
+        let socketPath = app.path ?? path.flatMap { $0.hasSuffix("*") ? nil : $0 }
+        var announcement = Announcement(configuration: configuration)
+        announcement.examplePath = socketPath
+        announcement.hosts = host
+        announcement.network = network
+        announcement.notices = [listening.notice].compactMap(\.self)
+        if localAuthority != nil, let invoker = Invoker.current {
+            announcement.notices.append(invoker.otherAuthority)
+        }
+        announcement.localAuthority = localAuthority
+        let announced = announcement
+        let watch = try AppWatch(
+            app.endpoint, path: socketPath, names: host, isChecked: !isUnchecked)
+        try Serving.run(.fixed(configuration), watching: watch) { _ in announced }
+    }
+
+    /// The machine's addresses that the authority may sign for.
+    private static func network(signedBy authority: CertificateAuthority) throws -> [Address] {
+        let all = NetworkAddresses.all()
+        let facts = try CertificateFacts.read(pemFile: authority.certificatePath)
+        let signed = facts.isConstrained ? all.filter(NetworkAddresses.isPrivate) : all
+        guard signed.isEmpty else { return signed }
+        let there = all.isEmpty ? "none" : all.map(\.hostString).joined(separator: ", ")
+        throw Complaint(
+            "--lan: this machine has no private network address (it has \(there)), and the local"
+                + " authority may sign for no other. Join a network, or give --cert and --key.")
+    }
+}

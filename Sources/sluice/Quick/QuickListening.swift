@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+import Glibc
+import Reactor
+import Service
+
+/// Where quick mode listens when nobody has said where: on 8443, or the next port that is free.
+struct QuickListening: Equatable {
+    /// Addresses as a configuration has them.
+    let addresses: [String]
+    /// That the usual port is taken, and by whom.
+    var notice: String?
+
+    static let usualPort: UInt16 = 8443
+
+    /// Finds a port that is free on all of the hosts; hosts that the machine does not have are left out.
+    ///
+    /// If there is none, the usual one is named, and binding it will say who has it.
+    static func choose(
+        hosts: [String], from usualPort: UInt16, inherited: [Address] = []
+    ) -> QuickListening {
+        for port in usualPort...UInt16(clamping: Int(usualPort) + Int(FreePort.triedMax) - 1) {
+            guard let usable = usable(hosts, port, inherited) else { continue }
+            var chosen = QuickListening(addresses: usable.map { "\($0):\(port)" })
+            if port != usualPort {
+                let holder = holder(hosts, usualPort)
+                chosen.notice =
+                    "port \(usualPort) is taken\(holder.map { " by \($0)" } ?? ""): Sluice listens"
+                    + " on \(port). Put that into the page, or stop the other one."
+            }
+            return chosen
+        }
+        return QuickListening(addresses: hosts.map { "\($0):\(usualPort)" })
+    }
+
+    /// The hosts on which the port can be bound; nil where one of them has it taken.
+    private static func usable(
+        _ hosts: [String], _ port: UInt16, _ inherited: [Address]
+    ) -> [String]? {
+        var usable: [String] = []
+        for host in hosts {
+            guard let address = try? Address(parsing: "\(host):\(port)") else { return nil }
+            // What stands at our own door is no reason to go elsewhere.
+            if inherited.contains(address) {
+                usable.append(host)
+                continue
+            }
+            do throws(SystemError) {
+                _ = try Listener(address: address)
+                usable.append(host)
+            } catch {
+                if error.code == EADDRINUSE { return nil }
+                // Many containers have no IPv6.
+                let isMissing = error.code == EAFNOSUPPORT || error.code == EADDRNOTAVAIL
+                if !isMissing || hosts.count == 1 { usable.append(host) }
+            }
+        }
+        return usable.isEmpty ? nil : usable
+    }
+
+    private static func holder(_ hosts: [String], _ usualPort: UInt16) -> String? {
+        hosts.lazy.compactMap { host in
+            (try? Address(parsing: "\(host):\(usualPort)")).flatMap(PortHolder.sentence)
+        }.first
+    }
+}

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+import ArgumentParser
+import Config
+import Service
+import TLS
+
+/// `sluice check -c FILE`: says what a configuration means, or what is wrong with it.
+struct CheckCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "check",
+        abstract: "Validate a configuration and print its routes and certificates.",
+        discussion: """
+            Exits with 1 and a line per problem (file:line:column, what was found, what is allowed) \
+            if it could not be served. What clients are going to refuse, such as an expired \
+            certificate, is a line that begins with "Warning".
+            """)
+
+    @Option(name: .shortAndLong, help: ArgumentHelp("The configuration, YAML.", valueName: "file"))
+    var config: String
+
+    /// Prints two tables.
+    func run() throws {
+        let configuration = try Configuration.load(path: config)
+        let assembly = try Assembly(configuration)
+        var routes = [["LISTEN", "HOST", "PATH", "TO", "BALANCE"]]
+        for listener in configuration.listen {
+            if listener.redirectsToHTTPS {
+                routes.append([
+                    "http \(listener.address)", "any", "/*", "redirect 308 https", "-",
+                ])
+                continue
+            }
+            for route in configuration.routes {
+                let scheme = listener.tls == nil ? "ws" : "wss"
+                routes.append([
+                    "\(scheme) \(listener.address)", route.host ?? "any", route.path,
+                    Assembly.label(of: route, in: configuration),
+                    Assembly.balance(of: route, in: configuration),
+                ])
+            }
+        }
+        Output.line(Table.text(routes))
+        var certificates = [["CERTIFICATE", "NAMES", "KEY", "UNTIL"]]
+        for certificate in configuration.listen.compactMap(\.tls).flatMap(\.certificates) {
+            let facts = try CertificateFacts.readLeaf(chain: certificate.chain)
+            certificates.append([
+                certificate.chain, facts.names.joined(separator: " "), facts.keyKind,
+                CertCommand.date(facts.notAfter),
+            ])
+        }
+        if certificates.count > 1 { Output.line("\n" + Table.text(certificates)) }
+        if !assembly.warnings.isEmpty { Output.line("") }
+        for warning in assembly.warnings {
+            Output.line("Warning: \(warning.place): \(warning.sentence).")
+        }
+    }
+}
+
+/// Columns of text, aligned.
+enum Table {
+    static func text(_ rows: [[String]]) -> String {
+        let columns = rows.map(\.count).max() ?? 0
+        let widths = (0..<columns).map { column in
+            rows.map { $0.count > column ? $0[column].count : 0 }.max() ?? 0
+        }
+        return rows.map { row in
+            let cells = row.enumerated().map { column, cell in
+                column == columns - 1
+                    ? cell : cell + String(repeating: " ", count: widths[column] - cell.count)
+            }
+            return cells.joined(separator: "  ")
+        }.joined(separator: "\n")
+    }
+}

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+import ArgumentParser
+import Config
+import Service
+
+/// `sluice run -c FILE`: serve a configuration.
+struct RunCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "run",
+        abstract: "Serve a configuration.",
+        discussion: """
+            HUP takes up the changed configuration and certificates without touching live connections \
+            (sluice reload does the same and says what became of it). USR1 opens the log file anew. \
+            TERM and INT stop listening, send every relay a Close, wait for the answers and exit; a \
+            second one cuts. sluice status says what is going on.
+            """)
+
+    @Option(name: .shortAndLong, help: ArgumentHelp("The configuration, YAML.", valueName: "file"))
+    var config: String
+
+    @Option(
+        help: ArgumentHelp(
+            "Reactor threads. (default: what the file says, else one per core)", valueName: "n"))
+    var workers: Int?
+
+    /// Refuses numbers that no machine has.
+    func validate() throws {
+        if let workers, !(1...1024).contains(workers) {
+            throw ValidationError("--workers takes a number from 1 to 1024, found \(workers).")
+        }
+    }
+
+    /// Serves until told to stop.
+    func run() throws {
+        try Serving.run(.file(config, workers: workers)) { Announcement(configuration: $0) }
+    }
+}

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+import Admin
+import Config
+import Ledger
+import Log
+import Reactor
+import Service
+import Trust
+
+/// A server that a command has started, as the person in front of it sees it.
+struct Serving: ServerObserver {
+    private let source: Controller.Source
+    private let app: AppWatch?
+    private let announce: (Configuration) -> Announcement
+    private let console = Console()
+
+    /// Serves until somebody says to stop; returns when everything has ended in order.
+    ///
+    /// What `announce` makes is printed when the listeners stand; `app` is looked after from then on.
+    static func run(
+        _ source: Controller.Source, watching app: AppWatch? = nil,
+        announcing announce: @escaping (Configuration) -> Announcement
+    ) throws {
+        try Server.run(
+            source, version: Sluice.version,
+            observedBy: Serving(source: source, app: app, announce: announce))
+    }
+
+    private init(
+        source: Controller.Source, app: AppWatch?,
+        announce: @escaping (Configuration) -> Announcement
+    ) {
+        self.source = source
+        self.app = app
+        self.announce = announce
+    }
+
+    var lastLine: LastLine? { console.lastLine }
+
+    func listening(to journal: Journal) -> Journal { console.listening(to: journal, for: app) }
+
+    func listens(_ configuration: Configuration, at addresses: [Address], adminSocket: String?) {
+        let announced = announce(configuration).lines(
+            addresses, terminal: console.terminal, columns: Terminal.columns)
+        for line in announced { console.line(line) }
+        if case .fixed = source, let place = adminSocket {
+            let isUsual = AdminSocket.firstAnswering == place
+            console.line(
+                "status    sluice status" + (isUsual ? "" : " --admin \(Shell.word(place))"))
+        }
+    }
+
+    func begins(_ controller: Controller) throws {
+        try console.start(controller)
+        try app?.start(console)
+    }
+
+    func ends() { console.end() }
+}

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+import Foundation
+import Glibc
+import Reactor
+import Testing
+
+@testable import Admin
+
+/// Where a running Sluice is found.
+struct AdminSocketTests {
+    /// A folder of the test's own, with one in it for each kind of place.
+    private struct Folders {
+        let root: String
+        var runtime: String { root + "/runtime" }
+        var service: String { root + "/service" }
+        var user: String { root + "/user" }
+
+        init(making names: [String]) throws {
+            root = NSTemporaryDirectory() + "/admin-\(UUID().uuidString)"
+            for name in names {
+                try FileManager.default.createDirectory(
+                    atPath: "\(root)/\(name)", withIntermediateDirectories: true)
+            }
+        }
+
+        func remove() { try? FileManager.default.removeItem(atPath: root) }
+    }
+
+    @Test(arguments: [
+        (["runtime", "service"], "/runtime/sluice.sock"), (["service"], "/service/sluice.sock"),
+    ])
+    func `a folder for sockets that is there comes first`(
+        there: [String], place: String
+    ) throws {
+        let folders = try Folders(making: there)
+        defer { folders.remove() }
+        #expect(
+            AdminSocket.makePlace(
+                runtimeFolder: folders.runtime, serviceFolder: folders.service,
+                userFolder: folders.user) == folders.root + place)
+        #expect(!FileManager.default.fileExists(atPath: folders.user))
+    }
+
+    @Test func `where neither is there, a folder of the user's own is made`() throws {
+        let folders = try Folders(making: ["other"])
+        defer { folders.remove() }
+        for _ in 1...2 {
+            #expect(
+                AdminSocket.makePlace(
+                    runtimeFolder: nil, serviceFolder: folders.service, userFolder: folders.user)
+                    == folders.user + "/sluice.sock")
+        }
+        var facts = stat()
+        #expect(stat(folders.user, &facts) == 0 && facts.st_mode & 0o777 == 0o700)
+        #expect(
+            AdminSocket.places(
+                runtimeFolder: nil, serviceFolder: folders.service, userFolder: folders.user)
+                == [folders.service + "/sluice.sock", folders.user + "/sluice.sock"])
+    }
+
+    @Test func `a folder that others can write to, or a link to one, is not used`() throws {
+        let folders = try Folders(making: ["user", "target"])
+        defer { folders.remove() }
+        chmod(folders.user, 0o777)
+        let link = folders.root + "/link"
+        symlink(folders.root + "/target", link)
+        for folder in [folders.user, link] {
+            #expect(
+                AdminSocket.makePlace(
+                    runtimeFolder: nil, serviceFolder: folders.service, userFolder: folder) == nil)
+            #expect(
+                AdminSocket.places(
+                    runtimeFolder: nil, serviceFolder: folders.service, userFolder: folder)
+                    == [folders.service + "/sluice.sock"])
+        }
+    }
+
+    @Test func `sockets of processes that are gone are removed, others stay`() throws {
+        let folders = try Folders(making: ["user"])
+        defer { folders.remove() }
+        let live = "\(folders.user)/sluice-\(getpid()).sock"
+        // Beyond what the kernel gives to any process (proc(5), pid_max).
+        let dead = "\(folders.user)/sluice-4194305.sock"
+        for file in [live, dead, "\(folders.user)/sluice-x.sock"] {
+            #expect(FileManager.default.createFile(atPath: file, contents: nil))
+        }
+        AdminSocket.removeDead(beside: folders.user + "/sluice.sock")
+        #expect(
+            AdminSocket.others(beside: [folders.user + "/sluice.sock"])
+                == [live, "\(folders.user)/sluice-x.sock"])
+    }
+}

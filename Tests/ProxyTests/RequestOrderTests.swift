@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+import FuzzTargets
+import Proxy
+import Testing
+
+/// All orders of events, up to a depth, and random ones beyond it.
+struct RequestOrderTests {
+    private static let starts: [(RequestLife.Kind, Bool)] = [
+        (.ordinary, true), (.ordinary, false), (.upgrade, true),
+    ]
+
+    @Test(arguments: starts)
+    func `in all orders of events each thing is given back once`(
+        kind: RequestLife.Kind, mayRepeat: Bool
+    ) {
+        var ends = 0
+        var faults: [String] = []
+        var path: [RequestLife.Event] = []
+        func go(_ world: RequestWorld, _ depth: Int) {
+            if let fault = world.fault {
+                if faults.count < 5 { faults.append("\(fault): \(path)") }
+                return
+            }
+            if world.isOver {
+                ends += 1
+                return
+            }
+            if depth == 0 { return }
+            for event in world.events {
+                path.append(event)
+                var next = world
+                next.happen(event)
+                go(next, depth - 1)
+                path.removeLast()
+            }
+        }
+        go(RequestWorld(kind, mayRepeat: mayRepeat), 9)
+        #expect(faults.isEmpty, "\(faults)")
+        #expect(ends > 1_000, "the orders end somewhere")
+    }
+
+    @Test(arguments: starts)
+    func `in long random orders each thing is given back once`(
+        kind: RequestLife.Kind, mayRepeat: Bool
+    ) {
+        var generator = SystemRandomNumberGenerator()
+        let seed = generator.next()
+        var random = SplitMix(state: seed)
+        var longest = 0
+        for _ in 0..<20_000 {
+            var world = RequestWorld(kind, mayRepeat: mayRepeat)
+            var path: [RequestLife.Event] = []
+            while !world.isOver && path.count < 200 && world.fault == nil {
+                // The ends are rare, so that lives are long.
+                let events = world.events
+                let ends: Set<String> = ["clientGone", "processLeaves"]
+                let going = events.filter { !ends.contains("\($0)") }
+                let isRare = going.isEmpty || random.next(below: 50) == 0
+                let choice = isRare ? events : going
+                let event = choice[random.next(below: choice.count)]
+                path.append(event)
+                world.happen(event)
+            }
+            longest = max(longest, path.count)
+            if let fault = world.fault {
+                Issue.record("seed \(seed): \(fault): \(path)")
+                return
+            }
+        }
+        #expect(longest > 20)
+    }
+
+    @Test(arguments: starts)
+    func `an event that does not fit changes nothing behind the end`(
+        kind: RequestLife.Kind, mayRepeat: Bool
+    ) {
+        let all: [RequestLife.Event] = [
+            .forwarded, .answeredHere, .claimed, .joined, .lineClosed, .exhausted(.unresolved),
+            .found, .dialling(mayStand: true), .attemptFailed(.unresolved),
+            .attemptTimedOut(isLast: true), .noAddress(.unresolved), .headSent, .answerBytes,
+            .answer(.interim), .answer(.final(isTrouble: false)), .answer(.switching), .answerDone,
+            .upstreamEnded, .failed(.badAnswer), .clientGone, .processLeaves,
+        ]
+        var over = RequestLife(kind, mayRepeat: mayRepeat)
+        _ = over.handle(.answeredHere)
+        for event in all {
+            var life = over
+            #expect(life.handle(event).isEmpty)
+            #expect(life == over)
+        }
+    }
+}
+
+/// Random numbers that a seed repeats.
+private struct SplitMix {
+    var state: UInt64
+
+    mutating func next(below bound: Int) -> Int {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var mixed = state
+        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
+        return Int((mixed ^ (mixed >> 31)) % UInt64(bound))
+    }
+}

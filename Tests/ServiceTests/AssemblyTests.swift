@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+import Config
+import Foundation
+import Ledger
+import Reactor
+import Router
+import Splice
+import TLS
+import Testing
+import Wire
+
+@testable import Frontend
+@testable import Service
+
+/// From plain values to what the engine runs on; and what can't be, with its place.
+struct AssemblyTests {
+    private static let head = """
+        listen:
+          - address: "127.0.0.1:0"
+        routes:
+
+        """
+
+    private func assembly(_ yaml: String) throws -> Assembly {
+        try Assembly(Configuration.load(yaml: yaml, file: "s.yaml"))
+    }
+
+    private func problems(_ yaml: String) -> [String] {
+        do {
+            _ = try assembly(yaml)
+            return []
+        } catch {
+            return (error as? ConfigurationProblems)?.problems.map(\.description) ?? ["\(error)"]
+        }
+    }
+
+    @Test func `routes, upstreams and bounds arrive`() throws {
+        let assembly = try assembly(
+            """
+            listen:
+              - address: "127.0.0.1:0"
+            routes:
+              - { path: /a/./b%2D, to: "ws://localhost:9000" }
+              - { path: /c/*, host: "*.example.com", to: chat, rewrite: /d/*, origins: [same],
+                  limits: { messageBytes: 1MiB } }
+            upstreams:
+              chat:
+                endpoints: ["ws://127.0.0.1:1", "ws://[::1]:2", "unix:/run/chat.sock"]
+                balance: leastConnections
+                cooldown: 3s
+            timeouts: { head: 2s, closing: 1500ms, linger: 250ms }
+            limits: { headBytes: 4KiB, connections: 77, handshakesPerTurn: 5 }
+            """)
+        #expect(assembly.listeners.map(\.address.description) == ["127.0.0.1:0"])
+        #expect(assembly.listeners[0].certificates == nil)
+        let table = assembly.routing.table
+        #expect(table.match(host: "x", path: Array("/a/b-".utf8))?.index == 0)
+        let match = try #require(table.match(host: "a.example.com", path: Array("/c/e".utf8)))
+        #expect(match == RouteMatch(index: 1, path: Array("/d/e".utf8)))
+        #expect(table.match(host: "example.com", path: Array("/c/e".utf8)) == nil)
+        let (plain, chat) = (assembly.routing.routes[0], assembly.routing.routes[1])
+        #expect(plain.name == "/a/./b%2D" && chat.name == "*.example.com/c/*")
+        #expect(plain.relayLimits == RelayLimits() && chat.relayLimits.messageBytesMax == 1_048_576)
+        // Both loopback addresses, which nobody is asked for (RFC 6761 §6.3).
+        #expect(plain.upstream?.endpoints.map(\.host) == [nil])
+        #expect(
+            plain.upstream?.endpoints.map { $0.addresses.map(\.description) }
+                == [["127.0.0.1:9000", "[::1]:9000"]])
+        #expect(
+            chat.upstream?.endpoints.map(\.label) == [
+                "ws://127.0.0.1:1", "ws://[::1]:2", "unix:/run/chat.sock",
+            ])
+        #expect(
+            chat.upstream?.endpoints.allSatisfy { $0.addresses.count == 1 && $0.host == nil }
+                == true)
+        #expect(chat.upstream?.picker.rules.balance == .leastConnections)
+        #expect(chat.upstream?.picker.rules.cooldownMilliseconds == 3_000)
+        #expect(assembly.endpoints.count == 4)
+        let settings = assembly.settings
+        #expect(settings.headMilliseconds == 2_000)
+        #expect(settings.patience == Patience(closingMilliseconds: 1_500, lingerMilliseconds: 250))
+        #expect(settings.headLimits.bytesMax == 4_096)
+        #expect(settings.headLimits.targetBytesMax == 4_096)
+        #expect(settings.connectionsMax == 77)
+        #expect(settings.handshakesPerTurn == 5)
+    }
+
+    @Test func `routes of one upstream share what is known of its endpoints`() throws {
+        let assembly = try assembly(
+            Self.head + """
+                  - { path: /a, to: chat }
+                  - { path: /b, to: chat }
+                upstreams:
+                  chat: { endpoints: ["ws://127.0.0.1:1"] }
+                """)
+        let routes = assembly.routing.routes
+        #expect(routes[0].upstream === routes[1].upstream)
+    }
+
+    @Test func `patterns that can't be are named with their places`() {
+        #expect(
+            problems(Self.head + "  - { path: /a*b, to: \"ws://a:1\" }\n").first?
+                .hasPrefix("s.yaml:4:13: ") == true)
+        #expect(
+            problems(Self.head + "  - { path: /a/../.., to: \"ws://a:1\" }\n").first?
+                .hasPrefix("s.yaml:4:13: ") == true)
+        #expect(
+            problems(Self.head + "  - { path: /a, host: \"a.*.b\", to: \"ws://a:1\" }\n").first?
+                .hasPrefix("s.yaml:4:23: ") == true)
+        #expect(
+            problems(Self.head + "  - { path: /a/*, to: \"ws://a:1\", rewrite: b }\n").first?
+                .hasPrefix("s.yaml:4:44: ") == true)
+    }
+
+    @Test func `routes that conflict are named with both places`() throws {
+        let found = problems(
+            Self.head + """
+                  - { path: /a, to: "ws://a:1" }
+                  - { path: /b, to: "ws://a:1" }
+                  - { path: /x/../a, to: "ws://a:1" }
+                """)
+        #expect(found.count == 1)
+        let problem = try #require(found.first)
+        #expect(problem.hasPrefix("s.yaml:6:5: "))
+        #expect(problem.contains("s.yaml:4:5"))
+    }
+
+    @Test func `certificates that can't be used are named with their places`() throws {
+        let found = problems(
+            """
+            listen:
+              - address: "127.0.0.1:0"
+                tls:
+                  certificates:
+                    - { chain: /none/a.pem, key: /none/a-key.pem }
+            routes:
+              - { path: /a, to: "ws://a:1" }
+            """)
+        #expect(found.count == 1)
+        #expect(found.first?.hasPrefix("s.yaml:5:11: ") == true)
+        #expect(found.first?.contains("/none/a.pem") == true)
+    }
+
+    @Test func `ciphers that there are not are named with the listener's place`() throws {
+        let directory = FileManager.default.temporaryDirectory
+            .appendingPathComponent("sluice-assembly-\(UUID().uuidString)").path
+        defer { try? FileManager.default.removeItem(atPath: directory) }
+        let chain = directory + "/localhost.pem"
+        let key = directory + "/localhost-key.pem"
+        _ = try CertificateAuthority.loadOrMake(in: directory).ensureLeaf(
+            for: ["localhost"], chainPath: chain, keyPath: key)
+        func yaml(_ extra: String) -> String {
+            """
+            listen:
+              - address: "127.0.0.1:0"
+                tls:
+                  certificates: [{ chain: "\(chain)", key: "\(key)" }]\(extra)
+            routes:
+              - { path: /a, to: "ws://a:1" }
+            """
+        }
+        #expect(try assembly(yaml("")).listeners[0].certificates != nil)
+        let found = problems(yaml("\n      ciphers: NONSENSE"))
+        #expect(found.first?.hasPrefix("s.yaml:2:5: ") == true)
+        #expect(found.first?.contains("NONSENSE") == true)
+    }
+
+    @Test(arguments: [
+        (Duration.seconds(2), UInt64(2_000)), (.milliseconds(1), 1), (.microseconds(999), 0),
+        (.zero, 0), (.seconds(-5), 0), (.seconds(86_400), 86_400_000),
+    ])
+    func `durations become whole milliseconds`(duration: Duration, milliseconds: UInt64) {
+        #expect(duration.wholeMilliseconds == milliseconds)
+    }
+}
