@@ -124,6 +124,8 @@ private final class CertificateKit {
         slip("empty", ": > chain.pem", "chain.pem: it is empty"),
         slip("blank key", "echo > key.pem", "key.pem: it is empty"),
         slip("directory", "rm chain.pem; mkdir chain.pem", "it is a directory"),
+        slip("pipe", "rm chain.pem; mkfifo chain.pem", "it is no file, but a pipe"),
+        slip("key-pipe", "rm key.pem; mkfifo key.pem", "it is no file, but a pipe"),
         slip("large", "head -c 2000000 /dev/zero > chain.pem", "larger than 1 MiB"),
         slip("no PEM", "echo hello > chain.pem", "there is no certificate in PEM form in it"),
         slip(

@@ -205,6 +205,25 @@ import Testing
         #expect(try ask(as: "192.0.2.2") == "nobody")
     }
 
+    @Test func `behind a trusted proxy that names nobody, a login is kept for nobody`() throws {
+        let backend = try Self.upstream()
+        defer { backend.stop() }
+        let proxy = try ProxyFixture(
+            configuration: """
+                listen: [{ address: "127.0.0.1:0", trustedProxies: [127.0.0.1] }]
+                routes: [{ path: /*, to: "\(backend.address)" }]
+                workers: 1
+
+                """)
+        let balancer = try proxy.connect()
+        for login in [Self.first, Self.last("bob"), nil] {
+            let field = login.map { "Authorization: \($0)\r\n" } ?? ""
+            try balancer.send("GET / HTTP/1.1\r\nHost: localhost\r\n\(field)\r\n")
+            let text = try balancer.readResponse().text
+            if login == nil { #expect(text == "nobody") }
+        }
+    }
+
     // MARK: Upgrades
 
     private func upgrade(_ client: WebSocketPeer, _ login: String) throws -> HTTPHead {

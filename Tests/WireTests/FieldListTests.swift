@@ -113,4 +113,13 @@ import Wire
         #expect(try Self.list("Connection: x-a").connectionOptions == .names)
         #expect(try Self.list("Connection: keep-alivex, clos").connectionOptions == .names)
     }
+
+    /// Applications behind CGI take these names for the same field.
+    @Test(arguments: ["X-User", "x-user", "X_User", "x.user"])
+    func `a name stands for all that an application takes for it`(name: String) {
+        let names = FieldNames(["X-User"])
+        #expect(names.contains(name))
+        #expect(FieldNames([name]).contains("X-User"))
+        #expect(!names.contains("X-Users") && !names.contains("XUser"))
+    }
 }

@@ -96,7 +96,7 @@ extension FieldSettings {
         [
             .custom(
                 "remove", .list(.text("text")), absent: "none",
-                "names of fields that are dropped"
+                "names of fields that are dropped, also where they have `_` or `.` for `-`"
             ) { owner, value in
                 owner[keyPath: path].remove = names(value, isRequest: isRequest)
                 return true

@@ -229,6 +229,8 @@ struct RequestExecutor {
         let start = state.pointee.heads.writer.start
         let count = state.pointee.heads.writer.count
         request.pointee.movedMilliseconds = now
+        // Nobody has asked for more of the body before.
+        request.pointee.bodyMovedMilliseconds = now
         guard isFresh else {
             slot.pointee.requestCount += 1
             if !slot.pointee.leg.put(start, count: count, space) {

@@ -247,8 +247,10 @@ struct RequestJudge {
             SessionKeeper(state).close(session)
             return
         }
-        // There is room, as was seen just now.
-        guard let token = state.pointee.requests.insert(request) else { return }
+        guard let token = state.pointee.requests.insert(request) else {
+            SessionKeeper(state).close(session)
+            return
+        }
         session.pointee.request = token
         state.pointee.work.push(.request(token, event))
     }

@@ -79,7 +79,7 @@ struct SessionKeeper {
             close(session)
             return
         }
-        arm(session, at: now + space.pointee.patience.lingerMilliseconds)
+        armLeaving(session)
         // What has come already makes no event any more.
         if session.pointee.leg.isReadable && !session.pointee.leg.hasEnded {
             state.pointee.unfinished.append(session.pointee.client)
@@ -170,10 +170,23 @@ struct SessionKeeper {
         }
     }
 
+    /// The time of a session that leaves: for what is held as long as for any answer's bytes, and then
+    /// `linger`.
+    private func armLeaving(_ session: SessionPointer) {
+        let time =
+            session.pointee.leg.held.isEmpty
+            ? space.pointee.patience.lingerMilliseconds
+            : state.pointee.settings.bodyMilliseconds
+        arm(session, at: now + time)
+    }
+
     private func readOff(_ session: SessionPointer, _ flags: Readiness) {
         guard case .leaving(var leaving) = session.pointee.stage else { return }
+        let heldBefore = session.pointee.leg.held.count
         let progress = session.pointee.leg.readOff(&leaving, flags, space)
         session.pointee.stage = .leaving(leaving)
+        // The client has taken some of what is held: the time begins anew.
+        if session.pointee.leg.held.count < heldBefore { armLeaving(session) }
         switch progress {
         case .waiting: break
         case .again: state.pointee.unfinished.append(session.pointee.client)

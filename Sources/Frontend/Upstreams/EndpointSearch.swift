@@ -84,6 +84,9 @@ struct EndpointSearch {
         return use(group.picker.claim(nowMilliseconds: now, key: key))
     }
 
+    /// The place that was called for went to another: it waits on.
+    mutating func waitOn() { isInLine = true }
+
     /// Begins anew with the present endpoint, whose place is kept.
     mutating func restart(deadlineMilliseconds: UInt64) {
         self.deadlineMilliseconds = deadlineMilliseconds
@@ -138,7 +141,9 @@ struct EndpointSearch {
     func exhaustion(nowMilliseconds now: UInt64) -> Cause {
         if let lastFailure { return lastFailure.cause }
         if isInLine || group.picker.isFull(nowMilliseconds: now) { return .endpointsFull }
-        return group.picker.isDraining ? .endpointsDraining : .unresolved
+        if group.picker.isDraining { return .endpointsDraining }
+        // A place may have become free since one was asked for.
+        return group.endpoints.allSatisfy(\.addresses.isEmpty) ? .unresolved : .endpointsFull
     }
 
     /// When the present attempt must have succeeded, so that one address which does not answer

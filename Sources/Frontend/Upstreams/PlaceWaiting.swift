@@ -68,6 +68,7 @@ struct PlaceWaiting {
         // A reload may have done away with the line.
         if claimed == nil && group.picker.isFull(nowMilliseconds: now) && group.queue === queue {
             // The place went to another, and it is the first of the line again.
+            request.pointee.search?.waitOn()
             queue.back(waiter)
         } else {
             request.pointee.places.leftLine()

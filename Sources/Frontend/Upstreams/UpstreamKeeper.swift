@@ -219,6 +219,16 @@ struct UpstreamKeeper {
         return !slot.pointee.leg.held.isEmpty
     }
 
+    /// Whether nobody knows whose login a connection has: a trusted proxy that names no client may pass on
+    /// one client's request behind another's.
+    private func isOfNobody(
+        _ slot: UnsafeMutablePointer<UpstreamConnection>, _ request: RequestPointer
+    ) -> Bool {
+        let peer = request.pointee.session.pointee.facts.peer
+        return slot.pointee.client == peer
+            && request.pointee.session.pointee.facts.listener.trusts(peer)
+    }
+
     /// Keeps the request's connection for another one, if that is safe, and closes it otherwise.
     func takeBack(_ request: RequestPointer) {
         guard let carrier = request.pointee.upstream,
@@ -231,7 +241,7 @@ struct UpstreamKeeper {
             && slot.pointee.isQuiet && slot.pointee.leg.held.isEmpty
             && state.pointee.leaving == nil
         let limits = slot.pointee.limits
-        if mayReuse && slot.pointee.hasLogin {
+        if mayReuse && slot.pointee.hasLogin && !isOfNobody(slot, request) {
             // It stays for as long as the client does, or the endpoint lets it.
             SessionKeeper(state).letKeptGo(request.pointee.session)
             request.pointee.session.pointee.reader.kept = carrier

@@ -33,12 +33,16 @@ final class WipedBytes {
 
     /// Reads a whole file.
     static func read(_ path: String) throws(IdentityProblem) -> WipedBytes {
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY)
+        // A pipe without a writer would be waited for: for ever, and with all who ask for something then.
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)
         guard descriptor >= 0 else { throw IdentityProblem(path, .unreadable(errno)) }
         defer { close(descriptor) }
         var status = stat()
         if fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFDIR {
             throw IdentityProblem(path, .directory)
+        }
+        guard status.st_mode & S_IFMT == S_IFREG else {
+            throw IdentityProblem(path, .noFile)
         }
         let whole = WipedBytes(capacity: fileBytesMax)
         while true {

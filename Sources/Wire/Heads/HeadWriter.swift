@@ -258,27 +258,34 @@ extension HeadWriter {
 }
 
 /// Names of fields, in the form in which received ones are compared with them.
+///
+/// A name stands for all that an application could take for it: CGI writes `-`, `_` and `.` alike.
 public struct FieldNames: Sendable {
     private let names: [[UInt8]]
 
     /// These names, in whatever case.
     public init(_ names: [String] = []) {
-        self.names = names.map { Array($0.utf8).map(Octet.lowercased) }
+        self.names = names.map { Array($0.utf8).map(Self.folded) }
     }
 
     /// Whether there is none.
     public var isEmpty: Bool { names.isEmpty }
 
+    private static func folded(_ byte: UInt8) -> UInt8 {
+        byte == UInt8(ascii: "_") || byte == UInt8(ascii: ".")
+            ? UInt8(ascii: "-") : Octet.lowercased(byte)
+    }
+
     /// Whether a name is among them.
     public func contains(_ name: String) -> Bool {
-        names.contains { name.utf8.elementsEqual($0) { Octet.lowercased($0) == $1 } }
+        names.contains { name.utf8.elementsEqual($0) { Self.folded($0) == $1 } }
     }
 
     func contains(_ bytes: Span<UInt8>, _ name: Range<Int>) -> Bool {
         for known in names where known.count == name.count {
             var offset = 0
             while offset < name.count,
-                Octet.lowercased(bytes[name.lowerBound + offset]) == known[offset]
+                Self.folded(bytes[name.lowerBound + offset]) == known[offset]
             {
                 offset += 1
             }
