@@ -240,8 +240,9 @@ struct UpstreamKeeper {
             request.pointee.mayReuse && request.pointee.up.isDone && !request.pointee.isUpCut
             && slot.pointee.isQuiet && slot.pointee.leg.held.isEmpty
             && state.pointee.leaving == nil
+            && !(slot.pointee.hasLogin && isOfNobody(slot, request))
         let limits = slot.pointee.limits
-        if mayReuse && slot.pointee.hasLogin && !isOfNobody(slot, request) {
+        if mayReuse && slot.pointee.hasLogin {
             // It stays for as long as the client does, or the endpoint lets it.
             SessionKeeper(state).letKeptGo(request.pointee.session)
             request.pointee.session.pointee.reader.kept = carrier

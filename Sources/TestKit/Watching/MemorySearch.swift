@@ -60,6 +60,21 @@ public final class MemorySearch {
         return names
     }
 
+    /// The list of mappings, to its end: it may be longer than what one read gives of it.
+    private func maps() throws -> String {
+        let file = open("/proc/\(identifier)/maps", O_RDONLY | O_CLOEXEC)
+        guard file >= 0 else { throw PeerError.system("open /proc/\(identifier)/maps") }
+        defer { close(file) }
+        var bytes: [UInt8] = []
+        var piece = [UInt8](repeating: 0, count: 65_536)
+        while true {
+            let count = Glibc.read(file, &piece, piece.count)
+            if count < 0 && errno == EINTR { continue }
+            if count <= 0 { return String(decoding: bytes, as: UTF8.self) }
+            bytes += piece.prefix(count)
+        }
+    }
+
     private func foundOnce() throws -> Set<String> {
         var names: Set<String> = []
         let memory = open("/proc/\(identifier)/mem", O_RDONLY | O_CLOEXEC)
@@ -69,7 +84,7 @@ public final class MemorySearch {
             forget()
         }
         let own = UInt(bitPattern: chunk.baseAddress)
-        for line in try Scratch.read("/proc/\(identifier)/maps").split(separator: "\n") {
+        for line in try maps().split(separator: "\n") {
             let words = line.split(separator: " ")
             let ends = words[0].split(separator: "-").compactMap { UInt($0, radix: 16) }
             guard ends.count == 2, words[1].hasPrefix("rw") else { continue }
