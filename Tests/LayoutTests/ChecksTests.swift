@@ -87,6 +87,13 @@ struct ChecksTests {
             Tidiness.longFiles(files) == ["Sources/A/Long.swift: 601 lines, allowed: 600"])
     }
 
+    @Test func `a folder with too many files is found`() {
+        let files =
+            (1...21).map { made("Tests/A/B/\($0).swift", "") }
+            + (1...20).map { made("Tests/A/\($0).swift", "") }
+        #expect(Tidiness.fullFolders(files) == ["Tests/A/B/: 21 files, allowed: 20"])
+    }
+
     @Test(arguments: ["TO" + "DO", "FIX" + "ME", "XX" + "X", "@un" + "checked"])
     func `a forbidden word is found with its line`(word: String) {
         let files = [made("Tests/A/A.swift", "a\n// \(word): b\n\(word)S \(word.lowercased())s\n")]

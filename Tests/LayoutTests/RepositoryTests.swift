@@ -22,6 +22,10 @@ struct RepositoryTests {
         #expect(Tidiness.longFiles(try Repository.code()) == [])
     }
 
+    @Test func `no folder has more files than a reader can overlook`() throws {
+        #expect(Tidiness.fullFolders(try Repository.code()) == [])
+    }
+
     @Test func `nothing is left for later, and the compiler checks every conformance`() throws {
         #expect(Tidiness.words(try Repository.code()) == [])
     }

@@ -5,6 +5,8 @@
 /// Each check hands back one line per violation.
 enum Tidiness {
     static let linesMax = 600
+    /// Swift files that may stand side by side in one folder.
+    static let filesMax = 20
     static let licence = "// SPDX-License-Identifier: Apache-2.0"
 
     // Put together here, so that this file does not hold what it looks for.
@@ -14,6 +16,16 @@ enum Tidiness {
         files.filter { $0.lineCount > linesMax }.map {
             "\($0.path): \($0.lineCount) lines, allowed: \(linesMax)"
         }
+    }
+
+    static func fullFolders(_ files: [SourceFile]) -> [String] {
+        let folders = files.filter(\.isSwift).map { folder(of: $0.path) }
+        return Dictionary(grouping: folders, by: { $0 }).filter { $0.value.count > filesMax }
+            .map { "\($0.key): \($0.value.count) files, allowed: \(filesMax)" }.sorted()
+    }
+
+    private static func folder(of path: String) -> Substring {
+        path.lastIndex(of: "/").map { path[...$0] } ?? ""
     }
 
     static func words(_ files: [SourceFile]) -> [String] {
