@@ -79,6 +79,15 @@ static inline int sluice_aead_begin(EVP_CIPHER_CTX *c, const unsigned char *key,
     OSSL_PARAM p[2] = {OSSL_PARAM_construct_octet_string(OSSL_CIPHER_PARAM_AEAD_TAG, (void *)tag, 16), OSSL_PARAM_construct_end()};
     return EVP_DecryptInit_ex2(c, NULL, key, nonce, p);
 }
+/* The same for AES-GCM where the context has its key and direction already: a fixed vector of length -1
+   is the whole one (as with EVP_CTRL_GCM_SET_IV_FIXED), and nothing is asked for its length. */
+static inline int sluice_gcm_next(EVP_CIPHER_CTX *c, const unsigned char *nonce, const unsigned char *tag) {
+    OSSL_PARAM p[3] = {
+        OSSL_PARAM_construct_octet_string(OSSL_CIPHER_PARAM_AEAD_TLS1_IV_FIXED, (void *)nonce, (size_t)-1),
+        OSSL_PARAM_construct_end(), OSSL_PARAM_construct_end()};
+    if (tag) p[1] = OSSL_PARAM_construct_octet_string(OSSL_CIPHER_PARAM_AEAD_TAG, (void *)tag, 16);
+    return EVP_CIPHER_CTX_set_params(c, p);
+}
 static inline int sluice_aead_tag(EVP_CIPHER_CTX *c, unsigned char *tag) {
     OSSL_PARAM p[2] = {OSSL_PARAM_construct_octet_string(OSSL_CIPHER_PARAM_AEAD_TAG, tag, 16), OSSL_PARAM_construct_end()};
     return EVP_CIPHER_CTX_get_params(c, p);

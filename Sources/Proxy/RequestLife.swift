@@ -42,8 +42,6 @@ public struct RequestLife: Sendable, Equatable {
     public struct Exchange: Sendable, Equatable {
         /// The connection had carried a request before.
         public var isOnReused: Bool
-        /// Something of an answer has come: the request must not be sent again.
-        public var hasAnswerBytes = false
         /// The head of the final answer has come.
         public var hasAnswer = false
     }
@@ -56,6 +54,8 @@ public struct RequestLife: Sendable, Equatable {
         case answeredHere
         /// There is a place at an endpoint, which is claimed.
         case claimed
+        /// The same, and the client has a standing connection to that endpoint of its own.
+        case claimedWithConnection
         /// It has joined the line for a place.
         case joined
         /// The line does not exist any more.
@@ -74,14 +74,13 @@ public struct RequestLife: Sendable, Equatable {
         case noAddress(Cause)
         /// The connection stands, and the head was sent on it.
         case headSent
-        /// Bytes of an answer have come.
-        case answerBytes
-        /// The head of an answer has come.
+        /// The head of an answer has come that no other follows.
         case answer(AnswerHead)
         /// All of the answer went on to the client.
         case answerDone
-        /// The connection to the upstream has ended before the answer was whole.
-        case upstreamEnded
+        /// The connection to the upstream has ended before the answer was whole; with bytes of an answer
+        /// the request must not be sent again.
+        case upstreamEnded(hasAnswerBytes: Bool)
         /// It can't go on for this cause.
         case failed(Cause)
         /// The client has gone.
@@ -92,8 +91,6 @@ public struct RequestLife: Sendable, Equatable {
 
     /// What an upstream has answered.
     public enum AnswerHead: Sendable, Equatable {
-        /// Another head follows (1xx).
-        case interim
         /// A final answer; `isTrouble` where the server says that it is in trouble (5xx).
         case final(isTrouble: Bool)
         /// A 101 that proves the tunnel.
@@ -110,7 +107,7 @@ public struct RequestLife: Sendable, Equatable {
         /// The actions of both sets.
         ///
         /// An array literal would allocate where nothing is optimised.
-        @inlinable static func + (left: Actions, right: Actions) -> Actions {
+        @inlinable public static func + (left: Actions, right: Actions) -> Actions {
             Actions(rawValue: left.rawValue | right.rawValue)
         }
 
@@ -122,44 +119,46 @@ public struct RequestLife: Sendable, Equatable {
         @inlinable public static var countAnswerFailure: Actions { Actions(rawValue: 1 << 2) }
         /// Count an answer for the endpoint.
         @inlinable public static var countAnswer: Actions { Actions(rawValue: 1 << 3) }
+        /// Let another try find out how the endpoint does, since this one has not.
+        @inlinable public static var countUndecided: Actions { Actions(rawValue: 1 << 4) }
         /// All that counts something.
-        @inlinable public static var counts: Actions { Actions(rawValue: 0xF) }
+        @inlinable public static var counts: Actions { Actions(rawValue: 0x1F) }
         /// All that lets something go, or ends an answer.
-        @inlinable public static var ends: Actions { Actions(rawValue: 0x3F << 4) }
+        @inlinable public static var ends: Actions { Actions(rawValue: 0x3F << 5) }
         /// All that looks for a place or a connection.
-        @inlinable public static var seeks: Actions { Actions(rawValue: 0xF << 11) }
+        @inlinable public static var seeks: Actions { Actions(rawValue: 0xF << 12) }
         /// Close the connection to the upstream.
-        @inlinable public static var dropUpstream: Actions { Actions(rawValue: 1 << 4) }
+        @inlinable public static var dropUpstream: Actions { Actions(rawValue: 1 << 5) }
         /// Keep the connection to the upstream for another request, where that is safe.
-        @inlinable public static var keepUpstream: Actions { Actions(rawValue: 1 << 5) }
+        @inlinable public static var keepUpstream: Actions { Actions(rawValue: 1 << 6) }
         /// Give the place at the endpoint back.
-        @inlinable public static var giveBack: Actions { Actions(rawValue: 1 << 6) }
+        @inlinable public static var giveBack: Actions { Actions(rawValue: 1 << 7) }
         /// Leave the line for a place.
-        @inlinable public static var leaveLine: Actions { Actions(rawValue: 1 << 7) }
+        @inlinable public static var leaveLine: Actions { Actions(rawValue: 1 << 8) }
         /// Answer the client with what Sluice itself has to say.
-        @inlinable public static var answer: Actions { Actions(rawValue: 1 << 8) }
+        @inlinable public static var answer: Actions { Actions(rawValue: 1 << 9) }
         /// End the answer so that the client sees that it is not whole.
-        @inlinable public static var cutAnswer: Actions { Actions(rawValue: 1 << 9) }
-        /// Pass the head of the answer on.
-        @inlinable public static var passHead: Actions { Actions(rawValue: 1 << 10) }
+        @inlinable public static var cutAnswer: Actions { Actions(rawValue: 1 << 10) }
+        /// Write the head of the answer as the client gets it.
+        @inlinable public static var passHead: Actions { Actions(rawValue: 1 << 11) }
         /// Claim a place at an endpoint, or join the line for one.
-        @inlinable public static var claim: Actions { Actions(rawValue: 1 << 11) }
+        @inlinable public static var claim: Actions { Actions(rawValue: 1 << 12) }
         /// Claim a place at an endpoint that was not tried yet, and wait for none.
-        @inlinable public static var claimAnother: Actions { Actions(rawValue: 1 << 12) }
+        @inlinable public static var claimAnother: Actions { Actions(rawValue: 1 << 13) }
         /// Find a standing connection to the endpoint, or open one to its next address.
-        @inlinable public static var connect: Actions { Actions(rawValue: 1 << 13) }
+        @inlinable public static var connect: Actions { Actions(rawValue: 1 << 14) }
         /// Open a connection of its own to the endpoint.
-        @inlinable public static var connectAnew: Actions { Actions(rawValue: 1 << 14) }
+        @inlinable public static var connectAnew: Actions { Actions(rawValue: 1 << 15) }
         /// Send the head.
-        @inlinable public static var sendHead: Actions { Actions(rawValue: 1 << 15) }
+        @inlinable public static var sendHead: Actions { Actions(rawValue: 1 << 16) }
         /// Set the timer to `deadline`.
-        @inlinable public static var arm: Actions { Actions(rawValue: 1 << 16) }
+        @inlinable public static var arm: Actions { Actions(rawValue: 1 << 17) }
         /// Move what can be moved of both bodies.
-        @inlinable public static var pump: Actions { Actions(rawValue: 1 << 17) }
+        @inlinable public static var pump: Actions { Actions(rawValue: 1 << 18) }
         /// Make a relay of both connections; it takes over what the request holds.
-        @inlinable public static var openTunnel: Actions { Actions(rawValue: 1 << 18) }
+        @inlinable public static var openTunnel: Actions { Actions(rawValue: 1 << 19) }
         /// Write the record, and let the client's connection go on or end.
-        @inlinable public static var finish: Actions { Actions(rawValue: 1 << 19) }
+        @inlinable public static var finish: Actions { Actions(rawValue: 1 << 20) }
     }
 
     /// Which time runs.
@@ -211,6 +210,12 @@ public struct RequestLife: Sendable, Equatable {
         return false
     }
 
+    /// Whether its head was sent on a connection that had carried a request before.
+    public var isOnReused: Bool {
+        if case .exchanging(let exchange) = phase { return exchange.isOnReused }
+        return false
+    }
+
     /// Whether the head of the final answer has come.
     public var hasAnswer: Bool {
         if case .exchanging(let exchange) = phase { return exchange.hasAnswer }
@@ -244,24 +249,22 @@ public struct RequestLife: Sendable, Equatable {
     public mutating func handle(_ event: Event) -> Actions {
         switch event {
         case .forwarded, .answeredHere: return begin(event)
-        case .claimed, .joined, .lineClosed, .exhausted: return sought(event)
+        case .claimed, .claimedWithConnection, .joined, .lineClosed, .exhausted:
+            return sought(event)
         case .found, .dialling, .attemptFailed, .attemptTimedOut, .noAddress, .headSent:
             return connected(event)
-        case .answerBytes:
-            noteAnswerBytes()
-            return []
         case .answer(let head): return answered(head)
         case .answerDone:
             guard case .exchanging(let exchange) = phase, exchange.hasAnswer else { return [] }
             phase = .over(nil)
             return .keepUpstream + .giveBack + .finish
-        case .upstreamEnded: return upstreamEnded()
+        case .upstreamEnded(let hasBytes): return upstreamEnded(hasAnswerBytes: hasBytes)
         case .failed(let cause): return isOver ? [] : end(cause)
         case .clientGone:
             if isOver { return [] }
-            let held = letGo
+            let actions = undecided + letGo
             phase = .over(.clientGone)
-            return held + .finish
+            return actions + .finish
         case .processLeaves:
             // What has its answer already, or is no upgrade, is served to its end.
             return kind == .upgrade && !isOver && !hasAnswer ? end(.leaving) : []
@@ -295,6 +298,7 @@ public struct RequestLife: Sendable, Equatable {
         case .claimed:
             phase = .placed
             return .connect
+        case .claimedWithConnection: return beginExchange(isOnReused: true)
         case .joined:
             phase = .waiting
             return .arm
@@ -309,9 +313,7 @@ public struct RequestLife: Sendable, Equatable {
     /// What came of looking for a connection.
     private mutating func connected(_ event: Event) -> Actions {
         switch (phase, event) {
-        case (.placed, .found):
-            phase = .exchanging(Exchange(isOnReused: true))
-            return .sendHead + .arm + .pump
+        case (.placed, .found): return beginExchange(isOnReused: true)
         case (.placed, .dialling(let mayStand)):
             phase = .connecting
             return mayStand ? .sendHead + .arm : .arm
@@ -323,48 +325,56 @@ public struct RequestLife: Sendable, Equatable {
             phase = .placed
             return .dropUpstream + .connect
         case (.connecting, .attemptTimedOut(isLast: true)):
-            return blame(.connectTimeout) + end(.connectTimeout)
-        case (.connecting, .headSent):
-            phase = .exchanging(Exchange(isOnReused: false))
-            return .countConnection + .arm + .pump
+            let held = letGo
+            phase = .over(.connectTimeout)
+            return .countConnectFailure + held + .answer + .finish
+        case (.connecting, .headSent): return beginExchange(isOnReused: false)
         default: return []
         }
     }
 
-    private func blame(_ cause: Cause) -> Actions {
-        cause.blamesEndpoint ? .countConnectFailure : []
+    /// What follows where a connection stands: on a new one the head was sent already.
+    private mutating func beginExchange(isOnReused: Bool) -> Actions {
+        phase = .exchanging(Exchange(isOnReused: isOnReused))
+        return (isOnReused ? .sendHead : .countConnection) + .arm + .pump
     }
 
-    private mutating func noteAnswerBytes() {
-        guard case .exchanging(var exchange) = phase else { return }
-        exchange.hasAnswerBytes = true
-        phase = .exchanging(exchange)
+    private func blame(_ cause: Cause) -> Actions {
+        cause.blamesEndpoint ? .countConnectFailure : .countUndecided
+    }
+
+    /// What follows where the request ends before the endpoint was found to do well or badly.
+    private var undecided: Actions {
+        switch phase {
+        case .placed, .connecting: .countUndecided
+        case .exchanging(let exchange) where exchange.isOnReused && !exchange.hasAnswer:
+            .countUndecided
+        default: []
+        }
     }
 
     private mutating func answered(_ head: AnswerHead) -> Actions {
         guard case .exchanging(var exchange) = phase, !exchange.hasAnswer else { return [] }
+        // Whatever has answered on a connection that stood before can be reached.
+        let reached: Actions = exchange.isOnReused ? .countConnection : []
         switch head {
-        case .interim:
-            // Those to an upgrade are for the next hop's own use; the final one decides.
-            return kind == .ordinary ? .countAnswer + .passHead : []
         case .switching:
             // Nobody has asked for it in an ordinary request.
             guard kind == .upgrade else { return end(.badAnswer) }
             phase = .tunnelled
-            return .countAnswer + .openTunnel
+            return reached + .countAnswer + .openTunnel
         case .final(let isTrouble):
             exchange.hasAnswer = true
             phase = .exchanging(exchange)
-            if kind == .upgrade {
-                return (isTrouble ? .countAnswerFailure : .countAnswer) + .passHead
-            }
-            return isTrouble ? .passHead : .countAnswer + .passHead
+            let count: Actions =
+                !isTrouble ? .countAnswer : kind == .upgrade ? .countAnswerFailure : []
+            return reached + count + .passHead + .pump
         }
     }
 
-    private mutating func upstreamEnded() -> Actions {
+    private mutating func upstreamEnded(hasAnswerBytes: Bool) -> Actions {
         guard case .exchanging(let exchange) = phase else { return [] }
-        if exchange.hasAnswer || exchange.hasAnswerBytes {
+        if exchange.hasAnswer || hasAnswerBytes {
             return end(kind == .upgrade && !exchange.hasAnswer ? .noAnswer : .incompleteAnswer)
         }
         if exchange.isOnReused && mayRepeat {
@@ -382,7 +392,7 @@ public struct RequestLife: Sendable, Equatable {
 
     /// Refuses the request if its answer has not begun, else cuts the answer short.
     private mutating func end(_ cause: Cause) -> Actions {
-        var actions = letGo
+        var actions = cause.blamesAnswer ? letGo : undecided + letGo
         actions.insert(hasAnswer ? .cutAnswer : .answer)
         if kind == .upgrade, isExchanging, !hasAnswer, cause.blamesAnswer {
             actions.insert(.countAnswerFailure)

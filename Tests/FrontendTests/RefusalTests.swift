@@ -23,7 +23,7 @@ struct RefusalTests {
         .unreachable("ws://app:1", code: ECONNREFUSED),
         .unreachable("ws://app:1", code: EHOSTUNREACH),
         .badAnswer("It is no HTTP."), .badUpgrade("No Sec-WebSocket-Accept."),
-        .shortage(.ports, "ws://app:1"), .shortage(.descriptors, "ws://app:1"), .noSlot,
+        .shortage(.ports, "ws://app:1"), .shortage(.descriptors, "ws://app:1"),
         Refusal(HeadFault(status: 431, sentence: "The head is too long.")),
         Refusal(UpgradeFault(status: 426, sentence: "Use a WebSocket.", kind: .notAnUpgrade)),
         Refusal(UpgradeFault(status: 426, sentence: "Use version 13.", kind: .wrongVersion)),

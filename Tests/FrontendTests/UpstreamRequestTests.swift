@@ -229,8 +229,7 @@ struct UpstreamAnswerTests {
                     "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=",
                     "Sec-WebSocket-Protocol: chat", "Set-Cookie: a=1", "Set-Cookie: b=2"),
                 subprotocol: "chat", extensions: nil,
-                plan: RoutePlan(
-                    Route(name: "/*", action: .respond(.init(status: 200, type: "", body: []))))))
+                plan: FieldPlan(FieldEdits())))
         #expect(head.status == 101)
         #expect(head.fields.string("upgrade") == "websocket")
         #expect(head.fields.string("connection") == "Upgrade")

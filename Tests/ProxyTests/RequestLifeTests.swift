@@ -40,7 +40,7 @@ struct RequestLifeTests {
 
     @Test func `a whole answer keeps the connection and gives the place back`() {
         var life = exchanging(.ordinary)
-        #expect(life.handle(.answer(.final(isTrouble: false))) == [.countAnswer, .passHead])
+        #expect(life.handle(.answer(.final(isTrouble: false))) == [.countAnswer, .passHead, .pump])
         #expect(life.handle(.answerDone) == [.keepUpstream, .giveBack, .finish])
         #expect(life.handle(.clientGone).isEmpty)
     }
@@ -62,35 +62,40 @@ struct RequestLifeTests {
 
     @Test func `an upgrade that is answered otherwise is an ordinary answer`() {
         var life = exchanging(.upgrade)
-        #expect(life.handle(.answer(.interim)).isEmpty)
-        #expect(life.handle(.answer(.final(isTrouble: true))) == [.countAnswerFailure, .passHead])
+        #expect(
+            life.handle(.answer(.final(isTrouble: true)))
+                == [.countAnswerFailure, .passHead, .pump])
         #expect(life.deadline == .progress)
         #expect(life.handle(.processLeaves).isEmpty)
-        #expect(life.handle(.upstreamEnded) == [.dropUpstream, .giveBack, .cutAnswer, .finish])
+        #expect(
+            life.handle(.upstreamEnded(hasAnswerBytes: true))
+                == [.dropUpstream, .giveBack, .cutAnswer, .finish])
     }
 
     @Test func `an upstream that closes a kept connection without a byte is asked once more`() {
         var (life, _) = life(.ordinary, .forwarded, .claimed, .found)
-        #expect(life.handle(.upstreamEnded) == [.dropUpstream, .connectAnew])
+        #expect(
+            life.handle(.upstreamEnded(hasAnswerBytes: false)) == [.dropUpstream, .connectAnew])
         #expect(life.holdings == .place)
         _ = life.handle(.dialling(mayStand: true))
         _ = life.handle(.headSent)
-        #expect(life.handle(.upstreamEnded) == [.dropUpstream, .giveBack, .answer, .finish])
+        #expect(
+            life.handle(.upstreamEnded(hasAnswerBytes: false))
+                == [.dropUpstream, .giveBack, .answer, .finish])
         #expect(life.phase == .over(.incompleteAnswer))
     }
 
     @Test(arguments: [(false, false), (true, true)])
     func `what may not be repeated is not sent again`(mayRepeat: Bool, hasBytes: Bool) {
         var (life, _) = life(.ordinary, mayRepeat: mayRepeat, .forwarded, .claimed, .found)
-        if hasBytes { _ = life.handle(.answerBytes) }
-        #expect(life.handle(.upstreamEnded).contains(.answer))
+        #expect(life.handle(.upstreamEnded(hasAnswerBytes: hasBytes)).contains(.answer))
         #expect(life.phase == .over(.incompleteAnswer))
     }
 
     @Test func `an upgrade without a byte of an answer asks another endpoint`() {
         var life = exchanging(.upgrade)
         #expect(
-            life.handle(.upstreamEnded)
+            life.handle(.upstreamEnded(hasAnswerBytes: false))
                 == [.countAnswerFailure, .dropUpstream, .giveBack, .claimAnother])
         #expect(life.handle(.exhausted(.noAnswer)) == [.answer, .finish])
         #expect(life.phase == .over(.noAnswer))
@@ -98,9 +103,8 @@ struct RequestLifeTests {
 
     @Test func `an upgrade that has had bytes of an answer asks nobody else`() {
         var life = exchanging(.upgrade)
-        _ = life.handle(.answerBytes)
         #expect(
-            life.handle(.upstreamEnded)
+            life.handle(.upstreamEnded(hasAnswerBytes: true))
                 == [.countAnswerFailure, .dropUpstream, .giveBack, .answer, .finish])
         #expect(life.phase == .over(.noAnswer))
     }
@@ -118,13 +122,37 @@ struct RequestLifeTests {
 
     @Test func `an endpoint is not to blame for what Sluice is short of`() {
         var (life, _) = life(.upgrade, .forwarded, .claimed)
-        #expect(life.handle(.noAddress(.shortage)) == [.giveBack, .claim])
+        #expect(life.handle(.noAddress(.shortage)) == [.countUndecided, .giveBack, .claim])
     }
 
     @Test func `an upgrade on a connection used before is sent once more to the same endpoint`() {
         var (life, _) = life(.upgrade, .forwarded, .claimed, .found)
-        #expect(life.handle(.upstreamEnded) == [.dropUpstream, .connectAnew])
+        #expect(
+            life.handle(.upstreamEnded(hasAnswerBytes: false)) == [.dropUpstream, .connectAnew])
         #expect(life.holdings == .place)
+    }
+
+    @Test func `an answer on a connection that stood before says that the endpoint can be reached`()
+    {
+        var (life, _) = life(.ordinary, .forwarded, .claimed, .found)
+        #expect(
+            life.handle(.answer(.final(isTrouble: true))) == [.countConnection, .passHead, .pump])
+    }
+
+    @Test func `a client that goes before anything is known leaves the try to another`() {
+        let held: RequestLife.Actions = [.countUndecided, .dropUpstream, .giveBack, .finish]
+        var (dialling, _) = life(.upgrade, .forwarded, .claimed, .dialling(mayStand: false))
+        #expect(dialling.handle(.clientGone) == held)
+        var (reused, _) = life(.ordinary, .forwarded, .claimed, .found)
+        #expect(reused.handle(.clientGone) == held)
+        var fresh = exchanging(.ordinary)
+        #expect(fresh.handle(.clientGone) == [.dropUpstream, .giveBack, .finish])
+    }
+
+    @Test func `a connection of the client's own carries the request as it has its place`() {
+        let (life, actions) = life(.upgrade, .forwarded, .claimedWithConnection)
+        #expect(actions == [.sendHead, .arm, .pump])
+        #expect(life.holdings == [.place, .upstream])
     }
 
     @Test func `the last attempt ends with the time for all`() {

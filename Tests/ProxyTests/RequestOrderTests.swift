@@ -76,10 +76,10 @@ struct RequestOrderTests {
     ) {
         let all: [RequestLife.Event] = [
             .forwarded, .answeredHere, .claimed, .joined, .lineClosed, .exhausted(.unresolved),
-            .found, .dialling(mayStand: true), .attemptFailed(.unresolved),
-            .attemptTimedOut(isLast: true), .noAddress(.unresolved), .headSent, .answerBytes,
-            .answer(.interim), .answer(.final(isTrouble: false)), .answer(.switching), .answerDone,
-            .upstreamEnded, .failed(.badAnswer), .clientGone, .processLeaves,
+            .claimedWithConnection, .found, .dialling(mayStand: true), .attemptFailed(.unresolved),
+            .attemptTimedOut(isLast: true), .noAddress(.unresolved), .headSent,
+            .answer(.final(isTrouble: false)), .answer(.switching), .answerDone,
+            .upstreamEnded(hasAnswerBytes: false), .failed(.badAnswer), .clientGone, .processLeaves,
         ]
         var over = RequestLife(kind, mayRepeat: mayRepeat)
         _ = over.handle(.answeredHere)

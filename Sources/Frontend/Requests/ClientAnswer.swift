@@ -60,11 +60,11 @@ enum ClientAnswer {
     ///   - subprotocol: the one that holds, if any; what else the 101 chooses is left out.
     ///   - extensions: those that hold, if any.
     ///   - accept: the accept for the client's key, where the upstream was asked with another.
-    ///   - plan: what is changed in the fields.
+    ///   - plan: what the route changes in the fields.
     /// - Returns: the bytes of the head.
     static func switching(
         _ answer: ResponseHead, subprotocol: String?, extensions: String?, accept: [UInt8]? = nil,
-        plan: RoutePlan
+        plan: FieldPlan
     ) -> [UInt8] {
         var writer = HeadWriter()
         writer.append("HTTP/1.1 101 Switching Protocols\r\n")
@@ -81,8 +81,8 @@ enum ClientAnswer {
             writer.field("Sec-WebSocket-Accept", accept)
         }
         writer.fields(
-            of: fields, fields.connectionOptions, except: dropped, names: plan.answer.dropped)
-        writer.append(plan.answer.lines)
+            of: fields, fields.connectionOptions, except: dropped, names: plan.dropped)
+        writer.append(plan.lines)
         writer.end()
         return writer.bytes
     }

@@ -75,9 +75,15 @@ struct OwnAnswer {
         query.map { "?" + String(decoding: $0, as: UTF8.self) } ?? ""
     }
 
-    /// Writes the whole answer; without its body where the request was a HEAD.
+    /// Whether an answer of its status has a body (RFC 9110 §6.4.1).
+    private var mayHaveBody: Bool { status != 204 && status != 304 }
+
+    /// The body as it is sent in answer to that method.
+    func sentBody(to method: Method) -> [UInt8] { mayHaveBody && method != .head ? body : [] }
+
+    /// Writes the whole answer to a request of that method.
     func write(
-        date: String, policyLine: [UInt8], persistence: ClientAnswer.Persistence, omitsBody: Bool,
+        date: String, policyLine: [UInt8], persistence: ClientAnswer.Persistence, to method: Method,
         into writer: inout HeadWriter
     ) {
         writer.statusLine(status)
@@ -88,7 +94,6 @@ struct OwnAnswer {
         }
         write("Date", date, into: &writer)
         for (name, value) in fields { write(name, value, into: &writer) }
-        let mayHaveBody = status != 204 && status != 304
         if mayHaveBody {
             if !type.isEmpty { write("Content-Type", type, into: &writer) }
             writer.field("Content-Length", String(body.count))
@@ -101,6 +106,6 @@ struct OwnAnswer {
         }
         if let edits { writer.append(edits.lines) }
         writer.end()
-        if mayHaveBody && !omitsBody { writer.append(body) }
+        writer.append(sentBody(to: method))
     }
 }

@@ -21,24 +21,31 @@ struct Recorder {
         journal.access(record(session.pointee.facts, facts))
     }
 
-    /// The record of a request that is over; `ownBytes` are those of the body of an answer of our own,
-    /// and `isWhole` says that the answer went out to its end.
-    func ended(_ request: RequestPointer, ownBytes: Int, isWhole: Bool) {
+    /// The record of a request that is over, since its client has gone or its answer went out.
+    func ended(_ request: RequestPointer, isGone: Bool) {
         guard journal.takesRequests else { return }
-        var record = record(request.pointee.session.pointee.facts, request.pointee.facts)
-        let hasAnswer = request.pointee.hasAnswerHead
+        var record = record(request.pointee.stream.facts, request.pointee.facts)
+        if isGone && record.detail.isEmpty { record.detail = request.pointee.goneDetail }
+        let hasAnswer = request.pointee.answer.hasHead
         if request.pointee.isUpgrade {
             record.triedUpgrade = hasAnswer
             if hasAnswer { record.method = "GET" }
         } else {
             describe(request.pointee.asked, &record)
         }
-        record.up.payloadBytes = request.pointee.up.decoder.payloadBytes
-        record.up.bytes = request.pointee.up.bytesSent
-        let own = UInt64(request.pointee.isUpgrade ? 0 : ownBytes)
-        record.down.payloadBytes = hasAnswer ? request.pointee.down.decoder.payloadBytes : own
-        record.down.bytes = hasAnswer ? request.pointee.down.bytesSent : own
-        if !request.pointee.isUpgrade || hasAnswer { record.reason = isWhole ? .answered : .none }
+        record.up.payloadBytes = request.pointee.body.transfer.decoder.payloadBytes
+        record.up.bytes = request.pointee.body.transfer.bytesSent
+        if hasAnswer {
+            record.down.payloadBytes = request.pointee.answer.body?.decoder.payloadBytes ?? 0
+            record.down.bytes = request.pointee.answer.body?.bytesSent ?? 0
+        } else if !request.pointee.isUpgrade {
+            let own = request.pointee.own?.sentBody(to: request.pointee.method).count ?? 0
+            record.down.payloadBytes = UInt64(own)
+            record.down.bytes = UInt64(own)
+        }
+        if !request.pointee.isUpgrade || hasAnswer {
+            record.reason = isGone || request.pointee.answer.isCut ? .none : .answered
+        }
         journal.access(record)
     }
 

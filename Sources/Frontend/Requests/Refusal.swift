@@ -297,21 +297,19 @@ extension Refusal {
     static func shortage(_ shortage: Shortage, _ label: String) -> Refusal {
         later(503, "No connection to the upstream \(label): \(shortage.reason).", seconds: 1)
     }
-
-    /// One reactor has as many connections as it can have.
-    static let noSlot = later(503, "There are as many connections as there can be.", seconds: 1)
 }
 
 extension Refusal {
     /// What the client is told where its request ends for this cause.
     init(_ cause: Cause, of request: RequestPointer) {
-        let label = request.pointee.facts.endpoint?.label ?? request.pointee.search?.label ?? ""
-        let upstream = request.pointee.search?.group.picker.name ?? ""
+        let label =
+            request.pointee.facts.endpoint?.label ?? request.pointee.upstream?.search.label ?? ""
+        let upstream = request.pointee.upstream?.search.group.picker.name ?? ""
         let isUpgrade = request.pointee.isUpgrade
         let fault = request.pointee.fault
         switch cause {
         case .unresolved, .unreachable, .connectTimeout, .shortage:
-            self = (request.pointee.search?.lastFailure ?? .unresolved).refusal(label)
+            self = (request.pointee.upstream?.search.lastFailure ?? .unresolved).refusal(label)
         case .endpointsFull: self = .endpointsFull(upstream)
         case .endpointsDraining: self = .endpointsDraining(upstream)
         case .noAnswer: self = .noAnswer

@@ -28,9 +28,9 @@ struct RequestExecutor {
             case .request(let token, let event):
                 guard let request = state.pointee.requests.pointer(token) else { continue }
                 assert(
-                    request.pointee.session.pointee.request == token,
-                    "a request belongs to a session that serves another")
-                carryOut(request.pointee.life.handle(event), request, token)
+                    request.pointee.stream.request == token,
+                    "a request belongs to a stream that serves another")
+                tell(request, token, event)
             case .session(let token):
                 guard let session = state.pointee.clients.pointer(token)?.pointee.session else {
                     continue
@@ -44,11 +44,26 @@ struct RequestExecutor {
         state.pointee.work.push(.request(token, event))
     }
 
+    /// Tells a life what has happened, does what it asks for, and so on with what comes of that.
+    private func tell(_ request: RequestPointer, _ token: Token, _ event: RequestLife.Event) {
+        var next: RequestLife.Event? = event
+        while let event = next {
+            next = carryOut(request.pointee.life.handle(event), request, token)
+        }
+    }
+
+    /// Moves bodies, and does what comes of it; nothing may be done with the request behind it.
+    func pump(_ request: RequestPointer, _ token: Token) {
+        if let event = BodyPump(state).pump(request) { tell(request, token, event) }
+    }
+
     /// Does what a life asks for, in the order of the bits.
+    ///
+    /// - Returns: what has come of it, where that is known at once: of one action at most.
     private func carryOut(
         _ actions: RequestLife.Actions, _ request: RequestPointer, _ token: Token
-    ) {
-        if actions.isEmpty { return }
+    ) -> RequestLife.Event? {
+        if actions.isEmpty { return nil }
         if !actions.isDisjoint(with: .counts) { count(actions, request) }
         if !actions.isDisjoint(with: .ends) {
             if actions.contains(.dropUpstream) { dropUpstream(request) }
@@ -58,28 +73,29 @@ struct RequestExecutor {
             if actions.contains(.answer) { answer(request) }
             if actions.contains(.cutAnswer) { cutAnswer(request) }
         }
-        if !actions.isDisjoint(with: .seeks) {
-            if actions.contains(.claim) { claim(request, token) }
-            if actions.contains(.claimAnother) { claimAnother(request, token) }
-            if actions.contains(.connect) { connect(request, token) }
-            if actions.contains(.connectAnew) { connectAnew(request, token) }
-        }
-        if actions.contains(.sendHead) { sendHead(request, token) }
+        if actions.contains(.passHead) { BodyPump(state).passHead(request) }
+        if !actions.isDisjoint(with: .seeks) { return seek(actions, request, token) }
+        var event: RequestLife.Event?
+        if actions.contains(.sendHead) { event = sendHead(request) }
         if actions.contains(.arm) { arm(request, isPumped: actions.contains(.pump)) }
-        if actions.contains(.pump) { BodyPump(state).pump(request, token) }
+        if actions.contains(.pump) {
+            assert(event == nil, "two things follow from one event")
+            event = BodyPump(state).pump(request)
+        }
         if actions.contains(.openTunnel) {
             TunnelKeeper(state).open(request, token)
         } else if actions.contains(.finish) {
             finish(request, token)
         }
+        return event
     }
 
     /// Tells the upstream's picker how its endpoint does.
-    func count(_ actions: RequestLife.Actions, _ request: RequestPointer) {
-        if actions.isDisjoint(with: .counts) { return }
+    private func count(_ actions: RequestLife.Actions, _ request: RequestPointer) {
         guard let group = request.pointee.places.group else { return }
         let endpoint = request.pointee.places.endpoint
-        if actions.contains(.countConnectFailure), let failure = request.pointee.search?.lastFailure
+        if actions.contains(.countConnectFailure),
+            let failure = request.pointee.upstream?.search.lastFailure
         {
             let sentence = failure.refusal(group.endpoints[endpoint].label).sentence
             group.failed(endpoint, sentence, nowMilliseconds: now, journal)
@@ -93,6 +109,9 @@ struct RequestExecutor {
         if actions.contains(.countAnswer) {
             group.answered(endpoint, nowMilliseconds: now, journal)
         }
+        if actions.contains(.countUndecided) {
+            group.picker.undecided(endpoint, nowMilliseconds: now)
+        }
     }
 
     /// What was wrong with the answer to an upgrade, in words.
@@ -104,28 +123,43 @@ struct RequestExecutor {
         }
     }
 
-    // MARK: Places
+    // MARK: Places and connections
 
-    private func claim(_ request: RequestPointer, _ token: Token) {
-        if claimKept(request) {
-            push(token, .claimed)
-            return
+    /// Looks for a place at an endpoint, or for a connection to it.
+    ///
+    /// - Returns: what was found.
+    private func seek(
+        _ actions: RequestLife.Actions, _ request: RequestPointer, _ token: Token
+    ) -> RequestLife.Event {
+        if actions.contains(.claim) { return claim(request, token) }
+        if actions.contains(.claimAnother) { return claimAnother(request) }
+        if actions.contains(.connect) {
+            return UpstreamKeeper(state).takeIdle(request, token) ? .found : dial(request, token)
         }
-        if let index = request.pointee.search?.claim(nowMilliseconds: now) {
+        // It goes out once more, on a connection of its own, and keeps its place at the endpoint.
+        request.pointee.body.isCut = false
+        request.pointee.upstream?.search
+            .restart(deadlineMilliseconds: now + settings.connectMilliseconds)
+        return dial(request, token)
+    }
+
+    private func claim(_ request: RequestPointer, _ token: Token) -> RequestLife.Event {
+        if claimKept(request, token) { return .claimedWithConnection }
+        if let index = request.pointee.upstream?.search.claim(nowMilliseconds: now) {
             take(index, request)
-            push(token, .claimed)
-        } else if PlaceWaiting(state).join(request, token) {
-            push(token, .joined)
-        } else {
-            let cause = request.pointee.search?.exhaustion(nowMilliseconds: now)
-            push(token, .exhausted(cause ?? .unresolved))
+            return .claimed
         }
+        // Nobody who wants a WebSocket ends its side while it waits.
+        if request.pointee.isUpgrade && request.pointee.stream.isHangingUp { return .clientGone }
+        if PlaceWaiting(state).join(request, token) { return .joined }
+        let cause = request.pointee.upstream?.search.exhaustion(nowMilliseconds: now)
+        return .exhausted(cause ?? .unresolved)
     }
 
     /// Claims a place for the connection that is this client's alone, if it still may carry the request.
-    private func claimKept(_ request: RequestPointer) -> Bool {
-        let session = request.pointee.session
-        guard let kept = session.pointee.reader.kept, let group = request.pointee.search?.group
+    private func claimKept(_ request: RequestPointer, _ token: Token) -> Bool {
+        let stream = request.pointee.stream
+        guard let kept = stream.kept, let group = request.pointee.upstream?.search.group
         else { return false }
         let slot = state.pointee.upstreams.pointer(kept)
         let index = slot.flatMap { slot in
@@ -139,142 +173,127 @@ struct RequestExecutor {
             slot.pointee.isAlone(request.pointee.facts.client, group),
             slot.pointee.isSound(for: request),
             // Those that wait for a place are not overtaken, but by who is within a login.
-            request.pointee.search?.claim(only: index, mayOvertake: hasLogin) == true
+            request.pointee.upstream?.search.claim(only: index, mayOvertake: hasLogin) == true
         else {
-            SessionKeeper(state).letKeptGo(session)
+            stream.letKeptGo(state)
             return false
         }
-        session.pointee.reader.kept = nil
-        slot.pointee.owner = token(of: request)
-        request.pointee.upstream = kept
-        request.pointee.isOnReused = true
+        stream.takeKept()
+        slot.pointee.owner = token
+        request.pointee.upstream?.connection = kept
         take(index, request)
         return true
     }
 
-    private func claimAnother(_ request: RequestPointer, _ token: Token) {
-        guard let index = request.pointee.search?.claimAnother(nowMilliseconds: now) else {
-            push(token, .exhausted(.noAnswer))
-            return
+    private func claimAnother(_ request: RequestPointer) -> RequestLife.Event {
+        guard let index = request.pointee.upstream?.search.claimAnother(nowMilliseconds: now) else {
+            return .exhausted(.noAnswer)
         }
         take(index, request)
-        push(token, .claimed)
+        return .claimed
     }
 
     private func take(_ index: Int, _ request: RequestPointer) {
-        guard let group = request.pointee.search?.group else { return }
+        guard let group = request.pointee.upstream?.search.group else { return }
         request.pointee.places.take(index, of: group)
         request.pointee.facts.endpoint = group.endpoints[index]
     }
 
-    private func token(of request: RequestPointer) -> Token? {
-        request.pointee.session.pointee.request
-    }
-
-    // MARK: Connections
-
-    private func connect(_ request: RequestPointer, _ token: Token) {
-        let upstreams = UpstreamKeeper(state)
-        if request.pointee.upstream != nil || upstreams.takeIdle(request, token) {
-            push(token, .found)
-            return
-        }
-        guard let address = request.pointee.search?.nextAddress() else {
+    /// Begins to connect to the next address of the endpoint.
+    private func dial(_ request: RequestPointer, _ token: Token) -> RequestLife.Event {
+        guard let address = request.pointee.upstream?.search.nextAddress() else {
             noteShortage(request)
-            push(token, .noAddress(request.pointee.search?.lastFailure?.cause ?? .unresolved))
-            return
+            return .noAddress(request.pointee.upstream?.search.lastFailure?.cause ?? .unresolved)
         }
-        switch upstreams.dial(address, request, token) {
-        case .begun(let mayStand): push(token, .dialling(mayStand: mayStand))
+        switch UpstreamKeeper(state).dial(address, request, token) {
+        case .begun(let mayStand): return .dialling(mayStand: mayStand)
         case .failed(let failure):
-            request.pointee.search?.failed(failure)
-            push(token, .attemptFailed(failure.cause))
+            request.pointee.upstream?.search.failed(failure)
+            return .attemptFailed(failure.cause)
         }
     }
 
     /// Tells the operator of what was missing for a connection to an endpoint, which is not to blame.
     private func noteShortage(_ request: RequestPointer) {
-        guard case .shortage(let shortage)? = request.pointee.search?.lastFailure else { return }
-        // The one that tries an endpoint behind its cool-down has found nothing out about it.
-        request.pointee.places.group?.picker
-            .undecided(request.pointee.places.endpoint, nowMilliseconds: now)
-        let label = request.pointee.search?.label ?? ""
+        guard case .shortage(let shortage)? = request.pointee.upstream?.search.lastFailure else {
+            return
+        }
+        let label = request.pointee.upstream?.search.label ?? ""
         journal.note(shortage, dialing: label, nowMilliseconds: now)
     }
 
-    /// The request goes out once more, on a connection of its own; it keeps its place at the endpoint.
-    private func connectAnew(_ request: RequestPointer, _ token: Token) {
-        request.pointee.mustBeFresh = true
-        request.pointee.isUpCut = false
-        request.pointee.search?.restart(deadlineMilliseconds: now + settings.connectMilliseconds)
-        connect(request, token)
-    }
-
     private func dropUpstream(_ request: RequestPointer) {
-        guard let carrier = request.pointee.upstream else { return }
-        request.pointee.upstream = nil
+        guard let carrier = request.pointee.upstream?.connection else { return }
+        request.pointee.upstream?.connection = nil
         UpstreamKeeper(state).close(carrier)
     }
 
+    /// A connection that was being opened may stand.
+    func mayStand(_ request: RequestPointer, _ token: Token) {
+        if let event = sendHead(request) { tell(request, token, event) }
+    }
+
     /// Sends the head; on a connection that is being opened, if it stands by now.
-    func sendHead(_ request: RequestPointer, _ token: Token) {
-        guard let carrier = request.pointee.upstream,
+    ///
+    /// - Returns: what has come of it; nil where the connection stood before, and where it does not yet.
+    private func sendHead(_ request: RequestPointer) -> RequestLife.Event? {
+        guard let carrier = request.pointee.upstream?.connection,
             let slot = state.pointee.upstreams.pointer(carrier)
-        else { return }
+        else { return nil }
         let isFresh = !slot.pointee.isConnected
         if !request.pointee.isUpgrade, request.pointee.asked.head.fields.logsConnectionIn {
             slot.pointee.noteLogin(of: request.pointee.facts.client)
         }
-        writeHead(request, slot.pointee.endpoint, isFresh: isFresh)
+        writeHead(request, slot, isFresh: isFresh)
         let start = state.pointee.heads.writer.start
         let count = state.pointee.heads.writer.count
         request.pointee.movedMilliseconds = now
         // Nobody has asked for more of the body before.
-        request.pointee.bodyMovedMilliseconds = now
+        request.pointee.body.movedMilliseconds = now
         guard isFresh else {
-            slot.pointee.requestCount += 1
             if !slot.pointee.leg.put(start, count: count, space) {
                 // Its end is read next, and then it is tried once more.
-                request.pointee.isUpCut = true
+                request.pointee.body.isCut = true
                 slot.pointee.leg.note(.hangup)
             }
-            return
+            return nil
         }
         switch slot.pointee.leg.socket.send(start, count: count) {
         case .moved(let moved):
             if moved < count { slot.pointee.leg.put(start + moved, count: count - moved, space) }
             slot.pointee.isConnected = true
-            slot.pointee.requestCount += 1
-            push(token, .headSent)
+            return .headSent
         case .failed(let code):
             let failure = DialFailure(code)
-            request.pointee.search?.failed(failure)
-            push(token, .attemptFailed(failure.cause))
-        case .blocked, .ended: break
+            request.pointee.upstream?.search.failed(failure)
+            return .attemptFailed(failure.cause)
+        case .blocked, .ended: return nil
         }
     }
 
     /// Writes the head as this endpoint gets it, and what came along of the body.
-    private func writeHead(_ request: RequestPointer, _ endpoint: Endpoint, isFresh: Bool) {
-        let session = request.pointee.session
+    private func writeHead(
+        _ request: RequestPointer, _ slot: UnsafeMutablePointer<UpstreamConnection>, isFresh: Bool
+    ) {
+        let stream = request.pointee.stream
         state.pointee.heads.writer.clear()
         guard let plan = request.pointee.facts.plan else { return }
-        if isFresh, let version = request.pointee.search?.group.introduction {
+        if isFresh, let version = request.pointee.upstream?.search.group.introduction {
             state.pointee.heads.writer.append(
-                Introduction.bytes(version, of: session, client: request.pointee.facts.client))
+                Introduction.bytes(version, of: stream, client: request.pointee.facts.client))
         }
         if let upgrade = request.pointee.upgrade {
             state.pointee.heads.writer.append(
                 UpstreamRequest.bytes(
-                    of: upgrade.request, path: upgrade.path, plan: plan, endpoint: endpoint,
-                    hop: session.pointee.facts.hop, key: upgrade.ownKey))
+                    of: upgrade.request, path: upgrade.path, plan: plan,
+                    endpoint: slot.pointee.endpoint, hop: stream.facts.hop, key: upgrade.ownKey))
             return
         }
-        session.pointee.reader.passage?.write(
-            request.pointee.asked, path: request.pointee.path, plan: plan, endpoint: endpoint,
-            into: &state.pointee.heads.writer)
-        if !request.pointee.firstBody.isEmpty {
-            state.pointee.heads.writer.append(request.pointee.firstBody)
+        stream.write(
+            request.pointee.asked, path: request.pointee.path, plan: plan,
+            endpoint: slot.pointee.endpoint, into: &state.pointee.heads.writer)
+        if !request.pointee.body.first.isEmpty {
+            state.pointee.heads.writer.append(request.pointee.body.first)
         }
     }
 
@@ -282,7 +301,7 @@ struct RequestExecutor {
 
     /// Answers with what Sluice itself has to say.
     private func answer(_ request: RequestPointer) {
-        let session = request.pointee.session
+        let stream = request.pointee.stream
         if case .over(let cause?) = request.pointee.life.phase {
             request.pointee.own = OwnAnswer(Refusal(cause, of: request))
         }
@@ -292,20 +311,18 @@ struct RequestExecutor {
             request.pointee.facts.proxyError = refusal.proxyError
             request.pointee.facts.detail = refusal.sentence
         }
-        let sessions = SessionKeeper(state)
         if request.pointee.isUpgrade, let refusal = own.refusal {
-            sessions.send(session, refusal)
+            stream.send(refusal.bytes(date: state.pointee.heads.date.now()), space)
             return
         }
         // A body that nobody reads would be taken for the next request.
-        if !request.pointee.up.isDone { session.pointee.reader.isPersistent = false }
+        if !request.pointee.body.isDone { stream.isPersistent = false }
         state.pointee.heads.writer.clear()
         own.write(
-            date: state.pointee.heads.date.now(),
-            policyLine: session.pointee.reader.passage?.policyLine ?? [],
-            persistence: request.pointee.persistence, omitsBody: request.pointee.method == .head,
+            date: state.pointee.heads.date.now(), policyLine: stream.policyLine,
+            persistence: request.pointee.persistence, to: request.pointee.method,
             into: &state.pointee.heads.writer)
-        sessions.sendWritten(session)
+        stream.sendWritten(state)
     }
 
     /// Has the client see that its answer is not whole.
@@ -315,44 +332,35 @@ struct RequestExecutor {
             request.pointee.facts.proxyError = refusal.proxyError
             request.pointee.facts.detail = refusal.sentence
         }
-        request.pointee.isCut = true
-        let session = request.pointee.session
-        session.pointee.leg.isTruncated = true
+        request.pointee.answer.isCut = true
         // A stream that ends in order would look whole where only its end says how long it is.
-        if request.pointee.endsWithConnection { session.pointee.leg.socket.setResetOnClose() }
+        request.pointee.stream.truncate(isReset: request.pointee.answer.endsWithConnection)
     }
 
     /// The request is over: its record is written, and the next one may come.
     private func finish(_ request: RequestPointer, _ token: Token) {
-        let session = request.pointee.session
+        let stream = request.pointee.stream
         var isGone = false
         if case .over(.clientGone?) = request.pointee.life.phase { isGone = true }
-        assert(request.pointee.upstream == nil, "a request ends with a connection to the upstream")
+        assert(
+            request.pointee.upstream?.connection == nil,
+            "a request ends with a connection to the upstream")
         assert(
             request.pointee.places.group == nil && request.pointee.places.line == nil,
             "a request ends without giving its place back")
         request.pointee.places.giveBack(nowMilliseconds: now)
-        if isGone && request.pointee.facts.detail.isEmpty {
-            request.pointee.facts.detail = request.pointee.goneDetail
-        }
-        let isCut = request.pointee.isCut
-        let isRefusedUpgrade = request.pointee.isUpgrade && !request.pointee.hasAnswerHead
-        Recorder(state).ended(
-            request, ownBytes: request.pointee.own?.body.count ?? 0, isWhole: !isGone && !isCut)
+        let isCut = request.pointee.answer.isCut
+        let isRefusedUpgrade = request.pointee.isUpgrade && !request.pointee.answer.hasHead
+        Recorder(state).ended(request, isGone: isGone)
         state.pointee.heads.takeBack(request.pointee.takeMemory())
-        let endsAtOnce = isGone || isCut && request.pointee.endsWithConnection
-        session.pointee.request = nil
+        let endsAtOnce = isGone || isCut && request.pointee.answer.endsWithConnection
         state.pointee.requests.retire(token)
-        let sessions = SessionKeeper(state)
         if endsAtOnce {
-            sessions.close(session)
-        } else if session.pointee.reader.isPersistent && !isCut && !isRefusedUpgrade
-            && !session.pointee.leg.isUnwritable
-        {
-            sessions.arm(session, at: now + settings.keepAliveMilliseconds)
-            state.pointee.work.push(.session(session.pointee.client))
+            stream.end(.closes, state)
+        } else if stream.isPersistent && !isCut && !isRefusedUpgrade && !stream.isUnwritable {
+            stream.end(.goesOn, state)
         } else {
-            sessions.leave(session)
+            stream.end(.leaves, state)
         }
     }
 
@@ -361,58 +369,56 @@ struct RequestExecutor {
     /// The client's socket has something to say while a request is in progress.
     func clientIsReady(_ token: Token, _ flags: Readiness) {
         guard let request = state.pointee.requests.pointer(token) else { return }
-        let session = request.pointee.session
-        session.pointee.leg.note(flags)
+        let stream = request.pointee.stream
+        stream.note(flags)
         let isWaitingUpgrade = request.pointee.isUpgrade && request.pointee.life.phase.isWaiting
         // Nobody who wants a WebSocket ends its side while it waits.
         if flags.contains(.broken) || isWaitingUpgrade && flags.contains(.hangup) {
             push(token, .clientGone)
             return
         }
-        if flags.contains(.writable) && !session.pointee.leg.held.isEmpty {
+        if flags.contains(.writable) && stream.isBlocked {
             request.pointee.movedMilliseconds = now
-            _ = session.pointee.leg.drain(space)
+            stream.drain(space)
         }
         // It may have ended its side only, and still read; or be gone, which shows in sending.
         if flags.contains(.hangup) && request.pointee.life.deadline == .progress {
             armProgress(request)
         }
-        BodyPump(state).pump(request, token)
+        pump(request, token)
     }
 
     /// Goes on with what the last turn had no time for.
     func goOn(_ token: Token) {
         guard let request = state.pointee.requests.pointer(token) else { return }
-        BodyPump(state).pump(request, token)
+        pump(request, token)
     }
 
     // MARK: Deadlines
 
     /// Sets the timer to the time that runs; who moves bodies next sees to that of bodies.
     private func arm(_ request: RequestPointer, isPumped: Bool = false) {
-        let sessions = SessionKeeper(state)
-        let session = request.pointee.session
+        let stream = request.pointee.stream
         switch request.pointee.life.deadline {
         case .none: break
-        case .place:
-            sessions.arm(session, at: PlaceWaiting(state).nextLook(request))
+        case .place: stream.arm(at: PlaceWaiting(state).nextLook(request), state)
         case .attempt:
-            let deadline = request.pointee.search?.attemptDeadline(nowMilliseconds: now) ?? now
-            sessions.arm(session, at: deadline)
-        case .upgradeAnswer: sessions.arm(session, at: now + settings.upgradeMilliseconds)
+            let search = request.pointee.upstream?.search
+            stream.arm(at: search?.attemptDeadline(nowMilliseconds: now) ?? now, state)
+        case .upgradeAnswer: stream.arm(at: now + settings.upgradeMilliseconds, state)
         case .progress:
             // That of an attempt to connect is over.
-            if !request.pointee.isOnReused { session.pointee.armedMilliseconds = 0 }
+            if !request.pointee.life.isOnReused { stream.disown() }
             if !isPumped { armProgress(request) }
         }
     }
 
     /// Makes sure that the timer fires no later than what is awaited now may take.
     func armProgress(_ request: RequestPointer) {
-        let deadline = patience(request).deadline
-        let session = request.pointee.session
-        let armed = session.pointee.armedMilliseconds
-        if deadline < armed || armed == 0 { SessionKeeper(state).arm(session, at: deadline) }
+        let deadline = awaited(request).deadline
+        let stream = request.pointee.stream
+        let armed = stream.armedMilliseconds
+        if deadline < armed || armed == 0 { stream.arm(at: deadline, state) }
     }
 
     /// What a request in progress waits for.
@@ -421,26 +427,22 @@ struct RequestExecutor {
     }
 
     /// What a request in progress waits for, and until when.
-    private func patience(_ request: RequestPointer) -> (deadline: UInt64, awaited: Awaited) {
+    private func awaited(_ request: RequestPointer) -> (deadline: UInt64, what: Awaited) {
         let settings = state.pointee.snapshot.settings
-        let session = request.pointee.session
+        let stream = request.pointee.stream
         let moved = request.pointee.movedMilliseconds
-        if session.pointee.leg.isHangingUp {
-            return (moved + settings.patience.lingerMilliseconds, .client)
-        }
+        if stream.isHangingUp { return (moved + settings.patience.lingerMilliseconds, .client) }
         // The client owes bytes of the body: so many that none is waiting to be taken upstream.
         let isBodyAwaited =
-            !request.pointee.up.isDone && !request.pointee.isUpCut
+            !request.pointee.body.isDone && !request.pointee.body.isCut
             && !UpstreamKeeper(state).holds(request)
-        let bodyDeadline = request.pointee.bodyMovedMilliseconds + settings.bodyMilliseconds
+        let bodyDeadline = request.pointee.body.movedMilliseconds + settings.bodyMilliseconds
         if !request.pointee.life.hasAnswer {
             return isBodyAwaited
                 ? (bodyDeadline, .body)
                 : (moved + settings.answerMilliseconds, .answer)
         }
-        if !session.pointee.leg.held.isEmpty {
-            return (moved + settings.bodyMilliseconds, .client)
-        }
+        if stream.isBlocked { return (moved + settings.bodyMilliseconds, .client) }
         let deadline = moved + settings.answerBodyMilliseconds
         if isBodyAwaited && bodyDeadline < deadline { return (bodyDeadline, .body) }
         return (deadline, .answerBody)
@@ -455,16 +457,16 @@ struct RequestExecutor {
             if PlaceWaiting(state).lookAgain(request) {
                 arm(request)
             } else {
-                let cause = request.pointee.search?.exhaustion(nowMilliseconds: now)
+                let cause = request.pointee.upstream?.search.exhaustion(nowMilliseconds: now)
                 push(token, .exhausted(cause ?? .endpointsFull))
             }
         case .attempt:
-            request.pointee.search?.failed(.timedOut)
-            let end = request.pointee.search?.deadlineMilliseconds ?? 0
+            request.pointee.upstream?.search.failed(.timedOut)
+            let end = request.pointee.upstream?.search.deadlineMilliseconds ?? 0
             push(token, .attemptTimedOut(isLast: now >= end))
         case .upgradeAnswer: push(token, .failed(.answerTimeout))
         case .progress:
-            let (deadline, awaited) = patience(request)
+            let (deadline, awaited) = awaited(request)
             if now < deadline {
                 armProgress(request)
                 return
@@ -474,12 +476,12 @@ struct RequestExecutor {
             case .answerBody: push(token, .failed(.answerStalled))
             case .body: push(token, .failed(.bodyTimeout))
             case .client:
-                let session = request.pointee.session
-                if !session.pointee.leg.isHangingUp {
+                let stream = request.pointee.stream
+                if !stream.isHangingUp {
                     request.pointee.facts.detail =
                         "the client read nothing for too long (timeouts.body)"
                 }
-                session.pointee.leg.isTruncated = true
+                stream.truncate()
                 push(token, .clientGone)
             }
         }

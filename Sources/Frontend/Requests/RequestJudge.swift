@@ -16,63 +16,55 @@ struct RequestJudge {
     private var snapshot: Snapshot { state.pointee.snapshot }
     private var limits: HeadLimits { state.pointee.settings.headLimits }
 
-    /// Judges a head; what stands behind it is held by the session.
-    func judge(_ session: SessionPointer, _ head: consuming RequestHead) {
-        let peer = session.pointee.facts.peer
-        let listener = session.pointee.facts.listener
+    /// Judges a head; what stands behind it is held by the stream.
+    func judge(_ stream: ClientStream, _ head: consuming RequestHead) {
+        let peer = stream.facts.peer
+        let listener = stream.facts.listener
         var client = peer
         if listener.trusts(peer) {
             client =
                 Forwarding(head.fields, peer: peer, trusted: listener.trustedProxies).client
         }
         if head.fields.upgradesToWebSocket {
-            judgeUpgrade(session, head, client)
+            judgeUpgrade(stream, head, client)
         } else {
-            judgeOrdinary(session, &head, client)
+            judgeOrdinary(stream, &head, client)
         }
     }
 
     // MARK: WebSockets
 
-    private func judgeUpgrade(_ session: SessionPointer, _ head: RequestHead, _ client: Address) {
+    private func judgeUpgrade(_ stream: ClientStream, _ head: RequestHead, _ client: Address) {
+        var facts = RequestFacts(
+            client: client, beganMilliseconds: stream.facts.acceptedMilliseconds)
         let asked: UpgradeRequest
         do throws(UpgradeFault) {
             asked = try UpgradeRequest.judge(head, noting: [.missingConnection, .anyKeyLength])
         } catch {
-            var facts = RequestFacts(
-                client: client,
-                beganMilliseconds: session.pointee.facts.acceptedMilliseconds)
             note(head, &facts)
-            SessionKeeper(state).refuse(session, Refusal(error), facts)
+            SessionKeeper(state).refuse(stream, Refusal(error), facts)
             return
         }
-        session.pointee.reader.requestCount += 1
+        stream.countRequest()
         var places = Places()
-        var facts = RequestFacts(
-            client: client, beganMilliseconds: session.pointee.facts.acceptedMilliseconds)
         facts.host = asked.host.name
         facts.path = String(decoding: asked.target.path, as: UTF8.self)
-        let outcome = judge(asked, session, &facts, &places)
-        var request: Request
-        let event: RequestLife.Event
+        let outcome = judge(asked, stream, &facts, &places)
         switch outcome {
         case .refused(let refusal):
-            request = Request(
-                nil, of: session, client: client, limits: limits, nowMilliseconds: now)
+            var request = Request(
+                nil, of: stream, facts, places, limits: limits, nowMilliseconds: now)
             request.own = OwnAnswer(refusal)
-            event = .answeredHere
+            begin(request, stream, .answeredHere)
         case .forwarded(let upgrade, let group):
-            request = Request(
-                upgrade, of: session, client: client, limits: limits, nowMilliseconds: now)
-            request.search = EndpointSearch(
+            var request = Request(
+                upgrade, of: stream, facts, places, limits: limits, nowMilliseconds: now)
+            let search = EndpointSearch(
                 group, deadlineMilliseconds: now + state.pointee.settings.connectMilliseconds,
                 key: group.key(of: asked, client))
-            request.mayReuse = false
-            event = .forwarded
+            request.upstream = UpstreamUse(search, mayReuse: false)
+            begin(request, stream, .forwarded)
         }
-        request.facts = facts
-        request.places = places
-        begin(request, session, event)
     }
 
     private enum UpgradeOutcome {
@@ -81,11 +73,11 @@ struct RequestJudge {
     }
 
     private func judge(
-        _ asked: UpgradeRequest, _ session: SessionPointer, _ facts: inout RequestFacts,
+        _ asked: UpgradeRequest, _ stream: ClientStream, _ facts: inout RequestFacts,
         _ places: inout Places
     ) -> UpgradeOutcome {
         let path = asked.target.path
-        if session.pointee.facts.listener.redirectsToHTTPS {
+        if stream.facts.listener.redirectsToHTTPS {
             let sentPath = String(decoding: asked.target.sentPath, as: UTF8.self)
             let url = snapshot.secureURL("wss", asked.host, path: sentPath)
             return .refused(facts.host.isEmpty ? .noHost : .useTLS(url))
@@ -108,7 +100,7 @@ struct RequestJudge {
             return .refused(.departure(fault, of: asked, route: route.name))
         }
         // A trusted proxy in front may have changed `Host`; what it was, it says.
-        let isTrusted = session.pointee.facts.listener.trusts(session.pointee.facts.peer)
+        let isTrusted = stream.facts.listener.trusts(stream.facts.peer)
         let said = isTrusted ? Forwarding.host(asked.head.fields)?.name : nil
         let host = said ?? asked.host
         guard route.origins.allows(origin: asked.origin, host: host) else {
@@ -145,57 +137,43 @@ struct RequestJudge {
     // MARK: Ordinary requests
 
     private func judgeOrdinary(
-        _ session: SessionPointer, _ head: inout RequestHead, _ client: Address
+        _ stream: ClientStream, _ head: inout RequestHead, _ client: Address
     ) {
-        session.pointee.reader.requestCount += 1
+        stream.countRequest()
         let slot: Token?
         do throws(HeadFault) {
             let asked = try OrdinaryRequest.judge(taking: &head)
-            session.pointee.reader.isPersistent =
-                session.pointee.reader.isPersistent && asked.isPersistent
-            prepare(session, asked)
+            if !asked.isPersistent { stream.isPersistent = false }
+            stream.prepare(for: asked)
             // Made where it stays: it is large, and there is one for each request.
             slot = state.pointee.requests.insert(
-                Request(asked, of: session, client: client, limits: limits, nowMilliseconds: now))
+                Request(asked, of: stream, client: client, limits: limits, nowMilliseconds: now))
         } catch {
             var facts = RequestFacts(client: client, beganMilliseconds: now)
             facts.method = head.method
             note(head, &facts)
-            SessionKeeper(state).refuse(session, Refusal(error), facts)
+            SessionKeeper(state).refuse(stream, Refusal(error), facts)
             return
         }
         guard let slot, let request = state.pointee.requests.pointer(slot) else {
-            SessionKeeper(state).close(session)
+            SessionKeeper(state).close(stream)
             return
         }
-        if session.pointee.reader.requestCount >= state.pointee.settings.requestsPerConnectionMax
-            || state.pointee.leaving != nil
-        {
-            session.pointee.reader.isPersistent = false
-        }
-        session.pointee.request = slot
-        state.pointee.work.push(.request(slot, judge(&request.pointee, session)))
+        if stream.isSpent(state) || state.pointee.leaving != nil { stream.isPersistent = false }
+        stream.begin(slot)
+        state.pointee.work.push(.request(slot, judge(&request.pointee)))
     }
 
-    /// Makes the lines ready that say of the client what upstreams are told.
-    private func prepare(_ session: SessionPointer, _ asked: borrowing OrdinaryRequest) {
-        if session.pointee.reader.passage == nil {
-            session.pointee.reader.passage = Passage(session.pointee.facts.hop)
-        }
-        session.pointee.reader.passage?.prepare(for: asked)
-    }
-
-    private func judge(
-        _ request: inout Request, _ session: SessionPointer
-    ) -> RequestLife.Event {
-        if session.pointee.facts.listener.redirectsToHTTPS {
+    private func judge(_ request: inout Request) -> RequestLife.Event {
+        if request.stream.facts.listener.redirectsToHTTPS {
             request.own = .toHTTPS(request.asked, snapshot)
             return .answeredHere
         }
+        let routing = snapshot.routing
         let bytes = request.asked.bytes
         let path = request.asked.pathRange
         let host = request.asked.hostRange
-        let found = snapshot.routing.table.index(
+        let found = routing.table.index(
             host: bytes.span.extracting(host), path: bytes.span.extracting(path))
         guard let found else {
             request.own = OwnAnswer(
@@ -204,13 +182,13 @@ struct RequestJudge {
                     path: String(decoding: bytes[path], as: UTF8.self)))
             return .answeredHere
         }
-        request.path = snapshot.routing.table.rewritten(
+        request.path = routing.table.rewritten(
             bytes[request.asked.sentPathRange], isCanonical: request.asked.isPathCanonical,
             by: found)
-        let plan = snapshot.routing.plans[found]
+        let plan = routing.plans[found]
         request.facts.plan = plan
         if request.asked.hasEscapedSlash,
-            let refusal = snapshot.routing.refusal(
+            let refusal = routing.refusal(
                 ofEscapedSlashIn: Array(bytes[path]), host: bytes.span.extracting(host),
                 route: found)
         {
@@ -224,9 +202,10 @@ struct RequestJudge {
                 return .answeredHere
             }
             if let cause = BodyPump(state).takeFirstBody(&request) { return .failed(cause) }
-            request.search = EndpointSearch(
+            let search = EndpointSearch(
                 group, deadlineMilliseconds: now + state.pointee.settings.connectMilliseconds,
                 key: group.key(of: request.asked, request.facts.client))
+            request.upstream = UpstreamUse(search, mayReuse: true)
             return .forwarded
         case .respond(let answer): request.own = OwnAnswer(answer, plan)
         case .redirect(let rule):
@@ -240,18 +219,18 @@ struct RequestJudge {
 
     /// Gives a request for a WebSocket its slot, and its life the first event.
     private func begin(
-        _ request: consuming Request, _ session: SessionPointer, _ event: RequestLife.Event
+        _ request: consuming Request, _ stream: ClientStream, _ event: RequestLife.Event
     ) {
         guard state.pointee.requests.count < state.pointee.requests.capacity else {
             request.places.giveBack(nowMilliseconds: now)
-            SessionKeeper(state).close(session)
+            SessionKeeper(state).close(stream)
             return
         }
         guard let token = state.pointee.requests.insert(request) else {
-            SessionKeeper(state).close(session)
+            SessionKeeper(state).close(stream)
             return
         }
-        session.pointee.request = token
+        stream.begin(token)
         state.pointee.work.push(.request(token, event))
     }
 

@@ -10,11 +10,11 @@ enum Introduction {
     /// What a new connection to an endpoint of the group begins with; nothing where it says nothing
     /// of the client.
     static func bytes(
-        _ version: ProxyHeader.Version?, of session: SessionPointer, client: Address
+        _ version: ProxyHeader.Version?, of stream: ClientStream, client: Address
     ) -> [UInt8] {
         guard let version else { return [] }
-        let own = session.pointee.leg.socket.localAddress
-        let security = session.pointee.facts.tls.map { facts in
+        let own = stream.localAddress
+        let security = stream.facts.tls.map { facts in
             ProxyHeader.Security(
                 version: "\(facts.version)", cipher: facts.cipherName,
                 serverName: facts.serverName, applicationProtocol: facts.applicationProtocol)

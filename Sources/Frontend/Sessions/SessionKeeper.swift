@@ -326,7 +326,7 @@ struct SessionKeeper {
             } else {
                 session.pointee.reader.hold(UnsafeRawBufferPointer(rebasing: bytes[consumed...]))
             }
-            RequestJudge(state).judge(session, head)
+            RequestJudge(state).judge(ClientStream(session), head)
             return false
         }
     }
@@ -349,27 +349,7 @@ struct SessionKeeper {
 
     /// Sends bytes of any number.
     func send(_ session: SessionPointer, _ bytes: [UInt8]) {
-        bytes.withUnsafeBufferPointer { buffer in
-            guard let start = buffer.baseAddress else { return }
-            send(session, start, count: buffer.count)
-        }
-    }
-
-    /// Sends what was written.
-    func sendWritten(_ session: SessionPointer) {
-        send(session, state.pointee.heads.writer.start, count: state.pointee.heads.writer.count)
-        state.pointee.heads.writer.clear()
-    }
-
-    private func send(_ session: SessionPointer, _ start: UnsafePointer<UInt8>, count: Int) {
-        // What is sealed at once has to fit into the records' output.
-        let pieceMax = space.pointee.openedCapacity
-        var offset = 0
-        while offset < count {
-            let piece = min(pieceMax, count - offset)
-            session.pointee.leg.put(start + offset, count: piece, space)
-            offset += piece
-        }
+        ClientStream(session).send(bytes, space)
     }
 }
 

@@ -92,18 +92,22 @@ struct DrainKeeper {
     func join(_ tunnel: TunnelPointer) {
         if state.pointee.drains.isEmpty && state.pointee.leaving == nil { return }
         let slot = tunnel.pointee.slot
+        var isToldByLeaving = false
         for index in state.pointee.drains.tasks.indices
         where state.pointee.drains.tasks[index].drain.plan.concerns(tunnel.pointee.asked) {
+            if state.pointee.drains.tasks[index].drain === state.pointee.leaving {
+                isToldByLeaving = true
+            }
             // Slots that were not looked at yet are found anyway.
             if let scanned = state.pointee.drains.tasks[index].scanned,
                 Int(slot.index) > scanned
             {
                 continue
             }
+            // Each drain that concerns it has it: the first to come to its turn ends it.
             state.pointee.drains.tasks[index].append(slot)
-            return
         }
-        if let leaving = state.pointee.leaving, tell(slot, leaving) {
+        if let leaving = state.pointee.leaving, !isToldByLeaving, tell(slot, leaving) {
             leaving.told(by: 0, count: 1)
         }
     }

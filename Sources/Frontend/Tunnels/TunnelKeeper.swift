@@ -66,15 +66,16 @@ struct TunnelKeeper {
     ///
     /// What only the opening needed is let go; what came early goes on, then what waits.
     func open(_ request: RequestPointer, _ token: Token) {
-        let session = request.pointee.session
-        guard let opening = request.pointee.opening, let plan = request.pointee.facts.plan else {
+        guard let opening = request.pointee.answer.opening, let plan = request.pointee.facts.plan
+        else {
             preconditionFailure("a tunnel opens without a proven 101")
         }
-        let sessions = SessionKeeper(state)
-        sessions.send(session, opening.answer)
-        sessions.letKeptGo(session)
+        request.pointee.stream.send(opening.answer, space)
+        var departure = request.pointee.stream.depart(state)
         var leg = Leg(.none())
-        swap(&leg, &session.pointee.leg)
+        swap(&leg, &departure.leg)
+        let client = departure.client
+        let early = departure.early
         var relay = Relay(client: leg)
         relay.backend = UpstreamKeeper(state).takeLeg(request)
         relay.open(
@@ -84,10 +85,8 @@ struct TunnelKeeper {
             relay.client.socket.isOpen && relay.backend.socket.isOpen,
             "a tunnel opens without both connections")
         let descriptor = relay.backend.socket.descriptor
-        let client = session.pointee.client
-        let early = session.pointee.reader.carry
         let made = Tunnel(
-            relay: relay, client: client, facts: session.pointee.facts,
+            relay: relay, client: client, facts: departure.facts,
             asked: TunnelFacts(request.pointee.facts), places: request.pointee.places)
         guard let slot = state.pointee.tunnels.insert(made),
             let tunnel = state.pointee.tunnels.pointer(slot),
@@ -99,12 +98,16 @@ struct TunnelKeeper {
         tunnel.pointee.slot = slot
         entry.pointee.session = nil
         entry.pointee.tunnel = tunnel
-        state.pointee.sessionTimers.cancel(client)
-        state.pointee.poller.modify(descriptor, slot.tagged(TokenTag.tunnel), .edgeBoth)
-        state.pointee.sessions.retire(session.pointee.slot)
         state.pointee.requests.retire(token)
         plan.tally.opened()
         Recorder(state).opened(tunnel)
+        let isWatched = state.pointee.poller.modify(
+            descriptor, slot.tagged(TokenTag.tunnel), .edgeBoth)
+        if !isWatched {
+            // The kernel has no memory for it: nobody would ever hear of the upstream's side.
+            close(tunnel)
+            return
+        }
         begin(tunnel, backendEarly: opening.early, clientEarly: early)
     }
 

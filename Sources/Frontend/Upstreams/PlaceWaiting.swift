@@ -16,17 +16,18 @@ struct PlaceWaiting {
     ///
     /// - Returns: whether the request waits; false when there is no line or it is too long.
     func join(_ request: RequestPointer, _ token: Token) -> Bool {
-        guard let group = request.pointee.search?.group, let queue = group.queue,
-            request.pointee.search?.hasToWait(nowMilliseconds: now) == true,
-            now < request.pointee.waitDeadlineMilliseconds ?? .max
+        guard let group = request.pointee.upstream?.search.group, let queue = group.queue,
+            request.pointee.upstream?.search.hasToWait(nowMilliseconds: now) == true,
+            now < request.pointee.upstream?.waitDeadlineMilliseconds ?? .max
         else { return false }
         let number = queue.join(
             state.pointee.crew.mailboxes[state.pointee.index], token.tagged(TokenTag.request),
             sizeMax: group.queueLimits.size)
         guard let number else { return false }
         // The first time counts: who has waited and was turned away there waits no longer for that.
-        if request.pointee.waitDeadlineMilliseconds == nil {
-            request.pointee.waitDeadlineMilliseconds = now + group.queueLimits.waitMilliseconds
+        if request.pointee.upstream?.waitDeadlineMilliseconds == nil {
+            request.pointee.upstream?.waitDeadlineMilliseconds =
+                now + group.queueLimits.waitMilliseconds
         }
         request.pointee.places.take(PlaceInLine(queue: queue, number: number))
         // A place that became free before is nobody's yet.
@@ -36,15 +37,15 @@ struct PlaceWaiting {
 
     /// When one that waits looks again by itself: nobody calls when a cool-down ends.
     func nextLook(_ request: RequestPointer) -> UInt64 {
-        min(request.pointee.waitDeadlineMilliseconds ?? 0, now + 1_000)
+        min(request.pointee.upstream?.waitDeadlineMilliseconds ?? 0, now + 1_000)
     }
 
     /// Has the first of the line try where there is a place that nobody has called for.
     ///
     /// - Returns: whether the one that looks goes on waiting; else its time is over.
     func lookAgain(_ request: RequestPointer) -> Bool {
-        guard let line = request.pointee.places.line, let search = request.pointee.search,
-            now < request.pointee.waitDeadlineMilliseconds ?? 0
+        guard let line = request.pointee.places.line, let search = request.pointee.upstream?.search,
+            now < request.pointee.upstream?.waitDeadlineMilliseconds ?? 0
         else { return false }
         let group = state.pointee.snapshot.current(search.group)
         if !group.picker.isFull(nowMilliseconds: now) { line.queue.callNext() }
@@ -56,7 +57,7 @@ struct PlaceWaiting {
         let token = waiter.token.tagged(0)
         guard let request = state.pointee.requests.pointer(token),
             request.pointee.places.line?.number == waiter.number,
-            let waited = request.pointee.search?.group
+            let waited = request.pointee.upstream?.search.group
         else {
             // It is gone, and the next one is called in its place.
             queue.served()
@@ -64,19 +65,19 @@ struct PlaceWaiting {
             return
         }
         let group = state.pointee.snapshot.current(waited)
-        let claimed = request.pointee.search?.claimCalled(of: group, nowMilliseconds: now)
+        let claimed = request.pointee.upstream?.search.claimCalled(of: group, nowMilliseconds: now)
         // A reload may have done away with the line.
         if claimed == nil && group.picker.isFull(nowMilliseconds: now) && group.queue === queue {
             // The place went to another, and it is the first of the line again.
-            request.pointee.search?.waitOn()
+            request.pointee.upstream?.search.waitOn()
             queue.back(waiter)
         } else {
             request.pointee.places.leftLine()
             queue.served()
-            request.pointee.search?.deadlineMilliseconds =
+            request.pointee.upstream?.search.deadlineMilliseconds =
                 now + state.pointee.settings.connectMilliseconds
             // Nobody has asked for more of the body meanwhile.
-            request.pointee.bodyMovedMilliseconds = now
+            request.pointee.body.movedMilliseconds = now
             if let claimed {
                 request.pointee.places.take(claimed, of: group)
                 request.pointee.facts.endpoint = group.endpoints[claimed]

@@ -25,8 +25,6 @@ struct UpstreamConnection: ~Copyable {
     var hasLogin = false
     /// The connection to the endpoint stands.
     var isConnected = false
-    /// Requests that were sent on it.
-    var requestCount = 0
     /// When it has been idle for long enough.
     var idleDeadlineMilliseconds: UInt64 = 0
 
@@ -86,8 +84,8 @@ struct UpstreamKeeper {
 
     /// Begins to connect to an address of the endpoint at which the request has a place.
     func dial(_ address: Address, _ request: RequestPointer, _ token: Token) -> Dialled {
-        guard let endpoint = request.pointee.search?.current,
-            let group = request.pointee.search?.group
+        guard let endpoint = request.pointee.upstream?.search.current,
+            let group = request.pointee.upstream?.search.group
         else { return .failed(.unresolved) }
         var leg = Leg(.none())
         var isConnected = false
@@ -111,8 +109,7 @@ struct UpstreamKeeper {
             state.pointee.upstreams.retire(carrier)
             return .failed(.shortage(.watches))
         }
-        request.pointee.upstream = carrier
-        request.pointee.isOnReused = false
+        request.pointee.upstream?.connection = carrier
         // Within one machine the handshake of TCP is over when connect(2) returns, though it says
         // that it is in progress: to try costs less than to wait for the event.
         return .begun(mayStand: isConnected || address.isLoopback)
@@ -159,15 +156,14 @@ struct UpstreamKeeper {
     ///
     /// - Returns: whether there is one; it is the request's then.
     func takeIdle(_ request: RequestPointer, _ token: Token) -> Bool {
-        guard !request.pointee.isUpgrade, !request.pointee.mustBeFresh,
-            let endpoint = request.pointee.search?.pooledEndpoint
+        guard !request.pointee.isUpgrade,
+            let endpoint = request.pointee.upstream?.search.pooledEndpoint
         else { return false }
         while let idle = state.pointee.pool.take(endpoint) {
             guard let slot = state.pointee.upstreams.pointer(idle) else { continue }
             if slot.pointee.isSound(for: request) {
                 slot.pointee.owner = token
-                request.pointee.upstream = idle
-                request.pointee.isOnReused = true
+                request.pointee.upstream?.connection = idle
                 return true
             }
             discard(slot, idle)
@@ -192,28 +188,28 @@ struct UpstreamKeeper {
                 let code = slot.pointee.leg.socket.pendingError()
                 if code != 0 {
                     let failure = DialFailure(code)
-                    request.pointee.search?.failed(failure)
+                    request.pointee.upstream?.search.failed(failure)
                     state.pointee.work.push(.request(owner, .attemptFailed(failure.cause)))
                     return
                 }
             }
             if flags.contains(.writable) || flags.contains(.readable) {
-                RequestExecutor(state).sendHead(request, owner)
+                RequestExecutor(state).mayStand(request, owner)
             }
             return
         }
         if flags.contains(.writable) && !slot.pointee.leg.held.isEmpty {
             request.pointee.movedMilliseconds = state.pointee.now
-            request.pointee.bodyMovedMilliseconds = state.pointee.now
+            request.pointee.body.movedMilliseconds = state.pointee.now
             _ = slot.pointee.leg.drain(space)
-            if slot.pointee.leg.isUnwritable { request.pointee.isUpCut = true }
+            if slot.pointee.leg.isUnwritable { request.pointee.body.isCut = true }
         }
-        BodyPump(state).pump(request, owner)
+        RequestExecutor(state).pump(request, owner)
     }
 
     /// Whether the upstream has not taken all that was sent to it.
     func holds(_ request: RequestPointer) -> Bool {
-        guard let carrier = request.pointee.upstream,
+        guard let carrier = request.pointee.upstream?.connection,
             let slot = state.pointee.upstreams.pointer(carrier)
         else { return false }
         return !slot.pointee.leg.held.isEmpty
@@ -224,31 +220,30 @@ struct UpstreamKeeper {
     private func isOfNobody(
         _ slot: UnsafeMutablePointer<UpstreamConnection>, _ request: RequestPointer
     ) -> Bool {
-        let peer = request.pointee.session.pointee.facts.peer
+        let peer = request.pointee.stream.facts.peer
         return slot.pointee.client == peer
-            && request.pointee.session.pointee.facts.listener.trusts(peer)
+            && request.pointee.stream.facts.listener.trusts(peer)
     }
 
     /// Keeps the request's connection for another one, if that is safe, and closes it otherwise.
     func takeBack(_ request: RequestPointer) {
-        guard let carrier = request.pointee.upstream,
+        guard let carrier = request.pointee.upstream?.connection,
             let slot = state.pointee.upstreams.pointer(carrier)
         else { return }
-        request.pointee.upstream = nil
+        request.pointee.upstream?.connection = nil
         slot.pointee.owner = nil
         let mayReuse =
-            request.pointee.mayReuse && request.pointee.up.isDone && !request.pointee.isUpCut
+            request.pointee.upstream?.mayReuse == true && request.pointee.body.isDone
+            && !request.pointee.body.isCut
             && slot.pointee.isQuiet && slot.pointee.leg.held.isEmpty
             && state.pointee.leaving == nil
             && !(slot.pointee.hasLogin && isOfNobody(slot, request))
         let limits = slot.pointee.limits
         if mayReuse && slot.pointee.hasLogin {
             // It stays for as long as the client does, or the endpoint lets it.
-            SessionKeeper(state).letKeptGo(request.pointee.session)
-            request.pointee.session.pointee.reader.kept = carrier
+            request.pointee.stream.keep(carrier, state)
         } else if mayReuse && slot.pointee.client != nil && limits.idleMax > 0 {
-            SessionKeeper(state).letKeptGo(request.pointee.session)
-            request.pointee.session.pointee.reader.kept = carrier
+            request.pointee.stream.keep(carrier, state)
             waitIdle(slot, carrier)
         } else if mayReuse && slot.pointee.client == nil
             && state.pointee.pool.put(carrier, slot.pointee.endpoint, max: limits.idleMax)
@@ -298,10 +293,10 @@ struct UpstreamKeeper {
     /// Takes the leg of the request's connection, which is a tunnel's from here on.
     func takeLeg(_ request: RequestPointer) -> Leg {
         var leg = Leg(.none())
-        guard let carrier = request.pointee.upstream,
+        guard let carrier = request.pointee.upstream?.connection,
             let slot = state.pointee.upstreams.pointer(carrier)
         else { return leg }
-        request.pointee.upstream = nil
+        request.pointee.upstream?.connection = nil
         swap(&leg, &slot.pointee.leg)
         discard(slot, carrier)
         return leg

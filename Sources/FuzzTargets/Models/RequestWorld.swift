@@ -60,15 +60,15 @@ public struct RequestWorld {
         }
         if connections > 0 && stands {
             events += [
-                .answerBytes, .upstreamEnded, .failed(.bodyTimeout), .failed(.answerTimeout),
-                .failed(.badAnswer),
+                .upstreamEnded(hasAnswerBytes: false), .upstreamEnded(hasAnswerBytes: true),
+                .failed(.bodyTimeout), .failed(.answerTimeout), .failed(.badAnswer),
             ]
             events +=
                 hasAnswer
                 ? [.answerDone]
                 : [
-                    .answer(.interim), .answer(.final(isTrouble: false)),
-                    .answer(.final(isTrouble: true)), .answer(.switching),
+                    .answer(.final(isTrouble: false)), .answer(.final(isTrouble: true)),
+                    .answer(.switching),
                 ]
         }
         return events
@@ -76,7 +76,7 @@ public struct RequestWorld {
 
     private func outcomes(of owed: Owed) -> [RequestLife.Event] {
         switch owed {
-        case .claim: [.claimed, .joined, .exhausted(.endpointsFull)]
+        case .claim: [.claimed, .claimedWithConnection, .joined, .exhausted(.endpointsFull)]
         case .claimAnother: [.claimed, .exhausted(.noAnswer)]
         case .connect:
             [
@@ -111,6 +111,10 @@ public struct RequestWorld {
         case .claimed:
             places += 1
             if numbersInLine > 0 { numbersInLine -= 1 }
+        case .claimedWithConnection:
+            places += 1
+            connections += 1
+            stands = true
         case .joined: numbersInLine += 1
         case .lineClosed: numbersInLine -= 1
         case .found:
@@ -128,6 +132,10 @@ public struct RequestWorld {
     private mutating func carryOut(_ actions: RequestLife.Actions) {
         if !actions.isDisjoint(with: .counts) {
             expect(places == 1, "counted without an endpoint")
+            expect(
+                !actions.contains(.countUndecided)
+                    || actions.isDisjoint(with: .countConnectFailure + .countConnection),
+                "a try has told something, and nothing")
         }
         if actions.contains(.dropUpstream) || actions.contains(.keepUpstream) {
             expect(

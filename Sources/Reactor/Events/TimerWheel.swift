@@ -34,7 +34,11 @@ public struct TimerWheel: ~Copyable {
     private var nodes: UnsafeMutablePointer<Node>
     private var nodeCount: Int
     /// Ticks up to and with this one were looked at.
-    private var current: UInt64 = 0
+    private var current: UInt64 = 0 {
+        didSet { nextTickMilliseconds = origin &+ (current &+ 1) &* tickMilliseconds }
+    }
+    /// When the tick behind the current one begins: before it, no other timer's time comes.
+    private var nextTickMilliseconds: UInt64
     /// One bit per occupied bucket, one word per level.
     private let occupied: UnsafeMutablePointer<UInt64>
     /// How many timers are armed.
@@ -45,6 +49,7 @@ public struct TimerWheel: ~Copyable {
         precondition(tickMilliseconds > 0)
         self.tickMilliseconds = tickMilliseconds
         origin = now
+        nextTickMilliseconds = now &+ tickMilliseconds
         nodeCount = Self.heads
         nodes = .allocate(capacity: Self.heads)
         for head in 0..<Self.heads {
@@ -115,6 +120,9 @@ public struct TimerWheel: ~Copyable {
 
     /// Takes away one timer whose time has come and returns what it was armed with; nil: none left.
     public mutating func popExpired(now: UInt64) -> Token? {
+        if now < nextTickMilliseconds, nodes[Self.expired].next == UInt32(Self.expired) {
+            return nil
+        }
         let target = ticks(now, roundingUp: false)
         while true {
             let first = Int(nodes[Self.expired].next)

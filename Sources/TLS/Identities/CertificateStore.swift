@@ -53,7 +53,7 @@ public final class CertificateStore: Sendable {
         var loaded: [ServerIdentity] = []
         var problems: [IdentityProblem] = []
         // The forms that a private key passes through while it is read hold it too.
-        SessionMemory.wiping {
+        SessionMemory.wiping(.everything) {
             for files in identities {
                 do throws(IdentityProblem) {
                     loaded.append(try ServerIdentity(reading: files))

@@ -82,7 +82,7 @@ extension TicketKeys {
                     macContext: macContext)
                 return isReady ? 1 : -1
             }
-            SessionMemory.isWiping = true
+            SessionMemory.wipe(.sessions)
             guard
                 let opened = keys.open(
                     name: name, vector: vector, cipherContext: cipherContext,
@@ -97,11 +97,11 @@ extension TicketKeys {
         SSL_CTX_set_session_ticket_cb(
             context.pointer,
             { _, _ in
-                SessionMemory.isWiping = true
+                SessionMemory.wipe(.sessions)
                 return 1
             },
             { ssl, _, _, _, status, _ in
-                SessionMemory.isWiping = false
+                SessionMemory.wipe(.nothing)
                 return TicketKeys.verdict(status, isTLS13: SSL_version(ssl) == TLS1_3_VERSION)
             }, nil)
     }

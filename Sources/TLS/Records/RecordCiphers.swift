@@ -80,9 +80,11 @@ struct RecordCiphers {
         let context = slot.pointee.context
         key.writeNonce(nonce)
         let isSet = slot.pointee.keyNumber == key.number
-        guard
-            sluice_aead_begin(context, isSet ? nil : key.key, nonce, tag == nil ? 1 : 0, tag) == 1
-        else {
+        let result =
+            isSet && suite != .chaCha20Poly1305
+            ? sluice_gcm_next(context, nonce, tag)
+            : sluice_aead_begin(context, isSet ? nil : key.key, nonce, tag == nil ? 1 : 0, tag)
+        guard result == 1 else {
             slot.pointee.keyNumber = 0
             return nil
         }

@@ -14,13 +14,15 @@ import Glibc
 ///
 /// OpenSSL overwrites most of what held secrets before it frees it, but not all: not the `SSL`, in
 /// which the secrets of TLS 1.3 lie, nor the forms of a session that a ticket is made from. What
-/// frees those runs while `isWiping` is set, and then everything that is freed is overwritten first.
-/// To do so always would be a handshake's 1,400 objects, and 17 kB with each record.
+/// frees those runs between two calls of `wipe`, and then what is freed is overwritten first.
+/// To do so always would be a handshake's 1,400 objects, and 17 kB with each record. The buffers of
+/// records and handshake messages, which are larger than 16 KiB, hold what travelled and no secret of a
+/// session: they are overwritten only where private keys are read.
 public enum SessionMemory {
     /// What is larger than 17 KiB is not kept: a record's buffer is the largest that is taken often,
     /// 16 KiB of payload and the overhead of any version.
     private static let listCount: UInt = 17 * 1024 / 16 + 1
-    /// Where it stands whether what is freed is overwritten.
+    /// Where it stands up to which size what is freed is overwritten.
     private static let wipingPlace = Int(bitPattern: listCount)
     /// Bytes that a thread keeps at most.
     private static let keptBytesMax = 2 * 1024 * 1024
@@ -28,8 +30,8 @@ public enum SessionMemory {
     /// A thread's lists, each threaded through what is free itself.
     ///
     /// List k has objects of at least 16 k + 8 bytes, which are malloc's sizes. In place of a list 0
-    /// stands how many more units of 16 bytes may be kept; behind the last one stands whether what is
-    /// freed is overwritten.
+    /// stands how many more units of 16 bytes may be kept; behind the last one stands up to which size
+    /// what is freed is overwritten.
     private typealias FreeLists = UnsafeMutablePointer<Int>
 
     private static let isInstalled =
@@ -42,24 +44,43 @@ public enum SessionMemory {
     /// Puts the functions in place, if nothing of OpenSSL has run before.
     public static func install() { _ = isInstalled }
 
-    /// Whether what OpenSSL frees on this thread is overwritten first.
+    /// What is overwritten of that which OpenSSL frees.
+    enum Wiping {
+        case nothing
+        /// What may hold a session's secrets: nothing as large as the buffers of records and messages.
+        case sessions
+        case everything
+
+        fileprivate var bytesMax: Int {
+            switch self {
+            case .nothing: 0
+            case .sessions: 16 * 1024
+            case .everything: .max
+            }
+        }
+    }
+
+    /// Says what of that which OpenSSL frees on this thread is overwritten first, from now on.
     ///
     /// It has no effect where OpenSSL had its own functions already when `install` was called.
-    static var isWiping: Bool {
-        get { threadLists.map { $0[wipingPlace] != 0 } ?? false }
+    static func wipe(_ what: Wiping) { wipedBytesMax = what.bytesMax }
+
+    /// The size of the largest object that is overwritten when it is freed; 0 for none.
+    private static var wipedBytesMax: Int {
+        get { threadLists.map { $0[wipingPlace] } ?? 0 }
         set {
             if threadLists == nil { makeThreadLists() }
-            threadLists?[wipingPlace] = newValue ? 1 : 0
+            threadLists?[wipingPlace] = newValue
         }
     }
 
     /// Overwrites what OpenSSL frees on this thread while `body` runs.
     static func wiping<Result, Fault: Error>(
-        _ body: () throws(Fault) -> Result
+        _ what: Wiping, _ body: () throws(Fault) -> Result
     ) throws(Fault) -> Result {
-        let before = isWiping
-        isWiping = true
-        defer { isWiping = before }
+        let before = wipedBytesMax
+        wipe(what)
+        defer { wipedBytesMax = before }
         return try body()
     }
 
@@ -95,7 +116,7 @@ public enum SessionMemory {
         let size = sluice_allocated_size(pointer)
         let list = (UInt(bitPattern: size) &- 8) &>> 4
         let threadLists = threadLists
-        if let threadLists, threadLists[wipingPlace] != 0 { explicit_bzero(pointer, size) }
+        if let threadLists, threadLists[wipingPlace] >= size { explicit_bzero(pointer, size) }
         guard list &- 1 < listCount &- 1, let lists = threadLists,
             lists.pointee >= Int(bitPattern: list)
         else {
@@ -111,8 +132,9 @@ public enum SessionMemory {
     private static func resize(
         _ pointer: UnsafeMutableRawPointer?, _ size: Int
     ) -> UnsafeMutableRawPointer? {
-        guard let pointer, size > 0, isWiping else { return realloc(pointer, size) }
+        guard let pointer, size > 0 else { return realloc(pointer, size) }
         let sizeBefore = sluice_allocated_size(pointer)
+        guard sizeBefore <= wipedBytesMax else { return realloc(pointer, size) }
         guard let grown = malloc(size) else { return nil }
         memcpy(grown, pointer, min(size, sizeBefore))
         explicit_bzero(pointer, sizeBefore)

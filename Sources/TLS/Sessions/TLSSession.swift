@@ -80,7 +80,7 @@ public struct TLSSession: ~Copyable {
     }
 
     /// Frees OpenSSL's object with the secrets in it.
-    static func free(_ ssl: OpaquePointer) { SessionMemory.wiping { SSL_free(ssl) } }
+    static func free(_ ssl: OpaquePointer) { SessionMemory.wiping(.sessions) { SSL_free(ssl) } }
 
     /// Makes the server side of a connection that has not begun.
     ///
@@ -101,7 +101,7 @@ public struct TLSSession: ~Copyable {
         sluice_err_clear()
         let result = SSL_do_handshake(ssl)
         // Set where the step began to make a ticket.
-        SessionMemory.isWiping = false
+        SessionMemory.wipe(.nothing)
         if result == 1 {
             // What the last step writes is written with the keys of application data: a ticket.
             tally.wrote(window.pointee.output + before, count: window.pointee.outputCount - before)

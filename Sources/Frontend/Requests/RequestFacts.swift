@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+import Ledger
+import Reactor
+
+/// What the log is told of a request.
+struct RequestFacts {
+    /// What is said in words, and of few requests.
+    private final class Words {
+        var host = ""
+        var path = ""
+        var method = ""
+        var proxyError = ""
+        var detail = ""
+    }
+
+    /// Who asks: who connected, or whom a trusted proxy names.
+    var client: Address
+    /// When it began: an ordinary request when it was read, an upgrade when its client connected.
+    var beganMilliseconds: UInt64
+    /// What holds for its route.
+    var plan: RoutePlan?
+    /// The endpoint that was asked last.
+    var endpoint: Endpoint?
+    /// The status that the client was sent; 0 before.
+    var status = 0
+    /// Made with the first word: an ordinary request that is answered has none.
+    private var words: Words?
+
+    init(client: Address, beganMilliseconds: UInt64) {
+        self.client = client
+        self.beganMilliseconds = beganMilliseconds
+    }
+
+    /// The host that a WebSocket was asked of; that of an ordinary request is read out of its head.
+    var host: String {
+        get { words?.host ?? "" }
+        set { withWords { $0.host = newValue } }
+    }
+    /// The path that a WebSocket was asked of; that of an ordinary request is read out of its head.
+    var path: String {
+        get { words?.path ?? "" }
+        set { withWords { $0.path = newValue } }
+    }
+    /// The method, where it is no request for a WebSocket and was refused.
+    var method: String {
+        get { words?.method ?? "" }
+        set { withWords { $0.method = newValue } }
+    }
+    /// The error type (RFC 9209 §2.3).
+    var proxyError: String {
+        get { words?.proxyError ?? "" }
+        set { withWords { $0.proxyError = newValue } }
+    }
+    /// What was wrong, in words.
+    var detail: String {
+        get { words?.detail ?? "" }
+        set { withWords { $0.detail = newValue } }
+    }
+
+    /// The route's pattern; empty where none was found.
+    var route: String { plan?.route.name ?? "" }
+    /// The label of the endpoint that was asked last; empty for none.
+    var upstream: String { endpoint?.label ?? "" }
+
+    /// Changes words that no copy of these facts shares.
+    private mutating func withWords(_ change: (Words) -> Void) {
+        if words == nil {
+            words = Words()
+        } else if !isKnownUniquelyReferenced(&words), let shared = words {
+            let own = Words()
+            own.host = shared.host
+            own.path = shared.path
+            own.method = shared.method
+            own.proxyError = shared.proxyError
+            own.detail = shared.detail
+            words = own
+        }
+        if let words { change(words) }
+    }
+}

@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: Apache-2.0
+import Ledger
+import Proxy
+import Reactor
+import Splice
+import TLS
+import Wire
+
+/// Where one request was read, and where its answer goes: all that a request knows of its client's
+/// session.
+///
+/// A session that speaks HTTP/1.1 has one stream at a time, which is its whole connection, so the
+/// stream is the session under another name. Requests, bodies, answers and the opening of tunnels use
+/// nothing else of it: a protocol with several streams on a connection changes this file, and not them.
+struct ClientStream {
+    fileprivate let session: SessionPointer
+
+    init(_ session: SessionPointer) { self.session = session }
+
+    /// Who the client is, and how it came.
+    var facts: ClientFacts { _read { yield session.pointee.facts } }
+    /// The token of the client's socket.
+    var client: Token { session.pointee.client }
+    /// The request in progress on it.
+    var request: Token? { session.pointee.request }
+    /// The client's own end of the TCP connection; nil where it has none.
+    var localAddress: Address? { session.pointee.leg.socket.localAddress }
+
+    // MARK: The request's body
+
+    /// The next bytes of the client, where they may be changed in place; nil while there are none.
+    func nextPiece(
+        _ space: UnsafeMutablePointer<Workspace>
+    ) -> UnsafeMutableBufferPointer<UInt8>? {
+        if !session.pointee.reader.carry.isEmpty {
+            let count = min(session.pointee.reader.carry.count, space.pointee.openedCapacity)
+            let opened = UnsafeMutableBufferPointer(start: space.pointee.opened, count: count)
+            _ = opened.update(fromContentsOf: session.pointee.reader.carry.prefix(count))
+            session.pointee.reader.drop(count)
+            return opened
+        }
+        while session.pointee.leg.isReadable && !session.pointee.leg.hasEnded {
+            let received = session.pointee.leg.receive(space)
+            if received.count > 0 {
+                return UnsafeMutableBufferPointer(start: received.bytes, count: received.count)
+            }
+        }
+        return nil
+    }
+
+    /// Puts bytes back that belong to what follows the request.
+    func unread(_ bytes: UnsafeRawBufferPointer) { session.pointee.reader.unread(bytes) }
+
+    /// Whether bytes have come behind the request's head that nobody has read.
+    var hasEarlyBytes: Bool { !session.pointee.reader.carry.isEmpty }
+    /// Whether the client will send nothing more.
+    var hasEnded: Bool { session.pointee.leg.hasEnded }
+    /// Whether the client has ended its side, though not all that it sent may have been read.
+    var isHangingUp: Bool { session.pointee.leg.isHangingUp }
+
+    // MARK: The answer
+
+    /// Whether the client has to take what was sent before more is sent.
+    var isBlocked: Bool { !session.pointee.leg.held.isEmpty }
+    /// Whether nothing can be sent any more.
+    var isUnwritable: Bool { session.pointee.leg.isUnwritable }
+
+    /// Sends bytes of any number.
+    func send(
+        _ start: UnsafePointer<UInt8>, count: Int, _ space: UnsafeMutablePointer<Workspace>
+    ) {
+        // What is sealed at once has to fit into the records' output.
+        let pieceMax = space.pointee.openedCapacity
+        var offset = 0
+        while offset < count {
+            let piece = min(pieceMax, count &- offset)
+            session.pointee.leg.put(start + offset, count: piece, space)
+            offset &+= piece
+        }
+    }
+
+    /// Sends bytes of any number.
+    func send(_ bytes: [UInt8], _ space: UnsafeMutablePointer<Workspace>) {
+        bytes.withUnsafeBufferPointer { buffer in
+            guard let start = buffer.baseAddress else { return }
+            send(start, count: buffer.count, space)
+        }
+    }
+
+    /// Sends what was written of a head, and what was put behind it.
+    func sendWritten(_ state: StatePointer) {
+        send(
+            state.pointee.heads.writer.start, count: state.pointee.heads.writer.count,
+            state.pointee.space)
+        state.pointee.heads.writer.clear()
+    }
+
+    /// Makes bytes ready to leave together with those that follow; all of them together have to fit into
+    /// `Workspace.openedCapacity`, and `flush` sends them.
+    func stage(
+        _ start: UnsafePointer<UInt8>, count: Int, _ space: UnsafeMutablePointer<Workspace>
+    ) {
+        session.pointee.leg.stage(start, count: count, space)
+    }
+
+    /// Sends what was made ready.
+    func flush(_ space: UnsafeMutablePointer<Workspace>) {
+        session.pointee.leg.flushRecords(space)
+    }
+
+    /// Has the client see that what it got is not whole; with `isReset` not even the stream ends in
+    /// order, where its end says how long the answer is.
+    func truncate(isReset: Bool = false) {
+        session.pointee.leg.isTruncated = true
+        if isReset { session.pointee.leg.socket.setResetOnClose() }
+    }
+
+    /// Whether another request may follow on it.
+    var isPersistent: Bool {
+        get { session.pointee.reader.isPersistent }
+        nonmutating set { session.pointee.reader.isPersistent = newValue }
+    }
+    /// Requests on the connection, the present one included.
+    var requestCount: Int { session.pointee.reader.requestCount }
+    /// The line of answers that binds the client to https; empty for none.
+    var policyLine: [UInt8] { session.pointee.reader.passage?.policyLine ?? [] }
+
+    /// Writes an ordinary request as the upstream gets it.
+    func write(
+        _ request: borrowing OrdinaryRequest, path: [UInt8]?, plan: RoutePlan, endpoint: Endpoint,
+        into writer: inout HeadWriter
+    ) {
+        session.pointee.reader.passage?.write(
+            request, path: path, plan: plan, endpoint: endpoint, into: &writer)
+    }
+
+    /// Makes the lines ready that say of the client what upstreams are told.
+    func prepare(for request: borrowing OrdinaryRequest) {
+        preparePassage()
+        session.pointee.reader.passage?.prepare(for: request)
+    }
+
+    /// Makes what is said of the way of its requests, where that was not done before.
+    func preparePassage() {
+        if session.pointee.reader.passage == nil {
+            session.pointee.reader.passage = Passage(session.pointee.facts.hop)
+        }
+    }
+
+    // MARK: Connections to endpoints that are this client's alone
+
+    /// An idle connection that is this client's alone.
+    var kept: Token? { session.pointee.reader.kept }
+
+    /// Takes the idle connection that is this client's alone, which the request uses now.
+    func takeKept() { session.pointee.reader.kept = nil }
+
+    /// Keeps an idle connection for this client alone, in place of another.
+    func keep(_ carrier: Token, _ state: StatePointer) {
+        letKeptGo(state)
+        session.pointee.reader.kept = carrier
+    }
+
+    /// Closes the idle connection that is this client's alone.
+    func letKeptGo(_ state: StatePointer) { SessionKeeper(state).letKeptGo(session) }
+
+    // MARK: Time
+
+    /// When the timer fires; 0 while it is not set.
+    var armedMilliseconds: UInt64 { session.pointee.armedMilliseconds }
+
+    /// Sets the timer.
+    func arm(at deadline: UInt64, _ state: StatePointer) {
+        SessionKeeper(state).arm(session, at: deadline)
+    }
+
+    /// The timer is nobody's: whoever needs it next sets it, and until then it may fire for nothing.
+    func disown() { session.pointee.armedMilliseconds = 0 }
+
+    /// Goes on in the next turn.
+    func goOnLater(_ state: StatePointer) {
+        state.pointee.unfinished.append(session.pointee.client)
+    }
+
+    // MARK: Events
+
+    /// Takes note of what an event has reported.
+    func note(_ flags: Readiness) { session.pointee.leg.note(flags) }
+
+    /// Sends what the client did not take before.
+    func drain(_ space: UnsafeMutablePointer<Workspace>) { _ = session.pointee.leg.drain(space) }
+
+    // MARK: Begin and end
+
+    /// A request that was read on it takes it.
+    func begin(_ request: Token) {
+        assert(session.pointee.request == nil, "a stream carries two requests")
+        session.pointee.request = request
+    }
+
+    /// Counts a request; it may be the last.
+    func countRequest() { session.pointee.reader.requestCount += 1 }
+
+    /// Whether the connection has carried as many requests as it may.
+    func isSpent(_ state: StatePointer) -> Bool {
+        session.pointee.reader.requestCount
+            >= state.pointee.snapshot.settings.requestsPerConnectionMax
+    }
+
+    /// What becomes of the connection behind a request.
+    enum Ending {
+        /// It carries the next request.
+        case goesOn
+        /// It ends in order, once the client has all that was sent.
+        case leaves
+        /// It is closed at once.
+        case closes
+    }
+
+    /// The request is over.
+    func end(_ ending: Ending, _ state: StatePointer) {
+        session.pointee.request = nil
+        let sessions = SessionKeeper(state)
+        switch ending {
+        case .goesOn:
+            sessions.arm(
+                session, at: state.pointee.now + state.pointee.settings.keepAliveMilliseconds)
+            state.pointee.work.push(.session(session.pointee.client))
+        case .leaves: sessions.leave(session)
+        case .closes: sessions.close(session)
+        }
+    }
+
+    /// A connection that was a session's.
+    struct Departure: ~Copyable {
+        /// Its end of the relay.
+        var leg: Leg
+        /// The client's socket in `WorkerState.clients`.
+        let client: Token
+        let facts: ClientFacts
+        /// The client's bytes behind its request.
+        let early: ArraySlice<UInt8>
+    }
+
+    /// Gives the connection away for a tunnel; the session is over, and the stream with it.
+    func depart(_ state: StatePointer) -> Departure {
+        letKeptGo(state)
+        var leg = Leg(.none())
+        swap(&leg, &session.pointee.leg)
+        let departure = Departure(
+            leg: leg, client: session.pointee.client, facts: session.pointee.facts,
+            early: session.pointee.reader.carry)
+        state.pointee.sessionTimers.cancel(session.pointee.client)
+        state.pointee.sessions.retire(session.pointee.slot)
+        return departure
+    }
+}
+
+extension SessionKeeper {
+    /// Answers with a refusal that closes the connection, where no request was taken up.
+    func refuse(_ stream: ClientStream, _ refusal: Refusal, _ facts: RequestFacts) {
+        refuse(stream.session, refusal, facts)
+    }
+
+    /// Closes the connection of a stream without a request.
+    func close(_ stream: ClientStream) { close(stream.session) }
+}
