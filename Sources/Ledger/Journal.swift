@@ -46,7 +46,7 @@ public final class JournalWishes: Sendable {
 /// Where the reactors put what is to be written down.
 ///
 /// Neither may block.
-public struct Journal: Sendable {
+public final class Journal: Sendable {
     /// Takes the record of a relay or request.
     public let access: @Sendable (AccessRecord) -> Void
     /// What is wanted; what is not is not made.

@@ -200,6 +200,13 @@ public final class Upstream: Sendable {
 
     // MARK: How it is
 
+    /// Whether neither a connect nor an answer of this endpoint has failed since the last good one.
+    public func isWell(_ endpoint: Int) -> Bool {
+        let load = loads[endpoint]
+        return load.failedUntil.load(ordering: .relaxed) == 0
+            && load.failedAnswers.load(ordering: .relaxed) == 0
+    }
+
     /// Connects and relays under way to this endpoint.
     public func active(_ endpoint: Int) -> Int {
         loads[endpoint].active.load(ordering: .sequentiallyConsistent)

@@ -12,6 +12,9 @@ public enum Side: UInt8, Sendable {
     /// The peer across.
     @inlinable
     public var other: Side { self == .client ? .backend : .client }
+
+    /// The same as one who may begin an end.
+    fileprivate var initiator: Initiator { self == .client ? .client : .upstream }
 }
 
 extension EndReason {
@@ -96,19 +99,25 @@ public struct Ending: Sendable {
     /// Whether both sides are settled.
     public var isOver: Bool { client.isSettled && backend.isSettled }
 
+    /// How far a side is.
+    private subscript(_ side: Side) -> State {
+        get { side == .client ? client : backend }
+        set { if side == .client { client = newValue } else { backend = newValue } }
+    }
+
     /// Whether that side was told, so that nothing may be sent to it any more.
     public func wasTold(_ side: Side) -> Bool {
-        side == .client ? client.wasTold : backend.wasTold
+        self[side].wasTold
     }
 
     /// Whether that side has said all that matters.
     public func hasSpoken(_ side: Side) -> Bool {
-        side == .client ? client.hasSpoken : backend.hasSpoken
+        self[side].hasSpoken
     }
 
     /// A Close came from `side`; `wasRelayed` when it went on to the other.
     public mutating func closeCame(from side: Side, code: UInt16, wasRelayed: Bool) {
-        begin(side == .client ? .client : .upstream, .close, code)
+        begin(side.initiator, .close, code)
         markSpoken(side)
         if wasRelayed { markTold(side.other) }
     }
@@ -119,7 +128,7 @@ public struct Ending: Sendable {
     public mutating func vanished(_ side: Side) -> Action {
         if hasSpoken(side) && hasBegun { return .none }
         let code = Self.codeForLoss(of: side)
-        begin(side == .client ? .client : .upstream, .vanished, code)
+        begin(side.initiator, .vanished, code)
         markSpoken(side)
         return tell(side.other, code)
     }
@@ -146,7 +155,7 @@ public struct Ending: Sendable {
     /// A side has not answered a Ping: it counts as gone, and the other is told as if it were.
     public mutating func unresponsive(_ side: Side) -> Action {
         let code = Self.codeForLoss(of: side)
-        begin(side == .client ? .client : .upstream, .unresponsive, code)
+        begin(side.initiator, .unresponsive, code)
         markSpoken(side)
         markTold(side)
         return tell(side.other, code)
@@ -165,11 +174,11 @@ public struct Ending: Sendable {
 
     /// A Close of ours is on its way to `side`, or it can't be reached.
     public mutating func markTold(_ side: Side) {
-        if side == .client { client.wasTold = true } else { backend.wasTold = true }
+        self[side].wasTold = true
     }
 
     private mutating func markSpoken(_ side: Side) {
-        if side == .client { client.hasSpoken = true } else { backend.hasSpoken = true }
+        self[side].hasSpoken = true
     }
 
     private mutating func begin(_ who: Initiator, _ why: EndReason, _ code: UInt16) {

@@ -12,28 +12,19 @@ extension Relay {
     /// Drops bytes of one side; of them only a Close matters, and that only while one is awaited.
     mutating func drop(_ side: Side, _ bytes: UnsafeMutablePointer<UInt8>, count: Int) {
         if stage == .relaying && !ending.hasSpoken(side) {
-            let found =
-                side == .client
-                ? Relay.search(&up, bytes, count: count)
-                : Relay.search(&down, bytes, count: count)
-            switch found {
+            switch Relay.search(&self[from: side], bytes, count: count) {
             case .nothing: break
             case .close:
-                let code = side == .client ? up.scanner.closeCode : down.scanner.closeCode
-                ending.closeCame(from: side, code: code, wasRelayed: false)
+                ending.closeCame(
+                    from: side, code: self[from: side].scanner.closeCode, wasRelayed: false)
             case .nonsense: ending.fellSilent(side)
             }
         }
         let spent = Int32(truncatingIfNeeded: min(count, Int(Flow.droppableBodyBytes)))
-        if side == .client {
-            up.droppable &-= spent
-            if up.droppable <= 0 { client.ignore() }
-        } else {
-            down.droppable &-= spent
-            if down.droppable <= 0 { backend.ignore() }
-        }
+        self[from: side].droppable &-= spent
+        if self[from: side].droppable <= 0 { self[leg: side].ignore() }
         // Its Close may stand behind what is not read.
-        if side == .client ? client.isIgnored : backend.isIgnored { ending.fellSilent(side) }
+        if self[leg: side].isIgnored { ending.fellSilent(side) }
     }
 
     private enum Found {

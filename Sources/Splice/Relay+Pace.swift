@@ -6,9 +6,11 @@ import Reactor
 /// What it sends meanwhile stays in the kernel, and so it learns by TCP that it has to wait.
 extension Relay {
     /// Whether a source waits for nothing but its rate.
-    var isPaused: Bool {
-        up.isPaused && client.isReadable && !client.hasEnded && backend.held.isEmpty
-            || down.isPaused && backend.isReadable && !backend.hasEnded && client.held.isEmpty
+    var isPaused: Bool { isPaused(.client) || isPaused(.backend) }
+
+    private func isPaused(_ side: Side) -> Bool {
+        self[from: side].isPaused && self[leg: side].isReadable && !self[leg: side].hasEnded
+            && self[leg: side.other].held.isEmpty
     }
 
     /// When `ready` is to be called again for the sake of a rate.
@@ -26,9 +28,9 @@ extension Relay {
         let allowed =
             ending.hasBegun || client.isUnwritable || backend.isUnwritable
             ? Int.max
-            : (side == .client ? up.meter : down.meter)?
-                .bytesAllowed(nowMilliseconds: space.pointee.nowMilliseconds) ?? .max
-        if side == .client { up.isPaused = allowed == 0 } else { down.isPaused = allowed == 0 }
+            : self[from: side].meter?.bytesAllowed(nowMilliseconds: space.pointee.nowMilliseconds)
+                ?? .max
+        self[from: side].isPaused = allowed == 0
         return allowed
     }
 
@@ -36,8 +38,7 @@ extension Relay {
     mutating func spend(
         _ side: Side, _ count: Int, _ space: UnsafeMutablePointer<Workspace>
     ) {
-        (side == .client ? up.meter : down.meter)?
-            .spend(count, nowMilliseconds: space.pointee.nowMilliseconds)
+        self[from: side].meter?.spend(count, nowMilliseconds: space.pointee.nowMilliseconds)
     }
 
     /// Takes note of messages at once, so that the client's other relays know of them.

@@ -7,72 +7,69 @@ extension Relay {
     public mutating func ready(
         _ side: Side, _ readiness: Readiness, _ space: UnsafeMutablePointer<Workspace>
     ) -> Verdict {
-        var isUnfinished = false
-        if side == .client {
-            client.note(readiness)
-            if readiness.contains(.writable) && !client.held.isEmpty && client.drain(space) {
-                if client.isUnwritable { lost(.client) }
-                // There is room again: what was not read for want of it is read now.
-                isUnfinished = pumpDown(space)
-            }
-            isUnfinished = pumpUp(space) || isUnfinished
-        } else {
-            backend.note(readiness)
-            if readiness.contains(.writable) && !backend.held.isEmpty && backend.drain(space) {
-                if backend.isUnwritable { lost(.backend) }
-                isUnfinished = pumpUp(space)
-            }
-            isUnfinished = pumpDown(space) || isUnfinished
-        }
+        // With a side that is known when this is compiled, no byte pays for a choice.
+        let isUnfinished =
+            side == .client
+            ? move(.client, readiness, space) : move(.backend, readiness, space)
         var verdict: Verdict = isUnfinished || hasUnreadLoss ? .again : []
         if isPaced && isPaused { verdict.insert(.paused) }
         return settle(space).union(verdict)
     }
 
-    /// Whether a side was found lost in sending, and its last words are still to be read.
-    private var hasUnreadLoss: Bool {
-        client.isUnwritable && client.isReadable && !client.hasEnded && backend.held.isEmpty
-            || backend.isUnwritable && backend.isReadable && !backend.hasEnded
-                && client.held.isEmpty
-    }
-
-    /// Moves client bytes up while there are any, there is room for them, and within the budget.
+    /// Sends what a side did not take before, and moves what has come from it.
     ///
     /// - Returns: whether it stopped at the budget.
-    private mutating func pumpUp(_ space: UnsafeMutablePointer<Workspace>) -> Bool {
-        var budget = up.state == .open ? space.pointee.pumpBytesMax : Relay.dropBytesPerTurn
-        while client.isReadable && !client.hasEnded && backend.held.isEmpty {
-            if budget <= 0 { return true }
-            var atMost = Int.max
-            if isPaced {
-                atMost = bytesAllowed(.client, space)
-                if atMost == 0 { break }
-            }
-            let received = client.receive(space, atMost: atMost)
-            budget &-= received.rawCount
-            if isPaced && up.state == .open { spend(.client, received.count, space) }
-            if received.count > 0 { pass(.client, received.bytes, count: received.count, space) }
-            if isPaced { chargeMessages(space) }
-            if client.hasEnded { ended(.client, space) }
+    @inline(__always)
+    private mutating func move(
+        _ side: Side, _ readiness: Readiness, _ space: UnsafeMutablePointer<Workspace>
+    ) -> Bool {
+        var isUnfinished = false
+        self[leg: side].note(readiness)
+        if readiness.contains(.writable) && !self[leg: side].held.isEmpty
+            && self[leg: side].drain(space)
+        {
+            if self[leg: side].isUnwritable { lost(side) }
+            // There is room again: what was not read for want of it is read now.
+            isUnfinished = pump(from: side.other, space)
         }
-        return false
+        return pump(from: side, space) || isUnfinished
     }
 
-    /// Moves backend bytes down in the same manner.
-    private mutating func pumpDown(_ space: UnsafeMutablePointer<Workspace>) -> Bool {
-        var budget = down.state == .open ? space.pointee.pumpBytesMax : Relay.dropBytesPerTurn
-        while backend.isReadable && !backend.hasEnded && client.held.isEmpty {
+    /// Whether a side was found lost in sending, and its last words are still to be read.
+    private var hasUnreadLoss: Bool { hasUnreadLoss(of: .client) || hasUnreadLoss(of: .backend) }
+
+    @inline(__always)
+    private func hasUnreadLoss(of side: Side) -> Bool {
+        self[leg: side].isUnwritable && self[leg: side].isReadable && !self[leg: side].hasEnded
+            && self[leg: side.other].held.isEmpty
+    }
+
+    /// Moves bytes of a side to the other while there are any, there is room for them, and within the
+    /// budget.
+    ///
+    /// - Returns: whether it stopped at the budget.
+    @inline(__always)
+    private mutating func pump(
+        from side: Side, _ space: UnsafeMutablePointer<Workspace>
+    ) -> Bool {
+        var budget =
+            self[from: side].state == .open ? space.pointee.pumpBytesMax : Relay.dropBytesPerTurn
+        while self[leg: side].isReadable && !self[leg: side].hasEnded
+            && self[leg: side.other].held.isEmpty
+        {
             if budget <= 0 { return true }
             var atMost = Int.max
             if isPaced {
-                atMost = bytesAllowed(.backend, space)
+                atMost = bytesAllowed(side, space)
                 if atMost == 0 { break }
             }
-            let received = backend.receive(space, atMost: atMost)
+            let received = self[leg: side].receive(space, atMost: atMost)
             budget &-= received.rawCount
-            if isPaced && down.state == .open { spend(.backend, received.count, space) }
-            if received.count > 0 { pass(.backend, received.bytes, count: received.count, space) }
-            if backend.hasEnded { ended(.backend, space) }
+            if isPaced && self[from: side].state == .open { spend(side, received.count, space) }
+            if received.count > 0 { pass(side, received.bytes, count: received.count, space) }
+            // The messages of the upstream have no rate.
+            if isPaced && side == .client { chargeMessages(space) }
+            if self[leg: side].hasEnded { ended(side, space) }
         }
         return false
     }
@@ -82,7 +79,7 @@ extension Relay {
         _ side: Side, _ bytes: UnsafeMutablePointer<UInt8>, count: Int,
         _ space: UnsafeMutablePointer<Workspace>
     ) {
-        if side == .client ? up.awaitsPong : down.awaitsPong {
+        if self[from: side].awaitsPong {
             passWatching(side, bytes, count: count, space)
         } else {
             passPiece(side, bytes, count: count, space)
@@ -94,7 +91,7 @@ extension Relay {
         _ side: Side, _ bytes: UnsafeMutablePointer<UInt8>, count: Int,
         _ space: UnsafeMutablePointer<Workspace>
     ) {
-        if side == .client ? up.state != .open : down.state != .open {
+        if self[from: side].state != .open {
             drop(side, bytes, count: count)
             return
         }
@@ -182,15 +179,11 @@ extension Relay {
         _ passed: Passed, of side: Side, _ space: UnsafeMutablePointer<Workspace>
     ) {
         if passed.hasClose {
-            let code = side == .client ? up.scanner.closeCode : down.scanner.closeCode
+            let code = self[from: side].scanner.closeCode
             ending.closeCame(from: side, code: code, wasRelayed: passed.wasCloseRelayed)
             // With both Closes said, close_notify follows at once and takes the last frame along.
             if !ending.isOver {
-                if side == .client {
-                    backend.flushRecords(space)
-                } else {
-                    client.flushRecords(space)
-                }
+                self[leg: side.other].flushRecords(space)
             }
         }
         if passed.violation != .none {
@@ -208,13 +201,8 @@ extension Relay {
     /// A side can't be sent anything any more.
     private mutating func lost(_ side: Side) {
         // It may have said why before it went: what it sent is still read to its end.
-        if side == .client {
-            down.state = .cut
-            client.note(.hangup)
-        } else {
-            up.state = .cut
-            backend.note(.hangup)
-        }
+        self[to: side].state = .cut
+        self[leg: side].note(.hangup)
         ending.markTold(side)
     }
 

@@ -43,7 +43,7 @@ extension Relay {
             }
         }
         for side in [Side.client, .backend] {
-            var probe = side == .client ? watch.client : watch.backend
+            var probe = watch[side]
             if probe.pingDue == 0 { continue }
             if probe.pongDue > 0 && now >= probe.pongDue {
                 if isDead(side, probe) { return unresponsive(side, space) }
@@ -55,9 +55,9 @@ extension Relay {
                 probe.pingDue = now + rules.pingMilliseconds
                 probe.pongDue = now + rules.pongMilliseconds
                 remember(side, &probe)
-                if side == .client { down.hasPendingPing = true } else { up.hasPendingPing = true }
+                self[to: side].hasPendingPing = true
             }
-            if side == .client { watch.client = probe } else { watch.backend = probe }
+            watch[side] = probe
         }
         pingWherePossible(space)
         deadlineMilliseconds = watch.nextMilliseconds(now)
@@ -65,20 +65,20 @@ extension Relay {
     }
 
     private func remember(_ side: Side, _ probe: inout Watch.Probe) {
-        probe.bytesBefore = side == .client ? up.bytes : down.bytes
-        probe.heldBefore = side == .client ? client.held.count : backend.held.count
+        probe.bytesBefore = self[from: side].bytes
+        probe.heldBefore = self[leg: side].held.count
     }
 
     /// Whether a peer that owes an answer has given no other sign of life, though it could.
     private func isDead(_ side: Side, _ probe: Watch.Probe) -> Bool {
         // Not asked yet: a frame to it is still in progress.
-        if side == .client ? down.hasPendingPing : up.hasPendingPing { return false }
+        if self[to: side].hasPendingPing { return false }
         // Not read now, because the other is full or for its rate: its answer may lie in the socket.
-        if side == .client ? !backend.held.isEmpty : !client.held.isEmpty { return false }
-        if side == .client ? up.isPaused : down.isPaused { return false }
-        if (side == .client ? up.bytes : down.bytes) != probe.bytesBefore { return false }
+        if !self[leg: side.other].held.isEmpty { return false }
+        if self[from: side].isPaused { return false }
+        if self[from: side].bytes != probe.bytesBefore { return false }
         // It takes what waits for it: the question stands behind that.
-        let held = side == .client ? client.held.count : backend.held.count
+        let held = self[leg: side].held.count
         return held == 0 || held == probe.heldBefore
     }
 
@@ -94,13 +94,8 @@ extension Relay {
     private mutating func unresponsive(
         _ side: Side, _ space: UnsafeMutablePointer<Workspace>
     ) -> Verdict {
-        if side == .client {
-            client.abandon(space)
-            down.state = .cut
-        } else {
-            backend.abandon(space)
-            up.state = .cut
-        }
+        self[leg: side].abandon(space)
+        self[to: side].state = .cut
         perform(ending.unresponsive(side), space)
         return settle(space)
     }
@@ -115,20 +110,13 @@ extension Relay {
             up.hasPendingPing = false
             return
         }
-        if down.hasPendingPing && down.isAtFrameBorder {
-            down.hasPendingPing = false
-            if down.state == .open && !client.isUnwritable {
-                Relay.ping(&client, &watch.client, maskKey: nil, space)
-                up.awaitsPong = true
-            }
-        }
-        if up.hasPendingPing && up.isAtFrameBorder {
-            up.hasPendingPing = false
-            if up.state == .open && !backend.isUnwritable {
-                let key = UInt32.random(in: .min ... .max)
-                Relay.ping(&backend, &watch.backend, maskKey: key, space)
-                down.awaitsPong = true
-            }
+        for side in [Side.client, .backend]
+        where self[to: side].hasPendingPing && self[to: side].isAtFrameBorder {
+            self[to: side].hasPendingPing = false
+            guard self[to: side].state == .open, !self[leg: side].isUnwritable else { continue }
+            let key: UInt32? = side == .client ? nil : UInt32.random(in: .min ... .max)
+            Relay.ping(&self[leg: side], &watch[side], maskKey: key, space)
+            self[from: side].awaitsPong = true
         }
     }
 
@@ -149,39 +137,26 @@ extension Relay {
         _ side: Side, _ bytes: UnsafeMutablePointer<UInt8>, count: Int,
         _ space: UnsafeMutablePointer<Workspace>
     ) {
-        var total = count
-        let start: UnsafeMutablePointer<UInt8>
-        if side == .client {
-            total &+= Int(up.tailCount)
-            start = up.prependTail(to: bytes)
-        } else {
-            total &+= Int(down.tailCount)
-            start = down.prependTail(to: bytes)
-        }
+        let total = count &+ Int(self[from: side].tailCount)
+        let start = self[from: side].prependTail(to: bytes)
         let mask: UInt8 = side == .client ? 0x80 : 0
         let pongBytes = side == .client ? 14 : 10
         var at = 0
         while at < total {
             let left = total &- at
-            let isOpen = side == .client ? up.state == .open : down.state == .open
-            let awaits = side == .client ? up.awaitsPong : down.awaitsPong
-            if !isOpen || !awaits || stage != .relaying {
+            let isOpen = self[from: side].state == .open
+            if !isOpen || !self[from: side].awaitsPong || stage != .relaying {
                 passPiece(side, start + at, count: left, space)
                 return
             }
-            let outstanding =
-                side == .client ? up.scanner.outstanding : down.scanner.outstanding
             let run = Relay.bytesBeforePong(
-                start + at, count: left, outstanding: outstanding, mask: mask)
+                start + at, count: left, outstanding: self[from: side].scanner.outstanding,
+                mask: mask)
             if run > 0 {
                 passPiece(side, start + at, count: run, space)
                 at &+= run
             } else if left < pongBytes {
-                if side == .client {
-                    up.keepTail(start + at, count: left)
-                } else {
-                    down.keepTail(start + at, count: left)
-                }
+                self[from: side].keepTail(start + at, count: left)
                 return
             } else if isAnswer(side, start + at) {
                 at &+= pongBytes
@@ -211,12 +186,12 @@ extension Relay {
     /// Whether a frame against the rules, of which `count` bytes have come, is a Pong that our Ping
     /// has provoked: without that the peer would have had no occasion to send it.
     func isProvoked(_ side: Side, _ frame: UnsafePointer<UInt8>, count: Int) -> Bool {
-        guard side == .client ? up.awaitsPong : down.awaitsPong, let watch, count >= 2,
+        guard self[from: side].awaitsPong, let watch, count >= 2,
             frame[0] & 0x0F == Opcode.pong.rawValue, frame[1] & 0x7F == 8
         else { return false }
         let isMasked = frame[1] & 0x80 != 0
         let begin = isMasked ? 6 : 2
-        let payload = side == .client ? watch.client.payload : watch.backend.payload
+        let payload = watch[side].payload
         var index = 0
         while index < 8 && begin &+ index < count {
             var byte = frame[begin &+ index]
@@ -239,17 +214,12 @@ extension Relay {
             let key = UInt64(frame.loadUnaligned(fromByteOffset: 2, as: UInt32.self))
             payload ^= key << 32 | key
         }
-        var probe = side == .client ? watch.client : watch.backend
+        var probe = watch[side]
         guard UInt64(bigEndian: payload) == probe.payload else { return false }
         probe.pongDue = 0
         probe.roundTrip.note((Clock.nowNanoseconds() &- probe.sentNanoseconds) / 1_000)
-        if side == .client {
-            up.awaitsPong = false
-            watch.client = probe
-        } else {
-            down.awaitsPong = false
-            watch.backend = probe
-        }
+        self[from: side].awaitsPong = false
+        watch[side] = probe
         return true
     }
 }

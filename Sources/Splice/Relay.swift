@@ -165,52 +165,38 @@ public struct Relay: ~Copyable {
             up.hasPendingPing = false
             down.hasPendingPing = false
         }
-        let reason = ending.closeText
-        let text = closeText
-        if down.pendingClose != 0 {
-            let mayWait = !backend.hasEnded && !client.isUnwritable
-            if Relay.inject(
-                &down, into: &client, maskKey: nil, reason, text, mayWait: mayWait, space)
-            {
-                ending.markTold(.client)
-            }
-        }
-        if up.pendingClose != 0 {
-            let mayWait = !client.hasEnded && !backend.isUnwritable
-            // Unpredictable, as a client's mask must be (RFC 6455 §5.3).
-            let key = UInt32.random(in: .min ... .max)
-            if Relay.inject(
-                &up, into: &backend, maskKey: key, reason, text, mayWait: mayWait, space)
-            {
-                ending.markTold(.backend)
-            }
+        for side in [Side.client, .backend]
+        where self[to: side].pendingClose != 0 && sendClose(to: side, space) {
+            ending.markTold(side)
         }
     }
 
-    /// Sends a flow's pending Close if it stands at a frame border.
+    /// Sends a side the pending Close if what flows to it stands at a frame border.
     ///
-    /// - Returns: whether the destination counts as told: it was sent the Close, or never can be.
-    private static func inject(
-        _ flow: inout Flow, into destination: inout Leg, maskKey: UInt32?,
-        _ reason: StaticString, _ text: CloseText?, mayWait: Bool,
-        _ space: UnsafeMutablePointer<Workspace>
+    /// - Returns: whether the side counts as told: it was sent the Close, or never can be.
+    private mutating func sendClose(
+        to side: Side, _ space: UnsafeMutablePointer<Workspace>
     ) -> Bool {
-        if flow.state == .open && flow.isAtFrameBorder && !destination.isUnwritable {
+        let isOpen = self[to: side].state == .open
+        if isOpen && self[to: side].isAtFrameBorder && !self[leg: side].isUnwritable {
             let control = space.pointee.control
-            let code = CloseCode(rawValue: flow.pendingClose)
+            let code = CloseCode(rawValue: self[to: side].pendingClose)
+            // Unpredictable, as a client's mask must be (RFC 6455 §5.3).
+            let key: UInt32? = side == .client ? nil : UInt32.random(in: .min ... .max)
             let count =
-                text.map {
-                    ControlFrame.close(code, reason: $0.bytes, maskKey: maskKey, into: control)
-                } ?? ControlFrame.close(code, reason: reason, maskKey: maskKey, into: control)
-            destination.put(control, count: count, space)
-            flow.state = .closeInjected
-            flow.pendingClose = 0
+                closeText.map {
+                    ControlFrame.close(code, reason: $0.bytes, maskKey: key, into: control)
+                } ?? ControlFrame.close(code, reason: ending.closeText, maskKey: key, into: control)
+            self[leg: side].put(control, count: count, space)
+            self[to: side].state = .closeInjected
+            self[to: side].pendingClose = 0
             return true
         }
-        if flow.state == .open && mayWait { return false }
+        let mayWait = !self[leg: side.other].hasEnded && !self[leg: side].isUnwritable
+        if isOpen && mayWait { return false }
         // Inside a frame whose rest will never come: a Close there would be read as payload.
-        if flow.state == .open { flow.state = .cut }
-        flow.pendingClose = 0
+        if isOpen { self[to: side].state = .cut }
+        self[to: side].pendingClose = 0
         return true
     }
 
@@ -226,13 +212,16 @@ public struct Relay: ~Copyable {
     ///
     /// Called for each event, so a slow reader has the time anew with all that it takes.
     private mutating func settleStalled(_ space: UnsafeMutablePointer<Workspace>) -> Verdict {
-        let isUpStalled = client.isHangingUp && !client.hasEnded && !backend.held.isEmpty
-        let isDownStalled = backend.isHangingUp && !backend.hasEnded && !client.held.isEmpty
-        guard isUpStalled || isDownStalled else { return [] }
+        guard isStalled(.client) || isStalled(.backend) else { return [] }
         isStalled = true
         deadlineMilliseconds =
             space.pointee.nowMilliseconds + space.pointee.patience.closingMilliseconds
         return .deadline
+    }
+
+    private func isStalled(_ side: Side) -> Bool {
+        self[leg: side].isHangingUp && !self[leg: side].hasEnded
+            && !self[leg: side.other].held.isEmpty
     }
 
     private mutating func settleEnding(_ space: UnsafeMutablePointer<Workspace>) -> Verdict {
@@ -261,13 +250,10 @@ public struct Relay: ~Copyable {
             let isBackendDone = backend.isUnwritable || backend.hasEnded
             if isClientDone && isBackendDone { return .ended }
             // Whoever is done need not wait for the other.
-            if isClientDone && client.socket.isOpen {
-                client.release(space)
-                client = Leg(.none())
-            }
-            if isBackendDone && backend.socket.isOpen {
-                backend.release(space)
-                backend = Leg(.none())
+            for (side, isDone) in [(Side.client, isClientDone), (.backend, isBackendDone)]
+            where isDone && self[leg: side].socket.isOpen {
+                self[leg: side].release(space)
+                self[leg: side] = Leg(.none())
             }
         }
         return verdict

@@ -24,22 +24,27 @@ struct AnswerReader: ~Copyable {
     enum Found {
         /// Nothing whole yet.
         case nothing
-        /// An interim answer (1xx): another head follows.
-        case interim(ResponseHead)
-        /// The final answer, whose head and framing the reader has.
-        case final
-        /// A proven 101; `remark` says what is wrong with its subprotocol.
+        /// A head, which the reader has.
+        case head
+        /// A head that can't be used.
+        case failed(HeadFault)
+    }
+
+    /// What the head of an answer to an upgrade means.
+    enum Verdict {
+        /// The same as that of an answer to any request.
+        case ordinary
+        /// A tunnel, proven; `remark` says what is wrong with its subprotocol.
         case switching(TunnelOpening, remark: String?)
         /// An answer that can't be used.
         case failed(Cause, HeadFault)
     }
 
     private let limits: HeadLimits
-    private var parser: ResponseHeadParser?
     private var interimBytes = 0
     /// Whether a byte of an answer has come.
     private(set) var hasBytes = false
-    /// The head of the final answer, from when it was read until it was passed on.
+    /// The head that was read last, until it was passed on or dropped.
     private(set) var head: ResponseHead?
     /// Where the body of the final answer ends.
     private(set) var framing = BodyFraming.none
@@ -49,69 +54,55 @@ struct AnswerReader: ~Copyable {
     /// The body, once the head of the final answer was passed on.
     var body: BodyTransfer?
     /// What the head of an answer in chunks says of its trailers.
-    private(set) var named = ConnectionNames()
+    private(set) var named: ConnectionNames?
     /// The end of the connection is what tells the client where the answer ends.
     private(set) var endsWithConnection = false
     /// The answer was ended so that the client sees that it is not whole.
     var isCut = false
-    /// Set by a proven 101.
-    var opening: TunnelOpening?
 
     init(_ limits: HeadLimits) { self.limits = limits }
 
     /// Whether the head of the final answer was passed on.
     var hasHead: Bool { body != nil }
 
-    /// Reads towards the next head.
+    /// Reads towards the next head, and leaves the bytes behind it.
     ///
     /// - Parameters:
-    ///   - bytes: what was received behind what the reader has.
-    ///   - method: the request's.
-    ///   - upgrade: what was asked for, where that was a WebSocket.
-    ///   - plan: what the route changes in the fields of a 101.
+    ///   - bytes: what was received behind what `parser` has.
+    ///   - parser: that of the connection.
     ///   - store: whose memory heads are read into.
-    /// - Returns: what was found, and how many of the bytes belong to it.
     mutating func readHead(
-        _ bytes: UnsafeRawBufferPointer, to method: Method, _ upgrade: UpgradeAsked?,
-        plan: RoutePlan, _ store: inout HeadStore
-    ) -> (found: Found, consumed: Int) {
-        if bytes.isEmpty { return (.nothing, 0) }
+        _ bytes: inout UnsafeMutableBufferPointer<UInt8>, _ parser: inout ResponseHeadParser,
+        _ store: inout HeadStore
+    ) -> Found {
+        if bytes.isEmpty { return .nothing }
         hasBytes = true
-        if parser == nil { parser = ResponseHeadParser(limits: limits) }
-        if parser?.byteCount == 0 { parser?.lend(store.lend()) }
-        switch parser?.append(bytes) {
-        case .needsMore, nil: return (.nothing, bytes.count)
-        case .failed(let fault)?:
+        if parser.byteCount == 0 { parser.lend(store.lend()) }
+        switch parser.append(UnsafeRawBufferPointer(bytes)) {
+        case .needsMore: return .nothing
+        case .failed(let fault):
             let sentence = "The upstream's answer can't be used: \(fault.sentenceWithKey)"
-            return (.failed(.badAnswer, HeadFault(status: 502, sentence: sentence)), bytes.count)
-        case .complete(let head, let consumed)?:
-            if let upgrade {
-                let early = UnsafeRawBufferPointer(rebasing: bytes[consumed...])
-                if let found = judge(head, upgrade, plan, early: early) { return (found, consumed) }
-            }
-            do throws(HeadFault) {
-                return (try judge(head, to: method), consumed)
-            } catch {
-                return (.failed(.badAnswer, error), consumed)
-            }
+            return .failed(HeadFault(status: 502, sentence: sentence))
+        case .complete(let head, let consumed):
+            self.head = head
+            bytes = UnsafeMutableBufferPointer(rebasing: bytes[consumed...])
+            return .head
         }
     }
 
-    /// Judges an answer to an upgrade.
-    ///
-    /// - Returns: nil where it is an answer like any other.
-    private mutating func judge(
-        _ answer: ResponseHead, _ upgrade: UpgradeAsked, _ plan: RoutePlan,
-        early: UnsafeRawBufferPointer
-    ) -> Found? {
+    /// Judges the head that was read as one of an answer to an upgrade; `early` are the bytes behind it.
+    mutating func judge(
+        _ upgrade: UpgradeAsked, _ plan: FieldPlan, early: UnsafeMutableBufferPointer<UInt8>
+    ) -> Verdict {
+        guard let answer = head else { return .ordinary }
         let accept = WebSocketAccept.value(forKey: upgrade.ownKey ?? upgrade.request.key)
         switch UpgradeAnswer.judge(answer, expectedAccept: accept, offered: upgrade.request) {
-        case .ordinary: return nil
+        case .ordinary: return .ordinary
         case .informational:
             // Each may come at once behind the last, so their number would be how long this reactor
             // does nothing else.
             interimBytes += answer.fields.bytes.count
-            guard interimBytes > Self.interimBytesMax else { return nil }
+            guard interimBytes > Self.interimBytesMax else { return .ordinary }
             let sentence = Refusal.interimAnswers(Self.interimBytesMax).sentence
             return .failed(.badAnswer, HeadFault(status: 502, sentence: sentence))
         case .invalid(let sentence):
@@ -121,30 +112,34 @@ struct AnswerReader: ~Copyable {
         case .switching(let reservedBits, let subprotocol, let extensions, let remark):
             let ownAccept =
                 upgrade.ownKey == nil ? nil : WebSocketAccept.value(forKey: upgrade.request.key)
-            let head = ClientAnswer.switching(
+            let bytes = ClientAnswer.switching(
                 answer, subprotocol: subprotocol, extensions: extensions, accept: ownAccept,
-                plan: plan.answer)
+                plan: plan)
             return .switching(
-                TunnelOpening(reservedBits: reservedBits, answer: head, early: Array(early)),
+                TunnelOpening(reservedBits: reservedBits, answer: bytes, early: Array(early)),
                 remark: remark)
         }
     }
 
-    private mutating func judge(
-        _ answer: ResponseHead, to method: Method
-    ) throws(HeadFault) -> Found {
+    /// Judges the head that was read as one of an answer to any request of that method.
+    ///
+    /// - Returns: whether it is that of the final answer; else another follows.
+    mutating func judge(to method: Method) throws(HeadFault) -> Bool {
+        guard let answer = head else { return false }
         if answer.status == 101 {
             throw HeadFault(
                 status: 502, sentence: "The upstream switches protocols though nobody asked it to.")
         }
         let framing = try BodyFraming(response: answer, to: method)
-        if answer.status < 200 { return .interim(answer) }
+        if answer.status < 200 { return false }
         self.framing = framing
-        head = answer
-        return .final
+        return true
     }
 
-    /// Takes the final head, whose body is read from here on.
+    /// Gives the head of an interim answer away.
+    mutating func takeInterim() -> ResponseHead? { head.take() }
+
+    /// Gives the final head away, whose body is read from here on.
     ///
     /// The body goes on in chunks where its length is not known in advance and the client can read them.
     mutating func beginBody(clientKnowsChunks: Bool) -> ResponseHead? {

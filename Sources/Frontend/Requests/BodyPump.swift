@@ -122,7 +122,7 @@ struct BodyPump {
             request.stream.unread(UnsafeRawBufferPointer(rebasing: rest))
         }
         if let fault = outcome.fault {
-            request.fault = fault
+            request.makeExtras().fault = fault
             return .failed(.badBody)
         }
         let bytesMax = request.facts.plan?.route.bodyBytesMax ?? .max
@@ -144,14 +144,16 @@ struct BodyPump {
         switch takeBody(&request, piece) {
         case .failed(let cause): return cause
         case .piece(let start, let count):
-            request.body.first = Array(UnsafeBufferPointer(start: start, count: count))
+            var first = Array(UnsafeBufferPointer(start: start, count: count))
+            if request.body.isDone && request.body.transfer.writesChunks {
+                first += UpstreamRequest.lastChunk(
+                    request.body.transfer.decoder.trailers, of: request.asked,
+                    plan: request.facts.plan)
+            }
+            request.body.transfer.bytesSent = UInt64(first.count)
+            request.makeExtras().firstBody = first
+            return nil
         }
-        if request.body.isDone && request.body.transfer.writesChunks {
-            request.body.first += UpstreamRequest.lastChunk(
-                request.body.transfer.decoder.trailers, of: request.asked, plan: request.facts.plan)
-        }
-        request.body.transfer.bytesSent = UInt64(request.body.first.count)
-        return nil
     }
 
     private func sendLastChunk(_ request: RequestPointer, _ leg: inout Leg) {
@@ -212,36 +214,56 @@ struct BodyPump {
             request.pointee.movedMilliseconds = now
             return passBody(request, bytes)
         }
-        guard let plan = request.pointee.facts.plan else {
-            preconditionFailure("a request goes upstream without a route")
-        }
         var rest = bytes
         while true {
-            let (found, consumed) = request.pointee.answer.readHead(
-                UnsafeRawBufferPointer(rest), to: request.pointee.method, request.pointee.upgrade,
-                plan: plan, &state.pointee.heads)
-            rest = UnsafeMutableBufferPointer(rebasing: rest[consumed...])
+            let found = request.pointee.answer.readHead(
+                &rest, &slot.pointee.heads, &state.pointee.heads)
             switch found {
             case .nothing: return nil
-            case .interim(var head):
+            case .failed(let fault): return fail(request, .badAnswer, fault)
+            case .head: break
+            }
+            if let event = judgeUpgrade(request, early: rest) { return event }
+            do throws(HeadFault) {
+                if try request.pointee.answer.judge(to: request.pointee.method) {
+                    let status = request.pointee.answer.head?.status ?? 0
+                    request.pointee.facts.status = status
+                    request.pointee.answer.rest = rest
+                    return .answer(.final(isTrouble: status >= 500))
+                }
+            } catch {
+                return fail(request, .badAnswer, error)
+            }
+            if var head = request.pointee.answer.takeInterim() {
                 passInterim(head, request, slot)
                 state.pointee.heads.takeBack(head.takeMemory())
-            case .final:
-                guard let status = request.pointee.answer.head?.status else { return nil }
-                request.pointee.facts.status = status
-                request.pointee.answer.rest = rest
-                return .answer(.final(isTrouble: status >= 500))
-            case .switching(let opening, let remark):
-                request.pointee.answer.opening = opening
-                if let remark {
-                    request.pointee.places.group?.remark(
-                        request.pointee.places.endpoint, remark, state.pointee.crew.journal)
-                }
-                return .answer(.switching)
-            case .failed(let cause, let fault):
-                request.pointee.fault = fault
-                return .failed(cause)
             }
+        }
+    }
+
+    private func fail(
+        _ request: RequestPointer, _ cause: Cause, _ fault: HeadFault
+    ) -> RequestLife.Event {
+        request.pointee.makeExtras().fault = fault
+        return .failed(cause)
+    }
+
+    /// Judges the head that has come as one of an answer to an upgrade, where it is one.
+    private func judgeUpgrade(
+        _ request: RequestPointer, early: UnsafeMutableBufferPointer<UInt8>
+    ) -> RequestLife.Event? {
+        guard let upgrade = request.pointee.upgrade, let plan = request.pointee.facts.plan
+        else { return nil }
+        switch request.pointee.answer.judge(upgrade, plan.answer, early: early) {
+        case .ordinary: return nil
+        case .failed(let cause, let fault): return fail(request, cause, fault)
+        case .switching(let opening, let remark):
+            request.pointee.makeExtras().opening = opening
+            if let remark {
+                request.pointee.places.group?.remark(
+                    request.pointee.places.endpoint, remark, state.pointee.crew.journal)
+            }
+            return .answer(.switching)
         }
     }
 
@@ -354,8 +376,7 @@ struct BodyPump {
         if let fault = outcome.fault {
             let sentence =
                 "The body of the upstream's answer can't be used: \(fault.sentenceWithKey)"
-            request.pointee.fault = HeadFault(status: 502, sentence: sentence)
-            return .failed(.badAnswer)
+            return fail(request, .badAnswer, HeadFault(status: 502, sentence: sentence))
         }
         if outcome.isDone {
             if outcome.consumed < piece.count { request.pointee.upstream?.mayReuse = false }
@@ -367,7 +388,8 @@ struct BodyPump {
     /// What ends the chunks of an answer, with the trailers that have come.
     private func lastChunk(_ request: RequestPointer) -> [UInt8] {
         ClientAnswer.lastChunk(
-            request.pointee.answer.body?.decoder.trailers, named: request.pointee.answer.named,
+            request.pointee.answer.body?.decoder.trailers,
+            named: request.pointee.answer.named ?? ConnectionNames(),
             plan: request.pointee.facts.plan?.answer)
     }
 

@@ -24,7 +24,7 @@ struct Recorder {
     /// The record of a request that is over, since its client has gone or its answer went out.
     func ended(_ request: RequestPointer, isGone: Bool) {
         guard journal.takesRequests else { return }
-        var record = record(request.pointee.stream.facts, request.pointee.facts)
+        var record = record(request.pointee.stream.facts.pointee, request.pointee.facts)
         if isGone && record.detail.isEmpty { record.detail = request.pointee.goneDetail }
         let hasAnswer = request.pointee.answer.hasHead
         if request.pointee.isUpgrade {
@@ -39,7 +39,7 @@ struct Recorder {
             record.down.payloadBytes = request.pointee.answer.body?.decoder.payloadBytes ?? 0
             record.down.bytes = request.pointee.answer.body?.bytesSent ?? 0
         } else if !request.pointee.isUpgrade {
-            let own = request.pointee.own?.sentBody(to: request.pointee.method).count ?? 0
+            let own = request.pointee.extras?.own?.sentBody(to: request.pointee.method).count ?? 0
             record.down.payloadBytes = UInt64(own)
             record.down.bytes = UInt64(own)
         }

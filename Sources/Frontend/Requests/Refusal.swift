@@ -306,7 +306,7 @@ extension Refusal {
             request.pointee.facts.endpoint?.label ?? request.pointee.upstream?.search.label ?? ""
         let upstream = request.pointee.upstream?.search.group.picker.name ?? ""
         let isUpgrade = request.pointee.isUpgrade
-        let fault = request.pointee.fault
+        let fault = request.pointee.extras?.fault
         switch cause {
         case .unresolved, .unreachable, .connectTimeout, .shortage:
             self = (request.pointee.upstream?.search.lastFailure ?? .unresolved).refusal(label)

@@ -41,8 +41,6 @@ final class UpgradeAsked {
 /// The body of a request on its way to the upstream.
 struct RequestBody: ~Copyable {
     var transfer: BodyTransfer
-    /// Framed bytes that travel with the head.
-    var first: [UInt8] = []
     /// The upstream takes no more of it; what it answers is still read.
     var isCut = false
     /// When a byte of it last moved, or the client was first asked for it.
@@ -58,6 +56,20 @@ struct RequestBody: ~Copyable {
     var isDone: Bool { transfer.isDone }
 }
 
+/// What few requests have, made with the first of it: the others pay for one reference.
+final class RequestExtras {
+    /// The path to ask the upstream for, where the route rewrites it.
+    var path: [UInt8]?
+    /// Framed bytes of the body that travel with the head.
+    var firstBody: [UInt8] = []
+    /// What Sluice answers itself.
+    var own: OwnAnswer?
+    /// What is wrong with a message of the client's or the upstream's.
+    var fault: HeadFault?
+    /// Set by a proven 101.
+    var opening: TunnelOpening?
+}
+
 /// Which connection to an upstream carries a request, and how one is found.
 struct UpstreamUse {
     var search: EndpointSearch
@@ -68,7 +80,7 @@ struct UpstreamUse {
     /// The connection may carry another request when this one is over.
     var mayReuse: Bool
 
-    init(_ search: EndpointSearch, mayReuse: Bool) {
+    init(_ search: consuming EndpointSearch, mayReuse: Bool) {
         self.search = search
         self.mayReuse = mayReuse
     }
@@ -88,16 +100,11 @@ struct Request: ~Copyable {
     private(set) var asked: OrdinaryRequest
     /// A request for a WebSocket as it was judged.
     let upgrade: UpgradeAsked?
-    /// The path to ask the upstream for, where the route rewrites it.
-    var path: [UInt8]?
     /// Set where an upstream serves it.
     var upstream: UpstreamUse?
     var body: RequestBody
     var answer: AnswerReader
-    /// What Sluice answers itself.
-    var own: OwnAnswer?
-    /// What is wrong with a message of the client's or the upstream's, where something is.
-    var fault: HeadFault?
+    private(set) var extras: RequestExtras?
     /// When a byte of the request or of its answer last moved, since which the next one is awaited.
     var movedMilliseconds: UInt64
 
@@ -131,6 +138,14 @@ struct Request: ~Copyable {
         self.upgrade = upgrade
         answer = AnswerReader(limits)
         movedMilliseconds = now
+    }
+
+    /// What few requests have; made now, if there is none of it yet.
+    mutating func makeExtras() -> RequestExtras {
+        if let extras { return extras }
+        let made = RequestExtras()
+        extras = made
+        return made
     }
 
     /// Whether a WebSocket was asked for.

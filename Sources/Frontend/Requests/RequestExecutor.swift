@@ -94,6 +94,11 @@ struct RequestExecutor {
     private func count(_ actions: RequestLife.Actions, _ request: RequestPointer) {
         guard let group = request.pointee.places.group else { return }
         let endpoint = request.pointee.places.endpoint
+        let good = RequestLife.Actions.countConnection + .countAnswer
+        // Mostly nothing was wrong before, and so nothing changes.
+        if actions.intersection(.counts).isSubset(of: good), group.picker.isWell(endpoint) {
+            return
+        }
         if actions.contains(.countConnectFailure),
             let failure = request.pointee.upstream?.search.lastFailure
         {
@@ -286,14 +291,15 @@ struct RequestExecutor {
             state.pointee.heads.writer.append(
                 UpstreamRequest.bytes(
                     of: upgrade.request, path: upgrade.path, plan: plan,
-                    endpoint: slot.pointee.endpoint, hop: stream.facts.hop, key: upgrade.ownKey))
+                    endpoint: slot.pointee.endpoint, hop: stream.facts.pointee.hop,
+                    key: upgrade.ownKey))
             return
         }
         stream.write(
-            request.pointee.asked, path: request.pointee.path, plan: plan,
+            request.pointee.asked, path: request.pointee.extras?.path, plan: plan,
             endpoint: slot.pointee.endpoint, into: &state.pointee.heads.writer)
-        if !request.pointee.body.first.isEmpty {
-            state.pointee.heads.writer.append(request.pointee.body.first)
+        if let first = request.pointee.extras?.firstBody, !first.isEmpty {
+            state.pointee.heads.writer.append(first)
         }
     }
 
@@ -303,9 +309,9 @@ struct RequestExecutor {
     private func answer(_ request: RequestPointer) {
         let stream = request.pointee.stream
         if case .over(let cause?) = request.pointee.life.phase {
-            request.pointee.own = OwnAnswer(Refusal(cause, of: request))
+            request.pointee.makeExtras().own = OwnAnswer(Refusal(cause, of: request))
         }
-        guard let own = request.pointee.own else { return }
+        guard let own = request.pointee.extras?.own else { return }
         request.pointee.facts.status = own.status
         if let refusal = own.refusal {
             request.pointee.facts.proxyError = refusal.proxyError

@@ -18,8 +18,8 @@ struct RequestJudge {
 
     /// Judges a head; what stands behind it is held by the stream.
     func judge(_ stream: ClientStream, _ head: consuming RequestHead) {
-        let peer = stream.facts.peer
-        let listener = stream.facts.listener
+        let peer = stream.facts.pointee.peer
+        let listener = stream.facts.pointee.listener
         var client = peer
         if listener.trusts(peer) {
             client =
@@ -36,7 +36,7 @@ struct RequestJudge {
 
     private func judgeUpgrade(_ stream: ClientStream, _ head: RequestHead, _ client: Address) {
         var facts = RequestFacts(
-            client: client, beganMilliseconds: stream.facts.acceptedMilliseconds)
+            client: client, beganMilliseconds: stream.facts.pointee.acceptedMilliseconds)
         let asked: UpgradeRequest
         do throws(UpgradeFault) {
             asked = try UpgradeRequest.judge(head, noting: [.missingConnection, .anyKeyLength])
@@ -54,15 +54,15 @@ struct RequestJudge {
         case .refused(let refusal):
             var request = Request(
                 nil, of: stream, facts, places, limits: limits, nowMilliseconds: now)
-            request.own = OwnAnswer(refusal)
+            request.makeExtras().own = OwnAnswer(refusal)
             begin(request, stream, .answeredHere)
         case .forwarded(let upgrade, let group):
             var request = Request(
                 upgrade, of: stream, facts, places, limits: limits, nowMilliseconds: now)
-            let search = EndpointSearch(
-                group, deadlineMilliseconds: now + state.pointee.settings.connectMilliseconds,
-                key: group.key(of: asked, client))
-            request.upstream = UpstreamUse(search, mayReuse: false)
+            request.upstream = UpstreamUse(
+                EndpointSearch(
+                    group, deadlineMilliseconds: now + state.pointee.settings.connectMilliseconds,
+                    key: group.key(of: asked, client)), mayReuse: false)
             begin(request, stream, .forwarded)
         }
     }
@@ -77,7 +77,7 @@ struct RequestJudge {
         _ places: inout Places
     ) -> UpgradeOutcome {
         let path = asked.target.path
-        if stream.facts.listener.redirectsToHTTPS {
+        if stream.facts.pointee.listener.redirectsToHTTPS {
             let sentPath = String(decoding: asked.target.sentPath, as: UTF8.self)
             let url = snapshot.secureURL("wss", asked.host, path: sentPath)
             return .refused(facts.host.isEmpty ? .noHost : .useTLS(url))
@@ -100,7 +100,7 @@ struct RequestJudge {
             return .refused(.departure(fault, of: asked, route: route.name))
         }
         // A trusted proxy in front may have changed `Host`; what it was, it says.
-        let isTrusted = stream.facts.listener.trusts(stream.facts.peer)
+        let isTrusted = stream.facts.pointee.listener.trusts(stream.facts.pointee.peer)
         let said = isTrusted ? Forwarding.host(asked.head.fields)?.name : nil
         let host = said ?? asked.host
         guard route.origins.allows(origin: asked.origin, host: host) else {
@@ -165,8 +165,8 @@ struct RequestJudge {
     }
 
     private func judge(_ request: inout Request) -> RequestLife.Event {
-        if request.stream.facts.listener.redirectsToHTTPS {
-            request.own = .toHTTPS(request.asked, snapshot)
+        if request.stream.facts.pointee.listener.redirectsToHTTPS {
+            request.makeExtras().own = .toHTTPS(request.asked, snapshot)
             return .answeredHere
         }
         let routing = snapshot.routing
@@ -176,15 +176,16 @@ struct RequestJudge {
         let found = routing.table.index(
             host: bytes.span.extracting(host), path: bytes.span.extracting(path))
         guard let found else {
-            request.own = OwnAnswer(
+            request.makeExtras().own = OwnAnswer(
                 .noRoute(
                     host: String(decoding: bytes[host], as: UTF8.self),
                     path: String(decoding: bytes[path], as: UTF8.self)))
             return .answeredHere
         }
-        request.path = routing.table.rewritten(
+        let rewritten = routing.table.rewritten(
             bytes[request.asked.sentPathRange], isCanonical: request.asked.isPathCanonical,
             by: found)
+        if let rewritten { request.makeExtras().path = rewritten }
         let plan = routing.plans[found]
         request.facts.plan = plan
         if request.asked.hasEscapedSlash,
@@ -192,25 +193,26 @@ struct RequestJudge {
                 ofEscapedSlashIn: Array(bytes[path]), host: bytes.span.extracting(host),
                 route: found)
         {
-            request.own = OwnAnswer(refusal)
+            request.makeExtras().own = OwnAnswer(refusal)
             return .answeredHere
         }
         switch plan.route.action {
         case .forward(let group):
             if case .length(let length) = request.asked.framing, length > plan.route.bodyBytesMax {
-                request.own = OwnAnswer(.tooLarge(plan.route.bodyBytesMax))
+                request.makeExtras().own = OwnAnswer(.tooLarge(plan.route.bodyBytesMax))
                 return .answeredHere
             }
             if let cause = BodyPump(state).takeFirstBody(&request) { return .failed(cause) }
-            let search = EndpointSearch(
-                group, deadlineMilliseconds: now + state.pointee.settings.connectMilliseconds,
-                key: group.key(of: request.asked, request.facts.client))
-            request.upstream = UpstreamUse(search, mayReuse: true)
+            request.upstream = UpstreamUse(
+                EndpointSearch(
+                    group, deadlineMilliseconds: now + state.pointee.settings.connectMilliseconds,
+                    key: group.key(of: request.asked, request.facts.client)), mayReuse: true)
             return .forwarded
-        case .respond(let answer): request.own = OwnAnswer(answer, plan)
+        case .respond(let answer): request.makeExtras().own = OwnAnswer(answer, plan)
         case .redirect(let rule):
             let target = request.asked.target
-            request.own = OwnAnswer(rule, request.path ?? target.sentPath, target.query, plan)
+            request.makeExtras().own = OwnAnswer(
+                rule, rewritten ?? target.sentPath, target.query, plan)
         }
         return .answeredHere
     }

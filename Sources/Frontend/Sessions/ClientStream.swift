@@ -17,8 +17,12 @@ struct ClientStream {
 
     init(_ session: SessionPointer) { self.session = session }
 
-    /// Who the client is, and how it came.
-    var facts: ClientFacts { _read { yield session.pointee.facts } }
+    /// Who the client is, and how it came; valid as long as the session.
+    ///
+    /// A pointer, since a property that lends its value would allocate where nothing is optimised.
+    var facts: UnsafePointer<ClientFacts> {
+        withUnsafeMutablePointer(to: &session.pointee.facts) { UnsafePointer($0) }
+    }
     /// The token of the client's socket.
     var client: Token { session.pointee.client }
     /// The request in progress on it.

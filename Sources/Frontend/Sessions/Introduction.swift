@@ -14,7 +14,7 @@ enum Introduction {
     ) -> [UInt8] {
         guard let version else { return [] }
         let own = stream.localAddress
-        let security = stream.facts.tls.map { facts in
+        let security = stream.facts.pointee.tls.map { facts in
             ProxyHeader.Security(
                 version: "\(facts.version)", cipher: facts.cipherName,
                 serverName: facts.serverName, applicationProtocol: facts.applicationProtocol)

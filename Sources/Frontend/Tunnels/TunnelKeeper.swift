@@ -66,7 +66,7 @@ struct TunnelKeeper {
     ///
     /// What only the opening needed is let go; what came early goes on, then what waits.
     func open(_ request: RequestPointer, _ token: Token) {
-        guard let opening = request.pointee.answer.opening, let plan = request.pointee.facts.plan
+        guard let opening = request.pointee.extras?.opening, let plan = request.pointee.facts.plan
         else {
             preconditionFailure("a tunnel opens without a proven 101")
         }

@@ -13,6 +13,8 @@ struct UpstreamConnection: ~Copyable {
     var leg: Leg
     let endpoint: Endpoint
     let limits: PoolLimits
+    /// Reads the heads of answers.
+    var heads: ResponseHeadParser
     /// The request that it carries; nil while it is idle.
     var owner: Token?
     /// Whose alone it is, where its first bytes have named that client to the endpoint, or that client
@@ -28,8 +30,12 @@ struct UpstreamConnection: ~Copyable {
     /// When it has been idle for long enough.
     var idleDeadlineMilliseconds: UInt64 = 0
 
-    init(leg: consuming Leg, endpoint: Endpoint, limits: PoolLimits, owner: Token) {
+    init(
+        leg: consuming Leg, endpoint: Endpoint, limits: PoolLimits, headLimits: HeadLimits,
+        owner: Token
+    ) {
         self.leg = leg
+        heads = ResponseHeadParser(limits: headLimits)
         self.endpoint = endpoint
         self.limits = limits
         self.owner = owner
@@ -95,7 +101,9 @@ struct UpstreamKeeper {
         let descriptor = leg.socket.descriptor
         // What was meant to become a tunnel carries nothing else.
         let limits = request.pointee.isUpgrade ? PoolLimits(idleMax: 0) : group.pool
-        var fresh = UpstreamConnection(leg: leg, endpoint: endpoint, limits: limits, owner: token)
+        var fresh = UpstreamConnection(
+            leg: leg, endpoint: endpoint, limits: limits,
+            headLimits: state.pointee.snapshot.settings.headLimits, owner: token)
         if group.introduction != nil {
             fresh.client = request.pointee.facts.client
             fresh.isIntroduced = true
@@ -220,9 +228,9 @@ struct UpstreamKeeper {
     private func isOfNobody(
         _ slot: UnsafeMutablePointer<UpstreamConnection>, _ request: RequestPointer
     ) -> Bool {
-        let peer = request.pointee.stream.facts.peer
+        let peer = request.pointee.stream.facts.pointee.peer
         return slot.pointee.client == peer
-            && request.pointee.stream.facts.listener.trusts(peer)
+            && request.pointee.stream.facts.pointee.listener.trusts(peer)
     }
 
     /// Keeps the request's connection for another one, if that is safe, and closes it otherwise.

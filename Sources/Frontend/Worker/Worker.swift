@@ -7,11 +7,11 @@ import Splice
 import Synchronization
 import TLS
 
-/// One reactor: turns on a thread of its own, and gives each event to the part that it is for.
+/// One reactor: its loop runs on a thread of its own, and gives each event to the part that it is for.
 struct Worker: ~Copyable {
     private static let mailboxToken = Token.fixed(0)
 
-    private let state: StatePointer
+    let state: StatePointer
     private var acceptors: Acceptors
     private var isCut = false
     /// The thread that made it, and that alone uses it.
@@ -61,20 +61,29 @@ struct Worker: ~Copyable {
     // MARK: A turn
 
     private mutating func turn() {
-        assert(pthread_equal(thread, pthread_self()) != 0, "a reactor turns on another's thread")
         let count = state.pointee.poller.wait(timeoutMilliseconds: timeout())
-        let now = Clock.nowMilliseconds()
+        handle(count, now: Clock.nowMilliseconds())
+    }
+
+    /// Does what so many events ask for, which the poller has just reported, and what is due by `now`.
+    mutating func handle(_ count: Int, now: UInt64) {
+        assert(pthread_equal(thread, pthread_self()) != 0, "a reactor turns on another's thread")
         state.pointee.space.pointee.nowMilliseconds = now
         state.pointee.turnNumber &+= 1
         state.pointee.handshakesLeft = state.pointee.snapshot.settings.handshakesPerTurn
-        let goingOn = state.pointee.unfinished
-        if !goingOn.isEmpty { state.pointee.unfinished = [] }
+        var goingOn: [Token]?
+        if !state.pointee.unfinished.isEmpty {
+            goingOn = state.pointee.unfinished
+            state.pointee.unfinished = []
+        }
         var index = 0
         while index < count {
             dispatch(state.pointee.poller.event(index))
             index &+= 1
         }
-        for token in goingOn { goOn(token) }
+        if let goingOn {
+            for token in goingOn { goOn(token) }
+        }
         if !state.pointee.deferredHandshakes.isEmpty {
             SessionOpening(state).runDeferredHandshakes()
         }
@@ -94,19 +103,22 @@ struct Worker: ~Copyable {
         if !state.pointee.unfinished.isEmpty || !state.pointee.deferredHandshakes.isEmpty {
             return 0
         }
-        if state.pointee.drains.isScanning { return 0 }
+        let hasDrains = !state.pointee.drains.isEmpty
+        if hasDrains && state.pointee.drains.isScanning { return 0 }
         var wait = WaitTime()
         wait.limit(by: state.pointee.sessionTimers)
         wait.limit(by: state.pointee.upstreamTimers)
         wait.limit(by: state.pointee.tunnelTimers)
         wait.limit(by: state.pointee.paceTimers)
-        wait.limit(until: state.pointee.leaving?.deadlineMilliseconds ?? .max)
         wait.limit(until: state.pointee.settling.nextMilliseconds ?? .max)
-        wait.limit(until: state.pointee.drains.nextMilliseconds)
+        if hasDrains { wait.limit(until: state.pointee.drains.nextMilliseconds) }
         wait.limit(until: acceptors.resumeMilliseconds)
-        // Nobody tells when the last of the others has stopped listening. Whether they have is not asked
-        // here: they might do so just after `isOver` was, and before this.
-        if state.pointee.leaving != nil && state.pointee.clients.count == 0 { wait.limit(to: 5) }
+        if let leaving = state.pointee.leaving {
+            wait.limit(until: leaving.deadlineMilliseconds)
+            // Nobody tells when the last of the others has stopped listening. Whether they have is not
+            // asked here: they might do so just after `isOver` was, and before this.
+            if state.pointee.clients.count == 0 { wait.limit(to: 5) }
+        }
         return wait.milliseconds
     }
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Glibc
 
 /// A place among the bytes of a head, in eight bytes: no head is longer than 2^32 of them.
 struct ByteRange: Sendable, Equatable {
@@ -24,17 +25,13 @@ enum Bytes {
     /// Where a byte first stands in a span, from `start` on; its count where it does not.
     @inline(__always)
     static func firstIndex(of byte: UInt8, in bytes: Span<UInt8>, from start: Int) -> Int {
-        let pattern = 0x0101_0101_0101_0101 &* UInt64(byte)
-        var index = start
-        while index &+ 8 <= bytes.count {
-            let difference = word(bytes, index) ^ pattern
-            // The lowest bit that is set marks the first byte that is zero (and may be wrong above).
-            let zeros = (difference &- 0x0101_0101_0101_0101) & ~difference & 0x8080_8080_8080_8080
-            if zeros != 0 { return index &+ zeros.trailingZeroBitCount &>> 3 }
-            index &+= 8
+        if start >= bytes.count { return bytes.count }
+        return unsafe bytes.withUnsafeBufferPointer { buffer in
+            guard let base = buffer.baseAddress,
+                let found = unsafe memchr(base + start, Int32(byte), bytes.count &- start)
+            else { return bytes.count }
+            return unsafe UnsafeRawPointer(found) - UnsafeRawPointer(base)
         }
-        while index < bytes.count, bytes[index] != byte { index &+= 1 }
-        return index
     }
 
     /// Whether all bytes of a part may stand in a field's value.
@@ -47,9 +44,7 @@ enum Bytes {
     ) -> Bool {
         var index = range.lowerBound
         while index < range.upperBound {
-            // The last eight bytes may be looked at once more, which is less than one after the other.
-            let start = max(min(index, range.upperBound &- 8), range.lowerBound)
-            if start &+ 8 > range.upperBound || mayHoldControl(word(bytes, start)) {
+            if index &+ 8 > bytes.count || mayHoldControl(part(bytes, index..<range.upperBound)) {
                 for place in index..<min(index &+ 8, range.upperBound)
                 where !Octet.isFieldValue(bytes[place]) {
                     if !inAnswer || Octet.endsValue(bytes[place]) { return false }
@@ -58,6 +53,16 @@ enum Bytes {
             index &+= 8
         }
         return true
+    }
+
+    /// The first eight bytes of a part, with spaces behind one that is shorter; in the span there are as
+    /// many.
+    @inline(__always)
+    private static func part(_ bytes: Span<UInt8>, _ range: Range<Int>) -> UInt64 {
+        let word = word(bytes, range.lowerBound)
+        if range.count >= 8 { return word }
+        let others = UInt64.max &<< UInt64(range.count &* 8)
+        return word & ~others | 0x2020_2020_2020_2020 & others
     }
 
     /// Whether one of eight bytes is a control character, HTAB included.

@@ -45,12 +45,11 @@ public struct FieldList: Sendable {
         self.repeated = repeated
     }
 
-    /// Gives the memory back to be used for another head; the list is empty then.
+    /// Gives the memory back to be used for another head; nothing else may be asked then.
     public mutating func takeMemory() -> HeadMemory {
         var memory = HeadMemory()
         swap(&memory.bytes, &bytes)
         swap(&memory.fields, &fields)
-        self = FieldList(bytes: [], fields: [], known: [], repeated: [])
         return memory
     }
 

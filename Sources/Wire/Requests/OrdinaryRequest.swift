@@ -55,12 +55,8 @@ public struct OrdinaryRequest: ~Copyable, Sendable {
             query: queryRange.map { Array(bytes[$0]) }, hasEscapedSlash: hasEscapedSlash)
     }
 
-    /// Gives the memory back to be used for another head; it is like `none` then.
-    public mutating func takeMemory() -> HeadMemory {
-        let memory = head.takeMemory()
-        self = .none()
-        return memory
-    }
+    /// Gives the memory back to be used for another head; nothing else may be asked then.
+    public mutating func takeMemory() -> HeadMemory { head.takeMemory() }
 
     /// No request: a `GET` of nothing without a host.
     public static func none() -> OrdinaryRequest {

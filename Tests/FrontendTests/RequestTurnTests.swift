@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: Apache-2.0
+import Ledger
+import Proxy
+import Router
+import Splice
+import Testing
+import Wire
+
+@testable import Frontend
+
+/// Requests in one reactor, turn by turn, at times that the test chooses.
+struct RequestTurnTests {
+    private static let get = "GET /a HTTP/1.1\r\nHost: a.test\r\n\r\n"
+    private static let upgrade =
+        "GET /a HTTP/1.1\r\nHost: a.test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        + "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+    private static let answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+    private static var onePlace: UpstreamRules {
+        var rules = UpstreamRules(balance: .roundRobin)
+        rules.activeMax = 1
+        return rules
+    }
+
+    @Test func `a request is in its phases, and holds what they say`() throws {
+        let rig = try TurnRig()
+        let client = try rig.connect()
+        client.send(Self.get)
+        rig.turn()
+        let request = try #require(rig.request)
+        #expect(request.pointee.life.isExchanging)
+        #expect(request.pointee.places.group === rig.group)
+        #expect(rig.group.picker.active(0) == 1)
+        let app = try rig.accept()
+        #expect(app.received().hasPrefix("GET /a HTTP/1.1\r\nHost: a.test\r\n"))
+        app.send(Self.answer)
+        rig.turn()
+        #expect(client.received().hasSuffix("\r\n\r\nok"))
+        #expect(rig.request == nil)
+        #expect(rig.group.picker.active(0) == 0)
+        let record = try #require(try rig.records(1).first)
+        #expect(record.status == 200)
+        #expect(record.down.payloadBytes == 2)
+    }
+
+    @Test func `the next request goes out on the connection that was kept`() throws {
+        let rig = try TurnRig()
+        let (client, app, _) = try rig.forward(Self.get)
+        app.send(Self.answer)
+        rig.turn()
+        _ = client.received()
+        client.send(Self.get)
+        rig.turn()
+        #expect(app.received().hasPrefix("GET /a "))
+        #expect(rig.request?.pointee.life.isOnReused == true)
+    }
+
+    // RFC 9110 §9.2.2
+    @Test func `a kept connection that has just been closed is replaced, once`() throws {
+        let rig = try TurnRig()
+        let (client, app, _) = try rig.forward(Self.get)
+        app.send(Self.answer)
+        rig.turn()
+        _ = client.received()
+        client.send(Self.get)
+        // The end comes in the same turn as the request, behind it.
+        rig.turn()
+        app.end()
+        rig.turn()
+        let second = try rig.accept()
+        rig.turn()
+        #expect(second.received().hasPrefix("GET /a "))
+        second.end()
+        rig.turn()
+        #expect(client.received().hasPrefix("HTTP/1.1 502 "))
+    }
+
+    // RFC 9110 §15.2
+    @Test func `interim answers give the final one no further time`() throws {
+        var settings = FrontendSettings()
+        settings.answerMilliseconds = 1_000
+        let rig = try TurnRig(settings: settings)
+        let (client, app, _) = try rig.forward(Self.get)
+        for _ in 0..<4 {
+            app.send("HTTP/1.1 102 Processing\r\n\r\n")
+            rig.turn(after: 300)
+        }
+        #expect(client.received().contains("HTTP/1.1 504 "))
+        let record = try #require(try rig.records(1).first)
+        #expect(record.proxyError == "http_response_timeout")
+    }
+
+    @Test func `a body that moves goes on beyond the time for an answer's head`() throws {
+        var settings = FrontendSettings()
+        settings.answerMilliseconds = 1_000
+        let rig = try TurnRig(settings: settings)
+        let (client, app, _) = try rig.forward(Self.get)
+        app.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n")
+        for byte in ["a", "b", "c", "d"] {
+            app.send(byte)
+            rig.turn(after: 900)
+        }
+        #expect(client.received().hasSuffix("\r\n\r\nabcd"))
+    }
+
+    @Test func `the time for a body begins when the client can be asked for it`() throws {
+        var settings = FrontendSettings()
+        settings.bodyMilliseconds = 1_000
+        settings.connectMilliseconds = 60_000
+        let rig = try TurnRig(
+            rules: Self.onePlace,
+            queue: QueueLimits(waitMilliseconds: 30_000, size: 8), settings: settings)
+        let (first, app, _) = try rig.forward(Self.get)
+        let second = try rig.connect()
+        second.send("POST /b HTTP/1.1\r\nHost: a.test\r\nContent-Length: 4\r\n\r\n")
+        rig.turn()
+        // It waits for its place for longer than a body may stand still.
+        rig.turn(after: 5_000)
+        app.send(Self.answer)
+        rig.turn()
+        #expect(first.received().hasSuffix("ok"))
+        rig.turn(after: 900)
+        second.send("body")
+        rig.turn()
+        #expect(app.received().hasSuffix("\r\n\r\nbody"))
+        app.send(Self.answer)
+        rig.turn()
+        #expect(second.received().hasSuffix("ok"))
+    }
+
+    @Test func `whoever finds no place in time is told that all are taken`() throws {
+        let rig = try TurnRig(
+            rules: Self.onePlace,
+            queue: QueueLimits(waitMilliseconds: 3_000, size: 8))
+        let (_, app, _) = try rig.forward(Self.upgrade)
+        let second = try rig.connect()
+        second.send(Self.upgrade)
+        rig.turn()
+        #expect(second.received().isEmpty)
+        for _ in 0..<4 { rig.turn(after: 1_000) }
+        #expect(second.received().hasPrefix("HTTP/1.1 503 "))
+        let record = try #require(try rig.records(1).first)
+        #expect(record.proxyError == "connection_limit_reached")
+        #expect(app.received().isEmpty)
+    }
+
+    @Test func `a client whose end came with its upgrade does not wait for a place`() throws {
+        let rig = try TurnRig(
+            rules: Self.onePlace,
+            queue: QueueLimits(waitMilliseconds: 30_000, size: 8))
+        let (first, app, _) = try rig.forward(Self.upgrade)
+        let second = try rig.connect()
+        second.send(Self.upgrade)
+        second.finish()
+        rig.turn()
+        #expect(second.hasEnded)
+        #expect(rig.group.queue?.count == 0)
+        let record = try #require(try rig.records(1).first)
+        #expect(record.detail == "the client left before the upstream answered")
+        #expect(first.received().isEmpty)
+        #expect(app.received().isEmpty)
+    }
+
+    @Test func `an answer on a kept connection ends a cool-down`() throws {
+        let rig = try TurnRig()
+        let (client, app, _) = try rig.forward(Self.get)
+        app.send(Self.answer)
+        rig.turn()
+        _ = client.received()
+        rig.group.picker.failed(0, nowMilliseconds: rig.now)
+        client.send(Self.get)
+        rig.turn()
+        app.send(Self.answer)
+        rig.turn()
+        #expect(client.received().hasSuffix("ok"))
+        #expect(rig.group.picker.isWell(0))
+        #expect(rig.notebook.sentences.last?.hasSuffix("is back.") == true)
+    }
+
+    @Test func `a try that its client leaves is another's, and the cool-down no longer`() throws {
+        var rules = UpstreamRules(balance: .roundRobin)
+        rules.cooldownMilliseconds = 1_000
+        let rig = try TurnRig(rules: rules)
+        let picker = rig.group.picker
+        let (client, app, _) = try rig.forward(Self.get)
+        app.send(Self.answer)
+        rig.turn()
+        _ = client.received()
+        picker.failed(0, nowMilliseconds: rig.now)
+        // The first that comes behind the cool-down is the try, and has the kept connection.
+        client.send(Self.get)
+        rig.turn(after: 1_001)
+        #expect(rig.request?.pointee.life.isOnReused == true)
+        #expect(picker.isCoolingDown(0, nowMilliseconds: rig.now))
+        client.end()
+        rig.turn()
+        #expect(rig.request == nil)
+        #expect(!picker.isCoolingDown(0, nowMilliseconds: rig.now + 1))
+    }
+
+    @Test(arguments: ["HEAD", "GET"])
+    func `the log has the bytes of an own answer that were sent`(method: String) throws {
+        let answer = FixedAnswer(status: 200, type: "text/plain", body: Array("hello".utf8))
+        let rig = try TurnRig(action: .respond(answer))
+        let client = try rig.connect()
+        client.send("\(method) / HTTP/1.1\r\nHost: a.test\r\n\r\n")
+        rig.turn()
+        let isHead = method == "HEAD"
+        #expect(client.received().hasSuffix(isHead ? "\r\n\r\n" : "\r\n\r\nhello"))
+        let record = try #require(try rig.records(1).first)
+        #expect(record.down.payloadBytes == (isHead ? 0 : 5))
+        #expect(record.down.bytes == (isHead ? 0 : 5))
+    }
+
+    @Test func `the log has the chunk that ends an answer whose upstream just closes`() throws {
+        let rig = try TurnRig()
+        let (client, app, _) = try rig.forward(Self.get)
+        app.send("HTTP/1.1 200 OK\r\n\r\nhello")
+        app.end()
+        rig.turn()
+        #expect(client.received().hasSuffix("\r\n\r\n5\r\nhello\r\n0\r\n\r\n"))
+        let record = try #require(try rig.records(1).first)
+        #expect(record.down.payloadBytes == 5)
+        #expect(record.down.bytes == 15)
+    }
+
+    @Test func `the end of an answer waits for its reader longer than one lingers`() throws {
+        var settings = FrontendSettings()
+        settings.bodyMilliseconds = 5_000
+        settings.patience = Patience(closingMilliseconds: 10_000, lingerMilliseconds: 1_000)
+        let rig = try TurnRig(settings: settings)
+        let (client, app, _) = try rig.forward(
+            "GET /a HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n")
+        let body = String(repeating: "x", count: 400_000)
+        var rest = "HTTP/1.1 200 OK\r\nContent-Length: \(body.utf8.count)\r\n\r\n" + body
+        var all = ""
+        while rig.state.pointee.requests.count > 0 {
+            let isStuck = !app.sendSome(&rest)
+            rig.turn()
+            if isStuck && rig.request != nil { all += client.received(atMost: 20_000) }
+        }
+        let session = try #require(rig.session)
+        #expect(!session.pointee.leg.held.isEmpty, "the end is still to be sent")
+        rig.turn(after: 1_500)
+        #expect(rig.session != nil)
+        while rig.session?.pointee.leg.held.isEmpty == false {
+            all += client.received()
+            rig.turn()
+        }
+        all += client.received()
+        #expect(all.hasSuffix("\r\n\r\n" + body))
+        #expect(client.hasEnded)
+        rig.turn(after: 1_500)
+        #expect(rig.session == nil)
+    }
+
+    @Test func `a tunnel opens with what came early on both sides`() throws {
+        let rig = try TurnRig()
+        let (client, app, _) = try rig.forward(Self.upgrade + "\u{1}")
+        app.send(
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                + "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n\u{1}\u{2}hi")
+        rig.turn()
+        #expect(client.received().hasSuffix("\r\n\r\n\u{1}\u{2}hi"))
+        #expect(rig.state.pointee.tunnels.count == 1)
+        #expect(rig.state.pointee.sessions.count == 0)
+        #expect(rig.state.pointee.requests.count == 0)
+        #expect(rig.state.pointee.upstreams.count == 0)
+        client.end()
+        rig.turn()
+        app.end()
+        rig.turn()
+        #expect(rig.state.pointee.tunnels.count == 0)
+        #expect(rig.state.pointee.clients.count == 0)
+        #expect(rig.group.picker.active(0) == 0)
+    }
+}
