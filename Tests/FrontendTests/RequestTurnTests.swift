@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import Ledger
 import Proxy
+import Reactor
 import Router
 import Splice
 import Testing

@@ -124,14 +124,14 @@ final class Peer {
     /// Sends all of it, which has to fit into the socket.
     func send(_ text: String) {
         let bytes = Array(text.utf8)
-        let sent = Glibc.send(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL.rawValue))
+        let sent = Glibc.send(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL))
         #expect(sent == bytes.count, "the socket does not take \(bytes.count) bytes")
     }
 
     /// Sends as much as the socket takes; false where that is nothing.
     func sendSome(_ text: inout String) -> Bool {
         let bytes = Array(text.utf8)
-        let flags = Int32(MSG_NOSIGNAL.rawValue | MSG_DONTWAIT.rawValue)
+        let flags = Int32(MSG_NOSIGNAL | MSG_DONTWAIT)
         let sent = Glibc.send(descriptor, bytes, bytes.count, flags)
         if sent <= 0 { return false }
         text = String(decoding: bytes[sent...], as: UTF8.self)
@@ -153,7 +153,7 @@ final class Peer {
         var buffer = [UInt8](repeating: 0, count: 65_536)
         while all.count < bytesMax {
             let wanted = min(buffer.count, bytesMax - all.count)
-            let count = recv(descriptor, &buffer, wanted, Int32(MSG_DONTWAIT.rawValue))
+            let count = recv(descriptor, &buffer, wanted, Int32(MSG_DONTWAIT))
             if count <= 0 { break }
             all += buffer[..<count]
         }
@@ -163,6 +163,6 @@ final class Peer {
     /// Whether the stream has ended, and nothing is left to be read.
     var hasEnded: Bool {
         var byte: UInt8 = 0
-        return recv(descriptor, &byte, 1, Int32(MSG_DONTWAIT.rawValue | MSG_PEEK.rawValue)) == 0
+        return recv(descriptor, &byte, 1, Int32(MSG_DONTWAIT | MSG_PEEK)) == 0
     }
 }
