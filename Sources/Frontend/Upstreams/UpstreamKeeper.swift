@@ -94,7 +94,7 @@ struct UpstreamKeeper {
         }
         let descriptor = leg.socket.descriptor
         // What was meant to become a tunnel carries nothing else.
-        let limits = request.pointee.isUpgrade ? PoolLimits(idleMax: 0) : group.pool
+        let limits = request.pointee.isUpgrade ? .none : group.pool
         var fresh = UpstreamConnection(leg: leg, endpoint: endpoint, limits: limits, owner: token)
         if group.introduction != nil {
             fresh.client = request.pointee.facts.client
