@@ -45,16 +45,20 @@ let package = Package(
         .target(name: "TLS", dependencies: ["COpenSSL"], swiftSettings: strict),
         .target(name: "QRCode", dependencies: ["CQREncode"], swiftSettings: strict),
 
-        // Between them: the words that rooms share.
+        // Row 2: the words that rooms share.
         .target(name: "Ledger", dependencies: ["Router", "Reactor", "TLS"], swiftSettings: strict),
 
-        // Rows 2 to 4: the rooms.
+        // Row 3: relays between two connections, and names.
         .target(
             name: "Splice", dependencies: ["Ledger", "Wire", "Reactor", "TLS"],
             swiftSettings: strict),
         .target(
             name: "Naming", dependencies: ["CAres", "Ledger", "Reactor"], swiftSettings: strict),
+
+        // Row 4: the life of a request.
         .target(name: "Proxy", swiftSettings: pure),
+
+        // Row 5: the engine, and beside it what may wait.
         .target(
             name: "Frontend",
             dependencies: ["Proxy", "Splice", "Ledger", "Router", "Wire", "Reactor", "TLS"],
@@ -67,7 +71,7 @@ let package = Package(
         .target(name: "Trust", dependencies: ["TLS"], swiftSettings: strict),
         .target(name: "Doctor", dependencies: ["Wire", "TLS"], swiftSettings: strict),
 
-        // Row 5: what is served, and what is decided about it.
+        // Row 6: what is served, and what is decided about it.
         .target(
             name: "Service",
             dependencies: [
@@ -77,7 +81,7 @@ let package = Package(
             ],
             swiftSettings: strict),
 
-        // Row 6: the program.
+        // Row 7: the program.
         .executableTarget(
             name: "sluice",
             dependencies: [
@@ -143,7 +147,7 @@ let package = Package(
             dependencies: ["Health", "Ledger", "Router", "Wire", "Reactor", "TestKit"],
             swiftSettings: strict),
         .testTarget(
-            name: "AdminTests", dependencies: ["Admin", "Reactor"], swiftSettings: strict),
+            name: "AdminTests", dependencies: ["Admin", "Ledger", "Reactor"], swiftSettings: strict),
         .testTarget(
             name: "ServiceTests",
             dependencies: [

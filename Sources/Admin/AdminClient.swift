@@ -45,7 +45,7 @@ public struct AdminClient: Sendable {
         guard stream.send(writer.bytes + Array(body ?? Data())) else {
             throw AdminFault("\(address) took no request")
         }
-        var parser = ResponseHeadParser(limits: HeadLimits())
+        var parser = ResponseHeadParser(limits: .builtIn)
         var status: Int?
         var answer = Data()
         while let bytes = stream.receive() {

@@ -26,7 +26,7 @@ struct AdminReading: ~Copyable {
     private final class Caller {
         let descriptor: Int32
         let sinceMilliseconds: UInt64
-        private var parser = RequestHeadParser(limits: HeadLimits())
+        private var parser = RequestHeadParser(limits: .builtIn)
         private var head: RequestHead?
         private var bodyBytes = 0
         private var body = Data()

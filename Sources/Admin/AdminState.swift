@@ -48,7 +48,7 @@ public struct ConfigurationState: Codable, Sendable {
     /// Why the last attempt to take up another one failed; nil when it did not.
     public var lastProblem: String?
 
-    /// To be filled.
+    /// Empty: whoever makes one fills it in.
     public init() {}
 }
 
@@ -204,28 +204,35 @@ public struct DrainState: Codable, Sendable {
     public var id: Int
     /// What it is for, in words.
     public var what: String
-    /// Relays that are concerned.
-    public var found: Int
-    /// Those that were sent the Close.
-    public var told: Int
-    /// Those of them that are over.
-    public var closed: Int
-    /// Those whose peers did not answer in time.
-    public var cut: Int
-    /// Whether nothing is left to do.
-    public var isDone: Bool
+    /// How many relays were found, told, closed and cut so far; in JSON beside the others.
+    public var progress: DrainProgress
 
-    /// A drain with how many relays were found, told, closed and cut so far.
-    public init(
-        id: Int, what: String, found: Int, told: Int, closed: Int, cut: Int, isDone: Bool
-    ) {
+    private enum CodingKeys: String, CodingKey {
+        case id
+        case what
+    }
+
+    /// A drain of `what`, and how far it is.
+    public init(id: Int, what: String, progress: DrainProgress) {
         self.id = id
         self.what = what
-        self.found = found
-        self.told = told
-        self.closed = closed
-        self.cut = cut
-        self.isDone = isDone
+        self.progress = progress
+    }
+
+    /// Reads number, words and counts out of one object.
+    public init(from decoder: any Decoder) throws {
+        let container = try decoder.container(keyedBy: CodingKeys.self)
+        id = try container.decode(Int.self, forKey: .id)
+        what = try container.decode(String.self, forKey: .what)
+        progress = try DrainProgress(from: decoder)
+    }
+
+    /// Writes number, words and counts into one object.
+    public func encode(to encoder: any Encoder) throws {
+        var container = encoder.container(keyedBy: CodingKeys.self)
+        try container.encode(id, forKey: .id)
+        try container.encode(what, forKey: .what)
+        try progress.encode(to: encoder)
     }
 }
 
@@ -306,7 +313,7 @@ public struct DrainRequest: Codable, Sendable {
     /// Until those are cut that have not closed.
     public var timeoutMilliseconds: UInt64?
 
-    /// To be filled.
+    /// Empty: whoever makes one fills it in.
     public init() {}
 }
 
@@ -316,7 +323,7 @@ public struct RebalanceRequest: Codable, Sendable {
     public var upstream: String
     /// How many relays are ended in a second.
     public var perSecond: Int
-    /// The Close code; 1012 when nil.
+    /// The Close code; `AdminDefaults.closeCode` when nil.
     public var code: UInt16?
 
     /// A request to even out the relays of `upstream`, closing `perSecond` of them with `code`.

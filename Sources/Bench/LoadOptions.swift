@@ -56,7 +56,7 @@ struct LoadOptions: ParsableArguments {
     }
 
     /// Carries the plan out and prints what it has shown.
-    func run(_ plan: LoadPlan, onOpen: (Int) -> Void = { _ in }) throws {
+    func run(_ plan: LoadPlan, onOpen: @escaping (Int) -> Void = { _ in }) throws {
         let report = try LoadGenerator.run(plan, onOpen: onOpen)
         print(json ? try ReportText.json(report) : ReportText.lines(report))
         if report.errors > 0 { throw ExitCode(1) }

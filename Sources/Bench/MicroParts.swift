@@ -99,7 +99,7 @@ enum MicroParts {
         return MicroPart(name: "parse request head", bytes: bytes.count) { count in
             var sum = 0
             for _ in 0..<count {
-                var parser = RequestHeadParser()
+                var parser = RequestHeadParser(limits: .builtIn)
                 if case .complete(let head, _) = bytes.withUnsafeBytes({ parser.append($0) }) {
                     sum &+= head.fields.fields.count
                 }
@@ -109,7 +109,7 @@ enum MicroParts {
     }
 
     private static func upgrade() -> MicroPart {
-        var parser = RequestHeadParser()
+        var parser = RequestHeadParser(limits: .builtIn)
         let bytes = browserRequest
         guard case .complete(let head, _) = bytes.withUnsafeBytes({ parser.append($0) }) else {
             return MicroPart(name: "judge upgrade", bytes: 0) { _ in 0 }
@@ -135,7 +135,7 @@ enum MicroParts {
         return MicroPart(name: "parse response head", bytes: bytes.count) { count in
             var sum = 0
             for _ in 0..<count {
-                var parser = ResponseHeadParser()
+                var parser = ResponseHeadParser(limits: .builtIn)
                 if case .complete(let head, _) = bytes.withUnsafeBytes({ parser.append($0) }) {
                     sum &+= head.status
                 }

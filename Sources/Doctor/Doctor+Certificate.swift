@@ -26,19 +26,19 @@ extension Doctor {
                         + " SHA-256 signature."))
         }
         guard let first = opinions.first else {
-            good("certificate", "for \(names), by \(issuer)")
+            good(.certificate, "for \(names), by \(issuer)")
             if let end = facts?.notAfter, end - Int64(time(nil)) < 14 * 86_400 {
                 diagnosis.notes.append(
                     "The certificate's time is over on \(Self.day(end)): renew it.")
             }
-            if options.localAuthority != nil, issuer.contains("Sluice development CA") {
+            if options.localAuthority != nil, issuer.contains(CertificateAuthority.namePrefix) {
                 diagnosis.notes.append(
                     "It is signed by Sluice's local authority; browsers believe it after"
                         + " `sluice cert trust` (`sluice cert status` says which do).")
             }
             return true
         }
-        bad("certificate", first.found, first.verdict, first.sentence, first.remedy)
+        bad(.certificate, first.found, first.verdict, first.sentence, first.remedy)
         diagnosis.notes += opinions.dropFirst().map { "Besides: \($0.sentence)" }
         return false
     }

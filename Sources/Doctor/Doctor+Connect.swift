@@ -34,13 +34,13 @@ extension Doctor {
         switch addresses() {
         case .failure(let fault):
             bad(
-                "name", "\(url.host): \(fault.reason)", .nameNotFound,
+                .name, "\(url.host): \(fault.reason)", .nameNotFound,
                 "The name \(url.host) has no address: \(fault.reason).",
                 "Correct the name in the URL, or enter it in DNS or /etc/hosts.")
             return nil
         case .success(let found): all = found
         }
-        good("name", "\(url.host) is \(all.map(\.text).joined(separator: ", "))")
+        good(.name, "\(url.host) is \(all.map(\.text).joined(separator: ", "))")
         var missed: [Missed] = []
         var wayless: [ResolvedAddress] = []
         for (index, address) in all.enumerated() {
@@ -48,7 +48,7 @@ extension Doctor {
             case .done(let line):
                 line.deadline = deadline
                 self.address = address
-                good("TCP", "\(address.text) port \(url.port)")
+                good(.tcp, "\(address.text) port \(url.port)")
                 compare(address, missed, all.dropFirst(index + 1))
                 return line
             case .refused:
@@ -74,25 +74,25 @@ extension Doctor {
         if missed.isEmpty {
             let families = Set(wayless.map(\.familyName)).sorted().joined(separator: " or ")
             bad(
-                "TCP", "no way to \(tried)", .unreachable,
+                .tcp, "no way to \(tried)", .unreachable,
                 "This machine has no way to \(url.host): its network has no route to \(tried).",
                 "Join a network that has \(families), or use a name or address that this one leads to."
             )
         } else if let failed = missed.first, missed.allSatisfy(\.isFailed) {
             bad(
-                "TCP", "\(failed.address.text) port \(url.port) \(failed.how)", .unreachable,
+                .tcp, "\(failed.address.text) port \(url.port) \(failed.how)", .unreachable,
                 "Connecting to \(url.host) port \(url.port) \(failed.how): most likely a packet filter"
                     + " of this machine forbids it.",
                 "Open port \(url.port) on the way, or correct the host in the URL.")
         } else if missed.contains(where: \.isSilent) {
             bad(
-                "TCP", "no answer from \(tried) port \(url.port)", .unreachable,
+                .tcp, "no answer from \(tried) port \(url.port)", .unreachable,
                 "Nothing comes back from \(url.host) port \(url.port): a packet filter drops it, or"
                     + " the machine is off.",
                 "Open port \(url.port) on the way, or correct the host in the URL.")
         } else {
             bad(
-                "TCP", "refused by \(tried) port \(url.port)", .refused,
+                .tcp, "refused by \(tried) port \(url.port)", .refused,
                 "Nobody listens on \(url.host) port \(url.port).",
                 "Start the server, or correct the port in the URL.")
         }

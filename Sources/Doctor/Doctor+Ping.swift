@@ -29,7 +29,7 @@ extension Doctor {
                 died(how.words, after: seconds)
                 return false
             }
-            good("idle", "open after \(Self.text(seconds)) s of silence")
+            good(.idle, "open after \(Self.text(seconds)) s of silence")
         }
         // Goes as a client should: 1001, since the page is left.
         line.send(frame(.close, [0x03, 0xE9]))
@@ -46,7 +46,7 @@ extension Doctor {
             seconds < 0.05
             ? "as soon as it is silent" : "after \(Self.text(seconds)) s of silence"
         bad(
-            "idle", how, .diesIdle, "The socket opens and is gone \(when): \(how).",
+            .idle, how, .diesIdle, "The socket opens and is gone \(when): \(how).",
             "Send pings more often than that, or raise the idle limit of the server or of the proxy"
                 + " in between (nginx: proxy_read_timeout, 60 s by default).")
     }
@@ -127,22 +127,22 @@ extension Doctor {
 
     private mutating func answersPing(_ line: Line) -> Bool {
         guard let how = pong(line, until: answerDeadline) else {
-            good("ping", "answered")
+            good(.ping, "answered")
             return true
         }
         if how.isClose {
             bad(
-                "ping", how.words, .closedAtOnce,
+                .ping, how.words, .closedAtOnce,
                 "The socket opens and is closed at once: \(how.words).",
                 "Look into the app's log: it accepts the socket and then does not want it.")
         } else if line.hasEnded {
             bad(
-                "ping", how.words, .closedAtOnce,
+                .ping, how.words, .closedAtOnce,
                 "The socket opens, and the connection ends at once without a Close.",
                 "Look into the app's log: it may have crashed, or a proxy in between cuts it.")
         } else {
             bad(
-                "ping", how.words, .noPong, "The socket opens but does not answer a ping.",
+                .ping, how.words, .noPong, "The socket opens but does not answer a ping.",
                 "The server has to answer pings (RFC 6455 §5.5.2): see whether it is stuck.")
         }
         return false

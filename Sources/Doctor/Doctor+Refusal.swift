@@ -13,7 +13,7 @@ extension Doctor {
         let cause = head.fields.string("proxy-status").map { " " + ProxyStatus.sentence($0) } ?? ""
         if let words = body(head, line) { diagnosis.notes.append("The answer says: \(words)") }
         let opinion = opinion(head, found, line)
-        bad("upgrade", found, opinion.verdict, opinion.sentence + cause, opinion.remedy)
+        bad(.upgrade, found, opinion.verdict, opinion.sentence + cause, opinion.remedy)
     }
 
     private typealias Opinion = (verdict: Verdict, sentence: String, remedy: String)
@@ -60,6 +60,21 @@ extension Doctor {
                 .tooManyRequests, "The server has had too many requests (429).",
                 "Try again\(Self.wait(head) ?? " later")."
             )
+        case 500...: return opinion(onFaultOfTheServer: head, found)
+        default: return Self.refused(found)
+        }
+    }
+
+    private static func refused(_ found: String) -> Opinion {
+        (
+            .refusedUpgrade, "The server refuses the upgrade: \(found).",
+            "Look into the server's log."
+        )
+    }
+
+    /// What a status of the 5xx class says (RFC 9110 §15.6).
+    private func opinion(onFaultOfTheServer head: ResponseHead, _ found: String) -> Opinion {
+        switch head.status {
         case 502:
             return (
                 .badGateway, "A proxy can't talk to the app behind it (502).",
@@ -82,11 +97,7 @@ extension Doctor {
                     + " between speaks HTTP/1.0 to it, which has no upgrade.",
                 Self.passTheUpgradeOn
             )
-        default:
-            return (
-                .refusedUpgrade, "The server refuses the upgrade: \(found).",
-                "Look into the server's log."
-            )
+        default: return Self.refused(found)
         }
     }
 

@@ -11,12 +11,12 @@ extension Doctor {
         if probe.isVersionOld {
             isUntrusted = true
             bad(
-                "TLS", "\(probe.version), \(probe.cipher)", .tlsVersion,
+                .tls, "\(probe.version), \(probe.cipher)", .tlsVersion,
                 "The server speaks \(probe.version) at most, which browsers have given up.",
                 "Enable TLS 1.2 or 1.3 on the server.")
             return .faulty
         }
-        good("TLS", "\(probe.version), \(probe.cipher)")
+        good(.tls, "\(probe.version), \(probe.cipher)")
         guard judge(probe) else {
             isUntrusted = true
             return .faulty
@@ -59,7 +59,7 @@ extension Doctor {
             return
         }
         bad(
-            "TLS", "no answer to the handshake", .handshakeCut,
+            .tls, "no answer to the handshake", .handshakeCut,
             "The port takes the connection and does not answer a TLS handshake.",
             "See whether the server is stuck, or whether another program has that port.")
     }
@@ -75,7 +75,7 @@ extension Doctor {
             return
         }
         bad(
-            "TLS", "the connection ends in the handshake", .handshakeCut,
+            .tls, "the connection ends in the handshake", .handshakeCut,
             "The server closes the connection in the middle of the TLS handshake.",
             "Look into the server's log: it may lack a certificate for \(url.host), or a middle box"
                 + " cuts the connection.")
@@ -99,7 +99,7 @@ extension Doctor {
             return
         }
         bad(
-            "TLS", "the server says \"\(text)\"", .otherProtocol,
+            .tls, "the server says \"\(text)\"", .otherProtocol,
             "Port \(url.port) speaks neither TLS nor HTTP; it says \"\(text)\".",
             "Correct the port in the URL.")
     }
@@ -111,7 +111,7 @@ extension Doctor {
             ? " \(url.text(secure: false)) works."
             : status.map { " Asked for a WebSocket without TLS, it answers \($0)." } ?? ""
         bad(
-            "TLS", found, .plainHTTP,
+            .tls, found, .plainHTTP,
             "Port \(url.port) speaks plain HTTP, not TLS: that is what browsers call"
                 + " ERR_SSL_PROTOCOL_ERROR.\(works)",
             "Put TLS in front of it: sluice \(url.port) "
@@ -148,47 +148,47 @@ extension Doctor {
     private mutating func refusedHandshake(_ probe: TLSProbe) {
         guard let alert = probe.alert else {
             bad(
-                "TLS", probe.failure, .handshakeCut,
+                .tls, probe.failure, .handshakeCut,
                 "The TLS handshake fails: \(probe.failure).", "Look into the server's log.")
             return
         }
         let found = "the server's alert: \(alert.name) (\(alert.number))"
         if probe.wantsClientCertificate {
-            clientCertificate("TLS", found)
+            clientCertificate(.tls, found)
             return
         }
         switch alert.number {
         case 70:
             bad(
-                "TLS", found, .tlsVersion,
+                .tls, found, .tlsVersion,
                 "The server speaks no version of TLS that browsers speak.",
                 "Enable TLS 1.2 or 1.3 on the server.")
         case 40, 71:
             bad(
-                "TLS", found, .tlsCipher,
+                .tls, found, .tlsCipher,
                 "The server has no cipher suite, key exchange or certificate in common with browsers.",
                 "Give the server an EC or RSA certificate and the suites of Mozilla's intermediate"
                     + " list.")
         case 116:
-            clientCertificate("TLS", found)
+            clientCertificate(.tls, found)
         case 120:
             bad(
-                "TLS", found, .tlsAlert,
+                .tls, found, .tlsAlert,
                 "The server does not speak HTTP/1.1 on that port (ALPN), and a WebSocket of a browser"
                     + " begins with that.", "Enable http/1.1 on the server, beside h2.")
         case 112:
             bad(
-                "TLS", found, .tlsAlert,
+                .tls, found, .tlsAlert,
                 "The server knows no \(url.host): it refuses that name (SNI).",
                 "Give the server a certificate for \(url.host), or use the name that it has.")
         default:
             bad(
-                "TLS", found, .tlsAlert, "The server refuses the handshake: \(alert.name).",
+                .tls, found, .tlsAlert, "The server refuses the handshake: \(alert.name).",
                 "Look into the server's log.")
         }
     }
 
-    mutating func clientCertificate(_ step: String, _ found: String) {
+    mutating func clientCertificate(_ step: Step.Kind, _ found: String) {
         let opinion = Self.wantsCertificate
         bad(step, found, opinion.verdict, opinion.sentence, opinion.remedy)
     }

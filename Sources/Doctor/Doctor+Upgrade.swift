@@ -42,7 +42,7 @@ extension Doctor {
     }
 
     private static func progress(_ bytes: [UInt8]) -> ResponseHeadParser.Progress {
-        var parser = ResponseHeadParser(limits: HeadLimits(bytesMax: headBytesMax))
+        var parser = ResponseHeadParser(limits: .builtIn(bytesMax: headBytesMax))
         return bytes.withUnsafeBytes { parser.append($0) }
     }
 
@@ -71,7 +71,7 @@ extension Doctor {
 
     private mutating func noHead(_ line: Line, _ fault: HeadFault?) {
         if let probe = line.probe, probe.alert?.number == 116 || probe.wantsClientCertificate {
-            clientCertificate("upgrade", "the server ends the connection without a certificate")
+            clientCertificate(.upgrade, "the server ends the connection without a certificate")
             return
         }
         if !url.isSecure, line.waiting.first == 0x15 || line.waiting.isEmpty, speaksTLS() {
@@ -83,7 +83,7 @@ extension Doctor {
         }
         if line.waiting.isEmpty {
             bad(
-                "upgrade", line.hasEnded ? "the connection ends" : "no answer in time", .noAnswer,
+                .upgrade, line.hasEnded ? "the connection ends" : "no answer in time", .noAnswer,
                 "The server takes the request and "
                     + (line.hasEnded
                         ? "closes the connection without an answer." : "does not answer."),
@@ -93,21 +93,21 @@ extension Doctor {
         if line.waiting.starts(with: Array("HTTP/1.".utf8)) {
             let why = fault?.sentence ?? "It ends in the middle of its head."
             bad(
-                "upgrade", "an answer that can't be read", .otherProtocol,
+                .upgrade, "an answer that can't be read", .otherProtocol,
                 "The answer on port \(url.port) begins like HTTP and is none that can be read. \(why)",
                 "Mend the answer of the app, or of the proxy in between.")
             return
         }
         let text = Self.printable(line.waiting.prefix(60))
         bad(
-            "upgrade", "the server says \"\(text)\"", .otherProtocol,
+            .upgrade, "the server says \"\(text)\"", .otherProtocol,
             "Port \(url.port) does not speak HTTP; it says \"\(text)\".",
             "Correct the port in the URL.")
     }
 
     private mutating func shouldBeSecure(_ found: String) {
         bad(
-            "upgrade", found, .speaksTLS,
+            .upgrade, found, .speaksTLS,
             "Port \(url.port) speaks TLS, and the URL says ws.",
             "Use \(url.text(secure: true)).")
     }
@@ -119,7 +119,7 @@ extension Doctor {
             head.fields.listContains("connection", token: "upgrade")
         else {
             bad(
-                "upgrade", found, .fieldsStripped,
+                .upgrade, found, .fieldsStripped,
                 "The answer is 101 without `Upgrade: websocket` and `Connection: Upgrade`: something"
                     + " on the way takes those fields out.", Self.passTheUpgradeOn)
             return .faulty
@@ -127,7 +127,7 @@ extension Doctor {
         let accept = String(decoding: WebSocketAccept.value(forKey: key), as: UTF8.self)
         guard head.fields.string("sec-websocket-accept") == accept else {
             bad(
-                "upgrade", found, .wrongAccept,
+                .upgrade, found, .wrongAccept,
                 "The server's Sec-WebSocket-Accept does not belong to the key that was sent, so"
                     + " clients close the connection.",
                 "Mend the server: it has to hash the key of each request (RFC 6455 §4.2.2), and"
@@ -149,7 +149,7 @@ extension Doctor {
         }
         if let first = unasked.first {
             bad(
-                "upgrade", "\(found), \(first)", .unrequested,
+                .upgrade, "\(found), \(first)", .unrequested,
                 "The server grants \(first), which was not asked for, so clients close the"
                     + " connection (RFC 6455 §4.1).",
                 "Have the server grant only what the request offers.")
@@ -157,7 +157,7 @@ extension Doctor {
         }
         if !options.subprotocols.isEmpty, !options.subprotocols.contains(granted ?? "") {
             bad(
-                "upgrade", "\(found), subprotocol \(granted ?? "none")", .subprotocolRefused,
+                .upgrade, "\(found), subprotocol \(granted ?? "none")", .subprotocolRefused,
                 "The server grants \(granted.map { "the subprotocol \($0)" } ?? "no subprotocol");"
                     + " asked for: \(options.subprotocols.joined(separator: ", ")).",
                 "Ask for one that the server has, or add it there.")
@@ -173,7 +173,7 @@ extension Doctor {
         }
         var words = [found] + extensions.map { "extension \($0)" }
         if let granted { words.append("subprotocol \(granted)") }
-        good("upgrade", words.joined(separator: ", "))
+        good(.upgrade, words.joined(separator: ", "))
         return true
     }
 

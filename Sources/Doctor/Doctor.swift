@@ -28,7 +28,7 @@ public struct Doctor {
         /// A walk that takes longer is slow.
         public var slowSeconds = 3.0
 
-        /// The defaults.
+        /// What is asked of a server without any wish of the user.
         public init() {}
     }
 
@@ -75,20 +75,20 @@ public struct Doctor {
     /// Up to when an answer must have come that is not about silence.
     var answerDeadline: Double { began + options.timeoutSeconds }
 
-    mutating func good(_ name: String, _ found: String) { step(name, found, isGood: true) }
+    mutating func good(_ kind: Step.Kind, _ found: String) { step(kind, found, isGood: true) }
 
     mutating func bad(
-        _ name: String, _ found: String, _ verdict: Verdict, _ sentence: String, _ remedy: String
+        _ kind: Step.Kind, _ found: String, _ verdict: Verdict, _ sentence: String, _ remedy: String
     ) {
-        step(name, found, isGood: false)
+        step(kind, found, isGood: false)
         conclude(verdict, sentence, remedy)
     }
 
-    private mutating func step(_ name: String, _ found: String, isGood: Bool) {
+    private mutating func step(_ kind: Step.Kind, _ found: String, isGood: Bool) {
         let now = Line.now()
         diagnosis.steps.append(
             Step(
-                name: name, isGood: isGood, milliseconds: Self.milliseconds(now - stepBegan),
+                kind: kind, isGood: isGood, milliseconds: Self.milliseconds(now - stepBegan),
                 found: found))
         stepBegan = now
     }
@@ -134,23 +134,23 @@ public struct Doctor {
         if let reservation {
             conclude(reservation.verdict, reservation.sentence, reservation.remedy)
         } else if took > options.slowSeconds {
-            let slowest = diagnosis.steps.filter { $0.name != "idle" }
-                .max { $0.milliseconds < $1.milliseconds }?.name
+            let slowest = diagnosis.steps.filter { $0.kind != .idle }
+                .max { $0.milliseconds < $1.milliseconds }?.kind
             conclude(
                 .slow,
                 "It works, but opening took \((took * 10).rounded() / 10) s, most of it for"
-                    + " \(slowest ?? "the network").", Self.slowRemedy(slowest))
+                    + " \(slowest?.rawValue ?? "the network").", Self.slowRemedy(slowest))
         } else {
             conclude(.healthy, "The socket opens and answers a ping.", "")
         }
     }
 
-    private static func slowRemedy(_ step: String?) -> String {
+    private static func slowRemedy(_ step: Step.Kind?) -> String {
         switch step {
-        case "name": "See which name server this machine asks (resolvectl status): it is slow."
-        case "TCP": "See what is lost on the way there, or take a server that is nearer."
-        case "TLS": "See what keeps the server in the handshake: too little CPU, a large key."
-        case "upgrade": "See what the app does before it accepts a socket."
+        case .name: "See which name server this machine asks (resolvectl status): it is slow."
+        case .tcp: "See what is lost on the way there, or take a server that is nearer."
+        case .tls: "See what keeps the server in the handshake: too little CPU, a large key."
+        case .upgrade: "See what the app does before it accepts a socket."
         default: "See what keeps the server from answering a ping: its event loop may be blocked."
         }
     }
@@ -191,7 +191,7 @@ public struct Doctor {
             return true
         }
         bad(
-            "page", "\(page.origin) may not open ws:", .mixedContent,
+            .page, "\(page.origin) may not open ws:", .mixedContent,
             "A page that came by https may not open a ws: socket; browsers refuse that as mixed"
                 + " content before anything is sent.",
             "Use \(url.secured) in the page, and have that port speak TLS"

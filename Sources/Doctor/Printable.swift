@@ -20,7 +20,7 @@ extension Diagnosis {
         var same = self
         same.steps = steps.map {
             Step(
-                name: $0.name, isGood: $0.isGood, milliseconds: $0.milliseconds,
+                kind: $0.kind, isGood: $0.isGood, milliseconds: $0.milliseconds,
                 found: $0.found.harmless)
         }
         same.notes = notes.map(\.harmless)

@@ -150,14 +150,41 @@ public enum Verdict: String, Sendable, CaseIterable {
 
 /// One step on the way, as it went.
 public struct Step: Sendable, Encodable {
-    /// `name`, `TCP`, `TLS`, `certificate`, `upgrade`, `ping`, `idle`.
-    public let name: String
+    /// What is tried in a step, named as people and programs read it.
+    public enum Kind: String, Sendable, Encodable {
+        /// Whether a page of that origin may open the URL.
+        case page
+        /// Looking the host's name up.
+        case name
+        /// Connecting.
+        case tcp = "TCP"
+        /// The TLS handshake.
+        case tls = "TLS"
+        /// Judging the server's certificate.
+        case certificate
+        /// The opening handshake (RFC 6455 §4).
+        case upgrade
+        /// A Ping and its answer.
+        case ping
+        /// Staying silent, and another Ping.
+        case idle
+    }
+
+    /// What was tried.
+    public let kind: Kind
     /// Whether it went well.
     public let isGood: Bool
     /// How long it took.
     public let milliseconds: Double
     /// What was found.
     public let found: String
+
+    private enum CodingKeys: String, CodingKey {
+        case kind = "name"
+        case isGood
+        case milliseconds
+        case found
+    }
 }
 
 /// What was found about a URL.

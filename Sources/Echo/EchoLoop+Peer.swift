@@ -123,7 +123,7 @@ extension EchoLoop {
                 return refuse(error, peer, token)
             }
             peer.pointee.phase = .open
-            timers.cancel(token)
+            loop.timers.cancel(token)
             guard consumed < count else { return true }
             return echo(bytes + consumed, count: count - consumed, peer, token)
         }
@@ -168,7 +168,7 @@ extension EchoLoop {
         guard peer.pointee.phase != .ending else { return }
         peer.pointee.phase = .ending
         if peer.pointee.held.isEmpty { peer.pointee.socket.shutdownWrite() }
-        timers.arm(token, at: now + Self.endingMilliseconds)
+        loop.timers.arm(token, at: loop.now + Self.endingMilliseconds)
     }
 
     /// Sends what goes at once and holds the rest; false when the connection is broken.

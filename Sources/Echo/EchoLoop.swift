@@ -5,7 +5,7 @@ import Wire
 /// The echo app's reactor: its listeners, its connections and what they share.
 ///
 /// Buffers belong to the loop and not to connections; an idle connection owns none.
-struct EchoLoop: ~Copyable {
+struct EchoLoop: ~Copyable, Reacting {
     typealias PeerPointer = UnsafeMutablePointer<EchoPeer>
 
     /// Room in front of the receive buffer, for an incomplete header of the read before.
@@ -14,35 +14,29 @@ struct EchoLoop: ~Copyable {
     /// How many reads one connection gets before others have their turn.
     static let readsPerTurn = 8
     private static let acceptsPerTurn = 64
-    private static let mailboxNumber: UInt32 = 0
     private static let firstListenerNumber: UInt32 = 1
     static let headMilliseconds: UInt64 = 10_000
     static let endingMilliseconds: UInt64 = 2_000
 
-    private var poller: Poller
-    private let mailbox: Mailbox<EchoServer.Command>
+    var loop: ReactorLoop<EchoServer.Command>
+    private(set) var isOver = false
     private let listeners: [Int32]
     private var backoff = AcceptBackoff()
     /// When the listeners are watched again after the system had no descriptor left.
     private var listensAgainAt: UInt64?
     var slab: Slab<EchoPeer>
-    var timers: TimerWheel
     var pool = BufferPool()
     let received: UnsafeMutablePointer<UInt8>
     /// Connections whose turn ended before their bytes did.
     var queued: [Token] = []
-    var now: UInt64
 
     init(
         poller: consuming Poller, mailbox: Mailbox<EchoServer.Command>,
         listeners: [(descriptor: Int32, address: Address)], connectionsMax: Int
     ) {
-        now = Clock.nowMilliseconds()
-        self.poller = poller
-        self.mailbox = mailbox
+        loop = ReactorLoop(poller: poller, mailbox: mailbox)
         self.listeners = listeners.map(\.descriptor)
         slab = Slab(capacity: connectionsMax)
-        timers = TimerWheel(now: now)
         let buffer = UnsafeMutablePointer<UInt8>.allocate(
             capacity: Self.receiveBytes + Self.headroom)
         received = buffer + Self.headroom
@@ -56,47 +50,46 @@ struct EchoLoop: ~Copyable {
     /// Serves until it is told to stop.
     mutating func run() {
         for index in listeners.indices { setListening(index, true) }
-        _ = poller.add(mailbox.descriptor, .fixed(Self.mailboxNumber), .levelRead)
-        while true {
-            let count = poller.wait(timeoutMilliseconds: timeout())
-            now = Clock.nowMilliseconds()
-            for index in 0..<count {
-                let event = poller.event(index)
-                if let peer = slab.pointer(event.token) {
-                    peerIsReady(peer, event.token, event.flags)
-                } else if event.token == .fixed(Self.mailboxNumber) {
-                    if !mailbox.take().isEmpty {
-                        discardAll()
-                        return
-                    }
-                } else {
-                    acceptAll(from: event.token)
-                }
-            }
-            serveQueued()
-            while let token = timers.popExpired(now: now) { end(token) }
-            if let moment = listensAgainAt, moment <= now {
-                listensAgainAt = nil
-                for index in listeners.indices { setListening(index, true) }
-            }
-            slab.releaseRetired()
+        _ = turnUntilOver()
+        discardAll()
+    }
+
+    mutating func receive(_ message: EchoServer.Command) {
+        switch message {
+        case .stop: isOver = true
         }
     }
 
-    private func timeout() -> Int32 {
-        if !queued.isEmpty { return 0 }
-        var wait = WaitTime()
-        wait.limit(by: timers)
+    mutating func isReady(_ token: Token, _ flags: Readiness) {
+        if let peer = slab.pointer(token) {
+            peerIsReady(peer, token, flags)
+        } else {
+            acceptAll(from: token)
+        }
+    }
+
+    mutating func timeIsUp(_ token: Token) { end(token) }
+
+    mutating func endTurn() {
+        serveQueued()
+        if let moment = listensAgainAt, moment <= loop.now {
+            listensAgainAt = nil
+            for index in listeners.indices { setListening(index, true) }
+        }
+        slab.releaseRetired()
+    }
+
+    func limit(_ wait: inout WaitTime) {
+        if !queued.isEmpty { wait.limit(to: 0) }
         wait.limit(until: listensAgainAt ?? .max)
-        return wait.milliseconds
     }
 
     private mutating func setListening(_ index: Int, _ isOn: Bool) {
         let token = Token.fixed(Self.firstListenerNumber + UInt32(index))
         if isOn {
-            _ = poller.add(listeners[index], token, .levelRead)
+            _ = loop.poller.add(listeners[index], token, .levelRead)
         } else {
-            poller.remove(listeners[index])
+            loop.poller.remove(listeners[index])
         }
     }
 
@@ -116,7 +109,7 @@ struct EchoLoop: ~Copyable {
             case .blocked:
                 return
             case .exhausted:
-                listensAgainAt = now + backoff.pauseMilliseconds()
+                listensAgainAt = loop.now + backoff.pauseMilliseconds()
                 for index in listeners.indices { setListening(index, false) }
                 return
             }
@@ -127,9 +120,9 @@ struct EchoLoop: ~Copyable {
         let descriptor = socket.descriptor
         socket.setNoDelay()
         guard let token = slab.insert(EchoPeer(socket: socket)) else { return }
-        timers.reserve(index: Int(token.index))
-        timers.arm(token, at: now + Self.headMilliseconds)
-        if !poller.add(descriptor, token, .edgeBoth) { end(token) }
+        loop.timers.reserve(index: Int(token.index))
+        loop.timers.arm(token, at: loop.now + Self.headMilliseconds)
+        if !loop.poller.add(descriptor, token, .edgeBoth) { end(token) }
     }
 
     private mutating func serveQueued() {
@@ -146,7 +139,7 @@ struct EchoLoop: ~Copyable {
     /// Forgets a connection; its socket is closed when the turn ends.
     mutating func end(_ token: Token) {
         guard let peer = slab.pointer(token) else { return }
-        timers.cancel(token)
+        loop.timers.cancel(token)
         peer.pointee.held.discard(pool: &pool)
         slab.retire(token)
     }

@@ -19,7 +19,7 @@ struct EchoPeer: ~Copyable {
     /// While there are any, nothing is read.
     var held = HeldBytes()
     /// Only while the head is being read.
-    var parser: RequestHeadParser? = RequestHeadParser()
+    var parser: RequestHeadParser? = RequestHeadParser(limits: .builtIn)
     var scanner = FrameScanner(sender: .client, reservedBits: 0)
     var echo = FrameEcho()
     var phase = Phase.opening

@@ -174,7 +174,7 @@ public final class Frontend: Sendable {
     @discardableResult
     public func use(
         listening plans: [ListenerPlan], routing: Routing, settings: FrontendSettings,
-        removal: DrainPlan = DrainPlan()
+        removal: DrainPlan
     ) throws(SystemError) -> Drain? {
         let (before, standing, first, isLeaving) = state.withLock {
             ($0.snapshot, $0.entrances, $0.nextNumber, $0.isLeaving)

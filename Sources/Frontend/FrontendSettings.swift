@@ -3,48 +3,77 @@ public import Splice
 public import Wire
 
 /// Bounds and deadlines of the Frontend; durations in milliseconds.
+///
+/// Whoever makes them says each: what holds where a configuration is silent is written there, and
+/// nowhere else.
 public struct FrontendSettings: Sendable {
     /// From accept to a complete ClientHello.
-    public var clientHelloMilliseconds: UInt64 = 5_000
+    public var clientHelloMilliseconds: UInt64
     /// From accept to the end of the handshake.
-    public var handshakeMilliseconds: UInt64 = 10_000
+    public var handshakeMilliseconds: UInt64
     /// From the handshake to a complete request head.
-    public var headMilliseconds: UInt64 = 10_000
+    public var headMilliseconds: UInt64
     /// For connecting to the upstream, all endpoints and addresses together.
-    public var connectMilliseconds: UInt64 = 5_000
+    public var connectMilliseconds: UInt64
     /// From the request sent upstream to its answer.
-    public var upgradeMilliseconds: UInt64 = 30_000
+    public var upgradeMilliseconds: UInt64
     /// From an ordinary request sent upstream to the head of its answer.
-    public var answerMilliseconds: UInt64 = 120_000
+    public var answerMilliseconds: UInt64
     /// Without a byte of a request's body from the client, or of an answer's taken by it.
-    public var bodyMilliseconds: UInt64 = 30_000
+    public var bodyMilliseconds: UInt64
     /// Without a byte of an answer's body from the upstream.
-    public var answerBodyMilliseconds: UInt64 = 3_600_000
+    public var answerBodyMilliseconds: UInt64
     /// From an answer to the first byte of the next request on its connection.
-    public var keepAliveMilliseconds: UInt64 = 75_000
+    public var keepAliveMilliseconds: UInt64
     /// Requests that one client connection may carry.
-    public var requestsPerConnectionMax = 10_000
+    public var requestsPerConnectionMax: Int
     /// From the end of a handshake until the session goes on without OpenSSL's object.
     ///
     /// Connections that end before pay nothing for it.
-    public var settleMilliseconds: UInt64 = 1_000
+    public var settleMilliseconds = Self.usualSettleMilliseconds
     /// For the ends of relays.
-    public var patience = Patience()
+    public var patience: Patience
     /// Bounds of request and response heads.
-    public var headLimits = HeadLimits()
+    public var headLimits: HeadLimits
     /// Handshake steps that one reactor takes in one turn of its loop.
-    public var handshakesPerTurn = 16
+    public var handshakesPerTurn: Int
     /// Connections of all reactors together.
-    ///
-    /// As good as no limit: that of open files is reached before.
-    public var connectionsMax = 4_000_000
+    public var connectionsMax: Int
     /// What one client may have of connections, counted before any request; `relays` has no meaning.
-    public var clientLimits = AdmissionLimits()
+    public var clientLimits: AdmissionLimits
     /// Bytes of one `recv`, and so what is held for one direction of a relay.
-    ///
-    /// 127 KiB with the records' overhead just fit into two segments of the loopback device.
-    public var relayBufferBytes = 127 * 1024
+    public var relayBufferBytes: Int
 
-    /// The defaults.
-    public init() {}
+    /// How long a session keeps OpenSSL's object where nobody says otherwise; no setting concerns it.
+    public static let usualSettleMilliseconds: UInt64 = 1_000
+    /// As good as no limit of connections: that of open files is reached before, and there are no more
+    /// slots.
+    public static let connectionsUnlimited = WorkerState.connectionsMax
+
+    /// Bounds and deadlines, in the order of a connection's life; durations in milliseconds.
+    public init(
+        clientHelloMilliseconds: UInt64, handshakeMilliseconds: UInt64, headMilliseconds: UInt64,
+        connectMilliseconds: UInt64, upgradeMilliseconds: UInt64, answerMilliseconds: UInt64,
+        bodyMilliseconds: UInt64, answerBodyMilliseconds: UInt64, keepAliveMilliseconds: UInt64,
+        requestsPerConnectionMax: Int, patience: Patience, headLimits: HeadLimits,
+        handshakesPerTurn: Int, connectionsMax: Int, clientLimits: AdmissionLimits,
+        relayBufferBytes: Int
+    ) {
+        self.clientHelloMilliseconds = clientHelloMilliseconds
+        self.handshakeMilliseconds = handshakeMilliseconds
+        self.headMilliseconds = headMilliseconds
+        self.connectMilliseconds = connectMilliseconds
+        self.upgradeMilliseconds = upgradeMilliseconds
+        self.answerMilliseconds = answerMilliseconds
+        self.bodyMilliseconds = bodyMilliseconds
+        self.answerBodyMilliseconds = answerBodyMilliseconds
+        self.keepAliveMilliseconds = keepAliveMilliseconds
+        self.requestsPerConnectionMax = requestsPerConnectionMax
+        self.patience = patience
+        self.headLimits = headLimits
+        self.handshakesPerTurn = handshakesPerTurn
+        self.connectionsMax = connectionsMax
+        self.clientLimits = clientLimits
+        self.relayBufferBytes = relayBufferBytes
+    }
 }

@@ -31,10 +31,10 @@ public struct HealthCheck: Sendable, Equatable {
     /// How many have to fail in a row until it is not.
     public var fall: Int
 
-    /// A check with the usual times.
+    /// A check by `question`, with times in milliseconds and counts of checks in a row.
     public init(
-        _ question: Question, host: String? = nil, everyMilliseconds: UInt64 = 5_000,
-        timeoutMilliseconds: UInt64 = 2_000, rise: Int = 2, fall: Int = 3
+        _ question: Question, host: String? = nil, everyMilliseconds: UInt64,
+        timeoutMilliseconds: UInt64, rise: Int, fall: Int
     ) {
         self.question = question
         self.host = host

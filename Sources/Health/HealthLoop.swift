@@ -4,7 +4,7 @@ import Reactor
 import Router
 
 /// The checks of all endpoints, side by side on one thread: one that hangs delays no other.
-struct HealthLoop: ~Copyable {
+struct HealthLoop: ~Copyable, Reacting {
     /// What is known of one endpoint.
     private final class Checked {
         let endpoint: Endpoint
@@ -31,9 +31,9 @@ struct HealthLoop: ~Copyable {
     /// How long the other side may take to close after the verdict.
     private static let lingerMilliseconds: UInt64 = 1_000
 
+    var loop: ReactorLoop<HealthWatch.Order>
+    private(set) var isOver = false
     private let watch: HealthWatch
-    private var poller: Poller
-    private var timers: TimerWheel
     private var slots: [Checked?] = []
     private var probeCount = 0
     /// Slots that are due and wait for their turn.
@@ -41,31 +41,22 @@ struct HealthLoop: ~Copyable {
 
     init(_ watch: HealthWatch) throws(SystemError) {
         self.watch = watch
-        poller = try Poller()
-        timers = TimerWheel(tickMilliseconds: 16, now: Clock.nowMilliseconds())
+        loop = ReactorLoop(poller: try Poller(), mailbox: watch.door, tickMilliseconds: 16)
     }
 
     /// Checks until it is told to stop.
-    mutating func run() {
-        let door = Token.fixed(0)
-        guard poller.add(watch.door.descriptor, door, .levelRead) else { return }
-        while true {
-            var wait = WaitTime()
-            wait.limit(by: timers)
-            let count = poller.wait(timeoutMilliseconds: wait.milliseconds)
-            for index in 0..<count {
-                let event = poller.event(index)
-                if event.token != door { ready(event) }
-            }
-            for order in watch.door.take() {
-                guard case .watch(let upstreams) = order else { return }
-                take(upstreams)
-            }
-            let now = Clock.nowMilliseconds()
-            while let token = timers.popExpired(now: now) { timeIsUp(Int(token.index), now) }
-            startQueued(now)
+    mutating func run() { _ = turnUntilOver() }
+
+    mutating func receive(_ message: HealthWatch.Order) {
+        switch message {
+        case .watch(let upstreams): take(upstreams)
+        case .stop: isOver = true
         }
     }
+
+    mutating func timeIsUp(_ token: Token) { timeIsUp(Int(token.index), loop.now) }
+
+    mutating func endTurn() { startQueued(loop.now) }
 
     // MARK: Who is checked
 
@@ -98,12 +89,12 @@ struct HealthLoop: ~Copyable {
             guard let checked = slots[index] else { continue }
             if !kept.contains(ObjectIdentifier(checked.endpoint)) {
                 end(checked)
-                timers.cancel(token(index, checked))
+                loop.timers.cancel(token(index, checked))
                 slots[index] = nil
                 watch.forget(checked.endpoint)
             } else if checked.nextMilliseconds == 0 {
                 end(checked)
-                timers.cancel(token(index, checked))
+                loop.timers.cancel(token(index, checked))
                 due(index, now)
             }
         }
@@ -112,7 +103,7 @@ struct HealthLoop: ~Copyable {
         for checked in added {
             let index = free.popLast() ?? slots.count
             if index == slots.count { slots.append(checked) } else { slots[index] = checked }
-            timers.reserve(index: index)
+            loop.timers.reserve(index: index)
             due(index, now)
         }
         startQueued(now)
@@ -147,16 +138,16 @@ struct HealthLoop: ~Copyable {
         let probe = HealthProbe(checked.upstream, checked.endpoint)
         checked.probe = probe
         probeCount += 1
-        timers.arm(token(index, checked), at: now + checked.check.timeoutMilliseconds)
+        loop.timers.arm(token(index, checked), at: now + checked.check.timeoutMilliseconds)
         follow(index, checked, probe.connect(), now)
     }
 
-    private mutating func ready(_ event: Event) {
-        let index = Int(event.token.index)
+    mutating func isReady(_ token: Token, _ flags: Readiness) {
+        let index = Int(token.index)
         guard index < slots.count, let checked = slots[index], let probe = checked.probe,
-            checked.generation == event.token.generation
+            checked.generation == token.generation
         else { return }
-        follow(index, checked, probe.ready(event.flags), Clock.nowMilliseconds())
+        follow(index, checked, probe.ready(flags), Clock.nowMilliseconds())
     }
 
     private mutating func timeIsUp(_ index: Int, _ now: UInt64) {
@@ -177,7 +168,7 @@ struct HealthLoop: ~Copyable {
         case .pending:
             guard probe.needsWatching else { return }
             probe.isWatched()
-            if !poller.add(probe.descriptor, token(index, checked), .edgeBoth) {
+            if !loop.poller.add(probe.descriptor, token(index, checked), .edgeBoth) {
                 skip(index, checked, .watches, now)
             }
         case .passed, .failed:
@@ -185,7 +176,7 @@ struct HealthLoop: ~Copyable {
             if case .failed(let text) = outcome { reason = text }
             conclude(checked, reason, now)
             if probe.beginToLinger() {
-                timers.arm(token(index, checked), at: now + Self.lingerMilliseconds)
+                loop.timers.arm(token(index, checked), at: now + Self.lingerMilliseconds)
             } else {
                 rest(index, checked, now)
             }
@@ -212,7 +203,7 @@ struct HealthLoop: ~Copyable {
     /// Waits for the next check.
     private mutating func rest(_ index: Int, _ checked: Checked, _ now: UInt64) {
         end(checked)
-        timers.arm(token(index, checked), at: max(checked.nextMilliseconds, now))
+        loop.timers.arm(token(index, checked), at: max(checked.nextMilliseconds, now))
     }
 
     // MARK: What follows from it

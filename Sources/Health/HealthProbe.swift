@@ -226,7 +226,7 @@ final class HealthProbe {
     /// The verdict, once the head of the final answer is whole.
     private func judge() -> Outcome? {
         while true {
-            var parser = ResponseHeadParser(limits: HeadLimits(bytesMax: Self.answerBytesMax))
+            var parser = ResponseHeadParser(limits: .builtIn(bytesMax: Self.answerBytesMax))
             switch received.withUnsafeBytes({ parser.append($0) }) {
             case .needsMore: return nil
             case .failed(let fault): return .failed("its answer can't be used: \(fault.sentence)")

@@ -66,6 +66,12 @@ public struct AccessRecord: Sendable {
     /// Why it ended.
     public var reason = EndReason.none
 
+    /// Whether the upstream has answered a request for a WebSocket as an ordinary one.
+    public var isRefusedUpgrade: Bool { triedUpgrade && status != 101 && proxyError.isEmpty }
+    /// Whether Sluice has answered that the upstream could not be had: 502 or 504 (RFC 9110 §15.6.3 and
+    /// §15.6.5), and not the upstream itself, which may be a gateway too.
+    public var isUpstreamFault: Bool { !proxyError.isEmpty && (status == 502 || status == 504) }
+
     /// A record of a connection that was just accepted.
     public init(client: Address, listener: Address) {
         self.client = client

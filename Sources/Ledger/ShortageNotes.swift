@@ -5,13 +5,21 @@ import Synchronization
 /// Says what has run out once a minute, however often it is met, and by whomever.
 public final class ShortageNotes: Sendable {
     private static let intervalMilliseconds: UInt64 = 60_000
-    private let said = Mutex<[String: UInt64]>([:])
+    /// What has run out.
+    enum Want: Hashable {
+        /// Descriptors for connections of clients.
+        case clients
+        /// Something that a connection to an endpoint needs.
+        case dialing(Shortage)
+    }
+
+    private let said = Mutex<[Want: UInt64]>([:])
 
     /// Nothing was said yet.
     public init() {}
 
     /// Whether it is time to say it; if so, it counts as said.
-    func isDue(_ what: String, nowMilliseconds now: UInt64) -> Bool {
+    func isDue(_ what: Want, nowMilliseconds now: UInt64) -> Bool {
         said.withLock { said in
             if let last = said[what], now < last &+ Self.intervalMilliseconds { return false }
             said[what] = now
@@ -23,7 +31,7 @@ public final class ShortageNotes: Sendable {
 extension Journal {
     /// Says that clients have to wait for want of descriptors.
     public func noteFull(nowMilliseconds now: UInt64) {
-        guard shortages.isDue("full", nowMilliseconds: now) else { return }
+        guard shortages.isDue(.clients, nowMilliseconds: now) else { return }
         event(
             LogEvent(
                 .warning,
@@ -33,7 +41,7 @@ extension Journal {
 
     /// Says that a connection to an endpoint could not be made for want of something, and what to do.
     public func note(_ shortage: Shortage, dialing label: String, nowMilliseconds now: UInt64) {
-        guard shortages.isDue("\(shortage)", nowMilliseconds: now) else { return }
+        guard shortages.isDue(.dialing(shortage), nowMilliseconds: now) else { return }
         event(
             LogEvent(
                 .warning,

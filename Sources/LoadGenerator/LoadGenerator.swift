@@ -12,7 +12,7 @@ public enum LoadGenerator {
     /// - Returns: what was measured; single connections that fail are counted in it.
     /// - Throws: `LoadFault` when the load cannot begin at all.
     public static func run(
-        _ plan: LoadPlan, onOpen: (Int) -> Void = { _ in }
+        _ plan: LoadPlan, onOpen: @escaping (Int) -> Void = { _ in }
     ) throws(LoadFault) -> LoadReport {
         try plan.check()
         if let missing = ProcessWatch(processes: plan.watchedProcesses).missing() {

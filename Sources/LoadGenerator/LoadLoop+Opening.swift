@@ -38,8 +38,8 @@ extension LoadLoop {
             return
         }
         openingCount += 1
-        timers.reserve(index: Int(token.index))
-        timers.arm(token, at: now / 1_000_000 + UInt64(plan.openingSeconds * 1000))
+        loop.timers.reserve(index: Int(token.index))
+        loop.timers.arm(token, at: now / 1_000_000 + UInt64(plan.openingSeconds * 1000))
         guard watch(descriptor, token) else {
             fail(place, token, "epoll has no room for another connection")
             return
@@ -100,7 +100,7 @@ extension LoadLoop {
     }
 
     private mutating func sendRequest(_ client: ClientPointer, _ token: Token) -> Bool {
-        client.pointee.parser = ResponseHeadParser()
+        client.pointee.parser = ResponseHeadParser(limits: .builtIn)
         return put(opening.request, count: opening.request.count, client, token)
     }
 
@@ -123,7 +123,7 @@ extension LoadLoop {
             case .complete(let head, let consumed):
                 used += consumed
                 if head.status < 200 && head.status != 101 {
-                    client.pointee.parser = ResponseHeadParser()
+                    client.pointee.parser = ResponseHeadParser(limits: .builtIn)
                     continue
                 }
                 if let refusal = opening.refusal(in: head) {
@@ -147,7 +147,7 @@ extension LoadLoop {
             }
             return sendClose(client, token)
         }
-        timers.cancel(token)
+        loop.timers.cancel(token)
         openCount += 1
         client.pointee.position = roster.count
         roster.append(token)
@@ -183,7 +183,7 @@ extension LoadLoop {
         } else if !isCycling {
             openCount -= 1
         }
-        timers.cancel(token)
+        loop.timers.cancel(token)
         client.pointee.held.discard(pool: &pool)
         slab.retire(token)
     }

@@ -199,7 +199,7 @@ extension LoadLoop {
     /// Both Closes have passed: ends our side and waits for the other's.
     mutating func beginEnding(_ client: ClientPointer, _ token: Token) -> Bool {
         client.pointee.phase = .ending
-        timers.arm(token, at: now / 1_000_000 + 1000)
+        loop.timers.arm(token, at: now / 1_000_000 + 1000)
         client.pointee.tls?.closeNotify()
         guard flush(client, token) else { return false }
         if client.pointee.held.isEmpty { client.pointee.socket.shutdownWrite() }

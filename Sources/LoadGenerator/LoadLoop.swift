@@ -8,7 +8,7 @@ import Wire
 ///
 /// Buffers belong to the loop and not to connections, so that ten thousand of them cost little more
 /// than their sockets and TLS sessions.
-struct LoadLoop: ~Copyable {
+struct LoadLoop: ~Copyable, Reacting {
     typealias ClientPointer = UnsafeMutablePointer<LoadClient>
 
     enum Stage: UInt8 {
@@ -24,7 +24,7 @@ struct LoadLoop: ~Copyable {
     static let openedBytes = receiveBytes + 17 * 1024
     static let scratchBytes = 64 * 1024
     static let second: UInt64 = 1_000_000_000
-    private static let inputToken = Token.fixed(0)
+    private static let inputToken = Token.fixed(1)
     /// A run by count ends with an error when nothing comes back for so long.
     private static let stallNanoseconds = 30 * second
 
@@ -37,14 +37,14 @@ struct LoadLoop: ~Copyable {
     let received: UnsafeMutablePointer<UInt8>
     let opened: UnsafeMutablePointer<UInt8>
     let scratch: UnsafeMutablePointer<UInt8>
-    private var poller: Poller
+    var loop: ReactorLoop<Never>
     var slab: Slab<LoadClient>
-    var timers: TimerWheel
     var pool = BufferPool(chunksKept: 256)
     var random = SystemRandomNumberGenerator()
 
     var meter = LoadMeter()
     var stage = Stage.opening
+    /// The time in nanoseconds, read anew for each event.
     var now: UInt64
     private var stageEndsAt: UInt64 = .max
     var startedCount = 0
@@ -55,6 +55,8 @@ struct LoadLoop: ~Copyable {
     /// The latest session to take up again.
     var ticket: ResumptionTicket?
     private var isInputClosed = false
+    /// Is told how many connections are open before traffic begins.
+    private var onOpen: (Int) -> Void = { _ in }
 
     /// When the clock of `rate` began, and how many messages it has let go since.
     var clockBeganAt: UInt64 = 0
@@ -79,8 +81,7 @@ struct LoadLoop: ~Copyable {
         opened = Self.buffer(Self.openedBytes)
         scratch = Self.buffer(Self.scratchBytes)
         slab = Slab(capacity: plan.connections * 2 + 1024)
-        timers = TimerWheel(now: Clock.nowMilliseconds())
-        poller = try Poller()
+        loop = ReactorLoop(poller: try Poller())
     }
 
     deinit {
@@ -101,31 +102,38 @@ struct LoadLoop: ~Copyable {
     }
 
     /// Generates the load; `onOpen` is told how many connections are open before traffic begins.
-    mutating func run(onOpen: (Int) -> Void) -> LoadReport {
+    mutating func run(onOpen: @escaping (Int) -> Void) -> LoadReport {
+        self.onOpen = onOpen
         watchInput()
         usage.begin()
         if isCycling { beginTraffic() }
-        while stage != .done {
-            openMore()
-            let count = poller.wait(timeoutNanoseconds: timeout())
-            now = Clock.nowNanoseconds()
-            for index in 0..<count {
-                let event = poller.event(index)
-                if let client = slab.pointer(event.token) {
-                    // Latency is a matter of single events, not of batches.
-                    now = Clock.nowNanoseconds()
-                    clientIsReady(client, event.token, event.flags)
-                } else if event.token == Self.inputToken {
-                    readInput()
-                }
-            }
-            while let token = timers.popExpired(now: now / 1_000_000) { timeIsOut(token) }
-            sendByTheClock()
-            advance(onOpen: onOpen)
-            slab.releaseRetired()
-        }
+        openMore()
+        _ = turnUntilOver()
         discardAll()
         return report()
+    }
+
+    var isOver: Bool { stage == .done }
+
+    mutating func beginTurn() { now = Clock.nowNanoseconds() }
+
+    mutating func isReady(_ token: Token, _ flags: Readiness) {
+        if let client = slab.pointer(token) {
+            // Latency is a matter of single events, not of batches.
+            now = Clock.nowNanoseconds()
+            clientIsReady(client, token, flags)
+        } else if token == Self.inputToken {
+            readInput()
+        }
+    }
+
+    mutating func timeIsUp(_ token: Token) { timeIsOut(token) }
+
+    mutating func endTurn() {
+        sendByTheClock()
+        advance()
+        slab.releaseRetired()
+        openMore()
     }
 
     private mutating func discardAll() {
@@ -138,7 +146,7 @@ struct LoadLoop: ~Copyable {
     }
 
     func watch(_ descriptor: Int32, _ token: Token) -> Bool {
-        poller.add(descriptor, token, .edgeBoth)
+        loop.poller.add(descriptor, token, .edgeBoth)
     }
 
     /// When the message of the clock that is a connection's `index`th should leave.
@@ -148,16 +156,12 @@ struct LoadLoop: ~Copyable {
         return clockBeganAt + UInt64(number / rate * Double(Self.second))
     }
 
-    private func timeout() -> UInt64 {
-        var timeout = Self.second
-        let timer = timers.millisecondsUntilNext(now: now / 1_000_000)
-        if timer >= 0 { timeout = min(timeout, UInt64(timer) * 1_000_000) }
-        timeout = min(timeout, stageEndsAt > now ? stageEndsAt - now : 0)
+    func limit(_ wait: inout WaitTime) {
+        wait.limit(toNanoseconds: min(Self.second, stageEndsAt > now ? stageEndsAt - now : 0))
         if case .rate(let rate) = plan.mode, stage == .warming || stage == .measuring {
             let next = clockBeganAt + UInt64(Double(clockCount) / rate * Double(Self.second))
-            timeout = min(timeout, next > now ? next - now : 0)
+            wait.limit(toNanoseconds: next > now ? next - now : 0)
         }
-        return timeout
     }
 
     private mutating func sendByTheClock() {
@@ -177,7 +181,7 @@ struct LoadLoop: ~Copyable {
 
     // MARK: Stages
 
-    private mutating func advance(onOpen: (Int) -> Void) {
+    private mutating func advance() {
         switch stage {
         case .opening:
             guard startedCount >= plan.connections, openingCount == 0 else { return }
@@ -304,12 +308,12 @@ struct LoadLoop: ~Copyable {
         // A file can't be watched, and what is not open has ended.
         isInputClosed =
             fcntl(STDIN_FILENO, F_GETFD) < 0
-            || !poller.add(STDIN_FILENO, Self.inputToken, .levelRead)
+            || !loop.poller.add(STDIN_FILENO, Self.inputToken, .levelRead)
     }
 
     private mutating func readInput() {
         guard read(STDIN_FILENO, scratch, Self.scratchBytes) <= 0 else { return }
         isInputClosed = true
-        poller.remove(STDIN_FILENO)
+        loop.poller.remove(STDIN_FILENO)
     }
 }

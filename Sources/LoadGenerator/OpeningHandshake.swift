@@ -24,7 +24,7 @@ struct OpeningHandshake: Sendable {
         request = writer.bytes
         accept = WebSocketAccept.value(forKey: key)
 
-        var parser = RequestHeadParser()
+        var parser = RequestHeadParser(limits: .builtIn)
         let progress = request.withUnsafeBytes { parser.append($0) }
         guard case .complete(let head, _) = progress else {
             throw LoadFault("“\(target.url)” makes no proper request")

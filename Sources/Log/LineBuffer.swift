@@ -33,9 +33,6 @@ struct LineBuffer: ~Copyable {
         if capacity > 1_048_576 { resize(65_536) }
     }
 
-    /// Takes back what was written behind the first bytes.
-    mutating func truncate(to count: Int) { self.count = count }
-
     @inline(__always)
     private mutating func reserve(_ added: Int) {
         if added > capacity &- count { resize(max(capacity &* 2, count + added)) }

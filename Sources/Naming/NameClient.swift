@@ -1,20 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 import CAres
-public import Glibc
+import Glibc
 import Reactor
-import Synchronization
 
 /// Asks hosts files and DNS servers, any number of questions at a time; nothing here waits.
 ///
-/// It belongs to one thread, which polls its descriptors and has it go on.
-public final class NameClient {
+/// It belongs to one thread, whose poller watches its sockets and which has it go on.
+final class NameClient {
     /// What became of a question.
-    public typealias Outcome = Result<NameAnswer, NameFault>
+    typealias Outcome = Result<NameAnswer, NameFault>
 
     /// Reads hosts files alone: what they say has no time to live.
     private let files: ares_channel
     /// Asks servers alone.
     private let servers: ares_channel
+    private let fileSockets = NameSockets(tag: filesTag)
+    private let serverSockets = NameSockets(tag: serversTag)
+
+    /// The tags of the tokens of each channel's sockets.
+    private static let filesTag: UInt8 = 1
+    private static let serversTag: UInt8 = 2
 
     /// How long one server is waited for the first time; each further attempt takes twice as long.
     private static let timeoutMilliseconds: Int32 = 1_500
@@ -25,11 +30,11 @@ public final class NameClient {
 
     /// A client of these servers, written `127.0.0.1:53` or `[::1]:53`; of the system's if there are
     /// none.
-    public init(servers addresses: [String] = []) throws(NameFault) {
+    init(servers addresses: [String] = []) throws(NameFault) {
         guard Self.library == 0 else { throw Self.fault("c-ares", Self.library) }
-        files = try Self.channel(lookups: "f")
+        files = try Self.channel(lookups: "f", fileSockets)
         do throws(NameFault) {
-            servers = try Self.channel(lookups: "b")
+            servers = try Self.channel(lookups: "b", serverSockets)
         } catch {
             ares_destroy(files)
             throw error
@@ -45,12 +50,21 @@ public final class NameClient {
         ares_destroy(servers)
     }
 
-    private static func channel(lookups: String) throws(NameFault) -> ares_channel {
+    private static func channel(
+        lookups: String, _ sockets: NameSockets
+    ) throws(NameFault) -> ares_channel {
         var options = ares_options()
         options.timeout = timeoutMilliseconds
         options.tries = tries
+        // The client ends the channel before it lets go of the sockets.
+        options.sock_state_cb_data = Unmanaged.passUnretained(sockets).toOpaque()
+        options.sock_state_cb = { data, descriptor, reads, writes in
+            guard let data else { return }
+            Unmanaged<NameSockets>.fromOpaque(data).takeUnretainedValue()
+                .note(descriptor, reads: reads != 0, writes: writes != 0)
+        }
         var channel: ares_channel?
-        let mask = ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_LOOKUPS
+        let mask = ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_LOOKUPS | ARES_OPT_SOCK_STATE_CB
         let code = lookups.withCString { text -> Int32 in
             options.lookups = UnsafeMutablePointer(mutating: text)
             return ares_init_options(&channel, &options, Int32(mask))
@@ -60,7 +74,7 @@ public final class NameClient {
     }
 
     /// Asks; `done` is called on this thread, now or while the client goes on, and once.
-    public func ask(_ question: NameQuestion, _ done: @escaping (Outcome) -> Void) {
+    func ask(_ question: NameQuestion, _ done: @escaping (Outcome) -> Void) {
         switch question {
         case .addresses(let host):
             Self.askAddresses(files, host, isFile: true) { [servers] found in
@@ -96,46 +110,35 @@ public final class NameClient {
 
     // MARK: Going on
 
-    /// What to poll for, behind what is there already.
-    public func addDescriptors(to polled: inout [pollfd]) {
-        for channel in [files, servers] {
-            var sockets = [ares_socket_t](repeating: -1, count: Int(ARES_GETSOCK_MAXNUM))
-            let bits = UInt32(
-                bitPattern: ares_getsock(channel, &sockets, Int32(ARES_GETSOCK_MAXNUM)))
-            for (index, socket) in sockets.enumerated() {
-                var events: Int32 = 0
-                if bits >> UInt32(index) & 1 == 1 { events |= POLLIN }
-                if bits >> UInt32(index + Int(ARES_GETSOCK_MAXNUM)) & 1 == 1 { events |= POLLOUT }
-                if events != 0 {
-                    polled.append(pollfd(fd: socket, events: Int16(events), revents: 0))
-                }
-            }
-        }
+    /// Has the poller watch the sockets that are open now.
+    func watch(with poller: borrowing Poller) {
+        fileSockets.update(poller)
+        serverSockets.update(poller)
     }
 
-    /// When it has to go on though nothing was heard, in milliseconds; `most` if it need not before.
-    public func timeoutMilliseconds(most: Int32) -> Int32 {
-        var least = most
+    /// When it has to go on though nothing was heard, in milliseconds; -1 if it need not.
+    var timeoutMilliseconds: Int32 {
+        var wait = WaitTime()
         for channel in [files, servers] {
             var time = timeval()
             guard ares_timeout(channel, nil, &time) != nil else { continue }
             let milliseconds = time.tv_sec * 1_000 + Int(time.tv_usec + 999) / 1_000
-            least = min(least, Int32(clamping: milliseconds))
+            wait.limit(to: Int32(clamping: milliseconds))
         }
-        return least
+        return wait.milliseconds
     }
 
-    /// Goes on with what poll(2) has found.
-    public func goOn(_ polled: ArraySlice<pollfd>) {
-        for entry in polled where entry.revents != 0 {
-            let isReadable = entry.revents & Int16(POLLIN | POLLERR | POLLHUP) != 0
-            let isWritable = entry.revents & Int16(POLLOUT) != 0
-            for channel in [files, servers] {
-                ares_process_fd(
-                    channel, isReadable ? entry.fd : -1, isWritable ? entry.fd : -1)
-            }
-        }
-        // For what has waited long enough.
+    /// Goes on with a socket of which the poller has told.
+    func isReady(_ token: Token, _ flags: Readiness) {
+        let socket = ares_socket_t(bitPattern: token.index)
+        let isReadable = !flags.isDisjoint(with: [.readable, .hangup, .broken])
+        ares_process_fd(
+            token.tag == Self.filesTag ? files : servers, isReadable ? socket : -1,
+            flags.contains(.writable) ? socket : -1)
+    }
+
+    /// Goes on with what has waited long enough.
+    func endWaiting() {
         for channel in [files, servers] { ares_process_fd(channel, -1, -1) }
     }
 

@@ -5,7 +5,7 @@ import Ledger
 import Reactor
 
 /// When each name is asked for next, and the asking; used by the thread of a `NameWatch` alone.
-struct NameLoop: ~Copyable {
+struct NameLoop: ~Copyable, Reacting {
     private struct Entry {
         var dueMilliseconds: UInt64
         var isAsking = false
@@ -28,6 +28,8 @@ struct NameLoop: ~Copyable {
     /// The longest pause after failures; it begins with a second and doubles.
     private static let backOffSeconds: UInt64 = 60
 
+    var loop: ReactorLoop<NameWatch.Message>
+    private(set) var isOver = false
     private let watch: NameWatch
     private var client: NameClient?
     /// When the system's list of servers was changed last, as the client has it.
@@ -39,7 +41,8 @@ struct NameLoop: ~Copyable {
     /// Who waits until every name was asked for once.
     private var waiting: [Mailbox<Bool>] = []
 
-    init(_ watch: NameWatch, servers: [String]) {
+    init(_ watch: NameWatch, servers: [String]) throws(SystemError) {
+        loop = ReactorLoop(poller: try Poller(), mailbox: watch.door)
         self.watch = watch
         asksSystem = servers.isEmpty
         serversChanged = Self.serversChange()
@@ -72,36 +75,32 @@ struct NameLoop: ~Copyable {
     }
 
     /// Runs until it is told to stop.
-    mutating func run() {
-        var polled: [pollfd] = []
-        while true {
-            askWhatIsDue()
-            takeOutcomes()
-            polled.removeAll(keepingCapacity: true)
-            polled.append(pollfd(fd: watch.door.descriptor, events: Int16(POLLIN), revents: 0))
-            client?.addDescriptors(to: &polled)
-            _ = poll(&polled, nfds_t(polled.count), pause())
-            for message in watch.door.take() {
-                switch message {
-                case .watch(let questions, let done): take(questions, done)
-                case .servers(let servers): ask(servers)
-                case .system(let question, let outcome): take(question, outcome)
-                case .stop: return
-                }
-            }
-            client?.goOn(polled[1...])
-            takeOutcomes()
+    mutating func run() { _ = turnUntilOver() }
+
+    mutating func isReady(_ token: Token, _ flags: Readiness) { client?.isReady(token, flags) }
+
+    mutating func receive(_ message: NameWatch.Message) {
+        switch message {
+        case .watch(let questions, let done): take(questions, done)
+        case .servers(let servers): ask(servers)
+        case .system(let question, let outcome): take(question, outcome)
+        case .stop: isOver = true
         }
     }
 
-    /// How long nothing has to be done.
-    private func pause() -> Int32 {
-        let now = Clock.nowMilliseconds()
-        var least: UInt64 = 60_000
+    mutating func endTurn() {
+        client?.endWaiting()
+        takeOutcomes()
+        askWhatIsDue()
+        takeOutcomes()
+        client?.watch(with: loop.poller)
+    }
+
+    func limit(_ wait: inout WaitTime) {
         for entry in entries.values where !entry.isAsking {
-            least = min(least, entry.dueMilliseconds - min(now, entry.dueMilliseconds))
+            wait.limit(until: entry.dueMilliseconds)
         }
-        return client?.timeoutMilliseconds(most: Int32(least)) ?? Int32(least)
+        wait.limit(to: client?.timeoutMilliseconds ?? -1)
     }
 
     private mutating func take(_ questions: Set<NameQuestion>, _ done: Mailbox<Bool>) {

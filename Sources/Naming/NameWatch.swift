@@ -97,8 +97,14 @@ public final class NameWatch: Sendable {
         if !hasThread {
             if questions.isEmpty { return }
             _ = try ReactorThread.start(name: "sluice-names") { [self] in
-                var loop = NameLoop(self, servers: servers)
-                loop.run()
+                do throws(SystemError) {
+                    var loop = try NameLoop(self, servers: servers)
+                    loop.run()
+                } catch {
+                    // The next to watch tries again.
+                    state.withLock { $0.hasThread = false }
+                    say(.error, "Names are not looked up: \(error).")
+                }
             }
         }
         let done = try Mailbox<Bool>()

@@ -101,7 +101,7 @@ public struct RequestLife: Sendable, Equatable {
     public struct Actions: OptionSet, Sendable {
         /// The bits.
         public let rawValue: UInt32
-        /// Takes the bits.
+        /// The set with the members whose bits are set.
         @inlinable public init(rawValue: UInt32) { self.rawValue = rawValue }
 
         /// The actions of both sets.
@@ -179,7 +179,7 @@ public struct RequestLife: Sendable, Equatable {
     public struct Holdings: OptionSet, Sendable {
         /// The bits.
         public let rawValue: UInt8
-        /// Takes the bits.
+        /// The set with the members whose bits are set.
         @inlinable public init(rawValue: UInt8) { self.rawValue = rawValue }
 
         /// A place at an endpoint.

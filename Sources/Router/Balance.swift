@@ -31,11 +31,10 @@ public struct UpstreamRules: Sendable, Equatable {
     /// that is well is only full.
     public var waitsForPlace = false
 
-    /// The defaults, or others.
+    /// Rules for a choice by `balance`: durations in milliseconds, 0 and `.max` for what is not limited.
     public init(
-        balance: Balance = .leastConnections, cooldownMilliseconds: UInt64 = 10_000,
-        cooldownMaxMilliseconds: UInt64 = 120_000, failedAnswersMax: Int = 5,
-        slowStartMilliseconds: UInt64 = 0, activeMax: Int = .max
+        balance: Balance, cooldownMilliseconds: UInt64, cooldownMaxMilliseconds: UInt64,
+        failedAnswersMax: Int, slowStartMilliseconds: UInt64, activeMax: Int
     ) {
         self.balance = balance
         self.cooldownMilliseconds = cooldownMilliseconds

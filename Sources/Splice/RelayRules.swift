@@ -21,7 +21,7 @@ public final class RelayRules: Sendable {
 
     /// Rules with durations in milliseconds; 0 switches a rule off.
     public init(
-        pingMilliseconds: UInt64 = 0, pongMilliseconds: UInt64 = 10_000, pingsClient: Bool = true,
+        pingMilliseconds: UInt64 = 0, pongMilliseconds: UInt64 = 0, pingsClient: Bool = false,
         pingsUpstream: Bool = false, idleMilliseconds: UInt64 = 0,
         lifetimeMilliseconds: UInt64 = 0
     ) {

@@ -35,7 +35,7 @@ public struct Workspace: ~Copyable {
 
     /// Allocates the buffers.
     public init(
-        receiveCapacity: Int = 127 * 1024, pumpBytesMax: Int = 256 * 1024, patience: Patience
+        receiveCapacity: Int, pumpBytesMax: Int = 256 * 1024, patience: Patience
     ) {
         self.receiveCapacity = receiveCapacity
         self.pumpBytesMax = pumpBytesMax
@@ -95,9 +95,7 @@ public struct Patience: Sendable, Equatable {
     public var lingerMilliseconds: UInt64
 
     /// Times in milliseconds: for closing, and for lingering after the last byte.
-    public init(
-        closingMilliseconds: UInt64 = 10_000, lingerMilliseconds: UInt64 = 2_000
-    ) {
+    public init(closingMilliseconds: UInt64, lingerMilliseconds: UInt64) {
         self.closingMilliseconds = closingMilliseconds
         self.lingerMilliseconds = lingerMilliseconds
     }

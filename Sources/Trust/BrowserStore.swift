@@ -75,7 +75,7 @@ struct BrowserStore {
     }
 
     private func report(_ outcome: StoreReport.Outcome) -> StoreReport {
-        StoreReport(name: name, path: folder, outcome: outcome)
+        StoreReport(owner: .browser(name), path: folder, outcome: outcome)
     }
 
     /// Runs certutil on this database.
@@ -167,17 +167,20 @@ struct BrowserStore {
         let added = certutil(
             ["-A", "-n", authority.nickname, "-t", "C,,", "-i", authority.certificatePath])
         guard let added, added.status == 0 else {
-            let reason = Program.lastLine(added?.output ?? "")
+            let fault = CertutilFault(added?.output ?? "")
             // It may have gone in without its flags.
             if entries().contains(where: { $0.nickname == authority.nickname }) {
                 _ = certutil(["-D", "-n", authority.nickname])
             }
-            guard reason.contains("SEC_ERROR_BAD_PASSWORD") else { return report(.failed(reason)) }
-            return report(
-                .failed(
-                    "it has a primary password; do it by hand: certutil -A -d \(Shell.word(database))"
-                        + " -n '\(authority.nickname)' -t C,, -i"
-                        + " \(Shell.word(authority.certificatePath))"))
+            switch fault {
+            case .other(let reason): return report(.failed(reason))
+            case .wantsPassword:
+                return report(
+                    .failed(
+                        "it has a primary password; do it by hand: certutil -A -d"
+                            + " \(Shell.word(database)) -n '\(authority.nickname)' -t C,, -i"
+                            + " \(Shell.word(authority.certificatePath))"))
+            }
         }
         return report(isTrusted(authority) ? .added : .failed("certutil added it in vain"))
     }
@@ -247,5 +250,19 @@ struct BrowserStore {
         // Up to the home folder, as far as nothing else is there.
         _ = rmdir(folder)
         _ = rmdir((folder as NSString).deletingLastPathComponent)
+    }
+}
+
+/// Why certutil did not do it, as far as it can be read from what it printed: its exit status is the same
+/// for everything.
+enum CertutilFault: Equatable {
+    /// The database has a primary password (`SEC_ERROR_BAD_PASSWORD`).
+    case wantsPassword
+    /// Anything else, in certutil's words.
+    case other(String)
+
+    init(_ output: String) {
+        let line = Program.lastLine(output)
+        self = line.contains("SEC_ERROR_BAD_PASSWORD") ? .wantsPassword : .other(line)
     }
 }

@@ -22,16 +22,32 @@ public struct StoreReport: Sendable, Equatable {
         case failed(String)
     }
 
-    /// The store in words: `system`, `Chromium`, `Firefox`.
-    public let name: String
+    /// Whose store it is.
+    public enum Owner: Sendable, Equatable {
+        /// The system's, which programs without a list of their own believe.
+        case system
+        /// A browser's, by its name: `Chromium`, `Firefox`.
+        case browser(String)
+    }
+
+    /// Whose store it is.
+    public let owner: Owner
     /// Where it is.
     public let path: String
     /// How it stands, or what was done.
     public let outcome: Outcome
 
-    /// A report on the store of this name at this path.
-    public init(name: String, path: String, outcome: Outcome) {
-        self.name = name
+    /// The store in words: `system`, `Chromium`, `Firefox`.
+    public var name: String {
+        switch owner {
+        case .system: "system"
+        case .browser(let name): name
+        }
+    }
+
+    /// A report on the store of this owner at this path.
+    public init(owner: Owner, path: String, outcome: Outcome) {
+        self.owner = owner
         self.path = path
         self.outcome = outcome
     }

@@ -90,7 +90,7 @@ struct SystemStore {
 
     private func report(_ layout: Layout?, _ outcome: StoreReport.Outcome) -> StoreReport {
         StoreReport(
-            name: "system", path: layout.map { root + $0.anchors } ?? root + "/", outcome: outcome)
+            owner: .system, path: layout.map { root + $0.anchors } ?? root + "/", outcome: outcome)
     }
 
     private var unknown: StoreReport {

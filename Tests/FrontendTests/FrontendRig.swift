@@ -62,7 +62,9 @@ final class FrontendRig {
         let changed = zip(plans, certificates).map { plan, store in
             ListenerPlan(address: plan.address, certificates: store)
         }
-        try frontend.use(listening: changed, routing: routing, settings: settings)
+        try frontend.use(
+            listening: changed, routing: routing, settings: settings,
+            removal: DrainPlan(timeoutMilliseconds: 60_000))
     }
 
     var address: Address { frontend.addresses[0] }
@@ -120,7 +122,8 @@ struct Certificates: Sendable {
 
         func store(_ tickets: TicketKeys? = nil) throws -> CertificateStore {
             try CertificateStore(
-                [files], options: TLSServerOptions(), tickets: try tickets ?? TicketKeys())
+                [files], options: TLSServerOptions(minimumVersion: .tls12),
+                tickets: try tickets ?? TicketKeys())
         }
 
         func client() throws -> TLSContext { try TLSContext.client(trusting: authority) }

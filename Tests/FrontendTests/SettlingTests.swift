@@ -18,7 +18,8 @@ struct SettlingTests {
         var settings = FrontendSettings()
         settings.settleMilliseconds = milliseconds
         let store = try CertificateStore(
-            [Certificates.shared().first.files], options: TLSServerOptions(cipherSuites: suites),
+            [Certificates.shared().first.files],
+            options: TLSServerOptions(minimumVersion: .tls12, cipherSuites: suites),
             tickets: try TicketKeys())
         return try FrontendRig(
             secure: true, workers: workers, certificates: store, settings: settings)

@@ -278,7 +278,9 @@ struct HealthWatchTests {
         #expect(after.endpoints.map(\.load.health) == [.healthy, .pending])
         let picker = Upstream(
             name: "app", endpoints: after.endpoints.map { ($0.load, $0.label) },
-            rules: UpstreamRules(balance: .roundRobin))
+            rules: UpstreamRules(
+                balance: .roundRobin, cooldownMilliseconds: 10_000, cooldownMaxMilliseconds: 10_000,
+                failedAnswersMax: 0, slowStartMilliseconds: 0, activeMax: .max))
         let picks = Set((0..<4).compactMap { _ in picker.pick(nowMilliseconds: 0) })
         #expect(picks == [0])
         try rig.watch.watch([before.checked(slow)])

@@ -132,6 +132,36 @@ struct ChecksTests {
             ])
     }
 
+    @Test(arguments: [
+        ("    public var waitMilliseconds: UInt64 = 75_000", true),
+        ("    var wait = 75_000", true),
+        ("    public init(wait: UInt64 = 75_000, other: Int = 1) {", true),
+        ("        other: Int = 3, wait: UInt64 = 75_000", true),
+        ("    var bytes = 127 * 1_024", true),
+        ("    public var waitMilliseconds: UInt64", false),
+        ("    var wait = 75_001", false),
+        ("    /// var wait = 75_000", false),
+        ("    static let wait = 75_000", false),
+        ("    func go(wait: UInt64 = 75_000) {", false),
+    ])
+    func `a default that stands in the configuration too is found`(line: String, isFound: Bool) {
+        let settings = """
+            public struct ASettings {
+                public var wait = Duration.seconds(75)
+                public var bytes = 130_048
+            }
+            """
+        let files = [
+            made("Sources/Config/Settings/A.swift", settings),
+            made("Sources/Service/A.swift", "let a = Limits(wait: 1)"),
+            made("Sources/Wire/A.swift", "public struct Limits {\n\(line)\n}\n"),
+            made("Sources/Wire/B.swift", "public struct Other {\n\(line)\n}\n"),
+        ]
+        let found = Defaults.violations(in: files)
+        #expect(found.count == (isFound ? 1 : 0))
+        #expect(found.allSatisfy { $0.hasPrefix("Sources/Wire/A.swift:2: Limits.") })
+    }
+
     @Test func `a link that leads nowhere is found`() {
         let page = """
             # One `two` & three

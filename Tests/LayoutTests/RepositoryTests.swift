@@ -42,6 +42,14 @@ struct RepositoryTests {
         #expect(Tidiness.testTargets(try Repository.code()) == [])
     }
 
+    @Test func `what a setting gives is written once`() throws {
+        let code = try Repository.code()
+        let settings = try #require(
+            code.first { $0.path == "Sources/Config/Settings/Configuration.swift" })
+        #expect(Defaults.values(in: settings).contains(127 * 1_024))
+        #expect(Defaults.violations(in: code) == [])
+    }
+
     @Test func `links of the documentation lead somewhere`() throws {
         #expect(Links.dead(in: try Repository.pages(), exists: Repository.exists) == [])
     }

@@ -25,7 +25,7 @@ struct EndpointStateTests {
     // MARK: Of two that are drawn
 
     @Test func `of two that are drawn the one with fewer relays is taken`() {
-        let upstream = upstream(3, UpstreamRules(balance: .random2))
+        let upstream = upstream(3, UpstreamRules.made(balance: .random2))
         for _ in 0..<5 { upstream.take(1) }
         // The fullest is drawn in two thirds of the cases, and never taken.
         let picks = picks(upstream, 3_000, at: 0)
@@ -34,13 +34,13 @@ struct EndpointStateTests {
     }
 
     @Test func `two choices keep the counts close together`() {
-        let upstream = upstream(10, UpstreamRules(balance: .random2))
+        let upstream = upstream(10, UpstreamRules.made(balance: .random2))
         for _ in 0..<10_000 { _ = upstream.claim(nowMilliseconds: 0) }
         for endpoint in 0..<10 { #expect(abs(upstream.active(endpoint) - 1_000) <= 10) }
     }
 
     @Test func `of one endpoint, and of none that takes anything, two can be drawn too`() {
-        let rules = UpstreamRules(balance: .random2, activeMax: 1)
+        let rules = UpstreamRules.made(balance: .random2, activeMax: 1)
         let upstream = upstream(2, rules)
         upstream.take(0)
         #expect(picks(upstream, 10, at: 0) == [0, 10])
@@ -51,7 +51,7 @@ struct EndpointStateTests {
     // MARK: Failures
 
     @Test func `each failure in a row is followed by twice the time, up to the most`() {
-        let rules = UpstreamRules(
+        let rules = UpstreamRules.made(
             balance: .roundRobin, cooldownMilliseconds: 100, cooldownMaxMilliseconds: 700)
         let upstream = upstream(2, rules)
         #expect(upstream.failed(0, nowMilliseconds: 0) == 100)
@@ -70,14 +70,14 @@ struct EndpointStateTests {
     }
 
     @Test func `many that fail at the same time count as one`() {
-        let rules = UpstreamRules(cooldownMilliseconds: 100, cooldownMaxMilliseconds: 10_000)
+        let rules = UpstreamRules.made(cooldownMilliseconds: 100, cooldownMaxMilliseconds: 10_000)
         let upstream = upstream(2, rules)
         #expect((0..<50).compactMap { _ in upstream.failed(0, nowMilliseconds: 7) } == [100])
         #expect(!upstream.isCoolingDown(0, nowMilliseconds: 107))
     }
 
     @Test func `failures without end do not trap`() {
-        let upstream = upstream(2, UpstreamRules(cooldownMilliseconds: 1))
+        let upstream = upstream(2, UpstreamRules.made(cooldownMilliseconds: 1))
         var now: UInt64 = 0
         for _ in 0..<100 {
             upstream.failed(0, nowMilliseconds: now)
@@ -89,7 +89,7 @@ struct EndpointStateTests {
     }
 
     @Test func `so many failed answers in a row are a failure, until an answer comes`() {
-        let rules = UpstreamRules(cooldownMilliseconds: 100, failedAnswersMax: 3)
+        let rules = UpstreamRules.made(cooldownMilliseconds: 100, failedAnswersMax: 3)
         let upstream = upstream(2, rules)
         for _ in 0..<2 { #expect(upstream.answerFailed(0, nowMilliseconds: 0) == nil) }
         #expect(!upstream.answered(0, nowMilliseconds: 0), "there was no cool-down to end")
@@ -105,7 +105,7 @@ struct EndpointStateTests {
     }
 
     @Test func `failed answers can be left uncounted`() {
-        let upstream = upstream(2, UpstreamRules(failedAnswersMax: 0))
+        let upstream = upstream(2, UpstreamRules.made(failedAnswersMax: 0))
         for _ in 0..<100 { #expect(upstream.answerFailed(0, nowMilliseconds: 0) == nil) }
         #expect(!upstream.isCoolingDown(0, nowMilliseconds: 0))
     }
@@ -115,7 +115,7 @@ struct EndpointStateTests {
     @Test(arguments: [Balance.roundRobin, .leastConnections, .random2, .hash])
     func `an unhealthy endpoint gets nothing as long as there is another`(balance: Balance) {
         let loads = (0..<3).map { _ in EndpointLoad() }
-        let upstream = upstream(3, UpstreamRules(balance: balance, activeMax: 2), loads)
+        let upstream = upstream(3, UpstreamRules.made(balance: balance, activeMax: 2), loads)
         loads[0].health = .unhealthy
         loads[1].health = .pending
         loads[2].health = .healthy
@@ -134,7 +134,7 @@ struct EndpointStateTests {
 
     @Test func `with none healthy all are tried`() {
         let loads = (0..<3).map { _ in EndpointLoad() }
-        let upstream = upstream(3, UpstreamRules(balance: .roundRobin), loads)
+        let upstream = upstream(3, UpstreamRules.made(balance: .roundRobin), loads)
         for load in loads { load.health = .unhealthy }
         #expect(picks(upstream, 30, at: 0) == [10, 10, 10])
         loads[1].isDraining = true
@@ -148,7 +148,7 @@ struct EndpointStateTests {
 
     @Test func `the share of an endpoint that has joined grows, with turns`() {
         let loads = (0..<4).map { _ in EndpointLoad() }
-        let rules = UpstreamRules(balance: .roundRobin, slowStartMilliseconds: 1_000)
+        let rules = UpstreamRules.made(balance: .roundRobin, slowStartMilliseconds: 1_000)
         let upstream = upstream(4, rules, loads)
         loads[3].join(nowMilliseconds: 5_000)
         // Of 10,000 picks a quarter is its whole share; the others share the rest evenly.
@@ -163,7 +163,7 @@ struct EndpointStateTests {
     @Test(arguments: [Balance.leastConnections, .random2])
     func `the load of an endpoint that has joined grows with its share`(balance: Balance) {
         let loads = (0..<4).map { _ in EndpointLoad() }
-        let rules = UpstreamRules(balance: balance, slowStartMilliseconds: 1_000)
+        let rules = UpstreamRules.made(balance: balance, slowStartMilliseconds: 1_000)
         let upstream = upstream(4, rules, loads)
         loads[3].join(nowMilliseconds: 5_000)
         for _ in 0..<3_500 { _ = upstream.claim(nowMilliseconds: 5_500) }
@@ -174,7 +174,7 @@ struct EndpointStateTests {
 
     @Test func `where all have just come back, all get something`() {
         let loads = (0..<3).map { _ in EndpointLoad() }
-        let rules = UpstreamRules(balance: .roundRobin, slowStartMilliseconds: 1_000)
+        let rules = UpstreamRules.made(balance: .roundRobin, slowStartMilliseconds: 1_000)
         let upstream = upstream(3, rules, loads)
         for load in loads { load.join(nowMilliseconds: 100) }
         let picks = picks(upstream, 3_000, at: 100)
@@ -183,7 +183,7 @@ struct EndpointStateTests {
     }
 
     @Test func `an endpoint begins slowly when its cool-down has ended`() {
-        let rules = UpstreamRules(
+        let rules = UpstreamRules.made(
             balance: .roundRobin, cooldownMilliseconds: 100, slowStartMilliseconds: 1_000)
         let upstream = upstream(2, rules)
         upstream.failed(1, nowMilliseconds: 0)
@@ -195,7 +195,7 @@ struct EndpointStateTests {
     // MARK: Waiting for a place
 
     @Test func `who can wait for a place does so rather than go where something failed`() {
-        var rules = UpstreamRules(cooldownMilliseconds: 100, activeMax: 1)
+        var rules = UpstreamRules.made(cooldownMilliseconds: 100, activeMax: 1)
         #expect(upstream(2, rules).pick(nowMilliseconds: 0) != nil)
         rules.waitsForPlace = true
         let upstream = upstream(2, rules)

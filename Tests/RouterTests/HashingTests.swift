@@ -16,7 +16,7 @@ struct HashingTests {
             endpoints: labels.enumerated().map {
                 (loads?[$0.offset] ?? EndpointLoad(), $0.element)
             },
-            rules: UpstreamRules(balance: .hash, slowStartMilliseconds: 1_000))
+            rules: UpstreamRules.made(balance: .hash, slowStartMilliseconds: 1_000))
     }
 
     private func labels(_ count: Int) -> [String] { (1...count).map { "ws://10.0.0.\($0):9000" } }
@@ -90,7 +90,7 @@ struct HashingTests {
         let loads = labels.map { _ in EndpointLoad() }
         let upstream = Upstream(
             name: "u", endpoints: Array(zip(loads, labels)),
-            rules: UpstreamRules(balance: .hash, activeMax: 1))
+            rules: UpstreamRules.made(balance: .hash, activeMax: 1))
         let before = choices(upstream, labels)
         switch why {
         case "fails": upstream.failed(2, nowMilliseconds: 0)

@@ -14,7 +14,7 @@ import Testing
         _ standings: [(priority: UInt16, weight: UInt16)], _ balance: Balance = .leastConnections,
         activeMax: Int = .max, waits: Bool = false
     ) -> Upstream {
-        var rules = UpstreamRules(balance: balance)
+        var rules = UpstreamRules.made(balance: balance)
         rules.activeMax = activeMax
         rules.waitsForPlace = waits
         return Upstream(

@@ -39,7 +39,8 @@ struct UpstreamTests {
         let loads = (0..<3).map { _ in EndpointLoad() }
         let endpoints = loads.map { ($0, "same") }
         let upstream = Upstream(
-            name: "u", endpoints: endpoints, rules: UpstreamRules(balance: balance, activeMax: 1))
+            name: "u", endpoints: endpoints,
+            rules: UpstreamRules.made(balance: balance, activeMax: 1))
         #expect(!upstream.isFull(nowMilliseconds: 0))
         loads[2].isDraining = true
         #expect(upstream.open(0))
@@ -55,7 +56,7 @@ struct UpstreamTests {
         #expect(upstream.isDraining)
         #expect(upstream.pick(nowMilliseconds: 0) == nil)
         // Another that is made of the same loads knows what runs on them.
-        let other = Upstream(name: "v", endpoints: endpoints, rules: UpstreamRules())
+        let other = Upstream(name: "v", endpoints: endpoints, rules: UpstreamRules.made())
         #expect(other.active(1) == 1)
     }
 
@@ -146,7 +147,7 @@ struct UpstreamTests {
         balance: Balance
     ) async {
         let upstream = Upstream(
-            name: "u", endpointCount: 3, rules: UpstreamRules(balance: balance, activeMax: 2))
+            name: "u", endpointCount: 3, rules: UpstreamRules.made(balance: balance, activeMax: 2))
         let most = await withTaskGroup(of: Int.self) { group in
             for _ in 0..<8 {
                 group.addTask {
@@ -168,7 +169,8 @@ struct UpstreamTests {
     @Test func `a certain endpoint is claimed only where it is well and has a place`() {
         let loads = (0..<2).map { _ in EndpointLoad() }
         let upstream = Upstream(
-            name: "u", endpoints: loads.map { ($0, "same") }, rules: UpstreamRules(activeMax: 2))
+            name: "u", endpoints: loads.map { ($0, "same") },
+            rules: UpstreamRules.made(activeMax: 2))
         #expect(upstream.claim(only: 1))
         #expect((0..<2).map(upstream.active) == [0, 1])
         loads[1].health = .unhealthy
@@ -221,7 +223,7 @@ extension Upstream {
     ) {
         self.init(
             name: name, endpointCount: endpointCount,
-            rules: UpstreamRules(balance: balance, cooldownMilliseconds: cooldownMilliseconds))
+            rules: UpstreamRules.made(balance: balance, cooldownMilliseconds: cooldownMilliseconds))
     }
 
     /// Takes a place at an endpoint that has one.

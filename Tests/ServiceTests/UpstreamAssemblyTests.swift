@@ -94,7 +94,20 @@ struct UpstreamAssemblyTests {
     @Test func `without a word nobody waits, is checked or begins slowly`() throws {
         let assembly = try assembly(Self.one)
         let group = try group(assembly)
-        #expect(group.picker.rules == UpstreamRules())
+        let silent = UpstreamSettings(endpoints: [])
+        #expect(
+            group.picker.rules
+                == UpstreamRules(
+                    balance: .leastConnections,
+                    cooldownMilliseconds: silent.cooldown.wholeMilliseconds,
+                    cooldownMaxMilliseconds: silent.cooldownMax.wholeMilliseconds,
+                    failedAnswersMax: silent.failedUpgrades, slowStartMilliseconds: 0,
+                    activeMax: .max))
+        #expect(
+            group.pool
+                == PoolLimits(
+                    idleMax: silent.pool.max,
+                    idleMilliseconds: silent.pool.idle.wholeMilliseconds))
         #expect(group.queue == nil && group.hash == nil)
         #expect(assembly.checks.isEmpty)
     }

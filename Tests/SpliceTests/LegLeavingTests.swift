@@ -21,7 +21,7 @@ struct LegLeavingTests {
             space = .allocate(capacity: 1)
             space.initialize(
                 to: Workspace(
-                    receiveCapacity: 16 * 1024, pumpBytesMax: 256 * 1024, patience: Patience()))
+                    receiveCapacity: 16 * 1024, pumpBytesMax: 256 * 1024, patience: .tests))
             let pair = try Socket.pair()
             if smallBuffers { pair.first.setSendBuffer(bytes: 4_096) }
             peer = RigPeer(pair.second)

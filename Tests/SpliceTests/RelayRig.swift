@@ -31,7 +31,7 @@ final class RelayRig {
         space = .allocate(capacity: 1)
         space.initialize(
             to: Workspace(
-                receiveCapacity: receiveCapacity, pumpBytesMax: pumpBytesMax, patience: Patience()))
+                receiveCapacity: receiveCapacity, pumpBytesMax: pumpBytesMax, patience: .tests))
         poller = try Poller()
         let front = try Socket.pair()
         let back = try Socket.pair()

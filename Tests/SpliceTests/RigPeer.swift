@@ -190,7 +190,8 @@ enum Store {
         _ = try CertificateAuthority.loadOrMake(in: url.path).ensureLeaf(
             for: ["localhost"], chainPath: chain, keyPath: key)
         return try CertificateStore(
-            [IdentityFiles(chain: chain, key: key)], options: TLSServerOptions(),
+            [IdentityFiles(chain: chain, key: key)],
+            options: TLSServerOptions(minimumVersion: .tls12),
             tickets: try TicketKeys())
     }
 

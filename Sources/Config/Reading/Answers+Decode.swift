@@ -4,17 +4,23 @@ import Yams
 // How the answers and the changes of fields that a route asks for are read.
 
 extension RespondSettings {
+    private static let bodyBytesMax = 65_536
+
     static let section = Section(
         "routes[].respond", RespondSettings(),
         [
             .number("status", \.status, 200...599, "the status of the answer"),
-            .custom("body", .text("text"), absent: "empty", "the body, up to 64 KiB") {
-                owner, value in
+            .custom(
+                "body", .text("text"), absent: "empty",
+                "the body, up to \(Units.text(bytes: bodyBytesMax))"
+            ) { owner, value in
                 // A body of no text is one of no bytes.
                 owner.body = value.isNothing ? "" : value.node.scalar?.string ?? ""
                 if value.node.scalar == nil { value.report("found \(value.found), allowed: text") }
-                if owner.body.utf8.count > 65_536 {
-                    value.report("found \(owner.body.utf8.count) bytes, allowed: up to 64KiB")
+                if owner.body.utf8.count > bodyBytesMax {
+                    value.report(
+                        "found \(owner.body.utf8.count) bytes, allowed: up to "
+                            + Units.text(bytes: bodyBytesMax))
                 }
                 return true
             },
@@ -34,6 +40,8 @@ extension RespondSettings {
 }
 
 extension RedirectSettings {
+    private static let statusesAllowed = "301, 302, 303, 307 or 308"
+
     static let section = Section(
         "routes[].redirect", RedirectSettings(origin: "", path: "/"),
         [
@@ -50,11 +58,11 @@ extension RedirectSettings {
             .custom(
                 "status", .number(301...308),
                 absent: "`\(RedirectSettings(origin: "", path: "/").status)`",
-                "301, 302, 303, 307 or 308"
+                statusesAllowed
             ) { owner, value in
                 guard let status = value.integer(301...308) else { return false }
                 guard [301, 302, 303, 307, 308].contains(status) else {
-                    value.report("found '\(status)', allowed: 301, 302, 303, 307 or 308")
+                    value.report("found '\(status)', allowed: \(statusesAllowed)")
                     return false
                 }
                 owner.status = status
@@ -171,7 +179,8 @@ extension TransportSecuritySettings {
     static let section = Section(
         "listen[].tls.hsts", TransportSecuritySettings(maxAge: .zero),
         [
-            .required("maxAge", .duration(ages), "how long browsers use https alone") {
+            .required("maxAge", .duration(ages), "how long browsers refuse plain HTTP to this host")
+            {
                 owner, value in
                 guard let maxAge = value.duration(ages) else { return false }
                 owner.maxAge = maxAge

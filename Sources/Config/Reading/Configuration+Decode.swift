@@ -12,7 +12,7 @@ extension DrainSettings {
                 "how long relays may take to close before they are cut"),
             .custom(
                 "code", .number(1_000...4_999), absent: "`\(DrainSettings().code)`",
-                "the code of the Close that both sides are sent: 1000, 1001, 1012, 1013 or 3000 to 4999"
+                "the code of the Close that both sides are sent: \(codesAllowed)"
             ) { owner, value in
                 guard let code = code(value) else { return false }
                 owner.code = code
@@ -20,13 +20,12 @@ extension DrainSettings {
             },
             .custom(
                 "reason", .text("text"), absent: "none",
-                "the reason in that Close, up to 123 bytes"
+                "the reason in that Close, up to \(reasonBytesMax) bytes"
             ) { owner, value in
-                guard let text = value.text("text of up to 123 bytes") else { return false }
-                // What a Close has room for (RFC 6455 §5.5).
-                guard text.utf8.count <= 123 else {
-                    value.report(
-                        "found \(text.utf8.count) bytes, allowed: text of up to 123 bytes")
+                let what = "text of up to \(reasonBytesMax) bytes"
+                guard let text = value.text(what) else { return false }
+                guard text.utf8.count <= reasonBytesMax else {
+                    value.report("found \(text.utf8.count) bytes, allowed: \(what)")
                     return false
                 }
                 owner.reason = text
@@ -55,17 +54,11 @@ extension DrainSettings {
         self = read
     }
 
-    /// Codes that say "come back later" or are the operator's own (RFC 6455 §7.4).
     private static func code(_ value: Value) -> UInt16? {
-        let what = "1000, 1001, 1012, 1013 or 3000 to 4999"
-        guard let text = value.text(what) else { return nil }
-        switch UInt16(decimal: text[...]) {
-        case .some(let code) where [1000, 1001, 1012, 1013].contains(code) || 3000...4999 ~= code:
-            return code
-        default:
-            value.report("found '\(text)', allowed: \(what)")
-            return nil
-        }
+        guard let text = value.text(codesAllowed) else { return nil }
+        if let code = UInt16(decimal: text[...]), allows(code: code) { return code }
+        value.report("found '\(text)', allowed: \(codesAllowed)")
+        return nil
     }
 }
 

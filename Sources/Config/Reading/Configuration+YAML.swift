@@ -65,7 +65,7 @@ extension Configuration {
             .section(
                 "timeouts", \.timeouts, "timeouts", "how long each phase of a connection may take"
             ) { TimeoutSettings.section.decode($0) },
-            .section("log", \.log, "log", "what is written where") {
+            .section("log", \.log, "log", "where access lines and events go, and in which form") {
                 LogSettings.section.decode($0)
             },
             .section("limits", \.limits, "limits", "what the whole process may use") {

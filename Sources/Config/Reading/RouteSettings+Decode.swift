@@ -224,7 +224,7 @@ extension PingSettings {
             .duration(
                 "timeout", \.timeout, range,
                 "from a ping to the end of the relay, if nothing came from the peer"),
-            .word("to", \.to, "who is asked"),
+            .word("to", \.to, "which peers of a relay Sluice sends pings to"),
         ])
 }
 

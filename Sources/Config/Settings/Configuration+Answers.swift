@@ -9,7 +9,7 @@ public struct RespondSettings: Sendable, Equatable {
     /// Its `Content-Type`.
     public var type = "text/plain; charset=utf-8"
 
-    /// The defaults.
+    /// What holds where a file says nothing of it.
     public init() {}
 }
 

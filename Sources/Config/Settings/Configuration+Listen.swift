@@ -86,7 +86,7 @@ public struct TLSSettings: Sendable, Equatable {
     /// What browsers are told about https; nothing when nil.
     public var hsts: TransportSecuritySettings?
 
-    /// The defaults, or others.
+    /// TLS with these certificates, and for the rest what holds where a file says nothing of it.
     public init(certificates: [CertificateSettings]) { self.certificates = certificates }
 }
 

@@ -146,7 +146,7 @@ public struct PingSettings: Sendable, Equatable {
     /// Who is asked.
     public var to = Peers.client
 
-    /// The defaults.
+    /// What holds where a file says nothing of it.
     public init() {}
 }
 

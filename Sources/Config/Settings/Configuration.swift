@@ -70,7 +70,19 @@ public struct DrainSettings: Sendable, Equatable {
     /// From the moment in which the process is not ready any more until it stops listening.
     public var delay = Duration.zero
 
-    /// The defaults.
+    /// Which codes a Close of an operator may have: those that say "come back later", and those that are
+    /// the operator's own (RFC 6455 §7.4).
+    public static let codesAllowed = "1000, 1001, 1012, 1013 or 3000 to 4999"
+
+    /// Whether a Close of an operator may have this code.
+    public static func allows(code: UInt16) -> Bool {
+        [1000, 1001, 1012, 1013].contains(code) || 3000...4999 ~= code
+    }
+
+    /// What a Close has room for beside its code, in bytes of UTF-8 (RFC 6455 §5.5).
+    public static let reasonBytesMax = 123
+
+    /// What holds where a file says nothing of it.
     public init() {}
 }
 
@@ -93,7 +105,7 @@ public struct AdminSettings: Sendable, Equatable {
     /// Where `address` was written.
     public var addressPlace = SourcePlace.commandLine
 
-    /// The defaults.
+    /// What holds where a file says nothing of it.
     public init() {}
 }
 
@@ -102,7 +114,7 @@ public struct ResolverSettings: Sendable, Equatable {
     /// DNS servers, each as address and port; those of the system when empty.
     public var servers: [String] = []
 
-    /// The defaults.
+    /// What holds where a file says nothing of it.
     public init() {}
 }
 
@@ -131,7 +143,7 @@ public struct TimeoutSettings: Sendable, Equatable {
     /// For reading off what a peer still sends after the last byte to it.
     public var linger = Duration.seconds(2)
 
-    /// The defaults.
+    /// What holds where a file says nothing of it.
     public init() {}
 }
 
@@ -174,7 +186,7 @@ public struct LogSettings: Sendable, Equatable {
     /// Where `events` stands in the file, if it does.
     public var eventsPlace: SourcePlace?
 
-    /// The defaults.
+    /// What holds where a file says nothing of it.
     public init() {}
 }
 
@@ -197,8 +209,10 @@ public struct GlobalLimits: Sendable, Equatable {
     /// TLS handshakes that one reactor takes on in one turn of its loop.
     public var handshakesPerTurn = 16
     /// Bytes held for one direction of a relay before its source is read no further.
-    public var relayBufferBytes = 130_048
+    ///
+    /// 127 KiB with the records' overhead just fit into two segments of the loopback device.
+    public var relayBufferBytes = 127 * 1_024
 
-    /// The defaults.
+    /// What holds where a file says nothing of it.
     public init() {}
 }

@@ -121,7 +121,7 @@ public struct PoolSettings: Sendable, Equatable {
     /// How long one may be idle.
     public var idle = Duration.seconds(4)
 
-    /// The defaults.
+    /// What holds where a file says nothing of it.
     public init() {}
 }
 
@@ -132,7 +132,7 @@ public struct QueueSettings: Sendable, Equatable {
     /// How many requests may wait at one time.
     public var size = 100
 
-    /// The defaults.
+    /// What holds where a file says nothing of it.
     public init() {}
 }
 
@@ -165,6 +165,6 @@ public struct HealthSettings: Sendable, Equatable {
     /// How many have to fail in a row before it counts as not.
     public var fall = 3
 
-    /// The defaults.
+    /// What holds where a file says nothing of it.
     public init() {}
 }

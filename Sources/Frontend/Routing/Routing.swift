@@ -245,7 +245,7 @@ public final class EndpointGroup: Sendable {
     ///   - standings: priority and weight of each endpoint; empty where all are the same.
     ///   - sources: addresses of this machine that connections come from, with port 0.
     public init(
-        name: String, endpoints: [Endpoint], rules: UpstreamRules, pool: PoolLimits = PoolLimits(),
+        name: String, endpoints: [Endpoint], rules: UpstreamRules, pool: PoolLimits,
         hash: HashSource? = nil, queue: PlaceQueue? = nil, queueLimits: QueueLimits? = nil,
         introduction: ProxyHeader.Version? = nil, standings: [Standing] = [],
         sources: [Address] = []
@@ -263,11 +263,6 @@ public final class EndpointGroup: Sendable {
         picker = Upstream(
             name: name, endpoints: endpoints.map { ($0.load, $0.label) }, rules: rules,
             standings: standings)
-    }
-
-    /// A group that balances in the given manner.
-    public convenience init(name: String, endpoints: [Endpoint], balance: Balance) {
-        self.init(name: name, endpoints: endpoints, rules: UpstreamRules(balance: balance))
     }
 
     /// Where a connection to this address may come from, in the order to try: another one is the first
@@ -299,8 +294,11 @@ public struct PoolLimits: Sendable, Equatable {
     /// Shorter than what apps grant: Node's and uvicorn's own limit is 5 s.
     public var idleMilliseconds: UInt64
 
-    /// The defaults, or others.
-    public init(idleMax: Int = 128, idleMilliseconds: UInt64 = 4_000) {
+    /// None is kept.
+    static let none = PoolLimits(idleMax: 0, idleMilliseconds: 0)
+
+    /// Limits for each endpoint and reactor: how many may be idle, and for how long in milliseconds.
+    public init(idleMax: Int, idleMilliseconds: UInt64) {
         self.idleMax = idleMax
         self.idleMilliseconds = idleMilliseconds
     }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+public import Ledger
 import Reactor
 import Splice
 import Synchronization
@@ -28,8 +29,7 @@ public struct DrainPlan: Sendable {
 
     /// A drain of everything.
     public init(
-        code: UInt16 = 1001, reason: String = "", spreadMilliseconds: UInt64 = 0,
-        timeoutMilliseconds: UInt64 = 30_000
+        code: UInt16, reason: String, spreadMilliseconds: UInt64, timeoutMilliseconds: UInt64
     ) {
         self.code = code
         self.reason = reason
@@ -73,46 +73,13 @@ public final class Drain: Sendable {
     /// When those are cut that are left.
     public var deadlineMilliseconds: UInt64 { startMilliseconds + plan.timeoutMilliseconds }
 
-    /// How far a drain is.
-    public struct Progress: Sendable, Equatable {
-        /// Relays that are concerned, as far as they were looked for.
-        public var found: Int
-        /// Those that were sent the Close, or will be at their next frame border.
-        public var told: Int
-        /// Those of them that are over.
-        public var closed: Int
-        /// Those of the closed whose peers had not answered in time.
-        public var cut: Int
-        /// Whether nothing is left to do.
-        public var isDone: Bool
-
-        /// Counts of a drain that has found nothing yet.
-        public init(
-            found: Int = 0, told: Int = 0, closed: Int = 0, cut: Int = 0, isDone: Bool = false
-        ) {
-            self.found = found
-            self.told = told
-            self.closed = closed
-            self.cut = cut
-            self.isDone = isDone
-        }
-
-        /// Of both together.
-        public static func + (left: Progress, right: Progress) -> Progress {
-            Progress(
-                found: left.found + right.found, told: left.told + right.told,
-                closed: left.closed + right.closed, cut: left.cut + right.cut,
-                isDone: left.isDone && right.isDone)
-        }
-    }
-
     /// How far it is.
-    public var progress: Progress {
+    public var progress: DrainProgress {
         // In this order: what is told later must not make an undone drain look done.
         let isAllTold = workersLeft.load(ordering: .acquiring) == 0
         let closed = closedCount.load(ordering: .acquiring)
         let told = toldCount.load(ordering: .acquiring)
-        return Progress(
+        return DrainProgress(
             found: foundCount.load(ordering: .relaxed), told: told, closed: closed,
             cut: cutCount.load(ordering: .relaxed), isDone: isAllTold && closed >= told)
     }

@@ -100,7 +100,7 @@ struct UpstreamKeeper {
         }
         let descriptor = leg.socket.descriptor
         // What was meant to become a tunnel carries nothing else.
-        let limits = request.pointee.isUpgrade ? PoolLimits(idleMax: 0) : group.pool
+        let limits = request.pointee.isUpgrade ? .none : group.pool
         var fresh = UpstreamConnection(
             leg: leg, endpoint: endpoint, limits: limits,
             headLimits: state.pointee.snapshot.settings.headLimits, owner: token)

@@ -38,7 +38,9 @@ extension FuzzTarget {
             default: .none
             }
         let limits =
-            kind == 0 && detail & 1 != 0 ? HeadLimits(bytesMax: 60, fieldsMax: 2) : HeadLimits()
+            kind == 0 && detail & 1 != 0
+            ? HeadLimits(bytesMax: 60, fieldsMax: 2, targetBytesMax: 60)
+            : HeadLimits.builtIn
         let isAnswer = detail & 2 != 0
         let whole = try BodyReading(framing, limits, isAnswer: isAnswer, of: [body])
         try requireEqual(
@@ -130,7 +132,7 @@ private func requireChunked(
         }
     }
     let again = try BodyReading(
-        .chunked, HeadLimits(), isAnswer: isAnswer,
+        .chunked, HeadLimits.builtIn, isAnswer: isAnswer,
         of: [(chunk ?? []) + ChunkWriter.last(trailers: nil)])
     try require(again.isDone && again.fault == nil, "A chunk of ours is lawful.")
     try requireEqual(again.payload, reading.payload, "A chunk of ours has the same payload.")

@@ -20,12 +20,13 @@ extension FuzzTarget {
         let cut = input.takeCut()
         let stream = input.content
         var accepted: [RequestHead] = []
-        let whole = try requestReading(of: [stream], limits, &accepted)
+        let parser = RequestHeadParser(limits: limits)
+        let whole = try HeadReading.reading([stream], with: parser, limits, &accepted)
         var again: [RequestHead] = []
         try requireEqual(
-            requestReading(of: cut.pieces(of: stream), limits, &again), whole,
+            HeadReading.reading(cut.pieces(of: stream), with: parser, limits, &again), whole,
             "How requests are cut makes no difference.")
-        try requirePlain(whole, stream, limits)
+        try whole.requirePlain(stream) { plainHead($0, limits) }
         for head in accepted {
             try requireWritten(head)
             try requireJudged(head)
@@ -62,99 +63,22 @@ extension FuzzTarget {
     ]
 }
 
-/// Reads heads as a connection does: what stands behind a head is given to the parser again.
-private func requestReading(
-    of pieces: [[UInt8]], _ limits: HeadLimits, _ accepted: inout [RequestHead]
-) throws(BrokenProperty) -> HeadReading {
-    var parser = RequestHeadParser(limits: limits)
-    var reading = HeadReading()
-    var taken = 0
-    for piece in pieces where reading.end == .open(held: 0) {
-        var rest = piece[...]
-        repeat {
-            let bytes = Array(rest)
-            switch bytes.withUnsafeBytes({ parser.append($0) }) {
-            case .needsMore:
-                taken += rest.count
-                rest = []
-            case .failed(let fault):
-                try require(
-                    [400, 414, 431, 505].contains(fault.status) && !fault.sentence.isEmpty,
-                    "A fault has a status for the client and a sentence: \(fault)")
-                reading.end = .failed(fault.sentence)
-            case .complete(let head, let consumed):
-                try require(1...rest.count ~= consumed, "A head ends among the bytes given.")
-                taken += consumed
-                rest = rest.dropFirst(consumed)
-                accepted.append(head)
-                reading.heads.append(
-                    HeadReading.Head(
-                        firstLine: [
-                            head.method, HeadReading.text(head.target),
-                            head.isHTTP11 ? "HTTP/1.1" : "HTTP/1.0",
-                        ], fields: HeadReading.texts(head.fields), end: taken))
-                if reading.heads.count == HeadReading.headsMax { reading.end = .enough }
-                // A connection that goes on reads the next head into the memory of the last one.
-                var spare = head
-                parser.lend(spare.takeMemory())
-            }
-            try require(
-                parser.byteCount <= limits.bytesMax,
-                "No more than the limit is held: \(parser.byteCount)")
-        } while !rest.isEmpty && reading.end == .open(held: 0)
+/// A request as a plain reader finds it, behind the empty lines.
+private func plainHead(_ stream: ArraySlice<UInt8>, _ limits: HeadLimits) -> HeadReading.PlainHead {
+    let emptyBytes = emptyBytes(stream)
+    let rest = Array(stream.dropFirst(emptyBytes ?? 0))
+    let plain = PlainFields(rest, limits, hasFirstLine: true, isAnswer: false)
+    let words = plain.firstLine.map { $0.split(separator: 32, omittingEmptySubsequences: false) }
+    // A CR alone may still be the begin of an empty line.
+    let isOpen = rest.isEmpty || rest == [13]
+    var isLawful = emptyBytes != nil && (isOpen || PlainFields.isToken(rest.prefix(1)))
+    if let words, isLawful { isLawful = isRequestLine(words, limits) }
+    if isLawful, case .done = plain.end, let digit = words?.last?.last, 0x30...0x31 ~= digit {
+        isLawful = hasPlainFraming(plain, isHTTP11: digit == 0x31)
     }
-    if reading.end == .open(held: 0) { reading.end = .open(held: parser.byteCount) }
-    return reading
-}
-
-/// States that a plain reader of the whole finds the same heads and the same end.
-private func requirePlain(
-    _ reading: HeadReading, _ stream: [UInt8], _ limits: HeadLimits
-) throws(BrokenProperty) {
-    var start = 0
-    for count in 0... {
-        let emptyBytes = emptyBytes(stream[start...])
-        start += emptyBytes ?? 0
-        let rest = Array(stream[start...])
-        let plain = PlainFields(rest, limits, hasFirstLine: true, isAnswer: false)
-        let words = plain.firstLine.map {
-            $0.split(separator: 32, omittingEmptySubsequences: false)
-        }
-        // A CR alone may still be the begin of an empty line.
-        let isOpen = rest.isEmpty || rest == [13]
-        var isLawful = emptyBytes != nil && (isOpen || PlainFields.isToken(rest.prefix(1)))
-        if let words, isLawful { isLawful = isRequestLine(words, limits) }
-        if isLawful, case .done = plain.end, words?.last?.last == 0x31 || words?.last?.last == 0x30
-        {
-            isLawful = hasPlainFraming(plain, isHTTP11: words?.last?.last == 0x31)
-        }
-        guard isLawful, case .done(let length) = plain.end, let words else {
-            let isBroken = !isLawful || plain.end == .broken
-            try requireEqual(
-                reading.heads.count, count, "There are as many heads as a plain reader finds.")
-            try require(
-                isBroken == reading.isFailed,
-                "The plain reader \(isBroken ? "refuses" : "takes") what follows.")
-            return
-        }
-        start += length
-        try require(count < reading.heads.count, "A head is found as by the plain reader.")
-        try requireEqual(
-            reading.heads[count],
-            HeadReading.Head(
-                firstLine: words.map(HeadReading.text),
-                fields: plain.fields.flatMap {
-                    [HeadReading.text($0.name), HeadReading.text($0.value)]
-                },
-                end: start), "A head is read as by the plain reader.")
-        if count + 1 == HeadReading.headsMax { return }
-    }
-}
-
-extension HeadReading {
-    fileprivate var isFailed: Bool {
-        if case .failed = end { true } else { false }
-    }
+    return HeadReading.PlainHead(
+        skipped: emptyBytes ?? 0, isLawful: isLawful,
+        firstLine: words.map { $0.map(HeadReading.text) }, fields: plain)
 }
 
 /// How many bytes the empty lines in front of a request take (RFC 9112 §2.2); nil where they are too many.
@@ -193,7 +117,7 @@ private func requireWritten(_ head: RequestHead) throws(BrokenProperty) {
     writer.append(" HTTP/1.1\r\n")
     writer.fields(of: head.fields, [], except: [], names: FieldNames())
     writer.end()
-    var parser = RequestHeadParser(limits: HeadLimits(bytesMax: 1 << 20))
+    var parser = RequestHeadParser(limits: .builtIn(bytesMax: 1 << 20))
     let bytes = writer.bytes
     guard case .complete(let again, bytes.count) = bytes.withUnsafeBytes({ parser.append($0) })
     else { throw BrokenProperty("A head that was accepted is refused when it is written again.") }

@@ -19,12 +19,13 @@ extension FuzzTarget {
         let cut = input.takeCut()
         let stream = input.content
         var accepted: [ResponseHead] = []
-        let whole = try responseReading(of: [stream], limits, &accepted)
+        let parser = ResponseHeadParser(limits: limits)
+        let whole = try HeadReading.reading([stream], with: parser, limits, &accepted)
         var again: [ResponseHead] = []
         try requireEqual(
-            responseReading(of: cut.pieces(of: stream), limits, &again), whole,
+            HeadReading.reading(cut.pieces(of: stream), with: parser, limits, &again), whole,
             "How responses are cut makes no difference.")
-        try requirePlain(whole, stream, limits)
+        try whole.requirePlain(stream) { plainHead($0, limits) }
         for head in accepted {
             try requireWritten(head)
             try requireJudged(head)
@@ -57,82 +58,13 @@ extension FuzzTarget {
     ]
 }
 
-private func responseReading(
-    of pieces: [[UInt8]], _ limits: HeadLimits, _ accepted: inout [ResponseHead]
-) throws(BrokenProperty) -> HeadReading {
-    var parser = ResponseHeadParser(limits: limits)
-    var reading = HeadReading()
-    var taken = 0
-    for piece in pieces where reading.end == .open(held: 0) {
-        var rest = piece[...]
-        repeat {
-            let bytes = Array(rest)
-            switch bytes.withUnsafeBytes({ parser.append($0) }) {
-            case .needsMore:
-                taken += rest.count
-                rest = []
-            case .failed(let fault):
-                try require(
-                    fault.status == 502 && !fault.sentence.isEmpty,
-                    "A fault is the upstream's and has a sentence: \(fault)")
-                reading.end = .failed(fault.sentence)
-            case .complete(let head, let consumed):
-                try require(1...rest.count ~= consumed, "A head ends among the bytes given.")
-                taken += consumed
-                rest = rest.dropFirst(consumed)
-                accepted.append(head)
-                reading.heads.append(
-                    HeadReading.Head(
-                        firstLine: [
-                            head.isHTTP11 ? "HTTP/1.1" : "HTTP/1.0", String(head.status),
-                            HeadReading.text(head.reason),
-                        ], fields: HeadReading.texts(head.fields), end: taken))
-                if reading.heads.count == HeadReading.headsMax { reading.end = .enough }
-                var spare = head
-                parser.lend(spare.takeMemory())
-            }
-            try require(
-                parser.byteCount <= limits.bytesMax,
-                "No more than the limit is held: \(parser.byteCount)")
-        } while !rest.isEmpty && reading.end == .open(held: 0)
-    }
-    if reading.end == .open(held: 0) { reading.end = .open(held: parser.byteCount) }
-    return reading
-}
-
-/// States that a plain reader of the whole finds the same heads and the same end.
-private func requirePlain(
-    _ reading: HeadReading, _ stream: [UInt8], _ limits: HeadLimits
-) throws(BrokenProperty) {
-    var start = 0
-    for count in 0... {
-        let rest = Array(stream[start...])
-        let plain = PlainFields(rest, limits, hasFirstLine: true, isAnswer: true)
-        let line = plain.firstLine.map(statusLine)
-        let isLawful = rest.first ?? 0x48 == 0x48 && line.map { $0 != nil } ?? true
-        guard isLawful, case .done(let length) = plain.end, let line, let words = line else {
-            let isBroken = !isLawful || plain.end == .broken
-            var isFailed = false
-            if case .failed = reading.end { isFailed = true }
-            try requireEqual(
-                reading.heads.count, count, "There are as many heads as a plain reader finds.")
-            try require(
-                isBroken == isFailed,
-                "The plain reader \(isBroken ? "refuses" : "takes") what follows.")
-            return
-        }
-        start += length
-        try require(count < reading.heads.count, "A head is found as by the plain reader.")
-        try requireEqual(
-            reading.heads[count],
-            HeadReading.Head(
-                firstLine: words,
-                fields: plain.fields.flatMap {
-                    [HeadReading.text($0.name), HeadReading.text($0.value)]
-                },
-                end: start), "A head is read as by the plain reader.")
-        if count + 1 == HeadReading.headsMax { return }
-    }
+/// A response as a plain reader finds it.
+private func plainHead(_ stream: ArraySlice<UInt8>, _ limits: HeadLimits) -> HeadReading.PlainHead {
+    let plain = PlainFields(Array(stream), limits, hasFirstLine: true, isAnswer: true)
+    let line = plain.firstLine.map(statusLine)
+    return HeadReading.PlainHead(
+        isLawful: stream.first ?? 0x48 == 0x48 && line.map { $0 != nil } ?? true,
+        firstLine: line ?? nil, fields: plain)
 }
 
 /// Version, status and reason; nil where the line is not lawful (RFC 9112 §4).
@@ -166,7 +98,7 @@ private func requireWritten(_ head: ResponseHead) throws(BrokenProperty) {
         other.end()
         try requireEqual(writer.bytes, other.bytes, "Both ways to write a head write the same.")
     }
-    var parser = ResponseHeadParser(limits: HeadLimits(bytesMax: 1 << 20))
+    var parser = ResponseHeadParser(limits: .builtIn(bytesMax: 1 << 20))
     let bytes = writer.bytes
     guard case .complete(let again, bytes.count) = bytes.withUnsafeBytes({ parser.append($0) })
     else { throw BrokenProperty("A head that was accepted is refused when it is written again.") }
@@ -186,7 +118,7 @@ private let offered: UpgradeRequest? = {
         "Sec-WebSocket-Extensions: permessage-deflate, x-unknown",
         "Sec-WebSocket-Protocol: chat, b",
     ]
-    var parser = RequestHeadParser()
+    var parser = RequestHeadParser(limits: .builtIn)
     let bytes = Array((lines.joined(separator: "\r\n") + "\r\n\r\n").utf8)
     guard case .complete(let head, _) = bytes.withUnsafeBytes({ parser.append($0) }) else {
         return nil

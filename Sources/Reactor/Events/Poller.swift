@@ -13,6 +13,8 @@ public struct Interest: Equatable, Sendable {
         events: EPOLLIN.rawValue | EPOLLOUT.rawValue | EPOLLRDHUP.rawValue | EPOLLET.rawValue)
     /// Readable, for as long as it is: for mailboxes.
     public static let levelRead = Interest(events: EPOLLIN.rawValue)
+    /// Readable or writable, for as long as it is: for sockets of a library that reads not all at once.
+    public static let level = Interest(events: EPOLLIN.rawValue | EPOLLOUT.rawValue)
     /// Readable, and of several pollers that watch it one is woken: for listeners.
     ///
     /// It cannot be modified: remove it and add it again.
@@ -24,9 +26,9 @@ public struct Interest: Equatable, Sendable {
 
 /// What an event reports.
 public struct Readiness: OptionSet, Sendable {
-    /// The bits.
+    /// One bit for each member, as declared below.
     public let rawValue: UInt8
-    /// Takes the bits.
+    /// The set with the members whose bits are set.
     public init(rawValue: UInt8) { self.rawValue = rawValue }
 
     /// There are bytes, or connections, or the end of the stream.

@@ -8,9 +8,17 @@ public struct WaitTime: ~Copyable {
     /// The time from which it is reckoned, in milliseconds of `Clock`.
     public let now: UInt64
     @usableFromInline var limitMilliseconds: Int32 = -1
+    @usableFromInline var limitNanoseconds: UInt64?
 
     /// For `Poller.wait`: -1 for as long as nothing happens.
     @inlinable public var milliseconds: Int32 { limitMilliseconds }
+
+    /// The same where somebody wants it finer than in milliseconds; nil where nobody does.
+    @inlinable public var nanoseconds: UInt64? {
+        guard let limitNanoseconds else { return nil }
+        if limitMilliseconds < 0 { return limitNanoseconds }
+        return min(limitNanoseconds, UInt64(limitMilliseconds) &* 1_000_000)
+    }
 
     /// As long as nothing happens, from now on.
     @inlinable public init(now: UInt64 = Clock.nowMilliseconds()) { self.now = now }
@@ -24,6 +32,11 @@ public struct WaitTime: ~Copyable {
     @inlinable public mutating func limit(until moment: UInt64) {
         if moment == .max { return }
         limit(to: moment > now ? Int32(truncatingIfNeeded: min(moment &- now, 60_000)) : 0)
+    }
+
+    /// No longer than so many nanoseconds; for who sends by the clock.
+    @inlinable public mutating func limit(toNanoseconds other: UInt64) {
+        limitNanoseconds = min(limitNanoseconds ?? .max, other)
     }
 
     /// No longer than so many milliseconds; less than none for no limit.

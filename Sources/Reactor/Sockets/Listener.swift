@@ -77,15 +77,6 @@ public struct Listener: ~Copyable, Sendable {
         return code == 0 ? Address(storage: storage, length: Int(length)) : nil
     }
 
-    /// Another handle on the same listening socket, for another reactor.
-    ///
-    /// The port is free again when all handles are gone.
-    public borrowing func duplicate() throws(SystemError) -> Listener {
-        let copy = fcntl(descriptor, F_DUPFD_CLOEXEC, 0)
-        guard copy >= 0 else { throw .last("dup \(address)") }
-        return Listener(adopting: copy, as: address)
-    }
-
     /// Gives the descriptor away, for another thread to adopt: the caller closes it.
     public consuming func release() -> Int32 {
         socket.release()

@@ -46,12 +46,6 @@ extension Socket {
             && set(Int32(IPPROTO_TCP), TCP_KEEPCNT, probes)
     }
 
-    /// Gives up on a peer that acknowledges nothing for so long.
-    @discardableResult
-    public borrowing func setUserTimeout(milliseconds: Int32) -> Bool {
-        set(Int32(IPPROTO_TCP), TCP_USER_TIMEOUT, milliseconds)
-    }
-
     /// Limits what the system holds back for this socket before it is received.
     @discardableResult
     public borrowing func setReceiveBuffer(bytes: Int32) -> Bool {

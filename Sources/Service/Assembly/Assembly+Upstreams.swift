@@ -15,8 +15,15 @@ extension Assembly {
         let (endpoints, standings) = try known.take(
             upstream.endpoints, of: name, each: upstream.resolve == .each)
         if let same = known.group(name, of: endpoints, standings) { return same }
+        return try group(name, upstream, endpoints, standings, queue: known.queue(of: name))
+    }
+
+    private static func group(
+        _ name: String, _ upstream: UpstreamSettings, _ endpoints: [Endpoint],
+        _ standings: [Standing], queue: PlaceQueue?
+    ) throws -> EndpointGroup {
         let (balance, hash) = balance(upstream.balance)
-        let queue = upstream.queue.map {
+        let queueLimits = upstream.queue.map {
             QueueLimits(waitMilliseconds: $0.wait.wholeMilliseconds, size: $0.size)
         }
         return EndpointGroup(
@@ -31,7 +38,7 @@ extension Assembly {
             pool: PoolLimits(
                 idleMax: upstream.pool.max,
                 idleMilliseconds: upstream.pool.idle.wholeMilliseconds),
-            hash: hash, queue: known.queue(of: name), queueLimits: queue,
+            hash: hash, queue: queue, queueLimits: queueLimits,
             introduction: introduction(upstream.proxyProtocol), standings: standings,
             sources: try sources(upstream.source))
     }
@@ -54,15 +61,15 @@ extension Assembly {
         }
     }
 
-    /// The group of a route that names its endpoint itself.
+    /// The group of a route that names its endpoint itself: an upstream that says nothing else.
     static func single(
         _ address: EndpointAddress, _ known: inout KnownEndpoints
     ) throws -> EndpointGroup {
         let label = address.description
         let (endpoints, standings) = try known.take([address], of: label, each: false)
-        return known.group(label, of: endpoints, standings)
-            ?? EndpointGroup(
-                name: label, endpoints: endpoints, rules: UpstreamRules(), standings: standings)
+        return try known.group(label, of: endpoints, standings)
+            ?? group(
+                label, UpstreamSettings(endpoints: [address]), endpoints, standings, queue: nil)
     }
 
     /// Which upstreams are checked, and how.

@@ -185,56 +185,67 @@ public struct Assembly: Sendable {
                 single[label] = group
                 made = Route(name: name, upstream: group)
             case .respond(let answer):
-                let type = answer.body.isEmpty ? "" : answer.type
-                made = Route(
-                    name: name,
-                    action: .respond(
-                        FixedAnswer(
-                            status: answer.status, type: type, body: Array(answer.body.utf8))))
+                made = Route(name: name, action: .respond(fixed(answer)))
             case .redirect(let redirect):
                 made = Route(
                     name: name,
                     action: .redirect(
                         RedirectRule(status: redirect.status, origin: redirect.origin)))
             }
-            made.origins = rule(route.origins)
-            made.isFromCommandLine = route.place == .commandLine
-            if route.accept.missingConnection { made.accept.insert(.missingConnection) }
-            if route.accept.anyKeyLength { made.accept.insert(.anyKeyLength) }
-            made.relayLimits = relayLimits(route.limits)
-            made.bodyBytesMax = route.limits.bodyBytes.map(UInt64.init) ?? .max
-            made.relayRules = relayRules(route)
-            made.admission = AdmissionLimits(
-                relays: route.limits.relays, relaysPerClient: route.limits.relaysPerClient,
-                newRelaysPerSecond: route.limits.newRelaysPerSecond)
-            made.admission.messagesPerSecondPerClient =
-                route.limits.messagesPerSecondPerClient.map(UInt64.init)
-            made.admission.bytesPerSecondPerClient =
-                route.limits.bytesPerSecondPerClient.map(UInt64.init)
-            made.drainsWhenRemoved = route.onRemove == .drain
-            made.rejectsEscapedSlash = route.escapedSlash == .reject
-            made.requestFields = edits(route.request)
-            made.answerFields = edits(route.answer)
-            switch route.upstreamHost {
-            case .keep: made.upstreamHost = .keep
-            case .upstream: made.upstreamHost = .upstream
-            case .name(let host): made.upstreamHost = .name(host)
-            }
+            set(&made, to: route)
             routes.append(made)
         }
-        let conflicts = RouteTable.conflicts(in: entries)
-        guard conflicts.isEmpty else {
-            let places = Dictionary(
-                configuration.routes.map { ($0.place.description, $0.place) },
-                uniquingKeysWith: { first, _ in first })
-            throw ConfigurationProblems(
-                conflicts.map { conflict in
-                    ConfigurationProblem(
-                        place: places[conflict.second] ?? .commandLine,
-                        sentence: conflict.sentence)
-                })
-        }
+        try refuseConflicts(among: entries, of: configuration)
         return Routing(table: try RouteTable(entries), routes: routes, previous: previous)
+    }
+
+    private static func fixed(_ answer: RespondSettings) -> FixedAnswer {
+        FixedAnswer(
+            status: answer.status, type: answer.body.isEmpty ? "" : answer.type,
+            body: Array(answer.body.utf8))
+    }
+
+    /// Gives a route what its settings say of requests and relays, wherever they go.
+    private static func set(_ made: inout Route, to route: RouteSettings) {
+        made.origins = rule(route.origins)
+        made.isFromCommandLine = route.place == .commandLine
+        if route.accept.missingConnection { made.accept.insert(.missingConnection) }
+        if route.accept.anyKeyLength { made.accept.insert(.anyKeyLength) }
+        made.relayLimits = relayLimits(route.limits)
+        made.bodyBytesMax = route.limits.bodyBytes.map(UInt64.init) ?? .max
+        made.relayRules = relayRules(route)
+        made.admission = AdmissionLimits(
+            relays: route.limits.relays, relaysPerClient: route.limits.relaysPerClient,
+            newRelaysPerSecond: route.limits.newRelaysPerSecond)
+        made.admission.messagesPerSecondPerClient =
+            route.limits.messagesPerSecondPerClient.map(UInt64.init)
+        made.admission.bytesPerSecondPerClient =
+            route.limits.bytesPerSecondPerClient.map(UInt64.init)
+        made.drainsWhenRemoved = route.onRemove == .drain
+        made.rejectsEscapedSlash = route.escapedSlash == .reject
+        made.requestFields = edits(route.request)
+        made.answerFields = edits(route.answer)
+        switch route.upstreamHost {
+        case .keep: made.upstreamHost = .keep
+        case .upstream: made.upstreamHost = .upstream
+        case .name(let host): made.upstreamHost = .name(host)
+        }
+    }
+
+    /// Throws where two routes take the same requests.
+    private static func refuseConflicts(
+        among entries: [RouteEntry], of configuration: Configuration
+    ) throws {
+        let conflicts = RouteTable.conflicts(in: entries)
+        if conflicts.isEmpty { return }
+        let places = Dictionary(
+            configuration.routes.map { ($0.place.description, $0.place) },
+            uniquingKeysWith: { first, _ in first })
+        throw ConfigurationProblems(
+            conflicts.map { conflict in
+                ConfigurationProblem(
+                    place: places[conflict.second] ?? .commandLine, sentence: conflict.sentence)
+            })
     }
 
     private static func entry(of route: RouteSettings) throws -> RouteEntry {
@@ -307,31 +318,31 @@ public struct Assembly: Sendable {
     }
 
     private static func settings(_ configuration: Configuration) -> FrontendSettings {
-        var settings = FrontendSettings()
         let timeouts = configuration.timeouts
-        settings.clientHelloMilliseconds = timeouts.clientHello.wholeMilliseconds
-        settings.handshakeMilliseconds = timeouts.handshake.wholeMilliseconds
-        settings.headMilliseconds = timeouts.head.wholeMilliseconds
-        settings.connectMilliseconds = timeouts.connect.wholeMilliseconds
-        settings.upgradeMilliseconds = timeouts.upgrade.wholeMilliseconds
-        settings.answerMilliseconds = timeouts.answer.wholeMilliseconds
-        settings.bodyMilliseconds = timeouts.body.wholeMilliseconds
-        settings.answerBodyMilliseconds = timeouts.answerBody.wholeMilliseconds
-        settings.keepAliveMilliseconds = timeouts.keepAlive.wholeMilliseconds
-        settings.requestsPerConnectionMax = configuration.limits.requestsPerConnection
-        settings.patience = Patience(
-            closingMilliseconds: timeouts.closing.wholeMilliseconds,
-            lingerMilliseconds: timeouts.linger.wholeMilliseconds)
         let limits = configuration.limits
-        settings.headLimits = HeadLimits(
-            bytesMax: limits.headBytes, fieldsMax: limits.headFields,
-            targetBytesMax: min(limits.targetBytes, limits.headBytes))
-        settings.handshakesPerTurn = limits.handshakesPerTurn
-        settings.relayBufferBytes = limits.relayBufferBytes
-        if let connections = limits.connections { settings.connectionsMax = connections }
-        settings.clientLimits.relaysPerClient = limits.connectionsPerClient
-        settings.clientLimits.newRelaysPerSecond = limits.newConnectionsPerSecond
-        return settings
+        return FrontendSettings(
+            clientHelloMilliseconds: timeouts.clientHello.wholeMilliseconds,
+            handshakeMilliseconds: timeouts.handshake.wholeMilliseconds,
+            headMilliseconds: timeouts.head.wholeMilliseconds,
+            connectMilliseconds: timeouts.connect.wholeMilliseconds,
+            upgradeMilliseconds: timeouts.upgrade.wholeMilliseconds,
+            answerMilliseconds: timeouts.answer.wholeMilliseconds,
+            bodyMilliseconds: timeouts.body.wholeMilliseconds,
+            answerBodyMilliseconds: timeouts.answerBody.wholeMilliseconds,
+            keepAliveMilliseconds: timeouts.keepAlive.wholeMilliseconds,
+            requestsPerConnectionMax: limits.requestsPerConnection,
+            patience: Patience(
+                closingMilliseconds: timeouts.closing.wholeMilliseconds,
+                lingerMilliseconds: timeouts.linger.wholeMilliseconds),
+            headLimits: HeadLimits(
+                bytesMax: limits.headBytes, fieldsMax: limits.headFields,
+                targetBytesMax: min(limits.targetBytes, limits.headBytes)),
+            handshakesPerTurn: limits.handshakesPerTurn,
+            connectionsMax: limits.connections ?? FrontendSettings.connectionsUnlimited,
+            clientLimits: AdmissionLimits(
+                relaysPerClient: limits.connectionsPerClient,
+                newRelaysPerSecond: limits.newConnectionsPerSecond),
+            relayBufferBytes: limits.relayBufferBytes)
     }
 
     static func problem(_ place: SourcePlace, _ sentence: String) -> ConfigurationProblems {

@@ -36,7 +36,8 @@ struct AdminDesk: Sendable {
         case (false, "upgrade", 1):
             guard
                 let time = Self.number(
-                    request.query, "timeoutMilliseconds", 1...3_600_000, otherwise: 30_000)
+                    request.query, "timeoutMilliseconds", 1...3_600_000,
+                    otherwise: Int(AdminDefaults.upgradeMilliseconds))
             else { return Self.noNumber("timeoutMilliseconds", "1 to 3600000") }
             return Self.answer(
                 controller.upgrade(withinMilliseconds: Int32(clamping: time)), failure: 422)
@@ -107,10 +108,9 @@ struct AdminDesk: Sendable {
     }
 
     private func close(_ text: String, _ query: [String: String]) -> AdminAnswer {
-        let code = query["code"].map { UInt16($0) ?? 0 } ?? 1012
-        guard Controller.isSendable(code) else {
-            return AdminAnswer(
-                status: 400, text: "The code is 1000, 1001, 1012, 1013 or 3000 to 4999.")
+        let code = query["code"].map { UInt16($0) ?? 0 } ?? AdminDefaults.closeCode
+        guard DrainSettings.allows(code: code) else {
+            return AdminAnswer(status: 400, text: "The code is \(DrainSettings.codesAllowed).")
         }
         guard let id = RelayID(text), controller.frontend.end(id, code: code) else {
             return Self.answer(
@@ -140,8 +140,12 @@ struct AdminDesk: Sendable {
             }
             filter.client = client
         }
-        guard let limit = Self.number(query, "limit", 0...4_000_000, otherwise: 1_000) else {
-            return Self.noNumber("limit", "0 to 4000000")
+        guard
+            let limit = Self.number(
+                query, "limit", 0...FrontendSettings.connectionsUnlimited,
+                otherwise: AdminDefaults.relaysMax)
+        else {
+            return Self.noNumber("limit", "0 to \(FrontendSettings.connectionsUnlimited)")
         }
         let found = controller.frontend.relays(filter, countMax: limit)
         if found.isEmpty {
@@ -264,10 +268,7 @@ struct AdminDesk: Sendable {
     }
 
     private static func state(of drain: Controller.NumberedDrain) -> DrainState {
-        let progress = drain.progress()
-        return DrainState(
-            id: drain.id, what: drain.what, found: progress.found, told: progress.told,
-            closed: progress.closed, cut: progress.cut, isDone: progress.isDone)
+        DrainState(id: drain.id, what: drain.what, progress: drain.progress())
     }
 
     private static func state(_ relay: RelayFacts) -> RelayState {

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Config
 import Frontend
 import Health
 import Ledger
@@ -29,7 +30,7 @@ extension Controller {
                 try health.watch(assembly.checks)
                 try frontend.use(
                     listening: assembly.listeners, routing: assembly.routing,
-                    settings: assembly.settings)
+                    settings: assembly.settings, removal: Self.plan(before.configuration.drain))
                 sayChanges(before.assembly.found, found)
                 return assembly
             } catch {

@@ -44,7 +44,7 @@ public final class Controller: Sendable {
     struct NumberedDrain: Sendable {
         let id: Int
         let what: String
-        let progress: @Sendable () -> Drain.Progress
+        let progress: @Sendable () -> DrainProgress
     }
 
     struct State: Sendable {
@@ -233,7 +233,7 @@ public final class Controller: Sendable {
     }
 
     /// Keeps the progress of something that ends relays; its number.
-    func add(_ what: String, _ progress: @escaping @Sendable () -> Drain.Progress) -> Int {
+    func add(_ what: String, _ progress: @escaping @Sendable () -> DrainProgress) -> Int {
         current.withLock { state in
             let id = state.nextDrain
             state.nextDrain += 1
@@ -256,10 +256,10 @@ public final class Controller: Sendable {
         plan.spreadMilliseconds = request.spreadMilliseconds ?? plan.spreadMilliseconds
         plan.timeoutMilliseconds = max(
             request.timeoutMilliseconds ?? plan.timeoutMilliseconds, plan.spreadMilliseconds)
-        guard Self.isSendable(plan.code) else {
+        guard DrainSettings.allows(code: plan.code) else {
             return AdminOutcome(
                 isDone: false,
-                message: "The code is 1000, 1001, 1012, 1013 or 3000 to 4999, found \(plan.code).")
+                message: "The code is \(DrainSettings.codesAllowed), found \(plan.code).")
         }
         guard max(plan.spreadMilliseconds, plan.timeoutMilliseconds) <= DrainPlan.millisecondsMax
         else {
@@ -268,8 +268,10 @@ public final class Controller: Sendable {
                 message: "The spread and the timeout are 7 days at most: found"
                     + " \(max(plan.spreadMilliseconds, plan.timeoutMilliseconds)) ms.")
         }
-        guard plan.reason.utf8.count <= 123 else {
-            return AdminOutcome(isDone: false, message: "The reason is longer than 123 bytes.")
+        guard plan.reason.utf8.count <= DrainSettings.reasonBytesMax else {
+            return AdminOutcome(
+                isDone: false,
+                message: "The reason is longer than \(DrainSettings.reasonBytesMax) bytes.")
         }
         if request.route == nil && request.endpoint == nil {
             let id = leave(plan)
@@ -291,7 +293,7 @@ public final class Controller: Sendable {
 
     /// Takes new relays again.
     func resume(_ request: DrainRequest) -> AdminOutcome {
-        var plan = DrainPlan()
+        var plan = Self.plan(state.configuration.drain)
         if let problem = scope(request, &plan) {
             return AdminOutcome(isDone: false, message: problem)
         }
@@ -317,18 +319,15 @@ public final class Controller: Sendable {
         return nil
     }
 
-    /// Codes that say "come back later" or are the operator's own (RFC 6455 §7.4).
-    static func isSendable(_ code: UInt16) -> Bool {
-        [1000, 1001, 1012, 1013].contains(code) || 3000...4999 ~= code
-    }
-
     // MARK: Upgrade
 
     /// Sets what a successor takes over beside the listeners, and what is stopped when it has.
     func hand(over admin: AdminServers) { admins.withLock { $0 = admin } }
 
     /// Starts the program anew, which takes over the sockets; then this process drains and ends.
-    func upgrade(withinMilliseconds milliseconds: Int32 = 30_000) -> AdminOutcome {
+    func upgrade(
+        withinMilliseconds milliseconds: Int32 = AdminDefaults.upgradeMilliseconds
+    ) -> AdminOutcome {
         let started: Result<Int32, SuccessorFault>? = changing.withLock { _ in
             if state.isLeaving { return nil }
             guard let path = program else {

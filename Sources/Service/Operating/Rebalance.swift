@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Admin
+import Config
 import Frontend
 import Glibc
 import Ledger
@@ -16,7 +17,7 @@ final class Rebalance: Sendable {
     private let group: EndpointGroup
     private let perSecond: Int
     private let code: UInt16
-    private let total = Mutex(Drain.Progress())
+    private let total = Mutex(DrainProgress())
 
     init(_ group: EndpointGroup, perSecond: Int, code: UInt16) {
         self.group = group
@@ -24,7 +25,7 @@ final class Rebalance: Sendable {
         self.code = code
     }
 
-    var progress: Drain.Progress { total.withLock { $0 } }
+    var progress: DrainProgress { total.withLock { $0 } }
 
     /// Endpoints that take relays, with as many as each has.
     private var counts: [(label: String, count: Int, share: UInt64)] {
@@ -101,12 +102,12 @@ extension Controller {
                 isDone: false,
                 message: "There is no upstream \(request.upstream); there are \(names).")
         }
-        let code = request.code ?? 1012
-        guard Self.isSendable(code), (1...1_000_000).contains(request.perSecond) else {
+        let code = request.code ?? AdminDefaults.closeCode
+        guard DrainSettings.allows(code: code), (1...1_000_000).contains(request.perSecond) else {
             return AdminOutcome(
                 isDone: false,
                 message:
-                    "The code is 1000, 1001, 1012, 1013 or 3000 to 4999, the pace 1 to 1000000.")
+                    "The code is \(DrainSettings.codesAllowed), the pace 1 to 1000000.")
         }
         let rebalance = Rebalance(group, perSecond: request.perSecond, code: code)
         let started = try? ReactorThread.start(name: "sluice-balance") { [self] in

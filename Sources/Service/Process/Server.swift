@@ -36,12 +36,7 @@ public enum Server {
         let thread = try ControlThread()
         let configuration = try thread.perform { Result { try source.read() } }.get()
         watch.watch(Minder.paths(source, configuration))
-        let log: LogWriter
-        do throws(SystemError) {
-            log = try LogWriter(LogPlan(configuration.log), above: observer.lastLine)
-        } catch {
-            throw Controller.problem(error, configuration.log)
-        }
+        let log = try openLog(configuration, above: observer.lastLine)
         let following = Following()
         let names = try NameWatch(
             servers: configuration.resolver.servers, journal: log.journal,
@@ -68,11 +63,12 @@ public enum Server {
         try admin.start()
         observer.listens(configuration, at: frontend.addresses, adminSocket: admin.path)
         warn(controller.state.assembly, log)
+        let raised = files.soft > files.was ? " (raised from \(files.was))" : ""
         log.write(
             LogEvent(
                 .info,
-                "sluice \(version) is ready: \(workers) reactors, \(files.soft) open files"
-                    + (files.soft > files.was ? " (raised from \(files.was))." : ".")))
+                "sluice \(version) is ready: \(workers) reactors, \(files.soft) open files\(raised)."
+            ))
         let obeying = try ReactorThread.start(name: "sluice-signals") {
             obey(signals, controller)
         }
@@ -82,13 +78,30 @@ public enum Server {
         Successor.sayReady()
         frontend.wait()
         observer.ends()
+        stop(admin, names, health, log)
+        // It waits for ever; the process ends without it.
+        withExtendedLifetime(obeying) {}
+    }
+
+    /// Stops what serves beside the engine, the log last.
+    private static func stop(
+        _ admin: AdminServers, _ names: NameWatch, _ health: HealthWatch, _ log: LogWriter
+    ) {
         admin.stop()
         names.stop()
         health.stop()
         log.write(LogEvent(.info, "sluice has stopped."))
         log.close()
-        // It waits for ever; the process ends without it.
-        withExtendedLifetime(obeying) {}
+    }
+
+    private static func openLog(
+        _ configuration: Configuration, above lastLine: LastLine?
+    ) throws -> LogWriter {
+        do throws(SystemError) {
+            return try LogWriter(LogPlan(configuration.log), above: lastLine)
+        } catch {
+            throw Controller.problem(error, configuration.log)
+        }
     }
 
     /// Makes what the configuration says, and who looks after it.

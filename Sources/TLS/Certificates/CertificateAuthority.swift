@@ -14,6 +14,8 @@ public struct CertificateAuthority: Sendable {
     /// Whether this call to `loadOrMake` made the authority, so that nobody trusts it yet.
     public let isNew: Bool
 
+    /// How the common name of every authority of Sluice begins.
+    public static let namePrefix = CertificateMaking.authorityPrefix
     /// Leaves with less than that are renewed.
     static let renewalSeconds = 30 * CertificateMaking.daySeconds
 

@@ -12,9 +12,9 @@ public struct TLSServerOptions: Sendable, Equatable {
     /// Groups for the key exchange by OpenSSL's names, preferred first.
     public var groups: [String]
 
-    /// Options with the defaults of the reference.
+    /// The oldest version accepted, and what else is not the library's or the usual choice.
     public init(
-        minimumVersion: TLSVersion = .tls12, cipherList: String? = nil,
+        minimumVersion: TLSVersion, cipherList: String? = nil,
         cipherSuites: String? = nil, groups: [String] = KeyExchangeGroups.defaults
     ) {
         self.minimumVersion = minimumVersion

@@ -51,6 +51,14 @@ public final class TLSProbe {
         self.input = input
         self.output = output
         SSL_set_bio(ssl, input, output)
+        try offer(serverName, trusting: files)
+        ERR_clear_error()
+        SSL_set_connect_state(ssl)
+        noteWhatHappens()
+    }
+
+    /// Offers what a browser would, and more, and says whom to believe.
+    private func offer(_ serverName: String, trusting files: [String]) throws(TLSError) {
         // Old and weak servers shall show themselves: they are judged by what they show.
         SSL_set_security_level(ssl, 0)
         _ = sluice_set_min_proto_version(ssl, Int32(0x0301))
@@ -74,8 +82,10 @@ public final class TLSProbe {
             ssl,
             UInt32(X509_CHECK_FLAG_NEVER_CHECK_SUBJECT)
                 | UInt32(X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS))
-        ERR_clear_error()
-        SSL_set_connect_state(ssl)
+    }
+
+    /// Has OpenSSL tell of alerts, of faults of the certificate, and of the wish for one of the client.
+    private func noteWhatHappens() {
         SSL_set_ex_data(ssl, 0, Unmanaged.passUnretained(self).toOpaque())
         SSL_set_info_callback(ssl) { ssl, place, value in
             guard place & SSL_CB_READ_ALERT == SSL_CB_READ_ALERT, let probe = probe(of: ssl)

@@ -60,7 +60,7 @@ public struct BodyDecoder: ~Copyable, Sendable {
     ///   - limits: those of the trailers.
     ///   - isAnswer: whether the message is an answer, whose trailers are read as its fields are.
     public init(
-        _ framing: BodyFraming, limits: HeadLimits = HeadLimits(), isAnswer: Bool = false
+        _ framing: BodyFraming, limits: HeadLimits, isAnswer: Bool = false
     ) {
         self.limits = limits
         self.isAnswer = isAnswer

@@ -2,15 +2,13 @@
 
 /// Writes chunks around payload that already lies in a buffer (RFC 9112 §7.1).
 public enum ChunkWriter {
-    /// Bytes that a size line takes at most: 16 hexadecimal digits and CRLF.
-    public static let prefixBytesMax = 18
     /// Bytes that stand behind the payload: CRLF.
     public static let suffixBytes = 2
 
     /// Writes the size line directly in front of the payload and CRLF behind it.
     ///
-    /// The caller guarantees the room for both: `prefixBytesMax` in front, or for less than 2^32
-    /// bytes ten, and `suffixBytes` behind.
+    /// The caller guarantees the room for both: in front as many bytes as `count` has hexadecimal
+    /// digits, at most 16, and two for CRLF; behind `suffixBytes`.
     ///
     /// `count` is more than none: an empty chunk would end the body. Returned is where the chunk
     /// begins, and its bytes.

@@ -31,8 +31,6 @@ public struct CloseCode: RawRepresentable, Equatable, Hashable, Sendable {
     public static let internalError = CloseCode(rawValue: 1011)
     /// 1012: the service restarts; connect again after a random pause.
     public static let serviceRestart = CloseCode(rawValue: 1012)
-    /// 1013: the service is overloaded; connect again later.
-    public static let tryAgainLater = CloseCode(rawValue: 1013)
     /// 1014: a gateway had no good answer from the server behind it.
     public static let badGateway = CloseCode(rawValue: 1014)
 

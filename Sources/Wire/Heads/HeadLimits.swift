@@ -19,10 +19,22 @@ public struct HeadLimits: Sendable, Equatable {
     /// The most bytes of a request's target.
     public var targetBytesMax: Int
 
-    /// Limits that hold what browsers and their cookies send, and little more.
-    public init(bytesMax: Int = 16_384, fieldsMax: Int = 100, targetBytesMax: Int = 8_192) {
+    /// Limits of a whole head in bytes, of its field lines, and of a request's target in bytes.
+    public init(bytesMax: Int, fieldsMax: Int, targetBytesMax: Int) {
         self.bytesMax = bytesMax
         self.fieldsMax = fieldsMax
         self.targetBytesMax = targetBytesMax
+    }
+
+    /// The limits of programs that no setting concerns: the echo app, the load generator, the doctor,
+    /// the checks of health and the admin socket.
+    public static let builtIn = HeadLimits(
+        bytesMax: 65_536, fieldsMax: 256, targetBytesMax: 32_768)
+
+    /// The same with so many bytes of a whole head.
+    public static func builtIn(bytesMax: Int) -> HeadLimits {
+        var limits = builtIn
+        limits.bytesMax = bytesMax
+        return limits
     }
 }

@@ -38,7 +38,7 @@ public struct RequestHeadParser: Sendable {
     private var emptyBytes = 0
 
     /// A parser at the start of a connection.
-    public init(limits: HeadLimits = HeadLimits()) {
+    public init(limits: HeadLimits) {
         self.limits = limits
         reader = HeadReader(limits: limits)
     }

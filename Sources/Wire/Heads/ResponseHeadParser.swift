@@ -30,7 +30,7 @@ public struct ResponseHeadParser: Sendable {
     private var fault: HeadFault?
 
     /// A parser at the start of an upstream's answer.
-    public init(limits: HeadLimits = HeadLimits()) {
+    public init(limits: HeadLimits) {
         reader = HeadReader(limits: limits, isAnswer: true)
     }
 

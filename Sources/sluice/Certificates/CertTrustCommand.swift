@@ -105,7 +105,7 @@ struct CertStores: ParsableArguments {
         } else if let invoker, only != .system {
             Output.line(
                 "browsers  left alone: they are \(invoker.name)'s; run it again without sudo")
-        } else if only != .system && !reports.contains(where: { $0.name != "system" }) {
+        } else if only != .system && !reports.contains(where: { $0.owner != .system }) {
             Output.line("browsers  none found in \(DataDirectory.home ?? "?")")
         }
         let hasFailed = reports.contains { report in
@@ -139,7 +139,7 @@ struct CertTrustCommand: ParsableCommand {
         let reports = places.trust()
         try stores.show(reports)
         let isInSystem = reports.contains {
-            $0.name == "system" && ($0.outcome == .added || $0.outcome == .trusted)
+            $0.owner == .system && ($0.outcome == .added || $0.outcome == .trusted)
         }
         Output.line("\nPrograms with a list of their own:")
         let path = places.authorityPath ?? ""

@@ -65,12 +65,12 @@ struct DoctorCommand: ParsableCommand {
     var idle: Double?
 
     @Option(help: ArgumentHelp("Give up after so long, without --idle.", valueName: "seconds"))
-    var timeout = 10.0
+    var timeout = Doctor.Options().timeoutSeconds
 
     @Option(
         help: ArgumentHelp(
             "What takes longer, without --idle, is slow.", valueName: "seconds"))
-    var slow = 3.0
+    var slow = Doctor.Options().slowSeconds
 
     @Flag(help: "Print one JSON object.")
     var json = false
@@ -197,7 +197,7 @@ struct DoctorCommand: ParsableCommand {
     private static func printText(_ diagnosis: Diagnosis) {
         Output.line(diagnosis.url)
         for step in diagnosis.steps {
-            let name = step.name + String(repeating: " ", count: max(0, 11 - step.name.count))
+            let name = step.kind.rawValue.padding(toLength: 11, withPad: " ", startingAt: 0)
             let time = "(\(step.milliseconds) ms)"
             Output.line("  \(step.isGood ? "✓" : "✗") \(name) \(step.found) \(time)")
         }

@@ -3,6 +3,7 @@ import Admin
 import ArgumentParser
 import Foundation
 import Glibc
+import Ledger
 import Reactor
 
 /// Nothing answers at any of the places where a running Sluice is looked for.
@@ -93,7 +94,7 @@ struct AdminOptions: ParsableArguments {
             let line = DrainText.line(state)
             if line != last { Output.line(line) }
             last = line
-            if state.isDone { return }
+            if state.progress.isDone { return }
             usleep(250_000)
         }
     }

@@ -30,11 +30,14 @@ struct DrainCommand: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "The Close code: 1000, 1001, 1012, 1013 or 3000 to 4999. "
+            "The Close code: \(DrainSettings.codesAllowed). "
                 + "(default: what the configuration says)", valueName: "code"))
     var code: UInt16?
 
-    @Option(help: ArgumentHelp("The reason in the Close, up to 123 bytes.", valueName: "text"))
+    @Option(
+        help: ArgumentHelp(
+            "The reason in the Close, up to \(DrainSettings.reasonBytesMax) bytes.",
+            valueName: "text"))
     var reason: String?
 
     @Option(

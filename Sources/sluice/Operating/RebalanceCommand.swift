@@ -23,7 +23,7 @@ struct RebalanceCommand: ParsableCommand {
     var rate = "50/s"
 
     @Option(help: ArgumentHelp("The Close code.", valueName: "code"))
-    var code: UInt16 = 1012
+    var code = AdminDefaults.closeCode
 
     private var perSecond: Int? {
         let number = rate.hasSuffix("/s") ? String(rate.dropLast(2)) : rate

@@ -2,6 +2,7 @@
 import Admin
 import ArgumentParser
 import Foundation
+import Ledger
 
 /// `sluice status`: what a running Sluice is doing.
 struct StatusCommand: ParsableCommand {
@@ -35,13 +36,13 @@ struct StatusCommand: ParsableCommand {
     var client: String?
 
     @Option(help: ArgumentHelp("So many relays at most.", valueName: "n"))
-    var limit = 1_000
+    var limit = AdminDefaults.relaysMax
 
     @Option(help: ArgumentHelp("Close the relay of this id, with --code.", valueName: "id"))
     var close: String?
 
     @Option(help: ArgumentHelp("The Close code for --close.", valueName: "code"))
-    var code: UInt16 = 1012
+    var code = AdminDefaults.closeCode
 
     /// Asks and prints.
     func run() throws {
@@ -187,8 +188,10 @@ enum StatusText {
 /// A drain as people read it.
 enum DrainText {
     static func line(_ drain: DrainState) -> String {
-        let cut = drain.cut > 0 ? ", \(drain.cut) of them cut" : ""
-        return "drain \(drain.id) of \(drain.what): \(drain.told) of \(drain.found) relays told, "
-            + "\(drain.closed) closed\(cut)" + (drain.isDone ? ", done" : "")
+        let progress = drain.progress
+        let cut = progress.cut > 0 ? ", \(progress.cut) of them cut" : ""
+        return
+            "drain \(drain.id) of \(drain.what): \(progress.told) of \(progress.found) relays told, "
+            + "\(progress.closed) closed\(cut)" + (progress.isDone ? ", done" : "")
     }
 }

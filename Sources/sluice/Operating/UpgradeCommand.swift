@@ -19,22 +19,27 @@ struct UpgradeCommand: ParsableCommand {
 
     @Option(
         help: ArgumentHelp("How long the new process may take to serve.", valueName: "duration"))
-    var timeout = "30s"
+    var timeout = Units.text(.milliseconds(AdminDefaults.upgradeMilliseconds))
+
+    private var milliseconds: UInt64? {
+        guard let duration = Units.duration(of: timeout), duration > .zero,
+            duration <= .seconds(3_600)
+        else { return nil }
+        return duration.wholeMilliseconds
+    }
 
     /// Refuses what is no duration.
     func validate() throws {
-        guard let duration = Units.duration(of: timeout), duration > .zero,
-            duration <= .seconds(3_600)
-        else {
+        guard milliseconds != nil else {
             throw ValidationError("--timeout takes a duration up to 1h, as 30s, found \(timeout).")
         }
     }
 
     /// Asks for it and says what became of it.
     func run() throws {
-        let milliseconds = Units.duration(of: timeout)?.wholeMilliseconds ?? 30_000
-        let outcome = try options.ask(
-            "POST", "/upgrade?timeoutMilliseconds=\(milliseconds)", for: AdminOutcome.self)
+        // What is no duration was refused before.
+        let query = milliseconds.map { "?timeoutMilliseconds=\($0)" } ?? ""
+        let outcome = try options.ask("POST", "/upgrade\(query)", for: AdminOutcome.self)
         Output.line(outcome.message)
     }
 }

@@ -68,8 +68,8 @@ final class AppWatch: Sendable {
 
     /// Takes notice of a request or relay that has ended; does not wait.
     func note(_ record: AccessRecord) {
-        let isAnswer = record.triedUpgrade && record.status != 101 && record.proxyError.isEmpty
-        let hasFailed = !record.proxyError.isEmpty && [502, 504].contains(record.status)
+        let isAnswer = record.isRefusedUpgrade
+        let hasFailed = record.isUpstreamFault
         guard isAnswer || hasFailed else { return }
         let isFirst = trouble.withLock { trouble in
             let isFirst = trouble.isEmpty

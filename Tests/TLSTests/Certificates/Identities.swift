@@ -54,7 +54,9 @@ struct Identities: Sendable {
 
     /// A store of these chains, sealed by keys of its own unless some are given.
     func store(
-        _ files: [IdentityFiles], options: TLSServerOptions = .init(), tickets: TicketKeys? = nil
+        _ files: [IdentityFiles],
+        options: TLSServerOptions = TLSServerOptions(minimumVersion: .tls12),
+        tickets: TicketKeys? = nil
     ) throws -> CertificateStore {
         try CertificateStore(files, options: options, tickets: try tickets ?? TicketKeys())
     }

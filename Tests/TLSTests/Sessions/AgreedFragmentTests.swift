@@ -19,7 +19,8 @@ struct AgreedFragmentTests {
         let store =
             try store
             ?? identities.store(
-                [identities.local], options: TLSServerOptions(cipherSuites: suite))
+                [identities.local],
+                options: TLSServerOptions(minimumVersion: .tls12, cipherSuites: suite))
         let pair = MemoryPair(store, client: try client(), resuming: ticket)
         let pointer = try #require(pair.client.pointer)
         #expect(SSL_set_tlsext_max_fragment_length(pointer, code) == 1)

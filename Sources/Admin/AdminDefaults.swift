@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+import Wire
+
+/// What the admin socket does where a request leaves it open; the commands offer the same.
+public enum AdminDefaults {
+    /// The code of the Close that ends one relay, or those that a rebalance ends: the service restarts.
+    public static let closeCode = CloseCode.serviceRestart.rawValue
+    /// How many live relays are listed at most.
+    public static let relaysMax = 1_000
+    /// How long a new process may take to serve, in milliseconds.
+    public static let upgradeMilliseconds: Int32 = 30_000
+}
