@@ -143,7 +143,8 @@ let package = Package(
             dependencies: ["Health", "Ledger", "Router", "Wire", "Reactor", "TestKit"],
             swiftSettings: strict),
         .testTarget(
-            name: "AdminTests", dependencies: ["Admin", "Reactor"], swiftSettings: strict),
+            name: "AdminTests", dependencies: ["Admin", "Reactor", "TestKit"], swiftSettings: strict
+        ),
         .testTarget(
             name: "ServiceTests",
             dependencies: [

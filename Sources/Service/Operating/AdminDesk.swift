@@ -94,7 +94,10 @@ struct AdminDesk: Sendable {
     private func rebalance(_ body: Data) -> AdminAnswer {
         guard let wish = try? JSONDecoder().decode(RebalanceRequest.self, from: body) else {
             return AdminAnswer(
-                status: 400, text: "The body is a JSON object with upstream, perSecond and code.")
+                status: 400,
+                text: "The body is a JSON object with upstream, perSecond (a whole number, "
+                    + "\(Controller.pacesAllowed)), and code (\(Controller.codesAllowed)) where it is "
+                    + "not to be 1012.")
         }
         return Self.answer(controller.rebalance(wish), failure: 422)
     }
@@ -110,7 +113,7 @@ struct AdminDesk: Sendable {
         let code = query["code"].map { UInt16($0) ?? 0 } ?? 1012
         guard Controller.isSendable(code) else {
             return AdminAnswer(
-                status: 400, text: "The code is 1000, 1001, 1012, 1013 or 3000 to 4999.")
+                status: 400, text: "The code is \(Controller.codesAllowed).")
         }
         guard let id = RelayID(text), controller.frontend.end(id, code: code) else {
             return Self.answer(

@@ -258,8 +258,7 @@ public final class Controller: Sendable {
             request.timeoutMilliseconds ?? plan.timeoutMilliseconds, plan.spreadMilliseconds)
         guard Self.isSendable(plan.code) else {
             return AdminOutcome(
-                isDone: false,
-                message: "The code is 1000, 1001, 1012, 1013 or 3000 to 4999, found \(plan.code).")
+                isDone: false, message: "The code is \(Self.codesAllowed), found \(plan.code).")
         }
         guard max(plan.spreadMilliseconds, plan.timeoutMilliseconds) <= DrainPlan.millisecondsMax
         else {
@@ -316,6 +315,9 @@ public final class Controller: Sendable {
         if plan.routes.isEmpty && plan.endpoint == nil { return "Name a route or an endpoint." }
         return nil
     }
+
+    /// Those codes in words.
+    static let codesAllowed = "1000, 1001, 1012, 1013 or 3000 to 4999"
 
     /// Codes that say "come back later" or are the operator's own (RFC 6455 §7.4).
     static func isSendable(_ code: UInt16) -> Bool {

@@ -91,6 +91,9 @@ final class Rebalance: Sendable {
 }
 
 extension Controller {
+    /// How many relays may be ended in a second, in words.
+    static let pacesAllowed = "1 to 1000000"
+
     /// Begins to end surplus relays.
     func rebalance(_ request: RebalanceRequest) -> AdminOutcome {
         let routing = state.assembly.routing
@@ -102,11 +105,14 @@ extension Controller {
                 message: "There is no upstream \(request.upstream); there are \(names).")
         }
         let code = request.code ?? 1012
-        guard Self.isSendable(code), (1...1_000_000).contains(request.perSecond) else {
+        guard Self.isSendable(code) else {
+            return AdminOutcome(
+                isDone: false, message: "The code is \(Self.codesAllowed), found \(code).")
+        }
+        guard (1...1_000_000).contains(request.perSecond) else {
             return AdminOutcome(
                 isDone: false,
-                message:
-                    "The code is 1000, 1001, 1012, 1013 or 3000 to 4999, the pace 1 to 1000000.")
+                message: "perSecond is \(Self.pacesAllowed), found \(request.perSecond).")
         }
         let rebalance = Rebalance(group, perSecond: request.perSecond, code: code)
         let started = try? ReactorThread.start(name: "sluice-balance") { [self] in
