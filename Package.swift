@@ -147,7 +147,9 @@ let package = Package(
             dependencies: ["Health", "Ledger", "Router", "Wire", "Reactor", "TestKit"],
             swiftSettings: strict),
         .testTarget(
-            name: "AdminTests", dependencies: ["Admin", "Ledger", "Reactor"], swiftSettings: strict),
+            name: "AdminTests", dependencies: ["Admin", "Ledger", "Reactor", "TestKit"],
+            swiftSettings: strict
+        ),
         .testTarget(
             name: "ServiceTests",
             dependencies: [

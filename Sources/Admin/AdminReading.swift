@@ -30,6 +30,8 @@ struct AdminReading: ~Copyable {
         private var head: RequestHead?
         private var bodyBytes = 0
         private var body = Data()
+        /// Whether not a byte has come.
+        private(set) var isSilent = true
 
         init(_ descriptor: Int32, nowMilliseconds now: UInt64) {
             self.descriptor = descriptor
@@ -40,6 +42,7 @@ struct AdminReading: ~Copyable {
         ///
         /// - Returns: the request once it is whole; nil until then.
         func take(_ bytes: [UInt8]) throws(AdminRefusal) -> AdminMessage? {
+            isSilent = false
             var rest = bytes[...]
             if head == nil {
                 switch bytes.withUnsafeBytes({ parser.append($0) }) {
@@ -116,17 +119,26 @@ struct AdminReading: ~Copyable {
 
     /// Whether one more may be read, if at the cost of one that is slow.
     private func hasPlace(_ now: UInt64) -> Bool {
-        guard callers.count >= places.reading, let oldest = callers.first else { return true }
-        return now >= oldest.sinceMilliseconds + AdminServer.evictMilliseconds
+        callers.count < places.reading || slowest(now) != nil
+    }
+
+    /// Who makes room, after a moment in which a request on its way can come: the oldest that has sent
+    /// nothing, and only where all have begun to ask, the oldest of these.
+    private func slowest(_ now: UInt64) -> Caller? {
+        guard let caller = callers.first(where: \.isSilent) ?? callers.first,
+            now >= caller.sinceMilliseconds + AdminServer.evictMilliseconds
+        else { return nil }
+        return caller
     }
 
     /// How long nothing has to be done, in milliseconds.
     private func pause(_ now: UInt64, accepts: Bool) -> Int32 {
         var next = UInt64.max
         if let oldest = callers.first {
-            let patience =
-                accepts ? AdminServer.requestMilliseconds : AdminServer.evictMilliseconds
-            next = oldest.sinceMilliseconds + patience
+            next = oldest.sinceMilliseconds + AdminServer.requestMilliseconds
+        }
+        if !accepts, let slowest = callers.first(where: \.isSilent) ?? callers.first {
+            next = min(next, slowest.sinceMilliseconds + AdminServer.evictMilliseconds)
         }
         if now < resumeMilliseconds { next = min(next, resumeMilliseconds) }
         if next == .max { return -1 }
@@ -137,9 +149,9 @@ struct AdminReading: ~Copyable {
         while hasPlace(now) {
             switch socket.accept() {
             case .accepted(let descriptor, _):
-                if callers.count >= places.reading, let oldest = callers.first {
+                if callers.count >= places.reading, let slowest = slowest(now) {
                     refuse(
-                        oldest, AdminRefusal(408, "the request came too slowly, and others wait"))
+                        slowest, AdminRefusal(408, "the request came too slowly, and others wait"))
                 }
                 let caller = Caller(descriptor, nowMilliseconds: now)
                 callers.append(caller)

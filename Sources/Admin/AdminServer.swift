@@ -15,8 +15,10 @@ public final class AdminServer: Sendable {
     static let requestMilliseconds: UInt64 = 5_000
     /// From the answer's first byte to the last that is taken.
     static let answerMilliseconds: UInt64 = 10_000
-    /// Who has sent nothing whole for so long makes room, where somebody waits to be let in.
-    static let evictMilliseconds: UInt64 = 200
+    /// Who has sent nothing whole for so long makes room, where somebody waits to be let in: time for a
+    /// request that is on its way, and so little that a question about health behind hundreds of idle
+    /// connections has its answer at once.
+    static let evictMilliseconds: UInt64 = 2
     static let bodyBytesMax = 65_536
 
     /// How many requests there may be, bounded by the descriptors that the process keeps for itself:

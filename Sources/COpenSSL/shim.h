@@ -93,6 +93,7 @@ static inline int sluice_aead_tag(EVP_CIPHER_CTX *c, unsigned char *tag) {
     return EVP_CIPHER_CTX_get_params(c, p);
 }
 
+static inline long sluice_current_cert(SSL *s, long which) { return SSL_set_current_cert(s, which); }
 static inline int sluice_cipher_count(const STACK_OF(SSL_CIPHER) *c) { return sk_SSL_CIPHER_num(c); }
 static inline const SSL_CIPHER *sluice_cipher_at(const STACK_OF(SSL_CIPHER) *c, int i) { return sk_SSL_CIPHER_value(c, i); }
 

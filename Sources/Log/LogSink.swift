@@ -176,11 +176,27 @@ struct LogSink: ~Copyable {
     }
 
     private static func open(_ path: String) throws(SystemError) -> Int32 {
-        let descriptor = Glibc.open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o640)
+        // A pipe without a reader would be waited for, without end, and with it whoever asks for a reload.
+        let flags = O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK
+        let descriptor = Glibc.open(path, flags, 0o640)
         guard descriptor >= 0 else {
-            throw SystemError(code: errno, call: "open \(path)", subject: .file(path))
+            let code = errno
+            throw SystemError(
+                code: code, call: "open \(path)\(code == ENXIO ? hint(path) : "")",
+                subject: .file(path))
         }
+        // The log's thread may wait for who reads it.
+        let status = fcntl(descriptor, F_GETFL)
+        if status >= 0 { _ = fcntl(descriptor, F_SETFL, status & ~O_NONBLOCK) }
         return descriptor
+    }
+
+    /// What stands in the place of a file that nobody can be reached by.
+    private static func hint(_ path: String) -> String {
+        var status = stat()
+        let isPipe = stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFIFO
+        return isPipe
+            ? ", a pipe that nobody reads: start its reader first" : ", which is no file"
     }
 
     /// Whether a descriptor leads to the journal: the service manager says which file that is

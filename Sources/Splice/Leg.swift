@@ -19,6 +19,9 @@ public struct Leg: ~Copyable {
     public var isHangingUp = false
     /// Nothing more will come: end of stream, close_notify or an error.
     public var hasEnded = false
+    /// The peer's stream ended without the close_notify that TLS demands before (RFC 8446 §6.1): it was
+    /// cut off, and is no half of a connection whose other half goes on.
+    public private(set) var isCut = false
     /// Nothing more can be sent: the peer reset the connection.
     public var isUnwritable = false
     /// Our side of the stream was ended.
@@ -187,7 +190,9 @@ public struct Leg: ~Copyable {
             if count < capacity && !isHangingUp { isReadable = false }
             return Received(bytes: received, count: count, rawCount: count)
         case .blocked: isReadable = false
-        case .ended: hasEnded = true
+        case .ended:
+            hasEnded = true
+            isCut = tls != nil
         case .failed:
             hasEnded = true
             isUnwritable = true
@@ -218,6 +223,15 @@ public struct Leg: ~Copyable {
         isUnwritable = true
         isReadable = false
         hasEnded = true
+    }
+
+    /// Frees the session, and wipes its secrets with it, once nothing more can be read of the peer and
+    /// nothing be sent to it: the other side may take its time to end.
+    mutating func endSession() {
+        guard tls != nil, hasEnded, isUnwritable || isShut && held.isEmpty else { return }
+        // What would still be sent would leave unsealed.
+        isUnwritable = true
+        tls = nil
     }
 
     /// Gives everything that was lent back; the leg is about to be closed.

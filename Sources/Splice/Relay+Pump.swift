@@ -209,7 +209,9 @@ extension Relay {
     /// A side's stream has ended: the other learns of it.
     mutating func ended(_ side: Side, _ space: UnsafeMutablePointer<Workspace>) {
         if stage == .lingering { return }
-        if side == .client && client.isUnwritable { lost(.client) }
+        if side == .client && (client.isUnwritable || client.isCut && !ending.hasSpoken(.client)) {
+            lost(.client)
+        }
         if side == .backend && (backend.isUnwritable || !ending.hasSpoken(.backend)) {
             lost(.backend)
         }

@@ -234,7 +234,9 @@ public struct Relay: ~Copyable {
                 verdict.insert(.deadline)
             }
             if up.state == .cut { backend.shut(space) }
-            if down.state == .cut { client.shut(space) }
+            // Behind a Close, too, a client that has ended is told nothing any more.
+            if down.state == .cut || client.hasEnded && down.state != .open { client.shut(space) }
+            client.endSession()
             if ending.isOver {
                 stage = .lingering
                 deadlineMilliseconds = now + space.pointee.patience.lingerMilliseconds

@@ -14,6 +14,12 @@ struct SystemStore {
         let bundle: String
     }
 
+    // What update-ca-certificates(8) reads and writes beside the anchors.
+    private static let debianProgram = "update-ca-certificates"
+    private static let debianCertificates = "/usr/share/ca-certificates"
+    private static let debianList = "/etc/ca-certificates.conf"
+    private static let debianLinks = "/etc/ssl/certs"
+
     /// Those of Fedora, Arch and Debian, by their manual pages: update-ca-trust(8) of both, and
     /// update-ca-certificates(8).
     static let layouts = [
@@ -25,11 +31,11 @@ struct SystemStore {
             command: ["update-ca-trust", "extract"],
             bundle: "/etc/ca-certificates/extracted/tls-ca-bundle.pem"),
         Layout(
-            anchors: "/usr/local/share/ca-certificates", command: ["update-ca-certificates"],
+            anchors: "/usr/local/share/ca-certificates", command: [debianProgram],
             bundle: "/etc/ssl/certs/ca-certificates.crt"),
     ]
 
-    let root: String
+    let root: RootFolder
     /// The authority; nil where there is none, which can only be forgotten.
     let authority: Authority?
     private var authorityPath: String? { authority?.certificatePath }
@@ -38,23 +44,27 @@ struct SystemStore {
 
     /// The layout that this system has: the one whose folder of anchors is there.
     private var layout: Layout? {
-        Self.layouts.first { files.fileExists(atPath: root + $0.anchors) }
+        Self.layouts.first { root.exists($0.anchors) || isDangling($0.anchors) }
     }
 
+    /// Where a path of the system is, seen from this machine.
+    private func place(_ path: String) -> String { root.resolved(path) ?? root.path + path }
+
     /// The file with all authorities that programs read, where there is one.
-    var bundlePath: String? { layout.map { root + $0.bundle } }
+    var bundlePath: String? { layout.map { place($0.bundle) } }
 
     /// A file for each authority, so that a second one does not take the place of the first.
     private func target(_ layout: Layout, _ authority: Authority) -> String {
-        root + layout.anchors + "/sluice-ca-\(authority.mark).crt"
+        place(layout.anchors) + "/sluice-ca-\(authority.mark).crt"
     }
 
     /// The files that are Sluice's, also the one that older versions wrote.
     private func ownFiles(_ layout: Layout) -> [String] {
-        let names = (try? files.contentsOfDirectory(atPath: root + layout.anchors)) ?? []
+        let folder = place(layout.anchors)
+        let names = (try? files.contentsOfDirectory(atPath: folder)) ?? []
         return names.sorted().filter {
             $0 == "sluice-ca.crt" || $0.hasPrefix("sluice-ca-") && $0.hasSuffix(".crt")
-        }.map { root + layout.anchors + "/" + $0 }
+        }.map { folder + "/" + $0 }
     }
 
     /// Those of them that hold this authority.
@@ -62,35 +72,51 @@ struct SystemStore {
         guard let wanted = PEM.certificate(authority.certificatePath).map(PEM.joined) else {
             return []
         }
-        return ownFiles(layout).filter { PEM.certificate($0).map(PEM.joined) == wanted }
-    }
-
-    /// What would be changed outside of the folder that stands for `/`, since a link leads there; nil
-    /// where nothing is.
-    private func wayOut(_ layout: Layout) -> String? {
-        if root.isEmpty { return nil }
-        let bundleFolder = (layout.bundle as NSString).deletingLastPathComponent
-        // By a folder of extracted lists above it chroot changes nothing outside.
-        let changed = [
-            layout.anchors, bundleFolder, layout.bundle + ".new", "/usr/share/ca-certificates",
-            "/etc/ca-certificates.conf",
-        ]
-        let realRoot = TrustStores.resolved(root) ?? root
-        return changed.map { root + $0 }.first { path in
-            var status = stat()
-            guard lstat(path, &status) == 0 else { return false }
-            guard let real = TrustStores.resolved(path) else { return true }
-            return !real.hasPrefix(realRoot + "/")
+        return ownFiles(layout).filter { file in
+            PEM.certificate(place(layout.anchors + "/" + (file as NSString).lastPathComponent))
+                .map(PEM.joined) == wanted
         }
     }
 
+    /// What would be read or changed outside of the folder that stands for `/`, since a link leads there;
+    /// nil where nothing is.
+    private func wayOut(_ layout: Layout) -> String? {
+        if root.isOwn { return nil }
+        let bundleFolder = (layout.bundle as NSString).deletingLastPathComponent
+        let used = [layout.anchors, bundleFolder, Self.debianCertificates, Self.debianList]
+        if let path = used.first(where: isDangling) { return root.path + path }
+        // Others are entered by chroot. This one's program runs here, and follows what it finds in these
+        // folders as this machine does.
+        guard layout.command[0] == Self.debianProgram else { return nil }
+        let list = PEM.text(place(Self.debianList)) ?? ""
+        let listed = list.split(whereSeparator: \.isNewline)
+            .filter { !$0.hasPrefix("#") && !$0.hasPrefix("!") }
+            .map { "\(Self.debianCertificates)/\($0)" }
+        // What is written there takes the place of a link.
+        let own = authority.map { (target(layout, $0) as NSString).lastPathComponent }
+        let anchors = (files.subpaths(atPath: place(layout.anchors)) ?? []).filter { $0 != own }
+            .map { "\(layout.anchors)/\($0)" }
+        // Their folders are given to it resolved, so only what lies below them counts.
+        return ([layout.bundle + ".new"] + anchors + listed).first { path in
+            let entry = root.entry(path) ?? root.path + path
+            return RootFolder.target(entry) != nil
+                && TrustStores.resolved(entry) != TrustStores.resolved(place(path))
+        }.map { root.path + $0 }
+    }
+
+    /// Whether a link leads to what is not there, seen from within the folder that stands for `/`.
+    private func isDangling(_ path: String) -> Bool {
+        guard !root.isOwn, let entry = root.entry(path) else { return false }
+        return RootFolder.target(entry) != nil && !root.exists(path)
+    }
+
     private func leading(_ path: String) -> StoreReport.Outcome {
-        .failed("\(path) is a link that leads out of \(root); nothing was changed")
+        .failed("\(path) is a link that leads out of \(root.path); nothing was changed")
     }
 
     private func report(_ layout: Layout?, _ outcome: StoreReport.Outcome) -> StoreReport {
         StoreReport(
-            owner: .system, path: layout.map { root + $0.anchors } ?? root + "/", outcome: outcome)
+            owner: .system, path: root.path + (layout?.anchors ?? "/"), outcome: outcome)
     }
 
     private var unknown: StoreReport {
@@ -109,14 +135,14 @@ struct SystemStore {
 
     private func isTrusted(_ layout: Layout) -> Bool {
         guard let certificate = authorityPath.flatMap(PEM.certificate).map(PEM.joined),
-            let bundle = files.contents(atPath: root + layout.bundle)
+            let bundle = PEM.text(place(layout.bundle))
         else { return false }
         // The list may be older than the files that it is made of.
-        let folder = root + layout.anchors
-        let isHeld = ((try? files.contentsOfDirectory(atPath: folder)) ?? []).contains {
-            PEM.certificate("\(folder)/\($0)").map(PEM.joined) == certificate
+        let names = (try? files.contentsOfDirectory(atPath: place(layout.anchors))) ?? []
+        let isHeld = names.contains {
+            PEM.certificate(place("\(layout.anchors)/\($0)")).map(PEM.joined) == certificate
         }
-        return isHeld && PEM.joined(String(decoding: bundle, as: UTF8.self)).contains(certificate)
+        return isHeld && PEM.joined(bundle).contains(certificate)
     }
 
     /// Puts the authority there, or says how root does.
@@ -126,7 +152,7 @@ struct SystemStore {
         if isTrusted(layout) { return report(layout, .trusted) }
         let authorityPath = authority.certificatePath
         let target = target(layout, authority)
-        guard files.isWritableFile(atPath: root + layout.anchors) else {
+        guard files.isWritableFile(atPath: place(layout.anchors)) else {
             return report(
                 layout, .needsRoot(asRoot(["cp", authorityPath, target], updateCommand(layout))))
         }
@@ -146,7 +172,7 @@ struct SystemStore {
             return report(layout, .failed(reason))
         }
         guard isTrusted(layout) else {
-            return report(layout, .failed("it is not in \(root + layout.bundle) after that"))
+            return report(layout, .failed("it is not in \(place(layout.bundle)) after that"))
         }
         return report(layout, .added)
     }
@@ -170,7 +196,7 @@ struct SystemStore {
                         + " \(layout.command.joined(separator: " "))"))
         }
         if let path = wayOut(layout) { return report(layout, leading(path)) }
-        guard files.isWritableFile(atPath: root + layout.anchors) else {
+        guard files.isWritableFile(atPath: place(layout.anchors)) else {
             return report(
                 layout, .needsRoot(asRoot(["rm"] + targets, updateCommand(layout, fresh: true))))
         }
@@ -189,22 +215,22 @@ struct SystemStore {
     /// What has the system make its bundle anew.
     private func updateCommand(_ layout: Layout, fresh: Bool = false) -> [String] {
         var words = layout.command
-        if words[0] == "update-ca-certificates" {
+        if words[0] == Self.debianProgram {
             // Without it a link to what was removed would stay.
             if fresh { words.append("--fresh") }
-            if !root.isEmpty {
+            if !root.isOwn {
                 words += [
-                    "--certsdir", root + "/usr/share/ca-certificates",
-                    "--certsconf", root + "/etc/ca-certificates.conf",
-                    "--localcertsdir", root + layout.anchors,
-                    "--etccertsdir", root + "/etc/ssl/certs",
+                    "--certsdir", place(Self.debianCertificates),
+                    "--certsconf", place(Self.debianList),
+                    "--localcertsdir", place(layout.anchors),
+                    "--etccertsdir", place(Self.debianLinks),
                     // Those of the image would run here and change this machine's files.
                     "--hooksdir", "/dev/null",
                 ]
             }
-        } else if !root.isEmpty {
+        } else if !root.isOwn {
             // It knows no other root than its own.
-            words = ["chroot", root] + words
+            words = ["chroot", root.path] + words
         }
         return words
     }
@@ -221,9 +247,13 @@ struct SystemStore {
         let name = layout.command[0]
         let words = updateCommand(layout, fresh: fresh)
         guard let program = Program.find(words[0]) else { return "\(words[0]) is missing" }
+        let links =
+            name == Self.debianProgram && !root.isOwn
+            ? ImageLinks(root, folder: Self.debianLinks) : nil
         let (status, output) = Program.run(program, Array(words.dropFirst()))
+        links?.mend()
         if status == 0 { return nil }
-        let place = root.isEmpty ? "" : " in \(root)"
+        let place = root.isOwn ? "" : " in \(root.path)"
         return "\(name)\(place): \(Program.lastLine(output))"
     }
 }

@@ -62,7 +62,9 @@ public struct TrustStores {
         let named = authority
         system = root.map {
             SystemStore(
-                root: TrustStores.resolved($0) == "/" ? "" : Self.absolute($0), authority: named)
+                root: RootFolder(
+                    path: TrustStores.resolved($0) == "/" ? "" : Self.absolute($0)),
+                authority: named)
         }
         browsers = home.map { BrowserStore.all(home: $0) } ?? []
     }

@@ -139,28 +139,16 @@ struct DocumentTests {
             ])
     }
 
-    @Test func `a file that is not there is named`() {
-        #expect(loadProblems(path: "/nowhere/s.yaml") == ["/nowhere/s.yaml: there is no such file"])
-    }
-
-    @Test func `a file that is no text is refused, and one that is fine is read`() throws {
-        let folder = FileManager.default.temporaryDirectory
-        let path = folder.appendingPathComponent("sluice-\(UInt64.random(in: 0 ... .max)).yaml")
-            .path
-        defer { try? FileManager.default.removeItem(atPath: path) }
-        try Data([0x61, 0xFF]).write(to: URL(fileURLWithPath: path))
-        #expect(loadProblems(path: path) == ["\(path): is no text in UTF-8"])
-        try Data(smallest.utf8).write(to: URL(fileURLWithPath: path))
-        #expect(loadProblems(path: path) == [])
-        #expect(loadProblems(path: folder.path).first?.contains("cannot be read") == true)
-    }
-
-    private func loadProblems(path: String) -> [String] {
-        do {
-            _ = try Configuration.load(path: path)
-            return []
-        } catch {
-            return error.description.split(separator: "\n").map(String.init)
+    @Test func `bytes that are no text are refused, and those that are get read`() throws {
+        func problems(_ bytes: [UInt8]) -> [String] {
+            do throws(ConfigurationProblems) {
+                _ = try Configuration.load(bytes: bytes, file: "s.yaml")
+                return []
+            } catch {
+                return error.problems.map(\.description)
+            }
         }
+        #expect(problems([0x61, 0xFF]) == ["s.yaml: is no text in UTF-8"])
+        #expect(problems(Array(smallest.utf8)) == [])
     }
 }

@@ -91,6 +91,8 @@ final class RelayRig {
     var upCounts: DirectionCounts { relay.pointee.upCounts }
     var downCounts: DirectionCounts { relay.pointee.downCounts }
     var deadlineMilliseconds: UInt64 { relay.pointee.deadlineMilliseconds }
+    /// Whether the client's session, and with it its secrets, is still there.
+    var hasSession: Bool { relay.pointee.client.tls != nil }
     var heldForClient: Int { relay.pointee.client.held.count }
     var heldForBackend: Int { relay.pointee.backend.held.count }
 

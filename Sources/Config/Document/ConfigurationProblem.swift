@@ -58,6 +58,12 @@ public struct ConfigurationProblems: Error, Sendable, Equatable {
     public init(_ problems: [ConfigurationProblem]) {
         self.problems = problems
     }
+
+    /// One about a file as a whole.
+    public init(file: String, _ sentence: String) {
+        let place = SourcePlace(file: file, line: 0, column: 0)
+        problems = [ConfigurationProblem(place: place, sentence: sentence)]
+    }
 }
 
 extension ConfigurationProblems: CustomStringConvertible {

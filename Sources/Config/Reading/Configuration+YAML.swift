@@ -17,25 +17,14 @@ extension Configuration {
         return configuration
     }
 
-    /// Reads a configuration from a file; throws also when the file cannot be read.
-    public static func load(path: String) throws(ConfigurationProblems) -> Configuration {
-        func refusal(_ sentence: String) -> ConfigurationProblems {
-            let place = SourcePlace(file: path, line: 0, column: 0)
-            return ConfigurationProblems([ConfigurationProblem(place: place, sentence: sentence)])
+    /// Reads a configuration out of the bytes of a file; throws also when they are no text.
+    public static func load(
+        bytes: [UInt8], file: String
+    ) throws(ConfigurationProblems) -> Configuration {
+        guard let yaml = String(validating: bytes, as: UTF8.self) else {
+            throw ConfigurationProblems(file: file, "is no text in UTF-8")
         }
-        let data: Data
-        do {
-            data = try Data(contentsOf: URL(fileURLWithPath: path))
-        } catch {
-            guard FileManager.default.fileExists(atPath: path) else {
-                throw refusal("there is no such file")
-            }
-            throw refusal("cannot be read: \(error.localizedDescription)")
-        }
-        guard let yaml = String(validating: data, as: UTF8.self) else {
-            throw refusal("is no text in UTF-8")
-        }
-        return try load(yaml: yaml, file: path)
+        return try load(yaml: yaml, file: file)
     }
 
     static let section = Section(

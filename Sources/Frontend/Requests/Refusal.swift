@@ -107,12 +107,25 @@ extension Refusal {
     }
 
     /// The page's origin is not allowed; `host` is the one that it was compared with.
-    static func forbiddenOrigin(_ origin: [UInt8], host: HostName, _ route: Route) -> Refusal {
+    ///
+    /// It was not the one of a trusted proxy where that has named something else than one host, which
+    /// `hasUnclearProxy` says.
+    static func forbiddenOrigin(
+        _ origin: [UInt8], host: HostName, hasUnclearProxy: Bool = false, _ route: Route
+    ) -> Refusal {
+        if origin.isEmpty {
+            return Refusal(
+                status: 403, proxyError: "http_request_denied",
+                sentence: "The Origin field is empty, so it names no page that could be let in: a"
+                    + " client that is no browser leaves the field out, and 'origins: any' of the route"
+                    + " \(route.name) asks nobody.")
+        }
         let page = String(decoding: origin.prefix(200), as: UTF8.self)
         let key =
             route.isFromCommandLine
             ? "'origins' of a route in a configuration" : "'origins' of the route \(route.name)"
-        let name = host.name.isEmpty ? "none" : host.name
+        var name = host.name.isEmpty ? "none" : host.name
+        if hasUnclearProxy { name += ", by Host: the proxy's X-Forwarded-Host is not one host" }
         var sentence = "A page of origin \(page) may not open this socket: "
         switch route.origins {
         case .any, .same:

@@ -104,7 +104,11 @@ struct RequestJudge {
         let said = isTrusted ? Forwarding.host(asked.head.fields)?.name : nil
         let host = said ?? asked.host
         guard route.origins.allows(origin: asked.origin, host: host) else {
-            return .refused(.forbiddenOrigin(asked.origin ?? [], host: host, route))
+            let isUnclear =
+                isTrusted && said == nil && asked.head.fields.first("x-forwarded-host") != nil
+            return .refused(
+                .forbiddenOrigin(
+                    asked.origin ?? [], host: host, hasUnclearProxy: isUnclear, route))
         }
         guard !plan.tally.isDraining else { return .refused(.routeDraining(route.name)) }
         let sentPath = asked.target.sentPath

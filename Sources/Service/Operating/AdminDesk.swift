@@ -95,7 +95,10 @@ struct AdminDesk: Sendable {
     private func rebalance(_ body: Data) -> AdminAnswer {
         guard let wish = try? JSONDecoder().decode(RebalanceRequest.self, from: body) else {
             return AdminAnswer(
-                status: 400, text: "The body is a JSON object with upstream, perSecond and code.")
+                status: 400,
+                text: "The body is a JSON object with upstream, perSecond (a whole number, "
+                    + "\(Controller.pacesAllowed)), and code (\(Controller.codesAllowed)) where it is "
+                    + "not to be 1012.")
         }
         return Self.answer(controller.rebalance(wish), failure: 422)
     }

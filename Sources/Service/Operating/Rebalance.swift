@@ -92,6 +92,9 @@ final class Rebalance: Sendable {
 }
 
 extension Controller {
+    /// How many relays may be ended in a second, in words.
+    static let pacesAllowed = "1 to 1000000"
+
     /// Begins to end surplus relays.
     func rebalance(_ request: RebalanceRequest) -> AdminOutcome {
         let routing = state.assembly.routing
@@ -103,11 +106,14 @@ extension Controller {
                 message: "There is no upstream \(request.upstream); there are \(names).")
         }
         let code = request.code ?? AdminDefaults.closeCode
-        guard DrainSettings.allows(code: code), (1...1_000_000).contains(request.perSecond) else {
+        guard DrainSettings.allows(code: code) else {
+            return AdminOutcome(
+                isDone: false, message: "The code is \(DrainSettings.codesAllowed), found \(code).")
+        }
+        guard (1...1_000_000).contains(request.perSecond) else {
             return AdminOutcome(
                 isDone: false,
-                message:
-                    "The code is \(DrainSettings.codesAllowed), the pace 1 to 1000000.")
+                message: "perSecond is \(Self.pacesAllowed), found \(request.perSecond).")
         }
         let rebalance = Rebalance(group, perSecond: request.perSecond, code: code)
         let started = try? ReactorThread.start(name: "sluice-balance") { [self] in

@@ -66,9 +66,12 @@ enum CertificateFiles {
     }
 
     /// Whether there is anything but an empty file; an empty one is what a full disk leaves.
+    ///
+    /// What is no file, as a pipe, counts: whoever reads it says so.
     static func hasContent(_ path: String) -> Bool {
         var status = stat()
-        return stat(path, &status) == 0 && status.st_size > 0
+        guard stat(path, &status) == 0 else { return false }
+        return status.st_size > 0 || status.st_mode & S_IFMT != S_IFREG
     }
 
     static func parent(of path: String) -> String {

@@ -9,10 +9,12 @@ enum SystemAuthorities {
     /// OpenSSL's default is a file with all of them, whose reading takes longer than a handshake and all
     /// that follows, and a directory in which it looks up the one that it needs. Where the directory
     /// is filled, as on Debian, from the same source as the file, it does alone.
-    static func load(into context: OpaquePointer) {
-        let isDefault =
-            getenv(X509_get_default_cert_file_env()) == nil
-            && getenv(X509_get_default_cert_dir_env()) == nil
+    ///
+    /// - Throws: `TLSError` where the environment names a pipe for that file, which OpenSSL would wait for.
+    static func load(into context: OpaquePointer) throws(TLSError) {
+        let file = getenv(X509_get_default_cert_file_env()).map { String(cString: $0) }
+        if let file { try TLSContext.refusePipe(file) }
+        let isDefault = file == nil && getenv(X509_get_default_cert_dir_env()) == nil
         if isDefault, let directory = X509_get_default_cert_dir(), isHashed(directory),
             SSL_CTX_load_verify_dir(context, directory) == 1
         {

@@ -140,7 +140,7 @@ extension IdentityProblem {
         switch cause {
         case .unreadable(let code): "it can't be read: \(String(cString: strerror(code)))"
         case .directory: "it is a directory"
-        case .noFile: "it is no file, but a pipe, a socket or a device"
+        case .noFile: "it is no file, but a pipe (as <(…) of a shell), a socket or a device"
         case .empty: "it is empty"
         case .tooLarge: "it is larger than 1 MiB, which no certificate or key is"
         case .utf16: "it is text in UTF-16, in which no certificate in PEM form can be read"
@@ -202,7 +202,9 @@ extension IdentityProblem {
         return switch cause {
         case .unreadable(ENOENT): "check the path"
         case .unreadable: "check who may read it: namei -l \(path)"
-        case .directory, .noFile, .tooLarge: "give the file in it, in PEM form (-----BEGIN …)"
+        case .noFile:
+            "write what comes out of it to a file and name that: a server reads it again at each reload"
+        case .directory, .tooLarge: "give the file in it, in PEM form (-----BEGIN …)"
         case .empty: "put the file there again; a full disk leaves such a one"
         case .utf16: "convert it: iconv -f UTF-16 -t UTF-8 \(path) > NEW.pem"
         case .der(.certificate): "convert it: openssl x509 -inform DER -in \(path) -out NEW.pem"

@@ -65,10 +65,8 @@ public final class TLSProbe {
         guard SSL_set_cipher_list(ssl, Self.browserCiphers) == 1 else {
             throw TLSError.drainingQueue("setting the ciphers")
         }
-        SystemAuthorities.load(into: context)
-        for file in files where SSL_CTX_load_verify_file(context, file) != 1 {
-            throw TLSError.drainingQueue("reading authorities from \(file)")
-        }
+        try SystemAuthorities.load(into: context)
+        for file in files { try TLSContext.trust(file, in: context) }
         let alpn = ALPN.wireForm(of: ["http/1.1"])
         SSL_set_alpn_protos(ssl, alpn, UInt32(alpn.count))
         if let parameters = SSL_get0_param(ssl),

@@ -13,6 +13,9 @@ public struct HandshakeFailure: Sendable, Equatable {
         case noCommonSuite
         /// Both have no group for the key exchange in common.
         case noCommonGroup
+        /// The client does not take the curve of a certificate's key, which stands here; in TLS 1.2 its
+        /// groups say which it takes (RFC 8422 §4, §5.1).
+        case noCurveOfCertificate(String)
         /// The client takes no signature by the key of a certificate.
         case noCommonSignature
         /// The client offers other application protocols than `http/1.1`.
@@ -51,6 +54,9 @@ extension HandshakeFailure.Cause {
                 + " (tls.ciphers, tls.cipherSuites, or a second certificate with an RSA or EC key)"
         case .noCommonGroup:
             "the client has no key exchange group that this listener has (listen[].tls.groups)"
+        case .noCurveOfCertificate(let curve):
+            "the client can't use a certificate with a key on \(curve), which in TLS 1.2 its groups would"
+                + " have to name (a second certificate with an RSA key helps)"
         case .noCommonSignature:
             "the client takes no signature by the key of a certificate (a second certificate with an"
                 + " RSA or EC P-256 key helps)"
@@ -115,7 +121,7 @@ extension TLSSession {
             return .noCommonVersion
         case SSL_R_NO_SUITABLE_KEY_SHARE, SSL_R_NO_SUITABLE_GROUPS: return .noCommonGroup
         case SSL_R_NO_SHARED_CIPHER:
-            return isWithoutGroup(offer) ? .noCommonGroup : .noCommonSuite
+            return causeWithoutSuite(offer)
         case SSL_R_NO_SUITABLE_SIGNATURE_ALGORITHM, SSL_R_NO_SHARED_SIGNATURE_ALGORITHMS:
             return .noCommonSignature
         case SSL_R_NO_APPLICATION_PROTOCOL: return .noCommonProtocol
@@ -123,16 +129,55 @@ extension TLSSession {
         }
     }
 
-    /// Whether it is the groups that leave TLS 1.2 no suite: the client names groups, none of them is
-    /// ours, and there is a suite that both have.
-    private borrowing func isWithoutGroup(_ offer: ClientOffer?) -> Bool {
-        guard let ssl, let offer, !offer.groups.isEmpty, sluice_shared_group_count(ssl) == 0,
-            let ours = SSL_get_ciphers(ssl)
-        else { return false }
-        return (0..<sluice_cipher_count(ours)).contains { index in
-            sluice_cipher_at(ours, index).map {
-                offer.suites.contains(SSL_CIPHER_get_protocol_id($0))
-            } ?? false
+    /// Why no suite is left: in TLS 1.2 groups, curves and signatures decide which can be chosen, and
+    /// OpenSSL says of all of them that there is no suite in common.
+    private borrowing func causeWithoutSuite(_ offer: ClientOffer?) -> HandshakeFailure.Cause {
+        guard let ssl, let offer, SSL_version(ssl) <= Int32(TLSVersion.tls12.rawValue) else {
+            return .noCommonSuite
+        }
+        let ours = SSL_get_ciphers(ssl)
+        let shared = (0..<sluice_cipher_count(ours)).compactMap { sluice_cipher_at(ours, $0) }
+            .filter { offer.suites.contains(SSL_CIPHER_get_protocol_id($0)) }
+        if shared.isEmpty { return .noCommonSuite }
+        if !offer.groups.isEmpty, sluice_shared_group_count(ssl) == 0 { return .noCommonGroup }
+        var place = sluice_current_cert(ssl, Int(SSL_CERT_SET_FIRST))
+        while place == 1 {
+            defer { place = sluice_current_cert(ssl, Int(SSL_CERT_SET_NEXT)) }
+            let kind = EVP_PKEY_get_base_id(SSL_get_privatekey(ssl))
+            let proof = kind == EVP_PKEY_RSA ? NID_auth_rsa : NID_auth_ecdsa
+            guard shared.contains(where: { SSL_CIPHER_get_auth_nid($0) == proof }) else { continue }
+            if kind == EVP_PKEY_EC, !offer.groups.isEmpty,
+                let curve = Self.curve(of: SSL_get_privatekey(ssl)),
+                !offer.groups.contains(curve.number)
+            {
+                return .noCurveOfCertificate(curve.name)
+            }
+            if !hasSharedSignature(by: kind) { return .noCommonSignature }
+        }
+        return .noCommonSuite
+    }
+
+    /// Whether the client takes any signature by such a key that this listener makes.
+    private borrowing func hasSharedSignature(by kind: Int32) -> Bool {
+        guard let ssl else { return false }
+        return (0..<max(0, SSL_get_shared_sigalgs(ssl, 0, nil, nil, nil, nil, nil))).contains {
+            var signer: Int32 = 0
+            SSL_get_shared_sigalgs(ssl, $0, &signer, nil, nil, nil, nil)
+            // A plain RSA key signs by PSS too.
+            return signer == kind || kind == EVP_PKEY_RSA && signer == EVP_PKEY_RSA_PSS
+        }
+    }
+
+    /// The curve of a key with its number among the groups (RFC 8422 §5.1.1).
+    private static func curve(of key: OpaquePointer?) -> (number: UInt16, name: String)? {
+        var name = [CChar](repeating: 0, count: 64)
+        guard let key, EVP_PKEY_get_group_name(key, &name, name.count, nil) == 1 else { return nil }
+        let text = name.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }
+        switch String(decoding: text, as: UTF8.self) {
+        case SN_X9_62_prime256v1, "P-256": return (0x0017, "P-256")
+        case SN_secp384r1, "P-384": return (0x0018, "P-384")
+        case SN_secp521r1, "P-521": return (0x0019, "P-521")
+        default: return nil
         }
     }
 }

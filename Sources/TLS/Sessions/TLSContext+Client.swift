@@ -1,7 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
 import COpenSSL
+import Glibc
 
 extension TLSContext {
+    /// Has a context trust the authorities of a PEM file.
+    ///
+    /// - Throws: `TLSError` when it can't be read, also where it is a pipe.
+    static func trust(_ file: String, in context: OpaquePointer) throws(TLSError) {
+        try refusePipe(file)
+        guard SSL_CTX_load_verify_file(context, file) == 1 else {
+            throw TLSError.drainingQueue("reading authorities from \(file)")
+        }
+    }
+
+    /// Refuses what OpenSSL would wait for without end: a pipe or a socket.
+    static func refusePipe(_ file: String) throws(TLSError) {
+        var status = stat()
+        guard stat(file, &status) == 0 else { return }
+        let kind = status.st_mode & S_IFMT
+        if kind == S_IFIFO || kind == S_IFSOCK {
+            throw TLSError([IdentityProblem(file, .noFile)])
+        }
+    }
+
     /// Makes a context for the client side.
     ///
     /// - Parameters:
@@ -22,9 +43,7 @@ extension TLSContext {
         let context = TLSContext(adopting: pointer)
         try setGroups(pointer)
         if let caFile {
-            guard SSL_CTX_load_verify_file(pointer, caFile) == 1 else {
-                throw TLSError.drainingQueue("reading trusted certificates from \(caFile)")
-            }
+            try trust(caFile, in: pointer)
             SSL_CTX_set_verify(pointer, SSL_VERIFY_PEER, nil)
         }
         if let cipherSuites, SSL_CTX_set_ciphersuites(pointer, cipherSuites) != 1 {

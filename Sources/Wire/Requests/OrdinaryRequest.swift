@@ -27,7 +27,8 @@ public struct OrdinaryRequest: ~Copyable, Sendable {
     public var hostRange: Range<Int> { hostPlace.name.range }
     /// The port that the request names.
     public var port: UInt16? { hostPlace.port == 0 ? nil : hostPlace.port }
-    /// Where the `Host` field's value stands as sent; empty when there is none.
+    /// Where the `Host` field's value stands as sent, or in place of an empty one the host of an absolute
+    /// target; empty when there is neither.
     public var authorityRange: Range<Int> { authorityPlace.range }
     /// Where the canonical path stands, by which requests are routed; `/` for `OPTIONS *`.
     public var pathRange: Range<Int> { targetPlace.path.range }
@@ -46,7 +47,7 @@ public struct OrdinaryRequest: ~Copyable, Sendable {
         let name = String(decoding: bytes[hostRange], as: UTF8.self)
         return HostName(name: name, port: port, isIPv6: hostPlace.isIPv6)
     }
-    /// The `Host` field as sent; empty when there is none.
+    /// The bytes at `authorityRange`.
     public var authority: [UInt8] { Array(bytes[authorityRange]) }
     /// The path and query; `/` for `OPTIONS *`.
     public var target: RequestTarget {
@@ -116,9 +117,11 @@ public struct OrdinaryRequest: ~Copyable, Sendable {
         guard let field = head.fields.only(.host) else {
             throw .bad("There is more than one Host field.")
         }
-        if field.valuePlace.isEmpty && target.authority.isEmpty {
-            // Lawful where the URL has no host (RFC 9110 §7.2).
-            return (HostPlace.none, .empty)
+        if field.valuePlace.isEmpty {
+            // Lawful where the URL has no host (RFC 9110 §7.2). Where the target has one, that takes the
+            // place of the field (RFC 9112 §3.2.2).
+            if target.authority.isEmpty { return (HostPlace.none, .empty) }
+            return (try HostPlace(of: &head.fields, target.authority.range), target.authority)
         }
         let host = try HostPlace(of: &head.fields, field.value)
         if !target.authority.isEmpty {

@@ -8,7 +8,8 @@ public struct UpgradeRequest: Sendable {
     /// The host that the request is for, in the form that is compared; its name is empty where the
     /// request names none.
     public let host: HostName
-    /// The `Host` field as sent; empty where it is.
+    /// The `Host` field as sent, or in place of an empty one the host of an absolute target; empty where
+    /// there is neither.
     public let authority: [UInt8]
     /// The path and query.
     public let target: RequestTarget
@@ -61,13 +62,23 @@ public struct UpgradeRequest: Sendable {
     ) throws(UpgradeFault) -> UpgradeRequest {
         let fields = head.fields
         // Host and target first: they must be sound whatever the request is for.
-        let authority = try authority(of: head)
+        var authority = try authority(of: head)
         let host: HostName
         let target: RequestTarget
         do throws(HeadFault) {
-            // An empty one is lawful where the URL has no host (RFC 9110 §7.2).
-            host = try authority.isEmpty ? .nameless : HostName(parsing: authority)
+            let named: HostName?
+            if authority.isEmpty { named = nil } else { named = try HostName(parsing: authority) }
             target = try RequestTarget(parsing: head.target)
+            // An empty one is lawful where the URL has no host (RFC 9110 §7.2). Where the target has one,
+            // that takes the place of the field (RFC 9112 §3.2.2).
+            if let named {
+                host = named
+            } else if let own = target.authority {
+                authority = own[...]
+                host = try HostName(parsing: authority)
+            } else {
+                host = .nameless
+            }
             if let other = target.authority, try HostName(parsing: other[...]) != host {
                 throw .bad("The URL in the request line names another host than Host does.")
             }

@@ -174,6 +174,40 @@ import Testing
         for client in slow { client.stream.close() }
     }
 
+    @Test func `health is answered behind 600 connections that send nothing`() throws {
+        let sluice = try Self.started()
+        defer { Scratch.remove(sluice.folder) }
+        let idle = try (0..<600).map { _ in try WebSocketPeer.connect(to: .unix(sluice.socket)) }
+        for path in ["/healthz", "/readyz"] {
+            let answer = try ask(sluice, "GET \(path) HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            #expect(answer?.status == 200, "\(answer?.text as Any)")
+        }
+        // Who stood in front was let in before, and told to make room: none has waited for its own 5 s.
+        let told = try idle.filter { try $0.stream.hasInput(by: .after(.zero)) }
+        #expect(told.count >= 584, "\(told.count)")
+        #expect(
+            try told.prefix(584).allSatisfy { try $0.readResponse().text.contains("others wait") })
+    }
+
+    @Test func `a wrong pace or code of a rebalance is told by its own name`() throws {
+        let sluice = try Self.started()
+        defer { Scratch.remove(sluice.folder) }
+        for (body, status, words) in [
+            ("\"perSecond\":0", 422, "perSecond is 1 to 1000000, found 0."),
+            ("\"perSecond\":-7", 422, "perSecond is 1 to 1000000, found -7."),
+            ("\"perSecond\":0.5", 400, "perSecond (a whole number, 1 to 1000000)"),
+            ("\"code\":1000", 400, "perSecond (a whole number, 1 to 1000000)"),
+            ("\"perSecond\":1,\"code\":1005", 422, "3000 to 4999, found 1005."),
+        ] {
+            let answer = try ask(
+                sluice, post("/rebalance", "{\"upstream\":\"ws://127.0.0.1:9\",\(body)}"))
+            #expect(answer?.status == status, "\(body)")
+            #expect(answer?.text.contains(words) == true, "\(answer?.text as Any)")
+            // What is right, or was left out, is not blamed.
+            #expect(answer?.text.hasPrefix("The code") != true || body.contains("1005"))
+        }
+    }
+
     @Test func `a request has a time for all of it, however often a byte comes`() throws {
         let sluice = try Self.started()
         defer { Scratch.remove(sluice.folder) }

@@ -97,6 +97,58 @@ import Testing
         }
     }
 
+    @Test
+    func `a refusal behind a trusted proxy names the host that was compared, and why that one`()
+        throws
+    {
+        let backend = try ScriptedBackend.echo()
+        let proxy = try ProxyFixture(
+            configuration: """
+                listen: [{ address: "127.0.0.1:0", trustedProxies: [127.0.0.1] }]
+                routes: [{ path: /*, to: "\(backend.address)" }]
+
+                """)
+        func refused(_ fields: [(name: String, value: String)]) throws -> String {
+            let client = try proxy.connect()
+            let extra = [(name: "Origin", value: "https://evil.example")] + fields
+            let refusal = try client.refusal(of: Opening(host: "inner.example", extra: extra))
+            try expectRefusal(refusal, 403, on: client)
+            return refusal.text
+        }
+        let unclear = "by Host: the proxy's X-Forwarded-Host is not one host"
+        let one = try refused([(name: "X-Forwarded-Host", value: "shop.example")])
+        #expect(one.contains("(shop.example)") && !one.contains("inner.example"), "\(one)")
+        for list in ["shop.example, other.example", "a b", ""] {
+            let several = try refused([(name: "X-Forwarded-Host", value: list)])
+            #expect(several.contains("(inner.example, \(unclear))"), "\(several)")
+        }
+        let twice = try refused([
+            (name: "X-Forwarded-Host", value: "shop.example"),
+            (name: "X-Forwarded-Host", value: "shop.example"),
+        ])
+        #expect(twice.contains("(inner.example, \(unclear))"), "\(twice)")
+        let none = try refused([])
+        #expect(none.contains("(inner.example)"), "\(none)")
+        let lines = try proxy.process.waitForLine(containing: unclear, count: 4)
+        #expect(lines.allSatisfy { $0.contains("inner.example") })
+    }
+
+    @Test func `an empty Origin is told as that, and is let in where nobody is asked`() throws {
+        let backend = try ScriptedBackend.echo()
+        for (options, isLetIn) in [("origins: [same]", false), ("origins: any", true)] {
+            let proxy = try ProxyFixture(to: backend.address, options: options)
+            let client = try proxy.connect()
+            let opening = Opening(extra: [("Origin", "")])
+            if isLetIn {
+                #expect(try client.open(opening).status == 101)
+            } else {
+                let refusal = try client.refusal(of: opening)
+                try expectRefusal(refusal, 403, on: client)
+                #expect(refusal.text.contains("The Origin field is empty"), "\(refusal.text)")
+            }
+        }
+    }
+
     @Test func `Python's websockets is let in by its origin`() throws {
         let backend = try ScriptedBackend.echo()
         let proxy = try ProxyFixture(

@@ -51,6 +51,33 @@ import Testing
         withExtendedLifetime(app) {}
     }
 
+    /// Chromium uses a ticket once (RFC 8446 §C.4), and it is the same session's that the page had.
+    @Test func `Chromium takes its session up again with each socket it opens`() throws {
+        let app = try ProxyFixture(arguments: ["echo", "--listen", "127.0.0.1:0"])
+        let folder = try Scratch.makeFolder()
+        defer { Scratch.remove(folder) }
+        let made = "\(folder)/made"
+        try run([try ProxyFixture.program(), "cert", "localhost", "--directory", made])
+        let identity = TestIdentity(
+            chain: "\(made)/localhost.pem", key: "\(made)/localhost-key.pem")
+        let proxy = try ProxyFixture(
+            routes: [
+                "{ path: /, respond: { body: \"<title>page</title>\", type: text/html } }",
+                "{ path: /socket, to: \"ws://127.0.0.1:\(app.port())\" }",
+            ], listeners: [.tls([identity])], settings: ["log: { format: json }"])
+        let said = try PythonPeer.run(
+            "browser_resumes.py", ["\(proxy.port())", "\(made)/ca.pem", "10"])
+        #expect(said.last == "ok")
+        // Lines of sockets that have ended with a Close.
+        let lines = try proxy.process.waitForLine(containing: "\"reason\":\"close\"", count: 10)
+        // The page's own connection has left a ticket, and each handshake leaves another one.
+        let resumed = lines.filter {
+            $0.contains("\"version\":\"TLSv1.3\"") && $0.contains("\"resumed\":true")
+        }
+        #expect(lines.count == 10 && resumed.count >= 9, "\(lines)")
+        withExtendedLifetime(app) {}
+    }
+
     @Test func `Chromium refuses an authority that it does not trust`() throws {
         let (app, proxy) = try demo()
         let url = "https://localhost:\(proxy.port())/"

@@ -47,6 +47,20 @@ import Testing
             ["-tls1_2", "-groups", "secp521r1"],
             "the client has no key exchange group that this listener has (listen[].tls.groups)",
             "groups P-521,"),
+        // RFC 8422 §5.1: in TLS 1.2 the curve of a certificate's key has to be among the groups, and
+        // RFC 5246 §7.4.1.4.1: its signature among the algorithms. OpenSSL says "no shared cipher" of both.
+        openssl(
+            ["-tls1_2", "-groups", "X25519"],
+            "the client can't use a certificate with a key on P-256, which in TLS 1.2 its groups",
+            "a second certificate with an RSA key helps", "groups X25519,"),
+        openssl(
+            ["-tls1_2", "-groups", "X25519:P-384"], "a key on P-256", "groups X25519 P-384,"),
+        openssl(
+            ["-tls1_2", "-sigalgs", "ECDSA+SHA1:RSA+SHA256", "-cipher", "DEFAULT:@SECLEVEL=0"],
+            "the client takes no signature by the key of a certificate"),
+        openssl(
+            ["-tls1_2", "-groups", "X25519", "-cipher", "ECDHE-RSA-AES128-GCM-SHA256"],
+            "the client has no cipher suite"),
         openssl(
             ["-tls1_2", "-cipher", "AES128-SHA"], "the client has no cipher suite",
             "suites AES128-SHA "),
@@ -74,6 +88,33 @@ import Testing
             #expect(line.contains(words), "\(words): \(line)")
         }
         #expect(!line.contains("\u{1B}"))
+    }
+
+    /// With two certificates it is the one whose suite the client has that it can't use.
+    @Test func `beside an RSA certificate only what is really in the way is named`() throws {
+        let made = try TestCertificates.shared()
+        let proxy = try ProxyFixture(
+            routes: ["{ path: \"/*\", respond: { status: 200, body: hello } }"],
+            listeners: [.tls([made.local, made.localRSA])])
+        let served = try clientSays(proxy, ["-tls1_2", "-groups", "X25519"])
+        #expect(served.contains { $0.contains("Cipher is ECDHE-RSA-") }, "\(served)")
+        for (options, words) in [
+            (
+                ["-groups", "X25519", "-cipher", "ECDHE-ECDSA-AES128-GCM-SHA256"],
+                "a key on P-256"
+            ),
+            (
+                [
+                    "-sigalgs", "RSA+SHA1:ECDSA+SHA256", "-cipher",
+                    "ECDHE-RSA-AES128-GCM-SHA256:@SECLEVEL=0",
+                ],
+                "takes no signature by the key"
+            ),
+        ] {
+            let said = try clientSays(proxy, ["-tls1_2"] + options)
+            #expect(said.contains { $0.contains("Cipher is (NONE)") }, "\(said)")
+            try proxy.process.waitForLine(containing: words)
+        }
     }
 
     @Test func `a client that tries again and again has one line`() throws {

@@ -53,6 +53,56 @@ import Testing
         #expect(said.contains { $0.contains("New, TLSv1.3") }, "\(said)")
     }
 
+    /// In TLS 1.2 the curve of a certificate's key has to be among the client's groups, though not among
+    /// those over which the listener exchanges keys (RFC 8422 §5.1); TLS 1.3 has signature schemes for it.
+    @Test func `a certificate on P-256 serves whoever takes its curve, over other groups too`()
+        throws
+    {
+        let identity = try TestCertificates.shared().local
+        let proxy = try ProxyFixture(
+            configuration: """
+                listen:
+                  - address: "127.0.0.1:0"
+                    tls: { certificates: [\(identity.setting)], groups: [P-521, X25519] }
+                routes:
+                  - \(Self.route)
+                """)
+        for (version, groups, isServed) in [
+            ("-tls1_3", "P-521", true), ("-tls1_3", "X25519", true),
+            ("-tls1_2", "P-521:P-256", true), ("-tls1_2", "X25519:P-256", true),
+            ("-tls1_2", "P-521", false), ("-tls1_2", "P-256", false), ("-tls1_3", "P-256", false),
+        ] {
+            let said = try clientSays(proxy, [version, "-groups", groups])
+            #expect(
+                said.contains { $0.contains("Cipher is (NONE)") } != isServed,
+                "\(version) \(groups): \(said)")
+        }
+        try proxy.process.waitForLine(containing: "can't use a certificate with a key on P-256")
+        try proxy.process.waitForLine(containing: "no key exchange group")
+    }
+
+    @Test(arguments: ["-tls1_2", "-tls1_3"], ["P-256", "RSA"])
+    func `sessions are taken up with a certificate of either kind`(
+        version: String, kind: String
+    ) throws {
+        let made = try TestCertificates.shared()
+        let proxy = try ProxyFixture(
+            routes: [Self.route], listeners: [.tls([kind == "RSA" ? made.localRSA : made.local])])
+        let folder = try Scratch.makeFolder()
+        defer { Scratch.remove(folder) }
+        for (begin, options) in [
+            ("New", ["-sess_out", "\(folder)/1"]), ("Reused", ["-sess_in", "\(folder)/1"]),
+        ] {
+            let script =
+                "printf 'GET / HTTP/1.1\\r\\nHost: localhost\\r\\nConnection: close\\r\\n\\r\\n' |"
+                + " openssl s_client -connect 127.0.0.1:\(proxy.port()) \(version) -ign_eof "
+                + options.joined(separator: " ")
+            let child = try ChildProcess(["sh", "-c", script])
+            try child.waitForExit()
+            #expect(child.output.contains { $0.contains("\(begin), TLSv1.") }, "\(child.output)")
+        }
+    }
+
     @Test func `the configuration says which groups are taken`() throws {
         let identity = try TestCertificates.shared().localRSA
         let proxy = try ProxyFixture(

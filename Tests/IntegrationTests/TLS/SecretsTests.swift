@@ -67,6 +67,39 @@ import Testing
         #expect(try leftovers(search(proxy.process, all)) == [])
     }
 
+    @Test(arguments: ["TLSv1_2", "TLSv1_3"])
+    func `secrets of a client that was killed are gone, though its upstream never answers`(
+        version: String
+    ) throws {
+        let backend = try ManualBackend()
+        let proxy = try ProxyFixture(
+            routes: ["{ path: \"/*\", to: \"\(backend.address)\" }"],
+            settings: ["timeouts: { closing: 10m }"], workers: 1)
+        let folder = try Scratch.makeFolder()
+        defer { Scratch.remove(folder) }
+        let client = try PythonPeer.start(
+            "killed_client.py",
+            ["\(proxy.port())", try TestCertificates.shared().authority, version, "\(folder)/keys"])
+        let upstream = try backend.next()
+        _ = try upstream.accept()
+        try client.waitForLine(containing: "open")
+        let kept = ["CLIENT_RANDOM", "CLIENT_TRAFFIC_SECRET_0", "SERVER_TRAFFIC_SECRET_0"]
+        let lines = try Scratch.read("\(folder)/keys").split(separator: "\n").compactMap { line in
+            // A name, the client's random, the secret.
+            let words = line.split(separator: " ")
+            return words.count == 3 && kept.contains(String(words[0])) ? words : nil
+        }
+        let all = try secrets(lines.map { "\($0[0]) \($0[2])" }.joined(separator: "\n"))
+        #expect(all.count == (version == "TLSv1_2" ? 1 : 2))
+        let search = search(proxy.process, all)
+        #expect(try search.found(expecting: Set(all.map(\.0))) == Set(all.map(\.0)))
+        client.signal(SIGKILL)
+        #expect(try upstream.readFrame().closeCode == 1001)
+        #expect(try leftovers(search) == [])
+        // The relay is still there: its upstream has ten minutes.
+        #expect(try !upstream.stream.hasInput(by: .after(.zero)))
+    }
+
     @Test(arguments: ["ec", "rsa"])
     func `private keys are gone when a reload has replaced them`(kind: String) throws {
         let folder = try Scratch.makeFolder()

@@ -89,11 +89,13 @@ struct NameScopeTests {
     }
 
     /// A leaf that somebody who has the key signs by hand, with these extensions.
-    private func forge(_ extensions: String, _ scratch: CertificateScratch) throws {
+    private func forge(
+        _ extensions: String, _ scratch: CertificateScratch, subject: String = "/CN=forged"
+    ) throws {
         try scratch.write(extensions, to: "extensions")
         try scratch.openssl(
             "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj",
-            "/CN=forged", "-keyout", "forged-key.pem", "-out", "request.pem")
+            subject, "-keyout", "forged-key.pem", "-out", "request.pem")
         let signed = try scratch.openssl(
             "x509", "-req", "-in", "request.pem", "-CA", "ca.pem", "-CAkey", "ca-key.pem",
             "-extfile", "extensions", "-out", "forged.pem", "-days", "5")
@@ -136,6 +138,95 @@ struct NameScopeTests {
         #expect(try certtool("leaf.pem", "1.3.6.1.5.5.7.3.2", scratch) != 0)
         try forge("subjectAltName=email:a@bank.com", scratch)
         #expect(try certtool("forged.pem", nil, scratch) != 0)
+    }
+
+    /// Names of kinds for which the authority has no constraint: see docs/security.md for why.
+    private static let otherNames = [
+        // A user's name for smart cards, an XMPP address, a service.
+        "otherName:1.3.6.1.4.1.311.20.2.3;UTF8:admin@bank.com",
+        "otherName:1.3.6.1.5.5.7.8.5;UTF8:admin@bank.com",
+        "otherName:1.3.6.1.5.5.7.8.7;IA5:_ldap.bank.com", "RID:1.2.3.4", "dirName:somebody",
+    ]
+
+    /// RFC 5280 §4.2.1.12: the authority's extended key usage stands in for the constraint.
+    @Test(arguments: otherNames)
+    func `names of other kinds vouch for nobody but a server`(name: String) throws {
+        let scratch = try CertificateScratch()
+        _ = try authority(.local(more: []), scratch)
+        try forge("subjectAltName=DNS:localhost,\(name)\n[somebody]\nO=bank.com", scratch)
+        for purpose in ["sslclient", "smimesign", "smimeencrypt", "timestampsign"] {
+            let said = try scratch.openssl(
+                "verify", "-CAfile", "ca.pem", "-purpose", purpose, "forged.pem")
+            #expect(said.status != 0, "\(purpose): \(said.output)")
+        }
+        // It is a server's certificate, for the DNS name that stands there and no other.
+        for (host, isGood) in [("localhost", true), ("bank.com", false)] {
+            let said = try scratch.openssl(
+                "verify", "-CAfile", "ca.pem", "-purpose", "sslserver", "-verify_hostname", host,
+                "forged.pem")
+            #expect((said.status == 0) == isGood, "\(host): \(said.output)")
+        }
+    }
+
+    /// Where no DNS name stands in it, the common name is read as one, and is constrained as one.
+    @Test(arguments: otherNames + ["otherName:1.3.6.1.5.5.7.8.9;UTF8:admin@bank.com"])
+    func `names of other kinds do not hide a common name`(name: String) throws {
+        let scratch = try CertificateScratch()
+        _ = try authority(.local(more: []), scratch)
+        try forge(
+            "subjectAltName=\(name)\n[somebody]\nO=bank.com", scratch, subject: "/CN=bank.com")
+        #expect(
+            try scratch.openssl("verify", "-CAfile", "ca.pem", "-purpose", "any", "forged.pem")
+                .status
+                != 0)
+        #expect(try certtool("forged.pem", nil, scratch) != 0)
+    }
+
+    /// RFC 9598 §3: constraints on mail addresses hold for those in UTF-8 too, which OpenSSL knows.
+    @Test func `a mail address in UTF-8 is refused`() throws {
+        let scratch = try CertificateScratch()
+        _ = try authority(.local(more: []), scratch)
+        try forge(
+            "subjectAltName=DNS:localhost,otherName:1.3.6.1.5.5.7.8.9;UTF8:admin@bank.com", scratch)
+        let said = try scratch.openssl(
+            "verify", "-CAfile", "ca.pem", "-purpose", "any", "forged.pem")
+        #expect(said.status != 0, "\(said.output)")
+    }
+
+    @Test
+    func `a leaf for code is no server's, and what vouches for code is the verifier's to say`()
+        throws
+    {
+        let scratch = try CertificateScratch()
+        _ = try authority(.local(more: []), scratch)
+        try forge("subjectAltName=DNS:localhost\nextendedKeyUsage=codeSigning", scratch)
+        for purpose in ["sslserver", "sslclient", "smimesign", "timestampsign"] {
+            let said = try scratch.openssl(
+                "verify", "-CAfile", "ca.pem", "-purpose", purpose, "forged.pem")
+            #expect(said.status != 0, "\(purpose): \(said.output)")
+        }
+        #expect(try certtool("forged.pem", "1.3.6.1.5.5.7.3.1", scratch) != 0)
+        // GnuTLS looks at the usages of the leaf alone; docs/security.md says so for as long as it does.
+        #expect(try certtool("forged.pem", "1.3.6.1.5.5.7.3.3", scratch) == 0)
+    }
+
+    /// Why such names are not excluded.
+    ///
+    /// Who does not know a kind of constraint refuses every leaf, as it must (RFC 5280 §4.2), and GnuTLS does
+    /// so for registered numbers.
+    @Test func `an authority that excluded registered numbers would not be believed by GnuTLS`()
+        throws
+    {
+        let scratch = try CertificateScratch()
+        for (constraint, isBelieved) in [("", true), (",excluded;RID:1.2.3.4", false)] {
+            try scratch.openssl(
+                "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=own", "-keyout",
+                "ca-key.pem", "-out", "ca.pem", "-addext",
+                "nameConstraints=critical,permitted;DNS:localhost\(constraint)")
+            try forge("subjectAltName=DNS:localhost", scratch, subject: "/CN=localhost")
+            #expect(try scratch.openssl("verify", "-CAfile", "ca.pem", "forged.pem").status == 0)
+            #expect((try certtool("forged.pem", nil, scratch) == 0) == isBelieved, "\(constraint)")
+        }
     }
 
     /// GnuTLS's verdict, for a purpose (RFC 5280 §4.2.1.12) or for none.

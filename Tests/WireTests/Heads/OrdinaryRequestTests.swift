@@ -63,8 +63,19 @@ import Testing
     @Test func `an empty Host names no host (RFC 9110 §7.2)`() throws {
         let request = try judge("GET / HTTP/1.1", "Host:")
         #expect(request.host == nil && request.authority.isEmpty && request.hostRange.isEmpty)
-        #expect(status("GET http://a/ HTTP/1.1", "Host:") == 400)
         #expect(status("GET / HTTP/1.1", "Host:", "Host:") == 400)
+    }
+
+    @Test func `the host of an absolute target takes the place of an empty Host (RFC 9112 §3.2.2)`()
+        throws
+    {
+        let request = try judge("GET http://A.example:81/x HTTP/1.1", "Host:")
+        #expect(request.host == HostName(name: "a.example", port: 81, isIPv6: false))
+        #expect(request.authority == Array("A.example:81".utf8))
+        #expect(request.target.path == Array("/x".utf8))
+        for target in ["http:///x", "http://a b/x", "http://user@a/x", "http://a:0/x"] {
+            #expect(status("GET \(target) HTTP/1.1", "Host:") == 400, "\(target)")
+        }
     }
 
     @Test func `who keeps the connection`() throws {

@@ -42,10 +42,15 @@ import Wire
         lawful + ["Sec-WebSocket-Extensions:"],
         lawful + ["Sec-WebSocket-Extensions: a, ,b;c;d=\"e,\\\"f\" ; g=h"],
         replacing("GET", "GET http://A.example/chat HTTP/1.1"),
+        // The target's host takes the place of an empty field (RFC 9112 §3.2.2).
+        replacing("GET", "GET http://A.example/chat HTTP/1.1").map {
+            $0.hasPrefix("Host") ? "Host:" : $0
+        },
     ])
     func `what RFC 6455 allows is allowed`(lines: [String]) throws {
         let request = try Self.judge(lines)
         #expect(request.host.name == "a.example")
+        #expect(String(decoding: request.authority, as: UTF8.self).lowercased() == "a.example")
         #expect(request.target.path == Array("/chat".utf8))
         #expect(request.origin == nil)
         #expect(!request.offersDeflate)
@@ -83,9 +88,9 @@ import Wire
         Case(
             lines: lawful + ["host: a.example"], sentence: "There is more than one Host field."),
         Case(
-            lines: replacing("GET", "GET http://a.example/chat HTTP/1.1").map {
+            lines: replacing("GET", "GET http://u@a.example/chat HTTP/1.1").map {
                 $0.hasPrefix("Host") ? "Host:" : $0
-            }, sentence: "The URL in the request line names another host than Host does."),
+            }, sentence: "The host is not a name or address."),
         Case(
             lines: replacing("Host", "Host: a, b"), sentence: "The host is not a name or address."),
         Case(

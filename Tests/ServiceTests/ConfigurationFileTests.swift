@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+import Config
+import Foundation
+import Service
+import Testing
+
+/// Goal: a configuration's file is read, and one that can't be is named with the reason.
+struct ConfigurationFileTests {
+    private func problems(_ path: String) -> [String] {
+        do throws(ConfigurationProblems) {
+            _ = try Configuration.load(path: path)
+            return []
+        } catch {
+            return error.problems.map(\.description)
+        }
+    }
+
+    @Test func `a file that is not there is named`() {
+        #expect(problems("/nowhere/s.yaml") == ["/nowhere/s.yaml: there is no such file"])
+    }
+
+    @Test func `a file that is no text is refused, and one that is fine is read`() throws {
+        let folder = FileManager.default.temporaryDirectory
+        let path = folder.appendingPathComponent("sluice-\(UInt64.random(in: 0 ... .max)).yaml")
+            .path
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        try Data([0x61, 0xFF]).write(to: URL(fileURLWithPath: path))
+        #expect(problems(path) == ["\(path): is no text in UTF-8"])
+        let smallest = """
+            listen: [{ address: "127.0.0.1:0" }]
+            routes: [{ path: /a, to: "ws://127.0.0.1:1" }]
+
+            """
+        try Data(smallest.utf8).write(to: URL(fileURLWithPath: path))
+        #expect(problems(path) == [])
+        #expect(problems(folder.path).first?.contains("cannot be read: it is a directory") == true)
+    }
+}

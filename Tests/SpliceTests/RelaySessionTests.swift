@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+import Testing
+import Wire
+
+@testable import Splice
+
+/// Goal: a client's session, with its secrets, lives for as long as the client can be heard or told
+/// anything, and not until the other side of the relay has ended too.
+///
+/// Method: a backend that never answers the Close, and clients that go in every way.
+struct RelaySessionTests {
+    @Test(arguments: [false, true])
+    func `the session of a client that is gone is freed before its backend has answered`(
+        released: Bool
+    ) throws {
+        let rig = try RelayRig.open(tls: true, released: released)
+        rig.exchange(.client, Frames.from(.client, .text, [1]))
+        rig.exchange(.backend, Frames.from(.backend, .text, [2]))
+        #expect(rig.hasSession)
+        rig.client.vanish()
+        rig.exchange()
+        #expect(!rig.hasSession)
+        // The backend is told, and has its time.
+        #expect(Frames.parse(rig.backend.received)?.map(\.code).last == 1001)
+        #expect(!rig.isEnded && !rig.backend.hasEnded)
+        rig.exchange(.backend, Frames.from(.backend, .text, [3]))
+        #expect(!rig.isEnded)
+        rig.exchange(.backend, Frames.close(from: .backend, 1001))
+        rig.backend.vanish()
+        rig.exchange()
+        #expect(rig.isEnded)
+    }
+
+    /// RFC 8446 §6.1: a stream that ends without close_notify was cut.
+    @Test func `a client that ends TCP alone hears nothing more, and its session is freed`() throws
+    {
+        let rig = try RelayRig.open(tls: true)
+        rig.client.shutdown(notifying: false)
+        rig.exchange()
+        #expect(!rig.hasSession && !rig.isEnded)
+        rig.exchange(.backend, Frames.from(.backend, .text, [3]))
+        #expect(rig.client.received.isEmpty)
+        #expect(Frames.parse(rig.backend.received)?.map(\.code) == [1001])
+    }
+
+    @Test func `a client that ends TLS in order hears what still comes`() throws {
+        let rig = try RelayRig.open(tls: true)
+        rig.client.shutdown()
+        rig.exchange()
+        #expect(rig.hasSession)
+        let text = Frames.from(.backend, .text, [3])
+        rig.exchange(.backend, text)
+        #expect(rig.client.received == text)
+    }
+
+    @Test func `a client that ends TCP behind its Close gets the answer`() throws {
+        let rig = try RelayRig.open(tls: true)
+        rig.client.enqueue(Frames.close(from: .client, 1000))
+        rig.client.shutdown(notifying: false)
+        rig.exchange()
+        #expect(rig.hasSession)
+        let answer = Frames.close(from: .backend, 1000)
+        rig.exchange(.backend, answer)
+        #expect(rig.client.received == answer)
+    }
+
+    @Test func `after a violation the session is freed once the client has gone`() throws {
+        let rig = try RelayRig.open(tls: true)
+        // A frame without a mask (RFC 6455 §5.1).
+        rig.exchange(.client, Frames.from(.backend, .text, [1]))
+        #expect(Frames.parse(rig.client.received)?.map(\.code) == [1002])
+        #expect(rig.hasSession && !rig.isEnded)
+        rig.client.vanish()
+        rig.exchange()
+        #expect(!rig.hasSession && !rig.isEnded)
+    }
+}
