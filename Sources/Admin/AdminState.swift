@@ -214,6 +214,8 @@ public struct DrainState: Codable, Sendable {
     public var cut: Int
     /// Whether nothing is left to do.
     public var isDone: Bool
+    /// Why it has ended without what it was for; nil where it has not.
+    public var problem: String?
 
     /// A drain with how many relays were found, told, closed and cut so far.
     public init(

@@ -265,9 +265,11 @@ struct AdminDesk: Sendable {
 
     private static func state(of drain: Controller.NumberedDrain) -> DrainState {
         let progress = drain.progress()
-        return DrainState(
+        var state = DrainState(
             id: drain.id, what: drain.what, found: progress.found, told: progress.told,
             closed: progress.closed, cut: progress.cut, isDone: progress.isDone)
+        state.problem = drain.problem()
+        return state
     }
 
     private static func state(_ relay: RelayFacts) -> RelayState {
