@@ -129,7 +129,7 @@ struct CertTrustCommand: ParsableCommand {
             Puts it into the NSS stores of Chromium and Firefox (also of snap and flatpak), and \
             into the system's store; where only root may do that, the command is printed. It can \
             be run any number of times. Browsers that run have to be restarted.
-            """)
+            """ + ExitCodes.help("cert trust"))
 
     @OptionGroup var stores: CertStores
 
@@ -156,7 +156,7 @@ struct CertUntrustCommand: ParsableCommand {
         discussion: """
             Takes out the authority of the directory and no other. Where its files are gone, the one \
             of Sluice's that is found is taken out; where there are several, --all takes out all.
-            """)
+            """ + ExitCodes.help("cert untrust"))
 
     @OptionGroup var stores: CertStores
 
@@ -171,9 +171,16 @@ struct CertUntrustCommand: ParsableCommand {
 /// `sluice cert status`: who trusts it now.
 struct CertStatusCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "status", abstract: "Say where the local authority is trusted.")
+        commandName: "status", abstract: "Say where the local authority is trusted.",
+        discussion: """
+            Looks at the stores that `sluice cert trust` would change, and changes nothing.
+            """ + ExitCodes.help("cert status"))
 
     @OptionGroup var stores: CertStores
 
-    func run() throws { try stores.show(try stores.stores().status()) }
+    func run() throws {
+        let reports = try stores.stores().status()
+        try stores.show(reports)
+        if reports.contains(where: { $0.outcome != .trusted }) { throw ExitCode(1) }
+    }
 }

@@ -11,7 +11,7 @@ struct StatusCommand: ParsableCommand {
         discussion: """
             Listeners with their certificates, routes with their live sockets, endpoints and how they \
             are, drains under way. With --relays, the live sockets one by one.
-            """)
+            """ + ExitCodes.help("status"))
 
     @OptionGroup var options: AdminOptions
 
@@ -42,6 +42,9 @@ struct StatusCommand: ParsableCommand {
 
     @Option(help: ArgumentHelp("The Close code for --close.", valueName: "code"))
     var code: UInt16 = 1012
+
+    /// Refuses a code that nobody may send.
+    func validate() throws { try CloseCode.check(code) }
 
     /// Asks and prints.
     func run() throws {

@@ -12,8 +12,8 @@ struct UpgradeCommand: ParsableCommand {
             The running process starts the program that stands where it was started from, with the same \
             arguments, and hands it the listening sockets. When that serves, the old one drains as \
             its configuration says and ends. If it does not serve in time, it is ended, and \
-            nothing has changed: the exit status is 1.
-            """)
+            nothing has changed.
+            """ + ExitCodes.help("upgrade"))
 
     @OptionGroup var options: AdminOptions
 

@@ -10,10 +10,10 @@ struct CheckCommand: ParsableCommand {
         commandName: "check",
         abstract: "Validate a configuration and print its routes and certificates.",
         discussion: """
-            Exits with 1 and a line per problem (file:line:column, what was found, what is allowed) \
-            if it could not be served. What clients are going to refuse, such as an expired \
+            Prints a line per problem (file:line:column, what was found, what is allowed) if it \
+            could not be served. What clients are going to refuse, such as an expired \
             certificate, is a line that begins with "Warning".
-            """)
+            """ + ExitCodes.help("check"))
 
     @Option(name: .shortAndLong, help: ArgumentHelp("The configuration, YAML.", valueName: "file"))
     var config: String

@@ -13,7 +13,7 @@ struct RunCommand: ParsableCommand {
             (sluice reload does the same and says what became of it). USR1 opens the log file anew. \
             TERM and INT stop listening, send every relay a Close, wait for the answers and exit; a \
             second one cuts. sluice status says what is going on.
-            """)
+            """ + ExitCodes.help("run"))
 
     @Option(name: .shortAndLong, help: ArgumentHelp("The configuration, YAML.", valueName: "file"))
     var config: String
