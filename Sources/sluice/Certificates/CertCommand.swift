@@ -61,7 +61,8 @@ struct CertMakeCommand: ParsableCommand {
             """,
         discussion: """
             Writes ca.pem, ca-key.pem, NAME.pem and NAME-key.pem, where NAME is the first name. \
-            What is there and still does is kept, so it can be run any number of times.
+            A certificate that is there is kept while it is valid and has all the names, so you can run \
+            this any number of times.
             """ + ExitCodes.help("cert make"))
 
     @Argument(

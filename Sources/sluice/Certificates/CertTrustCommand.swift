@@ -127,8 +127,8 @@ struct CertTrustCommand: ParsableCommand {
         abstract: "Have this machine's browsers and programs trust the local authority.",
         discussion: """
             Puts it into the NSS stores of Chromium and Firefox (also of snap and flatpak), and \
-            into the system's store; where only root may do that, the command is printed. It can \
-            be run any number of times. Browsers that run have to be restarted.
+            into the system's store. If only root may do that, it prints the command. You can run \
+            it any number of times. Restart browsers that are running.
             """ + ExitCodes.help("cert trust"))
 
     @OptionGroup var stores: CertStores
@@ -152,10 +152,11 @@ struct CertTrustCommand: ParsableCommand {
 struct CertUntrustCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "untrust",
-        abstract: "Have them forget it again; nothing is left behind.",
+        abstract: "Have this machine's browsers and programs no longer trust the local authority.",
         discussion: """
-            Takes out the authority of the directory and no other. Where its files are gone, the one \
-            of Sluice's that is found is taken out; where there are several, --all takes out all.
+            Takes the authority of the directory out of the stores, and no other. If its files are \
+            gone, it takes out the one authority of Sluice's that it finds; if it finds several, \
+            --all takes out all.
             """ + ExitCodes.help("cert untrust"))
 
     @OptionGroup var stores: CertStores

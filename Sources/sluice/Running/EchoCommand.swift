@@ -9,6 +9,10 @@ struct EchoCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "echo",
         abstract: "Run a plain ws app that sends every message back, to try things with.",
+        usage: """
+            sluice echo
+            sluice echo 9000
+            """,
         discussion: """
             It also serves a page to try its socket by hand, at every listener's root. \
             `sluice 9000` puts TLS in front of it.
@@ -22,11 +26,14 @@ struct EchoCommand: ParsableCommand {
             """, valueName: "address"))
     var listen: [String] = []
 
+    @Argument(help: ArgumentHelp("The same, without --listen.", valueName: "address"))
+    var places: [String] = []
+
     @OptionGroup(visibility: .hidden) var port: PortOption
 
     /// Refuses what is no address.
     func validate() throws {
-        for text in listen { _ = try ListenOption.addresses(text) }
+        for text in listen + places { _ = try ListenOption.addresses(text) }
     }
 
     /// Echoes until told to stop.
@@ -34,8 +41,8 @@ struct EchoCommand: ParsableCommand {
         OpenFiles.raiseLimit()
         let signals = SignalWaiter([SIGTERM, SIGINT])
         var addresses: [Address] = []
-        let places = try listen.flatMap(ListenOption.addresses)
-        for text in places.isEmpty ? ["127.0.0.1:9000"] : places {
+        let wanted = try (listen + places).flatMap(ListenOption.addresses)
+        for text in wanted.isEmpty ? ["127.0.0.1:9000"] : wanted {
             addresses.append(try Address(parsing: text))
         }
         let server = try EchoServer.start(listening: addresses)

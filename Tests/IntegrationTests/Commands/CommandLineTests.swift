@@ -120,6 +120,31 @@ import Testing
         }
     }
 
+    @Test func `a configuration is named with and without its option, and once`() throws {
+        try withFolder { folder in
+            let path = try configuration("127.0.0.1:0", in: folder)
+            for arguments in [
+                ["check", path], ["check", "-c", path], ["check", "--config", path],
+            ] {
+                #expect(try sluice(arguments).status == 0, "\(arguments)")
+            }
+            for (arguments, words) in [
+                (["run"], "No configuration is named"),
+                (["check", "-c", path, path], "Two configurations are named"),
+            ] {
+                let outcome = try sluice(arguments)
+                #expect(outcome.status == 64 && outcome.errors.contains(words), "\(outcome)")
+            }
+        }
+    }
+
+    @Test func `the echo app takes a port as it is`() throws {
+        let echo = try ProxyFixture(arguments: ["echo", "0"])
+        let client = try echo.open()
+        try client.send(Frame.text("hello").masked())
+        #expect(try client.readFrame() == Frame.text("hello"))
+    }
+
     @Test(arguments: ["check", "run"])
     func `a configuration that is not there is refused by its name`(command: String) throws {
         let outcome = try sluice(command, "-c", "/nowhere/sluice.yaml")
