@@ -7,21 +7,24 @@ RUN_PACKAGES := libc-ares-dev libqrencode-dev libssl-dev
 TEST_PACKAGES := $(RUN_PACKAGES) ca-certificates chromium curl dnsmasq-base faketime firefox-esr fish gcc gnutls-bin \
 	haproxy iproute2 libc6-dev libnss3-tools man-db nginx-light node-ws nodejs openssl p11-kit procps python3-venv \
 	strace systemd zsh
-DEB_PACKAGES := binutils debootstrap dpkg-dev
+DEB_PACKAGES := binutils dpkg-dev
+DEB_TEST_PACKAGES := debootstrap
 
-.PHONY: help run test build reference lint check-debug check-release bench-smoke fuzz sanitize \
+.PHONY: help run test build reference pictures lint check-debug check-release bench-smoke fuzz sanitize \
 	run-packages test-packages \
-	static made install install-files uninstall deb deb-packages deb-test clean
+	made install install-files uninstall deb deb-packages deb-test dist clean
 
 help:
 	@echo 'make run      build, make certificates, start an echo app and Sluice in front of it'
 	@echo 'make test     everything that is checked: format, debug and release builds, all tests'
-	@echo 'make reference  write the tables of docs/configuration.md from the declared keys'
+	@echo 'make reference  write the tables of the documents from what the program declares'
+	@echo 'make pictures  the pictures of README.md, from the running program (as root)'
 	@echo 'make fuzz     the fuzzer on all targets; `SECONDS=600` for longer, `TARGET=request-head` for one'
 	@echo 'make sanitize  the unit tests under the address sanitizer'
 	@echo 'make install  program, manual, completions and unit below $$PREFIX (default /usr/local)'
 	@echo 'make uninstall  take them away again'
-	@echo 'make deb      a Debian package in .build; `make deb-test` installs, runs and removes it'
+	@echo 'make dist     a tarball, a Debian package and their checksums in .build/dist'
+	@echo 'make deb      the Debian package alone; `make deb-test` installs, runs and removes it'
 
 # Debian packages that are missing, installed; as root, or through sudo.
 define install_missing
@@ -40,8 +43,12 @@ run-packages:
 test-packages:
 	$(call install_missing,$(TEST_PACKAGES))
 
+# One build for all: what `make run` starts is what `make install` installs and `make dist` packs. The Swift
+# libraries are within, so that it runs where there is no toolchain.
+RELEASE := -c release --static-swift-stdlib
+
 build: run-packages
-	$(SWIFT) build -c release --product sluice
+	$(SWIFT) build $(RELEASE) --product sluice
 
 run: build
 	@certs/make-certs.sh
@@ -50,9 +57,15 @@ run: build
 test: lint check-debug check-release bench-smoke
 	@echo 'everything passed'
 
-# The tables of docs/configuration.md, from the declarations of the keys.
+# The tables of docs/configuration.md and of exit codes, from what the program declares.
 reference: test-packages
-	SLUICE_REFERENCE=write $(SWIFT) test --filter ConfigTests.ReferenceTests
+	SLUICE_REFERENCE=write $(SWIFT) test --filter 'ConfigTests.ReferenceTests|sluiceTests.ExitCodesTests'
+
+# With a network of their own, so the usual ports are free.
+pictures: build test-packages
+	@test -x .build/pictures/bin/python || { python3 -m venv .build/pictures \
+	  && .build/pictures/bin/python -m pip install --quiet websockets; }
+	.build/pictures/bin/python docs/pictures/make-pictures $(PROGRAM)
 
 lint:
 	$(SWIFT) format lint --strict --recursive Package.swift Sources Tests
@@ -63,7 +76,7 @@ check-debug: test-packages
 		|| { echo; echo 'What failed:'; grep -A3 -E '^✘ .*(recorded an issue|expectation failed)|Fatal error' .build/test.log; exit 1; }
 
 check-release: test-packages
-	$(SWIFT) build -c release
+	$(SWIFT) build $(RELEASE)
 
 bench-smoke: check-release
 	benchmarks/smoke
@@ -89,10 +102,13 @@ sanitize: test-packages
 	@echo; echo 'Skipped here:'; grep -E '^➜ .* skipped' .build-fuzz/sanitize.log
 
 PREFIX ?= /usr/local
-# What is installed: built here, with the Swift libraries within, so that it runs where there is no
-# toolchain; or a program that is there already.
-PROGRAM ?= .build/static/release/sluice
-STATIC := -c release --static-swift-stdlib --scratch-path .build/static
+# What is installed: built here, or a program that is there already; without the names for debuggers, which
+# are most of it. `make install STRIP=:` keeps them. A build's identity would be all that differs between two
+# builds, so it goes too.
+PROGRAM ?= .build/release/sluice
+STRIP ?= strip --strip-unneeded --remove-section=.comment --remove-section=.note.gnu.build-id
+# The time that stands in what is packed: of the last commit.
+export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || date +%s)
 PARSER := swift-argument-parser
 MADE := .build/install
 
@@ -101,49 +117,56 @@ ZSH_FOLDER ?= $(PREFIX)/share/zsh/site-functions
 FISH_FOLDER ?= $(PREFIX)/share/fish/vendor_completions.d
 MAN_FOLDER ?= $(PREFIX)/share/man/man1
 UNIT_FOLDER ?= $(PREFIX)/lib/systemd/system
+SCHEMA_FOLDER ?= $(PREFIX)/share/sluice
 INSTALLED = $(PREFIX)/bin/sluice $(MAN_FOLDER)/sluice.1 $(BASH_FOLDER)/sluice $(ZSH_FOLDER)/_sluice \
-	$(FISH_FOLDER)/sluice.fish $(UNIT_FOLDER)/sluice.service
+	$(FISH_FOLDER)/sluice.fish $(UNIT_FOLDER)/sluice.service $(SCHEMA_FOLDER)/sluice.schema.json
 
-install: static
+install: build
 	@$(MAKE) --no-print-directory install-files
-
-static: run-packages
-	$(SWIFT) build $(STATIC) --product sluice
 
 # The parser of the command line knows what a manual page and completions say. Its tool is built apart,
 # from the sources that building the program has fetched.
 made: $(PROGRAM)
 	@mkdir -p $(MADE)
-	@sources=$$(ls -d .build/checkouts/$(PARSER) .build/static/checkouts/$(PARSER) 2>/dev/null | head -1); \
-	  $(SWIFT) build --package-path $$sources --scratch-path .build/manual --product generate-manual
+	@$(SWIFT) build --package-path .build/checkouts/$(PARSER) --scratch-path .build/manual --product generate-manual
 	@.build/manual/debug/generate-manual $(PROGRAM) --output-directory $(MADE) \
-	  --date "$$(date -u -d @$${SOURCE_DATE_EPOCH:-$$(date +%s)} +%F)" > /dev/null
-	@sed -i '/^\.Sh "EXIT STATUS"/,$$d' $(MADE)/sluice.1 && cat docs/packaging/manual-tail.mdoc >> $(MADE)/sluice.1
+	  --date "$$(date -u -d @$(SOURCE_DATE_EPOCH) +%F)" > /dev/null
+	@sed -i -e '/^\.Sh "EXIT STATUS"/,$$d' -e 's/^$$/.Pp/' $(MADE)/sluice.1 && cat docs/packaging/manual-tail.mdoc >> $(MADE)/sluice.1
 	@for shell in bash zsh fish; do \
 	  $(PROGRAM) --generate-completion-script $$shell > $(MADE)/completion.$$shell || exit 1; done
+	@$(PROGRAM) schema > $(MADE)/sluice.schema.json
 	@sed 's|/usr/local/bin/|$(PREFIX)/bin/|' docs/sluice.service > $(MADE)/sluice.service
 
 install-files: made
 	install -D -m 0755 $(PROGRAM) $(DESTDIR)$(PREFIX)/bin/sluice
+	$(STRIP) $(DESTDIR)$(PREFIX)/bin/sluice
 	install -D -m 0644 $(MADE)/sluice.1 $(DESTDIR)$(MAN_FOLDER)/sluice.1
 	install -D -m 0644 $(MADE)/completion.bash $(DESTDIR)$(BASH_FOLDER)/sluice
 	install -D -m 0644 $(MADE)/completion.zsh $(DESTDIR)$(ZSH_FOLDER)/_sluice
 	install -D -m 0644 $(MADE)/completion.fish $(DESTDIR)$(FISH_FOLDER)/sluice.fish
 	install -D -m 0644 $(MADE)/sluice.service $(DESTDIR)$(UNIT_FOLDER)/sluice.service
+	install -D -m 0644 $(MADE)/sluice.schema.json $(DESTDIR)$(SCHEMA_FOLDER)/sluice.schema.json
 
 uninstall:
 	rm -f $(addprefix $(DESTDIR),$(INSTALLED))
+	-rmdir $(DESTDIR)$(SCHEMA_FOLDER) 2> /dev/null
 
-# A package of the same, in .build.
-deb: static deb-packages
-	docs/packaging/build-deb.sh .build/static/release/sluice .build
+# A package of the same.
+deb: build deb-packages
+	docs/packaging/build-deb.sh $(PROGRAM) .build/dist
+
+# What a machine without Swift needs: a tarball, a package, and the sums to check both by.
+dist: deb
+	docs/packaging/build-tarball.sh $(PROGRAM) .build/dist
+	@cd .build/dist && sha256sum sluice-*.tar.gz sluice_*.deb > SHA256SUMS && cat SHA256SUMS
 
 deb-packages:
 	$(call install_missing,$(DEB_PACKAGES))
 
 # In a root of its own; it and the build take minutes, so `make test` does without.
 deb-test: deb
-	docs/packaging/test-deb.sh .build/sluice_*.deb
+	$(call install_missing,$(DEB_TEST_PACKAGES))
+	docs/packaging/test-deb.sh .build/dist/sluice_*.deb
 
 clean:
 	rm -rf .build

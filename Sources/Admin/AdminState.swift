@@ -206,10 +206,13 @@ public struct DrainState: Codable, Sendable {
     public var what: String
     /// How many relays were found, told, closed and cut so far; in JSON beside the others.
     public var progress: DrainProgress
+    /// Why it has ended without what it was for; nil where it has not.
+    public var problem: String?
 
     private enum CodingKeys: String, CodingKey {
         case id
         case what
+        case problem
     }
 
     /// A drain of `what`, and how far it is.
@@ -224,6 +227,7 @@ public struct DrainState: Codable, Sendable {
         let container = try decoder.container(keyedBy: CodingKeys.self)
         id = try container.decode(Int.self, forKey: .id)
         what = try container.decode(String.self, forKey: .what)
+        problem = try container.decodeIfPresent(String.self, forKey: .problem)
         progress = try DrainProgress(from: decoder)
     }
 
@@ -232,6 +236,7 @@ public struct DrainState: Codable, Sendable {
         var container = encoder.container(keyedBy: CodingKeys.self)
         try container.encode(id, forKey: .id)
         try container.encode(what, forKey: .what)
+        try container.encodeIfPresent(problem, forKey: .problem)
         try progress.encode(to: encoder)
     }
 }

@@ -39,6 +39,7 @@ enum EchoPage {
         writer.field(
             "Content-Security-Policy",
             "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self';"
+                + " img-src data:;"
                 + " base-uri 'none'; form-action 'none'")
         if status == 405 { writer.field("Allow", "GET, HEAD") }
         writer.field("Connection", "close")
@@ -53,26 +54,36 @@ enum EchoPage {
         <meta charset="utf-8">
         <meta name="viewport" content="width=device-width, initial-scale=1">
         <title>Sluice echo</title>
+        <link rel="icon" href="data:,">
         <link rel="stylesheet" href="/echo.css">
         <script src="/echo.js" defer></script>
         </head>
         <body>
         <main>
         <h1>Echo</h1>
+        <p>This page opens a WebSocket to the app that served it, <code>sluice echo</code>. The app sends every
+        message back. With Sluice in front, the browser speaks <code>wss</code> and the app plain
+        <code>ws</code>.</p>
         <p id="state" role="status" data-state="closed">Not connected.</p>
+        <dl id="facts"></dl>
         <form id="where">
         <label for="path">Path</label>
         <input id="path" value="/Esv/ocp" autocomplete="off" spellcheck="false">
-        <button id="connect">Reconnect</button>
+        <button id="connect">Connect</button>
+        <button id="end" type="button" disabled>Close</button>
         </form>
         <form id="say">
         <label for="text">Message</label>
         <input id="text" value="hello" autocomplete="off">
-        <button id="send" disabled>Send</button>
+        <button id="send" disabled>Send text</button>
+        <button id="bytes" type="button" disabled>Send bytes</button>
         <button id="burst" type="button" disabled>Send 100</button>
         </form>
         <h2>Messages</h2>
         <ol id="log" aria-live="polite"></ol>
+        <h2>Next</h2>
+        <p>Put TLS in front of your own app: <code>sluice 3000</code>, with your app's port. If a socket does not
+        open, this says why: <code id="doctor">sluice doctor wss://…</code></p>
         </main>
         </body>
         </html>
@@ -80,22 +91,27 @@ enum EchoPage {
         """
 
     private static let style = """
-        :root { color-scheme: light dark; --line: #8885; --good: #0a7d3c; --bad: #b3261e }
-        @media (prefers-color-scheme: dark) { :root { --good: #5fd38d; --bad: #ff8a80 } }
+        :root { color-scheme: light dark; --line: #8885; --good: #0a7d3c; --bad: #b3261e; --wait: #8a5a00 }
+        @media (prefers-color-scheme: dark) { :root { --good: #5fd38d; --bad: #ff8a80; --wait: #ffc166 } }
         * { box-sizing: border-box }
         body { margin: 0; font: 1rem/1.5 system-ui, sans-serif }
-        main { max-width: 40rem; margin: 0 auto; padding: 1.5rem 1rem 4rem }
+        main { max-width: 44rem; margin: 0 auto; padding: 1.5rem 1rem 4rem }
         h1 { margin: 0 0 .25rem; font-size: 1.6rem }
         h2 { font-size: 1rem; margin: 1.5rem 0 .5rem }
+        code { font-family: ui-monospace, monospace; font-size: .95em; overflow-wrap: anywhere }
         form { display: flex; flex-wrap: wrap; gap: .5rem; align-items: center; margin: .75rem 0 }
         label { flex: 0 0 5rem }
         input { flex: 1 1 10rem; min-width: 0; font: inherit; padding: .4rem .6rem }
         input, button { border: 1px solid var(--line); border-radius: .4rem }
         button { font: inherit; padding: .4rem .9rem; cursor: pointer }
         button:disabled { cursor: default; opacity: .5 }
+        :focus-visible { outline: .15rem solid currentColor; outline-offset: .15rem }
+        dl { display: grid; grid-template-columns: 5rem 1fr; gap: 0 .5rem; margin: .75rem 0 }
+        dd { margin: 0; overflow-wrap: anywhere }
         #state { margin: 0; padding-left: .75rem; border-left: .3rem solid var(--line) }
-        #state[data-state=open] { border-color: var(--good) }
-        #state[data-state=closed] { border-color: var(--bad) }
+        #state[data-state=open] { border-color: var(--good); color: var(--good) }
+        #state[data-state=opening] { border-color: var(--wait); color: var(--wait) }
+        #state[data-state=closed] { border-color: var(--bad); color: var(--bad) }
         #log { margin: 0; padding: 0; list-style: none; border-top: 1px solid var(--line) }
         #log li { display: flex; gap: 1rem; padding: .35rem 0; border-bottom: 1px solid var(--line) }
         #log span:first-child { flex: 1; overflow-wrap: anywhere }
@@ -103,70 +119,144 @@ enum EchoPage {
 
         """
 
+    /// RFC 6455 §7.4.1, and what IANA has registered since.
     private static let script = """
         "use strict";
         const one = id => document.getElementById(id);
-        const words = { 1000: "closed in order", 1001: "going away", 1002: "protocol error",
-          1006: "no Close came: the connection broke, or was refused", 1009: "message too big",
-          1012: "service restart", 1014: "the upstream vanished" };
-        let socket, waiting = [], times = null;
+        const words = {
+          1000: "closed in order", 1001: "the server or the page goes away",
+          1002: "somebody broke the protocol", 1003: "a kind of data that is not taken",
+          1005: "closed without a code", 1006: "no Close came: the connection broke, or was refused",
+          1007: "data that is no text", 1008: "against the server's rules", 1009: "message too big",
+          1010: "an extension is missing", 1011: "the server failed", 1012: "the service restarts",
+          1013: "try again later", 1014: "the app behind Sluice is gone",
+          1015: "the TLS handshake failed" };
+        const firstWait = 1, longestWait = 30;
+        const buttons = ["send", "bytes", "burst", "end"];
+        let socket, timer, waiting = [], times = null, failures = 0;
 
         function state(name, text) {
           one("state").dataset.state = name;
           one("state").textContent = text;
-          one("send").disabled = one("burst").disabled = name !== "open";
+          for (const id of buttons) one(id).disabled = name !== "open";
         }
 
-        function note(text, time) {
-          const item = document.createElement("li");
-          for (const part of [text, time]) {
+        function row(list, tag, parts) {
+          const item = document.createElement(tag);
+          for (const part of parts) {
             const span = document.createElement("span");
             span.textContent = part;
             item.append(span);
           }
-          one("log").prepend(item);
+          list.prepend(item);
+        }
+
+        function note(text, time) {
+          row(one("log"), "li", [text, time]);
           while (one("log").children.length > 200) one("log").lastChild.remove();
         }
 
+        function facts(pairs) {
+          one("facts").replaceChildren(...pairs.flatMap(([name, text]) => {
+            const term = document.createElement("dt"), value = document.createElement("dd");
+            term.textContent = name;
+            value.textContent = text;
+            return [term, value];
+          }));
+        }
+
+        function describe(url) {
+          const page = performance.getEntriesByType("navigation")[0];
+          facts([
+            ["Socket", url],
+            ["Security", url.startsWith("wss:")
+              ? "TLS, with a certificate that this browser trusts for " + location.hostname
+              : "none: everybody on the way can read and change this (ws)"],
+            ["Page", "came by " + ((page && page.nextHopProtocol) || "HTTP")],
+            ["Protocol", socket.protocol || "no subprotocol"],
+            ["Extension", socket.extensions || "none"]]);
+        }
+
         function connect() {
+          clearInterval(timer);
           if (socket) { socket.onclose = null; socket.close(1000); }
           waiting = []; times = null;
           const url = location.origin.replace(/^http/, "ws") + one("path").value;
+          one("doctor").textContent = "sluice doctor " + url;
           state("opening", "Connecting to " + url + " …");
           try { socket = new WebSocket(url); } catch (error) {
             state("closed", String(error.message));
             return;
           }
-          socket.onopen = () => state("open", "Connected to " + url +
-            (socket.extensions ? ", with " + socket.extensions : "") +
-            (socket.protocol ? ", speaking " + socket.protocol : "") + ".");
-          socket.onclose = event => state("closed", "Closed with code " + event.code + " (" +
-            (words[event.code] || "see RFC 6455, section 7.4") + ")" +
-            (event.reason ? ": " + event.reason : "") + ".");
+          socket.binaryType = "arraybuffer";
+          socket.onopen = () => {
+            failures = 0;
+            state("open", "Connected.");
+            describe(url);
+          };
+          socket.onclose = event => {
+            const what = "Closed with code " + event.code + " (" +
+              (words[event.code] || "the app's own code") + ")" +
+              (event.reason ? ": " + event.reason : "") + ".";
+            facts([]);
+            if (event.code === 1000) { state("closed", what); return; }
+            retry(what);
+          };
           socket.onmessage = event => {
-            const sent = waiting.shift();
-            const time = performance.now() - sent;
-            if (!times) { note(event.data, time.toFixed(1) + " ms"); return; }
+            const time = performance.now() - waiting.shift();
+            if (!times) { note(shown(event.data), time.toFixed(1) + " ms"); return; }
             times.push(time);
             if (times.length < 100) return;
             times.sort((a, b) => a - b);
             note("100 messages", "median " + times[50].toFixed(1) + " ms, most " +
               times[99].toFixed(1) + " ms");
             times = null;
-            one("send").disabled = one("burst").disabled = false;
+            for (const id of buttons) one(id).disabled = false;
           };
         }
 
-        function say(text) { waiting.push(performance.now()); socket.send(text); }
+        /* Twice as long each time, and not all pages at once. */
+        function retry(what) {
+          const wait = Math.min(longestWait, firstWait * 2 ** failures) * (0.75 + Math.random() / 2);
+          const end = performance.now() + wait * 1000;
+          failures += 1;
+          const tell = () => {
+            const left = end - performance.now();
+            if (left <= 0) { connect(); return; }
+            state("closed", what + " Try " + failures + " in " + Math.ceil(left / 1000) + " s.");
+          };
+          timer = setInterval(tell, 250);
+          tell();
+        }
 
-        one("where").addEventListener("submit", event => { event.preventDefault(); connect(); });
+        function shown(data) {
+          if (typeof data === "string") return data;
+          const bytes = new Uint8Array(data);
+          const first = Array.from(bytes.subarray(0, 32), byte => byte.toString(16).padStart(2, "0"));
+          return bytes.length + " bytes: " + first.join(" ") + (bytes.length > 32 ? " …" : "");
+        }
+
+        function say(data) {
+          if (!socket || socket.readyState !== 1) return;
+          waiting.push(performance.now());
+          socket.send(data);
+        }
+
+        one("where").addEventListener("submit", event => {
+          event.preventDefault();
+          failures = 0;
+          connect();
+        });
+        one("end").addEventListener("click", () => socket.close(1000));
         one("say").addEventListener("submit", event => {
           event.preventDefault();
-          if (socket && socket.readyState === 1 && !times) say(one("text").value);
+          if (!times) say(one("text").value);
         });
+        one("bytes").addEventListener("click",
+          () => say(new TextEncoder().encode(one("text").value)));
         one("burst").addEventListener("click", () => {
           times = [];
-          one("send").disabled = one("burst").disabled = true;
+          for (const id of buttons) one(id).disabled = true;
           for (let count = 0; count < 100; count++) say(one("text").value);
         });
         connect();

@@ -24,6 +24,10 @@ public struct AccessRecord: Sendable {
     public var acceptedWallMilliseconds: UInt64 = 0
     /// From accept to what has happened.
     public var durationMilliseconds: UInt64 = 0
+    /// When it has happened, in milliseconds since 1970.
+    public var happenedWallMilliseconds: UInt64 {
+        acceptedWallMilliseconds &+ durationMilliseconds
+    }
     /// Who connected.
     public var client: Address
     /// The listener's address.

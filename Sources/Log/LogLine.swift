@@ -13,6 +13,7 @@ struct LogLines: ~Copyable {
     var hasPrefix = false
     var buffer = LineBuffer()
     private var time = Timestamp()
+    private var began = Timestamp()
 
     init(_ format: LogWriter.Format) { self.format = format }
 
@@ -21,9 +22,13 @@ struct LogLines: ~Copyable {
         if format == .json {
             appendJSON(record)
         } else {
-            time.append(record.acceptedWallMilliseconds, to: &buffer)
+            time.append(record.happenedWallMilliseconds, to: &buffer)
             buffer.append(" ")
             Self.appendText(record, to: &buffer)
+            if record.kind == .ended {
+                buffer.append(" began=")
+                began.append(record.acceptedWallMilliseconds, to: &buffer)
+            }
         }
         buffer.append("\n")
     }
@@ -150,7 +155,9 @@ struct LogLines: ~Copyable {
 
     private mutating func appendJSON(_ record: AccessRecord) {
         buffer.append("{\"time\":\"")
-        time.append(record.acceptedWallMilliseconds, to: &buffer)
+        time.append(record.happenedWallMilliseconds, to: &buffer)
+        buffer.append("\",\"began\":\"")
+        began.append(record.acceptedWallMilliseconds, to: &buffer)
         buffer.append("\",\"event\":\"")
         buffer.append(record.kind.word)
         buffer.append("\",\"milliseconds\":")

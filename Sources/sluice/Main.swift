@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import ArgumentParser
+import Foundation
+import Glibc
 import TLS
 
 /// Where the program begins.
@@ -8,7 +10,14 @@ enum Entry {
     static func main() {
         // Before anything of OpenSSL has run: later it would be refused.
         SessionMemory.install()
-        Sluice.main()
+        do {
+            var command = try Sluice.parseAsRoot()
+            try command.run()
+        } catch {
+            guard let code = ExitCodes.code(of: error) else { Sluice.exit(withError: error) }
+            FileHandle.standardError.write(Data("\(Sluice.fullMessage(for: error))\n".utf8))
+            exit(code)
+        }
     }
 }
 
@@ -32,8 +41,8 @@ struct Sluice: ParsableCommand {
             """,
         version: "sluice \(version)",
         subcommands: [
-            QuickCommand.self, RunCommand.self, CheckCommand.self, CertCommand.self,
-            DoctorCommand.self,
+            QuickCommand.self, RunCommand.self, CheckCommand.self, SchemaCommand.self,
+            CertCommand.self, DoctorCommand.self,
             StatusCommand.self, ReloadCommand.self, DrainCommand.self,
             RebalanceCommand.self, UpgradeCommand.self, EchoCommand.self,
         ],

@@ -228,6 +228,14 @@ struct RunningSluiceTests {
         #expect(
             sound.finding("certificate", "by the local authority")?.name == "localhost.pem",
             "\(sound)")
+        // A problem is told with the folder's name, not with the kernel's link to it.
+        let configuration = try Scratch.read("\(folder)/sluice.yaml")
+        try Scratch.write(configuration + "\nnonsense: 1\n", to: "\(folder)/sluice.yaml")
+        let broken = try examine()
+        let name = URL(fileURLWithPath: folder).lastPathComponent
+        #expect(broken.sentence.contains("/\(name)/sluice.yaml:6:1: "), "\(broken)")
+        #expect(!broken.sentence.contains("/proc/"), "\(broken)")
+        try Scratch.write(configuration, to: "\(folder)/sluice.yaml")
         // A listener with TLS stays one when its certificate can't be read any more.
         try run(["rm", "\(folder)/localhost.pem"])
         let lost = try examine()

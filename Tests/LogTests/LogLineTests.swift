@@ -60,9 +60,9 @@ struct LogLineTests {
     @Test func `an access line in text`() {
         #expect(
             access(Self.record(), .text)
-                == "2023-11-14T22:13:20.042Z 192.0.2.7:50000 101 a.example/chat/room"
+                == "2023-11-14T22:13:21.276Z 192.0.2.7:50000 101 a.example/chat/room"
                 + " -> ws://127.0.0.1:9000 route=a.example/chat/* relay=1-23-4 up=2msg/40B down=5msg/500B"
-                + " close=1000 by=client reason=close 1234ms")
+                + " close=1000 by=client reason=close 1234ms began=2023-11-14T22:13:20.042Z")
     }
 
     @Test func `the line of a relay that has opened`() throws {
@@ -73,7 +73,7 @@ struct LogLineTests {
             isResumed: true)
         #expect(
             access(record, .text)
-                == "2023-11-14T22:13:20.042Z 192.0.2.7:50000 101 a.example/chat/room"
+                == "2023-11-14T22:13:21.276Z 192.0.2.7:50000 101 a.example/chat/room"
                 + " -> ws://127.0.0.1:9000 route=a.example/chat/* tls=TLSv1.3 relay=1-23-4 opened"
                 + " 1234ms")
         let object = try object(access(record, .json))
@@ -118,9 +118,11 @@ struct LogLineTests {
     @Test func `an access line in JSON`() throws {
         let line = access(Self.record(), .json)
         #expect(!line.contains("\n"))
-        #expect(line.hasPrefix("{\"time\":\"2023-11-14T22:13:20.042Z\",\"event\":\"end\","))
+        #expect(line.hasPrefix("{\"time\":\"2023-11-14T22:13:21.276Z\",\"began\":"))
         let object = try object(line)
-        #expect(object["time"] as? String == "2023-11-14T22:13:20.042Z")
+        #expect(object["event"] as? String == "end")
+        #expect(object["time"] as? String == "2023-11-14T22:13:21.276Z")
+        #expect(object["began"] as? String == "2023-11-14T22:13:20.042Z")
         #expect(object["milliseconds"] as? Int == 1_234)
         #expect(object["client"] as? String == "192.0.2.7:50000")
         #expect(object["listener"] as? String == "127.0.0.1:8443")

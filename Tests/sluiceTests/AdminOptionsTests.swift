@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import ArgumentParser
 import Reactor
 import Testing
 
@@ -17,7 +18,9 @@ struct AdminOptionsTests {
     }
 
     @Test func `what is neither is told both`() throws {
-        let error = #expect(throws: Complaint.self) { try AdminOptions.address(named: "nonsense") }
+        let error = #expect(throws: ValidationError.self) {
+            try AdminOptions.address(named: "nonsense")
+        }
         #expect(error?.description.contains("found nonsense") == true)
     }
 }

@@ -59,7 +59,7 @@ struct QuickUpstreamTests {
     @Test func `a word that resembles no command is told what there is`() {
         let text = usage("xylophone")
         #expect(text?.contains("a port (3000), host:port or ws://host:port/path") == true)
-        #expect(text?.contains("run, check, cert") == true)
+        #expect(text?.contains("run, check, schema, cert") == true)
     }
 
     @Test(arguments: ["app.internal", "localhost", "127.0.0.1"])
@@ -83,7 +83,7 @@ struct QuickUpstreamTests {
             _ = try QuickUpstream(parsing: text)
             return nil
         } catch {
-            return (error as? Complaint)?.description
+            return "\(error)"
         }
     }
 }

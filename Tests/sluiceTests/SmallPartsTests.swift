@@ -66,6 +66,6 @@ struct SmallPartsTests {
         #expect(quick.cert == "a" && quick.key == "b")
         #expect(try Sluice.parseAsRoot(["echo"]) is EchoCommand)
         let run = try #require(try Sluice.parseAsRoot(["run", "-c", "f"]) as? RunCommand)
-        #expect(run.config == "f" && run.workers == nil)
+        #expect(run.file.path == "f" && run.workers == nil)
     }
 }

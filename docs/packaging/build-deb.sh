@@ -16,7 +16,6 @@ umask 022
 # Debian's zsh looks for what packages bring in a folder of its own.
 make --no-print-directory install-files PROGRAM="$program" DESTDIR="$root" PREFIX=/usr \
   ZSH_FOLDER=/usr/share/zsh/vendor-completions > /dev/null
-strip --strip-unneeded --remove-section=.comment "$root/usr/bin/sluice"
 gzip -9n "$root/usr/share/man/man1/sluice.1"
 
 install -d -m 0755 "$root/etc/sluice"
@@ -36,7 +35,7 @@ depends=${depends#shlibs:Depends=}
 
 install -d "$root/DEBIAN"
 sed -e "s/@VERSION@/$version/" -e "s/@ARCHITECTURE@/$architecture/" \
-  -e "s/@DEPENDS@/$depends/" -e "s/@SIZE@/$(du -sk "$root" | cut -f1)/" \
+  -e "s/@DEPENDS@/$depends/" -e "s/@SIZE@/$(du -sk --apparent-size "$root" | cut -f1)/" \
   docs/packaging/debian/control > "$root/DEBIAN/control"
 for script in postinst prerm postrm; do
   install -m 0755 "docs/packaging/debian/$script" "$root/DEBIAN/$script"
@@ -44,6 +43,7 @@ done
 (cd "$root" && find usr etc -type f -print0 | sort -z | xargs -0 md5sum > DEBIAN/md5sums)
 
 mkdir -p "$folder"
+rm -f "$folder"/sluice_*.deb
 package=$folder/sluice_${version}_$architecture.deb
 dpkg-deb --root-owner-group --build "$root" "$package" > /dev/null
 echo "$package"

@@ -16,6 +16,11 @@ public enum Units {
         ("GB", 1_000_000_000), ("MB", 1_000_000), ("kB", 1_000), ("KB", 1_000), ("B", 1),
     ]
 
+    /// The units of durations, as they are written.
+    static var durationUnits: [String] { durations.map(\.unit) }
+    /// The units of sizes, as they are written.
+    static var sizeUnits: [String] { sizes.map(\.unit) }
+
     /// Writes a duration as configuration would: `90s`, `2m`.
     public static func text(_ duration: Duration) -> String {
         let (seconds, attoseconds) = duration.components

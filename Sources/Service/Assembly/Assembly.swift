@@ -27,6 +27,13 @@ public struct Assembly: Sendable {
     /// Endpoints that were served before and on which something still runs.
     let departed: [DepartedEndpoint]
 
+    /// The fingerprints of all certificates that are served, by their files.
+    var certificates: [String: String] {
+        listeners.compactMap(\.certificates).reduce(into: [:]) { found, store in
+            found.merge(store.fingerprints) { first, _ in first }
+        }
+    }
+
     /// All endpoints, for those who look names up.
     var endpoints: [Endpoint] { routing.endpoints }
 
@@ -135,8 +142,31 @@ public struct Assembly: Sendable {
                 // Quick mode serves one certificate on several addresses.
                 if !warnings.contains(warning) { warnings.append(warning) }
             }
+            if let policy = tls.hsts,
+                let sentence = transportSecurityWarning(policy, names: store.names)
+            {
+                warnings.append(ConfigurationProblem(place: listener.place, sentence: sentence))
+            }
         }
         return warnings
+    }
+
+    /// What `hsts` does beside what was meant, for a listener whose certificates have these names.
+    ///
+    /// Browsers keep it for a name with all its ports, and never for an address (RFC 6797 §8.1.1, §8.3).
+    private static func transportSecurityWarning(
+        _ policy: TransportSecuritySettings, names: [String]
+    ) -> String? {
+        guard policy.maxAge > .zero, !names.isEmpty else { return nil }
+        let local = names.filter { $0 == "localhost" || $0.hasSuffix(".localhost") }
+        if !local.isEmpty {
+            return "hsts: browsers that have opened \(local.joined(separator: " or ")) here refuse"
+                + " http there on every port, so also for other apps of this machine; leave hsts out"
+                + " for names of this machine"
+        }
+        guard names.allSatisfy({ Address(host: $0, port: 0) != nil }) else { return nil }
+        return "hsts: browsers heed it for names only, and the certificates have no name:"
+            + " \(names.joined(separator: ", "))"
     }
 
     /// The names of groups, all of which this OpenSSL knows.

@@ -97,7 +97,7 @@ struct AdminDesk: Sendable {
             return AdminAnswer(
                 status: 400,
                 text: "The body is a JSON object with upstream, perSecond (a whole number, "
-                    + "\(Controller.pacesAllowed)), and code (\(Controller.codesAllowed)) where it is "
+                    + "\(Controller.pacesAllowed)), and code (\(DrainSettings.codesAllowed)) where it is "
                     + "not to be 1012.")
         }
         return Self.answer(controller.rebalance(wish), failure: 422)
@@ -271,7 +271,9 @@ struct AdminDesk: Sendable {
     }
 
     private static func state(of drain: Controller.NumberedDrain) -> DrainState {
-        DrainState(id: drain.id, what: drain.what, progress: drain.progress())
+        var state = DrainState(id: drain.id, what: drain.what, progress: drain.progress())
+        state.problem = drain.problem()
+        return state
     }
 
     private static func state(_ relay: RelayFacts) -> RelayState {

@@ -44,6 +44,7 @@ public final class Controller: Sendable {
     struct NumberedDrain: Sendable {
         let id: Int
         let what: String
+        let problem: @Sendable () -> String?
         let progress: @Sendable () -> DrainProgress
     }
 
@@ -197,14 +198,17 @@ public final class Controller: Sendable {
         if let logChange { log.use(logChange) }
         Server.warn(assembly, log)
         if let removed { add(removed, "routes that were removed") }
+        let changes = ReloadChanges(
+            from: (before.configuration, before.assembly.certificates),
+            to: (configuration, assembly.certificates))
         let restart = Self.needingRestart(before.configuration, configuration)
         let rest =
             restart.isEmpty
             ? ""
             : " What changed of \(restart.joined(separator: " and ")) takes effect with `sluice"
                 + " upgrade`, which loses no socket, or with a restart."
-        return "The configuration was taken up: \(assembly.listeners.count) listeners, "
-            + "\(assembly.routing.routes.count) routes, generation \(state.generation).\(rest)"
+        return
+            "The configuration was taken up as generation \(state.generation). \(changes.text)\(rest)"
             + assembly.warnings.map { "\nWarning: \($0.place): \($0.sentence)." }.joined()
     }
 
@@ -232,8 +236,11 @@ public final class Controller: Sendable {
         add(what) { drain.progress }
     }
 
-    /// Keeps the progress of something that ends relays; its number.
-    func add(_ what: String, _ progress: @escaping @Sendable () -> DrainProgress) -> Int {
+    /// Keeps the progress of something that ends relays, and why it failed if it did; its number.
+    func add(
+        _ what: String, problem: @escaping @Sendable () -> String? = { nil },
+        _ progress: @escaping @Sendable () -> DrainProgress
+    ) -> Int {
         current.withLock { state in
             let id = state.nextDrain
             state.nextDrain += 1
@@ -242,7 +249,8 @@ public final class Controller: Sendable {
                 let index = state.drains.firstIndex { $0.progress().isDone }
                 if let index { state.drains.remove(at: index) }
             }
-            state.drains.append(NumberedDrain(id: id, what: what, progress: progress))
+            state.drains.append(
+                NumberedDrain(id: id, what: what, problem: problem, progress: progress))
             return id
         }
     }

@@ -18,6 +18,8 @@ final class Rebalance: Sendable {
     private let perSecond: Int
     private let code: UInt16
     private let total = Mutex(DrainProgress())
+    /// How many relays were above their endpoints' shares when it gave up.
+    private let remaining = Mutex(0)
 
     init(_ group: EndpointGroup, perSecond: Int, code: UInt16) {
         self.group = group
@@ -26,6 +28,15 @@ final class Rebalance: Sendable {
     }
 
     var progress: DrainProgress { total.withLock { $0 } }
+
+    /// Why it ended without even counts; nil where it has not.
+    var problem: String? {
+        let count = remaining.withLock { $0 }
+        if count == 0 { return nil }
+        return
+            "\(count) relays are still above their endpoints' shares: clients go back to where they"
+            + " were, as they do with balance hash and sessions of the app's own."
+    }
 
     /// Endpoints that take relays, with as many as each has.
     private var counts: [(label: String, count: Int, share: UInt64)] {
@@ -39,28 +50,24 @@ final class Rebalance: Sendable {
         }
     }
 
-    /// How many relays of each endpoint are above its share of all, rounded up.
-    static func surplus(_ counts: [(count: Int, share: UInt64)]) -> [Int] {
-        let whole = Double(counts.reduce(0) { $0 + $1.share })
-        let all = Double(counts.reduce(0) { $0 + $1.count })
-        guard whole > 0 else { return counts.map { _ in 0 } }
-        return counts.map { max(0, $0.count - Int((all * Double($0.share) / whole).rounded(.up))) }
-    }
-
     /// A second's worth after the other, until there is no surplus or nothing is won any more.
     func run(_ frontend: Frontend, isOver: () -> Bool) {
         defer { total.withLock { $0.isDone = true } }
+        var census = Census()
         var best = Int.max
         var inVain = 0
         while !isOver() {
             let counts = counts
-            let surplus = Self.surplus(counts.map { ($0.count, $0.share) })
+            let surplus = census.surplus(counts.map { ($0.count, $0.share) })
             let sum = surplus.reduce(0, +)
             if sum == 0 { return }
             // Where the choice of endpoints does not lead to even counts, it would never end.
             inVain = sum < best ? 0 : inVain + 1
             best = min(best, sum)
-            if inVain >= 10 { return }
+            if inVain >= 10 {
+                remaining.withLock { $0 = sum }
+                return
+            }
             var left = perSecond
             for (endpoint, count) in zip(counts, surplus) where count > 0 && left > 0 {
                 var plan = DrainPlan(
@@ -88,6 +95,29 @@ final class Rebalance: Sendable {
             if now.isDone && isPaced { return }
             usleep(20_000)
         }
+    }
+}
+
+/// Counts relays round by round, those of clients that are on their way back too.
+///
+/// A client that was told to come again takes its time. Without it the average would be lower than it is
+/// about to be, and more relays would be closed than there is surplus.
+struct Census {
+    /// For so many rounds a client may be on its way back.
+    private static let roundsMax = 30
+    private var totals: [Int] = []
+
+    /// How many relays of each endpoint are above its share of all, rounded up.
+    ///
+    /// - Parameter counts: relays and share of each endpoint, now.
+    /// - Returns: the surplus of each, in the same order.
+    mutating func surplus(_ counts: [(count: Int, share: UInt64)]) -> [Int] {
+        totals = totals.suffix(Self.roundsMax - 1) + [counts.reduce(0) { $0 + $1.count }]
+        let whole = Double(counts.reduce(0) { $0 + $1.share })
+        guard whole > 0, let all = totals.max().map(Double.init) else {
+            return counts.map { _ in 0 }
+        }
+        return counts.map { max(0, $0.count - Int((all * Double($0.share) / whole).rounded(.up))) }
     }
 }
 
@@ -122,7 +152,9 @@ extension Controller {
         guard started != nil else {
             return AdminOutcome(isDone: false, message: "There is no room for a thread.")
         }
-        let id = add("surplus of \(request.upstream)") { rebalance.progress }
+        let id = add("surplus of \(request.upstream)", problem: { rebalance.problem }) {
+            rebalance.progress
+        }
         let message =
             "Rebalancing \(request.upstream): surplus relays are told \(code), "
             + "\(request.perSecond) in a second."

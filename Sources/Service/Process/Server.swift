@@ -67,8 +67,8 @@ public enum Server {
         log.write(
             LogEvent(
                 .info,
-                "sluice \(version) is ready: \(workers) reactors, \(files.soft) open files\(raised)."
-            ))
+                "sluice \(version) is ready: \(workers) reactors, room for \(files.soft) open files"
+                    + (files.soft > files.was ? " (raised from \(files.was))." : ".")))
         let obeying = try ReactorThread.start(name: "sluice-signals") {
             obey(signals, controller)
         }

@@ -34,6 +34,10 @@ public final class CertificateStore: Sendable {
     public let initial: TLSContext
     /// The first chain's names, for people.
     public let defaultNames: [String]
+    /// The names and addresses of all chains, each once, in the order of the chains.
+    public let names: [String]
+    /// SHA-256 of each chain's own certificate in hexadecimal digits, by the chain's file.
+    public let fingerprints: [String: String]
     /// What clients are going to say of the chains, which are served all the same.
     public let warnings: [IdentityProblem]
 
@@ -65,6 +69,11 @@ public final class CertificateStore: Sendable {
         guard problems.isEmpty else { throw TLSError(problems) }
         guard let first = loaded.first else { throw TLSError("no certificate is configured") }
         defaultNames = first.names
+        var seen: Set<String> = []
+        self.names = loaded.flatMap(\.names).filter { seen.insert($0).inserted }
+        fingerprints = Dictionary(
+            loaded.map { ($0.files.chain, $0.fingerprint) }, uniquingKeysWith: { first, _ in first }
+        )
 
         let names = NameTable()
         var contexts: [[Int]: TLSContext] = [:]

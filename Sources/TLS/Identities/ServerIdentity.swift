@@ -30,6 +30,7 @@ final class ServerIdentity {
 
     var leaf: OpaquePointer { certificate.pointer }
     var key: OpaquePointer { keyHandle.pointer }
+    var fingerprint: String { certificate.withHandle { CertificateFacts($0).fingerprint } }
 
     /// The kind of key, by which chains stand side by side in one context.
     var keyKind: Int32 { EVP_PKEY_get_base_id(key) }

@@ -18,7 +18,7 @@ struct CertCommand: ParsableCommand {
             """,
         discussion: """
             Without a subcommand's name, the arguments are the names to make a certificate for.
-            """,
+            """ + ExitCodes.help("cert make"),
         subcommands: [
             CertMakeCommand.self, CertTrustCommand.self, CertUntrustCommand.self,
             CertStatusCommand.self, CertListCommand.self, CertShowCommand.self,
@@ -61,8 +61,9 @@ struct CertMakeCommand: ParsableCommand {
             """,
         discussion: """
             Writes ca.pem, ca-key.pem, NAME.pem and NAME-key.pem, where NAME is the first name. \
-            What is there and still does is kept, so it can be run any number of times.
-            """)
+            A certificate that is there is kept while it is valid and has all the names, so you can run \
+            this any number of times.
+            """ + ExitCodes.help("cert make"))
 
     @Argument(
         help: ArgumentHelp(

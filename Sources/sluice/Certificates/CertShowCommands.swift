@@ -8,7 +8,10 @@ import TLS
 /// `sluice cert list`: what is in the directory.
 struct CertListCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "list", abstract: "List the authority and its certificates.")
+        commandName: "list", abstract: "List the authority and its certificates.",
+        discussion: """
+            Each with its names, its end and what has to be done.
+            """ + ExitCodes.help("cert list"))
 
     @OptionGroup var place: CertPlace
 
@@ -54,9 +57,9 @@ struct CertRenewCommand: ParsableCommand {
         abstract: "Renew the directory's certificates that end within 30 days.",
         discussion: """
             Each keeps its names and its files. It can be run any number of times, by a timer too; \
-            a Sluice that runs takes the new ones up with `sluice reload`. The exit code is 1 when \
-            one could not be renewed; certificates from elsewhere are left alone.
-            """)
+            a Sluice that runs takes the new ones up with `sluice reload`. Certificates from \
+            elsewhere are left alone.
+            """ + ExitCodes.help("cert renew"))
 
     @OptionGroup var place: CertPlace
 
@@ -103,7 +106,7 @@ struct CertShowCommand: ParsableCommand {
         discussion: """
             Of a server it also says whether a browser would believe them. Nothing is asked of the \
             server but the handshake; `sluice doctor` goes on.
-            """)
+            """ + ExitCodes.help("cert show"))
 
     @Argument(
         help: ArgumentHelp("A PEM file, a wss: or https: URL, or host:port.", valueName: "file|url")
@@ -194,7 +197,7 @@ struct CertExportCommand: ParsableCommand {
         discussion: """
             Never its key. The lines to use it with there are printed beside it (to standard error \
             where the certificate goes to standard output).
-            """)
+            """ + ExitCodes.help("cert export"))
 
     @Flag(help: "As DER, which phones want, in place of PEM.")
     var der = false

@@ -127,9 +127,9 @@ struct CertTrustCommand: ParsableCommand {
         abstract: "Have this machine's browsers and programs trust the local authority.",
         discussion: """
             Puts it into the NSS stores of Chromium and Firefox (also of snap and flatpak), and \
-            into the system's store; where only root may do that, the command is printed. It can \
-            be run any number of times. Browsers that run have to be restarted.
-            """)
+            into the system's store. If only root may do that, it prints the command. You can run \
+            it any number of times. Restart browsers that are running.
+            """ + ExitCodes.help("cert trust"))
 
     @OptionGroup var stores: CertStores
 
@@ -152,11 +152,12 @@ struct CertTrustCommand: ParsableCommand {
 struct CertUntrustCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "untrust",
-        abstract: "Have them forget it again; nothing is left behind.",
+        abstract: "Have this machine's browsers and programs no longer trust the local authority.",
         discussion: """
-            Takes out the authority of the directory and no other. Where its files are gone, the one \
-            of Sluice's that is found is taken out; where there are several, --all takes out all.
-            """)
+            Takes the authority of the directory out of the stores, and no other. If its files are \
+            gone, it takes out the one authority of Sluice's that it finds; if it finds several, \
+            --all takes out all.
+            """ + ExitCodes.help("cert untrust"))
 
     @OptionGroup var stores: CertStores
 
@@ -171,9 +172,16 @@ struct CertUntrustCommand: ParsableCommand {
 /// `sluice cert status`: who trusts it now.
 struct CertStatusCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "status", abstract: "Say where the local authority is trusted.")
+        commandName: "status", abstract: "Say where the local authority is trusted.",
+        discussion: """
+            Looks at the stores that `sluice cert trust` would change, and changes nothing.
+            """ + ExitCodes.help("cert status"))
 
     @OptionGroup var stores: CertStores
 
-    func run() throws { try stores.show(try stores.stores().status()) }
+    func run() throws {
+        let reports = try stores.stores().status()
+        try stores.show(reports)
+        if reports.contains(where: { $0.outcome != .trusted }) { throw ExitCode(1) }
+    }
 }

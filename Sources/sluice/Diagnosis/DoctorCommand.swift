@@ -18,9 +18,9 @@ struct DoctorCommand: ParsableCommand {
         discussion: """
             Walks name, TCP, TLS, certificate, upgrade and ping of any server, and ends with a \
             verdict and the one change that mends it. The exit code tells the verdict, 0 only when \
-            the socket opens and answers a ping; docs/doctor.md lists them. Without a URL it looks at \
-            the Sluice that runs: configuration, listeners, certificates, endpoints.
-            """)
+            the socket opens and answers a ping. Without a URL it looks at the Sluice that runs: \
+            configuration, listeners, certificates, endpoints.
+            """ + ExitCodes.doctorHelp)
 
     @Argument(
         help: ArgumentHelp("A ws: or wss: URL. (default: the Sluice that runs)", valueName: "url"))

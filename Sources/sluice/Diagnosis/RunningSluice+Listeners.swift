@@ -49,8 +49,22 @@ extension RunningSluice {
     }
 
     /// A file as the process names it, which may stand in another folder.
+    ///
+    /// By the folder's name, which people know; where that leads elsewhere, since the process has other
+    /// mounts or its folder was moved, by the kernel's link to it.
     private static func path(_ file: String, of pid: Int32) -> String {
-        file.hasPrefix("/") ? file : "/proc/\(pid)/cwd/\(file)"
+        if file.hasPrefix("/") { return file }
+        let linked = "/proc/\(pid)/cwd/\(file)"
+        guard
+            let folder = try? FileManager.default
+                .destinationOfSymbolicLink(atPath: "/proc/\(pid)/cwd")
+        else { return linked }
+        let named = folder + "/" + file
+        var (one, other) = (stat(), stat())
+        let isSame =
+            stat(linked, &one) == 0 && stat(named, &other) == 0 && one.st_dev == other.st_dev
+            && one.st_ino == other.st_ino
+        return isSame ? named : linked
     }
 
     /// Whether this user may read all that the process may.

@@ -5,6 +5,7 @@ import Foundation
 import Glibc
 import Ledger
 import Reactor
+import Service
 
 /// Nothing answers at any of the places where a running Sluice is looked for.
 struct NoAdminSocket: Error, CustomStringConvertible {
@@ -16,6 +17,16 @@ struct NoAdminSocket: Error, CustomStringConvertible {
     }
 }
 
+/// The codes of a Close that operators may have sent.
+enum CloseCode {
+    /// Refuses another one.
+    static func check(_ code: UInt16?) throws {
+        guard let code, !Controller.isSendable(code) else { return }
+        throw ValidationError(
+            "--code takes 1000, 1001, 1012, 1013 or 3000 to 4999, found \(code).")
+    }
+}
+
 /// How commands find the process that they are for.
 struct AdminOptions: ParsableArguments {
     @Option(
@@ -24,6 +35,11 @@ struct AdminOptions: ParsableArguments {
                 + "/run/sluice or /tmp/sluice-UID)",
             valueName: "socket"))
     var admin: String?
+
+    /// Refuses what names no socket.
+    func validate() throws {
+        if let admin { _ = try Self.address(named: admin) }
+    }
 
     /// The one that was named, or the first of the usual places where somebody answers.
     private func address() throws -> Address {
@@ -53,7 +69,7 @@ struct AdminOptions: ParsableArguments {
         do {
             return try Address(parsing: text)
         } catch {
-            throw Complaint(
+            throw ValidationError(
                 "--admin takes a path, as /run/sluice/admin.sock, or an address, as 127.0.0.1:9901; found \(text)."
             )
         }
@@ -94,7 +110,10 @@ struct AdminOptions: ParsableArguments {
             let line = DrainText.line(state)
             if line != last { Output.line(line) }
             last = line
-            if state.progress.isDone { return }
+            if state.progress.isDone {
+                if let problem = state.problem { throw Complaint(problem) }
+                return
+            }
             usleep(250_000)
         }
     }

@@ -14,10 +14,11 @@ struct DrainCommand: ParsableCommand {
             sluice drain
             """,
         discussion: """
-            Nothing new goes there any more. Each live socket gets a Close at the next border of its \
-            frames, spread evenly over --spread; whoever has not closed after --timeout is cut. Prints \
-            how far it is until it is done. Without --route and --endpoint, Sluice itself stops.
-            """)
+            Sluice sends nothing new there. Each live socket gets a Close between two frames, spread \
+            evenly over --spread. A socket whose peers have not closed after --timeout is cut. The \
+            command prints its progress until it is done. Without --route and --endpoint, Sluice \
+            itself stops.
+            """ + ExitCodes.help("drain"))
 
     @OptionGroup var options: AdminOptions
 
@@ -63,6 +64,10 @@ struct DrainCommand: ParsableCommand {
             guard Units.duration(of: text) != nil else {
                 throw ValidationError("\(name) takes a duration as 30s, found \(text).")
             }
+        }
+        try CloseCode.check(code)
+        if let count = reason?.utf8.count, count > 123 {
+            throw ValidationError("--reason takes up to 123 bytes, found \(count).")
         }
         if resume && route == nil && endpoint == nil {
             throw ValidationError("--resume needs --route or --endpoint.")

@@ -10,9 +10,10 @@ struct RebalanceCommand: ParsableCommand {
         abstract: "Spread live sockets evenly again after an endpoint has joined.",
         discussion: """
             Live sockets stay where they are for as long as they last, so a new endpoint stays empty. \
-            This closes those above the average at a pace, with 1012 (service restart), until the \
-            endpoints are even; the clients come again. Balance leastConnections gets there soonest.
-            """)
+            This closes sockets of endpoints above the average, --rate in a second, with 1012 \
+            (service restart), until all have their share. The clients reconnect. With balance \
+            leastConnections that takes the fewest closes.
+            """ + ExitCodes.help("rebalance"))
 
     @OptionGroup var options: AdminOptions
 
@@ -35,6 +36,7 @@ struct RebalanceCommand: ParsableCommand {
         guard perSecond != nil else {
             throw ValidationError("--rate takes a number in a second, as 50/s, found \(rate).")
         }
+        try CloseCode.check(code)
     }
 
     /// Asks for it, and says how far it is.

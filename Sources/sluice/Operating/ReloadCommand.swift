@@ -9,9 +9,9 @@ struct ReloadCommand: ParsableCommand {
         abstract: "Have a running Sluice take up its changed configuration.",
         discussion: """
             Routes, upstreams, listeners, certificates, limits and timeouts are exchanged at once; no \
-            live connection is touched. If the file or a certificate can't be used, nothing changes, \
-            and the place and reason are printed and the exit status is 1.
-            """)
+            live connection is touched. Prints what has changed. If the file or a certificate can't \
+            be used, nothing changes, and the place and reason are printed.
+            """ + ExitCodes.help("reload"))
 
     @OptionGroup var options: AdminOptions
 

@@ -10,9 +10,9 @@ struct StatusCommand: ParsableCommand {
         commandName: "status",
         abstract: "Say what a running Sluice is doing.",
         discussion: """
-            Listeners with their certificates, routes with their live sockets, endpoints and how they \
-            are, drains under way. With --relays, the live sockets one by one.
-            """)
+            Prints listeners with their certificates, routes with the number of their live sockets, \
+            endpoints with their state, and drains. With --relays it lists the live sockets instead.
+            """ + ExitCodes.help("status"))
 
     @OptionGroup var options: AdminOptions
 
@@ -43,6 +43,9 @@ struct StatusCommand: ParsableCommand {
 
     @Option(help: ArgumentHelp("The Close code for --close.", valueName: "code"))
     var code = AdminDefaults.closeCode
+
+    /// Refuses a code that nobody may send.
+    func validate() throws { try CloseCode.check(code) }
 
     /// Asks and prints.
     func run() throws {

@@ -9,11 +9,11 @@ struct UpgradeCommand: ParsableCommand {
         commandName: "upgrade",
         abstract: "Have a newly installed program take over from a running Sluice.",
         discussion: """
-            The running process starts the program that stands where it was started from, with the same \
-            arguments, and hands it the listening sockets. When that serves, the old one drains as \
-            its configuration says and ends. If it does not serve in time, it is ended, and \
-            nothing has changed: the exit status is 1.
-            """)
+            The running process starts the program file that it was started from, with the same \
+            arguments, and hands the listening sockets to it. When the new process serves, the old one \
+            drains as its configuration says, and ends. If the new process does not serve in time, it \
+            is ended, and nothing has changed.
+            """ + ExitCodes.help("upgrade"))
 
     @OptionGroup var options: AdminOptions
 

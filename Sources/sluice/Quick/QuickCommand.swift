@@ -24,7 +24,7 @@ struct QuickCommand: ParsableCommand {
             `sluice cert trust` has browsers trust them. The app may come up later: it is waited \
             for. When it is there, Sluice opens one WebSocket to it and says what to change if \
             that fails; --no-check leaves that out.
-            """)
+            """ + ExitCodes.help("quick"))
 
     @Argument(
         help: ArgumentHelp(
@@ -34,9 +34,13 @@ struct QuickCommand: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Address to listen on; may be given several times. (default: 127.0.0.1:8443 [::1]:8443)",
-            valueName: "address"))
+            """
+            A port of this machine, or an address as :443; may be given several times. (default: \
+            8443)
+            """, valueName: "address"))
     var listen: [String] = []
+
+    @OptionGroup(visibility: .hidden) var port: PortOption
 
     @Option(
         help: ArgumentHelp(
@@ -78,6 +82,7 @@ struct QuickCommand: ParsableCommand {
     /// Refuses what only makes sense together, or not together.
     func validate() throws {
         _ = try QuickUpstream(parsing: upstream)
+        for text in listen { _ = try ListenOption.addresses(text) }
         guard (cert == nil) == (key == nil) else {
             throw ValidationError("--cert and --key belong together: give both or neither.")
         }
@@ -116,11 +121,17 @@ struct QuickCommand: ParsableCommand {
             ? QuickListening.choose(
                 hosts: lan ? [""] : Self.defaultHosts, from: QuickListening.usualPort,
                 inherited: Successor.handedOn.filter { $0.purpose == .listen }.map(\.address))
-            : QuickListening(addresses: listen)
+            : QuickListening(addresses: try listen.flatMap(ListenOption.addresses))
         var configuration = Configuration.quick(
             listen: listening.addresses, tls: TLSSettings(certificates: [certificate]),
             path: path ?? "/*", to: app.endpoint)
         configuration.workers = workers
+        if localAuthority != nil {
+            // Of localhost, a browser would keep it for all apps of this machine, and for long.
+            for index in configuration.routes.indices {
+                configuration.routes[index].answer.remove = ["Strict-Transport-Security"]
+            }
+        }
         let socketPath = app.path ?? path.flatMap { $0.hasSuffix("*") ? nil : $0 }
         var announcement = Announcement(configuration: configuration)
         announcement.examplePath = socketPath

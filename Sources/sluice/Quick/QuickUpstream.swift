@@ -10,7 +10,7 @@ struct QuickUpstream: Equatable {
 
     /// Reads a port, `host:port`, `ws://host:port[/path]` or `unix:/path`.
     ///
-    /// - Throws: `ValidationError` for a bare word, which is rather a mistyped command than a host.
+    /// - Throws: `ValidationError`; for a bare word too, which is rather a mistyped command than a host.
     init(parsing text: String) throws {
         // By name rather than 127.0.0.1: many development servers listen on ::1 only.
         if let port = UInt16(text), port > 0 {
@@ -18,7 +18,7 @@ struct QuickUpstream: Equatable {
             path = nil
             return
         }
-        let namesNoApp = Complaint(
+        let namesNoApp = ValidationError(
             "\(text) names no app: give a port (3000), host:port, or ws://host:port/path")
         // A number that is no port is a slip, not the name of a host.
         if text.allSatisfy({ ("0"..."9").contains($0) }) { throw namesNoApp }
@@ -32,7 +32,7 @@ struct QuickUpstream: Equatable {
             url = plain + url.dropFirst(scheme.count)
         }
         if url.hasPrefix("wss://") || url.hasPrefix("https://") {
-            throw Complaint(
+            throw ValidationError(
                 "\(text): that app speaks TLS itself already; Sluice relays to plain ws://."
                     + " Give the port on which the app speaks without TLS.")
         }

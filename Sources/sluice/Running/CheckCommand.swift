@@ -9,18 +9,18 @@ struct CheckCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "check",
         abstract: "Validate a configuration and print its routes and certificates.",
+        usage: "sluice check -c sluice.yaml",
         discussion: """
-            Exits with 1 and a line per problem (file:line:column, what was found, what is allowed) \
-            if it could not be served. What clients are going to refuse, such as an expired \
+            Prints a line per problem (file:line:column, what was found, what is allowed) if it \
+            could not be served. What clients are going to refuse, such as an expired \
             certificate, is a line that begins with "Warning".
-            """)
+            """ + ExitCodes.help("check"))
 
-    @Option(name: .shortAndLong, help: ArgumentHelp("The configuration, YAML.", valueName: "file"))
-    var config: String
+    @OptionGroup var file: ConfigurationFile
 
     /// Prints two tables.
     func run() throws {
-        let configuration = try Configuration.load(path: config)
+        let configuration = try Configuration.load(path: file.path)
         let assembly = try Assembly(configuration)
         var routes = [["LISTEN", "HOST", "PATH", "TO", "BALANCE"]]
         for listener in configuration.listen {

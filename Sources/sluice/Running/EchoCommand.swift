@@ -8,20 +8,41 @@ import Reactor
 struct EchoCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "echo",
-        abstract: "Run a plain ws app that sends every message back, to try things with.")
+        abstract: "Run a plain ws app that sends every message back, to try things with.",
+        usage: """
+            sluice echo
+            sluice echo 9000
+            """,
+        discussion: """
+            It also serves a page to try its socket by hand, at every listener's root. \
+            `sluice 9000` puts TLS in front of it.
+            """ + ExitCodes.help("echo"))
 
     @Option(
         help: ArgumentHelp(
-            "Address to listen on; may be given several times. (default: 127.0.0.1:9000)",
-            valueName: "address"))
+            """
+            A port of this machine, or an address as :9000; may be given several times. (default: \
+            127.0.0.1:9000)
+            """, valueName: "address"))
     var listen: [String] = []
+
+    @Argument(help: ArgumentHelp("The same, without --listen.", valueName: "address"))
+    var places: [String] = []
+
+    @OptionGroup(visibility: .hidden) var port: PortOption
+
+    /// Refuses what is no address.
+    func validate() throws {
+        for text in listen + places { _ = try ListenOption.addresses(text) }
+    }
 
     /// Echoes until told to stop.
     func run() throws {
         OpenFiles.raiseLimit()
         let signals = SignalWaiter([SIGTERM, SIGINT])
         var addresses: [Address] = []
-        for text in listen.isEmpty ? ["127.0.0.1:9000"] : listen {
+        let wanted = try (listen + places).flatMap(ListenOption.addresses)
+        for text in wanted.isEmpty ? ["127.0.0.1:9000"] : wanted {
             addresses.append(try Address(parsing: text))
         }
         let server = try EchoServer.start(listening: addresses)

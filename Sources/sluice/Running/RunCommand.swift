@@ -8,15 +8,15 @@ struct RunCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "run",
         abstract: "Serve a configuration.",
+        usage: "sluice run -c sluice.yaml [--workers <n>]",
         discussion: """
             HUP takes up the changed configuration and certificates without touching live connections \
             (sluice reload does the same and says what became of it). USR1 opens the log file anew. \
             TERM and INT stop listening, send every relay a Close, wait for the answers and exit; a \
             second one cuts. sluice status says what is going on.
-            """)
+            """ + ExitCodes.help("run"))
 
-    @Option(name: .shortAndLong, help: ArgumentHelp("The configuration, YAML.", valueName: "file"))
-    var config: String
+    @OptionGroup var file: ConfigurationFile
 
     @Option(
         help: ArgumentHelp(
@@ -32,6 +32,6 @@ struct RunCommand: ParsableCommand {
 
     /// Serves until told to stop.
     func run() throws {
-        try Serving.run(.file(config, workers: workers)) { Announcement(configuration: $0) }
+        try Serving.run(.file(file.path, workers: workers)) { Announcement(configuration: $0) }
     }
 }

@@ -17,7 +17,9 @@ import Testing
     }
 
     /// Runs the program to its end.
-    private func sluice(_ arguments: String...) throws -> Outcome {
+    private func sluice(_ arguments: String...) throws -> Outcome { try sluice(arguments) }
+
+    private func sluice(_ arguments: [String]) throws -> Outcome {
         let child = try ChildProcess([try ProxyFixture.program()] + arguments)
         let status = try child.waitForExit()
         return Outcome(
@@ -54,7 +56,7 @@ import Testing
     @Test func `the help names each command and how to begin`() throws {
         let outcome = try sluice("--help")
         #expect(outcome.status == 0)
-        for word in ["run", "check", "cert", "echo"] {
+        for word in ["run", "check", "schema", "cert", "echo"] {
             #expect(outcome.output.contains("  \(word) "), "\(word) in \(outcome.output)")
         }
         #expect(outcome.output.contains("sluice 3000"))
@@ -118,6 +120,31 @@ import Testing
         }
     }
 
+    @Test func `a configuration is named with and without its option, and once`() throws {
+        try withFolder { folder in
+            let path = try configuration("127.0.0.1:0", in: folder)
+            for arguments in [
+                ["check", path], ["check", "-c", path], ["check", "--config", path],
+            ] {
+                #expect(try sluice(arguments).status == 0, "\(arguments)")
+            }
+            for (arguments, words) in [
+                (["run"], "No configuration is named"),
+                (["check", "-c", path, path], "Two configurations are named"),
+            ] {
+                let outcome = try sluice(arguments)
+                #expect(outcome.status == 64 && outcome.errors.contains(words), "\(outcome)")
+            }
+        }
+    }
+
+    @Test func `the echo app takes a port as it is`() throws {
+        let echo = try ProxyFixture(arguments: ["echo", "0"])
+        let client = try echo.open()
+        try client.send(Frame.text("hello").masked())
+        #expect(try client.readFrame() == Frame.text("hello"))
+    }
+
     @Test(arguments: ["check", "run"])
     func `a configuration that is not there is refused by its name`(command: String) throws {
         let outcome = try sluice(command, "-c", "/nowhere/sluice.yaml")
@@ -137,6 +164,42 @@ import Testing
                 let errors = child.errors.joined(separator: "\n")
                 #expect(errors.contains(address), "\(errors)")
                 #expect(!child.output.contains { $0.hasPrefix("listening ") })
+            }
+        }
+    }
+
+    @Test(arguments: [
+        (
+            ["localhost", "app.localhost", "127.0.0.1"],
+            "have opened localhost or app.localhost here refuse http there on every port"
+        ), (["127.0.0.1", "::1"], "the certificates have no name: 127.0.0.1, "),
+        (["app.test", "127.0.0.1"], nil),
+    ])
+    func `hsts for names of this machine, or for none, is warned about`(
+        names: [String], words: String?
+    ) throws {
+        try withFolder { folder in
+            let made = try sluice(["cert", "make", "--directory", folder] + names)
+            #expect(made.status == 0, "\(made)")
+            for (from, to) in [("", "chain.pem"), ("-key", "key.pem")] {
+                try FileManager.default.moveItem(
+                    atPath: "\(folder)/\(names[0])\(from).pem", toPath: "\(folder)/\(to)")
+            }
+            for age in ["180d", "0s"] {
+                let path = try Scratch.write(
+                    """
+                    listen:
+                      - address: "127.0.0.1:0"
+                        tls: { certificates: [{ chain: chain.pem, key: key.pem }], hsts: \(age) }
+                    routes: [{ path: /*, to: "ws://127.0.0.1:9" }]
+
+                    """, to: "\(folder)/sluice.yaml")
+                let outcome = try sluice(["check", "-c", path])
+                #expect(outcome.status == 0, "\(outcome)")
+                // An age of 0 has browsers forget it.
+                let expected = age == "0s" ? nil : words
+                #expect(outcome.output.contains("hsts: ") == (expected != nil), "\(outcome)")
+                if let expected { #expect(outcome.output.contains(expected), "\(outcome)") }
             }
         }
     }

@@ -15,7 +15,7 @@ import Testing
         "usr/bin/sluice", "usr/lib/systemd/system/sluice.service",
         "usr/share/bash-completion/completions/sluice",
         "usr/share/fish/vendor_completions.d/sluice.fish", "usr/share/man/man1/sluice.1",
-        "usr/share/zsh/site-functions/_sluice",
+        "usr/share/sluice/sluice.schema.json", "usr/share/zsh/site-functions/_sluice",
     ]
 
     private func files(in folder: String) -> [String] {
@@ -50,7 +50,13 @@ import Testing
         try Scratch.write("not ours", to: "\(root)/usr/share/neighbour")
         try make("install-files", folder)
         #expect(files(in: root) == (Self.expected + ["usr/share/neighbour"]).sorted())
-        #expect(try run(["\(root)/usr/bin/sluice", "--version"]).count == 1)
+        let program = "\(root)/usr/bin/sluice"
+        #expect(try run([program, "--version"]).count == 1)
+        #expect(
+            try run([program, "schema"])
+                == run(["cat", "\(root)/usr/share/sluice/sluice.schema.json"]))
+        // What debuggers need stays behind.
+        #expect(!(try run(["readelf", "-SW", program]).contains { $0.contains(".debug_info") }))
 
         let unit = try Scratch.read("\(root)/usr/lib/systemd/system/sluice.service")
         #expect(unit.contains("ExecStart=/usr/bin/sluice run -c /etc/sluice/sluice.yaml"))
@@ -77,7 +83,12 @@ import Testing
         for section in ["NAME", "SYNOPSIS", "DESCRIPTION", "FILES", "EXIT STATUS", "EXAMPLES"] {
             #expect(child.output.contains(section), "\(section) in \(text)")
         }
-        for word in ["doctor", "--subprotocol", "trust", "--lan", "rebalance"] {
+        // How commands end: each in its own words, and all of them together.
+        for words in ["70 when no running Sluice answers", "61 no-pong", "0 when the command has"] {
+            let flowing = text.split(whereSeparator: \.isWhitespace).joined(separator: " ")
+            #expect(flowing.contains(words), "\(words) in \(flowing)")
+        }
+        for word in ["doctor", "--subprotocol", "trust", "--lan", "rebalance", "schema"] {
             #expect(text.contains(word), "\(word) in \(text)")
         }
     }

@@ -90,6 +90,25 @@ import Testing
         }
     }
 
+    @Test func `a policy for https of the app's own binds no browser to this machine's names`()
+        throws
+    {
+        let app = try ScriptedBackend.answering(
+            "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX-App: 1\r\n"
+                + "Strict-Transport-Security: max-age=600\r\n\r\n")
+        let own = try TestCertificates.shared().local
+        for isMade in [true, false] {
+            let proxy = try ProxyFixture(
+                arguments: ["\(app.address.port)", "--listen", "0", "--no-check"]
+                    + (isMade ? [] : ["--cert", own.chain, "--key", own.key]))
+            let head = try run(["curl", "-skD-", "https://localhost:\(proxy.port())/"])
+            #expect(head.contains { $0.hasPrefix("X-App: 1") }, "\(head)")
+            // A certificate of one's own may have names that are one's own too.
+            let isThere = head.contains { $0.hasPrefix("Strict-Transport-Security: ") }
+            #expect(isThere == !isMade, "\(head)")
+        }
+    }
+
     @Test func `the echo app answers behind quick mode`() throws {
         let echo = try ProxyFixture(arguments: ["echo", "--listen", "127.0.0.1:0"])
         #expect(echo.urls[0].hasPrefix("ws://"))

@@ -313,8 +313,9 @@ import Testing
                 "upstreams: { app: { endpoints: [\"\(first.address)\"], balance: leastConnections } }"
             ])
         defer { Scratch.remove(sluice.folder) }
-        // Clients that come again when they are told, as clients do.
+        // Clients that come again when they are told, as clients do, but take their time.
         let isOver = Monitor(false)
+        let isBalanced = Monitor(false)
         let opened = Monitor(0)
         let clients = (0..<12).map { _ in
             TestThread {
@@ -326,6 +327,7 @@ import Testing
                     let code = try client.readFrame(by: .after(.seconds(90))).closeCode
                     try client.send(Frame.close(code ?? 1000).masked())
                     if code != 1012 || isOver.value { return comings }
+                    _ = try isBalanced.wait(for: "the end", by: .after(.seconds(90))) { $0 }
                 }
             }
         }
@@ -335,7 +337,10 @@ import Testing
         #expect(try sluice.command(["reload"]).status == 0)
         let rebalance = try sluice.command(["rebalance", "--upstream", "app", "--rate", "4/s"])
         #expect(rebalance.status == 0, "\(rebalance.output)")
-        #expect(rebalance.output.contains(", done"), "\(rebalance.output)")
+        // The clients on their way back are counted, so none is closed but the surplus.
+        #expect(
+            rebalance.output.contains("6 of 6 relays told, 6 closed, done"), "\(rebalance.output)")
+        isBalanced.update { $0 = true }
         try eventually("both have as many") {
             let found = try sluice.command(["status", "--endpoint", "\(second.address)"])
             return found.output.split(separator: "\n").count == 7
@@ -343,9 +348,42 @@ import Testing
         isOver.update { $0 = true }
         #expect(try sluice.command(["drain", "--route", "/Esv/ocp", "--code", "1012"]).status == 0)
         for client in clients { #expect(try client.join(by: .after(.seconds(60))) >= 1) }
-        #expect(opened.value < 30, "more were closed than needed")
+        #expect(opened.value == 18)
         let wrong = try sluice.command(["rebalance", "--upstream", "nobody"])
         #expect(wrong.output.contains("There is no upstream nobody; there are app."))
+    }
+
+    @Test func `a rebalance whose clients go back to where they were says so, and fails`() throws {
+        let first = try ScriptedBackend.echo()
+        let second = try ScriptedBackend.echo()
+        let sluice = try Operated(
+            routes: ["{ path: /Esv/ocp, to: app }"],
+            settings: [
+                "upstreams: { app: { endpoints: [\"\(first.address)\", \"\(second.address)\"], "
+                    + "balance: hash(path) } }"
+            ])
+        defer { Scratch.remove(sluice.folder) }
+        let isOver = Monitor(false)
+        let opened = Monitor(0)
+        let clients = (0..<2).map { _ in
+            TestThread {
+                while !isOver.value {
+                    let client = try sluice.proxy.open()
+                    opened.update { $0 += 1 }
+                    let code = try client.readFrame(by: .after(.seconds(90))).closeCode
+                    try client.send(Frame.close(code ?? 1000).masked())
+                }
+            }
+        }
+        try opened.wait(for: "both clients", by: .after(.seconds(60))) { $0 == 2 }
+        let rebalance = try sluice.command(["rebalance", "--upstream", "app"])
+        #expect(rebalance.status == 1, "\(rebalance.output)")
+        #expect(
+            rebalance.output.contains("1 relays are still above their endpoints' shares"),
+            "\(rebalance.output)")
+        isOver.update { $0 = true }
+        #expect(try sluice.command(["drain", "--route", "/Esv/ocp"]).status == 0)
+        for client in clients { try client.join(by: .after(.seconds(60))) }
     }
 
     @Test func `a log file is opened anew at USR1`() throws {

@@ -31,9 +31,14 @@ import Testing
         let (app, proxy) = try demo()
         let url = "https://localhost:\(proxy.port())/"
         func cert(_ command: String) throws -> [String] {
-            try run(
+            let child = try ChildProcess(
                 [try ProxyFixture.program(), "cert", command, "--only", "browsers"],
                 environment: ["HOME": proxy.folder, "XDG_DATA_HOME": "\(proxy.folder)/data"])
+            // What is not trusted is no success of `status`.
+            let status = try child.waitForExit()
+            let isTrusted = !child.output.contains { $0.hasSuffix(": not trusted") }
+            #expect(status == (isTrusted ? 0 : 1), "\(child.output) \(child.errors)")
+            return child.output
         }
         func expect(_ state: String) throws {
             #expect(try PythonPeer.run(script, [url, state, proxy.folder]).last == "ok")
@@ -76,6 +81,22 @@ import Testing
         }
         #expect(lines.count == 10 && resumed.count >= 9, "\(lines)")
         withExtendedLifetime(app) {}
+    }
+
+    @Test
+    func `the page can be used by keyboard, in any width and light, and comes back by itself`()
+        throws
+    {
+        let folder = try Scratch.makeFolder()
+        defer { Scratch.remove(folder) }
+        let store = "\(folder)/.pki/nssdb"
+        try run(["mkdir", "-p", store])
+        try run(["certutil", "-N", "-d", "sql:\(store)", "--empty-password"])
+        let program = try ProxyFixture.program()
+        try run(
+            [program, "cert", "trust", "--only", "browsers"],
+            environment: ["HOME": folder, "XDG_DATA_HOME": "\(folder)/data"])
+        #expect(try PythonPeer.run("echo_page.py", [program, folder]).last == "ok")
     }
 
     @Test func `Chromium refuses an authority that it does not trust`() throws {

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+import Config
+
+/// What a reload has changed, in words for the operator who asked for it.
+struct ReloadChanges: Equatable {
+    /// Things of one kind by their names, sorted.
+    struct Kind: Equatable {
+        /// What they are called: `routes`.
+        let word: String
+        var added: [String] = []
+        var changed: [String] = []
+        var gone: [String] = []
+
+        /// What differs between two states; the values are compared, the keys are named.
+        init<Value: Equatable>(
+            _ word: String, from old: [String: Value], to new: [String: Value]
+        ) {
+            self.word = word
+            added = new.keys.filter { old[$0] == nil }.sorted()
+            gone = old.keys.filter { new[$0] == nil }.sorted()
+            changed = new.filter { name, value in
+                old[name].map { $0 != value } ?? false
+            }.keys.sorted()
+        }
+
+        /// Things that are always there and differ now.
+        init(_ word: String, changed: [String]) {
+            self.word = word
+            self.changed = changed
+        }
+
+        /// A sentence; nil where nothing differs.
+        var sentence: String? {
+            let parts = [("added", added), ("changed", changed), ("gone", gone)]
+                .filter { !$0.1.isEmpty }
+                .map { "\($0.0) \(Self.listed($0.1))" }
+            return parts.isEmpty ? nil : "\(word): \(parts.joined(separator: "; "))."
+        }
+
+        /// How many names a message has room for.
+        private static let namesMax = 8
+
+        private static func listed(_ names: [String]) -> String {
+            let shown = names.prefix(namesMax).joined(separator: ", ")
+            return names.count > namesMax
+                ? "\(shown) and \(names.count - namesMax) more" : shown
+        }
+    }
+
+    let kinds: [Kind]
+
+    /// - Parameters:
+    ///   - old: what was served before, with the fingerprints of its certificates by their files.
+    ///   - new: what is served now.
+    init(
+        from old: (configuration: Configuration, certificates: [String: String]),
+        to new: (configuration: Configuration, certificates: [String: String])
+    ) {
+        kinds = [
+            Kind(
+                "Listeners", from: Self.listeners(old.configuration),
+                to: Self.listeners(new.configuration)),
+            Kind("Certificates", from: old.certificates, to: new.certificates),
+            Kind(
+                "Routes", from: Self.routes(old.configuration), to: Self.routes(new.configuration)),
+            Kind(
+                "Upstreams", from: Self.upstreams(old.configuration),
+                to: Self.upstreams(new.configuration)),
+            Kind(
+                "Endpoints", from: Self.endpoints(old.configuration),
+                to: Self.endpoints(new.configuration)),
+            Kind("Settings", changed: Self.settings(old.configuration, new.configuration)),
+        ]
+    }
+
+    /// One sentence for each kind in which something differs, or that nothing does.
+    var text: String {
+        let sentences = kinds.compactMap(\.sentence)
+        return sentences.isEmpty ? "Nothing has changed." : sentences.joined(separator: " ")
+    }
+
+    // MARK: Values that differ only where their meaning does, not where they stand in the file
+
+    private static func listeners(_ configuration: Configuration) -> [String: ListenerSettings] {
+        var found: [String: ListenerSettings] = [:]
+        for var listener in configuration.listen {
+            listener.place = .commandLine
+            listener.trustedProxies = listener.trustedProxies
+                .map { ListenerSettings.TrustedProxy($0.block) }
+            if var tls = listener.tls {
+                tls.certificates = tls.certificates
+                    .map { CertificateSettings(chain: $0.chain, key: $0.key) }
+                tls.groups = tls.groups?.map { TLSSettings.Group($0.name) }
+                listener.tls = tls
+            }
+            found[listener.address] = listener
+        }
+        return found
+    }
+
+    private static func routes(_ configuration: Configuration) -> [String: RouteSettings] {
+        var found: [String: RouteSettings] = [:]
+        for var route in configuration.routes {
+            route.place = .commandLine
+            route.places = RouteSettings.Places(all: .commandLine)
+            found[(route.host ?? "") + route.path] = route
+        }
+        return found
+    }
+
+    /// Without their endpoints, which are a kind of their own.
+    private static func upstreams(_ configuration: Configuration) -> [String: UpstreamSettings] {
+        configuration.upstreams.mapValues { upstream in
+            var upstream = upstream
+            upstream.place = .commandLine
+            upstream.source = upstream.source.map { SourceAddress($0.address) }
+            upstream.endpoints = []
+            return upstream
+        }
+    }
+
+    private static func endpoints(_ configuration: Configuration) -> [String: Bool] {
+        var found: [String: Bool] = [:]
+        for upstream in configuration.upstreams.values {
+            for endpoint in upstream.endpoints { found[endpoint.description] = true }
+        }
+        for case .endpoint(let endpoint) in configuration.routes.map(\.to) {
+            found[endpoint.description] = true
+        }
+        return found
+    }
+
+    /// The sections that hold for everything and differ.
+    private static func settings(_ old: Configuration, _ new: Configuration) -> [String] {
+        func bare(_ log: LogSettings) -> LogSettings {
+            var log = log
+            (log.accessPlace, log.eventsPlace) = (nil, nil)
+            return log
+        }
+        let sections = [
+            ("drain", old.drain != new.drain), ("limits", old.limits != new.limits),
+            ("log", bare(old.log) != bare(new.log)), ("resolver", old.resolver != new.resolver),
+            ("timeouts", old.timeouts != new.timeouts), ("watch", old.watch != new.watch),
+        ]
+        return sections.filter(\.1).map(\.0)
+    }
+}

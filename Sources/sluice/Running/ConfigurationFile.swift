@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+import ArgumentParser
+
+/// The configuration that a command is about, with `-c` or without.
+struct ConfigurationFile: ParsableArguments {
+    @Option(name: .shortAndLong, help: ArgumentHelp("The configuration, YAML.", valueName: "file"))
+    var config: String?
+
+    @Argument(help: ArgumentHelp("The same, without -c.", valueName: "file"))
+    var place: String?
+
+    /// The file that was named.
+    var path: String { config ?? place ?? "" }
+
+    /// Refuses none and two.
+    func validate() throws {
+        guard (config == nil) != (place == nil) else {
+            throw ValidationError(
+                config == nil
+                    ? "No configuration is named: give its file, as in -c sluice.yaml."
+                    : "Two configurations are named, \(config ?? "") and \(place ?? ""): give one.")
+        }
+    }
+}

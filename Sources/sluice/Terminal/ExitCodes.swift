@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+import Admin
+import ArgumentParser
+import Doctor
+
+/// One way in which a command can end.
+struct Outcome: Sendable, Equatable {
+    /// The exit code of the process.
+    let code: Int32
+    /// Completes "the command exits with this code when …".
+    let when: String
+}
+
+/// The exit codes of all commands: the help, the manual page and the table of docs/operations.md are
+/// made of them.
+enum ExitCodes {
+    /// Nobody answers at the admin socket; the same as the doctor's `not-running`.
+    static let notRunning = Verdict.notRunning.exitCode
+    /// The command line is wrong (sysexits(3), EX_USAGE); holds for every command.
+    static let usage: Int32 = 64
+
+    /// Commands that end alike, as they are typed behind `sluice`, and how.
+    struct Entry: Sendable {
+        let commands: [String]
+        let outcomes: [Outcome]
+    }
+
+    /// Every command but the doctor, whose codes are those of its verdicts.
+    static let all: [Entry] = [
+        Entry(
+            commands: ["quick", "run"],
+            outcomes: [
+                Outcome(
+                    code: 0,
+                    when: "it was told to stop, by a signal, `sluice drain` or `sluice upgrade`"),
+                Outcome(
+                    code: 1,
+                    when: "it could not start: configuration, certificate, address or log file"),
+            ]),
+        Entry(
+            commands: ["echo"],
+            outcomes: [
+                Outcome(code: 0, when: "a signal has ended it"),
+                Outcome(code: 1, when: "it could not listen"),
+            ]),
+        Entry(
+            commands: ["check"],
+            outcomes: [
+                Outcome(code: 0, when: "the configuration can be served, also with warnings"),
+                Outcome(code: 1, when: "it can't be served"),
+            ]),
+        Entry(commands: ["schema"], outcomes: [Outcome(code: 0, when: "it was printed")]),
+        Entry(
+            commands: ["cert make"],
+            outcomes: [
+                Outcome(code: 0, when: "the certificate is there, made now or before"),
+                Outcome(code: 1, when: "it could not be made"),
+            ]),
+        Entry(
+            commands: ["cert trust"],
+            outcomes: [
+                Outcome(
+                    code: 0, when: "every store that this user may change trusts the authority"),
+                Outcome(
+                    code: 1,
+                    when: "there is no authority in `--directory`, a store could not be changed, a"
+                        + " program is missing, or `--only system` needs root"),
+            ]),
+        Entry(
+            commands: ["cert untrust"],
+            outcomes: [
+                Outcome(code: 0, when: "no store that this user may change trusts it any more"),
+                Outcome(
+                    code: 1,
+                    when: "a store could not be changed, a program is missing, or `--only system`"
+                        + " needs root"),
+            ]),
+        Entry(
+            commands: ["cert status"],
+            outcomes: [
+                Outcome(code: 0, when: "every store that was found trusts the authority"),
+                Outcome(
+                    code: 1,
+                    when: "one does not trust it or could not be read, or there is no authority"),
+            ]),
+        Entry(
+            commands: ["cert list", "cert show", "cert export"],
+            outcomes: [
+                Outcome(code: 0, when: "the certificates were printed or written, good or bad"),
+                Outcome(code: 1, when: "they could not be read or written"),
+            ]),
+        Entry(
+            commands: ["cert renew"],
+            outcomes: [
+                Outcome(code: 0, when: "no certificate of this authority ends within 30 days"),
+                Outcome(code: 1, when: "there is no authority, or one could not be renewed"),
+            ]),
+        Entry(
+            commands: ["status"],
+            outcomes: [
+                Outcome(
+                    code: 0, when: "the state was printed, or with `--close` the relay is told"),
+                Outcome(
+                    code: 1,
+                    when:
+                        "nothing has the name that was given for a route, endpoint, client or relay"
+                ),
+                nobodyAnswers,
+            ]),
+        Entry(
+            commands: ["reload"],
+            outcomes: [
+                Outcome(code: 0, when: "the configuration was taken up"),
+                Outcome(code: 1, when: "it can't be used, and everything stays as it was"),
+                nobodyAnswers,
+            ]),
+        Entry(
+            commands: ["drain"],
+            outcomes: [
+                Outcome(
+                    code: 0,
+                    when:
+                        "every relay has ended, also where some had to be cut; with `--background`,"
+                        + " when the drain has begun"),
+                Outcome(
+                    code: 1,
+                    when: "nothing has the name that was given, or Sluice is stopping already"),
+                nobodyAnswers,
+            ]),
+        Entry(
+            commands: ["rebalance"],
+            outcomes: [
+                Outcome(code: 0, when: "no endpoint has more than its share"),
+                Outcome(
+                    code: 1,
+                    when:
+                        "nothing has the upstream's name, or its clients go back to where they were"
+                ),
+                nobodyAnswers,
+            ]),
+        Entry(
+            commands: ["upgrade"],
+            outcomes: [
+                Outcome(code: 0, when: "the new process has taken over"),
+                Outcome(code: 1, when: "it has not, and the old one goes on"),
+                nobodyAnswers,
+            ]),
+    ]
+
+    private static let nobodyAnswers = Outcome(
+        code: notRunning, when: "no running Sluice answers")
+
+    /// How a command can end, without `usage`.
+    static func outcomes(of command: String) -> [Outcome] {
+        all.first { $0.commands.contains(command) }?.outcomes ?? []
+    }
+
+    /// The paragraph for a command's help.
+    static func help(_ command: String) -> String {
+        let parts = outcomes(of: command).map { "\($0.code) when \($0.when)" }
+        return "\n\nExit codes: \(parts.joined(separator: "; ")); \(usage) when the command line is"
+            + " wrong."
+    }
+
+    /// The paragraph for the doctor's help.
+    static var doctorHelp: String {
+        let codes = Verdict.allCases.map { "\($0.exitCode) \($0.rawValue)" }
+        return "\n\nExit codes: \(codes.joined(separator: ", ")); \(usage) when the command line is"
+            + " wrong."
+    }
+
+    /// The rows of the table in docs/operations.md.
+    static var rows: [String] {
+        all.flatMap { entry in
+            let names = entry.commands.map { "`\($0)`" }.joined(separator: ", ")
+            return entry.outcomes.map { "| \(names) | \($0.code) | \($0.when) |" }
+        }
+    }
+
+    /// The code for an error that has ended a command; nil where it is the parser's to say.
+    static func code(of error: any Error) -> Int32? {
+        error is NoAdminSocket || error is AdminFault ? notRunning : nil
+    }
+}

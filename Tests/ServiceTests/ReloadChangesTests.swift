@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+import Config
+import Testing
+
+@testable import Service
+
+/// What an operator is told that a reload has changed.
+struct ReloadChangesTests {
+    private static let before = """
+        listen:
+          - { address: "127.0.0.1:1" }
+          - { address: "127.0.0.1:2" }
+        routes:
+          - { path: /a, to: "ws://127.0.0.1:9" }
+          - { path: /b/*, host: b.test, to: chat }
+        upstreams:
+          chat: { endpoints: ["ws://10.0.0.1:9", "ws://10.0.0.2:9"] }
+        """
+
+    private func text(
+        _ after: String, certificates old: [String: String] = [:], _ new: [String: String] = [:]
+    ) throws -> String {
+        func load(_ yaml: String) throws -> Configuration {
+            try Configuration.load(yaml: yaml, file: "s.yaml")
+        }
+        return ReloadChanges(
+            from: (try load(Self.before), old), to: (try load(after), new)
+        ).text
+    }
+
+    @Test func `what stands elsewhere in the file has not changed`() throws {
+        #expect(try text("# A comment.\n\n" + Self.before) == "Nothing has changed.")
+    }
+
+    @Test func `routes, endpoints and listeners are named`() throws {
+        let after = """
+            listen:
+              - { address: "127.0.0.1:1", proxyProtocol: required }
+              - { address: "127.0.0.1:3" }
+            routes:
+              - { path: /b/*, host: b.test, to: chat, idle: 10m }
+              - { path: /c, to: "ws://127.0.0.1:8" }
+            upstreams:
+              chat: { endpoints: ["ws://10.0.0.2:9", "ws://10.0.0.3:9"], balance: roundRobin }
+            timeouts: { head: 3s }
+            """
+        #expect(
+            try text(after)
+                == "Listeners: added 127.0.0.1:3; changed 127.0.0.1:1; gone 127.0.0.1:2."
+                + " Routes: added /c; changed b.test/b/*; gone /a. Upstreams: changed chat."
+                + " Endpoints: added ws://10.0.0.3:9, ws://127.0.0.1:8;"
+                + " gone ws://10.0.0.1:9, ws://127.0.0.1:9. Settings: changed timeouts.")
+    }
+
+    @Test func `a certificate has changed when its file holds another one`() throws {
+        #expect(
+            try text(
+                Self.before, certificates: ["a.pem": "1", "b.pem": "2", "c.pem": "3"],
+                ["a.pem": "1", "b.pem": "4", "d.pem": "5"])
+                == "Certificates: added d.pem; changed b.pem; gone c.pem.")
+    }
+
+    @Test func `of many the first are named and the others counted`() throws {
+        let routes = (1...30).map { "  - { path: /\($0), to: chat }\n" }.joined()
+        let after = Self.before.replacing("upstreams:", with: routes + "upstreams:")
+        #expect(
+            try text(after)
+                == "Routes: added /1, /10, /11, /12, /13, /14, /15, /16 and 22 more.")
+    }
+}
+
+/// How many relays a rebalance closes.
+struct CensusTests {
+    private func surplus(_ census: inout Census, _ counts: [Int]) -> [Int] {
+        census.surplus(counts.map { ($0, 1) })
+    }
+
+    @Test func `clients on their way back are counted`() {
+        var census = Census()
+        #expect(surplus(&census, [50, 0]) == [25, 0])
+        // Five of the 25 are back: the average is 25 still, and not 15.
+        #expect(surplus(&census, [25, 5]) == [0, 0])
+        #expect(surplus(&census, [25, 25]) == [0, 0])
+    }
+
+    @Test func `clients that are gone for good are forgotten after a while`() {
+        var census = Census()
+        _ = surplus(&census, [100, 0])
+        for _ in 0..<29 { #expect(surplus(&census, [30, 10]) == [0, 0]) }
+        #expect(surplus(&census, [30, 10]) == [10, 0])
+    }
+
+    @Test func `shares count, and what takes nothing does not`() {
+        var census = Census()
+        #expect(census.surplus([(90, 1), (0, 2)]) == [60, 0])
+        var other = Census()
+        #expect(other.surplus([(7, 0), (0, 0)]) == [0, 0])
+        #expect(other.surplus([]) == [])
+    }
+}
