@@ -63,7 +63,6 @@ public enum Server {
         try admin.start()
         observer.listens(configuration, at: frontend.addresses, adminSocket: admin.path)
         warn(controller.state.assembly, log)
-        let raised = files.soft > files.was ? " (raised from \(files.was))" : ""
         log.write(
             LogEvent(
                 .info,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import Admin
 import ArgumentParser
+import Config
 import Foundation
 import Glibc
 import Ledger
@@ -21,9 +22,9 @@ struct NoAdminSocket: Error, CustomStringConvertible {
 enum CloseCode {
     /// Refuses another one.
     static func check(_ code: UInt16?) throws {
-        guard let code, !Controller.isSendable(code) else { return }
+        guard let code, !DrainSettings.allows(code: code) else { return }
         throw ValidationError(
-            "--code takes 1000, 1001, 1012, 1013 or 3000 to 4999, found \(code).")
+            "--code takes \(DrainSettings.codesAllowed), found \(code).")
     }
 }
 
