@@ -53,8 +53,7 @@ public enum Server {
                 settings: assembly.settings, workers: workers,
                 journal: observer.listening(to: log.journal), inheriting: listeners)
         }
-        let admin = try AdminServers(
-            configuration.admin, controller, inheriting: inherited)
+        let admin = try AdminServers(configuration.admin, controller, inheriting: inherited)
         controller.hand(over: admin)
         // Each reactor has an epoll set, and some threads one or two descriptors.
         OpenFiles.keepReserve(more: workers + 4)
@@ -63,14 +62,10 @@ public enum Server {
         try admin.start()
         observer.listens(configuration, at: frontend.addresses, adminSocket: admin.path)
         warn(controller.state.assembly, log)
-        log.write(
-            LogEvent(
-                .info,
-                "sluice \(version) is ready: \(workers) reactors, room for \(files.soft) open files"
-                    + (files.soft > files.was ? " (raised from \(files.was))." : ".")))
-        let obeying = try ReactorThread.start(name: "sluice-signals") {
-            obey(signals, controller)
-        }
+        let raised = files.soft > files.was ? " (raised from \(files.was))" : ""
+        let room = "\(workers) reactors, room for \(files.soft) open files\(raised)."
+        log.write(LogEvent(.info, "sluice \(version) is ready: \(room)"))
+        let obeying = try ReactorThread.start(name: "sluice-signals") { obey(signals, controller) }
         try observer.begins(controller)
         controller.minder.follow(controller, configuration.watch ? watch : nil)
         ServiceManager.notify("READY=1")
