@@ -56,6 +56,7 @@ public struct CertificateAuthority: Sendable {
     ///   - chainPath: where the certificate is, or is to be.
     ///   - keyPath: the same of its key.
     /// - Returns: what was done.
+    /// - Throws: `CertificateFault` where it can't be read or made.
     public func ensureLeaf(
         for names: [String], others: OtherNames = .stay, chainPath: String, keyPath: String
     ) throws(CertificateFault) -> LeafOutcome {
