@@ -200,6 +200,12 @@ struct RequestJudge {
             request.makeExtras().own = OwnAnswer(refusal)
             return .answeredHere
         }
+        if let origin = request.asked.privateNetworkOrigin, let host = request.asked.host,
+            plan.route.origins.allows(origin: origin, host: host)
+        {
+            request.own = OwnAnswer(allowingPrivateNetworkFor: origin)
+            return .answeredHere
+        }
         switch plan.route.action {
         case .forward(let group):
             if case .length(let length) = request.asked.framing, length > plan.route.bodyBytesMax {
