@@ -200,7 +200,8 @@ struct RequestJudge {
             request.makeExtras().own = OwnAnswer(refusal)
             return .answeredHere
         }
-        if let origin = request.asked.privateNetworkOrigin, let host = request.asked.host,
+        if request.method == .options, let origin = request.asked.privateNetworkOrigin,
+            let host = request.asked.host,
             plan.route.origins.allows(origin: origin, host: host)
         {
             request.own = OwnAnswer(allowingPrivateNetworkFor: origin)

@@ -46,10 +46,10 @@ import Testing
     private static let serving = "\"$SLUICE\" run -c c.yaml"
     private static let tls = """
         cat > c.yaml <<END
-        listen: [{ address: "127.0.0.1:0", tls: { certificates: [{ chain: "$PWD/x.pem", key: "$PWD/x-key.pem" }], MORE } }]
+        listen: [{ address: "127.0.0.1:0", tls: { certificates: [{ chain: "$PWD/x.test.pem", key: "$PWD/x.test-key.pem" }], MORE } }]
         routes: [{ path: /, respond: { status: 204 } }]
         END
-        "$SLUICE" cert --directory "$PWD" x > /dev/null || exit 99
+        "$SLUICE" cert --directory "$PWD" x.test > /dev/null || exit 99
 
         """
 
@@ -122,7 +122,7 @@ import Testing
         failure(
             "a folder of certificates that nobody may read",
             "\"$SLUICE\" cert --directory d > /dev/null; chmod 711 d; chmod 644 d/ca.pem;"
-                + " \(somebody) \"$SLUICE\" cert list --directory d", "chown", needsRoot: true),
+                + " \(somebody) \"$SLUICE\" cert list --directory d", "namei -l", needsRoot: true),
         failure(
             "an export into a folder that is not there",
             "\"$SLUICE\" cert --directory d > /dev/null; \"$SLUICE\" cert export --directory d --output"
