@@ -216,7 +216,7 @@ final class AppWatch: Sendable {
                 return "\(label) takes a WebSocket at \(place). \(diagnosis.sentence)"
             default: break
             }
-            if let step = diagnosis.steps.last, step.name == "upgrade",
+            if let step = diagnosis.steps.last, step.kind == .upgrade,
                 step.found.first.map({ ("0"..."9").contains($0) }) == true
             {
                 return
