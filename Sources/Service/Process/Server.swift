@@ -68,7 +68,7 @@ public enum Server {
             LogEvent(
                 .info,
                 "sluice \(version) is ready: \(workers) reactors, room for \(files.soft) open files"
-                    + (files.soft > files.was ? " (raised from \(files.was))." : ".")))
+                    + "\(raised)."))
         let obeying = try ReactorThread.start(name: "sluice-signals") {
             obey(signals, controller)
         }
