@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import Admin
 import ArgumentParser
+import Config
 import Foundation
 import Glibc
 import Ledger
 import Reactor
-import Service
 
 /// Nothing answers at any of the places where a running Sluice is looked for.
 struct NoAdminSocket: Error, CustomStringConvertible {
@@ -21,7 +21,7 @@ struct NoAdminSocket: Error, CustomStringConvertible {
 enum CloseCode {
     /// Refuses another one.
     static func check(_ code: UInt16?) throws {
-        guard let code, !Controller.isSendable(code) else { return }
+        guard let code, !DrainSettings.allows(code: code) else { return }
         throw ValidationError(
             "--code takes 1000, 1001, 1012, 1013 or 3000 to 4999, found \(code).")
     }
