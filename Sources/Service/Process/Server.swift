@@ -132,8 +132,17 @@ public enum Server {
     }
 
     private static func obey(_ signals: SignalWaiter, _ controller: Controller) {
+        let start = Int64(time(nil))
+        var reminder = DailyReminder(
+            said: warnings(of: controller.state.assembly, at: start), at: start)
         while true {
-            switch signals.next() {
+            switch signals.next(withinMilliseconds: DailyReminder.lookMilliseconds) {
+            case nil:
+                let now = Int64(time(nil))
+                let sentences = warnings(of: controller.state.assembly, at: now)
+                for sentence in reminder.due(sentences, at: now) {
+                    controller.log.write(LogEvent(.warning, sentence))
+                }
             case SIGHUP: _ = controller.reload()
             case SIGUSR2:
                 let upgrading = try? ReactorThread.start(name: "sluice-upgrade") {
@@ -147,6 +156,10 @@ public enum Server {
                 if stopping == nil { controller.stop() }
             }
         }
+    }
+
+    private static func warnings(of assembly: Assembly, at now: Int64) -> [String] {
+        assembly.timeWarnings(at: now).map { "\($0.place): \($0.sentence)." }
     }
 
     /// Says what is served, but not as people are likely to want it.
