@@ -6,7 +6,8 @@ import Wire
 
 /// Asks a running Sluice through its admin socket.
 public struct AdminClient: Sendable {
-    private let address: Address
+    /// Where it asks.
+    public let address: Address
 
     /// A client of the process that serves there.
     public init(_ address: Address) { self.address = address }

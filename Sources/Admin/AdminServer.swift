@@ -81,16 +81,19 @@ public final class AdminServer: Sendable {
             return
         }
         if !takesOver, SocketFile.isServed(address) {
-            throw SystemError(code: EADDRINUSE, call: "bind \(address)")
+            throw SystemError(
+                code: EADDRINUSE, call: "bind \(address)", subject: .listening(address))
         }
         // Under another name until only its owner may use it; the new name takes its place at once.
         let path = address.path
         guard let passing = try? Address(parsing: "unix:\(path).\(getpid())") else {
-            throw SystemError(code: ENAMETOOLONG, call: "bind \(address)")
+            throw SystemError(
+                code: ENAMETOOLONG, call: "bind \(address)", subject: .listening(address))
         }
         let listener = try Listener(address: passing)
         guard chmod(passing.path, 0o600) == 0, rename(passing.path, path) == 0 else {
-            let error = SystemError(code: errno, call: "bind \(address)")
+            let error = SystemError(
+                code: errno, call: "bind \(address)", subject: .listening(address))
             listener.removeFile()
             throw error
         }

@@ -77,7 +77,9 @@ public struct CertificateState: Codable, Sendable {
     public var chain: String
     /// The names that it is for.
     public var names: [String]
-    /// The last day on which it is valid, in UTC (RFC 3339).
+    /// The moment from which it is valid, in UTC (RFC 3339); nil where the process does not tell.
+    public var notBefore: String?
+    /// The last moment at which it is valid, in UTC (RFC 3339).
     public var notAfter: String
 
     /// A certificate by the path of its chain, its names and its end (UTC, RFC 3339).

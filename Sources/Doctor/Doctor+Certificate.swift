@@ -27,14 +27,17 @@ extension Doctor {
         }
         guard let first = opinions.first else {
             good(.certificate, "for \(names), by \(issuer)")
-            if let end = facts?.notAfter, end - Int64(time(nil)) < 14 * 86_400 {
+            let now = Int64(time(nil))
+            if let term = facts?.term, term.condition(at: now) == .endsSoon {
                 diagnosis.notes.append(
-                    "The certificate's time is over on \(Self.day(end)): renew it.")
+                    "The certificate's time is over \(term.wait(at: now)), on"
+                        + " \(Self.day(term.notAfter)): renew it.")
             }
-            if options.localAuthority != nil, issuer.contains(CertificateAuthority.namePrefix) {
-                diagnosis.notes.append(
-                    "It is signed by Sluice's local authority; browsers believe it after"
-                        + " `sluice cert trust` (`sluice cert status` says which do).")
+            if let local = options.localAuthority,
+                let authority = try? CertificateFacts.read(pemFile: local),
+                probe.chain.contains(where: { $0.issuer == authority.subject })
+            {
+                askBrowsers()
             }
             return true
         }

@@ -16,16 +16,21 @@ extension Doctor {
     /// The addresses to try: those that were given for the name, or what the system knows.
     func addresses() -> Result<[ResolvedAddress], NameFault> {
         guard let given = options.addresses[url.host.lowercased()] else {
-            return ResolvedAddress.find(url.host, port: url.port)
+            return find(url.host, port: url.port)
         }
         var all: [ResolvedAddress] = []
         for address in given {
-            switch ResolvedAddress.find(address, port: url.port) {
+            switch find(address, port: url.port) {
             case .success(let found): all += found
             case .failure(let fault): return .failure(fault)
             }
         }
         return .success(all)
+    }
+
+    /// The addresses of a name, looked for up to the time when all must have happened.
+    func find(_ name: String, port: UInt16) -> Result<[ResolvedAddress], NameFault> {
+        ResolvedAddress.find(name, port: port, by: answerDeadline)
     }
 
     /// Name and TCP: the first address that somebody listens on.
@@ -36,7 +41,7 @@ extension Doctor {
             bad(
                 .name, "\(url.host): \(fault.reason)", .nameNotFound,
                 "The name \(url.host) has no address: \(fault.reason).",
-                "Correct the name in the URL, or enter it in DNS or /etc/hosts.")
+                fault.remedy)
             return nil
         case .success(let found): all = found
         }
@@ -109,15 +114,14 @@ extension Doctor {
             let how = missed.map { "\($0.address.text) \($0.how)" }.joined(separator: ", ")
             if first.address.family != working.family {
                 let host = working.family == AF_INET6 ? "[\(working.text)]" : working.text
-                reservation = (
+                reserve(
                     .oneFamily,
                     "\(url.host) answers on \(working.familyName) only: \(how) at port \(url.port),"
                         + " and that is the address it has first. Browsers go on to"
                         + " \(working.text); clients that take the first address alone fail (Node.js"
                         + " 17 to 19 among them).",
                     "Have the server listen on \(first.address.text) too, or write \(host) in the"
-                        + " URL, if the certificate has it."
-                )
+                        + " URL, if the certificate has it.")
             } else {
                 diagnosis.notes.append("\(url.host) answers on \(working.text), but \(how).")
             }
@@ -127,7 +131,7 @@ extension Doctor {
         guard url.isLocal, let other = rest.first(where: { $0.family != working.family }) else {
             return
         }
-        switch Line.connect(other, by: Line.now() + 0.25) {
+        switch Line.connect(other, by: min(answerDeadline, Line.now() + 0.25)) {
         case .done, .noRoute: break
         case .refused, .timedOut, .failed:
             diagnosis.notes.append(
@@ -139,14 +143,22 @@ extension Doctor {
     /// A share of the time for each address that is left.
     private func deadline(for left: Int) -> Double {
         let now = Line.now()
-        return now + max(0.1, (answerDeadline - now) / Double(left))
+        return now + max(0, (answerDeadline - now) / Double(left))
     }
 
-    /// Another connection to the same address, with two seconds for all on it.
+    /// Another connection to the same address, with two seconds for all on it, if there are so many left.
     func secondLine() -> Line? {
-        guard let address, case .done(let line) = Line.connect(address, by: Line.now() + 2) else {
+        let limit = min(answerDeadline, Line.now() + 2)
+        guard let address, case .done(let line) = Line.connect(address, by: limit) else {
             return nil
         }
         return line
+    }
+
+    /// Whether the port of a URL answers a TLS handshake in TLS; nil where it takes no connection.
+    public static func speaksTLS(at url: SocketURL, _ options: Options) -> Bool? {
+        var doctor = Doctor(url, options)
+        guard doctor.connect() != nil else { return nil }
+        return doctor.speaksTLS()
     }
 }

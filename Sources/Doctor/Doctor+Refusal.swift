@@ -42,13 +42,7 @@ extension Doctor {
                 "Log in first, or send the field it wants: --header 'Cookie: …' or"
                     + " --header 'Authorization: …'. Pages can't send the latter."
             )
-        case 403:
-            return (
-                .forbidden,
-                "The server refuses this request (403); the origin sent was: \(origin ?? "none").",
-                "Add the page's origin to what the server lets in (Sluice: origins), or send"
-                    + " another with --origin."
-            )
+        case 403: return forbidden(head, line)
         case 404:
             return (
                 .notFound, "The server has nothing at \(url.path) (404).",
@@ -99,6 +93,86 @@ extension Doctor {
             )
         default: return Self.refused(found)
         }
+    }
+
+    /// 403: for the page's origin, or for something else, which the same request without it tells.
+    private func forbidden(_ head: ResponseHead, _ line: Line) -> Opinion {
+        guard let origin else {
+            return (
+                .forbidden, "The server refuses this request (403), which had no Origin.",
+                "See its log for the reason."
+            )
+        }
+        if head.fields.string("proxy-status")?.hasPrefix("sluice;") == true {
+            return (
+                .forbidden, "Sluice refuses a page of the origin \(origin) (403).",
+                "Do what the answer says: list the origin in `origins` of the route, or in quick mode start"
+                    + " sluice with --origin."
+            )
+        }
+        switch statusWithoutOrigin() {
+        case 101:
+            return (
+                .forbidden,
+                "The server refuses pages of the origin \(origin) (403): without an Origin, as programs"
+                    + " connect, the socket opens.",
+                "Add the page's origin to what the app lets in (Sluice: origins), or send another with"
+                    + " --origin."
+            )
+        case nil:
+            return (
+                .forbidden,
+                "The server refuses this request (403); the origin sent was: \(origin).",
+                "See the log of the app, or of the proxy in front of it: it may let in other origins only."
+            )
+        default:
+            if isNginxPage(head, line) {
+                return (
+                    .forbidden,
+                    "nginx itself refuses \(url.path) (403), with an Origin and without: it does not pass"
+                        + " the request on to an app.",
+                    "Add a location with proxy_pass for \(url.path) to nginx, or see its error log: it"
+                        + " answers so for a folder without an index, for deny, and where it may not read a"
+                        + " file."
+                )
+            }
+            return (
+                .forbidden,
+                "The server refuses this request (403), with the origin \(origin) and without one.",
+                "See the log of the app, or of the proxy in front of it: it is not the origin alone that it"
+                    + " refuses. Some apps let in certain hosts only, others want a login."
+            )
+        }
+    }
+
+    /// What the same request without an origin is answered; nil where that can't be told.
+    private func statusWithoutOrigin() -> Int? {
+        var other = self
+        other.isWithoutOrigin = true
+        guard let line = other.anotherLine() else { return nil }
+        line.send(other.request(key: WebSocketAccept.makeKey()))
+        while true {
+            if let found = Self.head(line.waiting) {
+                if found.status == 101 || found.status >= 200 { return found.status }
+                line.take(found.count)
+                continue
+            }
+            guard Self.fault(line.waiting) == nil, line.receive(until: answerDeadline) else {
+                return Self.head(line.waiting)?.status
+            }
+        }
+    }
+
+    /// Whether the answer is a page of nginx's own, and not of an app behind it.
+    private func isNginxPage(_ head: ResponseHead, _ line: Line) -> Bool {
+        guard head.fields.string("server")?.lowercased().hasPrefix("nginx") == true else {
+            return false
+        }
+        let mark = Array("<center>nginx".utf8)
+        let limit = min(answerDeadline, Line.now() + 0.5)
+        func isThere() -> Bool { line.waiting.prefix(4_096).contains(mark) }
+        while !isThere(), line.waiting.count < 4_096, line.receive(until: limit) {}
+        return isThere()
     }
 
     static let wantsCertificate: (verdict: Verdict, sentence: String, remedy: String) = (

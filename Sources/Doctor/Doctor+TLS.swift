@@ -4,8 +4,7 @@ import TLS
 extension Doctor {
     /// TLS and certificate.
     mutating func secure(_ line: Line) throws(TLSError) -> Way {
-        let known = options.authorities + (options.localAuthority.map { [$0] } ?? [])
-        let probe = try TLSProbe(serverName: url.host, trusting: known)
+        let probe = try TLSProbe(serverName: url.host, trusting: knownAuthorities)
         guard shakeHands(line, probe) else { return .ended }
         line.probe = probe
         if probe.isVersionOld {
@@ -24,12 +23,29 @@ extension Doctor {
         return .open
     }
 
+    /// Files with authorities that are trusted besides the system's.
+    var knownAuthorities: [String] {
+        options.authorities + (options.localAuthority.map { [$0] } ?? [])
+    }
+
+    /// Another connection, as far as the request, where the server is believed there too or was not in the
+    /// first place.
+    mutating func anotherLine() -> Line? {
+        guard let line = secondLine() else { return nil }
+        guard url.isSecure else { return line }
+        guard let probe = try? TLSProbe(serverName: url.host, trusting: knownAuthorities),
+            shakeHands(line, probe), probe.faults.isEmpty || isUntrusted
+        else { return nil }
+        line.probe = probe
+        return line
+    }
+
     private mutating func shakeHands(_ line: Line, _ probe: TLSProbe) -> Bool {
         var step = probe.handshake()
         line.sendRaw(probe.takeOutput())
         var first: [UInt8] = []
         while step == .wantsInput {
-            guard let bytes = line.receiveRaw(until: answerDeadline) else {
+            guard let bytes = line.receiveRaw(until: firstWordDeadline) else {
                 silent(line)
                 return false
             }

@@ -24,7 +24,11 @@ extension Doctor {
     }
 
     /// The origin that is sent, if one is.
-    var origin: String? { options.origin ?? options.page?.origin }
+    ///
+    /// Where nothing was asked for it is that of a page of the same host: what is healthy lets a page in.
+    var origin: String? {
+        isWithoutOrigin ? nil : options.origin ?? options.page?.origin ?? url.origin
+    }
 
     /// What is read of an answer that has no end of its head.
     static let headBytesMax = 65_536
@@ -61,7 +65,9 @@ extension Doctor {
                 return .ended
             }
             let fault = Self.fault(line.waiting)
-            if fault != nil || !line.receive(until: answerDeadline) {
+            // Without TLS, whoever says nothing may wait for it.
+            let limit = url.isSecure ? answerDeadline : firstWordDeadline
+            if fault != nil || !line.receive(until: limit) {
                 if Self.head(line.waiting) != nil { continue }
                 noHead(line, fault)
                 return .ended
@@ -163,13 +169,12 @@ extension Doctor {
                 "Ask for one that the server has, or add it there.")
             return false
         }
-        if !offered.isEmpty, extensions.isEmpty, reservation == nil {
+        if !offered.isEmpty, extensions.isEmpty {
             let all = options.extensions.joined(separator: ", ")
-            reservation = (
+            reserve(
                 .extensionRefused,
                 "The socket works, but the server does not grant \(all): clients go on without it.",
-                "Enable the extension in the app; a proxy in between has to pass the field on."
-            )
+                "Enable the extension in the app; a proxy in between has to pass the field on.")
         }
         var words = [found] + extensions.map { "extension \($0)" }
         if let granted { words.append("subprotocol \(granted)") }

@@ -7,8 +7,10 @@ public struct Doctor {
     public struct Options: Sendable {
         /// The page that opens the socket, for mixed content.
         public var page: SocketURL?
-        /// The `Origin` to send.
+        /// The `Origin` to send; nil for that of the page, or of a page of the URL's own host.
         public var origin: String?
+        /// Whether no `Origin` is sent, as programs do.
+        public var isWithoutOrigin = false
         /// Further fields of the request.
         public var fields: [(name: String, value: String)] = []
         /// Subprotocols to offer.
@@ -19,6 +21,8 @@ public struct Doctor {
         public var authorities: [String] = []
         /// The local authority of Sluice's own, if there is one.
         public var localAuthority: String?
+        /// Finds out which browsers trust that authority; asked only where it has signed a certificate.
+        public var browserTrust: (@Sendable () -> BrowserTrust)?
         /// Addresses to use for names, in lower case, in the order in which they are tried.
         public var addresses: [String: [String]] = [:]
         /// How long to be silent before a second ping; nil for none.
@@ -42,23 +46,33 @@ public struct Doctor {
         case ended
     }
 
+    /// Something that spoils a socket that works.
+    struct Reservation {
+        let verdict: Verdict
+        let sentence: String
+        let remedy: String
+    }
+
     let url: SocketURL
     let options: Options
     var diagnosis: Diagnosis
-    /// What spoils a socket that works; said if nothing worse is found.
-    var reservation: (verdict: Verdict, sentence: String, remedy: String)?
+    /// What spoils a socket that works; the first counts if nothing worse is found.
+    private(set) var reservations: [Reservation] = []
     /// The certificate is not believed: what may be secret stays here.
     var isUntrusted = false
     /// Where the server was found.
     var address: ResolvedAddress?
     /// What the server's clock said, in seconds since 1970.
     var serverTime: Int64?
+    /// Asks once more as a program would that is no browser.
+    var isWithoutOrigin = false
     private var stepBegan = Line.now()
     let began = Line.now()
 
     init(_ url: SocketURL, _ options: Options) {
         self.url = url
         self.options = options
+        isWithoutOrigin = options.isWithoutOrigin
         diagnosis = Diagnosis(url: url.text(secure: url.isSecure))
     }
 
@@ -74,6 +88,11 @@ public struct Doctor {
     var deadline: Double { began + options.timeoutSeconds + (options.idleSeconds ?? 0) }
     /// Up to when an answer must have come that is not about silence.
     var answerDeadline: Double { began + options.timeoutSeconds }
+
+    /// Up to when to wait for a first word, so that there is time to ask in another way where none comes.
+    var firstWordDeadline: Double {
+        answerDeadline - min(2, options.timeoutSeconds * 0.4)
+    }
 
     mutating func good(_ kind: Step.Kind, _ found: String) { step(kind, found, isGood: true) }
 
@@ -99,12 +118,24 @@ public struct Doctor {
         diagnosis.remedy = remedy
     }
 
+    /// Notes what spoils a socket that works.
+    mutating func reserve(_ verdict: Verdict, _ sentence: String, _ remedy: String) {
+        reservations.append(
+            Reservation(verdict: verdict, sentence: sentence, remedy: remedy))
+    }
+
+    /// Reservations in the order in which they count; `slow` comes behind them.
+    private static let ranks: [Verdict] = [
+        .untrustedByBrowsers, .localNetwork, .oneFamily, .extensionRefused,
+    ]
+
     private static func milliseconds(_ seconds: Double) -> Double {
         (seconds * 100_000).rounded() / 100
     }
 
     private mutating func walk() throws(TLSError) {
         guard mayOpen(), let line = connect() else { return }
+        compareSpaces()
         if url.isSecure {
             switch try secure(line) {
             case .ended: return
@@ -131,8 +162,12 @@ public struct Doctor {
     /// The last word on a socket that works.
     private mutating func sum() {
         let took = Line.now() - began - (options.idleSeconds ?? 0)
-        if let reservation {
-            conclude(reservation.verdict, reservation.sentence, reservation.remedy)
+        let ordered = Self.ranks.flatMap { rank in reservations.filter { $0.verdict == rank } }
+        if let first = ordered.first {
+            conclude(first.verdict, first.sentence, first.remedy)
+            for other in ordered.dropFirst() {
+                diagnosis.notes.append("Besides: \(other.sentence) \(other.remedy)")
+            }
         } else if took > options.slowSeconds {
             let slowest = diagnosis.steps.filter { $0.kind != .idle }
                 .max { $0.milliseconds < $1.milliseconds }?.kind
@@ -159,7 +194,7 @@ public struct Doctor {
     private mutating func lookBeyond(_ steps: (inout Doctor) -> Void) {
         var other = self
         other.diagnosis = Diagnosis(url: diagnosis.url)
-        other.reservation = nil
+        other.reservations = []
         steps(&other)
         if other.diagnosis.verdict == .healthy { other.sum() }
         let found = other.diagnosis

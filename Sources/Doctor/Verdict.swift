@@ -14,6 +14,8 @@ public enum Verdict: String, Sendable, CaseIterable {
     case unreachable
     /// It works on IPv4 or IPv6 only, and the name's first address is of the other family.
     case oneFamily = "one-family"
+    /// It works, but Chromium lets no page of that kind open sockets to this machine or this network.
+    case localNetwork = "local-network"
     /// The port speaks plain HTTP: the browser's ERR_SSL_PROTOCOL_ERROR.
     case plainHTTP = "plain-http"
     /// The port speaks something else.
@@ -48,6 +50,8 @@ public enum Verdict: String, Sendable, CaseIterable {
     case badCertificate = "bad-certificate"
     /// The certificate is in order, and the clock of this machine or of the server is not.
     case clockOff = "clock-off"
+    /// It works for programs that are told the authority, and no browser of this user trusts that.
+    case untrustedByBrowsers = "untrusted-by-browsers"
     /// Connected, and no answer.
     case noAnswer = "no-answer"
     /// 404.
@@ -104,6 +108,7 @@ public enum Verdict: String, Sendable, CaseIterable {
         case .refused: 12
         case .unreachable: 13
         case .oneFamily: 14
+        case .localNetwork: 15
         case .plainHTTP: 20
         case .otherProtocol: 21
         case .speaksTLS: 22
@@ -121,6 +126,7 @@ public enum Verdict: String, Sendable, CaseIterable {
         case .weakKey: 36
         case .badCertificate: 37
         case .clockOff: 38
+        case .untrustedByBrowsers: 39
         case .noAnswer: 40
         case .notFound: 41
         case .forbidden: 42
@@ -203,6 +209,9 @@ public struct Diagnosis: Sendable {
     public internal(set) var remedy = ""
     /// What would come next if that were mended; nil where nobody could look.
     public internal(set) var beyond: Prospect?
+
+    /// Puts a note in front of the others.
+    public mutating func add(remark: String) { notes.insert(remark.harmless, at: 0) }
 }
 
 /// What was found behind the fault that decides.

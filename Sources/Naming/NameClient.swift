@@ -144,7 +144,8 @@ final class NameClient {
 
     static func fault(_ name: String, _ code: Int32) -> NameFault {
         NameFault(
-            "\(name) cannot be resolved: \(String(cString: ares_strerror(code)))",
+            "\(name) cannot be resolved: \(String(cString: ares_strerror(code)));"
+                + " \(Resolver.advice)",
             isTimeout: code == ARES_ETIMEOUT)
     }
 }

@@ -6,11 +6,8 @@ import Reactor
 /// What it sends meanwhile stays in the kernel, and so it learns by TCP that it has to wait.
 extension Relay {
     /// Whether a source waits for nothing but its rate.
-    var isPaused: Bool { isPaused(.client) || isPaused(.backend) }
-
-    private func isPaused(_ side: Side) -> Bool {
-        self[from: side].isPaused && self[leg: side].isReadable && !self[leg: side].hasEnded
-            && self[leg: side.other].held.isEmpty
+    var isPaused: Bool {
+        up.isPaused && mayRead(.client) || down.isPaused && mayRead(.backend)
     }
 
     /// When `ready` is to be called again for the sake of a rate.
@@ -28,17 +25,19 @@ extension Relay {
         let allowed =
             ending.hasBegun || client.isUnwritable || backend.isUnwritable
             ? Int.max
-            : self[from: side].meter?.bytesAllowed(nowMilliseconds: space.pointee.nowMilliseconds)
+            : meter(of: side)?.bytesAllowed(nowMilliseconds: space.pointee.nowMilliseconds)
                 ?? .max
-        self[from: side].isPaused = allowed == 0
+        if side == .client { up.isPaused = allowed == 0 } else { down.isPaused = allowed == 0 }
         return allowed
     }
+
+    private func meter(of side: Side) -> Meter? { side == .client ? up.meter : down.meter }
 
     /// Takes note of bytes that were read.
     mutating func spend(
         _ side: Side, _ count: Int, _ space: UnsafeMutablePointer<Workspace>
     ) {
-        self[from: side].meter?.spend(count, nowMilliseconds: space.pointee.nowMilliseconds)
+        meter(of: side)?.spend(count, nowMilliseconds: space.pointee.nowMilliseconds)
     }
 
     /// Takes note of messages at once, so that the client's other relays know of them.

@@ -24,10 +24,7 @@ extension Relay {
         _ side: Side, _ readiness: Readiness, _ space: UnsafeMutablePointer<Workspace>
     ) -> Bool {
         var isUnfinished = false
-        self[leg: side].note(readiness)
-        if readiness.contains(.writable) && !self[leg: side].held.isEmpty
-            && self[leg: side].drain(space)
-        {
+        if drain(side, readiness, space) {
             if self[leg: side].isUnwritable { lost(side) }
             // There is room again: what was not read for want of it is read now.
             isUnfinished = pump(from: side.other, space)
@@ -36,12 +33,8 @@ extension Relay {
     }
 
     /// Whether a side was found lost in sending, and its last words are still to be read.
-    private var hasUnreadLoss: Bool { hasUnreadLoss(of: .client) || hasUnreadLoss(of: .backend) }
-
-    @inline(__always)
-    private func hasUnreadLoss(of side: Side) -> Bool {
-        self[leg: side].isUnwritable && self[leg: side].isReadable && !self[leg: side].hasEnded
-            && self[leg: side.other].held.isEmpty
+    private var hasUnreadLoss: Bool {
+        client.isUnwritable && mayRead(.client) || backend.isUnwritable && mayRead(.backend)
     }
 
     /// Moves bytes of a side to the other while there are any, there is room for them, and within the
@@ -52,26 +45,65 @@ extension Relay {
     private mutating func pump(
         from side: Side, _ space: UnsafeMutablePointer<Workspace>
     ) -> Bool {
-        var budget =
-            self[from: side].state == .open ? space.pointee.pumpBytesMax : Relay.dropBytesPerTurn
-        while self[leg: side].isReadable && !self[leg: side].hasEnded
-            && self[leg: side.other].held.isEmpty
-        {
+        var budget = isOpen(from: side) ? space.pointee.pumpBytesMax : Relay.dropBytesPerTurn
+        while mayRead(side) {
             if budget <= 0 { return true }
             var atMost = Int.max
             if isPaced {
                 atMost = bytesAllowed(side, space)
                 if atMost == 0 { break }
             }
-            let received = self[leg: side].receive(space, atMost: atMost)
+            let received = receive(side, space, atMost: atMost)
             budget &-= received.rawCount
-            if isPaced && self[from: side].state == .open { spend(side, received.count, space) }
+            if isPaced && isOpen(from: side) { spend(side, received.count, space) }
             if received.count > 0 { pass(side, received.bytes, count: received.count, space) }
             // The messages of the upstream have no rate.
             if isPaced && side == .client { chargeMessages(space) }
-            if self[leg: side].hasEnded { ended(side, space) }
+            if hasEnded(side) { ended(side, space) }
         }
         return false
+    }
+
+    // What every message needs of a side is written out: a subscript that lends a leg would allocate
+    // where nothing is optimised, and that a message allocates nothing is tested there.
+
+    /// Takes note of what was reported, and sends what waits; true where nothing waits any more.
+    @inline(__always)
+    private mutating func drain(
+        _ side: Side, _ readiness: Readiness, _ space: UnsafeMutablePointer<Workspace>
+    ) -> Bool {
+        if side == .client {
+            client.note(readiness)
+            return readiness.contains(.writable) && !client.held.isEmpty && client.drain(space)
+        }
+        backend.note(readiness)
+        return readiness.contains(.writable) && !backend.held.isEmpty && backend.drain(space)
+    }
+
+    @inline(__always)
+    private mutating func receive(
+        _ side: Side, _ space: UnsafeMutablePointer<Workspace>, atMost: Int
+    ) -> Leg.Received {
+        side == .client
+            ? client.receive(space, atMost: atMost) : backend.receive(space, atMost: atMost)
+    }
+
+    @inline(__always)
+    private func hasEnded(_ side: Side) -> Bool {
+        side == .client ? client.hasEnded : backend.hasEnded
+    }
+
+    @inline(__always)
+    private func isOpen(from side: Side) -> Bool {
+        side == .client ? up.state == .open : down.state == .open
+    }
+
+    /// Whether a side may have something, and the other has room for it.
+    @inline(__always)
+    func mayRead(_ side: Side) -> Bool {
+        side == .client
+            ? client.isReadable && !client.hasEnded && backend.held.isEmpty
+            : backend.isReadable && !backend.hasEnded && client.held.isEmpty
     }
 
     /// Judges bytes of one side and sends what may go on to the other.
@@ -79,7 +111,7 @@ extension Relay {
         _ side: Side, _ bytes: UnsafeMutablePointer<UInt8>, count: Int,
         _ space: UnsafeMutablePointer<Workspace>
     ) {
-        if self[from: side].awaitsPong {
+        if side == .client ? up.awaitsPong : down.awaitsPong {
             passWatching(side, bytes, count: count, space)
         } else {
             passPiece(side, bytes, count: count, space)
@@ -91,7 +123,7 @@ extension Relay {
         _ side: Side, _ bytes: UnsafeMutablePointer<UInt8>, count: Int,
         _ space: UnsafeMutablePointer<Workspace>
     ) {
-        if self[from: side].state != .open {
+        if !isOpen(from: side) {
             drop(side, bytes, count: count)
             return
         }

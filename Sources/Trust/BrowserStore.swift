@@ -143,6 +143,8 @@ struct BrowserStore {
 
     func status(_ authority: Authority?) -> StoreReport {
         if !isThere && !isMadeWhenMissing { return withoutDatabase }
+        // Nobody has to look into what is not there.
+        if !isThere { return report(.absent) }
         guard Program.find("certutil") != nil else { return report(.needsTool(Self.hint)) }
         return report(authority.map(isTrusted) == true ? .trusted : .absent)
     }
@@ -157,7 +159,7 @@ struct BrowserStore {
                     atPath: folder, withIntermediateDirectories: true,
                     attributes: [.posixPermissions: 0o700])
             } catch {
-                return report(.failed("making it: \(error.localizedDescription)"))
+                return report(.failed("making it: \(FileTrouble.reason(error))"))
             }
             guard let made = certutil(["-N", "--empty-password"]), made.status == 0 else {
                 return report(.failed("certutil could not make the database"))

@@ -1,4 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
+import Foundation
+import Glibc
+
+/// Why Foundation could not change a file, without its domains and numbers.
+enum FileTrouble {
+    /// The system's reason, where it is known, and what to look at.
+    static func reason(_ error: any Error) -> String {
+        let cause = (error as NSError).userInfo[NSUnderlyingErrorKey] as? any Error
+        let known = (cause ?? error) as NSError
+        let text =
+            known.domain == NSPOSIXErrorDomain
+            ? strerror(Int32(truncatingIfNeeded: known.code)).map { String(cString: $0) } : nil
+        return "\(text ?? "it was not possible"); see who may (namei -l) and the room there (df -h)"
+    }
+}
 
 /// What became of one place where certificates are trusted.
 public struct StoreReport: Sendable, Equatable {

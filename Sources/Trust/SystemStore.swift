@@ -164,7 +164,7 @@ struct SystemStore {
             try Data(certificate.utf8).write(to: URL(fileURLWithPath: target), options: .atomic)
             try files.setAttributes([.posixPermissions: 0o644], ofItemAtPath: target)
         } catch {
-            return report(layout, .failed("writing \(target): \(error.localizedDescription)"))
+            return report(layout, .failed("writing \(target): \(FileTrouble.reason(error))"))
         }
         if let reason = update(layout) {
             // Half trusted would be neither.
@@ -205,7 +205,7 @@ struct SystemStore {
                 try files.removeItem(atPath: target)
             } catch {
                 return report(
-                    layout, .failed("removing \(target): \(error.localizedDescription)"))
+                    layout, .failed("removing \(target): \(FileTrouble.reason(error))"))
             }
         }
         if let reason = update(layout, fresh: true) { return report(layout, .failed(reason)) }

@@ -78,24 +78,62 @@ struct DocumentTests {
     }
 
     @Test(arguments: [
-        ("a: b: c", "1:5: not valid YAML: mapping values are not allowed in this context"),
+        (
+            "a: b: c",
+            "1:5: not valid YAML: a ':' stands where no value can begin (one key and value in a line, in line with its neighbours; text with ': ' in it in quotes)"
+        ),
         (
             "a: [b",
-            "1:6: not valid YAML: while parsing a flow sequence, did not find expected ',' or ']'"
+            "1:6: not valid YAML: a list in brackets goes on without ',' and does not end with ']' (put a ',' between its entries and a ']' at its end)"
         ),
         (
             "a:\n\tb: c",
-            "2:1: not valid YAML: while scanning for the next token, found character that cannot start any token (indent with spaces, YAML forbids tabs)"
+            "2:1: not valid YAML: a tab indents it (indent with spaces, YAML forbids tabs)"
         ),
-        ("a: *b", "1:4: not valid YAML: found undefined alias"),
+        (
+            "a: *b",
+            "1:4: not valid YAML: a '*' names an anchor that is not there (put text that begins with '*' into quotes)"
+        ),
         (
             "a: b\n---\nc: d",
-            "2:1: not valid YAML: expected a single document in the stream, but found another document"
+            "2:1: not valid YAML: a second document begins (take the line --- out, or what follows it)"
         ),
-        ("a: b\nc: \u{1}", "2:4: not valid YAML: control characters are not allowed"),
+        (
+            "a: b\nc: \u{1}",
+            "2:4: not valid YAML: a control character is in it (take it out, or write it in double quotes as \\x01)"
+        ),
     ])
     func `what is no YAML is refused with its place`(yaml: String, line: String) {
         #expect(problems(of: yaml) == ["sluice.yaml:\(line)"])
+    }
+
+    /// Texts that libyaml refuses, each for another reason.
+    @Test(arguments: [
+        "a: - b", "a: ? b", "a: @b", "a: `b", "a: %b", "\"a\" \"b\": c", "a: 1\n b: 2",
+        "a: 1\n  - b",
+        "a:\n  - b\n  c: d", "a: {b", "a: {b: 1 c: 2}", "a: [b c: 1", "a: [1, ,", "a: \"b", "a: 'b",
+        "a: \"b\n---\n", "a: \"\\q\"", "a: \"\\xZZ\"", "a: \"\\uD800\"", "a: &", "a: & b",
+        "a: &x 1\nb: &x 2\nc: *y", "a: !x!y z", "a: !<x", "a: |0\n b", "a: |x\n b", "a: |\n\tb",
+        "%YAML 9.9\n---\na: b", "%FOO", "%YAML 1.1\n%YAML 1.1\n---\na: b", "%YAML x", "%TAG x",
+        "a: !<> b",
+        "a: !%zz b", "a: b\n...\nc: d\n", "a\nb", "- a\nb: c", "a: b\n- c", "]",
+        "}",
+        ",", "key: [a, b]]", "a: 'b' c", "? a\nb", "a: [\n- b\n]",
+    ])
+    func `no words of libyaml's reach people`(yaml: String) {
+        for problem in problems(of: yaml) {
+            for raw in [
+                "did not find", "could not find", "while parsing", "while scanning",
+                "not allowed in this",
+                "token", "YamlError", "scanner", "the reader of YAML says", "the stream",
+                "indicator",
+            ] {
+                #expect(!problem.contains(raw), "\(yaml.debugDescription): \(problem)")
+            }
+            if problem.contains("not valid YAML") {
+                #expect(problem.hasSuffix(")"), "there is nothing to do: \(problem)")
+            }
+        }
     }
 
     @Test func `all problems are told in the order of the file`() {
@@ -148,7 +186,10 @@ struct DocumentTests {
                 return error.problems.map(\.description)
             }
         }
-        #expect(problems([0x61, 0xFF]) == ["s.yaml: is no text in UTF-8"])
+        #expect(problems([0x61, 0xFF]) == [
+                    "s.yaml: this is no text in UTF-8: save it as UTF-8, or convert it (iconv -f latin1 -t"
+                        + " UTF-8)"
+                ])
         #expect(problems(Array(smallest.utf8)) == [])
     }
 }

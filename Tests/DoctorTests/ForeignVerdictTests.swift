@@ -39,7 +39,7 @@ struct ForeignVerdictTests {
             ("/page", .notUpgraded, ["ordinary page", "proxy_http_version"]),
             ("/moved", .redirected, ["Use wss://other.test:443/socket"]),
             ("/login", .unauthorized, ["by Basic realm=\"x\"", "--header"]),
-            ("/never", .forbidden, ["403", "origin sent was: none"]),
+            ("/never", .forbidden, ["nginx itself refuses /never (403)", "proxy_pass"]),
             ("/nothing", .notFound, ["The server has nothing at /nothing (404)"]),
             ("/upgrade", .upgradeRequired, ["(426)"]),
             ("/many", .tooManyRequests, ["in 7 s"]),

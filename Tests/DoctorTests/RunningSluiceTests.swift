@@ -139,7 +139,7 @@ struct RunningSluiceTests {
     @Test func `a certificate whose time is nearly over`() throws {
         let papers = try Papers()
         defer { papers.remove() }
-        let last = Date().addingTimeInterval(5 * 86_400).ISO8601Format()
+        let last = Date().addingTimeInterval(5 * 86_400 + 3_600).ISO8601Format()
         let end = last.filter { $0 != "-" && $0 != ":" && $0 != "T" }
         let files = try papers.issue("soon", to: end)
         let identity = TestIdentity(chain: files[1], key: files[3])
@@ -148,11 +148,13 @@ struct RunningSluiceTests {
         defer { Scratch.remove(patient.folder) }
         let report = try patient.examine()
         #expect(report.verdict == "needs-attention", "\(report)")
-        #expect(report.sentence.contains("its time is over in 4 days"), "\(report)")
+        #expect(report.sentence.contains("its time is over in 5 days"), "\(report)")
         // Who looks from outside is told too.
         let walk = try diagnose(patient.proxy.url(), ["--ca", papers.authority])
         #expect(walk.verdict == "healthy", "\(walk)")
-        #expect(walk.notes.contains { $0.contains("is over on \(last.prefix(10))") }, "\(walk)")
+        #expect(
+            walk.notes.contains { $0.contains("is over in 5 days, on \(last.prefix(10))") },
+            "\(walk)")
     }
 
     @Test func `a configuration that could not be taken up, or was not yet`() throws {

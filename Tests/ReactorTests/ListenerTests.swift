@@ -61,7 +61,9 @@ import Testing
         let listener = try Listener(address: .loopback(port: 0))
         let address = listener.address
         let error = #expect(throws: SystemError.self) { _ = try Listener(address: address) }
-        #expect(error?.description == "bind \(address): Address already in use")
+        #expect(error?.cause == "bind \(address): Address already in use")
+        let cure = "; stop the program that listens there, or choose another port"
+        #expect(error?.description.hasSuffix(cure) == true)
     }
 
     @Test func `nobody listens: the dial fails with the reason`() throws {

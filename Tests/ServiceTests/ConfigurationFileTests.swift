@@ -16,7 +16,10 @@ struct ConfigurationFileTests {
     }
 
     @Test func `a file that is not there is named`() {
-        #expect(problems("/nowhere/s.yaml") == ["/nowhere/s.yaml: there is no such file"])
+        #expect(
+            problems("/nowhere/s.yaml") == [
+                "/nowhere/s.yaml: there is no such file; correct the path"
+            ])
     }
 
     @Test func `a file that is no text is refused, and one that is fine is read`() throws {
@@ -25,7 +28,11 @@ struct ConfigurationFileTests {
             .path
         defer { try? FileManager.default.removeItem(atPath: path) }
         try Data([0x61, 0xFF]).write(to: URL(fileURLWithPath: path))
-        #expect(problems(path) == ["\(path): is no text in UTF-8"])
+        #expect(
+            problems(path) == [
+                "\(path): this is no text in UTF-8: save it as UTF-8, or convert it (iconv -f latin1"
+                    + " -t UTF-8)"
+            ])
         let smallest = """
             listen: [{ address: "127.0.0.1:0" }]
             routes: [{ path: /a, to: "ws://127.0.0.1:1" }]

@@ -18,7 +18,8 @@ struct Document {
         } catch let error as YamlError {
             throw refusal(error)
         } catch {
-            throw refusal(1, 1, "not valid YAML: \(error)")
+            let fault = YAMLFault("\(error)", isIndentedByTab: false)
+            throw refusal(1, 1, "not valid YAML: \(fault.found)", hint: fault.remedy)
         }
         throw refusal(1, 1, "the file is empty, a configuration has at least listen and routes")
     }
@@ -28,9 +29,11 @@ struct Document {
         case .scanner(let context, let problem, let mark, _),
             .parser(let context, let problem, let mark, _),
             .composer(let context, let problem, let mark, _):
-            let text = (context.map { "\($0.text), " } ?? "") + problem
-            let hint = isIndentedByTab(mark) ? "indent with spaces, YAML forbids tabs" : nil
-            return refusal(mark.line, mark.column, "not valid YAML: \(text)", hint: hint)
+            // Of two documents the problem is only the second half of the sentence.
+            let words = Self.isSecondDocument(context?.text) ? context?.text ?? "" : problem
+            let fault = YAMLFault(words, isIndentedByTab: isIndentedByTab(mark))
+            return refusal(
+                mark.line, mark.column, "not valid YAML: \(fault.found)", hint: fault.remedy)
         case .duplicatedKeysInMapping(let keys, let context):
             let key = keys.first ?? ""
             let again = nextLine(of: key, after: context.mark).map { ", again in line \($0)" }
@@ -40,9 +43,12 @@ struct Document {
         case .reader(let problem, let offset, _, _):
             let before = Self.lines(yaml.prefix(offset ?? 0))
             let column = (before.last?.count ?? 0) + 1
-            return refusal(before.count, column, "not valid YAML: \(problem)")
+            let fault = YAMLFault(problem, isIndentedByTab: false)
+            return refusal(
+                before.count, column, "not valid YAML: \(fault.found)", hint: fault.remedy)
         default:
-            return refusal(1, 1, "not valid YAML: \(error)")
+            let fault = YAMLFault("\(error)", isIndentedByTab: false)
+            return refusal(1, 1, "not valid YAML: \(fault.found)", hint: fault.remedy)
         }
     }
 
@@ -59,6 +65,10 @@ struct Document {
         return ConfigurationProblems([
             ConfigurationProblem(place: place, sentence: sentence, hint: hint)
         ])
+    }
+
+    private static func isSecondDocument(_ context: String?) -> Bool {
+        context?.hasPrefix("expected a single document") == true
     }
 
     private func isIndentedByTab(_ mark: Mark) -> Bool {

@@ -33,6 +33,7 @@ extension DrainSettings {
             },
             .duration(
                 "spread", \.spread, .zero ... .seconds(86_400),
+                absent: "10 ms for each open socket, 10 s at most",
                 "the time from the first Close to the last, which are sent evenly; no more than `timeout`"
             ),
             .duration(
@@ -43,9 +44,9 @@ extension DrainSettings {
 
     init?(_ value: Value) {
         let read = Self.section.decode(value) { drain, fields in
-            if drain.spread > drain.timeout {
+            if let spread = drain.spread, spread > drain.timeout {
                 fields["spread"]?.report(
-                    "found \(Units.text(drain.spread)), allowed: no more than timeout, "
+                    "found \(Units.text(spread)), allowed: no more than timeout, "
                         + Units.text(drain.timeout))
             }
             return true

@@ -37,10 +37,39 @@ extension OriginSettings {
         self = origins.isEmpty && isSame ? .same : .list(same: isSame, origins: origins)
     }
 
-    /// Scheme, host and, unless it is the scheme's own, port (RFC 6454 §6.1); `null`; `*` for every host or
-    /// for one label in front; or a text that no browser sends and some device does.
     private static func isOrigin(_ text: String, _ value: Value) -> Bool {
-        if text == "null" { return true }
+        guard let fault = fault(of: text) else { return true }
+        value.report(
+            "found \(value.found), allowed: \(allowed)",
+            hint: fault.suggestion.map(Nearest.didYouMean))
+        return false
+    }
+
+    /// Reads what a command line says beside pages of the same host.
+    ///
+    /// - Parameters:
+    ///   - texts: origins, or `any` alone.
+    ///   - more: further origins that are let in, unless it is `any`.
+    /// - Throws: `OriginFault` for the first text that is none.
+    public init(arguments texts: [String], more: [String] = []) throws(OriginFault) {
+        if texts == ["any"] {
+            self = .any
+            return
+        }
+        let origins = texts.filter { $0 != "same" }
+        for text in origins {
+            if text == "any" { throw OriginFault(text: text, suggestion: nil) }
+            if let fault = Self.fault(of: text) { throw fault }
+        }
+        let all = origins + more
+        self = all.isEmpty ? .same : .list(same: true, origins: all)
+    }
+
+    /// Why a text is no origin: scheme, host and, unless it is the scheme's own, port (RFC 6454 §6.1);
+    /// `null`; `*` for every host or for one label in front; or a text that no browser sends and some device
+    /// does.
+    private static func fault(of text: String) -> OriginFault? {
+        if text == "null" { return nil }
         let suggestion: String?
         if let separator = text.firstRange(of: "://") {
             let scheme = text[..<separator.lowerBound]
@@ -53,7 +82,7 @@ extension OriginSettings {
                 authority.isEmpty
                 ? !isWeb : isAuthority(authority) || behind.isEmpty && isWildcard(authority)
             if isScheme(scheme), isHost {
-                if behind.isEmpty || isPath(behind) { return true }
+                if behind.isEmpty || isPath(behind) { return nil }
                 suggestion = String(text[..<authority.endIndex])
             } else {
                 suggestion = nil
@@ -65,9 +94,7 @@ extension OriginSettings {
             suggestion =
                 word ?? (text.contains(".") && isAuthority(text[...]) ? "https://\(text)" : nil)
         }
-        value.report(
-            "found \(value.found), allowed: \(allowed)", hint: suggestion.map(Nearest.didYouMean))
-        return false
+        return OriginFault(text: text, suggestion: suggestion)
     }
 
     /// RFC 3986 §3.1.
@@ -97,5 +124,21 @@ extension OriginSettings {
             return Syntax.isIPv6(host.dropFirst().dropLast())
         }
         return Syntax.isHostName(host)
+    }
+}
+
+/// A text that is no origin.
+public struct OriginFault: Error, Sendable, CustomStringConvertible {
+    /// The text.
+    let text: String
+    /// What was probably meant.
+    let suggestion: String?
+
+    /// What was found and what is allowed.
+    public var description: String {
+        text == "any"
+            ? "'any' lets every page in, so no other origin can stand beside it"
+            : "found '\(text)', allowed: any, null or origins, as https://example.com"
+                + (suggestion.map { " (\(Nearest.didYouMean($0)))" } ?? "")
     }
 }

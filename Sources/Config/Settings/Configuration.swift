@@ -49,11 +49,11 @@ public struct Configuration: Sendable, Equatable {
     /// One route to one endpoint, behind as many listeners as there are addresses.
     public static func quick(
         listen addresses: [String], tls: TLSSettings?, path: String = "/*",
-        to endpoint: EndpointAddress
+        to endpoint: EndpointAddress, origins: OriginSettings = .same
     ) -> Configuration {
         Configuration(
             listen: addresses.map { ListenerSettings(address: $0, tls: tls) },
-            routes: [RouteSettings(path: path, to: .endpoint(endpoint))])
+            routes: [RouteSettings(path: path, to: .endpoint(endpoint), origins: origins)])
     }
 }
 
@@ -65,8 +65,8 @@ public struct DrainSettings: Sendable, Equatable {
     public var code: UInt16 = 1001
     /// The reason that stands in it; empty for none.
     public var reason = ""
-    /// From the first Close to the last.
-    public var spread = Duration.zero
+    /// From the first Close to the last; nil for a time that goes by the number of relays.
+    public var spread: Duration?
     /// From the moment in which the process is not ready any more until it stops listening.
     public var delay = Duration.zero
 

@@ -58,6 +58,20 @@ struct OwnAnswer {
             body: Array("See \(location)\n".utf8), edits: edits)
     }
 
+    /// Says to a preflight that a page of this origin may send requests from a more public network.
+    ///
+    /// The origin was found among those that the route lists, so that nothing else of the peer's is said.
+    init(allowingPrivateNetworkFor origin: [UInt8]) {
+        self.init(
+            status: 204,
+            fields: [
+                ("Access-Control-Allow-Origin", String(decoding: origin, as: UTF8.self)),
+                ("Access-Control-Allow-Credentials", "true"),
+                ("Access-Control-Allow-Private-Network", "true"), ("Vary", "Origin"),
+                ("Cache-Control", "no-store"),
+            ], type: "", body: [])
+    }
+
     /// The same URL with https (RFC 9110 §15.4.9: 308 keeps method and body).
     static func toHTTPS(_ request: borrowing OrdinaryRequest, _ snapshot: Snapshot)
         -> OwnAnswer

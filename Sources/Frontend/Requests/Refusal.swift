@@ -106,39 +106,6 @@ extension Refusal {
                 + " would leave the route \(route).")
     }
 
-    /// The page's origin is not allowed; `host` is the one that it was compared with.
-    ///
-    /// It was not the one of a trusted proxy where that has named something else than one host, which
-    /// `hasUnclearProxy` says.
-    static func forbiddenOrigin(
-        _ origin: [UInt8], host: HostName, hasUnclearProxy: Bool = false, _ route: Route
-    ) -> Refusal {
-        if origin.isEmpty {
-            return Refusal(
-                status: 403, proxyError: "http_request_denied",
-                sentence: "The Origin field is empty, so it names no page that could be let in: a"
-                    + " client that is no browser leaves the field out, and 'origins: any' of the route"
-                    + " \(route.name) asks nobody.")
-        }
-        let page = String(decoding: origin.prefix(200), as: UTF8.self)
-        let key =
-            route.isFromCommandLine
-            ? "'origins' of a route in a configuration" : "'origins' of the route \(route.name)"
-        var name = host.name.isEmpty ? "none" : host.name
-        if hasUnclearProxy { name += ", by Host: the proxy's X-Forwarded-Host is not one host" }
-        var sentence = "A page of origin \(page) may not open this socket: "
-        switch route.origins {
-        case .any, .same:
-            sentence += "its host is not the one asked for (\(name)); \(key) can let it in."
-        case .list(let same, let origins):
-            var listed = origins.prefix(3).map(\.text).joined(separator: ", ")
-            if origins.count > 3 { listed += " and \(origins.count - 3) more" }
-            if same { sentence += "its host is not the one asked for (\(name)), and " }
-            sentence += "\(key) does not list it (\(listed.isEmpty ? "none" : listed))."
-        }
-        return Refusal(status: 403, proxyError: "http_request_denied", sentence: sentence)
-    }
-
     /// The request head did not come in time.
     static let headTimeout = Refusal(
         status: 408, proxyError: "http_request_error",
@@ -274,7 +241,8 @@ extension Refusal {
         Refusal(
             status: 502,
             proxyError: code == ECONNREFUSED ? "connection_refused" : "destination_unavailable",
-            sentence: "No connection to the upstream \(label): \(SystemError.text(of: code)).")
+            sentence: "No connection to the upstream \(label): \(SystemError.text(of: code))."
+                + " \(SystemError.advice(connecting: code))")
     }
 
     /// The upstream answered, but not as it must.

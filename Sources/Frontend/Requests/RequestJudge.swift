@@ -200,6 +200,11 @@ struct RequestJudge {
             request.makeExtras().own = OwnAnswer(refusal)
             return .answeredHere
         }
+        if request.method == .options, let origin = allowedPrivateNetworkOrigin(request, plan.route)
+        {
+            request.makeExtras().own = OwnAnswer(allowingPrivateNetworkFor: origin)
+            return .answeredHere
+        }
         switch plan.route.action {
         case .forward(let group):
             if case .length(let length) = request.asked.framing, length > plan.route.bodyBytesMax {
@@ -219,6 +224,18 @@ struct RequestJudge {
                 rule, rewritten ?? target.sentPath, target.query, plan)
         }
         return .answeredHere
+    }
+
+    /// The page of a preflight for a more private network, where the route lets that page open sockets.
+    private func allowedPrivateNetworkOrigin(
+        _ request: borrowing Request, _ route: Route
+    ) -> [UInt8]? {
+        guard let origin = request.asked.privateNetworkOrigin else { return nil }
+        let facts = request.stream.facts
+        let isTrusted = facts.pointee.listener.trusts(facts.pointee.peer)
+        let said = isTrusted ? Forwarding.host(request.asked.head.fields)?.name : nil
+        guard let host = said ?? request.asked.host else { return nil }
+        return route.origins.allows(origin: origin, host: host) ? origin : nil
     }
 
     // MARK: Slots

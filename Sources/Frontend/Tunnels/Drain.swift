@@ -14,13 +14,19 @@ public struct DrainPlan: Sendable {
     public var code: UInt16
     /// The reason that stands in the Close; empty for none.
     public var reason: String
-    /// From the first Close to the last.
-    public var spreadMilliseconds: UInt64
+    /// From the first Close to the last; nil for `paceMilliseconds` times the number of relays, up to
+    /// `spreadMillisecondsMax` and half of the timeout.
+    public var spreadMilliseconds: UInt64?
     /// From the beginning until those are cut that have not closed.
     public var timeoutMilliseconds: UInt64
 
     /// The longest that a drain may take, and wait: a week.
     public static let millisecondsMax: UInt64 = 7 * 86_400_000
+
+    /// From one Close to the next where no spread was said.
+    static let paceMilliseconds: UInt64 = 10
+    /// The longest spread where none was said.
+    static let spreadMillisecondsMax: UInt64 = 10_000
 
     /// How many relays at most.
     public var relaysMax = Int.max
@@ -29,7 +35,7 @@ public struct DrainPlan: Sendable {
 
     /// A drain of everything.
     public init(
-        code: UInt16, reason: String, spreadMilliseconds: UInt64, timeoutMilliseconds: UInt64
+        code: UInt16, reason: String, spreadMilliseconds: UInt64?, timeoutMilliseconds: UInt64
     ) {
         self.code = code
         self.reason = reason
@@ -50,6 +56,7 @@ public final class Drain: Sendable {
     /// When it began, in milliseconds of `Clock`.
     public let startMilliseconds: UInt64
     let closeText: CloseText?
+    private let workers: Int
     private let workersLeft: Atomic<Int>
     /// Reactors that listen yet.
     private let listening: Atomic<Int>
@@ -61,9 +68,12 @@ public final class Drain: Sendable {
     init(_ plan: DrainPlan, workers: Int) {
         var plan = plan
         // What goes beyond it would go beyond the numbers too.
-        plan.spreadMilliseconds = min(plan.spreadMilliseconds, DrainPlan.millisecondsMax)
+        plan.spreadMilliseconds = plan.spreadMilliseconds.map {
+            min($0, DrainPlan.millisecondsMax)
+        }
         plan.timeoutMilliseconds = min(plan.timeoutMilliseconds, DrainPlan.millisecondsMax)
         self.plan = plan
+        self.workers = workers
         startMilliseconds = Clock.nowMilliseconds()
         closeText = plan.reason.isEmpty ? nil : CloseText(plan.reason)
         workersLeft = Atomic(workers)
@@ -72,6 +82,14 @@ public final class Drain: Sendable {
 
     /// When those are cut that are left.
     public var deadlineMilliseconds: UInt64 { startMilliseconds + plan.timeoutMilliseconds }
+
+    /// From the first Close to the last on a reactor that has found so many relays: the others have about
+    /// as many, since connections go to the reactor with the fewest.
+    func spreadMilliseconds(ofRelays count: Int) -> UInt64 {
+        if let said = plan.spreadMilliseconds { return said }
+        let paced = DrainPlan.paceMilliseconds * UInt64(count) * UInt64(workers)
+        return min(paced, DrainPlan.spreadMillisecondsMax, plan.timeoutMilliseconds / 2)
+    }
 
     /// How far it is.
     public var progress: DrainProgress {

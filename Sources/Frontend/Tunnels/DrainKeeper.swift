@@ -12,24 +12,36 @@ struct DrainTask {
     private(set) var scanned: Int? = -1
     private var tokens: [Token] = []
     private var next = 0
+    /// Relays that were found, those that have ended by themselves since included.
+    private var foundCount = 0
 
     init(_ drain: Drain) { self.drain = drain }
 
     var isScanning: Bool { scanned != nil }
-    var isDone: Bool { !isScanning && next == tokens.count }
+    var isDone: Bool { !isScanning && next >= tokens.count }
 
     /// When the next relay is to be told; never while they are being looked for.
     var nextMilliseconds: UInt64 {
-        isScanning || next == tokens.count ? .max : due(next)
+        isScanning || next >= tokens.count ? .max : due(next)
     }
 
     private func due(_ index: Int) -> UInt64 {
         drain.startMilliseconds
-            + drain.plan.spreadMilliseconds * UInt64(index) / UInt64(max(1, tokens.count))
+            + drain.spreadMilliseconds(ofRelays: foundCount) * UInt64(index)
+            / UInt64(max(1, foundCount))
     }
 
     mutating func append(_ token: Token) {
-        if drain.find() { tokens.append(token) }
+        guard drain.find() else { return }
+        tokens.append(token)
+        foundCount += 1
+    }
+
+    /// Forgets those at the end of the line that have ended by themselves, so that nobody waits for their
+    /// turn.
+    mutating func dropEnded(_ hasEnded: (Token) -> Bool) {
+        if isScanning { return }
+        while tokens.count > next, let last = tokens.last, hasEnded(last) { tokens.removeLast() }
     }
 
     mutating func scannedUp(to index: Int?) { scanned = index }
@@ -118,6 +130,9 @@ struct DrainKeeper {
         // Those that close tunnels change nothing here: tokens of closed ones name nobody.
         for index in state.pointee.drains.tasks.indices {
             if state.pointee.drains.tasks[index].isScanning { scan(index) }
+            state.pointee.drains.tasks[index].dropEnded {
+                state.pointee.tunnels.pointer($0) == nil
+            }
             var told = 0
             var taken = 0
             while taken < Self.toldPerTurn,

@@ -9,7 +9,7 @@ import TLS
 
 /// One reactor: its loop runs on a thread of its own, and gives each event to the part that it is for.
 struct Worker: ~Copyable {
-    private static let mailboxToken = Token.fixed(0)
+    static let mailboxToken = Token.fixed(0)
 
     let state: StatePointer
     private var acceptors: Acceptors

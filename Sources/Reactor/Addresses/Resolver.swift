@@ -34,7 +34,7 @@ public enum Resolver {
         }
         guard code == 0 else {
             let reason = code == EAI_SYSTEM ? SystemError.text(of: errno) : text(of: code)
-            throw ResolveFault(sentence: "\(host) cannot be resolved: \(reason)")
+            throw ResolveFault(sentence: "\(host) cannot be resolved: \(reason); \(advice)")
         }
         defer { freeaddrinfo(list) }
         var addresses: [Address] = []
@@ -63,6 +63,10 @@ public enum Resolver {
         guard name == "localhost" || name.hasSuffix(".localhost") else { return nil }
         return [.loopback(port: port), .loopback(port: port, isIPv6: true)]
     }
+
+    /// What to do about a name that can't be resolved, as a clause.
+    public static let advice =
+        "see whether the name is right, and whether DNS or /etc/hosts has it"
 
     private static func text(of code: Int32) -> String {
         gai_strerror(code).map { String(cString: $0) } ?? "error \(code)"

@@ -25,6 +25,15 @@ public final class SignalWaiter: Sendable {
         }
     }
 
+    /// Waits for the next of the signals, and no longer than that; nil where none came.
+    public func next(withinMilliseconds milliseconds: Int64) -> Int32? {
+        var set = SignalWaiter.set(of: signals)
+        var limit = timespec(
+            tv_sec: Int(milliseconds / 1_000), tv_nsec: Int(milliseconds % 1_000) * 1_000_000)
+        let signal = sigtimedwait(&set, nil, &limit)
+        return signal > 0 ? signal : nil
+    }
+
     /// Ignores SIGPIPE.
     ///
     /// Sends ask for no signal, but other writers of the process cannot.

@@ -36,8 +36,11 @@ public struct SystemError: Error, Sendable, Equatable, CustomStringConvertible {
         return SystemError(code: code, call: call, subject: subject)
     }
 
+    /// The failed call, what the system says of its error code, and what to do, where that is known.
+    public var description: String { cause + (remedy.map { "; \($0)" } ?? "") }
+
     /// The failed call and what the system says of its error code.
-    public var description: String { "\(call): \(SystemError.text(of: code))" }
+    public var cause: String { "\(call): \(SystemError.text(of: code))" }
 
     /// What an error code means, in the system's words.
     public static func text(of code: Int32) -> String {

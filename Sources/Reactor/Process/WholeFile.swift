@@ -14,6 +14,8 @@ public enum WholeFile {
     public struct Refusal: Error, Equatable {
         /// What is in the way.
         public let sentence: String
+        /// What the reader can do about it, as a clause.
+        public let remedy: String
     }
 
     /// Reads a file, a pipe up to the end that its writer gives it, or a device; 16 MiB at most.
@@ -22,13 +24,18 @@ public enum WholeFile {
     ) throws(Refusal) -> [UInt8] {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)
         guard descriptor >= 0 else {
-            throw errno == ENOENT ? Refusal(sentence: "there is no such file") : failure()
+            throw errno == ENOENT
+                ? Refusal(sentence: "there is no such file", remedy: "correct the path")
+                : failure(path)
         }
         defer { close(descriptor) }
         var status = stat()
-        guard fstat(descriptor, &status) == 0 else { throw failure() }
+        guard fstat(descriptor, &status) == 0 else { throw failure(path) }
         let kind = status.st_mode & S_IFMT
-        if kind == S_IFDIR { throw Refusal(sentence: "cannot be read: it is a directory") }
+        if kind == S_IFDIR {
+            throw Refusal(
+                sentence: "cannot be read: it is a directory", remedy: "give the file in it")
+        }
         // At a terminal somebody may take time to type.
         let isPipe = kind == S_IFIFO || kind == S_IFSOCK
         if !isPipe { _ = fcntl(descriptor, F_SETFL, 0) }
@@ -39,11 +46,13 @@ public enum WholeFile {
             if let end { try awaitInput(descriptor, until: end, patienceMilliseconds) }
             let count = Glibc.read(descriptor, &piece, piece.count)
             if count < 0, errno == EINTR || errno == EAGAIN { continue }
-            guard count >= 0 else { throw failure() }
+            guard count >= 0 else { throw failure(path) }
             if count == 0 { return whole }
             whole.append(contentsOf: piece.prefix(count))
             guard whole.count <= bytesMax else {
-                throw Refusal(sentence: "is larger than \(bytesMax / 1_048_576) MiB")
+                throw Refusal(
+                    sentence: "is larger than \(bytesMax / 1_048_576) MiB",
+                    remedy: "give the right file")
             }
         }
     }
@@ -59,12 +68,16 @@ public enum WholeFile {
             guard Clock.nowMilliseconds() < end else {
                 throw Refusal(
                     sentence: "cannot be read: it is a pipe, and nobody has written all of it"
-                        + " within \(patienceMilliseconds / 1_000) s")
+                        + " within \(patienceMilliseconds / 1_000) s",
+                    remedy: "write it sooner, or give a file")
             }
         }
     }
 
-    private static func failure() -> Refusal {
-        Refusal(sentence: "cannot be read: \(SystemError.text(of: errno))")
+    private static func failure(_ path: String) -> Refusal {
+        let code = errno
+        return Refusal(
+            sentence: "cannot be read: \(SystemError.text(of: code))",
+            remedy: SystemError.remedy(code, file: path) ?? "see whether the disk is in order")
     }
 }

@@ -23,6 +23,13 @@ public struct Assembly: Sendable {
     let found: NamesFound
     /// What is served, but not as people are likely to want it.
     public let warnings: [ConfigurationProblem]
+    /// From when until when the certificates are valid, each with the place where its chain was named.
+    private let terms: [PlacedTerm]
+
+    private struct PlacedTerm: Sendable {
+        let place: SourcePlace
+        let term: IdentityTerm
+    }
 
     /// Endpoints that were served before and on which something still runs.
     let departed: [DepartedEndpoint]
@@ -60,6 +67,9 @@ public struct Assembly: Sendable {
         var listeners: [ListenerPlan] = []
         let stores = try Self.certificates(configuration, tickets: tickets)
         warnings = Self.warnings(configuration, stores)
+        terms = zip(configuration.listen, stores).flatMap { listener, store in
+            (store?.terms ?? []).map { PlacedTerm(place: listener.place, term: $0) }
+        }
         for (listener, store) in zip(configuration.listen, stores) {
             let address: Address
             do throws(AddressFault) {
@@ -90,12 +100,29 @@ public struct Assembly: Sendable {
         listeners = previous.listeners
         settings = previous.settings
         warnings = previous.warnings
+        terms = previous.terms
         self.found = found
         var known = KnownEndpoints(previous, found: found)
         known.keepsGroups = true
         routing = try Self.routing(configuration, &known, previous: previous.routing)
         departed = DepartedEndpoint.all(since: previous, without: routing)
         checks = Self.checks(configuration, routing)
+    }
+
+    /// What clients say of the time of the certificates at `now`, in seconds since 1970, or are going to say
+    /// soon; each once.
+    func timeWarnings(at now: Int64) -> [ConfigurationProblem] {
+        var warnings: [ConfigurationProblem] = []
+        for placed in terms {
+            guard let problem = placed.term.problem(at: now) else { continue }
+            let warning = ConfigurationProblem(
+                place: placed.place, sentence: problem.description)
+            // A chain of several listeners is named once.
+            if !warnings.contains(where: { $0.sentence == warning.sentence }) {
+                warnings.append(warning)
+            }
+        }
+        return warnings
     }
 
     /// The certificates of every listener, read now; nil where it is plain.

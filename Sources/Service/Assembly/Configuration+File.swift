@@ -11,7 +11,7 @@ extension Configuration {
         do throws(WholeFile.Refusal) {
             bytes = try WholeFile.read(path)
         } catch {
-            throw ConfigurationProblems(file: path, error.sentence)
+            throw ConfigurationProblems(file: path, "\(error.sentence); \(error.remedy)")
         }
         return try load(bytes: bytes, file: path)
     }

@@ -265,9 +265,11 @@ struct AdminDesk: Sendable {
         guard let facts = try? CertificateFacts.readLeaf(chain: certificate.chain) else {
             return nil
         }
-        return CertificateState(
+        var state = CertificateState(
             chain: certificate.chain, names: facts.names,
             notAfter: time(UInt64(max(0, facts.notAfter)) * 1_000))
+        state.notBefore = time(UInt64(max(0, facts.notBefore)) * 1_000)
+        return state
     }
 
     private static func state(of drain: Controller.NumberedDrain) -> DrainState {

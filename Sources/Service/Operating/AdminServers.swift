@@ -75,7 +75,9 @@ struct AdminServers {
         let own = AdminSocket.ownPlace(beside: path, of: takesOver ? getppid() : getpid())
         for (index, file) in [path, own].enumerated() {
             guard let address = try? Address(parsing: "unix:" + file) else {
-                throw SystemError(code: ENAMETOOLONG, call: "bind \(file)")
+                throw SystemError(
+                    code: ENAMETOOLONG, call: "bind \(file)",
+                    subject: .file(file))
             }
             let isPredecessors = takesOver && AdminClient.process(at: address) == getppid()
             do throws(SystemError) {
@@ -85,7 +87,9 @@ struct AdminServers {
                 continue
             }
         }
-        throw SystemError(code: EADDRINUSE, call: "bind \(path)")
+        let place = (try? Address(parsing: "unix:" + path)).map(SystemError.Subject.listening)
+        throw SystemError(
+            code: EADDRINUSE, call: "bind \(path)", subject: place ?? .file(path))
     }
 
     private func server(

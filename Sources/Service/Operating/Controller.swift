@@ -206,7 +206,7 @@ public final class Controller: Sendable {
             restart.isEmpty
             ? ""
             : " What changed of \(restart.joined(separator: " and ")) takes effect with `sluice"
-                + " upgrade`, which loses no socket, or with a restart."
+                + " upgrade` or with a restart."
         return
             "The configuration was taken up as generation \(state.generation). \(changes.text)\(rest)"
             + assembly.warnings.map { "\nWarning: \($0.place): \($0.sentence)." }.joined()
@@ -227,7 +227,7 @@ public final class Controller: Sendable {
     static func plan(_ settings: DrainSettings) -> DrainPlan {
         DrainPlan(
             code: settings.code, reason: settings.reason,
-            spreadMilliseconds: settings.spread.wholeMilliseconds,
+            spreadMilliseconds: settings.spread?.wholeMilliseconds,
             timeoutMilliseconds: settings.timeout.wholeMilliseconds)
     }
 
@@ -263,18 +263,18 @@ public final class Controller: Sendable {
         plan.reason = request.reason ?? plan.reason
         plan.spreadMilliseconds = request.spreadMilliseconds ?? plan.spreadMilliseconds
         plan.timeoutMilliseconds = max(
-            request.timeoutMilliseconds ?? plan.timeoutMilliseconds, plan.spreadMilliseconds)
+            request.timeoutMilliseconds ?? plan.timeoutMilliseconds, plan.spreadMilliseconds ?? 0)
         guard DrainSettings.allows(code: plan.code) else {
             return AdminOutcome(
                 isDone: false,
                 message: "The code is \(DrainSettings.codesAllowed), found \(plan.code).")
         }
-        guard max(plan.spreadMilliseconds, plan.timeoutMilliseconds) <= DrainPlan.millisecondsMax
-        else {
+        // The timeout is the longer one by now.
+        guard plan.timeoutMilliseconds <= DrainPlan.millisecondsMax else {
             return AdminOutcome(
                 isDone: false,
                 message: "The spread and the timeout are 7 days at most: found"
-                    + " \(max(plan.spreadMilliseconds, plan.timeoutMilliseconds)) ms.")
+                    + " \(plan.timeoutMilliseconds) ms.")
         }
         guard plan.reason.utf8.count <= DrainSettings.reasonBytesMax else {
             return AdminOutcome(

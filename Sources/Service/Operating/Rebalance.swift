@@ -14,6 +14,9 @@ import Synchronization
 /// Relays never move by themselves: after an endpoint has joined, all old ones are where they were.
 /// Who is closed comes again, and goes where there are the fewest or whose turn it is.
 final class Rebalance: Sendable {
+    /// How long each turn takes, over which its Closes are spread.
+    private static let turnMilliseconds: UInt64 = 1_000
+
     private let group: EndpointGroup
     private let perSecond: Int
     private let code: UInt16
@@ -71,7 +74,7 @@ final class Rebalance: Sendable {
             var left = perSecond
             for (endpoint, count) in zip(counts, surplus) where count > 0 && left > 0 {
                 var plan = DrainPlan(
-                    code: code, reason: "rebalance", spreadMilliseconds: 1_000,
+                    code: code, reason: "rebalance", spreadMilliseconds: Self.turnMilliseconds,
                     timeoutMilliseconds: 5_000)
                 plan.endpoint = endpoint.label
                 plan.relaysMax = min(left, count)
@@ -91,7 +94,7 @@ final class Rebalance: Sendable {
             sum.isDone = false
             total.withLock { $0 = sum }
             // The pace holds also where the closing takes no time.
-            let isPaced = Clock.nowMilliseconds() >= start + plan.spreadMilliseconds
+            let isPaced = Clock.nowMilliseconds() >= start + Self.turnMilliseconds
             if now.isDone && isPaced { return }
             usleep(20_000)
         }

@@ -53,8 +53,7 @@ public enum Server {
                 settings: assembly.settings, workers: workers,
                 journal: observer.listening(to: log.journal), inheriting: listeners)
         }
-        let admin = try AdminServers(
-            configuration.admin, controller, inheriting: inherited)
+        let admin = try AdminServers(configuration.admin, controller, inheriting: inherited)
         controller.hand(over: admin)
         // Each reactor has an epoll set, and some threads one or two descriptors.
         OpenFiles.keepReserve(more: workers + 4)
@@ -64,14 +63,9 @@ public enum Server {
         observer.listens(configuration, at: frontend.addresses, adminSocket: admin.path)
         warn(controller.state.assembly, log)
         let raised = files.soft > files.was ? " (raised from \(files.was))" : ""
-        log.write(
-            LogEvent(
-                .info,
-                "sluice \(version) is ready: \(workers) reactors, room for \(files.soft) open files"
-                    + (files.soft > files.was ? " (raised from \(files.was))." : ".")))
-        let obeying = try ReactorThread.start(name: "sluice-signals") {
-            obey(signals, controller)
-        }
+        let room = "\(workers) reactors, room for \(files.soft) open files\(raised)."
+        log.write(LogEvent(.info, "sluice \(version) is ready: \(room)"))
+        let obeying = try ReactorThread.start(name: "sluice-signals") { obey(signals, controller) }
         try observer.begins(controller)
         controller.minder.follow(controller, configuration.watch ? watch : nil)
         ServiceManager.notify("READY=1")
@@ -138,8 +132,17 @@ public enum Server {
     }
 
     private static func obey(_ signals: SignalWaiter, _ controller: Controller) {
+        let start = Int64(time(nil))
+        var reminder = DailyReminder(
+            said: warnings(of: controller.state.assembly, at: start), at: start)
         while true {
-            switch signals.next() {
+            switch signals.next(withinMilliseconds: DailyReminder.lookMilliseconds) {
+            case nil:
+                let now = Int64(time(nil))
+                let sentences = warnings(of: controller.state.assembly, at: now)
+                for sentence in reminder.due(sentences, at: now) {
+                    controller.log.write(LogEvent(.warning, sentence))
+                }
             case SIGHUP: _ = controller.reload()
             case SIGUSR2:
                 let upgrading = try? ReactorThread.start(name: "sluice-upgrade") {
@@ -153,6 +156,10 @@ public enum Server {
                 if stopping == nil { controller.stop() }
             }
         }
+    }
+
+    private static func warnings(of assembly: Assembly, at now: Int64) -> [String] {
+        assembly.timeWarnings(at: now).map { "\($0.place): \($0.sentence)." }
     }
 
     /// Says what is served, but not as people are likely to want it.

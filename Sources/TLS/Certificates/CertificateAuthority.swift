@@ -49,8 +49,16 @@ public struct CertificateAuthority: Sendable {
     ///
     /// One that is there is kept if it covers the names, was signed by this authority, belongs to
     /// the key and lasts for 30 days more. A certificate from elsewhere is never overwritten.
+    ///
+    /// - Parameters:
+    ///   - names: DNS names, wildcards and addresses that it has to be for.
+    ///   - others: what becomes of other names that it has.
+    ///   - chainPath: where the certificate is, or is to be.
+    ///   - keyPath: the same of its key.
+    /// - Returns: what was done.
+    /// - Throws: `CertificateFault` where it can't be read or made.
     public func ensureLeaf(
-        for names: [String], chainPath: String, keyPath: String
+        for names: [String], others: OtherNames = .stay, chainPath: String, keyPath: String
     ) throws(CertificateFault) -> LeafOutcome {
         var wanted: [CertificateName] = []
         for name in names {
@@ -67,8 +75,26 @@ public struct CertificateAuthority: Sendable {
         let asked = wanted
         return try CertificateFiles.locked(directory) { () throws(CertificateFault) in
             let authority = try load()
-            let outcome = try judge(chainPath, keyPath, covers: asked, authority)
-            if outcome != .kept { try makeLeaf(asked, chainPath, keyPath, authority) }
+            var outcome = try judge(chainPath, keyPath, covers: asked, authority)
+            var more: [CertificateName] = []
+            if outcome != .made {
+                let present = try CertificateHandle.read(pemFile: chainPath).names
+                more = present.filter { !asked.contains($0) && others.keeps($0) }
+                if case .go = others, outcome == .kept,
+                    present.contains(where: { !asked.contains($0) })
+                {
+                    let surplus = present.filter { !asked.contains($0) }
+                    outcome = .renewed(.namesTooMany(surplus.map(\.text)))
+                }
+            }
+            if outcome == .kept { return outcome }
+            do throws(CertificateFault) {
+                try makeLeaf(asked + more, chainPath, keyPath, authority)
+            } catch {
+                // Another authority before this one may have signed for what this one may not.
+                if more.isEmpty { throw error }
+                try makeLeaf(asked, chainPath, keyPath, authority)
+            }
             return outcome
         }
     }

@@ -25,6 +25,11 @@ public struct CertificateFacts: Sendable, Equatable {
     /// Kind and size of its key: `EC P-256`, `RSA 2048`.
     public let keyKind: String
 
+    /// From when until when it is valid.
+    public var term: CertificateTerm {
+        CertificateTerm(notBefore: notBefore, notAfter: notAfter)
+    }
+
     /// Reads the first certificate of a PEM file.
     public static func read(pemFile path: String) throws(CertificateFault) -> CertificateFacts {
         CertificateFacts(try CertificateHandle.read(pemFile: path))

@@ -27,18 +27,22 @@ public struct CertificateFault: Error, Equatable, Sendable, CustomStringConverti
 extension CertificateFault {
     /// A system call on `file` failed with the present `errno`.
     static func system(_ call: String, _ file: String, remedy: String) -> CertificateFault {
-        let reason = String(cString: strerror(errno))
-        return CertificateFault(file, found: "\(call): \(reason)", remedy: remedy)
+        let code = errno
+        let better: String? =
+            switch code {
+            case ENOSPC, EDQUOT: "make room on the disk: df -h shows how much there is"
+            case EROFS: "that file system is read-only: choose another directory"
+            case EMFILE, ENFILE: "raise the limit of open files (ulimit -n)"
+            default: nil
+            }
+        return CertificateFault(
+            file, found: "\(call): \(String(cString: strerror(code)))", remedy: better ?? remedy)
     }
 
     /// OpenSSL refused a step; empties its error queue, which the next TLS call would misread.
     static func library(_ step: String, _ file: String) -> CertificateFault {
-        var text = [CChar](repeating: 0, count: 256)
-        let code = ERR_get_error()
-        ERR_clear_error()
-        ERR_error_string_n(code, &text, text.count)
-        let reason = String(
-            decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        let reasons = TLSError.drainingQueue(step).reasons
+        let reason = reasons.isEmpty ? "it gave no reason" : reasons.joined(separator: "; ")
         return CertificateFault(
             file, found: "OpenSSL could not \(step) (\(reason))",
             remedy: "check that the installed OpenSSL works: openssl version -a")

@@ -10,10 +10,31 @@ public enum LeafOutcome: Sendable, Equatable {
     case kept
 }
 
+/// What becomes of names that a certificate has and that are not asked for.
+public enum OtherNames: Sendable {
+    /// They stay.
+    case stay
+    /// They stay, but for addresses other than loopback: a machine that moves from network to network would
+    /// collect them.
+    case stayUnlessOfNetwork
+    /// The certificate is made anew without them.
+    case go
+
+    func keeps(_ name: CertificateName) -> Bool {
+        switch (self, name) {
+        case (.stay, _), (.stayUnlessOfNetwork, .dns): true
+        case (.stayUnlessOfNetwork, .address(let text)): text == "::1" || text.hasPrefix("127.")
+        case (.go, _): false
+        }
+    }
+}
+
 /// Why a certificate was renewed.
 public enum RenewalReason: Sendable, Equatable, CustomStringConvertible {
     /// The names that were asked for and that it did not cover.
     case namesMissing([String])
+    /// Names that it covered and that were not to be in it any more.
+    case namesTooMany([String])
     /// The authority has been made anew since.
     case signedByAnotherAuthority
     /// The file of its key was not there.
@@ -27,6 +48,7 @@ public enum RenewalReason: Sendable, Equatable, CustomStringConvertible {
     public var description: String {
         switch self {
         case .namesMissing(let names): "it did not cover \(names.joined(separator: ", "))"
+        case .namesTooMany(let names): "it also covered \(names.joined(separator: ", "))"
         case .signedByAnotherAuthority: "another authority had signed it"
         case .keyMissing: "its key was missing"
         case .keyOfAnotherCertificate: "the key beside it was another's"

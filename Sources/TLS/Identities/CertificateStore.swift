@@ -40,6 +40,8 @@ public final class CertificateStore: Sendable {
     public let fingerprints: [String: String]
     /// What clients are going to say of the chains, which are served all the same.
     public let warnings: [IdentityProblem]
+    /// From when until when the certificates of the chains are valid.
+    public let terms: [IdentityTerm]
 
     /// Reads all files and makes the contexts.
     ///
@@ -96,6 +98,7 @@ public final class CertificateStore: Sendable {
         self.initial = initial
         Self.warnOfUnused(loaded)
         warnings = loaded.flatMap(\.warnings)
+        terms = loaded.flatMap(\.terms)
     }
 
     /// A chain for whose names another one with the same kind of key stands in front is never sent.
@@ -125,10 +128,14 @@ public final class CertificateStore: Sendable {
         try TLSContext.setGroups(pointer, options.groups)
         let ciphers = options.cipherList ?? TLSContext.cipherListIntermediate
         guard SSL_CTX_set_cipher_list(pointer, ciphers) == 1 else {
-            throw TLSError.drainingQueue("setting the ciphers \(ciphers)")
+            throw TLSError.drainingQueue(
+                "setting the ciphers \(ciphers)",
+                remedy: "give names that `openssl ciphers -v` prints (tls.ciphers)")
         }
         if let suites = options.cipherSuites, SSL_CTX_set_ciphersuites(pointer, suites) != 1 {
-            throw TLSError.drainingQueue("setting the cipher suites \(suites)")
+            throw TLSError.drainingQueue(
+                "setting the cipher suites \(suites)",
+                remedy: "give names that `openssl ciphers -s -tls1_3` prints (tls.cipherSuites)")
         }
         guard sluice_ctx_set1_sigalgs_list(pointer, TLSContext.signatureAlgorithms) == 1 else {
             throw TLSError.drainingQueue("setting the signature algorithms")

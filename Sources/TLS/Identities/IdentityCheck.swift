@@ -143,23 +143,24 @@ struct IdentityCheck {
     /// All there is to say of one that can be served; `found` is the file's order.
     func warnings(chainOrder found: [CertificateReference]) -> [IdentityProblem] {
         defer { ERR_clear_error() }
-        let causes = timeWarnings() + nameWarnings() + keyWarnings() + orderWarnings(found)
-        var warnings = causes.map { IdentityProblem(files.chain, $0) }
+        let now = Int64(time(nil))
+        let causes = nameWarnings() + keyWarnings() + orderWarnings(found)
+        var warnings =
+            terms.compactMap { $0.problem(at: now) }
+            + causes.map { IdentityProblem(files.chain, $0) }
         if CertificateFacts.isReadableByOthers(files.key) {
             warnings.append(IdentityProblem(files.key, .readableByOthers))
         }
         return warnings
     }
 
-    private func timeWarnings() -> [IdentityProblem.Cause] {
-        let now = Int64(time(nil))
-        return chain.path.enumerated().compactMap { index, certificate in
-            let member =
-                index == 0
-                ? IdentityProblem.Member.leaf : .intermediate(certificate.subject)
+    /// From when until when each certificate of the chain is valid.
+    var terms: [IdentityTerm] {
+        chain.path.enumerated().map { index, certificate in
             let (start, end) = certificate.withHandle { ($0.notBefore, $0.notAfter) }
-            if end < now { return .expired(end, member) }
-            return start > now ? .notYetValid(start, member) : nil
+            return IdentityTerm(
+                file: files.chain, member: index == 0 ? .leaf : .intermediate(certificate.subject),
+                term: CertificateTerm(notBefore: start, notAfter: end))
         }
     }
 

@@ -64,6 +64,8 @@ public struct IdentityProblem: Error, Equatable, Sendable, CustomStringConvertib
         // What clients are going to say of it.
         /// The time of a certificate is over: since when, in seconds since 1970.
         case expired(Int64, Member)
+        /// The time of a certificate is over soon: when, in seconds since 1970, and in how many days.
+        case endsSoon(Int64, String, Member)
         /// The time of a certificate has not begun: when it begins.
         case notYetValid(Int64, Member)
         /// There is no subjectAltName; the common name, if there is one.
@@ -174,6 +176,8 @@ extension IdentityProblem {
         case .cannotSign: "a trial signature with the private key failed"
         case .refused(let reasons): "OpenSSL refuses it: \(reasons.joined(separator: ", "))"
         case .expired(let time, let member): "\(member.text) expired on \(Self.date(time))"
+        case .endsSoon(let time, let wait, let member):
+            "\(member.text) expires \(wait), on \(Self.date(time))"
         case .notYetValid(let time, let member):
             "\(member.text) is not valid before \(Self.date(time))"
         case .noAlternativeName(let name):
@@ -234,6 +238,7 @@ extension IdentityProblem {
         case .cannotSign: "get the key anew; openssl pkey -check tells more"
         case .refused: "make another certificate"
         case .expired: "clients refuse it: renew it"
+        case .endsSoon: "renew it before that, and do: sluice reload"
         case .notYetValid: "clients refuse it until then: check the clock of this machine"
         case .noAlternativeName:
             "clients refuse it (RFC 9525 §2): ask for a new one with subjectAltName=DNS:NAME"

@@ -25,6 +25,8 @@ final class ServerIdentity {
     private let keyHandle: KeyHandle
     /// DNS names and addresses of the leaf, lowercase.
     let names: [String]
+    /// From when until when its certificates are valid.
+    let terms: [IdentityTerm]
     /// What clients are going to say of it.
     private(set) var warnings: [IdentityProblem]
 
@@ -57,6 +59,7 @@ final class ServerIdentity {
         names = Self.names(of: certificate.pointer)
         let check = IdentityCheck(files, chain, key: key)
         try check.refuse()
+        terms = check.terms
         warnings = check.warnings(chainOrder: found)
     }
 

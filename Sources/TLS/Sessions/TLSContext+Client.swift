@@ -9,7 +9,15 @@ extension TLSContext {
     static func trust(_ file: String, in context: OpaquePointer) throws(TLSError) {
         try refusePipe(file)
         guard SSL_CTX_load_verify_file(context, file) == 1 else {
-            throw TLSError.drainingQueue("reading authorities from \(file)")
+            let error = TLSError.drainingQueue(
+                "reading authorities from \(file)", remedy: "give a PEM file with certificates")
+            do throws(IdentityProblem) {
+                // What is wrong with the file, in words.
+                _ = try PEMFile(reading: file).certificates()
+            } catch {
+                throw TLSError([error])
+            }
+            throw error
         }
     }
 

@@ -15,22 +15,36 @@ public struct TLSError: Error, Sendable, Equatable, CustomStringConvertible {
         self.doing = doing
         self.reasons = reasons
         problems = []
+        remedy = nil
     }
 
     /// Certificates and keys that can't be served.
     init(_ problems: [IdentityProblem]) {
         doing = problems.map(\.description).joined(separator: "\n")
         reasons = []
+        remedy = nil
         self.problems = problems
     }
 
     /// A sentence for people.
     public var description: String {
-        reasons.isEmpty ? doing : "\(doing): \(reasons.joined(separator: "; "))"
+        guard !reasons.isEmpty else { return doing }
+        return "\(doing): \(reasons.joined(separator: "; "))" + (remedy.map { "; \($0)" } ?? "")
     }
 
+    /// What the reader can do about it, as a clause.
+    public private(set) var remedy: String?
+
     /// Takes everything out of this thread's error queue.
-    static func drainingQueue(_ doing: String) -> TLSError {
+    ///
+    /// - Parameters:
+    ///   - doing: what failed.
+    ///   - remedy: what the reader can do, as a clause.
+    /// - Returns: the error.
+    static func drainingQueue(
+        _ doing: String,
+        remedy: String? = "check that the installed OpenSSL works: openssl version -a"
+    ) -> TLSError {
         var reasons: [String] = []
         while true {
             let code = ERR_get_error()
@@ -44,7 +58,11 @@ public struct TLSError: Error, Sendable, Equatable, CustomStringConvertible {
                 reasons.append("error \(String(code, radix: 16))")
             }
         }
-        return TLSError(doing, reasons: reasons)
+        // Where a system call failed, the library says on top of it that one did.
+        if reasons.count > 1 { reasons.removeAll { $0 == "system lib" || $0 == "BIO lib" } }
+        var error = TLSError(doing, reasons: reasons)
+        error.remedy = remedy
+        return error
     }
 }
 

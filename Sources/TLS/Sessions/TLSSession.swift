@@ -234,7 +234,7 @@ public struct TLSSession: ~Copyable {
         if let failure = layer?.pointee.failure {
             return TLSError("TLS", reasons: [failure.reason])
         }
-        return TLSError.drainingQueue("TLS")
+        return TLSError.drainingQueue("TLS", remedy: nil)
     }
 
     /// What the finished handshake told, copied out; nil once OpenSSL's object is released.

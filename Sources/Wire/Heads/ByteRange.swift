@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-import Glibc
 
 /// A place among the bytes of a head, in eight bytes: no head is longer than 2^32 of them.
 struct ByteRange: Sendable, Equatable {
@@ -25,13 +24,18 @@ enum Bytes {
     /// Where a byte first stands in a span, from `start` on; its count where it does not.
     @inline(__always)
     static func firstIndex(of byte: UInt8, in bytes: Span<UInt8>, from start: Int) -> Int {
-        if start >= bytes.count { return bytes.count }
-        return unsafe bytes.withUnsafeBufferPointer { buffer in
-            guard let base = buffer.baseAddress,
-                let found = unsafe memchr(base + start, Int32(byte), bytes.count &- start)
-            else { return bytes.count }
-            return unsafe UnsafeRawPointer(found) - UnsafeRawPointer(base)
+        let pattern = 0x0101_0101_0101_0101 &* UInt64(byte)
+        var index = start
+        let last = bytes.count &- 8
+        while index <= last {
+            let difference = word(bytes, index) ^ pattern
+            // The lowest bit that is set marks the first byte that is zero (and may be wrong above).
+            let zeros = (difference &- 0x0101_0101_0101_0101) & ~difference & 0x8080_8080_8080_8080
+            if zeros != 0 { return index &+ zeros.trailingZeroBitCount &>> 3 }
+            index &+= 8
         }
+        while index < bytes.count, bytes[index] != byte { index &+= 1 }
+        return index
     }
 
     /// Whether all bytes of a part may stand in a field's value.
@@ -119,10 +123,13 @@ enum Bytes {
         return true
     }
 
-    /// Eight bytes, the first one lowest.
+    /// Eight bytes, the first one lowest; whoever asks has seen that there are as many.
     @inline(__always)
     static func word(_ bytes: Span<UInt8>, _ index: Int) -> UInt64 {
-        unsafe bytes.bytes.unsafeLoadUnaligned(fromByteOffset: index, as: UInt64.self).littleEndian
+        assert(index >= 0 && index &+ 8 <= bytes.count)
+        return unsafe bytes.bytes.unsafeLoadUnaligned(
+            fromUncheckedByteOffset: index, as: UInt64.self
+        ).littleEndian
     }
 }
 

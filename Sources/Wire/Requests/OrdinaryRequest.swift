@@ -41,6 +41,21 @@ public struct OrdinaryRequest: ~Copyable, Sendable {
     /// Where the query stands as it goes on, without its `?`; nil without one.
     public var queryRange: Range<Int>? { targetPlace.hasQuery ? targetPlace.query.range : nil }
 
+    /// The page that asks whether it may send requests to a more private network than its own, by a preflight
+    /// as Chromium sends it (Private Network Access, https://wicg.github.io/private-network-access); nil for
+    /// every other request.
+    ///
+    /// Only for what the opening handshake of a WebSocket needs as well: `GET` without fields of the page's own.
+    /// Everything else is for the app to allow.
+    public var privateNetworkOrigin: [UInt8]? {
+        guard head.verb == .options,
+            head.fields.string("access-control-request-private-network") == "true",
+            head.fields.string("access-control-request-method") == "GET",
+            head.fields.first("access-control-request-headers") == nil
+        else { return nil }
+        return head.fields.first("origin").map { Array($0) }
+    }
+
     /// The host that the request is for; nil where it names none.
     public var host: HostName? {
         if hostPlace.name.isEmpty { return nil }

@@ -40,6 +40,17 @@ struct CertCommand: ParsableCommand {
             """
     }
 
+    /// The last day of a term, with what is the matter with it at `now`.
+    static func until(_ term: CertificateTerm, at now: Int64 = Int64(time(nil))) -> String {
+        let day = date(term.notAfter)
+        return switch term.condition(at: now) {
+        case .valid: day
+        case .endsSoon: "\(day) (ends \(term.wait(at: now)))"
+        case .expired: "\(day) (expired)"
+        case .notYetValid: "\(day) (not valid before \(date(term.notBefore)))"
+        }
+    }
+
     static func date(_ unixSeconds: Int64) -> String {
         var time = time_t(unixSeconds)
         var parts = tm()
@@ -61,8 +72,8 @@ struct CertMakeCommand: ParsableCommand {
             """,
         discussion: """
             Writes ca.pem, ca-key.pem, NAME.pem and NAME-key.pem, where NAME is the first name. \
-            A certificate that is there is kept while it is valid and has all the names, so you can run \
-            this any number of times.
+            A certificate that is there keeps the names that it has, and gets those that it lacks; \
+            with --only it is for the names given and no others. It can be run any number of times.
             """ + ExitCodes.help("cert make"))
 
     @Argument(
@@ -81,6 +92,9 @@ struct CertMakeCommand: ParsableCommand {
             several times.
             """, valueName: "name"))
     var permit: [String] = []
+
+    @Flag(help: "Take names out of the certificate that are not given here.")
+    var only = false
 
     @Flag(help: "An authority made now may sign for any name. Guard its key.")
     var anyName = false
@@ -110,7 +124,8 @@ struct CertMakeCommand: ParsableCommand {
         let authority = try CertificateAuthority.loadOrMake(
             in: files.directory, scope: anyName ? .any : .local(more: permit))
         let outcome = try authority.ensureLeaf(
-            for: wanted, chainPath: files.chainPath, keyPath: files.keyPath)
+            for: wanted, others: only ? .go : .stay, chainPath: files.chainPath,
+            keyPath: files.keyPath)
         let root = try CertificateFacts.read(pemFile: authority.certificatePath)
         let leaf = try CertificateFacts.read(pemFile: files.chainPath)
         let until = CertCommand.date(leaf.notAfter)
@@ -166,7 +181,13 @@ struct CertPlace: ParsableArguments {
 
     /// The certificates that lie there beside their keys, without the authority's.
     func leaves() throws -> [LocalCertificate] {
-        try FileManager.default.contentsOfDirectory(atPath: path).sorted().compactMap { name in
+        let names: [String]
+        do {
+            names = try FileManager.default.contentsOfDirectory(atPath: path).sorted()
+        } catch {
+            throw Complaint(FileTrouble.sentence("read", path, error))
+        }
+        return names.compactMap { name in
             guard name.hasSuffix("-key.pem"), name != "ca-key.pem" else { return nil }
             let files = LocalCertificate(in: path, named: String(name.dropLast(8)))
             return access(files.chainPath, F_OK) == 0 ? files : nil

@@ -211,7 +211,12 @@ struct CertExportCommand: ParsableCommand {
         let path = try place.authorityPath()
         let facts = try CertificateFacts.read(pemFile: path)
         guard facts.isCA else { throw Complaint("\(path) is no authority's certificate.") }
-        let pem = try Data(contentsOf: URL(fileURLWithPath: path))
+        let pem: Data
+        do {
+            pem = try Data(contentsOf: URL(fileURLWithPath: path))
+        } catch {
+            throw Complaint(FileTrouble.sentence("read", path, error))
+        }
         let bytes = der ? try Self.derBytes(pem, path) : pem
         let name = output ?? (der ? "sluice-ca.cer" : "sluice-ca.pem")
         let lines =
@@ -223,11 +228,7 @@ struct CertExportCommand: ParsableCommand {
             do {
                 try bytes.write(to: URL(fileURLWithPath: output), options: .atomic)
             } catch {
-                let cause = (error as NSError).userInfo[NSUnderlyingErrorKey] as? any Error
-                let reason = cause.map { String(cString: strerror(Int32(($0 as NSError).code))) }
-                throw Complaint(
-                    "\(output) could not be written: \(reason ?? error.localizedDescription). Give"
-                        + " --output a file in a folder that is there and yours.")
+                throw Complaint(FileTrouble.sentence("written", output, error))
             }
             Output.line("\(output) written, SHA-256 \(facts.fingerprint)\n\n\(advice)")
         } else {

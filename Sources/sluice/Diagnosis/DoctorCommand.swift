@@ -3,6 +3,8 @@ import ArgumentParser
 import Doctor
 import Foundation
 import Glibc
+import Reactor
+import Trust
 
 /// `sluice doctor [URL]`: why a WebSocket does not open, step by step; or what is wrong with the Sluice
 /// that runs.
@@ -12,27 +14,35 @@ struct DoctorCommand: ParsableCommand {
         abstract: "Say why a WebSocket URL fails, and what to change.",
         usage: """
             sluice doctor wss://localhost:8443/Esv/ocp
+            sluice doctor localhost:3000
             sluice doctor wss://example.com/chat --origin https://example.com --idle 70
             sluice doctor
             """,
         discussion: """
             Walks name, TCP, TLS, certificate, upgrade and ping of any server, and ends with a \
             verdict and the one change that mends it. The exit code tells the verdict, 0 only when \
-            the socket opens and answers a ping. Without a URL it looks at the Sluice that runs: \
-            configuration, listeners, certificates, endpoints.
+            the socket opens and answers a ping. It asks as a page of the \
+            same host would. host:port is asked whether it speaks TLS, and an https: URL is read as the \
+            wss: URL of that server. Without a URL it looks at the Sluice that runs: configuration, \
+            listeners, certificates, endpoints.
             """ + ExitCodes.doctorHelp)
 
     @Argument(
-        help: ArgumentHelp("A ws: or wss: URL. (default: the Sluice that runs)", valueName: "url"))
+        help: ArgumentHelp(
+            "A ws: or wss: URL, host:port or a port. (default: the Sluice that runs)",
+            valueName: "url"))
     var url: String?
 
     @Option(
-        help: ArgumentHelp("The page that opens the socket, for mixed content.", valueName: "url"))
+        help: ArgumentHelp(
+            "The page that opens the socket, for mixed content and Local Network Access.",
+            valueName: "url"))
     var page: String?
 
     @Option(
         help: ArgumentHelp(
-            "The Origin to send. (default: that of --page, or none)", valueName: "origin"))
+            "The Origin to send; none for none. (default: that of --page, or of a page of the same host)",
+            valueName: "origin"))
     var origin: String?
 
     @Option(
@@ -79,10 +89,11 @@ struct DoctorCommand: ParsableCommand {
 
     /// Refuses what can't be used.
     func validate() throws {
-        if let url, SocketURL(url) == nil {
+        if let url, DoctorTarget(url) == nil {
             throw ValidationError(
-                "\(url) is no WebSocket URL: give one as wss://localhost:8443/path; a name in other"
-                    + " letters as browsers send it (xn--…), the rest of what is no ASCII as %XX.")
+                "\(url) is no WebSocket URL: give one as wss://localhost:8443/path, or host:port; a name"
+                    + " in other letters as browsers send it (xn--…), the rest of what is no ASCII as"
+                    + " %XX.")
         }
         let asks = page != nil || origin != nil || idle != nil
         let lists = header + subprotocol + `extension` + ca + resolve
@@ -151,14 +162,15 @@ struct DoctorCommand: ParsableCommand {
 
     /// Looks, prints, and ends with the verdict's code.
     func run() throws {
-        let code = try url.flatMap { SocketURL($0) }.map(walk) ?? lookAround()
+        let code = try url.flatMap { DoctorTarget($0) }.map(walk) ?? lookAround()
         if code != 0 { throw ExitCode(code) }
     }
 
-    private func walk(_ socket: SocketURL) throws -> Int32 {
+    private func walk(_ target: DoctorTarget) throws -> Int32 {
         var options = Self.baseOptions
         options.page = page.flatMap { SocketURL($0) }
-        options.origin = origin
+        options.origin = origin == "none" ? nil : origin
+        options.isWithoutOrigin = origin == "none"
         options.fields = header.compactMap(Self.field)
         options.subprotocols = subprotocol
         options.extensions = `extension`
@@ -169,7 +181,13 @@ struct DoctorCommand: ParsableCommand {
         for entry in resolve.compactMap(Self.resolution) {
             options.addresses[entry.name.lowercased(), default: []].append(entry.address)
         }
-        let diagnosis = try Doctor.examine(socket, options)
+        let start = Clock.nowMilliseconds()
+        let (socket, remark) = target.resolved(options)
+        // What that took is a part of the time that there is.
+        options.timeoutSeconds = max(
+            0.01, timeout - Double(Clock.nowMilliseconds() - start) / 1_000)
+        var diagnosis = try Doctor.examine(socket, options)
+        if let remark { diagnosis.add(remark: remark) }
         if json { try Self.printJSON(diagnosis) } else { Self.printText(diagnosis) }
         return diagnosis.verdict.exitCode
     }
@@ -179,7 +197,25 @@ struct DoctorCommand: ParsableCommand {
         var options = Doctor.Options()
         let local = DataDirectory.path + "/ca.pem"
         if access(local, R_OK) == 0 { options.localAuthority = local }
+        options.browserTrust = { browserTrust(of: local) }
         return options
+    }
+
+    /// Which of this user's browsers trust an authority, as `sluice cert status` says it.
+    private static func browserTrust(of authority: String) -> BrowserTrust {
+        let stores = try? TrustStores(
+            authorityPath: authority, home: DataDirectory.home, root: nil)
+        var trust = BrowserTrust()
+        for report in stores?.status() ?? [] {
+            let name = "\(report.name) \(report.path)"
+            switch report.outcome {
+            case .trusted: trust.trusting.append(name)
+            case .absent: trust.refusing.append(name)
+            // What can't be looked into, nothing is said of.
+            default: break
+            }
+        }
+        return trust
     }
 
     private func lookAround() throws -> Int32 {

@@ -167,22 +167,27 @@ extension RunningSluice {
     private mutating func look(at certificate: CertificateState, of pid: Int32) {
         let name = certificate.chain
         let names = certificate.names.joined(separator: ", ")
-        guard let end = Self.date(certificate.notAfter) else { return }
-        // What another process says is a date may be any.
-        let days = Int(
-            max(-1e6, min(1e6, (end.timeIntervalSinceNow / 86_400).rounded(.down))))
+        guard let term = CertificateText.term(certificate) else { return }
+        let now = Int64(time(nil))
+        let days = term.daysLeft(at: now)
         let facts = try? CertificateFacts.readLeaf(chain: Self.path(certificate.chain, of: pid))
         let isOurs = facts?.issuer.contains("Sluice development CA") == true
         let renew =
             isOurs
             ? "sluice cert renew, then sluice reload."
             : "Renew it where it came from, put it there, then sluice reload."
-        if days < 0 {
+        let condition = term.condition(at: now)
+        if condition == .expired {
             add("certificate", name, .fault, "for \(names): its time is over", renew)
-        } else if days < 14 {
+        } else if condition == .notYetValid {
             add(
-                "certificate", name, .fault, "for \(names): its time is over in \(days) days", renew
-            )
+                "certificate", name, .fault,
+                "for \(names): it is not valid before \(CertCommand.date(term.notBefore))",
+                "Set this machine's clock right, or wait.")
+        } else if condition == .endsSoon {
+            add(
+                "certificate", name, .fault, "for \(names): its time is over \(term.wait(at: now))",
+                renew)
         } else if isOurs {
             add(
                 "certificate", name, .good,

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import Admin
 import ArgumentParser
+import Config
 import Foundation
 import Glibc
 import Ledger
 import Reactor
-import Service
 
 /// Nothing answers at any of the places where a running Sluice is looked for.
 struct NoAdminSocket: Error, CustomStringConvertible {
@@ -21,9 +21,9 @@ struct NoAdminSocket: Error, CustomStringConvertible {
 enum CloseCode {
     /// Refuses another one.
     static func check(_ code: UInt16?) throws {
-        guard let code, !Controller.isSendable(code) else { return }
+        guard let code, !DrainSettings.allows(code: code) else { return }
         throw ValidationError(
-            "--code takes 1000, 1001, 1012, 1013 or 3000 to 4999, found \(code).")
+            "--code takes \(DrainSettings.codesAllowed), found \(code).")
     }
 }
 
@@ -82,7 +82,14 @@ struct AdminOptions: ParsableArguments {
         let client = AdminClient(try address())
         let data = try body.map { try JSONEncoder().encode($0) }
         let (status, answer) = try client.send(method, target, body: data)
-        if (200..<300).contains(status) { return try JSONDecoder().decode(type, from: answer) }
+        if (200..<300).contains(status) {
+            guard let found = try? JSONDecoder().decode(type, from: answer) else {
+                throw Complaint(
+                    "What \(client.address) answers can't be read: another program listens there, or a"
+                        + " Sluice of another version. Name the right socket with --admin.")
+            }
+            return found
+        }
         if let outcome = try? JSONDecoder().decode(AdminOutcome.self, from: answer) {
             throw Complaint(outcome.message)
         }

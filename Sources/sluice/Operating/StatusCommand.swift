@@ -140,7 +140,7 @@ enum StatusText {
             for certificate in listener.certificates {
                 listeners.append([
                     listener.address, certificate.names.joined(separator: " "),
-                    String(certificate.notAfter.prefix(10)),
+                    CertificateText.until(certificate),
                 ])
             }
         }

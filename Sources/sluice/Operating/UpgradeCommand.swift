@@ -11,7 +11,8 @@ struct UpgradeCommand: ParsableCommand {
         discussion: """
             The running process starts the program file that it was started from, with the same \
             arguments, and hands the listening sockets to it. When the new process serves, the old one \
-            drains as its configuration says, and ends. If the new process does not serve in time, it \
+            drains as its configuration says, and ends: live sockets are told to go, and their clients \
+            reconnect. If the new process does not serve in time, it \
             is ended, and nothing has changed.
             """ + ExitCodes.help("upgrade"))
 

@@ -5,6 +5,7 @@ import Glibc
 import Ledger
 import Reactor
 import Synchronization
+import TLS
 
 /// Looks after the app behind quick mode: says once that it is not up yet and when it is, and what to
 /// change where the two do not fit together.
@@ -28,8 +29,18 @@ final class AppWatch: Sendable {
     /// What one look has found.
     enum Finding {
         case down(String)
-        /// It listens; and what the doctor says, where that was asked.
-        case up(Diagnosis?)
+        /// It listens; and what came of a WebSocket to it, where one was tried.
+        case up(Answered)
+    }
+
+    /// What came of a WebSocket to the app.
+    enum Answered {
+        /// None was tried.
+        case unasked
+        /// It could not be tried, for this reason.
+        case untold(String)
+        /// What the doctor says of it.
+        case diagnosis(Diagnosis)
     }
 
     private static let lookMicroseconds: UInt32 = 300_000
@@ -137,12 +148,16 @@ final class AppWatch: Sendable {
                 isUp = false
                 usleep(Self.lookMicroseconds)
                 continue
-            case .up(let diagnosis):
+            case .up(let answered):
                 if isUp == false { console.line("app       \(label) is up") }
                 isUp = true
-                if let diagnosis {
+                if case .diagnosis = answered {
                     nextCheck = Clock.nowMilliseconds() + Self.checkMilliseconds
-                    if let sentence = advice(diagnosis) { tell(sentence) }
+                }
+                if case .diagnosis(let diagnosis) = answered, let sentence = advice(diagnosis) {
+                    tell(sentence)
+                } else if let line = word(answered), told.insert(line).inserted {
+                    console.line("app       \(line)")
                 }
             }
             var hasFailed = false
@@ -164,18 +179,52 @@ final class AppWatch: Sendable {
     /// Whether the app listens and, if asked, what becomes of a WebSocket to it.
     private func look(asking: Bool) -> Finding {
         guard asking, case .tcp = endpoint, let url = SocketURL(label + (path ?? "/")) else {
-            return isListening() ? .up(nil) : .down("nothing listens at \(label) yet")
+            let answered = asking ? Answered.untold("no WebSocket is tried there") : .unasked
+            return isListening() ? .up(answered) : .down("nothing listens at \(label) yet")
         }
         var options = Doctor.Options()
         options.timeoutSeconds = 5
         // As a page of the app's own would ask: many let in no others.
         options.origin = "http://\(url.authority)"
-        guard let diagnosis = try? Doctor.examine(url, options) else { return .up(nil) }
+        let diagnosis: Diagnosis
+        do throws(TLSError) {
+            diagnosis = try Doctor.examine(url, options)
+        } catch {
+            return .up(.untold("\(error)"))
+        }
         switch diagnosis.verdict {
         case .refused: return .down("nothing listens at \(label) yet")
         case .unreachable: return .down("nothing comes back from \(label)")
         case .nameNotFound: return .down("the name of \(label) has no address")
-        default: return .up(diagnosis)
+        default: return .up(.diagnosis(diagnosis))
+        }
+    }
+
+    /// The line on an app for which nothing has to be changed, or for which that can't be told; nil where
+    /// nobody has asked it.
+    private func word(_ answered: Answered) -> String? {
+        let place = path ?? "/"
+        switch answered {
+        case .unasked: return nil
+        case .untold(let reason):
+            return "\(label) listens; whether it takes a WebSocket could not be told: \(reason)"
+        case .diagnosis(let diagnosis):
+            switch diagnosis.verdict {
+            case .healthy, .slow:
+                return "\(label) takes a WebSocket at \(place) and answers a ping"
+            case .closedAtOnce, .noPong:
+                return "\(label) takes a WebSocket at \(place). \(diagnosis.sentence)"
+            default: break
+            }
+            if let step = diagnosis.steps.last, step.kind == .upgrade,
+                step.found.first.map({ ("0"..."9").contains($0) }) == true
+            {
+                return
+                    "\(label) answers a WebSocket at \(place) with \(step.found); the socket may be"
+                    + " at another path"
+            }
+            return "\(label) listens; whether it takes a WebSocket could not be told."
+                + " \(diagnosis.sentence)"
         }
     }
 

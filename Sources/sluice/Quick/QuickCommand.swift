@@ -57,6 +57,15 @@ struct QuickCommand: ParsableCommand {
             """)
     var lan = false
 
+    @Option(
+        help: ArgumentHelp(
+            """
+            Pages of this origin may open sockets too, as https://example.com, null or any; may be \
+            given several times. (default: pages of the same host, and of files opened in Chromium \
+            on this machine)
+            """, valueName: "origin"))
+    var origin: [String] = []
+
     @Option(help: ArgumentHelp("Certificate chain, PEM.", valueName: "file"))
     var cert: String?
 
@@ -90,6 +99,11 @@ struct QuickCommand: ParsableCommand {
             throw ValidationError(
                 "--lan listens on every address of the machine: leave out --lan or --listen.")
         }
+        do throws(OriginFault) {
+            _ = try OriginSettings(arguments: origin)
+        } catch {
+            throw ValidationError("--origin: \(error).")
+        }
         if let workers, !(1...1024).contains(workers) {
             throw ValidationError("--workers takes a number from 1 to 1024, found \(workers).")
         }
@@ -112,7 +126,8 @@ struct QuickCommand: ParsableCommand {
             let files = LocalCertificate(
                 in: directory, named: host.first ?? (lan ? "lan" : names[0]))
             _ = try authority.ensureLeaf(
-                for: names, chainPath: files.chainPath, keyPath: files.keyPath)
+                for: names, others: .stayUnlessOfNetwork, chainPath: files.chainPath,
+                keyPath: files.keyPath)
             localAuthority = authority.certificatePath
             certificate = CertificateSettings(chain: files.chainPath, key: files.keyPath)
         }
@@ -124,7 +139,9 @@ struct QuickCommand: ParsableCommand {
             : QuickListening(addresses: try listen.flatMap(ListenOption.addresses))
         var configuration = Configuration.quick(
             listen: listening.addresses, tls: TLSSettings(certificates: [certificate]),
-            path: path ?? "/*", to: app.endpoint)
+            path: path ?? "/*", to: app.endpoint,
+            origins: try OriginSettings(
+                arguments: origin, more: Self.isForThisMachine(listening) ? ["file://"] : []))
         configuration.workers = workers
         if localAuthority != nil {
             // Of localhost, a browser would keep it for all apps of this machine, and for long.
@@ -146,6 +163,17 @@ struct QuickCommand: ParsableCommand {
         let watch = try AppWatch(
             app.endpoint, path: socketPath, names: host, isChecked: !isUnchecked)
         try Serving.run(.fixed(configuration), watching: watch) { _ in announced }
+    }
+
+    /// Whether nobody but programs of this machine can connect.
+    ///
+    /// Then a page with the origin `file://` is a file here that somebody has opened in Chromium; no site can
+    /// send that origin. `null`, which other browsers send for files, any site can have sent by a sandboxed
+    /// frame.
+    private static func isForThisMachine(_ listening: QuickListening) -> Bool {
+        listening.addresses.allSatisfy { text in
+            (try? Address(parsing: text)).map { $0.isLoopback || $0.isUnix } ?? false
+        }
     }
 
     /// The machine's addresses that the authority may sign for.

@@ -45,7 +45,7 @@ struct CheckCommand: ParsableCommand {
             let facts = try CertificateFacts.readLeaf(chain: certificate.chain)
             certificates.append([
                 certificate.chain, facts.names.joined(separator: " "), facts.keyKind,
-                CertCommand.date(facts.notAfter),
+                CertCommand.until(facts.term),
             ])
         }
         if certificates.count > 1 { Output.line("\n" + Table.text(certificates)) }

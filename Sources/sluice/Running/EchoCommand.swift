@@ -3,6 +3,8 @@ import ArgumentParser
 import Echo
 import Glibc
 import Reactor
+import Service
+import Trust
 
 /// `sluice echo`: a plain ws app that answers every message with itself.
 struct EchoCommand: ParsableCommand {
@@ -45,7 +47,14 @@ struct EchoCommand: ParsableCommand {
         for text in wanted.isEmpty ? ["127.0.0.1:9000"] : wanted {
             addresses.append(try Address(parsing: text))
         }
-        let server = try EchoServer.start(listening: addresses)
+        let server: EchoServer
+        do throws(SystemError) {
+            server = try EchoServer.start(listening: addresses)
+        } catch {
+            // Of a port of root's, which program has to get the right.
+            let program = Successor.programPath() ?? "sluice"
+            throw Complaint("\(error)".replacing("PROGRAM", with: Shell.word(program)))
+        }
         for address in server.addresses {
             Output.line("listening \(address.isUnix ? "" : "ws://")\(address)")
         }

@@ -114,6 +114,31 @@ import Testing
         #expect(try Scratch.read("\(home.data)/other.pem") == foreign)
     }
 
+    @Test func `a certificate keeps its names, and quick mode those that it finds`() throws {
+        let home = try Home()
+        func names() throws -> String {
+            let shown = try home.cert("show", "\(home.data)/localhost.pem").output
+            let line = shown.split(separator: "\n").first { $0.hasPrefix("names ") } ?? ""
+            return String(line.dropFirst(13))
+        }
+        #expect(try home.cert().status == 0)
+        let more = try home.cert("localhost", "app.test")
+        #expect(more.output.contains("renewed, since it did not cover app.test"), "\(more)")
+        #expect(try names() == "localhost, app.test, 127.0.0.1, ::1")
+        let narrow = try home.cert("--only", "localhost", "app.test")
+        #expect(narrow.output.contains("since it also covered 127.0.0.1, ::1"), "\(narrow)")
+        #expect(try names() == "localhost, app.test")
+        // A start in quick mode adds what it needs and takes nothing out.
+        let app = try ScriptedBackend.echo()
+        defer { app.stop() }
+        let proxy = try ProxyFixture(
+            arguments: ["\(app.address.port)", "--listen", "127.0.0.1:0"], home: home.folder)
+        #expect(try names() == "localhost, 127.0.0.1, ::1, app.test")
+        let client = try proxy.connect(
+            security: .tls(name: "app.test", authority: "\(home.data)/ca.pem"))
+        try client.open(Opening("/"))
+    }
+
     @Test func `export gives PEM and DER, with the lines for other machines`() throws {
         let home = try Home()
         #expect(try home.cert().status == 0)
@@ -249,7 +274,7 @@ import Testing
         let refused = try home.cert("export", "--output", "\(home.folder)/nowhere/ca.pem")
         #expect(refused.status == 1, "\(refused)")
         #expect(
-            refused.errors.contains("/nowhere/ca.pem could not be written: No such file"),
+            refused.errors.contains("/nowhere/ca.pem could not be written (No such file"),
             "\(refused)")
         #expect(!refused.errors.contains("NSCocoaErrorDomain"), "\(refused)")
         // A path of its own is no part of the working folder; a folder that was named is named again.

@@ -67,6 +67,70 @@ import Testing
         #expect(try client.refusal(of: Opening("/other")).status == 404)
     }
 
+    private func status(_ proxy: ProxyFixture, _ origin: String) throws -> Int {
+        let security = ClientSecurity.tls(authority: try authority(below: proxy.folder))
+        let client = try proxy.connect(security: security)
+        let opening = Opening("/", host: "localhost:\(proxy.port())", extra: [("Origin", origin)])
+        try client.send(opening.bytes)
+        return try client.readHead().status
+    }
+
+    @Test func `pages of this machine are let in, and no site's frame`() throws {
+        let backend = try ScriptedBackend.echo()
+        let port = "\(backend.address.port)"
+        let proxy = try ProxyFixture(arguments: [port, "--listen", "127.0.0.1:0"])
+        for origin in ["http://localhost:3000", "http://127.0.0.1:3000", "file://"] {
+            #expect(try status(proxy, origin) == 101, "\(origin)")
+        }
+        for origin in ["null", "https://site.example", "file://x"] {
+            #expect(try status(proxy, origin) == 403, "\(origin)")
+        }
+        // Where others can connect, a file may be theirs.
+        let open = try ProxyFixture(arguments: [port, "--listen", "0.0.0.0:0"])
+        #expect(try status(open, "http://localhost:3000") == 101)
+        #expect(try status(open, "file://") == 403)
+    }
+
+    @Test func `a page that is refused is let in by the option that the refusal names`() throws {
+        let backend = try ScriptedBackend.echo()
+        let arguments = ["\(backend.address.port)", "--listen", "127.0.0.1:0"]
+        let proxy = try ProxyFixture(arguments: arguments)
+        let security = ClientSecurity.tls(authority: try authority(below: proxy.folder))
+        for origin in ["https://site.example:8080", "null"] {
+            let client = try proxy.connect(security: security)
+            let refusal = try client.refusal(of: Opening("/", extra: [("Origin", origin)]))
+            let cure = "To let it in, start sluice with --origin \(origin)."
+            #expect(refusal.status == 403 && refusal.text.contains(cure), "\(refusal.text)")
+            try proxy.process.waitForLine(containing: cure)
+            let other = try ProxyFixture(arguments: arguments + ["--origin", origin])
+            #expect(try status(other, origin) == 101)
+            #expect(try status(other, "https://other.example") == 403)
+            #expect(try status(other, "http://localhost:3000") == 101)
+        }
+        // What a terminal would obey is not offered for copying.
+        let client = try proxy.connect(security: security)
+        let refusal = try client.refusal(of: Opening("/", extra: [("Origin", "x;reboot")]))
+        #expect(refusal.text.contains("--origin ORIGIN."), "\(refusal.text)")
+        let any = try ProxyFixture(arguments: arguments + ["--origin", "any"])
+        for origin in ["null", "https://site.example"] {
+            #expect(try status(any, origin) == 101, "\(origin)")
+        }
+    }
+
+    @Test func `what is no origin is refused with a suggestion`() throws {
+        for (words, said) in [
+            (["site.example"], "did you mean 'https://site.example'?"),
+            (["any", "https://site.example"], "'any' lets every page in"),
+            (["*"], "did you mean 'any'?"),
+        ] {
+            let child = try ChildProcess(
+                [try ProxyFixture.program(), "3000"] + words.flatMap { ["--origin", $0] })
+            #expect(try child.waitForExit() == 64, "\(words)")
+            let errors = child.errors.joined(separator: "\n")
+            #expect(errors.contains(said), "\(errors)")
+        }
+    }
+
     @Test(
         .enabled(if: geteuid() == 0, "sudo makes root of whoever calls it"),
         arguments: [true, false])

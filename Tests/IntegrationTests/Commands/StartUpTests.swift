@@ -65,6 +65,53 @@ import Testing
         #expect(notice.contains("open wss://127.0.0.1:\(port)"))
     }
 
+    /// An app, and the line that the start has on it.
+    struct Answering: Sendable {
+        let words: String
+        let make: @Sendable () throws -> ScriptedBackend
+    }
+
+    private static let answering = [
+        Answering(words: "takes a WebSocket at / and answers a ping") {
+            try ScriptedBackend { peer in
+                try peer.accept()
+                let ping = try peer.readFrame()
+                try peer.send(Frame(opcode: 10, payload: ping.payload))
+                _ = try peer.readUntilEnd()
+            }
+        },
+        Answering(
+            words: "answers a WebSocket at / with 403 Forbidden; the socket may be at another path"
+        ) {
+            try .answering(
+                "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        },
+        Answering(
+            words: "whether it takes a WebSocket could not be told. The server takes the request"
+                + " and closes the connection"
+        ) {
+            try ScriptedBackend { peer in
+                _ = try peer.readHead()
+                peer.stream.close()
+            }
+        },
+        Answering(words: "whether it takes a WebSocket could not be told. ") { try .silent() },
+    ]
+
+    @Test(arguments: answering)
+    func `the start says in one line what the app answers`(app: Answering) throws {
+        let backend = try app.make()
+        defer { backend.stop() }
+        let label = "app       ws://127.0.0.1:\(backend.address.port) "
+        let proxy = try ProxyFixture(arguments: [
+            "127.0.0.1:\(backend.address.port)", "--listen", "127.0.0.1:0",
+        ])
+        let line = try proxy.process.waitForLine(
+            containing: app.words, by: .after(.seconds(60)))[0]
+        #expect(line.hasPrefix(label), "\(line)")
+        #expect(lines(proxy, label).count == 1)
+    }
+
     @Test func `a path that is named and serves no socket is noticed at the start`() throws {
         let app = try ScriptedBackend.answering(
             "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")

@@ -304,6 +304,29 @@ import Testing
         #expect(seen.count { $0 - start < .seconds(1) } < count / 2)
     }
 
+    @Test func `nobody waits for the turn of relays that have ended by themselves`() throws {
+        let backend = try ScriptedBackend.echo()
+        let sluice = try Self.started(
+            backend.address, settings: ["drain: { timeout: 24h, spread: 24h }"])
+        defer { Scratch.remove(sluice.folder) }
+        for what in [["--route", "/Esv/ocp"], []] {
+            let clients = try (0..<4).map { _ in try sluice.proxy.open() }
+            let draining = TestThread { try sluice.command(["drain"] + what) }
+            // Each reactor tells its first at once; the others have a day.
+            for client in clients {
+                try client.send(Frame.close(1000).masked())
+                #expect(try client.readFrame().closeCode != nil)
+            }
+            let drain = try draining.join(by: .after(.seconds(60)))
+            #expect(drain.status == 0, "\(drain.output)")
+            if !what.isEmpty {
+                #expect(drain.output.contains(", done"), "\(drain.output)")
+                #expect(try sluice.command(["drain", "--resume"] + what).status == 0)
+            }
+        }
+        #expect(try sluice.proxy.process.waitForExit(by: .after(.seconds(60))) == 0)
+    }
+
     @Test func `relays are spread again after an endpoint has joined`() throws {
         let first = try ScriptedBackend.echo()
         let second = try ScriptedBackend.echo()

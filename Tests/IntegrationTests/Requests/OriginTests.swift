@@ -149,6 +149,40 @@ import Testing
         }
     }
 
+    @Test func `a preflight for private networks is answered for pages that are let in`() throws {
+        let app = try ScriptedBackend.answering(
+            "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        let proxy = try ProxyFixture(
+            to: app.address, options: "origins: [same, \"https://shop.example\"]")
+        func ask(_ origin: String, _ method: String = "GET", _ more: String = "") throws -> HTTPHead
+        {
+            let client = try proxy.connect()
+            try client.send(
+                "OPTIONS /Esv/ocp HTTP/1.1\r\nHost: localhost\r\nOrigin: \(origin)\r\n"
+                    + "Access-Control-Request-Method: \(method)\r\n"
+                    + "Access-Control-Request-Private-Network: true\r\n\(more)\r\n")
+            return try client.readHead()
+        }
+        for origin in ["https://shop.example", "http://localhost:3000"] {
+            let allowed = try ask(origin)
+            #expect(allowed.status == 204)
+            #expect(allowed["Access-Control-Allow-Private-Network"] == "true")
+            #expect(allowed["Access-Control-Allow-Origin"] == origin)
+            #expect(allowed["Access-Control-Allow-Credentials"] == "true")
+            #expect(allowed["Vary"] == "Origin")
+        }
+        #expect(app.connectionCount == 0)
+        // Who is not let in, and what no WebSocket needs, the app has to answer for.
+        for answer in [
+            try ask("https://evil.example"), try ask("https://shop.example", "DELETE"),
+            try ask("https://shop.example", "GET", "Access-Control-Request-Headers: x-a\r\n"),
+        ] {
+            #expect(answer.status == 404)
+            #expect(answer["Access-Control-Allow-Private-Network"] == nil)
+        }
+        #expect(app.connectionCount == 3)
+    }
+
     @Test func `Python's websockets is let in by its origin`() throws {
         let backend = try ScriptedBackend.echo()
         let proxy = try ProxyFixture(

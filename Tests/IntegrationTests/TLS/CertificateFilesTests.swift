@@ -224,6 +224,13 @@ private final class CertificateKit {
                 + " cat server.pem between.pem > chain.pem",
             "Warning: ", "the certificate expired on ", "renew it"),
         slip(
+            "near its end",
+            "cp server.key key.pem; openssl req -new -key server.key -subj /CN=x -out r;"
+                + " printf subjectAltName=DNS:localhost > e;"
+                + " faketime '-60 days' openssl x509 -req -in r -CA between.pem -CAkey between.key"
+                + " -extfile e -days 65 -out server.pem; cat server.pem between.pem > chain.pem",
+            "the certificate expires in 4 days, on ", "renew it before that"),
+        slip(
             "expired intermediate",
             "sign between 'Test intermediate' root 'basicConstraints=critical,CA:TRUE' -days -1;"
                 + " cat server.pem between.pem > chain.pem",

@@ -61,6 +61,48 @@ struct CertificateAuthorityTests {
         #expect(facts.names == ["localhost", "app.test"])
     }
 
+    @Test func `names that nobody asks for stay, or go where that is wanted`() throws {
+        func names() throws -> [String] {
+            try CertificateFacts.read(pemFile: scratch.path("leaf.pem")).names
+        }
+        func ensure(_ names: [String], _ others: OtherNames) throws -> LeafOutcome {
+            let authority = try CertificateAuthority.loadOrMake(in: scratch.directory)
+            return try authority.ensureLeaf(
+                for: names, others: others, chainPath: scratch.path("leaf.pem"),
+                keyPath: scratch.path("leaf-key.pem"))
+        }
+        #expect(try ensure(["localhost", "127.0.0.1", "10.0.0.7"], .stay) == .made)
+        #expect(
+            try ensure(["localhost", "app.test"], .stay)
+                == .renewed(.namesMissing(["app.test"])))
+        #expect(try names() == ["localhost", "app.test", "127.0.0.1", "10.0.0.7"])
+        // What is covered is no reason to make it anew, and so no reason to take addresses out.
+        #expect(try ensure(["localhost"], .stayUnlessOfNetwork) == .kept)
+        #expect(
+            try ensure(["localhost", "10.0.0.9"], .stayUnlessOfNetwork)
+                == .renewed(.namesMissing(["10.0.0.9"])))
+        #expect(try names() == ["localhost", "10.0.0.9", "app.test", "127.0.0.1"])
+        #expect(
+            try ensure(["localhost"], .go)
+                == .renewed(.namesTooMany(["10.0.0.9", "app.test", "127.0.0.1"])))
+        #expect(try names() == ["localhost"])
+        #expect(try ensure(["localhost"], .go) == .kept)
+    }
+
+    @Test func `names that another authority may not sign for do not stay`() throws {
+        let files = (scratch.path("leaf.pem"), scratch.path("leaf-key.pem"))
+        let wide = try CertificateAuthority.loadOrMake(in: scratch.directory, scope: .any)
+        _ = try wide.ensureLeaf(
+            for: ["localhost", "shop.example.com"], chainPath: files.0, keyPath: files.1)
+        try FileManager.default.removeItem(atPath: scratch.path("ca.pem"))
+        try FileManager.default.removeItem(atPath: scratch.path("ca-key.pem"))
+        let narrow = try CertificateAuthority.loadOrMake(in: scratch.directory)
+        #expect(
+            try narrow.ensureLeaf(for: ["localhost"], chainPath: files.0, keyPath: files.1)
+                == .renewed(.signedByAnotherAuthority))
+        #expect(try CertificateFacts.read(pemFile: files.0).names == ["localhost"])
+    }
+
     @Test func `another authority renews the leaf`() throws {
         try scratch.ensureLeaf(["localhost"])
         try FileManager.default.removeItem(atPath: scratch.path("ca.pem"))

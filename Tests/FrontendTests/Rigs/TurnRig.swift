@@ -51,6 +51,10 @@ final class TurnRig {
         worker = Worker(
             index: 0, crew: try Crew(count: 1, journal: journal), snapshot: snapshot, entrances: [],
             poller: try Poller())
+        let mailbox = worker.state.pointee.crew.mailboxes[0]
+        try #require(
+            worker.state.pointee.poller.add(
+                mailbox.descriptor, Worker.mailboxToken, .levelRead))
         // What was armed before the first turn counts from now.
         worker.state.pointee.space.pointee.nowMilliseconds = now
     }

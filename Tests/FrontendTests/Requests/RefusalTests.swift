@@ -49,19 +49,23 @@ struct RefusalTests {
             route.isFromCommandLine = isFromCommandLine
             return Refusal.forbiddenOrigin(Array("null".utf8), host: host, route).sentence
         }
-        let start = "A page of origin null may not open this socket: "
+        let start =
+            "A page of origin null (a file in Firefox and Safari, or a sandboxed frame of any site) may"
+            + " not open this socket: "
         let same = start + "its host is not the one asked for (a.example)"
-        #expect(sentence(.same) == same + "; 'origins' of the route /a can let it in.")
+        #expect(sentence(.same) == same + ". To let it in, list it in 'origins' of the route /a.")
         #expect(
             sentence(.same, isFromCommandLine: true)
-                == same + "; 'origins' of a route in a configuration can let it in.")
+                == same + ". To let it in, start sluice with --origin null.")
         #expect(
             sentence(.list(same: true, origins: ["https://b"]))
-                == same + ", and 'origins' of the route /a does not list it (https://b).")
+                == same
+                + ", and 'origins' of the route /a does not list it (https://b). To let it in,"
+                + " add it there.")
         #expect(
             sentence(.list(same: false, origins: ["a://1", "a://2", "a://3", "a://4", "a://5"]))
                 == start + "'origins' of the route /a does not list it (a://1, a://2, a://3 and 2"
-                + " more).")
+                + " more). To let it in, add it there.")
     }
 
     @Test(arguments: all)

@@ -133,12 +133,13 @@ struct RequestTurnTests {
         let rig = try TurnRig(
             rules: Self.onePlace,
             queue: QueueLimits(waitMilliseconds: 3_000, size: 8))
-        let (_, app, _) = try rig.forward(Self.upgrade)
+        let (first, app, _) = try rig.forward(Self.upgrade)
         let second = try rig.connect()
         second.send(Self.upgrade)
         rig.turn()
         #expect(second.received().isEmpty)
         for _ in 0..<4 { rig.turn(after: 1_000) }
+        #expect(first.received().isEmpty)
         #expect(second.received().hasPrefix("HTTP/1.1 503 "))
         let record = try #require(try rig.records(1).first)
         #expect(record.proxyError == "connection_limit_reached")
@@ -229,30 +230,34 @@ struct RequestTurnTests {
         var settings = FrontendSettings()
         settings.bodyMilliseconds = 5_000
         settings.patience = Patience(closingMilliseconds: 10_000, lingerMilliseconds: 1_000)
-        let rig = try TurnRig(settings: settings)
-        let (client, app, _) = try rig.forward(
-            "GET /a HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n")
-        let body = String(repeating: "x", count: 400_000)
-        var rest = "HTTP/1.1 200 OK\r\nContent-Length: \(body.utf8.count)\r\n\r\n" + body
-        var all = ""
-        while rig.state.pointee.requests.count > 0 {
-            let isStuck = !app.sendSome(&rest)
-            rig.turn()
-            if isStuck && rig.request != nil { all += client.received(atMost: 20_000) }
-        }
-        let session = try #require(rig.session)
-        #expect(!session.pointee.leg.held.isEmpty, "the end is still to be sent")
-        rig.turn(after: 1_500)
-        #expect(rig.session != nil)
-        while rig.session?.pointee.leg.held.isEmpty == false {
+        // How much a socket takes is the kernel's: one of these ends while something is held.
+        for size in stride(from: 200_000, through: 500_000, by: 20_000) {
+            let rig = try TurnRig(settings: settings)
+            let (client, app, _) = try rig.forward(
+                "GET /a HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n")
+            let body = String(repeating: "x", count: size)
+            var rest = "HTTP/1.1 200 OK\r\nContent-Length: \(size)\r\n\r\n" + body
+            var all = ""
+            while rig.request != nil {
+                let isStuck = !app.sendSome(&rest)
+                rig.turn()
+                if isStuck && rig.request != nil { all += client.received(atMost: 20_000) }
+            }
+            guard let session = rig.session, !session.pointee.leg.held.isEmpty else { continue }
+            rig.turn(after: 1_500)
+            #expect(rig.session != nil)
+            while rig.session?.pointee.leg.held.isEmpty == false {
+                all += client.received()
+                rig.turn()
+            }
             all += client.received()
-            rig.turn()
+            #expect(all.hasSuffix("\r\n\r\n" + body))
+            #expect(client.hasEnded)
+            rig.turn(after: 1_500)
+            #expect(rig.session == nil)
+            return
         }
-        all += client.received()
-        #expect(all.hasSuffix("\r\n\r\n" + body))
-        #expect(client.hasEnded)
-        rig.turn(after: 1_500)
-        #expect(rig.session == nil)
+        Issue.record("no answer ended while something was held")
     }
 
     @Test func `a tunnel opens with what came early on both sides`() throws {
