@@ -186,10 +186,11 @@ struct DocumentTests {
                 return error.problems.map(\.description)
             }
         }
-        #expect(problems([0x61, 0xFF]) == [
-                    "s.yaml: this is no text in UTF-8: save it as UTF-8, or convert it (iconv -f latin1 -t"
-                        + " UTF-8)"
-                ])
+        #expect(
+            problems([0x61, 0xFF]) == [
+                "s.yaml: this is no text in UTF-8: save it as UTF-8, or convert it (iconv -f latin1 -t"
+                    + " UTF-8)"
+            ])
         #expect(problems(Array(smallest.utf8)) == [])
     }
 }

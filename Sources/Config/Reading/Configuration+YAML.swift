@@ -22,7 +22,10 @@ extension Configuration {
         bytes: [UInt8], file: String
     ) throws(ConfigurationProblems) -> Configuration {
         guard let yaml = String(validating: bytes, as: UTF8.self) else {
-            throw ConfigurationProblems(file: file, "this is no text in UTF-8: save it as UTF-8, or convert it (iconv -f latin1 -t UTF-8)")
+            throw ConfigurationProblems(
+                file: file,
+                "this is no text in UTF-8: save it as UTF-8, or convert it (iconv -f latin1 -t UTF-8)"
+            )
         }
         return try load(yaml: yaml, file: file)
     }

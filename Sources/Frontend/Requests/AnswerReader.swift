@@ -71,6 +71,7 @@ struct AnswerReader: ~Copyable {
     ///   - bytes: what was received behind what `parser` has.
     ///   - parser: that of the connection.
     ///   - store: whose memory heads are read into.
+    /// - Returns: whether there is a head now.
     mutating func readHead(
         _ bytes: inout UnsafeMutableBufferPointer<UInt8>, _ parser: inout ResponseHeadParser,
         _ store: inout HeadStore

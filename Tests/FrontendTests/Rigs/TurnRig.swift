@@ -22,12 +22,8 @@ final class TurnRig {
     private let app: Listener
     private let journal: Journal
 
-    /// A reactor with one plain entrance, behind which an app listens on `/*`.
-    ///
-    /// - Parameters:
-    ///   - rules: how endpoints are chosen; there is one.
-    ///   - queue: who may wait for a place.
-    ///   - action: who answers, in place of the app.
+    /// A reactor with one plain entrance, behind which an app listens on `/*`, or `action` answers; `rules`
+    /// say how the one endpoint is chosen, and `queue` who may wait for a place there.
     init(
         rules: UpstreamRules = UpstreamRules(balance: .roundRobin), queue: QueueLimits? = nil,
         settings: FrontendSettings = .init(), action: RouteAction? = nil
@@ -51,10 +47,9 @@ final class TurnRig {
         worker = Worker(
             index: 0, crew: try Crew(count: 1, journal: journal), snapshot: snapshot, entrances: [],
             poller: try Poller())
-        let mailbox = worker.state.pointee.crew.mailboxes[0]
-        try #require(
-            worker.state.pointee.poller.add(
-                mailbox.descriptor, Worker.mailboxToken, .levelRead))
+        let mailbox = worker.state.pointee.crew.mailboxes[0].descriptor
+        let isWatched = worker.state.pointee.poller.add(mailbox, Worker.mailboxToken, .levelRead)
+        try #require(isWatched)
         // What was armed before the first turn counts from now.
         worker.state.pointee.space.pointee.nowMilliseconds = now
     }
