@@ -143,7 +143,10 @@ struct LogWriterTests {
             writer.journal.access(record("/lost/\(index)"))
             try eventually { writer.unwrittenCount == index + 1 }
         }
-        #expect(writer.problem == "write \(path): No space left on device")
+        let full =
+            "write \(path): No space left on device; make room on the disk: df -h shows where there is"
+            + " none"
+        #expect(writer.problem == full)
         #expect(writer.droppedCount == 0)
         try FileManager.default.removeItem(atPath: path)
         writer.reopen()
@@ -159,8 +162,8 @@ struct LogWriterTests {
             decoding: events.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
         #expect(
             told.split(separator: "\n").map { $0.dropFirst(25) } == [
-                "error: Log lines can't be written and are lost until they can: write \(path): "
-                    + "No space left on device.", "info: The log was opened anew.",
+                "error: Log lines can't be written and are lost until they can: \(full).",
+                "info: The log was opened anew.",
                 "info: The log is written again; lines lost meanwhile: 3.",
             ], "\(told)")
     }
