@@ -22,6 +22,8 @@ struct LoadClient: ~Copyable {
     var phase = Phase.connecting
     var isHungUp = false
     var isResumed = false
+    /// The ticket that it has used.
+    var ticket: ResumptionTicket?
     /// Which connection of the run it is; goes into the marker of its messages.
     let number: UInt64
     /// When its opening began, in nanoseconds.

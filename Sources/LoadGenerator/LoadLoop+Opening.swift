@@ -58,17 +58,15 @@ extension LoadLoop {
             client.pointee.phase = .upgrading
             return sendRequest(client, token)
         }
+        let ticket = plan.mode == .connect(resumes: true) ? tickets.popLast() : nil
+        client.pointee.ticket = ticket
         guard
             let session = TLSSession.connecting(
-                context, through: records, serverName: plan.target.host, resuming: resumable)
+                context, through: records, serverName: plan.target.host, resuming: ticket)
         else { return fail(client, token, "no TLS session could be made") }
         client.pointee.tls = consume session
         client.pointee.phase = .handshaking
         return shakeHands(client, token)
-    }
-
-    private var resumable: ResumptionTicket? {
-        plan.mode == .connect(resumes: true) ? ticket : nil
     }
 
     /// Goes on with the TLS handshake; false when the connection is gone.
@@ -137,14 +135,22 @@ extension LoadLoop {
         return true
     }
 
+    /// Keeps the ticket that the server gave for the next connection: a client of TLS 1.3 uses each once, and
+    /// has another one only where the server gave it.
+    private mutating func keepTicket(_ client: ClientPointer) {
+        guard plan.mode == .connect(resumes: true), tickets.count < plan.connections,
+            let ticket = client.pointee.tls?.resumptionTicket(),
+            ticket != client.pointee.ticket || meter.tlsVersion == "1.2"
+        else { return }
+        tickets.append(ticket)
+    }
+
     private mutating func opened(_ client: ClientPointer, _ token: Token) -> Bool {
         client.pointee.phase = .open
         client.pointee.parser = nil
         openingCount -= 1
         if isCycling {
-            if plan.mode == .connect(resumes: true), ticket == nil || !client.pointee.isResumed {
-                ticket = client.pointee.tls?.resumptionTicket() ?? ticket
-            }
+            keepTicket(client)
             return sendClose(client, token)
         }
         loop.timers.cancel(token)

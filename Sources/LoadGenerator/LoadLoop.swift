@@ -52,8 +52,8 @@ struct LoadLoop: ~Copyable, Reacting {
     var openCount = 0
     /// The connections that were opened, in that order; some may be gone.
     var roster: [Token] = []
-    /// The latest session to take up again.
-    var ticket: ResumptionTicket?
+    /// Tickets that the server has given, each of which is used once (RFC 8446 §C.4).
+    var tickets: [ResumptionTicket] = []
     private var isInputClosed = false
     /// Is told how many connections are open before traffic begins.
     private var onOpen: (Int) -> Void = { _ in }

@@ -69,8 +69,13 @@ extension TLSContext {
 }
 
 /// A session that a server let a client take up again, as bytes.
-public struct ResumptionTicket: Sendable {
+public struct ResumptionTicket: Sendable, Equatable {
     let der: [UInt8]
+    /// What the server gave: the same for two sessions that have one ticket.
+    let ticket: [UInt8]
+
+    /// Tickets are equal when the server gave one, and not two.
+    public static func == (left: Self, right: Self) -> Bool { left.ticket == right.ticket }
 }
 
 extension TLSSession {
@@ -126,6 +131,10 @@ extension TLSSession {
             var start = bytes.baseAddress
             _ = i2d_SSL_SESSION(past, &start)
         }
-        return ResumptionTicket(der: der)
+        var start: UnsafePointer<UInt8>?
+        var ticketCount = 0
+        SSL_SESSION_get0_ticket(past, &start, &ticketCount)
+        let ticket = Array(UnsafeBufferPointer(start: start, count: ticketCount))
+        return ResumptionTicket(der: der, ticket: ticket)
     }
 }

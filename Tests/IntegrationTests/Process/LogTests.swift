@@ -48,7 +48,9 @@ import Testing
         try eventually("six lines are lost") {
             try Self.state(sluice)["unwrittenLogLines"] as? Int == 6
         }
-        let problem = "write \(path): No space left on device"
+        let problem =
+            "write \(path): No space left on device; make room on the disk: df -h shows where there is"
+            + " none"
         #expect(try Self.state(sluice)["logProblem"] as? String == problem)
         let status = try sluice.command(["status"]).output
         #expect(status.contains("6 log lines were lost: they could not be written"), "\(status)")

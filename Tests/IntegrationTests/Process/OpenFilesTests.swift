@@ -100,7 +100,9 @@ import Testing
         try sluice.rewrite(
             "routes:", "  - { address: \"unix:\(folder)/new.sock\" }\nroutes:")
         let reload = try sluice.command(["reload"])
-        #expect(reload.status == 0 && reload.output.contains("Listeners: added unix:"), "\(reload.output)")
+        #expect(
+            reload.status == 0 && reload.output.contains("Listeners: added unix:"),
+            "\(reload.output)")
         #expect(rename("\(folder)/access.log", "\(folder)/access.log.1") == 0)
         sluice.proxy.process.signal(SIGUSR1)
         try sluice.proxy.process.waitForLine(containing: "The log was opened anew.")

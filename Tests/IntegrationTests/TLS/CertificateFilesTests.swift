@@ -229,7 +229,7 @@ private final class CertificateKit {
                 + " printf subjectAltName=DNS:localhost > e;"
                 + " faketime '-60 days' openssl x509 -req -in r -CA between.pem -CAkey between.key"
                 + " -extfile e -days 65 -out server.pem; cat server.pem between.pem > chain.pem",
-            "the certificate expires in 4 days, on ", "renew it before that"),
+            "the certificate expires in 5 days, on ", "renew it before that"),
         slip(
             "expired intermediate",
             "sign between 'Test intermediate' root 'basicConstraints=critical,CA:TRUE' -days -1;"
