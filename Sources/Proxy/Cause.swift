@@ -21,7 +21,7 @@ public enum Cause: UInt8, Sendable, CaseIterable {
 
     // MARK: No answer, or none that can be used
 
-    /// The upstream has ended the connection before it answered an upgrade.
+    /// The upstream has ended the connection before an upgrade had a whole head of an answer.
     case noAnswer
     /// The upstream has ended the connection before its answer was whole.
     case incompleteAnswer

@@ -7,8 +7,8 @@
 /// out does it in the order of their bits, and hands the events that follow from them in before all
 /// others.
 ///
-/// Invariants: what `holdings` names is let go exactly once, by an action or by the relay that
-/// takes it over; after `finish` or `openTunnel` there are no actions any more.
+/// Invariants: what `holdings` names is let go exactly once, by an action, by the relay that takes it
+/// over, or, of a number in the line, by the event that ends the waiting; after `finish` or `openTunnel` there are no actions any more.
 public struct RequestLife: Sendable, Equatable {
     /// What was asked for.
     public enum Kind: UInt8, Sendable {
@@ -99,7 +99,7 @@ public struct RequestLife: Sendable, Equatable {
 
     /// What is to be done, in the order of the bits.
     public struct Actions: OptionSet, Sendable {
-        /// The bits.
+        /// One bit for each member.
         public let rawValue: UInt32
         /// The set with the members whose bits are set.
         @inlinable public init(rawValue: UInt32) { self.rawValue = rawValue }
@@ -177,7 +177,7 @@ public struct RequestLife: Sendable, Equatable {
 
     /// What is held of others' things.
     public struct Holdings: OptionSet, Sendable {
-        /// The bits.
+        /// One bit for each member.
         public let rawValue: UInt8
         /// The set with the members whose bits are set.
         @inlinable public init(rawValue: UInt8) { self.rawValue = rawValue }
@@ -239,7 +239,8 @@ public struct RequestLife: Sendable, Equatable {
         case .judged, .claiming, .tunnelled, .over: []
         case .waiting: .line
         case .placed: .place
-        case .connecting, .exchanging: Holdings(rawValue: 3)
+        case .connecting, .exchanging:
+            Holdings(rawValue: Holdings.place.rawValue | Holdings.upstream.rawValue)
         }
     }
 

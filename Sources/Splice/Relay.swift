@@ -11,7 +11,7 @@ import Wire
 public struct Relay: ~Copyable {
     /// What the caller has to do next.
     public struct Verdict: OptionSet, Sendable {
-        /// The bits.
+        /// One bit for each member.
         public let rawValue: UInt8
         /// A verdict with the given bits set.
         public init(rawValue: UInt8) { self.rawValue = rawValue }

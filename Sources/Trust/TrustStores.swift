@@ -5,7 +5,7 @@ public import TLS
 /// An authority as the stores know it.
 struct Authority {
     /// Authorities of ours begin with it, whichever machine made them.
-    static let nicknamePrefix = "Sluice development CA"
+    static let nicknamePrefix = CertificateAuthority.namePrefix
 
     let certificatePath: String
     /// What tells it from every other, in a file's name.

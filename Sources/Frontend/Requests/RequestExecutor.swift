@@ -9,8 +9,9 @@ import Wire
 
 /// Carries out what the lives of requests ask for, and tells them what has come of it.
 ///
-/// It never calls itself: what follows from an action waits in the queue of the turn, and nobody
-/// touches a request again behind the actions that it was given.
+/// It never calls itself: what follows from an action at once is told in the same loop, and what others
+/// find out waits in the queue of the turn. Nobody touches a request again behind the actions that it was
+/// given.
 struct RequestExecutor {
     let state: StatePointer
 

@@ -11,7 +11,8 @@ import Wire
 ///
 /// A session that speaks HTTP/1.1 has one stream at a time, which is its whole connection, so the
 /// stream is the session under another name. Requests, bodies, answers and the opening of tunnels use
-/// nothing else of it: a protocol with several streams on a connection changes this file, and not them.
+/// nothing else of it. A protocol with several streams on a connection has its place here: what is the
+/// session's in HTTP/1.1 (the timer, readiness, whether another request may follow) is a stream's then.
 struct ClientStream {
     fileprivate let session: SessionPointer
 

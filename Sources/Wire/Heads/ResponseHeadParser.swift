@@ -40,9 +40,6 @@ public struct ResponseHeadParser: Sendable {
     /// How many bytes are held: those of a head that is not complete yet.
     public var byteCount: Int { reader.bytes.count }
 
-    /// Whether nothing of a head was taken, and nothing was refused.
-    public var isAtStart: Bool { reader.bytes.isEmpty && fault == nil }
-
     /// Takes more bytes; what stands behind the head is left alone.
     public mutating func append(_ bytes: UnsafeRawBufferPointer) -> Progress {
         if let fault { return .failed(fault) }
