@@ -29,7 +29,7 @@ public struct Workspace: ~Copyable {
     /// The time of this turn, so that nobody asks the clock again.
     public var nowMilliseconds: UInt64
     /// Bytes that one relay may move before the others get their turn.
-    public let pumpBytesMax: Int
+    public var pumpBytesMax: Int
     /// How long the ends of relays may take.
     public var patience: Patience
 

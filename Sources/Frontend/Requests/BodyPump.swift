@@ -47,12 +47,11 @@ struct BodyPump {
             case .idle: break
             }
         }
-        switch pumpDown(request, slot) {
-        case .event(let event): return event
-        case .unfinished: isUnfinished = true
-        case .idle: break
-        }
+        let down = pumpDown(request, slot)
+        if case .unfinished = down { isUnfinished = true }
+        // Also where something has happened: no edge will tell again of what is still unread.
         if isUnfinished { request.pointee.stream.goOnLater(state) }
+        if case .event(let event) = down { return event }
         return nil
     }
 

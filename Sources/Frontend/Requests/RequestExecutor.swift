@@ -185,7 +185,7 @@ struct RequestExecutor {
             return false
         }
         stream.takeKept()
-        slot.pointee.owner = token
+        slot.pointee.carry(token, state.pointee.snapshot.settings.headLimits)
         request.pointee.upstream?.connection = kept
         take(index, request)
         return true

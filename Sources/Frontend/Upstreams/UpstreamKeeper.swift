@@ -51,6 +51,12 @@ struct UpstreamConnection: ~Copyable {
         return isQuiet && (mayRepeat || leg.socket.isQuiet())
     }
 
+    /// Gives it, idle until now, to a request, whose answer is read within these limits.
+    mutating func carry(_ request: Token, _ limits: HeadLimits) {
+        owner = request
+        heads.use(limits)
+    }
+
     /// Whether it is this client's alone and begins as the group wants it.
     ///
     /// Behind a trusted proxy the requests of several may come on one connection.
@@ -170,7 +176,7 @@ struct UpstreamKeeper {
         while let idle = state.pointee.pool.take(endpoint) {
             guard let slot = state.pointee.upstreams.pointer(idle) else { continue }
             if slot.pointee.isSound(for: request) {
-                slot.pointee.owner = token
+                slot.pointee.carry(token, state.pointee.snapshot.settings.headLimits)
                 request.pointee.upstream?.connection = idle
                 return true
             }

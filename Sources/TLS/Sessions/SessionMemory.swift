@@ -17,7 +17,8 @@ import Glibc
 /// frees those runs between two calls of `wipe`, and then what is freed is overwritten first.
 /// To do so always would be a handshake's 1,400 objects, and 17 kB with each record. The buffers of
 /// records and handshake messages, which are larger than 16 KiB, hold what travelled and no secret of a
-/// session: they are overwritten only where private keys are read.
+/// session: they are overwritten only where private keys are read. A session itself is smaller as long as
+/// clients are asked for no certificate, which would be a part of it.
 public enum SessionMemory {
     /// What is larger than 17 KiB is not kept: a record's buffer is the largest that is taken often,
     /// 16 KiB of payload and the overhead of any version.

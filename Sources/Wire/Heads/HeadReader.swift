@@ -25,7 +25,7 @@ struct HeadReader: Sendable {
     private(set) var fields: [HeadField] = []
     private var known = KnownFields()
     private var repeated = KnownFields()
-    private let limits: HeadLimits
+    private var limits: HeadLimits
     private let isAnswer: Bool
     private var lineStart = 0
     /// Between `lineStart` and here no line ends.
@@ -35,10 +35,15 @@ struct HeadReader: Sendable {
     /// wants proxies to.
     init(limits: HeadLimits, isAnswer: Bool = false) {
         self.isAnswer = isAnswer
-        var limits = limits
-        // Places are kept in 32 bits.
-        limits.bytesMax = min(limits.bytesMax, Int(Int32.max))
         self.limits = limits
+        use(limits)
+    }
+
+    /// Keeps to these limits from the next head on.
+    mutating func use(_ limits: HeadLimits) {
+        self.limits = limits
+        // Places are kept in 32 bits.
+        self.limits.bytesMax = min(limits.bytesMax, Int(Int32.max))
     }
 
     var isInFirstLine: Bool { lineStart == 0 }

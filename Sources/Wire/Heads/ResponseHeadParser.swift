@@ -37,6 +37,9 @@ public struct ResponseHeadParser: Sendable {
     /// Reads the next head into this memory; to be called between two heads.
     public mutating func lend(_ memory: consuming HeadMemory) { reader.lend(memory) }
 
+    /// Reads the next head within these limits; to be called between two heads.
+    public mutating func use(_ limits: HeadLimits) { reader.use(limits) }
+
     /// How many bytes are held: those of a head that is not complete yet.
     public var byteCount: Int { reader.bytes.count }
 

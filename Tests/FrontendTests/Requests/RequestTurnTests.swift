@@ -260,6 +260,60 @@ struct RequestTurnTests {
         Issue.record("no answer ended while something was held")
     }
 
+    @Test func `an upload goes on behind the head of an answer that came within it`() throws {
+        var settings = FrontendSettings()
+        // Less than a socket holds, so that a turn has to leave something there.
+        settings.relayBufferBytes = 16 * 1_024
+        let rig = try TurnRig(settings: settings)
+        rig.state.pointee.space.pointee.pumpBytesMax = 16 * 1_024
+        let client = try rig.connect()
+        let head = "POST /a HTTP/1.1\r\nHost: a.test\r\nContent-Length: 100000000\r\n\r\n"
+        client.send(head)
+        rig.turn()
+        let app = try rig.accept()
+        rig.turn()
+        var got = app.received().count { $0 == "x" }
+        // The app reads nothing until all is full: then the client's bytes wait in its socket.
+        var sent = 0
+        let piece = String(repeating: "x", count: 10_000)
+        while true {
+            var rest = piece
+            let isTaken = client.sendSome(&rest)
+            sent += piece.utf8.count - rest.utf8.count
+            if !isTaken { break }
+            rig.turn()
+        }
+        // It reads all of that and answers the head of it: both are told in one event.
+        got += app.received().count { $0 == "x" }
+        app.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n")
+        var idleTurns = 0
+        while idleTurns < 5 {
+            rig.turn()
+            let more = app.received().count { $0 == "x" }
+            idleTurns = more == 0 ? idleTurns + 1 : 0
+            got += more
+        }
+        #expect(got == sent, "no byte of the body waits for an edge that does not come")
+        #expect(client.received().contains("ok"))
+    }
+
+    @Test func `a connection that was kept reads answers within the limits of today`() throws {
+        let rig = try TurnRig()
+        let (client, app, _) = try rig.forward(Self.get)
+        app.send(Self.answer)
+        rig.turn()
+        _ = client.received()
+        var settings = FrontendSettings()
+        settings.headLimits = HeadLimits(bytesMax: 40_000)
+        rig.use(settings)
+        client.send(Self.get)
+        rig.turn()
+        let field = String(repeating: "v", count: 30_000)
+        app.send("HTTP/1.1 200 OK\r\nX-Long: \(field)\r\nContent-Length: 2\r\n\r\nok")
+        rig.turn()
+        #expect(client.received().hasPrefix("HTTP/1.1 200 "))
+    }
+
     @Test func `a tunnel opens with what came early on both sides`() throws {
         let rig = try TurnRig()
         let (client, app, _) = try rig.forward(Self.upgrade + "\u{1}")

@@ -56,6 +56,13 @@ final class TurnRig {
 
     var state: StatePointer { worker.state }
 
+    /// Serves by other settings from now on, as after a reload.
+    func use(_ settings: FrontendSettings) {
+        self.settings = settings
+        state.pointee.snapshot = Snapshot(
+            settings: settings, routing: state.pointee.snapshot.routing, entrances: [entrance])
+    }
+
     /// The one request in progress.
     var request: RequestPointer? {
         state.pointee.requests.nextLive(after: -1).flatMap { state.pointee.requests.pointer($0) }
