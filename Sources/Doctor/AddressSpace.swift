@@ -45,8 +45,16 @@ extension Doctor {
     /// Whether the page is less private than the socket: then Chromium asks the user, or refuses.
     mutating func compareSpaces() {
         guard let page = options.page, let socket = address.flatMap({ AddressSpace($0.text) }),
-            socket > .everywhere, let origin = space(of: page), origin < socket
+            socket > .everywhere
         else { return }
+        guard let origin = space(of: page) else {
+            diagnosis.notes.append(
+                "The page's host \(page.host) has no address here, so it was not judged whether Chromium"
+                    + " lets it open a socket to \(socket == .machine ? "this very machine" : "the local network")"
+                    + " (Local Network Access).")
+            return
+        }
+        guard origin < socket else { return }
         let target = socket == .machine ? "this very machine" : "the local network"
         let permission = socket == .machine ? "loopback-network" : "local-network"
         if page.isSecure {

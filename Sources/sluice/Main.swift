@@ -10,10 +10,17 @@ enum Entry {
     static func main() {
         // Before anything of OpenSSL has run: later it would be refused.
         SessionMemory.install()
+        let arguments = Array(CommandLine.arguments.dropFirst())
+        if let fault = WrongArguments.inHelp(arguments) { WrongArguments.refuse(fault) }
         do {
             var command = try Sluice.parseAsRoot()
             try command.run()
         } catch {
+            if Sluice.exitCode(for: error) == .validationFailure,
+                let fault = WrongArguments.unknownOption(arguments)
+            {
+                WrongArguments.refuse(fault)
+            }
             guard let code = ExitCodes.code(of: error) else { Sluice.exit(withError: error) }
             FileHandle.standardError.write(Data("\(Sluice.fullMessage(for: error))\n".utf8))
             exit(code)

@@ -70,6 +70,12 @@ import Testing
         expect(secure, .healthy, at: "ping")
         #expect(
             secure.notes.contains { $0.contains("allow=\"loopback-network\"") }, "\(secure.notes)")
+        // Without an address of the page nothing can be said of it, and that is said.
+        let unknown = try diagnose(proxy.url(), ca + ["--page", "https://nowhere.invalid/"])
+        expect(unknown, .healthy, at: "ping")
+        #expect(
+            unknown.notes.contains { $0.contains("nowhere.invalid has no address here") },
+            "\(unknown.notes)")
         // Pages of this machine are asked nothing.
         let own = try diagnose(proxy.url(), ca + ["--page", "http://localhost:3000/"])
         expect(own, .healthy, at: "ping")

@@ -23,6 +23,7 @@ struct QuickUpstreamTests {
         ("app:3000/Esv/", "ws://app:3000", "/Esv/"),
         ("http://localhost:3000/Esv", "ws://localhost:3000", "/Esv"),
         ("HTTP://localhost:3000", "ws://localhost:3000", nil),
+        ("27000/Esv", "ws://localhost:27000", "/Esv"), ("3000/", "ws://localhost:3000", nil),
         ("unix:/run/app.sock", "unix:/run/app.sock", nil),
     ])
     func `an app is understood`(text: String, endpoint: String, path: String?) throws {
@@ -32,7 +33,7 @@ struct QuickUpstreamTests {
     }
 
     @Test(arguments: [
-        "", "0", "65536", "99999999", ":3000", "app:", "app:0", "app:65536", "a b:1", "::1:3000",
+        "", "0", "65536", "99999999", ":3000", "app:", "app:0", "app:65536", "0/a", "65536/a", "a b:1", "::1:3000",
         "ftp://app:1", "unix:", "unix:app.sock", "ws://", "user@app:1",
     ])
     func `what names no app is refused with what would`(text: String) {

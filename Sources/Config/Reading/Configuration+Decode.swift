@@ -70,9 +70,9 @@ extension AdminSettings {
             .custom(
                 "socket", .text("path or `off`"),
                 absent: "`sluice.sock` in `$XDG_RUNTIME_DIR`, `/run/sluice` or `/tmp/sluice-UID`",
-                "a unix socket that its owner alone may use. Without the key Sluice takes the first of these "
-                    + "folders that it may write to, and makes the last one with mode 0700. If another "
-                    + "Sluice of the same user serves there, the file is `sluice-PID.sock` in the same folder"
+                "a unix socket that its owner alone may use. The path has a `/`: `./admin.sock` lies in the "
+                    + "folder of the configuration. Without the key Sluice takes the first of these folders that "
+                    + "it may write to, and makes the last one with mode 0700. If another Sluice of the same user serves there, the file is `sluice-PID.sock` in the same folder"
             ) { owner, value in
                 guard let text = value.text("a path with a '/', or off") else { return false }
                 if text == "off" {
@@ -253,8 +253,8 @@ extension GlobalLimits {
             ),
             .number(
                 "newConnectionsPerSecond", \.newConnectionsPerSecond, 1...1_000_000,
-                "connections that one client may open in a second, which it may also open at once; further ones "
-                    + "are closed"),
+                "connections that one client may open in a second; a burst of as many at once is allowed. "
+                    + "Further ones are closed"),
             .number(
                 "requestsPerConnection", \.requestsPerConnection, 1...1_000_000_000,
                 "requests that one client connection may carry"),

@@ -248,20 +248,20 @@ extension RouteLimits {
                 "live relays of one client on the route; further ones get 429"),
             .number(
                 "newRelaysPerSecond", \.newRelaysPerSecond, 1...1_000_000,
-                "relays that one client may begin in a second, which it may also begin at once; more get 429, which "
-                    + "says when to come again"),
+                "relays that one client may begin in a second; a burst of as many at once is allowed. More get 429, "
+                    + "which says when to come again"),
             .number(
                 "messagesPerSecond", \.messagesPerSecond, 1...1_000_000,
-                "messages, pings and pongs that the client of a relay may send in a second, which it may also send "
-                    + "at once; one more ends the relay with 1008"),
+                "messages, pings and pongs that the client of a relay may send in a second; a burst "
+                    + "of as many at once is allowed. One more ends the relay with 1008"),
             .number(
                 "fragments", \.fragments, 1...1_000_000,
                 "frames in which one message may come, in either direction; one more ends the relay with 1008"
             ),
             .size(
                 "bytesPerSecond", \.bytesPerSecond, rates,
-                "bytes of frames that each peer of a relay may send in a second, which it may also send at once. "
-                    + "A peer that sends more has to wait, and nothing is lost"),
+                "bytes of frames that each peer of a relay may send in a second; a burst of as many at once is "
+                    + "allowed. A peer that sends more has to wait, and nothing is lost"),
             .number(
                 "messagesPerSecondPerClient", \.messagesPerSecondPerClient, 1...1_000_000,
                 "the same as `messagesPerSecond` for all relays of one client on the route together: the relay that "

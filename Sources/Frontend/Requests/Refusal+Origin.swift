@@ -32,7 +32,15 @@ extension Refusal {
             if origins.count > 3 { listed += " and \(origins.count - 3) more" }
         }
         if isSameAllowed { sentence += "its host is not the one asked for (\(name))" }
-        if route.isFromCommandLine {
+        if !isListable(origin) {
+            let cure =
+                route.isFromCommandLine
+                ? "start sluice with --origin any" : "set 'origins: any' of the route \(route.name)"
+            sentence +=
+                (isSameAllowed ? ", and" : "")
+                + " no list of origins can name it. To let it in, \(cure),"
+                + " which lets in every page."
+        } else if route.isFromCommandLine {
             sentence += ". To let it in, start sluice with --origin \(argument(origin))."
         } else if case .list = route.origins {
             sentence +=
@@ -50,6 +58,31 @@ extension Refusal {
         origin.elementsEqual("null".utf8)
             ? " (a file in Firefox and Safari, or a sandboxed frame of any site)" : ""
     }
+
+    /// Whether a list of origins may have the text: `null`, or what has a scheme, and behind it a host, or for
+    /// schemes that are not of the Web nothing at all, and then no lone slash.
+    private static func isListable(_ origin: [UInt8]) -> Bool {
+        if origin.elementsEqual("null".utf8) { return true }
+        guard let separator = origin.firstRange(of: Array("://".utf8)), isLetter(origin[0]) else {
+            return false
+        }
+        let scheme = origin[..<separator.lowerBound]
+        let rest = origin[separator.upperBound...]
+        let authority = rest.prefix { !"/?#".utf8.contains($0) }
+        let behind = rest[authority.endIndex...]
+        let isWeb = ["http", "https", "ws", "wss"].contains(
+            String(decoding: scheme, as: UTF8.self).lowercased())
+        return scheme.allSatisfy { isLetter($0) || isDigit($0) || "+-.".utf8.contains($0) }
+            && (!authority.isEmpty || !isWeb)
+            && authority.allSatisfy { isLetter($0) || isDigit($0) || ".-_:[]*".utf8.contains($0) }
+            && (behind.isEmpty
+                || behind.first == UInt8(ascii: "/") && behind.count > 1
+                    && behind.allSatisfy { 0x21...0x7E ~= $0 && !"?#,".utf8.contains($0) })
+    }
+
+    private static func isLetter(_ byte: UInt8) -> Bool { (0x41...0x5A).contains(byte & 0xDF) }
+
+    private static func isDigit(_ byte: UInt8) -> Bool { (0x30...0x39).contains(byte) }
 
     /// An origin as it can be copied to a command line; what is no plain one is not repeated, since the
     /// sentence stands in terminals and any program may send it.

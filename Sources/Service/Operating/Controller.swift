@@ -137,7 +137,11 @@ public final class Controller: Sendable {
             do {
                 let message = try take(try source.read(), before)
                 log.write(LogEvent(.info, message))
-                return AdminOutcome(isDone: true, message: message)
+                // The log has them already, each as an event of its own.
+                let warnings = state.assembly.warnings.map {
+                    "\nWarning: \($0.place): \($0.sentence)."
+                }
+                return AdminOutcome(isDone: true, message: message + warnings.joined())
             } catch {
                 let problem = "\(error)"
                 current.withLock { $0.lastProblem = problem }
@@ -209,7 +213,6 @@ public final class Controller: Sendable {
                 + " upgrade` or with a restart."
         return
             "The configuration was taken up as generation \(state.generation). \(changes.text)\(rest)"
-            + assembly.warnings.map { "\nWarning: \($0.place): \($0.sentence)." }.joined()
     }
 
     /// Watches and checks what a configuration names that stays in use after all.

@@ -8,7 +8,7 @@ struct QuickUpstream: Equatable {
     /// The path of a URL, which the wss URL will have too.
     let path: String?
 
-    /// Reads a port, `host:port`, `ws://host:port[/path]` or `unix:/path`.
+    /// Reads a port, a port with a path as `3000/Esv`, `host:port`, `ws://host:port[/path]` or `unix:/path`.
     ///
     /// - Throws: `ValidationError`; for a bare word too, which is rather a mistyped command than a host.
     init(parsing text: String) throws {
@@ -26,7 +26,13 @@ struct QuickUpstream: Equatable {
             throw ValidationError(UnknownWord.sentence(text))
         }
         var url = text
-        if !text.contains("://") && !text.hasPrefix("unix:") { url = "ws://" + text }
+        // A number is no host: it is a port of this machine.
+        let digits = text.prefix { $0 != "/" }
+        if !digits.isEmpty, digits.allSatisfy({ ("0"..."9").contains($0) }) {
+            url = "ws://localhost:" + text
+        } else if !text.contains("://") && !text.hasPrefix("unix:") {
+            url = "ws://" + text
+        }
         for (scheme, plain) in [("http://", "ws://"), ("HTTP://", "ws://")]
         where url.hasPrefix(scheme) {
             url = plain + url.dropFirst(scheme.count)
@@ -61,6 +67,17 @@ enum UnknownWord {
         "diagnose": "doctor", "debug": "doctor", "version": "--version", "usage": "--help",
     ]
 
+    /// The command that was probably meant, nil where none is near.
+    static func meant(by word: String) -> String? {
+        let commands = Sluice.configuration.subcommands.compactMap { $0.configuration.commandName }
+        let lower = word.lowercased()
+        return otherWords[lower]
+            ?? Nearest.suggestion(for: lower, among: commands + ["help"])
+            ?? Nearest.suggestion(for: lower, among: Array(otherWords.keys)).flatMap {
+                otherWords[$0]
+            }
+    }
+
     /// What is wrong, and what was probably meant.
     static func sentence(_ word: String) -> String {
         // A host's name has a dot or is the one that everybody has.
@@ -68,14 +85,8 @@ enum UnknownWord {
             return "\(word) names no port: write \(word):3000, or ws://\(word) for port 80."
         }
         let commands = Sluice.configuration.subcommands.compactMap { $0.configuration.commandName }
-        let lower = word.lowercased()
-        let meant =
-            otherWords[lower] ?? Nearest.suggestion(for: lower, among: commands + ["help"])
-            ?? Nearest.suggestion(for: lower, among: Array(otherWords.keys)).flatMap {
-                otherWords[$0]
-            }
         let start = "\(word) is no command and no app"
-        if let meant { return "\(start). Did you mean `sluice \(meant)`?" }
+        if let meant = meant(by: word) { return "\(start). Did you mean `sluice \(meant)`?" }
         return start
             + ": give an app as a port (3000), host:port or ws://host:port/path, or one of the commands "
             + commands.joined(separator: ", ") + "."

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import ArgumentParser
 import Config
+import Foundation
 import Service
 import TLS
 
@@ -22,6 +23,8 @@ struct CheckCommand: ParsableCommand {
     func run() throws {
         let configuration = try Configuration.load(path: file.path)
         let assembly = try Assembly(configuration)
+        let unwritable = Self.unwritableLogs(configuration.log)
+        if !unwritable.isEmpty { throw ConfigurationProblems(unwritable) }
         var routes = [["LISTEN", "HOST", "PATH", "TO", "BALANCE"]]
         for listener in configuration.listen {
             if listener.redirectsToHTTPS {
@@ -53,6 +56,28 @@ struct CheckCommand: ParsableCommand {
         for warning in assembly.warnings {
             Output.line("Warning: \(warning.place): \(warning.sentence).")
         }
+    }
+
+    /// The log files that can't be written, without making any.
+    private static func unwritableLogs(_ log: LogSettings) -> [ConfigurationProblem] {
+        let targets = [(log.access, log.accessPlace), (log.events, log.eventsPlace)]
+        var problems: [ConfigurationProblem] = []
+        for case (.file(let path), let place?) in targets {
+            let name = (path as NSString).deletingLastPathComponent
+            let folder = name.isEmpty ? "." : name
+            let isThere = access(path, F_OK) == 0
+            guard access(isThere ? path : folder, isThere ? W_OK : W_OK | X_OK) != 0 else {
+                continue
+            }
+            let reason = String(cString: strerror(errno))
+            problems.append(
+                ConfigurationProblem(
+                    place: place,
+                    sentence: isThere
+                        ? "the log \(path) can't be written: \(reason)"
+                        : "no log can be made in the folder \(folder): \(reason)"))
+        }
+        return problems
     }
 }
 

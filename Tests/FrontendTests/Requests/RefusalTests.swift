@@ -68,6 +68,26 @@ struct RefusalTests {
                 + " more). To let it in, add it there.")
     }
 
+    @Test(arguments: [
+        ("null", true), ("https://a.example", true), ("http://[::1]:3000", true), ("file://", true),
+        ("https://a.example/library", true), ("garbage", false), ("https://", false),
+        ("https://a.example/", false), ("1://a", false), ("://a", false), ("a://b c", false),
+        ("https://a.example?x", false),
+    ])
+    func `a list of origins is advised only for what it may have`(
+        origin: String, isListable: Bool
+    ) throws {
+        let host = try HostName(parsing: Array("b.example".utf8)[...])
+        var route = Route(
+            name: "/a", action: .respond(FixedAnswer(status: 200, type: "", body: [])))
+        for isFromCommandLine in [true, false] {
+            route.isFromCommandLine = isFromCommandLine
+            let sentence = Refusal.forbiddenOrigin(Array(origin.utf8), host: host, route).sentence
+            let any = isFromCommandLine ? "--origin any, " : "set 'origins: any' of the route /a, "
+            #expect(sentence.contains(any) == !isListable, "\(sentence)")
+        }
+    }
+
     @Test(arguments: all)
     func `a refusal is a whole answer that closes the connection`(refusal: Refusal) throws {
         let (head, body) = try parse(refusal.bytes(date: Self.date))

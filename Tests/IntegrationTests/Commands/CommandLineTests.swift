@@ -131,9 +131,51 @@ import Testing
             for (arguments, words) in [
                 (["run"], "No configuration is named"),
                 (["check", "-c", path, path], "Two configurations are named"),
+                (["check", "-c", path, "--workers", "3"], "Unknown option '--workers'"),
             ] {
                 let outcome = try sluice(arguments)
                 #expect(outcome.status == 64 && outcome.errors.contains(words), "\(outcome)")
+            }
+        }
+    }
+
+    @Test(arguments: [
+        (["--verbose"], "Unknown option '--verbose'."), (["-v"], "Unknown option '-v'."),
+        (["--liste", ":1"], "Did you mean '--listen'?"),
+        (["cert", "list", "--dierctory=x"], "See 'sluice cert list --help'"),
+        (["help", "nonsense"], "nonsense is no command. The commands are quick, run, "),
+        (["help", "drian"], "drian is no command. Did you mean `sluice help drain`?"),
+        (
+            ["help", "cert", "lsit"],
+            "cert lsit is no command. Did you mean `sluice help cert list`?"
+        ),
+    ])
+    func `an unknown word or option is named, with what was probably meant`(
+        arguments: [String], words: String
+    ) throws {
+        let outcome = try sluice(arguments)
+        #expect(outcome.status == 64 && outcome.output.isEmpty, "\(outcome)")
+        #expect(outcome.errors.contains(words), "\(outcome)")
+    }
+
+    @Test(arguments: [["help"], ["help", "drain"], ["help", "cert", "list"], ["--version"]])
+    func `help of what is there is printed`(arguments: [String]) throws {
+        let outcome = try sluice(arguments)
+        #expect(outcome.status == 0 && !outcome.output.isEmpty, "\(outcome)")
+    }
+
+    @Test func `a log that can't be written is refused by check too, and none is made`() throws {
+        try withFolder { folder in
+            for (target, status) in [
+                ("\(folder)/missing/a.log", Int32(1)), (folder + "/a.log", 0), ("./b.log", 0),
+            ] {
+                let more = "log: { access: \(target) }\n"
+                let path = try configuration("127.0.0.1:0", more: more, in: folder)
+                let outcome = try sluice("check", "-c", path)
+                #expect(outcome.status == status, "\(outcome)")
+                let words = "sluice.yaml:5:16: no log can be made in the folder \(folder)/missing"
+                #expect(outcome.errors.contains(words) == (status == 1), "\(outcome)")
+                #expect(!FileManager.default.fileExists(atPath: folder + "/a.log"))
             }
         }
     }

@@ -108,9 +108,15 @@ import Testing
             #expect(try status(other, "http://localhost:3000") == 101)
         }
         // What a terminal would obey is not offered for copying.
-        let client = try proxy.connect(security: security)
-        let refusal = try client.refusal(of: Opening("/", extra: [("Origin", "x;reboot")]))
-        #expect(refusal.text.contains("--origin ORIGIN."), "\(refusal.text)")
+        // Nor is what the option would refuse.
+        for (origin, advice) in [
+            ("x://y/;reboot", "--origin ORIGIN."), ("x;reboot", "--origin any,"),
+            ("garbage", "--origin any,"),
+        ] {
+            let client = try proxy.connect(security: security)
+            let refusal = try client.refusal(of: Opening("/", extra: [("Origin", origin)]))
+            #expect(refusal.text.contains(advice), "\(refusal.text)")
+        }
         let any = try ProxyFixture(arguments: arguments + ["--origin", "any"])
         for origin in ["null", "https://site.example"] {
             #expect(try status(any, origin) == 101, "\(origin)")

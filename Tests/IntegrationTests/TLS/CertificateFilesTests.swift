@@ -401,6 +401,10 @@ private final class CertificateKit {
         #expect(warned.said.contains("Warning: "), "\(warned)")
         #expect(warned.said.contains("the key belongs to certificate 3"), "\(warned)")
         try proxy.process.waitForLine(containing: "the key belongs to certificate 3")
+        try proxy.process.waitForLine(containing: "The configuration was taken up as generation")
+        let lines = proxy.process.output + proxy.process.errors
+        #expect(
+            lines.count { $0.contains("the key belongs to certificate 3") } == 1, "\(lines)")
 
         try change("openssl x509 -in server.pem -outform DER -out chain.pem")
         let sentence = "chain.pem: it is a certificate in DER form"
