@@ -33,7 +33,8 @@ struct QuickUpstreamTests {
     }
 
     @Test(arguments: [
-        "", "0", "65536", "99999999", ":3000", "app:", "app:0", "app:65536", "0/a", "65536/a", "a b:1", "::1:3000",
+        "", "0", "65536", "99999999", ":3000", "app:", "app:0", "app:65536", "0/a", "65536/a",
+        "a b:1", "::1:3000",
         "ftp://app:1", "unix:", "unix:app.sock", "ws://", "user@app:1",
     ])
     func `what names no app is refused with what would`(text: String) {

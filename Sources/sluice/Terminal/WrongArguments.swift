@@ -61,8 +61,10 @@ enum WrongArguments {
                 name.hasPrefix("--")
                 ? known.contains(name) : name.dropFirst().contains { known.contains("-\($0)") }
             if isKnown || Double(word) != nil { continue }
+            let usage = Sluice.usageString(for: command).replacing("\n", with: "\n       ")
             let meant = Nearest.suggestion(for: name, among: known.sorted())
             return "Unknown option '\(name)'." + (meant.map { " Did you mean '\($0)'?" } ?? "")
+                + "\nUsage: \(usage)"
                 + "\n  See '\(path.joined(separator: " ")) --help' for more information."
         }
         return nil
