@@ -227,7 +227,7 @@ private final class CertificateKit {
             "near its end",
             "cp server.key key.pem; openssl req -new -key server.key -subj /CN=x -out r;"
                 + " printf subjectAltName=DNS:localhost > e;"
-                + " faketime '-60 days' openssl x509 -req -in r -CA between.pem -CAkey between.key"
+                + " faketime '-59 days -12 hours' openssl x509 -req -in r -CA between.pem -CAkey between.key"
                 + " -extfile e -days 65 -out server.pem; cat server.pem between.pem > chain.pem",
             "the certificate expires in 5 days, on ", "renew it before that"),
         slip(
