@@ -50,7 +50,9 @@ struct BodyPump {
         let down = pumpDown(request, slot)
         if case .unfinished = down { isUnfinished = true }
         // Also where something has happened: no edge will tell again of what is still unread.
-        if isUnfinished { request.pointee.stream.goOnLater(state) }
+        if isUnfinished, let token = request.pointee.stream.request {
+            state.pointee.unfinished.append(token.tagged(TokenTag.request))
+        }
         if case .event(let event) = down { return event }
         return nil
     }
@@ -311,7 +313,7 @@ struct BodyPump {
         if request.pointee.isUpgrade {
             stream.preparePassage()
             // The time for an answer to an upgrade is over.
-            stream.disown()
+            request.pointee.armedMilliseconds = 0
         }
         request.pointee.movedMilliseconds = now
         state.pointee.heads.writer.clear()

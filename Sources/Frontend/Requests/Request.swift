@@ -107,6 +107,8 @@ struct Request: ~Copyable {
     private(set) var extras: RequestExtras?
     /// When a byte of the request or of its answer last moved, since which the next one is awaited.
     var movedMilliseconds: UInt64
+    /// When its timer fires; 0 while it is not set.
+    var armedMilliseconds: UInt64 = 0
 
     /// An ordinary request.
     init(

@@ -361,7 +361,7 @@ struct RequestExecutor {
         Recorder(state).ended(request, isGone: isGone)
         state.pointee.heads.takeBack(request.pointee.takeMemory())
         let endsAtOnce = isGone || isCut && request.pointee.answer.endsWithConnection
-        state.pointee.requests.retire(token)
+        state.pointee.retireRequest(token)
         if endsAtOnce {
             stream.end(.closes, state)
         } else if stream.isPersistent && !isCut && !isRefusedUpgrade && !stream.isUnwritable {
@@ -405,17 +405,16 @@ struct RequestExecutor {
 
     /// Sets the timer to the time that runs; who moves bodies next sees to that of bodies.
     private func arm(_ request: RequestPointer, isPumped: Bool = false) {
-        let stream = request.pointee.stream
         switch request.pointee.life.deadline {
         case .none: break
-        case .place: stream.arm(at: PlaceWaiting(state).nextLook(request), state)
+        case .place: arm(request, at: PlaceWaiting(state).nextLook(request))
         case .attempt:
             let search = request.pointee.upstream?.search
-            stream.arm(at: search?.attemptDeadline(nowMilliseconds: now) ?? now, state)
-        case .upgradeAnswer: stream.arm(at: now + settings.upgradeMilliseconds, state)
+            arm(request, at: search?.attemptDeadline(nowMilliseconds: now) ?? now)
+        case .upgradeAnswer: arm(request, at: now + settings.upgradeMilliseconds)
         case .progress:
             // That of an attempt to connect is over.
-            if !request.pointee.life.isOnReused { stream.disown() }
+            if !request.pointee.life.isOnReused { request.pointee.armedMilliseconds = 0 }
             if !isPumped { armProgress(request) }
         }
     }
@@ -423,9 +422,15 @@ struct RequestExecutor {
     /// Makes sure that the timer fires no later than what is awaited now may take.
     func armProgress(_ request: RequestPointer) {
         let deadline = awaited(request).deadline
-        let stream = request.pointee.stream
-        let armed = stream.armedMilliseconds
-        if deadline < armed || armed == 0 { stream.arm(at: deadline, state) }
+        let armed = request.pointee.armedMilliseconds
+        if deadline < armed || armed == 0 { arm(request, at: deadline) }
+    }
+
+    /// Sets the timer of a request.
+    private func arm(_ request: RequestPointer, at deadline: UInt64) {
+        guard let token = request.pointee.stream.request else { return }
+        request.pointee.armedMilliseconds = deadline
+        state.pointee.requestTimers.arm(token, at: deadline)
     }
 
     /// What a request in progress waits for.
@@ -458,6 +463,7 @@ struct RequestExecutor {
     /// The timer has fired while a request is in progress.
     func timeIsUp(_ token: Token) {
         guard let request = state.pointee.requests.pointer(token) else { return }
+        request.pointee.armedMilliseconds = 0
         switch request.pointee.life.deadline {
         case .none: break
         case .place:

@@ -148,9 +148,9 @@ struct RequestJudge {
         do throws(HeadFault) {
             let asked = try OrdinaryRequest.judge(taking: &head)
             if !asked.isPersistent { stream.isPersistent = false }
-            stream.prepare(for: asked)
+            stream.preparePassage()
             // Made where it stays: it is large, and there is one for each request.
-            slot = state.pointee.requests.insert(
+            slot = state.pointee.insertRequest(
                 Request(asked, of: stream, client: client, limits: limits, nowMilliseconds: now))
         } catch {
             var facts = RequestFacts(client: client, beganMilliseconds: now)
@@ -249,7 +249,7 @@ struct RequestJudge {
             SessionKeeper(state).close(stream)
             return
         }
-        guard let token = state.pointee.requests.insert(request) else {
+        guard let token = state.pointee.insertRequest(request) else {
             SessionKeeper(state).close(stream)
             return
         }

@@ -54,13 +54,14 @@ struct ClientSession: ~Copyable {
     let client: Token
     /// Its own slot in `WorkerState.sessions`.
     var slot = Token(rawValue: 0)
-    var leg: Leg
+    /// Its one stream of requests.
+    var stream: StreamState
     var facts: ClientFacts
     var stage: Stage
     var reader: RequestReader
-    /// The request in progress.
-    var request: Token?
-    /// When the timer fires; 0 while it is not set.
+    /// Until when what it waits for has to come, where no request is in progress.
+    var deadlineMilliseconds: UInt64 = 0
+    /// When the timer fires, no later than that; 0 while it is not set.
     var armedMilliseconds: UInt64 = 0
 
     init(
@@ -68,7 +69,7 @@ struct ClientSession: ~Copyable {
         limits: HeadLimits
     ) {
         self.client = client
-        self.leg = leg
+        stream = StreamState(leg)
         self.facts = facts
         self.stage = stage
         reader = RequestReader(limits: limits)
@@ -80,13 +81,8 @@ typealias SessionPointer = UnsafeMutablePointer<ClientSession>
 /// How requests are read off a connection, one after the other (RFC 9112 §9.3).
 struct RequestReader: ~Copyable {
     var parser: RequestHeadParser
-    /// Client bytes behind what was used so far: the begin of a body, the next requests, or what
-    /// belongs to a tunnel.
-    private(set) var carry: ArraySlice<UInt8> = []
     /// Requests on this connection, the present one included.
     var requestCount = 0
-    /// The connection may carry another request.
-    var isPersistent = true
     /// Requests that were read in the turn of this number.
     private var readInTurn = 0
     private var turnNumber: UInt64 = 0
@@ -106,21 +102,5 @@ struct RequestReader: ~Copyable {
         if readInTurn >= countMax { return false }
         readInTurn += 1
         return true
-    }
-
-    /// Keeps bytes behind those that are held.
-    mutating func hold(_ bytes: UnsafeRawBufferPointer) {
-        if bytes.isEmpty { return }
-        if carry.isEmpty { carry = Array(bytes)[...] } else { carry.append(contentsOf: bytes) }
-    }
-
-    /// Puts bytes that were taken back in front of those that are held.
-    mutating func unread(_ bytes: UnsafeRawBufferPointer) {
-        carry = carry.isEmpty ? Array(bytes)[...] : (Array(bytes) + carry)[...]
-    }
-
-    /// Forgets the first `count` of the bytes that are held.
-    mutating func drop(_ count: Int) {
-        carry = count >= carry.count ? [] : carry.dropFirst(count)
     }
 }

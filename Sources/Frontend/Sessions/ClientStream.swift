@@ -15,8 +15,13 @@ import Wire
 /// session's in HTTP/1.1 (the timer, readiness, whether another request may follow) is a stream's then.
 struct ClientStream {
     fileprivate let session: SessionPointer
+    private let own: StreamStatePointer
 
-    init(_ session: SessionPointer) { self.session = session }
+    /// The stream of a session that has one.
+    init(_ session: SessionPointer) {
+        self.session = session
+        own = withUnsafeMutablePointer(to: &session.pointee.stream) { $0 }
+    }
 
     /// Who the client is, and how it came; valid as long as the session.
     ///
@@ -27,9 +32,9 @@ struct ClientStream {
     /// The token of the client's socket.
     var client: Token { session.pointee.client }
     /// The request in progress on it.
-    var request: Token? { session.pointee.request }
+    var request: Token? { own.pointee.request }
     /// The client's own end of the TCP connection; nil where it has none.
-    var localAddress: Address? { session.pointee.leg.socket.localAddress }
+    var localAddress: Address? { own.pointee.leg.socket.localAddress }
 
     // MARK: The request's body
 
@@ -37,15 +42,15 @@ struct ClientStream {
     func nextPiece(
         _ space: UnsafeMutablePointer<Workspace>
     ) -> UnsafeMutableBufferPointer<UInt8>? {
-        if !session.pointee.reader.carry.isEmpty {
-            let count = min(session.pointee.reader.carry.count, space.pointee.openedCapacity)
+        if !own.pointee.unread.bytes.isEmpty {
+            let count = min(own.pointee.unread.bytes.count, space.pointee.openedCapacity)
             let opened = UnsafeMutableBufferPointer(start: space.pointee.opened, count: count)
-            _ = opened.update(fromContentsOf: session.pointee.reader.carry.prefix(count))
-            session.pointee.reader.drop(count)
+            _ = opened.update(fromContentsOf: own.pointee.unread.bytes.prefix(count))
+            own.pointee.unread.drop(count)
             return opened
         }
-        while session.pointee.leg.isReadable && !session.pointee.leg.hasEnded {
-            let received = session.pointee.leg.receive(space)
+        while own.pointee.leg.isReadable && !own.pointee.leg.hasEnded {
+            let received = own.pointee.leg.receive(space)
             if received.count > 0 {
                 return UnsafeMutableBufferPointer(start: received.bytes, count: received.count)
             }
@@ -54,21 +59,21 @@ struct ClientStream {
     }
 
     /// Puts bytes back that belong to what follows the request.
-    func unread(_ bytes: UnsafeRawBufferPointer) { session.pointee.reader.unread(bytes) }
+    func unread(_ bytes: UnsafeRawBufferPointer) { own.pointee.unread.putBack(bytes) }
 
     /// Whether bytes have come behind the request's head that nobody has read.
-    var hasEarlyBytes: Bool { !session.pointee.reader.carry.isEmpty }
+    var hasEarlyBytes: Bool { !own.pointee.unread.bytes.isEmpty }
     /// Whether the client will send nothing more.
-    var hasEnded: Bool { session.pointee.leg.hasEnded }
+    var hasEnded: Bool { own.pointee.leg.hasEnded }
     /// Whether the client has ended its side, though not all that it sent may have been read.
-    var isHangingUp: Bool { session.pointee.leg.isHangingUp }
+    var isHangingUp: Bool { own.pointee.leg.isHangingUp }
 
     // MARK: The answer
 
     /// Whether the client has to take what was sent before more is sent.
-    var isBlocked: Bool { !session.pointee.leg.held.isEmpty }
+    var isBlocked: Bool { !own.pointee.leg.held.isEmpty }
     /// Whether nothing can be sent any more.
-    var isUnwritable: Bool { session.pointee.leg.isUnwritable }
+    var isUnwritable: Bool { own.pointee.leg.isUnwritable }
 
     /// Sends bytes of any number.
     func send(
@@ -79,7 +84,7 @@ struct ClientStream {
         var offset = 0
         while offset < count {
             let piece = min(pieceMax, count &- offset)
-            session.pointee.leg.put(start + offset, count: piece, space)
+            own.pointee.leg.put(start + offset, count: piece, space)
             offset &+= piece
         }
     }
@@ -105,25 +110,25 @@ struct ClientStream {
     func stage(
         _ start: UnsafePointer<UInt8>, count: Int, _ space: UnsafeMutablePointer<Workspace>
     ) {
-        session.pointee.leg.stage(start, count: count, space)
+        own.pointee.leg.stage(start, count: count, space)
     }
 
     /// Sends what was made ready.
     func flush(_ space: UnsafeMutablePointer<Workspace>) {
-        session.pointee.leg.flushRecords(space)
+        own.pointee.leg.flushRecords(space)
     }
 
     /// Has the client see that what it got is not whole; with `isReset` not even the stream ends in
     /// order, where its end says how long the answer is.
     func truncate(isReset: Bool = false) {
-        session.pointee.leg.isTruncated = true
-        if isReset { session.pointee.leg.socket.setResetOnClose() }
+        own.pointee.leg.isTruncated = true
+        if isReset { own.pointee.leg.socket.setResetOnClose() }
     }
 
     /// Whether another request may follow on it.
     var isPersistent: Bool {
-        get { session.pointee.reader.isPersistent }
-        nonmutating set { session.pointee.reader.isPersistent = newValue }
+        get { own.pointee.isPersistent }
+        nonmutating set { own.pointee.isPersistent = newValue }
     }
     /// Requests on the connection, the present one included.
     var requestCount: Int { session.pointee.reader.requestCount }
@@ -135,14 +140,10 @@ struct ClientStream {
         _ request: borrowing OrdinaryRequest, path: [UInt8]?, plan: RoutePlan, endpoint: Endpoint,
         into writer: inout HeadWriter
     ) {
+        // What other streams have asked for meanwhile may have other lines.
+        session.pointee.reader.passage?.prepare(for: request)
         session.pointee.reader.passage?.write(
             request, path: path, plan: plan, endpoint: endpoint, into: &writer)
-    }
-
-    /// Makes the lines ready that say of the client what upstreams are told.
-    func prepare(for request: borrowing OrdinaryRequest) {
-        preparePassage()
-        session.pointee.reader.passage?.prepare(for: request)
     }
 
     /// Makes what is said of the way of its requests, where that was not done before.
@@ -169,38 +170,20 @@ struct ClientStream {
     /// Closes the idle connection that is this client's alone.
     func letKeptGo(_ state: StatePointer) { SessionKeeper(state).letKeptGo(session) }
 
-    // MARK: Time
-
-    /// When the timer fires; 0 while it is not set.
-    var armedMilliseconds: UInt64 { session.pointee.armedMilliseconds }
-
-    /// Sets the timer.
-    func arm(at deadline: UInt64, _ state: StatePointer) {
-        SessionKeeper(state).arm(session, at: deadline)
-    }
-
-    /// The timer is nobody's: whoever needs it next sets it, and until then it may fire for nothing.
-    func disown() { session.pointee.armedMilliseconds = 0 }
-
-    /// Goes on in the next turn.
-    func goOnLater(_ state: StatePointer) {
-        state.pointee.unfinished.append(session.pointee.client)
-    }
-
     // MARK: Events
 
     /// Takes note of what an event has reported.
-    func note(_ flags: Readiness) { session.pointee.leg.note(flags) }
+    func note(_ flags: Readiness) { own.pointee.leg.note(flags) }
 
     /// Sends what the client did not take before.
-    func drain(_ space: UnsafeMutablePointer<Workspace>) { _ = session.pointee.leg.drain(space) }
+    func drain(_ space: UnsafeMutablePointer<Workspace>) { _ = own.pointee.leg.drain(space) }
 
     // MARK: Begin and end
 
     /// A request that was read on it takes it.
     func begin(_ request: Token) {
-        assert(session.pointee.request == nil, "a stream carries two requests")
-        session.pointee.request = request
+        assert(own.pointee.request == nil, "a stream carries two requests")
+        own.pointee.request = request
     }
 
     /// Counts a request; it may be the last.
@@ -224,7 +207,7 @@ struct ClientStream {
 
     /// The request is over.
     func end(_ ending: Ending, _ state: StatePointer) {
-        session.pointee.request = nil
+        own.pointee.request = nil
         let sessions = SessionKeeper(state)
         switch ending {
         case .goesOn:
@@ -251,10 +234,10 @@ struct ClientStream {
     func depart(_ state: StatePointer) -> Departure {
         letKeptGo(state)
         var leg = Leg(.none())
-        swap(&leg, &session.pointee.leg)
+        swap(&leg, &own.pointee.leg)
         let departure = Departure(
             leg: leg, client: session.pointee.client, facts: session.pointee.facts,
-            early: session.pointee.reader.carry)
+            early: own.pointee.unread.bytes)
         state.pointee.sessionTimers.cancel(session.pointee.client)
         state.pointee.sessions.retire(session.pointee.slot)
         return departure

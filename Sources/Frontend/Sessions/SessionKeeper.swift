@@ -72,30 +72,30 @@ struct SessionKeeper {
 
     /// Says nothing more: what was sent is delivered, and what still comes is read off, for a while.
     func leave(_ session: SessionPointer) {
-        assert(session.pointee.request == nil, "a session leaves within a request")
+        assert(session.pointee.stream.request == nil, "a session leaves within a request")
         letKeptGo(session)
         session.pointee.stage = .leaving(Leaving())
-        if session.pointee.leg.leave(space) {
+        if session.pointee.stream.leg.leave(space) {
             close(session)
             return
         }
         armLeaving(session)
         // What has come already makes no event any more.
-        if session.pointee.leg.isReadable && !session.pointee.leg.hasEnded {
+        if session.pointee.stream.leg.isReadable && !session.pointee.stream.leg.hasEnded {
             state.pointee.unfinished.append(session.pointee.client)
         }
     }
 
     /// Closes the connection, on which no request is in progress.
     func close(_ session: SessionPointer) {
-        assert(session.pointee.request == nil, "a session closes within a request")
+        assert(session.pointee.stream.request == nil, "a session closes within a request")
         assert(
             state.pointee.sessions.pointer(session.pointee.slot) == session,
             "a session is closed twice")
         letKeptGo(session)
         let client = session.pointee.client
         state.pointee.sessionTimers.cancel(client)
-        session.pointee.leg.release(space)
+        session.pointee.stream.leg.release(space)
         ClientCounts(state).release(&session.pointee.facts)
         // The socket closes when the slot is released, behind the last event of this batch.
         state.pointee.sessions.retire(session.pointee.slot)
@@ -141,20 +141,20 @@ struct SessionKeeper {
         switch session.pointee.stage {
         case .leaving: readOff(session, flags)
         case .serving:
-            if let token = session.pointee.request {
+            if let token = session.pointee.stream.request {
                 RequestExecutor(state).clientIsReady(token, flags)
                 return
             }
-            session.pointee.leg.note(flags)
+            session.pointee.stream.leg.note(flags)
             if flags.contains(.broken) {
                 close(session)
                 return
             }
-            if flags.contains(.writable) { _ = session.pointee.leg.drain(space) }
+            if flags.contains(.writable) { _ = session.pointee.stream.leg.drain(space) }
             readOn(session)
         case .introduction, .sniffing, .handshaking, .misaddressed:
-            session.pointee.leg.note(flags)
-            if flags.contains(.writable) { _ = session.pointee.leg.drain(space) }
+            session.pointee.stream.leg.note(flags)
+            if flags.contains(.writable) { _ = session.pointee.stream.leg.drain(space) }
             SessionOpening(state).advance(session)
         }
     }
@@ -163,8 +163,6 @@ struct SessionKeeper {
     func goOn(_ session: SessionPointer) {
         if case .leaving = session.pointee.stage {
             readOff(session, [])
-        } else if let token = session.pointee.request {
-            RequestExecutor(state).goOn(token)
         } else {
             readOn(session)
         }
@@ -174,7 +172,7 @@ struct SessionKeeper {
     /// `linger`.
     private func armLeaving(_ session: SessionPointer) {
         let time =
-            session.pointee.leg.held.isEmpty
+            session.pointee.stream.leg.held.isEmpty
             ? space.pointee.patience.lingerMilliseconds
             : state.pointee.settings.bodyMilliseconds
         arm(session, at: now + time)
@@ -182,11 +180,11 @@ struct SessionKeeper {
 
     private func readOff(_ session: SessionPointer, _ flags: Readiness) {
         guard case .leaving(var leaving) = session.pointee.stage else { return }
-        let heldBefore = session.pointee.leg.held.count
-        let progress = session.pointee.leg.readOff(&leaving, flags, space)
+        let heldBefore = session.pointee.stream.leg.held.count
+        let progress = session.pointee.stream.leg.readOff(&leaving, flags, space)
         session.pointee.stage = .leaving(leaving)
         // The client has taken some of what is held: the time begins anew.
-        if session.pointee.leg.held.count < heldBefore { armLeaving(session) }
+        if session.pointee.stream.leg.held.count < heldBefore { armLeaving(session) }
         switch progress {
         case .waiting: break
         case .again: state.pointee.unfinished.append(session.pointee.client)
@@ -197,6 +195,13 @@ struct SessionKeeper {
     /// The timer of a session has fired.
     func timeIsUp(_ session: SessionPointer) {
         session.pointee.armedMilliseconds = 0
+        // The deadlines of a request are its own.
+        if session.pointee.stream.request != nil { return }
+        let deadline = session.pointee.deadlineMilliseconds
+        if now < deadline {
+            arm(session, at: deadline)
+            return
+        }
         switch session.pointee.stage {
         case .introduction:
             note(session, "no header of the PROXY protocol came in time")
@@ -204,14 +209,12 @@ struct SessionKeeper {
         case .sniffing, .handshaking:
             note(
                 session,
-                session.pointee.leg.tls == nil
+                session.pointee.stream.leg.tls == nil
                     ? "no request came in time (timeouts.head)" : "the TLS handshake took too long")
             close(session)
         case .misaddressed: SessionOpening(state).answerPlain(session, head: nil)
         case .serving:
-            if let token = session.pointee.request {
-                RequestExecutor(state).timeIsUp(token)
-            } else if session.pointee.reader.hasBegun {
+            if session.pointee.reader.hasBegun {
                 refuse(session, .headTimeout, refusedFacts(session))
             } else {
                 leave(session)
@@ -224,8 +227,8 @@ struct SessionKeeper {
     ///
     /// Where another process serves its address, whoever has come in is still served here.
     func processLeaves(_ session: SessionPointer, isReplaced: Bool) {
-        if let token = session.pointee.request {
-            session.pointee.reader.isPersistent = false
+        if let token = session.pointee.stream.request {
+            session.pointee.stream.isPersistent = false
             if !isReplaced { state.pointee.work.push(.request(token, .processLeaves)) }
             return
         }
@@ -239,8 +242,13 @@ struct SessionKeeper {
         }
     }
 
-    /// Sets the timer.
+    /// Says until when what is awaited has to come.
+    ///
+    /// A timer of an earlier time is left to fire, which costs less than to move it with each request.
     func arm(_ session: SessionPointer, at deadline: UInt64) {
+        session.pointee.deadlineMilliseconds = deadline
+        let armed = session.pointee.armedMilliseconds
+        if armed != 0 && armed <= deadline { return }
         session.pointee.armedMilliseconds = deadline
         state.pointee.sessionTimers.arm(session.pointee.client, at: deadline)
     }
@@ -249,16 +257,16 @@ struct SessionKeeper {
 
     /// Reads towards the next request head, and judges it when it is whole.
     func readOn(_ session: SessionPointer) {
-        while case .serving = session.pointee.stage, session.pointee.request == nil,
+        while case .serving = session.pointee.stage, session.pointee.stream.request == nil,
             // The answers to the requests before have to leave first.
-            session.pointee.leg.held.isEmpty
+            session.pointee.stream.leg.held.isEmpty
         {
-            let hasCarry = !session.pointee.reader.carry.isEmpty
-            if !hasCarry && session.pointee.leg.hasEnded {
+            let hasCarry = !session.pointee.stream.unread.bytes.isEmpty
+            if !hasCarry && session.pointee.stream.leg.hasEnded {
                 clientLeft(session)
                 return
             }
-            guard hasCarry || session.pointee.leg.isReadable else { return }
+            guard hasCarry || session.pointee.stream.leg.isReadable else { return }
             let mayRead = session.pointee.reader.mayRead(
                 inTurn: state.pointee.turnNumber, countMax: Self.headsPerTurn)
             guard mayRead else {
@@ -266,12 +274,12 @@ struct SessionKeeper {
                 return
             }
             if hasCarry {
-                let carry = session.pointee.reader.carry
+                let carry = session.pointee.stream.unread.bytes
                 let goesOn = carry.withUnsafeBytes { takeHead(session, $0, isCarried: true) }
                 if !goesOn { return }
                 continue
             }
-            let received = session.pointee.leg.receive(space)
+            let received = session.pointee.stream.leg.receive(space)
             if received.count > 0 && !take(session, received) { return }
         }
     }
@@ -307,7 +315,7 @@ struct SessionKeeper {
         if isFirst { session.pointee.reader.parser.lend(state.pointee.heads.lend()) }
         switch session.pointee.reader.parser.append(bytes) {
         case .needsMore:
-            if isCarried { session.pointee.reader.drop(bytes.count) }
+            if isCarried { session.pointee.stream.unread.drop(bytes.count) }
             // The time of the first head runs since the connection was ready for it.
             // An empty line is no begin of a request: the time between two goes on.
             if isFirst && session.pointee.reader.requestCount > 0
@@ -322,9 +330,9 @@ struct SessionKeeper {
         case .complete(let head, let consumed):
             // What stands behind it is held already, or is held now.
             if isCarried {
-                session.pointee.reader.drop(consumed)
+                session.pointee.stream.unread.drop(consumed)
             } else {
-                session.pointee.reader.hold(UnsafeRawBufferPointer(rebasing: bytes[consumed...]))
+                session.pointee.stream.unread.hold(UnsafeRawBufferPointer(rebasing: bytes[consumed...]))
             }
             RequestJudge(state).judge(ClientStream(session), head)
             return false

@@ -30,13 +30,13 @@ extension SessionOpening {
         // Cut in two, the hello ends with what came now; where nothing was kept, that is all of it.
         let hello = keepHello(session, received, wasAnswered: false)
         let failure = hello.withUnsafeBytes {
-            session.pointee.leg.tls?.takeHandshakeFailure(hello: $0)
+            session.pointee.stream.leg.tls?.takeHandshakeFailure(hello: $0)
         }
         if let failure {
             let detail = detail(of: failure, session.pointee.facts.peer)
             if !detail.isEmpty { sessions.note(session, detail) }
         }
-        session.pointee.leg.flushRecords(space)
+        session.pointee.stream.leg.flushRecords(space)
         sessions.leave(session)
     }
 

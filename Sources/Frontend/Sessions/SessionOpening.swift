@@ -19,25 +19,25 @@ struct SessionOpening {
 
     /// Takes the steps that come before the first request, as far as the bytes go.
     func advance(_ session: SessionPointer) {
-        while session.pointee.leg.isReadable {
+        while session.pointee.stream.leg.isReadable {
             switch session.pointee.stage {
             case .introduction:
                 if !takeIntroduction(session) { return }
             case .sniffing(let isDeferred), .handshaking(let isDeferred, _):
                 if isDeferred { return }
-                if session.pointee.leg.tls != nil && state.pointee.handshakesLeft <= 0 {
+                if session.pointee.stream.leg.tls != nil && state.pointee.handshakesLeft <= 0 {
                     setDeferred(session, true)
                     state.pointee.deferredHandshakes.append(session.pointee.client)
                     return
                 }
                 if !handshakeStep(session) { return }
             case .misaddressed:
-                let received = session.pointee.leg.receive(space)
+                let received = session.pointee.stream.leg.receive(space)
                 if received.count > 0 {
                     takeMisaddressed(session, received)
                     guard case .misaddressed = session.pointee.stage else { return }
                 }
-                if session.pointee.leg.hasEnded {
+                if session.pointee.stream.leg.hasEnded {
                     sessions.close(session)
                     return
                 }
@@ -80,10 +80,10 @@ struct SessionOpening {
     ///
     /// - Returns: whether the session may go on now.
     private func takeIntroduction(_ session: SessionPointer) -> Bool {
-        let (bytes, result) = session.pointee.leg.socket.peek(ProxyHeader.byteCountMax)
+        let (bytes, result) = session.pointee.stream.leg.socket.peek(ProxyHeader.byteCountMax)
         switch result {
         case .blocked:
-            session.pointee.leg.isReadable = false
+            session.pointee.stream.leg.isReadable = false
             return false
         case .ended, .failed:
             sessions.close(session)
@@ -93,8 +93,8 @@ struct SessionOpening {
         switch ProxyHeader.read(bytes) {
         case .needsMore:
             // The next bytes make another event.
-            session.pointee.leg.isReadable = false
-            if session.pointee.leg.isHangingUp { sessions.close(session) }
+            session.pointee.stream.leg.isReadable = false
+            if session.pointee.stream.leg.isHangingUp { sessions.close(session) }
             return false
         case .failed(let reason):
             sessions.note(session, "no header of the PROXY protocol: \(reason)")
@@ -112,7 +112,7 @@ struct SessionOpening {
                 sessions.close(session)
                 return false
             }
-            _ = session.pointee.leg.socket.receive(into: space.pointee.received, count: length)
+            _ = session.pointee.stream.leg.socket.receive(into: space.pointee.received, count: length)
             session.pointee.stage = .sniffing(isDeferred: false)
             return true
         }
@@ -122,15 +122,15 @@ struct SessionOpening {
     ///
     /// - Returns: whether the session may go on now.
     private func handshakeStep(_ session: SessionPointer) -> Bool {
-        let received = session.pointee.leg.receiveRaw(space)
+        let received = session.pointee.stream.leg.receiveRaw(space)
         if received.count == 0 {
-            if session.pointee.leg.hasEnded {
+            if session.pointee.stream.leg.hasEnded {
                 sessions.close(session)
                 return false
             }
             return true
         }
-        let isSecure = session.pointee.leg.tls != nil
+        let isSecure = session.pointee.stream.leg.tls != nil
         if case .sniffing = session.pointee.stage {
             if isSecure != (received.bytes[0] == 0x16) {
                 answerOtherProtocol(session, received)
@@ -143,7 +143,7 @@ struct SessionOpening {
         if !isSecure { return sessions.take(session, received) }
         state.pointee.handshakesLeft -= 1
         space.pointee.records.setInput(received.bytes, count: received.count)
-        let progress = session.pointee.leg.tls?.handshake() ?? .failed
+        let progress = session.pointee.stream.leg.tls?.handshake() ?? .failed
         let hasAnswered = space.pointee.records.outputCount > 0
         if progress == .failed {
             handshakeFailed(session, received)
@@ -151,7 +151,7 @@ struct SessionOpening {
         }
         if progress == .wantsInput {
             keepHello(session, received, wasAnswered: hasAnswered)
-            session.pointee.leg.flushRecords(space)
+            session.pointee.stream.leg.flushRecords(space)
             // The ClientHello was whole: from here the handshake's own deadline counts.
             if hasAnswered {
                 sessions.arm(
@@ -164,22 +164,22 @@ struct SessionOpening {
     }
 
     private func handshakeDone(_ session: SessionPointer) -> Bool {
-        let facts = session.pointee.leg.tls?.facts()
+        let facts = session.pointee.stream.leg.tls?.facts()
         session.pointee.facts.tls = facts
         session.pointee.stage = .serving
         state.pointee.settling.append(
             session.pointee.client, due: now + settings.settleMilliseconds)
         // In TLS 1.3 all that is left to send is the ticket, which travels with the first answer rather
         // than in a packet of its own; in 1.2 the client waits for the rest.
-        if facts?.version == .tls13 { session.pointee.leg.tls?.setOutputAside() }
+        if facts?.version == .tls13 { session.pointee.stream.leg.tls?.setOutputAside() }
         if space.pointee.records.inputRemaining == 0 { sendTicket(session) }
-        session.pointee.leg.flushRecords(space)
+        session.pointee.stream.leg.flushRecords(space)
         sessions.arm(session, at: now + settings.headMilliseconds)
         // The request may have come with the client's last flight.
-        let opened = session.pointee.leg.openRest(space)
+        let opened = session.pointee.stream.leg.openRest(space)
         if opened.count > 0 {
             if !sessions.take(session, opened) { return false }
-        } else if session.pointee.leg.hasEnded {
+        } else if session.pointee.stream.leg.hasEnded {
             sessions.close(session)
             return false
         }
@@ -189,8 +189,8 @@ struct SessionOpening {
 
     /// Sends the ticket on its own, since no request came that it could travel with the answer of.
     private func sendTicket(_ session: SessionPointer) {
-        session.pointee.leg.tls?.putBackOutput()
-        session.pointee.leg.flushRecords(space)
+        session.pointee.stream.leg.tls?.putBackOutput()
+        session.pointee.stream.leg.flushRecords(space)
     }
 
     // MARK: The other protocol
@@ -198,7 +198,7 @@ struct SessionOpening {
     /// The client speaks TLS where none is spoken, or does not where it is.
     private func answerOtherProtocol(_ session: SessionPointer, _ received: Leg.Received) {
         let address = session.pointee.facts.listener.address
-        if session.pointee.leg.tls == nil {
+        if session.pointee.stream.leg.tls == nil {
             state.pointee.crew.journal.event(
                 LogEvent(
                     .warning,
@@ -217,7 +217,7 @@ struct SessionOpening {
             sessions.leave(session)
             return
         }
-        session.pointee.leg.tls = nil
+        session.pointee.stream.leg.tls = nil
         session.pointee.stage = .misaddressed
         sessions.arm(session, at: now + settings.headMilliseconds)
         takeMisaddressed(session, received)

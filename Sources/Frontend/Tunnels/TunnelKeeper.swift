@@ -98,7 +98,7 @@ struct TunnelKeeper {
         tunnel.pointee.slot = slot
         entry.pointee.session = nil
         entry.pointee.tunnel = tunnel
-        state.pointee.requests.retire(token)
+        state.pointee.retireRequest(token)
         plan.tally.opened()
         Recorder(state).opened(tunnel)
         let isWatched = state.pointee.poller.modify(

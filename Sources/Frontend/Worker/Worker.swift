@@ -107,6 +107,7 @@ struct Worker: ~Copyable {
         if hasDrains && state.pointee.drains.isScanning { return 0 }
         var wait = WaitTime()
         wait.limit(by: state.pointee.sessionTimers)
+        wait.limit(by: state.pointee.requestTimers)
         wait.limit(by: state.pointee.upstreamTimers)
         wait.limit(by: state.pointee.tunnelTimers)
         wait.limit(by: state.pointee.paceTimers)
@@ -160,6 +161,9 @@ struct Worker: ~Copyable {
     private func goOn(_ token: Token) {
         if token.tag == TokenTag.tunnel {
             TunnelKeeper(state).goOn(token.tagged(0))
+        } else if token.tag == TokenTag.request {
+            RequestExecutor(state).goOn(token.tagged(0))
+            RequestExecutor(state).run()
         } else if let session = state.pointee.clients.pointer(token)?.pointee.session {
             SessionKeeper(state).goOn(session)
             RequestExecutor(state).run()
@@ -172,6 +176,10 @@ struct Worker: ~Copyable {
                 continue
             }
             SessionKeeper(state).timeIsUp(session)
+            RequestExecutor(state).run()
+        }
+        while let token = state.pointee.requestTimers.popExpired(now: now) {
+            RequestExecutor(state).timeIsUp(token)
             RequestExecutor(state).run()
         }
         if state.pointee.tunnelTimers.count > 0 {
@@ -200,7 +208,7 @@ struct Worker: ~Copyable {
                 if let tunnel = client.pointee.tunnel {
                     tunnel.pointee.relay.client.tls?.releaseOpenSSL()
                 } else {
-                    client.pointee.session?.pointee.leg.tls?.releaseOpenSSL()
+                    client.pointee.session?.pointee.stream.leg.tls?.releaseOpenSSL()
                 }
             switch outcome {
             case .released:
@@ -301,7 +309,7 @@ struct Worker: ~Copyable {
     }
 
     private func cut(_ session: SessionPointer) {
-        guard let request = session.pointee.request else {
+        guard let request = session.pointee.stream.request else {
             SessionKeeper(state).close(session)
             return
         }

@@ -29,8 +29,10 @@ struct WorkerState: ~Copyable {
     /// Connections to endpoints, but for those of tunnels.
     var upstreams = Slab<UpstreamConnection>(capacity: connectionsMax)
     var tunnels = Slab<Tunnel>(capacity: connectionsMax)
-    /// Deadlines of sessions and their requests, by the client's slot.
+    /// Deadlines of sessions while no request is in progress, by the client's slot.
     var sessionTimers: TimerWheel
+    /// Deadlines of requests.
+    var requestTimers: TimerWheel
     /// Until when idle connections to endpoints are kept.
     var upstreamTimers: TimerWheel
     var tunnelTimers: TimerWheel
@@ -38,7 +40,7 @@ struct WorkerState: ~Copyable {
     var paceTimers: TimerWheel
     /// What follows from what has just happened.
     var work = WorkQueue()
-    /// Clients and tunnels that used up their byte budget and go on in the next turn.
+    /// Sessions, requests and tunnels that used up their budget and go on in the next turn.
     var unfinished: [Token] = []
     /// How many turns there were.
     var turnNumber: UInt64 = 0
@@ -63,6 +65,7 @@ struct WorkerState: ~Copyable {
         self.poller = poller
         let now = Clock.nowMilliseconds()
         sessionTimers = TimerWheel(now: now)
+        requestTimers = TimerWheel(now: now)
         upstreamTimers = TimerWheel(now: now)
         tunnelTimers = TimerWheel(now: now)
         paceTimers = TimerWheel(tickMilliseconds: 16, now: now)
@@ -81,6 +84,19 @@ struct WorkerState: ~Copyable {
     /// The time of this turn.
     var now: UInt64 { space.pointee.nowMilliseconds }
     var settings: FrontendSettings { snapshot.settings }
+
+    /// Gives a request its slot and its timer; nil where there is no room.
+    mutating func insertRequest(_ request: consuming Request) -> Token? {
+        guard let token = requests.insert(request) else { return nil }
+        requestTimers.reserve(index: Int(token.index))
+        return token
+    }
+
+    /// Frees the slot of a request that is over, at the end of the turn.
+    mutating func retireRequest(_ token: Token) {
+        requestTimers.cancel(token)
+        requests.retire(token)
+    }
 
     /// Frees what was retired in this turn.
     mutating func releaseRetired() {
