@@ -53,6 +53,9 @@ public struct AccessRecord: Sendable {
     public var status = 0
     /// The error type of RFC 9209 §2.3, where an answer is Sluice's own.
     public var proxyError = ""
+    /// Whether Sluice has answered that the upstream could not be had; the upstream itself may be a
+    /// gateway too, and answer with the same status.
+    public var isUpstreamFault = false
     /// A sentence on what went wrong, where something did.
     public var detail = ""
     /// From the client to the upstream.
@@ -72,9 +75,6 @@ public struct AccessRecord: Sendable {
 
     /// Whether the upstream has answered a request for a WebSocket as an ordinary one.
     public var isRefusedUpgrade: Bool { triedUpgrade && status != 101 && proxyError.isEmpty }
-    /// Whether Sluice has answered that the upstream could not be had: 502 or 504 (RFC 9110 §15.6.3 and
-    /// §15.6.5), and not the upstream itself, which may be a gateway too.
-    public var isUpstreamFault: Bool { !proxyError.isEmpty && (status == 502 || status == 504) }
 
     /// A record of a connection that was just accepted.
     public init(client: Address, listener: Address) {

@@ -53,6 +53,18 @@ public enum Cause: UInt8, Sendable, CaseIterable {
     /// Whether the endpoint is to blame when a connection to it fails for this cause.
     public var blamesEndpoint: Bool { self != .shortage }
 
+    /// Whether the upstream could not be had, or its answer can't be used.
+    public var blamesUpstream: Bool {
+        switch self {
+        case .unresolved, .unreachable, .connectTimeout, .noAnswer, .incompleteAnswer,
+            .answerTimeout, .answerStalled, .badAnswer, .badUpgrade:
+            true
+        case .shortage, .endpointsFull, .endpointsDraining, .bodyTimeout, .badBody, .bodyTooLarge,
+            .clientGone, .leaving:
+            false
+        }
+    }
+
     /// Whether the upstream is to blame when an upgrade has no answer for this cause.
     var blamesAnswer: Bool {
         switch self {

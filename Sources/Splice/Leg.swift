@@ -2,7 +2,9 @@
 public import Reactor
 public import TLS
 
-/// One end of a relay: a socket, its TLS session if it has one, and what it did not take yet.
+/// One end of a relay: a socket, its TLS session if it has one, and what it did not take yet; or one
+/// stream of a connection that carries several, whose owner brings its bytes and takes them away
+/// (`StreamFeed`).
 ///
 /// Bytes held are bytes for this leg's peer, already sealed where the leg has TLS. While any are
 /// held, the other leg is not read: that is the whole of back-pressure.
@@ -11,7 +13,9 @@ public struct Leg: ~Copyable {
     public var socket: Socket
     /// The session, where the peer speaks TLS.
     public var tls: TLSSession?
-    /// Bytes that the socket did not take yet.
+    /// What has come on a stream without a socket of its own; nil where there is a socket.
+    public let feed: StreamFeed?
+    /// Bytes that the socket did not take yet, or that the stream's owner has not taken.
     public var held = HeldBytes()
     /// The socket may have bytes: an edge was seen and no short read since.
     public var isReadable = false
@@ -36,10 +40,21 @@ public struct Leg: ~Copyable {
         let isOpen = socket.isOpen
         self.socket = socket
         self.tls = tls
+        feed = nil
         // Where there is no socket, nothing is awaited and nothing has to be said.
         hasEnded = !isOpen
         isShut = !isOpen
     }
+
+    /// Makes a leg of one stream of a connection that carries several.
+    public init(_ feed: StreamFeed) {
+        socket = .none()
+        tls = nil
+        self.feed = feed
+    }
+
+    /// Whether there is somebody at the other end, gone or not.
+    public var isOpen: Bool { socket.isOpen || feed != nil }
 
     /// Sends `count` bytes, sealed where the leg has TLS; what the socket does not take is held.
     ///
@@ -93,7 +108,7 @@ public struct Leg: ~Copyable {
         if count == 0 { return true }
         if isUnwritable { return false }
         var sent = 0
-        if held.isEmpty {
+        if held.isEmpty && feed == nil {
             let result =
                 isLast
                 ? socket.sendLast(bytes, count: count) : socket.send(bytes, count: count)
@@ -116,6 +131,8 @@ public struct Leg: ~Copyable {
     /// - Returns: whether nothing is held any more.
     public mutating func drain(_ space: UnsafeMutablePointer<Workspace>) -> Bool {
         if held.isEmpty { return true }
+        // The stream's owner takes it when it may send.
+        if feed != nil { return false }
         switch held.drain(into: socket, pool: &space.pointee.pool) {
         case .emptied: return true
         case .blocked: return false
@@ -137,7 +154,7 @@ public struct Leg: ~Copyable {
         if !held.isEmpty { return }
         isShut = true
         // A peer that has ended its side too is waiting for nothing but the close that follows.
-        if !isUnwritable && !hasEnded { socket.shutdownWrite() }
+        if !isUnwritable && !hasEnded && feed == nil { socket.shutdownWrite() }
     }
 
     /// Takes note of what an event reported.
@@ -184,6 +201,7 @@ public struct Leg: ~Copyable {
     ) -> Received {
         let received = space.pointee.received
         let capacity = min(space.pointee.receiveCapacity, atMost)
+        if let feed { return receive(feed, capacity, space) }
         switch socket.receive(into: received, count: capacity) {
         case .moved(let count):
             // A short read means drained, unless the end of the stream was announced behind it.
@@ -220,6 +238,7 @@ public struct Leg: ~Copyable {
     /// Gives a peer up that is not there any more: nothing is awaited of it, and nothing sent.
     mutating func abandon(_ space: UnsafeMutablePointer<Workspace>) {
         held.discard(pool: &space.pointee.pool)
+        feed?.discard(&space.pointee.pool)
         isUnwritable = true
         isReadable = false
         hasEnded = true
@@ -237,5 +256,6 @@ public struct Leg: ~Copyable {
     /// Gives everything that was lent back; the leg is about to be closed.
     public mutating func release(_ space: UnsafeMutablePointer<Workspace>) {
         held.discard(pool: &space.pointee.pool)
+        feed?.discard(&space.pointee.pool)
     }
 }

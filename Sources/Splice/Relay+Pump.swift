@@ -74,7 +74,9 @@ extension Relay {
     ) -> Bool {
         if side == .client {
             client.note(readiness)
-            return readiness.contains(.writable) && !client.held.isEmpty && client.drain(space)
+            // What a stream's owner could send it has taken by now.
+            return readiness.contains(.writable) && (!client.held.isEmpty || client.feed != nil)
+                && client.drain(space)
         }
         backend.note(readiness)
         return readiness.contains(.writable) && !backend.held.isEmpty && backend.drain(space)

@@ -253,7 +253,7 @@ public struct Relay: ~Copyable {
             if isClientDone && isBackendDone { return .ended }
             // Whoever is done need not wait for the other.
             for (side, isDone) in [(Side.client, isClientDone), (.backend, isBackendDone)]
-            where isDone && self[leg: side].socket.isOpen {
+            where isDone && self[leg: side].isOpen {
                 self[leg: side].release(space)
                 self[leg: side] = Leg(.none())
             }

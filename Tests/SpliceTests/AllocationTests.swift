@@ -41,7 +41,7 @@ struct CountedAllocationTests {
         #expect(count() > before, "the library counts")
         probe.deallocate()
 
-        let rig = try RelayRig.open(tls: tls, released: released)
+        let rig = try RelayRig.open(tls ? .tls : .plain, released: released)
         let up = Frames.client(.text, [UInt8](repeating: 0x61, count: 100))
         let down = Frames.server(.text, [UInt8](repeating: 0x62, count: 100))
         var allocations: UInt = 0

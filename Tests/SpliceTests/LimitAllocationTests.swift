@@ -36,7 +36,7 @@ struct CountedLimitAllocationTests {
         limits.fragmentsMax = 4
         limits.messagesPerSecond = 1_000
         limits.bytesPerSecond = 1_000_000
-        let rig = try RelayRig.open(tls: tls, released: released, limits: limits)
+        let rig = try RelayRig.open(tls ? .tls : .plain, released: released, limits: limits)
         let up = Frames.client(.text, [UInt8](repeating: 0x61, count: 100))
         let down = Frames.server(.text, [UInt8](repeating: 0x62, count: 100))
         var allocations: UInt = 0

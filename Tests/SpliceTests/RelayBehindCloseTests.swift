@@ -35,11 +35,11 @@ struct RelayBehindCloseTests {
         ]
     }
 
-    private static func open(tls: Bool, reservedBits: UInt8 = 0) throws -> RelayRig {
+    private static func open(_ end: ClientEnd, reservedBits: UInt8 = 0) throws -> RelayRig {
         var limits = RelayLimits(messageBytesMax: 100)
         limits.fragmentsMax = 3
         limits.messagesPerSecond = 3
-        return try RelayRig.open(tls: tls, reservedBits: reservedBits, limits: limits)
+        return try RelayRig.open(end, reservedBits: reservedBits, limits: limits)
     }
 
     /// The relay has ended by a Close of `side`, as if nothing had come behind it.
@@ -70,8 +70,8 @@ struct RelayBehindCloseTests {
         #expect(rig.isEnded && rig.lentCount == 0, sourceLocation: sourceLocation)
     }
 
-    @Test(arguments: [Side.client, .backend], [false, true])
-    func `it is dropped, and the other's messages arrive`(side: Side, tls: Bool) throws {
+    @Test(arguments: [Side.client, .backend], ClientEnd.allCases)
+    func `it is dropped, and the other's messages arrive`(side: Side, end: ClientEnd) throws {
         let close = Frames.from(side, .close, [0x0F, 0xA0] + Array("done".utf8))
         let still =
             Frames.from(side.other, .ping, [7]) + Frames.from(side.other, .text, [8])
@@ -79,7 +79,7 @@ struct RelayBehindCloseTests {
         let answer = Frames.close(from: side.other, 4001)
         for kind in Self.kinds(side) {
             for isLater in [false, true] {
-                let rig = try Self.open(tls: tls)
+                let rig = try Self.open(end)
                 rig.exchange(side, isLater ? close : close + kind)
                 if isLater { rig.exchange(side, kind) }
                 #expect(rig.peer(side.other).takeReceived() == close)
@@ -90,20 +90,20 @@ struct RelayBehindCloseTests {
                 #expect(rig.peer(side).received == still + answer, "\(kind.prefix(8))")
                 #expect(rig.peer(side.other).takeReceived() == [])
                 Self.expectClose(of: rig, from: side, close, code: 4000)
-                #expect(rig.client.hasEnded && rig.client.wasClosedByNotify == tls)
+                #expect(rig.client.hasEnded && rig.client.wasClosedByNotify == (end == .tls))
                 Self.expectEnd(of: rig)
             }
         }
     }
 
-    @Test(arguments: [Side.client, .backend], [false, true])
+    @Test(arguments: [Side.client, .backend], ClientEnd.allCases)
     func `Closes that cross both arrive, whatever stands behind them`(
-        side: Side, tls: Bool
+        side: Side, end: ClientEnd
     ) throws {
         let first = Frames.close(from: side, 4000)
         let second = Frames.close(from: side.other, 4001)
         for (kind, other) in zip(Self.kinds(side), Self.kinds(side.other).reversed()) {
-            let rig = try Self.open(tls: tls)
+            let rig = try Self.open(end)
             rig.peer(side).enqueue(first + kind)
             rig.peer(side.other).enqueue(second + other)
             rig.exchange()
@@ -118,7 +118,7 @@ struct RelayBehindCloseTests {
     func `a Close ends a compressed message in the middle, and its rest is dropped`(
         side: Side
     ) throws {
-        let rig = try Self.open(tls: true, reservedBits: 0x40)
+        let rig = try Self.open(.tls, reservedBits: 0x40)
         let mask: UInt8 = side == .client ? 0x80 : 0
         let key: [UInt8] = side == .client ? [1, 2, 3, 4] : []
         let start = [0x41, mask | 1] + key + [0xCA]
@@ -132,14 +132,14 @@ struct RelayBehindCloseTests {
         Self.expectEnd(of: rig)
     }
 
-    @Test(arguments: [Side.client, .backend], [false, true])
-    func `it is dropped wherever the stream is cut`(side: Side, tls: Bool) throws {
+    @Test(arguments: [Side.client, .backend], ClientEnd.allCases)
+    func `it is dropped wherever the stream is cut`(side: Side, end: ClientEnd) throws {
         let text = Frames.from(side, .text, [1, 2, 3])
         let close = Frames.close(from: side, 4000)
         let stream =
             text + close + Frames.from(side, .pong, [1, 2, 3, 4, 5, 6, 7, 8]) + close + text
         for cut in 0...stream.count {
-            let rig = try Self.open(tls: tls)
+            let rig = try Self.open(end)
             rig.exchange(side, Array(stream[..<cut]))
             rig.exchange(side, Array(stream[cut...]))
             #expect(rig.peer(side.other).received == text + close, "cut at \(cut)")
@@ -154,7 +154,7 @@ struct RelayBehindCloseTests {
         for kind in Self.kinds(side) {
             let close = Frames.close(from: side, 4000)
             // By a drain, by the other's loss, by the other's violation.
-            let drained = try Self.open(tls: false)
+            let drained = try Self.open(.plain)
             drained.exchange(side, close + kind)
             drained.drain(code: 1012)
             drained.exchange()
@@ -164,7 +164,7 @@ struct RelayBehindCloseTests {
             Self.expectClose(of: drained, from: side, close, code: 4000)
             Self.expectEnd(of: drained)
 
-            let lost = try Self.open(tls: false)
+            let lost = try Self.open(.plain)
             lost.exchange(side, close + kind)
             lost.peer(side.other).vanish()
             lost.exchange()
@@ -173,7 +173,7 @@ struct RelayBehindCloseTests {
             Self.expectClose(of: lost, from: side, close, code: 4000)
             Self.expectEnd(of: lost)
 
-            let broken = try Self.open(tls: false)
+            let broken = try Self.open(.plain)
             broken.exchange(side, close + kind)
             broken.exchange(side.other, [0x83, 0x80])
             #expect(Frames.parse(broken.peer(side).received)?.map(\.code) == [code])
@@ -183,14 +183,16 @@ struct RelayBehindCloseTests {
         }
     }
 
-    @Test(arguments: [Side.client, .backend], [false, true])
-    func `a Pong that was provoked before the Close may follow it`(side: Side, tls: Bool) throws {
+    @Test(arguments: [Side.client, .backend], ClientEnd.allCases)
+    func `a Pong that was provoked before the Close may follow it`(side: Side, end: ClientEnd)
+        throws
+    {
         let rules = RelayRules(
             pingMilliseconds: 1_000, pongMilliseconds: 300, pingsClient: side == .client,
             pingsUpstream: side == .backend)
         let close = Frames.close(from: side, 1000)
         for cut in 0...14 {
-            let rig = try RelayRig.open(tls: tls, rules: rules)
+            let rig = try RelayRig.open(end, rules: rules)
             rig.passDeadline()
             rig.exchange()
             let ping = try #require(Frames.parse(rig.peer(side).takeReceived()))
@@ -210,14 +212,16 @@ struct RelayBehindCloseTests {
         }
     }
 
-    @Test(arguments: [Side.client, .backend], [false, true])
-    func `no Ping of ours follows the Close of the one it was for`(side: Side, tls: Bool) throws {
+    @Test(arguments: [Side.client, .backend], ClientEnd.allCases)
+    func `no Ping of ours follows the Close of the one it was for`(side: Side, end: ClientEnd)
+        throws
+    {
         let rules = RelayRules(
             pingMilliseconds: 1_000, pongMilliseconds: 300, pingsClient: side == .client,
             pingsUpstream: side == .backend)
         let frame = Frames.from(side.other, .binary, [UInt8](repeating: 5, count: 300))
         let answer = Frames.close(from: side.other, 4001)
-        let rig = try RelayRig.open(tls: tls, rules: rules)
+        let rig = try RelayRig.open(end, rules: rules)
         rig.exchange(side.other, Array(frame[..<100]))
         // It waits for the border of the frame, and meanwhile a Close comes.
         rig.passDeadline()

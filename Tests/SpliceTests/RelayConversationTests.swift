@@ -143,7 +143,7 @@ struct RelayConversationTests {
         for round in 0..<25 {
             let tls = dice.below(2) == 0
             let rig = try RelayRig.open(
-                tls: tls, released: tls && dice.below(2) == 0, reservedBits: 0x40,
+                tls ? .tls : .plain, released: tls && dice.below(2) == 0, reservedBits: 0x40,
                 receiveCapacity: [tls ? 4_096 : 64, 10_000, 65_536][dice.below(3)],
                 rules: dice.below(3) > 0 ? Self.rules : nil)
             // A client may end its side of TCP instead, and get what still comes.

@@ -16,9 +16,11 @@ struct RelayEndingTests {
         #expect(rig.lentCount == 0)
     }
 
-    @Test(arguments: [Side.client, .backend], [false, true])
-    func `a Close passes, its answer passes, and both streams end`(side: Side, tls: Bool) throws {
-        let rig = try RelayRig.open(tls: tls)
+    @Test(arguments: [Side.client, .backend], ClientEnd.allCases)
+    func `a Close passes, its answer passes, and both streams end`(side: Side, end: ClientEnd)
+        throws
+    {
+        let rig = try RelayRig.open(end)
         let close = Frames.from(side, .close, [0x0F, 0xA0] + Array("done".utf8))
         rig.exchange(side, close)
         #expect(rig.peer(side.other).takeReceived() == close)
@@ -32,7 +34,7 @@ struct RelayEndingTests {
         #expect(rig.peer(side).received == last + answer)
         #expect(rig.client.hasEnded)
         #expect(!rig.backend.hasEnded, "the upstream is the one to end TCP (RFC 6455 §7.1.1)")
-        #expect(rig.client.wasClosedByNotify == tls)
+        #expect(rig.client.wasClosedByNotify == (end == .tls))
         #expect(rig.ending.reason == .close)
         #expect(rig.ending.code == 4000)
         #expect(rig.ending.initiator == (side == .client ? .client : .upstream))
@@ -73,9 +75,10 @@ struct RelayEndingTests {
         #expect(rig.ending.code == 1005)
     }
 
-    @Test(arguments: [Side.client, .backend], [false, true])
-    func `a peer that vanishes at a border is told of by a Close`(side: Side, tls: Bool) throws {
-        let rig = try RelayRig.open(tls: tls)
+    @Test(arguments: [Side.client, .backend], ClientEnd.allCases)
+    func `a peer that vanishes at a border is told of by a Close`(side: Side, end: ClientEnd) throws
+    {
+        let rig = try RelayRig.open(end)
         let text = Frames.from(side, .text, [1, 2, 3])
         rig.exchange(side, text)
         rig.peer(side).vanish()
@@ -94,11 +97,11 @@ struct RelayEndingTests {
         expectEnd(of: rig)
     }
 
-    @Test(arguments: [Side.client, .backend], [false, true])
+    @Test(arguments: [Side.client, .backend], ClientEnd.allCases)
     func `a peer that vanishes inside a frame leaves no Close in it`(
-        side: Side, tls: Bool
+        side: Side, end: ClientEnd
     ) throws {
-        let rig = try RelayRig.open(tls: tls)
+        let rig = try RelayRig.open(end)
         let frame = Frames.from(side, .binary, [UInt8](repeating: 7, count: 50))
         rig.exchange(side, Array(frame[..<30]))
         rig.peer(side).vanish()
@@ -135,7 +138,7 @@ struct RelayEndingTests {
     }
 
     @Test func `a client that closes TLS in order, but without a Close, has vanished`() throws {
-        let rig = try RelayRig.open(tls: true)
+        let rig = try RelayRig.open(.tls)
         rig.client.shutdown()
         rig.exchange()
         #expect(Frames.parse(rig.backend.received)?.map(\.code) == [1001])
@@ -173,9 +176,9 @@ struct RelayEndingTests {
         expectEnd(of: rig)
     }
 
-    @Test(arguments: [false, true])
-    func `a drain tells both, and the answers end it`(tls: Bool) throws {
-        let rig = try RelayRig.open(tls: tls)
+    @Test(arguments: ClientEnd.allCases)
+    func `a drain tells both, and the answers end it`(end: ClientEnd) throws {
+        let rig = try RelayRig.open(end)
         rig.drain(code: 1012, deadline: 4_711)
         #expect(rig.deadlineMilliseconds == 4_711)
         rig.exchange()
@@ -192,13 +195,13 @@ struct RelayEndingTests {
         expectEnd(of: rig)
     }
 
-    @Test(arguments: [Side.client, .backend], [false, true])
+    @Test(arguments: [Side.client, .backend], ClientEnd.allCases)
     func `a drain waits for the border of a frame, and the rest is dropped`(
-        side: Side, tls: Bool
+        side: Side, end: ClientEnd
     ) throws {
         let frame = Frames.from(side, .binary, [UInt8](repeating: 5, count: 300))
         for cut in [1, 2, 7, 8, 9, 150, frame.count - 1] {
-            let rig = try RelayRig.open(tls: tls)
+            let rig = try RelayRig.open(end)
             rig.exchange(side, Array(frame[..<cut]))
             let passed = rig.peer(side.other).received.count
             rig.drain(code: 1001)
@@ -258,7 +261,7 @@ struct RelayEndingTests {
     }
 
     @Test func `a deadline takes back what a deaf peer was to get`() throws {
-        let rig = try RelayRig.open(tls: true, smallBuffers: true)
+        let rig = try RelayRig.open(.tls, smallBuffers: true)
         rig.client.isDeaf = true
         rig.exchange(.backend, Frames.server(.binary, [UInt8](repeating: 1, count: 400_000)))
         rig.drain(code: 1001)

@@ -15,9 +15,9 @@ struct RelayLimitTests {
         return limits
     }
 
-    @Test(arguments: [false, true])
-    func `a second's worth passes at once, and then what the time brings`(tls: Bool) throws {
-        let rig = try RelayRig.open(tls: tls, limits: Self.limited(messages: 8))
+    @Test(arguments: ClientEnd.allCases)
+    func `a second's worth passes at once, and then what the time brings`(end: ClientEnd) throws {
+        let rig = try RelayRig.open(end, limits: Self.limited(messages: 8))
         for _ in 0..<8 { rig.exchange(.client, Self.text) }
         // An eighth of a second brings one, and no sooner.
         for _ in 0..<20 {

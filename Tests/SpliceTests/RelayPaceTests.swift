@@ -29,7 +29,7 @@ struct RelayPaceTests {
         side: Side, security: (tls: Bool, released: Bool)
     ) throws {
         let rig = try RelayRig.open(
-            tls: security.tls, released: security.released, limits: Self.limits())
+            security.tls ? .tls : .plain, released: security.released, limits: Self.limits())
         let message = Self.message(from: side, 400_000)
         rig.exchange(side, message)
         let began = rig.space.pointee.nowMilliseconds
@@ -96,7 +96,7 @@ struct RelayPaceTests {
             pingMilliseconds: 1_000, pongMilliseconds: 300, pingsClient: true,
             idleMilliseconds: 2_000)
         // A record of 16 KiB at once is sixteen seconds' worth.
-        let rig = try RelayRig.open(tls: true, limits: Self.limits(1_024), rules: rules)
+        let rig = try RelayRig.open(.tls, limits: Self.limits(1_024), rules: rules)
         rig.exchange(.client, Self.message(from: .client, 40_000))
         #expect(rig.isPaused)
         for _ in 0..<12 {

@@ -13,7 +13,7 @@ struct RelaySessionTests {
     func `the session of a client that is gone is freed before its backend has answered`(
         released: Bool
     ) throws {
-        let rig = try RelayRig.open(tls: true, released: released)
+        let rig = try RelayRig.open(.tls, released: released)
         rig.exchange(.client, Frames.from(.client, .text, [1]))
         rig.exchange(.backend, Frames.from(.backend, .text, [2]))
         #expect(rig.hasSession)
@@ -34,7 +34,7 @@ struct RelaySessionTests {
     /// RFC 8446 §6.1: a stream that ends without close_notify was cut.
     @Test func `a client that ends TCP alone hears nothing more, and its session is freed`() throws
     {
-        let rig = try RelayRig.open(tls: true)
+        let rig = try RelayRig.open(.tls)
         rig.client.shutdown(notifying: false)
         rig.exchange()
         #expect(!rig.hasSession && !rig.isEnded)
@@ -44,7 +44,7 @@ struct RelaySessionTests {
     }
 
     @Test func `a client that ends TLS in order hears what still comes`() throws {
-        let rig = try RelayRig.open(tls: true)
+        let rig = try RelayRig.open(.tls)
         rig.client.shutdown()
         rig.exchange()
         #expect(rig.hasSession)
@@ -54,7 +54,7 @@ struct RelaySessionTests {
     }
 
     @Test func `a client that ends TCP behind its Close gets the answer`() throws {
-        let rig = try RelayRig.open(tls: true)
+        let rig = try RelayRig.open(.tls)
         rig.client.enqueue(Frames.close(from: .client, 1000))
         rig.client.shutdown(notifying: false)
         rig.exchange()
@@ -65,7 +65,7 @@ struct RelaySessionTests {
     }
 
     @Test func `after a violation the session is freed once the client has gone`() throws {
-        let rig = try RelayRig.open(tls: true)
+        let rig = try RelayRig.open(.tls)
         // A frame without a mask (RFC 6455 §5.1).
         rig.exchange(.client, Frames.from(.backend, .text, [1]))
         #expect(Frames.parse(rig.client.received)?.map(\.code) == [1002])

@@ -44,16 +44,16 @@ struct RelayViolationTests {
             [Side.client, .backend].compactMap { side in
                 offence(violation, by: side) == nil ? nil : (violation, side)
             }
-        }, [false, true])
+        }, ClientEnd.allCases)
     func `a violation is told to the offender, and its loss to the other`(
-        offender: (violation: FrameViolation, side: Side), tls: Bool
+        offender: (violation: FrameViolation, side: Side), end: ClientEnd
     ) throws {
         let (violation, side) = offender
         let (lawful, offence) = try #require(Self.offence(violation, by: side))
         var limits = RelayLimits(messageBytesMax: 100)
         limits.fragmentsMax = 3
         limits.messagesPerSecond = 4
-        let rig = try RelayRig.open(tls: tls, limits: limits)
+        let rig = try RelayRig.open(end, limits: limits)
         rig.exchange(side, lawful + offence + [UInt8](repeating: 0xFF, count: 300))
 
         let toOffender = try #require(Frames.parse(rig.peer(side).takeReceived()))
@@ -83,9 +83,9 @@ struct RelayViolationTests {
         #expect(rig.lentCount == 0)
     }
 
-    @Test(arguments: [Side.client, .backend], [false, true])
+    @Test(arguments: [Side.client, .backend], ClientEnd.allCases)
     func `a Pong against the rules that only our Ping provoked is known as that`(
-        side: Side, tls: Bool
+        side: Side, end: ClientEnd
     ) throws {
         let rules = RelayRules(
             pingMilliseconds: 1_000, pongMilliseconds: 300, pingsClient: side == .client,
@@ -93,7 +93,7 @@ struct RelayViolationTests {
         // A client's frames must be masked and a server's not (RFC 6455 §5.1).
         let violation: FrameViolation = side == .client ? .notMasked : .masked
         func offend(_ make: (_ ours: [UInt8]) -> [UInt8]) throws -> RelayRig {
-            let rig = try RelayRig.open(tls: tls, rules: rules)
+            let rig = try RelayRig.open(end, rules: rules)
             rig.passDeadline()
             rig.exchange()
             let ping = try #require(Frames.parse(rig.peer(side).takeReceived())?.first)

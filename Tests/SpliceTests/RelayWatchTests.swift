@@ -29,15 +29,15 @@ struct RelayWatchTests {
         side == .client ? rig.clientRoundTrip : rig.upstreamRoundTrip
     }
 
-    @Test(arguments: [Side.client, .backend], [false, true])
-    func `the answer to a ping is taken out wherever it is cut`(side: Side, tls: Bool) throws {
+    @Test(arguments: [Side.client, .backend], ClientEnd.allCases)
+    func `the answer to a ping is taken out wherever it is cut`(side: Side, end: ClientEnd) throws {
         let before = Frames.from(side, .text, Array("before".utf8))
         let behind =
             Frames.from(side, .pong, [1, 2, 3, 4, 5, 6, 7, 8])
             + Frames.from(side, .binary, [UInt8](repeating: 9, count: 200))
         let length = before.count + behind.count + (side == .client ? 14 : 10)
         for cut in 0...length {
-            let rig = try RelayRig.open(tls: tls, rules: Self.rules(side))
+            let rig = try RelayRig.open(end, rules: Self.rules(side))
             rig.passDeadline()
             let pong = Frames.from(side, .pong, try ping(rig, side))
             let stream = before + pong + behind
@@ -55,7 +55,7 @@ struct RelayWatchTests {
 
     @Test(arguments: [Side.client, .backend])
     func `byte by byte too, and inside a fragmented message`(side: Side) throws {
-        let rig = try RelayRig.open(tls: side == .client, rules: Self.rules(side))
+        let rig = try RelayRig.open(side == .client ? .tls : .plain, rules: Self.rules(side))
         rig.passDeadline()
         let pong = Frames.from(side, .pong, try ping(rig, side))
         let first =
@@ -83,9 +83,11 @@ struct RelayWatchTests {
         #expect(roundTrip(rig, side).count == 0)
     }
 
-    @Test(arguments: [Side.client, .backend], [false, true])
-    func `a peer that says nothing is given up, and the other told`(side: Side, tls: Bool) throws {
-        let rig = try RelayRig.open(tls: tls, rules: Self.rules(side))
+    @Test(arguments: [Side.client, .backend], ClientEnd.allCases)
+    func `a peer that says nothing is given up, and the other told`(side: Side, end: ClientEnd)
+        throws
+    {
+        let rig = try RelayRig.open(end, rules: Self.rules(side))
         let began = rig.space.pointee.nowMilliseconds
         rig.passDeadline()
         _ = try ping(rig, side)
@@ -132,9 +134,9 @@ struct RelayWatchTests {
         }
     }
 
-    @Test(arguments: [Side.client, .backend], [false, true])
-    func `a ping waits for the border of a frame`(side: Side, tls: Bool) throws {
-        let rig = try RelayRig.open(tls: tls, rules: Self.rules(side))
+    @Test(arguments: [Side.client, .backend], ClientEnd.allCases)
+    func `a ping waits for the border of a frame`(side: Side, end: ClientEnd) throws {
+        let rig = try RelayRig.open(end, rules: Self.rules(side))
         let frame = Frames.from(side.other, .binary, [UInt8](repeating: 5, count: 300))
         let next = Frames.from(side.other, .text, [6])
         rig.exchange(side.other, Array(frame[..<100]))
@@ -179,9 +181,9 @@ struct RelayWatchTests {
         #expect(!rig.ending.hasBegun)
     }
 
-    @Test(arguments: [false, true])
-    func `silence ends a relay, and data puts that off`(tls: Bool) throws {
-        let rig = try RelayRig.open(tls: tls, rules: RelayRules(idleMilliseconds: 8_000))
+    @Test(arguments: ClientEnd.allCases)
+    func `silence ends a relay, and data puts that off`(end: ClientEnd) throws {
+        let rig = try RelayRig.open(end, rules: RelayRules(idleMilliseconds: 8_000))
         let began = rig.space.pointee.nowMilliseconds
         while rig.space.pointee.nowMilliseconds < began + 20_000 {
             rig.exchange(.client, Frames.from(.client, .text, [1]))

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Ledger
+import Proxy
 import Reactor
 import Splice
 import Wire
@@ -42,6 +43,9 @@ struct Recorder {
             let own = request.pointee.extras?.own?.sentBody(to: request.pointee.method).count ?? 0
             record.down.payloadBytes = UInt64(own)
             record.down.bytes = UInt64(own)
+        }
+        if case .over(let cause?) = request.pointee.life.phase, !hasAnswer {
+            record.isUpstreamFault = cause.blamesUpstream
         }
         if !request.pointee.isUpgrade || hasAnswer {
             record.reason = isGone || request.pointee.answer.isCut ? .none : .answered

@@ -332,7 +332,8 @@ struct SessionKeeper {
             if isCarried {
                 session.pointee.stream.unread.drop(consumed)
             } else {
-                session.pointee.stream.unread.hold(UnsafeRawBufferPointer(rebasing: bytes[consumed...]))
+                session.pointee.stream.unread.hold(
+                    UnsafeRawBufferPointer(rebasing: bytes[consumed...]))
             }
             RequestJudge(state).judge(ClientStream(session), head)
             return false

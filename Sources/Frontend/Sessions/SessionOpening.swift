@@ -112,7 +112,8 @@ struct SessionOpening {
                 sessions.close(session)
                 return false
             }
-            _ = session.pointee.stream.leg.socket.receive(into: space.pointee.received, count: length)
+            _ = session.pointee.stream.leg.socket.receive(
+                into: space.pointee.received, count: length)
             session.pointee.stage = .sniffing(isDeferred: false)
             return true
         }

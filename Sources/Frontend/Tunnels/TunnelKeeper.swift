@@ -82,7 +82,7 @@ struct TunnelKeeper {
             reservedBits: opening.reservedBits, limits: plan.route.relayLimits,
             rules: plan.route.relayRules, rates: request.pointee.upgrade?.rates)
         assert(
-            relay.client.socket.isOpen && relay.backend.socket.isOpen,
+            relay.client.isOpen && relay.backend.isOpen,
             "a tunnel opens without both connections")
         let descriptor = relay.backend.socket.descriptor
         let made = Tunnel(

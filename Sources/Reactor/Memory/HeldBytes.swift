@@ -80,6 +80,24 @@ public struct HeldBytes {
         return .emptied
     }
 
+    /// Takes the first bytes away, `capacity` at most; how many they were.
+    public mutating func take(
+        into destination: UnsafeMutablePointer<UInt8>, capacity: Int, pool: inout BufferPool
+    ) -> Int {
+        let taken = min(capacity, count)
+        var next = first
+        var copied = 0
+        while let link = next, copied < taken {
+            let start = Int(link.pointee.start)
+            let piece = min(Int(link.pointee.end) &- start, taken &- copied)
+            memcpy(destination + copied, UnsafeMutableRawPointer(link) + start, piece)
+            copied &+= piece
+            next = link.pointee.next
+        }
+        remove(taken, pool: &pool)
+        return taken
+    }
+
     /// Forgets what is held.
     public mutating func discard(pool: inout BufferPool) {
         remove(count, pool: &pool)

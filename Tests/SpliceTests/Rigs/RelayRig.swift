@@ -6,6 +6,16 @@ import Wire
 @testable import Splice
 @testable import TLS
 
+/// What the client's leg is made of.
+enum ClientEnd: CaseIterable {
+    /// A socket.
+    case plain
+    /// A socket with TLS.
+    case tls
+    /// A stream of a connection that carries several.
+    case stream
+}
+
 /// One relay between two peers of the test, turned by hand on the test's own thread.
 ///
 /// Socket pairs pass bytes on at once, so whatever can happen has happened when `settle` returns:
@@ -14,6 +24,8 @@ final class RelayRig {
     let space: UnsafeMutablePointer<Workspace>
     private let relay: UnsafeMutablePointer<Relay>
     private var poller: Poller
+    /// Who brings and takes the bytes of the client's leg, where that is a stream.
+    private var owner: StreamOwner?
     let client: RigPeer
     let backend: RigPeer
     /// What the relay asked for since the start.
@@ -25,7 +37,7 @@ final class RelayRig {
 
     /// Two legs with a test's peer at the other end of each, and no tunnel yet.
     init(
-        tls: Bool = false, released: Bool = false, receiveCapacity: Int = 64 * 1024,
+        _ end: ClientEnd = .plain, released: Bool = false, receiveCapacity: Int = 64 * 1024,
         pumpBytesMax: Int = 256 * 1024, smallBuffers: Bool = false
     ) throws {
         space = .allocate(capacity: 1)
@@ -42,8 +54,15 @@ final class RelayRig {
         let descriptors = (front.first.descriptor, back.first.descriptor)
         client = RigPeer(front.second)
         backend = RigPeer(back.second)
-        var leg = Leg(front.first)
-        if tls {
+        var leg = Leg(.none())
+        if end == .stream {
+            let owner = StreamOwner(front.first)
+            leg = Leg(owner.feed)
+            self.owner = owner
+        } else {
+            leg = Leg(front.first)
+        }
+        if end == .tls {
             try client.startTLS()
             leg.tls = TLSSession.accepting(
                 try Store.shared().initial, through: space.pointee.records)
@@ -51,7 +70,7 @@ final class RelayRig {
         relay = .allocate(capacity: 1)
         relay.initialize(to: Relay(client: leg))
         relay.pointee.backend = Leg(back.first)
-        if tls { handshake() }
+        if end == .tls { handshake() }
         if released {
             guard case .released? = relay.pointee.client.tls?.releaseOpenSSL() else {
                 preconditionFailure("OpenSSL keeps the session")
@@ -71,12 +90,12 @@ final class RelayRig {
 
     /// A rig whose tunnel is open.
     static func open(
-        tls: Bool = false, released: Bool = false, reservedBits: UInt8 = 0,
+        _ end: ClientEnd = .plain, released: Bool = false, reservedBits: UInt8 = 0,
         limits: RelayLimits = RelayLimits(),
         receiveCapacity: Int = 64 * 1024, smallBuffers: Bool = false, rules: RelayRules? = nil
     ) throws -> RelayRig {
         let rig = try RelayRig(
-            tls: tls, released: released, receiveCapacity: receiveCapacity,
+            end, released: released, receiveCapacity: receiveCapacity,
             smallBuffers: smallBuffers)
         rig.relay.pointee.open(
             reservedBits: reservedBits, limits: limits, rules: rules)
@@ -132,6 +151,7 @@ final class RelayRig {
     /// Turns the relay until nothing is left to do, as a reactor would.
     func settle() {
         var again = false
+        serveStream(&verdict)
         while !isEnded {
             let count = poller.wait(timeoutMilliseconds: 0)
             if count == 0 && !again { return }
@@ -145,8 +165,11 @@ final class RelayRig {
             for index in 0..<count where !asked.contains(.ended) {
                 let event = poller.event(index)
                 let side: Side = event.token.tag == 0 ? .client : .backend
-                asked.formUnion(relay.pointee.ready(side, event.flags, space))
+                var flags = event.flags
+                if side == .client, let owner { flags = owner.take(flags, space) }
+                asked.formUnion(relay.pointee.ready(side, flags, space))
             }
+            serveStream(&asked)
             again = asked.contains(.again)
             verdict.formUnion(asked)
             // The window is shared by all sessions: what one left behind, another would send.
@@ -215,8 +238,20 @@ final class RelayRig {
     /// What a worker does with a relay that has ended: all that was lent comes back, both close.
     private func finish() {
         relay.pointee.release(space)
+        owner = nil
         relay.pointee.client = Leg(.none())
         relay.pointee.backend = Leg(.none())
+    }
+
+    /// What the owner of a stream does at the end of a turn: it takes what is held, as far as it may, and
+    /// brings more where there is room.
+    private func serveStream(_ asked: inout Relay.Verdict) {
+        guard let owner else { return }
+        while !asked.contains(.ended) {
+            let flags = owner.serve(&relay.pointee.client, space)
+            if flags.isEmpty { return }
+            asked.formUnion(relay.pointee.ready(.client, flags, space))
+        }
     }
 
     private func handshake() {

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+public import Reactor
+
+/// What has come on one stream of a connection that carries several (RFC 9113 §5), and was not read yet.
+///
+/// The connection's owner puts the stream's bytes in as they come, and reports them to whoever has the
+/// leg like those of a socket: with `Readiness`. What is read is counted, so that the owner can give the
+/// peer that much of its window back and no more: a stream whose bytes nobody takes stops itself.
+public final class StreamFeed {
+    private var arrived = HeldBytes()
+    /// Bytes that were read, or given up, since the owner last asked.
+    private var readCount = 0
+    /// The peer sends nothing behind what has arrived.
+    private var isEnded = false
+    /// The peer has ended the stream without an order (RFC 9113 §6.4).
+    private var isReset = false
+
+    /// A stream on which nothing has come.
+    public init() {}
+
+    /// Whether bytes, or the end behind them, wait to be read.
+    public var hasNews: Bool { !arrived.isEmpty || isEnded || isReset }
+
+    /// Puts bytes behind those that wait.
+    public func put(_ bytes: UnsafeRawBufferPointer, _ pool: inout BufferPool) {
+        guard let start = bytes.baseAddress, !isEnded, !isReset else { return }
+        arrived.append(
+            start.assumingMemoryBound(to: UInt8.self), count: bytes.count, pool: &pool)
+    }
+
+    /// The peer has ended its side.
+    public func end() { isEnded = true }
+
+    /// The peer has reset the stream: what it sent before is not read any more, and it takes nothing.
+    public func reset(_ pool: inout BufferPool) {
+        discard(&pool)
+        isReset = true
+    }
+
+    /// How many bytes were read since this was last asked.
+    public func takeReadCount() -> Int {
+        defer { readCount = 0 }
+        return readCount
+    }
+
+    /// Forgets what waits; it counts as read.
+    func discard(_ pool: inout BufferPool) {
+        readCount &+= arrived.count
+        arrived.discard(pool: &pool)
+    }
+
+    /// What a read has met.
+    enum Read {
+        /// So many bytes; nothing waits behind them if `isDrained`.
+        case moved(Int, isDrained: Bool)
+        /// Nothing waits.
+        case blocked
+        case ended
+        case reset
+    }
+
+    /// Reads `capacity` bytes at most.
+    func read(
+        into destination: UnsafeMutablePointer<UInt8>, capacity: Int, _ pool: inout BufferPool
+    ) -> Read {
+        if arrived.isEmpty { return isReset ? .reset : isEnded ? .ended : .blocked }
+        let count = arrived.take(into: destination, capacity: capacity, pool: &pool)
+        readCount &+= count
+        return .moved(count, isDrained: !hasNews)
+    }
+}
+
+extension Leg {
+    /// Receives from a stream without a socket of its own.
+    mutating func receive(
+        _ feed: StreamFeed, _ capacity: Int, _ space: UnsafeMutablePointer<Workspace>
+    ) -> Received {
+        let received = space.pointee.received
+        switch feed.read(into: received, capacity: capacity, &space.pointee.pool) {
+        case .moved(let count, let isDrained):
+            if isDrained { isReadable = false }
+            return Received(bytes: received, count: count, rawCount: count)
+        case .blocked: isReadable = false
+        case .ended: hasEnded = true
+        case .reset:
+            hasEnded = true
+            isUnwritable = true
+            held.discard(pool: &space.pointee.pool)
+        }
+        return Received(bytes: received, count: 0, rawCount: 0)
+    }
+
+    /// Takes bytes that are held for the peer of a stream, `capacity` at most; how many they were.
+    public mutating func takeHeld(
+        into destination: UnsafeMutablePointer<UInt8>, capacity: Int,
+        _ space: UnsafeMutablePointer<Workspace>
+    ) -> Int {
+        held.take(into: destination, capacity: capacity, pool: &space.pointee.pool)
+    }
+}
