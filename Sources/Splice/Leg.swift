@@ -123,6 +123,7 @@ public struct Leg: ~Copyable {
             }
         }
         held.append(bytes + sent, count: count &- sent, pool: &space.pointee.pool)
+        feed?.notify()
         return true
     }
 
@@ -153,6 +154,7 @@ public struct Leg: ~Copyable {
         flushRecords(space, isLast: !hasEnded)
         if !held.isEmpty { return }
         isShut = true
+        feed?.shut()
         // A peer that has ended its side too is waiting for nothing but the close that follows.
         if !isUnwritable && !hasEnded && feed == nil { socket.shutdownWrite() }
     }

@@ -7,6 +7,12 @@ public import Reactor
 /// leg like those of a socket: with `Readiness`. What is read is counted, so that the owner can give the
 /// peer that much of its window back and no more: a stream whose bytes nobody takes stops itself.
 public final class StreamFeed {
+    private let outbox: StreamOutbox
+    /// What it is called in the outbox.
+    public var tag: UInt64 = 0
+    private var isListed = false
+    /// Our side was ended: once nothing is held, the stream's end is to be sent.
+    public private(set) var isShut = false
     private var arrived = HeldBytes()
     /// Bytes that were read, or given up, since the owner last asked.
     private var readCount = 0
@@ -16,7 +22,24 @@ public final class StreamFeed {
     private var isReset = false
 
     /// A stream on which nothing has come.
-    public init() {}
+    ///
+    /// - Parameter outbox: where it says that its owner has something to do for it.
+    public init(_ outbox: StreamOutbox) { self.outbox = outbox }
+
+    /// Asks the owner to look at the stream: it has bytes to be sent, was read, or has ended.
+    public func notify() {
+        if isListed { return }
+        isListed = true
+        outbox.tags.append(tag)
+    }
+
+    /// The owner looks at it now.
+    public func looked() { isListed = false }
+
+    func shut() {
+        isShut = true
+        notify()
+    }
 
     /// Whether bytes, or the end behind them, wait to be read.
     public var hasNews: Bool { !arrived.isEmpty || isEnded || isReset }
@@ -45,8 +68,10 @@ public final class StreamFeed {
 
     /// Forgets what waits; it counts as read.
     func discard(_ pool: inout BufferPool) {
+        if arrived.isEmpty { return }
         readCount &+= arrived.count
         arrived.discard(pool: &pool)
+        notify()
     }
 
     /// What a read has met.
@@ -66,7 +91,26 @@ public final class StreamFeed {
         if arrived.isEmpty { return isReset ? .reset : isEnded ? .ended : .blocked }
         let count = arrived.take(into: destination, capacity: capacity, pool: &pool)
         readCount &+= count
+        notify()
         return .moved(count, isDrained: !hasNews)
+    }
+}
+
+/// Which streams their owners have something to do for, in the order in which they said so.
+public final class StreamOutbox {
+    fileprivate var tags: [UInt64] = []
+
+    /// No stream.
+    public init() {}
+
+    /// Whether nobody is to be looked at.
+    public var isEmpty: Bool { tags.isEmpty }
+
+    /// Takes all tags; each stream says so again only after `looked`.
+    public func take() -> [UInt64] {
+        var taken: [UInt64] = []
+        swap(&taken, &tags)
+        return taken
     }
 }
 

@@ -19,7 +19,7 @@ struct StreamFeedTests {
     }
 
     @Test func `what is read, and only that, is room for more`() {
-        let feed = StreamFeed()
+        let feed = StreamFeed(StreamOutbox())
         var leg = Leg(feed)
         let isOpen = leg.isOpen
         #expect(isOpen && !feed.hasNews)
@@ -37,7 +37,7 @@ struct StreamFeedTests {
     }
 
     @Test func `the end comes behind the bytes, and nothing behind the end`() {
-        let feed = StreamFeed()
+        let feed = StreamFeed(StreamOutbox())
         var leg = Leg(feed)
         put(10, feed)
         feed.end()
@@ -51,7 +51,7 @@ struct StreamFeedTests {
     }
 
     @Test func `a reset takes what waits both ways, and gives the room back`() {
-        let feed = StreamFeed()
+        let feed = StreamFeed(StreamOutbox())
         var leg = Leg(feed)
         put(40_000, feed)
         let answer = [UInt8](repeating: 1, count: 20_000)
@@ -71,7 +71,7 @@ struct StreamFeedTests {
     }
 
     @Test func `what is held waits for the owner, who takes it in pieces`() {
-        let feed = StreamFeed()
+        let feed = StreamFeed(StreamOutbox())
         var leg = Leg(feed)
         let answer = (0..<40_000).map { UInt8(truncatingIfNeeded: $0) }
         let isTaken = leg.put(answer, count: answer.count, space)

@@ -127,6 +127,13 @@ extension TLSSettings {
                 return true
             },
             .word("minimumVersion", \.minimumVersion, "the lowest version of TLS that is spoken"),
+            .custom(
+                "protocols", .list(.text("text")), absent: "http/1.1",
+                "what is spoken within TLS, by the names of ALPN: `http/1.1`, which has to be there, and `h2`"
+            ) { owner, value in
+                owner.protocols = protocols(value)
+                return owner.protocols.contains(.http11)
+            },
             .text(
                 "cipherSuites", \.cipherSuites, what: "names of cipher suites, colons between",
                 absent: "OpenSSL's", "cipher suites of TLS 1.3, colons between"),
@@ -152,6 +159,24 @@ extension TLSSettings {
                 return owner.hsts != nil
             },
         ])
+
+    /// Names of protocols, each once, `http/1.1` among them.
+    private static func protocols(_ value: Value) -> [ApplicationProtocol] {
+        let what = "names of protocols: h2, http/1.1"
+        var protocols: [ApplicationProtocol] = []
+        for item in value.nonEmptyList(of: what) ?? [] {
+            guard let name = item.text("the name of a protocol: h2 or http/1.1") else { continue }
+            if let known = ApplicationProtocol(rawValue: name) {
+                if !protocols.contains(known) { protocols.append(known) }
+            } else {
+                item.report("found '\(name)', expected the name of a protocol: h2 or http/1.1")
+            }
+        }
+        if !protocols.isEmpty && !protocols.contains(.http11) {
+            value.report("found no 'http/1.1', which some clients speak alone: add it behind h2")
+        }
+        return protocols
+    }
 
     /// Names of groups; which ones there are, the library knows.
     private static func groups(_ value: Value) -> [Group] {

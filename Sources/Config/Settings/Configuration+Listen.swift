@@ -61,6 +61,16 @@ public struct TLSSettings: Sendable, Equatable {
 
     /// The chains to choose from by name; the first is for clients that name none or an unknown one.
     public var certificates: [CertificateSettings]
+    /// A protocol that is spoken within TLS, by its name in ALPN (RFC 7301 §6, RFC 9113 §3.1).
+    public enum ApplicationProtocol: String, Sendable, CaseIterable {
+        /// HTTP/2.
+        case http2 = "h2"
+        /// HTTP/1.1.
+        case http11 = "http/1.1"
+    }
+
+    /// The protocols that clients may choose from; always with HTTP/1.1.
+    public var protocols = [ApplicationProtocol.http11]
     /// The lowest version that is spoken.
     public var minimumVersion = Version.tls12
     /// Cipher suites of TLS 1.3 as OpenSSL names them, colons between; the library's when nil.

@@ -142,11 +142,12 @@ struct AnswerReader: ~Copyable {
 
     /// Gives the final head away, whose body is read from here on.
     ///
-    /// The body goes on in chunks where its length is not known in advance and the client can read them.
-    mutating func beginBody(clientKnowsChunks: Bool) -> ResponseHead? {
+    /// The body goes on in chunks where its length is not known in advance and the client can read them;
+    /// on one stream of several it ends with the stream.
+    mutating func beginBody(clientKnowsChunks: Bool, isMultiplexed: Bool) -> ResponseHead? {
         guard let head = head.take() else { return nil }
         let isEndless = framing == .chunked || framing == .untilClose
-        endsWithConnection = !clientKnowsChunks && isEndless
+        endsWithConnection = !clientKnowsChunks && isEndless && !isMultiplexed
         body = BodyTransfer(
             framing, writesChunks: clientKnowsChunks && isEndless, limits: limits, isAnswer: true)
         if case .chunked = framing {

@@ -77,6 +77,12 @@ struct BodyPump {
         {
             if budget <= 0 { return .unfinished }
             guard let piece = stream.nextPiece(space) else {
+                if stream.hasEnded && request.pointee.body.transfer.decoder.isCompleteAtEnd {
+                    request.pointee.body.transfer.decoder.streamEnded()
+                    sendLastChunk(request, &slot.pointee.leg)
+                    RequestExecutor(state).armProgress(request)
+                    return .idle
+                }
                 if stream.hasEnded {
                     request.pointee.facts.detail = "the client left within a request's body"
                     return .event(.clientGone)
@@ -293,9 +299,11 @@ struct BodyPump {
     /// Writes the head of the final answer as the client gets it; it leaves with the begin of the body.
     func passHead(_ request: RequestPointer) {
         let stream = request.pointee.stream
-        let isHTTP11 = request.pointee.isHTTP11
+        // On one stream of several there are no chunks (RFC 9113 §8.1).
+        let writesChunks = request.pointee.isHTTP11 && !stream.isMultiplexed
         guard let slot = upstream(of: request), let plan = request.pointee.facts.plan,
-            var head = request.pointee.answer.beginBody(clientKnowsChunks: isHTTP11)
+            var head = request.pointee.answer.beginBody(
+                clientKnowsChunks: writesChunks, isMultiplexed: stream.isMultiplexed)
         else { preconditionFailure("an answer is passed on that has not come") }
         noteLogin(head, request, slot)
         let framing = request.pointee.answer.framing
@@ -316,11 +324,12 @@ struct BodyPump {
             request.pointee.armedMilliseconds = 0
         }
         request.pointee.movedMilliseconds = now
+        stream.answers(request.pointee.method)
         state.pointee.heads.writer.clear()
         ClientAnswer.writeFinal(
             head, options, plan: plan.answer, policyLine: stream.policyLine,
             framing: ClientAnswer.Framing(
-                framing, of: head, writesChunks: isHTTP11,
+                framing, of: head, writesChunks: writesChunks,
                 isToHead: request.pointee.method == .head),
             persistence: request.pointee.persistence, into: &state.pointee.heads.writer)
         state.pointee.heads.takeBack(head.takeMemory())
@@ -372,6 +381,11 @@ struct BodyPump {
             framed = ChunkWriter.frame(bytes, count: outcome.payload)
         }
         let last = outcome.isDone && writesChunks ? lastChunk(request) : []
+        if outcome.isDone && request.pointee.stream.isMultiplexed,
+            request.pointee.answer.body?.decoder.trailers != nil
+        {
+            request.pointee.stream.setTrailers(lastChunk(request))
+        }
         request.pointee.answer.body?.bytesSent += UInt64(framed.count + last.count)
         sendPieces(request.pointee.stream, framed, last)
         if let fault = outcome.fault {

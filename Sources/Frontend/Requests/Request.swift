@@ -46,9 +46,14 @@ struct RequestBody: ~Copyable {
     /// When a byte of it last moved, or the client was first asked for it.
     var movedMilliseconds: UInt64
 
-    init(_ framing: BodyFraming, limits: HeadLimits, nowMilliseconds now: UInt64) {
+    /// A body that comes in chunks has its end where its stream ends, if that is one of several
+    /// (RFC 9113 §8.1).
+    init(
+        _ framing: BodyFraming, isMultiplexed: Bool, limits: HeadLimits, nowMilliseconds now: UInt64
+    ) {
         transfer = BodyTransfer(
-            framing, writesChunks: framing == .chunked, limits: limits, isAnswer: false)
+            isMultiplexed && framing == .chunked ? .untilClose : framing,
+            writesChunks: framing == .chunked, limits: limits, isAnswer: false)
         movedMilliseconds = now
     }
 
@@ -119,7 +124,9 @@ struct Request: ~Copyable {
         let mayRepeat = asked.framing == .none && asked.head.verb.isIdempotent
         life = RequestLife(.ordinary, mayRepeat: mayRepeat)
         facts = RequestFacts(client: client, beganMilliseconds: now)
-        body = RequestBody(asked.framing, limits: limits, nowMilliseconds: now)
+        body = RequestBody(
+            asked.framing, isMultiplexed: stream.isMultiplexed, limits: limits,
+            nowMilliseconds: now)
         self.asked = asked
         upgrade = nil
         answer = AnswerReader(limits)
@@ -135,7 +142,7 @@ struct Request: ~Copyable {
         life = RequestLife(.upgrade, mayRepeat: true)
         self.facts = facts
         self.places = places
-        body = RequestBody(.none, limits: limits, nowMilliseconds: now)
+        body = RequestBody(.none, isMultiplexed: false, limits: limits, nowMilliseconds: now)
         asked = .none()
         self.upgrade = upgrade
         answer = AnswerReader(limits)
@@ -157,6 +164,7 @@ struct Request: ~Copyable {
 
     /// What the head of its answer has to say of the client's connection.
     var persistence: ClientAnswer.Persistence {
+        if stream.isMultiplexed { return .usual }
         if !stream.isPersistent { return .closes }
         return isHTTP11 ? .usual : .stated
     }

@@ -324,6 +324,7 @@ struct RequestExecutor {
         }
         // A body that nobody reads would be taken for the next request.
         if !request.pointee.body.isDone { stream.isPersistent = false }
+        stream.answers(request.pointee.method)
         state.pointee.heads.writer.clear()
         own.write(
             date: state.pointee.heads.date.now(), policyLine: stream.policyLine,

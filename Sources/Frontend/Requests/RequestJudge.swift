@@ -36,7 +36,7 @@ struct RequestJudge {
 
     private func judgeUpgrade(_ stream: ClientStream, _ head: RequestHead, _ client: Address) {
         var facts = RequestFacts(
-            client: client, beganMilliseconds: stream.facts.pointee.acceptedMilliseconds)
+            client: client, beganMilliseconds: stream.beganMilliseconds)
         let asked: UpgradeRequest
         do throws(UpgradeFault) {
             asked = try UpgradeRequest.judge(head, noting: [.missingConnection, .anyKeyLength])

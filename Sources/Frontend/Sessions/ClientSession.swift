@@ -8,7 +8,7 @@ import Wire
 ///
 /// It goes along from the session to the tunnel that follows it.
 struct ClientFacts {
-    let acceptedMilliseconds: UInt64
+    var acceptedMilliseconds: UInt64
     /// Who connected: to us, or to the balancer that said so.
     var peer: Address
     let listener: ListenerFacts
@@ -31,7 +31,7 @@ struct ClientFacts {
     }
 }
 
-/// A client's connection that speaks HTTP/1.1, from accept until it closes or a tunnel takes over.
+/// A client's connection, from accept until it closes or, in HTTP/1.1, a tunnel takes over.
 struct ClientSession: ~Copyable {
     /// Where the session is.
     enum Stage {
@@ -46,6 +46,8 @@ struct ClientSession: ~Copyable {
         case misaddressed
         /// Requests are read, one after the other.
         case serving
+        /// Requests come on streams of HTTP/2.
+        case multiplexing(Multiplex)
         /// All is said; the client may read it.
         case leaving(Leaving)
     }
@@ -54,7 +56,7 @@ struct ClientSession: ~Copyable {
     let client: Token
     /// Its own slot in `WorkerState.sessions`.
     var slot = Token(rawValue: 0)
-    /// Its one stream of requests.
+    /// Its one stream of requests in HTTP/1.1; in HTTP/2 the whole connection.
     var stream: StreamState
     var facts: ClientFacts
     var stage: Stage

@@ -14,13 +14,31 @@ import Wire
 /// nothing else of it. A protocol with several streams on a connection has its place here: what is the
 /// session's in HTTP/1.1 (the timer, readiness, whether another request may follow) is a stream's then.
 struct ClientStream {
-    fileprivate let session: SessionPointer
+    let session: SessionPointer
     private let own: StreamStatePointer
+    /// What else a stream of HTTP/2 has; nil in HTTP/1.1.
+    private let substream: SubstreamPointer?
 
     /// The stream of a session that has one.
     init(_ session: SessionPointer) {
         self.session = session
         own = withUnsafeMutablePointer(to: &session.pointee.stream) { $0 }
+        substream = nil
+    }
+
+    /// One stream of a session that speaks HTTP/2.
+    init(_ session: SessionPointer, _ substream: SubstreamPointer) {
+        self.session = session
+        own = withUnsafeMutablePointer(to: &substream.pointee.stream) { $0 }
+        self.substream = substream
+    }
+
+    /// Whether it is one of several: its own end is the end of what is sent on it.
+    var isMultiplexed: Bool { substream != nil }
+    /// When what it carries began: the connection in HTTP/1.1, since nothing else had the client do there
+    /// before it asked for a WebSocket; else the stream.
+    var beganMilliseconds: UInt64 {
+        substream?.pointee.beganMilliseconds ?? session.pointee.facts.acceptedMilliseconds
     }
 
     /// Who the client is, and how it came; valid as long as the session.
@@ -34,7 +52,7 @@ struct ClientStream {
     /// The request in progress on it.
     var request: Token? { own.pointee.request }
     /// The client's own end of the TCP connection; nil where it has none.
-    var localAddress: Address? { own.pointee.leg.socket.localAddress }
+    var localAddress: Address? { session.pointee.stream.leg.socket.localAddress }
 
     // MARK: The request's body
 
@@ -79,6 +97,10 @@ struct ClientStream {
     func send(
         _ start: UnsafePointer<UInt8>, count: Int, _ space: UnsafeMutablePointer<Workspace>
     ) {
+        if let substream {
+            send(UnsafeRawBufferPointer(start: start, count: count), on: substream, space)
+            return
+        }
         // What is sealed at once has to fit into the records' output.
         let pieceMax = space.pointee.openedCapacity
         var offset = 0
@@ -110,8 +132,33 @@ struct ClientStream {
     func stage(
         _ start: UnsafePointer<UInt8>, count: Int, _ space: UnsafeMutablePointer<Workspace>
     ) {
-        own.pointee.leg.stage(start, count: count, space)
+        if substream != nil {
+            send(start, count: count, space)
+        } else {
+            own.pointee.leg.stage(start, count: count, space)
+        }
     }
+
+    /// Sends the heads that the bytes begin with, and holds what belongs to the body.
+    private func send(
+        _ bytes: UnsafeRawBufferPointer, on substream: SubstreamPointer,
+        _ space: UnsafeMutablePointer<Workspace>
+    ) {
+        guard case .multiplexing(let multiplex) = session.pointee.stage else { return }
+        if own.pointee.leg.isUnwritable { return }
+        let body = substream.pointee.answer.sendHeads(
+            bytes, substream.pointee.id, multiplex.connection)
+        substream.pointee.feed.notify()
+        guard let start = body.baseAddress, body.count > 0 else { return }
+        own.pointee.leg.put(
+            start.assumingMemoryBound(to: UInt8.self), count: body.count, space)
+    }
+
+    /// Says how the body of the answer ends: `lastChunk` holds its trailers.
+    func setTrailers(_ lastChunk: [UInt8]) { substream?.pointee.answer.takeTrailers(lastChunk) }
+
+    /// Says to what method the answer is.
+    func answers(_ method: Method) { substream?.pointee.answer.isToHead = method == .head }
 
     /// Sends what was made ready.
     func flush(_ space: UnsafeMutablePointer<Workspace>) {
@@ -122,7 +169,7 @@ struct ClientStream {
     /// order, where its end says how long the answer is.
     func truncate(isReset: Bool = false) {
         own.pointee.leg.isTruncated = true
-        if isReset { own.pointee.leg.socket.setResetOnClose() }
+        if isReset && substream == nil { own.pointee.leg.socket.setResetOnClose() }
     }
 
     /// Whether another request may follow on it.
@@ -208,6 +255,11 @@ struct ClientStream {
     /// The request is over.
     func end(_ ending: Ending, _ state: StatePointer) {
         own.pointee.request = nil
+        if let substream {
+            let isWhole = !own.pointee.leg.isTruncated
+            MultiplexKeeper(state).leave(substream, isInOrder: ending != .closes && isWhole)
+            return
+        }
         let sessions = SessionKeeper(state)
         switch ending {
         case .goesOn:
@@ -223,20 +275,31 @@ struct ClientStream {
     struct Departure: ~Copyable {
         /// Its end of the relay.
         var leg: Leg
-        /// The client's socket in `WorkerState.clients`.
-        let client: Token
+        let client: Tunnel.ClientEnd
         let facts: ClientFacts
         /// The client's bytes behind its request.
         let early: ArraySlice<UInt8>
     }
 
-    /// Gives the connection away for a tunnel; the session is over, and the stream with it.
+    /// Gives its end away to a tunnel: with the connection, whose session is over then, or the end of one
+    /// stream of a connection that goes on.
     func depart(_ state: StatePointer) -> Departure {
+        if let substream {
+            var leg = Leg(.none())
+            swap(&leg, &own.pointee.leg)
+            own.pointee.request = nil
+            // The connection is counted once, and its session gives that back.
+            var facts = session.pointee.facts
+            facts.acceptedMilliseconds = substream.pointee.beganMilliseconds
+            facts.isCounted = false
+            return Departure(
+                leg: leg, client: .stream(substream.pointee.slot), facts: facts, early: [])
+        }
         letKeptGo(state)
         var leg = Leg(.none())
         swap(&leg, &own.pointee.leg)
         let departure = Departure(
-            leg: leg, client: session.pointee.client, facts: session.pointee.facts,
+            leg: leg, client: .socket(session.pointee.client), facts: session.pointee.facts,
             early: own.pointee.unread.bytes)
         state.pointee.sessionTimers.cancel(session.pointee.client)
         state.pointee.sessions.retire(session.pointee.slot)
@@ -247,9 +310,19 @@ struct ClientStream {
 extension SessionKeeper {
     /// Answers with a refusal that closes the connection, where no request was taken up.
     func refuse(_ stream: ClientStream, _ refusal: Refusal, _ facts: RequestFacts) {
-        refuse(stream.session, refusal, facts)
+        if stream.isMultiplexed {
+            MultiplexKeeper(state).refuse(stream, refusal, facts)
+        } else {
+            refuse(stream.session, refusal, facts)
+        }
     }
 
     /// Closes the connection of a stream without a request.
-    func close(_ stream: ClientStream) { close(stream.session) }
+    func close(_ stream: ClientStream) {
+        if stream.isMultiplexed {
+            stream.end(.closes, state)
+        } else {
+            close(stream.session)
+        }
+    }
 }

@@ -152,6 +152,7 @@ struct SessionKeeper {
             }
             if flags.contains(.writable) { _ = session.pointee.stream.leg.drain(space) }
             readOn(session)
+        case .multiplexing: MultiplexKeeper(state).isReady(session, flags)
         case .introduction, .sniffing, .handshaking, .misaddressed:
             session.pointee.stream.leg.note(flags)
             if flags.contains(.writable) { _ = session.pointee.stream.leg.drain(space) }
@@ -163,6 +164,8 @@ struct SessionKeeper {
     func goOn(_ session: SessionPointer) {
         if case .leaving = session.pointee.stage {
             readOff(session, [])
+        } else if case .multiplexing = session.pointee.stage {
+            MultiplexKeeper(state).isReady(session, [])
         } else {
             readOn(session)
         }
@@ -219,6 +222,7 @@ struct SessionKeeper {
             } else {
                 leave(session)
             }
+        case .multiplexing: MultiplexKeeper(state).timeIsUp(session)
         case .leaving: close(session)
         }
     }
@@ -235,6 +239,8 @@ struct SessionKeeper {
         let hasServed = session.pointee.reader.requestCount > 0
         switch session.pointee.stage {
         case .leaving: break
+        case .multiplexing:
+            MultiplexKeeper(state).processLeaves(session, isReplaced: isReplaced)
         case .serving where session.pointee.reader.parser.byteCount > 0:
             if hasServed || !isReplaced { refuse(session, .draining, refusedFacts(session)) }
         case .serving where hasServed: leave(session)

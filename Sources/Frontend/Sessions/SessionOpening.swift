@@ -44,6 +44,9 @@ struct SessionOpening {
             case .serving:
                 sessions.readOn(session)
                 return
+            case .multiplexing:
+                MultiplexKeeper(state).isReady(session, [])
+                return
             case .leaving: return
             }
         }
@@ -167,7 +170,12 @@ struct SessionOpening {
     private func handshakeDone(_ session: SessionPointer) -> Bool {
         let facts = session.pointee.stream.leg.tls?.facts()
         session.pointee.facts.tls = facts
-        session.pointee.stage = .serving
+        let isMultiplexed = facts?.applicationProtocol == "h2"
+        if isMultiplexed {
+            MultiplexKeeper(state).begin(session)
+        } else {
+            session.pointee.stage = .serving
+        }
         state.pointee.settling.append(
             session.pointee.client, due: now + settings.settleMilliseconds)
         // In TLS 1.3 all that is left to send is the ticket, which travels with the first answer rather
@@ -179,7 +187,11 @@ struct SessionOpening {
         // The request may have come with the client's last flight.
         let opened = session.pointee.stream.leg.openRest(space)
         if opened.count > 0 {
-            if !sessions.take(session, opened) { return false }
+            if isMultiplexed {
+                MultiplexKeeper(state).take(session, opened)
+            } else if !sessions.take(session, opened) {
+                return false
+            }
         } else if session.pointee.stream.leg.hasEnded {
             sessions.close(session)
             return false

@@ -29,9 +29,18 @@ struct TunnelFacts {
 
 /// An open WebSocket: the relay between its two connections, and what it holds as long as it lives.
 struct Tunnel: ~Copyable {
+    /// Where the client's end of it is.
+    enum ClientEnd {
+        /// A socket of its own, in `WorkerState.clients`.
+        case socket(Token)
+        /// One stream of a connection that speaks HTTP/2, in `WorkerState.substreams`.
+        case stream(Token)
+        /// The connection is gone whose stream it was.
+        case gone
+    }
+
     var relay: Relay
-    /// The client's socket in `WorkerState.clients`.
-    let client: Token
+    var client: ClientEnd
     /// Its own slot in `WorkerState.tunnels`.
     var slot = Token(rawValue: 0)
     var facts: ClientFacts
@@ -41,7 +50,7 @@ struct Tunnel: ~Copyable {
     var drain: Drain?
 
     init(
-        relay: consuming Relay, client: Token, facts: ClientFacts, asked: TunnelFacts,
+        relay: consuming Relay, client: ClientEnd, facts: ClientFacts, asked: TunnelFacts,
         places: Places
     ) {
         self.relay = relay
@@ -89,15 +98,23 @@ struct TunnelKeeper {
             relay: relay, client: client, facts: departure.facts,
             asked: TunnelFacts(request.pointee.facts), places: request.pointee.places)
         guard let slot = state.pointee.tunnels.insert(made),
-            let tunnel = state.pointee.tunnels.pointer(slot),
-            let entry = state.pointee.clients.pointer(client)
+            let tunnel = state.pointee.tunnels.pointer(slot)
         else {
             // There are as many slots for tunnels as for clients.
             preconditionFailure("there is no slot for a tunnel")
         }
         tunnel.pointee.slot = slot
-        entry.pointee.session = nil
-        entry.pointee.tunnel = tunnel
+        switch client {
+        case .socket(let token):
+            guard let entry = state.pointee.clients.pointer(token) else {
+                preconditionFailure("a tunnel opens without a client")
+            }
+            entry.pointee.session = nil
+            entry.pointee.tunnel = tunnel
+        case .stream(let token):
+            state.pointee.substreams.pointer(token)?.pointee.tunnel = tunnel
+        case .gone: break
+        }
         state.pointee.retireRequest(token)
         plan.tally.opened()
         Recorder(state).opened(tunnel)
@@ -180,9 +197,18 @@ struct TunnelKeeper {
         tunnel.pointee.drain?.closed(isCut: !tunnel.pointee.relay.ending.isOver)
         Recorder(state).ended(tunnel)
         // The sockets close when the slot is released, behind the last event of this batch.
-        state.pointee.clients.retire(tunnel.pointee.client)
+        switch tunnel.pointee.client {
+        case .socket(let token):
+            state.pointee.clients.retire(token)
+            state.pointee.crew.loads[state.pointee.index].closed()
+        case .stream(let token):
+            if let substream = state.pointee.substreams.pointer(token) {
+                MultiplexKeeper(state).leave(
+                    substream, isInOrder: tunnel.pointee.relay.ending.isOver)
+            }
+        case .gone: break
+        }
         state.pointee.tunnels.retire(slot)
-        state.pointee.crew.loads[state.pointee.index].closed()
     }
 
     /// Ends one relay with a Close; false when there is no such relay.

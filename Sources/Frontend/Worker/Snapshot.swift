@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import HTTP2
 import Reactor
 import Router
 import TLS
@@ -57,6 +58,8 @@ final class Entrance: Sendable {
 final class Snapshot: Sendable {
     let settings: FrontendSettings
     let routing: Routing
+    /// What clients may do on a connection that speaks HTTP/2.
+    let multiplexing: HTTP2Policy
     /// The port of the first listener that speaks TLS.
     private let securePort: UInt16
     /// Upstreams at which requests may wait for a place.
@@ -65,6 +68,10 @@ final class Snapshot: Sendable {
     init(settings: FrontendSettings, routing: Routing, entrances: [Entrance]) {
         self.settings = settings
         self.routing = routing
+        var limits = HTTP2Limits()
+        limits.headBytesMax = settings.headLimits.bytesMax
+        limits.headFieldsMax = settings.headLimits.fieldsMax
+        multiplexing = HTTP2Policy(limits)
         securePort = entrances.first { $0.facts.isSecure }?.facts.address.port ?? 443
         waited = routing.upstreams.filter { $0.queue != nil }
     }

@@ -90,6 +90,9 @@ struct Worker: ~Copyable {
         runTimers(now)
         if state.pointee.settling.nextMilliseconds != nil { settle() }
         if !state.pointee.drains.isEmpty { DrainKeeper(state).run() }
+        if !state.pointee.outbox.isEmpty || !state.pointee.dirtySessions.isEmpty {
+            MultiplexKeeper(state).flush()
+        }
         acceptors.resumeDue()
         assert(state.pointee.work.isEmpty, "a turn ends with work in its queue")
         state.pointee.releaseRetired()
@@ -100,7 +103,9 @@ struct Worker: ~Copyable {
 
     /// How long the next wait may take; -1 for as long as nothing happens.
     private func timeout() -> Int32 {
-        if !state.pointee.unfinished.isEmpty || !state.pointee.deferredHandshakes.isEmpty {
+        if !state.pointee.unfinished.isEmpty || !state.pointee.deferredHandshakes.isEmpty
+            || !state.pointee.outbox.isEmpty || !state.pointee.dirtySessions.isEmpty
+        {
             return 0
         }
         let hasDrains = !state.pointee.drains.isEmpty
@@ -305,16 +310,28 @@ struct Worker: ~Copyable {
                 cut(session)
             }
         }
+        // Those whose client's connection is gone or carries several.
+        last = -1
+        while let slot = state.pointee.tunnels.nextLive(after: last) {
+            last = Int(slot.index)
+            if let tunnel = state.pointee.tunnels.pointer(slot) {
+                TunnelKeeper(state).close(tunnel)
+            }
+        }
         state.pointee.releaseRetired()
     }
 
     private func cut(_ session: SessionPointer) {
+        let detail = "Sluice has stopped before the answer was complete"
+        if case .multiplexing = session.pointee.stage {
+            MultiplexKeeper(state).close(session, detail)
+            return
+        }
         guard let request = session.pointee.stream.request else {
             SessionKeeper(state).close(session)
             return
         }
-        state.pointee.requests.pointer(request)?.pointee.facts.detail =
-            "Sluice has stopped before the answer was complete"
+        state.pointee.requests.pointer(request)?.pointee.facts.detail = detail
         state.pointee.work.push(.request(request, .clientGone))
         RequestExecutor(state).run()
     }

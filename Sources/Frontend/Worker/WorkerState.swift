@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import HTTP2
 import Proxy
 import Reactor
 import Splice
@@ -29,6 +30,14 @@ struct WorkerState: ~Copyable {
     /// Connections to endpoints, but for those of tunnels.
     var upstreams = Slab<UpstreamConnection>(capacity: connectionsMax)
     var tunnels = Slab<Tunnel>(capacity: connectionsMax)
+    /// Streams of connections that speak HTTP/2.
+    var substreams = Slab<Substream>(capacity: connectionsMax)
+    /// Streams that have something for their connections.
+    let outbox = StreamOutbox()
+    /// Sessions that speak HTTP/2 and may have something to send, by their clients.
+    var dirtySessions: [Token] = []
+    /// What connections that speak HTTP/2 share of memory.
+    let multiplexMemory = HTTP2Memory()
     /// Deadlines of sessions while no request is in progress, by the client's slot.
     var sessionTimers: TimerWheel
     /// Deadlines of requests.
@@ -92,6 +101,17 @@ struct WorkerState: ~Copyable {
         return token
     }
 
+    /// Gives a stream its slot; nil where there is no room.
+    mutating func insertSubstream(_ session: SessionPointer, _ id: HTTP2Stream) -> Token? {
+        let made = Substream(session: session, id: id, outbox: outbox, nowMilliseconds: now)
+        guard let slot = substreams.insert(made) else { return nil }
+        if let substream = substreams.pointer(slot) {
+            substream.pointee.slot = slot
+            substream.pointee.feed.tag = slot.rawValue
+        }
+        return slot
+    }
+
     /// Frees the slot of a request that is over, at the end of the turn.
     mutating func retireRequest(_ token: Token) {
         requestTimers.cancel(token)
@@ -102,6 +122,7 @@ struct WorkerState: ~Copyable {
     mutating func releaseRetired() {
         // Tunnels hold nothing of clients, nor requests of sessions, that is looked at in the end.
         requests.releaseRetired()
+        substreams.releaseRetired()
         sessions.releaseRetired()
         tunnels.releaseRetired()
         upstreams.releaseRetired()

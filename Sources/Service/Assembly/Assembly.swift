@@ -134,7 +134,8 @@ public struct Assembly: Sendable {
             let options = TLSServerOptions(
                 minimumVersion: tls.minimumVersion == .tls13 ? .tls13 : .tls12,
                 cipherList: tls.ciphers, cipherSuites: tls.cipherSuites,
-                groups: try tls.groups.map(groups) ?? KeyExchangeGroups.defaults)
+                groups: try tls.groups.map(groups) ?? KeyExchangeGroups.defaults,
+                speaksHTTP2: tls.protocols.contains(.http2))
             do throws(TLSError) {
                 return try CertificateStore(
                     tls.certificates.map { IdentityFiles(chain: $0.chain, key: $0.key) },

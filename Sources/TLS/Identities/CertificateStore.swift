@@ -11,12 +11,16 @@ public struct TLSServerOptions: Sendable, Equatable {
     public var cipherSuites: String?
     /// Groups for the key exchange by OpenSSL's names, preferred first.
     public var groups: [String]
+    /// Whether clients that offer HTTP/2 get it (ALPN `h2`, RFC 9113 §3.2).
+    public var speaksHTTP2: Bool
 
     /// The oldest version accepted, and what else is not the library's or the usual choice.
     public init(
         minimumVersion: TLSVersion, cipherList: String? = nil,
-        cipherSuites: String? = nil, groups: [String] = KeyExchangeGroups.defaults
+        cipherSuites: String? = nil, groups: [String] = KeyExchangeGroups.defaults,
+        speaksHTTP2: Bool = false
     ) {
+        self.speaksHTTP2 = speaksHTTP2
         self.minimumVersion = minimumVersion
         self.cipherList = cipherList
         self.cipherSuites = cipherSuites
@@ -146,7 +150,7 @@ public final class CertificateStore: Sendable {
         SSL_CTX_set_max_early_data(pointer, 0)
         let sessionContext = Array("sluice".utf8)
         SSL_CTX_set_session_id_context(pointer, sessionContext, UInt32(sessionContext.count))
-        SSL_CTX_set_alpn_select_cb(pointer, ALPN.select, nil)
+        SSL_CTX_set_alpn_select_cb(pointer, ALPN.select, options.speaksHTTP2 ? ALPN.withHTTP2 : nil)
         tickets.attach(to: context)
         for identity in identities { try use(identity, in: pointer) }
         return context

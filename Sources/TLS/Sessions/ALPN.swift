@@ -2,31 +2,43 @@
 import COpenSSL
 import Glibc
 
-/// Application-layer protocol negotiation (RFC 7301): Sluice speaks HTTP/1.1.
+/// Application-layer protocol negotiation (RFC 7301): Sluice speaks HTTP/1.1, and HTTP/2 where it may.
 enum ALPN {
     /// Length-prefixed names one after the other, as OpenSSL takes them.
     static func wireForm(of names: [String]) -> [UInt8] {
         names.flatMap { [UInt8(truncatingIfNeeded: $0.utf8.count)] + Array($0.utf8) }
     }
 
-    /// Agrees on `http/1.1`; a client that offers only other protocols gets an alert.
+    /// The argument of `select` where HTTP/2 may be spoken; nil where only HTTP/1.1.
+    static var withHTTP2: UnsafeMutableRawPointer? { UnsafeMutableRawPointer(bitPattern: 1) }
+
+    /// Agrees on `h2` where it may be spoken and is offered, else on `http/1.1`; a client that offers only
+    /// other protocols gets an alert.
     static let select:
         @convention(c) (
             OpaquePointer?, UnsafeMutablePointer<UnsafePointer<UInt8>?>?,
             UnsafeMutablePointer<UInt8>?, UnsafePointer<UInt8>?, UInt32, UnsafeMutableRawPointer?
-        ) -> Int32 = { _, chosen, chosenCount, offered, offeredCount, _ in
+        ) -> Int32 = { _, chosen, chosenCount, offered, offeredCount, argument in
             guard let chosen, let chosenCount, let offered else { return SSL_TLSEXT_ERR_NOACK }
             var offset = 0
+            var isChosen = false
             while offset < Int(offeredCount) {
                 let count = Int(offered[offset])
                 guard offset + 1 + count <= Int(offeredCount) else { break }
-                if count == 8, memcmp(offered + offset + 1, "http/1.1", 8) == 0 {
-                    chosen.pointee = offered + offset + 1
+                let name = offered + offset + 1
+                if count == 8, !isChosen, memcmp(name, "http/1.1", 8) == 0 {
+                    chosen.pointee = name
                     chosenCount.pointee = 8
+                    isChosen = true
+                }
+                // The server's order counts (RFC 7301 §3.2).
+                if argument != nil, count == 2, memcmp(name, "h2", 2) == 0 {
+                    chosen.pointee = name
+                    chosenCount.pointee = 2
                     return SSL_TLSEXT_ERR_OK
                 }
                 offset += 1 + count
             }
-            return SSL_TLSEXT_ERR_ALERT_FATAL
+            return isChosen ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_ALERT_FATAL
         }
 }

@@ -80,6 +80,11 @@ public struct BodyDecoder: ~Copyable, Sendable {
     /// Whether the end of the stream, if it came now, would complete the message.
     public var isCompleteAtEnd: Bool { state == .done || state == .untilClose }
 
+    /// The stream has ended: that completes a body which only its end delimits.
+    public mutating func streamEnded() {
+        if state == .untilClose { state = .done }
+    }
+
     /// Walks the next `count` bytes and moves the payload among them together.
     ///
     /// Bytes at and behind `consumed` are neither moved nor changed.

@@ -7,7 +7,7 @@ import Splice
 ///
 /// In place of frames on a connection there is a socket of the stream's own at its other side.
 final class StreamOwner {
-    let feed = StreamFeed()
+    let feed = StreamFeed(StreamOutbox())
     private let socket: Socket
     /// How much the peer may still send.
     private var window = StreamOwner.windowBytes

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+import HTTP2
+import Reactor
+import Splice
+
+/// What a session has that speaks HTTP/2: the connection's state, and its streams.
+final class Multiplex {
+    let connection: HTTP2Connection
+    /// Its streams, in `WorkerState.substreams`: open ones, and those whose request or tunnel lives on.
+    var streams: [Token] = []
+    /// Something may have to be produced.
+    var isDirty = false
+    /// When the peer was told that the connection will end; nil before.
+    var announcedMilliseconds: UInt64?
+
+    /// How long a peer that was told of the end may still open streams: those that were under way.
+    static let noticeMilliseconds: UInt64 = 1_000
+
+    init(_ policy: HTTP2Policy, _ memory: HTTP2Memory, nowMilliseconds: UInt64) {
+        connection = HTTP2Connection(
+            policy, memory, milliseconds: Int64(truncatingIfNeeded: nowMilliseconds))
+    }
+}
+
+/// One HTTP/2 stream (RFC 9113 §5), until its request and its tunnel are over and the peer knows it.
+struct Substream: ~Copyable {
+    /// The connection that it belongs to, which outlives it.
+    let session: SessionPointer
+    /// What the connection calls it.
+    let id: HTTP2Stream
+    /// Its own slot in `WorkerState.substreams`.
+    var slot = Token(rawValue: 0)
+    var stream: StreamState
+    /// What comes in on its leg, wherever that is.
+    let feed: StreamFeed
+    /// Set once its request has become a tunnel, which has its leg then.
+    var tunnel: TunnelPointer?
+    var answer = SubstreamAnswer()
+    let beganMilliseconds: UInt64
+    /// What was to be sent had to wait, and whoever sends it has not been told that it may go on.
+    var isBlocked = false
+    /// Nothing more is told of it.
+    var isClosed = false
+    /// Neither request nor tunnel has a use for it any more.
+    var isLeft = false
+
+    init(
+        session: SessionPointer, id: HTTP2Stream, outbox: StreamOutbox, nowMilliseconds: UInt64
+    ) {
+        self.session = session
+        self.id = id
+        feed = StreamFeed(outbox)
+        stream = StreamState(Leg(feed))
+        beganMilliseconds = nowMilliseconds
+    }
+}
+
+typealias SubstreamPointer = UnsafeMutablePointer<Substream>

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+import HTTP2
+import TLS
+import Wire
+
+/// The request on a stream of HTTP/2, in the form in which those of HTTP/1.1 are judged.
+///
+/// There is one judgement of requests. A head of HTTP/2 is written as one of HTTP/1.1 and read by the same
+/// parser, so no rule holds for one of them only. An extended CONNECT (RFC 8441 §4) becomes an opening
+/// handshake with a key of ours.
+enum SubstreamRequest {
+    /// What a head asks for.
+    enum Kind {
+        /// Something that has its like in HTTP/1.1.
+        case usual
+        /// An extended CONNECT for something else than a WebSocket.
+        case otherProtocol
+    }
+
+    /// What the head asks for.
+    static func kind(of head: HTTP2Head) -> Kind {
+        if head.protocolName.isEmpty { return .usual }
+        let isWebSocket = head.bytes(of: head.protocolName).elementsEqual("websocket".utf8)
+        return isWebSocket ? .usual : .otherProtocol
+    }
+
+    /// Writes the head; `isLast` says that no body follows.
+    static func write(_ head: HTTP2Head, isLast: Bool, into writer: inout HeadWriter) {
+        writer.clear()
+        let isWebSocket = !head.protocolName.isEmpty
+        head.bytes.withUnsafeBufferPointer { bytes in
+            func append(_ place: Range<Int>) {
+                writer.append(UnsafeBufferPointer(rebasing: bytes[place]))
+            }
+            if isWebSocket { writer.append("GET") } else { append(head.method.range) }
+            writer.append(" ")
+            append(head.path.isEmpty ? head.authority.range : head.path.range)
+            writer.append(" HTTP/1.1\r\nhost: ")
+            append(head.authority.range)
+            writer.append("\r\n")
+            var hasLength = false
+            for field in head.fields {
+                let name = bytes[field.name.range]
+                if name.elementsEqual("content-length".utf8) { hasLength = true }
+                if isWebSocket && isOurs(name) { continue }
+                // Name, colon, space, value and the end of the line stand in one piece.
+                append(field.name.range.lowerBound..<field.value.range.upperBound + 2)
+            }
+            if isWebSocket {
+                writer.append("upgrade: websocket\r\nconnection: upgrade\r\n")
+                writer.append("sec-websocket-key: ")
+                writer.append(WebSocketAccept.makeKey())
+                writer.append("\r\n")
+            } else if !isLast && !hasLength {
+                // Its length is not known: the stream's end is the body's.
+                writer.append("transfer-encoding: chunked\r\n")
+            }
+        }
+        writer.append("\r\n")
+    }
+
+    /// Fields of the opening handshake that do not come from a client of HTTP/2.
+    private static func isOurs(_ name: Slice<UnsafeBufferPointer<UInt8>>) -> Bool {
+        name.elementsEqual("sec-websocket-key".utf8) || name.elementsEqual("content-length".utf8)
+    }
+}
