@@ -65,7 +65,9 @@ let package = Package(
         // Row 5: the engine, and beside it what may wait.
         .target(
             name: "Frontend",
-            dependencies: ["Proxy", "Splice", "Ledger", "Router", "Wire", "Reactor", "TLS"],
+            dependencies: [
+                "Proxy", "Splice", "Ledger", "Router", "Wire", "Reactor", "TLS", "HTTP2",
+            ],
             swiftSettings: strict),
         .target(name: "Log", dependencies: ["Ledger", "Reactor", "TLS"], swiftSettings: strict),
         .target(

@@ -14,7 +14,7 @@ enum Arrows {
         "Ledger": rowOne,
         "Splice": ["Ledger", "Wire", "Reactor", "TLS"], "Naming": ["Ledger", "Reactor", "CAres"],
         "Proxy": [],
-        "Frontend": rowOne.union(["Ledger", "Proxy", "Splice"]),
+        "Frontend": rowOne.union(["HTTP2", "Ledger", "Proxy", "Splice"]),
         "Log": ["Ledger", "Reactor", "TLS"], "Health": rowOne.union(["Ledger"]),
         "Admin": ["Ledger", "Wire", "Reactor"],
         "Trust": ["TLS"], "Doctor": ["Wire", "TLS"],
