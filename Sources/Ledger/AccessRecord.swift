@@ -73,6 +73,8 @@ public struct AccessRecord: Sendable {
     /// Why it ended.
     public var reason = EndReason.none
 
+    /// Whether it came on a stream of HTTP/2 (ALPN `h2`); else by HTTP/1.1.
+    public var isHTTP2: Bool { tls?.applicationProtocol == "h2" }
     /// Whether the upstream has answered a request for a WebSocket as an ordinary one.
     public var isRefusedUpgrade: Bool { triedUpgrade && status != 101 && proxyError.isEmpty }
 

@@ -56,6 +56,7 @@ struct JournalMessage: ~Copyable {
         }
         if let tls = record.tls {
             field("SLUICE_TLS_VERSION", tls.version.description)
+            if record.isHTTP2 { field("SLUICE_PROTOCOL", "h2") }
             field("SLUICE_TLS_CIPHER", tls.cipherName)
             field("SLUICE_TLS_SERVER_NAME", tls.serverName ?? "")
         }

@@ -86,6 +86,7 @@ struct LogLines: ~Copyable {
         if let tls = record.tls {
             line.append(" tls=")
             line.append(tls.version.text)
+            if record.isHTTP2 { line.append(" protocol=h2") }
         }
         if !record.otherUpgrade.isEmpty {
             line.append(" upgrade=")
@@ -178,6 +179,7 @@ struct LogLines: ~Copyable {
             member(",\"cipher\":\"", tls.cipherName)
             if let name = tls.serverName { member(",\"serverName\":\"", name) }
             buffer.append(tls.isResumed ? ",\"resumed\":true}" : ",\"resumed\":false}")
+            if record.isHTTP2 { buffer.append(",\"protocol\":\"h2\"") }
         }
         member(",\"method\":\"", record.method)
         member(",\"host\":\"", record.host)

@@ -379,16 +379,17 @@ struct MultiplexKeeper {
 
     /// Has a stream go on whose bytes have left, or waits until they have.
     private func resume(_ token: Token) {
-        guard let substream = state.pointee.substreams.pointer(token), !substream.pointee.isLeft,
+        guard let substream = state.pointee.substreams.pointer(token), !substream.pointee.isClosed,
             case .multiplexing(let multiplex) = substream.pointee.session.pointee.stage
         else { return }
         if multiplex.connection.heldBytes(substream.pointee.id) > 0 {
             multiplex.connection.tellWhenDrained(substream.pointee.id)
-        } else if leg(of: substream).pointee.held.isEmpty {
-            substream.pointee.isBlocked = false
-            tell(substream, .writable)
-        } else {
+        } else if !leg(of: substream).pointee.held.isEmpty {
             substream.pointee.feed.notify()
+        } else {
+            substream.pointee.isBlocked = false
+            // Nobody has more to send where it was left.
+            if !substream.pointee.isLeft { tell(substream, .writable) }
         }
     }
 

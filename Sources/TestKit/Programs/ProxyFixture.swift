@@ -145,6 +145,8 @@ public final class ProxyFixture: Sendable {
 public enum ProxyListener: Sendable {
     /// TLS with these certificates; the local one if none is given.
     case tls([TestIdentity] = [], minimumVersion: String? = nil)
+    /// The same, with HTTP/2 for those who offer it.
+    case http2([TestIdentity] = [])
     /// No TLS.
     case plain
 
@@ -155,10 +157,16 @@ public enum ProxyListener: Sendable {
         switch self {
         case .plain: return "{ address: \"127.0.0.1:0\" }"
         case .tls(let given, let minimumVersion):
-            let files = try given.isEmpty ? [TestCertificates.shared().local] : given
-            let list = files.map(\.setting).joined(separator: ", ")
-            let version = minimumVersion.map { ", minimumVersion: \"\($0)\"" } ?? ""
-            return "{ address: \"127.0.0.1:0\", tls: { certificates: [\(list)]\(version) } }"
+            return try Self.setting(
+                given, minimumVersion.map { ", minimumVersion: \"\($0)\"" } ?? "")
+        case .http2(let given):
+            return try Self.setting(given, ", protocols: [h2, http/1.1]")
         }
+    }
+
+    private static func setting(_ given: [TestIdentity], _ more: String) throws -> String {
+        let files = try given.isEmpty ? [TestCertificates.shared().local] : given
+        let list = files.map(\.setting).joined(separator: ", ")
+        return "{ address: \"127.0.0.1:0\", tls: { certificates: [\(list)]\(more) } }"
     }
 }

@@ -83,6 +83,27 @@ import Testing
         withExtendedLifetime(app) {}
     }
 
+    /// The server's setting has a browser open a page's socket within the connection that brought the page
+    /// (RFC 8441 §3).
+    @Test func `Chromium opens the page's socket within its HTTP/2 connection`() throws {
+        let app = try ProxyFixture(arguments: ["echo", "--listen", "127.0.0.1:0"])
+        let folder = try Scratch.makeFolder()
+        defer { Scratch.remove(folder) }
+        let made = "\(folder)/made"
+        try run([try ProxyFixture.program(), "cert", "localhost", "--directory", made])
+        let identity = TestIdentity(
+            chain: "\(made)/localhost.pem", key: "\(made)/localhost-key.pem")
+        let proxy = try ProxyFixture(
+            routes: ["{ path: \"/*\", to: \"ws://127.0.0.1:\(app.port())\" }"],
+            listeners: [.http2([identity])])
+        let url = "https://localhost:\(proxy.port())/"
+        let said = try PythonPeer.run("browser.py", [url, "\(made)/ca.pem", "", "200"])
+        #expect(said.last == "ok")
+        let line = try proxy.process.waitForLine(containing: " opened ")
+        #expect(line[0].contains(" protocol=h2 "), "\(line)")
+        withExtendedLifetime(app) {}
+    }
+
     @Test
     func `the page can be used by keyboard, in any width and light, and comes back by itself`()
         throws
