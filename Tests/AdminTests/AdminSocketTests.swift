@@ -81,12 +81,15 @@ struct AdminSocketTests {
         let live = "\(folders.user)/sluice-\(getpid()).sock"
         // Beyond what the kernel gives to any process (proc(5), pid_max).
         let dead = "\(folders.user)/sluice-4194305.sock"
-        for file in [live, dead, "\(folders.user)/sluice-x.sock"] {
+        let noSocket = "\(folders.user)/sluice-4194306.sock"
+        for file in [live, noSocket, "\(folders.user)/sluice-x.sock"] {
             #expect(FileManager.default.createFile(atPath: file, contents: nil))
         }
+        do { _ = try Listener(address: try Address(parsing: "unix:" + dead)) }
+        #expect(FileManager.default.fileExists(atPath: dead))
         AdminSocket.removeDead(beside: folders.user + "/sluice.sock")
         #expect(
             AdminSocket.others(beside: [folders.user + "/sluice.sock"])
-                == [live, "\(folders.user)/sluice-x.sock"])
+                == [live, noSocket, "\(folders.user)/sluice-x.sock"].sorted())
     }
 }

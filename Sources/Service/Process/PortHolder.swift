@@ -29,7 +29,9 @@ public enum PortHolder {
     /// Those who listen on that address, in words; nil where nothing is known of anybody.
     public static func sentence(for address: Address) -> String? {
         if address.isUnix {
-            return AdminClient.process(at: address).map { "\(program(String($0))) (process \($0))" }
+            // Of a process in another container the system tells no number.
+            guard let process = AdminClient.process(at: address), process > 0 else { return nil }
+            return "\(program(String(process))) (process \(process))"
         }
         let sockets = tables.flatMap { path, isIPv6 in
             self.sockets(in: text(of: path), isIPv6: isIPv6, standingInTheWayOf: address)

@@ -42,8 +42,10 @@ enum DataDirectory {
         while part.count > 1, access(String(part), F_OK) != 0 {
             part = part[..<(part.lastIndex(of: "/") ?? part.startIndex)]
         }
-        let isThere = part.count == folder.count
-        return isThere || access(part.isEmpty ? "/" : String(part), W_OK | X_OK) == 0
+        let nearest = part.isEmpty ? "/" : String(part)
+        var status = stat()
+        guard stat(nearest, &status) == 0, status.st_mode & S_IFMT == S_IFDIR else { return false }
+        return nearest == folder || access(nearest, W_OK | X_OK) == 0
     }
 
     private static func variable(_ name: String) -> String? {
