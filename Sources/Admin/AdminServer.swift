@@ -86,7 +86,11 @@ public final class AdminServer: Sendable {
         let taken = SystemError.Subject.listening(address)
         // Under another name until only its owner may use it; the new name takes its place at once.
         let path = address.path
-        guard let passing = try? Address(parsing: "unix:\(path).\(getpid())") else {
+        let folder = path.lastIndex(of: "/").map { path[...$0] } ?? ""
+        let names = ["\(path).\(getpid())", "\(folder).\(getpid())"]
+        // A path that has all the bytes that there are is not to be longer meanwhile.
+        let addresses = names.compactMap { try? Address(parsing: "unix:" + $0) }
+        guard let passing = addresses.first else {
             throw SystemError(code: ENAMETOOLONG, call: "bind \(address)", subject: taken)
         }
         let listener: Listener

@@ -8,6 +8,7 @@ import TLS
 @main
 enum Entry {
     static func main() {
+        Output.holdDescriptors()
         // Before anything of OpenSSL has run: later it would be refused.
         SessionMemory.install()
         let arguments = Array(CommandLine.arguments.dropFirst())

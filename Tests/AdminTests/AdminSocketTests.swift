@@ -75,6 +75,23 @@ struct AdminSocketTests {
         }
     }
 
+    @Test func `a socket may have the longest path that there is`() throws {
+        let folders = try Folders(making: ["user"])
+        defer { folders.remove() }
+        let rest = 107 - folders.user.utf8.count - 1
+        try #require(rest > 10)
+        let name = String(repeating: "a", count: rest)
+        let address = try Address(parsing: "unix:\(folders.user)/\(name)")
+        let server = try AdminServer(address: address) { _ in AdminAnswer(text: "well") }
+        #expect(try FileManager.default.contentsOfDirectory(atPath: folders.user) == [name])
+        try server.start()
+        let reply = try AdminClient(address).send("GET", "/")
+        #expect(reply.status == 200 && reply.isOfSluice)
+        #expect(String(decoding: reply.body, as: UTF8.self) == "well\n")
+        server.stop()
+        #expect(try FileManager.default.contentsOfDirectory(atPath: folders.user) == [])
+    }
+
     @Test func `sockets of processes that are gone are removed, others stay`() throws {
         let folders = try Folders(making: ["user"])
         defer { folders.remove() }

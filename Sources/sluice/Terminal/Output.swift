@@ -31,6 +31,15 @@ enum Output {
         }
     }
 
+    /// Takes the standard descriptors that whoever has started the program has closed, so that no socket or file
+    /// gets their numbers and what is printed; printing fails then.
+    static func holdDescriptors() {
+        for descriptor in STDIN_FILENO...STDERR_FILENO where fcntl(descriptor, F_GETFD) < 0 {
+            // The lowest number that is free is this one (open(2)), and the wrong way round.
+            _ = open("/dev/null", descriptor == STDIN_FILENO ? O_WRONLY : O_RDONLY)
+        }
+    }
+
     /// From now on a server prints, which goes on where nothing can be printed.
     static func serves() { state.withLock { $0.isServers = true } }
 

@@ -91,6 +91,18 @@ import Testing
         #expect(child.errors.count == 1, "\(child.errors)")
     }
 
+    @Test func `nothing of a server gets the number of a standard output that is closed`() throws {
+        let child = try ChildProcess([
+            "bash", "-c", "exec \"$1\" echo 0 >&-", "bash", try ProxyFixture.program(),
+        ])
+        try child.waitForLine(containing: "Standard output can't be written (Bad file descriptor)")
+        let target = try FileManager.default.destinationOfSymbolicLink(
+            atPath: "/proc/\(child.identifier)/fd/1")
+        #expect(target == "/dev/null")
+        child.signal(SIGTERM)
+        #expect(try child.waitForExit() == 0)
+    }
+
     @Test func `an export follows links to their end and keeps the mode of what is there`() throws {
         let place = try Place()
         let before = "mkdir d; ln -s d/b a; ln -s ../c d/b; touch c; chmod 640 c; "
