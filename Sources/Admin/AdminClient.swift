@@ -35,7 +35,7 @@ public struct AdminClient: Sendable {
     /// - Throws: `AdminFault` when nobody answers, or not in HTTP.
     public func send(
         _ method: String, _ target: String, body: Data? = nil
-    ) throws(AdminFault) -> (status: Int, body: Data) {
+    ) throws(AdminFault) -> AdminReply {
         let stream = try connect()
         var writer = HeadWriter()
         writer.append(Array("\(method) \(target) HTTP/1.1\r\n".utf8))
@@ -44,27 +44,44 @@ public struct AdminClient: Sendable {
         writer.field("Connection", "close")
         writer.end()
         guard stream.send(writer.bytes + Array(body ?? Data())) else {
-            throw AdminFault("\(address) took no request")
+            throw AdminFault("The connection to \(address) ended before the request was sent.")
         }
         var parser = ResponseHeadParser(limits: .builtIn)
-        var status: Int?
+        var found: ResponseHead?
         var answer = Data()
         while let bytes = stream.receive() {
-            if status != nil {
+            if found != nil {
                 answer.append(contentsOf: bytes)
                 continue
             }
             switch bytes.withUnsafeBytes({ parser.append($0) }) {
             case .needsMore: continue
             case .failed(let fault):
-                throw AdminFault("\(address) does not speak as Sluice does: \(fault.sentence)")
+                throw AdminFault(
+                    "What answers at \(address) is no admin socket of Sluice: \(fault.sentence)."
+                        + " \(Self.naming)")
             case .complete(let head, let consumed):
-                status = head.status
+                found = head
                 answer.append(contentsOf: bytes.dropFirst(consumed))
             }
         }
-        guard let status else { throw AdminFault("\(address) broke off without an answer") }
-        return (status, answer)
+        guard let found else {
+            throw AdminFault(
+                "\(address) ended the connection without an answer: Sluice is stopping, or another"
+                    + " program listens there. \(Self.naming)")
+        }
+        return AdminReply(found, body: answer)
+    }
+
+    static let naming = "Name the right socket with --admin."
+
+    /// That an answer is none of Sluice's, and whose it seems to be.
+    public func foreign(_ reply: AdminReply) -> AdminFault {
+        let server = reply.server.map { ", with Server: \($0)" } ?? ", without a Server field"
+        return AdminFault(
+            "What answers at \(address) is no admin socket of Sluice: it answered"
+                + " \(reply.status)\(server).\(reply.words.map { " It says: \($0)" } ?? "")"
+                + " \(Self.naming)")
     }
 
     private func connect() throws(AdminFault) -> AdminStream {
@@ -78,9 +95,58 @@ public struct AdminClient: Sendable {
         if let shortage = Shortage(code, connectingTo: address, hasSource: false) {
             throw AdminFault("\(address) can't be asked: \(shortage.reason). \(shortage.advice)")
         }
+        if case .other(let what)? = try? SocketPlace(address) {
+            throw AdminFault(
+                "\(address.path) is no socket, but \(what): --admin names another one, that of a running"
+                    + " Sluice.")
+        }
         throw AdminFault(
-            "nobody answers at \(address): \(SystemError.text(of: code)). Is Sluice running,"
+            "Nobody answers at \(address): \(SystemError.text(of: code)). Is Sluice running,"
                 + " and as the same user? --admin names another socket.")
+    }
+}
+
+/// An answer of whoever listens at the place of an admin socket.
+public struct AdminReply: Sendable {
+    /// The status code.
+    public let status: Int
+    /// The body.
+    public let body: Data
+    /// What the answer says of its server, without what harms a terminal and no more than 60 characters; nil
+    /// without such a field.
+    public let server: String?
+    /// The process that has answered; nil where it does not say, as of an older Sluice.
+    public let process: String?
+
+    /// The first line of a body that is plain text, for people.
+    let words: String?
+
+    init(_ head: ResponseHead, body: Data) {
+        status = head.status
+        let type =
+            head.fields.first("content-type").map { String(decoding: $0, as: UTF8.self) } ?? ""
+        let line = body.prefix { $0 != 10 && $0 != 13 }
+        words =
+            type.lowercased().hasPrefix("text/plain") && !line.isEmpty
+            ? Self.plain(line, max: 200) : nil
+        self.body = body
+        server = head.fields.first("server").map { Self.plain($0) }
+        process =
+            server == AdminProcess.serverName
+            ? head.fields.first("\(AdminProcess.fieldName)".lowercased()).map { Self.plain($0) }
+            : nil
+    }
+
+    /// Whether it says that it is Sluice's.
+    public var isOfSluice: Bool { server == AdminProcess.serverName }
+
+    /// The number of the process that has answered.
+    public static func number(ofProcess name: String) -> Int32? { AdminProcess.number(of: name) }
+
+    private static func plain(_ bytes: some Sequence<UInt8>, max: Int = 60) -> String {
+        String(
+            decoding: bytes.prefix(max).map { $0 >= 0x20 && $0 < 0x7F ? $0 : UInt8(ascii: ".") },
+            as: UTF8.self)
     }
 }
 

@@ -17,14 +17,14 @@ public struct AdminRequest: Sendable {
     init(_ head: RequestHead, body: Data) throws(AdminRefusal) {
         // Web pages can reach loopback addresses, but can't leave these out or name us right.
         if head.fields.first("origin") != nil || head.fields.first("sec-fetch-site") != nil {
-            throw AdminRefusal(403, "requests of web pages are not served here")
+            throw AdminRefusal(403, "Requests of web pages are not served here.")
         }
         let host = head.fields.first("host").flatMap { try? HostName(parsing: $0) }
         guard let host, ["localhost", "127.0.0.1", "::1"].contains(host.name) else {
-            throw AdminRefusal(403, "the Host field has to be localhost, 127.0.0.1 or [::1]")
+            throw AdminRefusal(403, "The Host field has to be localhost, 127.0.0.1 or [::1].")
         }
         guard let target = try? RequestTarget(parsing: head.target) else {
-            throw AdminRefusal(400, "the path can't be read")
+            throw AdminRefusal(400, "The path can't be read.")
         }
         method = head.method
         path = String(decoding: target.path, as: UTF8.self).split(separator: "/").map(String.init)
@@ -84,6 +84,9 @@ public struct AdminAnswer: Sendable {
         writer.field("Content-Type", type)
         writer.field("Content-Length", String(body.count))
         writer.field("Cache-Control", "no-store")
+        // By these a command tells this server from others, and this process from the next one.
+        writer.field("Server", AdminProcess.serverName)
+        writer.field(AdminProcess.fieldName, AdminProcess.own)
         writer.field("Connection", "close")
         writer.end()
         return writer.bytes + (omittingBody ? [] : Array(body))

@@ -70,9 +70,9 @@ struct AdminReading: ~Copyable {
             case .none: return 0
             case .length(let length) where length <= UInt64(AdminServer.bodyBytesMax):
                 return Int(length)
-            case .length: throw AdminRefusal(413, "the body is too long")
+            case .length: throw AdminRefusal(413, "The body is too long.")
             case .chunked, .untilClose:
-                throw AdminRefusal(411, "a body needs a Content-Length")
+                throw AdminRefusal(411, "A body needs a Content-Length.")
             }
         }
     }
@@ -111,7 +111,7 @@ struct AdminReading: ~Copyable {
         for caller in ready { read(caller) }
         for caller in callers
         where now >= caller.sinceMilliseconds + AdminServer.requestMilliseconds {
-            refuse(caller, AdminRefusal(408, "the request did not come in time"))
+            refuse(caller, AdminRefusal(408, "The request did not come in time."))
         }
         if waitFor[1].revents != 0 { accept(socket, now) }
         return true
@@ -151,7 +151,7 @@ struct AdminReading: ~Copyable {
             case .accepted(let descriptor, _):
                 if callers.count >= places.reading, let slowest = slowest(now) {
                     refuse(
-                        slowest, AdminRefusal(408, "the request came too slowly, and others wait"))
+                        slowest, AdminRefusal(408, "The request came too slowly, and others wait."))
                 }
                 let caller = Caller(descriptor, nowMilliseconds: now)
                 callers.append(caller)

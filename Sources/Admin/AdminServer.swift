@@ -37,6 +37,8 @@ public final class AdminServer: Sendable {
 
             /// Takes one; how many are taken with it.
             func take() -> Int { count.wrappingAdd(1, ordering: .relaxed).newValue }
+            /// Whether one is taken.
+            var isAny: Bool { count.load(ordering: .relaxed) > 0 }
             func giveBack() { count.wrappingSubtract(1, ordering: .relaxed) }
         }
 
@@ -80,26 +82,45 @@ public final class AdminServer: Sendable {
             file = nil
             return
         }
-        if !takesOver, SocketFile.isServed(address) {
-            throw SystemError(
-                code: EADDRINUSE, call: "bind \(address)", subject: .listening(address))
-        }
+        try Self.clear(address, takesOver: takesOver)
+        let taken = SystemError.Subject.listening(address)
         // Under another name until only its owner may use it; the new name takes its place at once.
         let path = address.path
-        guard let passing = try? Address(parsing: "unix:\(path).\(getpid())") else {
-            throw SystemError(
-                code: ENAMETOOLONG, call: "bind \(address)", subject: .listening(address))
+        let folder = path.lastIndex(of: "/").map { path[...$0] } ?? ""
+        let names = ["\(path).\(getpid())", "\(folder).\(getpid())"]
+        // A path that has all the bytes that there are is not to be longer meanwhile.
+        let addresses = names.compactMap { try? Address(parsing: "unix:" + $0) }
+        guard let passing = addresses.first else {
+            throw SystemError(code: ENAMETOOLONG, call: "bind \(address)", subject: taken)
         }
-        let listener = try Listener(address: passing)
+        let listener: Listener
+        do throws(SystemError) {
+            listener = try Listener(address: passing)
+        } catch {
+            // Nobody has asked for the name that it has meanwhile.
+            guard error.listeningAddress != nil else { throw error }
+            throw SystemError(code: error.code, call: "bind \(address)", subject: taken)
+        }
         guard chmod(passing.path, 0o600) == 0, rename(passing.path, path) == 0 else {
-            let error = SystemError(
-                code: errno, call: "bind \(address)", subject: .listening(address))
+            let error = SystemError(code: errno, call: "bind \(address)", subject: taken)
             listener.removeFile()
             throw error
         }
         socket = listener
         file = SocketFile(path)
         self.address = address
+    }
+
+    /// Refuses a path where something else stands than a socket at which nobody listens.
+    private static func clear(_ address: Address, takesOver: Bool) throws(SystemError) {
+        switch try SocketPlace(address) {
+        case .free, .abandoned: return
+        case .taken where takesOver: return
+        case .taken:
+            throw SystemError(
+                code: EADDRINUSE, call: "bind \(address)", subject: .listening(address))
+        case .other(let what): throw .occupied(address, by: what)
+        }
     }
 
     /// The listening socket.
@@ -115,10 +136,14 @@ public final class AdminServer: Sendable {
     }
 
     /// Stops; takes the socket file away if it is still its own.
-    public func stop() {
+    ///
+    /// - Parameter milliseconds: how long the answers that are under way may take to go out.
+    public func stop(finishingWithin milliseconds: UInt64 = 0) {
         door.post(true)
         thread.withLock { $0 }?.join()
         file?.remove()
+        let end = Clock.nowMilliseconds() + milliseconds
+        while running.isAny || runningHealth.isAny, Clock.nowMilliseconds() < end { usleep(1_000) }
     }
 
     /// Answers a request on a thread of its own, if there is a place for it.
@@ -150,39 +175,6 @@ public final class AdminServer: Sendable {
             return handler(try AdminRequest(message.head, body: message.body))
         } catch {
             return AdminAnswer(status: error.status, text: error.sentence)
-        }
-    }
-}
-
-/// The file of a unix socket as this process has made it.
-private struct SocketFile: Sendable {
-    private let path: String
-    private let device: dev_t
-    private let inode: ino_t
-
-    init?(_ path: String) {
-        guard !path.hasPrefix("@") else { return nil }
-        var status = stat()
-        guard lstat(path, &status) == 0 else { return nil }
-        self.path = path
-        device = status.st_dev
-        inode = status.st_ino
-    }
-
-    /// Removes it, unless another process has put its own there.
-    func remove() {
-        var status = stat()
-        guard lstat(path, &status) == 0, status.st_dev == device, status.st_ino == inode else {
-            return
-        }
-        unlink(path)
-    }
-
-    static func isServed(_ address: Address) -> Bool {
-        guard let socket = try? Socket.stream(for: address) else { return false }
-        switch socket.connect(to: address) {
-        case .connected, .inProgress: return true
-        case .failed(let code): return code == EAGAIN
         }
     }
 }

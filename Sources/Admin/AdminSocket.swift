@@ -80,7 +80,8 @@ public enum AdminSocket {
             guard let number = file.split(separator: "-").last?.dropLast(".sock".count),
                 let process = Int32(number), kill(process, 0) != 0, errno == ESRCH
             else { continue }
-            unlink(file)
+            // What is no socket is somebody's.
+            SocketFile(file)?.remove()
         }
     }
 

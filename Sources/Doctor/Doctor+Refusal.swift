@@ -10,8 +10,16 @@ extension Doctor {
     /// An answer that is no 101: what its status means here.
     mutating func refused(_ head: ResponseHead, _ line: Line) {
         let found = "\(head.status) \(String(decoding: head.reason, as: UTF8.self))"
+        let words = body(head, line)
+        // Its answer says all that the field does, and what to do.
+        if head.status == 403, let origin, let words, Self.isOfSluice(head) {
+            bad(
+                .upgrade, found, .forbidden,
+                "Sluice refuses a page of the origin \(origin) (403).", words)
+            return
+        }
         let cause = head.fields.string("proxy-status").map { " " + ProxyStatus.sentence($0) } ?? ""
-        if let words = body(head, line) { diagnosis.notes.append("The answer says: \(words)") }
+        if let words { diagnosis.notes.append("The answer says: \(words)") }
         let opinion = opinion(head, found, line)
         bad(.upgrade, found, opinion.verdict, opinion.sentence + cause, opinion.remedy)
     }
@@ -103,7 +111,7 @@ extension Doctor {
                 "See its log for the reason."
             )
         }
-        if head.fields.string("proxy-status")?.hasPrefix("sluice;") == true {
+        if Self.isOfSluice(head) {
             return (
                 .forbidden, "Sluice refuses a page of the origin \(origin) (403).",
                 "Do what the answer says: list the origin in `origins` of the route, or in quick mode start"
@@ -143,6 +151,11 @@ extension Doctor {
                     + " refuses. Some apps let in certain hosts only, others want a login."
             )
         }
+    }
+
+    /// Whether Sluice itself has refused, and no app behind it.
+    private static func isOfSluice(_ head: ResponseHead) -> Bool {
+        head.fields.string("proxy-status")?.hasPrefix("sluice;") == true
     }
 
     /// What the same request without an origin is answered; nil where that can't be told.

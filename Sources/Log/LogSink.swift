@@ -40,7 +40,7 @@ struct LogSink: ~Copyable {
         case .file(let path): descriptor = try Self.open(path)
         case .journal(let path):
             let socket = UnixDatagram.socket()
-            guard socket >= 0 else { throw SystemError(code: errno, call: "socket") }
+            guard socket >= 0 else { throw SystemError(code: errno, call: "make a socket") }
             descriptor = socket
             journal = JournalMessage(path: path)
         }

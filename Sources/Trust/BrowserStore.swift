@@ -94,8 +94,18 @@ struct BrowserStore {
         var isTrusted: Bool { flags.prefix { $0 != "," }.contains("C") }
     }
 
-    private func entries() -> [Entry] {
-        guard isThere, let list = certutil(["-L"]), list.status == 0 else { return [] }
+    /// Why a database that is there can't be read.
+    private struct Unreadable: Error {
+        let reason: String
+    }
+
+    private func entries() throws(Unreadable) -> [Entry] {
+        guard isThere else { return [] }
+        let list = certutil(["-L"])
+        guard let list, list.status == 0 else {
+            throw Unreadable(
+                reason: "certutil can't read it: \(Program.lastLine(list?.output ?? ""))")
+        }
         return list.output.split(whereSeparator: \.isNewline).compactMap { line in
             let line = line.trimmingCharacters(in: .whitespaces)
             guard let space = line.lastIndex(of: " ") else { return nil }
@@ -136,8 +146,8 @@ struct BrowserStore {
             .filter { $0.contains("-----BEGIN") }.map { $0 + end }
     }
 
-    private func isTrusted(_ authority: Authority) -> Bool {
-        let places = places(of: authority, among: entries())
+    private func isTrusted(_ authority: Authority) throws(Unreadable) -> Bool {
+        let places = places(of: authority, among: try entries())
         return !places.isEmpty && places.allSatisfy(\.isTrusted)
     }
 
@@ -146,13 +156,30 @@ struct BrowserStore {
         // Nobody has to look into what is not there.
         if !isThere { return report(.absent) }
         guard Program.find("certutil") != nil else { return report(.needsTool(Self.hint)) }
-        return report(authority.map(isTrusted) == true ? .trusted : .absent)
+        do throws(Unreadable) {
+            // Without an authority it is read all the same: what is damaged says nothing.
+            guard let authority else {
+                _ = try entries()
+                return report(.absent)
+            }
+            return report(try isTrusted(authority) ? .trusted : .absent)
+        } catch {
+            return report(.failed(error.reason))
+        }
     }
 
     func trust(_ authority: Authority) -> StoreReport {
         if !isThere && !isMadeWhenMissing { return withoutDatabase }
         guard Program.find("certutil") != nil else { return report(.needsTool(Self.hint)) }
-        if isTrusted(authority) { return report(.trusted) }
+        do throws(Unreadable) {
+            return try add(authority)
+        } catch {
+            return report(.failed(error.reason))
+        }
+    }
+
+    private func add(_ authority: Authority) throws(Unreadable) -> StoreReport {
+        if try isTrusted(authority) { return report(.trusted) }
         if !isThere {
             do {
                 try FileManager.default.createDirectory(
@@ -171,7 +198,7 @@ struct BrowserStore {
         guard let added, added.status == 0 else {
             let fault = CertutilFault(added?.output ?? "")
             // It may have gone in without its flags.
-            if entries().contains(where: { $0.nickname == authority.nickname }) {
+            if try entries().contains(where: { $0.nickname == authority.nickname }) {
                 _ = certutil(["-D", "-n", authority.nickname])
             }
             switch fault {
@@ -184,14 +211,22 @@ struct BrowserStore {
                             + " \(Shell.word(authority.certificatePath))"))
             }
         }
-        return report(isTrusted(authority) ? .added : .failed("certutil added it in vain"))
+        return report(try isTrusted(authority) ? .added : .failed("certutil added it in vain"))
     }
 
     /// Takes the authority out, or all of ours, and the database if it was made here and is empty.
     func untrust(_ authority: Authority?, all: Bool) -> StoreReport {
         if !isThere && !isMadeWhenMissing { return withoutDatabase }
         guard Program.find("certutil") != nil else { return report(.needsTool(Self.hint)) }
-        let entries = entries()
+        do throws(Unreadable) {
+            return try remove(authority, all: all)
+        } catch {
+            return report(.failed(error.reason))
+        }
+    }
+
+    private func remove(_ authority: Authority?, all: Bool) throws(Unreadable) -> StoreReport {
+        let entries = try entries()
         let ours = entries.filter { $0.nickname.hasPrefix(Authority.nicknamePrefix) }
         if authority == nil, !all, ours.count > 1 {
             return report(.leftAlone(Authority.several(ours.map(\.nickname))))
@@ -204,7 +239,7 @@ struct BrowserStore {
             }
         }
         if let authority {
-            let places = places(of: authority, among: self.entries())
+            let places = places(of: authority, among: try self.entries())
             for entry in places {
                 let isOwn = entry.nickname == authority.nickname
                 // By a name that somebody gave, certutil can't tell which of several it deletes.
@@ -243,9 +278,9 @@ struct BrowserStore {
                     .hasPrefix("SSL,S/MIME")
         }
         // A key without a certificate is somebody's all the same.
-        guard lines.isEmpty, certutil(["-K"])?.output.contains("no keys found") == true else {
-            return
-        }
+        guard lines.isEmpty, let keys = certutil(["-K"]),
+            CertutilKeys(status: keys.status, output: keys.output) == .none
+        else { return }
         for file in ["cert9.db", "key4.db", "pkcs11.txt", Self.mark] {
             try? files.removeItem(atPath: "\(folder)/\(file)")
         }
@@ -266,5 +301,26 @@ enum CertutilFault: Equatable {
     init(_ output: String) {
         let line = Program.lastLine(output)
         self = line.contains("SEC_ERROR_BAD_PASSWORD") ? .wantsPassword : .other(line)
+    }
+}
+
+/// Whether a database holds private keys, as `certutil -K` tells it.
+enum CertutilKeys: Equatable {
+    /// It lists some.
+    case some
+    /// It says that there are none.
+    case none
+    /// It could not look: the database is damaged, or has a password.
+    case unknown
+
+    /// Its exit status is 0 where it has listed keys, and one and the same where there are none and where it
+    /// could not look, so these two are told apart by a line; any other line means that nothing is known.
+    init(status: Int32, output: String) {
+        let lines = output.split(whereSeparator: \.isNewline)
+        if status == 0 {
+            self = .some
+        } else {
+            self = lines.last == "certutil: no keys found" ? .none : .unknown
+        }
     }
 }

@@ -8,6 +8,7 @@ import TLS
 @main
 enum Entry {
     static func main() {
+        Output.holdDescriptors()
         // Before anything of OpenSSL has run: later it would be refused.
         SessionMemory.install()
         let arguments = Array(CommandLine.arguments.dropFirst())
@@ -15,16 +16,28 @@ enum Entry {
         do {
             var command = try Sluice.parseAsRoot()
             try command.run()
+            leave(with: 0)
         } catch {
-            if Sluice.exitCode(for: error) == .validationFailure,
-                let fault = WrongArguments.unknownOption(arguments)
-            {
+            let standard = Sluice.exitCode(for: error)
+            if standard == .validationFailure, let fault = WrongArguments.unknownOption(arguments) {
                 WrongArguments.refuse(fault)
             }
-            guard let code = ExitCodes.code(of: error) else { Sluice.exit(withError: error) }
-            FileHandle.standardError.write(Data("\(Sluice.fullMessage(for: error))\n".utf8))
-            exit(code)
+            let words = Sluice.fullMessage(for: error)
+            // What was asked for, as the help, is no error.
+            if standard == .success {
+                Output.line(words)
+            } else if !words.isEmpty {
+                FileHandle.standardError.write(Data("\(words)\n".utf8))
+            }
+            leave(with: ExitCodes.code(of: error) ?? standard.rawValue)
         }
+    }
+
+    /// Ends the program; where it could not print what it had to, that is an error of its own.
+    private static func leave(with code: Int32) -> Never {
+        guard let problem = Output.problem else { exit(code) }
+        FileHandle.standardError.write(Data("Error: \(problem)\n".utf8))
+        exit(code == 0 ? ExitCodes.output : code)
     }
 }
 
@@ -44,7 +57,10 @@ struct Sluice: ParsableCommand {
             """,
         discussion: """
             `sluice 3000` serves wss://localhost:8443/… and relays every WebSocket to the app at \
-            ws://localhost:3000/…, with a certificate that it makes on first use.
+            ws://localhost:3000/…, with a certificate that it makes on first use. It takes \
+            --listen 9443 (another port), --lan (for the network, with a QR code), --host NAME, \
+            --path /p, --origin URL, --cert FILE --key FILE, --workers N and --no-check: \
+            `sluice help quick` explains them.
             """,
         version: "sluice \(version)",
         subcommands: [

@@ -75,18 +75,38 @@ struct AdminSocketTests {
         }
     }
 
+    @Test func `a socket may have the longest path that there is`() throws {
+        let folders = try Folders(making: ["user"])
+        defer { folders.remove() }
+        let rest = 107 - folders.user.utf8.count - 1
+        try #require(rest > 10)
+        let name = String(repeating: "a", count: rest)
+        let address = try Address(parsing: "unix:\(folders.user)/\(name)")
+        let server = try AdminServer(address: address) { _ in AdminAnswer(text: "well") }
+        #expect(try FileManager.default.contentsOfDirectory(atPath: folders.user) == [name])
+        try server.start()
+        let reply = try AdminClient(address).send("GET", "/")
+        #expect(reply.status == 200 && reply.isOfSluice)
+        #expect(String(decoding: reply.body, as: UTF8.self) == "well\n")
+        server.stop()
+        #expect(try FileManager.default.contentsOfDirectory(atPath: folders.user) == [])
+    }
+
     @Test func `sockets of processes that are gone are removed, others stay`() throws {
         let folders = try Folders(making: ["user"])
         defer { folders.remove() }
         let live = "\(folders.user)/sluice-\(getpid()).sock"
         // Beyond what the kernel gives to any process (proc(5), pid_max).
         let dead = "\(folders.user)/sluice-4194305.sock"
-        for file in [live, dead, "\(folders.user)/sluice-x.sock"] {
+        let noSocket = "\(folders.user)/sluice-4194306.sock"
+        for file in [live, noSocket, "\(folders.user)/sluice-x.sock"] {
             #expect(FileManager.default.createFile(atPath: file, contents: nil))
         }
+        do { _ = try Listener(address: try Address(parsing: "unix:" + dead)) }
+        #expect(FileManager.default.fileExists(atPath: dead))
         AdminSocket.removeDead(beside: folders.user + "/sluice.sock")
         #expect(
             AdminSocket.others(beside: [folders.user + "/sluice.sock"])
-                == [live, "\(folders.user)/sluice-x.sock"])
+                == [live, noSocket, "\(folders.user)/sluice-x.sock"].sorted())
     }
 }

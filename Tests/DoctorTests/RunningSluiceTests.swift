@@ -80,7 +80,7 @@ struct RunningSluiceTests {
         #expect(report.remedy.contains("sluice 3000"))
         // A socket that a killed process left behind.
         let named = try Self.examine(["--admin", "\(folder)/sluice.sock"], home: folder)
-        #expect(named.verdict == "not-running" && named.sentence.contains("nobody answers"))
+        #expect(named.verdict == "not-running" && named.sentence.contains("Nobody answers"))
     }
 
     @Test func `a sound one is looked at part by part`() throws {

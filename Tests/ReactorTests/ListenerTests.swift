@@ -113,9 +113,54 @@ import Testing
 
         let file = open(path, O_CREAT | O_WRONLY, 0o600)
         close(file)
-        #expect(throws: SystemError.self) { _ = try Listener(address: address) }
+        let error = #expect(throws: SystemError.self) { _ = try Listener(address: address) }
+        #expect(error?.listeningAddress == address)
+        #expect(
+            error?.description
+                == "bind unix:\(path): File exists; a regular file stands there and no socket: move it away,"
+                + " or choose another path")
         #expect(access(path, F_OK) == 0)
         unlink(path)
+    }
+
+    @Test func `what stands at a path is told from a socket, and stays`() throws {
+        let path = temporaryPath()
+        defer { unlink(path) }
+        let address = try Address(parsing: "unix:\(path)")
+        #expect(try SocketPlace(address) == .free)
+        #expect(try SocketPlace(Address(parsing: "unix:@\(path)")) == .free)
+        #expect(mkfifo(path, 0o600) == 0)
+        #expect(try SocketPlace(address) == .other("a pipe"))
+        unlink(path)
+        #expect(symlink("/nowhere", path) == 0)
+        #expect(try SocketPlace(address) == .other("a symbolic link"))
+        unlink(path)
+        #expect(mkdir(path, 0o700) == 0)
+        #expect(try SocketPlace(address) == .other("a folder"))
+        rmdir(path)
+        // A socket that takes no connections is somebody's too.
+        let datagrams = socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue), 0)
+        var name = sockaddr_un()
+        name.sun_family = sa_family_t(AF_UNIX)
+        withUnsafeMutableBytes(of: &name.sun_path) { $0.copyBytes(from: path.utf8) }
+        let bound = withUnsafePointer(to: &name) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                bind(datagrams, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
+            }
+        }
+        #expect(bound == 0)
+        #expect(try SocketPlace(address) == .taken)
+        close(datagrams)
+        #expect(try SocketPlace(address) == .abandoned)
+        let listener = try Self.listener(at: address)
+        #expect(try SocketPlace(address) == .taken)
+        // What another process has put there since is not this one's to remove.
+        unlink(path)
+        let next = try Self.listener(at: address)
+        listener.removeFile()
+        #expect(access(path, F_OK) == 0)
+        next.removeFile()
+        #expect(access(path, F_OK) != 0)
     }
 
     @Test func `the pause after exhaustion doubles from 5 ms to a second and starts over`() {

@@ -40,6 +40,26 @@ struct ConfigurationFileTests {
             """
         try Data(smallest.utf8).write(to: URL(fileURLWithPath: path))
         #expect(problems(path) == [])
+        let routes = """
+            listen: [{ address: "127.0.0.1:0" }]
+            routes:
+              - { path: /a, to: "ws://127.0.0.1:1", nonsense: 1 }
+              - { path: /%61, to: "ws://127.0.0.1:1" }
+              - { path: b, to: "ws://127.0.0.1:1" }
+              - { host: "*", path: /a, to: nobody }
+            workers: many
+
+            """
+        try Data(routes.utf8).write(to: URL(fileURLWithPath: path))
+        let found = problems(path)
+        #expect(found.count == 6, "\(found)")
+        for (index, words) in [
+            ":3:41: routes[0]: unknown key",
+            ":4:5: the route at \(path):4:5 is never reached: the route at"
+                + " \(path):3:5 has the same host", ":5:13: ", ":6:", ":6:", ":7:10: workers",
+        ].enumerated() where index < found.count {
+            #expect(found[index].contains(words), "\(words): \(found[index])")
+        }
         #expect(problems(folder.path).first?.contains("cannot be read: it is a directory") == true)
     }
 }

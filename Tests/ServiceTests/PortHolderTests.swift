@@ -45,6 +45,20 @@ struct PortHolderTests {
         }
     }
 
+    @Test func `of a unix socket the process is named, and no port`() throws {
+        let path = "/tmp/sluice-holder-\(UInt32.random(in: 0...(.max)))"
+        let address = try Address(parsing: "unix:\(path)")
+        let listener = try Listener(address: address)
+        defer { listener.removeFile() }
+        let error = #expect(throws: SystemError.self) { _ = try Listener(address: address) }
+        let sentence = PortHolder.sentence(on: try #require(error))
+        #expect(sentence.hasPrefix("bind unix:\(path): Address already in use by "), "\(sentence)")
+        #expect(
+            sentence.hasSuffix(
+                " (process \(getpid())); another program listens there: stop that one, or choose another"
+                    + " path"), "\(sentence)")
+    }
+
     @Test(arguments: [false, true])
     func `our own socket is found with our process`(isIPv6: Bool) throws {
         guard let listener = try? Listener(address: .loopback(port: 0, isIPv6: isIPv6)) else {

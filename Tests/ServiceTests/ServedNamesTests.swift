@@ -40,5 +40,10 @@ struct ServedNamesTests {
                 == "There is no endpoint a:1; there are no endpoints.")
         let many = ServedNames(routes: (1...10).map { "/\($0)" }, endpoints: [])
         #expect(many.noRoute("/x").hasSuffix("/8 and 2 more."))
+        #expect(
+            ServedNames.noClient("192.0.2.7", among: [])
+                == "No live relay is of the client 192.0.2.7; there are none of others either.")
+        let clients = (1...9).map { "192.0.2.\($0)" }
+        #expect(ServedNames.noClient("::1", among: clients).hasSuffix("192.0.2.8 and 1 more."))
     }
 }

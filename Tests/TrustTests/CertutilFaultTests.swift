@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import TestKit
 import Testing
 
 @testable import Trust
@@ -21,5 +22,57 @@ struct CertutilFaultTests {
     ])
     func `a wanted password is told from other faults`(output: String, fault: CertutilFault) {
         #expect(CertutilFault(output) == fault)
+    }
+
+    /// The real program, on databases in each state.
+    @Test
+    func `a database without keys is told from one with a key and one that can't be looked into`()
+        throws
+    {
+        let place = try TrustPlace()
+        func keys(_ name: String) throws -> CertutilKeys {
+            let program = try #require(Program.find("certutil"))
+            let said = Program.run(program, ["-K", "-d", "sql:\(place.folder)/\(name)"])
+            return CertutilKeys(status: said.status, output: said.output)
+        }
+        try place.makeDatabase("none")
+        #expect(try keys("none") == .none)
+        try place.makeDatabase("some")
+        try Scratch.write(String(repeating: "noise", count: 400), to: "\(place.folder)/noise")
+        try run([
+            "certutil", "-S", "-d", "sql:\(place.folder)/some", "-n", "own", "-s", "CN=own", "-x",
+            "-t",
+            "C,,", "-z", "\(place.folder)/noise",
+        ])
+        #expect(try keys("some") == .some)
+        try place.make("locked")
+        try Scratch.write("a long password\n", to: "\(place.folder)/password")
+        try run([
+            "certutil", "-N", "-d", "sql:\(place.folder)/locked", "-f", "\(place.folder)/password",
+        ])
+        #expect(try keys("locked") == .unknown)
+        try place.makeDatabase("damaged")
+        try Scratch.write("garbage", to: "\(place.folder)/damaged/key4.db")
+        #expect(try keys("damaged") == .unknown)
+    }
+
+    @Test func `a damaged database fails in each command, and stays as it is`() throws {
+        let place = try TrustPlace()
+        try place.makeDatabase("home/.pki/nssdb")
+        let database = "\(place.folder)/home/.pki/nssdb/cert9.db"
+        try Scratch.write("garbage", to: database)
+        let stores = try place.stores(root: false)
+        for reports in [
+            stores.untrust(), stores.untrust(all: true), stores.status(), stores.trust(),
+        ] {
+            #expect(reports.count == 1)
+            guard case .failed(let reason) = reports[0].outcome else {
+                Issue.record("\(reports[0].text)")
+                continue
+            }
+            #expect(reason.contains("certutil can't read it: "), "\(reason)")
+            #expect(reason.contains("SEC_ERROR_"), "\(reason)")
+        }
+        #expect(try Scratch.read(database) == "garbage")
     }
 }

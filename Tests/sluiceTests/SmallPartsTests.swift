@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import ArgumentParser
+import Foundation
 import Testing
 
 @testable import sluice
@@ -42,6 +43,17 @@ struct SmallPartsTests {
     ])
     func `dates are those of UTC`(seconds: Int64, text: String) {
         #expect(CertCommand.date(seconds) == text)
+    }
+
+    @Test func `a home folder is one that is there, or that this user can make`() throws {
+        let folder = FileManager.default.temporaryDirectory.path + "/sluice-\(UUID().uuidString)"
+        #expect(DataDirectory.canBe(folder))
+        #expect(DataDirectory.canBe(folder + "/a/b"))
+        try Data().write(to: URL(fileURLWithPath: folder))
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        #expect(!DataDirectory.canBe(folder + "/a"), "below a file")
+        #expect(DataDirectory.canBe("/"))
+        #expect(!DataDirectory.canBe(folder), "a file")
     }
 
     @Test(arguments: [

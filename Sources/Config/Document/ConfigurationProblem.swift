@@ -59,6 +59,15 @@ public struct ConfigurationProblems: Error, Sendable, Equatable {
         self.problems = problems
     }
 
+    /// Problems of one file that were found by several, in the order of the file; those of one place stay in the
+    /// order in which they were found.
+    public init(sorting problems: [ConfigurationProblem]) {
+        self.problems = problems.enumerated().sorted {
+            ($0.element.place.line, $0.element.place.column, $0.offset)
+                < ($1.element.place.line, $1.element.place.column, $1.offset)
+        }.map(\.element)
+    }
+
     /// One about a file as a whole.
     public init(file: String, _ sentence: String) {
         let place = SourcePlace(file: file, line: 0, column: 0)

@@ -7,6 +7,8 @@ final class Findings {
     private var problems: [ConfigurationProblem] = []
     /// The names that routes may refer to.
     var upstreamNames = UpstreamNames()
+    /// The routes whose host and path could be read, whatever else is wrong with them.
+    var routes: [RouteSettings] = []
 
     init(file: String) {
         self.file = file
@@ -26,15 +28,12 @@ final class Findings {
         return String(file[...slash]) + path
     }
 
-    /// Throws what was found, in the order of the file.
-    func throwIfAny() throws(ConfigurationProblems) {
+    /// Throws what was found, in the order of the file, and what `judge` finds about the routes beside it.
+    func throwIfAny(
+        judging judge: ([RouteSettings]) -> [ConfigurationProblem]
+    ) throws(ConfigurationProblems) {
         guard !problems.isEmpty else { return }
-        // Stable, so that problems of one place keep the order in which they were found.
-        let ordered = problems.enumerated().sorted {
-            ($0.element.place.line, $0.element.place.column, $0.offset)
-                < ($1.element.place.line, $1.element.place.column, $1.offset)
-        }
-        throw ConfigurationProblems(ordered.map(\.element))
+        throw ConfigurationProblems(sorting: problems + judge(routes))
     }
 }
 

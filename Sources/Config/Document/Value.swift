@@ -19,8 +19,15 @@ struct Value {
         case .mapping: "a mapping"
         case .sequence: "a list"
         case .alias: "an alias"
-        case .scalar(let scalar): isNothing ? "nothing" : "'\(scalar.string)'"
+        case .scalar(let scalar): isNothing ? "nothing" : "'\(Self.short(scalar.string))'"
         }
+    }
+
+    /// As much of a text as a line can show, in one line.
+    private static func short(_ text: String) -> String {
+        let line = text.split(separator: "\n", maxSplits: 1, omittingEmptySubsequences: false)[0]
+        let start = line.prefix(80)
+        return start.count < text.count ? start + "…" : String(start)
     }
 
     /// Whether no value was written, or YAML's word for it.

@@ -75,6 +75,7 @@ extension AdminSettings {
                     + "it may write to, and makes the last one with mode 0700. If another Sluice of the same user serves there, the file is `sluice-PID.sock` in the same folder"
             ) { owner, value in
                 guard let text = value.text("a path with a '/', or off") else { return false }
+                owner.socketPlace = value.place
                 if text == "off" {
                     owner.socket = .off
                 } else if text.contains("/") {

@@ -4,22 +4,50 @@ import Foundation
 extension Configuration {
     /// Reads a configuration; throws everything that is wrong with it.
     ///
-    /// `file` names it in problems; paths of certificates, keys and logs are relative to its folder.
+    /// - Parameters:
+    ///   - yaml: the text.
+    ///   - file: names it in problems; paths of certificates, keys and logs are relative to its folder.
+    ///   - judge: what is wrong with routes beside what is looked at here; asked only where something else is
+    ///     wrong, so that all of it is told at once.
+    /// - Returns: the configuration, in which nothing is wrong as far as it is looked at here.
+    /// - Throws: everything that is wrong with it.
     public static func load(
-        yaml: String, file: String
+        yaml: String, file: String,
+        judging judge: ([RouteSettings]) -> [ConfigurationProblem] = { _ in [] }
     ) throws(ConfigurationProblems) -> Configuration {
+        if let label = pemLabel(of: yaml) {
+            throw ConfigurationProblems(
+                file: file,
+                "this is a PEM file (\(label)) and no configuration: give the YAML file that names it under"
+                    + " listen[].tls.certificates")
+        }
         let findings = Findings(file: file)
         var configuration = Configuration()
         let root = Value(
             node: try Document(yaml: yaml, file: file).root(), path: "", findings: findings)
         configuration = Configuration.section.decode(root) ?? configuration
-        try findings.throwIfAny()
+        try findings.throwIfAny(judging: judge)
         return configuration
+    }
+
+    /// What the first block of a PEM file holds, which nothing else may be printed of; nil where it is none.
+    private static func pemLabel(of text: String) -> Substring? {
+        let mark = "-----BEGIN "
+        // Text may stand in front of it (RFC 7468 §2).
+        for line in text.split(whereSeparator: \.isNewline) where line.hasPrefix(mark) {
+            let label = line.dropFirst(mark.count).prefix { $0 != "-" }
+            let isPlain = label.utf8.allSatisfy {
+                $0 == 0x20 || (0x30...0x39).contains($0) || (0x41...0x5A).contains($0)
+            }
+            if isPlain && !label.isEmpty { return label.prefix(40) }
+        }
+        return nil
     }
 
     /// Reads a configuration out of the bytes of a file; throws also when they are no text.
     public static func load(
-        bytes: [UInt8], file: String
+        bytes: [UInt8], file: String,
+        judging judge: ([RouteSettings]) -> [ConfigurationProblem] = { _ in [] }
     ) throws(ConfigurationProblems) -> Configuration {
         guard let yaml = String(validating: bytes, as: UTF8.self) else {
             throw ConfigurationProblems(
@@ -27,7 +55,7 @@ extension Configuration {
                 "this is no text in UTF-8: save it as UTF-8, or convert it (iconv -f latin1 -t UTF-8)"
             )
         }
-        return try load(yaml: yaml, file: file)
+        return try load(yaml: yaml, file: file, judging: judge)
     }
 
     static let section = Section(

@@ -137,6 +137,9 @@ extension RouteSettings {
             if fields["path"] != nil { route.places.path = places.path }
             if fields["host"] != nil { route.places.host = places.host }
             if fields["rewrite"] != nil { route.places.rewrite = places.rewrite }
+            if !route.path.isEmpty, route.host != nil || fields["host"] == nil {
+                value.findings.routes.append(route)
+            }
             return Self.hasOneTarget(fields, value) && route.to != Self.noTarget
         }
         guard let read else { return nil }

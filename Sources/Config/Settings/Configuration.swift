@@ -100,6 +100,8 @@ public struct AdminSettings: Sendable, Equatable {
 
     /// The unix socket.
     public var socket = Socket.standard
+    /// Where `socket` was written.
+    public var socketPlace = SourcePlace.commandLine
     /// A loopback address beside it; none when nil.
     public var address: String?
     /// Where `address` was written.

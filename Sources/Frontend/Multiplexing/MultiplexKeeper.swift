@@ -226,10 +226,12 @@ struct MultiplexKeeper {
         facts.method = head.text(of: head.method)
         if let fault = head.fault {
             refuse(stream, Refusal(tooLarge: fault, state.pointee.settings.headLimits), facts)
-        } else if SubstreamRequest.kind(of: head) == .otherProtocol {
-            refuse(stream, .otherProtocol, facts)
         } else {
-            judge(stream, head, isLast: isLast, facts)
+            switch SubstreamRequest.kind(of: head) {
+            case .otherProtocol: refuse(stream, .otherProtocol, facts)
+            case .unsound: refuse(stream, .unsoundHead, facts)
+            case .usual: judge(stream, head, isLast: isLast, facts)
+            }
         }
         state.pointee.multiplexMemory.recycle(head)
         RequestExecutor(state).run()
@@ -451,6 +453,11 @@ extension Refusal {
     static let otherProtocol = Refusal(
         status: 501, proxyError: "http_request_error",
         sentence: "CONNECT asks for a protocol other than websocket, which is all that is served here.")
+
+    /// What a head of HTTP/2 asks for holds a space or a control character.
+    static let unsoundHead = Refusal(
+        status: 400, proxyError: "http_request_error",
+        sentence: "The method, the path or the host holds a space or a control character.")
 
     /// A head of HTTP/2 has more than it may (RFC 6585 §5).
     init(tooLarge fault: HTTP2Head.Fault, _ limits: HeadLimits) {

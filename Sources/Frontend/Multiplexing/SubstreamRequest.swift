@@ -13,12 +13,18 @@ enum SubstreamRequest {
     enum Kind {
         /// Something that has its like in HTTP/1.1.
         case usual
+        /// A method, path or authority that could not stand in one line of a head of HTTP/1.1.
+        case unsound
         /// An extended CONNECT for something else than a WebSocket.
         case otherProtocol
     }
 
     /// What the head asks for.
     static func kind(of head: HTTP2Head) -> Kind {
+        for place in [head.method, head.path, head.authority]
+        where head.bytes(of: place).contains(where: { $0 <= 0x20 || $0 == 0x7F }) {
+            return .unsound
+        }
         if head.protocolName.isEmpty { return .usual }
         let isWebSocket = head.bytes(of: head.protocolName).elementsEqual("websocket".utf8)
         return isWebSocket ? .usual : .otherProtocol

@@ -11,6 +11,8 @@ struct Hop {
     let isSecure: Bool
     /// The `Strict-Transport-Security` of answers on this way.
     let strictTransportSecurity: String?
+    /// Whether it came on a stream of HTTP/2.
+    var isHTTP2 = false
     /// Whose word on the request counts, where who connected is one of them; else empty.
     var trusted: [AddressBlock] = []
 
@@ -218,7 +220,12 @@ struct Passage: ~Copyable {
         authority: [UInt8], port: UInt16?, isHTTP11: Bool, hop: Hop, fields: FieldList,
         into writer: inout HeadWriter
     ) {
-        writer.append(isHTTP11 ? "Via: 1.1 sluice\r\n" : "Via: 1.0 sluice\r\n")
+        // The version in which it was received (RFC 9110 §7.6.3).
+        if hop.isHTTP2 {
+            writer.append("Via: 2 sluice\r\n")
+        } else {
+            writer.append(isHTTP11 ? "Via: 1.1 sluice\r\n" : "Via: 1.0 sluice\r\n")
+        }
         guard hop.trusted.isEmpty else {
             Forwarding(fields, peer: hop.client, trusted: hop.trusted)
                 .write(fields, authority: authority, port: port, hop: hop, into: &writer)

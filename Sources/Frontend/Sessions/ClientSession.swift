@@ -22,11 +22,15 @@ struct ClientFacts {
         self.acceptedMilliseconds = acceptedMilliseconds
     }
 
+    /// Whether its requests come on streams of HTTP/2 (ALPN `h2`, RFC 9113 §3.2).
+    var isHTTP2: Bool { tls?.applicationProtocol == "h2" }
+
     /// The way its requests come.
     var hop: Hop {
         Hop(
             client: peer, isSecure: listener.isSecure,
             strictTransportSecurity: listener.strictTransportSecurity,
+            isHTTP2: isHTTP2,
             trusted: listener.trusts(peer) ? listener.trustedProxies : [])
     }
 }

@@ -170,7 +170,7 @@ struct SessionOpening {
     private func handshakeDone(_ session: SessionPointer) -> Bool {
         let facts = session.pointee.stream.leg.tls?.facts()
         session.pointee.facts.tls = facts
-        let isMultiplexed = facts?.applicationProtocol == "h2"
+        let isMultiplexed = session.pointee.facts.isHTTP2
         if isMultiplexed {
             MultiplexKeeper(state).begin(session)
         } else {

@@ -60,7 +60,7 @@ public struct Poller: ~Copyable {
     /// Opens an epoll set that reports up to `eventsMax` events at once.
     public init(eventsMax: Int = 512) throws(SystemError) {
         let descriptor = epoll_create1(Int32(EPOLL_CLOEXEC))
-        guard descriptor >= 0 else { throw .last("epoll_create1") }
+        guard descriptor >= 0 else { throw .last("make an event queue") }
         self.descriptor = descriptor
         self.eventsMax = Int32(eventsMax)
         events = .allocate(capacity: eventsMax)

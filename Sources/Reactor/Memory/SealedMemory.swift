@@ -15,7 +15,7 @@ public struct SealedMemory: ~Copyable {
     /// - Throws: `SystemError` when there is no descriptor or memory left.
     public init(_ bytes: UnsafeRawBufferPointer, name: String) throws(SystemError) {
         descriptor = sluice_sealed_memory(name, bytes.baseAddress, bytes.count)
-        guard descriptor >= 0 else { throw .last("memfd_create") }
+        guard descriptor >= 0 else { throw .last("make a file in memory") }
     }
 
     deinit { close(descriptor) }

@@ -14,7 +14,7 @@ public final class Mailbox<Message: Sendable>: Sendable {
     /// Opens an empty mailbox.
     public init() throws(SystemError) {
         descriptor = eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK))
-        guard descriptor >= 0 else { throw .last("eventfd") }
+        guard descriptor >= 0 else { throw .last("make a channel between threads") }
     }
 
     deinit {

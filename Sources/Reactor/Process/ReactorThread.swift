@@ -55,7 +55,7 @@ public final class ReactorThread: Sendable {
             }, start.toOpaque())
         guard code == 0 else {
             start.release()
-            throw SystemError(code: code, call: "pthread_create \(name)")
+            throw SystemError(code: code, call: "start the thread \(name)")
         }
         return ReactorThread(thread: thread)
     }

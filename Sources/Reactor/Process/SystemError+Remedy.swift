@@ -6,6 +6,8 @@ extension SystemError {
     public var remedy: String? {
         switch subject {
         case .listening(let address): Self.remedy(code, listeningAt: address)
+        case .occupied(_, let what):
+            "\(what) stands there and no socket: move it away, or choose another path"
         case .file(let path): Self.remedy(code, file: path)
         case .other: Self.remedy(code)
         }
@@ -39,8 +41,7 @@ extension SystemError {
     private static func remedy(_ code: Int32, socketFile path: String) -> String? {
         switch code {
         case EADDRINUSE:
-            "another program listens there, or the file is no socket: stop that one, remove the file, or"
-                + " choose another path"
+            "another program listens there: stop that one, or choose another path"
         case EINVAL, ENAMETOOLONG:
             "the path of a socket has 107 bytes at most: choose a shorter one"
         case ENOTSOCK: "what is there is no socket: remove it, or choose another path"

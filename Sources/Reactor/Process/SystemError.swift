@@ -19,6 +19,8 @@ public struct SystemError: Error, Sendable, Equatable, CustomStringConvertible {
         case other
         /// Listening at this address.
         case listening(Address)
+        /// Listening at the path of this unix socket, where something else stands, as "a folder".
+        case occupied(Address, by: String)
         /// Opening this file.
         case file(String)
     }
@@ -28,6 +30,19 @@ public struct SystemError: Error, Sendable, Equatable, CustomStringConvertible {
         self.code = code
         self.call = call
         self.subject = subject
+    }
+
+    /// That no unix socket can be made where something else stands; nothing is removed for it.
+    public static func occupied(_ address: Address, by what: String) -> SystemError {
+        SystemError(code: EEXIST, call: "bind \(address)", subject: .occupied(address, by: what))
+    }
+
+    /// The address that could not be listened at; nil where it is about something else.
+    public var listeningAddress: Address? {
+        switch subject {
+        case .listening(let address), .occupied(let address, _): address
+        case .other, .file: nil
+        }
     }
 
     /// The failure that `errno` tells of at this moment.

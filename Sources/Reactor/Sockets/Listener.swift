@@ -22,6 +22,8 @@ public struct Listener: ~Copyable, Sendable {
     /// The address with the port that it got.
     public let address: Address
     private let socket: Socket
+    /// Of a unix socket the file that it has, which other processes may replace.
+    private let file: SocketFile?
 
     /// The descriptor, for the poller.
     ///
@@ -31,7 +33,7 @@ public struct Listener: ~Copyable, Sendable {
     /// Binds and listens.
     public init(address: Address, backlog: Int = 4096) throws(SystemError) {
         if address.isUnix {
-            try Listener.removeStaleFile(of: address)
+            try Listener.clear(address)
         }
         let descriptor: Int32
         do {
@@ -58,6 +60,7 @@ public struct Listener: ~Copyable, Sendable {
         } else {
             self.address = local ?? address
         }
+        file = self.address.isUnix ? SocketFile(self.address.path) : nil
     }
 
     /// The address of a listening stream socket that was inherited; nil when it is no such socket.
@@ -103,10 +106,8 @@ public struct Listener: ~Copyable, Sendable {
         }
     }
 
-    /// Removes the file of a unix socket, when nobody shall connect any more.
-    public borrowing func removeFile() {
-        if address.isUnix && !address.path.hasPrefix("@") { unlink(address.path) }
-    }
+    /// Removes the file of a unix socket, when nobody shall connect any more; not what others have put there.
+    public borrowing func removeFile() { file?.remove() }
 
     /// What an error of accept4(2) asks for.
     static func result(of code: Int32) -> AcceptResult {
@@ -151,14 +152,14 @@ public struct Listener: ~Copyable, Sendable {
         return socket.release()
     }
 
-    /// Removes a socket file that a process left behind which is gone.
-    private static func removeStaleFile(of address: Address) throws(SystemError) {
-        guard !address.path.hasPrefix("@") else { return }
-        var status = stat()
-        // What is no socket is not ours to remove: bind will say that the address is in use.
-        guard lstat(address.path, &status) == 0, status.st_mode & S_IFMT == S_IFSOCK else { return }
-        let socket = try Socket.stream(for: address)
-        if case .failed(ECONNREFUSED) = socket.connect(to: address) { unlink(address.path) }
+    /// Removes a socket file that a process left behind which is gone; what is no socket stays.
+    private static func clear(_ address: Address) throws(SystemError) {
+        switch try SocketPlace(address) {
+        // bind says of the second that the address is in use.
+        case .free, .taken: break
+        case .abandoned: unlink(address.path)
+        case .other(let what): throw .occupied(address, by: what)
+        }
     }
 }
 

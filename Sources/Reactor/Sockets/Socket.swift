@@ -35,7 +35,7 @@ public struct Socket: ~Copyable, Sendable {
     public static func stream(for address: Address) throws(SystemError) -> Socket {
         let type = Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue)
         let descriptor = socket(address.family, type, 0)
-        guard descriptor >= 0 else { throw .last("socket") }
+        guard descriptor >= 0 else { throw .last("make a socket") }
         return Socket(adopting: descriptor)
     }
 
@@ -46,7 +46,7 @@ public struct Socket: ~Copyable, Sendable {
         let result = withUnsafeMutableBytes(of: &ends) { bytes in
             socketpair(AF_UNIX, type, 0, bytes.assumingMemoryBound(to: Int32.self).baseAddress)
         }
-        guard result == 0 else { throw .last("socketpair") }
+        guard result == 0 else { throw .last("make a pair of sockets") }
         return SocketPair(first: Socket(adopting: ends.0), second: Socket(adopting: ends.1))
     }
 

@@ -61,11 +61,14 @@ public struct Assembly: Sendable {
         if let previous { tickets = previous.tickets } else { tickets = try TicketKeys() }
         self.found = found
         var known = KnownEndpoints(previous, found: found)
+        // What is wrong with routes and with certificates is told together.
+        let stores = try Self.certificates(
+            configuration, tickets: tickets,
+            beside: Self.entries(of: configuration.routes).problems)
         routing = try Self.routing(configuration, &known, previous: previous?.routing)
         departed = DepartedEndpoint.all(since: previous, without: routing)
         checks = Self.checks(configuration, routing)
         var listeners: [ListenerPlan] = []
-        let stores = try Self.certificates(configuration, tickets: tickets)
         warnings = Self.warnings(configuration, stores)
         terms = zip(configuration.listen, stores).flatMap { listener, store in
             (store?.terms ?? []).map { PlacedTerm(place: listener.place, term: $0) }
@@ -113,41 +116,59 @@ public struct Assembly: Sendable {
     /// soon; each once.
     func timeWarnings(at now: Int64) -> [ConfigurationProblem] {
         var warnings: [ConfigurationProblem] = []
+        // A chain of several listeners is named once.
+        var told: [IdentityProblem] = []
         for placed in terms {
-            guard let problem = placed.term.problem(at: now) else { continue }
-            let warning = ConfigurationProblem(
-                place: placed.place, sentence: problem.description)
-            // A chain of several listeners is named once.
-            if !warnings.contains(where: { $0.sentence == warning.sentence }) {
-                warnings.append(warning)
+            guard let problem = placed.term.problem(at: now), !told.contains(problem) else {
+                continue
             }
+            told.append(problem)
+            warnings.append(
+                ConfigurationProblem(place: placed.place, sentence: problem.description))
         }
         return warnings
     }
 
     /// The certificates of every listener, read now; nil where it is plain.
-    static func certificates(
-        _ configuration: Configuration, tickets: TicketKeys
+    ///
+    /// - Throws: `ConfigurationProblems`, with those of all listeners and the ones that were found before.
+    private static func certificates(
+        _ configuration: Configuration, tickets: TicketKeys, beside found: [ConfigurationProblem]
     ) throws -> [CertificateStore?] {
-        try configuration.listen.map { listener in
-            guard let tls = listener.tls else { return nil }
-            let options = TLSServerOptions(
-                minimumVersion: tls.minimumVersion == .tls13 ? .tls13 : .tls12,
-                cipherList: tls.ciphers, cipherSuites: tls.cipherSuites,
-                groups: try tls.groups.map(groups) ?? KeyExchangeGroups.defaults,
-                speaksHTTP2: tls.protocols.contains(.http2))
-            do throws(TLSError) {
-                return try CertificateStore(
-                    tls.certificates.map { IdentityFiles(chain: $0.chain, key: $0.key) },
-                    options: options, tickets: tickets)
-            } catch {
-                if error.problems.isEmpty { throw problem(listener.place, error.description) }
-                throw ConfigurationProblems(
-                    error.problems.map {
-                        ConfigurationProblem(
-                            place: place(of: $0, tls) ?? listener.place, sentence: $0.description)
-                    })
+        var problems = found
+        var stores: [CertificateStore?] = []
+        for listener in configuration.listen {
+            do {
+                stores.append(try certificates(of: listener, tickets: tickets))
+            } catch let error as ConfigurationProblems {
+                // A chain of several listeners is named once.
+                problems += error.problems.filter { !problems.contains($0) }
             }
+        }
+        guard problems.isEmpty else { throw ConfigurationProblems(sorting: problems) }
+        return stores
+    }
+
+    private static func certificates(
+        of listener: ListenerSettings, tickets: TicketKeys
+    ) throws -> CertificateStore? {
+        guard let tls = listener.tls else { return nil }
+        let options = TLSServerOptions(
+            minimumVersion: tls.minimumVersion == .tls13 ? .tls13 : .tls12,
+            cipherList: tls.ciphers, cipherSuites: tls.cipherSuites,
+            groups: try tls.groups.map(groups) ?? KeyExchangeGroups.defaults,
+            speaksHTTP2: tls.protocols.contains(.http2))
+        do throws(TLSError) {
+            return try CertificateStore(
+                tls.certificates.map { IdentityFiles(chain: $0.chain, key: $0.key) },
+                options: options, tickets: tickets)
+        } catch {
+            if error.problems.isEmpty { throw problem(listener.place, error.description) }
+            throw ConfigurationProblems(
+                error.problems.map {
+                    ConfigurationProblem(
+                        place: place(of: $0, tls) ?? listener.place, sentence: $0.description)
+                })
         }
     }
 
@@ -161,14 +182,16 @@ public struct Assembly: Sendable {
         _ configuration: Configuration, _ stores: [CertificateStore?]
     ) -> [ConfigurationProblem] {
         var warnings: [ConfigurationProblem] = []
+        // Quick mode serves one certificate on several addresses.
+        var told: [(problem: IdentityProblem, place: SourcePlace)] = []
         for (listener, store) in zip(configuration.listen, stores) {
             guard let tls = listener.tls, let store else { continue }
             for problem in store.warnings {
-                let warning = ConfigurationProblem(
-                    place: place(of: problem, tls) ?? listener.place,
-                    sentence: problem.description)
-                // Quick mode serves one certificate on several addresses.
-                if !warnings.contains(warning) { warnings.append(warning) }
+                let place = place(of: problem, tls) ?? listener.place
+                if told.contains(where: { $0 == (problem, place) }) { continue }
+                told.append((problem, place))
+                warnings.append(
+                    ConfigurationProblem(place: place, sentence: problem.description))
             }
             if let policy = tls.hsts,
                 let sentence = transportSecurityWarning(policy, names: store.names)
@@ -225,10 +248,10 @@ public struct Assembly: Sendable {
         for (name, upstream) in configuration.upstreams {
             groups[name] = try group(name, upstream, &known)
         }
-        var entries: [RouteEntry] = []
+        let (entries, problems) = entries(of: configuration.routes)
+        guard problems.isEmpty else { throw ConfigurationProblems(problems) }
         var routes: [Route] = []
         for route in configuration.routes {
-            entries.append(try entry(of: route))
             let name = (route.host ?? "") + route.path
             var made: Route
             switch route.to {
@@ -253,7 +276,6 @@ public struct Assembly: Sendable {
             set(&made, to: route)
             routes.append(made)
         }
-        try refuseConflicts(among: entries, of: configuration)
         return Routing(table: try RouteTable(entries), routes: routes, previous: previous)
     }
 
@@ -290,23 +312,34 @@ public struct Assembly: Sendable {
         }
     }
 
-    /// Throws where two routes take the same requests.
-    private static func refuseConflicts(
-        among entries: [RouteEntry], of configuration: Configuration
-    ) throws {
-        let conflicts = RouteTable.conflicts(in: entries)
-        if conflicts.isEmpty { return }
+    /// The routes' patterns, and what is wrong with one of them or with two together, as that they take the same
+    /// requests.
+    static func entries(
+        of routes: [RouteSettings]
+    ) -> (entries: [RouteEntry], problems: [ConfigurationProblem]) {
+        var entries: [RouteEntry] = []
+        var problems: [ConfigurationProblem] = []
+        for route in routes {
+            do throws(ConfigurationProblems) {
+                entries.append(try entry(of: route))
+            } catch {
+                problems += error.problems
+            }
+        }
         let places = Dictionary(
-            configuration.routes.map { ($0.place.description, $0.place) },
-            uniquingKeysWith: { first, _ in first })
-        throw ConfigurationProblems(
-            conflicts.map { conflict in
+            routes.map { ($0.place.description, $0.place) }, uniquingKeysWith: { first, _ in first }
+        )
+        for conflict in RouteTable.conflicts(in: entries) {
+            problems.append(
                 ConfigurationProblem(
-                    place: places[conflict.second] ?? .commandLine, sentence: conflict.sentence)
-            })
+                    place: places[conflict.second] ?? .commandLine, sentence: conflict.sentence))
+        }
+        return (entries, ConfigurationProblems(sorting: problems).problems)
     }
 
-    private static func entry(of route: RouteSettings) throws -> RouteEntry {
+    private static func entry(
+        of route: RouteSettings
+    ) throws(ConfigurationProblems) -> RouteEntry {
         let host: HostPattern
         do throws(PatternFault) {
             host = try HostPattern(parsing: route.host)
@@ -316,8 +349,8 @@ public struct Assembly: Sendable {
         let path = try pattern(route.path, at: route.places.path)
         var rewriteText = route.rewrite
         if case .redirect(let redirect) = route.to { rewriteText = redirect.path }
-        let rewrite = try rewriteText.map {
-            try pattern($0, at: route.places.rewrite, isRewrite: true)
+        let rewrite = try rewriteText.map { text throws(ConfigurationProblems) in
+            try pattern(text, at: route.places.rewrite, isRewrite: true)
         }
         return RouteEntry(
             host: host, path: path, rewrite: rewrite, place: route.place.description)
@@ -326,17 +359,32 @@ public struct Assembly: Sendable {
     /// A path pattern in the one form in which requests are compared with it.
     private static func pattern(
         _ text: String, at place: SourcePlace, isRewrite: Bool = false
-    ) throws -> PathPattern {
-        do {
-            let isPrefix = text.hasSuffix("*")
-            let bare = isPrefix ? String(text.dropLast()) : text
-            let canonical = try RequestTarget.canonicalPath(bare)
+    ) throws(ConfigurationProblems) -> PathPattern {
+        let isPrefix = text.hasSuffix("*")
+        let canonical: [UInt8]
+        do throws(HeadFault) {
+            canonical = try RequestTarget.canonicalPath(isPrefix ? String(text.dropLast()) : text)
+        } catch {
+            throw problem(place, error.sentence)
+        }
+        do throws(PatternFault) {
             let form = String(decoding: canonical, as: UTF8.self) + (isPrefix ? "*" : "")
             return try PathPattern(parsing: form, isRewrite: isRewrite)
-        } catch let error as PatternFault {
+        } catch {
             throw problem(place, error.description)
-        } catch let error as HeadFault {
-            throw problem(place, error.sentence)
+        }
+    }
+
+    /// Why a text is no path of a route, as a sentence; nil where it is one.
+    public static func fault(inPath text: String) -> String? {
+        do throws(ConfigurationProblems) {
+            _ = try pattern(text, at: .commandLine)
+            return nil
+        } catch {
+            return error.problems.map {
+                $0.sentence.hasSuffix(".") ? $0.sentence : $0.sentence + "."
+            }
+            .joined(separator: " ")
         }
     }
 

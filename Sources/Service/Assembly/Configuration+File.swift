@@ -13,6 +13,6 @@ extension Configuration {
         } catch {
             throw ConfigurationProblems(file: path, "\(error.sentence); \(error.remedy)")
         }
-        return try load(bytes: bytes, file: path)
+        return try load(bytes: bytes, file: path) { Assembly.entries(of: $0).problems }
     }
 }

@@ -55,6 +55,15 @@ struct ServedNames {
         "There is no endpoint \(wanted); \(Self.list(endpoints, "endpoints"))."
     }
 
+    /// That a client has no live relays, and which clients have some, of those that are asked about.
+    static func noClient(_ wanted: String, among clients: [String]) -> String {
+        let some =
+            clients.prefix(namesMax).joined(separator: ", ")
+            + (clients.count > namesMax ? " and \(clients.count - namesMax) more" : "")
+        return "No live relay is of the client \(wanted); "
+            + (clients.isEmpty ? "there are none of others either." : "there are some of \(some).")
+    }
+
     private static func list(_ names: [String], _ what: String) -> String {
         if names.isEmpty { return "there are no \(what)" }
         let more = names.count - namesMax

@@ -104,10 +104,13 @@ struct AdminDesk: Sendable {
     }
 
     private func drain(_ id: String) -> AdminAnswer {
-        guard let found = controller.state.drains.first(where: { String($0.id) == id }) else {
+        let now = controller.state
+        guard let found = now.drains.first(where: { String($0.id) == id }) else {
             return AdminAnswer(status: 404, text: "There is no drain \(id).")
         }
-        return AdminAnswer(json: Self.state(of: found))
+        let state = Self.state(of: found)
+        if found.id == now.lastDrain { controller.farewell.told(isDone: state.progress.isDone) }
+        return AdminAnswer(json: state)
     }
 
     private func close(_ text: String, _ query: [String: String]) -> AdminAnswer {
@@ -125,8 +128,9 @@ struct AdminDesk: Sendable {
 
     /// Live relays, of the route, endpoint and client that the query names.
     ///
-    /// A name that nothing has is an error, so that a slip does not look like "no sockets". Relays of a
-    /// route or endpoint that a reload has taken out are found by its name for as long as they live.
+    /// A name that nothing has is an error, so that a slip does not look like "no sockets". Of a client without
+    /// live relays nothing is known. Relays of a route or endpoint that a reload has taken out are found by its
+    /// name for as long as they live.
     private func relays(_ query: [String: String]) -> AdminAnswer {
         let names = ServedNames(controller.state.assembly)
         var filter = RelayFilter()
@@ -145,10 +149,10 @@ struct AdminDesk: Sendable {
         }
         guard
             let limit = Self.number(
-                query, "limit", 0...FrontendSettings.connectionsUnlimited,
+                query, "limit", 1...FrontendSettings.connectionsUnlimited,
                 otherwise: AdminDefaults.relaysMax)
         else {
-            return Self.noNumber("limit", "0 to \(FrontendSettings.connectionsUnlimited)")
+            return Self.noNumber("limit", "1 to \(FrontendSettings.connectionsUnlimited)")
         }
         let found = controller.frontend.relays(filter, countMax: limit)
         if found.isEmpty {
@@ -158,6 +162,14 @@ struct AdminDesk: Sendable {
             }
             if let endpoint = filter.endpoint, names.endpoint(endpoint) == nil {
                 problem = names.noEndpoint(endpoint)
+            }
+            if let client = filter.client, problem == nil {
+                var others = filter
+                others.client = nil
+                let clients = controller.frontend.relays(
+                    others, countMax: AdminDefaults.relaysMax
+                ).map(\.client.hostString)
+                problem = ServedNames.noClient(client, among: Set(clients).sorted())
             }
             if let problem {
                 return AdminAnswer(

@@ -40,9 +40,7 @@ struct AdminServers {
         switch settings.socket {
         case .off: break
         case .path(let path):
-            let address = try Address(parsing: "unix:" + path)
-            servers.append(
-                try AdminServer(address: address, takesOver: takesOver, handler: desk.answer))
+            servers.append(try Self.server(named: path, settings.socketPlace, takesOver, desk))
         case .standard:
             guard let path = AdminSocket.makePlace() else {
                 controller.log.write(
@@ -79,10 +77,10 @@ struct AdminServers {
                     code: ENAMETOOLONG, call: "bind \(file)",
                     subject: .file(file))
             }
-            let isPredecessors = takesOver && AdminClient.process(at: address) == getppid()
             do throws(SystemError) {
                 return try AdminServer(
-                    address: address, takesOver: isPredecessors, handler: desk.answer)
+                    address: address,
+                    takesOver: takesOver && Self.isPredecessors(address), handler: desk.answer)
             } catch  where index == 0 && error.code == EADDRINUSE {
                 continue
             }
@@ -90,6 +88,31 @@ struct AdminServers {
         let place = (try? Address(parsing: "unix:" + path)).map(SystemError.Subject.listening)
         throw SystemError(
             code: EADDRINUSE, call: "bind \(path)", subject: place ?? .file(path))
+    }
+
+    /// Whether the process that has started this one serves there.
+    private static func isPredecessors(_ address: Address) -> Bool {
+        AdminClient.process(at: address) == getppid()
+    }
+
+    /// A server at the place that the configuration names, which has to be free.
+    private static func server(
+        named path: String, _ place: SourcePlace, _ takesOver: Bool, _ desk: AdminDesk
+    ) throws -> AdminServer {
+        let sentence: String
+        do {
+            let address = try Address(parsing: "unix:" + path)
+            return try AdminServer(
+                address: address, takesOver: takesOver && isPredecessors(address),
+                handler: desk.answer)
+        } catch let error as SystemError {
+            sentence = PortHolder.sentence(on: error)
+        } catch {
+            sentence = "\(error)"
+        }
+        throw ConfigurationProblems([
+            ConfigurationProblem(place: place, sentence: "admin.socket: \(sentence)")
+        ])
     }
 
     private func server(
@@ -106,6 +129,8 @@ struct AdminServers {
             sentence =
                 "admin.address: found '\(text)', allowed: a loopback address, as 127.0.0.1:9901:"
                 + " whoever reaches it may stop Sluice"
+        } catch let error as SystemError {
+            sentence = "admin.address: \(PortHolder.sentence(on: error))"
         } catch {
             sentence = "admin.address: \(error)"
         }
@@ -113,5 +138,9 @@ struct AdminServers {
     }
 
     func start() throws { for server in servers { try server.start(sharing: servers.count) } }
-    func stop() { for server in servers { server.stop() } }
+
+    /// Stops, and lets answers that are under way go out for so long.
+    func stop(finishingWithin milliseconds: UInt64 = 0) {
+        for server in servers { server.stop(finishingWithin: milliseconds) }
+    }
 }

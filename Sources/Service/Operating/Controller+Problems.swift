@@ -22,29 +22,14 @@ extension Controller {
         _ error: SystemError, _ configuration: Configuration, _ assembly: Assembly
     ) -> any Error {
         for (listener, plan) in zip(configuration.listen, assembly.listeners)
-        where error.subject == .listening(plan.address) {
+        where error.listeningAddress == plan.address {
             return ConfigurationProblems([
                 ConfigurationProblem(
                     place: listener.place,
-                    sentence: sentence(on: error, at: plan.address))
+                    sentence: PortHolder.sentence(on: error))
             ])
         }
         return error
-    }
-
-    /// Why an address can't be bound, and what to do: of one that is taken, who has it and which port is free.
-    private static func sentence(on error: SystemError, at address: Address) -> String {
-        guard error.code == EADDRINUSE, !address.isUnix else {
-            guard error.code == EACCES, !address.isUnix, let program = Successor.programPath()
-            else {
-                return error.description
-            }
-            // The one that has to get the right, by name.
-            return error.description.replacing("PROGRAM", with: program)
-        }
-        let holder = PortHolder.sentence(for: address).map { " by \($0)" } ?? ""
-        let free = FreePort.after(address).map { "; port \($0) is free" }
-        return error.cause + holder + (free ?? error.remedy.map { "; \($0)" } ?? "")
     }
 
     /// A log that can't be opened, with the place where it was written.

@@ -56,6 +56,8 @@ public final class Controller: Sendable {
         var lastProblem: String?
         var drains: [NumberedDrain] = []
         var nextDrain = 1
+        /// The drain with which the process ends.
+        var lastDrain: Int?
         var isLeaving = false
         /// A second wish to stop came: nobody is waited for.
         var isCut = false
@@ -70,6 +72,7 @@ public final class Controller: Sendable {
     let log: LogWriter
     let thread: ControlThread
     let minder = Minder()
+    let farewell: Farewell
     let startedMilliseconds = Clock.wallMilliseconds()
     /// Where the program stood when it was started.
     private let program = Successor.programPath()
@@ -82,7 +85,8 @@ public final class Controller: Sendable {
         source: Source, configuration: Configuration, assembly: Assembly, frontend: Frontend,
         names: NameWatch, health: HealthWatch, log: LogWriter, thread: ControlThread,
         version: String
-    ) {
+    ) throws(SystemError) {
+        farewell = try Farewell()
         self.version = version
         self.thread = thread
         self.source = source
@@ -393,7 +397,9 @@ public final class Controller: Sendable {
                     .info,
                     "Stopping: \(frontend.connectionCount) connections are told \(plan.code) and"
                         + " have \(Duration.milliseconds(plan.timeoutMilliseconds)) to close."))
-            return add(frontend.leave(plan, isReplaced: isReplaced), "everything")
+            let id = add(frontend.leave(plan, isReplaced: isReplaced), "everything")
+            current.withLock { $0.lastDrain = id }
+            return id
         }
     }
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Admin
 import Foundation
 import Glibc
 public import Reactor
@@ -8,8 +9,30 @@ public enum PortHolder {
     /// The sockets of the two kinds, as proc(5) shows them.
     private static let tables = [("/proc/net/tcp", false), ("/proc/net/tcp6", true)]
 
+    /// Why an address can't be listened at, and what to do: of one that is taken, who has it and which port is
+    /// free.
+    public static func sentence(on error: SystemError) -> String {
+        guard let address = error.listeningAddress else { return error.description }
+        switch error.code {
+        case EADDRINUSE:
+            let holder = sentence(for: address).map { " by \($0)" } ?? ""
+            let free = FreePort.after(address).map { "; port \($0) is free" }
+            return error.cause + holder + (free ?? error.remedy.map { "; \($0)" } ?? "")
+        // The program that has to get the right, by name.
+        case EACCES where !address.isUnix:
+            guard let program = Successor.programPath() else { return error.description }
+            return error.description.replacing("PROGRAM", with: program)
+        default: return error.description
+        }
+    }
+
     /// Those who listen on that address, in words; nil where nothing is known of anybody.
     public static func sentence(for address: Address) -> String? {
+        if address.isUnix {
+            // Of a process in another container the system tells no number.
+            guard let process = AdminClient.process(at: address), process > 0 else { return nil }
+            return "\(program(String(process))) (process \(process))"
+        }
         let sockets = tables.flatMap { path, isIPv6 in
             self.sockets(in: text(of: path), isIPv6: isIPv6, standingInTheWayOf: address)
         }

@@ -72,6 +72,7 @@ public enum Server {
         Successor.sayReady()
         frontend.wait()
         observer.ends()
+        controller.farewell.wait()
         stop(admin, names, health, log)
         // It waits for ever; the process ends without it.
         withExtendedLifetime(obeying) {}
@@ -81,7 +82,7 @@ public enum Server {
     private static func stop(
         _ admin: AdminServers, _ names: NameWatch, _ health: HealthWatch, _ log: LogWriter
     ) {
-        admin.stop()
+        admin.stop(finishingWithin: Farewell.patienceMilliseconds)
         names.stop()
         health.stop()
         log.write(LogEvent(.info, "sluice has stopped."))
@@ -121,7 +122,7 @@ public enum Server {
         } catch {
             throw Controller.problem(error, configuration, assembly)
         }
-        let controller = Controller(
+        let controller = try Controller(
             source: source, configuration: configuration, assembly: assembly, frontend: frontend,
             names: watchers.names, health: watchers.health, log: watchers.log, thread: thread,
             version: version)

@@ -107,6 +107,11 @@ public struct CertificateAuthority: Sendable {
         return try judge(chainPath, keyPath, covers: names, try load())
     }
 
+    /// Refuses what no certificate can be for: what is no DNS name, wildcard or address.
+    public static func requireName(_ text: String) throws(CertificateFault) {
+        _ = try CertificateName(parsing: text)
+    }
+
     private init(directory: String, isNew: Bool) {
         certificatePath = directory + "/ca.pem"
         keyPath = directory + "/ca-key.pem"

@@ -8,26 +8,24 @@ enum CertificateFiles {
     static let keyMode: mode_t = 0o600
     static let certificateMode: mode_t = 0o644
 
-    /// Puts `bytes` at `path` in one step: a new file beside it, then `rename(2)`.
+    /// Puts `bytes` at `path`, or where links there lead, in one step; what is no regular file stays.
     static func replace(
         _ path: String, mode: mode_t, with bytes: UnsafeRawBufferPointer
     ) throws(CertificateFault) {
-        let temporary = "\(path).\(UInt64.random(in: .min ... .max)).new"
-        let remedy = "check the directory's owner and the room on the disk"
-        let descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode)
-        guard descriptor >= 0 else { throw .system("create", temporary, remedy: remedy) }
-        var isWritten = writeAll(bytes, to: descriptor) && fsync(descriptor) == 0
-        let code = errno
-        isWritten = close(descriptor) == 0 && isWritten
-        guard isWritten else {
-            unlink(temporary)
-            errno = code
-            throw .system("write", temporary, remedy: remedy)
-        }
-        guard rename(temporary, path) == 0 else {
-            let fault = CertificateFault.system("rename", path, remedy: remedy)
-            unlink(temporary)
-            throw fault
+        do throws(FileWriting.Fault) {
+            try FileWriting.put(bytes, at: path, mode: mode, others: .refuse)
+        } catch {
+            switch error {
+            case .system(let call, let code):
+                errno = code
+                throw .system(
+                    call, path, remedy: "check the directory's owner and the room on the disk")
+            case .occupied(let what):
+                throw CertificateFault(
+                    path, found: "it is no file, but \(what)",
+                    remedy: "move it away, or choose another directory")
+            case .unread: preconditionFailure("only what is written through has a reader")
+            }
         }
     }
 
@@ -79,17 +77,5 @@ enum CertificateFiles {
         while trimmed.count > 1, trimmed.hasSuffix("/") { trimmed.removeLast() }
         guard let slash = trimmed.lastIndex(of: "/") else { return "." }
         return slash == trimmed.startIndex ? "/" : String(trimmed[..<slash])
-    }
-
-    private static func writeAll(_ bytes: UnsafeRawBufferPointer, to descriptor: Int32) -> Bool {
-        var rest = bytes[...]
-        while !rest.isEmpty {
-            let count = write(
-                descriptor, UnsafeRawBufferPointer(rebasing: rest).baseAddress, rest.count)
-            if count < 0, errno == EINTR { continue }
-            guard count > 0 else { return false }
-            rest = rest.dropFirst(count)
-        }
-        return true
     }
 }

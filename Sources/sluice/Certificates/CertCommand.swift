@@ -40,6 +40,14 @@ struct CertCommand: ParsableCommand {
             """
     }
 
+    /// A path from `/` on, for settings of programs that run in other folders.
+    static func absolute(_ path: String) -> String {
+        if path.hasPrefix("/") { return path }
+        let folder = FileManager.default.currentDirectoryPath
+        return (folder == "/" ? "" : folder) + "/"
+            + (path.hasPrefix("./") ? String(path.dropFirst(2)) : path)
+    }
+
     /// The last day of a term, with what is the matter with it at `now`.
     static func until(_ term: CertificateTerm, at now: Int64 = Int64(time(nil))) -> String {
         let day = date(term.notAfter)
@@ -112,6 +120,11 @@ struct CertMakeCommand: ParsableCommand {
                 "\(word) is no command of `sluice cert`. Did you mean `sluice cert \(meant)`?"
                     + " For a certificate of that name: sluice cert make \(word) localhost")
         }
+        do throws(CertificateFault) {
+            for name in names + permit { try CertificateAuthority.requireName(name) }
+        } catch {
+            throw ValidationError("\(error).")
+        }
         if anyName && !permit.isEmpty {
             throw ValidationError("--any-name permits every name: leave --permit out.")
         }
@@ -120,7 +133,9 @@ struct CertMakeCommand: ParsableCommand {
     /// Makes what is missing and prints what is there now and how to trust it.
     func run() throws {
         let wanted = names.isEmpty ? CertCommand.defaultNames : names
-        let files = LocalCertificate(in: place.path, named: wanted[0])
+        let files = LocalCertificate(
+            in: try place.directory ?? DataDirectory.usable(orGive: "--directory"), named: wanted[0]
+        )
         let authority = try CertificateAuthority.loadOrMake(
             in: files.directory, scope: anyName ? .any : .local(more: permit))
         let outcome = try authority.ensureLeaf(
@@ -129,7 +144,7 @@ struct CertMakeCommand: ParsableCommand {
         let root = try CertificateFacts.read(pemFile: authority.certificatePath)
         let leaf = try CertificateFacts.read(pemFile: files.chainPath)
         let until = CertCommand.date(leaf.notAfter)
-        print(
+        Output.line(
             """
             authority    \(authority.certificatePath) (\(authority.isNew ? "made" : "kept"), \
             until \(CertCommand.date(root.notAfter)))
@@ -140,11 +155,16 @@ struct CertMakeCommand: ParsableCommand {
             for          \(leaf.names.joined(separator: ", "))
 
             Trust the authority where the client runs:
-            \(CertCommand.trustAdvice(for: authority.certificatePath, in: place.directory))
+            \(CertCommand.trustAdvice(for: CertCommand.absolute(authority.certificatePath), in: place.directory))
             """)
+        if !authority.isNew && (anyName || !permit.isEmpty) {
+            Output.line(
+                "\nNote: the authority was there before, so \(anyName ? "--any-name" : "--permit") changed"
+                    + " nothing. For another one, move ca.pem and ca-key.pem away.")
+        }
         for key in [authority.keyPath, files.keyPath]
         where CertificateFacts.isReadableByOthers(key) {
-            print("\nWarning: others can read \(key); do: chmod 600 \(Shell.word(key))")
+            Output.line("\nWarning: others can read \(key); do: chmod 600 \(Shell.word(key))")
         }
     }
 

@@ -100,6 +100,7 @@ struct CertShowCommand: ParsableCommand {
         abstract: "Show the certificates of a PEM file, or those that a server presents.",
         usage: """
             sluice cert show ca.pem
+            sluice cert show localhost
             sluice cert show wss://localhost:8443
             sluice cert show example.com:443
             """,
@@ -109,7 +110,9 @@ struct CertShowCommand: ParsableCommand {
             """ + ExitCodes.help("cert show"))
 
     @Argument(
-        help: ArgumentHelp("A PEM file, a wss: or https: URL, or host:port.", valueName: "file|url")
+        help: ArgumentHelp(
+            "A PEM file, the name of a certificate in Sluice's folder, a wss: or https: URL, or host:port.",
+            valueName: "file|name|url")
     )
     var place: String
 
@@ -144,6 +147,25 @@ struct CertShowCommand: ParsableCommand {
         return SocketURL("wss://\(place)")
     }
 
+    /// The file that is meant: of that name, or the certificate that Sluice has made for it.
+    private func file() throws -> String {
+        let isName =
+            !place.contains("/")
+            && !Self.endings.contains { place.lowercased().hasSuffix($0) }
+        guard isName, access(place, F_OK) != 0, errno == ENOENT else { return place }
+        let made = LocalCertificate(in: DataDirectory.path, named: place).chainPath
+        guard access(made, F_OK) == 0 else {
+            throw Complaint(
+                "There is no file \(place), and no certificate of that name in \(DataDirectory.path)."
+                    + " `sluice cert list` shows what is there; a server is named with its port, as"
+                    + " \(place):443.")
+        }
+        return made
+    }
+
+    /// How the names of certificates' files end, which are no names of servers.
+    private static let endings = [".pem", ".crt", ".cer", ".der", ".key", ".p12", ".pfx"]
+
     func validate() throws {
         guard place.contains("://") else { return }
         guard let url, url.isSecure else {
@@ -153,7 +175,7 @@ struct CertShowCommand: ParsableCommand {
 
     func run() throws {
         guard let url else {
-            Self.show(try CertificateFacts.readAll(pemFile: place))
+            Self.show(try CertificateFacts.readAll(pemFile: try file()))
             return
         }
         var options = DoctorCommand.baseOptions
@@ -224,16 +246,31 @@ struct CertExportCommand: ParsableCommand {
             ? TrustAdvice.machines(der: name)
             : TrustAdvice.machines(pem: name, in: place.directory)
         let advice = lines.joined(separator: "\n") + "\n"
-        if let output {
-            do {
-                try bytes.write(to: URL(fileURLWithPath: output), options: .atomic)
-            } catch {
-                throw Complaint(FileTrouble.sentence("written", output, error))
-            }
+        // What leads to standard output is that: the advice goes beside it.
+        if let output, !Output.isAt(output) {
+            try Self.write(Array(bytes), to: output)
             Output.line("\(output) written, SHA-256 \(facts.fingerprint)\n\n\(advice)")
         } else {
-            FileHandle.standardOutput.write(bytes)
+            Output.write(Array(bytes))
             FileHandle.standardError.write(Data(advice.utf8))
+        }
+    }
+
+    /// Writes a file, or through a pipe or a device; what else stands there stays.
+    private static func write(_ bytes: [UInt8], to path: String) throws {
+        do throws(FileWriting.Fault) {
+            try FileWriting.write(bytes, to: path)
+        } catch {
+            switch error {
+            case .system(_, let code):
+                throw Complaint(FileTrouble.sentence("written", path, code: code))
+            case .occupied(let what):
+                throw Complaint("\(path) could not be written: it is \(what). Name a file.")
+            case .unread:
+                throw Complaint(
+                    "\(path) could not be written: it is a pipe that nobody reads. Start its reader, or"
+                        + " name a file.")
+            }
         }
     }
 

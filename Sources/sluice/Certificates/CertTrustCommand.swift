@@ -90,7 +90,8 @@ struct CertStores: ParsableArguments {
     /// Makes the authority where none is, so that one command is enough on a fresh machine.
     func makeAuthority() throws {
         if place.directory == nil && invoker == nil && !isImage {
-            _ = try CertificateAuthority.loadOrMake(in: place.path)
+            _ = try CertificateAuthority.loadOrMake(
+                in: try DataDirectory.usable(orGive: "--directory"))
         }
     }
 
@@ -142,7 +143,7 @@ struct CertTrustCommand: ParsableCommand {
             $0.owner == .system && ($0.outcome == .added || $0.outcome == .trusted)
         }
         Output.line("\nPrograms with a list of their own:")
-        let path = places.authorityPath ?? ""
+        let path = CertCommand.absolute(places.authorityPath ?? "")
         let lines = TrustAdvice.programs(path, bundle: isInSystem ? places.systemBundle : nil)
         for line in lines { Output.line(line) }
     }

@@ -17,6 +17,37 @@ enum DataDirectory {
         return (home ?? "") + "/.local/share/sluice"
     }
 
+    /// The directory, where this user can have one.
+    ///
+    /// - Parameter option: what does without it.
+    /// - Returns: its path.
+    /// - Throws: `Complaint` where there is no home folder, and none can be made, as for the user nobody.
+    static func usable(orGive option: String) throws -> String {
+        if variable("XDG_DATA_HOME")?.hasPrefix("/") == true { return path }
+        guard let home, canBe(home) else {
+            let user = getpwuid(geteuid()).flatMap { $0.pointee.pw_name }.map {
+                String(cString: $0)
+            }
+            throw Complaint(
+                "The user \(user ?? String(geteuid())) has no home folder (\(home ?? "none is named")) in which"
+                    + " Sluice could keep its authority and certificates: set HOME or XDG_DATA_HOME to a"
+                    + " folder of this user's, or give \(option).")
+        }
+        return path
+    }
+
+    /// Whether a folder is there, or can be made.
+    static func canBe(_ folder: String) -> Bool {
+        var part = folder[...]
+        while part.count > 1, access(String(part), F_OK) != 0 {
+            part = part[..<(part.lastIndex(of: "/") ?? part.startIndex)]
+        }
+        let nearest = part.isEmpty ? "/" : String(part)
+        var status = stat()
+        guard stat(nearest, &status) == 0, status.st_mode & S_IFMT == S_IFDIR else { return false }
+        return nearest == folder || access(nearest, W_OK | X_OK) == 0
+    }
+
     private static func variable(_ name: String) -> String? {
         guard let value = getenv(name), value.pointee != 0 else { return nil }
         return String(cString: value)

@@ -71,16 +71,23 @@ struct DoctorCommand: ParsableCommand {
     @Option(
         help: ArgumentHelp(
             "Stay silent so long, then see whether the socket is still there.",
-            valueName: "seconds"))
+            valueName: "seconds"),
+        transform: { try Number.seconds("--idle", $0, max: 86_400) })
     var idle: Double?
-
-    @Option(help: ArgumentHelp("Give up after so long, without --idle.", valueName: "seconds"))
-    var timeout = Doctor.Options().timeoutSeconds
 
     @Option(
         help: ArgumentHelp(
-            "What takes longer, without --idle, is slow.", valueName: "seconds"))
-    var slow = Doctor.Options().slowSeconds
+            "Give up after so long, without --idle. (default: \(Doctor.Options().timeoutSeconds))",
+            valueName: "seconds"),
+        transform: { try Number.seconds("--timeout", $0, max: 600) })
+    var timeout: Double?
+
+    @Option(
+        help: ArgumentHelp(
+            "What takes longer, without --idle, is slow. (default: \(Doctor.Options().slowSeconds))",
+            valueName: "seconds"),
+        transform: { try Number.seconds("--slow", $0, max: 86_400, hasZero: true) })
+    var slow: Double?
 
     @Flag(help: "Print one JSON object.")
     var json = false
@@ -95,15 +102,17 @@ struct DoctorCommand: ParsableCommand {
                     + " in other letters as browsers send it (xn--…), the rest of what is no ASCII as"
                     + " %XX.")
         }
-        let asks = page != nil || origin != nil || idle != nil
+        let asks =
+            page != nil || origin != nil || idle != nil || timeout != nil || slow != nil
         let lists = header + subprotocol + `extension` + ca + resolve
         if url == nil, asks || !lists.isEmpty {
             throw ValidationError(
                 "The options are about a URL: give one; only --json and --admin go without.")
         }
-        if let page, SocketURL(page) == nil || !page.lowercased().hasPrefix("http") {
+        if let page, !isFile(page), SocketURL(page) == nil || !page.lowercased().hasPrefix("http") {
             throw ValidationError(
-                "--page takes the page's URL, as https://app.test/, found '\(page)'.")
+                "--page takes the page's URL, as https://app.test/ or file:///home/me/page.html, found"
+                    + " '\(page)'.")
         }
         for field in header where Self.field(field) == nil {
             throw ValidationError("--header takes 'Name: value', found '\(field)'.")
@@ -120,11 +129,10 @@ struct DoctorCommand: ParsableCommand {
         for entry in resolve where Self.resolution(entry) == nil {
             throw ValidationError("--resolve takes name:address, found '\(entry)'.")
         }
-        guard timeout > 0, timeout <= 600, (idle ?? 1) > 0, (idle ?? 1) <= 86_400, slow >= 0 else {
-            throw ValidationError(
-                "--timeout takes up to 600 s, --idle up to a day, and --slow 0 or more.")
-        }
     }
+
+    /// Whether a page is a file that somebody has opened in a browser.
+    private func isFile(_ page: String) -> Bool { page.lowercased().hasPrefix("file:") }
 
     /// Why a field may not be given: the walk has one of its own, or the answer would mean something
     /// else; nil where it may.
@@ -168,16 +176,18 @@ struct DoctorCommand: ParsableCommand {
 
     private func walk(_ target: DoctorTarget) throws -> Int32 {
         var options = Self.baseOptions
-        options.page = page.flatMap { SocketURL($0) }
-        options.origin = origin == "none" ? nil : origin
+        let isFile = page.map(isFile) ?? false
+        options.page = isFile ? nil : page.flatMap { SocketURL($0) }
+        options.origin = origin == "none" ? nil : origin ?? (isFile ? Self.fileOrigin : nil)
         options.isWithoutOrigin = origin == "none"
         options.fields = header.compactMap(Self.field)
         options.subprotocols = subprotocol
         options.extensions = `extension`
         options.authorities = ca
         options.idleSeconds = idle
+        let timeout = timeout ?? options.timeoutSeconds
         options.timeoutSeconds = timeout
-        options.slowSeconds = slow
+        options.slowSeconds = slow ?? options.slowSeconds
         for entry in resolve.compactMap(Self.resolution) {
             options.addresses[entry.name.lowercased(), default: []].append(entry.address)
         }
@@ -188,9 +198,18 @@ struct DoctorCommand: ParsableCommand {
             0.01, timeout - Double(Clock.nowMilliseconds() - start) / 1_000)
         var diagnosis = try Doctor.examine(socket, options)
         if let remark { diagnosis.add(remark: remark) }
+        if isFile && origin == nil {
+            diagnosis.add(
+                remark:
+                    "A page from a file has the origin \(Self.fileOrigin) in Chromium, which was sent, and"
+                    + " null in Firefox and Safari: --origin null asks as these do.")
+        }
         if json { try Self.printJSON(diagnosis) } else { Self.printText(diagnosis) }
         return diagnosis.verdict.exitCode
     }
+
+    /// What Chromium sends for a page from a file.
+    private static let fileOrigin = "file://"
 
     /// What holds for every walk: Sluice's own authority is known.
     static var baseOptions: Doctor.Options {

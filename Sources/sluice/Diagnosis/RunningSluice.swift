@@ -39,7 +39,14 @@ struct RunningSluice: Encodable {
     /// Asks the process behind the admin socket, and looks at what it names.
     static func examine(_ admin: AdminOptions) -> RunningSluice {
         do {
-            return examine(try admin.ask("GET", "/state", for: AdminState.self))
+            let peer = try admin.peer(to: .look)
+            var result = examine(try peer.ask("GET", "/state", for: AdminState.self))
+            for other in peer.others {
+                result.add(
+                    "process", other, .note, "another Sluice of this user, not looked at",
+                    "sluice doctor with that --admin looks at it.")
+            }
+            return result
         } catch {
             var result = RunningSluice()
             result.conclude(.notRunning, "\(error)", notRunningRemedy)

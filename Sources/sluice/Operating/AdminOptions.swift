@@ -6,6 +6,8 @@ import Foundation
 import Glibc
 import Ledger
 import Reactor
+import Service
+import Trust
 
 /// Nothing answers at any of the places where a running Sluice is looked for.
 struct NoAdminSocket: Error, CustomStringConvertible {
@@ -19,11 +21,12 @@ struct NoAdminSocket: Error, CustomStringConvertible {
 
 /// The codes of a Close that operators may have sent.
 enum CloseCode {
-    /// Refuses another one.
-    static func check(_ code: UInt16?) throws {
-        guard let code, !DrainSettings.allows(code: code) else { return }
-        throw ValidationError(
-            "--code takes \(DrainSettings.codesAllowed), found \(code).")
+    /// The one that `--code` gives; refuses another one.
+    static func read(_ text: String) throws -> UInt16 {
+        guard let code = UInt16(text), DrainSettings.allows(code: code) else {
+            throw ValidationError("--code takes \(DrainSettings.codesAllowed), found \(text).")
+        }
+        return code
     }
 }
 
@@ -41,21 +44,41 @@ struct AdminOptions: ParsableArguments {
         if let admin { _ = try Self.address(named: admin) }
     }
 
-    /// The one that was named, or the first of the usual places where somebody answers.
-    private func address() throws -> Address {
-        if let admin { return try Self.address(named: admin) }
-        if let first = AdminSocket.firstAnswering { return try Address(parsing: "unix:" + first) }
+    /// What a command does with the process that it finds.
+    enum Purpose {
+        /// It asks, so that the first of several is as good as another if that is said.
+        case look
+        /// It changes something, so that it has to be clear which is meant.
+        case change
+    }
+
+    /// Finds the process that is meant, once: whatever else a command asks goes to the same one.
+    ///
+    /// - Throws: `NoAdminSocket` where none runs, `Complaint` where several do and it matters which.
+    func peer(to purpose: Purpose) throws -> AdminPeer {
+        if let admin { return AdminPeer(AdminClient(try Self.address(named: admin))) }
         let places = AdminSocket.places
         // Where the first process of a user has ended, the others are still asked.
-        let others = AdminSocket.others(beside: places)
-            .compactMap { try? Address(parsing: "unix:" + $0) }.filter(AdminClient.answers)
-        if others.count > 1 {
+        let usual = Self.answering(places)
+        let others = Self.answering(AdminSocket.others(beside: places))
+        let all = usual + others
+        guard let first = all.first else { throw NoAdminSocket(places: places) }
+        guard all.count == 1 || purpose == .look && !usual.isEmpty else {
             throw Complaint(
                 "More than one Sluice of this user is running; name one with --admin:"
-                    + others.map { "\n  \($0.description.dropFirst("unix:".count))" }.joined())
+                    + all.map { "\n  \(Self.line(on: $0))" }.joined())
         }
-        guard let other = others.first else { throw NoAdminSocket(places: places) }
-        return other
+        return AdminPeer(AdminClient(first), others: all.dropFirst().map(Self.line))
+    }
+
+    private static func answering(_ places: [String]) -> [Address] {
+        places.compactMap { try? Address(parsing: "unix:" + $0) }.filter(AdminClient.answers)
+    }
+
+    /// The option that names a socket, and the process that serves there.
+    private static func line(on address: Address) -> String {
+        "--admin \(Shell.word(address.hostString))"
+            + (PortHolder.sentence(for: address).map { "  \($0)" } ?? "")
     }
 
     /// The address that `--admin` names: a port on this machine, an address with one, or a file.
@@ -72,56 +95,6 @@ struct AdminOptions: ParsableArguments {
             throw ValidationError(
                 "--admin takes a path, as /run/sluice/admin.sock, or an address, as 127.0.0.1:9901; found \(text)."
             )
-        }
-    }
-
-    /// Asks, and reads the answer; an outcome that says no is thrown as a `Complaint`.
-    func ask<Answer: Decodable>(
-        _ method: String, _ target: String, body: (any Encodable)? = nil, for type: Answer.Type
-    ) throws -> Answer {
-        let client = AdminClient(try address())
-        let data = try body.map { try JSONEncoder().encode($0) }
-        let (status, answer) = try client.send(method, target, body: data)
-        if (200..<300).contains(status) {
-            guard let found = try? JSONDecoder().decode(type, from: answer) else {
-                throw Complaint(
-                    "What \(client.address) answers can't be read: another program listens there, or a"
-                        + " Sluice of another version. Name the right socket with --admin.")
-            }
-            return found
-        }
-        if let outcome = try? JSONDecoder().decode(AdminOutcome.self, from: answer) {
-            throw Complaint(outcome.message)
-        }
-        let text = String(decoding: answer, as: UTF8.self)
-        throw Complaint(text.trimmingCharacters(in: .whitespacesAndNewlines))
-    }
-
-    /// Prints how far a drain is until it is done.
-    ///
-    /// - Parameters:
-    ///   - id: the drain's number.
-    ///   - endsWithProcess: the drain is that of the process itself, so that nobody answers any more
-    ///     when it is done.
-    /// - Throws: `AdminFault`, `NoAdminSocket` or `Complaint`, where the process does not tell.
-    func follow(_ id: Int, endsWithProcess: Bool = false) throws {
-        var last = ""
-        while true {
-            let state: DrainState
-            do {
-                state = try ask("GET", "/drains/\(id)", for: DrainState.self)
-            } catch  where endsWithProcess && (error is AdminFault || error is NoAdminSocket) {
-                Output.line("Sluice has stopped.")
-                return
-            }
-            let line = DrainText.line(state)
-            if line != last { Output.line(line) }
-            last = line
-            if state.progress.isDone {
-                if let problem = state.problem { throw Complaint(problem) }
-                return
-            }
-            usleep(250_000)
         }
     }
 }

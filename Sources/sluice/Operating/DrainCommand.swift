@@ -32,7 +32,8 @@ struct DrainCommand: ParsableCommand {
     @Option(
         help: ArgumentHelp(
             "The Close code: \(DrainSettings.codesAllowed). "
-                + "(default: what the configuration says)", valueName: "code"))
+                + "(default: what the configuration says)", valueName: "code"),
+        transform: CloseCode.read)
     var code: UInt16?
 
     @Option(
@@ -65,12 +66,18 @@ struct DrainCommand: ParsableCommand {
                 throw ValidationError("\(name) takes a duration as 30s, found \(text).")
             }
         }
-        try CloseCode.check(code)
-        if let count = reason?.utf8.count, count > 123 {
-            throw ValidationError("--reason takes up to 123 bytes, found \(count).")
+        if let count = reason?.utf8.count, count > DrainSettings.reasonBytesMax {
+            throw ValidationError(
+                "--reason takes up to \(DrainSettings.reasonBytesMax) bytes, found \(count).")
         }
         if resume && route == nil && endpoint == nil {
             throw ValidationError("--resume needs --route or --endpoint.")
+        }
+        let closing = code != nil || reason != nil || spread != nil || timeout != nil
+        if resume && (closing || background) {
+            throw ValidationError(
+                "--resume closes nothing: --code, --reason, --spread, --timeout and --background say how a"
+                    + " drain goes.")
         }
     }
 
@@ -83,10 +90,15 @@ struct DrainCommand: ParsableCommand {
         request.reason = reason
         request.spreadMilliseconds = spread.flatMap(Units.duration(of:))?.wholeMilliseconds
         request.timeoutMilliseconds = timeout.flatMap(Units.duration(of:))?.wholeMilliseconds
-        let outcome = try options.ask(
+        let peer = try options.peer(to: .change)
+        let outcome = try peer.ask(
             "POST", resume ? "/resume" : "/drain", body: request, for: AdminOutcome.self)
         Output.line(outcome.message)
         guard let id = outcome.drain, !background else { return }
-        try options.follow(id, endsWithProcess: route == nil && endpoint == nil)
+        if route == nil && endpoint == nil {
+            try peer.followToItsEnd(id)
+        } else {
+            try peer.follow(id)
+        }
     }
 }

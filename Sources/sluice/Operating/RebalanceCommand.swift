@@ -23,8 +23,11 @@ struct RebalanceCommand: ParsableCommand {
     @Option(help: ArgumentHelp("How many to close in a second, as 50/s.", valueName: "rate"))
     var rate = "50/s"
 
-    @Option(help: ArgumentHelp("The Close code.", valueName: "code"))
-    var code = AdminDefaults.closeCode
+    @Option(
+        help: ArgumentHelp(
+            "The Close code. (default: \(AdminDefaults.closeCode))", valueName: "code"),
+        transform: CloseCode.read)
+    var code: UInt16?
 
     private var perSecond: Int? {
         let number = rate.hasSuffix("/s") ? String(rate.dropLast(2)) : rate
@@ -36,16 +39,17 @@ struct RebalanceCommand: ParsableCommand {
         guard perSecond != nil else {
             throw ValidationError("--rate takes a number in a second, as 50/s, found \(rate).")
         }
-        try CloseCode.check(code)
     }
 
     /// Asks for it, and says how far it is.
     func run() throws {
-        let request = RebalanceRequest(upstream: upstream, perSecond: perSecond ?? 50, code: code)
-        let outcome = try options.ask(
+        let request = RebalanceRequest(
+            upstream: upstream, perSecond: perSecond ?? 50, code: code ?? AdminDefaults.closeCode)
+        let peer = try options.peer(to: .change)
+        let outcome = try peer.ask(
             "POST", "/rebalance", body: request, for: AdminOutcome.self)
         Output.line(outcome.message)
         guard let id = outcome.drain else { return }
-        try options.follow(id)
+        try peer.follow(id)
     }
 }

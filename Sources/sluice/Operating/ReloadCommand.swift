@@ -17,6 +17,7 @@ struct ReloadCommand: ParsableCommand {
 
     /// Asks for it and says what became of it.
     func run() throws {
-        Output.line(try options.ask("POST", "/reload", for: AdminOutcome.self).message)
+        let peer = try options.peer(to: .change)
+        Output.line(try peer.ask("POST", "/reload", for: AdminOutcome.self).message)
     }
 }

@@ -35,31 +35,63 @@ struct StatusCommand: ParsableCommand {
         ))
     var client: String?
 
-    @Option(help: ArgumentHelp("So many relays at most.", valueName: "n"))
-    var limit = AdminDefaults.relaysMax
+    @Option(
+        help: ArgumentHelp(
+            "So many relays at most. (default: \(AdminDefaults.relaysMax))", valueName: "n"),
+        transform: { try Number.read("--limit", $0, limits) })
+    var limit: Int?
 
     @Option(help: ArgumentHelp("Close the relay of this id, with --code.", valueName: "id"))
     var close: String?
 
-    @Option(help: ArgumentHelp("The Close code for --close.", valueName: "code"))
-    var code = AdminDefaults.closeCode
+    @Option(
+        help: ArgumentHelp(
+            "The Close code for --close. (default: \(AdminDefaults.closeCode))", valueName: "code"),
+        transform: CloseCode.read)
+    var code: UInt16?
 
-    /// Refuses a code that nobody may send.
-    func validate() throws { try CloseCode.check(code) }
+    private static let limits = 1...4_000_000
+
+    private var listsRelays: Bool {
+        relays || route != nil || endpoint != nil || client != nil
+    }
+
+    /// Refuses what would have no meaning.
+    func validate() throws {
+        if close != nil {
+            guard !listsRelays && limit == nil && !json else {
+                throw ValidationError(
+                    "--close ends the one relay of that id: only --code goes with it.")
+            }
+            return
+        }
+        if code != nil {
+            throw ValidationError("--code is for --close: give the id of a relay with that.")
+        }
+        if limit != nil && !listsRelays {
+            throw ValidationError(
+                "--limit is for a list of relays: give --relays, --route, --endpoint or --client too."
+            )
+        }
+    }
 
     /// Asks and prints.
     func run() throws {
         if let close {
-            let outcome = try options.ask(
-                "POST", "/relays/\(close)/close?code=\(code)", for: AdminOutcome.self)
+            let peer = try options.peer(to: .change)
+            let outcome = try peer.ask(
+                "POST", "/relays/\(close)/close?code=\(code ?? AdminDefaults.closeCode)",
+                for: AdminOutcome.self)
             Output.line(outcome.message)
             return
         }
-        if relays || route != nil || endpoint != nil || client != nil {
-            try printRelays()
+        let peer = try options.peer(to: .look)
+        defer { Self.tell(of: peer.others) }
+        if listsRelays {
+            try printRelays(peer)
             return
         }
-        let state = try options.ask("GET", "/state", for: AdminState.self)
+        let state = try peer.ask("GET", "/state", for: AdminState.self)
         if json {
             try Self.printJSON(state)
         } else {
@@ -67,15 +99,23 @@ struct StatusCommand: ParsableCommand {
         }
     }
 
-    private func printRelays() throws {
-        var query = "limit=\(limit)"
+    /// That this is not all that runs, where programs that read the output do not stumble over it.
+    private static func tell(of others: [String]) {
+        guard !others.isEmpty else { return }
+        let lines = others.map { "  \($0)\n" }.joined()
+        FileHandle.standardError.write(
+            Data("Note: another Sluice of this user is running; ask it with\n\(lines)".utf8))
+    }
+
+    private func printRelays(_ peer: AdminPeer) throws {
+        var query = "limit=\(limit ?? AdminDefaults.relaysMax)"
         for (name, value) in [("route", route), ("endpoint", endpoint), ("client", client)] {
             guard let value else { continue }
             let unreserved = CharacterSet.alphanumerics.union(CharacterSet(charactersIn: "-._~"))
             query +=
                 "&\(name)=\(value.addingPercentEncoding(withAllowedCharacters: unreserved) ?? "")"
         }
-        let found = try options.ask("GET", "/relays?\(query)", for: [RelayState].self)
+        let found = try peer.ask("GET", "/relays?\(query)", for: [RelayState].self)
         if json {
             try Self.printJSON(found)
             return
@@ -192,9 +232,13 @@ enum StatusText {
 enum DrainText {
     static func line(_ drain: DrainState) -> String {
         let progress = drain.progress
-        let cut = progress.cut > 0 ? ", \(progress.cut) of them cut" : ""
         return
             "drain \(drain.id) of \(drain.what): \(progress.told) of \(progress.found) relays told, "
-            + "\(progress.closed) closed\(cut)" + (progress.isDone ? ", done" : "")
+            + count(progress) + (progress.isDone ? ", done" : "")
+    }
+
+    /// How many relays are over, and how many of them did not close in time.
+    static func count(_ progress: DrainProgress) -> String {
+        "\(progress.closed) closed" + (progress.cut > 0 ? ", \(progress.cut) of them cut" : "")
     }
 }

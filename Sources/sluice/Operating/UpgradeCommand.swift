@@ -40,7 +40,8 @@ struct UpgradeCommand: ParsableCommand {
     func run() throws {
         // What is no duration was refused before.
         let query = milliseconds.map { "?timeoutMilliseconds=\($0)" } ?? ""
-        let outcome = try options.ask("POST", "/upgrade\(query)", for: AdminOutcome.self)
+        let outcome = try options.peer(to: .change).ask(
+            "POST", "/upgrade\(query)", for: AdminOutcome.self)
         Output.line(outcome.message)
     }
 }

@@ -78,7 +78,9 @@ struct QuickCommand: ParsableCommand {
             valueName: "path"))
     var path: String?
 
-    @Option(help: ArgumentHelp("Reactor threads. (default: one per core)", valueName: "n"))
+    @Option(
+        help: ArgumentHelp("Reactor threads. (default: one per core)", valueName: "n"),
+        transform: { try Number.read("--workers", $0, 1...1_024) })
     var workers: Int?
 
     @Flag(
@@ -99,13 +101,21 @@ struct QuickCommand: ParsableCommand {
             throw ValidationError(
                 "--lan listens on every address of the machine: leave out --lan or --listen.")
         }
+        for name in host {
+            do throws(CertificateFault) {
+                try CertificateAuthority.requireName(name)
+            } catch {
+                throw ValidationError("--host: \(error).")
+            }
+        }
+        if let path, let fault = Assembly.fault(inPath: path) {
+            throw ValidationError(
+                "--path takes a path, as /chat or /chat/*, found '\(path)': \(fault)")
+        }
         do throws(OriginFault) {
             _ = try OriginSettings(arguments: origin)
         } catch {
             throw ValidationError("--origin: \(error).")
-        }
-        if let workers, !(1...1024).contains(workers) {
-            throw ValidationError("--workers takes a number from 1 to 1024, found \(workers).")
         }
     }
 
@@ -119,7 +129,7 @@ struct QuickCommand: ParsableCommand {
             if lan { network = NetworkAddresses.all() }
             certificate = CertificateSettings(chain: cert, key: key)
         } else {
-            let directory = DataDirectory.path
+            let directory = try DataDirectory.usable(orGive: "--cert and --key")
             let authority = try CertificateAuthority.loadOrMake(in: directory)
             if lan { network = try Self.network(signedBy: authority) }
             let names = host + CertCommand.defaultNames + network.map(\.hostString)

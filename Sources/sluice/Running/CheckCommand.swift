@@ -22,8 +22,13 @@ struct CheckCommand: ParsableCommand {
     /// Prints two tables.
     func run() throws {
         let configuration = try Configuration.load(path: file.path)
-        let assembly = try Assembly(configuration)
         let unwritable = Self.unwritableLogs(configuration.log)
+        let assembly: Assembly
+        do {
+            assembly = try Assembly(configuration)
+        } catch let error as ConfigurationProblems {
+            throw ConfigurationProblems(sorting: error.problems + unwritable)
+        }
         if !unwritable.isEmpty { throw ConfigurationProblems(unwritable) }
         var routes = [["LISTEN", "HOST", "PATH", "TO", "BALANCE"]]
         for listener in configuration.listen {

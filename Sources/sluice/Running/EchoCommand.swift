@@ -4,7 +4,6 @@ import Echo
 import Glibc
 import Reactor
 import Service
-import Trust
 
 /// `sluice echo`: a plain ws app that answers every message with itself.
 struct EchoCommand: ParsableCommand {
@@ -40,6 +39,7 @@ struct EchoCommand: ParsableCommand {
 
     /// Echoes until told to stop.
     func run() throws {
+        Output.serves()
         OpenFiles.raiseLimit()
         let signals = SignalWaiter([SIGTERM, SIGINT])
         var addresses: [Address] = []
@@ -51,9 +51,7 @@ struct EchoCommand: ParsableCommand {
         do throws(SystemError) {
             server = try EchoServer.start(listening: addresses)
         } catch {
-            // Of a port of root's, which program has to get the right.
-            let program = Successor.programPath() ?? "sluice"
-            throw Complaint("\(error)".replacing("PROGRAM", with: Shell.word(program)))
+            throw Complaint(PortHolder.sentence(on: error))
         }
         for address in server.addresses {
             Output.line("listening \(address.isUnix ? "" : "ws://")\(address)")

@@ -20,15 +20,9 @@ struct RunCommand: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Reactor threads. (default: what the file says, else one per core)", valueName: "n"))
+            "Reactor threads. (default: what the file says, else one per core)", valueName: "n"),
+        transform: { try Number.read("--workers", $0, 1...1_024) })
     var workers: Int?
-
-    /// Refuses numbers that no machine has.
-    func validate() throws {
-        if let workers, !(1...1024).contains(workers) {
-            throw ValidationError("--workers takes a number from 1 to 1024, found \(workers).")
-        }
-    }
 
     /// Serves until told to stop.
     func run() throws {

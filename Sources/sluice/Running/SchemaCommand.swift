@@ -15,5 +15,5 @@ struct SchemaCommand: ParsableCommand {
             each other.
             """ + ExitCodes.help("schema"))
 
-    func run() throws { print(ConfigurationSchema.text, terminator: "") }
+    func run() throws { Output.write(Array(ConfigurationSchema.text.utf8)) }
 }

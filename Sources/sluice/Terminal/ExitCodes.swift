@@ -18,6 +18,9 @@ enum ExitCodes {
     static let notRunning = Verdict.notRunning.exitCode
     /// The command line is wrong (sysexits(3), EX_USAGE); holds for every command.
     static let usage: Int32 = 64
+    /// What there was to print could not be written (sysexits(3), EX_IOERR); holds for every command but
+    /// those that serve.
+    static let output: Int32 = 74
 
     /// Commands that end alike, as they are typed behind `sluice`, and how.
     struct Entry: Sendable {
@@ -103,7 +106,8 @@ enum ExitCodes {
                 Outcome(
                     code: 1,
                     when:
-                        "nothing has the name that was given for a route, endpoint, client or relay"
+                        "nothing has the name that was given for a route, endpoint, client or relay, or"
+                        + " `--close` is asked for and more than one Sluice runs"
                 ),
                 nobodyAnswers,
             ]),
@@ -111,7 +115,9 @@ enum ExitCodes {
             commands: ["reload"],
             outcomes: [
                 Outcome(code: 0, when: "the configuration was taken up"),
-                Outcome(code: 1, when: "it can't be used, and everything stays as it was"),
+                Outcome(
+                    code: 1,
+                    when: "it can't be used, and everything stays as it was" + orSeveral),
                 nobodyAnswers,
             ]),
         Entry(
@@ -124,7 +130,8 @@ enum ExitCodes {
                         + " when the drain has begun"),
                 Outcome(
                     code: 1,
-                    when: "nothing has the name that was given, or Sluice is stopping already"),
+                    when: "nothing has the name that was given, or Sluice is stopping already"
+                        + orSeveral),
                 nobodyAnswers,
             ]),
         Entry(
@@ -135,6 +142,7 @@ enum ExitCodes {
                     code: 1,
                     when:
                         "nothing has the upstream's name, or its clients go back to where they were"
+                        + orSeveral
                 ),
                 nobodyAnswers,
             ]),
@@ -142,7 +150,7 @@ enum ExitCodes {
             commands: ["upgrade"],
             outcomes: [
                 Outcome(code: 0, when: "the new process has taken over"),
-                Outcome(code: 1, when: "it has not, and the old one goes on"),
+                Outcome(code: 1, when: "it has not, and the old one goes on" + orSeveral),
                 nobodyAnswers,
             ]),
     ]
@@ -150,14 +158,22 @@ enum ExitCodes {
     private static let nobodyAnswers = Outcome(
         code: notRunning, when: "no running Sluice answers")
 
+    private static let orSeveral = "; or more than one Sluice runs and `--admin` names none"
+
     /// How a command can end, without `usage`.
     static func outcomes(of command: String) -> [Outcome] {
         all.first { $0.commands.contains(command) }?.outcomes ?? []
     }
 
+    /// Commands that go on where nothing can be printed.
+    private static let servers: Set = ["quick", "run", "echo"]
+
     /// The paragraph for a command's help.
     static func help(_ command: String) -> String {
-        let parts = outcomes(of: command).map { "\($0.code) when \($0.when)" }
+        var parts = outcomes(of: command).map { "\($0.code) when \($0.when)" }
+        if !servers.contains(command) {
+            parts.append("\(output) when what it prints can't be written")
+        }
         return "\n\nExit codes: \(parts.joined(separator: "; ")); \(usage) when the command line is"
             + " wrong."
     }
@@ -165,7 +181,9 @@ enum ExitCodes {
     /// The paragraph for the doctor's help.
     static var doctorHelp: String {
         let codes = Verdict.allCases.map { "\($0.exitCode) \($0.rawValue)" }
-        return "\n\nExit codes: \(codes.joined(separator: ", ")); \(usage) when the command line is"
+        return
+            "\n\nExit codes: \(codes.joined(separator: ", ")); \(output) when what it prints can't be"
+            + " written; \(usage) when the command line is"
             + " wrong."
     }
 

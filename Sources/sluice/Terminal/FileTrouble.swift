@@ -13,6 +13,11 @@ enum FileTrouble {
             return "\(path) could not be \(done): see who may (namei -l), and the room on"
                 + " the disk (df -h)."
         }
+        return sentence(done, path, code: code)
+    }
+
+    /// The same by the error code of a system call.
+    static func sentence(_ done: String, _ path: String, code: Int32) -> String {
         let remedy =
             SystemError.remedy(code, file: path) ?? "see who may (namei -l) and the disk (df -h)"
         return "\(path) could not be \(done) (\(SystemError.text(of: code))): \(remedy)."

@@ -1,17 +1,91 @@
 // SPDX-License-Identifier: Apache-2.0
+import Foundation
 import Glibc
+import Reactor
+import Synchronization
 
 /// Standard output, a line at a time: whoever waits for a line in a pipe gets it at once.
+///
+/// A write that fails is kept for the end of the program, which says so and exits with `ExitCodes.output`; a
+/// server says it at once, and serves on.
 enum Output {
-    static func line(_ text: String) {
-        var rest = Array((text + "\n").utf8)[...]
+    /// What is known of standard output.
+    private struct State {
+        /// The `errno` of the first write that failed.
+        var failure: Int32?
+        var isServers = false
+        var isTold = false
+    }
+
+    private static let state = Mutex(State())
+
+    /// Whether all that was printed has gone out, as far as anybody wanted it.
+    ///
+    /// A reader that has seen enough, as `head`, has closed its end: that is no failure.
+    static var problem: String? {
+        state.withLock { $0.isServers ? nil : $0.failure }.map { code in
+            let remedy =
+                code == ENOSPC || code == EDQUOT ? "make room there" : "have it go elsewhere"
+            return "What there was to print could not be written to standard output"
+                + " (\(SystemError.text(of: code))): \(remedy)."
+        }
+    }
+
+    /// Takes the standard descriptors that whoever has started the program has closed, so that no socket or file
+    /// gets their numbers and what is printed; printing fails then.
+    static func holdDescriptors() {
+        for descriptor in STDIN_FILENO...STDERR_FILENO where fcntl(descriptor, F_GETFD) < 0 {
+            // The lowest number that is free is this one (open(2)), and the wrong way round.
+            _ = open("/dev/null", descriptor == STDIN_FILENO ? O_WRONLY : O_RDONLY)
+        }
+    }
+
+    /// From now on a server prints, which goes on where nothing can be printed.
+    static func serves() { state.withLock { $0.isServers = true } }
+
+    /// Prints a line.
+    static func line(_ text: String) { write(Array((text + "\n").utf8)) }
+
+    /// Writes a text or file that has its line ends.
+    static func write(_ bytes: [UInt8]) {
+        var rest = bytes[...]
         while !rest.isEmpty {
-            let written = rest.withUnsafeBytes { write(STDOUT_FILENO, $0.baseAddress, $0.count) }
+            let written = rest.withUnsafeBytes {
+                Glibc.write(STDOUT_FILENO, $0.baseAddress, $0.count)
+            }
             if written < 0 {
-                if errno == EINTR { continue }
+                let code = errno
+                if code == EINTR { continue }
+                if code == EAGAIN {
+                    // Somebody has made the pipe non-blocking for all who have it.
+                    var waitFor = pollfd(fd: STDOUT_FILENO, events: Int16(POLLOUT), revents: 0)
+                    _ = poll(&waitFor, 1, -1)
+                    continue
+                }
+                if code != EPIPE { note(code) }
                 return
             }
             rest = rest.dropFirst(written)
         }
+    }
+
+    private static func note(_ code: Int32) {
+        let isNews = state.withLock { state in
+            state.failure = state.failure ?? code
+            defer { state.isTold = true }
+            return state.isServers && !state.isTold
+        }
+        guard isNews else { return }
+        let line =
+            "Standard output can't be written (\(SystemError.text(of: code))): Sluice serves, and what it"
+            + " prints is lost.\n"
+        FileHandle.standardError.write(Data(line.utf8))
+    }
+
+    /// Whether a path leads to where standard output goes, as /dev/stdout does.
+    static func isAt(_ path: String) -> Bool {
+        var (own, other) = (stat(), stat())
+        return fstat(STDOUT_FILENO, &own) == 0 && stat(path, &other) == 0
+            && own.st_dev == other.st_dev && own.st_ino == other.st_ino
     }
 }

@@ -21,6 +21,7 @@ struct Serving: ServerObserver {
         _ source: Controller.Source, watching app: AppWatch? = nil,
         announcing announce: @escaping (Configuration) -> Announcement
     ) throws {
+        Output.serves()
         try Server.run(
             source, version: Sluice.version,
             observedBy: Serving(source: source, app: app, announce: announce))

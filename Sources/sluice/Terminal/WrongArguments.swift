@@ -62,12 +62,29 @@ enum WrongArguments {
                 ? known.contains(name) : name.dropFirst().contains { known.contains("-\($0)") }
             if isKnown || Double(word) != nil { continue }
             let usage = Sluice.usageString(for: command).replacing("\n", with: "\n       ")
-            let meant = Nearest.suggestion(for: name, among: known.sorted())
-            return "Unknown option '\(name)'." + (meant.map { " Did you mean '\($0)'?" } ?? "")
+            let meant = meant(by: name, among: known.sorted()).map { "'\($0)'" }
+            return "Unknown option '\(name)'."
+                + (meant.isEmpty ? "" : " Did you mean \(meant.joined(separator: " or "))?")
                 + "\nUsage: \(usage)"
                 + "\n  See '\(path.joined(separator: " ")) --help' for more information."
         }
         return nil
+    }
+
+    /// The options that are like an unknown one.
+    ///
+    /// Of a letter those that begin with it, if they are few: any other letter is as near as the next.
+    private static func meant(by name: String, among known: [String]) -> [String] {
+        guard !name.hasPrefix("--"), let letter = name.dropFirst().first else {
+            return Nearest.suggestion(for: name, among: known).map { [$0] } ?? []
+        }
+        // Words behind one dash are meant as with two.
+        if name.count > 2 {
+            return Nearest.suggestion(for: "-" + name, among: known.filter { $0.hasPrefix("--") })
+                .map { [$0] } ?? []
+        }
+        let begun = known.filter { $0.hasPrefix("--\(letter.lowercased())") }
+        return begun.count <= 3 ? begun : []
     }
 
     private static func subcommand(

@@ -140,7 +140,10 @@ import Testing
     }
 
     @Test(arguments: [
-        (["--verbose"], "Unknown option '--verbose'."), (["-v"], "Unknown option '-v'."),
+        (["--verbose"], "Unknown option '--verbose'."), (["-v"], "'-v'. Did you mean '--version'?"),
+        (["-q"], "Unknown option '-q'.\n"),
+        (["3000", "-l", "1"], "Did you mean '--lan' or '--listen'?"),
+        (["-listen", "1"], "Unknown option '-listen'. Did you mean '--listen'?"),
         (["--liste", ":1"], "Did you mean '--listen'?"),
         (["cert", "list", "--dierctory=x"], "See 'sluice cert list --help'"),
         (["help", "nonsense"], "nonsense is no command. The commands are quick, run, "),
@@ -156,6 +159,131 @@ import Testing
         let outcome = try sluice(arguments)
         #expect(outcome.status == 64 && outcome.output.isEmpty, "\(outcome)")
         #expect(outcome.errors.contains(words), "\(outcome)")
+    }
+
+    @Test(arguments: [
+        (["3000", "--path", "Esv"], "found 'Esv': The path does not begin with '/'"),
+        (["3000", "--path", "/a/%zz"], "--path takes a path"),
+        (["3000", "--host", "foo bar"], "cannot stand there in a name"),
+        (["3000", "--host", "https://x.test"], "cannot stand there in a name"),
+        (["cert", "foo bar"], "cannot stand there in a name"),
+        (["cert", "localhost", "--permit", "a b"], "cannot stand there in a name"),
+        (
+            ["3000", "--workers", "abc"],
+            "--workers takes a whole number from 1 to 1024, found abc."
+        ),
+        (["run", "x.yaml", "--workers", "0"], "takes a whole number from 1 to 1024, found 0."),
+        (["status", "--limit", "0"], "--limit takes a whole number from 1 to 4000000, found 0."),
+        (["status", "--limit", "5"], "--limit is for a list of relays"),
+        (["status", "--code", "1012"], "--code is for --close"),
+        (["status", "--close", "0-0-0", "--relays"], "only --code goes with it"),
+        (["status", "--close", "0-0-0", "--code", "x"], "--code takes 1000, 1001"),
+        (["drain", "--code", "x"], "--code takes 1000, 1001"),
+        (["drain", "--route", "/", "--resume", "--spread", "1s"], "--resume closes nothing"),
+        (["rebalance", "--upstream", "a", "--code", "x"], "--code takes 1000, 1001"),
+        (["doctor", "--timeout", "5"], "The options are about a URL"),
+        (["doctor", "--slow", "5"], "The options are about a URL"),
+        (
+            ["doctor", "wss://a.test", "--idle", "x"],
+            "--idle takes seconds, more than 0 and at most 86400"
+        ),
+        (["doctor", "wss://a.test", "--timeout", "601"], "--timeout takes seconds"),
+        (["doctor", "wss://a.test", "--page", "ftp://a"], "--page takes the page's URL"),
+    ])
+    func `what an option does not take is wrong usage, and told with what it takes`(
+        arguments: [String], words: String
+    ) throws {
+        let outcome = try sluice(arguments)
+        #expect(outcome.status == 64 && outcome.output.isEmpty, "\(outcome)")
+        #expect(outcome.errors.contains(words), "\(outcome)")
+    }
+
+    @Test func `the first screen of the help has the options of quick mode`() throws {
+        let screen = try sluice("--help").output.split(separator: "\n").prefix(24)
+            .joined(separator: "\n")
+        for option in ["--listen", "--lan", "--host", "--cert", "sluice help quick"] {
+            #expect(screen.contains(option), "\(screen)")
+        }
+    }
+
+    @Test(arguments: ["ca.pem", "ca-key.pem"])
+    func `a PEM file in the place of a configuration is named and not printed`(file: String) throws
+    {
+        try withFolder { folder in
+            #expect(try sluice("cert", "--directory", folder).status == 0)
+            for command in ["check", "run"] {
+                let outcome = try sluice(command, "-c", "\(folder)/\(file)")
+                #expect(outcome.status == 1)
+                #expect(outcome.errors.contains("\(file): this is a PEM file ("), "\(outcome)")
+                let body = try Scratch.read("\(folder)/\(file)").split(separator: "\n")[1]
+                #expect(!outcome.errors.contains(body), "\(outcome)")
+            }
+            // Other texts are cut.
+            let text = String(repeating: "secret ", count: 40)
+            try Scratch.write(text + "\n", to: "\(folder)/text")
+            let outcome = try sluice("check", "-c", "\(folder)/text")
+            #expect(outcome.errors.contains("found 'secret ") && outcome.errors.contains("…'"))
+            #expect(!outcome.errors.contains(text.dropLast(1)), "\(outcome)")
+        }
+    }
+
+    @Test func `a certificate is shown by its name, and what is neither file nor name is told so`()
+        throws
+    {
+        try withFolder { folder in
+            func show(_ name: String) throws -> Outcome {
+                let child = try ChildProcess(
+                    [try ProxyFixture.program(), "cert"] + (name.isEmpty ? [] : ["show", name]),
+                    environment: ["HOME": folder, "XDG_DATA_HOME": "\(folder)/data"])
+                return Outcome(
+                    status: try child.waitForExit(), output: child.output.joined(separator: "\n"),
+                    errors: child.errors.joined(separator: "\n"))
+            }
+            #expect(try show("").status == 0)
+            let shown = try show("localhost")
+            #expect(
+                shown.status == 0 && shown.output.contains("names        localhost, "), "\(shown)")
+            let unknown = try show("app.test")
+            #expect(unknown.status == 1)
+            #expect(
+                unknown.errors.contains("no certificate of that name in \(folder)/data/sluice")
+                    && unknown.errors.contains("as app.test:443"), "\(unknown)")
+        }
+    }
+
+    @Test func `settings for programs name the authority by a whole path`() throws {
+        try withFolder { folder in
+            let real = try run(["realpath", folder])[0]
+            for command in ["cert --directory d", "cert trust --directory ./d --only browsers"] {
+                let child = try ChildProcess(
+                    [
+                        "sh", "-c",
+                        "cd '\(folder)' && exec '\(try ProxyFixture.program())' \(command)",
+                    ],
+                    environment: ["HOME": folder, "XDG_DATA_HOME": "\(folder)/data"])
+                #expect(try child.waitForExit() == 0, "\(child.errors)")
+                #expect(
+                    child.output.contains {
+                        $0.contains("NODE_EXTRA_CA_CERTS=\(real)/d/ca.pem ")
+                    }, "\(child.output)")
+            }
+            let again = try sluice("cert", "--directory", "\(folder)/d", "--permit", "example.com")
+            #expect(again.output.contains("so --permit changed nothing"), "\(again)")
+        }
+    }
+
+    @Test func `a user without a home is told what to set`() throws {
+        if geteuid() != 0 { return }
+        let command =
+            "cd / && exec env -u HOME -u XDG_DATA_HOME setpriv --reuid 65534 --regid 65534 --clear-groups"
+            + " '\(try ProxyFixture.program())'"
+        for (arguments, option) in [("3000", "--cert and --key"), ("cert", "--directory")] {
+            let child = try ChildProcess(["sh", "-c", "\(command) \(arguments)"])
+            #expect(try child.waitForExit() == 1)
+            let said = child.errors.joined(separator: "\n")
+            #expect(said.contains("has no home folder (/nonexistent)"), "\(said)")
+            #expect(said.contains("set HOME or XDG_DATA_HOME") && said.contains("give \(option)."))
+        }
     }
 
     @Test(arguments: [["help"], ["help", "drain"], ["help", "cert", "list"], ["--version"]])

@@ -176,7 +176,7 @@ import Testing
         "could not find expected", "are not allowed in this context", "DecodingError",
         "keyNotFound",
         "typeMismatch", "dataCorrupted", "Optional(", "Error Domain", "Fatal error", "(null)",
-        "UserInfo=",
+        "UserInfo=", "eventfd", "epoll_create", "pthread_create", "memfd_create", "socketpair:",
     ]
 
     /// What strerror(3) says of each error, that stands at the end of its sentence with nothing to do.

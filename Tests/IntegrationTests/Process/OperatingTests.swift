@@ -78,9 +78,21 @@ import Testing
                 #expect(found.output.contains(sentence), "\(found.output)")
             }
         }
-        let none = try sluice.command(["status", "--relays", "--client", "192.0.2.7"])
-        #expect(none.status == 0)
-        #expect(none.output == "There are no live relays of client 192.0.2.7.\n")
+        for more in [[], ["--json"], ["--route", "/Esv/ocp"]] {
+            let none = try sluice.command(["status", "--client", "192.0.2.7"] + more)
+            #expect(none.status == 1)
+            #expect(
+                none.output
+                    == "Error: No live relay is of the client 192.0.2.7; there are some of 127.0.0.1.\n"
+            )
+        }
+        let elsewhere = try sluice.command(["status", "--client", "::1", "--route", "/other"])
+        #expect(elsewhere.status == 1)
+        #expect(elsewhere.output.contains("there are none of others either."), "\(elsewhere)")
+        // A route that is there and has none is no slip.
+        let idle = try sluice.command(["status", "--route", "/other"])
+        #expect(
+            idle.status == 0 && idle.output.contains("There are no live relays of route /other."))
         withExtendedLifetime(ends) {}
     }
 
@@ -137,7 +149,12 @@ import Testing
             let code = try child.waitForExit()
             return (code, (child.output + child.errors).joined(separator: "\n"))
         }
-        #expect(try status().1.contains("pid \(processes[0].identifier),"))
+        let first = try status()
+        #expect(first.0 == 0 && first.1.contains("pid \(processes[0].identifier),"))
+        #expect(first.1.contains("Note: another Sluice of this user is running"), "\(first)")
+        #expect(
+            first.1.contains(
+                "--admin \(folder)/sluice-\(geteuid())/sluice-\(processes[1].identifier).sock"))
         let own = "\(folder)/sluice-\(geteuid())/sluice-\(processes[2].identifier).sock"
         #expect(try status("--admin", own).1.contains("pid \(processes[2].identifier),"))
         processes[0].signal(SIGTERM)

@@ -9,6 +9,31 @@ struct CertificateAuthorityTests {
 
     init() throws { scratch = try CertificateScratch() }
 
+    @Test func `links in the place of certificate and key stay, and what they lead to is renewed`()
+        throws
+    {
+        let scratch = try CertificateScratch()
+        try FileManager.default.createDirectory(
+            atPath: scratch.path("real"), withIntermediateDirectories: false,
+            attributes: [.posixPermissions: 0o700])
+        for name in ["leaf.pem", "leaf-key.pem"] {
+            try FileManager.default.createSymbolicLink(
+                atPath: scratch.path(name), withDestinationPath: "real/\(name)")
+        }
+        #expect(try scratch.ensureLeaf(["a.test"]) == .made)
+        let before = try scratch.read("real/leaf.pem")
+        try scratch.ensureLeaf(["a.test", "b.test"])
+        #expect(try scratch.read("real/leaf.pem") != before)
+        #expect(try scratch.mode("real/leaf-key.pem") == 0o600)
+        for name in ["leaf.pem", "leaf-key.pem"] {
+            let target = try FileManager.default.destinationOfSymbolicLink(
+                atPath: scratch.path(name))
+            #expect(target == "real/\(name)")
+        }
+        let left = try FileManager.default.contentsOfDirectory(atPath: scratch.path("real"))
+        #expect(left.sorted() == ["leaf-key.pem", "leaf.pem"])
+    }
+
     @Test func `an authority is made once and kept`() throws {
         let first = try CertificateAuthority.loadOrMake(in: scratch.directory)
         let made = try scratch.read("ca.pem")

@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Goal: a command reaches the Sluice that is meant and no other, says when that is not clear, and no process
+// destroys what stands at the place of its socket.
+// Method: several processes of one user, foreign servers and files in the place of sockets, upgrades and
+// restarts in the middle of a drain.
+
+import Foundation
+import Glibc
+import TestKit
+import Testing
+
+@Suite struct WhichSluiceTests {
+    private func sluice(
+        _ arguments: [String], _ environment: [String: String] = [:]
+    ) throws -> (status: Int32, output: String) {
+        let child = try ChildProcess(
+            [try ProxyFixture.program()] + arguments, environment: environment)
+        let status = try child.waitForExit(by: .after(.seconds(60)))
+        return (status, (child.output + child.errors).map { $0 + "\n" }.joined())
+    }
+
+    /// Writes a configuration with this listener and admin socket; its path.
+    private func configuration(
+        _ folder: String, listen: String = "127.0.0.1:0", socket: String
+    ) throws -> String {
+        try Scratch.write(
+            """
+            listen: [{ address: "\(listen)" }]
+            routes: [{ path: /, respond: { status: 204 } }]
+            admin: { socket: \(socket) }
+
+            """, to: "\(folder)/s.yaml")
+    }
+
+    private static let kinds = [
+        ("a regular file", "echo precious > place"),
+        ("a folder", "mkdir place; touch place/precious"),
+        ("a pipe", "mkfifo place"), ("a symbolic link", "touch precious; ln -s precious place"),
+    ]
+
+    @Test(arguments: kinds)
+    func `what stands at the place of a socket is named and stays`(
+        kind: String, script: String
+    ) throws {
+        let folder = try Scratch.makeFolder()
+        defer { Scratch.remove(folder) }
+        try run(["sh", "-c", "cd '\(folder)' && \(script)"])
+        func look() throws -> [String] { try run(["ls", "-lR", "--full-time", "\(folder)/place"]) }
+        let before = try look()
+        let place = "\(folder)/place"
+        for path in [
+            try configuration(folder, socket: place),
+            try configuration(folder, listen: "unix:\(place)", socket: "\"off\""),
+        ] {
+            let said = try sluice(["run", "-c", path])
+            #expect(said.status == 1)
+            #expect(
+                said.output.contains("bind unix:\(place): File exists; \(kind) stands there"),
+                "\(said)")
+            #expect(try look() == before)
+            let check = try Scratch.read(path).contains("admin: { socket: /")
+            #expect(
+                said.output.contains(check ? "s.yaml:3:18: admin.socket: " : "s.yaml:1:"), "\(said)"
+            )
+        }
+        let asked = try sluice(["status", "--admin", place])
+        // A link is followed by those who connect.
+        let words =
+            kind == "a symbolic link" ? "--admin names another" : "is no socket, but \(kind)"
+        #expect(asked.status == 70 && asked.output.contains(words), "\(asked)")
+        #expect(try look() == before)
+        // No name that the socket has meanwhile is left or told.
+        let rest = try FileManager.default.contentsOfDirectory(atPath: folder)
+        #expect(!rest.contains { $0.hasPrefix("place.") }, "\(rest)")
+    }
+
+    @Test
+    func `a socket that a killed process left is replaced, and a served one names its process`()
+        throws
+    {
+        let folder = try Scratch.makeFolder()
+        defer { Scratch.remove(folder) }
+        let place = "\(folder)/w.sock"
+        let path = try configuration(folder, listen: "unix:\(place)", socket: "\(folder)/a.sock")
+        let command = [try ProxyFixture.program(), "run", "-c", path]
+        let killed = try ChildProcess(command)
+        try killed.waitForLine(containing: "is ready")
+        killed.signal(SIGKILL)
+        try killed.waitForExit()
+        let serving = try ChildProcess(command)
+        try serving.waitForLine(containing: "is ready")
+        let second = try ended(command)
+        #expect(second.status == 1)
+        #expect(
+            second.output.contains("bind unix:\(place): Address already in use by "), "\(second)")
+        #expect(second.output.contains("(process \(serving.identifier))"), "\(second)")
+        let other = try configuration(folder, socket: "\(folder)/a.sock")
+        let third = try sluice(["run", "-c", other])
+        #expect(third.status == 1)
+        #expect(
+            third.output.contains(
+                "admin.socket: bind unix:\(folder)/a.sock: Address already in use by "),
+            "\(third)")
+        #expect(third.output.contains("(process \(serving.identifier))"), "\(third)")
+        #expect(!third.output.contains("a.sock."), "a name that nobody has asked for: \(third)")
+        let echo = try sluice(["echo", "unix:\(place)"])
+        #expect(echo.status == 1)
+        #expect(echo.output.contains("(process \(serving.identifier))"), "\(echo)")
+        serving.signal(SIGTERM)
+        #expect(try serving.waitForExit() == 0)
+    }
+
+    @Test func `the echo app names who has its port, and one that is free`() throws {
+        let taken = try ProxyFixture(arguments: ["echo", "0"])
+        let said = try sluice(["echo", "\(taken.port())"])
+        #expect(said.status == 1)
+        #expect(said.output.contains("(process \(taken.process.identifier))"), "\(said)")
+        #expect(said.output.contains(" is free"), "\(said)")
+    }
+
+    @Test func `of several, none is changed that was not named, and they are listed`() throws {
+        let folder = try Scratch.makeFolder()
+        defer { Scratch.remove(folder) }
+        let environment = ["TMPDIR": folder, "XDG_RUNTIME_DIR": "", "HOME": folder]
+        var processes: [ChildProcess] = []
+        defer { for process in processes { process.signal(SIGKILL) } }
+        for _ in 0..<2 {
+            let process = try ChildProcess(
+                [
+                    try ProxyFixture.program(), "unix:\(folder)/app", "--listen", "127.0.0.1:0",
+                    "--no-check",
+                ], environment: environment)
+            processes.append(process)
+            try eventually("it says how to ask it") {
+                process.output.contains { $0.hasPrefix("status    sluice status") }
+            }
+        }
+        let folderOfSockets = "\(folder)/sluice-\(geteuid())"
+        let sockets = ["sluice.sock", "sluice-\(processes[1].identifier).sock"]
+        for arguments in [
+            ["drain"], ["drain", "--route", "/*"], ["reload"], ["upgrade"],
+            ["rebalance", "--upstream", "x"], ["status", "--close", "0-0-0"],
+        ] {
+            let said = try sluice(arguments, environment)
+            #expect(said.status == 1, "\(arguments): \(said)")
+            #expect(said.output.contains("More than one Sluice of this user is running"), "\(said)")
+            for (process, socket) in zip(processes, sockets) {
+                #expect(said.output.contains("--admin \(folderOfSockets)/\(socket)  "), "\(said)")
+                #expect(said.output.contains("(process \(process.identifier))"), "\(said)")
+            }
+        }
+        #expect(!processes[0].hasEnded && !processes[1].hasEnded)
+        let json = try ChildProcess(
+            [try ProxyFixture.program(), "status", "--json"], environment: environment)
+        #expect(try json.waitForExit() == 0)
+        let text = Data(json.output.joined(separator: "\n").utf8)
+        #expect(try JSONSerialization.jsonObject(with: text) is [String: Any])
+        #expect(json.errors.contains { $0.contains(sockets[1]) }, "\(json.errors)")
+        let doctor = try sluice(["doctor"], environment)
+        #expect(doctor.output.contains("another Sluice of this user, not looked at"), "\(doctor)")
+        // Named, it is done; then the other is the only one.
+        #expect(
+            try sluice(["drain", "--admin", "\(folderOfSockets)/sluice.sock"], environment).status
+                == 0)
+        #expect(try processes[0].waitForExit() == 0)
+        #expect(try sluice(["drain"], environment).status == 0)
+        #expect(try processes[1].waitForExit() == 0)
+    }
+
+    @Test func `a drain of everything ends with how many were closed and how many cut`() throws {
+        let backend = try ManualBackend()
+        let operated = try Operated(routes: ["{ path: /Esv/ocp, to: \"\(backend.address)\" }"])
+        defer { Scratch.remove(operated.folder) }
+        let polite = try operated.proxy.relay(to: backend)
+        let silent = try operated.proxy.relay(to: backend)
+        let draining = TestThread {
+            try operated.command(["drain", "--spread", "50ms", "--timeout", "800ms"])
+        }
+        #expect(try polite.client.readFrame().closeCode != nil)
+        try polite.client.send(Frame.close(1001).masked())
+        #expect(try polite.upstream.readFrame().closeCode != nil)
+        try polite.upstream.send(Frame.close(1001))
+        let drain = try draining.join(by: .after(.seconds(60)))
+        #expect(drain.status == 0, "\(drain)")
+        let lines = drain.output.split(separator: "\n")
+        #expect(lines.last == "Sluice has stopped: 2 closed, 1 of them cut.", "\(drain)")
+        #expect(try operated.proxy.process.waitForExit() == 0)
+        withExtendedLifetime(silent) {}
+    }
+
+    @Test func `a drain goes on to ask the process that it has begun with, not the next one`()
+        throws
+    {
+        let backend = try ManualBackend()
+        let operated = try Operated(
+            routes: ["{ path: /Esv/ocp, to: \"\(backend.address)\" }"],
+            settings: ["drain: { timeout: 60s }"], isReplaceable: true)
+        defer { Scratch.remove(operated.folder) }
+        let ends = try operated.proxy.relay(to: backend)
+        let drain = try ChildProcess(
+            [
+                try ProxyFixture.program(), "drain", "--route", "/Esv/ocp", "--timeout", "60s",
+                "--admin", operated.socket,
+            ])
+        try drain.waitForLine(containing: "1 of 1 relays told")
+        let upgrade = try operated.command(["upgrade"])
+        #expect(upgrade.status == 0, "\(upgrade)")
+        #expect(try drain.waitForExit() == 1)
+        let words = drain.errors.joined(separator: "\n")
+        #expect(
+            words.contains(
+                "Process \(operated.proxy.process.identifier), which was asked first, does not answer at"
+            ),
+            "\(words)")
+        let state = try operated.ask("/state").output
+        let next = try #require(state.firstMatch(of: /"pid" : (\d+)/)?.output.1)
+        #expect(words.contains("process \(next) does"), "\(words)")
+        #expect(next != "\(operated.proxy.process.identifier)")
+        #expect(try operated.command(["drain", "--timeout", "1s"]).status == 0)
+        withExtendedLifetime(ends) {}
+    }
+
+    @Test func `another HTTP server in the place of the admin socket is named, and not printed`()
+        throws
+    {
+        for (answer, words) in [
+            (
+                "HTTP/1.1 404 Not Found\r\nServer: nginx/9.9\u{1B}[31m\r\nContent-Type: text/html\r\n"
+                    + "Content-Length: 13\r\nConnection: close\r\n\r\n<html></html>",
+                "it answered 404, with Server: nginx/9.9.[31m."
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nContent-Length: 13\r\nConnection: close\r\n\r\n<html></html>",
+                "it answered 200, without a Server field."
+            ),
+        ] {
+            let server = try ScriptedBackend.answering(answer)
+            defer { server.stop() }
+            for command in [["status"], ["status", "--relays"], ["reload"], ["drain"], ["doctor"]] {
+                let said = try sluice(command + ["--admin", "\(server.address.port)"])
+                #expect(said.status == 70, "\(command): \(said)")
+                #expect(
+                    said.output.contains(
+                        "What answers at 127.0.0.1:\(server.address.port) is no admin socket of Sluice: "
+                            + words), "\(said)")
+                #expect(
+                    !said.output.contains("<html>") && !said.output.contains("\u{1B}"), "\(said)")
+            }
+        }
+    }
+}
