@@ -3,9 +3,9 @@
 
 SHELL := /bin/bash
 SWIFT ?= swift
-RUN_PACKAGES := libc-ares-dev libqrencode-dev libssl-dev
+RUN_PACKAGES := libc-ares-dev libnghttp2-dev libqrencode-dev libssl-dev
 TEST_PACKAGES := $(RUN_PACKAGES) ca-certificates chromium curl dnsmasq-base faketime firefox-esr fish gcc gnutls-bin \
-	haproxy iproute2 libc6-dev libnss3-tools man-db nginx-light node-ws nodejs openssl p11-kit procps python3-venv \
+	haproxy iproute2 libc6-dev libnss3-tools man-db nginx-light node-ws nodejs openssl p11-kit procps python3-h2 python3-venv \
 	strace systemd zsh
 DEB_PACKAGES := binutils dpkg-dev
 DEB_TEST_PACKAGES := debootstrap

@@ -34,6 +34,8 @@ let package = Package(
             name: "CAres", pkgConfig: "libcares", providers: [.apt(["libc-ares-dev"])]),
         .systemLibrary(
             name: "CQREncode", pkgConfig: "libqrencode", providers: [.apt(["libqrencode-dev"])]),
+        .systemLibrary(
+            name: "CNghttp2", pkgConfig: "libnghttp2", providers: [.apt(["libnghttp2-dev"])]),
 
         // Row 1: tools that know nothing of the proxy, each alone.
         .target(name: "Wire", swiftSettings: pure),
@@ -43,6 +45,8 @@ let package = Package(
             swiftSettings: pure),
         .target(name: "Reactor", dependencies: ["CLinux"], swiftSettings: strict),
         .target(name: "TLS", dependencies: ["COpenSSL"], swiftSettings: strict),
+        // One HTTP/2 connection: bytes in, bytes out.
+        .target(name: "HTTP2", dependencies: ["CNghttp2"], swiftSettings: strict),
         .target(name: "QRCode", dependencies: ["CQREncode"], swiftSettings: strict),
 
         // Row 2: the words that rooms share.
@@ -111,7 +115,8 @@ let package = Package(
         .target(name: "TestKit", dependencies: ["Wire", "Reactor", "TLS"], swiftSettings: strict),
         // Properties that hold for all bytes, and the program that looks for bytes that break them.
         .target(
-            name: "FuzzTargets", dependencies: ["Naming", "Proxy", "Wire", "TLS", "Config"],
+            name: "FuzzTargets",
+            dependencies: ["Naming", "Proxy", "Wire", "TLS", "HTTP2", "Config"],
             swiftSettings: strict),
         .executableTarget(name: "Fuzz", dependencies: ["FuzzTargets"], swiftSettings: strict),
 
@@ -121,6 +126,10 @@ let package = Package(
         .testTarget(name: "ConfigTests", dependencies: ["Config"], swiftSettings: strict),
         .testTarget(
             name: "NamingTests", dependencies: ["Naming", "Ledger", "Reactor", "TestKit"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "HTTP2Tests", dependencies: ["HTTP2", "CNghttp2", "TestKit"],
+            exclude: ["Foreign"],
             swiftSettings: strict),
         .testTarget(name: "QRCodeTests", dependencies: ["QRCode"], swiftSettings: strict),
         .testTarget(name: "ReactorTests", dependencies: ["Reactor"], swiftSettings: strict),

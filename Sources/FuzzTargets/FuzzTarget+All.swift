@@ -3,8 +3,8 @@
 extension FuzzTarget {
     /// Every target; each stands in a file of its own in `Targets`, which a test checks.
     public static let all: [FuzzTarget] = [
-        .bodyDecoder, .configuration, .frameScanner, .proxyHeader, .recordLayer, .requestHead,
-        .requestLife, .responseHead, .serviceAnswer,
+        .bodyDecoder, .configuration, .frameScanner, .http2Connection, .proxyHeader, .recordLayer,
+        .requestHead, .requestLife, .responseHead, .serviceAnswer,
     ]
 
     /// The target of that name, if there is one.

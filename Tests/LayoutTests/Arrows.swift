@@ -8,9 +8,9 @@ enum Arrows {
 
     /// For each target the targets of ours that it may import; every target is here.
     static let allowed: [String: Set<String>] = [
-        "CLinux": [], "COpenSSL": [], "CAres": [], "CQREncode": [],
+        "CLinux": [], "COpenSSL": [], "CAres": [], "CQREncode": [], "CNghttp2": [],
         "Wire": [], "Router": [], "Config": [], "Reactor": ["CLinux"], "TLS": ["COpenSSL"],
-        "QRCode": ["CQREncode"],
+        "QRCode": ["CQREncode"], "HTTP2": ["CNghttp2"],
         "Ledger": rowOne,
         "Splice": ["Ledger", "Wire", "Reactor", "TLS"], "Naming": ["Ledger", "Reactor", "CAres"],
         "Proxy": [],
@@ -29,7 +29,7 @@ enum Arrows {
         "LoadGenerator": ["Wire", "Reactor", "TLS"],
         "TestKit": ["Wire", "Reactor", "TLS"],
         "Bench": ["LoadGenerator", "Echo", "Wire", "Router"],
-        "FuzzTargets": ["Naming", "Proxy", "Wire", "TLS", "Config"], "Fuzz": ["FuzzTargets"],
+        "FuzzTargets": ["Naming", "Proxy", "Wire", "TLS", "HTTP2", "Config"], "Fuzz": ["FuzzTargets"],
     ]
 
     /// Targets that live on the standard library, so that they stay what they are: pure.

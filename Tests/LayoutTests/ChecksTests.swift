@@ -29,6 +29,7 @@ struct ChecksTests {
         ("Echo", "Splice"), ("LoadGenerator", "Echo"), ("TestKit", "Router"), ("Bench", "TLS"),
         ("Splice", "COpenSSL"), ("TLS", "CLinux"), ("Reactor", "COpenSSL"),
         ("sluice", "CQREncode"), ("QRCode", "TLS"), ("Frontend", "QRCode"),
+        ("HTTP2", "Wire"), ("HTTP2", "Reactor"), ("Frontend", "CNghttp2"), ("TLS", "CNghttp2"),
         ("Fuzz", "Wire"), ("FuzzTargets", "COpenSSL"), ("Wire", "FuzzTargets"),
     ])
     func `an arrow that points up or sideways is found`(target: String, module: String) {
@@ -45,6 +46,7 @@ struct ChecksTests {
         ("Splice", "Ledger"), ("Frontend", "Proxy"), ("Health", "Ledger"), ("Naming", "Ledger"),
         ("Service", "Frontend"), ("Service", "Config"), ("sluice", "Service"),
         ("sluice", "Config"), ("Bench", "LoadGenerator"), ("Wire", "Wire"),
+        ("HTTP2", "CNghttp2"), ("FuzzTargets", "HTTP2"),
     ])
     func `an arrow that points down is fine`(target: String, module: String) {
         #expect(

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Bytes in order, in one piece: appended at the end, taken from the start.
+///
+/// It owns a block only while it has bytes. It is trivial, so its owner gives the block back by `clear`.
+struct ByteQueue {
+    private var block: UnsafeMutableRawPointer?
+    private var capacity: UInt32 = 0
+    private var start: UInt32 = 0
+    private var end: UInt32 = 0
+
+    /// How many bytes are in it.
+    var count: Int { Int(end &- start) }
+    var isEmpty: Bool { start == end }
+
+    /// The bytes; valid until something is changed.
+    var bytes: UnsafeMutableRawBufferPointer {
+        guard let block else { return UnsafeMutableRawBufferPointer(start: nil, count: 0) }
+        return UnsafeMutableRawBufferPointer(start: block + Int(start), count: count)
+    }
+
+    /// Appends bytes; false if there would be more than 1 GiB of them, which nobody is meant to collect.
+    mutating func append(_ more: UnsafeRawBufferPointer, _ memory: HTTP2Memory) -> Bool {
+        guard let source = more.baseAddress, more.count > 0 else { return true }
+        let total = count + more.count
+        guard total <= 1 << 30 else { return false }
+        if Int(end) + more.count > Int(capacity) { makeRoom(total, memory) }
+        (block! + Int(end)).copyMemory(from: source, byteCount: more.count)
+        end += UInt32(more.count)
+        return true
+    }
+
+    /// Takes bytes from the start; as many as there are, at most.
+    mutating func drop(_ amount: Int, _ memory: HTTP2Memory) {
+        start += UInt32(max(0, min(amount, count)))
+        if isEmpty { clear(memory) }
+    }
+
+    /// Drops everything, and gives the block back.
+    mutating func clear(_ memory: HTTP2Memory) {
+        if let block { memory.giveBack(block, Int(capacity)) }
+        self = ByteQueue()
+    }
+
+    /// Moves the bytes to the start of a block that has room for `total`.
+    private mutating func makeRoom(_ total: Int, _ memory: HTTP2Memory) {
+        let (old, count) = (bytes, count)
+        // Moving within the block is worth it if that is not done again soon.
+        if let block, total <= Int(capacity) / 2 {
+            if let source = old.baseAddress { block.copyMemory(from: source, byteCount: count) }
+        } else {
+            let size = HTTP2Memory.blockBytes(for: total)
+            let new = memory.lend(size)
+            if let source = old.baseAddress { new.copyMemory(from: source, byteCount: count) }
+            if let block { memory.giveBack(block, Int(capacity)) }
+            block = new
+            capacity = UInt32(size)
+        }
+        start = 0
+        end = UInt32(count)
+    }
+}

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// How often a peer may do something: a token bucket.
+public struct HTTP2Budget: Sendable, Hashable {
+    /// How many times at once.
+    public var burst: Int
+    /// How many more each second, up to `burst`.
+    public var perSecond: Int
+
+    /// A budget of so many at once and so many more each second.
+    public init(burst: Int, perSecond: Int) {
+        self.burst = burst
+        self.perSecond = perSecond
+    }
+}
+
+/// What a peer may do on one connection.
+public struct HTTP2Limits: Sendable, Hashable {
+    /// Streams that are open at a time (SETTINGS_MAX_CONCURRENT_STREAMS).
+    public var streamsMax = 128
+    /// Bytes of a request head, as it would stand in HTTP/1.1: name, value and four more for each
+    /// field. A head with more is delivered with `HTTP2Head.fault`, so that it can be answered.
+    public var headBytesMax = 65_536
+    /// Fields of a request head; the parts of a split `cookie` count as one.
+    public var headFieldsMax = 256
+    /// HEADERS and CONTINUATION frames of one header block.
+    public var headFramesMax = 32
+    /// Bytes that one stream may send before any of them is consumed
+    /// (SETTINGS_INITIAL_WINDOW_SIZE); the most that a stream holds of what has arrived.
+    public var streamWindowBytes = 65_535
+    /// Bytes of all streams that may be under way to the server at a time. They do not count as
+    /// under way any more once they have arrived, so this bounds no memory.
+    public var connectionWindowBytes = 1 << 20
+    /// A WINDOW_UPDATE of less is one of `smallWindowUpdates`.
+    public var smallWindowUpdateBytes = 1_024
+    /// Whether `:protocol` is allowed: SETTINGS_ENABLE_CONNECT_PROTOCOL (RFC 8441 §3).
+    public var allowsExtendedConnect = true
+
+    /// RST_STREAM frames.
+    public var resetsReceived = HTTP2Budget(burst: 300, perSecond: 30)
+    /// Streams that had to be reset for what the peer did.
+    public var resetsProvoked = HTTP2Budget(burst: 100, perSecond: 10)
+    /// PING frames.
+    public var pings = HTTP2Budget(burst: 120, perSecond: 10)
+    /// SETTINGS frames.
+    public var settings = HTTP2Budget(burst: 20, perSecond: 1)
+    /// PRIORITY and PRIORITY_UPDATE frames.
+    public var priorities = HTTP2Budget(burst: 1_000, perSecond: 100)
+    /// DATA frames that carry nothing and do not end their stream.
+    public var emptyData = HTTP2Budget(burst: 100, perSecond: 10)
+    /// WINDOW_UPDATE frames of few bytes. Two more are allowed for each DATA frame that was not cut
+    /// short by a window: honest peers give back what small messages have used.
+    public var smallWindowUpdates = HTTP2Budget(burst: 1_000, perSecond: 100)
+    /// HEADERS and DATA frames on closed streams: those that were under way when a stream was reset.
+    public var strayFrames = HTTP2Budget(burst: 2_000, perSecond: 200)
+    /// Frames of unknown types, and GOAWAY frames.
+    public var otherFrames = HTTP2Budget(burst: 200, perSecond: 20)
+
+    /// The defaults.
+    public init() {}
+
+    /// The most that a header block may decode to: behind that the connection ends, since each of its
+    /// bytes would still have to be decoded.
+    var decodedBytesMax: Int { headBytesMax + (1 << 20) }
+
+    /// The budget for this kind of abuse; nil for those that are no matter of how often.
+    func budget(_ abuse: HTTP2Abuse) -> HTTP2Budget? {
+        switch abuse {
+        case .headFrames, .headBytes, .unreadAnswers: nil
+        case .resetsReceived: resetsReceived
+        case .resetsProvoked: resetsProvoked
+        case .pings: pings
+        case .settings: settings
+        case .priorities: priorities
+        case .emptyData: emptyData
+        case .smallWindowUpdates: smallWindowUpdates
+        case .strayFrames: strayFrames
+        case .otherFrames: otherFrames
+        }
+    }
+}
+
+/// Limits that many connections share: made once per listener and configuration.
+public final class HTTP2Policy: Sendable {
+    /// The limits.
+    public let limits: HTTP2Limits
+    /// The budgets by the number of their kind.
+    let budgets: [HTTP2Budget]
+
+    /// A policy of these limits.
+    public init(_ limits: HTTP2Limits = HTTP2Limits()) {
+        self.limits = limits
+        budgets = HTTP2Abuse.allCases.map {
+            limits.budget($0) ?? HTTP2Budget(burst: .max / 2_000, perSecond: 0)
+        }
+    }
+}

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+import Testing
+
+@testable import HTTP2
+
+/// What connections and streams cost, and that nothing grows.
+struct MemoryTests {
+    @Test func `an idle connection and an open stream cost what is stated`() {
+        let rig = Rig()
+        let idle = rig.connection.memoryBytes
+        print("HTTP/2: bytes of an idle connection: \(idle)")
+        #expect(idle < 24_576)
+        var streams: [HTTP2Stream] = []
+        for id in stride(from: UInt32(1), to: 201, by: 2) {
+            let stream = rig.open(.headers(id, RawFrame.webSocket, ends: false))
+            if let head = rig.connection.takeHead(stream) { rig.memory.recycle(head) }
+            rig.answer(stream, 200, hasBody: true)
+            _ = rig.output()
+            streams.append(stream)
+        }
+        let each = (rig.connection.memoryBytes - idle) / 100
+        print("HTTP/2: bytes of an open tunnel's stream: \(each)")
+        #expect(streams.count == 100 && each < 1_024 && rig.memory.usedBytes == 0)
+    }
+
+    @Test func `10,000 streams opened and closed leave nothing behind`() {
+        let rig = Rig {
+            $0.resetsReceived = HTTP2Budget(burst: 10_000, perSecond: 0)
+        }
+        var marks: [Int] = []
+        for number in 0..<10_000 {
+            let id = UInt32(number) * 2 + 1
+            let stream = rig.open(
+                .headers(id, RawFrame.post + [("x-number", "\(number)")], ends: false),
+                .data(id, RawFrame.bytes(300), ends: number % 3 != 0))
+            if let head = rig.connection.takeHead(stream) { rig.memory.recycle(head) }
+            rig.answer(stream, 200, [("x-number", "\(number)")], hasBody: true)
+            rig.send(stream, RawFrame.bytes(700))
+            rig.connection.finish(stream)
+            let sent = rig.frames()
+            if number % 3 == 0 { rig.receive(.reset(id)) }
+            // What was used of the connection's window comes back.
+            rig.receive(.windowUpdate(0, UInt32(sent.of(0).flatMap(\.payload).count) + 324))
+            guard case .closed? = rig.kinds().last else {
+                Issue.record("stream \(id) is not closed")
+                return
+            }
+            rig.connection.forget(stream)
+            if number % 1_000 == 999 { marks.append(rig.connection.memoryBytes) }
+            rig.now += 1
+        }
+        #expect(rig.connection.end == nil && rig.connection.openStreams == 0)
+        #expect(Set(marks.dropFirst()).count == 1, "\(marks)")
+        #expect(rig.memory.usedBytes == 0)
+    }
+
+    @Test func `128 busy streams leave an idle connection that costs little`() {
+        let rig = Rig()
+        var streams: [HTTP2Stream] = []
+        for number in 0..<128 {
+            streams.append(
+                rig.open(
+                    .headers(UInt32(number) * 2 + 1, RawFrame.post, ends: false),
+                    .data(UInt32(number) * 2 + 1, [1], ends: true)))
+        }
+        for stream in streams {
+            rig.answer(stream)
+            _ = rig.output()
+            rig.connection.forget(stream)
+        }
+        _ = rig.events()
+        #expect(rig.connection.openStreams == 0 && rig.connection.memoryBytes < 24_576)
+    }
+
+    @Test func `a queue of bytes keeps their order through every growth and shift`() {
+        let memory = HTTP2Memory(keptBytesMax: 4_096)
+        var queue = ByteQueue()
+        var model: [UInt8] = []
+        var number: UInt8 = 0
+        var random = SystemRandomNumberGenerator()
+        for _ in 0..<3_000 {
+            if Bool.random(using: &random) || model.count > 100_000 {
+                let count = Int.random(in: 0...(model.count > 50_000 ? 30_000 : 3_000), using: &random)
+                queue.drop(count, memory)
+                model.removeFirst(min(count, model.count))
+            } else {
+                let count = Int.random(in: 0...3_000, using: &random)
+                let more = (0..<count).map { _ in
+                    number &+= 1
+                    return number
+                }
+                let isIn = more.withUnsafeBytes { queue.append($0, memory) }
+                #expect(isIn)
+                model += more
+            }
+            #expect(queue.count == model.count)
+            if queue.count != model.count || Array(queue.bytes) != model {
+                Issue.record("they differ at \(model.count) bytes")
+                return
+            }
+            #expect((memory.usedBytes == 0) == model.isEmpty)
+        }
+        queue.clear(memory)
+        #expect(memory.usedBytes == 0)
+    }
+
+    @Test func `a budget refills with time and never beyond its burst`() {
+        let policy = HTTP2Policy()
+        var budgets = AbuseBudgets(milliseconds: 0)
+        func spendAll() -> Int {
+            var count = 0
+            while budgets.spend(.pings, policy) { count += 1 }
+            return count
+        }
+        #expect(spendAll() == 120 && spendAll() == 0)
+        budgets.refill(milliseconds: 99, policy)
+        #expect(spendAll() == 0)
+        budgets.refill(milliseconds: 100, policy)
+        #expect(spendAll() == 1)
+        budgets.refill(milliseconds: 1_100, policy)
+        #expect(spendAll() == 10)
+        budgets.refill(milliseconds: 500, policy)
+        #expect(spendAll() == 0, "time that goes back gives nothing")
+        budgets.refill(milliseconds: .max, policy)
+        #expect(spendAll() == 120)
+        budgets.earn(5, .pings)
+        #expect(spendAll() == 5)
+        budgets.refill(milliseconds: .min, policy)
+        #expect(spendAll() == 0)
+    }
+}
