@@ -25,7 +25,8 @@ struct ByteQueue {
         let total = count + more.count
         guard total <= 1 << 30 else { return false }
         if Int(end) + more.count > Int(capacity) { makeRoom(total, memory) }
-        (block! + Int(end)).copyMemory(from: source, byteCount: more.count)
+        guard let block else { return false }
+        (block + Int(end)).copyMemory(from: source, byteCount: more.count)
         end += UInt32(more.count)
         return true
     }
