@@ -117,6 +117,22 @@ extension HTTP2Connection {
         return true
     }
 
+    /// The same for bytes that the caller writes in place, into room for so many; how many it wrote is
+    /// what `write` returns.
+    ///
+    /// `write` must make no call that concerns this connection.
+    @discardableResult
+    public func send(
+        _ stream: HTTP2Stream, upTo most: Int, _ write: (UnsafeMutableRawBufferPointer) -> Int
+    ) -> Bool {
+        guard let slot = openSlot(stream), slot.pointee.marks.contains(.hasBody),
+            !slot.pointee.marks.contains(.ending),
+            let written = slot.pointee.held.append(upTo: most, core.pointee.memory, write)
+        else { return false }
+        if written > 0 { resume(slot, stream) }
+        return true
+    }
+
     /// Ends the answer's body behind what is held; with trailers, if there are any.
     @discardableResult
     public func finish(_ stream: HTTP2Stream, trailers: HTTP2Fields? = nil) -> Bool {
