@@ -32,10 +32,10 @@ struct AbuseBudgets {
 
     /// Gives back what the time until now is worth; time that runs backwards is worth nothing.
     mutating func refill(milliseconds now: Int64, _ policy: HTTP2Policy) {
+        guard now > milliseconds else { return }
         let (difference, overflow) = now.subtractingReportingOverflow(milliseconds)
         // A day refills everything.
         let passed = overflow ? 86_400_000 : min(difference, 86_400_000)
-        guard passed > 0 else { return }
         milliseconds = now
         for kind in 0..<12 where used[kind] > 0 {
             let rate = Int64(clamping: min(policy.budgets[kind].perSecond, 1_000_000_000))

@@ -22,12 +22,30 @@ struct ByteQueue {
     /// Appends bytes; false if there would be more than 1 GiB of them, which nobody is meant to collect.
     mutating func append(_ more: UnsafeRawBufferPointer, _ memory: HTTP2Memory) -> Bool {
         guard let source = more.baseAddress, more.count > 0 else { return true }
-        let total = count + more.count
-        guard total <= 1 << 30 else { return false }
-        if Int(end) + more.count > Int(capacity) { makeRoom(total, memory) }
-        (block! + Int(end)).copyMemory(from: source, byteCount: more.count)
+        guard let room = room(for: more.count, memory) else { return false }
+        room.copyMemory(from: source, byteCount: more.count)
         end += UInt32(more.count)
         return true
+    }
+
+    /// Appends what is written into room for so many bytes; how many that is, or nil if there is none.
+    mutating func append(
+        upTo most: Int, _ memory: HTTP2Memory, _ write: (UnsafeMutableRawBufferPointer) -> Int
+    ) -> Int? {
+        guard most > 0 else { return 0 }
+        guard let room = room(for: most, memory) else { return nil }
+        let written = write(UnsafeMutableRawBufferPointer(start: room, count: most))
+        end += UInt32(max(0, min(written, most)))
+        if isEmpty { clear(memory) }
+        return max(0, min(written, most))
+    }
+
+    /// The place behind the last byte, with room for so many more.
+    private mutating func room(for more: Int, _ memory: HTTP2Memory) -> UnsafeMutableRawPointer? {
+        let total = count + more
+        guard total <= 1 << 30 else { return nil }
+        if Int(end) + more > Int(capacity) { makeRoom(total, memory) }
+        return block.map { $0 + Int(end) }
     }
 
     /// Takes bytes from the start; as many as there are, at most.

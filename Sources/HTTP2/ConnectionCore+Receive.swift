@@ -56,7 +56,7 @@ extension UnsafeMutablePointer where Pointee == ConnectionCore {
             if !pointee.isFrameKnown { spend(.strayFrames) }
         case FrameType.data:
             if !pointee.isFrameKnown {
-                spend(.strayFrames)
+                receivedUnknownData()
             } else if !pointee.hasPayload, !endsStream {
                 spend(.emptyData)
             }
@@ -66,6 +66,19 @@ extension UnsafeMutablePointer where Pointee == ConnectionCore {
                 spend(.smallWindowUpdates)
             }
         default: break
+        }
+    }
+
+    /// Counts a DATA frame of which nghttp2 has not told: its stream is closed, or was reset for it.
+    ///
+    /// nghttp2 resets without a word what has more bytes than its `content-length` says, or fewer, or
+    /// more than its window.
+    private func receivedUnknownData() {
+        let index = slot(Int32(bitPattern: pointee.meter.stream))
+        if let index, !pointee.streams[index].pointee.marks.contains(.resetting) {
+            provoked(index)
+        } else {
+            spend(.strayFrames)
         }
     }
 

@@ -61,31 +61,32 @@ struct ConnectionCore {
     mutating func tell(_ kind: HTTP2Event.Kind, _ index: Int? = nil) {
         if events.capacity == 0 { events = memory.makeEventList() }
         guard let index else {
-            events.append(HTTP2Event(stream: .none, tag: 0, kind: kind))
+            events.append(HTTP2Event(stream: .absent, tag: 0, kind: kind))
             return
         }
         let stream = HTTP2Stream(slot: Int32(index), id: streams[index].pointee.id)
         events.append(HTTP2Event(stream: stream, tag: streams[index].pointee.tag, kind: kind))
     }
 
-    /// The event that has waited longest.
+    /// The event that has waited longest; those of streams that were forgotten are passed over.
     mutating func nextEvent() -> HTTP2Event? {
-        guard eventIndex < events.count else { return nil }
-        var event = events[eventIndex]
-        eventIndex += 1
-        if eventIndex == events.count {
-            var list: [HTTP2Event] = []
-            swap(&list, &events)
-            memory.recycle(list)
-            eventIndex = 0
-        }
-        if let index = streams.index(event.stream) {
+        while eventIndex < events.count {
+            let event = events[eventIndex]
+            eventIndex += 1
+            if eventIndex == events.count {
+                memory.recycle(&events)
+                eventIndex = 0
+            }
+            guard event.stream.id != 0 else { return event }
+            guard let index = streams.index(event.stream),
+                streams[index].pointee.marks.contains(.told)
+            else { continue }
             if event.kind == .data { streams[index].pointee.marks.remove(.dataTold) }
             // A tag that was set since the event came is the one that counts.
-            event = HTTP2Event(
+            return HTTP2Event(
                 stream: event.stream, tag: streams[index].pointee.tag, kind: event.kind)
         }
-        return event
+        return nil
     }
 
     /// Makes the end of the connection certain and tells of it; the first reason stays.
@@ -103,7 +104,8 @@ typealias CorePointer = UnsafeMutablePointer<ConnectionCore>
 extension UnsafeMutablePointer where Pointee == ConnectionCore {
     /// The core that nghttp2 hands to its callbacks.
     static func of(_ userData: UnsafeMutableRawPointer?) -> CorePointer {
-        userData!.assumingMemoryBound(to: ConnectionCore.self)
+        guard let userData else { preconditionFailure("nghttp2 has lost its user data.") }
+        return userData.assumingMemoryBound(to: ConnectionCore.self)
     }
 
     /// The slot of a stream that nghttp2 has open; nil for one that nobody was told of.
@@ -132,7 +134,7 @@ extension UnsafeMutablePointer where Pointee == ConnectionCore {
         if let index {
             let slot = pointee.streams[index]
             guard !slot.pointee.marks.contains(.resetCounted) else { return }
-            slot.pointee.marks.insert([.resetCounted, .resetting])
+            slot.pointee.marks.insert(.resetAndCounted)
         }
         spend(.resetsProvoked)
     }

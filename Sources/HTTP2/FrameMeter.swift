@@ -38,6 +38,7 @@ struct FrameMeter {
 
     private(set) var type: UInt8 = 0
     private(set) var flags: UInt8 = 0
+    private(set) var stream: UInt32 = 0
     /// The first four bytes of the payload, which are the increment of a WINDOW_UPDATE.
     private(set) var firstWord: UInt32 = 0
     private var prefaceLeft: UInt8 = 24
@@ -81,11 +82,12 @@ struct FrameMeter {
             case 1, 2: payloadLeft = payloadLeft << 8 | UInt32(byte)
             case 3: type = byte
             case 4: flags = byte
-            default: break
+            default: stream = stream << 8 | UInt32(byte)
             }
             headerCount += 1
             if headerCount == 9 {
                 isInFrame = true
+                stream &= 0x7FFF_FFFF
                 firstWord = 0
                 wordCount = 0
                 return (index, .begun)

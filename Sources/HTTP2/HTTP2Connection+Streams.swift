@@ -12,7 +12,7 @@ extension HTTP2Connection {
     /// Whether the stream is open: neither complete nor reset.
     public func isOpen(_ stream: HTTP2Stream) -> Bool {
         guard let slot = slot(stream) else { return false }
-        return slot.pointee.marks.isDisjoint(with: [.closed, .resetting])
+        return slot.pointee.marks.isDisjoint(with: .gone)
     }
 
     // MARK: What has arrived
@@ -58,7 +58,7 @@ extension HTTP2Connection {
     /// Gives the peer window back for bytes that `take` has taken.
     public func giveBack(_ stream: HTTP2Stream, _ count: Int) {
         guard count > 0, let slot = slot(stream),
-            slot.pointee.marks.isDisjoint(with: [.closed, .resetting, .peerEnded])
+            slot.pointee.marks.isDisjoint(with: .readNoMore)
         else { return }
         nghttp2_session_consume_stream(core.pointee.session, stream.id, count)
     }
@@ -99,12 +99,14 @@ extension HTTP2Connection {
             return nghttp2_submit_response(session, stream.id, vector, count, &source)
         }
         guard result == 0 else { return false }
-        slot.pointee.marks.insert(hasBody ? [.answered, .hasBody] : .answered)
+        slot.pointee.marks.insert(.answered)
+        if hasBody { slot.pointee.marks.insert(.hasBody) }
         return true
     }
 
-    /// Holds bytes of the answer's body to be produced, however many: how many there are is for the
-    /// caller to bound. False if no body may be sent.
+    /// Holds bytes of the answer's body to be produced; false if no body may be sent.
+    ///
+    /// It holds however many there are: the caller bounds them by `heldBytes`.
     @discardableResult
     public func send(_ stream: HTTP2Stream, _ bytes: UnsafeRawBufferPointer) -> Bool {
         guard let slot = openSlot(stream), slot.pointee.marks.contains(.hasBody),
@@ -112,6 +114,22 @@ extension HTTP2Connection {
             slot.pointee.held.append(bytes, core.pointee.memory)
         else { return false }
         if bytes.count > 0 { resume(slot, stream) }
+        return true
+    }
+
+    /// The same for bytes that the caller writes in place, into room for so many; how many it wrote is
+    /// what `write` returns.
+    ///
+    /// `write` must make no call that concerns this connection.
+    @discardableResult
+    public func send(
+        _ stream: HTTP2Stream, upTo most: Int, _ write: (UnsafeMutableRawBufferPointer) -> Int
+    ) -> Bool {
+        guard let slot = openSlot(stream), slot.pointee.marks.contains(.hasBody),
+            !slot.pointee.marks.contains(.ending),
+            let written = slot.pointee.held.append(upTo: most, core.pointee.memory, write)
+        else { return false }
+        if written > 0 { resume(slot, stream) }
         return true
     }
 
@@ -148,9 +166,12 @@ extension HTTP2Connection {
 
     // MARK: Its end
 
-    /// Resets the stream; what is held for it is dropped. `closed` follows with the next `produce`.
+    /// Resets the stream; what is held for it is dropped.
+    ///
+    /// `closed` follows with the next `produce`.
     ///
     /// - Parameters:
+    ///   - stream: an open stream.
     ///   - code: `noError` once the answer was sent whole and the rest of the request is of no use
     ///     (RFC 9113 §8.1).
     ///   - isPeersFault: whether the peer is to blame, so that it counts as a reset that the peer has
@@ -158,12 +179,13 @@ extension HTTP2Connection {
     public func reset(_ stream: HTTP2Stream, _ code: HTTP2ErrorCode, isPeersFault: Bool = false) {
         guard let slot = openSlot(stream) else { return }
         if isPeersFault { return core.resetForPeer(Int(stream.slot), code) }
-        slot.pointee.marks.insert([.resetCounted, .resetting])
+        slot.pointee.marks.insert(.resetAndCounted)
         nghttp2_submit_rst_stream(core.pointee.session, 0, stream.id, code.rawValue)
     }
 
-    /// Lets go of a stream, and of all that has arrived on it: due once `closed` was told. One that is
-    /// still open is reset (CANCEL), and nothing more is told of it.
+    /// Lets go of a stream, and of all that has arrived on it: due once `closed` was told.
+    ///
+    /// One that is still open is reset (CANCEL), and nothing more is told of it.
     public func forget(_ stream: HTTP2Stream) {
         guard let slot = slot(stream) else { return }
         if slot.pointee.marks.contains(.closed) {
@@ -180,7 +202,7 @@ extension HTTP2Connection {
 
     private func openSlot(_ stream: HTTP2Stream) -> UnsafeMutablePointer<StreamSlot>? {
         guard let slot = slot(stream),
-            slot.pointee.marks.isDisjoint(with: [.closed, .resetting])
+            slot.pointee.marks.isDisjoint(with: .gone)
         else { return nil }
         return slot
     }

@@ -61,8 +61,9 @@ public struct HTTP2Connection: ~Copyable {
         nghttp2_session_set_local_window_size(core.pointee.session, 0, 0, connectionWindow)
     }
 
-    /// Takes bytes that came from the peer. All are taken; those behind the connection's end are
-    /// dropped.
+    /// Takes bytes that came from the peer.
+    ///
+    /// All are taken; those behind the connection's end are dropped.
     public func receive(_ bytes: UnsafeRawBufferPointer, milliseconds: Int64) {
         core.receive(bytes, milliseconds: milliseconds)
     }
@@ -111,7 +112,9 @@ public struct HTTP2Connection: ~Copyable {
         nghttp2_submit_shutdown_notice(core.pointee.session)
     }
 
-    /// Sends the GOAWAY that names the last stream. Later ones are ignored, and counted; when the open
+    /// Sends the GOAWAY that names the last stream.
+    ///
+    /// Later ones are ignored, and counted; when the open
     /// ones have ended, the connection is over.
     public func shutDown() {
         guard !core.pointee.hasLastStream, core.pointee.end == nil else { return }

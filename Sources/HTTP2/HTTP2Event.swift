@@ -9,7 +9,7 @@ public struct HTTP2Stream: Sendable, Hashable {
     public let id: Int32
 
     /// What stands where there is no stream.
-    public static let none = HTTP2Stream(slot: -1, id: 0)
+    public static let absent = HTTP2Stream(slot: -1, id: 0)
 }
 
 /// How a stream has ended.
@@ -64,7 +64,7 @@ public struct HTTP2Event: Sendable, Hashable {
         case over
     }
 
-    /// The stream it happened on; `none` where it is about the connection.
+    /// The stream it happened on; `absent` where it is about the connection.
     public let stream: HTTP2Stream
     /// The number that the caller has given the stream by `setTag`; 0 until then.
     public let tag: UInt64

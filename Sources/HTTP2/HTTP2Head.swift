@@ -46,7 +46,9 @@ public final class HTTP2Head {
         case tooManyFields
     }
 
-    /// All names and values. Behind each name stands `: `, and behind each value CR and LF.
+    /// All names and values.
+    ///
+    /// Behind each name stands `: `, and behind each value CR and LF.
     public var bytes: [UInt8] = []
     /// The fields in order, without the pseudo fields, `host` and all but one `cookie`.
     public var fields: [HTTP2Field] = []
@@ -99,7 +101,7 @@ public final class HTTP2Head {
         name: UnsafeBufferPointer<UInt8>, value: UnsafeBufferPointer<UInt8>, _ limits: HTTP2Limits
     ) {
         size &+= name.count &+ value.count &+ 4
-        let isPseudo = name.first == UInt8(ascii: ":")
+        let isPseudo = name.count > 0 && name[0] == UInt8(ascii: ":")
         let isCookie = Self.equal(name, "cookie")
         if isCookie { cookieCount += 1 }
         if size > limits.headBytesMax {

@@ -19,7 +19,9 @@ public struct HTTP2Limits: Sendable, Hashable {
     /// Streams that are open at a time (SETTINGS_MAX_CONCURRENT_STREAMS).
     public var streamsMax = 128
     /// Bytes of a request head, as it would stand in HTTP/1.1: name, value and four more for each
-    /// field. A head with more is delivered with `HTTP2Head.fault`, so that it can be answered.
+    /// field.
+    ///
+    /// A head with more is delivered with `HTTP2Head.fault`, so that it can be answered.
     public var headBytesMax = 65_536
     /// Fields of a request head; the parts of a split `cookie` count as one.
     public var headFieldsMax = 256
@@ -28,7 +30,9 @@ public struct HTTP2Limits: Sendable, Hashable {
     /// Bytes that one stream may send before any of them is consumed
     /// (SETTINGS_INITIAL_WINDOW_SIZE); the most that a stream holds of what has arrived.
     public var streamWindowBytes = 65_535
-    /// Bytes of all streams that may be under way to the server at a time. They do not count as
+    /// Bytes of all streams that may be under way to the server at a time.
+    ///
+    /// They do not count as
     /// under way any more once they have arrived, so this bounds no memory.
     public var connectionWindowBytes = 1 << 20
     /// A WINDOW_UPDATE of less is one of `smallWindowUpdates`.
@@ -48,7 +52,9 @@ public struct HTTP2Limits: Sendable, Hashable {
     public var priorities = HTTP2Budget(burst: 1_000, perSecond: 100)
     /// DATA frames that carry nothing and do not end their stream.
     public var emptyData = HTTP2Budget(burst: 100, perSecond: 10)
-    /// WINDOW_UPDATE frames of few bytes. Two more are allowed for each DATA frame that was not cut
+    /// WINDOW_UPDATE frames of few bytes.
+    ///
+    /// Two more are allowed for each DATA frame that was not cut
     /// short by a window: honest peers give back what small messages have used.
     public var smallWindowUpdates = HTTP2Budget(burst: 1_000, perSecond: 100)
     /// HEADERS and DATA frames on closed streams: those that were under way when a stream was reset.
@@ -59,9 +65,11 @@ public struct HTTP2Limits: Sendable, Hashable {
     /// The defaults.
     public init() {}
 
-    /// The most that a header block may decode to: behind that the connection ends, since each of its
-    /// bytes would still have to be decoded.
-    var decodedBytesMax: Int { headBytesMax + (1 << 20) }
+    /// The most that a header block may decode to, with 32 bytes more for each field.
+    ///
+    /// Up to there a head that is too large is read to its end, so that it can be answered; behind it
+    /// the connection ends, since a byte of HPACK can stand for thousands.
+    var decodedBytesMax: Int { 4 * headBytesMax + (1 << 18) }
 
     /// The budget for this kind of abuse; nil for those that are no matter of how often.
     func budget(_ abuse: HTTP2Abuse) -> HTTP2Budget? {

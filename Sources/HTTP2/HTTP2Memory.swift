@@ -50,10 +50,13 @@ public final class HTTP2Memory {
 
     func makeEventList() -> [HTTP2Event] { eventLists.popLast() ?? [] }
 
-    func recycle(_ events: consuming [HTTP2Event]) {
-        guard eventLists.count < Self.eventListsKept, events.capacity <= 4_096 else { return }
-        events.removeAll(keepingCapacity: true)
-        eventLists.append(events)
+    /// Takes a list back; an empty one without memory stays.
+    func recycle(_ events: inout [HTTP2Event]) {
+        if eventLists.count < Self.eventListsKept, events.capacity <= 4_096 {
+            events.removeAll(keepingCapacity: true)
+            eventLists.append(events)
+        }
+        events = []
     }
 
     /// The size of the block that has room for so many bytes.

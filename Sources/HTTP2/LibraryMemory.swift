@@ -12,7 +12,8 @@ enum LibraryMemory {
                 CorePointer.of(core).pointee.libraryBytes -= malloc_usable_size(pointer)
                 CNghttp2.free(pointer)
             },
-            calloc: { count, size, core in LibraryMemory.counted(CNghttp2.calloc(count, size), core) },
+            calloc: { count, size, core in LibraryMemory.counted(CNghttp2.calloc(count, size), core)
+            },
             realloc: { pointer, count, core in
                 let before = malloc_usable_size(pointer)
                 let new = CNghttp2.realloc(pointer, count)

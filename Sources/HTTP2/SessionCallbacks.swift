@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import CNghttp2
 
-/// What nghttp2 calls. Nothing here calls the caller of the connection: it writes down what happened.
+/// What nghttp2 calls.
+///
+/// Nothing here calls the caller of the connection: it writes down what happened.
 enum SessionCallbacks {
     /// The callbacks, made once for all sessions, which copy them.
     nonisolated(unsafe) static let shared: OpaquePointer = {
@@ -10,13 +12,13 @@ enum SessionCallbacks {
             fatalError("There is no memory for nghttp2's callbacks.")
         }
         nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks) { _, frame, user in
-            CorePointer.of(user).beginHead(frame!)
+            CorePointer.of(user).beginHead(frame)
             return 0
         }
         nghttp2_session_callbacks_set_on_header_callback(callbacks) {
             _, frame, name, nameCount, value, valueCount, _, user in
             CorePointer.of(user).addField(
-                frame!, UnsafeBufferPointer(start: name, count: nameCount),
+                frame, UnsafeBufferPointer(start: name, count: nameCount),
                 UnsafeBufferPointer(start: value, count: valueCount))
         }
         // nghttp2 would leave out a field that is malformed; the request is (RFC 9113 §8.2.1).
@@ -29,20 +31,20 @@ enum SessionCallbacks {
             return 0
         }
         nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks) { _, frame, user in
-            CorePointer.of(user).received(frame!)
+            CorePointer.of(user).received(frame)
             return 0
         }
         nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(callbacks) {
             _, frame, _, user in
-            CorePointer.of(user).receivedInvalid(frame!)
+            CorePointer.of(user).receivedInvalid(frame)
             return 0
         }
         nghttp2_session_callbacks_set_on_frame_send_callback(callbacks) { _, frame, user in
-            CorePointer.of(user).sent(frame!)
+            CorePointer.of(user).sent(frame)
             return 0
         }
         nghttp2_session_callbacks_set_on_frame_not_send_callback(callbacks) { _, frame, _, user in
-            CorePointer.of(user).couldNotSend(frame!)
+            CorePointer.of(user).couldNotSend(frame)
             return 0
         }
         nghttp2_session_callbacks_set_on_stream_close_callback(callbacks) { _, id, code, user in
@@ -72,8 +74,11 @@ enum SessionCallbacks {
         nghttp2_data_provider(
             source: nghttp2_data_source(ptr: UnsafeMutableRawPointer(bitPattern: index + 1)),
             read_callback: { _, id, room, count, flags, source, user in
-                let index = Int(bitPattern: source!.pointee.ptr) - 1
-                return CorePointer.of(user).fill(index, id, room!, count, flags!)
+                guard let source, let room, let flags else {
+                    return Int(NGHTTP2_ERR_CALLBACK_FAILURE.rawValue)
+                }
+                let index = Int(bitPattern: source.pointee.ptr) - 1
+                return CorePointer.of(user).fill(index, id, room, count, flags)
             })
     }
 }
@@ -82,11 +87,14 @@ extension UnsafeMutablePointer where Pointee == ConnectionCore {
     /// One DATA frame fits one TLS record of 16 KiB, with its header of nine bytes.
     static var dataBytesMax: Int { 16_375 }
 
-    fileprivate func beginHead(_ frame: UnsafePointer<nghttp2_frame>) {
+    fileprivate func beginHead(_ frame: UnsafePointer<nghttp2_frame>?) {
+        guard let frame else { return }
         pointee.isFrameKnown = true
         let id = frame.pointee.hd.stream_id
         guard frame.pointee.headers.cat == NGHTTP2_HCAT_REQUEST else {
-            guard let index = slot(id), pointee.streams[index].pointee.trailers == nil else { return }
+            guard let index = slot(id), pointee.streams[index].pointee.trailers == nil else {
+                return
+            }
             pointee.streams[index].pointee.trailers = pointee.memory.makeHead()
             return
         }
@@ -102,7 +110,7 @@ extension UnsafeMutablePointer where Pointee == ConnectionCore {
     }
 
     fileprivate func addField(
-        _ frame: UnsafePointer<nghttp2_frame>, _ name: UnsafeBufferPointer<UInt8>,
+        _ frame: UnsafePointer<nghttp2_frame>?, _ name: UnsafeBufferPointer<UInt8>,
         _ value: UnsafeBufferPointer<UInt8>
     ) -> Int32 {
         pointee.decodedBytes += name.count + value.count + 32
@@ -110,7 +118,7 @@ extension UnsafeMutablePointer where Pointee == ConnectionCore {
             terminate(.abuse(.headBytes), .enhanceYourCalm)
             return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE.rawValue
         }
-        guard let index = slot(frame.pointee.hd.stream_id) else { return 0 }
+        guard let frame, let index = slot(frame.pointee.hd.stream_id) else { return 0 }
         let slot = pointee.streams[index]
         let isRequest = frame.pointee.headers.cat == NGHTTP2_HCAT_REQUEST
         guard let head = isRequest ? slot.pointee.head : slot.pointee.trailers else { return 0 }
@@ -119,14 +127,13 @@ extension UnsafeMutablePointer where Pointee == ConnectionCore {
     }
 
     fileprivate func addData(_ id: Int32, _ bytes: UnsafeRawBufferPointer) {
-        pointee.isFrameKnown = true
         pointee.hasPayload = true
         pointee.unacknowledged += bytes.count
         guard let index = slot(id) else { return }
         let slot = pointee.streams[index]
         // nghttp2 has reset a stream whose window was too small for this.
         let most = max(65_535, pointee.policy.limits.streamWindowBytes)
-        guard slot.pointee.marks.isDisjoint(with: [.resetting, .closed]),
+        guard slot.pointee.marks.isDisjoint(with: .gone),
             slot.pointee.arrived.count + bytes.count <= most,
             slot.pointee.arrived.append(bytes, pointee.memory)
         else { return }
@@ -137,7 +144,8 @@ extension UnsafeMutablePointer where Pointee == ConnectionCore {
         pointee.tell(.data, index)
     }
 
-    fileprivate func received(_ frame: UnsafePointer<nghttp2_frame>) {
+    fileprivate func received(_ frame: UnsafePointer<nghttp2_frame>?) {
+        guard let frame else { return }
         pointee.isFrameKnown = true
         let header = frame.pointee.hd
         switch header.type {
@@ -172,7 +180,8 @@ extension UnsafeMutablePointer where Pointee == ConnectionCore {
         guard slot.pointee.head?.finish() == true else {
             return resetForPeer(index, .protocolError)
         }
-        slot.pointee.marks.insert(isLast ? [.told, .peerEnded] : .told)
+        slot.pointee.marks.insert(.told)
+        if isLast { slot.pointee.marks.insert(.peerEnded) }
         pointee.tell(.request(isLast: isLast), index)
     }
 
@@ -193,17 +202,21 @@ extension UnsafeMutablePointer where Pointee == ConnectionCore {
 
     private func number(_ ping: nghttp2_ping) -> UInt64 {
         var number: UInt64 = 0
-        withUnsafeBytes(of: ping.opaque_data) { for byte in $0 { number = number << 8 | UInt64(byte) } }
+        withUnsafeBytes(of: ping.opaque_data) {
+            for byte in $0 { number = number << 8 | UInt64(byte) }
+        }
         return number
     }
 
-    fileprivate func receivedInvalid(_ frame: UnsafePointer<nghttp2_frame>) {
+    fileprivate func receivedInvalid(_ frame: UnsafePointer<nghttp2_frame>?) {
+        guard let frame else { return }
         pointee.isFrameKnown = true
         let id = frame.pointee.hd.stream_id
         if id != 0 { provoked(slot(id)) }
     }
 
-    fileprivate func sent(_ frame: UnsafePointer<nghttp2_frame>) {
+    fileprivate func sent(_ frame: UnsafePointer<nghttp2_frame>?) {
+        guard let frame else { return }
         let header = frame.pointee.hd
         switch header.type {
         case FrameType.headers, FrameType.data:
@@ -240,12 +253,13 @@ extension UnsafeMutablePointer where Pointee == ConnectionCore {
         pointee.end = .violation(code, reason: String(decoding: bytes, as: UTF8.self))
     }
 
-    fileprivate func couldNotSend(_ frame: UnsafePointer<nghttp2_frame>) {
+    fileprivate func couldNotSend(_ frame: UnsafePointer<nghttp2_frame>?) {
+        guard let frame else { return }
         let id = frame.pointee.hd.stream_id
         guard frame.pointee.hd.type == FrameType.headers, let index = slot(id),
             !pointee.streams[index].pointee.marks.contains(.resetting)
         else { return }
-        pointee.streams[index].pointee.marks.insert([.resetCounted, .resetting])
+        pointee.streams[index].pointee.marks.insert(.resetAndCounted)
         nghttp2_submit_rst_stream(
             pointee.session, 0, id, HTTP2ErrorCode.internalError.rawValue)
     }

@@ -32,6 +32,14 @@ struct StreamSlot {
         static let closed = Marks(rawValue: 1 << 11)
         /// RST_STREAM is on its way: nothing is told of the stream any more but its end.
         static let resetting = Marks(rawValue: 1 << 12)
+
+        // Sets in brackets would be arrays first where nothing is optimised.
+        /// Nothing can be sent or received any more.
+        static let gone = Marks(rawValue: 1 << 11 | 1 << 12)
+        /// No window is to be given back any more.
+        static let readNoMore = Marks(rawValue: 1 << 2 | 1 << 11 | 1 << 12)
+        /// A RST_STREAM is on its way and counted.
+        static let resetAndCounted = Marks(rawValue: 1 << 8 | 1 << 12)
     }
 
     /// The stream's number; 0 where the slot is free.
@@ -56,12 +64,21 @@ struct StreamSlot {
 
 /// The slots of a connection's streams.
 struct StreamTable {
-    private static let idleCapacityMax = 8
-    private var slots: UnsafeMutablePointer<StreamSlot>?
-    private var capacity = 0
-    private var firstFree: Int32 = -1
+    /// Slots of a connection that has not many streams: what an idle one keeps is at most four times
+    /// as much.
+    private static let smallest = 2
+    private var slots: UnsafeMutablePointer<StreamSlot>
+    private var capacity: Int
+    private var firstFree: Int32
     /// Slots that are in use: open streams, and closed ones that were not forgotten.
     private(set) var count = 0
+
+    init() {
+        slots = .allocate(capacity: Self.smallest)
+        capacity = Self.smallest
+        firstFree = -1
+        addFree(0..<capacity)
+    }
 
     /// Bytes of the table itself.
     var memoryBytes: Int { capacity * MemoryLayout<StreamSlot>.stride }
@@ -70,9 +87,9 @@ struct StreamTable {
     mutating func add(id: Int32) -> Int {
         if firstFree < 0 { grow() }
         let index = Int(firstFree)
-        firstFree = slots![index].nextFree
-        slots![index].id = id
-        slots![index].nextFree = -1
+        firstFree = slots[index].nextFree
+        slots[index].id = id
+        slots[index].nextFree = -1
         count += 1
         return index
     }
@@ -80,62 +97,61 @@ struct StreamTable {
     /// Frees a slot and all that it holds.
     mutating func remove(_ index: Int, _ memory: HTTP2Memory) {
         release(index, memory)
-        slots![index] = StreamSlot()
-        count -= 1
-        if count == 0, capacity > Self.idleCapacityMax {
-            // A connection that idles after a busy time costs little again.
-            deallocate(memory)
-            return
-        }
-        slots![index].nextFree = firstFree
+        slots[index] = StreamSlot()
+        slots[index].nextFree = firstFree
         firstFree = Int32(index)
+        count -= 1
+        guard count == 0, capacity > 4 * Self.smallest else { return }
+        // A connection that idles after a busy time costs little again.
+        deallocate(memory)
+        self = StreamTable()
     }
 
     /// The slot of this index, which `add` or `index` has given; valid until a stream is added.
     subscript(index: Int) -> UnsafeMutablePointer<StreamSlot> {
         assert(index >= 0 && index < capacity)
-        return slots! + index
+        return slots + index
     }
 
     /// Where the stream's slot is; nil for a stream that is gone.
     func index(_ stream: HTTP2Stream) -> Int? {
         let index = Int(stream.slot)
-        guard index >= 0, index < capacity, stream.id != 0, slots![index].id == stream.id
+        guard index >= 0, index < capacity, stream.id != 0, slots[index].id == stream.id
         else { return nil }
         return index
     }
 
-    /// Frees everything.
+    /// Frees everything; the table is of no more use.
     mutating func deallocate(_ memory: HTTP2Memory) {
-        guard let slots else { return }
         for index in 0..<capacity where slots[index].id != 0 { release(index, memory) }
         slots.deinitialize(count: capacity)
         slots.deallocate()
-        self = StreamTable()
     }
 
     private func release(_ index: Int, _ memory: HTTP2Memory) {
-        slots![index].arrived.clear(memory)
-        slots![index].held.clear(memory)
-        if let head = slots![index].head { memory.recycle(head) }
-        if let trailers = slots![index].trailers { memory.recycle(trailers) }
-        slots![index].head = nil
-        slots![index].trailers = nil
+        let slot = slots + index
+        slot.pointee.arrived.clear(memory)
+        slot.pointee.held.clear(memory)
+        if let head = slot.pointee.head { memory.recycle(head) }
+        if let trailers = slot.pointee.trailers { memory.recycle(trailers) }
+        slot.pointee.head = nil
+        slot.pointee.trailers = nil
     }
 
     private mutating func grow() {
-        let newCapacity = max(2, capacity * 2)
-        let new = UnsafeMutablePointer<StreamSlot>.allocate(capacity: newCapacity)
-        if let slots {
-            new.moveInitialize(from: slots, count: capacity)
-            slots.deallocate()
-        }
-        for index in (capacity..<newCapacity).reversed() {
-            (new + index).initialize(to: StreamSlot())
-            new[index].nextFree = firstFree
+        let new = UnsafeMutablePointer<StreamSlot>.allocate(capacity: capacity * 2)
+        new.moveInitialize(from: slots, count: capacity)
+        slots.deallocate()
+        slots = new
+        capacity *= 2
+        addFree(capacity / 2..<capacity)
+    }
+
+    private mutating func addFree(_ range: Range<Int>) {
+        for index in range.reversed() {
+            (slots + index).initialize(to: StreamSlot())
+            slots[index].nextFree = firstFree
             firstFree = Int32(index)
         }
-        slots = new
-        capacity = newCapacity
     }
 }

@@ -20,12 +20,14 @@ struct AbuseTests {
             abuse: .resetsReceived,
             frames: { [.headers($0 * 2 + 1, RawFrame.get, ends: false), .reset($0 * 2 + 1)] }),
         "resets of one closed stream": Flood(
-            abuse: .resetsReceived, first: [.headers(1, RawFrame.get)], frames: { _ in [.reset(1)] }),
+            abuse: .resetsReceived, first: [.headers(1, RawFrame.get)], frames: { _ in [.reset(1)] }
+        ),
         "malformed requests": Flood(
             abuse: .resetsProvoked,
             frames: { [.headers($0 * 2 + 1, RawFrame.get + [("upgrade", "x")])] }),
         "host beside another authority": Flood(
-            abuse: .resetsProvoked, frames: { [.headers($0 * 2 + 1, RawFrame.get + [("host", "x")])] }),
+            abuse: .resetsProvoked,
+            frames: { [.headers($0 * 2 + 1, RawFrame.get + [("host", "x")])] }),
         "windows that overflow (MadeYouReset)": Flood(
             abuse: .resetsProvoked,
             frames: {
@@ -136,8 +138,7 @@ struct AbuseTests {
         rig.receive((0..<2_000).flatMap { flood.frames(UInt32($0) + 2) }.bytes)
         let before = rig.connection.memoryBytes
         _ = rig.output()
-        #expect(rig.connection.end == .abuse(flood.abuse) || name.contains("say"))
-        #expect(rig.connection.end != nil)
+        #expect(rig.connection.end == .abuse(flood.abuse))
         #expect(before < 200_000, "\(before)")
     }
 
@@ -204,7 +205,8 @@ struct AbuseTests {
         #expect(rig.connection.end == .abuse(.smallWindowUpdates) && count == 1_001)
     }
 
-    @Test func `more streams than are allowed are refused, or end the connection once that was read`() {
+    @Test
+    func `more streams than are allowed are refused, or end the connection once that was read`() {
         let unread = Rig(greets: false) { $0.streamsMax = 3 }
         unread.receive(RawFrame.preface + RawFrame.settings().bytes)
         for id in [1, 3, 5, 7] as [UInt32] {

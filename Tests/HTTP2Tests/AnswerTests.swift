@@ -48,6 +48,27 @@ struct AnswerTests {
         #expect(client.answer(id).trailers == [["x-sum", "6"]])
     }
 
+    @Test func `a body may be written in place`() throws {
+        let (stream, id) = try ask()
+        let isEarly = rig.connection.send(stream, upTo: 5) { _ in 5 }
+        #expect(!isEarly, "a body needs a head")
+        rig.answer(stream, 200, hasBody: true)
+        for (room, written) in [(5, 3), (0, 0), (9, 0), (70_000, 70_000), (4, 9)] {
+            let isIn = rig.connection.send(stream, upTo: room) { place in
+                #expect(place.count == room)
+                for index in 0..<min(written, room) { place[index] = UInt8(room & 0xFF) }
+                return written
+            }
+            #expect(isIn)
+            client.talk(to: rig)
+        }
+        rig.connection.finish(stream)
+        client.talk(to: rig)
+        let body = [5, 5, 5] + [UInt8](repeating: 112, count: 70_000) + [4, 4, 4, 4]
+        #expect(client.answer(id).body == body && client.answer(id).isComplete)
+        #expect(rig.memory.usedBytes == 0)
+    }
+
     @Test func `trailers stand behind all of a long body`() throws {
         let (stream, id) = try ask()
         rig.answer(stream, 200, hasBody: true)
@@ -105,12 +126,12 @@ struct AnswerTests {
         #expect(fields.count == 0)
     }
 
-    @Test func `a head of 200 KB passes`() throws {
+    @Test func `a head of 100 KB passes`() throws {
         let (stream, id) = try ask()
         let long = String(repeating: "x", count: 50_000)
-        rig.answer(stream, 200, (0..<4).map { ("x-\($0)", long) })
+        rig.answer(stream, 200, (0..<2).map { ("x-\($0)", long) })
         client.talk(to: rig)
-        #expect(client.answer(id).fields.map { $0[1].count } == [50_000, 50_000, 50_000, 50_000])
+        #expect(client.answer(id).fields.map { $0[1].count } == [50_000, 50_000])
         let (next, nextID) = try ask()
         rig.answer(next, 204)
         client.talk(to: rig)
@@ -126,7 +147,8 @@ struct AnswerTests {
         #expect(client.answer(id).resetCode == 2)
     }
 
-    @Test func `a stream is reset with the code that is asked for, and drops what is held`() throws {
+    @Test func `a stream is reset with the code that is asked for, and drops what is held`() throws
+    {
         let (stream, id) = try ask()
         rig.answer(stream, 200, hasBody: true)
         rig.send(stream, RawFrame.bytes(1_000))
@@ -197,7 +219,8 @@ struct AnswerTests {
         let stream = rig.open(.headers(1, RawFrame.get))
         rig.answer(stream, 200)
         #expect(rig.connection.wantsToProduce)
-        #expect(rig.connection.produce(into: UnsafeMutableRawBufferPointer(start: nil, count: 0)) == 0)
+        #expect(
+            rig.connection.produce(into: UnsafeMutableRawBufferPointer(start: nil, count: 0)) == 0)
         #expect(rig.connection.wantsToProduce)
         #expect(rig.frames().count == 1 && !rig.connection.wantsToProduce)
     }

@@ -25,11 +25,16 @@ final class Client {
     private var answered: Set<Int32> = []
     private var uploads: [Int32: (bytes: [UInt8], ends: Bool)] = [:]
 
-    init(initialWindow: UInt32 = 65_535) {
+    init(initialWindow: UInt32 = 65_535, updatesWindows: Bool = true) {
         var callbacks: OpaquePointer?
         nghttp2_session_callbacks_new(&callbacks)
         Self.set(callbacks)
-        nghttp2_session_client_new(&session, callbacks, Unmanaged.passUnretained(self).toOpaque())
+        var options: OpaquePointer?
+        nghttp2_option_new(&options)
+        nghttp2_option_set_no_auto_window_update(options, updatesWindows ? 0 : 1)
+        let me = Unmanaged.passUnretained(self).toOpaque()
+        nghttp2_session_client_new2(&session, callbacks, me, options)
+        nghttp2_option_del(options)
         nghttp2_session_callbacks_del(callbacks)
         let entry = nghttp2_settings_entry(
             settings_id: Int32(NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE.rawValue),
@@ -40,7 +45,8 @@ final class Client {
     deinit { nghttp2_session_del(session) }
 
     private static func me(_ user: UnsafeMutableRawPointer?) -> Client {
-        Unmanaged<Client>.fromOpaque(user!).takeUnretainedValue()
+        guard let user else { preconditionFailure("nghttp2 has lost its user data.") }
+        return Unmanaged<Client>.fromOpaque(user).takeUnretainedValue()
     }
 
     private static func set(_ callbacks: OpaquePointer?) {
@@ -49,17 +55,18 @@ final class Client {
             let text = { (start: UnsafePointer<UInt8>?, count: Int) in
                 String(decoding: UnsafeBufferPointer(start: start, count: count), as: UTF8.self)
             }
-            Client.me(user).add(frame!.pointee, text(name, nameCount), text(value, valueCount))
+            guard let frame else { return 0 }
+            Client.me(user).add(frame.pointee, text(name, nameCount), text(value, valueCount))
             return 0
         }
         nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks) {
             _, _, id, bytes, count, user in
-            Client.me(user).answers[id, default: Answer()].body
-                += UnsafeBufferPointer(start: bytes, count: count)
+            Client.me(user).answers[id, default: Answer()].body += UnsafeBufferPointer(
+                start: bytes, count: count)
             return 0
         }
         nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks) { _, frame, user in
-            Client.me(user).received(frame!.pointee)
+            if let frame { Client.me(user).received(frame.pointee) }
             return 0
         }
     }
@@ -108,10 +115,11 @@ final class Client {
         var provider = nghttp2_data_provider(
             source: nghttp2_data_source(ptr: nil),
             read_callback: { _, id, room, count, flags, _, user in
-                Client.me(user).fill(id, room!, count, flags!)
+                guard let room, let flags else { return -1 }
+                return Client.me(user).fill(id, room, count, flags)
             })
         return storage.withUnsafeMutableBufferPointer { all in
-            var place = all.baseAddress!
+            guard var place = all.baseAddress else { return -1 }
             let vector = bytes.map { name, value in
                 defer { place += name.count + value.count }
                 return nghttp2_nv(

@@ -10,7 +10,8 @@ struct EndingTests {
         let first = rig.open(.headers(1, RawFrame.post, ends: false))
         rig.connection.announceShutdown()
         let notice = rig.frames()
-        #expect(notice.map(\.type) == [7] && notice[0].word == 0x7FFF_FFFF && notice[0].goAwayCode == 0)
+        #expect(
+            notice.map(\.type) == [7] && notice[0].word == 0x7FFF_FFFF && notice[0].goAwayCode == 0)
         let second = rig.open(.headers(3, RawFrame.get))
         #expect(second.id == 3, "what was under way is served")
         rig.connection.shutDown()

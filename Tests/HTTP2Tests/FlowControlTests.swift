@@ -35,18 +35,16 @@ struct FlowControlTests {
         }
     }
 
-    @Test func `the end of a body that fills the window exactly needs no window`() {
+    @Test func `an end that comes behind a full window waits for it, as nghttp2 has it`() {
         let rig = Rig(settings: [(4, 10)])
         let stream = rig.open(.headers(1, RawFrame.get))
         rig.answer(stream, 200, hasBody: true)
         rig.send(stream, RawFrame.bytes(10))
-        _ = rig.output()
+        #expect(rig.frames().last == .data(1, RawFrame.bytes(10)))
         rig.connection.finish(stream)
-        // nghttp2 sends an empty frame only where a window is open; the end comes with the next byte of it.
-        let early = rig.frames()
+        #expect(rig.frames() == [])
         rig.receive(.windowUpdate(1, 1))
-        let frames = early + rig.frames()
-        #expect(frames == [.data(1, [], ends: true)])
+        #expect(rig.frames() == [.data(1, [], ends: true)])
         #expect(rig.kinds().contains(.closed(.complete)))
     }
 
@@ -103,7 +101,7 @@ struct FlowControlTests {
         #expect(rig.frames().of(0).flatMap(\.payload) == Array(RawFrame.bytes(150)[101...]))
     }
 
-    @Test func `a window beyond 2^31 resets the stream, and a setting that makes one ends all`() {
+    @Test func `a window beyond 2^31 resets the stream, by an update or by a setting`() {
         let rig = Rig()
         _ = rig.open(.headers(1, RawFrame.post, ends: false))
         rig.receive(.windowUpdate(1, 0x7FFF_FFFF))
@@ -112,7 +110,9 @@ struct FlowControlTests {
         let other = Rig()
         _ = other.open(.headers(1, RawFrame.post, ends: false))
         other.receive(.windowUpdate(1, 0x7FFF_0000), .settings([(4, 0x7FFF_FFFF)]))
-        #expect(other.frames().of(RawFrame.Kind.goAway).first?.goAwayCode == 3)
+        // RFC 9113 §6.9.2 asks for a connection error here; nghttp2 makes it one of the stream.
+        #expect(other.frames().contains(.reset(1, 3)))
+        #expect(other.kinds() == [.closed(.resetHere(.flowControlError))])
     }
 
     @Test func `that all is produced is told to who asks`() {
@@ -169,7 +169,8 @@ struct FlowControlTests {
         let rig = Rig { $0.streamWindowBytes = 1_000 }
         let stream = rig.open(.headers(1, RawFrame.post, ends: false))
         for _ in 0..<20 { rig.receive(.padded(1, [7], padding: 255)) }
-        #expect(rig.arrived(stream).count < 20, "the window was passed, since nobody awaited updates")
+        #expect(
+            rig.arrived(stream).count < 20, "the window was passed, since nobody awaited updates")
         let patient = Rig { $0.streamWindowBytes = 1_000 }
         let second = patient.open(.headers(1, RawFrame.post, ends: false))
         var window = 1_000
@@ -207,7 +208,8 @@ struct FlowControlTests {
         // The window comes back only when half of it was used, and here the client can't know of that.
         let rig = Rig(greets: false) { $0.streamWindowBytes = 1 << 20 }
         _ = rig.output()
-        rig.receive(RawFrame.preface + RawFrame.settings().bytes + RawFrame.settingsAcknowledged.bytes)
+        rig.receive(
+            RawFrame.preface + RawFrame.settings().bytes + RawFrame.settingsAcknowledged.bytes)
         let first = rig.open(.headers(1, RawFrame.post, ends: false))
         // One call, so that nothing is given back in between.
         let frames = [16_384, 16_384, 16_384, 16_383, count - 65_535].filter { $0 > 0 }
@@ -272,21 +274,25 @@ struct FlowControlTests {
         #expect(client.dataSizes.allSatisfy { $0 <= 1_000 })
     }
 
-    @Test func `a client that changes its window midway gets every byte once`() throws {
-        let client = Client(initialWindow: 0)
+    @Test func `a client that changes its window midway gets as much as it allows`() throws {
+        let client = Client(initialWindow: 0, updatesWindows: false)
         let rig = Rig(greets: false)
         let id = client.request(RawFrame.get)
         let stream = try #require(client.talk(to: rig).first).stream
         rig.answer(stream, 200, hasBody: true)
-        let body = RawFrame.bytes(200_000)
+        let body = RawFrame.bytes(60_000)
         rig.send(stream, body)
         rig.connection.finish(stream)
         client.talk(to: rig)
-        #expect(client.answer(id).body == [])
-        for window in [1, 10, 5_000, 3, 100_000] as [UInt32] {
+        #expect(client.answer(id).status == "200" && client.answer(id).body == [])
+        var most = 0
+        for window in [1, 10, 5_000, 3, 4_999, 5_001, 16_376, 60_001] as [UInt32] {
             client.setInitialWindow(window)
             client.talk(to: rig)
+            most = min(body.count, max(most, Int(window)))
+            #expect(client.answer(id).body == Array(body[..<most]))
+            #expect(client.answer(id).isComplete == (most == body.count))
+            #expect(rig.connection.heldBytes(stream) == body.count - most)
         }
-        #expect(client.answer(id).body == body && client.answer(id).isComplete)
     }
 }

@@ -116,7 +116,9 @@ struct HeadLimitTests {
         _ = rig.open(.headers(1, RawFrame.post, ends: false))
         rig.receive(.reset(1))
         rig.receive(.headers(1, [("a", "b")], whole: false))
-        for _ in 0..<40 { rig.receive(RawFrame(type: 9, stream: 1, payload: RawFrame.block([("c", "d")]))) }
+        for _ in 0..<40 {
+            rig.receive(RawFrame(type: 9, stream: 1, payload: RawFrame.block([("c", "d")])))
+        }
         #expect(rig.connection.end == .abuse(.headFrames))
     }
 
@@ -124,7 +126,8 @@ struct HeadLimitTests {
         let rig = Rig()
         // One entry of 4,000 bytes goes into the table, and one byte each asks for it again.
         let entry: [UInt8] =
-            [0x40] + RawFrame.string([0x78]) + RawFrame.string([UInt8](repeating: 0x76, count: 4_000))
+            [0x40] + RawFrame.string([0x78])
+            + RawFrame.string([UInt8](repeating: 0x76, count: 4_000))
         let bomb = [UInt8](repeating: 0x80 | 62, count: 12_000)
         rig.receive(
             RawFrame(
@@ -137,7 +140,8 @@ struct HeadLimitTests {
 
     @Test func `a table that was filled by a head that is too large serves the next one`() throws {
         let rig = Rig { $0.headBytesMax = 200 }
-        let learned: [UInt8] = [0x40] + RawFrame.string(Array("x-long".utf8))
+        let learned: [UInt8] =
+            [0x40] + RawFrame.string(Array("x-long".utf8))
             + RawFrame.string([UInt8](repeating: 0x76, count: 300))
         let taught: [UInt8] = [0x40] + RawFrame.string(Array("x-b".utf8)) + RawFrame.string([0x62])
         let first = RawFrame.block(RawFrame.get) + learned + taught

@@ -18,7 +18,8 @@ struct MalformedTests {
         "no method": without(":method"), "no scheme": without(":scheme"),
         "no path": without(":path"), "no authority": without(":authority"),
         "empty path": with(":path", ""), "path without a slash": with(":path", "a"),
-        "asterisk with GET": with(":path", "*"), "method twice": RawFrame.get + [(":method", "GET")],
+        "asterisk with GET": with(":path", "*"),
+        "method twice": RawFrame.get + [(":method", "GET")],
         "path twice": RawFrame.get + [(":path", "/")],
         "pseudo field behind a field": without(":path") + [("x", "y"), (":path", "/")],
         "unknown pseudo field": RawFrame.get + [(":x", "y")],
@@ -33,7 +34,8 @@ struct MalformedTests {
         "value with white space behind": RawFrame.get + [("x", "a\t")],
         "path with CR LF": with(":path", "/a\r\nb"), "path with a space": with(":path", "/a b"),
         "path with NUL": with(":path", "/\0"),
-        "method with a space": with(":method", "GET /"), "authority with a space": with(":authority", "a b"),
+        "method with a space": with(":method", "GET /"),
+        "authority with a space": with(":authority", "a b"),
         "authority with a slash": with(":authority", "a/b"),
         "scheme with a slash": with(":scheme", "ht/tp"),
         "connection": RawFrame.get + [("connection", "close")],
@@ -103,7 +105,10 @@ struct MalformedTests {
     @Test(arguments: [
         ("too short", [RawFrame.data(1, [1, 2, 3, 4], ends: true)]),
         ("too long", [RawFrame.data(1, [1, 2, 3, 4, 5, 6])]),
-        ("too long in two", [RawFrame.data(1, [1, 2, 3]), RawFrame.data(1, [4, 5, 6], ends: true)]),
+        (
+            "too long in two",
+            [RawFrame.data(1, [1, 2, 3]), RawFrame.data(1, [4, 5, 6], ends: true)]
+        ),
         ("cut by trailers", [RawFrame.data(1, [1]), RawFrame.headers(1, [("x", "y")])]),
         ("cut by padding", [RawFrame.padded(1, [1, 2, 3, 4], padding: 1, ends: true)]),
     ])
@@ -189,7 +194,10 @@ struct MalformedTests {
             ], 6
         ),
         "a header block that can't be decoded": (
-            [RawFrame(type: 1, flags: 5, stream: 1, payload: [0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF])],
+            [
+                RawFrame(
+                    type: 1, flags: 5, stream: 1, payload: [0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF])
+            ],
             9
         ),
         "a header block that is cut short": (
@@ -216,7 +224,8 @@ struct MalformedTests {
     }
 
     @Test(arguments: [
-        Array("GET / HTTP/1.1\r\nHost: a\r\n\r\n".utf8), Array("PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n".utf8), [0],
+        Array("GET / HTTP/1.1\r\nHost: a\r\n\r\n".utf8),
+        Array("PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n".utf8), [0],
         [0x16, 3, 1],
     ])
     func `what is not HTTP/2 is told as that, and gets nothing`(bytes: [UInt8]) {

@@ -28,7 +28,9 @@ struct RawFrame: Equatable, CustomStringConvertible {
             + payload
     }
 
-    var description: String { "type \(type) flags \(flags) stream \(stream): \(payload.count) bytes" }
+    var description: String {
+        "type \(type) flags \(flags) stream \(stream): \(payload.count) bytes"
+    }
 
     /// The code of a RST_STREAM, the increment of a WINDOW_UPDATE.
     var word: UInt32 { payload.prefix(4).reduce(0) { $0 << 8 | UInt32($1) } }

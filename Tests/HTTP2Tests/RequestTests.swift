@@ -150,6 +150,15 @@ struct RequestTests {
         #expect(!rig.answer(stream) && rig.connection.takeHead(next) != nil)
     }
 
+    @Test func `what waited to be told of a stream that is forgotten is not told`() {
+        let rig = Rig()
+        let stream = rig.open(.headers(1, RawFrame.post, ends: false))
+        rig.receive(.data(1, [1], ends: true), .headers(3, RawFrame.get))
+        rig.connection.forget(stream)
+        let events = rig.events()
+        #expect(events.map(\.kind) == [.request(isLast: true)] && events[0].stream.id == 3)
+    }
+
     @Test func `an open stream that is forgotten is cancelled, and nothing is told of it`() {
         let rig = Rig()
         let stream = rig.open(.headers(1, RawFrame.post, ends: false))
@@ -180,7 +189,9 @@ struct RequestTests {
                     fresh.connection.finish(event.stream)
                 }
             }
-            for index in stride(from: 0, to: 100, by: 2) { client.upload(ids[index], [], ends: true) }
+            for index in stride(from: 0, to: 100, by: 2) {
+                client.upload(ids[index], [], ends: true)
+            }
             let closed = client.talk(to: fresh).filter { $0.kind == .closed(.complete) }
             #expect(closed.count == 100)
             for event in closed { fresh.connection.forget(event.stream) }

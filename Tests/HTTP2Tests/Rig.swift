@@ -60,7 +60,7 @@ final class Rig {
         for event in events() {
             if event.isRequest { return event.stream }
         }
-        return .none
+        return .absent
     }
 
     func arrived(_ stream: HTTP2Stream) -> [UInt8] { Array(connection.arrived(stream)) }
@@ -96,5 +96,7 @@ extension HTTP2Head {
 }
 
 extension RawFrame {
-    static func bytes(_ count: Int) -> [UInt8] { (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 7) } }
+    static func bytes(_ count: Int) -> [UInt8] {
+        (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 7) }
+    }
 }

@@ -52,6 +52,9 @@ final class TestConnection {
     func send(_ stream: HTTP2Stream, _ bytes: UnsafeRawBufferPointer) -> Bool {
         connection.send(stream, bytes)
     }
+    func send(
+        _ stream: HTTP2Stream, upTo most: Int, _ write: (UnsafeMutableRawBufferPointer) -> Int
+    ) -> Bool { connection.send(stream, upTo: most, write) }
     @discardableResult
     func finish(_ stream: HTTP2Stream, trailers: HTTP2Fields? = nil) -> Bool {
         connection.finish(stream, trailers: trailers)

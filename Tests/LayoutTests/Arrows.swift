@@ -29,7 +29,8 @@ enum Arrows {
         "LoadGenerator": ["Wire", "Reactor", "TLS"],
         "TestKit": ["Wire", "Reactor", "TLS"],
         "Bench": ["LoadGenerator", "Echo", "Wire", "Router"],
-        "FuzzTargets": ["Naming", "Proxy", "Wire", "TLS", "HTTP2", "Config"], "Fuzz": ["FuzzTargets"],
+        "FuzzTargets": ["Naming", "Proxy", "Wire", "TLS", "HTTP2", "Config"],
+        "Fuzz": ["FuzzTargets"],
     ]
 
     /// Targets that live on the standard library, so that they stay what they are: pure.
