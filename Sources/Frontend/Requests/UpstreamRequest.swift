@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import Ledger
 import Reactor
+import TLS
 import Wire
 
 /// The way a request came to us: what the upstream is told of it.
@@ -13,6 +14,8 @@ struct Hop {
     let strictTransportSecurity: String?
     /// Whose word on the request counts, where who connected is one of them; else empty.
     var trusted: [AddressBlock] = []
+    /// What the TLS handshake told, where the way has one.
+    var tls: TLSFacts?
 
     /// `https` or `http`, never `wss`.
     var scheme: String { isSecure ? "https" : "http" }
@@ -79,7 +82,7 @@ enum UpstreamRequest {
         Passage.writeLines(
             authority: authority, port: request.host.port, isHTTP11: true, hop: hop,
             fields: fields, into: &writer)
-        writer.append(plan.request.lines)
+        plan.request.write(hop, into: &writer)
         writer.end()
         return writer.bytes
     }
@@ -138,7 +141,7 @@ enum UpstreamRequest {
         }
         if request.expectsContinue { writer.append("Expect: 100-continue\r\n") }
         writer.append(passage.lines)
-        writer.append(plan.request.lines)
+        plan.request.write(passage.hop, into: &writer)
         writer.end()
     }
 

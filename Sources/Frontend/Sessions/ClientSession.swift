@@ -27,7 +27,7 @@ struct ClientFacts {
         Hop(
             client: peer, isSecure: listener.isSecure,
             strictTransportSecurity: listener.strictTransportSecurity,
-            trusted: listener.trusts(peer) ? listener.trustedProxies : [])
+            trusted: listener.trusts(peer) ? listener.trustedProxies : [], tls: tls)
     }
 }
 
