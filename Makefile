@@ -50,7 +50,7 @@ test-packages:
 RELEASE := -c release --static-swift-stdlib -Xcc "-ffile-prefix-map=$(CURDIR)=."
 
 build: run-packages
-	$(SWIFT) build $(RELEASE) --product sluice
+	$(SWIFT) build $(RELEASE) $(BUILD_OPTIONS) --product sluice
 
 run: build
 	@certs/make-certs.sh

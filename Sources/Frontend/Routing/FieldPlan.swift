@@ -32,7 +32,7 @@ struct FieldPlan: Sendable {
 
     /// A field of which a part is known only with the request.
     struct Line {
-        /// `name: `
+        /// The field's name with `: ` behind it.
         let name: [UInt8]
         let parts: [Part]
 
