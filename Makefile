@@ -106,10 +106,11 @@ sanitize: test-packages
 
 PREFIX ?= /usr/local
 # What is installed: built here, or a program that is there already; without the names for debuggers, which
-# are most of it. `make install STRIP=:` keeps them. A build's identity would be all that differs between two
-# builds, so it goes too.
+# are most of it. `make install STRIP=:` keeps them. A build's identity and the compiler's notes on its modules, which it
+# reads in object files only, would be all that differs between two builds, so they go too.
 PROGRAM ?= .build/release/sluice
-STRIP ?= strip --strip-unneeded --remove-section=.comment --remove-section=.note.gnu.build-id
+STRIP ?= strip --strip-unneeded --remove-section=.comment --remove-section=.note.gnu.build-id \
+	--remove-section=.swift_modhash
 # The time that stands in what is packed: of the last commit.
 export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || date +%s)
 PARSER := swift-argument-parser
