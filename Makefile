@@ -7,6 +7,7 @@ RUN_PACKAGES := libc-ares-dev libnghttp2-dev libqrencode-dev libssl-dev
 TEST_PACKAGES := $(RUN_PACKAGES) ca-certificates chromium curl dnsmasq-base faketime firefox-esr fish gcc gnutls-bin \
 	haproxy iproute2 libc6-dev libnss3-tools man-db nginx-light node-ws nodejs openssl p11-kit procps python3-h2 python3-venv \
 	strace systemd zsh
+PICTURE_PACKAGES := fonts-dejavu-core imagemagick xdotool xvfb
 DEB_PACKAGES := binutils dpkg-dev
 DEB_TEST_PACKAGES := debootstrap
 
@@ -44,11 +45,12 @@ test-packages:
 	$(call install_missing,$(TEST_PACKAGES))
 
 # One build for all: what `make run` starts is what `make install` installs and `make dist` packs. The Swift
-# libraries are within, so that it runs where there is no toolchain.
-RELEASE := -c release --static-swift-stdlib
+# libraries are within, so that it runs where there is no toolchain. C's assertions name their files, so the folder of
+# the sources would be all that differs between the builds of two people.
+RELEASE := -c release --static-swift-stdlib -Xcc "-ffile-prefix-map=$(CURDIR)=."
 
 build: run-packages
-	$(SWIFT) build $(RELEASE) --product sluice
+	$(SWIFT) build $(RELEASE) $(BUILD_OPTIONS) --product sluice
 
 run: build
 	@certs/make-certs.sh
@@ -63,6 +65,7 @@ reference: test-packages
 
 # With a network of their own, so the usual ports are free.
 pictures: build test-packages
+	$(call install_missing,$(PICTURE_PACKAGES))
 	@test -x .build/pictures/bin/python || { python3 -m venv .build/pictures \
 	  && .build/pictures/bin/python -m pip install --quiet websockets; }
 	.build/pictures/bin/python docs/pictures/make-pictures $(PROGRAM)
@@ -103,10 +106,11 @@ sanitize: test-packages
 
 PREFIX ?= /usr/local
 # What is installed: built here, or a program that is there already; without the names for debuggers, which
-# are most of it. `make install STRIP=:` keeps them. A build's identity would be all that differs between two
-# builds, so it goes too.
+# are most of it. `make install STRIP=:` keeps them. A build's identity and the compiler's notes on its modules, which it
+# reads in object files only, would be all that differs between two builds, so they go too.
 PROGRAM ?= .build/release/sluice
-STRIP ?= strip --strip-unneeded --remove-section=.comment --remove-section=.note.gnu.build-id
+STRIP ?= strip --strip-unneeded --remove-section=.comment --remove-section=.note.gnu.build-id \
+	--remove-section=.swift_modhash
 # The time that stands in what is packed: of the last commit.
 export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || date +%s)
 PARSER := swift-argument-parser

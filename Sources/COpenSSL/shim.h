@@ -26,6 +26,8 @@ static inline long sluice_ctx_set_session_cache_mode(SSL_CTX *c, long m) { retur
 static inline long sluice_ctx_set1_groups_list(SSL_CTX *c, const char *g) { return SSL_CTX_set1_groups_list(c, g); }
 /* How many groups of the client's are ours too; of a server's session. */
 static inline long sluice_shared_group_count(SSL *s) { return SSL_get_shared_group(s, -1); }
+/* The group of the key exchange: a NID, or the registry's number with TLSEXT_nid_unknown; 0 for none. */
+static inline long sluice_negotiated_group(SSL *s) { return SSL_get_negotiated_group(s); }
 static inline long sluice_ctx_set1_sigalgs_list(SSL_CTX *c, const char *s) { return SSL_CTX_set1_sigalgs_list(c, s); }
 static inline long sluice_ctx_add1_chain_cert(SSL_CTX *c, X509 *x) { return SSL_CTX_add1_chain_cert(c, x); }
 static inline void sluice_ctx_set_servername_callback(SSL_CTX *c, int (*f)(SSL *, int *, void *), void *arg) {

@@ -55,6 +55,14 @@ extension Doctor {
             return
         }
         guard origin < socket else { return }
+        // By the specification the browser asks here too.
+        guard origin == .everywhere else {
+            diagnosis.notes.append(
+                "The specification of Local Network Access has browsers ask the user before a page of the"
+                    + " local network may open a socket to this very machine. Chromium 156 does not."
+            )
+            return
+        }
         let target = socket == .machine ? "this very machine" : "the local network"
         let permission = socket == .machine ? "loopback-network" : "local-network"
         if page.isSecure {

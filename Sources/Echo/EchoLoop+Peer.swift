@@ -117,8 +117,11 @@ extension EchoLoop {
                 answer.field("Connection", "Upgrade")
                 answer.field(
                     "Sec-WebSocket-Accept", WebSocketAccept.value(forKey: request.key))
+                let isNoted = ConnectionNote.isWanted(by: head)
+                if isNoted { answer.field("Sec-WebSocket-Protocol", ConnectionNote.subprotocol) }
                 answer.end()
-                guard send(answer.bytes, count: answer.bytes.count, peer) else { return false }
+                let bytes = answer.bytes + (isNoted ? ConnectionNote.frame(for: head) : [])
+                guard send(bytes, count: bytes.count, peer) else { return false }
             } catch {
                 return refuse(error, peer, token)
             }

@@ -131,6 +131,8 @@ enum EchoPage {
           1010: "an extension is missing", 1011: "the server failed", 1012: "the service restarts",
           1013: "try again later", 1014: "the app behind Sluice is gone",
           1015: "the TLS handshake failed" };
+        /* With this subprotocol the app's first message says what it was told of the connection. */
+        const noted = "connection-note.echo.sluice";
         const firstWait = 1, longestWait = 30;
         const buttons = ["send", "bytes", "burst", "end"];
         let socket, timer, waiting = [], times = null, failures = 0;
@@ -165,16 +167,30 @@ enum EchoPage {
           }));
         }
 
-        function describe(url) {
+        /* Of the certificate a page is told nothing: it looks the same behind a warning that was clicked away. */
+        function describe(url, note) {
           const page = performance.getEntriesByType("navigation")[0];
-          facts([
-            ["Socket", url],
-            ["Security", url.startsWith("wss:")
-              ? "TLS, with a certificate that this browser trusts for " + location.hostname
-              : "none: everybody on the way can read and change this (ws)"],
+          const said = new Map(note.split("\\n").filter(Boolean).map(line => {
+            const colon = line.indexOf(": ");
+            return [line.slice(0, colon), line.slice(colon + 2)];
+          }));
+          const version = said.get("x-tls-version");
+          const rows = [["Socket", url]];
+          if (url.startsWith("wss:")) {
+            rows.push(
+              ["TLS", version
+                ? [version, said.get("x-tls-group"), said.get("x-tls-cipher")].filter(Boolean).join(", ")
+                : "yes, as the URL says; nothing in front of the app told it the version and the cipher"],
+              ["Trust", "see the address bar: no page is told whether its certificate is trusted. “Not secure”"
+                + " there means that it is not"]);
+          } else {
+            rows.push(["TLS", "none: everybody on the way can read and change this (ws)"]);
+          }
+          if (said.has("x-tls-alpn")) rows.push(["Protocol", said.get("x-tls-alpn") + ", agreed on by ALPN"]);
+          rows.push(
             ["Page", "came by " + ((page && page.nextHopProtocol) || "HTTP")],
-            ["Protocol", socket.protocol || "no subprotocol"],
-            ["Extension", socket.extensions || "none"]]);
+            ["Extension", socket.extensions || "none"]);
+          facts(rows);
         }
 
         function connect() {
@@ -184,16 +200,19 @@ enum EchoPage {
           const url = location.origin.replace(/^http/, "ws") + one("path").value;
           one("doctor").textContent = "sluice doctor " + url;
           state("opening", "Connecting to " + url + " …");
-          try { socket = new WebSocket(url); } catch (error) {
+          try { socket = new WebSocket(url, noted); } catch (error) {
             state("closed", String(error.message));
             return;
           }
           socket.binaryType = "arraybuffer";
-          socket.onopen = () => {
+          const opened = note => {
+            isOpen = true;
             failures = 0;
             state("open", "Connected.");
-            describe(url);
+            describe(url, note);
           };
+          let isOpen = false;
+          socket.onopen = () => { if (socket.protocol !== noted) opened(""); };
           socket.onclose = event => {
             const what = "Closed with code " + event.code + " (" +
               (words[event.code] || "the app's own code") + ")" +
@@ -203,6 +222,7 @@ enum EchoPage {
             retry(what);
           };
           socket.onmessage = event => {
+            if (!isOpen) { opened(event.data); return; }
             const time = performance.now() - waiting.shift();
             if (!times) { note(shown(event.data), time.toFixed(1) + " ms"); return; }
             times.push(time);

@@ -274,6 +274,41 @@ struct DecodingTests {
         #expect(configuration.upstreams["a"] == configuration.upstreams["b"])
     }
 
+    @Test(
+        arguments: [
+            ("$tlsVersion", [.placeholder(.tlsVersion)]),
+            (
+                "v=$tlsVersion;$alpn",
+                [
+                    .text("v="), .placeholder(.tlsVersion), .text(";"), .placeholder(.alpn),
+                ]
+            ),
+            (
+                "$tlsGroup$tlsCipher.",
+                [.placeholder(.tlsGroup), .placeholder(.tlsCipher), .text(".")]
+            ),
+            ("$$tlsVersion", [.text("$tlsVersion")]),
+            ("$$$alpn", [.text("$"), .placeholder(.alpn)]),
+            ("5 $", [.text("5 $")]), ("$5.00", [.text("$5.00")]), ("${x}", [.text("${x}")]),
+            ("", [.text("")]),
+        ] as [(String, [FieldValue.Part])])
+    func `a field's value is text with placeholders`(text: String, parts: [FieldValue.Part]) throws
+    {
+        #expect(try FieldValue(parsing: text, isRequest: true).parts == parts)
+    }
+
+    @Test func `quick mode tells the app of the client's TLS`() throws {
+        let configuration = Configuration.quick(
+            listen: [":1"], tls: nil, to: .tcp(host: "127.0.0.1", port: 3000))
+        let set = try #require(configuration.routes.first?.request.set)
+        #expect(set.map(\.name) == ["X-TLS-Version", "X-TLS-Cipher", "X-TLS-Group", "X-TLS-ALPN"])
+        #expect(
+            set.map(\.value.parts) == [
+                [.placeholder(.tlsVersion)], [.placeholder(.tlsCipher)], [.placeholder(.tlsGroup)],
+                [.placeholder(.alpn)],
+            ])
+    }
+
     @Test func `quick mode is one route behind its listeners`() {
         let tls = TLSSettings(certificates: [CertificateSettings(chain: "c.pem", key: "k.pem")])
         let configuration = Configuration.quick(

@@ -257,6 +257,18 @@ struct ProblemTests {
             "2:52: routes[0].answer.set.A: found a control character, allowed: a field's value in one line"
         ),
         (
+            "{ path: /a, to: chat, request: { set: { A: b $tlsVerson } } }",
+            "2:53: routes[0].request.set.A: found '$tlsVerson', allowed: $tlsVersion, $tlsCipher, $tlsGroup, $alpn, or $$ for a dollar sign (did you mean '$tlsVersion'?)"
+        ),
+        (
+            "{ path: /a, to: chat, request: { add: { A: $HOME } } }",
+            "2:53: routes[0].request.add.A: found '$HOME', allowed: $tlsVersion, $tlsCipher, $tlsGroup, $alpn, or $$ for a dollar sign"
+        ),
+        (
+            "{ path: /a, to: chat, answer: { set: { A: $tlsVersion } } }",
+            "2:52: routes[0].answer.set.A: found '$tlsVersion', allowed: no placeholders in answers; write $$ for a dollar sign"
+        ),
+        (
             "{ path: /a, to: chat, origins: smae }",
             "2:41: routes[0].origins: found 'smae', allowed: any, same or origins, as https://example.com (did you mean 'same'?)"
         ),

@@ -70,6 +70,16 @@ import Testing
         expect(secure, .healthy, at: "ping")
         #expect(
             secure.notes.contains { $0.contains("allow=\"loopback-network\"") }, "\(secure.notes)")
+        // Chromium lets these open it, as BrowserTests see.
+        let near = ["--resolve", "near.test:192.168.1.20", "--resolve", "localhost:127.0.0.1"]
+        for scheme in ["http", "https"] {
+            let neighbour = try diagnose(
+                proxy.url(), ca + near + ["--page", "\(scheme)://near.test/"])
+            expect(neighbour, .healthy, at: "ping")
+            #expect(
+                neighbour.notes.contains { $0.contains("Chromium 156 does not") },
+                "\(neighbour.notes)")
+        }
         // Without an address of the page nothing can be said of it, and that is said.
         let unknown = try diagnose(proxy.url(), ca + ["--page", "https://nowhere.invalid/"])
         expect(unknown, .healthy, at: "ping")

@@ -25,6 +25,36 @@ import Testing
         #expect(try client.readFrame() == Frame.text("grüße, 世界"))
     }
 
+    /// The client's own fields are no matter: it tells itself what it hears.
+    @Test func `a client that asks is told first what stood in the fields of the proxy in front`()
+        throws
+    {
+        let app = try EchoApp()
+        let asked = ("Sec-WebSocket-Protocol", "chat, connection-note.echo.sluice")
+        let told = [
+            ("X-TLS-Version", "TLSv1.3"), ("X-Other", "1"), ("X-TLS-Group", "X25519"),
+            ("X-TLS-ALPN", "one"), ("X-TLS-ALPN", "two"),
+        ]
+        let client = try app.connect()
+        let head = try client.open(
+            Opening(extra: told + [asked]), early: Frame.text("early").masked().bytes)
+        #expect(head.all("Sec-WebSocket-Protocol") == ["connection-note.echo.sluice"])
+        #expect(
+            try client.readFrame() == Frame.text("x-tls-version: TLSv1.3\nx-tls-group: X25519\n"))
+        #expect(try client.readFrame() == Frame.text("early"))
+
+        let alone = try app.connect()
+        try alone.open(Opening(extra: [asked]))
+        #expect(try alone.readFrame() == Frame.text(""))
+
+        let other = try app.connect()
+        let plain = try other.open(
+            Opening(extra: told + [("Sec-WebSocket-Protocol", "chat")]),
+            early: Frame.text("echo").masked().bytes)
+        #expect(plain.all("Sec-WebSocket-Protocol").isEmpty)
+        #expect(try other.readFrame() == Frame.text("echo"))
+    }
+
     @Test func `fragments come back one by one with a Pong in between`() throws {
         let app = try EchoApp()
         let client = try app.open()

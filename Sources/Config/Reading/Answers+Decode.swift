@@ -150,7 +150,12 @@ extension FieldSettings {
                 value.report("found a control character, allowed: a field's value in one line")
                 continue
             }
-            fields.append(Field(name: word, value: text))
+            do throws(FieldValueFault) {
+                let read = try FieldValue(parsing: text, isRequest: isRequest)
+                fields.append(Field(name: word, value: read))
+            } catch {
+                value.report(error.sentence)
+            }
         }
         return fields
     }

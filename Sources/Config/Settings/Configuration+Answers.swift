@@ -36,10 +36,10 @@ public struct FieldSettings: Sendable, Equatable {
         /// The field's name (RFC 9110 §5.1), as it was written in the file.
         public var name: String
         /// The field's value, without its line end.
-        public var value: String
+        public var value: FieldValue
 
         /// A field to set or to add, by name and value.
-        public init(name: String, value: String) {
+        public init(name: String, value: FieldValue) {
             self.name = name
             self.value = value
         }

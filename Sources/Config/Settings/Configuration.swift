@@ -53,8 +53,20 @@ public struct Configuration: Sendable, Equatable {
     ) -> Configuration {
         Configuration(
             listen: addresses.map { ListenerSettings(address: $0, tls: tls) },
-            routes: [RouteSettings(path: path, to: .endpoint(endpoint), origins: origins)])
+            routes: [
+                RouteSettings(
+                    path: path, to: .endpoint(endpoint), origins: origins,
+                    request: FieldSettings(set: connectionFields))
+            ])
     }
+
+    /// What quick mode tells the app of the client's TLS, which it can't see itself.
+    private static let connectionFields: [FieldSettings.Field] = [
+        .init(name: "X-TLS-Version", value: FieldValue([.placeholder(.tlsVersion)])),
+        .init(name: "X-TLS-Cipher", value: FieldValue([.placeholder(.tlsCipher)])),
+        .init(name: "X-TLS-Group", value: FieldValue([.placeholder(.tlsGroup)])),
+        .init(name: "X-TLS-ALPN", value: FieldValue([.placeholder(.alpn)])),
+    ]
 }
 
 /// How a running Sluice comes to its end.

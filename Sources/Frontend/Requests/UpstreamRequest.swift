@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import Ledger
 import Reactor
+import TLS
 import Wire
 
 /// The way a request came to us: what the upstream is told of it.
@@ -15,6 +16,8 @@ struct Hop {
     var isHTTP2 = false
     /// Whose word on the request counts, where who connected is one of them; else empty.
     var trusted: [AddressBlock] = []
+    /// What the TLS handshake told, where the way has one.
+    var tls: TLSFacts?
 
     /// `https` or `http`, never `wss`.
     var scheme: String { isSecure ? "https" : "http" }
@@ -81,7 +84,7 @@ enum UpstreamRequest {
         Passage.writeLines(
             authority: authority, port: request.host.port, isHTTP11: true, hop: hop,
             fields: fields, into: &writer)
-        writer.append(plan.request.lines)
+        plan.request.write(hop, into: &writer)
         writer.end()
         return writer.bytes
     }
@@ -140,7 +143,7 @@ enum UpstreamRequest {
         }
         if request.expectsContinue { writer.append("Expect: 100-continue\r\n") }
         writer.append(passage.lines)
-        writer.append(plan.request.lines)
+        plan.request.write(passage.hop, into: &writer)
         writer.end()
     }
 

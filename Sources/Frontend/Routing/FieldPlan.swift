@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import TLS
 import Wire
 
 /// A route as the reactors use it: what it changes in messages, in the form in which it is written.
@@ -24,14 +25,90 @@ final class RoutePlan: Sendable {
 struct FieldPlan: Sendable {
     /// Fields that are left out: they are removed, or others take their place.
     let dropped: FieldNames
-    /// The lines of the fields that are set and added.
+    /// The lines of the fields that are set and added, up to the first one that names a fact.
     let lines: [UInt8]
+    /// The lines from that one on, in their order; empty where no field names a fact.
+    private let rest: [Line]
+
+    /// A field of which a part is known only with the request.
+    struct Line {
+        /// The field's name with `: ` behind it.
+        let name: [UInt8]
+        let parts: [Part]
+
+        enum Part {
+            case text([UInt8])
+            case fact(ConnectionFact)
+        }
+    }
 
     init(_ edits: FieldEdits) {
         dropped = FieldNames(edits.removed + edits.set.map(\.name))
+        let fields = edits.set + edits.added
+        let first = fields.firstIndex { $0.constant == nil } ?? fields.endIndex
         var writer = HeadWriter()
-        for field in edits.set { writer.field(named: field.name, field.value) }
-        for field in edits.added { writer.field(named: field.name, field.value) }
+        for field in fields[..<first] { writer.field(named: field.name, field.constant ?? "") }
         lines = writer.bytes
+        rest = fields[first...].map { field in
+            Line(
+                name: Array("\(field.name): ".utf8),
+                parts: field.value.map { part in
+                    switch part {
+                    case .text(let text): .text(Array(text.utf8))
+                    case .fact(let fact): .fact(fact)
+                    }
+                })
+        }
+    }
+
+    /// Writes the lines of a request that came this way.
+    ///
+    /// A field that names a fact which this way does not have is left out.
+    func write(_ hop: Hop, into writer: inout HeadWriter) {
+        writer.append(lines)
+        // By index: an iterator over values of this kind allocates where nothing is optimized.
+        for index in 0..<rest.count {
+            let line = rest[index]
+            if line.isKnown(hop) { line.write(hop, into: &writer) }
+        }
+    }
+}
+
+extension FieldPlan.Line {
+    func isKnown(_ hop: Hop) -> Bool {
+        for index in 0..<parts.count {
+            if case .fact(let fact) = parts[index], !fact.isKnown(hop) { return false }
+        }
+        return true
+    }
+
+    /// Values of facts are names from registries and what ALPN agreed on out of our own list, so that no
+    /// peer's bytes stand here.
+    func write(_ hop: Hop, into writer: inout HeadWriter) {
+        writer.append(name)
+        for index in 0..<parts.count {
+            switch parts[index] {
+            case .text(let text): writer.append(text)
+            case .fact(let fact):
+                var value = fact.value(hop) ?? ""
+                value.withUTF8 { writer.append($0) }
+            }
+        }
+        writer.end()
+    }
+}
+
+extension ConnectionFact {
+    fileprivate func isKnown(_ hop: Hop) -> Bool { value(hop) != nil }
+
+    /// Its value, in the words of the log; nil where the way has no TLS, or agreed on none.
+    fileprivate func value(_ hop: Hop) -> String? {
+        guard let tls = hop.tls else { return nil }
+        return switch self {
+        case .tlsVersion: tls.version.description
+        case .tlsCipher: tls.cipherName
+        case .tlsGroup: tls.groupName
+        case .alpn: tls.applicationProtocol
+        }
     }
 }

@@ -178,12 +178,36 @@ public struct FieldEdits: Sendable, Equatable {
     public struct Field: Sendable, Equatable {
         /// A token (RFC 9110 §5.1).
         public let name: String
-        /// The field's value, without its line end.
-        public let value: String
+        /// The field's value, in pieces that follow each other.
+        public let value: [Part]
+
+        /// A piece of a value.
+        public enum Part: Sendable, Equatable {
+            /// Always the same text, without a line end.
+            case text(String)
+            /// What is known of the connection that the request came on.
+            case fact(ConnectionFact)
+        }
+
         /// A field to set or to add, by name and value.
-        public init(name: String, value: String) {
+        public init(name: String, value: [Part]) {
             self.name = name
             self.value = value
+        }
+
+        /// A field that always has the same value.
+        public init(name: String, value: String) {
+            self.init(name: name, value: [.text(value)])
+        }
+
+        /// The value, where it is always the same.
+        var constant: String? {
+            var whole = ""
+            for part in value {
+                guard case .text(let text) = part else { return nil }
+                whole += text
+            }
+            return whole
         }
     }
 
@@ -196,6 +220,18 @@ public struct FieldEdits: Sendable, Equatable {
 
     /// Whether nothing is changed.
     public var isEmpty: Bool { removed.isEmpty && set.isEmpty && added.isEmpty }
+}
+
+/// What a field for the upstream can tell of the connection that a request came on.
+public enum ConnectionFact: Sendable, Equatable {
+    /// The version of TLS: `TLSv1.3`.
+    case tlsVersion
+    /// The cipher suite's IANA name.
+    case tlsCipher
+    /// The group of the key exchange, as the configuration's `groups` names it.
+    case tlsGroup
+    /// The protocol that both agreed on (ALPN, RFC 7301).
+    case alpn
 }
 
 /// Which `Host` the upstream sees.

@@ -31,7 +31,7 @@ struct ClientFacts {
             client: peer, isSecure: listener.isSecure,
             strictTransportSecurity: listener.strictTransportSecurity,
             isHTTP2: isHTTP2,
-            trusted: listener.trusts(peer) ? listener.trustedProxies : [])
+            trusted: listener.trusts(peer) ? listener.trustedProxies : [], tls: tls)
     }
 }
 

@@ -400,8 +400,21 @@ public struct Assembly: Sendable {
     private static func edits(_ fields: FieldSettings) -> FieldEdits {
         FieldEdits(
             removed: fields.remove.map { $0.lowercased() },
-            set: fields.set.map { .init(name: $0.name, value: $0.value) },
-            added: fields.add.map { .init(name: $0.name, value: $0.value) })
+            set: fields.set.map(field), added: fields.add.map(field))
+    }
+
+    private static func field(_ field: FieldSettings.Field) -> FieldEdits.Field {
+        FieldEdits.Field(
+            name: field.name,
+            value: field.value.parts.map { part in
+                switch part {
+                case .text(let text): .text(text)
+                case .placeholder(.tlsVersion): .fact(.tlsVersion)
+                case .placeholder(.tlsCipher): .fact(.tlsCipher)
+                case .placeholder(.tlsGroup): .fact(.tlsGroup)
+                case .placeholder(.alpn): .fact(.alpn)
+                }
+            })
     }
 
     private static func relayRules(_ route: RouteSettings) -> RelayRules? {

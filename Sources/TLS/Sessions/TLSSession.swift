@@ -258,7 +258,8 @@ public struct TLSSession: ~Copyable {
         }
         return TLSFacts(
             version: TLSVersion(rawValue: UInt16(truncatingIfNeeded: SSL_version(ssl))) ?? .tls12,
-            cipher: cipher, serverName: serverName, applicationProtocol: applicationProtocol,
+            cipher: cipher, group: KeyExchangeGroups.number(of: sluice_negotiated_group(ssl)),
+            serverName: serverName, applicationProtocol: applicationProtocol,
             isResumed: SSL_session_reused(ssl) == 1)
     }
 }

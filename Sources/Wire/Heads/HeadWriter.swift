@@ -282,7 +282,9 @@ public struct FieldNames: Sendable {
     }
 
     func contains(_ bytes: Span<UInt8>, _ name: Range<Int>) -> Bool {
-        for known in names where known.count == name.count {
+        // By index: an iterator over arrays allocates where nothing is optimized.
+        for index in 0..<names.count where names[index].count == name.count {
+            let known = names[index]
             var offset = 0
             while offset < name.count,
                 Self.folded(bytes[name.lowerBound + offset]) == known[offset]

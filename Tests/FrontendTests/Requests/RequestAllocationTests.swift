@@ -30,6 +30,15 @@ struct CountedRequestTests {
         nil, .path, .header(Array("user-agent".utf8)), .cookie(Array("theme".utf8)), .client,
     ]
 
+    /// As quick mode sets them: on connections with TLS they are filled in anew for each request.
+    private static let connectionFields = FieldEdits(
+        set: [
+            .init(name: "X-TLS-Version", value: [.fact(.tlsVersion)]),
+            .init(name: "X-TLS-Cipher", value: [.fact(.tlsCipher)]),
+            .init(name: "X-TLS-Group", value: [.fact(.tlsGroup)]),
+            .init(name: "X-TLS-ALPN", value: [.fact(.alpn)]),
+        ])
+
     @Test(arguments: [
         (false, false, 0), (true, false, 0), (true, true, 0), (false, false, 1), (false, false, 2),
         (false, false, 3), (false, false, 4),
@@ -55,7 +64,8 @@ struct CountedRequestTests {
         var settings = FrontendSettings()
         settings.settleMilliseconds = settles ? 0 : 3_600_000
         let rig = try FrontendRig(
-            secure: tls, settings: settings, journal: journal, hash: Self.sources[source]
+            secure: tls, settings: settings, journal: journal, hash: Self.sources[source],
+            requestFields: Self.connectionFields
         ) { _ in [app.endpoint] }
         let context = tls ? try Certificates.shared().first.client() : nil
         let visitor = try rig.visitor(tls: context)

@@ -2,6 +2,7 @@
 import Ledger
 import Reactor
 import Router
+import TLS
 import Testing
 import Wire
 
@@ -17,7 +18,8 @@ struct UpstreamRequestTests {
     private func forwarded(
         _ extra: [String] = [], target: String = "/b", path: String? = nil,
         handshake: [String] = handshake, client: Address = .ipv4(192, 0, 2, 7, port: 5_000),
-        isSecure: Bool = true, edits: FieldEdits = FieldEdits(), host: HostChoice = .keep
+        isSecure: Bool = true, edits: FieldEdits = FieldEdits(), host: HostChoice = .keep,
+        tls: TLSFacts? = nil
     ) throws -> RequestHead {
         let endpoint = Endpoint(
             label: "ws://127.0.0.1:3000", address: .ipv4(127, 0, 0, 1, port: 3_000))
@@ -38,7 +40,7 @@ struct UpstreamRequestTests {
             plan: RoutePlan(route),
             endpoint: endpoint,
             hop: Hop(
-                client: client, isSecure: isSecure, strictTransportSecurity: nil))
+                client: client, isSecure: isSecure, strictTransportSecurity: nil, tls: tls))
         var again = RequestHeadParser()
         guard case .complete(let result, made.count) = made.withUnsafeBytes({ again.append($0) })
         else { throw HeadFault(status: 0, sentence: "no whole head was made") }
@@ -184,6 +186,47 @@ struct UpstreamRequestTests {
         #expect(head.fields.string("x-forwarded-host") == "a.example:8443")
         let named = try forwarded(host: .name("app.internal"))
         #expect(named.fields.string("host") == "app.internal")
+    }
+
+    @Test
+    func `a field tells of the connection what is known, and nothing else stands in its place`()
+        throws
+    {
+        let edits = FieldEdits(
+            set: [
+                .init(name: "X-A", value: "1"),
+                .init(name: "X-Version", value: [.fact(.tlsVersion)]),
+                .init(name: "X-B", value: "2"),
+                .init(
+                    name: "X-All",
+                    value: [
+                        .fact(.tlsCipher), .text(" over "), .fact(.tlsGroup), .text(", "),
+                        .fact(.alpn),
+                    ]),
+            ], added: [.init(name: "X-B", value: [.fact(.alpn)]), .init(name: "X-B", value: "3")])
+        func forwarded(_ tls: TLSFacts?) throws -> FieldList {
+            try self.forwarded(
+                ["x-version: forged", "X_Version: forged", "X-All: forged"], edits: edits, tls: tls
+            ).fields
+        }
+        func facts(group: UInt16, alpn: String?) -> TLSFacts {
+            TLSFacts(
+                version: .tls13, cipher: 0x1302, group: group, serverName: nil,
+                applicationProtocol: alpn, isResumed: false)
+        }
+        let whole = try forwarded(facts(group: 0x11EC, alpn: "http/1.1"))
+        #expect(whole.all("x-version").map { text($0) } == ["TLSv1.3"])
+        #expect(whole.string("x-all") == "TLS_AES_256_GCM_SHA384 over X25519MLKEM768, http/1.1")
+        // In the order in which they were set and added.
+        #expect(whole.all("x-b").map { text($0) } == ["2", "http/1.1", "3"])
+        #expect(whole.string("x-a") == "1")
+        for tls in [nil, facts(group: 0, alpn: "http/1.1"), facts(group: 0x1D, alpn: nil)] {
+            let part = try forwarded(tls)
+            #expect(part.count(of: "x-all") == 0)
+            #expect(part.all("x-version").map { text($0) } == (tls == nil ? [] : ["TLSv1.3"]))
+            #expect(part.count(of: "x_version") == 0)
+            #expect(part.string("x-a") == "1")
+        }
     }
 
     private func text(_ bytes: some Sequence<UInt8>) -> String {

@@ -25,7 +25,7 @@ final class FrontendRig {
     init(
         secure: Bool = false, both: Bool = false, workers: Int = 1,
         certificates: CertificateStore? = nil, settings: FrontendSettings = .init(),
-        journal: Journal? = nil, hash: HashSource? = nil,
+        journal: Journal? = nil, hash: HashSource? = nil, requestFields: FieldEdits = .init(),
         endpoints: (Address) -> [Endpoint] = { [Endpoint(label: "ws://echo", address: $0)] }
     ) throws {
         echo = try EchoServer.start(listening: [Address.loopback(port: 0)])
@@ -37,8 +37,9 @@ final class FrontendRig {
         let entry = RouteEntry(
             host: try HostPattern(parsing: nil), path: try PathPattern(parsing: "/*"), place: "test"
         )
-        let routing = Routing(
-            table: try RouteTable([entry]), routes: [Route(name: "/*", upstream: group)])
+        var route = Route(name: "/*", upstream: group)
+        route.requestFields = requestFields
+        let routing = Routing(table: try RouteTable([entry]), routes: [route])
         let store = secure || both ? try certificates ?? Certificates.shared().first.store() : nil
         var plans = [ListenerPlan(address: .loopback(port: 0), certificates: secure ? store : nil)]
         if both { plans.append(ListenerPlan(address: .loopback(port: 0), certificates: store)) }

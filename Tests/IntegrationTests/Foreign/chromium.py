@@ -44,14 +44,18 @@ class Tab:
 
 
 @contextlib.contextmanager
-def open_tab(home, seconds=150):
-    """A browser whose home, and with it the store of authorities, is that folder."""
+def open_tab(home, seconds=150, switches=(), display=None):
+    """A browser whose home, and with it the store of authorities, is that folder; with further switches.
+
+    Headless, or with a window on that display of X.
+    """
+    shown = {"DISPLAY": display} if display else {}
     browser = subprocess.Popen(
-        ["chromium", "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
+        ["chromium", *([] if display else ["--headless=new"]), "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
          "--no-first-run", "--remote-debugging-port=0", f"--user-data-dir={home}/profile",
-         "about:blank"],
+         *switches, "about:blank"],
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-        env={**os.environ, "HOME": home})
+        env={**os.environ, **shown, "HOME": home})
     timer = threading.Timer(seconds, browser.kill)
     timer.start()
     try:

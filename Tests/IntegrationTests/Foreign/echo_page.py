@@ -71,6 +71,15 @@ with contextlib.ExitStack() as stack:
     first_app = stack.enter_context(contextlib.ExitStack())
     app_port = first_app.enter_context(running("echo", "--listen", "127.0.0.1:0"))
     port = stack.enter_context(running(str(app_port), "--listen", "127.0.0.1:0", "--no-check"))
+    # A front that tells the app nothing, with the certificate that quick mode has made.
+    with open(f"{home}/bare.yaml", "w", encoding="utf-8") as file:
+        file.write(f"""
+            listen:
+              - address: 127.0.0.1:0
+                tls: {{ certificates: [{{ chain: data/sluice/localhost.pem, key: data/sluice/localhost-key.pem }}] }}
+            routes: [{{ path: /*, to: "ws://127.0.0.1:{app_port}" }}]
+            """)
+    bare_port = stack.enter_context(running("run", "-c", f"{home}/bare.yaml"))
     tab = stack.enter_context(open_tab(home))
     for domain in ("Page", "Runtime", "Log"):
         tab.call(f"{domain}.enable")
@@ -81,10 +90,31 @@ with contextlib.ExitStack() as stack:
     # What the socket is.
     facts = tab.value("document.getElementById('facts').innerText")
     assert f"wss://localhost:{port}/Esv/ocp" in facts, facts
-    assert "TLS, with a certificate that this browser trusts for localhost" in facts, facts
+    # As Sluice's own log says it.
+    assert "TLS\nTLSv1.3, X25519" in facts and ", TLS_AES_" in facts, facts
+    assert "http/1.1, agreed on by ALPN" in facts, facts
+    # What a page can't know, it does not claim.
+    assert "no page is told whether its certificate is trusted" in facts, facts
     assert "came by http/1.1" in facts, facts
     assert f"sluice doctor wss://localhost:{port}/Esv/ocp" in tab.value("document.body.innerText")
     assert "sluice 3000" in tab.value("document.body.innerText")
+
+    # Without Sluice in front nothing is claimed.
+    for origin, words in [
+            (f"http://localhost:{app_port}", "none: everybody on the way can read and change this (ws)"),
+            (f"https://localhost:{bare_port}", "nothing in front of the app told it the version")]:
+        moved = tab.call("Page.navigate", url=f"{origin}/")
+        assert "errorText" not in moved, moved
+        until(tab, f"location.origin === '{origin}' &&"
+                   " document.getElementById('state')?.dataset.state === 'open'")
+        alone = tab.value("document.getElementById('facts').innerText")
+        assert words in alone and "TLSv1" not in alone and "ALPN" not in alone, alone
+        assert ("see the address bar" in alone) == origin.startswith("https:"), alone
+        tab.value("document.getElementById('send').click()")
+        until(tab, "document.querySelector('#log li span')?.textContent === 'hello'")
+    tab.call("Page.navigate", url=f"https://localhost:{port}/")
+    until(tab, f"location.port === '{port}' &&"
+               " document.getElementById('state')?.dataset.state === 'open'")
 
     # Narrow and wide, light and dark: nothing sticks out, and everything can be read.
     for width in (320, 1280):

@@ -46,6 +46,51 @@ import Testing
         #expect(head["Forwarded"]?.contains("https") == false)
     }
 
+    /// The client is Debian's OpenSSL, which says itself what was agreed on.
+    @Test(arguments: [("-tls1_3", "TLSv1.3", "P-384"), ("-tls1_2", "TLSv1.2", "P-256")])
+    func `a route tells the app which TLS the client speaks`(
+        option: String, version: String, group: String
+    ) throws {
+        let backend = try ManualBackend()
+        let proxy = try ProxyFixture(
+            to: backend.address,
+            options: "request: { set: { X-Version: $tlsVersion, X-Cipher: $tlsCipher,"
+                + " X-Group: \"$tlsGroup\", X-Both: \"$alpn by $tlsVersion\", X-Price: $$5 } }")
+        let forged = ["X-Version", "x_cipher", "X-Group", "X-Both"].map { ($0, "forged") }
+        let client = try ChildProcess(
+            [
+                "sh", "-c",
+                "printf %s \"$OPENING\" | exec openssl s_client -connect 127.0.0.1:\(proxy.port()) -quiet"
+                    + " \(option) -groups \(group) -alpn http/1.1 -cipher ECDHE-ECDSA-CHACHA20-POLY1305"
+                    + " -ciphersuites TLS_CHACHA20_POLY1305_SHA256",
+            ],
+            environment: [
+                "OPENING": String(decoding: Opening(extra: forged).bytes, as: UTF8.self)
+            ])
+        defer { client.signal(15) }
+        let request = try backend.next().readHead()
+        #expect(request.all("X-Version") == [version])
+        #expect(
+            request.all("X-Cipher") == [
+                version == "TLSv1.3"
+                    ? "TLS_CHACHA20_POLY1305_SHA256"
+                    : "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256"
+            ])
+        #expect(request.all("X-Group") == [group])
+        #expect(request.all("X-Both") == ["http/1.1 by \(version)"])
+        #expect(request.all("X-Price") == ["$5"])
+        #expect(request.fields.allSatisfy { $0.value != "forged" })
+    }
+
+    @Test func `without TLS a field that tells of it is left out, the client's own included`()
+        throws
+    {
+        let (head, _) = try request(
+            Opening(extra: [("X-Version", "forged")]),
+            route: "request: { set: { X-Version: $tlsVersion } }", listeners: [.plain])
+        #expect(head.all("X-Version").isEmpty)
+    }
+
     @Test func `what a client says in our fields is dropped by any spelling`() throws {
         let spoofed = [
             "X-Forwarded-For", "x-forwarded-for", "X_Forwarded_For", "X.Forwarded.For",

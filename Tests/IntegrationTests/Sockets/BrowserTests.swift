@@ -104,6 +104,33 @@ import Testing
         withExtendedLifetime(app) {}
     }
 
+    /// What docs/ws-and-wss.md says under "Pages of other networks", and `sluice doctor --page`.
+    @Test func `Chromium blocks sockets of public pages to this machine until the user says yes`()
+        throws
+    {
+        let app = try ProxyFixture(arguments: ["echo", "--listen", "127.0.0.1:0"])
+        let folder = try Scratch.makeFolder()
+        defer { Scratch.remove(folder) }
+        let store = "\(folder)/.pki/nssdb"
+        try run(["mkdir", "-p", store])
+        try run(["certutil", "-N", "-d", "sql:\(store)", "--empty-password"])
+        let program = try ProxyFixture.program()
+        let home = ["HOME": folder, "XDG_DATA_HOME": "\(folder)/data"]
+        try run([program, "cert", "localhost"], environment: home)
+        try run([program, "cert", "trust", "--only", "browsers"], environment: home)
+        let made = TestIdentity(
+            chain: "\(folder)/data/sluice/localhost.pem",
+            key: "\(folder)/data/sluice/localhost-key.pem")
+        let proxy = try ProxyFixture(
+            routes: [
+                "{ path: /, respond: { body: \"<title>page</title>\", type: text/html } }",
+                "{ path: /socket, to: \"ws://127.0.0.1:\(app.port())\", origins: any }",
+            ], listeners: [.tls([made]), .plain, .tls([made])])
+        let ports = (0..<3).map { "\(proxy.port($0))" }
+        #expect(try PythonPeer.run("local_network.py", ports + [folder]).last == "ok")
+        withExtendedLifetime(app) {}
+    }
+
     @Test
     func `the page can be used by keyboard, in any width and light, and comes back by itself`()
         throws

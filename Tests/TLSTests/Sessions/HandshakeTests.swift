@@ -28,6 +28,20 @@ struct HandshakeTests {
         #expect(pair.client.read(pair.server.seal(Array("down".utf8))).plain == Array("down".utf8))
     }
 
+    @Test(
+        arguments: KeyExchangeGroups.defaults.map { (TLSVersion.tls13, $0) }
+            + ["X25519", "P-256", "P-384"].map { (.tls12, $0) })
+    func `both ends tell the group over which keys were exchanged`(
+        version: TLSVersion, group: String
+    ) throws {
+        let options = TLSServerOptions(minimumVersion: .tls12, groups: [group])
+        let pair = MemoryPair(
+            try identities.store([identities.local], options: options), client: try client(version))
+        #expect(pair.handshake() == (.done, .done))
+        #expect(pair.server.facts?.groupName == group)
+        #expect(pair.client.facts?.groupName == group)
+    }
+
     @Test(arguments: [TLSVersion.tls12, .tls13])
     func `a flight may be split at any byte`(version: TLSVersion) throws {
         let store = try identities.store([identities.local])

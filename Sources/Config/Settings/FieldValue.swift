@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// What Sluice knows of a client's connection and tells an app that asks for it in the value of a field: a
+/// file writes it as `$` and the raw value.
+public enum Placeholder: String, Sendable, Equatable, CaseIterable {
+    /// The version of TLS: `TLSv1.3`.
+    case tlsVersion
+    /// The cipher suite's IANA name: `TLS_AES_128_GCM_SHA256`.
+    case tlsCipher
+    /// The group of the key exchange, as `groups` names it: `X25519`.
+    case tlsGroup
+    /// The protocol that client and Sluice agreed on by ALPN (RFC 7301): `http/1.1`.
+    case alpn
+}
+
+/// The value of a field that is set or added: text, with placeholders or without.
+public struct FieldValue: Sendable, Equatable, ExpressibleByStringLiteral {
+    /// A piece of the value.
+    public enum Part: Sendable, Equatable {
+        /// Always the same text.
+        case text(String)
+        /// What is filled in for each request.
+        case placeholder(Placeholder)
+    }
+
+    /// The pieces, in their order.
+    public let parts: [Part]
+
+    /// A value of these pieces.
+    public init(_ parts: [Part]) { self.parts = parts }
+
+    /// A value that is always the same; a `$` in it means nothing.
+    public init(stringLiteral text: String) { self.init([.text(text)]) }
+
+    /// Reads a value as a file has it: `$` and a name is a placeholder, `$$` is one `$`, and before anything
+    /// else `$` is itself.
+    ///
+    /// - Parameters:
+    ///   - text: the value.
+    ///   - isRequest: whether it belongs to requests; answers take no placeholders.
+    /// - Throws: `FieldValueFault` with what was found and what is allowed.
+    init(parsing text: String, isRequest: Bool) throws(FieldValueFault) {
+        var parts: [Part] = []
+        var plain = ""
+        var rest = text[...]
+        while let character = rest.popFirst() {
+            guard character == "$", let next = rest.first else {
+                plain.append(character)
+                continue
+            }
+            if next == "$" {
+                plain.append(next)
+                rest.removeFirst()
+                continue
+            }
+            let name = rest.prefix { $0.isASCII && ($0.isLetter || $0.isNumber) }
+            guard name.first?.isLetter == true else {
+                plain.append(character)
+                continue
+            }
+            guard isRequest, let placeholder = Placeholder(rawValue: String(name)) else {
+                throw FieldValueFault(name: String(name), isRequest: isRequest)
+            }
+            rest.removeFirst(name.count)
+            if !plain.isEmpty { parts.append(.text(plain)) }
+            plain = ""
+            parts.append(.placeholder(placeholder))
+        }
+        if !plain.isEmpty || parts.isEmpty { parts.append(.text(plain)) }
+        self.parts = parts
+    }
+}
+
+/// A placeholder that there is none of.
+struct FieldValueFault: Error {
+    let name: String
+    let isRequest: Bool
+
+    /// What was found, and what is allowed there.
+    var sentence: String {
+        guard isRequest else {
+            return
+                "found '$\(name)', allowed: no placeholders in answers; write $$ for a dollar sign"
+        }
+        let known = Placeholder.allCases.map(\.rawValue)
+        let meant = Nearest.suggestion(for: name, among: known).map { " (did you mean '$\($0)'?)" }
+        return "found '$\(name)', allowed: "
+            + known.map { "$" + $0 }.joined(separator: ", ") + ", or $$ for a dollar sign"
+            + (meant ?? "")
+    }
+}
