@@ -36,7 +36,8 @@ if cmp -s "$work/sluice-0" "$work/sluice-1"; then
   echo "same     bin/sluice, $(sha256sum < "$work/sluice-0" | cut -d' ' -f1)"
 else
   echo "differs  bin/sluice, in these sections:"
-  diff <(readelf -SW "$work/sluice-0") <(readelf -SW "$work/sluice-1") || true
+  sections() { size -A -d "$1" | awk 'NF == 3 { print $1, $2 }'; }
+  diff <(sections "$work/sluice-0") <(sections "$work/sluice-1") | sed -n 's/^[<>]/  size: &/p' || true
   for section in $(readelf -SW "$work/sluice-0" | sed -n 's/^ *\[ *[0-9]*\] \([^ ]*\) *PROGBITS.*/\1/p'); do
     cmp -s <(readelf -x "$section" "$work/sluice-0") <(readelf -x "$section" "$work/sluice-1") || echo "  $section"
   done

@@ -128,6 +128,9 @@ import Testing
             ], listeners: [.tls([made]), .plain, .tls([made])])
         let ports = (0..<3).map { "\(proxy.port($0))" }
         #expect(try PythonPeer.run("local_network.py", ports + [folder]).last == "ok")
+        // Of the blocked ones no request came: there are lines of the others alone.
+        let lines = try proxy.process.waitForLine(containing: " opened ", count: 4)
+        #expect(lines.count == 4, "\(lines)")
         withExtendedLifetime(app) {}
     }
 
