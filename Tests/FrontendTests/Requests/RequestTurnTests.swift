@@ -243,7 +243,9 @@ struct RequestTurnTests {
                 rig.turn()
                 if isStuck && rig.request != nil { all += client.received(atMost: 20_000) }
             }
-            guard let session = rig.session, !session.pointee.stream.leg.held.isEmpty else { continue }
+            guard let session = rig.session, !session.pointee.stream.leg.held.isEmpty else {
+                continue
+            }
             rig.turn(after: 1_500)
             #expect(rig.session != nil)
             while rig.session?.pointee.stream.leg.held.isEmpty == false {
