@@ -134,6 +134,9 @@ extension HTTP2Connection {
     }
 
     /// Ends the answer's body behind what is held; with trailers, if there are any.
+    ///
+    /// Where all bytes were produced and they have used up the window exactly, nghttp2 waits for more
+    /// window with the end.
     @discardableResult
     public func finish(_ stream: HTTP2Stream, trailers: HTTP2Fields? = nil) -> Bool {
         guard let slot = openSlot(stream), slot.pointee.marks.contains(.hasBody),

@@ -39,6 +39,8 @@ public struct HTTP2Field: Sendable, Hashable {
 /// The memory of a head that is of no more use may go back by `HTTP2Memory.recycle`.
 public final class HTTP2Head {
     /// Why a head can't be used as a request, only be answered.
+    ///
+    /// What follows the answer is `reset`, with the peer's fault: so it counts by `resetsProvoked`.
     public enum Fault: Sendable, Hashable {
         /// It has more than `HTTP2Limits.headBytesMax` bytes; 431 says so.
         case tooManyBytes
@@ -46,32 +48,36 @@ public final class HTTP2Head {
         case tooManyFields
     }
 
+    /// One value, so that access to it is checked once for each field and not for each of its parts.
+    var storage = HeadStorage()
+
+    init() {}
+
     /// All names and values.
     ///
     /// Behind each name stands `: `, and behind each value CR and LF.
-    public var bytes: [UInt8] = []
+    public var bytes: [UInt8] {
+        _read { yield storage.bytes }
+        _modify { yield &storage.bytes }
+    }
     /// The fields in order, without the pseudo fields, `host` and all but one `cookie`.
-    public var fields: [HTTP2Field] = []
+    public var fields: [HTTP2Field] {
+        _read { yield storage.fields }
+        _modify { yield &storage.fields }
+    }
     /// The value of `:method`.
-    public internal(set) var method = HTTP2Place.empty
+    public var method: HTTP2Place { storage.method }
     /// The value of `:scheme`; empty with a plain CONNECT.
-    public internal(set) var scheme = HTTP2Place.empty
+    public var scheme: HTTP2Place { storage.scheme }
     /// The value of `:authority`, or of `host` where there is none; where there are both, they are
     /// the same.
-    public internal(set) var authority = HTTP2Place.empty
+    public var authority: HTTP2Place { storage.authority }
     /// The value of `:path`; empty with a plain CONNECT.
-    public internal(set) var path = HTTP2Place.empty
+    public var path: HTTP2Place { storage.path }
     /// The value of `:protocol`; empty unless it is an extended CONNECT (RFC 8441 §4).
-    public internal(set) var protocolName = HTTP2Place.empty
+    public var protocolName: HTTP2Place { storage.protocolName }
     /// Why it can only be answered; nil for nearly all.
-    public internal(set) var fault: Fault?
-
-    private var host = HTTP2Place.empty
-    /// The bytes as a head of HTTP/1.1 would have them.
-    private(set) var size = 0
-    private var cookieCount = 0
-
-    init() {}
+    public var fault: Fault? { storage.fault }
 
     /// The bytes of a place.
     public func bytes(of place: HTTP2Place) -> ArraySlice<UInt8> { bytes[place.range] }
@@ -79,127 +85,6 @@ public final class HTTP2Head {
     /// The text of a place; bytes that are not UTF-8 are replaced.
     public func text(of place: HTTP2Place) -> String {
         String(decoding: bytes[place.range], as: UTF8.self)
-    }
-
-    /// Makes it empty; the memory stays.
-    func clear() {
-        bytes.removeAll(keepingCapacity: true)
-        fields.removeAll(keepingCapacity: true)
-        method = .empty
-        scheme = .empty
-        authority = .empty
-        path = .empty
-        protocolName = .empty
-        host = .empty
-        fault = nil
-        size = 0
-        cookieCount = 0
-    }
-
-    /// Takes one field as it was decoded; one that is too much is counted and not kept.
-    func add(
-        name: UnsafeBufferPointer<UInt8>, value: UnsafeBufferPointer<UInt8>, _ limits: HTTP2Limits
-    ) {
-        size &+= name.count &+ value.count &+ 4
-        let isPseudo = name.count > 0 && name[0] == UInt8(ascii: ":")
-        let isCookie = Self.equal(name, "cookie")
-        if isCookie { cookieCount += 1 }
-        if size > limits.headBytesMax {
-            fault = fault ?? .tooManyBytes
-        } else if !isPseudo, fields.count >= limits.headFieldsMax, !isCookie || cookieCount == 1 {
-            fault = fault ?? .tooManyFields
-        }
-        // What is known of the target serves the log, so a pseudo field is kept if it is a short one.
-        if fault != nil, !isPseudo || value.count > 4_096 { return }
-        let start = bytes.count
-        bytes.append(contentsOf: name)
-        bytes.append(UInt8(ascii: ":"))
-        bytes.append(UInt8(ascii: " "))
-        let valueStart = bytes.count
-        bytes.append(contentsOf: value)
-        let place = HTTP2Place(valueStart..<bytes.count)
-        bytes.append(UInt8(ascii: "\r"))
-        bytes.append(UInt8(ascii: "\n"))
-        if isPseudo {
-            setPseudo(name, place)
-        } else if Self.equal(name, "host") {
-            host = place
-        } else {
-            let namePlace = HTTP2Place(start..<start &+ name.count)
-            fields.append(HTTP2Field(name: namePlace, value: place))
-        }
-    }
-
-    private func setPseudo(_ name: UnsafeBufferPointer<UInt8>, _ place: HTTP2Place) {
-        // nghttp2 lets no other pseudo field of a request pass.
-        switch name.count > 1 ? name[1] : 0 {
-        case UInt8(ascii: "m"): method = place
-        case UInt8(ascii: "s"): scheme = place
-        case UInt8(ascii: "a"): authority = place
-        case UInt8(ascii: "p"):
-            if name.count == 5 { path = place } else { protocolName = place }
-        default: break
-        }
-    }
-
-    /// Puts a complete head in order; false if it is malformed in a way that nghttp2 lets pass:
-    /// `:authority` and `host` differ (RFC 9113 §8.3.1).
-    func finish() -> Bool {
-        if !host.isEmpty {
-            if authority.isEmpty {
-                authority = host
-            } else if !isSameIgnoringCase(authority, host) {
-                return false
-            }
-        }
-        if cookieCount > 1 { joinCookies() }
-        return true
-    }
-
-    private func isSameIgnoringCase(_ first: HTTP2Place, _ second: HTTP2Place) -> Bool {
-        guard first.count == second.count else { return false }
-        for (left, right) in zip(first.range, second.range)
-        where Self.lowercased(bytes[left]) != Self.lowercased(bytes[right]) {
-            return false
-        }
-        return true
-    }
-
-    /// `cookie` may come in parts, which are one field in HTTP/1.1 (RFC 9113 §8.2.3).
-    private func joinCookies() {
-        let nameStart = bytes.count
-        bytes.append(contentsOf: Array("cookie: ".utf8))
-        let start = bytes.count
-        var first: Int?
-        for index in fields.indices where isCookie(fields[index].name) {
-            if first == nil {
-                first = index
-            } else {
-                bytes.append(UInt8(ascii: ";"))
-                bytes.append(UInt8(ascii: " "))
-            }
-            let part = fields[index].value.range
-            bytes.reserveCapacity(bytes.count + part.count)
-            for place in part { bytes.append(bytes[place]) }
-        }
-        guard let first else { return }
-        let joined = HTTP2Field(
-            name: HTTP2Place(nameStart..<nameStart + 6), value: HTTP2Place(start..<bytes.count))
-        bytes.append(UInt8(ascii: "\r"))
-        bytes.append(UInt8(ascii: "\n"))
-        fields[first] = joined
-        var kept = first + 1
-        for index in first + 1..<fields.count where !isCookie(fields[index].name) {
-            fields[kept] = fields[index]
-            kept += 1
-        }
-        fields.removeSubrange(kept...)
-    }
-
-    private func isCookie(_ name: HTTP2Place) -> Bool {
-        bytes.withUnsafeBufferPointer {
-            Self.equal(UnsafeBufferPointer(rebasing: $0[name.range]), "cookie")
-        }
     }
 
     static func equal(_ bytes: UnsafeBufferPointer<UInt8>, _ text: StaticString) -> Bool {

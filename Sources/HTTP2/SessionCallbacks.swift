@@ -122,7 +122,7 @@ extension UnsafeMutablePointer where Pointee == ConnectionCore {
         let slot = pointee.streams[index]
         let isRequest = frame.pointee.headers.cat == NGHTTP2_HCAT_REQUEST
         guard let head = isRequest ? slot.pointee.head : slot.pointee.trailers else { return 0 }
-        head.add(name: name, value: value, pointee.policy.limits)
+        head.storage.add(name: name, value: value, pointee.policy.limits)
         return 0
     }
 
@@ -177,7 +177,7 @@ extension UnsafeMutablePointer where Pointee == ConnectionCore {
 
     private func receivedRequest(_ index: Int, isLast: Bool) {
         let slot = pointee.streams[index]
-        guard slot.pointee.head?.finish() == true else {
+        guard slot.pointee.head?.storage.finish() == true else {
             return resetForPeer(index, .protocolError)
         }
         slot.pointee.marks.insert(.told)
@@ -187,7 +187,8 @@ extension UnsafeMutablePointer where Pointee == ConnectionCore {
 
     private func receivedTrailers(_ index: Int) {
         let slot = pointee.streams[index]
-        guard slot.pointee.trailers?.fault == nil, slot.pointee.trailers?.finish() == true else {
+        guard slot.pointee.trailers?.fault == nil, slot.pointee.trailers?.storage.finish() == true
+        else {
             // They can't be answered, since an answer may be on its way, and can't be left out.
             return resetForPeer(index, .enhanceYourCalm)
         }

@@ -107,6 +107,14 @@ struct MemoryTests {
         #expect(memory.usedBytes == 0)
     }
 
+    @Test(arguments: [
+        (0, 1_024), (1, 1_024), (1_024, 1_024), (1_025, 2_048), (2_048, 2_048), (2_049, 4_096),
+        (65_535, 65_536), (262_145, 524_288),
+    ])
+    func `a block has the next power of two`(count: Int, size: Int) {
+        #expect(HTTP2Memory.blockBytes(for: count) == size)
+    }
+
     @Test func `a budget refills with time and never beyond its burst`() {
         let policy = HTTP2Policy()
         var budgets = AbuseBudgets(milliseconds: 0)
