@@ -13,6 +13,9 @@ final class Multiplex {
     /// When the peer was told that the connection will end; nil before.
     var announcedMilliseconds: UInt64?
 
+    /// The connection's end is certain, and a deadline for it is set.
+    var isEnding = false
+
     /// How long a peer that was told of the end may still open streams: those that were under way.
     static let noticeMilliseconds: UInt64 = 1_000
 

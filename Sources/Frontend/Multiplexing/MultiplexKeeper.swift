@@ -72,6 +72,11 @@ struct MultiplexKeeper {
     /// The timer of a session has fired that speaks HTTP/2.
     func timeIsUp(_ session: SessionPointer) {
         guard case .multiplexing(let multiplex) = session.pointee.stage else { return }
+        if multiplex.connection.end != nil {
+            // It does not take what was to be said to it.
+            close(session)
+            return
+        }
         if let announced = multiplex.announcedMilliseconds {
             if now >= announced + Multiplex.noticeMilliseconds { multiplex.connection.shutDown() }
         } else if multiplex.streams.isEmpty {
@@ -229,6 +234,7 @@ struct MultiplexKeeper {
         } else {
             switch SubstreamRequest.kind(of: head) {
             case .otherProtocol: refuse(stream, .otherProtocol, facts)
+            case .plainConnect: refuse(stream, .plainConnect, facts)
             case .unsound: refuse(stream, .unsoundHead, facts)
             case .usual: judge(stream, head, isLast: isLast, facts)
             }
@@ -250,7 +256,9 @@ struct MultiplexKeeper {
         switch progress {
         case .complete(let head, _): RequestJudge(state).judge(stream, head)
         case .failed(let fault): refuse(stream, Refusal(fault), facts)
-        case .needsMore: refuse(stream, Refusal(HeadFault(status: 400, sentence: "The request has no end.")), facts)
+        case .needsMore:
+            refuse(
+                stream, Refusal(HeadFault(status: 400, sentence: "The request has no end.")), facts)
         }
     }
 
@@ -409,6 +417,10 @@ struct MultiplexKeeper {
             session.pointee.stream.leg.put(space.pointee.opened, count: count, space)
         }
         takeEvents(session, multiplex)
+        if multiplex.connection.end != nil && !multiplex.isEnding {
+            multiplex.isEnding = true
+            sessions.arm(session, at: now + space.pointee.patience.lingerMilliseconds)
+        }
         if session.pointee.stream.leg.isUnwritable {
             close(session)
         } else if multiplex.connection.isOver, session.pointee.stream.leg.held.isEmpty {
@@ -440,7 +452,8 @@ struct MultiplexKeeper {
             let detail = reason.isEmpty ? code.description : "\(code): \(reason)"
             sessions.note(session, "the client has broken the rules of HTTP/2 (\(detail))")
         case .abuse(let abuse)?:
-            sessions.note(session, "the client does too much of one thing in HTTP/2: \(abuse)")
+            sessions.note(
+                session, "the client does too much of one thing in HTTP/2: \(abuse.words)")
         case .notHTTP2?:
             sessions.note(session, "the client agreed on HTTP/2 (ALPN) and does not speak it")
         case .complete?, .terminated?, nil: break
@@ -452,7 +465,18 @@ extension Refusal {
     /// An extended CONNECT asks for something else than a WebSocket (RFC 8441 §4, RFC 9220).
     static let otherProtocol = Refusal(
         status: 501, proxyError: "http_request_error",
-        sentence: "CONNECT asks for a protocol other than websocket, which is all that is served here.")
+        sentence:
+            "CONNECT asks for a protocol other than websocket, which is all that is served here.")
+
+    /// A CONNECT asks for a tunnel to a host of the client's choice.
+    static let plainConnect: Refusal = {
+        var refusal = Refusal(
+            status: 405, proxyError: "http_request_error",
+            sentence:
+                "CONNECT asks for a tunnel to a host of its own choice, which is not served here.")
+        refusal.extraFields = [("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")]
+        return refusal
+    }()
 
     /// What a head of HTTP/2 asks for holds a space or a control character.
     static let unsoundHead = Refusal(

@@ -17,6 +17,8 @@ enum SubstreamRequest {
         case unsound
         /// An extended CONNECT for something else than a WebSocket.
         case otherProtocol
+        /// A CONNECT that asks for a tunnel to whatever host it names (RFC 9113 §8.5).
+        case plainConnect
     }
 
     /// What the head asks for.
@@ -25,7 +27,10 @@ enum SubstreamRequest {
         where head.bytes(of: place).contains(where: { $0 <= 0x20 || $0 == 0x7F }) {
             return .unsound
         }
-        if head.protocolName.isEmpty { return .usual }
+        if head.protocolName.isEmpty {
+            let isConnect = head.bytes(of: head.method).elementsEqual("CONNECT".utf8)
+            return isConnect ? .plainConnect : .usual
+        }
         let isWebSocket = head.bytes(of: head.protocolName).elementsEqual("websocket".utf8)
         return isWebSocket ? .usual : .otherProtocol
     }

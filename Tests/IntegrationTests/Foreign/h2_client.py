@@ -221,7 +221,7 @@ def statuses(client, *_):
     def status(fields, path="/"):
         stream = client.request("CONNECT", path, fields, end=False)
         answer = client.answer(stream)
-        return answer[0], answer[2].decode()
+        return answer[0], answer[2].decode().strip()
     version = ("sec-websocket-version", "13")
     websocket = (":protocol", "websocket")
     origin = ("origin", f"https://localhost:{client.port}")
@@ -234,6 +234,60 @@ def statuses(client, *_):
     socket.echo("still here")
     socket.close()
     print("echoed")
+
+
+def bounds(client, *_):
+    """Requests that are refused for their head, and one that is not, on one connection."""
+    stream = client.h2.get_next_available_stream_id()
+    client.h2.send_headers(stream, [(":method", "CONNECT"), (":authority", "elsewhere.test:22")])
+    client.flush()
+    print("connect", client.answer(stream)[0])
+    for kind, fields in [("fields", [(f"x-{n}", "1") for n in range(5_000)]),
+                         ("bytes", [(f"x-{n}", "v" * 4_000) for n in range(20)])]:
+        print(kind, client.answer(client.request("GET", "/pages", fields))[0])
+    print("page", client.answer(client.request("GET", "/pages"))[0])
+
+
+def drained(client, count="5", *_):
+    """Sockets and the connection end when the server goes."""
+    sockets = [WebSocket(client, "/") for _ in range(int(count))]
+    for socket in sockets:
+        socket.open()
+        socket.echo("here")
+    print("open", flush=True)
+    codes = set()
+    for socket in sockets:
+        event = socket.receive()
+        assert isinstance(event, CloseConnection), event
+        codes.add(event.code)
+        socket.send(event.response())
+        end = socket.receive()
+        assert isinstance(end, h2.events.StreamEnded), end
+        client.h2.end_stream(socket.stream)
+        client.flush()
+    try:
+        while True:
+            client.receive()
+    except EOFError:
+        pass
+    assert client.goaway is not None and client.goaway.error_code == 0, client.goaway
+    print("codes", *sorted(codes))
+
+
+def reloaded(client, *_):
+    """A socket lives on while the answer to another request changes."""
+    socket = WebSocket(client, "/")
+    socket.open()
+    socket.echo("before")
+    print("open", flush=True)
+    body = b""
+    while b"another" not in body:
+        status, _, body, _ = client.answer(client.request("GET", "/pages"))
+        assert status == 200, status
+        time.sleep(0.05)
+    socket.echo("after")
+    socket.close()
+    print("echoed", body.decode().strip())
 
 
 def web(client, *_):

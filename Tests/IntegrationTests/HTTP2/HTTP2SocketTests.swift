@@ -48,7 +48,8 @@ import Testing
         #expect(backend.failures.isEmpty)
     }
 
-    @Test func `what is refused is refused on its stream, with its status and its sentence`() throws {
+    @Test func `what is refused is refused on its stream, with its status and its sentence`() throws
+    {
         let said = try run("statuses")
         #expect(said.count == 5)
         #expect(said[0].hasPrefix("protocol 501 CONNECT asks for a protocol other than websocket"))
@@ -57,5 +58,38 @@ import Testing
         #expect(said[3].hasPrefix("path 404 "))
         #expect(said[4] == "echoed")
         #expect(backend.connectionCount == 1, "what is refused goes nowhere")
+    }
+
+    @Test func `a head that is too large is refused alone, and so is a tunnel to elsewhere`() throws
+    {
+        #expect(
+            try run("bounds") == ["connect 405", "fields 431", "bytes 431", "page 200"])
+        #expect(backend.connectionCount == 0)
+    }
+
+    @Test func `a drain ends sockets with a Close, then their streams, then the connection`() throws
+    {
+        let client = try PythonPeer.start(
+            "h2_client.py", ["\(proxy.port())", authority, "drained"])
+        try client.waitForLine(containing: "open")
+        proxy.process.signal(SIGTERM)
+        let said = try client.waitForLine(containing: "codes")
+        #expect(said == ["codes 1001"])
+        #expect(try client.waitForExit() == 0)
+        #expect(try proxy.process.waitForExit() == 0)
+    }
+
+    /// The new configuration serves further streams of a connection that was there before.
+    @Test func `a reload leaves sockets as they are, and holds for those that follow`() throws {
+        let client = try PythonPeer.start(
+            "h2_client.py", ["\(proxy.port())", authority, "reloaded"])
+        try client.waitForLine(containing: "open")
+        let text = try Scratch.read(proxy.configurationPath)
+        try Scratch.write(
+            text.replacingOccurrences(of: "a page", with: "another page"),
+            to: proxy.configurationPath)
+        proxy.process.signal(SIGHUP)
+        #expect(try client.waitForLine(containing: "echoed") == ["echoed another page"])
+        #expect(try client.waitForExit() == 0)
     }
 }
