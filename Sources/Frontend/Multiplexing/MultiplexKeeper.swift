@@ -301,7 +301,9 @@ struct MultiplexKeeper {
         if case .multiplexing(let multiplex) = session.pointee.stage {
             multiplex.connection.forget(substream.pointee.id)
             multiplex.streams.removeAll { $0 == slot }
-            if multiplex.streams.isEmpty {
+            if multiplex.streams.isEmpty && multiplex.announcedMilliseconds == nil
+                && !multiplex.isEnding
+            {
                 sessions.arm(session, at: now + state.pointee.settings.keepAliveMilliseconds)
             }
         }
