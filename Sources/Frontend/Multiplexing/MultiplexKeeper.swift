@@ -56,7 +56,7 @@ struct MultiplexKeeper {
         var budget = space.pointee.pumpBytesMax
         while session.pointee.stream.leg.isReadable, !session.pointee.stream.leg.hasEnded {
             if budget <= 0 {
-                state.pointee.unfinished.append(session.pointee.client)
+                state.pointee.goOnLater(session)
                 return
             }
             let received = session.pointee.stream.leg.receive(space)

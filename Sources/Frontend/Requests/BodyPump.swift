@@ -50,9 +50,7 @@ struct BodyPump {
         let down = pumpDown(request, slot)
         if case .unfinished = down { isUnfinished = true }
         // Also where something has happened: no edge will tell again of what is still unread.
-        if isUnfinished, let token = request.pointee.stream.request {
-            state.pointee.unfinished.append(token.tagged(TokenTag.request))
-        }
+        if isUnfinished { state.pointee.goOnLater(request) }
         if case .event(let event) = down { return event }
         return nil
     }

@@ -98,6 +98,8 @@ struct UpstreamUse {
 struct Request: ~Copyable {
     /// Where it was read, which outlives it.
     let stream: ClientStream
+    /// Its own slot in `WorkerState.requests`.
+    var slot = Token(rawValue: 0)
     var life: RequestLife
     var facts: RequestFacts
     var places = Places()
@@ -114,6 +116,8 @@ struct Request: ~Copyable {
     var movedMilliseconds: UInt64
     /// When its timer fires; 0 while it is not set.
     var armedMilliseconds: UInt64 = 0
+    /// It stands in `WorkerState.unfinished`.
+    var goesOnLater = false
 
     /// An ordinary request.
     init(

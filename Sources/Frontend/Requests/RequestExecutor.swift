@@ -396,12 +396,6 @@ struct RequestExecutor {
         pump(request, token)
     }
 
-    /// Goes on with what the last turn had no time for.
-    func goOn(_ token: Token) {
-        guard let request = state.pointee.requests.pointer(token) else { return }
-        pump(request, token)
-    }
-
     // MARK: Deadlines
 
     /// Sets the timer to the time that runs; who moves bodies next sees to that of bodies.
@@ -429,9 +423,8 @@ struct RequestExecutor {
 
     /// Sets the timer of a request.
     private func arm(_ request: RequestPointer, at deadline: UInt64) {
-        guard let token = request.pointee.stream.request else { return }
         request.pointee.armedMilliseconds = deadline
-        state.pointee.requestTimers.arm(token, at: deadline)
+        state.pointee.requestTimers.arm(request.pointee.slot, at: deadline)
     }
 
     /// What a request in progress waits for.

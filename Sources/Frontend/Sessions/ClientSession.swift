@@ -69,6 +69,8 @@ struct ClientSession: ~Copyable {
     var deadlineMilliseconds: UInt64 = 0
     /// When the timer fires, no later than that; 0 while it is not set.
     var armedMilliseconds: UInt64 = 0
+    /// It stands in `WorkerState.unfinished`.
+    var goesOnLater = false
 
     init(
         client: Token, leg: consuming Leg, facts: consuming ClientFacts, stage: Stage,

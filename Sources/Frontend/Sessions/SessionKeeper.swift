@@ -82,7 +82,7 @@ struct SessionKeeper {
         armLeaving(session)
         // What has come already makes no event any more.
         if session.pointee.stream.leg.isReadable && !session.pointee.stream.leg.hasEnded {
-            state.pointee.unfinished.append(session.pointee.client)
+            state.pointee.goOnLater(session)
         }
     }
 
@@ -160,7 +160,7 @@ struct SessionKeeper {
         }
     }
 
-    /// Goes on with what the last turn had no time for.
+    /// Reads what the last turn had no time for.
     func goOn(_ session: SessionPointer) {
         if case .leaving = session.pointee.stage {
             readOff(session, [])
@@ -190,7 +190,7 @@ struct SessionKeeper {
         if session.pointee.stream.leg.held.count < heldBefore { armLeaving(session) }
         switch progress {
         case .waiting: break
-        case .again: state.pointee.unfinished.append(session.pointee.client)
+        case .again: state.pointee.goOnLater(session)
         case .over: close(session)
         }
     }
@@ -276,7 +276,7 @@ struct SessionKeeper {
             let mayRead = session.pointee.reader.mayRead(
                 inTurn: state.pointee.turnNumber, countMax: Self.headsPerTurn)
             guard mayRead else {
-                state.pointee.unfinished.append(session.pointee.client)
+                state.pointee.goOnLater(session)
                 return
             }
             if hasCarry {

@@ -48,6 +48,8 @@ struct Tunnel: ~Copyable {
     var places: Places
     /// The drain that ends it.
     var drain: Drain?
+    /// It stands in `WorkerState.unfinished`.
+    var goesOnLater = false
 
     init(
         relay: consuming Relay, client: ClientEnd, facts: ClientFacts, asked: TunnelFacts,
@@ -159,7 +161,7 @@ struct TunnelKeeper {
             state.pointee.tunnelTimers.arm(slot, at: tunnel.pointee.relay.deadlineMilliseconds)
         }
         if verdict.contains(.again) {
-            state.pointee.unfinished.append(slot.tagged(TokenTag.tunnel))
+            state.pointee.goOnLater(tunnel)
         }
         if verdict.contains(.paused) {
             state.pointee.paceTimers.reserve(index: Int(slot.index))
@@ -167,11 +169,9 @@ struct TunnelKeeper {
         }
     }
 
-    /// Goes on with what the last turn had no time for, or had to wait for its rate.
-    func goOn(_ slot: Token) {
-        guard let tunnel = state.pointee.tunnels.pointer(slot) else { return }
+    /// Relays what the last turn had no time for, or what had to wait for its rate.
+    func goOn(_ tunnel: TunnelPointer) {
         var verdict = tunnel.pointee.relay.ready(.client, [], space)
-        // Both sides are looked at in each turn, so one entry is enough.
         if !verdict.contains(.ended) {
             verdict.formUnion(tunnel.pointee.relay.ready(.backend, [], space))
         }

@@ -72,10 +72,7 @@ struct Worker: ~Copyable {
         state.pointee.turnNumber &+= 1
         state.pointee.handshakesLeft = state.pointee.snapshot.settings.handshakesPerTurn
         var goingOn: [Token]?
-        if !state.pointee.unfinished.isEmpty {
-            goingOn = state.pointee.unfinished
-            state.pointee.unfinished = []
-        }
+        if !state.pointee.unfinished.isEmpty { goingOn = state.pointee.takeUnfinished() }
         var index = 0
         while index < count {
             dispatch(state.pointee.poller.event(index))
@@ -164,12 +161,18 @@ struct Worker: ~Copyable {
     }
 
     private func goOn(_ token: Token) {
+        let slot = token.tagged(0)
         if token.tag == TokenTag.tunnel {
-            TunnelKeeper(state).goOn(token.tagged(0))
+            guard let tunnel = state.pointee.tunnels.pointer(slot) else { return }
+            tunnel.pointee.goesOnLater = false
+            TunnelKeeper(state).goOn(tunnel)
         } else if token.tag == TokenTag.request {
-            RequestExecutor(state).goOn(token.tagged(0))
+            guard let request = state.pointee.requests.pointer(slot) else { return }
+            request.pointee.goesOnLater = false
+            RequestExecutor(state).pump(request, slot)
             RequestExecutor(state).run()
         } else if let session = state.pointee.clients.pointer(token)?.pointee.session {
+            session.pointee.goesOnLater = false
             SessionKeeper(state).goOn(session)
             RequestExecutor(state).run()
         }
@@ -197,7 +200,8 @@ struct Worker: ~Copyable {
         }
         if state.pointee.paceTimers.count > 0 {
             while let token = state.pointee.paceTimers.popExpired(now: now) {
-                TunnelKeeper(state).goOn(token)
+                guard let tunnel = state.pointee.tunnels.pointer(token) else { continue }
+                TunnelKeeper(state).goOn(tunnel)
             }
         }
     }

@@ -12,9 +12,13 @@ import Wire
 /// Requests in one reactor, turn by turn, at times that the test chooses.
 struct RequestTurnTests {
     private static let get = "GET /a HTTP/1.1\r\nHost: a.test\r\n\r\n"
-    private static let upgrade =
+    static let upgrade =
         "GET /a HTTP/1.1\r\nHost: a.test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         + "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+    /// The 101 that belongs to it.
+    static let switching =
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        + "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
     private static let answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
     private static var onePlace: UpstreamRules {
@@ -319,9 +323,7 @@ struct RequestTurnTests {
     @Test func `a tunnel opens with what came early on both sides`() throws {
         let rig = try TurnRig()
         let (client, app, _) = try rig.forward(Self.upgrade + "\u{1}")
-        app.send(
-            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                + "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n\u{1}\u{2}hi")
+        app.send(Self.switching + "\u{1}\u{2}hi")
         rig.turn()
         #expect(client.received().hasSuffix("\r\n\r\n\u{1}\u{2}hi"))
         #expect(rig.state.pointee.tunnels.count == 1)
