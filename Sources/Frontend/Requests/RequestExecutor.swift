@@ -138,7 +138,13 @@ struct RequestExecutor {
         _ actions: RequestLife.Actions, _ request: RequestPointer, _ token: Token
     ) -> RequestLife.Event {
         if actions.contains(.claim) { return claim(request, token) }
-        if actions.contains(.claimAnother) { return claimAnother(request) }
+        if actions.contains(.claimAnother) {
+            // Else the last connect has failed, which is known.
+            if actions.contains(.countAnswerFailure) {
+                request.pointee.upstream?.search.failed(.noAnswer)
+            }
+            return claimAnother(request)
+        }
         if actions.contains(.connect) {
             return UpstreamKeeper(state).takeIdle(request, token) ? .found : dial(request, token)
         }
@@ -193,7 +199,7 @@ struct RequestExecutor {
 
     private func claimAnother(_ request: RequestPointer) -> RequestLife.Event {
         guard let index = request.pointee.upstream?.search.claimAnother(nowMilliseconds: now) else {
-            return .exhausted(.noAnswer)
+            return .exhausted(request.pointee.upstream?.search.lastFailure?.cause ?? .noAnswer)
         }
         take(index, request)
         return .claimed

@@ -33,6 +33,8 @@ public struct RequestWorld {
     private var tunnels = 0
     private var answers = 0
     private var forwarded = false
+    /// An endpoint that was not asked yet was claimed behind one that ended without a byte.
+    private var isSecondTry = false
     /// What was broken first.
     public private(set) var fault: String?
 
@@ -165,6 +167,9 @@ public struct RequestWorld {
             connections -= 1
         }
         if actions.contains(.finish) { records += 1 }
+        if actions.contains(.claimAnother) { isSecondTry = true }
+        // It would forget who was asked, and ask the same endpoint once more.
+        expect(!isSecondTry || !actions.contains(.claim), "a second try waits for a place")
         for owed in Owed.allCases where actions.contains(owed.action) {
             // On a connection that stands the head goes out, and nothing is told of it.
             if owed == .sendHead && stands { continue }
