@@ -92,10 +92,11 @@ struct BodyPump {
             case .failed(let cause): return .event(.failed(cause))
             case .piece(let start, let count):
                 if count > 0 {
-                    request.pointee.body.transfer.bytesSent += UInt64(count)
                     request.pointee.movedMilliseconds = now
                     request.pointee.body.movedMilliseconds = now
-                    if !slot.pointee.leg.put(start, count: count, space) {
+                    if slot.pointee.leg.put(start, count: count, space) {
+                        request.pointee.body.transfer.bytesSent += UInt64(count)
+                    } else {
                         request.pointee.body.isCut = true
                     }
                 }
@@ -155,7 +156,6 @@ struct BodyPump {
                     request.body.transfer.decoder.trailers, of: request.asked,
                     plan: request.facts.plan)
             }
-            request.body.transfer.bytesSent = UInt64(first.count)
             request.makeExtras().firstBody = first
             return nil
         }
@@ -166,11 +166,11 @@ struct BodyPump {
         let last = UpstreamRequest.lastChunk(
             request.pointee.body.transfer.decoder.trailers, of: request.pointee.asked,
             plan: request.pointee.facts.plan)
-        request.pointee.body.transfer.bytesSent += UInt64(last.count)
-        last.withUnsafeBufferPointer { bytes in
-            guard let start = bytes.baseAddress else { return }
-            leg.put(start, count: bytes.count, space)
+        let isSent = last.withUnsafeBufferPointer { bytes in
+            guard let start = bytes.baseAddress else { return false }
+            return leg.put(start, count: bytes.count, space)
         }
+        if isSent { request.pointee.body.transfer.bytesSent += UInt64(last.count) }
     }
 
     // MARK: Down

@@ -18,6 +18,9 @@ struct BodyTransfer: ~Copyable {
         self.writesChunks = writesChunks
     }
 
+    /// Bytes that went on without their framing: none where all that was read waits to be sent.
+    var payloadSent: UInt64 { bytesSent == 0 ? 0 : decoder.payloadBytes }
+
     /// Whether all of it went on.
     var isDone: Bool { decoder.isDone }
 }

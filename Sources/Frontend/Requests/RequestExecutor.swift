@@ -253,6 +253,8 @@ struct RequestExecutor {
             let slot = state.pointee.upstreams.pointer(carrier)
         else { return nil }
         let isFresh = !slot.pointee.isConnected
+        // What of the body travels with it has gone on when the head has.
+        let bodyCount = UInt64(request.pointee.extras?.firstBody.count ?? 0)
         if !request.pointee.isUpgrade, request.pointee.asked.head.fields.logsConnectionIn {
             slot.pointee.noteLogin(of: request.pointee.facts.client)
         }
@@ -263,7 +265,9 @@ struct RequestExecutor {
         // Nobody has asked for more of the body before.
         request.pointee.body.movedMilliseconds = now
         guard isFresh else {
-            if !slot.pointee.leg.put(start, count: count, space) {
+            if slot.pointee.leg.put(start, count: count, space) {
+                request.pointee.body.transfer.bytesSent += bodyCount
+            } else {
                 // Its end is read next, and then it is tried once more.
                 request.pointee.body.isCut = true
                 slot.pointee.leg.note(.hangup)
@@ -274,6 +278,7 @@ struct RequestExecutor {
         case .moved(let moved):
             if moved < count { slot.pointee.leg.put(start + moved, count: count - moved, space) }
             slot.pointee.isConnected = true
+            request.pointee.body.transfer.bytesSent += bodyCount
             return .headSent
         case .failed(let code):
             let failure = DialFailure(code)
