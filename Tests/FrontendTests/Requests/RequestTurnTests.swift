@@ -4,6 +4,7 @@ import Proxy
 import Reactor
 import Router
 import Splice
+import TestKit
 import Testing
 import Wire
 
@@ -165,6 +166,104 @@ struct RequestTurnTests {
         #expect(record.detail == "the client left before the upstream answered")
         #expect(first.received().isEmpty)
         #expect(app.received().isEmpty)
+    }
+
+    @Test func `an ordinary request whose client has ended its side is served from the queue`()
+        throws
+    {
+        let rig = try TurnRig(
+            rules: Self.onePlace,
+            queue: QueueLimits(waitMilliseconds: 30_000, size: 8))
+        let (first, app, _) = try rig.forward(Self.get)
+        let second = try rig.connect()
+        second.send(Self.get)
+        rig.turn()
+        second.finish()
+        rig.turn()
+        #expect(rig.group.queue?.count == 1)
+        app.send(Self.answer)
+        rig.turn()
+        #expect(first.received().hasSuffix("ok"))
+        #expect(app.received().hasPrefix("GET /a "))
+        app.send(Self.answer)
+        rig.turn()
+        #expect(second.received().hasSuffix("ok"))
+    }
+
+    @Test(arguments: [get, upgrade])
+    func `a client that resets does not stay in the queue`(head: String) throws {
+        let rig = try TurnRig(
+            rules: Self.onePlace,
+            queue: QueueLimits(waitMilliseconds: 30_000, size: 8))
+        let (first, app, _) = try rig.forward(Self.get)
+        let second = try rig.connect()
+        second.send(head)
+        rig.turn()
+        #expect(rig.group.queue?.count == 1)
+        second.end()
+        rig.turn()
+        #expect(rig.group.queue?.count == 0)
+        #expect(first.received().isEmpty)
+        #expect(app.received().isEmpty)
+    }
+
+    @Test func `an endpoint that has ended without a byte is not asked again from the queue`()
+        throws
+    {
+        let closed = try HeldPort()
+        let address = Address.loopback(port: closed.number)
+        var rules = Self.onePlace
+        rules.waitsForPlace = true
+        let rig = try TurnRig(
+            rules: rules, queue: QueueLimits(waitMilliseconds: 30_000, size: 8),
+            others: [
+                Endpoint(label: "ws://down", address: address),
+                Endpoint(label: "ws://full", address: address),
+            ])
+        // The first of those that are left has the first turn.
+        #expect(rig.group.picker.claim(only: 2))
+        let (client, app, _) = try rig.forward(Self.upgrade)
+        app.end()
+        rig.turn()
+        #expect(client.received().hasPrefix("HTTP/1.1 502 "))
+        #expect(!rig.isCalled)
+        #expect(rig.group.queue?.count == 0)
+        let record = try #require(try rig.records(1).first)
+        #expect(record.upstream == "ws://down")
+        #expect(record.proxyError == "connection_refused")
+    }
+
+    @Test func `the log has no bytes of a body that went nowhere`() throws {
+        let closed = try HeldPort()
+        let rig = try TurnRig()
+        rig.group.endpoints[0].addresses = [.loopback(port: closed.number)]
+        let client = try rig.connect()
+        client.send("POST /a HTTP/1.1\r\nHost: a.test\r\nContent-Length: 4\r\n\r\nbody")
+        rig.turn()
+        #expect(client.received().hasPrefix("HTTP/1.1 502 "))
+        let record = try #require(try rig.records(1).first)
+        #expect(record.up.bytes == 0)
+        #expect(record.up.payloadBytes == 0)
+    }
+
+    @Test(arguments: [false, true])
+    func `the log has the bytes of a body that went along with its head`(isReused: Bool) throws {
+        let rig = try TurnRig()
+        let post = "POST /a HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\n"
+        let (client, app, _) = try rig.forward(
+            isReused ? Self.get : post + "4\r\nbody\r\n0\r\n\r\n")
+        app.send(Self.answer)
+        rig.turn()
+        if isReused {
+            _ = try rig.records(1)
+            client.send(post + "4\r\nbody\r\n0\r\n\r\n")
+            rig.turn()
+            app.send(Self.answer)
+            rig.turn()
+        }
+        let record = try #require(try rig.records(1).first)
+        #expect(record.up.payloadBytes == 4)
+        #expect(record.up.bytes == 14)
     }
 
     @Test func `an answer on a kept connection ends a cool-down`() throws {
