@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 public import Reactor
 public import TLS
+public import Wire
 
 /// What is known of a relay or request: the material of one access line.
 ///
@@ -42,7 +43,7 @@ public struct AccessRecord: Sendable {
     public var path = ""
     /// The route's pattern; empty when none was found.
     public var route = ""
-    /// The endpoint that served; empty when none did.
+    /// The endpoint that was asked last, also where it could not be reached; empty when none was.
     public var upstream = ""
     /// The begin of what an ordinary request asked to upgrade to, which was passed over; empty for
     /// nothing.
@@ -51,8 +52,10 @@ public struct AccessRecord: Sendable {
     public var triedUpgrade = false
     /// The HTTP status that the client was sent; 0 for none.
     public var status = 0
-    /// The error type of RFC 9209 §2.3, where an answer is Sluice's own.
-    public var proxyError = ""
+    /// The error type, where Sluice has refused the request.
+    public var proxyError: ProxyError?
+    /// The error type as the log names it (RFC 9209 §2.3); empty for none.
+    public var errorName: String { proxyError?.rawValue ?? "" }
     /// Whether Sluice has answered that the upstream could not be had; the upstream itself may be a
     /// gateway too, and answer with the same status.
     public var isUpstreamFault = false
@@ -76,7 +79,7 @@ public struct AccessRecord: Sendable {
     /// Whether it came on a stream of HTTP/2 (ALPN `h2`); else by HTTP/1.1.
     public var isHTTP2: Bool { tls?.applicationProtocol == "h2" }
     /// Whether the upstream has answered a request for a WebSocket as an ordinary one.
-    public var isRefusedUpgrade: Bool { triedUpgrade && status != 101 && proxyError.isEmpty }
+    public var isRefusedUpgrade: Bool { triedUpgrade && status != 101 && proxyError == nil }
 
     /// A record of a connection that was just accepted.
     public init(client: Address, listener: Address) {

@@ -451,7 +451,7 @@ struct MultiplexKeeper {
 extension Refusal {
     /// An extended CONNECT asks for something else than a WebSocket (RFC 8441 §4, RFC 9220).
     static let otherProtocol = Refusal(
-        status: 501, proxyError: "http_request_error",
+        status: 501, proxyError: .httpRequestError,
         sentence: "CONNECT asks for a protocol other than websocket, which is all that is served here.")
 
     /// What a head of HTTP/2 asks for holds a space or a control character.
@@ -468,6 +468,6 @@ extension Refusal {
             case .tooManyFields:
                 "The request head has more than \(limits.fieldsMax) fields (limits.headFields)."
             }
-        self.init(status: 431, proxyError: "http_request_error", sentence: sentence)
+        self.init(status: 431, proxyError: .httpRequestError, sentence: sentence)
     }
 }

@@ -93,7 +93,7 @@ struct RequestTurnTests {
         }
         #expect(client.received().contains("HTTP/1.1 504 "))
         let record = try #require(try rig.records(1).first)
-        #expect(record.proxyError == "http_response_timeout")
+        #expect(record.proxyError == .httpResponseTimeout)
     }
 
     @Test func `a body that moves goes on beyond the time for an answer's head`() throws {
@@ -147,7 +147,7 @@ struct RequestTurnTests {
         #expect(first.received().isEmpty)
         #expect(second.received().hasPrefix("HTTP/1.1 503 "))
         let record = try #require(try rig.records(1).first)
-        #expect(record.proxyError == "connection_limit_reached")
+        #expect(record.proxyError == .connectionLimitReached)
         #expect(app.received().isEmpty)
     }
 
@@ -230,7 +230,7 @@ struct RequestTurnTests {
         #expect(rig.group.queue?.count == 0)
         let record = try #require(try rig.records(1).first)
         #expect(record.upstream == "ws://down")
-        #expect(record.proxyError == "connection_refused")
+        #expect(record.proxyError == .connectionRefused)
     }
 
     @Test func `the log has no bytes of a body that went nowhere`() throws {
@@ -264,6 +264,23 @@ struct RequestTurnTests {
         let record = try #require(try rig.records(1).first)
         #expect(record.up.payloadBytes == 4)
         #expect(record.up.bytes == 14)
+    }
+
+    @Test(arguments: [false, true])
+    func `the log has who leaves within a later head, in order or not`(isReset: Bool) throws {
+        let rig = try TurnRig()
+        let (client, app, _) = try rig.forward(Self.get)
+        app.send(Self.answer)
+        rig.turn()
+        // Whoever closes with something unread resets.
+        if !isReset { _ = client.received() }
+        client.send("GET /b HTT")
+        rig.turn()
+        client.end()
+        rig.turn()
+        #expect(rig.session == nil)
+        let records = try rig.records(2)
+        #expect(records.last?.detail == "the client left within a request head")
     }
 
     @Test func `an answer on a kept connection ends a cool-down`() throws {
