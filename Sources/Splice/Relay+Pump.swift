@@ -126,7 +126,7 @@ extension Relay {
         _ space: UnsafeMutablePointer<Workspace>
     ) {
         if !isOpen(from: side) {
-            drop(side, bytes, count: count)
+            drop(side, bytes, count: count, space)
             return
         }
         let passed =
