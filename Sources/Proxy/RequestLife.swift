@@ -71,7 +71,7 @@ public struct RequestLife: Sendable, Equatable {
         /// A connection is being opened, which may stand already.
         case dialling(mayStand: Bool)
         /// An address of the endpoint could not be reached.
-        case attemptFailed(Cause)
+        case attemptFailed
         /// An address of the endpoint did not answer in time; `isLast` where all time is used up.
         case attemptTimedOut(isLast: Bool)
         /// All addresses of the endpoint were tried; the last failed for this cause.
@@ -165,7 +165,7 @@ public struct RequestLife: Sendable, Equatable {
         @inlinable public static var finish: Actions { Actions(rawValue: 1 << 20) }
     }
 
-    /// Which time runs.
+    /// What has to happen before its time is over.
     public enum Deadline: Sendable, Equatable {
         /// No deadline runs.
         case none
@@ -226,7 +226,7 @@ public struct RequestLife: Sendable, Equatable {
         return false
     }
 
-    /// Which time runs.
+    /// The deadline of the present phase.
     public var deadline: Deadline {
         switch phase {
         case .waiting: .place
@@ -352,7 +352,7 @@ public struct RequestLife: Sendable, Equatable {
     }
 
     private func blame(_ cause: Cause) -> Actions {
-        cause.blamesEndpoint ? .countConnectFailure : .countUndecided
+        cause.blamesUpstream ? .countConnectFailure : .countUndecided
     }
 
     /// What follows where the request ends before the endpoint was found to do well or badly.

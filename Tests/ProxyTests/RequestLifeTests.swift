@@ -128,7 +128,7 @@ struct RequestLifeTests {
     @Test func `each address of an endpoint is tried before the endpoint is given up`() {
         var (life, actions) = life(.ordinary, .forwarded, .claimed)
         #expect(actions == .connect)
-        #expect(life.handle(.attemptFailed(.unreachable)) == .connect)
+        #expect(life.handle(.attemptFailed) == .connect)
         #expect(life.handle(.dialling(mayStand: false)) == .arm)
         #expect(life.deadline == .attempt)
         #expect(life.handle(.attemptTimedOut(isLast: false)) == [.dropUpstream, .connect])

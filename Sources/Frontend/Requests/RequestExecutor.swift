@@ -221,7 +221,7 @@ struct RequestExecutor {
         case .begun(let mayStand): return .dialling(mayStand: mayStand)
         case .failed(let failure):
             request.pointee.upstream?.search.failed(failure)
-            return .attemptFailed(failure.cause)
+            return .attemptFailed
         }
     }
 
@@ -283,7 +283,7 @@ struct RequestExecutor {
         case .failed(let code):
             let failure = DialFailure(code)
             request.pointee.upstream?.search.failed(failure)
-            return .attemptFailed(failure.cause)
+            return .attemptFailed
         case .blocked, .ended: return nil
         }
     }

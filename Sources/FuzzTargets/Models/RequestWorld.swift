@@ -56,7 +56,7 @@ public struct RequestWorld {
         if numbersInLine > 0 { events += [.claimed, .lineClosed, .exhausted(.endpointsFull)] }
         if connections > 0 && !stands {
             events += [
-                .headSent, .attemptFailed(.unreachable),
+                .headSent, .attemptFailed,
                 .attemptTimedOut(isLast: false), .attemptTimedOut(isLast: true),
             ]
         }
@@ -83,11 +83,11 @@ public struct RequestWorld {
         case .connect:
             [
                 .found, .dialling(mayStand: true), .dialling(mayStand: false),
-                .attemptFailed(.shortage), .noAddress(.unresolved),
+                .attemptFailed, .noAddress(.unresolved),
             ]
         case .connectAnew:
-            [.dialling(mayStand: true), .attemptFailed(.connectTimeout), .noAddress(.unresolved)]
-        case .sendHead: [.headSent, .attemptFailed(.unreachable)]
+            [.dialling(mayStand: true), .attemptFailed, .noAddress(.unresolved)]
+        case .sendHead: [.headSent, .attemptFailed]
         }
     }
 

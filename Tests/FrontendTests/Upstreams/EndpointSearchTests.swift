@@ -118,7 +118,7 @@ struct EndpointSearchTests {
         (.failed(ECONNREFUSED), true), (.timedOut, true),
     ])
     func `only what the endpoint can help is its fault`(failure: DialFailure, isItsFault: Bool) {
-        #expect(failure.cause.blamesEndpoint == isItsFault)
+        #expect(failure.cause.blamesUpstream == isItsFault)
     }
 
     @Test func `what is held is given back once, in one call`() throws {
