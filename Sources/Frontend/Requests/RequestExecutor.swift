@@ -9,9 +9,11 @@ import Wire
 
 /// Carries out what the lives of requests ask for, and tells them what has come of it.
 ///
-/// It never calls itself: what follows from an action at once is told in the same loop, and what others
-/// find out waits in the queue of the turn. Nobody touches a request again behind the actions that it was
-/// given.
+/// What follows from an action at once is told in the same loop, so that it never calls itself. Two ways
+/// lead in: the queue of the turn (`run`), for what others find out while they still look at the request;
+/// and `clientIsReady`, `mayStand` and `pump`, which tell the life at once and are the last that their
+/// callers do with the request. Nobody touches a request again behind the actions that it was given.
+/// `BodyPump` calls back only to set the timer (`armProgress`), which tells the life nothing.
 struct RequestExecutor {
     let state: StatePointer
 
@@ -47,10 +49,24 @@ struct RequestExecutor {
 
     /// Tells a life what has happened, does what it asks for, and so on with what comes of that.
     private func tell(_ request: RequestPointer, _ token: Token, _ event: RequestLife.Event) {
-        var next: RequestLife.Event? = event
-        while let event = next {
-            next = carryOut(request.pointee.life.handle(event), request, token)
+        var actions = request.pointee.life.handle(event)
+        while let next = carryOut(actions, request, token) {
+            actions = request.pointee.life.handle(next)
+            assert(!actions.isEmpty, "what has come of an action does not fit the phase")
         }
+        assert(holdsWhatItSays(request), "a request does not hold what its phase says")
+    }
+
+    /// Whether what a request holds is what its life says; behind its end others have seen to that.
+    private func holdsWhatItSays(_ request: RequestPointer) -> Bool {
+        switch request.pointee.life.phase {
+        case .tunnelled, .over: return true
+        default: break
+        }
+        let holdings = request.pointee.life.holdings
+        return holdings.contains(.place) == (request.pointee.places.group != nil)
+            && holdings.contains(.line) == (request.pointee.places.line != nil)
+            && holdings.contains(.upstream) == (request.pointee.upstream?.connection != nil)
     }
 
     /// Moves bodies, and does what comes of it; nothing may be done with the request behind it.
@@ -445,22 +461,22 @@ struct RequestExecutor {
 
     /// What a request in progress waits for, and until when.
     private func awaited(_ request: RequestPointer) -> (deadline: UInt64, what: Awaited) {
-        let settings = state.pointee.snapshot.settings
+        let times = state.pointee.snapshot.settings
         let stream = request.pointee.stream
         let moved = request.pointee.movedMilliseconds
-        if stream.isHangingUp { return (moved + settings.patience.lingerMilliseconds, .client) }
+        if stream.isHangingUp { return (moved + times.patience.lingerMilliseconds, .client) }
         // The client owes bytes of the body: so many that none is waiting to be taken upstream.
         let isBodyAwaited =
             !request.pointee.body.isDone && !request.pointee.body.isCut
             && !UpstreamKeeper(state).holds(request)
-        let bodyDeadline = request.pointee.body.movedMilliseconds + settings.bodyMilliseconds
+        let bodyDeadline = request.pointee.body.movedMilliseconds + times.bodyMilliseconds
         if !request.pointee.life.hasAnswer {
             return isBodyAwaited
                 ? (bodyDeadline, .body)
-                : (moved + settings.answerMilliseconds, .answer)
+                : (moved + times.answerMilliseconds, .answer)
         }
-        if stream.isBlocked { return (moved + settings.bodyMilliseconds, .client) }
-        let deadline = moved + settings.answerBodyMilliseconds
+        if stream.isBlocked { return (moved + times.bodyMilliseconds, .client) }
+        let deadline = moved + times.answerBodyMilliseconds
         if isBodyAwaited && bodyDeadline < deadline { return (bodyDeadline, .body) }
         return (deadline, .answerBody)
     }
