@@ -80,7 +80,7 @@ public struct Leg: ~Copyable {
     ///
     /// `flushRecords` sends them. Without TLS they are sent at once.
     @discardableResult
-    public mutating func stage(
+    public mutating func seal(
         _ bytes: UnsafePointer<UInt8>, count: Int, _ space: UnsafeMutablePointer<Workspace>
     ) -> Bool {
         if tls == nil || isUnwritable { return put(bytes, count: count, space) }

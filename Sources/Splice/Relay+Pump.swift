@@ -178,7 +178,7 @@ extension Relay {
         if forwardable > 0 {
             let isSent =
                 flow.scanner.isCloseComplete
-                ? destination.stage(start, count: forwardable, space)
+                ? destination.seal(start, count: forwardable, space)
                 : destination.put(start, count: forwardable, space)
             if !isSent {
                 flow.state = .cut

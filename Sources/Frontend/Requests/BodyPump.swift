@@ -424,17 +424,17 @@ struct BodyPump {
             return
         }
         // What is sealed at once has to fit into the records' output.
-        let mayStage = headCount + body.count + last.count <= space.pointee.openedCapacity
-        if !mayStage {
+        let mayJoin = headCount + body.count + last.count <= space.pointee.openedCapacity
+        if !mayJoin {
             stream.sendWritten(state)
         } else if headCount > 0 {
-            stream.stage(state.pointee.heads.writer.start, count: headCount, space)
+            stream.seal(state.pointee.heads.writer.start, count: headCount, space)
             state.pointee.heads.writer.clear()
         }
-        if body.count > 0 { stream.stage(body.start, count: body.count, space) }
+        if body.count > 0 { stream.seal(body.start, count: body.count, space) }
         last.withUnsafeBufferPointer { buffer in
             guard let start = buffer.baseAddress, buffer.count > 0 else { return }
-            stream.stage(start, count: buffer.count, space)
+            stream.seal(start, count: buffer.count, space)
         }
         stream.flush(space)
     }

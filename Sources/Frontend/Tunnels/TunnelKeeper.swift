@@ -82,11 +82,11 @@ struct TunnelKeeper {
             preconditionFailure("a tunnel opens without a proven 101")
         }
         request.pointee.stream.send(opening.answer, space)
-        var departure = request.pointee.stream.depart(state)
+        var taken = request.pointee.stream.handOver(state)
         var leg = Leg(.none())
-        swap(&leg, &departure.leg)
-        let client = departure.client
-        let early = departure.early
+        swap(&leg, &taken.leg)
+        let client = taken.client
+        let early = taken.early
         var relay = Relay(client: leg)
         relay.backend = UpstreamKeeper(state).takeLeg(request)
         relay.open(
@@ -97,7 +97,7 @@ struct TunnelKeeper {
             "a tunnel opens without both connections")
         let descriptor = relay.backend.socket.descriptor
         let made = Tunnel(
-            relay: relay, client: client, facts: departure.facts,
+            relay: relay, client: client, facts: taken.facts,
             asked: TunnelFacts(request.pointee.facts), places: request.pointee.places)
         guard let slot = state.pointee.tunnels.insert(made),
             let tunnel = state.pointee.tunnels.pointer(slot)
@@ -111,8 +111,7 @@ struct TunnelKeeper {
             guard let entry = state.pointee.clients.pointer(token) else {
                 preconditionFailure("a tunnel opens without a client")
             }
-            entry.pointee.session = nil
-            entry.pointee.tunnel = tunnel
+            entry.pointee = .tunnel(tunnel)
         case .stream(let token):
             state.pointee.substreams.pointer(token)?.pointee.tunnel = tunnel
         case .gone: break

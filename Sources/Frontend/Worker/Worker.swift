@@ -130,11 +130,12 @@ struct Worker: ~Copyable {
         switch token.tag {
         case TokenTag.client:
             guard let client = state.pointee.clients.pointer(token) else { return }
-            if let tunnel = client.pointee.tunnel {
+            switch client.pointee {
+            case .tunnel(let tunnel):
                 let verdict = tunnel.pointee.relay.ready(
                     .client, event.flags, state.pointee.space)
                 if !verdict.isEmpty { TunnelKeeper(state).obey(verdict, tunnel) }
-            } else if let session = client.pointee.session {
+            case .session(let session):
                 SessionKeeper(state).isReady(session, event.flags)
                 RequestExecutor(state).run()
             }
@@ -214,10 +215,9 @@ struct Worker: ~Copyable {
             guard let client = state.pointee.clients.pointer(entry.token) else { continue }
             left -= 1
             let outcome =
-                if let tunnel = client.pointee.tunnel {
-                    tunnel.pointee.relay.client.tls?.releaseOpenSSL()
-                } else {
-                    client.pointee.session?.pointee.stream.leg.tls?.releaseOpenSSL()
+                switch client.pointee {
+                case .tunnel(let tunnel): tunnel.pointee.relay.client.tls?.releaseOpenSSL()
+                case .session(let session): session.pointee.stream.leg.tls?.releaseOpenSSL()
                 }
             switch outcome {
             case .released:
@@ -296,6 +296,7 @@ struct Worker: ~Copyable {
             drain.told(by: 1, count: 0)
             return
         }
+        // Whoever still comes in is served as the last there.
         state.pointee.leaving = drain
         acceptors.close(isReplaced: drain.plan.isReplaced)
         drain.stoppedListening()
@@ -308,10 +309,9 @@ struct Worker: ~Copyable {
         while let token = state.pointee.clients.nextLive(after: last) {
             last = Int(token.index)
             guard let client = state.pointee.clients.pointer(token) else { continue }
-            if let tunnel = client.pointee.tunnel {
-                TunnelKeeper(state).close(tunnel)
-            } else if let session = client.pointee.session {
-                cut(session)
+            switch client.pointee {
+            case .tunnel(let tunnel): TunnelKeeper(state).close(tunnel)
+            case .session(let session): cut(session)
             }
         }
         // Those whose client's connection is gone or carries several.

@@ -148,6 +148,7 @@ struct WorkerState: ~Copyable {
 
     /// Frees the slot of a request that is over, at the end of the turn.
     mutating func retireRequest(_ token: Token) {
+        assert(requests.pointer(token) != nil, "a request is retired twice")
         requestTimers.cancel(token)
         requests.retire(token)
     }
@@ -183,11 +184,17 @@ enum TokenTag {
 /// tunnel on to that.
 ///
 /// The socket keeps its token when its session becomes a tunnel, so that it is registered once.
-struct Client: ~Copyable {
-    /// Set until a tunnel is open.
-    var session: UnsafeMutablePointer<ClientSession>?
-    /// Set from then on.
-    var tunnel: UnsafeMutablePointer<Tunnel>?
+enum Client {
+    /// Until a tunnel is open.
+    case session(SessionPointer)
+    /// From then on.
+    case tunnel(TunnelPointer)
+
+    /// The session; nil once a tunnel is open.
+    var session: SessionPointer? {
+        if case .session(let session) = self { return session }
+        return nil
+    }
 }
 
 /// Memory that heads are read into and written with, used again and again.
