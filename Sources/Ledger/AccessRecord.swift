@@ -21,9 +21,10 @@ public struct AccessRecord: Sendable {
     public var kind = Kind.request
     /// The relay; nil where there is none.
     public var relay: RelayID?
-    /// When the connection was accepted, in milliseconds since 1970.
+    /// When it began, in milliseconds since 1970: an ordinary request, or anything on a stream of
+    /// HTTP/2, when it was read; all else when the connection was accepted.
     public var acceptedWallMilliseconds: UInt64 = 0
-    /// From accept to what has happened.
+    /// From then to what has happened.
     public var durationMilliseconds: UInt64 = 0
     /// When it has happened, in milliseconds since 1970.
     public var happenedWallMilliseconds: UInt64 {
@@ -35,7 +36,8 @@ public struct AccessRecord: Sendable {
     public var listener: Address
     /// What the TLS handshake told; nil on a plain listener or before it was done.
     public var tls: TLSFacts?
-    /// The method of an ordinary request; empty for a WebSocket.
+    /// The method of an ordinary request, or of one for a WebSocket that the upstream has answered
+    /// otherwise than with 101; empty for a tunnel.
     public var method = ""
     /// The host that was asked for, without port.
     public var host = ""

@@ -456,7 +456,7 @@ extension Refusal {
 
     /// What a head of HTTP/2 asks for holds a space or a control character.
     static let unsoundHead = Refusal(
-        status: 400, proxyError: "http_request_error",
+        status: 400, proxyError: .httpRequestError,
         sentence: "The method, the path or the host holds a space or a control character.")
 
     /// A head of HTTP/2 has more than it may (RFC 6585 §5).
