@@ -32,8 +32,9 @@ public struct Leg: ~Copyable {
     public var isShut = false
     /// Nothing more is read, whatever comes: what it sent for nobody was enough.
     public private(set) var isIgnored = false
-    /// What the peer got is not whole: its stream must not end as if it were. TLS ends without
-    /// close_notify then; one stream of several is reset by its owner.
+    /// What the peer got is not whole: its stream must not end as if it were.
+    ///
+    /// TLS ends without close_notify then; one stream of several is reset by its owner.
     public var isTruncated = false
 
     /// Makes a leg of a connected or connecting socket.

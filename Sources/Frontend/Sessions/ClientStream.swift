@@ -166,8 +166,9 @@ struct ClientStream {
     }
 
     /// Has the client see that what it got is not whole; with `isReset` not even the stream ends in
-    /// order, where its end says how long the answer is. One stream of several is reset in any case, by
-    /// `MultiplexKeeper.leave`.
+    /// order, where its end says how long the answer is.
+    ///
+    /// One stream of several is reset in any case, by `MultiplexKeeper.leave`.
     func truncate(isReset: Bool = false) {
         own.pointee.leg.isTruncated = true
         if isReset && substream == nil { own.pointee.leg.socket.setResetOnClose() }
