@@ -151,7 +151,7 @@ let package = Package(
             ],
             swiftSettings: strict),
         .testTarget(
-            name: "LogTests", dependencies: ["Log", "Ledger", "Reactor", "TLS", "TestKit"],
+            name: "LogTests", dependencies: ["Log", "Ledger", "Wire", "Reactor", "TLS", "TestKit"],
             swiftSettings: strict),
         .testTarget(
             name: "HealthTests",

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
+import Wire
 
 /// The field in which proxies say what went wrong (RFC 9209), in words.
 enum ProxyStatus {
     /// A sentence for people, with the field's value as it came.
     static func sentence(_ value: String) -> String {
         let told = "Proxy-Status says: \(value)"
-        guard let (proxy, error) = cause(value), let words = words(error) else { return told + "." }
-        return "\(told): \(words.replacing("PROXY", with: proxy))."
+        guard let (proxy, error) = cause(value), let known = ProxyError(rawValue: error) else {
+            return told + "."
+        }
+        return "\(told): \(words(known).replacing("PROXY", with: proxy))."
     }
 
     /// The proxy that gives a reason, and the reason's name; the first is nearest to the app.
@@ -40,40 +43,39 @@ enum ProxyStatus {
         }
     }
 
-    /// What the registered errors mean (RFC 9209 §2.3); nil for others.
-    private static func words(_ error: String) -> String? {
+    /// What the registered errors mean (RFC 9209 §2.3).
+    private static func words(_ error: ProxyError) -> String {
         switch error {
-        case "dns_timeout": "the look-up of the app's name took PROXY too long"
-        case "dns_error": "PROXY finds no address for the app's name"
-        case "destination_not_found": "PROXY knows no app for this request"
-        case "destination_unavailable": "PROXY holds the app for gone, or can't reach it"
-        case "destination_ip_prohibited": "PROXY may not connect to the app's address"
-        case "destination_ip_unroutable": "PROXY has no way to the app's address"
-        case "connection_refused": "nobody listens where PROXY looks for the app"
-        case "connection_terminated": "the app closed the connection before it had answered"
-        case "connection_timeout": "the app's address did not answer PROXY when it connected"
-        case "connection_read_timeout": "the app did not answer PROXY in time"
-        case "connection_write_timeout": "the app took the request from PROXY too slowly"
-        case "connection_limit_reached": "PROXY has as many connections to the app as it may"
-        case "tls_protocol_error": "PROXY and the app do not agree on TLS; the app may speak none"
-        case "tls_certificate_error": "PROXY does not believe the app's certificate"
-        case "tls_alert_received": "the app refused the TLS handshake of PROXY"
-        case "http_request_error": "PROXY found the request faulty"
-        case "http_request_denied": "PROXY may not let this request through"
-        case "http_response_incomplete": "the app's answer broke off"
-        case "http_response_header_section_size", "http_response_header_size":
+        case .dnsTimeout: "the look-up of the app's name took PROXY too long"
+        case .dnsError: "PROXY finds no address for the app's name"
+        case .destinationNotFound: "PROXY knows no app for this request"
+        case .destinationUnavailable: "PROXY holds the app for gone, or can't reach it"
+        case .destinationIPProhibited: "PROXY may not connect to the app's address"
+        case .destinationIPUnroutable: "PROXY has no way to the app's address"
+        case .connectionRefused: "nobody listens where PROXY looks for the app"
+        case .connectionTerminated: "the app closed the connection before it had answered"
+        case .connectionTimeout: "the app's address did not answer PROXY when it connected"
+        case .connectionReadTimeout: "the app did not answer PROXY in time"
+        case .connectionWriteTimeout: "the app took the request from PROXY too slowly"
+        case .connectionLimitReached: "PROXY has as many connections to the app as it may"
+        case .tlsProtocolError: "PROXY and the app do not agree on TLS; the app may speak none"
+        case .tlsCertificateError: "PROXY does not believe the app's certificate"
+        case .tlsAlertReceived: "the app refused the TLS handshake of PROXY"
+        case .httpRequestError: "PROXY found the request faulty"
+        case .httpRequestDenied: "PROXY may not let this request through"
+        case .httpResponseIncomplete: "the app's answer broke off"
+        case .httpResponseHeaderSectionSize, .httpResponseHeaderSize:
             "the head of the app's answer was too large for PROXY"
-        case "http_response_body_size": "the body of the app's answer was too large for PROXY"
-        case "http_response_transfer_coding", "http_response_content_coding":
+        case .httpResponseBodySize: "the body of the app's answer was too large for PROXY"
+        case .httpResponseTransferCoding, .httpResponseContentCoding:
             "the app's answer is coded in a way that PROXY can't read"
-        case "http_response_timeout": "the app's answer took PROXY too long"
-        case "http_upgrade_failed": "the app did not go along with the upgrade"
-        case "http_protocol_error": "what the app answered is no HTTP"
-        case "proxy_internal_response": "PROXY answered by itself"
-        case "proxy_internal_error": "PROXY itself has an error"
-        case "proxy_configuration_error": "PROXY's configuration is wrong"
-        case "proxy_loop_detected": "the request came back to PROXY: a loop"
-        default: nil
+        case .httpResponseTimeout: "the app's answer took PROXY too long"
+        case .httpUpgradeFailed: "the app did not go along with the upgrade"
+        case .httpProtocolError: "what the app answered is no HTTP"
+        case .proxyInternalResponse: "PROXY answered by itself"
+        case .proxyInternalError: "PROXY itself has an error"
+        case .proxyConfigurationError: "PROXY's configuration is wrong"
+        case .proxyLoopDetected: "the request came back to PROXY: a loop"
         }
     }
 }

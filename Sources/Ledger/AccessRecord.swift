@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 public import Reactor
 public import TLS
+public import Wire
 
 /// What is known of a relay or request: the material of one access line.
 ///
@@ -20,9 +21,10 @@ public struct AccessRecord: Sendable {
     public var kind = Kind.request
     /// The relay; nil where there is none.
     public var relay: RelayID?
-    /// When the connection was accepted, in milliseconds since 1970.
+    /// When it began, in milliseconds since 1970: an ordinary request, or anything on a stream of
+    /// HTTP/2, when it was read; all else when the connection was accepted.
     public var acceptedWallMilliseconds: UInt64 = 0
-    /// From accept to what has happened.
+    /// From then to what has happened.
     public var durationMilliseconds: UInt64 = 0
     /// When it has happened, in milliseconds since 1970.
     public var happenedWallMilliseconds: UInt64 {
@@ -34,7 +36,8 @@ public struct AccessRecord: Sendable {
     public var listener: Address
     /// What the TLS handshake told; nil on a plain listener or before it was done.
     public var tls: TLSFacts?
-    /// The method of an ordinary request; empty for a WebSocket.
+    /// The method of an ordinary request, or of one for a WebSocket that the upstream has answered
+    /// otherwise than with 101; empty for a tunnel.
     public var method = ""
     /// The host that was asked for, without port.
     public var host = ""
@@ -42,7 +45,7 @@ public struct AccessRecord: Sendable {
     public var path = ""
     /// The route's pattern; empty when none was found.
     public var route = ""
-    /// The endpoint that served; empty when none did.
+    /// The endpoint that was asked last, also where it could not be reached; empty when none was.
     public var upstream = ""
     /// The begin of what an ordinary request asked to upgrade to, which was passed over; empty for
     /// nothing.
@@ -51,8 +54,10 @@ public struct AccessRecord: Sendable {
     public var triedUpgrade = false
     /// The HTTP status that the client was sent; 0 for none.
     public var status = 0
-    /// The error type of RFC 9209 §2.3, where an answer is Sluice's own.
-    public var proxyError = ""
+    /// The error type, where Sluice has refused the request.
+    public var proxyError: ProxyError?
+    /// The error type as the log names it (RFC 9209 §2.3); empty for none.
+    public var errorName: String { proxyError?.rawValue ?? "" }
     /// Whether Sluice has answered that the upstream could not be had; the upstream itself may be a
     /// gateway too, and answer with the same status.
     public var isUpstreamFault = false
@@ -76,7 +81,7 @@ public struct AccessRecord: Sendable {
     /// Whether it came on a stream of HTTP/2 (ALPN `h2`); else by HTTP/1.1.
     public var isHTTP2: Bool { tls?.applicationProtocol == "h2" }
     /// Whether the upstream has answered a request for a WebSocket as an ordinary one.
-    public var isRefusedUpgrade: Bool { triedUpgrade && status != 101 && proxyError.isEmpty }
+    public var isRefusedUpgrade: Bool { triedUpgrade && status != 101 && proxyError == nil }
 
     /// A record of a connection that was just accepted.
     public init(client: Address, listener: Address) {

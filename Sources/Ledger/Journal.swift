@@ -3,7 +3,7 @@ import Synchronization
 
 /// Something an operator should know that is no relay's end.
 public struct LogEvent: Sendable {
-    /// How much it matters.
+    /// Whether the operator has to do something.
     public enum Level: String, Sendable {
         /// Nothing is wrong.
         case info
@@ -12,7 +12,7 @@ public struct LogEvent: Sendable {
         /// Something asked for could not be done.
         case error
     }
-    /// How much it matters.
+    /// The level that the log shows.
     public let level: Level
     /// A whole sentence.
     public let sentence: String
@@ -37,15 +37,15 @@ public final class JournalWishes: Sendable {
             (requests ? 1 : 0) | (relayOpens ? 2 : 0) | (relayEnds ? 4 : 0), ordering: .relaxed)
     }
 
-    /// Whether anything is.
+    /// Whether records of any kind are wanted.
     public var isAnything: Bool { bits.load(ordering: .relaxed) != 0 }
 
     fileprivate func has(_ bit: UInt8) -> Bool { bits.load(ordering: .relaxed) & bit != 0 }
 }
 
-/// Where the reactors put what is to be written down.
+/// Where the reactors put what is to be written down: records of the access log, and events.
 ///
-/// Neither may block.
+/// Reactors call both functions within their turns, so neither may wait for a disk or a lock.
 public final class Journal: Sendable {
     /// Takes the record of a relay or request.
     public let access: @Sendable (AccessRecord) -> Void

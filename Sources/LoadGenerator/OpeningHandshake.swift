@@ -40,7 +40,7 @@ struct OpeningHandshake: Sendable {
     func refusal(in head: ResponseHead) -> String? {
         switch UpgradeAnswer.judge(head, expectedAccept: accept, offered: offered) {
         case .switching: nil
-        case .invalid(let sentence): sentence
+        case .unproven(let sentence), .invalid(let sentence): sentence
         case .ordinary, .informational:
             "the answer was \(head.status) \(String(decoding: head.reason, as: UTF8.self))"
         }

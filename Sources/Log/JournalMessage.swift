@@ -68,7 +68,7 @@ struct JournalMessage: ~Copyable {
         field("SLUICE_UPSTREAM", record.upstream)
         field("SLUICE_STATUS", UInt64(clamping: record.status))
         field("SLUICE_MILLISECONDS", record.durationMilliseconds)
-        field("SLUICE_ERROR", record.proxyError)
+        field("SLUICE_ERROR", record.errorName)
         field("SLUICE_DETAIL", record.detail)
         if record.kind == .opened { return }
         field("SLUICE_UP_MESSAGES", record.up.messages)

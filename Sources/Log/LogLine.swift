@@ -108,9 +108,9 @@ struct LogLines: ~Copyable {
         line.append(" ")
         line.append(record.durationMilliseconds)
         line.append("ms")
-        if !record.proxyError.isEmpty {
+        if record.proxyError != nil {
             line.append(" error=")
-            line.append(string: record.proxyError)
+            line.append(string: record.errorName)
         }
         if !record.detail.isEmpty {
             line.append(" detail=\"")
@@ -189,7 +189,7 @@ struct LogLines: ~Copyable {
         member(",\"upstream\":\"", record.upstream)
         buffer.append(",\"status\":")
         buffer.append(UInt64(clamping: record.status))
-        member(",\"error\":\"", record.proxyError)
+        member(",\"error\":\"", record.errorName)
         member(",\"detail\":\"", record.detail)
         member(",\"up\":{\"frames\":", record.up)
         member(",\"down\":{\"frames\":", record.down)

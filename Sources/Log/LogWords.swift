@@ -7,7 +7,7 @@ import TLS
 extension AccessRecord {
     /// Why it ended.
     var reasonWord: StaticString {
-        reason == .none && !proxyError.isEmpty ? "refused" : reason.word
+        reason == .none && proxyError != nil ? "refused" : reason.word
     }
 }
 

@@ -50,10 +50,7 @@ public enum Cause: UInt8, Sendable, CaseIterable {
     /// The process is going away.
     case leaving
 
-    /// Whether the endpoint is to blame when a connection to it fails for this cause.
-    public var blamesEndpoint: Bool { self != .shortage }
-
-    /// Whether the upstream could not be had, or its answer can't be used.
+    /// Whether the upstream is to blame: it could not be had, or its answer can't be used.
     public var blamesUpstream: Bool {
         switch self {
         case .unresolved, .unreachable, .connectTimeout, .noAnswer, .incompleteAnswer,
@@ -69,7 +66,10 @@ public enum Cause: UInt8, Sendable, CaseIterable {
     var blamesAnswer: Bool {
         switch self {
         case .noAnswer, .incompleteAnswer, .answerTimeout, .badAnswer, .badUpgrade: true
-        default: false
+        case .unresolved, .unreachable, .connectTimeout, .shortage, .endpointsFull,
+            .endpointsDraining, .answerStalled, .bodyTimeout, .badBody, .bodyTooLarge, .clientGone,
+            .leaving:
+            false
         }
     }
 }

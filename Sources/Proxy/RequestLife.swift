@@ -22,14 +22,16 @@ public struct RequestLife: Sendable, Equatable {
     public enum Phase: Sendable, Equatable {
         /// Its head was judged, and nothing has happened yet.
         case judged
-        /// A place at an endpoint is being sought.
-        case claiming
+        /// A place at an endpoint is being sought; `isSecondTry` once an endpoint has ended the connection
+        /// without a byte of an answer, and from then on no place is waited for and nobody is asked
+        /// twice.
+        case claiming(isSecondTry: Bool)
         /// It waits in a line for a place at an endpoint.
         case waiting
         /// It has a place at an endpoint, and a connection to it is being sought.
-        case placed
+        case placed(isSecondTry: Bool)
         /// A connection to the endpoint is being opened.
-        case connecting
+        case connecting(isSecondTry: Bool)
         /// Its head was sent: the answer is awaited, or on its way.
         case exchanging(Exchange)
         /// A relay has taken over.
@@ -42,6 +44,8 @@ public struct RequestLife: Sendable, Equatable {
     public struct Exchange: Sendable, Equatable {
         /// The connection had carried a request before.
         public var isOnReused: Bool
+        /// Another endpoint has ended its connection without a byte of an answer.
+        public var isSecondTry = false
         /// The head of the final answer has come.
         public var hasAnswer = false
     }
@@ -67,7 +71,7 @@ public struct RequestLife: Sendable, Equatable {
         /// A connection is being opened, which may stand already.
         case dialling(mayStand: Bool)
         /// An address of the endpoint could not be reached.
-        case attemptFailed(Cause)
+        case attemptFailed
         /// An address of the endpoint did not answer in time; `isLast` where all time is used up.
         case attemptTimedOut(isLast: Bool)
         /// All addresses of the endpoint were tried; the last failed for this cause.
@@ -161,7 +165,7 @@ public struct RequestLife: Sendable, Equatable {
         @inlinable public static var finish: Actions { Actions(rawValue: 1 << 20) }
     }
 
-    /// Which time runs.
+    /// What has to happen before its time is over.
     public enum Deadline: Sendable, Equatable {
         /// No deadline runs.
         case none
@@ -222,7 +226,7 @@ public struct RequestLife: Sendable, Equatable {
         return false
     }
 
-    /// Which time runs.
+    /// The deadline of the present phase.
     public var deadline: Deadline {
         switch phase {
         case .waiting: .place
@@ -282,7 +286,7 @@ public struct RequestLife: Sendable, Equatable {
     private mutating func begin(_ event: Event) -> Actions {
         guard case .judged = phase else { return [] }
         if case .forwarded = event {
-            phase = .claiming
+            phase = .claiming(isSecondTry: false)
             return .claim
         }
         phase = .over(nil)
@@ -291,22 +295,24 @@ public struct RequestLife: Sendable, Equatable {
 
     /// What came of looking for a place.
     private mutating func sought(_ event: Event) -> Actions {
+        let isSecondTry: Bool
         switch phase {
-        case .claiming, .waiting: break
+        case .claiming(let isSecond): isSecondTry = isSecond
+        case .waiting: isSecondTry = false
         default: return []
         }
         switch event {
         case .claimed:
-            phase = .placed
+            phase = .placed(isSecondTry: isSecondTry)
             return .connect
-        case .claimedWithConnection: return beginExchange(isOnReused: true)
-        case .joined:
+        case .exhausted(let cause): return end(cause)
+        case .claimedWithConnection where !isSecondTry: return beginExchange(isOnReused: true)
+        case .joined where !isSecondTry:
             phase = .waiting
             return .arm
-        case .lineClosed:
-            phase = .claiming
+        case .lineClosed where !isSecondTry:
+            phase = .claiming(isSecondTry: false)
             return .claim
-        case .exhausted(let cause): return end(cause)
         default: return []
         }
     }
@@ -314,34 +320,39 @@ public struct RequestLife: Sendable, Equatable {
     /// What came of looking for a connection.
     private mutating func connected(_ event: Event) -> Actions {
         switch (phase, event) {
-        case (.placed, .found): return beginExchange(isOnReused: true)
-        case (.placed, .dialling(let mayStand)):
-            phase = .connecting
+        case (.placed(let isSecondTry), .found):
+            return beginExchange(isOnReused: true, isSecondTry: isSecondTry)
+        case (.placed(let isSecondTry), .dialling(let mayStand)):
+            phase = .connecting(isSecondTry: isSecondTry)
             return mayStand ? .sendHead + .arm : .arm
         case (.placed, .attemptFailed): return .connect
-        case (.placed, .noAddress(let cause)):
-            phase = .claiming
-            return blame(cause) + .giveBack + .claim
-        case (.connecting, .attemptFailed), (.connecting, .attemptTimedOut(isLast: false)):
-            phase = .placed
+        case (.placed(let isSecondTry), .noAddress(let cause)):
+            phase = .claiming(isSecondTry: isSecondTry)
+            return blame(cause) + .giveBack + (isSecondTry ? .claimAnother : .claim)
+        case (.connecting(let isSecondTry), .attemptFailed),
+            (.connecting(let isSecondTry), .attemptTimedOut(isLast: false)):
+            phase = .placed(isSecondTry: isSecondTry)
             return .dropUpstream + .connect
         case (.connecting, .attemptTimedOut(isLast: true)):
             let held = letGo
             phase = .over(.connectTimeout)
             return .countConnectFailure + held + .answer + .finish
-        case (.connecting, .headSent): return beginExchange(isOnReused: false)
+        case (.connecting(let isSecondTry), .headSent):
+            return beginExchange(isOnReused: false, isSecondTry: isSecondTry)
         default: return []
         }
     }
 
     /// What follows where a connection stands: on a new one the head was sent already.
-    private mutating func beginExchange(isOnReused: Bool) -> Actions {
-        phase = .exchanging(Exchange(isOnReused: isOnReused))
+    private mutating func beginExchange(
+        isOnReused: Bool, isSecondTry: Bool = false
+    ) -> Actions {
+        phase = .exchanging(Exchange(isOnReused: isOnReused, isSecondTry: isSecondTry))
         return (isOnReused ? .sendHead : .countConnection) + .arm + .pump
     }
 
     private func blame(_ cause: Cause) -> Actions {
-        cause.blamesEndpoint ? .countConnectFailure : .countUndecided
+        cause.blamesUpstream ? .countConnectFailure : .countUndecided
     }
 
     /// What follows where the request ends before the endpoint was found to do well or badly.
@@ -380,12 +391,12 @@ public struct RequestLife: Sendable, Equatable {
         }
         if exchange.isOnReused && mayRepeat {
             // It has closed an idle connection just as the request went out.
-            phase = .placed
+            phase = .placed(isSecondTry: exchange.isSecondTry)
             return .dropUpstream + .connectAnew
         }
         if kind == .upgrade {
             // It has said nothing at all: another endpoint is asked.
-            phase = .claiming
+            phase = .claiming(isSecondTry: true)
             return .countAnswerFailure + .dropUpstream + .giveBack + .claimAnother
         }
         return end(.incompleteAnswer)

@@ -60,6 +60,7 @@ struct Flow {
         to bytes: UnsafeMutablePointer<UInt8>
     ) -> UnsafeMutablePointer<UInt8> {
         if tailCount == 0 { return bytes }
+        assert(Int(tailCount) <= Workspace.headroom, "a tail is put in front of what is received")
         let start = bytes - Int(tailCount)
         withUnsafeBytes(of: tail) { kept in
             UnsafeMutableRawPointer(start).copyMemory(

@@ -52,7 +52,7 @@ extension Leg {
         while isReadable && !hasEnded && budget > 0 {
             let received = receive(space)
             budget &-= received.rawCount
-            if !leaving.mayGoOn(behind: received.count) { ignore() }
+            if !leaving.mayGoOn(behind: received.count) { ignore(space) }
         }
         if leave(space) { return .over }
         return isReadable && !hasEnded ? .again : .waiting

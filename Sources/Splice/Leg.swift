@@ -33,6 +33,8 @@ public struct Leg: ~Copyable {
     /// Nothing more is read, whatever comes: what it sent for nobody was enough.
     public private(set) var isIgnored = false
     /// What the peer got is not whole: its stream must not end as if it were.
+    ///
+    /// TLS ends without close_notify then; one stream of several is reset by its owner.
     public var isTruncated = false
 
     /// Makes a leg of a connected or connecting socket.
@@ -79,7 +81,7 @@ public struct Leg: ~Copyable {
     ///
     /// `flushRecords` sends them. Without TLS they are sent at once.
     @discardableResult
-    public mutating func stage(
+    public mutating func seal(
         _ bytes: UnsafePointer<UInt8>, count: Int, _ space: UnsafeMutablePointer<Workspace>
     ) -> Bool {
         if tls == nil || isUnwritable { return put(bytes, count: count, space) }
@@ -168,10 +170,12 @@ public struct Leg: ~Copyable {
         }
     }
 
-    /// Reads nothing more of the peer: what it sends stays in the kernel, and so it has to wait.
-    mutating func ignore() {
+    /// Reads nothing more of the peer: what it sends stays in the kernel, and so it has to wait; on one
+    /// stream of several it gets no more window, and what comes within that is dropped.
+    mutating func ignore(_ space: UnsafeMutablePointer<Workspace>) {
         isIgnored = true
         isReadable = false
+        feed?.ignore(&space.pointee.pool)
     }
 
     /// What one `recv` brought.
@@ -203,7 +207,7 @@ public struct Leg: ~Copyable {
     ) -> Received {
         let received = space.pointee.received
         let capacity = min(space.pointee.receiveCapacity, atMost)
-        if let feed { return receive(feed, capacity, space) }
+        if let feed { return receive(from: feed, capacity, space) }
         switch socket.receive(into: received, count: capacity) {
         case .moved(let count):
             // A short read means drained, unless the end of the stream was announced behind it.
@@ -240,7 +244,7 @@ public struct Leg: ~Copyable {
     /// Gives a peer up that is not there any more: nothing is awaited of it, and nothing sent.
     mutating func abandon(_ space: UnsafeMutablePointer<Workspace>) {
         held.discard(pool: &space.pointee.pool)
-        feed?.discard(&space.pointee.pool)
+        feed?.close(&space.pointee.pool)
         isUnwritable = true
         isReadable = false
         hasEnded = true
@@ -258,6 +262,6 @@ public struct Leg: ~Copyable {
     /// Gives everything that was lent back; the leg is about to be closed.
     public mutating func release(_ space: UnsafeMutablePointer<Workspace>) {
         held.discard(pool: &space.pointee.pool)
-        feed?.discard(&space.pointee.pool)
+        feed?.close(&space.pointee.pool)
     }
 }

@@ -10,7 +10,10 @@ extension Relay {
     static let dropBytesPerTurn = 64 * 1024
 
     /// Drops bytes of one side; of them only a Close matters, and that only while one is awaited.
-    mutating func drop(_ side: Side, _ bytes: UnsafeMutablePointer<UInt8>, count: Int) {
+    mutating func drop(
+        _ side: Side, _ bytes: UnsafeMutablePointer<UInt8>, count: Int,
+        _ space: UnsafeMutablePointer<Workspace>
+    ) {
         if stage == .relaying && !ending.hasSpoken(side) {
             switch Relay.search(&self[from: side], bytes, count: count) {
             case .nothing: break
@@ -22,7 +25,7 @@ extension Relay {
         }
         let spent = Int32(truncatingIfNeeded: min(count, Int(Flow.droppableBodyBytes)))
         self[from: side].droppable &-= spent
-        if self[from: side].droppable <= 0 { self[leg: side].ignore() }
+        if self[from: side].droppable <= 0 { self[leg: side].ignore(space) }
         // Its Close may stand behind what is not read.
         if self[leg: side].isIgnored { ending.fellSilent(side) }
     }
@@ -42,6 +45,7 @@ extension Relay {
         if flow.scanner.isCloseComplete { return .close }
         if outcome.violation != .none { return .nonsense }
         let left = total &- outcome.forwardable
+        assert(left >= 0, "more goes on than has come")
         if left > 0 { flow.keepTail(start + outcome.forwardable, count: left) }
         return .nothing
     }

@@ -126,7 +126,7 @@ extension Relay {
         _ space: UnsafeMutablePointer<Workspace>
     ) {
         if !isOpen(from: side) {
-            drop(side, bytes, count: count)
+            drop(side, bytes, count: count, space)
             return
         }
         let passed =
@@ -178,7 +178,7 @@ extension Relay {
         if forwardable > 0 {
             let isSent =
                 flow.scanner.isCloseComplete
-                ? destination.stage(start, count: forwardable, space)
+                ? destination.seal(start, count: forwardable, space)
                 : destination.put(start, count: forwardable, space)
             if !isSent {
                 flow.state = .cut

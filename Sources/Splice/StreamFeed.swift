@@ -20,6 +20,10 @@ public final class StreamFeed {
     private var isEnded = false
     /// The peer has ended the stream without an order (RFC 9113 §6.4).
     private var isReset = false
+    /// Nobody reads it any more.
+    private var isClosed = false
+    /// Nobody reads it, and the peer gets no more window, so that it has to stop.
+    private var isIgnored = false
 
     /// A stream on which nothing has come.
     ///
@@ -44,9 +48,16 @@ public final class StreamFeed {
     /// Whether bytes, or the end behind them, wait to be read.
     public var hasNews: Bool { !arrived.isEmpty || isEnded || isReset }
 
-    /// Puts bytes behind those that wait.
+    /// Puts bytes behind those that wait; what nobody will read counts as read at once, since the peer's
+    /// window would be smaller by it else.
     public func put(_ bytes: UnsafeRawBufferPointer, _ pool: inout BufferPool) {
-        guard let start = bytes.baseAddress, !isEnded, !isReset else { return }
+        guard let start = bytes.baseAddress, bytes.count > 0 else { return }
+        if isEnded || isReset || isClosed {
+            readCount &+= bytes.count
+            notify()
+            return
+        }
+        if isIgnored { return }
         arrived.append(
             start.assumingMemoryBound(to: UInt8.self), count: bytes.count, pool: &pool)
     }
@@ -66,8 +77,21 @@ public final class StreamFeed {
         return readCount
     }
 
+    /// Nobody reads it any more: what waits counts as read, and so does what still comes.
+    func close(_ pool: inout BufferPool) {
+        isClosed = true
+        discard(&pool)
+    }
+
+    /// Nothing is read any more though the peer is still there: what waits is forgotten, and so is what
+    /// still comes within the peer's window, which is not given back.
+    func ignore(_ pool: inout BufferPool) {
+        isIgnored = true
+        arrived.discard(pool: &pool)
+    }
+
     /// Forgets what waits; it counts as read.
-    func discard(_ pool: inout BufferPool) {
+    private func discard(_ pool: inout BufferPool) {
         if arrived.isEmpty { return }
         readCount &+= arrived.count
         arrived.discard(pool: &pool)
@@ -117,7 +141,7 @@ public final class StreamOutbox {
 extension Leg {
     /// Receives from a stream without a socket of its own.
     mutating func receive(
-        _ feed: StreamFeed, _ capacity: Int, _ space: UnsafeMutablePointer<Workspace>
+        from feed: StreamFeed, _ capacity: Int, _ space: UnsafeMutablePointer<Workspace>
     ) -> Received {
         let received = space.pointee.received
         switch feed.read(into: received, capacity: capacity, &space.pointee.pool) {
@@ -139,6 +163,7 @@ extension Leg {
         into destination: UnsafeMutablePointer<UInt8>, capacity: Int,
         _ space: UnsafeMutablePointer<Workspace>
     ) -> Int {
-        held.take(into: destination, capacity: capacity, pool: &space.pointee.pool)
+        assert(feed != nil, "what a socket did not take is taken by somebody else")
+        return held.take(into: destination, capacity: capacity, pool: &space.pointee.pool)
     }
 }

@@ -36,6 +36,7 @@ struct DecodingTests {
         let tls = try #require(configuration.listen.first?.tls)
         #expect(configuration.listen.map(\.address) == ["[::]:8443", ":8080", "unix:/run/s.sock"])
         #expect(tls.minimumVersion == .tls13)
+        #expect(tls.protocols == [.http2, .http11])
         #expect(tls.cipherSuites == "TLS_AES_128_GCM_SHA256")
         #expect(tls.ciphers == "ECDHE-RSA-AES128-GCM-SHA256")
         #expect(tls.groups?.map(\.name) == ["P-384", "X25519"])
@@ -343,6 +344,7 @@ let everything = """
         tls:
           certificates: [{ chain: certs/a.pem, key: certs/a-key.pem }, { chain: /srv/b.pem, key: /srv/b-key.pem }]
           minimumVersion: 1.3
+          protocols: [h2, http/1.1]
           cipherSuites: TLS_AES_128_GCM_SHA256
           ciphers: ECDHE-RSA-AES128-GCM-SHA256
           groups: [P-384, X25519]

@@ -393,7 +393,7 @@ struct ProblemTests {
         ),
         (
             "{ address: \":1\", tls: true }",
-            "2:32: listen[0].tls: found 'true', allowed: a mapping with certificates, minimumVersion, cipherSuites, ciphers, groups, hsts"
+            "2:32: listen[0].tls: found 'true', allowed: a mapping with certificates, minimumVersion, protocols, cipherSuites, ciphers, groups, hsts"
         ),
         (
             "{ address: \":1\", tls: { certificates: [] } }",
@@ -418,6 +418,14 @@ struct ProblemTests {
         (
             "{ address: \":1\", tls: { certificates: [{ chain: a, key: b }], groups: [X25519, P-256, X25519] } }",
             "2:96: listen[0].tls.groups[2]: found 'X25519', which is at sluice.yaml:2:81 already"
+        ),
+        (
+            "{ address: \":1\", tls: { certificates: [{ chain: a, key: b }], protocols: [h2] } }",
+            "2:83: listen[0].tls.protocols: found no 'http/1.1', which some clients speak alone: add it behind h2"
+        ),
+        (
+            "{ address: \":1\", tls: { certificates: [{ chain: a, key: b }], protocols: [h3, http/1.1] } }",
+            "2:84: listen[0].tls.protocols[0]: found 'h3', expected the name of a protocol: h2 or http/1.1"
         ),
         ("", "2:9: listen: found an empty list, allowed: at least one of listeners"),
     ])

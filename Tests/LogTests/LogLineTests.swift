@@ -3,6 +3,7 @@ import Foundation
 import Ledger
 import Reactor
 import Testing
+import Wire
 
 @testable import Log
 @testable import TLS
@@ -105,7 +106,7 @@ struct LogLineTests {
         record.acceptedWallMilliseconds = 1_700_000_000_000
         record.status = 404
         record.path = "/x"
-        record.proxyError = "destination_not_found"
+        record.proxyError = .destinationNotFound
         record.detail = "No route serves /x on host ."
         #expect(
             access(record, .text)

@@ -101,6 +101,22 @@ struct RequestLifeTests {
         #expect(life.phase == .over(.noAnswer))
     }
 
+    @Test func `a second try that reaches nobody tries on, and waits for no place`() {
+        var life = exchanging(.upgrade)
+        _ = life.handle(.upstreamEnded(hasAnswerBytes: false))
+        let second = life
+        _ = life.handle(.claimed)
+        #expect(life.phase == .placed(isSecondTry: true))
+        #expect(
+            life.handle(.noAddress(.unreachable))
+                == [.countConnectFailure, .giveBack, .claimAnother])
+        #expect(life == second)
+        for event in [RequestLife.Event.joined, .lineClosed, .claimedWithConnection] {
+            #expect(life.handle(event).isEmpty)
+            #expect(life == second)
+        }
+    }
+
     @Test func `an upgrade that has had bytes of an answer asks nobody else`() {
         var life = exchanging(.upgrade)
         #expect(
@@ -112,7 +128,7 @@ struct RequestLifeTests {
     @Test func `each address of an endpoint is tried before the endpoint is given up`() {
         var (life, actions) = life(.ordinary, .forwarded, .claimed)
         #expect(actions == .connect)
-        #expect(life.handle(.attemptFailed(.unreachable)) == .connect)
+        #expect(life.handle(.attemptFailed) == .connect)
         #expect(life.handle(.dialling(mayStand: false)) == .arm)
         #expect(life.deadline == .attempt)
         #expect(life.handle(.attemptTimedOut(isLast: false)) == [.dropUpstream, .connect])

@@ -76,7 +76,7 @@ struct RequestOrderTests {
     ) {
         let all: [RequestLife.Event] = [
             .forwarded, .answeredHere, .claimed, .joined, .lineClosed, .exhausted(.unresolved),
-            .claimedWithConnection, .found, .dialling(mayStand: true), .attemptFailed(.unresolved),
+            .claimedWithConnection, .found, .dialling(mayStand: true), .attemptFailed,
             .attemptTimedOut(isLast: true), .noAddress(.unresolved), .headSent,
             .answer(.final(isTrouble: false)), .answer(.switching), .answerDone,
             .upstreamEnded(hasAnswerBytes: false), .failed(.badAnswer), .clientGone, .processLeaves,

@@ -50,6 +50,48 @@ struct StreamFeedTests {
         expect(hasEnded: true, leg)
     }
 
+    @Test func `what nobody will read is room for more at once`() {
+        let ended = StreamFeed(StreamOutbox())
+        ended.end()
+        let reset = StreamFeed(StreamOutbox())
+        reset.reset(&space.pointee.pool)
+        for feed in [ended, reset] {
+            put(700, feed)
+            #expect(feed.takeReadCount() == 700)
+        }
+        #expect(space.pointee.pool.lentCount == 0)
+    }
+
+    @Test(arguments: [false, true])
+    func `a leg that is not read any more keeps nothing of what still comes`(isAbandoned: Bool) {
+        let outbox = StreamOutbox()
+        let feed = StreamFeed(outbox)
+        var leg = Leg(feed)
+        put(40_000, feed)
+        if isAbandoned { leg.abandon(space) } else { leg.release(space) }
+        #expect(feed.takeReadCount() == 40_000)
+        feed.looked()
+        _ = outbox.take()
+        put(500, feed)
+        #expect(feed.takeReadCount() == 500)
+        #expect(!outbox.isEmpty, "its owner hears of the room")
+        #expect(space.pointee.pool.lentCount == 0)
+    }
+
+    @Test func `a leg whose peer is ignored keeps nothing, and gives it no more window`() {
+        let feed = StreamFeed(StreamOutbox())
+        var leg = Leg(feed)
+        put(40_000, feed)
+        leg.ignore(space)
+        put(500, feed)
+        #expect(feed.takeReadCount() == 0)
+        leg.note(.readable)
+        let isReadable = leg.isReadable
+        #expect(!isReadable)
+        #expect(space.pointee.pool.lentCount == 0)
+        leg.release(space)
+    }
+
     @Test func `a reset takes what waits both ways, and gives the room back`() {
         let feed = StreamFeed(StreamOutbox())
         var leg = Leg(feed)

@@ -56,7 +56,7 @@ struct MultiplexKeeper {
         var budget = space.pointee.pumpBytesMax
         while session.pointee.stream.leg.isReadable, !session.pointee.stream.leg.hasEnded {
             if budget <= 0 {
-                state.pointee.unfinished.append(session.pointee.client)
+                state.pointee.goOnLater(session)
                 return
             }
             let received = session.pointee.stream.leg.receive(space)
@@ -466,14 +466,14 @@ struct MultiplexKeeper {
 extension Refusal {
     /// An extended CONNECT asks for something else than a WebSocket (RFC 8441 §4, RFC 9220).
     static let otherProtocol = Refusal(
-        status: 501, proxyError: "http_request_error",
+        status: 501, proxyError: .httpRequestError,
         sentence:
             "CONNECT asks for a protocol other than websocket, which is all that is served here.")
 
     /// A CONNECT asks for a tunnel to a host of the client's choice.
     static let plainConnect: Refusal = {
         var refusal = Refusal(
-            status: 405, proxyError: "http_request_error",
+            status: 405, proxyError: .httpRequestError,
             sentence:
                 "CONNECT asks for a tunnel to a host of its own choice, which is not served here.")
         refusal.extraFields = [("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")]
@@ -482,7 +482,7 @@ extension Refusal {
 
     /// What a head of HTTP/2 asks for holds a space or a control character.
     static let unsoundHead = Refusal(
-        status: 400, proxyError: "http_request_error",
+        status: 400, proxyError: .httpRequestError,
         sentence: "The method, the path or the host holds a space or a control character.")
 
     /// A head of HTTP/2 has more than it may (RFC 6585 §5).
@@ -494,6 +494,6 @@ extension Refusal {
             case .tooManyFields:
                 "The request head has more than \(limits.fieldsMax) fields (limits.headFields)."
             }
-        self.init(status: 431, proxyError: "http_request_error", sentence: sentence)
+        self.init(status: 431, proxyError: .httpRequestError, sentence: sentence)
     }
 }

@@ -106,10 +106,10 @@ struct AnswerReader: ~Copyable {
             guard interimBytes > Self.interimBytesMax else { return .ordinary }
             let sentence = Refusal.interimAnswers(Self.interimBytesMax).sentence
             return .failed(.badAnswer, HeadFault(status: 502, sentence: sentence))
+        case .unproven(let sentence):
+            return .failed(.badUpgrade, HeadFault(status: 502, sentence: sentence))
         case .invalid(let sentence):
-            return .failed(
-                answer.status == 101 ? .badUpgrade : .badAnswer,
-                HeadFault(status: 502, sentence: sentence))
+            return .failed(.badAnswer, HeadFault(status: 502, sentence: sentence))
         case .switching(let reservedBits, let subprotocol, let extensions, let remark):
             let ownAccept =
                 upgrade.ownKey == nil ? nil : WebSocketAccept.value(forKey: upgrade.request.key)

@@ -50,9 +50,7 @@ struct BodyPump {
         let down = pumpDown(request, slot)
         if case .unfinished = down { isUnfinished = true }
         // Also where something has happened: no edge will tell again of what is still unread.
-        if isUnfinished, let token = request.pointee.stream.request {
-            state.pointee.unfinished.append(token.tagged(TokenTag.request))
-        }
+        if isUnfinished { state.pointee.goOnLater(request) }
         if case .event(let event) = down { return event }
         return nil
     }
@@ -94,10 +92,11 @@ struct BodyPump {
             case .failed(let cause): return .event(.failed(cause))
             case .piece(let start, let count):
                 if count > 0 {
-                    request.pointee.body.transfer.bytesSent += UInt64(count)
                     request.pointee.movedMilliseconds = now
                     request.pointee.body.movedMilliseconds = now
-                    if !slot.pointee.leg.put(start, count: count, space) {
+                    if slot.pointee.leg.put(start, count: count, space) {
+                        request.pointee.body.transfer.bytesSent += UInt64(count)
+                    } else {
                         request.pointee.body.isCut = true
                     }
                 }
@@ -157,7 +156,6 @@ struct BodyPump {
                     request.body.transfer.decoder.trailers, of: request.asked,
                     plan: request.facts.plan)
             }
-            request.body.transfer.bytesSent = UInt64(first.count)
             request.makeExtras().firstBody = first
             return nil
         }
@@ -168,11 +166,11 @@ struct BodyPump {
         let last = UpstreamRequest.lastChunk(
             request.pointee.body.transfer.decoder.trailers, of: request.pointee.asked,
             plan: request.pointee.facts.plan)
-        request.pointee.body.transfer.bytesSent += UInt64(last.count)
-        last.withUnsafeBufferPointer { bytes in
-            guard let start = bytes.baseAddress else { return }
-            leg.put(start, count: bytes.count, space)
+        let isSent = last.withUnsafeBufferPointer { bytes in
+            guard let start = bytes.baseAddress else { return false }
+            return leg.put(start, count: bytes.count, space)
         }
+        if isSent { request.pointee.body.transfer.bytesSent += UInt64(last.count) }
     }
 
     // MARK: Down
@@ -426,17 +424,17 @@ struct BodyPump {
             return
         }
         // What is sealed at once has to fit into the records' output.
-        let mayStage = headCount + body.count + last.count <= space.pointee.openedCapacity
-        if !mayStage {
+        let mayJoin = headCount + body.count + last.count <= space.pointee.openedCapacity
+        if !mayJoin {
             stream.sendWritten(state)
         } else if headCount > 0 {
-            stream.stage(state.pointee.heads.writer.start, count: headCount, space)
+            stream.seal(state.pointee.heads.writer.start, count: headCount, space)
             state.pointee.heads.writer.clear()
         }
-        if body.count > 0 { stream.stage(body.start, count: body.count, space) }
+        if body.count > 0 { stream.seal(body.start, count: body.count, space) }
         last.withUnsafeBufferPointer { buffer in
             guard let start = buffer.baseAddress, buffer.count > 0 else { return }
-            stream.stage(start, count: buffer.count, space)
+            stream.seal(start, count: buffer.count, space)
         }
         stream.flush(space)
     }

@@ -34,7 +34,7 @@ struct Recorder {
         } else {
             describe(request.pointee.asked, &record)
         }
-        record.up.payloadBytes = request.pointee.body.transfer.decoder.payloadBytes
+        record.up.payloadBytes = request.pointee.body.transfer.payloadSent
         record.up.bytes = request.pointee.body.transfer.bytesSent
         if hasAnswer {
             record.down.payloadBytes = request.pointee.answer.body?.decoder.payloadBytes ?? 0

@@ -16,7 +16,7 @@ extension Refusal {
                 route.isFromCommandLine
                 ? "sluice with --origin any" : "'origins: any' of the route \(route.name)"
             return Refusal(
-                status: 403, proxyError: "http_request_denied",
+                status: 403, proxyError: .httpRequestDenied,
                 sentence: "The Origin field is empty, so it names no page that could be let in: a"
                     + " client that is no browser leaves the field out, and \(cure) asks nobody.")
         }
@@ -50,7 +50,7 @@ extension Refusal {
         } else {
             sentence += ". To let it in, list it in 'origins' of the route \(route.name)."
         }
-        return Refusal(status: 403, proxyError: "http_request_denied", sentence: sentence)
+        return Refusal(status: 403, proxyError: .httpRequestDenied, sentence: sentence)
     }
 
     /// Which pages have an origin that says nothing of them.

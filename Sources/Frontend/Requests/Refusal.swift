@@ -4,21 +4,21 @@ import Ledger
 import Proxy
 import Reactor
 import Router
-import Wire
+public import Wire
 
 /// An answer of Sluice's own that refuses a request: a status, a sentence and a `Proxy-Status`.
 public struct Refusal: Sendable, Equatable {
     /// The status code (RFC 9110 §15).
     public let status: Int
     /// The error type (RFC 9209 §2.3).
-    public let proxyError: String
+    public let proxyError: ProxyError
     /// The body: what is wrong, and what to do.
     public let sentence: String
     /// Fields that this status wants.
     public var extraFields: [(String, String)] = []
 
     /// A refusal with its status, its Proxy-Status error (RFC 9209 §2.3) and its sentence.
-    public init(status: Int, proxyError: String, sentence: String) {
+    public init(status: Int, proxyError: ProxyError, sentence: String) {
         self.status = status
         self.proxyError = proxyError
         self.sentence = sentence
@@ -48,7 +48,7 @@ public struct Refusal: Sendable, Equatable {
     }
 
     /// The value of `Proxy-Status` (RFC 9209 §2).
-    var proxyStatus: String { "sluice; error=\(proxyError); details=\(quotedSentence)" }
+    var proxyStatus: String { "sluice; error=\(proxyError.rawValue); details=\(quotedSentence)" }
 
     /// The sentence as a String of structured fields: ASCII, quoted (RFC 8941 §3.3.3).
     private var quotedSentence: String {
@@ -66,20 +66,20 @@ extension Refusal {
     /// The refusal that a malformed head asks for.
     init(_ fault: HeadFault) {
         self.init(
-            status: fault.status, proxyError: "http_request_error",
+            status: fault.status, proxyError: .httpRequestError,
             sentence: fault.sentenceWithKey)
     }
 
     /// The refusal that a request asks for which is no opening handshake.
     init(_ fault: UpgradeFault) {
-        self.init(status: fault.status, proxyError: "http_request_error", sentence: fault.sentence)
+        self.init(status: fault.status, proxyError: .httpRequestError, sentence: fault.sentence)
         extraFields = fault.extraFields
     }
 
     /// No route serves that host and path.
     static func noRoute(host: String, path: String) -> Refusal {
         Refusal(
-            status: 404, proxyError: "destination_not_found",
+            status: 404, proxyError: .destinationNotFound,
             sentence: host.isEmpty
                 ? "No route serves \(path) where the request names no host."
                 : "No route serves \(path) on host \(host).")
@@ -87,13 +87,13 @@ extension Refusal {
 
     /// The request names no host, so it can't be said where else it should go.
     static let noHost = Refusal(
-        status: 400, proxyError: "http_request_error",
+        status: 400, proxyError: .httpRequestError,
         sentence: "Without a host in the Host field it can't be said where https is.")
 
     /// The route wants no escaped slash.
     static func escapedSlash(rejectedBy route: String) -> Refusal {
         Refusal(
-            status: 400, proxyError: "http_request_error",
+            status: 400, proxyError: .httpRequestError,
             sentence: "The path holds an escaped slash (%2F or %5C), which 'escapedSlash' of the"
                 + " route \(route) rejects.")
     }
@@ -101,20 +101,20 @@ extension Refusal {
     /// With `/` for its escaped slashes the path would not be the route's.
     static func escapedSlash(leaving route: String) -> Refusal {
         Refusal(
-            status: 400, proxyError: "http_request_error",
+            status: 400, proxyError: .httpRequestError,
             sentence: "The path holds an escaped slash (%2F or %5C); read with '/' in its place it"
                 + " would leave the route \(route).")
     }
 
     /// The request head did not come in time.
     static let headTimeout = Refusal(
-        status: 408, proxyError: "http_request_error",
+        status: 408, proxyError: .httpRequestError,
         sentence: "The request head did not arrive in time (timeouts.head).")
 
     /// A WebSocket was asked for without TLS where everything is sent on to https.
     static func useTLS(_ url: String) -> Refusal {
         var refusal = Refusal(
-            status: 426, proxyError: "http_request_error",
+            status: 426, proxyError: .httpRequestError,
             sentence: "This port only leads to TLS, and WebSocket clients follow no redirect:"
                 + " use \(url).")
         refusal.extraFields = [("Upgrade", "TLS/1.2, HTTP/1.1")]
@@ -124,14 +124,14 @@ extension Refusal {
     /// The route answers by itself, and no WebSocket is behind it.
     static func noSocket(path: String) -> Refusal {
         Refusal(
-            status: 404, proxyError: "destination_not_found",
+            status: 404, proxyError: .destinationNotFound,
             sentence: "There is no WebSocket at \(path).")
     }
 
     /// The request's body is longer than the route allows.
     static func tooLarge(_ bytesMax: UInt64) -> Refusal {
         Refusal(
-            status: 413, proxyError: "http_request_denied",
+            status: 413, proxyError: .httpRequestDenied,
             sentence:
                 "The body of the request is longer than \(bytesMax) bytes (routes[].limits.bodyBytes)."
         )
@@ -139,27 +139,36 @@ extension Refusal {
 
     /// The request's body stands still.
     static let bodyTimeout = Refusal(
-        status: 408, proxyError: "http_request_error",
+        status: 408, proxyError: .httpRequestError,
         sentence: "The body of the request did not arrive in time (timeouts.body).")
+
+    /// The request's body breaks the rules of HTTP.
+    static let badBody = Refusal(
+        status: 400, proxyError: .httpRequestError,
+        sentence: "The body of the request breaks the rules of HTTP.")
+
+    /// The client has gone, so nobody reads this.
+    static let clientGone = Refusal(
+        status: 400, proxyError: .httpRequestError, sentence: "The client has gone.")
 
     /// The upstream broke off before it answered an ordinary request.
     static let incompleteAnswer = Refusal(
-        status: 502, proxyError: "http_response_incomplete",
+        status: 502, proxyError: .httpResponseIncomplete,
         sentence: "The upstream closed the connection before its answer was complete.")
 
     /// The upstream did not answer an ordinary request in time.
     static let requestTimeout = Refusal(
-        status: 504, proxyError: "http_response_timeout",
+        status: 504, proxyError: .httpResponseTimeout,
         sentence: "The upstream did not answer the request in time (timeouts.answer).")
 
     /// The upstream's answer stands still.
     static let answerStalled = Refusal(
-        status: 504, proxyError: "http_response_timeout",
+        status: 504, proxyError: .httpResponseTimeout,
         sentence: "The upstream's answer stood still for too long (timeouts.answerBody).")
 
     /// Sluice is going away.
     static let draining = later(
-        503, "This server is shutting down.", seconds: 1, proxyError: "destination_unavailable")
+        503, "This server is shutting down.", seconds: 1, proxyError: .destinationUnavailable)
 
     /// The route has as many relays as it may have.
     static func routeFull(_ route: String) -> Refusal {
@@ -193,7 +202,7 @@ extension Refusal {
     /// A refusal that says when to come again (RFC 9110 §10.2.3, RFC 6585 §4).
     private static func later(
         _ status: Int, _ sentence: String, seconds: UInt64,
-        proxyError: String = "connection_limit_reached"
+        proxyError: ProxyError = .connectionLimitReached
     ) -> Refusal {
         var refusal = Refusal(status: status, proxyError: proxyError, sentence: sentence)
         refusal.extraFields = [("Retry-After", String(seconds))]
@@ -204,35 +213,35 @@ extension Refusal {
     static func routeDraining(_ route: String) -> Refusal {
         later(
             503, "The route \(route) is being drained and takes no new WebSockets.", seconds: 5,
-            proxyError: "destination_unavailable")
+            proxyError: .destinationUnavailable)
     }
 
     /// All endpoints of the upstream are being drained.
     static func endpointsDraining(_ upstream: String) -> Refusal {
         later(
             503, "Every endpoint of \(upstream) is being drained.", seconds: 5,
-            proxyError: "destination_unavailable")
+            proxyError: .destinationUnavailable)
     }
 
     /// The upstream broke off before it answered.
     static let noAnswer = Refusal(
-        status: 502, proxyError: "http_response_incomplete",
+        status: 502, proxyError: .httpResponseIncomplete,
         sentence: "The upstream closed the connection before it answered the upgrade.")
 
     /// The upstream did not answer in time.
     static let answerTimeout = Refusal(
-        status: 504, proxyError: "http_response_timeout",
+        status: 504, proxyError: .httpResponseTimeout,
         sentence: "The upstream did not answer the upgrade in time (timeouts.upgrade).")
 
     /// The upstream could not be connected to in time.
     static let connectTimeout = Refusal(
-        status: 504, proxyError: "connection_timeout",
+        status: 504, proxyError: .connectionTimeout,
         sentence: "The upstream did not accept the connection in time (timeouts.connect).")
 
     /// The upstream's name has no address.
     static func unresolved(_ label: String) -> Refusal {
         Refusal(
-            status: 502, proxyError: "dns_error",
+            status: 502, proxyError: .dnsError,
             sentence: "The name of the upstream \(label) does not resolve.")
     }
 
@@ -240,14 +249,14 @@ extension Refusal {
     static func unreachable(_ label: String, code: Int32) -> Refusal {
         Refusal(
             status: 502,
-            proxyError: code == ECONNREFUSED ? "connection_refused" : "destination_unavailable",
+            proxyError: code == ECONNREFUSED ? .connectionRefused : .destinationUnavailable,
             sentence: "No connection to the upstream \(label): \(SystemError.text(of: code))."
                 + " \(SystemError.advice(connecting: code))")
     }
 
     /// The upstream answered, but not as it must.
     static func badAnswer(_ sentence: String) -> Refusal {
-        Refusal(status: 502, proxyError: "http_protocol_error", sentence: sentence)
+        Refusal(status: 502, proxyError: .httpProtocolError, sentence: sentence)
     }
 
     /// The upstream goes on sending interim answers (1xx).
@@ -264,14 +273,14 @@ extension Refusal {
         let key =
             fault == request.fault(accepting: .anyKeyLength) ? "missingConnection" : "anyKeyLength"
         return Refusal(
-            status: fault.status, proxyError: "http_request_error",
+            status: fault.status, proxyError: .httpRequestError,
             sentence: fault.sentence
                 + " For a device that can't do otherwise, set accept.\(key) on the route \(route).")
     }
 
     /// A tunnel was not proven by the 101.
     static func badUpgrade(_ sentence: String) -> Refusal {
-        Refusal(status: 502, proxyError: "http_upgrade_failed", sentence: sentence)
+        Refusal(status: 502, proxyError: .httpUpgradeFailed, sentence: sentence)
     }
 
     /// There is no port, descriptor or memory for one more connection to an upstream.
@@ -301,9 +310,11 @@ extension Refusal {
             self = .badAnswer(fault?.sentence ?? "The upstream's answer can't be used.")
         case .badUpgrade: self = .badUpgrade(fault?.sentence ?? "The 101 proves no tunnel.")
         case .bodyTimeout: self = .bodyTimeout
-        case .badBody: self = fault.map { Refusal($0) } ?? .incompleteAnswer
+        case .badBody: self = fault.map { Refusal($0) } ?? .badBody
         case .bodyTooLarge: self = .tooLarge(request.pointee.facts.plan?.route.bodyBytesMax ?? 0)
-        case .clientGone: self = .noAnswer
+        case .clientGone:
+            assertionFailure("somebody who has gone is refused")
+            self = .clientGone
         case .leaving: self = .draining
         }
     }

@@ -18,6 +18,9 @@ struct BodyTransfer: ~Copyable {
         self.writesChunks = writesChunks
     }
 
+    /// Bytes that went on without their framing: none where all that was read waits to be sent.
+    var payloadSent: UInt64 { bytesSent == 0 ? 0 : decoder.payloadBytes }
+
     /// Whether all of it went on.
     var isDone: Bool { decoder.isDone }
 }
@@ -98,6 +101,8 @@ struct UpstreamUse {
 struct Request: ~Copyable {
     /// Where it was read, which outlives it.
     let stream: ClientStream
+    /// Its own slot in `WorkerState.requests`.
+    var slot = Token(rawValue: 0)
     var life: RequestLife
     var facts: RequestFacts
     var places = Places()
@@ -112,8 +117,11 @@ struct Request: ~Copyable {
     private(set) var extras: RequestExtras?
     /// When a byte of the request or of its answer last moved, since which the next one is awaited.
     var movedMilliseconds: UInt64
-    /// When its timer fires; 0 while it is not set.
+    /// When its timer fires, where that is soon enough for what is awaited now; 0 where it has to be set
+    /// anew, though the wheel may still have an earlier time.
     var armedMilliseconds: UInt64 = 0
+    /// It stands in `WorkerState.unfinished`.
+    var goesOnLater = false
 
     /// An ordinary request.
     init(

@@ -9,9 +9,11 @@ import Wire
 
 /// Carries out what the lives of requests ask for, and tells them what has come of it.
 ///
-/// It never calls itself: what follows from an action at once is told in the same loop, and what others
-/// find out waits in the queue of the turn. Nobody touches a request again behind the actions that it was
-/// given.
+/// What follows from an action at once is told in the same loop, so that it never calls itself. Two ways
+/// lead in: the queue of the turn (`run`), for what others find out while they still look at the request;
+/// and `clientIsReady`, `mayStand` and `pump`, which tell the life at once and are the last that their
+/// callers do with the request. Nobody touches a request again behind the actions that it was given.
+/// `BodyPump` calls back only to set the timer (`armProgress`), which tells the life nothing.
 struct RequestExecutor {
     let state: StatePointer
 
@@ -47,10 +49,24 @@ struct RequestExecutor {
 
     /// Tells a life what has happened, does what it asks for, and so on with what comes of that.
     private func tell(_ request: RequestPointer, _ token: Token, _ event: RequestLife.Event) {
-        var next: RequestLife.Event? = event
-        while let event = next {
-            next = carryOut(request.pointee.life.handle(event), request, token)
+        var actions = request.pointee.life.handle(event)
+        while let next = carryOut(actions, request, token) {
+            actions = request.pointee.life.handle(next)
+            assert(!actions.isEmpty, "what has come of an action does not fit the phase")
         }
+        assert(holdsWhatItSays(request), "a request does not hold what its phase says")
+    }
+
+    /// Whether what a request holds is what its life says; behind its end others have seen to that.
+    private func holdsWhatItSays(_ request: RequestPointer) -> Bool {
+        switch request.pointee.life.phase {
+        case .tunnelled, .over: return true
+        default: break
+        }
+        let holdings = request.pointee.life.holdings
+        return holdings.contains(.place) == (request.pointee.places.group != nil)
+            && holdings.contains(.line) == (request.pointee.places.line != nil)
+            && holdings.contains(.upstream) == (request.pointee.upstream?.connection != nil)
     }
 
     /// Moves bodies, and does what comes of it; nothing may be done with the request behind it.
@@ -138,7 +154,13 @@ struct RequestExecutor {
         _ actions: RequestLife.Actions, _ request: RequestPointer, _ token: Token
     ) -> RequestLife.Event {
         if actions.contains(.claim) { return claim(request, token) }
-        if actions.contains(.claimAnother) { return claimAnother(request) }
+        if actions.contains(.claimAnother) {
+            // Else the last connect has failed, which is known.
+            if actions.contains(.countAnswerFailure) {
+                request.pointee.upstream?.search.failed(.noAnswer)
+            }
+            return claimAnother(request)
+        }
         if actions.contains(.connect) {
             return UpstreamKeeper(state).takeIdle(request, token) ? .found : dial(request, token)
         }
@@ -193,7 +215,7 @@ struct RequestExecutor {
 
     private func claimAnother(_ request: RequestPointer) -> RequestLife.Event {
         guard let index = request.pointee.upstream?.search.claimAnother(nowMilliseconds: now) else {
-            return .exhausted(.noAnswer)
+            return .exhausted(request.pointee.upstream?.search.lastFailure?.cause ?? .noAnswer)
         }
         take(index, request)
         return .claimed
@@ -215,7 +237,7 @@ struct RequestExecutor {
         case .begun(let mayStand): return .dialling(mayStand: mayStand)
         case .failed(let failure):
             request.pointee.upstream?.search.failed(failure)
-            return .attemptFailed(failure.cause)
+            return .attemptFailed
         }
     }
 
@@ -247,6 +269,8 @@ struct RequestExecutor {
             let slot = state.pointee.upstreams.pointer(carrier)
         else { return nil }
         let isFresh = !slot.pointee.isConnected
+        // What of the body travels with it has gone on when the head has.
+        let bodyCount = UInt64(request.pointee.extras?.firstBody.count ?? 0)
         if !request.pointee.isUpgrade, request.pointee.asked.head.fields.logsConnectionIn {
             slot.pointee.noteLogin(of: request.pointee.facts.client)
         }
@@ -257,7 +281,9 @@ struct RequestExecutor {
         // Nobody has asked for more of the body before.
         request.pointee.body.movedMilliseconds = now
         guard isFresh else {
-            if !slot.pointee.leg.put(start, count: count, space) {
+            if slot.pointee.leg.put(start, count: count, space) {
+                request.pointee.body.transfer.bytesSent += bodyCount
+            } else {
                 // Its end is read next, and then it is tried once more.
                 request.pointee.body.isCut = true
                 slot.pointee.leg.note(.hangup)
@@ -268,11 +294,12 @@ struct RequestExecutor {
         case .moved(let moved):
             if moved < count { slot.pointee.leg.put(start + moved, count: count - moved, space) }
             slot.pointee.isConnected = true
+            request.pointee.body.transfer.bytesSent += bodyCount
             return .headSent
         case .failed(let code):
             let failure = DialFailure(code)
             request.pointee.upstream?.search.failed(failure)
-            return .attemptFailed(failure.cause)
+            return .attemptFailed
         case .blocked, .ended: return nil
         }
     }
@@ -396,12 +423,6 @@ struct RequestExecutor {
         pump(request, token)
     }
 
-    /// Goes on with what the last turn had no time for.
-    func goOn(_ token: Token) {
-        guard let request = state.pointee.requests.pointer(token) else { return }
-        pump(request, token)
-    }
-
     // MARK: Deadlines
 
     /// Sets the timer to the time that runs; who moves bodies next sees to that of bodies.
@@ -429,9 +450,8 @@ struct RequestExecutor {
 
     /// Sets the timer of a request.
     private func arm(_ request: RequestPointer, at deadline: UInt64) {
-        guard let token = request.pointee.stream.request else { return }
         request.pointee.armedMilliseconds = deadline
-        state.pointee.requestTimers.arm(token, at: deadline)
+        state.pointee.requestTimers.arm(request.pointee.slot, at: deadline)
     }
 
     /// What a request in progress waits for.
@@ -441,22 +461,22 @@ struct RequestExecutor {
 
     /// What a request in progress waits for, and until when.
     private func awaited(_ request: RequestPointer) -> (deadline: UInt64, what: Awaited) {
-        let settings = state.pointee.snapshot.settings
+        let times = state.pointee.snapshot.settings
         let stream = request.pointee.stream
         let moved = request.pointee.movedMilliseconds
-        if stream.isHangingUp { return (moved + settings.patience.lingerMilliseconds, .client) }
+        if stream.isHangingUp { return (moved + times.patience.lingerMilliseconds, .client) }
         // The client owes bytes of the body: so many that none is waiting to be taken upstream.
         let isBodyAwaited =
             !request.pointee.body.isDone && !request.pointee.body.isCut
             && !UpstreamKeeper(state).holds(request)
-        let bodyDeadline = request.pointee.body.movedMilliseconds + settings.bodyMilliseconds
+        let bodyDeadline = request.pointee.body.movedMilliseconds + times.bodyMilliseconds
         if !request.pointee.life.hasAnswer {
             return isBodyAwaited
                 ? (bodyDeadline, .body)
-                : (moved + settings.answerMilliseconds, .answer)
+                : (moved + times.answerMilliseconds, .answer)
         }
-        if stream.isBlocked { return (moved + settings.bodyMilliseconds, .client) }
-        let deadline = moved + settings.answerBodyMilliseconds
+        if stream.isBlocked { return (moved + times.bodyMilliseconds, .client) }
+        let deadline = moved + times.answerBodyMilliseconds
         if isBodyAwaited && bodyDeadline < deadline { return (bodyDeadline, .body) }
         return (deadline, .answerBody)
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import Ledger
 import Reactor
+import Wire
 
 /// What the log is told of a request.
 struct RequestFacts {
@@ -9,7 +10,7 @@ struct RequestFacts {
         var host = ""
         var path = ""
         var method = ""
-        var proxyError = ""
+        var proxyError: ProxyError?
         var detail = ""
     }
 
@@ -46,9 +47,9 @@ struct RequestFacts {
         get { words?.method ?? "" }
         set { withWords { $0.method = newValue } }
     }
-    /// The error type (RFC 9209 §2.3).
-    var proxyError: String {
-        get { words?.proxyError ?? "" }
+    /// The error type, where Sluice has refused it.
+    var proxyError: ProxyError? {
+        get { words?.proxyError }
         set { withWords { $0.proxyError = newValue } }
     }
     /// What was wrong, in words.

@@ -244,12 +244,9 @@ struct RequestJudge {
     private func begin(
         _ request: consuming Request, _ stream: ClientStream, _ event: RequestLife.Event
     ) {
-        guard state.pointee.requests.count < state.pointee.requests.capacity else {
-            request.places.giveBack(nowMilliseconds: now)
-            SessionKeeper(state).close(stream)
-            return
-        }
+        var places = request.places
         guard let token = state.pointee.insertRequest(request) else {
+            places.giveBack(nowMilliseconds: now)
             SessionKeeper(state).close(stream)
             return
         }

@@ -57,7 +57,7 @@ struct ClientSession: ~Copyable {
     }
 
     /// Its socket in `WorkerState.clients`.
-    let client: Token
+    var client = Token(rawValue: 0)
     /// Its own slot in `WorkerState.sessions`.
     var slot = Token(rawValue: 0)
     /// Its one stream of requests in HTTP/1.1; in HTTP/2 the whole connection.
@@ -65,16 +65,21 @@ struct ClientSession: ~Copyable {
     var facts: ClientFacts
     var stage: Stage
     var reader: RequestReader
+    /// An idle connection to an endpoint that has been told who this client is.
+    var kept: Token?
+    /// What is said of the client to upstreams, and to it; nil before the first ordinary request.
+    var passage: Passage?
     /// Until when what it waits for has to come, where no request is in progress.
     var deadlineMilliseconds: UInt64 = 0
-    /// When the timer fires, no later than that; 0 while it is not set.
+    /// When the timer fires: no later than `deadlineMilliseconds`, and often earlier; 0 while it is not
+    /// set.
     var armedMilliseconds: UInt64 = 0
+    /// It stands in `WorkerState.unfinished`.
+    var goesOnLater = false
 
     init(
-        client: Token, leg: consuming Leg, facts: consuming ClientFacts, stage: Stage,
-        limits: HeadLimits
+        leg: consuming Leg, facts: consuming ClientFacts, stage: Stage, limits: HeadLimits
     ) {
-        self.client = client
         stream = StreamState(leg)
         self.facts = facts
         self.stage = stage
@@ -92,10 +97,6 @@ struct RequestReader: ~Copyable {
     /// Requests that were read in the turn of this number.
     private var readInTurn = 0
     private var turnNumber: UInt64 = 0
-    /// An idle connection to an endpoint that has been told who this client is.
-    var kept: Token?
-    /// What is said of the client to upstreams, and to it; nil before the first ordinary request.
-    var passage: Passage?
 
     init(limits: HeadLimits) { parser = RequestHeadParser(limits: limits) }
 

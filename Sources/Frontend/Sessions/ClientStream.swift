@@ -9,10 +9,10 @@ import Wire
 /// Where one request was read, and where its answer goes: all that a request knows of its client's
 /// session.
 ///
-/// A session that speaks HTTP/1.1 has one stream at a time, which is its whole connection, so the
-/// stream is the session under another name. Requests, bodies, answers and the opening of tunnels use
-/// nothing else of it. A protocol with several streams on a connection has its place here: what is the
-/// session's in HTTP/1.1 (the timer, readiness, whether another request may follow) is a stream's then.
+/// A session that speaks HTTP/1.1 has one stream at a time, which is its whole connection: its
+/// `StreamState` lies within the session. One that speaks HTTP/2 has several, each a `Substream`.
+/// Requests, bodies, answers and the opening of tunnels use nothing else of a session. Timers and turns
+/// are the request's own; whether another request may follow is the stream's.
 struct ClientStream {
     let session: SessionPointer
     private let own: StreamStatePointer
@@ -93,7 +93,7 @@ struct ClientStream {
     /// Whether nothing can be sent any more.
     var isUnwritable: Bool { own.pointee.leg.isUnwritable }
 
-    /// Sends bytes of any number.
+    /// Sends `count` bytes to the client; what it does not take is held, and `isBlocked` until it is gone.
     func send(
         _ start: UnsafePointer<UInt8>, count: Int, _ space: UnsafeMutablePointer<Workspace>
     ) {
@@ -111,7 +111,7 @@ struct ClientStream {
         }
     }
 
-    /// Sends bytes of any number.
+    /// The same with an array.
     func send(_ bytes: [UInt8], _ space: UnsafeMutablePointer<Workspace>) {
         bytes.withUnsafeBufferPointer { buffer in
             guard let start = buffer.baseAddress else { return }
@@ -129,13 +129,13 @@ struct ClientStream {
 
     /// Makes bytes ready to leave together with those that follow; all of them together have to fit into
     /// `Workspace.openedCapacity`, and `flush` sends them.
-    func stage(
+    func seal(
         _ start: UnsafePointer<UInt8>, count: Int, _ space: UnsafeMutablePointer<Workspace>
     ) {
         if substream != nil {
             send(start, count: count, space)
         } else {
-            own.pointee.leg.stage(start, count: count, space)
+            own.pointee.leg.seal(start, count: count, space)
         }
     }
 
@@ -167,6 +167,8 @@ struct ClientStream {
 
     /// Has the client see that what it got is not whole; with `isReset` not even the stream ends in
     /// order, where its end says how long the answer is.
+    ///
+    /// One stream of several is reset in any case, by `MultiplexKeeper.leave`.
     func truncate(isReset: Bool = false) {
         own.pointee.leg.isTruncated = true
         if isReset && substream == nil { own.pointee.leg.socket.setResetOnClose() }
@@ -180,7 +182,7 @@ struct ClientStream {
     /// Requests on the connection, the present one included.
     var requestCount: Int { session.pointee.reader.requestCount }
     /// The line of answers that binds the client to https; empty for none.
-    var policyLine: [UInt8] { session.pointee.reader.passage?.policyLine ?? [] }
+    var policyLine: [UInt8] { session.pointee.passage?.policyLine ?? [] }
 
     /// Writes an ordinary request as the upstream gets it.
     func write(
@@ -188,30 +190,30 @@ struct ClientStream {
         into writer: inout HeadWriter
     ) {
         // What other streams have asked for meanwhile may have other lines.
-        session.pointee.reader.passage?.prepare(for: request)
-        session.pointee.reader.passage?.write(
+        session.pointee.passage?.prepare(for: request)
+        session.pointee.passage?.write(
             request, path: path, plan: plan, endpoint: endpoint, into: &writer)
     }
 
     /// Makes what is said of the way of its requests, where that was not done before.
     func preparePassage() {
-        if session.pointee.reader.passage == nil {
-            session.pointee.reader.passage = Passage(session.pointee.facts.hop)
+        if session.pointee.passage == nil {
+            session.pointee.passage = Passage(session.pointee.facts.hop)
         }
     }
 
     // MARK: Connections to endpoints that are this client's alone
 
     /// An idle connection that is this client's alone.
-    var kept: Token? { session.pointee.reader.kept }
+    var kept: Token? { session.pointee.kept }
 
     /// Takes the idle connection that is this client's alone, which the request uses now.
-    func takeKept() { session.pointee.reader.kept = nil }
+    func takeKept() { session.pointee.kept = nil }
 
     /// Keeps an idle connection for this client alone, in place of another.
     func keep(_ carrier: Token, _ state: StatePointer) {
         letKeptGo(state)
-        session.pointee.reader.kept = carrier
+        session.pointee.kept = carrier
     }
 
     /// Closes the idle connection that is this client's alone.
@@ -243,7 +245,7 @@ struct ClientStream {
     }
 
     /// What becomes of the connection behind a request.
-    enum Ending {
+    enum Sequel {
         /// It carries the next request.
         case goesOn
         /// It ends in order, once the client has all that was sent.
@@ -253,15 +255,15 @@ struct ClientStream {
     }
 
     /// The request is over.
-    func end(_ ending: Ending, _ state: StatePointer) {
+    func end(_ sequel: Sequel, _ state: StatePointer) {
         own.pointee.request = nil
         if let substream {
             let isWhole = !own.pointee.leg.isTruncated
-            MultiplexKeeper(state).leave(substream, isInOrder: ending != .closes && isWhole)
+            MultiplexKeeper(state).leave(substream, isInOrder: sequel != .closes && isWhole)
             return
         }
         let sessions = SessionKeeper(state)
-        switch ending {
+        switch sequel {
         case .goesOn:
             sessions.arm(
                 session, at: state.pointee.now + state.pointee.settings.keepAliveMilliseconds)
@@ -272,7 +274,7 @@ struct ClientStream {
     }
 
     /// A connection that was a session's.
-    struct Departure: ~Copyable {
+    struct HandOver: ~Copyable {
         /// Its end of the relay.
         var leg: Leg
         let client: Tunnel.ClientEnd
@@ -283,7 +285,7 @@ struct ClientStream {
 
     /// Gives its end away to a tunnel: with the connection, whose session is over then, or the end of one
     /// stream of a connection that goes on.
-    func depart(_ state: StatePointer) -> Departure {
+    func handOver(_ state: StatePointer) -> HandOver {
         if let substream {
             var leg = Leg(.none())
             swap(&leg, &own.pointee.leg)
@@ -292,18 +294,18 @@ struct ClientStream {
             var facts = session.pointee.facts
             facts.acceptedMilliseconds = substream.pointee.beganMilliseconds
             facts.isCounted = false
-            return Departure(
+            return HandOver(
                 leg: leg, client: .stream(substream.pointee.slot), facts: facts, early: [])
         }
         letKeptGo(state)
         var leg = Leg(.none())
         swap(&leg, &own.pointee.leg)
-        let departure = Departure(
+        let handOver = HandOver(
             leg: leg, client: .socket(session.pointee.client), facts: session.pointee.facts,
             early: own.pointee.unread.bytes)
         state.pointee.sessionTimers.cancel(session.pointee.client)
         state.pointee.sessions.retire(session.pointee.slot)
-        return departure
+        return handOver
     }
 }
 

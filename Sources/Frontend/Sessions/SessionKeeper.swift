@@ -43,21 +43,21 @@ struct SessionKeeper {
             }
             deadline = now + settings.clientHelloMilliseconds
         }
-        guard let client = state.pointee.clients.insert(Client(session: nil, tunnel: nil)) else {
-            turnAway(&facts)
-            return
-        }
         let made = ClientSession(
-            client: client, leg: leg, facts: facts, stage: stage, limits: settings.headLimits)
+            leg: leg, facts: facts, stage: stage, limits: settings.headLimits)
         guard let slot = state.pointee.sessions.insert(made),
             let session = state.pointee.sessions.pointer(slot)
         else {
-            state.pointee.clients.retire(client)
+            turnAway(&facts)
+            return
+        }
+        guard let client = state.pointee.clients.insert(.session(session)) else {
+            state.pointee.sessions.retire(slot)
             turnAway(&facts)
             return
         }
         session.pointee.slot = slot
-        state.pointee.clients.pointer(client)?.pointee.session = session
+        session.pointee.client = client
         state.pointee.sessionTimers.reserve(index: Int(client.index))
         arm(session, at: deadline)
         if !state.pointee.poller.add(descriptor, client.tagged(TokenTag.client), .edgeBoth) {
@@ -82,7 +82,7 @@ struct SessionKeeper {
         armLeaving(session)
         // What has come already makes no event any more.
         if session.pointee.stream.leg.isReadable && !session.pointee.stream.leg.hasEnded {
-            state.pointee.unfinished.append(session.pointee.client)
+            state.pointee.goOnLater(session)
         }
     }
 
@@ -105,8 +105,8 @@ struct SessionKeeper {
 
     /// Closes the idle connection to an endpoint that was kept for this client.
     func letKeptGo(_ session: SessionPointer) {
-        guard let kept = session.pointee.reader.kept else { return }
-        session.pointee.reader.kept = nil
+        guard let kept = session.pointee.kept else { return }
+        session.pointee.kept = nil
         UpstreamKeeper(state).close(kept)
     }
 
@@ -147,6 +147,7 @@ struct SessionKeeper {
             }
             session.pointee.stream.leg.note(flags)
             if flags.contains(.broken) {
+                noteHalfHead(session)
                 close(session)
                 return
             }
@@ -160,7 +161,7 @@ struct SessionKeeper {
         }
     }
 
-    /// Goes on with what the last turn had no time for.
+    /// Reads what the last turn had no time for.
     func goOn(_ session: SessionPointer) {
         if case .leaving = session.pointee.stage {
             readOff(session, [])
@@ -190,7 +191,7 @@ struct SessionKeeper {
         if session.pointee.stream.leg.held.count < heldBefore { armLeaving(session) }
         switch progress {
         case .waiting: break
-        case .again: state.pointee.unfinished.append(session.pointee.client)
+        case .again: state.pointee.goOnLater(session)
         case .over: close(session)
         }
     }
@@ -267,21 +268,21 @@ struct SessionKeeper {
             // The answers to the requests before have to leave first.
             session.pointee.stream.leg.held.isEmpty
         {
-            let hasCarry = !session.pointee.stream.unread.bytes.isEmpty
-            if !hasCarry && session.pointee.stream.leg.hasEnded {
+            let hasUnread = !session.pointee.stream.unread.bytes.isEmpty
+            if !hasUnread && session.pointee.stream.leg.hasEnded {
                 clientLeft(session)
                 return
             }
-            guard hasCarry || session.pointee.stream.leg.isReadable else { return }
+            guard hasUnread || session.pointee.stream.leg.isReadable else { return }
             let mayRead = session.pointee.reader.mayRead(
                 inTurn: state.pointee.turnNumber, countMax: Self.headsPerTurn)
             guard mayRead else {
-                state.pointee.unfinished.append(session.pointee.client)
+                state.pointee.goOnLater(session)
                 return
             }
-            if hasCarry {
-                let carry = session.pointee.stream.unread.bytes
-                let goesOn = carry.withUnsafeBytes { takeHead(session, $0, isCarried: true) }
+            if hasUnread {
+                let unread = session.pointee.stream.unread.bytes
+                let goesOn = unread.withUnsafeBytes { takeHead(session, $0, isUnread: true) }
                 if !goesOn { return }
                 continue
             }
@@ -296,10 +297,15 @@ struct SessionKeeper {
             close(session)
             return
         }
-        if session.pointee.reader.parser.byteCount > 0 {
-            note(session, "the client left within a request head")
-        }
+        noteHalfHead(session)
         leave(session)
+    }
+
+    /// Notes that a client has left within a head, unless it was the first one of its connection.
+    private func noteHalfHead(_ session: SessionPointer) {
+        guard session.pointee.reader.requestCount > 0, session.pointee.reader.parser.byteCount > 0
+        else { return }
+        note(session, "the client left within a request head")
     }
 
     /// Takes bytes of a head that were just received.
@@ -308,20 +314,20 @@ struct SessionKeeper {
     func take(_ session: SessionPointer, _ received: Leg.Received) -> Bool {
         takeHead(
             session, UnsafeRawBufferPointer(start: received.bytes, count: received.count),
-            isCarried: false)
+            isUnread: false)
     }
 
     /// Takes bytes of a head.
     ///
     /// - Returns: whether more are to be read; else a request was taken up, or the session ends.
     private func takeHead(
-        _ session: SessionPointer, _ bytes: UnsafeRawBufferPointer, isCarried: Bool
+        _ session: SessionPointer, _ bytes: UnsafeRawBufferPointer, isUnread: Bool
     ) -> Bool {
         let isFirst = session.pointee.reader.parser.byteCount == 0
         if isFirst { session.pointee.reader.parser.lend(state.pointee.heads.lend()) }
         switch session.pointee.reader.parser.append(bytes) {
         case .needsMore:
-            if isCarried { session.pointee.stream.unread.drop(bytes.count) }
+            if isUnread { session.pointee.stream.unread.drop(bytes.count) }
             // The time of the first head runs since the connection was ready for it.
             // An empty line is no begin of a request: the time between two goes on.
             if isFirst && session.pointee.reader.requestCount > 0
@@ -335,7 +341,7 @@ struct SessionKeeper {
             return false
         case .complete(let head, let consumed):
             // What stands behind it is held already, or is held now.
-            if isCarried {
+            if isUnread {
                 session.pointee.stream.unread.drop(consumed)
             } else {
                 session.pointee.stream.unread.hold(
@@ -362,7 +368,7 @@ struct SessionKeeper {
         send(session, refusal.bytes(date: state.pointee.heads.date.now()))
     }
 
-    /// Sends bytes of any number.
+    /// Sends bytes to the client; what its socket does not take is held.
     func send(_ session: SessionPointer, _ bytes: [UInt8]) {
         ClientStream(session).send(bytes, space)
     }

@@ -269,7 +269,7 @@ struct SessionOpening {
             client: peer, beganMilliseconds: session.pointee.facts.acceptedMilliseconds)
         facts.path = path
         sessions.refuse(
-            session, Refusal(status: 400, proxyError: "http_request_error", sentence: sentence),
+            session, Refusal(status: 400, proxyError: .httpRequestError, sentence: sentence),
             facts)
     }
 }

@@ -93,9 +93,9 @@ struct DrainKeeper {
     /// Begins to end relays.
     func begin(_ drain: Drain) { state.pointee.drains.tasks.append(DrainTask(drain)) }
 
-    /// Begins to end all relays, and whatever waits for an answer.
+    /// Begins to end all relays, and whatever waits for an answer; `WorkerState.leaving` is set.
     func leave(_ drain: Drain) {
-        state.pointee.leaving = drain
+        assert(state.pointee.leaving === drain, "a drain of all that the reactor does not know of")
         state.pointee.drains.scannedClients = -1
         begin(drain)
     }

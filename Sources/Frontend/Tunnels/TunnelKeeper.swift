@@ -48,6 +48,8 @@ struct Tunnel: ~Copyable {
     var places: Places
     /// The drain that ends it.
     var drain: Drain?
+    /// It stands in `WorkerState.unfinished`.
+    var goesOnLater = false
 
     init(
         relay: consuming Relay, client: ClientEnd, facts: ClientFacts, asked: TunnelFacts,
@@ -80,11 +82,11 @@ struct TunnelKeeper {
             preconditionFailure("a tunnel opens without a proven 101")
         }
         request.pointee.stream.send(opening.answer, space)
-        var departure = request.pointee.stream.depart(state)
+        var taken = request.pointee.stream.handOver(state)
         var leg = Leg(.none())
-        swap(&leg, &departure.leg)
-        let client = departure.client
-        let early = departure.early
+        swap(&leg, &taken.leg)
+        let client = taken.client
+        let early = taken.early
         var relay = Relay(client: leg)
         relay.backend = UpstreamKeeper(state).takeLeg(request)
         relay.open(
@@ -95,7 +97,7 @@ struct TunnelKeeper {
             "a tunnel opens without both connections")
         let descriptor = relay.backend.socket.descriptor
         let made = Tunnel(
-            relay: relay, client: client, facts: departure.facts,
+            relay: relay, client: client, facts: taken.facts,
             asked: TunnelFacts(request.pointee.facts), places: request.pointee.places)
         guard let slot = state.pointee.tunnels.insert(made),
             let tunnel = state.pointee.tunnels.pointer(slot)
@@ -109,8 +111,7 @@ struct TunnelKeeper {
             guard let entry = state.pointee.clients.pointer(token) else {
                 preconditionFailure("a tunnel opens without a client")
             }
-            entry.pointee.session = nil
-            entry.pointee.tunnel = tunnel
+            entry.pointee = .tunnel(tunnel)
         case .stream(let token):
             state.pointee.substreams.pointer(token)?.pointee.tunnel = tunnel
         case .gone: break
@@ -159,7 +160,7 @@ struct TunnelKeeper {
             state.pointee.tunnelTimers.arm(slot, at: tunnel.pointee.relay.deadlineMilliseconds)
         }
         if verdict.contains(.again) {
-            state.pointee.unfinished.append(slot.tagged(TokenTag.tunnel))
+            state.pointee.goOnLater(tunnel)
         }
         if verdict.contains(.paused) {
             state.pointee.paceTimers.reserve(index: Int(slot.index))
@@ -167,11 +168,9 @@ struct TunnelKeeper {
         }
     }
 
-    /// Goes on with what the last turn had no time for, or had to wait for its rate.
-    func goOn(_ slot: Token) {
-        guard let tunnel = state.pointee.tunnels.pointer(slot) else { return }
+    /// Relays what the last turn had no time for, or what had to wait for its rate.
+    func goOn(_ tunnel: TunnelPointer) {
         var verdict = tunnel.pointee.relay.ready(.client, [], space)
-        // Both sides are looked at in each turn, so one entry is enough.
         if !verdict.contains(.ended) {
             verdict.formUnion(tunnel.pointee.relay.ready(.backend, [], space))
         }

@@ -63,14 +63,13 @@ struct EndpointSearch {
         return use(index) != nil
     }
 
-    /// Claims a place at an endpoint that has not been tried, since the present one has ended without
-    /// a byte of an answer.
+    /// Claims a place at an endpoint that has not been tried, since the present one, or one before it,
+    /// has ended without a byte of an answer.
     ///
     /// The request is one that may be repeated (RFC 9110 §9.2.2), and nothing of the client's that
     /// followed it has been sent. Nobody is asked twice, and none of it waits for a place.
     mutating func claimAnother(nowMilliseconds now: UInt64) -> Int? {
         leaveCurrent()
-        lastFailure = .noAnswer
         guard now < deadlineMilliseconds else { return nil }
         return use(group.picker.claim(nowMilliseconds: now, key: key, excluding: tried))
     }

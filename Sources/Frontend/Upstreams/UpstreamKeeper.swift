@@ -203,7 +203,7 @@ struct UpstreamKeeper {
                 if code != 0 {
                     let failure = DialFailure(code)
                     request.pointee.upstream?.search.failed(failure)
-                    state.pointee.work.push(.request(owner, .attemptFailed(failure.cause)))
+                    state.pointee.work.push(.request(owner, .attemptFailed))
                     return
                 }
             }

@@ -72,10 +72,7 @@ struct Worker: ~Copyable {
         state.pointee.turnNumber &+= 1
         state.pointee.handshakesLeft = state.pointee.snapshot.settings.handshakesPerTurn
         var goingOn: [Token]?
-        if !state.pointee.unfinished.isEmpty {
-            goingOn = state.pointee.unfinished
-            state.pointee.unfinished = []
-        }
+        if !state.pointee.unfinished.isEmpty { goingOn = state.pointee.takeUnfinished() }
         var index = 0
         while index < count {
             dispatch(state.pointee.poller.event(index))
@@ -133,11 +130,12 @@ struct Worker: ~Copyable {
         switch token.tag {
         case TokenTag.client:
             guard let client = state.pointee.clients.pointer(token) else { return }
-            if let tunnel = client.pointee.tunnel {
+            switch client.pointee {
+            case .tunnel(let tunnel):
                 let verdict = tunnel.pointee.relay.ready(
                     .client, event.flags, state.pointee.space)
                 if !verdict.isEmpty { TunnelKeeper(state).obey(verdict, tunnel) }
-            } else if let session = client.pointee.session {
+            case .session(let session):
                 SessionKeeper(state).isReady(session, event.flags)
                 RequestExecutor(state).run()
             }
@@ -164,12 +162,18 @@ struct Worker: ~Copyable {
     }
 
     private func goOn(_ token: Token) {
+        let slot = token.tagged(0)
         if token.tag == TokenTag.tunnel {
-            TunnelKeeper(state).goOn(token.tagged(0))
+            guard let tunnel = state.pointee.tunnels.pointer(slot) else { return }
+            tunnel.pointee.goesOnLater = false
+            TunnelKeeper(state).goOn(tunnel)
         } else if token.tag == TokenTag.request {
-            RequestExecutor(state).goOn(token.tagged(0))
+            guard let request = state.pointee.requests.pointer(slot) else { return }
+            request.pointee.goesOnLater = false
+            RequestExecutor(state).pump(request, slot)
             RequestExecutor(state).run()
         } else if let session = state.pointee.clients.pointer(token)?.pointee.session {
+            session.pointee.goesOnLater = false
             SessionKeeper(state).goOn(session)
             RequestExecutor(state).run()
         }
@@ -197,7 +201,8 @@ struct Worker: ~Copyable {
         }
         if state.pointee.paceTimers.count > 0 {
             while let token = state.pointee.paceTimers.popExpired(now: now) {
-                TunnelKeeper(state).goOn(token)
+                guard let tunnel = state.pointee.tunnels.pointer(token) else { continue }
+                TunnelKeeper(state).goOn(tunnel)
             }
         }
     }
@@ -210,10 +215,9 @@ struct Worker: ~Copyable {
             guard let client = state.pointee.clients.pointer(entry.token) else { continue }
             left -= 1
             let outcome =
-                if let tunnel = client.pointee.tunnel {
-                    tunnel.pointee.relay.client.tls?.releaseOpenSSL()
-                } else {
-                    client.pointee.session?.pointee.stream.leg.tls?.releaseOpenSSL()
+                switch client.pointee {
+                case .tunnel(let tunnel): tunnel.pointee.relay.client.tls?.releaseOpenSSL()
+                case .session(let session): session.pointee.stream.leg.tls?.releaseOpenSSL()
                 }
             switch outcome {
             case .released:
@@ -292,6 +296,7 @@ struct Worker: ~Copyable {
             drain.told(by: 1, count: 0)
             return
         }
+        // Whoever still comes in is served as the last there.
         state.pointee.leaving = drain
         acceptors.close(isReplaced: drain.plan.isReplaced)
         drain.stoppedListening()
@@ -304,10 +309,9 @@ struct Worker: ~Copyable {
         while let token = state.pointee.clients.nextLive(after: last) {
             last = Int(token.index)
             guard let client = state.pointee.clients.pointer(token) else { continue }
-            if let tunnel = client.pointee.tunnel {
-                TunnelKeeper(state).close(tunnel)
-            } else if let session = client.pointee.session {
-                cut(session)
+            switch client.pointee {
+            case .tunnel(let tunnel): TunnelKeeper(state).close(tunnel)
+            case .session(let session): cut(session)
             }
         }
         // Those whose client's connection is gone or carries several.

@@ -49,8 +49,8 @@ struct WorkerState: ~Copyable {
     var paceTimers: TimerWheel
     /// What follows from what has just happened.
     var work = WorkQueue()
-    /// Sessions, requests and tunnels that used up their budget and go on in the next turn.
-    var unfinished: [Token] = []
+    /// Sessions, requests and tunnels that used up their budget and go on in the next turn, each once.
+    private(set) var unfinished: [Token] = []
     /// How many turns there were.
     var turnNumber: UInt64 = 0
     /// Memory for heads, and where heads that go out are written.
@@ -97,8 +97,42 @@ struct WorkerState: ~Copyable {
     /// Gives a request its slot and its timer; nil where there is no room.
     mutating func insertRequest(_ request: consuming Request) -> Token? {
         guard let token = requests.insert(request) else { return nil }
+        requests.pointer(token)?.pointee.slot = token
         requestTimers.reserve(index: Int(token.index))
         return token
+    }
+
+    // MARK: The next turn
+
+    /// Has a session go on in the next turn.
+    ///
+    /// Each of these lists its tenant once, however often it is asked for: events and the list itself
+    /// report the same tenant in one turn, and two entries would become three in the next one.
+    mutating func goOnLater(_ session: SessionPointer) {
+        if session.pointee.goesOnLater { return }
+        session.pointee.goesOnLater = true
+        unfinished.append(session.pointee.client)
+    }
+
+    /// Has a request go on in the next turn.
+    mutating func goOnLater(_ request: RequestPointer) {
+        if request.pointee.goesOnLater { return }
+        request.pointee.goesOnLater = true
+        unfinished.append(request.pointee.slot.tagged(TokenTag.request))
+    }
+
+    /// Has a tunnel go on in the next turn.
+    mutating func goOnLater(_ tunnel: TunnelPointer) {
+        if tunnel.pointee.goesOnLater { return }
+        tunnel.pointee.goesOnLater = true
+        unfinished.append(tunnel.pointee.slot.tagged(TokenTag.tunnel))
+    }
+
+    /// Takes what goes on in this turn; each is listed anew once `Worker.goOn` has come to it.
+    mutating func takeUnfinished() -> [Token] {
+        var taken: [Token] = []
+        swap(&taken, &unfinished)
+        return taken
     }
 
     /// Gives a stream its slot; nil where there is no room.
@@ -114,6 +148,7 @@ struct WorkerState: ~Copyable {
 
     /// Frees the slot of a request that is over, at the end of the turn.
     mutating func retireRequest(_ token: Token) {
+        assert(requests.pointer(token) != nil, "a request is retired twice")
         requestTimers.cancel(token)
         requests.retire(token)
     }
@@ -149,11 +184,17 @@ enum TokenTag {
 /// tunnel on to that.
 ///
 /// The socket keeps its token when its session becomes a tunnel, so that it is registered once.
-struct Client: ~Copyable {
-    /// Set until a tunnel is open.
-    var session: UnsafeMutablePointer<ClientSession>?
-    /// Set from then on.
-    var tunnel: UnsafeMutablePointer<Tunnel>?
+enum Client {
+    /// Until a tunnel is open.
+    case session(SessionPointer)
+    /// From then on.
+    case tunnel(TunnelPointer)
+
+    /// The session; nil once a tunnel is open.
+    var session: SessionPointer? {
+        if case .session(let session) = self { return session }
+        return nil
+    }
 }
 
 /// Memory that heads are read into and written with, used again and again.

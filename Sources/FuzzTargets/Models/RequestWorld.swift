@@ -33,6 +33,8 @@ public struct RequestWorld {
     private var tunnels = 0
     private var answers = 0
     private var forwarded = false
+    /// An endpoint that was not asked yet was claimed behind one that ended without a byte.
+    private var isSecondTry = false
     /// What was broken first.
     public private(set) var fault: String?
 
@@ -54,7 +56,7 @@ public struct RequestWorld {
         if numbersInLine > 0 { events += [.claimed, .lineClosed, .exhausted(.endpointsFull)] }
         if connections > 0 && !stands {
             events += [
-                .headSent, .attemptFailed(.unreachable),
+                .headSent, .attemptFailed,
                 .attemptTimedOut(isLast: false), .attemptTimedOut(isLast: true),
             ]
         }
@@ -81,11 +83,11 @@ public struct RequestWorld {
         case .connect:
             [
                 .found, .dialling(mayStand: true), .dialling(mayStand: false),
-                .attemptFailed(.shortage), .noAddress(.unresolved),
+                .attemptFailed, .noAddress(.unresolved),
             ]
         case .connectAnew:
-            [.dialling(mayStand: true), .attemptFailed(.connectTimeout), .noAddress(.unresolved)]
-        case .sendHead: [.headSent, .attemptFailed(.unreachable)]
+            [.dialling(mayStand: true), .attemptFailed, .noAddress(.unresolved)]
+        case .sendHead: [.headSent, .attemptFailed]
         }
     }
 
@@ -165,6 +167,9 @@ public struct RequestWorld {
             connections -= 1
         }
         if actions.contains(.finish) { records += 1 }
+        if actions.contains(.claimAnother) { isSecondTry = true }
+        // It would forget who was asked, and ask the same endpoint once more.
+        expect(!isSecondTry || !actions.contains(.claim), "a second try waits for a place")
         for owed in Owed.allCases where actions.contains(owed.action) {
             // On a connection that stands the head goes out, and nothing is told of it.
             if owed == .sendHead && stands { continue }

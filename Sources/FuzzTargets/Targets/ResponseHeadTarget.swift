@@ -147,7 +147,11 @@ private func requireJudged(_ head: ResponseHead) throws(BrokenProperty) {
             "The answer to a HEAD has no body.")
     case .informational:
         try require(100..<200 ~= head.status, "An interim answer is a 1xx.")
+    case .unproven(let sentence):
+        try require(head.status == 101, "Only a 101 can prove a tunnel.")
+        try require(!sentence.isEmpty, "A refusal has a sentence.")
     case .invalid(let sentence):
+        try require(head.status != 101, "A 101 is no answer that is passed on.")
         try require(!sentence.isEmpty, "A refusal has a sentence.")
     }
 }

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Names one use of one slot of a slab, and one of its descriptors: the user data of an event.
+/// Names one use of one slot of a slab: the user data of an event.
 ///
 /// Index and generation say which slot and which of its tenants: once the tenant is retired, an
-/// event that still carries its token hits nothing. The tag says which of the tenant's descriptors
-/// it was. Indices that no slab reaches serve for what lives outside of slabs (see `fixed`).
+/// event that still carries its token hits nothing. The tag says in which slab the slot is. Indices that no slab reaches serve for what lives outside of slabs (see `fixed`).
 public struct Token: Equatable, Hashable, Sendable {
     /// Generations count modulo this.
     public static let generationCount: UInt32 = 1 << 24
@@ -32,10 +31,10 @@ public struct Token: Equatable, Hashable, Sendable {
     public var index: UInt32 { UInt32(truncatingIfNeeded: rawValue) }
     /// Which tenant of the slot.
     public var generation: UInt32 { UInt32(truncatingIfNeeded: rawValue >> 32) & 0xFF_FFFF }
-    /// Which descriptor of the tenant.
+    /// Which slab; what its numbers mean is its user's to say.
     public var tag: UInt8 { UInt8(truncatingIfNeeded: rawValue >> 56) }
 
-    /// The same tenant's other descriptor.
+    /// The same index and generation, as a slot of another slab or in none in particular.
     public func tagged(_ tag: UInt8) -> Token {
         Token(rawValue: rawValue & 0x00FF_FFFF_FFFF_FFFF | UInt64(tag) << 56)
     }

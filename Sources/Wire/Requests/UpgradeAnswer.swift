@@ -14,6 +14,8 @@ public enum UpgradeAnswer {
         case ordinary(BodyFraming)
         /// An interim response (1xx): another head follows.
         case informational
+        /// A 101 that proves no tunnel; the sentence says why.
+        case unproven(String)
         /// An answer that must not be passed on; the sentence says why.
         case invalid(String)
     }
@@ -37,28 +39,28 @@ public enum UpgradeAnswer {
         _ head: ResponseHead, expectedAccept: [UInt8], offered: UpgradeRequest
     ) -> Verdict {
         let fields = head.fields
-        guard head.isHTTP11 else { return .invalid("The 101 is not HTTP/1.1.") }
+        guard head.isHTTP11 else { return .unproven("The 101 is not HTTP/1.1.") }
         guard fields.namesOnlyWebSocket else {
-            return .invalid("The 101 does not have exactly 'Upgrade: websocket'.")
+            return .unproven("The 101 does not have exactly 'Upgrade: websocket'.")
         }
         guard fields.connectionOptions.contains(.upgrade) else {
-            return .invalid("The 101 does not have 'Connection: Upgrade'.")
+            return .unproven("The 101 does not have 'Connection: Upgrade'.")
         }
         guard let accept = fields.only(.secWebSocketAccept),
             fields.isEqual(accept.value, to: expectedAccept)
         else {
-            return .invalid(
+            return .unproven(
                 "The 101 does not have the Sec-WebSocket-Accept that belongs to the key.")
         }
         // A 101 ends with its head whatever its fields say of a body (RFC 9112 §6.3).
         let granted = ExtensionList(fields)
         guard !granted.hasFault else {
-            return .invalid("The 101's Sec-WebSocket-Extensions is not a list of extensions.")
+            return .unproven("The 101's Sec-WebSocket-Extensions is not a list of extensions.")
         }
         // Sets, since the peers choose how many are offered and how many granted.
         let names = Set(granted.names)
         guard names.count == granted.names.count, names.isSubset(of: offered.extensions) else {
-            return .invalid("The 101 grants an extension that was not offered.")
+            return .unproven("The 101 grants an extension that was not offered.")
         }
         let (subprotocol, remark) = subprotocol(fields, offered)
         return .switching(

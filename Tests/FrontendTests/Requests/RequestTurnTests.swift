@@ -4,6 +4,7 @@ import Proxy
 import Reactor
 import Router
 import Splice
+import TestKit
 import Testing
 import Wire
 
@@ -12,9 +13,13 @@ import Wire
 /// Requests in one reactor, turn by turn, at times that the test chooses.
 struct RequestTurnTests {
     private static let get = "GET /a HTTP/1.1\r\nHost: a.test\r\n\r\n"
-    private static let upgrade =
+    static let upgrade =
         "GET /a HTTP/1.1\r\nHost: a.test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         + "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+    /// The 101 that belongs to it.
+    static let switching =
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        + "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
     private static let answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
     private static var onePlace: UpstreamRules {
@@ -88,7 +93,7 @@ struct RequestTurnTests {
         }
         #expect(client.received().contains("HTTP/1.1 504 "))
         let record = try #require(try rig.records(1).first)
-        #expect(record.proxyError == "http_response_timeout")
+        #expect(record.proxyError == .httpResponseTimeout)
     }
 
     @Test func `a body that moves goes on beyond the time for an answer's head`() throws {
@@ -142,7 +147,7 @@ struct RequestTurnTests {
         #expect(first.received().isEmpty)
         #expect(second.received().hasPrefix("HTTP/1.1 503 "))
         let record = try #require(try rig.records(1).first)
-        #expect(record.proxyError == "connection_limit_reached")
+        #expect(record.proxyError == .connectionLimitReached)
         #expect(app.received().isEmpty)
     }
 
@@ -161,6 +166,121 @@ struct RequestTurnTests {
         #expect(record.detail == "the client left before the upstream answered")
         #expect(first.received().isEmpty)
         #expect(app.received().isEmpty)
+    }
+
+    @Test func `an ordinary request whose client has ended its side is served from the queue`()
+        throws
+    {
+        let rig = try TurnRig(
+            rules: Self.onePlace,
+            queue: QueueLimits(waitMilliseconds: 30_000, size: 8))
+        let (first, app, _) = try rig.forward(Self.get)
+        let second = try rig.connect()
+        second.send(Self.get)
+        rig.turn()
+        second.finish()
+        rig.turn()
+        #expect(rig.group.queue?.count == 1)
+        app.send(Self.answer)
+        rig.turn()
+        #expect(first.received().hasSuffix("ok"))
+        #expect(app.received().hasPrefix("GET /a "))
+        app.send(Self.answer)
+        rig.turn()
+        #expect(second.received().hasSuffix("ok"))
+    }
+
+    @Test(arguments: [get, upgrade])
+    func `a client that resets does not stay in the queue`(head: String) throws {
+        let rig = try TurnRig(
+            rules: Self.onePlace,
+            queue: QueueLimits(waitMilliseconds: 30_000, size: 8))
+        let (first, app, _) = try rig.forward(Self.get)
+        let second = try rig.connect()
+        second.send(head)
+        rig.turn()
+        #expect(rig.group.queue?.count == 1)
+        second.end()
+        rig.turn()
+        #expect(rig.group.queue?.count == 0)
+        #expect(first.received().isEmpty)
+        #expect(app.received().isEmpty)
+    }
+
+    @Test func `an endpoint that has ended without a byte is not asked again from the queue`()
+        throws
+    {
+        let closed = try HeldPort()
+        let address = Address.loopback(port: closed.number)
+        var rules = Self.onePlace
+        rules.waitsForPlace = true
+        let rig = try TurnRig(
+            rules: rules, queue: QueueLimits(waitMilliseconds: 30_000, size: 8),
+            others: [
+                Endpoint(label: "ws://down", address: address),
+                Endpoint(label: "ws://full", address: address),
+            ])
+        // The first of those that are left has the first turn.
+        #expect(rig.group.picker.claim(only: 2))
+        let (client, app, _) = try rig.forward(Self.upgrade)
+        app.end()
+        rig.turn()
+        #expect(client.received().hasPrefix("HTTP/1.1 502 "))
+        #expect(!rig.isCalled)
+        #expect(rig.group.queue?.count == 0)
+        let record = try #require(try rig.records(1).first)
+        #expect(record.upstream == "ws://down")
+        #expect(record.proxyError == .connectionRefused)
+    }
+
+    @Test func `the log has no bytes of a body that went nowhere`() throws {
+        let closed = try HeldPort()
+        let rig = try TurnRig()
+        rig.group.endpoints[0].addresses = [.loopback(port: closed.number)]
+        let client = try rig.connect()
+        client.send("POST /a HTTP/1.1\r\nHost: a.test\r\nContent-Length: 4\r\n\r\nbody")
+        rig.turn()
+        #expect(client.received().hasPrefix("HTTP/1.1 502 "))
+        let record = try #require(try rig.records(1).first)
+        #expect(record.up.bytes == 0)
+        #expect(record.up.payloadBytes == 0)
+    }
+
+    @Test(arguments: [false, true])
+    func `the log has the bytes of a body that went along with its head`(isReused: Bool) throws {
+        let rig = try TurnRig()
+        let post = "POST /a HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\n"
+        let (client, app, _) = try rig.forward(
+            isReused ? Self.get : post + "4\r\nbody\r\n0\r\n\r\n")
+        app.send(Self.answer)
+        rig.turn()
+        if isReused {
+            _ = try rig.records(1)
+            client.send(post + "4\r\nbody\r\n0\r\n\r\n")
+            rig.turn()
+            app.send(Self.answer)
+            rig.turn()
+        }
+        let record = try #require(try rig.records(1).first)
+        #expect(record.up.payloadBytes == 4)
+        #expect(record.up.bytes == 14)
+    }
+
+    @Test(arguments: [false, true])
+    func `the log has who leaves within a later head, in order or not`(isReset: Bool) throws {
+        let rig = try TurnRig()
+        let (client, app, _) = try rig.forward(Self.get)
+        app.send(Self.answer)
+        rig.turn()
+        // Whoever closes with something unread resets.
+        if !isReset { _ = client.received() }
+        client.send("GET /b HTT")
+        rig.turn()
+        client.end()
+        rig.turn()
+        #expect(rig.session == nil)
+        let records = try rig.records(2)
+        #expect(records.last?.detail == "the client left within a request head")
     }
 
     @Test func `an answer on a kept connection ends a cool-down`() throws {
@@ -319,9 +439,7 @@ struct RequestTurnTests {
     @Test func `a tunnel opens with what came early on both sides`() throws {
         let rig = try TurnRig()
         let (client, app, _) = try rig.forward(Self.upgrade + "\u{1}")
-        app.send(
-            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                + "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n\u{1}\u{2}hi")
+        app.send(Self.switching + "\u{1}\u{2}hi")
         rig.turn()
         #expect(client.received().hasSuffix("\r\n\r\n\u{1}\u{2}hi"))
         #expect(rig.state.pointee.tunnels.count == 1)

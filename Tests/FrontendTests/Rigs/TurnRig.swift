@@ -23,17 +23,19 @@ final class TurnRig {
     private let journal: Journal
 
     /// A reactor with one plain entrance, behind which an app listens on `/*`, or `action` answers; `rules`
-    /// say how the one endpoint is chosen, and `queue` who may wait for a place there.
+    /// say how the one endpoint, or one of the `others`, is chosen, and `queue` who may wait for a place
+    /// there.
     init(
         rules: UpstreamRules = UpstreamRules(balance: .roundRobin), queue: QueueLimits? = nil,
-        settings: FrontendSettings = .init(), action: RouteAction? = nil
+        others: [Endpoint] = [], settings: FrontendSettings = .init(), action: RouteAction? = nil
     ) throws {
         self.settings = settings
         notebook = try Notebook()
         journal = notebook.journal
         app = try Listener(address: .loopback(port: 0))
         group = EndpointGroup(
-            name: "app", endpoints: [Endpoint(label: "ws://app", address: app.address)],
+            name: "app",
+            endpoints: [Endpoint(label: "ws://app", address: app.address)] + others,
             rules: rules, queueLimits: queue)
         let entry = RouteEntry(
             host: try HostPattern(parsing: nil), path: try PathPattern(parsing: "/*"), place: "test"
@@ -76,12 +78,15 @@ final class TurnRig {
     /// Turns until nothing is left to do at this time.
     func turn(after milliseconds: UInt64 = 0) {
         now += milliseconds
-        var isIdle = false
-        while !isIdle {
-            let count = state.pointee.poller.wait(timeoutMilliseconds: 20)
-            worker.handle(count, now: now)
-            isIdle = count == 0 && state.pointee.unfinished.isEmpty
-        }
+        while turnOnce() > 0 || !state.pointee.unfinished.isEmpty {}
+    }
+
+    /// Turns once; how many events there were.
+    @discardableResult
+    func turnOnce() -> Int {
+        let count = state.pointee.poller.wait(timeoutMilliseconds: 20)
+        worker.handle(count, now: now)
+        return count
     }
 
     /// A client that has connected.
@@ -93,6 +98,12 @@ final class TurnRig {
         SessionKeeper(state).begin(
             pair[0], peer: .ipv4(192, 0, 2, 7, port: 4_000), entrance: entrance)
         return Peer(pair[1])
+    }
+
+    /// Whether the app is offered a connection.
+    var isCalled: Bool {
+        var waitFor = pollfd(fd: app.descriptor, events: Int16(POLLIN), revents: 0)
+        return poll(&waitFor, 1, 0) == 1
     }
 
     /// The next connection that the app is offered.
@@ -128,8 +139,10 @@ final class Peer {
     deinit { end() }
 
     /// Sends all of it, which has to fit into the socket.
-    func send(_ text: String) {
-        let bytes = Array(text.utf8)
+    func send(_ text: String) { send(Array(text.utf8)) }
+
+    /// Sends all of it, which has to fit into the socket.
+    func send(_ bytes: [UInt8]) {
         let sent = Glibc.send(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL))
         #expect(sent == bytes.count, "the socket does not take \(bytes.count) bytes")
     }

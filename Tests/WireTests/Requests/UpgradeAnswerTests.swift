@@ -123,12 +123,12 @@ import Wire
     @Test(arguments: unproven)
     func `a 101 without its proof is refused`(lines: [String], sentence: String) throws {
         let offering = ["Sec-WebSocket-Extensions: x-other"]
-        #expect(try Self.judge(lines, offering: offering) == .invalid(sentence))
+        #expect(try Self.judge(lines, offering: offering) == .unproven(sentence))
     }
 
     @Test func `an extension granted twice is refused, a subprotocol left out`() throws {
         let twice = Self.lawful + [Self.deflate, Self.deflate]
-        #expect(try Self.judge(twice, offering: [Self.deflate]) == .invalid(Self.extensions))
+        #expect(try Self.judge(twice, offering: [Self.deflate]) == .unproven(Self.extensions))
         let chat = "Sec-WebSocket-Protocol: chat"
         #expect(
             try Self.judge(Self.lawful + [chat, chat], offering: [chat])
