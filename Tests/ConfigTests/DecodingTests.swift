@@ -60,7 +60,7 @@ struct DecodingTests {
         #expect(route.idle == .seconds(600))
         #expect(route.lifetime == .seconds(43_200))
         #expect(route.limits.messageBytes == 1_048_576)
-        #expect(route.places.host.line == 12)
+        #expect(route.places.host.line == 13)
         #expect(route.limits.bodyBytes == 2_097_152)
         #expect(route.limits.relays == 9_000)
         #expect(route.limits.relaysPerClient == 20)
@@ -160,8 +160,8 @@ struct DecodingTests {
         log.accessPlace = configuration.log.accessPlace
         log.eventsPlace = configuration.log.eventsPlace
         #expect(configuration.log == log)
-        #expect(configuration.log.accessPlace?.line == 42)
-        #expect(configuration.log.eventsPlace?.line == 42)
+        #expect(configuration.log.accessPlace?.line == 43)
+        #expect(configuration.log.eventsPlace?.line == 43)
         #expect(
             configuration.resolver.servers == [
                 "192.0.2.1:53", "192.0.2.2:5353", "[::1]:53", "[::1]:54",
