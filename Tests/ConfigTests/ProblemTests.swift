@@ -425,7 +425,11 @@ struct ProblemTests {
         ),
         (
             "{ address: \":1\", tls: { certificates: [{ chain: a, key: b }], protocols: [h3, http/1.1] } }",
-            "2:84: listen[0].tls.protocols[0]: found 'h3', expected the name of a protocol: h2 or http/1.1"
+            "2:84: listen[0].tls.protocols[0]: found 'h3', allowed: h2, http/1.1 (did you mean 'h2'?)"
+        ),
+        (
+            "{ address: \":1\", tls: { certificates: [{ chain: a, key: b }], protocols: [h2, http/1.1, h2] } }",
+            "2:98: listen[0].tls.protocols[2]: found 'h2' again, allowed: each protocol once"
         ),
         ("", "2:9: listen: found an empty list, allowed: at least one of listeners"),
     ])

@@ -128,8 +128,10 @@ extension TLSSettings {
             },
             .word("minimumVersion", \.minimumVersion, "the lowest version of TLS that is spoken"),
             .custom(
-                "protocols", .list(.text("text")), absent: "http/1.1",
-                "what is spoken within TLS, by the names of ALPN: `http/1.1`, which has to be there, and `h2`"
+                "protocols", .list(.words(ApplicationProtocol.allCases.map(\.rawValue))),
+                absent: "http/1.1",
+                "what is spoken within TLS, by the names of ALPN: `http/1.1`, which has to be there, and `h2`, which is "
+                    + "taken where a client offers both"
             ) { owner, value in
                 owner.protocols = protocols(value)
                 return owner.protocols.contains(.http11)
@@ -162,17 +164,28 @@ extension TLSSettings {
 
     /// Names of protocols, each once, `http/1.1` among them.
     private static func protocols(_ value: Value) -> [ApplicationProtocol] {
-        let what = "names of protocols: h2, http/1.1"
+        let names = ApplicationProtocol.allCases.map(\.rawValue)
         var protocols: [ApplicationProtocol] = []
-        for item in value.nonEmptyList(of: what) ?? [] {
-            guard let name = item.text("the name of a protocol: h2 or http/1.1") else { continue }
-            if let known = ApplicationProtocol(rawValue: name) {
-                if !protocols.contains(known) { protocols.append(known) }
-            } else {
-                item.report("found '\(name)', expected the name of a protocol: h2 or http/1.1")
+        var isSound = true
+        for item in value.nonEmptyList(of: "h2, http/1.1") ?? [] {
+            guard let name = item.text("h2, http/1.1") else {
+                isSound = false
+                continue
             }
+            guard let known = ApplicationProtocol(rawValue: name) else {
+                item.report(
+                    "found '\(name)', allowed: \(names.joined(separator: ", "))",
+                    hint: Nearest.hint(for: name, among: names))
+                isSound = false
+                continue
+            }
+            if protocols.contains(known) {
+                item.report("found '\(name)' again, allowed: each protocol once")
+                isSound = false
+            }
+            protocols.append(known)
         }
-        if !protocols.isEmpty && !protocols.contains(.http11) {
+        if isSound && !protocols.isEmpty && !protocols.contains(.http11) {
             value.report("found no 'http/1.1', which some clients speak alone: add it behind h2")
         }
         return protocols

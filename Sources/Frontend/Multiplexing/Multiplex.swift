@@ -42,6 +42,8 @@ struct Substream: ~Copyable {
     let beganMilliseconds: UInt64
     /// What was to be sent had to wait, and whoever sends it has not been told that it may go on.
     var isBlocked = false
+    /// The end of its answer was produced.
+    var isSent = false
     /// Nothing more is told of it.
     var isClosed = false
     /// Neither request nor tunnel has a use for it any more.

@@ -33,6 +33,8 @@ struct MultiplexKeeper {
                 state.pointee.snapshot.multiplexing, state.pointee.multiplexMemory,
                 nowMilliseconds: now))
         markDirty(session)
+        // It was under way when the process began to leave: it may say what it came for.
+        if state.pointee.leaving != nil { processLeaves(session, isReplaced: true) }
     }
 
     /// Takes bytes that were opened, and does what comes of them.
@@ -187,10 +189,8 @@ struct MultiplexKeeper {
                 substream, substream.pointee.tunnel == nil ? .readable : [.readable, .hangup])
         case .drained: substream.pointee.feed.notify()
         case .sent:
-            // The rest of the request is of no use (RFC 9113 §8.1).
-            if substream.pointee.isLeft && !multiplex.connection.hasPeerEnded(id) {
-                multiplex.connection.reset(id, .noError)
-            }
+            substream.pointee.isSent = true
+            if substream.pointee.isLeft { endPeersSide(substream, multiplex) }
         case .closed(let end):
             substream.pointee.isClosed = true
             if end != .complete { cut(substream, nil) }
@@ -287,10 +287,18 @@ struct MultiplexKeeper {
             if !isInOrder || !substream.pointee.answer.hasHead {
                 multiplex.connection.reset(
                     id, substream.pointee.answer.hasHead ? .internalError : .cancel)
+            } else if substream.pointee.isSent {
+                endPeersSide(substream, multiplex)
             }
             markDirty(substream.pointee.session)
         }
         substream.pointee.feed.notify()
+    }
+
+    /// All was said on a stream, and what the peer would still send is of no use (RFC 9113 §8.1).
+    private func endPeersSide(_ substream: SubstreamPointer, _ multiplex: Multiplex) {
+        let id = substream.pointee.id
+        if !multiplex.connection.hasPeerEnded(id) { multiplex.connection.reset(id, .noError) }
     }
 
     /// Lets a stream go of which the peer knows that it is over.

@@ -234,8 +234,13 @@ import Testing
         try FileManager.default.removeItem(atPath: program)
         try Scratch.write("#!/bin/sh\nexec sleep 60\n", to: program)
         chmod(program, 0o755)
-        let waiting = try (0..<50).map { _ in try WebSocketPeer.connect(to: .unix(sluice.socket)) }
-        for client in waiting { try client.send(post("/upgrade?timeoutMilliseconds=30000")) }
+        // Each says at once what it wants: who is silent loses its place to those who come.
+        var waiting: [WebSocketPeer] = []
+        for _ in 0..<50 {
+            let client = try WebSocketPeer.connect(to: .unix(sluice.socket))
+            try client.send(post("/upgrade?timeoutMilliseconds=30000"))
+            waiting.append(client)
+        }
         for _ in 0..<3 {
             #expect(try sluice.ask("/readyz").output == "ready\n")
             #expect(try sluice.ask("/healthz").output == "ok\n")
@@ -243,5 +248,6 @@ import Testing
         // Who finds no place is told so.
         let refused = try ask(sluice, "GET /state HTTP/1.1\r\nHost: localhost\r\n\r\n")
         #expect(refused?.status == 503 && refused?.text.contains("ask again") == true)
+        withExtendedLifetime(waiting) {}
     }
 }

@@ -255,8 +255,8 @@ def bounds(client, *_):
     print("page", client.answer(client.request("GET", "/pages"))[0])
 
 
-def drained(client, count="5", *_):
-    """Sockets and the connection end when the server goes."""
+def drained(client, count, ends):
+    """Sockets and the connection end when the server goes; with `ends` their streams end at both sides."""
     sockets = [WebSocket(client, "/") for _ in range(int(count))]
     for socket in sockets:
         socket.open()
@@ -270,8 +270,12 @@ def drained(client, count="5", *_):
         socket.send(event.response())
         end = socket.receive()
         assert isinstance(end, h2.events.StreamEnded), end
-        client.h2.end_stream(socket.stream)
-        client.flush()
+        if ends == "ends":
+            client.h2.end_stream(socket.stream)
+            client.flush()
+    for socket in sockets if ends != "ends" else []:
+        reset = client.next(socket.stream)
+        assert isinstance(reset, h2.events.StreamReset) and reset.error_code == 0, reset
     try:
         while True:
             client.receive()

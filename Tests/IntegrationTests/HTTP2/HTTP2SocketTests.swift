@@ -67,16 +67,20 @@ import Testing
         #expect(backend.connectionCount == 0)
     }
 
-    @Test func `a drain ends sockets with a Close, then their streams, then the connection`() throws
-    {
+    /// A stream that the client leaves open is reset once its time to end it is over.
+    @Test(arguments: ["ends", "stays"])
+    func `a drain ends sockets with a Close, then their streams, then the connection`(
+        way: String
+    ) throws {
         let client = try PythonPeer.start(
-            "h2_client.py", ["\(proxy.port())", authority, "drained"])
+            "h2_client.py", ["\(proxy.port())", authority, "drained", "5", way])
         try client.waitForLine(containing: "open")
         proxy.process.signal(SIGTERM)
         let said = try client.waitForLine(containing: "codes")
         #expect(said == ["codes 1001"])
         #expect(try client.waitForExit() == 0)
-        #expect(try proxy.process.waitForExit() == 0)
+        // Well before `drain.timeout`, which would cut them.
+        #expect(try proxy.process.waitForExit(by: .after(.seconds(20))) == 0)
     }
 
     /// The new configuration serves further streams of a connection that was there before.
