@@ -87,9 +87,7 @@ struct Worker: ~Copyable {
         runTimers(now)
         if state.pointee.settling.nextMilliseconds != nil { settle() }
         if !state.pointee.drains.isEmpty { DrainKeeper(state).run() }
-        if !state.pointee.outbox.isEmpty || !state.pointee.dirtySessions.isEmpty {
-            MultiplexKeeper(state).flush()
-        }
+        if state.pointee.hasToFlush { MultiplexKeeper(state).flush() }
         acceptors.resumeDue()
         assert(state.pointee.work.isEmpty, "a turn ends with work in its queue")
         state.pointee.releaseRetired()
@@ -101,7 +99,7 @@ struct Worker: ~Copyable {
     /// How long the next wait may take; -1 for as long as nothing happens.
     private func timeout() -> Int32 {
         if !state.pointee.unfinished.isEmpty || !state.pointee.deferredHandshakes.isEmpty
-            || !state.pointee.outbox.isEmpty || !state.pointee.dirtySessions.isEmpty
+            || state.pointee.hasToFlush
         {
             return 0
         }

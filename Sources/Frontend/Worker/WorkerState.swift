@@ -153,15 +153,21 @@ struct WorkerState: ~Copyable {
         requests.retire(token)
     }
 
+    /// Whether a connection that speaks HTTP/2 may have something to send; costs nothing where there is
+    /// none.
+    var hasToFlush: Bool {
+        !dirtySessions.isEmpty || substreams.count > 0 && !outbox.isEmpty
+    }
+
     /// Frees what was retired in this turn.
     mutating func releaseRetired() {
         // Tunnels hold nothing of clients, nor requests of sessions, that is looked at in the end.
-        requests.releaseRetired()
-        substreams.releaseRetired()
-        sessions.releaseRetired()
-        tunnels.releaseRetired()
-        upstreams.releaseRetired()
-        clients.releaseRetired()
+        if requests.hasRetired { requests.releaseRetired() }
+        if substreams.hasRetired { substreams.releaseRetired() }
+        if sessions.hasRetired { sessions.releaseRetired() }
+        if tunnels.hasRetired { tunnels.releaseRetired() }
+        if upstreams.hasRetired { upstreams.releaseRetired() }
+        if clients.hasRetired { clients.releaseRetired() }
     }
 }
 

@@ -108,6 +108,9 @@ public struct Slab<Slot: ~Copyable>: ~Copyable {
         liveCount -= 1
     }
 
+    /// Whether something was retired that is not destroyed yet.
+    @inlinable public var hasRetired: Bool { retiredHead != Self.none }
+
     /// Destroys what was retired and makes its slots free for others: to be called between batches.
     @inlinable public mutating func releaseRetired() {
         while retiredHead != Self.none {
