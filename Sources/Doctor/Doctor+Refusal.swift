@@ -21,7 +21,33 @@ extension Doctor {
         let cause = head.fields.string("proxy-status").map { " " + ProxyStatus.sentence($0) } ?? ""
         if let words { diagnosis.notes.append("The answer says: \(words)") }
         let opinion = opinion(head, found, line)
-        bad(.upgrade, found, opinion.verdict, opinion.sentence + cause, opinion.remedy)
+        let drained = words.flatMap { Self.remedyOfDrain(head, $0) }
+        bad(
+            .upgrade, found, opinion.verdict, opinion.sentence + cause, drained ?? opinion.remedy)
+    }
+
+    /// What opens again what the operator of a Sluice drains; nil where nothing is drained.
+    ///
+    /// Proxy-Status says that there is nowhere to go, and the answer names what is drained.
+    private static func remedyOfDrain(_ head: ResponseHead, _ words: String) -> String? {
+        guard head.status == 503, isOfSluice(head),
+            let status = head.fields.string("proxy-status"),
+            ProxyStatus.error(status) == .destinationUnavailable
+        else { return nil }
+        func name(after start: String) -> Substring? {
+            guard words.hasPrefix(start), let end = words.firstRange(of: " is being drained")
+            else { return nil }
+            return words[..<end.lowerBound].dropFirst(start.count)
+        }
+        if let route = name(after: "The route ") {
+            return
+                "Sluice's operator drains the route \(route): sluice drain --route \(route) --resume"
+                + " opens it again."
+        }
+        return name(after: "Every endpoint of ").map {
+            "Sluice's operator drains the endpoints of \($0): sluice drain --endpoint NAME --resume opens"
+                + " one again, and sluice status lists them."
+        }
     }
 
     private typealias Opinion = (verdict: Verdict, sentence: String, remedy: String)

@@ -132,7 +132,7 @@ extension Doctor {
                 + " ERR_SSL_PROTOCOL_ERROR.\(works)",
             "Put TLS in front of it: sluice \(url.port) "
                 + (url.isLocal
-                    ? "makes it wss://localhost:8443\(url.target)."
+                    ? "makes it wss://localhost:8443\(url.target) (or the port that it prints)."
                     : "there, or Sluice with a certificate for \(url.host) (sluice run).")
                 + " Changing ws to wss in the URL does not add TLS.")
     }

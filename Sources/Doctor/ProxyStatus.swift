@@ -12,6 +12,11 @@ enum ProxyStatus {
         return "\(told): \(words(known).replacing("PROXY", with: proxy))."
     }
 
+    /// The reason that the proxy nearest to the app gives; nil for none that is known.
+    static func error(_ value: String) -> ProxyError? {
+        cause(value).flatMap { ProxyError(rawValue: $0.error) }
+    }
+
     /// The proxy that gives a reason, and the reason's name; the first is nearest to the app.
     private static func cause(_ value: String) -> (proxy: String, error: String)? {
         for member in split(value, at: ",") {

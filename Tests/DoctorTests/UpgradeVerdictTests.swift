@@ -78,6 +78,31 @@ struct UpgradeVerdictTests {
             at: "upgrade", "https://evil.test")
     }
 
+    @Test(arguments: [
+        (
+            "The route /a is being drained and takes no new WebSockets.",
+            "sluice drain --route /a --resume opens it again."
+        ),
+        ("Every endpoint of chat is being drained.", "sluice drain --endpoint NAME --resume"),
+        // It goes away: nothing is to be resumed.
+        ("This server is shutting down.", "Start the app"),
+    ])
+    func `what an operator drains is opened again by the operator`(
+        answer: String, remedy: String
+    ) throws {
+        let head =
+            "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain\r\n"
+            + "Proxy-Status: sluice; error=destination_unavailable\r\n"
+        let backend = try ScriptedBackend.answering(
+            "\(head)Content-Length: \(answer.utf8.count)\r\n\r\n\(answer)")
+        expect(try diagnose(url(backend)), .unavailable, at: "upgrade", remedy)
+        // An app may say the same of itself: there is no Sluice to be asked.
+        let app = try ScriptedBackend.answering(
+            "HTTP/1.1 503 No\r\nContent-Type: text/plain\r\n"
+                + "Content-Length: \(answer.utf8.count)\r\n\r\n\(answer)")
+        expect(try diagnose(url(app)), .unavailable, at: "upgrade", "Start the app")
+    }
+
     @Test func `no answer, in time or at all`() throws {
         let silent = try ScriptedBackend.silent()
         expect(

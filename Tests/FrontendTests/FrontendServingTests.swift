@@ -256,7 +256,8 @@ struct FrontendServingTests {
         let head = try visitor.upgrade(path: "/a/b?secret=1")
         #expect(head.status == 400)
         let body = String(decoding: try visitor.receiveToEnd(), as: UTF8.self)
-        #expect(body.contains("wss://localhost/a/b instead of ws://"))
+        #expect(
+            body.contains("wss://localhost:\(rig.frontend.addresses[0].port)/a/b instead of ws://"))
         #expect(!body.contains("secret"))
         #expect(rig.notebook.sentences.contains { $0.contains("sent plain HTTP") })
     }

@@ -108,8 +108,33 @@ struct AssemblyTests {
             problems(Self.head + "  - { path: /a, host: \"a.*.b\", to: \"ws://a:1\" }\n").first?
                 .hasPrefix("s.yaml:4:23: ") == true)
         #expect(
-            problems(Self.head + "  - { path: /a/*, to: \"ws://a:1\", rewrite: b }\n").first?
-                .hasPrefix("s.yaml:4:44: ") == true)
+            problems(Self.head + "  - { path: /a/*, to: \"ws://a:1\", rewrite: b }\n") == [
+                "s.yaml:4:44: routes[0].rewrite: found 'b', allowed: a path that begins with '/'"
+                    + " (did you mean '/b'?)"
+            ])
+        #expect(
+            problems(Self.head + "  - { path: a, to: \"ws://a:1\" }\n") == [
+                "s.yaml:4:13: routes[0].path: found 'a', allowed: a path that begins with '/'"
+                    + " (did you mean '/a'?)"
+            ])
+    }
+
+    @Test func `the admin interface can't have a listener's address`() throws {
+        func yaml(_ listener: String, _ admin: String) -> String {
+            """
+            listen: [{ address: "\(listener)" }]
+            routes: [{ path: /a, to: "ws://a:1" }]
+            admin: { address: "\(admin)" }
+            """
+        }
+        #expect(
+            problems(yaml("127.0.0.1:9901", "127.0.0.1:9901"))
+                == [
+                    "s.yaml:3:19: admin.address: found '127.0.0.1:9901', which is a listener's address,"
+                        + " allowed: another port"
+                ])
+        #expect(problems(yaml("127.0.0.1:9901", "127.0.0.1:9902")).isEmpty)
+        #expect(problems(yaml("127.0.0.1:0", "127.0.0.1:0")).isEmpty)
     }
 
     @Test func `routes that conflict are named with both places`() throws {

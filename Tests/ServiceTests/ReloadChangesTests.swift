@@ -25,11 +25,22 @@ struct ReloadChangesTests {
         }
         return ReloadChanges(
             from: (try load(Self.before), old), to: (try load(after), new)
-        ).text
+        ).text(waiting: Controller.needingRestart(try load(Self.before), try load(after)))
     }
 
     @Test func `what stands elsewhere in the file has not changed`() throws {
         #expect(try text("# A comment.\n\n" + Self.before) == "Nothing has changed.")
+    }
+
+    @Test func `what waits for a restart is told beside what changed, or alone`() throws {
+        let admin = Self.before + "\nadmin: { address: \"127.0.0.1:9\" }"
+        #expect(
+            try text(admin)
+                == "Nothing else has changed. admin waits for `sluice upgrade` or a restart.")
+        #expect(
+            try text(admin + "\nworkers: 3\ntimeouts: { head: 3s }")
+                == "Settings: changed timeouts. workers and admin wait for `sluice upgrade` or a restart."
+        )
     }
 
     @Test func `routes, endpoints and listeners are named`() throws {

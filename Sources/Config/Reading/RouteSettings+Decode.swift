@@ -4,6 +4,16 @@ extension RouteSettings {
     /// What stands for a target until it was read: exactly one of three keys has to say it.
     private static let noTarget = Target.upstream("")
 
+    /// A path, with or without `*`, whose first letter is looked at here and the rest with the other routes.
+    private static func pattern(_ value: Value) -> String? {
+        guard let path = value.text("a path, as /chat or /chat/*") else { return nil }
+        if path.hasPrefix("/") { return path }
+        value.report(
+            "found '\(path)', allowed: a path that begins with '/'",
+            hint: Nearest.didYouMean("/\(path)"))
+        return nil
+    }
+
     static let section = Section(
         "routes[]", RouteSettings(path: "", to: noTarget),
         [
@@ -12,7 +22,7 @@ extension RouteSettings {
                 "`/chat` for that path, `/chat/*` for everything below `/chat/`"
             ) { owner, value in
                 owner.places.path = value.place
-                guard let path = value.text("a path, as /chat or /chat/*") else { return false }
+                guard let path = pattern(value) else { return false }
                 owner.path = path
                 return true
             },
@@ -53,7 +63,7 @@ extension RouteSettings {
                 "the path that the upstream sees instead; for a prefix `/socket/*` keeps what stands below"
             ) { owner, value in
                 owner.places.rewrite = value.place
-                owner.rewrite = value.text("a path, as /chat or /chat/*")
+                owner.rewrite = pattern(value)
                 return owner.rewrite != nil
             },
             .word(

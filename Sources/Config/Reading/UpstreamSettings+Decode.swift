@@ -57,8 +57,9 @@ extension UpstreamSettings {
                     + "is"),
             .custom(
                 "source", .list(.text("address")), absent: "none",
-                "addresses of this machine that connections come from, in turn. Without the key, and for IPv6 endpoints "
-                    + "if only IPv4 addresses are listed, and the reverse, the system chooses. They are checked when the file is read"
+                "addresses of this machine that connections come from, in turn. The system chooses the address "
+                    + "if the key is absent. It also chooses if no address in the list is of the endpoint's family (IPv4 or "
+                    + "IPv6). The addresses are checked when the file is read"
             ) { owner, value in
                 guard let items = value.nonEmptyList(of: "addresses") else { return false }
                 owner.source = SourceAddress.all(items)

@@ -252,8 +252,13 @@ struct SessionOpening {
         var authority = "localhost:\(address.port)"
         var path = "/"
         if let head {
-            if let host = head.fields.first("host"), (try? HostName(parsing: host)) != nil {
+            if let host = head.fields.first("host"), let name = try? HostName(parsing: host) {
                 authority = String(decoding: host, as: UTF8.self)
+                // The usual port of the plain scheme, which nobody has to name, is not this one.
+                if name.port == nil, address.port != 443, !address.isUnix {
+                    if authority.hasSuffix(":") { authority.removeLast() }
+                    authority += ":\(address.port)"
+                }
             }
             if let target = try? RequestTarget(parsing: head.target) {
                 path = String(decoding: target.path, as: UTF8.self)

@@ -94,7 +94,20 @@ public struct Assembly: Sendable {
             listeners.append(plan)
         }
         self.listeners = listeners
+        try Self.checkAdmin(configuration.admin, beside: listeners)
         settings = Self.settings(configuration)
+    }
+
+    /// The admin interface can't listen where a listener does; where the kernel chooses the ports, they differ.
+    private static func checkAdmin(
+        _ admin: AdminSettings, beside listeners: [ListenerPlan]
+    ) throws(ConfigurationProblems) {
+        guard let text = admin.address, let address = try? Address(parsing: text),
+            address.port != 0, listeners.contains(where: { $0.address == address })
+        else { return }
+        throw problem(
+            admin.addressPlace,
+            "admin.address: found '\(text)', which is a listener's address, allowed: another port")
     }
 
     /// The same configuration again where names stand for other endpoints; no file is read.

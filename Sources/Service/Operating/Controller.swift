@@ -78,6 +78,8 @@ public final class Controller: Sendable {
     private let program = Successor.programPath()
     private let admins = Mutex<AdminServers?>(nil)
     private let current: Mutex<State>
+    /// With what the process started.
+    private let started: Configuration
     /// Held while something is changed, so that changes come one after the other.
     private let changing = Mutex<Void>(())
 
@@ -94,6 +96,7 @@ public final class Controller: Sendable {
         self.names = names
         self.health = health
         self.log = log
+        started = configuration
         current = Mutex(State(configuration: configuration, assembly: assembly))
     }
 
@@ -209,14 +212,10 @@ public final class Controller: Sendable {
         let changes = ReloadChanges(
             from: (before.configuration, before.assembly.certificates),
             to: (configuration, assembly.certificates))
-        let restart = Self.needingRestart(before.configuration, configuration)
-        let rest =
-            restart.isEmpty
-            ? ""
-            : " What changed of \(restart.joined(separator: " and ")) takes effect with `sluice"
-                + " upgrade` or with a restart."
-        return
-            "The configuration was taken up as generation \(state.generation). \(changes.text)\(rest)"
+        // However often the file changed since: the process runs with what it started with.
+        let waiting = Self.needingRestart(started, configuration)
+        return "The configuration was taken up as generation \(state.generation)."
+            + " \(changes.text(waiting: waiting))"
     }
 
     /// Watches and checks what a configuration names that stays in use after all.

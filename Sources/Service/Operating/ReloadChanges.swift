@@ -73,10 +73,23 @@ struct ReloadChanges: Equatable {
         ]
     }
 
-    /// One sentence for each kind in which something differs, or that nothing does.
-    var text: String {
-        let sentences = kinds.compactMap(\.sentence)
-        return sentences.isEmpty ? "Nothing has changed." : sentences.joined(separator: " ")
+    /// One sentence for each kind in which something differs, or that nothing does; and one for what a
+    /// reload can't take up.
+    ///
+    /// - Parameter keys: what differs from what the process started with and needs a restart.
+    /// - Returns: the sentences, with blanks between.
+    func text(waiting keys: [String]) -> String {
+        var sentences = kinds.compactMap(\.sentence)
+        if sentences.isEmpty {
+            sentences.append(
+                keys.isEmpty ? "Nothing has changed." : "Nothing else has changed.")
+        }
+        if !keys.isEmpty {
+            sentences.append(
+                "\(keys.joined(separator: " and ")) \(keys.count == 1 ? "waits" : "wait") for"
+                    + " `sluice upgrade` or a restart.")
+        }
+        return sentences.joined(separator: " ")
     }
 
     // MARK: Values that differ only where their meaning does, not where they stand in the file

@@ -18,7 +18,7 @@ public struct HandshakeFailure: Sendable, Equatable {
         case noCurveOfCertificate(String)
         /// The client takes no signature by the key of a certificate.
         case noCommonSignature
-        /// The client offers other application protocols than `http/1.1`.
+        /// The client offers none of the application protocols of the listener.
         case noCommonProtocol
         /// Anything else, in OpenSSL's words.
         case other(String)
@@ -61,7 +61,7 @@ extension HandshakeFailure.Cause {
             "the client takes no signature by the key of a certificate (a second certificate with an"
                 + " RSA or EC P-256 key helps)"
         case .noCommonProtocol:
-            "the client wants another protocol than http/1.1 (ALPN), which is all that is served here"
+            "the client wants another protocol (ALPN) than those that this listener serves (tls.protocols)"
         case .other(let reason): reason
         }
     }

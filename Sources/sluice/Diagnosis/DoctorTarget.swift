@@ -65,7 +65,7 @@ struct DoctorTarget {
             switch answer {
             case true: "since that port speaks TLS"
             case false: "since that port does not answer a TLS handshake"
-            default: "since nobody can be asked there"
+            default: url.isLocal ? "since nothing listens there" : "since nothing answers there"
             }
         return (chosen, "\(text) is read as \(chosen.text(secure: isSecure)), \(why).")
     }

@@ -66,6 +66,12 @@ struct DrainCommand: ParsableCommand {
                 throw ValidationError("\(name) takes a duration as 30s, found \(text).")
             }
         }
+        if let spread, let timeout, let first = Units.duration(of: spread),
+            let last = Units.duration(of: timeout), first > last
+        {
+            throw ValidationError(
+                "--spread takes no more than --timeout, \(timeout), found \(spread).")
+        }
         if let count = reason?.utf8.count, count > DrainSettings.reasonBytesMax {
             throw ValidationError(
                 "--reason takes up to \(DrainSettings.reasonBytesMax) bytes, found \(count).")

@@ -127,7 +127,9 @@ struct QuickCommand: ParsableCommand {
         let certificate: CertificateSettings
         if let cert, let key {
             if lan { network = NetworkAddresses.all() }
-            certificate = CertificateSettings(chain: cert, key: key)
+            certificate = CertificateSettings(
+                chain: cert, key: key,
+                place: SourcePlace(file: "--cert and --key", line: 0, column: 0))
         } else {
             let directory = try DataDirectory.usable(orGive: "--cert and --key")
             let authority = try CertificateAuthority.loadOrMake(in: directory)

@@ -161,6 +161,14 @@ import Testing
         #expect(outcome.errors.contains(words), "\(outcome)")
     }
 
+    @Test func `files of --cert and --key that are missing are named with the options`() throws {
+        let outcome = try sluice(
+            "3000", "--listen", "127.0.0.1:0", "--cert", "/none/x.pem", "--key", "/none/y.pem")
+        #expect(outcome.status != 0, "\(outcome)")
+        #expect(outcome.errors.contains("--cert and --key: /none/x.pem"), "\(outcome)")
+        #expect(!outcome.errors.contains("command line:"), "\(outcome)")
+    }
+
     @Test(arguments: [
         (["3000", "--path", "Esv"], "found 'Esv': The path does not begin with '/'"),
         (["3000", "--path", "/a/%zz"], "--path takes a path"),
@@ -180,6 +188,10 @@ import Testing
         (["status", "--close", "0-0-0", "--code", "x"], "--code takes 1000, 1001"),
         (["drain", "--code", "x"], "--code takes 1000, 1001"),
         (["drain", "--route", "/", "--resume", "--spread", "1s"], "--resume closes nothing"),
+        (
+            ["drain", "--spread", "40s", "--timeout", "5s"],
+            "--spread takes no more than --timeout, 5s, found 40s."
+        ),
         (["rebalance", "--upstream", "a", "--code", "x"], "--code takes 1000, 1001"),
         (["doctor", "--timeout", "5"], "The options are about a URL"),
         (["doctor", "--slow", "5"], "The options are about a URL"),

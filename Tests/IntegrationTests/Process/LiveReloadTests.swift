@@ -274,6 +274,24 @@ struct Operated {
         #expect(try sluice.command(["status", "--json"]).output.contains("\"generation\" : 4"))
     }
 
+    @Test func `a reload says what waits for a restart until it is taken back`() throws {
+        let backend = try ManualBackend()
+        let sluice = try Operated(routes: ["{ path: /Esv/ocp, to: \"\(backend.address)\" }"])
+        defer { Scratch.remove(sluice.folder) }
+        func told() throws -> String { try sluice.command(["reload"]).output }
+        try sluice.rewrite("/admin.sock", "/other.sock")
+        for _ in 0..<2 {
+            let text = try told()
+            #expect(
+                text.contains(
+                    "Nothing else has changed. admin waits for `sluice upgrade` or a restart."),
+                "\(text)")
+        }
+        try sluice.rewrite("/other.sock", "/admin.sock")
+        let text = try told()
+        #expect(text.contains("Nothing has changed.") && !text.contains("waits"), "\(text)")
+    }
+
     @Test func `a reload changes how much is read at once, under relays that live`() throws {
         let backend = try ManualBackend()
         let sluice = try Operated(
