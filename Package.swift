@@ -50,7 +50,9 @@ let package = Package(
         .target(name: "QRCode", dependencies: ["CQREncode"], swiftSettings: strict),
 
         // Row 2: the words that rooms share.
-        .target(name: "Ledger", dependencies: ["Router", "Reactor", "TLS"], swiftSettings: strict),
+        .target(
+            name: "Ledger", dependencies: ["Router", "Wire", "Reactor", "TLS"],
+            swiftSettings: strict),
 
         // Row 3: relays between two connections, and names.
         .target(
