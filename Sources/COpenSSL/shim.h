@@ -74,24 +74,29 @@ static inline void **sluice_thread_place(void) { static __thread void *place; re
 /* The bytes of an object of OpenSSL's, which are malloc's. */
 static inline size_t sluice_allocated_size(const void *p) { return malloc_usable_size((void *)p); }
 
+/* Names of parameters, each where strcmp may read its 128 bytes without asking whether a page ends: OpenSSL
+   compares each some twenty times for one record. */
+static const char sluice_tag_name[] __attribute__((aligned(128))) = OSSL_CIPHER_PARAM_AEAD_TAG;
+static const char sluice_iv_name[] __attribute__((aligned(128))) = OSSL_CIPHER_PARAM_AEAD_TLS1_IV_FIXED;
+
 /* A context's next operation, with the tag to check where it opens: by parameters, since the ctrl of
    the same meaning looks each up once more. */
 static inline int sluice_aead_begin(EVP_CIPHER_CTX *c, const unsigned char *key, const unsigned char *nonce, int sealing, const unsigned char *tag) {
     if (sealing) return EVP_EncryptInit_ex2(c, NULL, key, nonce, NULL);
-    OSSL_PARAM p[2] = {OSSL_PARAM_construct_octet_string(OSSL_CIPHER_PARAM_AEAD_TAG, (void *)tag, 16), OSSL_PARAM_construct_end()};
+    OSSL_PARAM p[2] = {OSSL_PARAM_construct_octet_string(sluice_tag_name, (void *)tag, 16), OSSL_PARAM_construct_end()};
     return EVP_DecryptInit_ex2(c, NULL, key, nonce, p);
 }
 /* The same for AES-GCM where the context has its key and direction already: a fixed vector of length -1
    is the whole one (as with EVP_CTRL_GCM_SET_IV_FIXED), and nothing is asked for its length. */
 static inline int sluice_gcm_next(EVP_CIPHER_CTX *c, const unsigned char *nonce, const unsigned char *tag) {
     OSSL_PARAM p[3] = {
-        OSSL_PARAM_construct_octet_string(OSSL_CIPHER_PARAM_AEAD_TLS1_IV_FIXED, (void *)nonce, (size_t)-1),
+        OSSL_PARAM_construct_octet_string(sluice_iv_name, (void *)nonce, (size_t)-1),
         OSSL_PARAM_construct_end(), OSSL_PARAM_construct_end()};
-    if (tag) p[1] = OSSL_PARAM_construct_octet_string(OSSL_CIPHER_PARAM_AEAD_TAG, (void *)tag, 16);
+    if (tag) p[1] = OSSL_PARAM_construct_octet_string(sluice_tag_name, (void *)tag, 16);
     return EVP_CIPHER_CTX_set_params(c, p);
 }
 static inline int sluice_aead_tag(EVP_CIPHER_CTX *c, unsigned char *tag) {
-    OSSL_PARAM p[2] = {OSSL_PARAM_construct_octet_string(OSSL_CIPHER_PARAM_AEAD_TAG, tag, 16), OSSL_PARAM_construct_end()};
+    OSSL_PARAM p[2] = {OSSL_PARAM_construct_octet_string(sluice_tag_name, tag, 16), OSSL_PARAM_construct_end()};
     return EVP_CIPHER_CTX_get_params(c, p);
 }
 

@@ -189,19 +189,15 @@ struct Worker: ~Copyable {
             RequestExecutor(state).timeIsUp(token)
             RequestExecutor(state).run()
         }
-        if state.pointee.tunnelTimers.count > 0 {
-            while let token = state.pointee.tunnelTimers.popExpired(now: now) {
-                TunnelKeeper(state).timeIsUp(token)
-            }
+        while let token = state.pointee.tunnelTimers.popExpired(now: now) {
+            TunnelKeeper(state).timeIsUp(token)
         }
         while let token = state.pointee.upstreamTimers.popExpired(now: now) {
             UpstreamKeeper(state).timeIsUp(token)
         }
-        if state.pointee.paceTimers.count > 0 {
-            while let token = state.pointee.paceTimers.popExpired(now: now) {
-                guard let tunnel = state.pointee.tunnels.pointer(token) else { continue }
-                TunnelKeeper(state).goOn(tunnel)
-            }
+        while let token = state.pointee.paceTimers.popExpired(now: now) {
+            guard let tunnel = state.pointee.tunnels.pointer(token) else { continue }
+            TunnelKeeper(state).goOn(tunnel)
         }
     }
 

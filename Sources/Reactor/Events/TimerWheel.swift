@@ -34,22 +34,27 @@ public struct TimerWheel: ~Copyable {
     private var nodes: UnsafeMutablePointer<Node>
     private var nodeCount: Int
     /// Ticks up to and with this one were looked at.
-    private var current: UInt64 = 0 {
-        didSet { nextTickMilliseconds = origin &+ (current &+ 1) &* tickMilliseconds }
-    }
-    /// When the tick behind the current one begins: before it, no other timer's time comes.
-    private var nextTickMilliseconds: UInt64
+    private var current: UInt64 = 0
+    /// Before this moment no timer's time comes; `.max` while none is armed.
+    ///
+    /// It is looked at in each turn, so it is kept instead of sought. A timer that is taken away leaves
+    /// it as it is: then it is too early, which costs one look at the wheel.
+    @usableFromInline var nextMilliseconds: UInt64 = .max
+    /// The latest moment for which timers were asked for.
+    @usableFromInline var seenMilliseconds: UInt64
     /// One bit per occupied bucket, one word per level.
     private let occupied: UnsafeMutablePointer<UInt64>
     /// How many timers are armed.
-    public private(set) var count = 0
+    public private(set) var count = 0 {
+        didSet { if count == 0 { nextMilliseconds = .max } }
+    }
 
     /// Starts a wheel at `now`, in milliseconds of the clock that all calls use.
     public init(tickMilliseconds: UInt64 = 64, now: UInt64) {
         precondition(tickMilliseconds > 0)
         self.tickMilliseconds = tickMilliseconds
         origin = now
-        nextTickMilliseconds = now &+ tickMilliseconds
+        seenMilliseconds = now
         nodeCount = Self.heads
         nodes = .allocate(capacity: Self.heads)
         for head in 0..<Self.heads {
@@ -88,7 +93,10 @@ public struct TimerWheel: ~Copyable {
     public mutating func arm(_ token: Token, at dueMilliseconds: UInt64) {
         let node = Self.heads + Int(token.index)
         precondition(node < nodeCount, "a timer for a slot that was not reserved")
-        let due = max(ticks(dueMilliseconds, roundingUp: true), current &+ 1)
+        var due = max(ticks(dueMilliseconds, roundingUp: true), current &+ 1)
+        if dueMilliseconds <= seenMilliseconds {
+            due = max(due, ticks(seenMilliseconds, roundingUp: false) &+ 1)
+        }
         if nodes[node].next != Self.unlinked {
             if nodes[node].due == due {
                 // The common case of a deadline that is pushed on with each message.
@@ -102,6 +110,7 @@ public struct TimerWheel: ~Copyable {
         nodes[node].due = due
         nodes[node].token = token
         place(node)
+        nextMilliseconds = min(nextMilliseconds, moment(due))
     }
 
     /// Takes the timer of the token's slot away, if it has one.
@@ -119,10 +128,14 @@ public struct TimerWheel: ~Copyable {
     }
 
     /// Takes away one timer whose time has come and returns what it was armed with; nil: none left.
+    @inlinable
     public mutating func popExpired(now: UInt64) -> Token? {
-        if now < nextTickMilliseconds, nodes[Self.expired].next == UInt32(Self.expired) {
-            return nil
-        }
+        seenMilliseconds = now
+        return now < nextMilliseconds ? nil : popDue(now)
+    }
+
+    @usableFromInline
+    mutating func popDue(_ now: UInt64) -> Token? {
         let target = ticks(now, roundingUp: false)
         while true {
             let first = Int(nodes[Self.expired].next)
@@ -131,25 +144,34 @@ public struct TimerWheel: ~Copyable {
                 count &-= 1
                 return nodes[first].token
             }
-            guard let bucket = firstOccupied(), start(of: bucket) <= target else {
-                if target > current { current = target }
+            guard let bucket = firstOccupied() else {
+                current = max(current, target)
                 return nil
             }
-            current = start(of: bucket)
+            let start = start(of: bucket)
+            guard start <= target else {
+                current = max(current, target)
+                nextMilliseconds = moment(start)
+                return nil
+            }
+            current = start
             empty(bucket)
         }
     }
 
     /// How long a poller may sleep; -1 when nothing is armed.
     ///
-    /// It may be too short, since time must stop where timers change their level, but not too long.
+    /// It may be too short, since time must stop where timers change their level and since a timer that
+    /// was taken away may still count, but not too long.
+    @inlinable
     public func millisecondsUntilNext(now: UInt64) -> Int32 {
-        if nodes[Self.expired].next != UInt32(Self.expired) { return 0 }
-        guard let bucket = firstOccupied() else { return -1 }
-        let moment = origin &+ start(of: bucket) &* tickMilliseconds
-        guard moment > now else { return 0 }
-        return Int32(truncatingIfNeeded: min(moment &- now, UInt64(Int32.max)))
+        if nextMilliseconds == .max { return -1 }
+        guard nextMilliseconds > now else { return 0 }
+        return Int32(truncatingIfNeeded: min(nextMilliseconds &- now, UInt64(Int32.max)))
     }
+
+    /// When a tick begins, in milliseconds of the callers' clock.
+    private func moment(_ tick: UInt64) -> UInt64 { origin &+ tick &* tickMilliseconds }
 
     private static func blank(_ link: UInt32) -> Node {
         Node(next: link, previous: link, due: 0, token: Token(rawValue: 0))

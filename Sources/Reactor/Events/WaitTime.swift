@@ -25,7 +25,7 @@ public struct WaitTime: ~Copyable {
 
     /// No longer than until the first of these timers fires.
     @inlinable public mutating func limit(by timers: borrowing TimerWheel) {
-        if timers.count > 0 { limit(to: timers.millisecondsUntilNext(now: now)) }
+        limit(to: timers.millisecondsUntilNext(now: now))
     }
 
     /// No longer than until a moment, and a minute at most; `.max` for never.

@@ -47,24 +47,33 @@ enum Bytes {
         _ bytes: Span<UInt8>, _ range: Range<Int>, inAnswer: Bool = false
     ) -> Bool {
         var index = range.lowerBound
-        while index < range.upperBound {
-            if index &+ 8 > bytes.count || mayHoldControl(part(bytes, index..<range.upperBound)) {
-                for place in index..<min(index &+ 8, range.upperBound)
-                where !Octet.isFieldValue(bytes[place]) {
-                    if !inAnswer || Octet.endsValue(bytes[place]) { return false }
-                }
+        while index &+ 8 <= range.upperBound {
+            if mayHoldControl(word(bytes, index)),
+                !areValueBytes(bytes, index..<index &+ 8, inAnswer)
+            {
+                return false
             }
             index &+= 8
+        }
+        if index == range.upperBound { return true }
+        let rest = index..<range.upperBound
+        if index &+ 8 <= bytes.count && !mayHoldControl(part(bytes, rest)) { return true }
+        return areValueBytes(bytes, rest, inAnswer)
+    }
+
+    private static func areValueBytes(
+        _ bytes: Span<UInt8>, _ range: Range<Int>, _ inAnswer: Bool
+    ) -> Bool {
+        for place in range where !Octet.isFieldValue(bytes[place]) {
+            if !inAnswer || Octet.endsValue(bytes[place]) { return false }
         }
         return true
     }
 
-    /// The first eight bytes of a part, with spaces behind one that is shorter; in the span there are as
-    /// many.
+    /// The bytes of a part of less than eight, with spaces behind them; in the span there are eight.
     @inline(__always)
     private static func part(_ bytes: Span<UInt8>, _ range: Range<Int>) -> UInt64 {
         let word = word(bytes, range.lowerBound)
-        if range.count >= 8 { return word }
         let others = UInt64.max &<< UInt64(range.count &* 8)
         return word & ~others | 0x2020_2020_2020_2020 & others
     }
@@ -108,6 +117,23 @@ enum Bytes {
             (lower &+ 0x1F1F_1F1F_1F1F_1F1F) & ~(lower &+ 0x0505_0505_0505_0505)
         let dashes = ~((low ^ 0x2D2D_2D2D_2D2D_2D2D) &+ 0x7F7F_7F7F_7F7F_7F7F)
         return ~(letters | dashes) & 0x8080_8080_8080_8080 | word & 0x8080_8080_8080_8080
+    }
+
+    /// Whether a token of at least eight bytes is this text of the same length, of lowercase letters,
+    /// digits and `-`; letters compared without regard to case.
+    @inline(__always)
+    static func areEqual(_ token: Span<UInt8>, lowercase text: UnsafeBufferPointer<UInt8>) -> Bool {
+        let last = token.count &- 8
+        var index = 0
+        while true {
+            let expected = unsafe UnsafeRawPointer(text.baseAddress.unsafelyUnwrapped)
+                .loadUnaligned(fromByteOffset: index, as: UInt64.self).littleEndian
+            // A byte of a token that differs in this bit alone is the upper case of a letter.
+            if word(token, index) | 0x2020_2020_2020_2020 != expected { return false }
+            if index == last { return true }
+            // The last word overlaps the one before, where their length is no multiple of eight.
+            index = min(index &+ 8, last)
+        }
     }
 
     /// Whether a part is this ASCII text, letters compared without regard to case.

@@ -80,6 +80,8 @@ public enum KnownField: UInt8, Sendable {
         isExact = true
         let text = unsafe UnsafeBufferPointer(
             start: known.utf8Start, count: known.utf8CodeUnitCount)
+        assert(text.count == name.count)
+        if name.count >= 8, unsafe Bytes.areEqual(name, lowercase: text) { return true }
         for index in name.indices {
             let byte = name[index]
             let expected = unsafe text[index]
