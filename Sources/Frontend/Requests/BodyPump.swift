@@ -319,7 +319,7 @@ struct BodyPump {
         if request.pointee.isUpgrade {
             stream.preparePassage()
             // The time for an answer to an upgrade is over.
-            request.pointee.armedMilliseconds = 0
+            request.pointee.timer.forget()
         }
         request.pointee.movedMilliseconds = now
         stream.answers(request.pointee.method)

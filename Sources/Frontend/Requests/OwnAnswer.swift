@@ -25,7 +25,7 @@ struct OwnAnswer {
         self.refusal = refusal
     }
 
-    /// A refusal on a connection that may carry more requests.
+    /// A refusal, in answer to whatever was asked.
     init(_ refusal: Refusal) {
         let fields =
             refusal.extraFields + [
@@ -116,7 +116,11 @@ struct OwnAnswer {
         switch persistence {
         case .usual: break
         case .stated: writer.append("Connection: keep-alive\r\n")
-        case .closes: writer.append("Connection: close\r\n")
+        case .closes:
+            // Who sends `Upgrade` names it as an option of the connection (RFC 9110 §7.8).
+            let hasUpgrade = fields.contains { $0.0 == "Upgrade" }
+            writer.append(
+                hasUpgrade ? "Connection: close, Upgrade\r\n" : "Connection: close\r\n")
         }
         if let edits { writer.append(edits.lines) }
         writer.end()

@@ -32,19 +32,9 @@ public struct Refusal: Sendable, Equatable {
     /// The whole answer, which closes the connection; `date` is the present time as `Date` says it.
     public func bytes(date: String) -> [UInt8] {
         var writer = HeadWriter()
-        writer.statusLine(status)
-        writer.field("Date", date)
-        writer.field("Content-Type", "text/plain; charset=utf-8")
-        writer.field("Content-Length", String(sentence.utf8.count + 1))
-        writer.field("Cache-Control", "no-store")
-        for (name, value) in extraFields {
-            writer.field(named: name, value)
-        }
-        let isUpgradeRequired = extraFields.contains { $0.0 == "Upgrade" }
-        writer.field("Connection", isUpgradeRequired ? "close, Upgrade" : "close")
-        writer.field("Proxy-Status", proxyStatus)
-        writer.end()
-        return writer.bytes + Array(sentence.utf8) + [0x0A]
+        OwnAnswer(self).write(
+            date: date, policyLine: [], persistence: .closes, to: .get, into: &writer)
+        return writer.bytes
     }
 
     /// The value of `Proxy-Status` (RFC 9209 §2).

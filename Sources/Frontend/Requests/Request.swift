@@ -117,9 +117,8 @@ struct Request: ~Copyable {
     private(set) var extras: RequestExtras?
     /// When a byte of the request or of its answer last moved, since which the next one is awaited.
     var movedMilliseconds: UInt64
-    /// When its timer fires, where that is soon enough for what is awaited now; 0 where it has to be set
-    /// anew, though the wheel may still have an earlier time.
-    var armedMilliseconds: UInt64 = 0
+    /// Its timer, which fires no later than what is awaited now may take.
+    var timer = LazyTimer()
     /// It stands in `WorkerState.unfinished`.
     var goesOnLater = false
 

@@ -436,7 +436,7 @@ struct RequestExecutor {
         case .upgradeAnswer: arm(request, at: now + settings.upgradeMilliseconds)
         case .progress:
             // That of an attempt to connect is over.
-            if !request.pointee.life.isOnReused { request.pointee.armedMilliseconds = 0 }
+            if !request.pointee.life.isOnReused { request.pointee.timer.forget() }
             if !isPumped { armProgress(request) }
         }
     }
@@ -444,13 +444,13 @@ struct RequestExecutor {
     /// Makes sure that the timer fires no later than what is awaited now may take.
     func armProgress(_ request: RequestPointer) {
         let deadline = awaited(request).deadline
-        let armed = request.pointee.armedMilliseconds
-        if deadline < armed || armed == 0 { arm(request, at: deadline) }
+        if request.pointee.timer.hasToBeSet(by: deadline) { arm(request, at: deadline) }
     }
 
     /// Sets the timer of a request.
     private func arm(_ request: RequestPointer, at deadline: UInt64) {
-        request.pointee.armedMilliseconds = deadline
+        request.pointee.timer.wasSet(to: deadline)
+        assert(state.pointee.requests.pointer(request.pointee.slot) == request)
         state.pointee.requestTimers.arm(request.pointee.slot, at: deadline)
     }
 
@@ -484,7 +484,7 @@ struct RequestExecutor {
     /// The timer has fired while a request is in progress.
     func timeIsUp(_ token: Token) {
         guard let request = state.pointee.requests.pointer(token) else { return }
-        request.pointee.armedMilliseconds = 0
+        request.pointee.timer.forget()
         switch request.pointee.life.deadline {
         case .none: break
         case .place:

@@ -71,9 +71,8 @@ struct ClientSession: ~Copyable {
     var passage: Passage?
     /// Until when what it waits for has to come, where no request is in progress.
     var deadlineMilliseconds: UInt64 = 0
-    /// When the timer fires: no later than `deadlineMilliseconds`, and often earlier; 0 while it is not
-    /// set.
-    var armedMilliseconds: UInt64 = 0
+    /// Its timer, which fires no later than that.
+    var timer = LazyTimer()
     /// It stands in `WorkerState.unfinished`.
     var goesOnLater = false
 

@@ -198,7 +198,7 @@ struct SessionKeeper {
 
     /// The timer of a session has fired.
     func timeIsUp(_ session: SessionPointer) {
-        session.pointee.armedMilliseconds = 0
+        session.pointee.timer.forget()
         // The deadlines of a request are its own.
         if session.pointee.stream.request != nil { return }
         let deadline = session.pointee.deadlineMilliseconds
@@ -250,14 +250,12 @@ struct SessionKeeper {
     }
 
     /// Says until when what is awaited has to come.
-    ///
-    /// A timer of an earlier time is left to fire, which costs less than to move it with each request.
     func arm(_ session: SessionPointer, at deadline: UInt64) {
         session.pointee.deadlineMilliseconds = deadline
-        let armed = session.pointee.armedMilliseconds
-        if armed != 0 && armed <= deadline { return }
-        session.pointee.armedMilliseconds = deadline
-        state.pointee.sessionTimers.arm(session.pointee.client, at: deadline)
+        guard session.pointee.timer.hasToBeSet(by: deadline) else { return }
+        let client = session.pointee.client
+        assert(state.pointee.clients.pointer(client) != nil, "a timer for who has gone")
+        state.pointee.sessionTimers.arm(client, at: deadline)
     }
 
     // MARK: Requests

@@ -29,6 +29,8 @@ struct UpstreamConnection: ~Copyable {
     var isConnected = false
     /// When it has been idle for long enough.
     var idleDeadlineMilliseconds: UInt64 = 0
+    /// Its timer, which fires no later than that.
+    var idleTimer = LazyTimer()
 
     init(
         leg: consuming Leg, endpoint: Endpoint, limits: PoolLimits, headLimits: HeadLimits,
@@ -272,20 +274,20 @@ struct UpstreamKeeper {
     private func waitIdle(_ slot: UnsafeMutablePointer<UpstreamConnection>, _ carrier: Token) {
         let deadline = state.pointee.now + slot.pointee.limits.idleMilliseconds
         slot.pointee.idleDeadlineMilliseconds = deadline
-        // A timer of an earlier time is left to fire, which costs less than to move it each time.
-        if !state.pointee.upstreamTimers.isArmed(carrier) {
-            state.pointee.upstreamTimers.arm(carrier, at: deadline)
-        }
+        guard slot.pointee.idleTimer.hasToBeSet(by: deadline) else { return }
+        state.pointee.upstreamTimers.arm(carrier, at: deadline)
     }
 
     /// The timer of a connection has fired: it may have been idle for long enough.
     func timeIsUp(_ carrier: Token) {
-        guard let slot = state.pointee.upstreams.pointer(carrier), slot.pointee.owner == nil,
-            !slot.pointee.hasLogin
-        else { return }
+        guard let slot = state.pointee.upstreams.pointer(carrier) else { return }
+        slot.pointee.idleTimer.forget()
+        if slot.pointee.owner != nil || slot.pointee.hasLogin { return }
         let deadline = slot.pointee.idleDeadlineMilliseconds
         if state.pointee.now < deadline {
-            state.pointee.upstreamTimers.arm(carrier, at: deadline)
+            if slot.pointee.idleTimer.hasToBeSet(by: deadline) {
+                state.pointee.upstreamTimers.arm(carrier, at: deadline)
+            }
         } else {
             close(carrier)
         }

@@ -174,7 +174,7 @@ public struct CertificateAuthority: Sendable {
             return .made
         }
         let leaf = try CertificateHandle.read(pemFile: chainPath)
-        guard leaf.issuer.contains("CN=" + CertificateMaking.authorityPrefix) else {
+        guard leaf.issuerCommonName.hasPrefix(CertificateMaking.authorityPrefix) else {
             throw CertificateFault(
                 chainPath, found: "a certificate issued by \(leaf.issuer)",
                 remedy: "move it away or choose another directory; it is not overwritten")

@@ -33,6 +33,22 @@ struct CertificateHandle: ~Copyable {
 
     var issuer: String { Self.text(X509_get_issuer_name(pointer)) }
 
+    /// The common name of the issuer; empty where its name has none.
+    var issuerCommonName: String {
+        guard let name = X509_get_issuer_name(pointer) else { return "" }
+        let index = X509_NAME_get_index_by_NID(name, NID_commonName, -1)
+        guard index >= 0, let entry = X509_NAME_get_entry(name, index) else { return "" }
+        var bytes: UnsafeMutablePointer<UInt8>?
+        let count = ASN1_STRING_to_UTF8(&bytes, X509_NAME_ENTRY_get_data(entry))
+        guard count >= 0, let bytes else {
+            ERR_clear_error()
+            return ""
+        }
+        defer { sluice_free(bytes) }
+        return String(
+            decoding: UnsafeBufferPointer(start: bytes, count: Int(count)), as: UTF8.self)
+    }
+
     /// The DNS names and addresses of the subjectAltName extension; the common name does not count
     /// (RFC 9525 §2).
     var names: [CertificateName] {

@@ -57,7 +57,12 @@ enum Bytes {
         }
         if index == range.upperBound { return true }
         let rest = index..<range.upperBound
-        if index &+ 8 <= bytes.count && !mayHoldControl(part(bytes, rest)) { return true }
+        // Bytes that were looked at, or spaces, make eight of the last ones.
+        if range.count >= 8 {
+            if !mayHoldControl(word(bytes, range.upperBound &- 8)) { return true }
+        } else if index &+ 8 <= bytes.count, !mayHoldControl(part(bytes, rest)) {
+            return true
+        }
         return areValueBytes(bytes, rest, inAnswer)
     }
 
