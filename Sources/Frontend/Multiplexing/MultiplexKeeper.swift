@@ -246,6 +246,7 @@ struct MultiplexKeeper {
     private func judge(
         _ stream: ClientStream, _ head: HTTP2Head, isLast: Bool, _ facts: RequestFacts
     ) {
+        state.pointee.heads.begin()
         SubstreamRequest.write(head, isLast: isLast, into: &state.pointee.heads.writer)
         var parser = RequestHeadParser(limits: state.pointee.settings.headLimits)
         parser.lend(state.pointee.heads.lend())

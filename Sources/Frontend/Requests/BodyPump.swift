@@ -182,7 +182,7 @@ struct BodyPump {
         let stream = request.pointee.stream
         if let rest = request.pointee.answer.rest {
             request.pointee.answer.rest = nil
-            if let event = passBody(request, rest) { return .event(event) }
+            if let event = passBody(request, rest, isBehindHead: true) { return .event(event) }
             if slot.pointee.leg.hasEnded { return .event(answerEnded(request, slot)) }
         }
         var budget = space.pointee.pumpBytesMax
@@ -282,7 +282,7 @@ struct BodyPump {
         if head.fields.logsConnectionIn { slot.pointee.noteLogin(of: request.pointee.facts.client) }
         // An HTTP/1.0 client knows no interim answers (RFC 9110 §15.2).
         guard request.pointee.isHTTP11 else { return }
-        state.pointee.heads.writer.clear()
+        state.pointee.heads.begin()
         ClientAnswer.writeInterim(head, into: &state.pointee.heads.writer)
         request.pointee.stream.sendWritten(state)
     }
@@ -323,7 +323,7 @@ struct BodyPump {
         }
         request.pointee.movedMilliseconds = now
         stream.answers(request.pointee.method)
-        state.pointee.heads.writer.clear()
+        state.pointee.heads.begin()
         ClientAnswer.writeFinal(
             head, options, plan: plan.answer, policyLine: stream.policyLine,
             framing: ClientAnswer.Framing(
@@ -360,12 +360,13 @@ struct BodyPump {
         if logsIn { slot.pointee.noteLogin(of: request.pointee.facts.client) }
     }
 
-    /// Sends a piece of the answer's body on, behind the head that was written where this is the
-    /// first.
+    /// Sends a piece of the answer's body on; the first one behind the head, which `passHead` has just
+    /// written.
     ///
     /// - Returns: what has happened to the request; nil where more is to be read.
     private func passBody(
-        _ request: RequestPointer, _ piece: UnsafeMutableBufferPointer<UInt8>
+        _ request: RequestPointer, _ piece: UnsafeMutableBufferPointer<UInt8>,
+        isBehindHead: Bool = false
     ) -> RequestLife.Event? {
         guard let bytes = piece.baseAddress else { return nil }
         // In place: a copy of it would cost more than the decoding.
@@ -385,6 +386,8 @@ struct BodyPump {
             request.pointee.stream.setTrailers(lastChunk(request))
         }
         request.pointee.answer.body?.bytesSent += UInt64(framed.count + last.count)
+        assert(
+            isBehindHead == (state.pointee.heads.writer.count > 0), "a head of another answer's")
         sendPieces(request.pointee.stream, framed, last)
         if let fault = outcome.fault {
             let sentence =

@@ -275,6 +275,7 @@ struct RequestExecutor {
             slot.pointee.noteLogin(of: request.pointee.facts.client)
         }
         writeHead(request, slot, isFresh: isFresh)
+        defer { state.pointee.heads.writer.clear() }
         let start = state.pointee.heads.writer.start
         let count = state.pointee.heads.writer.count
         request.pointee.movedMilliseconds = now
@@ -309,7 +310,7 @@ struct RequestExecutor {
         _ request: RequestPointer, _ slot: UnsafeMutablePointer<UpstreamConnection>, isFresh: Bool
     ) {
         let stream = request.pointee.stream
-        state.pointee.heads.writer.clear()
+        state.pointee.heads.begin()
         guard let plan = request.pointee.facts.plan else { return }
         if isFresh, let version = request.pointee.upstream?.search.group.introduction {
             state.pointee.heads.writer.append(
@@ -352,7 +353,7 @@ struct RequestExecutor {
         // A body that nobody reads would be taken for the next request.
         if !request.pointee.body.isDone { stream.isPersistent = false }
         stream.answers(request.pointee.method)
-        state.pointee.heads.writer.clear()
+        state.pointee.heads.begin()
         own.write(
             date: state.pointee.heads.date.now(), policyLine: stream.policyLine,
             persistence: request.pointee.persistence, to: request.pointee.method,

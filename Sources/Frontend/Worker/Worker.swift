@@ -90,6 +90,7 @@ struct Worker: ~Copyable {
         if state.pointee.hasToFlush { MultiplexKeeper(state).flush() }
         acceptors.resumeDue()
         assert(state.pointee.work.isEmpty, "a turn ends with work in its queue")
+        assert(state.pointee.heads.isSent, "a turn ends with a head that nobody has sent")
         state.pointee.releaseRetired()
         if let leaving = state.pointee.leaving, now >= leaving.deadlineMilliseconds {
             isCut = true

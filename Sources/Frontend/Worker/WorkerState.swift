@@ -214,10 +214,20 @@ struct HeadStore: ~Copyable {
     private static let memoryBytesMax = 4_096
 
     private var memories: [HeadMemory] = []
-    /// Where heads that go out are written; what is written is sent before anything else is.
+    /// Where heads that go out are written, all of them of one reactor: empty but between `begin` and the
+    /// sending of what was written. What is left in it would go to somebody else.
     var writer = HeadWriter(capacity: 4_096)
     /// The time of day for answers of our own.
     var date = HTTPDate()
+
+    /// Whether nothing that was written waits to be sent.
+    var isSent: Bool { writer.count == 0 }
+
+    /// Has a head be written.
+    mutating func begin() {
+        assert(isSent, "a head was written that nobody has sent")
+        writer.clear()
+    }
 
     /// Memory for a head.
     mutating func lend() -> HeadMemory { memories.popLast() ?? HeadMemory() }
