@@ -77,7 +77,7 @@ let package = Package(
             swiftSettings: strict),
         .target(name: "Admin", dependencies: ["Ledger", "Wire", "Reactor"], swiftSettings: strict),
         .target(name: "Trust", dependencies: ["TLS"], swiftSettings: strict),
-        .target(name: "Doctor", dependencies: ["Wire", "TLS"], swiftSettings: strict),
+        .target(name: "Doctor", dependencies: ["Wire", "TLS", "HTTP2"], swiftSettings: strict),
 
         // Row 6: what is served, and what is decided about it.
         .target(
@@ -167,7 +167,7 @@ let package = Package(
             name: "ServiceTests",
             dependencies: [
                 "Service", "Config", "Frontend", "Health", "Naming", "Splice", "Ledger", "Router",
-                "Wire", "Reactor", "TLS",
+                "Wire", "Reactor", "TLS", "TestKit",
             ],
             swiftSettings: strict),
         .testTarget(

@@ -58,6 +58,8 @@ public struct ListenerState: Codable, Sendable {
     public var address: String
     /// Its certificates; none where it is plain.
     public var certificates: [CertificateState]
+    /// What it speaks, by the names of ALPN (RFC 7301); an older Sluice does not say.
+    public var protocols: [String]?
     /// Whether a connection begins with a header of the PROXY protocol; an older Sluice does not say.
     public var expectsProxyHeader: Bool?
 
@@ -249,6 +251,8 @@ public struct RelayState: Codable, Sendable {
     public var id: String
     /// Who connected.
     public var client: String
+    /// By what: `h1` on a connection of its own, `h2` on a stream of HTTP/2; an older Sluice does not say.
+    public var `protocol`: String?
     /// The route's pattern.
     public var route: String
     /// The path that was asked for.
@@ -274,6 +278,7 @@ public struct RelayState: Codable, Sendable {
     public init(_ relay: RelayFacts) {
         id = relay.id.description
         client = relay.client.peerDescription
+        `protocol` = relay.isHTTP2 ? "h2" : "h1"
         route = relay.route
         path = relay.path
         endpoint = relay.endpoint

@@ -33,6 +33,14 @@ static inline ssize_t sluice_send(int socket, const void *bytes, size_t count, i
     return syscall(SYS_sendto, socket, bytes, count, flags, NULL, 0);
 }
 
+/* Bytes that were sent on a socket and that the peer's kernel has not acknowledged; -1 where that is not
+   known. */
+static inline int sluice_unacknowledged(int socket) {
+    extern int ioctl(int, unsigned long, ...);
+    int count = 0;
+    return ioctl(socket, 0x5411 /* SIOCOUTQ */, &count) == 0 ? count : -1;
+}
+
 static inline int sluice_pin_to_cpu(int cpu) {
     extern int sched_setaffinity(pid_t, size_t, const void *);
     unsigned long mask[128] = {0};

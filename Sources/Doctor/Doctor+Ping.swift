@@ -51,7 +51,7 @@ extension Doctor {
                 + " in between (nginx: proxy_read_timeout, 60 s by default).")
     }
 
-    private func frame(_ opcode: Opcode, _ payload: [UInt8]) -> [UInt8] {
+    func frame(_ opcode: Opcode, _ payload: [UInt8]) -> [UInt8] {
         let key = UInt32.random(in: .min ... .max)
         let header = FrameHeader(
             opcode: opcode, payloadLength: UInt64(payload.count), maskKey: key)
@@ -120,7 +120,7 @@ extension Doctor {
     }
 
     /// Why no pong came.
-    private struct Silence {
+    struct Silence {
         let words: String
         var isClose = false
     }
@@ -151,7 +151,7 @@ extension Doctor {
     /// Sends a ping and waits for its pong.
     ///
     /// - Returns: nil when it came, else why not.
-    private func pong(_ line: Line, until limit: Double) -> Silence? {
+    func pong(_ line: Line, until limit: Double) -> Silence? {
         let payload = (0..<8).map { _ in UInt8.random(in: .min ... .max) }
         line.send(frame(.ping, payload))
         while true {

@@ -30,10 +30,12 @@ extension Doctor {
 
     /// Another connection, as far as the request, where the server is believed there too or was not in the
     /// first place.
-    mutating func anotherLine() -> Line? {
+    mutating func anotherLine(offering protocols: [String] = ["http/1.1"]) -> Line? {
         guard let line = secondLine() else { return nil }
         guard url.isSecure else { return line }
-        guard let probe = try? TLSProbe(serverName: url.host, trusting: knownAuthorities),
+        guard
+            let probe = try? TLSProbe(
+                serverName: url.host, trusting: knownAuthorities, offering: protocols),
             shakeHands(line, probe), probe.faults.isEmpty || isUntrusted
         else { return nil }
         line.probe = probe

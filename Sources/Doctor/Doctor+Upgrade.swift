@@ -5,22 +5,31 @@ import Wire
 extension Doctor {
     /// The opening handshake of a client (RFC 6455 §4.1).
     func request(key: [UInt8]) -> [UInt8] {
-        var lines = [
-            "GET \(isHoldingBack ? url.path : url.target) HTTP/1.1", "Host: \(url.authority)",
-            "Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13",
-            "Sec-WebSocket-Key: \(String(decoding: key, as: UTF8.self))",
-        ]
-        if let origin { lines.append("Origin: \(origin)") }
+        let lines =
+            [
+                "GET \(target) HTTP/1.1", "Host: \(url.authority)",
+                "Upgrade: websocket", "Connection: Upgrade",
+                "Sec-WebSocket-Key: \(String(decoding: key, as: UTF8.self))",
+            ] + socketFields.map { "\($0.name): \($0.value)" }
+        return Array((lines.joined(separator: "\r\n") + "\r\n\r\n").utf8)
+    }
+
+    /// Path and query, as far as they may be told.
+    var target: String { isHoldingBack ? url.path : url.target }
+
+    /// What a request for a WebSocket has in every version of HTTP.
+    var socketFields: [(name: String, value: String)] {
+        var fields = [(name: "Sec-WebSocket-Version", value: "13")]
+        if let origin { fields.append(("Origin", origin)) }
         if !options.subprotocols.isEmpty {
-            lines.append(
-                "Sec-WebSocket-Protocol: \(options.subprotocols.joined(separator: ", "))")
+            fields.append(
+                ("Sec-WebSocket-Protocol", options.subprotocols.joined(separator: ", ")))
         }
         if !options.extensions.isEmpty {
-            lines.append(
-                "Sec-WebSocket-Extensions: \(options.extensions.joined(separator: ", "))")
+            fields.append(
+                ("Sec-WebSocket-Extensions", options.extensions.joined(separator: ", ")))
         }
-        if !isHoldingBack { lines += options.fields.map { "\($0.name): \($0.value)" } }
-        return Array((lines.joined(separator: "\r\n") + "\r\n\r\n").utf8)
+        return fields + (isHoldingBack ? [] : options.fields)
     }
 
     /// The origin that is sent, if one is.

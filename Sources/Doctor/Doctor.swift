@@ -67,7 +67,8 @@ public struct Doctor {
     /// Asks once more as a program would that is no browser.
     var isWithoutOrigin = false
     private var stepBegan = Line.now()
-    let began = Line.now()
+    /// When the time began that there is.
+    var began = Line.now()
 
     init(_ url: SocketURL, _ options: Options) {
         self.url = url
@@ -103,6 +104,9 @@ public struct Doctor {
         conclude(verdict, sentence, remedy)
     }
 
+    /// A step that fails and leaves the verdict to the reservations.
+    mutating func poor(_ kind: Step.Kind, _ found: String) { step(kind, found, isGood: false) }
+
     private mutating func step(_ kind: Step.Kind, _ found: String, isGood: Bool) {
         let now = Line.now()
         diagnosis.steps.append(
@@ -126,7 +130,7 @@ public struct Doctor {
 
     /// Reservations in the order in which they count; `slow` comes behind them.
     private static let ranks: [Verdict] = [
-        .untrustedByBrowsers, .localNetwork, .oneFamily, .extensionRefused,
+        .untrustedByBrowsers, .localNetwork, .http2Fails, .oneFamily, .extensionRefused,
     ]
 
     private static func milliseconds(_ seconds: Double) -> Double {
@@ -156,12 +160,16 @@ public struct Doctor {
         case .open: break
         }
         guard ping(line) else { return }
-        sum()
+        let took = elapsed
+        lookAtHTTP2()
+        sum(took)
     }
 
-    /// The last word on a socket that works.
-    private mutating func sum() {
-        let took = Line.now() - began - (options.idleSeconds ?? 0)
+    /// Seconds since the start, without the silence.
+    private var elapsed: Double { Line.now() - began - (options.idleSeconds ?? 0) }
+
+    /// The last word on a socket that works, which took so many seconds.
+    private mutating func sum(_ took: Double) {
         let ordered = Self.ranks.flatMap { rank in reservations.filter { $0.verdict == rank } }
         if let first = ordered.first {
             conclude(first.verdict, first.sentence, first.remedy)
@@ -196,7 +204,7 @@ public struct Doctor {
         other.diagnosis = Diagnosis(url: diagnosis.url)
         other.reservations = []
         steps(&other)
-        if other.diagnosis.verdict == .healthy { other.sum() }
+        if other.diagnosis.verdict == .healthy { other.sum(other.elapsed) }
         let found = other.diagnosis
         serverTime = other.serverTime
         diagnosis.beyond = Prospect(

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Glibc
+import HTTP2
 import TLS
 
 /// One connection, with a time up to which everything on it has to happen.
@@ -19,6 +20,8 @@ final class Line {
     var deadline: Double
     /// TLS on it, once there is.
     var probe: TLSProbe?
+    /// The stream of an HTTP/2 connection on which everything is sent and received, where there is one.
+    var stream: HTTP2Probe?
     /// Bytes that came and were not taken.
     private(set) var waiting: [UInt8] = []
     /// The stream has ended, in order or not.
@@ -108,7 +111,8 @@ final class Line {
     @discardableResult
     func send(_ bytes: [UInt8]) -> Bool {
         guard let probe else { return sendRaw(bytes) }
-        probe.write(bytes)
+        stream?.send(bytes)
+        probe.write(stream?.takeOutput() ?? bytes)
         return sendRaw(probe.takeOutput())
     }
 
@@ -134,8 +138,15 @@ final class Line {
             return !hasEnded
         }
         let read = probe.read(bytes)
-        waiting += read.plain
         if read.hasEnded { hasEnded = true }
+        if let stream {
+            stream.receive(read.plain)
+            waiting += stream.takeArrived()
+            probe.write(stream.takeOutput())
+            if stream.hasEnded { hasEnded = true }
+        } else {
+            waiting += read.plain
+        }
         sendRaw(probe.takeOutput())
         return !hasEnded || !read.plain.isEmpty
     }

@@ -86,6 +86,8 @@ public enum Verdict: String, Sendable, CaseIterable {
     case extensionRefused = "extension-refused"
     /// A subprotocol or an extension was granted that nobody asked for.
     case unrequested
+    /// It works by HTTP/1.1 and not in HTTP/2, where the server says that it does.
+    case http2Fails = "http2-fails"
     /// Opened, and closed before anything happened.
     case closedAtOnce = "closed-at-once"
     /// Open, but it answers no ping.
@@ -144,6 +146,7 @@ public enum Verdict: String, Sendable, CaseIterable {
         case .subprotocolRefused: 54
         case .extensionRefused: 55
         case .unrequested: 56
+        case .http2Fails: 57
         case .closedAtOnce: 60
         case .noPong: 61
         case .diesIdle: 62
@@ -174,6 +177,8 @@ public struct Step: Sendable, Encodable {
         case ping
         /// Staying silent, and another Ping.
         case idle
+        /// The same on another connection by HTTP/2 (RFC 8441).
+        case http2 = "HTTP/2"
     }
 
     /// What was tried.

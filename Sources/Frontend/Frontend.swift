@@ -12,6 +12,8 @@ public struct ListenerPlan: Sendable {
     public let address: Address
     /// The certificates; nil for plain ws and http.
     public let certificates: CertificateStore?
+    /// What holds for those who speak HTTP/2; nil where the certificates do not offer it.
+    public var multiplexing: MultiplexRules?
     /// The value of `Strict-Transport-Security` (RFC 6797 §6.1) on every answer; nil for none.
     public var strictTransportSecurity: String?
     /// Whether every request is sent on to the https listener instead of being served.
@@ -113,7 +115,8 @@ public final class Frontend: Sendable {
             } else {
                 socket = try SharedListener(plan.address)
             }
-            entrances.append(Entrance(number: number, socket: socket, plan: plan))
+            entrances.append(
+                Entrance(number: number, socket: socket, plan: plan, settings.headLimits))
         }
         for descriptor in inherited.left { _ = Socket(adopting: descriptor) }
         crew = try Crew(count: workers, journal: journal)
@@ -187,10 +190,13 @@ public final class Frontend: Sendable {
             if let index = left.firstIndex(where: { $0.socket.asked == plan.address }) {
                 let known = left.remove(at: index)
                 entrances.append(
-                    Entrance(number: known.number, socket: known.socket, plan: plan))
+                    Entrance(
+                        number: known.number, socket: known.socket, plan: plan,
+                        settings.headLimits))
             } else {
                 let socket = try SharedListener(plan.address)
-                entrances.append(Entrance(number: number, socket: socket, plan: plan))
+                entrances.append(
+                    Entrance(number: number, socket: socket, plan: plan, settings.headLimits))
                 number += 1
             }
         }

@@ -64,6 +64,17 @@ public struct HTTP2Fields: Sendable {
         append(name: name.utf8, value: value.utf8)
     }
 
+    /// Adds a pseudo field, which stands in front of all others (RFC 9113 §8.3).
+    mutating func appendPseudo(_ name: String, _ value: String) {
+        let start = bytes.count
+        bytes += name.utf8
+        let valueStart = bytes.count
+        bytes += value.utf8
+        fields.append(
+            HTTP2Field(
+                name: HTTP2Place(start..<valueStart), value: HTTP2Place(valueStart..<bytes.count)))
+    }
+
     private static func isLawfulName(_ name: UnsafeBufferPointer<UInt8>) -> Bool {
         guard name.count > 0, name[0] != UInt8(ascii: ":"),
             nghttp2_check_header_name(name.baseAddress, name.count) != 0

@@ -38,6 +38,8 @@ public struct RelayFacts: Sendable {
     public let id: RelayID
     /// Who connected.
     public let client: Address
+    /// Whether the client has it on a stream of HTTP/2.
+    public let isHTTP2: Bool
     /// The route's pattern.
     public let route: String
     /// The path that was asked for.
@@ -57,12 +59,13 @@ public struct RelayFacts: Sendable {
 
     /// What is known of the relay of this name.
     public init(
-        id: RelayID, client: Address, route: String, path: String, endpoint: String,
+        id: RelayID, client: Address, isHTTP2: Bool, route: String, path: String, endpoint: String,
         ageMilliseconds: UInt64, up: DirectionCounts, down: DirectionCounts,
         clientRoundTrip: RoundTrip, isEnding: Bool
     ) {
         self.id = id
         self.client = client
+        self.isHTTP2 = isHTTP2
         self.route = route
         self.path = path
         self.endpoint = endpoint

@@ -100,6 +100,15 @@ extension Relay {
         return settle(space)
     }
 
+    /// The connection that the client's stream belongs to has not answered: the client is given up, and the
+    /// upstream told.
+    public mutating func clientIsUnresponsive(
+        _ space: UnsafeMutablePointer<Workspace>
+    ) -> Verdict {
+        assert(client.feed != nil, "a connection of one relay answers Pings of its own")
+        return unresponsive(.client, space)
+    }
+
     /// Sends the Pings that are due where a frame border allows.
     mutating func pingWherePossible(_ space: UnsafeMutablePointer<Workspace>) {
         guard down.hasPendingPing || up.hasPendingPing, let watch else { return }

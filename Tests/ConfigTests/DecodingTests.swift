@@ -37,6 +37,19 @@ struct DecodingTests {
         #expect(configuration.listen.map(\.address) == ["[::]:8443", ":8080", "unix:/run/s.sock"])
         #expect(tls.minimumVersion == .tls13)
         #expect(tls.protocols == [.http2, .http11])
+        #expect(
+            configuration.listen.first?.http2
+                == with(HTTP2Settings()) {
+                    $0.websockets = false
+                    $0.maxStreams = 9
+                    $0.windowBytes = 1_048_576
+                    $0.resetsPerSecond = 8
+                    $0.pingAfter = .seconds(7)
+                    $0.pingTimeout = .seconds(6)
+                })
+        #expect(
+            configuration.listen.map(\.protocolNames)
+                == [["h2", "http/1.1"], ["http/1.1"], ["http/1.1"]])
         #expect(tls.cipherSuites == "TLS_AES_128_GCM_SHA256")
         #expect(tls.ciphers == "ECDHE-RSA-AES128-GCM-SHA256")
         #expect(tls.groups?.map(\.name) == ["P-384", "X25519"])
@@ -60,7 +73,7 @@ struct DecodingTests {
         #expect(route.idle == .seconds(600))
         #expect(route.lifetime == .seconds(43_200))
         #expect(route.limits.messageBytes == 1_048_576)
-        #expect(route.places.host.line == 13)
+        #expect(route.places.host.line == 14)
         #expect(route.limits.bodyBytes == 2_097_152)
         #expect(route.limits.relays == 9_000)
         #expect(route.limits.relaysPerClient == 20)
@@ -160,8 +173,8 @@ struct DecodingTests {
         log.accessPlace = configuration.log.accessPlace
         log.eventsPlace = configuration.log.eventsPlace
         #expect(configuration.log == log)
-        #expect(configuration.log.accessPlace?.line == 43)
-        #expect(configuration.log.eventsPlace?.line == 43)
+        #expect(configuration.log.accessPlace?.line == 44)
+        #expect(configuration.log.eventsPlace?.line == 44)
         #expect(
             configuration.resolver.servers == [
                 "192.0.2.1:53", "192.0.2.2:5353", "[::1]:53", "[::1]:54",
@@ -317,6 +330,7 @@ struct DecodingTests {
             to: .tcp(host: "127.0.0.1", port: 3000))
         #expect(configuration.listen.map(\.address) == ["127.0.0.1:8443", "[::1]:8443"])
         #expect(configuration.listen.allSatisfy { $0.tls == tls })
+        #expect(tls.protocols == [.http2, .http11])
         #expect(configuration.routes.map(\.path) == ["/*"])
         #expect(configuration.routes.first?.place.description == "command line")
     }
@@ -349,6 +363,7 @@ let everything = """
           ciphers: ECDHE-RSA-AES128-GCM-SHA256
           groups: [P-384, X25519]
           hsts: { maxAge: 180d, includeSubdomains: true, preload: true }
+        http2: { websockets: false, maxStreams: 9, windowBytes: 1MiB, resetsPerSecond: 8, pingAfter: 7s, pingTimeout: 6s }
       - { address: ":8080", redirect: https, proxyProtocol: required, trustedProxies: [10.0.0.0/8] }
       - { address: "unix:/run/s.sock" }
     routes: [{ path: /chat/*, host: "*.example.com", to: chat, rewrite: /socket/*, escapedSlash: reject,

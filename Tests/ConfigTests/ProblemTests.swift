@@ -431,6 +431,19 @@ struct ProblemTests {
             "{ address: \":1\", tls: { certificates: [{ chain: a, key: b }], protocols: [h2, http/1.1, h2] } }",
             "2:98: listen[0].tls.protocols[2]: found 'h2' again, allowed: each protocol once"
         ),
+        (
+            "{ address: \":1\", http2: { maxStreams: 5 } }",
+            "2:34: listen[0].http2: found without 'tls', allowed: on a listener with it"
+        ),
+        (
+            "{ address: \":1\", tls: { certificates: [{ chain: a, key: b }] }, http2: { maxStreams: 0, websockets: no, windowBytes: 1KiB, pings: 1s } }",
+            """
+            2:95: listen[0].http2.maxStreams: found '0', allowed: a whole number, 1 to 10000
+            2:110: listen[0].http2.websockets: found 'no', allowed: true or false
+            2:127: listen[0].http2.windowBytes: found '1KiB', allowed: 64KiB to 16MiB
+            2:133: listen[0].http2: unknown key 'pings', allowed: websockets, maxStreams, windowBytes, resetsPerSecond, pingAfter, pingTimeout
+            """
+        ),
         ("", "2:9: listen: found an empty list, allowed: at least one of listeners"),
     ])
     func `listeners`(listeners: String, lines: String) {

@@ -64,7 +64,9 @@ func expect(
     sourceLocation: SourceLocation = #_sourceLocation
 ) {
     #expect(finding.verdict == verdict.rawValue, "\(finding)", sourceLocation: sourceLocation)
-    #expect(finding.steps.last?.name == step, "\(finding)", sourceLocation: sourceLocation)
+    // What HTTP/2 is like comes behind a socket that works, and does not decide.
+    let deciding = finding.steps.last { $0.name != "HTTP/2" || !$0.isGood }
+    #expect(deciding?.name == step, "\(finding)", sourceLocation: sourceLocation)
     for word in words {
         #expect(
             (finding.sentence + " " + finding.remedy).contains(word), "\(finding)",

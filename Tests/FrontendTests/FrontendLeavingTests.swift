@@ -165,9 +165,11 @@ struct FrontendLeavingTests {
         )
         let crew = try Crew(count: 1, journal: try Notebook().journal)
         let plan = ListenerPlan(address: .loopback(port: 0), certificates: nil)
-        let entrance = Entrance(number: 0, socket: try SharedListener(plan.address), plan: plan)
+        let settings = FrontendSettings()
+        let entrance = Entrance(
+            number: 0, socket: try SharedListener(plan.address), plan: plan, settings.headLimits)
         let snapshot = Snapshot(
-            settings: FrontendSettings(),
+            settings: settings,
             routing: Routing(
                 table: try RouteTable([entry]), routes: [Route(name: "/*", upstream: group)]),
             entrances: [entrance])

@@ -17,7 +17,7 @@ enum Arrows {
         "Frontend": rowOne.union(["HTTP2", "Ledger", "Proxy", "Splice"]),
         "Log": ["Ledger", "Reactor", "TLS"], "Health": rowOne.union(["Ledger"]),
         "Admin": ["Ledger", "Wire", "Reactor"],
-        "Trust": ["TLS"], "Doctor": ["Wire", "TLS"],
+        "Trust": ["TLS"], "Doctor": ["Wire", "TLS", "HTTP2"],
         "Service": rowOne.union([
             "Config", "Ledger", "Splice", "Naming", "Frontend", "Log", "Health", "Admin",
         ]),

@@ -6,6 +6,7 @@ import Reactor
 import Router
 import Splice
 import TLS
+import TestKit
 import Testing
 import Wire
 
@@ -83,6 +84,30 @@ struct AssemblyTests {
         #expect(settings.headLimits.targetBytesMax == 4_096)
         #expect(settings.connectionsMax == 77)
         #expect(settings.handshakesPerTurn == 5)
+    }
+
+    @Test func `the keys of HTTP/2 arrive, where it is spoken`() throws {
+        let files = try TestCertificates.shared().local.setting
+        let assembly = try assembly(
+            """
+            listen:
+              - { address: ":1" }
+              - { address: ":2", tls: { certificates: [\(files)], protocols: [http/1.1] } }
+              - { address: ":3", tls: { certificates: [\(files)] } }
+              - address: ":4"
+                tls: { certificates: [\(files)] }
+                http2: { websockets: false, maxStreams: 9, windowBytes: 2MiB, resetsPerSecond: 8,
+                  pingAfter: 7s, pingTimeout: 6s }
+            routes: [{ path: /a, respond: {} }]
+            """)
+        let rules = assembly.listeners.map(\.multiplexing)
+        #expect(rules[0] == nil && rules[1] == nil)
+        let usual = try #require(rules[2])
+        #expect(usual.allowsWebSockets && usual.streamsMax == 128)
+        let given = try #require(rules[3])
+        #expect(!given.allowsWebSockets && given.streamsMax == 9 && given.windowBytes == 2 << 20)
+        #expect(given.resetsPerSecond == 8)
+        #expect(given.pingAfterMilliseconds == 7_000 && given.pingTimeoutMilliseconds == 6_000)
     }
 
     @Test func `routes of one upstream share what is known of its endpoints`() throws {

@@ -26,6 +26,9 @@ extension Configuration {
                     }
                     redirecting.append(redirect)
                 }
+                if let http2 = fields["http2"], fields["tls"] == nil {
+                    http2.report("found without 'tls', allowed: on a listener with it")
+                }
                 return isSound && (fields["tls"] == nil || listener.tls != nil)
             }
             if let read { listeners.append(read) }
@@ -57,6 +60,14 @@ extension ListenerSettings {
             ) { owner, value in
                 owner.tls = TLSSettings.section.decode(value)
                 return owner.tls != nil
+            },
+            .custom(
+                "http2", .mapping("listen[].http2"), absent: "see below",
+                "what holds for connections that speak HTTP/2. Only with `tls`"
+            ) { owner, value in
+                guard let read = HTTP2Settings.section.decode(value) else { return false }
+                owner.http2 = read
+                return true
             },
             .custom(
                 "redirect", .words(["https"]), absent: "none",
@@ -114,6 +125,39 @@ extension ListenerSettings.TrustedProxy {
     }
 }
 
+extension HTTP2Settings {
+    static let section = Section(
+        "listen[].http2", HTTP2Settings(),
+        [
+            .boolean(
+                "websockets", \.websockets,
+                "whether clients may open WebSockets on streams (RFC 8441). With `false` Sluice does not offer it, and "
+                    + "browsers open them by HTTP/1.1, each on a connection of its own"),
+            .number(
+                "maxStreams", \.maxStreams, 1...10_000,
+                "streams of one connection that are open at a time; each request and each WebSocket is one"
+            ),
+            .size(
+                "windowBytes", \.windowBytes, 65_536...(16 << 20),
+                "bytes that one stream may send before the upstream has taken any of them. One upload gets no further "
+                    + "than that in one round trip to the client, and one stream holds no more memory than that"
+            ),
+            .number(
+                "resetsPerSecond", \.resetsPerSecond, 1...100_000,
+                "streams that a client may cancel each second, and ten times as many at once; more ends the connection"
+            ),
+            .duration(
+                "pingAfter", \.pingAfter, durations,
+                "how long nothing comes from a client that has streams open before Sluice sends it a PING (RFC 9113 "
+                    + "§6.7)"),
+            .duration(
+                "pingTimeout", \.pingTimeout, durations,
+                "from a PING to the end of the connection, if nothing comes from the client"),
+        ])
+
+    private static let durations = Duration.milliseconds(100) ... .seconds(86_400)
+}
+
 extension TLSSettings {
     static let section = Section(
         "listen[].tls", TLSSettings(certificates: []),
@@ -129,9 +173,9 @@ extension TLSSettings {
             .word("minimumVersion", \.minimumVersion, "the lowest version of TLS that is spoken"),
             .custom(
                 "protocols", .list(.words(ApplicationProtocol.allCases.map(\.rawValue))),
-                absent: "http/1.1",
-                "what is spoken within TLS, by the names of ALPN: `http/1.1`, which has to be there, and `h2`, which is "
-                    + "taken where a client offers both"
+                absent: "h2, http/1.1",
+                "what is spoken within TLS, by the names of ALPN: `h2`, which is taken where a client offers both, and "
+                    + "`http/1.1`, which has to be there"
             ) { owner, value in
                 owner.protocols = protocols(value)
                 return owner.protocols.contains(.http11)

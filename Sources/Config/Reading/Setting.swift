@@ -268,6 +268,7 @@ struct KeySection: Sendable {
     static let all: [KeySection] = [
         Configuration.section.keys, ListenerSettings.section.keys, TLSSettings.section.keys,
         TransportSecuritySettings.section.keys, CertificateSettings.section.keys,
+        HTTP2Settings.section.keys,
         RouteSettings.section.keys, RespondSettings.section.keys, RedirectSettings.section.keys,
         AcceptSettings.section.keys,
         RouteSettings.requestSection.keys, RouteSettings.answerSection.keys,

@@ -6,6 +6,8 @@ public struct ListenerSettings: Sendable, Equatable {
     public var address: String
     /// How to speak TLS there; plain when nil.
     public var tls: TLSSettings?
+    /// What holds for its connections that speak HTTP/2.
+    public var http2 = HTTP2Settings()
     /// Whether every request is sent on to the listener that speaks TLS.
     public var redirectsToHTTPS: Bool
     /// Whether a load balancer says at the begin of each connection who has connected to it.
@@ -37,6 +39,11 @@ public struct ListenerSettings: Sendable, Equatable {
     /// Where it was written.
     public var place: SourcePlace
 
+    /// What it speaks, by the names of ALPN: HTTP/1.1 alone without TLS.
+    public var protocolNames: [String] {
+        (tls?.protocols ?? [.http11]).map(\.rawValue)
+    }
+
     /// A listener made by hand.
     public init(
         address: String, tls: TLSSettings? = nil, redirectsToHTTPS: Bool = false,
@@ -47,6 +54,25 @@ public struct ListenerSettings: Sendable, Equatable {
         self.redirectsToHTTPS = redirectsToHTTPS
         self.place = place
     }
+}
+
+/// What a client may do on a connection that speaks HTTP/2, and whether it has to be there.
+public struct HTTP2Settings: Sendable, Equatable {
+    /// Whether WebSockets may be opened on streams (RFC 8441).
+    public var websockets = true
+    /// Streams that are open at a time, requests and WebSockets.
+    public var maxStreams = 128
+    /// Bytes that one stream may send before the upstream has taken any of them.
+    public var windowBytes = 1 << 16
+    /// Streams that the client may cancel each second; ten times as many at once.
+    public var resetsPerSecond = 30
+    /// From the last that came of the client to a PING, where a stream is open.
+    public var pingAfter = Duration.seconds(60)
+    /// From a PING to the end of the connection, if nothing comes.
+    public var pingTimeout = Duration.seconds(20)
+
+    /// What holds where a file says nothing of it.
+    public init() {}
 }
 
 /// How a listener speaks TLS.
@@ -70,7 +96,7 @@ public struct TLSSettings: Sendable, Equatable {
     }
 
     /// The protocols that clients may choose from; always with HTTP/1.1.
-    public var protocols = [ApplicationProtocol.http11]
+    public var protocols = [ApplicationProtocol.http2, .http11]
     /// The lowest version that is spoken.
     public var minimumVersion = Version.tls12
     /// Cipher suites of TLS 1.3 as OpenSSL names them, colons between; the library's when nil.

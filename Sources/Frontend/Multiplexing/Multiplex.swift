@@ -12,9 +12,23 @@ final class Multiplex {
     var isDirty = false
     /// When the peer was told that the connection will end; nil before.
     var announcedMilliseconds: UInt64?
-
+    /// The peer was told which stream is the last.
+    var isShutDown = false
     /// The connection's end is certain, and a deadline for it is set.
     var isEnding = false
+
+    /// When the peer has last sent something.
+    var heardMilliseconds: UInt64
+    /// What the peer was asked since; nil while it is not asked.
+    var question: Question?
+
+    /// A PING that nothing has come behind.
+    struct Question {
+        /// Until when something has to come.
+        var dueMilliseconds: UInt64
+        /// What the peer had not taken yet of what was sent before.
+        var bytesOnTheWay: Int
+    }
 
     /// How long a peer that was told of the end may still open streams: those that were under way.
     static let noticeMilliseconds: UInt64 = 1_000
@@ -22,6 +36,7 @@ final class Multiplex {
     init(_ policy: HTTP2Policy, _ memory: HTTP2Memory, nowMilliseconds: UInt64) {
         connection = HTTP2Connection(
             policy, memory, milliseconds: Int64(truncatingIfNeeded: nowMilliseconds))
+        heardMilliseconds = nowMilliseconds
     }
 }
 
@@ -39,6 +54,8 @@ struct Substream: ~Copyable {
     /// Set once its request has become a tunnel, which has its leg then.
     var tunnel: TunnelPointer?
     var answer = SubstreamAnswer()
+    /// What stands behind the request's body, until that has gone on.
+    var trailers: HTTP2Head?
     let beganMilliseconds: UInt64
     /// What was to be sent had to wait, and whoever sends it has not been told that it may go on.
     var isBlocked = false

@@ -70,6 +70,17 @@ enum SubstreamRequest {
         writer.append("\r\n")
     }
 
+    /// Trailers as they stand behind a body in chunks, with the empty line that ends them
+    /// (RFC 9112 §7.1.2).
+    static func lines(of trailers: HTTP2Head) -> [UInt8] {
+        var lines: [UInt8] = []
+        for field in trailers.fields {
+            lines += trailers.bytes[field.name.range.lowerBound..<field.value.range.upperBound + 2]
+        }
+        lines += [0x0D, 0x0A]
+        return lines
+    }
+
     /// Fields of the opening handshake that do not come from a client of HTTP/2.
     private static func isOurs(_ name: Slice<UnsafeBufferPointer<UInt8>>) -> Bool {
         name.elementsEqual("sec-websocket-key".utf8) || name.elementsEqual("content-length".utf8)

@@ -76,7 +76,7 @@ struct BodyPump {
             if budget <= 0 { return .unfinished }
             guard let piece = stream.nextPiece(space) else {
                 if stream.hasEnded && request.pointee.body.transfer.decoder.isCompleteAtEnd {
-                    request.pointee.body.transfer.decoder.streamEnded()
+                    if let event = endBody(request) { return .event(event) }
                     sendLastChunk(request, &slot.pointee.leg)
                     RequestExecutor(state).armProgress(request)
                     return .idle
@@ -107,6 +107,20 @@ struct BodyPump {
             }
         }
         return .idle
+    }
+
+    /// The stream has ended, and the request's body with it, perhaps with trailers.
+    ///
+    /// - Returns: what has happened to the request; nil where the body is whole.
+    private func endBody(_ request: RequestPointer) -> RequestLife.Event? {
+        guard let trailers = request.pointee.stream.takeTrailers(state) else {
+            request.pointee.body.transfer.decoder.streamEnded()
+            return nil
+        }
+        let fault = trailers.withUnsafeBytes {
+            request.pointee.body.transfer.decoder.streamEnded(trailers: $0)
+        }
+        return fault.map { fail(request, .badBody, $0) }
     }
 
     private enum BodyPiece {

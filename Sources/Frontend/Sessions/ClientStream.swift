@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import HTTP2
 import Ledger
 import Proxy
 import Reactor
@@ -85,6 +86,14 @@ struct ClientStream {
     var hasEnded: Bool { own.pointee.leg.hasEnded }
     /// Whether the client has ended its side, though not all that it sent may have been read.
     var isHangingUp: Bool { own.pointee.leg.isHangingUp }
+
+    /// The lines of the trailers behind the request's body, on a stream of HTTP/2; nil if there are none.
+    func takeTrailers(_ state: StatePointer) -> [UInt8]? {
+        guard let substream, let head = substream.pointee.trailers else { return nil }
+        substream.pointee.trailers = nil
+        defer { state.pointee.multiplexMemory.recycle(head) }
+        return SubstreamRequest.lines(of: head)
+    }
 
     // MARK: The answer
 

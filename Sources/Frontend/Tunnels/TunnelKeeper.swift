@@ -237,7 +237,8 @@ struct TunnelKeeper {
             relays.append(
                 RelayFacts(
                     id: RelayID(worker: state.pointee.index, token: slot), client: asked.client,
-                    route: asked.route, path: asked.path, endpoint: asked.upstream,
+                    isHTTP2: tunnel.pointee.facts.isHTTP2, route: asked.route, path: asked.path,
+                    endpoint: asked.upstream,
                     ageMilliseconds: state.pointee.now
                         &- tunnel.pointee.facts.acceptedMilliseconds,
                     up: tunnel.pointee.relay.upCounts,

@@ -11,6 +11,8 @@ final class ListenerFacts: Sendable {
     let address: Address
     /// Whether it speaks TLS.
     let isSecure: Bool
+    /// What holds for those who speak HTTP/2, and what they may do; nil where it is not spoken.
+    let multiplexing: (rules: MultiplexRules, policy: HTTP2Policy)?
     /// The `Strict-Transport-Security` of its answers.
     let strictTransportSecurity: String?
     /// Whether it sends every request on to https.
@@ -20,8 +22,9 @@ final class ListenerFacts: Sendable {
     /// Whose word on who asks, and how, counts.
     let trustedProxies: [AddressBlock]
 
-    init(_ plan: ListenerPlan, address: Address) {
+    init(_ plan: ListenerPlan, address: Address, _ heads: HeadLimits) {
         self.address = address
+        multiplexing = plan.multiplexing.map { ($0, $0.policy(heads)) }
         isSecure = plan.certificates != nil
         strictTransportSecurity = plan.strictTransportSecurity
         redirectsToHTTPS = plan.redirectsToHTTPS
@@ -44,10 +47,10 @@ final class Entrance: Sendable {
     /// For new connections; nil where it is plain.
     let certificates: CertificateStore?
 
-    init(number: Int, socket: SharedListener, plan: ListenerPlan) {
+    init(number: Int, socket: SharedListener, plan: ListenerPlan, _ heads: HeadLimits) {
         self.number = number
         self.socket = socket
-        facts = ListenerFacts(plan, address: socket.address)
+        facts = ListenerFacts(plan, address: socket.address, heads)
         certificates = plan.certificates
     }
 }
@@ -58,8 +61,6 @@ final class Entrance: Sendable {
 final class Snapshot: Sendable {
     let settings: FrontendSettings
     let routing: Routing
-    /// What clients may do on a connection that speaks HTTP/2.
-    let multiplexing: HTTP2Policy
     /// The port of the first listener that speaks TLS.
     private let securePort: UInt16
     /// Upstreams at which requests may wait for a place.
@@ -68,10 +69,6 @@ final class Snapshot: Sendable {
     init(settings: FrontendSettings, routing: Routing, entrances: [Entrance]) {
         self.settings = settings
         self.routing = routing
-        var limits = HTTP2Limits()
-        limits.headBytesMax = settings.headLimits.bytesMax
-        limits.headFieldsMax = settings.headLimits.fieldsMax
-        multiplexing = HTTP2Policy(limits)
         securePort = entrances.first { $0.facts.isSecure }?.facts.address.port ?? 443
         waited = routing.upstreams.filter { $0.queue != nil }
     }

@@ -323,7 +323,7 @@ struct Worker: ~Copyable {
     private func cut(_ session: SessionPointer) {
         let detail = "Sluice has stopped before the answer was complete"
         if case .multiplexing = session.pointee.stage {
-            MultiplexKeeper(state).close(session, detail)
+            MultiplexKeeper(state).close(session, .disconnected(detail))
             return
         }
         guard let request = session.pointee.stream.request else {

@@ -124,6 +124,11 @@ public struct Socket: ~Copyable, Sendable {
         }
     }
 
+    /// Bytes that were sent and that the peer's system has not taken yet; 0 where that is not known.
+    public borrowing func unacknowledgedBytes() -> Int {
+        max(0, Int(sluice_unacknowledged(descriptor)))
+    }
+
     /// The error that the socket has met, once; 0 for none.
     public borrowing func pendingError() -> Int32 {
         var code: Int32 = 0

@@ -81,6 +81,7 @@ public struct Assembly: Sendable {
                 throw Self.problem(listener.place, error.sentence)
             }
             var plan = ListenerPlan(address: address, certificates: store)
+            plan.multiplexing = Self.multiplexing(listener)
             plan.strictTransportSecurity = listener.tls?.hsts?.value
             plan.redirectsToHTTPS = listener.redirectsToHTTPS
             plan.expectsProxyHeader = listener.proxyProtocol == .required
@@ -447,6 +448,17 @@ public struct Assembly: Sendable {
         made.messagesPerSecond = limits.messagesPerSecond.map(UInt64.init)
         made.bytesPerSecond = limits.bytesPerSecond.map(UInt64.init)
         return made
+    }
+
+    /// What holds for connections of a listener that speak HTTP/2; nil where none does.
+    private static func multiplexing(_ listener: ListenerSettings) -> MultiplexRules? {
+        guard listener.tls?.protocols.contains(.http2) == true else { return nil }
+        let http2 = listener.http2
+        return MultiplexRules(
+            allowsWebSockets: http2.websockets, streamsMax: http2.maxStreams,
+            windowBytes: http2.windowBytes, resetsPerSecond: http2.resetsPerSecond,
+            pingAfterMilliseconds: http2.pingAfter.wholeMilliseconds,
+            pingTimeoutMilliseconds: http2.pingTimeout.wholeMilliseconds)
     }
 
     private static func settings(_ configuration: Configuration) -> FrontendSettings {

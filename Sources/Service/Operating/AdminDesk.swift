@@ -202,10 +202,12 @@ struct AdminDesk: Sendable {
             .map { listener, address in
                 let scheme =
                     listener.redirectsToHTTPS ? "http" : listener.tls == nil ? "ws" : "wss"
-                return ListenerState(
+                var state = ListenerState(
                     address: "\(scheme)://\(address)",
                     certificates: (listener.tls?.certificates ?? []).compactMap(Self.state),
                     expectsProxyHeader: listener.proxyProtocol == .required)
+                state.protocols = listener.protocolNames
+                return state
             }
         for (index, (route, count)) in zip(routing.routes, routing.relayCounts).enumerated() {
             state.routes.append(

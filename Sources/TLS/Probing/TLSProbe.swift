@@ -39,8 +39,11 @@ public final class TLSProbe {
     /// - Parameters:
     ///   - serverName: the name to ask for, and to find in the certificate; may be an address.
     ///   - files: PEM files with further authorities.
+    ///   - protocols: those to offer (ALPN, RFC 7301).
     /// - Throws: `TLSError` when a file can't be read.
-    public init(serverName: String, trusting files: [String]) throws(TLSError) {
+    public init(
+        serverName: String, trusting files: [String], offering protocols: [String] = ["http/1.1"]
+    ) throws(TLSError) {
         SessionMemory.install()
         ERR_clear_error()
         guard let context = SSL_CTX_new(TLS_client_method()), let ssl = SSL_new(context),
@@ -51,14 +54,16 @@ public final class TLSProbe {
         self.input = input
         self.output = output
         SSL_set_bio(ssl, input, output)
-        try offer(serverName, trusting: files)
+        try offer(serverName, trusting: files, protocols)
         ERR_clear_error()
         SSL_set_connect_state(ssl)
         noteWhatHappens()
     }
 
     /// Offers what a browser would, and more, and says whom to believe.
-    private func offer(_ serverName: String, trusting files: [String]) throws(TLSError) {
+    private func offer(
+        _ serverName: String, trusting files: [String], _ protocols: [String]
+    ) throws(TLSError) {
         // Old and weak servers shall show themselves: they are judged by what they show.
         SSL_set_security_level(ssl, 0)
         _ = sluice_set_min_proto_version(ssl, Int32(0x0301))
@@ -67,7 +72,7 @@ public final class TLSProbe {
         }
         try SystemAuthorities.load(into: context)
         for file in files { try TLSContext.trust(file, in: context) }
-        let alpn = ALPN.wireForm(of: ["http/1.1"])
+        let alpn = ALPN.wireForm(of: protocols)
         SSL_set_alpn_protos(ssl, alpn, UInt32(alpn.count))
         if let parameters = SSL_get0_param(ssl),
             X509_VERIFY_PARAM_set1_ip_asc(parameters, serverName) != 1
@@ -180,6 +185,16 @@ public final class TLSProbe {
 
     /// Whether that version is one that browsers have given up (RFC 8996).
     public var isVersionOld: Bool { SSL_version(ssl) < Int32(TLSVersion.tls12.rawValue) }
+
+    /// The protocol that the server has chosen (ALPN); nil where it has chosen none.
+    public var applicationProtocol: String? {
+        var name: UnsafePointer<UInt8>?
+        var count: UInt32 = 0
+        SSL_get0_alpn_selected(ssl, &name, &count)
+        guard let name, count > 0 else { return nil }
+        return String(
+            decoding: UnsafeBufferPointer(start: name, count: Int(count)), as: UTF8.self)
+    }
 
     /// The cipher suite's name.
     public var cipher: String {

@@ -14,11 +14,14 @@ enum ALPN {
 
     /// Agrees on `h2` where it may be spoken and is offered, else on `http/1.1`; a client that offers only
     /// other protocols gets an alert.
+    ///
+    /// Clients end a connection of HTTP/2 whose cipher is one of those that RFC 9113 §9.2.2 rules out, so with
+    /// such a cipher it is not agreed on.
     static let select:
         @convention(c) (
             OpaquePointer?, UnsafeMutablePointer<UnsafePointer<UInt8>?>?,
             UnsafeMutablePointer<UInt8>?, UnsafePointer<UInt8>?, UInt32, UnsafeMutableRawPointer?
-        ) -> Int32 = { _, chosen, chosenCount, offered, offeredCount, argument in
+        ) -> Int32 = { session, chosen, chosenCount, offered, offeredCount, argument in
             guard let chosen, let chosenCount, let offered else { return SSL_TLSEXT_ERR_NOACK }
             var offset = 0
             var isChosen = false
@@ -32,7 +35,7 @@ enum ALPN {
                     isChosen = true
                 }
                 // The server's order counts (RFC 7301 §3.2).
-                if argument != nil, count == 2, memcmp(name, "h2", 2) == 0 {
+                if argument != nil, count == 2, memcmp(name, "h2", 2) == 0, isFitForHTTP2(session) {
                     chosen.pointee = name
                     chosenCount.pointee = 2
                     return SSL_TLSEXT_ERR_OK
@@ -41,4 +44,12 @@ enum ALPN {
             }
             return isChosen ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_ALERT_FATAL
         }
+
+    /// Whether the cipher that a server has just chosen encrypts with an AEAD, and with keys of this
+    /// handshake alone: all of TLS 1.3 do (RFC 9113 §9.2.2 and appendix A).
+    private static func isFitForHTTP2(_ session: OpaquePointer?) -> Bool {
+        guard let session, let cipher = SSL_get_pending_cipher(session) else { return false }
+        return SSL_CIPHER_is_aead(cipher) == 1
+            && [NID_kx_any, NID_kx_ecdhe, NID_kx_dhe].contains(SSL_CIPHER_get_kx_nid(cipher))
+    }
 }

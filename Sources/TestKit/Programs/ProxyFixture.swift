@@ -145,8 +145,12 @@ public final class ProxyFixture: Sendable {
 public enum ProxyListener: Sendable {
     /// TLS with these certificates; the local one if none is given.
     case tls([TestIdentity] = [], minimumVersion: String? = nil)
-    /// The same, with HTTP/2 for those who offer it.
+    /// The same, with HTTP/1.1 alone.
+    case http1([TestIdentity] = [])
+    /// The same, with HTTP/2 for those who offer it, as it is by default.
     case http2([TestIdentity] = [])
+    /// The same, with these keys of `http2`.
+    case multiplexed(String, [TestIdentity] = [])
     /// No TLS.
     case plain
 
@@ -159,14 +163,19 @@ public enum ProxyListener: Sendable {
         case .tls(let given, let minimumVersion):
             return try Self.setting(
                 given, minimumVersion.map { ", minimumVersion: \"\($0)\"" } ?? "")
+        case .http1(let given): return try Self.setting(given, ", protocols: [http/1.1]")
+        case .multiplexed(let keys, let given):
+            return try Self.setting(given, "", ", http2: { \(keys) }")
         case .http2(let given):
             return try Self.setting(given, ", protocols: [h2, http/1.1]")
         }
     }
 
-    private static func setting(_ given: [TestIdentity], _ more: String) throws -> String {
+    private static func setting(
+        _ given: [TestIdentity], _ more: String, _ beside: String = ""
+    ) throws -> String {
         let files = try given.isEmpty ? [TestCertificates.shared().local] : given
         let list = files.map(\.setting).joined(separator: ", ")
-        return "{ address: \"127.0.0.1:0\", tls: { certificates: [\(list)]\(more) } }"
+        return "{ address: \"127.0.0.1:0\", tls: { certificates: [\(list)]\(more) }\(beside) }"
     }
 }

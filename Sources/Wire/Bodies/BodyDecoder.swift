@@ -85,6 +85,21 @@ public struct BodyDecoder: ~Copyable, Sendable {
         if state == .untilClose { state = .done }
     }
 
+    /// The stream has ended with trailers (RFC 9113 §8.1).
+    ///
+    /// That completes a body which only its end delimits. Of one that its length delimits they are ignored.
+    ///
+    /// - Parameter lines: the trailers, each line with CRLF, and an empty line at the end.
+    /// - Returns: why the trailers can't be used; then the body can't either.
+    public mutating func streamEnded(trailers lines: UnsafeRawBufferPointer) -> HeadFault? {
+        guard state == .untilClose else { return nil }
+        state = .trailers
+        ending = [Ending(reader: HeadReader(limits: limits, isAnswer: isAnswer))]
+        _ = unsafe takeTrailers(lines)
+        if state == .trailers { fail("The trailers have no end.") }
+        return fault
+    }
+
     /// Walks the next `count` bytes and moves the payload among them together.
     ///
     /// Bytes at and behind `consumed` are neither moved nor changed.

@@ -129,10 +129,11 @@ struct StatusCommand: ParsableCommand {
                     : "There are no live relays of \(scope.joined(separator: ", ")).")
             return
         }
-        var rows = [["ID", "CLIENT", "ROUTE", "ENDPOINT", "AGE", "UP", "DOWN", "RTT"]]
+        var rows = [["ID", "CLIENT", "PROTOCOL", "ROUTE", "ENDPOINT", "AGE", "UP", "DOWN", "RTT"]]
         for relay in found {
             rows.append([
-                relay.id, relay.client, relay.route, relay.endpoint, "\(relay.seconds)s",
+                relay.id, relay.client, relay.protocol ?? "-", relay.route, relay.endpoint,
+                "\(relay.seconds)s",
                 "\(relay.upMessages) msg", "\(relay.downMessages) msg",
                 relay.roundTripMicroseconds.map { "\(Double($0) / 1_000) ms" } ?? "-",
             ])
@@ -174,12 +175,15 @@ enum StatusText {
         if let problem = state.logProblem {
             lines.append("the log can't be written at present: \(problem)")
         }
-        var listeners = [["LISTEN", "NAMES", "UNTIL"]]
+        var listeners = [["LISTEN", "PROTOCOLS", "NAMES", "UNTIL"]]
         for listener in state.listeners {
-            if listener.certificates.isEmpty { listeners.append([listener.address, "-", "-"]) }
+            let protocols = listener.protocols?.joined(separator: " ") ?? "-"
+            if listener.certificates.isEmpty {
+                listeners.append([listener.address, protocols, "-", "-"])
+            }
             for certificate in listener.certificates {
                 listeners.append([
-                    listener.address, certificate.names.joined(separator: " "),
+                    listener.address, protocols, certificate.names.joined(separator: " "),
                     CertificateText.until(certificate),
                 ])
             }

@@ -30,18 +30,19 @@ struct CheckCommand: ParsableCommand {
             throw ConfigurationProblems(sorting: error.problems + unwritable)
         }
         if !unwritable.isEmpty { throw ConfigurationProblems(unwritable) }
-        var routes = [["LISTEN", "HOST", "PATH", "TO", "BALANCE"]]
+        var routes = [["LISTEN", "PROTOCOLS", "HOST", "PATH", "TO", "BALANCE"]]
         for listener in configuration.listen {
+            let protocols = listener.protocolNames.joined(separator: " ")
             if listener.redirectsToHTTPS {
                 routes.append([
-                    "http \(listener.address)", "any", "/*", "redirect 308 https", "-",
+                    "http \(listener.address)", protocols, "any", "/*", "redirect 308 https", "-",
                 ])
                 continue
             }
             for route in configuration.routes {
                 let scheme = listener.tls == nil ? "ws" : "wss"
                 routes.append([
-                    "\(scheme) \(listener.address)", route.host ?? "any", route.path,
+                    "\(scheme) \(listener.address)", protocols, route.host ?? "any", route.path,
                     Assembly.label(of: route, in: configuration),
                     Assembly.balance(of: route, in: configuration),
                 ])

@@ -44,7 +44,8 @@ final class TurnRig {
             table: try RouteTable([entry]),
             routes: [Route(name: "/*", action: action ?? .forward(group))])
         let plan = ListenerPlan(address: .loopback(port: 0), certificates: nil)
-        entrance = Entrance(number: 1, socket: try SharedListener(plan.address), plan: plan)
+        entrance = Entrance(
+            number: 1, socket: try SharedListener(plan.address), plan: plan, settings.headLimits)
         let snapshot = Snapshot(settings: settings, routing: routing, entrances: [entrance])
         worker = Worker(
             index: 0, crew: try Crew(count: 1, journal: journal), snapshot: snapshot, entrances: [],

@@ -19,7 +19,7 @@ from websockets.asyncio.client import connect
 url, authority = sys.argv[1:3]
 home_given = sys.argv[3] if len(sys.argv) > 3 and sys.argv[3] else None
 # The status that opens a socket: 101, or 200 within a connection of HTTP/2 (RFC 8441 §5).
-opening_status = int(sys.argv[4]) if len(sys.argv) > 4 else 101
+opening_status = int(sys.argv[4]) if len(sys.argv) > 4 else 200
 
 
 class Page:

@@ -92,10 +92,10 @@ with contextlib.ExitStack() as stack:
     assert f"wss://localhost:{port}/Esv/ocp" in facts, facts
     # As Sluice's own log says it.
     assert "TLS\nTLSv1.3, X25519" in facts and ", TLS_AES_" in facts, facts
-    assert "http/1.1, agreed on by ALPN" in facts, facts
+    assert "h2, agreed on by ALPN" in facts, facts
     # What a page can't know, it does not claim.
     assert "no page is told whether its certificate is trusted" in facts, facts
-    assert "came by http/1.1" in facts, facts
+    assert "came by h2" in facts, facts
     assert f"sluice doctor wss://localhost:{port}/Esv/ocp" in tab.value("document.body.innerText")
     assert "sluice 3000" in tab.value("document.body.innerText")
 

@@ -77,9 +77,15 @@ async def serve_sockets():
         response.headers["Sec-WebSocket-Extensions"] = "permessage-deflate"
         return response
 
+    context = None
+    if rest:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*rest)
+        # It agrees on a protocol that it does not speak.
+        context.set_alpn_protocols(["h2", "http/1.1"] if state == "claims-h2" else ["http/1.1"])
     change = {"protocol": unrequested, "extension": unrequested_extension}.get(state)
     async with serve(
-        handler, "127.0.0.1", 0, subprotocols=["chat.v2"] if state == "chat" else None,
+        handler, "127.0.0.1", 0, ssl=context, subprotocols=["chat.v2"] if state == "chat" else None,
         compression="deflate" if state == "deflate" else None, process_response=change,
         process_request=asleep if state == "asleep" else None,
     ) as server:

@@ -69,7 +69,7 @@ import Testing
             routes: [
                 "{ path: /, respond: { body: \"<title>page</title>\", type: text/html } }",
                 "{ path: /socket, to: \"ws://127.0.0.1:\(app.port())\" }",
-            ], listeners: [.tls([identity])], settings: ["log: { format: json }"])
+            ], listeners: [.http1([identity])], settings: ["log: { format: json }"])
         let said = try PythonPeer.run(
             "browser_resumes.py", ["\(proxy.port())", "\(made)/ca.pem", "10"])
         #expect(said.last == "ok")
@@ -84,8 +84,11 @@ import Testing
     }
 
     /// The server's setting has a browser open a page's socket within the connection that brought the page
-    /// (RFC 8441 §3).
-    @Test func `Chromium opens the page's socket within its HTTP/2 connection`() throws {
+    /// (RFC 8441 §3); without it the browser opens a connection for the socket.
+    @Test(arguments: [("", "200"), ("websockets: false", "101")])
+    func `Chromium opens the page's socket where the server says`(
+        keys: String, status: String
+    ) throws {
         let app = try ProxyFixture(arguments: ["echo", "--listen", "127.0.0.1:0"])
         let folder = try Scratch.makeFolder()
         defer { Scratch.remove(folder) }
@@ -95,12 +98,14 @@ import Testing
             chain: "\(made)/localhost.pem", key: "\(made)/localhost-key.pem")
         let proxy = try ProxyFixture(
             routes: ["{ path: \"/*\", to: \"ws://127.0.0.1:\(app.port())\" }"],
-            listeners: [.http2([identity])])
+            listeners: [.multiplexed(keys, [identity])])
         let url = "https://localhost:\(proxy.port())/"
-        let said = try PythonPeer.run("browser.py", [url, "\(made)/ca.pem", "", "200"])
+        let said = try PythonPeer.run("browser.py", [url, "\(made)/ca.pem", "", status])
         #expect(said.last == "ok")
-        let line = try proxy.process.waitForLine(containing: " opened ")
-        #expect(line[0].contains(" protocol=h2 "), "\(line)")
+        let opened = try proxy.process.waitForLine(containing: " opened ")[0]
+        #expect(opened.contains(" protocol=h2 ") == (status == "200"), "\(opened)")
+        let page = try proxy.process.waitForLine(containing: "GET localhost/ ")[0]
+        #expect(page.contains(" protocol=h2 "), "\(page)")
         withExtendedLifetime(app) {}
     }
 

@@ -71,9 +71,9 @@ import Testing
             ["-tls1_3", "-sigalgs", "rsa_pss_rsae_sha256"],
             "the client takes no signature by the key of a certificate"),
         openssl(
-            ["-alpn", "h2,\u{1B}[31mx"],
+            ["-alpn", "h3,\u{1B}[31mx"],
             "the client wants another protocol (ALPN) than those that this listener serves",
-            "ALPN h2 %1B[31mx"),
+            "ALPN h3 %1B[31mx"),
     ]
 
     @Test(arguments: clients)
@@ -127,7 +127,7 @@ import Testing
         }
         for _ in 0..<5 { try fail("-verify_return_error") }
         // Another cause has a line of its own, and it comes behind them.
-        try fail("-alpn", "h2")
+        try fail("-alpn", "h3")
         try proxy.process.waitForLine(containing: "another protocol (ALPN) than those")
         let lines = proxy.process.output.filter { $0.contains("does not trust this certificate") }
         #expect(lines.count == 1, "\(lines)")

@@ -83,9 +83,15 @@ func clientSays(_ proxy: ProxyFixture, _ arguments: [String]) throws -> [String]
         #expect(child.output.contains { $0.contains("renegotiation:") }, "\(child.output)")
     }
 
-    @Test func `a foreign client agrees on http 1_1 by ALPN`() throws {
-        let proxy = try ProxyFixture(to: try .refusing())
-        let said = try clientSays(proxy, ["-alpn", "h2,http/1.1"])
-        #expect(said.contains("ALPN protocol: http/1.1"), "\(said)")
+    @Test(arguments: [
+        (ProxyListener.tls(), "http/1.1,h2", "h2"), (.tls(), "http/1.1", "http/1.1"),
+        (.http1(), "h2,http/1.1", "http/1.1"),
+    ])
+    func `a foreign client agrees on a protocol by ALPN`(
+        listener: ProxyListener, offered: String, agreed: String
+    ) throws {
+        let proxy = try ProxyFixture(to: try .refusing(), listeners: [listener])
+        let said = try clientSays(proxy, ["-alpn", offered])
+        #expect(said.contains("ALPN protocol: \(agreed)"), "\(said)")
     }
 }

@@ -149,6 +149,28 @@ struct HandshakeTests {
         #expect(pair.client.facts?.applicationProtocol == agreed)
     }
 
+    /// Browsers end a connection of HTTP/2 with a cipher of RFC 9113 appendix A.
+    @Test(arguments: [
+        (TLSVersion.tls13, "ECDHE-ECDSA-AES128-SHA", "h2"),
+        (.tls12, "ECDHE-ECDSA-AES128-GCM-SHA256", "h2"),
+        (.tls12, "ECDHE-ECDSA-CHACHA20-POLY1305", "h2"),
+        (.tls12, "ECDHE-ECDSA-AES128-SHA", "http/1.1"),
+        (.tls12, "ECDHE-ECDSA-AES128-SHA256", "http/1.1"),
+    ])
+    func `h2 is agreed on only with a cipher that is fit for it`(
+        version: TLSVersion, ciphers: String, agreed: String
+    ) throws {
+        let options = TLSServerOptions(
+            minimumVersion: .tls12, cipherList: ciphers, speaksHTTP2: true)
+        for offered in [["h2", "http/1.1"], ["http/1.1", "h2"]] {
+            let pair = MemoryPair(
+                try identities.store([identities.local], options: options),
+                client: try client(version, protocols: offered))
+            #expect(pair.handshake() == (.done, .done))
+            #expect(pair.server.facts?.applicationProtocol == agreed)
+        }
+    }
+
     @Test(arguments: [["h2"], ["h2", "http/1.0"], ["http/1.10"], ["http/1."]])
     func `a client that offers only other protocols gets an alert`(offered: [String]) throws {
         let store = try identities.store([identities.local])

@@ -164,4 +164,41 @@ import Testing
             #expect(split == Self.run(.chunked, [bytes[...]]))
         }
     }
+
+    /// What ends the body of a request by HTTP/2 (RFC 9113 §8.1).
+    @Test(arguments: [
+        ("\r\n", [], false),
+        (
+            "x-sum: 1\r\ncookie: a\r\nserver-timing: b\r\n\r\n", ["x-sum=1", "server-timing=b"],
+            false
+        ),
+        ("x-sum: 1\r\n", [], true), ("x sum: 1\r\n\r\n", [], true),
+    ])
+    func `trailers may come with the end of a stream`(
+        lines: String, passed: [String], isBroken: Bool
+    ) {
+        var decoder = BodyDecoder(.untilClose)
+        var bytes = Array("hello".utf8)
+        let outcome = bytes.withUnsafeMutableBufferPointer { buffer in
+            buffer.baseAddress.map { decoder.decode($0, count: buffer.count) }
+        }
+        #expect(outcome?.payload == 5)
+        let fault = Array(lines.utf8).withUnsafeBytes { decoder.streamEnded(trailers: $0) }
+        let (isDone, trailers) = (decoder.isDone, decoder.trailers)
+        #expect((fault != nil) == isBroken && isDone == !isBroken)
+        let said = trailers?.fields.map { field in
+            [trailers?.name(of: field), trailers?.value(of: field)]
+                .map { String(decoding: $0 ?? [], as: UTF8.self) }.joined(separator: "=")
+        }
+        #expect(said ?? [] == passed)
+    }
+
+    @Test func `a body with a length has no place for trailers`() {
+        var decoder = BodyDecoder(.length(5))
+        let fault = Array("x-sum: 1\r\n\r\n".utf8).withUnsafeBytes {
+            decoder.streamEnded(trailers: $0)
+        }
+        let (isDone, trailers) = (decoder.isDone, decoder.trailers)
+        #expect(fault == nil && !isDone && trailers == nil)
+    }
 }

@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: Apache-2.0
+import HTTP2
+import Proxy
+import Reactor
+import Splice
+
+/// Deadlines of a connection that speaks HTTP/2, and its end.
+extension MultiplexKeeper {
+    /// The timer of a session has fired that speaks HTTP/2.
+    func timeIsUp(_ session: SessionPointer) {
+        guard case .multiplexing(let multiplex) = session.pointee.stage else { return }
+        if multiplex.connection.end != nil {
+            // It does not take what was to be said to it.
+            close(session, .disconnected(nil))
+            return
+        }
+        let isNoticed = multiplex.announcedMilliseconds.map {
+            now >= $0 + Multiplex.noticeMilliseconds
+        }
+        if isNoticed ?? multiplex.streams.isEmpty {
+            multiplex.isShutDown = true
+            multiplex.connection.shutDown()
+        }
+        markDirty(session)
+        if !multiplex.streams.isEmpty && isSilent(session, multiplex) {
+            sessions.note(session, Self.silence)
+            close(session, .unresponsive)
+            return
+        }
+        arm(session, multiplex)
+    }
+
+    /// Sets the timer of a connection for what is due next.
+    func arm(_ session: SessionPointer, _ multiplex: Multiplex) {
+        if multiplex.isEnding { return }
+        var due: UInt64?
+        if let announced = multiplex.announcedMilliseconds, !multiplex.isShutDown {
+            due = announced + Multiplex.noticeMilliseconds
+        } else if multiplex.streams.isEmpty && !multiplex.isShutDown {
+            due = now + state.pointee.settings.keepAliveMilliseconds
+        }
+        if !multiplex.streams.isEmpty,
+            let rules = session.pointee.facts.listener.multiplexing?.rules
+        {
+            let ping =
+                multiplex.question?.dueMilliseconds
+                ?? multiplex.heardMilliseconds + rules.pingAfterMilliseconds
+            due = min(due ?? ping, ping)
+        }
+        if let due { sessions.arm(session, at: due) }
+    }
+
+    // MARK: Whether the client is there
+
+    private static let silence =
+        "the client does not answer a PING of HTTP/2 (listen[].http2.pingTimeout)"
+
+    /// Asks a client of which nothing comes whether it is there.
+    ///
+    /// What it was sent before the PING it has to take first: as long as that becomes less, the question
+    /// stands.
+    ///
+    /// - Returns: whether it owes the answer for too long.
+    private func isSilent(_ session: SessionPointer, _ multiplex: Multiplex) -> Bool {
+        guard let rules = session.pointee.facts.listener.multiplexing?.rules else { return false }
+        if multiplex.question == nil {
+            if now < multiplex.heardMilliseconds + rules.pingAfterMilliseconds { return false }
+            multiplex.connection.ping(milliseconds: Int64(truncatingIfNeeded: now))
+        } else if let question = multiplex.question {
+            if now < question.dueMilliseconds { return false }
+            if bytesOnTheWay(session) >= question.bytesOnTheWay { return true }
+        }
+        multiplex.question = Multiplex.Question(
+            dueMilliseconds: now + rules.pingTimeoutMilliseconds,
+            bytesOnTheWay: bytesOnTheWay(session))
+        return false
+    }
+
+    /// What a client has not taken yet of what it was sent.
+    private func bytesOnTheWay(_ session: SessionPointer) -> Int {
+        session.pointee.stream.leg.held.count
+            + session.pointee.stream.leg.socket.unacknowledgedBytes()
+    }
+
+    // MARK: Announcing the end
+
+    /// The process goes away: no stream is opened any more, and those that are open end.
+    func processLeaves(_ session: SessionPointer, isReplaced: Bool) {
+        guard case .multiplexing(let multiplex) = session.pointee.stage else { return }
+        announceEnd(session, multiplex)
+        if isReplaced { return }
+        for slot in multiplex.streams {
+            if let request = state.pointee.substreams.pointer(slot)?.pointee.stream.request {
+                state.pointee.work.push(.request(request, .processLeaves))
+            }
+        }
+    }
+
+    /// Tells the client that the connection will end: it opens no further streams once it knows that, and
+    /// those that are open go on (RFC 9113 §6.8).
+    func announceEnd(_ session: SessionPointer, _ multiplex: Multiplex) {
+        guard multiplex.announcedMilliseconds == nil else { return }
+        multiplex.announcedMilliseconds = now
+        multiplex.connection.announceShutdown()
+        markDirty(session)
+        arm(session, multiplex)
+    }
+
+    // MARK: The end
+
+    /// Why a connection ends before its streams have.
+    enum Cause {
+        /// The client is not there any more, or is not spoken to any more; what is noted of its requests.
+        case disconnected(String?)
+        /// The client does not answer.
+        case unresponsive
+    }
+
+    /// Closes the connection with all its streams.
+    func close(_ session: SessionPointer, _ cause: Cause) {
+        guard case .multiplexing(let multiplex) = session.pointee.stage else { return }
+        letStreamsGo(session, multiplex, cause)
+        sessions.close(session)
+    }
+
+    /// The connection is over: what is left of its streams is told, and the socket closes in order.
+    func end(_ session: SessionPointer, _ multiplex: Multiplex) {
+        letStreamsGo(session, multiplex, .disconnected(nil))
+        sessions.leave(session)
+    }
+
+    /// Has whoever uses a stream of a connection know that the connection is gone: requests first.
+    private func letStreamsGo(
+        _ session: SessionPointer, _ multiplex: Multiplex, _ cause: Cause
+    ) {
+        note(multiplex.connection.end, session)
+        multiplex.isEnding = true
+        for slot in multiplex.streams {
+            guard let substream = state.pointee.substreams.pointer(slot) else { continue }
+            substream.pointee.isClosed = true
+            cut(substream, cause)
+        }
+        RequestExecutor(state).run()
+        for slot in multiplex.streams {
+            guard let substream = state.pointee.substreams.pointer(slot) else { continue }
+            // Its tunnel lives on until its upstream has been told.
+            substream.pointee.tunnel?.pointee.client = .gone
+            discard(substream)
+        }
+    }
+
+    /// Has whoever uses a stream know that its client is gone.
+    func cut(_ substream: SubstreamPointer, _ cause: Cause = .disconnected(nil)) {
+        substream.pointee.feed.reset(&space.pointee.pool)
+        var isUnresponsive = false
+        var detail: String?
+        switch cause {
+        case .disconnected(let text): detail = text
+        case .unresponsive:
+            isUnresponsive = true
+            detail = Self.silence
+        }
+        if let tunnel = substream.pointee.tunnel {
+            let verdict =
+                isUnresponsive && !tunnel.pointee.relay.ending.hasBegun
+                ? tunnel.pointee.relay.clientIsUnresponsive(space)
+                : tunnel.pointee.relay.ready(.client, [.readable, .hangup], space)
+            if !verdict.isEmpty { TunnelKeeper(state).obey(verdict, tunnel) }
+        } else if let token = substream.pointee.stream.request {
+            substream.pointee.stream.leg.isUnwritable = true
+            if let detail {
+                state.pointee.requests.pointer(token)?.pointee.facts.detail = detail
+            }
+            state.pointee.work.push(.request(token, .clientGone))
+        }
+    }
+
+    /// Says in the log why a connection was ended, where that was the peer's fault.
+    private func note(_ end: HTTP2ConnectionEnd?, _ session: SessionPointer) {
+        switch end {
+        case .violation(let code, let reason)?:
+            let detail = reason.isEmpty ? code.description : "\(code): \(reason)"
+            sessions.note(session, "the client has broken the rules of HTTP/2 (\(detail))")
+        case .abuse(let abuse)?:
+            sessions.note(
+                session, "the client does too much of one thing in HTTP/2: \(abuse.words)")
+        case .notHTTP2?:
+            sessions.note(session, "the client agreed on HTTP/2 (ALPN) and does not speak it")
+        case .complete?, .terminated?, nil: break
+        }
+    }
+}

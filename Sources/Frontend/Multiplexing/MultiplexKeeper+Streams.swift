@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0
+import HTTP2
+import Proxy
+import Reactor
+import Splice
+import Wire
+
+/// Streams of a connection: each has its request, and its request or tunnel has its events.
+extension MultiplexKeeper {
+    // MARK: What has come
+
+    func takeEvents(_ session: SessionPointer, _ multiplex: Multiplex) {
+        while let event = multiplex.connection.nextEvent() {
+            switch event.kind {
+            case .request(let isLast):
+                open(session, multiplex, event.stream, isLast: isLast)
+                continue
+            case .over:
+                continue
+            case .goAway, .pong: continue
+            case .data, .trailers, .end, .drained, .sent, .closed: break
+            }
+            let token = Token(rawValue: event.tag)
+            guard let substream = state.pointee.substreams.pointer(token),
+                substream.pointee.id == event.stream
+            else {
+                if case .closed = event.kind { multiplex.connection.forget(event.stream) }
+                continue
+            }
+            take(event.kind, substream, multiplex)
+            RequestExecutor(state).run()
+        }
+    }
+
+    private func take(
+        _ event: HTTP2Event.Kind, _ substream: SubstreamPointer, _ multiplex: Multiplex
+    ) {
+        let id = substream.pointee.id
+        switch event {
+        case .data:
+            let arrived = multiplex.connection.arrived(id)
+            if substream.pointee.isLeft {
+                // Nobody wants the rest of the body.
+                multiplex.connection.consume(id, arrived.count)
+                return
+            }
+            substream.pointee.feed.put(UnsafeRawBufferPointer(arrived), &space.pointee.pool)
+            multiplex.connection.take(id, arrived.count)
+            tell(substream, .readable)
+        case .trailers:
+            // They go on with the end of the body, which comes next.
+            substream.pointee.trailers = multiplex.connection.takeTrailers(id)
+        case .end:
+            substream.pointee.feed.end()
+            tell(
+                substream, substream.pointee.tunnel == nil ? .readable : [.readable, .hangup])
+        case .drained: substream.pointee.feed.notify()
+        case .sent:
+            substream.pointee.isSent = true
+            if substream.pointee.isLeft { endPeersSide(substream, multiplex) }
+        case .closed(let end):
+            substream.pointee.isClosed = true
+            if end != .complete { cut(substream) }
+            if substream.pointee.isLeft { discard(substream) }
+        case .request, .goAway, .pong, .over: break
+        }
+    }
+
+    /// Reports to whoever uses a stream.
+    func tell(_ substream: SubstreamPointer, _ flags: Readiness) {
+        if let tunnel = substream.pointee.tunnel {
+            let verdict = tunnel.pointee.relay.ready(.client, flags, space)
+            if !verdict.isEmpty { TunnelKeeper(state).obey(verdict, tunnel) }
+        } else if let token = substream.pointee.stream.request {
+            RequestExecutor(state).clientIsReady(token, flags)
+        }
+    }
+
+    // MARK: Streams
+
+    /// A request has come: it gets a stream, and is judged.
+    private func open(
+        _ session: SessionPointer, _ multiplex: Multiplex, _ id: HTTP2Stream, isLast: Bool
+    ) {
+        guard let head = multiplex.connection.takeHead(id),
+            let slot = state.pointee.insertSubstream(session, id),
+            let substream = state.pointee.substreams.pointer(slot)
+        else {
+            multiplex.connection.reset(id, .refusedStream)
+            return
+        }
+        multiplex.connection.setTag(id, slot.rawValue)
+        multiplex.streams.append(slot)
+        if multiplex.streams.count == 1 { arm(session, multiplex) }
+        if isLast { substream.pointee.feed.end() }
+        let stream = ClientStream(session, substream)
+        var facts = RequestFacts(
+            client: session.pointee.facts.peer, beganMilliseconds: now)
+        facts.method = head.text(of: head.method)
+        if let fault = head.fault {
+            refuse(stream, Refusal(tooLarge: fault, state.pointee.settings.headLimits), facts)
+        } else {
+            switch SubstreamRequest.kind(of: head) {
+            case .otherProtocol: refuse(stream, .otherProtocol, facts)
+            case .plainConnect: refuse(stream, .plainConnect, facts)
+            case .unsound: refuse(stream, .unsoundHead, facts)
+            case .usual: judge(stream, head, isLast: isLast, facts)
+            }
+        }
+        state.pointee.multiplexMemory.recycle(head)
+        // Those that come before the client knows it are served (RFC 9113 §6.8).
+        if stream.isSpent(state) { announceEnd(session, multiplex) }
+        RequestExecutor(state).run()
+    }
+
+    private func judge(
+        _ stream: ClientStream, _ head: HTTP2Head, isLast: Bool, _ facts: RequestFacts
+    ) {
+        state.pointee.heads.begin()
+        SubstreamRequest.write(head, isLast: isLast, into: &state.pointee.heads.writer)
+        var parser = RequestHeadParser(limits: state.pointee.settings.headLimits)
+        parser.lend(state.pointee.heads.lend())
+        let writer = UnsafeRawBufferPointer(
+            start: state.pointee.heads.writer.start, count: state.pointee.heads.writer.count)
+        let progress = parser.append(writer)
+        state.pointee.heads.writer.clear()
+        switch progress {
+        case .complete(let head, _): RequestJudge(state).judge(stream, head)
+        case .failed(let fault): refuse(stream, Refusal(fault), facts)
+        case .needsMore:
+            refuse(
+                stream, Refusal(HeadFault(status: 400, sentence: "The request has no end.")), facts)
+        }
+    }
+
+    /// Answers with a refusal where no request was taken up.
+    func refuse(_ stream: ClientStream, _ refusal: Refusal, _ facts: RequestFacts) {
+        var facts = facts
+        facts.status = refusal.status
+        facts.proxyError = refusal.proxyError
+        facts.detail = refusal.sentence
+        stream.send(refusal.bytes(date: state.pointee.heads.date.now()), space)
+        Recorder(state).refused(stream.session, facts)
+        stream.end(.leaves, state)
+    }
+
+    /// The request on a stream is over, or its tunnel.
+    func leave(_ substream: SubstreamPointer, isInOrder: Bool) {
+        substream.pointee.isLeft = true
+        substream.pointee.stream.request = nil
+        substream.pointee.tunnel = nil
+        if case .multiplexing(let multiplex) = substream.pointee.session.pointee.stage {
+            let id = substream.pointee.id
+            if substream.pointee.isClosed {
+                discard(substream)
+                return
+            }
+            if !isInOrder || !substream.pointee.answer.hasHead {
+                multiplex.connection.reset(
+                    id, substream.pointee.answer.hasHead ? .internalError : .cancel)
+            } else if substream.pointee.isSent {
+                endPeersSide(substream, multiplex)
+            }
+            markDirty(substream.pointee.session)
+        }
+        substream.pointee.feed.notify()
+    }
+
+    /// All was said on a stream, and what the peer would still send is of no use (RFC 9113 §8.1).
+    private func endPeersSide(_ substream: SubstreamPointer, _ multiplex: Multiplex) {
+        let id = substream.pointee.id
+        if !multiplex.connection.hasPeerEnded(id) { multiplex.connection.reset(id, .noError) }
+    }
+
+    /// Lets a stream go of which the peer knows that it is over.
+    func discard(_ substream: SubstreamPointer) {
+        let session = substream.pointee.session
+        let slot = substream.pointee.slot
+        substream.pointee.stream.leg.release(space)
+        if let trailers = substream.pointee.trailers {
+            state.pointee.multiplexMemory.recycle(trailers)
+        }
+        if case .multiplexing(let multiplex) = session.pointee.stage {
+            multiplex.connection.forget(substream.pointee.id)
+            multiplex.streams.removeAll { $0 == slot }
+            if multiplex.streams.isEmpty { arm(session, multiplex) }
+        }
+        state.pointee.substreams.retire(slot)
+    }
+}
