@@ -91,6 +91,9 @@ struct Worker: ~Copyable {
         acceptors.resumeDue()
         assert(state.pointee.work.isEmpty, "a turn ends with work in its queue")
         assert(state.pointee.heads.isSent, "a turn ends with a head that nobody has sent")
+        assert(
+            state.pointee.space.pointee.records.outputCount == 0,
+            "a turn ends with records that nobody has sent")
         state.pointee.releaseRetired()
         if let leaving = state.pointee.leaving, now >= leaving.deadlineMilliseconds {
             isCut = true

@@ -214,8 +214,10 @@ struct HeadStore: ~Copyable {
     private static let memoryBytesMax = 4_096
 
     private var memories: [HeadMemory] = []
-    /// Where heads that go out are written, all of them of one reactor: empty but between `begin` and the
-    /// sending of what was written. What is left in it would go to somebody else.
+    /// Where all heads of the reactor are written that go out.
+    ///
+    /// It is empty but between `begin` and the sending of what was written: what is left in it would go to
+    /// somebody else.
     var writer = HeadWriter(capacity: 4_096)
     /// The time of day for answers of our own.
     var date = HTTPDate()
