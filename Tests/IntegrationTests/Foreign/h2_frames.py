@@ -126,6 +126,8 @@ class Raw:
             self.settings = {key: value for key, value in struct.iter_unpack(">HI", payload)}
         elif kind == PING and flags & ACK:
             self.pongs.append(payload)
+        elif kind == PING:
+            self.send(frame(PING, ACK, 0, payload))
         elif kind == GOAWAY:
             self.goaway = (int.from_bytes(payload[:4], "big"), int.from_bytes(payload[4:8], "big"))
         elif kind == WINDOW:
