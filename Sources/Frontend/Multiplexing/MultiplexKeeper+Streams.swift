@@ -146,6 +146,7 @@ extension MultiplexKeeper {
 
     /// The request on a stream is over, or its tunnel.
     func leave(_ substream: SubstreamPointer, isInOrder: Bool) {
+        let isTunnel = substream.pointee.tunnel != nil
         substream.pointee.isLeft = true
         substream.pointee.stream.request = nil
         substream.pointee.tunnel = nil
@@ -156,8 +157,9 @@ extension MultiplexKeeper {
                 return
             }
             if !isInOrder || !substream.pointee.answer.hasHead {
-                multiplex.connection.reset(
-                    id, substream.pointee.answer.hasHead ? .internalError : .cancel)
+                // What would be a RST of TCP is CANCEL for a tunnel (RFC 8441 §5).
+                let isCutShort = substream.pointee.answer.hasHead && !isTunnel
+                multiplex.connection.reset(id, isCutShort ? .internalError : .cancel)
             } else if substream.pointee.isSent {
                 endPeersSide(substream, multiplex)
             }
@@ -169,7 +171,10 @@ extension MultiplexKeeper {
     /// All was said on a stream, and what the peer would still send is of no use (RFC 9113 §8.1).
     private func endPeersSide(_ substream: SubstreamPointer, _ multiplex: Multiplex) {
         let id = substream.pointee.id
-        if !multiplex.connection.hasPeerEnded(id) { multiplex.connection.reset(id, .noError) }
+        if multiplex.connection.hasPeerEnded(id) { return }
+        multiplex.connection.reset(id, .noError)
+        // It may be told amid the production that has sent the end.
+        markDirty(substream.pointee.session)
     }
 
     /// Lets a stream go of which the peer knows that it is over.

@@ -274,7 +274,7 @@ struct BodyPump {
         guard let upgrade = request.pointee.upgrade, let plan = request.pointee.facts.plan
         else { return nil }
         switch request.pointee.answer.judge(upgrade, plan.answer, early: early) {
-        case .ordinary: return nil
+        case .ordinary: return request.pointee.stream.isMultiplexed ? judgeSuccess(request) : nil
         case .failed(let cause, let fault): return fail(request, cause, fault)
         case .switching(let opening, let remark):
             request.pointee.makeExtras().opening = opening
@@ -306,6 +306,17 @@ struct BodyPump {
         if head.mayHaveStrayBody(to: request.pointee.method) {
             request.pointee.upstream?.mayReuse = false
         }
+    }
+
+    /// Judges an answer to an extended CONNECT that is none to an upgrade: in HTTP/2 each 2xx would open the
+    /// client's socket (RFC 8441 §5), and the upstream speaks no WebSocket on it.
+    private func judgeSuccess(_ request: RequestPointer) -> RequestLife.Event? {
+        guard let status = request.pointee.answer.head?.status, 200...299 ~= status else {
+            return nil
+        }
+        let sentence =
+            "The upstream answered \(status) to a request for a WebSocket, which only 101 opens."
+        return fail(request, .badUpgrade, HeadFault(status: 502, sentence: sentence))
     }
 
     /// Writes the head of the final answer as the client gets it; it leaves with the begin of the body.
@@ -340,8 +351,9 @@ struct BodyPump {
         state.pointee.heads.begin()
         ClientAnswer.writeFinal(
             head, options, plan: plan.answer, policyLine: stream.policyLine,
+            // On a stream of HTTP/2 the line that says so is left out, and trailers go on as well.
             framing: ClientAnswer.Framing(
-                framing, of: head, writesChunks: writesChunks,
+                framing, of: head, writesChunks: writesChunks || stream.isMultiplexed,
                 isToHead: request.pointee.method == .head),
             persistence: request.pointee.persistence, into: &state.pointee.heads.writer)
         state.pointee.heads.takeBack(head.takeMemory())

@@ -41,7 +41,7 @@ public enum PythonPeer {
 
     /// Makes the environment in the build folder unless it is there; other processes wait.
     private static func makeEnvironment() throws -> String {
-        let folder = "\(Scratch.packageFolder)/.build/test-venv-7"
+        let folder = "\(Scratch.packageFolder)/.build/test-venv-8"
         let python = "\(folder)/bin/python"
         let lock = Descriptor(open("\(folder).lock", O_CREAT | O_RDWR | O_CLOEXEC, 0o644))
         guard lock.number >= 0, flock(lock.number, LOCK_EX) == 0 else {
@@ -56,8 +56,12 @@ public enum PythonPeer {
                 python, "-m", "pip", "install", "--quiet", "--no-compile", "websockets>=15",
                 "requests", "aiohttp", "h2", "wsproto",
                 "flask", "flask-sock", "jsonschema", "pyyaml", "channels", "daphne", "pyte",
-                "trustme", "zxing-cpp",
+                "trustme", "zxing-cpp", "python-socketio",
             ], by: deadline)
+        // Of this one only its copy of socket.io's JavaScript client is used.
+        try TestKit.run(
+            [python, "-m", "pip", "install", "--quiet", "--no-compile", "--no-deps", "nicegui"],
+            by: deadline)
         try Scratch.write("", to: mark)
         return python
     }

@@ -60,6 +60,8 @@ class Client:
         for event in self.h2.receive_data(data):
             if isinstance(event, h2.events.ConnectionTerminated):
                 self.goaway = event
+            if isinstance(event, h2.events.PingAckReceived):
+                self.pong = True
             stream = getattr(event, "stream_id", None)
             if stream:
                 self.events.setdefault(stream, []).append(event)
@@ -350,6 +352,70 @@ def stalled(client, go, count="20", *_):
     client.receive = receive
     assert client.answer(client.request("GET", "/?after"))[0] == 200
     print("answered after")
+
+
+def deaf(client, go, count="3", *_):
+    """Uploads and a socket to an app that does not read: only their own streams stop. With a file `go` it reads."""
+    total = 9_000_000
+    socket = WebSocket(client, "/deaf")
+    streams = [client.request("POST", "/deaf", [("content-length", str(total))], end=False)
+               for _ in range(int(count))]
+    socket.open()
+    rest = {stream: b"u" * total for stream in streams}
+    frames = Connection(ConnectionType.CLIENT)
+    rest[socket.stream] = b"".join(frames.send(BytesMessage(data=b"s" * 30_000)) for _ in range(total // 30_000))
+
+    def push():
+        """Sends what the windows allow; whether it was anything."""
+        moved = False
+        for stream, data in rest.items():
+            while data:
+                size = min(client.h2.local_flow_control_window(stream), client.h2.max_outbound_frame_size, len(data))
+                if size == 0:
+                    break
+                client.h2.send_data(stream, data[:size], end_stream=size == len(data) and stream != socket.stream)
+                data, moved = data[size:], True
+                client.flush()
+            rest[stream] = data
+        return moved
+
+    def settle():
+        """Waits until the server has taken all that was sent."""
+        client.pong = False
+        client.h2.ping(b"deafdeaf")
+        client.flush()
+        while not client.pong:
+            client.receive()
+
+    idle = 0
+    while idle < 20:
+        idle = 0 if push() else idle + 1
+        settle()
+        assert any(rest.values()), "it has taken everything"
+    # Each is held up by its own window; the connection's is open.
+    held = [total - len(data) for data in rest.values()]
+    assert all(rest.values()) and client.h2.outbound_flow_control_window > 500_000, held
+    print("stalled", *held, flush=True)
+    for round in range(20):
+        assert client.answer(client.request("POST", "/live", [("content-length", "200000")], body=b"l" * 200_000))[0] == 200
+        assert client.answer(client.request("GET", "/pages"))[2] == b"a page"
+        other = WebSocket(client, "/")
+        other.open()
+        other.echo(b"m" * 100_000)
+        other.close()
+    print("served meanwhile", flush=True)
+    while not os.path.exists(go):
+        time.sleep(0.05)
+    while any(rest.values()):
+        push()
+        client.receive()
+    for stream in streams:
+        assert client.answer(stream)[0] == 200
+    event = socket.receive()
+    assert isinstance(event, CloseConnection) and event.code == 1000, event
+    socket.send(event.response())
+    assert isinstance(socket.receive(), h2.events.StreamEnded)
+    print("taken", len(streams) + 1)
 
 
 def main():

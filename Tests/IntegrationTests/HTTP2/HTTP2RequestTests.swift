@@ -61,6 +61,41 @@ import Testing
         #expect(said.contains { $0.contains("2000 succeeded, 0 failed, 0 errored") }, "\(said)")
     }
 
+    @Test func `a Flask app and Python's http.server are served as over HTTP/1.1`() throws {
+        let folder = try Scratch.makeFolder()
+        defer { Scratch.remove(folder) }
+        let text = String(repeating: "0123456789", count: 300_000)
+        try Scratch.write(text, to: "\(folder)/file.txt")
+        let flask = try PythonPeer.start("flask_app.py")
+        let files = try ChildProcess([
+            "python3", "-u", "-m", "http.server", "0", "--bind", "127.0.0.1", "-d", folder,
+        ])
+        let flaskLine = try flask.waitForLine(containing: "port ", by: .after(.seconds(120)))
+        let words = try files.waitForLine(containing: "Serving HTTP on")[0].split(separator: " ")
+        let place = try #require(words.firstIndex(of: "port"))
+        let proxy = try ProxyFixture(
+            routes: [
+                "{ path: /file.txt, to: \"http://127.0.0.1:\(words[place + 1])\" }",
+                "{ path: \"/*\", to: \"http://127.0.0.1:\(flaskLine[0].dropFirst(5))\" }",
+            ], listeners: [.http2()])
+        let url = "https://localhost:\(proxy.port())"
+        let curl = ["curl", "-sS", "--http2", "--cacert", authority]
+        #expect(
+            try run(curl + ["-d", "name=value", "\(url)/form"]) == ["value by http from 127.0.0.1"]
+        )
+        #expect(try run(curl + ["\(url)/file.txt"]).joined() == text)
+        let head = try run(curl + ["-I", "\(url)/file.txt"])
+        #expect(head.first?.hasPrefix("HTTP/2 200") == true, "\(head)")
+        #expect(head.contains { $0.hasPrefix("content-length: 3000000") }, "\(head)")
+        // A part of it, and what has not changed.
+        #expect(
+            try run(
+                curl + [
+                    "-o", "/dev/null", "-w", "%{http_code}", "-H",
+                    "If-Modified-Since: Sat, 01 Jan 2050 00:00:00 GMT", "\(url)/file.txt",
+                ]) == ["304"])
+    }
+
     /// Twenty answers of 131 MB each are asked for and none is taken.
     @Test func `streams that nobody reads stop nobody else, and hold little`() throws {
         let folder = try Scratch.makeFolder()
