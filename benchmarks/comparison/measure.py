@@ -70,6 +70,7 @@ LOADS = [
 IDLE_LOADS = [
     Load("idle", ("idle", "--connections", str(IDLE_RELAYS), "--duration", "2"), is_timed=False),
     _streams("h2idle", "idle", 450, IDLE_RELAYS // 450, "--duration", "2", is_timed=False),
+    _streams("h2idle1", "idle", 4_000, 1, "--duration", "2", is_timed=False),
     Load("beside100", ("echo", "--connections", "64", "--message-bytes", "128"), idle_beside=100),
     Load("beside9000", ("echo", "--connections", "64", "--message-bytes", "128"),
          idle_beside=IDLE_RELAYS),

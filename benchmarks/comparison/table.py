@@ -82,6 +82,8 @@ METRICS = [
     busy("h2download"),
     Metric("h2: 9,000 idle relays, 450 × 20 streams: resident kB each", "h2idle",
            "residentBytesPerConnection", 1000),
+    Metric("h2: 4,000 idle connections with one relay: resident kB each", "h2idle1",
+           "residentBytesPerConnection", 1000),
     Metric("9,000 idle relays: resident kB each", "idle", "residentBytesPerConnection", 1000),
     Metric("echo beside 100 idle: CPU µs/message", "beside100", "cpuMicrosecondsPerMessage"),
     Metric("echo beside 9,000 idle: CPU µs/message", "beside9000", "cpuMicrosecondsPerMessage"),
