@@ -105,7 +105,7 @@ let package = Package(
         .target(
             name: "LoadGenerator",
             dependencies: [
-                "Wire", "Reactor", "TLS",
+                "Wire", "Reactor", "TLS", "HTTP2",
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
             ],
             swiftSettings: strict),

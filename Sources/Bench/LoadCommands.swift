@@ -86,6 +86,33 @@ struct ConnectLoad: ParsableCommand {
     }
 }
 
+/// `Bench cycle`.
+struct CycleLoad: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "cycle",
+        abstract:
+            "Streams of HTTP/2, over and over: CONNECT, one message, Close, end of the stream.",
+        discussion: """
+            The connections stay open; --streams is how many streams live on each at a time. Latency \
+            is that of a whole cycle, up to the end of the stream on both sides.
+            """)
+
+    @OptionGroup var options: LoadOptions
+    @OptionGroup var end: EndOptions
+    @Option(name: .shortAndLong, help: "How many connections.")
+    var connections = 4
+    @Option(help: ArgumentHelp("Payload of each message.", valueName: "bytes"))
+    var messageBytes = 128
+
+    func run() throws {
+        var plan = try options.plan(.cycle)
+        plan.connections = connections
+        plan.messageBytes = messageBytes
+        plan.end = end.end
+        try options.run(plan)
+    }
+}
+
 /// `Bench idle`.
 struct IdleLoad: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -107,8 +134,9 @@ struct IdleLoad: ParsableCommand {
         var plan = try options.plan(.idle)
         plan.connections = connections
         plan.end = duration.map { .seconds($0) } ?? .standardInputCloses
+        let wanted = connections * (options.streams ?? 1)
         try options.run(plan) { count in
-            FileHandle.standardError.write(Data("open \(count) of \(connections)\n".utf8))
+            FileHandle.standardError.write(Data("open \(count) of \(wanted)\n".utf8))
         }
     }
 }

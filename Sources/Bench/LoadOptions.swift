@@ -24,6 +24,12 @@ struct LoadOptions: ParsableArguments {
             "Run this long before measuring begins.", valueName: "seconds"))
     var warmup: Double = 0
 
+    @Option(
+        help: ArgumentHelp(
+            "Speak HTTP/2, with so many WebSockets in each connection (RFC 8441).",
+            valueName: "count"))
+    var streams: Int?
+
     @Option(help: "Run on this core.")
     var cpu: Int?
 
@@ -43,6 +49,7 @@ struct LoadOptions: ParsableArguments {
         if let connect { try target.connect(to: connect) }
         var plan = LoadPlan(target: target, mode: mode)
         plan.caFile = ca
+        plan.streams = streams
         plan.cipherSuites = cipher
         plan.warmupSeconds = warmup
         plan.cpu = cpu

@@ -9,7 +9,7 @@ import ArgumentParser
         discussion: """
             All load runs on one thread and checks each byte that comes back. With --json one \
             object is printed to standard output, whose keys are: mode, url, connections, \
-            opened, messageBytes, seconds, messages, messagesPerSecond, megabytes, \
+            streams, opened, messageBytes, seconds, messages, messagesPerSecond, megabytes, \
             megabytesPerSecond, p50Microseconds, p90Microseconds, p99Microseconds, \
             p999Microseconds, maxMicroseconds, handshakes, handshakesPerSecond, resumed, \
             errors, firstError, tlsVersion, cipher; and with --watch-pid: cpuSeconds, \
@@ -19,7 +19,7 @@ import ArgumentParser
             counted once. The exit code is 1 when there were errors.
             """,
         subcommands: [
-            EchoLoad.self, StreamLoad.self, ConnectLoad.self, IdleLoad.self, Micro.self,
-            Backend.self,
+            EchoLoad.self, StreamLoad.self, ConnectLoad.self, CycleLoad.self, IdleLoad.self,
+            Micro.self, Backend.self,
         ])
 }

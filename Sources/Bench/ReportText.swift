@@ -17,7 +17,9 @@ enum ReportText {
         }
         add(report.mode, report.url)
         if let version = report.tlsVersion { add("TLS", "\(version) \(report.cipher ?? "")") }
-        if report.opened > 0 { add("connections", "\(report.opened) of \(report.connections)") }
+        let wanted = report.connections * (report.streams ?? 1)
+        let carried = report.streams.map { ", \($0) on each connection" } ?? ""
+        if report.opened > 0 { add("WebSockets", "\(report.opened) of \(wanted)\(carried)") }
         add("measured", number(report.seconds) + " s")
         if report.messages > 0 {
             add(
@@ -28,9 +30,9 @@ enum ReportText {
                 "payload",
                 "\(number(report.megabytes)) MB, \(number(report.megabytesPerSecond)) MB/s")
         }
-        if report.mode == "connect" {
+        if report.mode == "connect" || report.mode == "cycle" {
             add(
-                "connections",
+                report.mode == "cycle" ? "streams" : "connections",
                 "\(report.handshakes), \(number(report.handshakesPerSecond))/s, "
                     + "\(report.resumed) resumed")
         }
@@ -48,8 +50,8 @@ enum ReportText {
         let costs = [
             ("CPU µs/message", report.cpuMicrosecondsPerMessage),
             ("CPU µs/MB", report.cpuMicrosecondsPerMegabyte),
-            ("CPU µs/connection", report.cpuMicrosecondsPerConnection),
-            ("bytes/connection", report.residentBytesPerConnection),
+            ("CPU µs/WebSocket", report.cpuMicrosecondsPerConnection),
+            ("bytes/WebSocket", report.residentBytesPerConnection),
         ]
         for case (let name, let cost?) in costs { add(name, number(cost)) }
         if let resident = report.residentKilobytes {

@@ -2,8 +2,11 @@
 
 /// Bytes in order, in one piece: appended at the end, taken from the start.
 ///
-/// It owns a block only while it has bytes. It is trivial, so its owner gives the block back by `clear`.
+/// It owns a block only while it has bytes; in front of them and behind them `margin` bytes of it are free
+/// for whoever changes them in place. It is trivial, so its owner gives the block back by `clear`.
 struct ByteQueue {
+    /// A frame header that came in parts goes in front of its rest, and the end of a chunk behind it.
+    static let margin = 16
     private var block: UnsafeMutableRawPointer?
     private var capacity: UInt32 = 0
     private var start: UInt32 = 0
@@ -44,7 +47,7 @@ struct ByteQueue {
     private mutating func room(for more: Int, _ memory: HTTP2Memory) -> UnsafeMutableRawPointer? {
         let total = count + more
         guard total <= 1 << 30 else { return nil }
-        if Int(end) + more > Int(capacity) { makeRoom(total, memory) }
+        if Int(end) + more + Self.margin > Int(capacity) { makeRoom(total, memory) }
         return block.map { $0 + Int(end) }
     }
 
@@ -64,17 +67,21 @@ struct ByteQueue {
     private mutating func makeRoom(_ total: Int, _ memory: HTTP2Memory) {
         let (old, count) = (bytes, count)
         // Moving within the block is worth it if that is not done again soon.
-        if let block, total <= Int(capacity) / 2 {
-            if let source = old.baseAddress { block.copyMemory(from: source, byteCount: count) }
+        if let block, total + 2 * Self.margin <= Int(capacity) / 2 {
+            if let source = old.baseAddress {
+                (block + Self.margin).copyMemory(from: source, byteCount: count)
+            }
         } else {
-            let size = HTTP2Memory.blockBytes(for: total)
+            let size = HTTP2Memory.blockBytes(for: total + 2 * Self.margin)
             let new = memory.lend(size)
-            if let source = old.baseAddress { new.copyMemory(from: source, byteCount: count) }
+            if let source = old.baseAddress {
+                (new + Self.margin).copyMemory(from: source, byteCount: count)
+            }
             if let block { memory.giveBack(block, Int(capacity)) }
             block = new
             capacity = UInt32(size)
         }
-        start = 0
-        end = UInt32(count)
+        start = UInt32(Self.margin)
+        end = start + UInt32(count)
     }
 }

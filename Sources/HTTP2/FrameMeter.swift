@@ -74,6 +74,16 @@ struct FrameMeter {
             headerCount = 0
             return (index, .ended)
         }
+        // Most headers come in one piece.
+        if headerCount == 0, bytes.count - index >= 9, let start = bytes.baseAddress {
+            let first = UInt32(
+                bigEndian: (start + index).loadUnaligned(as: UInt32.self))
+            payloadLeft = first >> 8
+            type = UInt8(truncatingIfNeeded: first)
+            flags = bytes[index + 4]
+            stream = UInt32(bigEndian: (start + index + 5).loadUnaligned(as: UInt32.self))
+            return (index + 9, begin())
+        }
         while index < bytes.count {
             let byte = bytes[index]
             index += 1
@@ -86,13 +96,18 @@ struct FrameMeter {
             }
             headerCount += 1
             if headerCount == 9 {
-                isInFrame = true
-                stream &= 0x7FFF_FFFF
-                firstWord = 0
-                wordCount = 0
-                return (index, .begun)
+                return (index, begin())
             }
         }
         return (index, .inside)
+    }
+
+    /// A header is complete.
+    private mutating func begin() -> Step {
+        isInFrame = true
+        stream &= 0x7FFF_FFFF
+        firstWord = 0
+        wordCount = 0
+        return .begun
     }
 }

@@ -33,8 +33,8 @@ extension HTTP2Connection {
 
     /// The bytes of the body that have arrived and were not taken, in one piece.
     ///
-    /// They may be changed in place. The place is valid until the next call that concerns this
-    /// connection.
+    /// They may be changed in place, and so may 16 bytes in front of them and behind. The place is valid
+    /// until bytes are received, or taken from this stream, or it is forgotten.
     public func arrived(_ stream: HTTP2Stream) -> UnsafeMutableRawBufferPointer {
         slot(stream)?.pointee.arrived.bytes ?? UnsafeMutableRawBufferPointer(start: nil, count: 0)
     }
@@ -64,6 +64,16 @@ extension HTTP2Connection {
     }
 
     // MARK: The answer
+
+    /// No fields, in memory that `recycle` has taken back, if there is any.
+    public func makeFields() -> HTTP2Fields {
+        var fields = core.pointee.memory.makeFields()
+        fields.removeAll()
+        return fields
+    }
+
+    /// Takes the memory of fields back that are of no more use.
+    public func recycle(_ fields: HTTP2Fields) { core.pointee.memory.recycle(fields) }
 
     /// Sends an interim answer (1xx but 101); false if the stream is gone or was answered, or the status
     /// is none of these.

@@ -15,6 +15,9 @@ public struct HTTP2Fields: Sendable {
     /// How many fields there are.
     public var count: Int { fields.count }
 
+    /// How many bytes its memory has room for.
+    var byteCapacity: Int { bytes.capacity }
+
     /// Leaves out all fields; the memory stays.
     public mutating func removeAll() {
         bytes.removeAll(keepingCapacity: true)
@@ -28,11 +31,9 @@ public struct HTTP2Fields: Sendable {
         name: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer
     ) -> Bool {
         let start = bytes.count
-        for byte in name {
-            let isUpper = UInt8(ascii: "A")...UInt8(ascii: "Z") ~= byte
-            bytes.append(isUpper ? byte | 0x20 : byte)
-        }
-        let isLawful = bytes.withUnsafeBufferPointer { all in
+        bytes.append(contentsOf: name)
+        let isLawful = bytes.withUnsafeMutableBufferPointer { all in
+            for index in start..<all.count { all[index] = HTTP2Head.lowercased(all[index]) }
             let lowered = UnsafeBufferPointer(rebasing: all[start...])
             return Self.isLawfulName(lowered) && Self.isLawfulValue(value)
         }

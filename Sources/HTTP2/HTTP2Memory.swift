@@ -11,6 +11,7 @@ public final class HTTP2Memory {
     private static let sizeCount = 9
     private static let headsKept = 64
     private static let eventListsKept = 16
+    private static let fieldsKept = 4
 
     /// What changes.
     ///
@@ -25,6 +26,7 @@ public final class HTTP2Memory {
         var blocks = InlineArray<9, UnsafeMutableRawPointer?>(repeating: nil)
         var heads: [HTTP2Head] = []
         var eventLists: [[HTTP2Event]] = []
+        var fields: [HTTP2Fields] = []
     }
 
     private let state: UnsafeMutablePointer<State>
@@ -60,6 +62,16 @@ public final class HTTP2Memory {
     }
 
     func makeHead() -> HTTP2Head { state.pointee.heads.popLast() ?? HTTP2Head() }
+
+    func makeFields() -> HTTP2Fields { state.pointee.fields.popLast() ?? HTTP2Fields() }
+
+    /// Takes fields back that were sent.
+    func recycle(_ fields: HTTP2Fields) {
+        guard state.pointee.fields.count < Self.fieldsKept, fields.byteCapacity <= 16_384 else {
+            return
+        }
+        state.pointee.fields.append(fields)
+    }
 
     func makeEventList() -> [HTTP2Event] { state.pointee.eventLists.popLast() ?? [] }
 

@@ -150,10 +150,11 @@ extension UnsafeMutablePointer where Pointee == ConnectionCore {
         let header = frame.pointee.hd
         switch header.type {
         case FrameType.headers, FrameType.data:
-            guard let index = slot(header.stream_id) else { return }
             let endsStream = header.flags & FrameFlag.endStream != 0
+            if header.type == FrameType.data, !endsStream { return }
+            guard let index = slot(header.stream_id) else { return }
             if header.type == FrameType.data {
-                if endsStream { peerEnded(index) }
+                peerEnded(index)
             } else if frame.pointee.headers.cat == NGHTTP2_HCAT_REQUEST {
                 receivedRequest(index, isLast: endsStream)
             } else {

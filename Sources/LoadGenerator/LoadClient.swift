@@ -1,12 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
+import HTTP2
 import Reactor
 import TLS
 import Wire
 
-/// One connection of a load: a slot of the loop's slab.
+/// One WebSocket of a load, or one connection that carries several: a slot of the loop's slab.
+///
+/// By HTTP/1.1 a WebSocket is a connection. By HTTP/2 it is a stream: it has no socket of its own, and
+/// what is sent on it goes through its carrier.
 struct LoadClient: ~Copyable {
     enum Phase: UInt8 {
         case connecting, handshaking, upgrading
+        /// A carrier: TLS is there, the server's SETTINGS are awaited.
+        case greeting
+        /// A carrier: streams can be opened.
+        case carrying
         /// Messages come and go.
         case open
         /// Our Close is sent, the answer awaited.
@@ -15,6 +23,7 @@ struct LoadClient: ~Copyable {
         case ending
     }
 
+    /// Its socket; of a stream none.
     let socket: Socket
     var tls: TLSSession?
     /// Bytes, sealed where there is TLS, that the socket has not taken yet.
@@ -24,12 +33,25 @@ struct LoadClient: ~Copyable {
     var isResumed = false
     /// The ticket that it has used.
     var ticket: ResumptionTicket?
-    /// Which connection of the run it is; goes into the marker of its messages.
+    /// Which WebSocket of the run it is; goes into the marker of its messages.
     let number: UInt64
     /// When its opening began, in nanoseconds.
     let startedAt: UInt64
     /// Only while the answer's head is being read.
     var parser: ResponseHeadParser?
+
+    /// Whether it is a connection that carries WebSockets, and none itself.
+    var isCarrier = false
+    /// What speaks HTTP/2 on it, if it is a carrier that has not ended.
+    var http2: HTTP2Client?
+    /// How many of its streams live.
+    var streamCount = 0
+    /// Something may have to be produced on it.
+    var isDirty = false
+    /// The connection that carries it, if it is a stream.
+    var carrier: Token?
+    /// The stream's number, until it is closed.
+    var streamID: Int32 = 0
 
     /// Its place among the open ones, from which its share of the clock follows.
     var position = 0
@@ -60,6 +82,6 @@ struct LoadClient: ~Copyable {
 
     /// Whether it still has to become open.
     var isOpening: Bool {
-        phase == .connecting || phase == .handshaking || phase == .upgrading
+        phase.rawValue <= Phase.greeting.rawValue
     }
 }

@@ -28,7 +28,8 @@ public enum LoadGenerator {
             var context: TLSContext?
             if plan.target.isSecure {
                 context = try TLSContext.client(
-                    trusting: plan.caFile, cipherSuites: plan.cipherSuites)
+                    trusting: plan.caFile, cipherSuites: plan.cipherSuites,
+                    applicationProtocols: [plan.streams == nil ? "http/1.1" : "h2"])
             }
             var loop = try LoadLoop(
                 plan: plan, address: address, context: context, opening: opening)

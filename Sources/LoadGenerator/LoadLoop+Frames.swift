@@ -94,6 +94,8 @@ extension LoadLoop {
         let index = client.pointee.answered
         client.pointee.answered &+= 1
         client.pointee.messageOffset = 0
+        // The whole of its life counts, once it is over.
+        if plan.mode == .cycle { return true }
         if case .rate = plan.mode {
             let intended = intendedAt(position: client.pointee.position, index: index)
             guard intended >= measureBeganAt, intended < measureEndedAt else { return true }
@@ -137,10 +139,12 @@ extension LoadLoop {
         guard client.pointee.phase == .closing else {
             return fail(client, token, "the server closed the connection with \(code)")
         }
-        if isCycling {
+        if isCycling || plan.mode == .cycle {
             guard code == 1000 else {
                 return fail(client, token, "the Close was answered with \(code)")
             }
+        }
+        if isCycling {
             meter.countOne()
             if client.pointee.isResumed && meter.isMeasuring { meter.resumed &+= 1 }
             meter.record(nanoseconds: now &- client.pointee.startedAt)

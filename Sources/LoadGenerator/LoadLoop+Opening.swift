@@ -76,6 +76,7 @@ extension LoadLoop {
             return flush(client, token)
         case .done:
             noteFacts(client)
+            if plan.streams != nil { return greet(client, token) }
             client.pointee.phase = .upgrading
             // Finished and the request leave together.
             return sendRequest(client, token)
@@ -145,7 +146,7 @@ extension LoadLoop {
         tickets.append(ticket)
     }
 
-    private mutating func opened(_ client: ClientPointer, _ token: Token) -> Bool {
+    mutating func opened(_ client: ClientPointer, _ token: Token) -> Bool {
         client.pointee.phase = .open
         client.pointee.parser = nil
         openingCount -= 1
@@ -153,8 +154,10 @@ extension LoadLoop {
             keepTicket(client)
             return sendClose(client, token)
         }
-        loop.timers.cancel(token)
         openCount += 1
+        // One that comes and goes has its time for all of that, and no place of its own.
+        if plan.mode == .cycle { return true }
+        loop.timers.cancel(token)
         client.pointee.position = roster.count
         roster.append(token)
         return true
@@ -166,9 +169,13 @@ extension LoadLoop {
         switch client.pointee.phase {
         case .connecting: fail(client, token, "connect \(address): no answer in time")
         case .handshaking: fail(client, token, "the TLS handshake was not done in time")
+        case .greeting: fail(client, token, "the server's SETTINGS did not come in time")
         case .upgrading: fail(client, token, "the upgrade was not answered in time")
         case .closing: fail(client, token, "the Close was not answered in time")
-        case .open, .ending: finish(client, token)
+        case .open: fail(client, token, "the message did not come back in time")
+        case .ending where client.pointee.carrier != nil:
+            fail(client, token, "the stream did not end in time")
+        case .ending, .carrying: finish(client, token)
         }
     }
 
@@ -177,7 +184,7 @@ extension LoadLoop {
     mutating func fail(
         _ client: ClientPointer, _ token: Token, _ sentence: String
     ) -> Bool {
-        if stage != .closing { meter.note(error: sentence) }
+        if stage.rawValue < Stage.closing.rawValue { meter.note(error: sentence) }
         finish(client, token)
         return false
     }
@@ -186,9 +193,11 @@ extension LoadLoop {
     mutating func finish(_ client: ClientPointer, _ token: Token) {
         if client.pointee.isOpening {
             openingCount -= 1
-        } else if !isCycling {
+        } else if !isCycling, !client.pointee.isCarrier {
             openCount -= 1
         }
+        if client.pointee.carrier != nil { leaveCarrier(client) }
+        if client.pointee.http2 != nil { dropStreams(of: client, token) }
         loop.timers.cancel(token)
         client.pointee.held.discard(pool: &pool)
         slab.retire(token)

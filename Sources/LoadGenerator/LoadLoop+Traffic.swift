@@ -16,7 +16,11 @@ extension LoadLoop {
         if !flags.isDisjoint(with: [.readable, .hangup]) {
             guard receiveAll(client, token) else { return }
         }
-        sendMore(client, token)
+        if client.pointee.http2 == nil {
+            sendMore(client, token)
+        } else {
+            _ = flushCarrier(client, token)
+        }
     }
 
     /// Receives until the socket is empty; false when the connection is gone.
@@ -69,6 +73,7 @@ extension LoadLoop {
         switch client.pointee.phase {
         case .upgrading: takeAnswer(bytes, count: count, client, token)
         case .open, .closing: takeFrames(bytes, count: count, client, token)
+        case .greeting, .carrying: takeCarried(bytes, count: count, client, token)
         case .ending, .connecting, .handshaking: true
         }
     }
@@ -85,13 +90,14 @@ extension LoadLoop {
 
     /// Sends messages as far as the mode allows and the socket takes them.
     mutating func sendMore(_ client: ClientPointer, _ token: Token) {
-        while client.pointee.phase == .open && client.pointee.held.isEmpty {
+        while client.pointee.phase == .open && !isBlocked(client) {
             let count = fillScratch(client)
             if count == 0 { break }
             guard put(scratch, count: count, client, token) else { return }
         }
-        if stage == .closing, client.pointee.phase == .open, client.pointee.frameOffset == 0,
-            client.pointee.held.isEmpty
+        let isDone = stage == .closing || plan.mode == .cycle && client.pointee.answered == 1
+        if isDone, client.pointee.phase == .open, client.pointee.frameOffset == 0,
+            !isBlocked(client)
         {
             _ = sendClose(client, token)
         }
@@ -133,6 +139,8 @@ extension LoadLoop {
             return client.pointee.answered &+ UInt64(window)
         case .rate:
             return client.pointee.allowed
+        case .cycle:
+            return 1
         case .connect, .idle:
             return 0
         }
@@ -149,6 +157,9 @@ extension LoadLoop {
     mutating func put(
         _ bytes: UnsafePointer<UInt8>, count: Int, _ client: ClientPointer, _ token: Token
     ) -> Bool {
+        if client.pointee.carrier != nil {
+            return putOnStream(bytes, count: count, client, token)
+        }
         if client.pointee.tls == nil { return transmit(bytes, count: count, client, token) }
         guard client.pointee.tls?.write(bytes, count: count) == true else {
             return fail(client, token, "TLS: nothing more can be sent")
@@ -199,6 +210,7 @@ extension LoadLoop {
     /// Both Closes have passed: ends our side and waits for the other's.
     mutating func beginEnding(_ client: ClientPointer, _ token: Token) -> Bool {
         client.pointee.phase = .ending
+        if client.pointee.carrier != nil { return endStream(client) }
         loop.timers.arm(token, at: now / 1_000_000 + 1000)
         client.pointee.tls?.closeNotify()
         guard flush(client, token) else { return false }

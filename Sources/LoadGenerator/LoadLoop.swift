@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Glibc
+import HTTP2
 import Reactor
 import TLS
 import Wire
@@ -37,6 +38,9 @@ struct LoadLoop: ~Copyable, Reacting {
     let received: UnsafeMutablePointer<UInt8>
     let opened: UnsafeMutablePointer<UInt8>
     let scratch: UnsafeMutablePointer<UInt8>
+    /// What carriers have produced.
+    let produced: UnsafeMutablePointer<UInt8>
+    let streamMemory = HTTP2Memory()
     var loop: ReactorLoop<Never>
     var slab: Slab<LoadClient>
     var pool = BufferPool(chunksKept: 256)
@@ -52,6 +56,12 @@ struct LoadLoop: ~Copyable, Reacting {
     var openCount = 0
     /// The connections that were opened, in that order; some may be gone.
     var roster: [Token] = []
+    /// Connections that carry streams, in the order in which they were ready; some may be gone.
+    var carriers: [Token] = []
+    var carrierCount = 0
+    var streamNumber: UInt64 = 0
+    /// Those that may have something to send.
+    var dirtyCarriers: [Token] = []
     /// Tickets that the server has given, each of which is used once (RFC 8446 §C.4).
     var tickets: [ResumptionTicket] = []
     private var isInputClosed = false
@@ -80,7 +90,8 @@ struct LoadLoop: ~Copyable, Reacting {
         received = Self.buffer(Self.receiveBytes)
         opened = Self.buffer(Self.openedBytes)
         scratch = Self.buffer(Self.scratchBytes)
-        slab = Slab(capacity: plan.connections * 2 + 1024)
+        produced = .allocate(capacity: Self.producedBytes)
+        slab = Slab(capacity: plan.connections * (1 + (plan.streams ?? 0)) * 2 + 1024)
         loop = ReactorLoop(poller: try Poller())
     }
 
@@ -88,6 +99,7 @@ struct LoadLoop: ~Copyable, Reacting {
         (received - Self.headroom).deallocate()
         (opened - Self.headroom).deallocate()
         (scratch - Self.headroom).deallocate()
+        produced.deallocate()
         // `run` leaves no session behind that would use the window.
         records.free()
     }
@@ -132,6 +144,7 @@ struct LoadLoop: ~Copyable, Reacting {
     mutating func endTurn() {
         sendByTheClock()
         advance()
+        flushCarriers()
         slab.releaseRetired()
         openMore()
     }
@@ -185,7 +198,7 @@ struct LoadLoop: ~Copyable, Reacting {
         switch stage {
         case .opening:
             guard startedCount >= plan.connections, openingCount == 0 else { return }
-            onOpen(openCount)
+            onOpen(plan.mode == .cycle ? carrierCount : openCount)
             beginTraffic()
         case .warming:
             if now >= stageEndsAt { beginMeasuring() }
@@ -213,6 +226,11 @@ struct LoadLoop: ~Copyable, Reacting {
             guard let client = slab.pointer(token) else { continue }
             sendMore(client, token)
         }
+        guard plan.mode == .cycle, let streams = plan.streams else { return }
+        for token in carriers {
+            guard let carrier = slab.pointer(token) else { continue }
+            _ = openStreams(streams, on: carrier, token)
+        }
     }
 
     private mutating func beginMeasuring() {
@@ -229,7 +247,8 @@ struct LoadLoop: ~Copyable, Reacting {
     }
 
     private mutating func isMeasured() -> Bool {
-        if openCount == 0 && !isCycling { return true }
+        let isGone = plan.mode == .cycle ? carrierCount == 0 : openCount == 0 && !isCycling
+        if isGone { return true }
         // Nothing works: no use in going on until the time is over.
         if isCycling && meter.count == 0 && meter.errors >= 4 * UInt64(plan.connections) {
             return true
@@ -282,7 +301,8 @@ struct LoadLoop: ~Copyable, Reacting {
             index = Int(token.index)
             guard let client = slab.pointer(token) else { continue }
             switch client.pointee.phase {
-            case .connecting, .handshaking, .upgrading: finish(client, token)
+            case .connecting, .handshaking, .upgrading, .greeting: finish(client, token)
+            case .carrying: endIdleCarrier(client, token)
             case .open: sendMore(client, token)
             case .closing, .ending: break
             }
@@ -292,7 +312,8 @@ struct LoadLoop: ~Copyable, Reacting {
     private func report() -> LoadReport {
         var report = LoadReport()
         report.connections = plan.connections
-        report.opened = isCycling ? 0 : roster.count
+        report.streams = plan.streams
+        report.opened = roster.count
         report.messageBytes = plan.messageBytes
         report.url = plan.target.url
         report.seconds = Double(measureEndedAt - measureBeganAt) / Double(Self.second)

@@ -16,6 +16,9 @@ public struct LoadPlan: Sendable {
         case connect(resumes: Bool)
         /// Connections are opened and held.
         case idle
+        /// On each stream of each connection of HTTP/2, over and over: a WebSocket is opened, one message
+        /// comes back, it is closed, and the stream ends on both sides.
+        case cycle
     }
 
     /// When the measured part ends.
@@ -34,6 +37,9 @@ public struct LoadPlan: Sendable {
     public var mode: Mode
     /// How many connections.
     public var connections = 64
+    /// How many WebSockets each connection carries, as streams of HTTP/2 (RFC 8441); nil: each connection
+    /// is one, by HTTP/1.1 (RFC 6455).
+    public var streams: Int?
     /// Payload of each message.
     public var messageBytes = 128
     /// When to stop.
@@ -61,6 +67,17 @@ public struct LoadPlan: Sendable {
 
     func check() throws(LoadFault) {
         if connections < 1 { throw LoadFault("there must be at least one connection") }
+        if let streams {
+            if streams < 1 { throw LoadFault("a connection must carry at least one stream") }
+            if !target.isSecure {
+                throw LoadFault("HTTP/2 is agreed on in TLS (ALPN), so it needs wss://")
+            }
+            if case .connect = mode {
+                throw LoadFault("connections over and over are those of HTTP/1.1; streams: cycle")
+            }
+        } else if mode == .cycle {
+            throw LoadFault("only streams of HTTP/2 are opened over and over; say how many")
+        }
         if messageBytes < 0 { throw LoadFault("a message cannot have \(messageBytes) bytes") }
         if messageBytes > 1 << 30 { throw LoadFault("a message may have up to 1 GiB") }
         if warmupSeconds < 0 { throw LoadFault("the warm-up cannot be negative") }

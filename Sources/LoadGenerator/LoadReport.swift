@@ -5,13 +5,15 @@
 /// Counts and times are of the measured part, without warm-up. A megabyte is 10⁶ bytes of payload
 /// that came back, counted once.
 public struct LoadReport: Sendable, Codable, Equatable {
-    /// `echo`, `rate`, `stream`, `connect` or `idle`.
+    /// `echo`, `rate`, `stream`, `connect`, `idle` or `cycle`.
     public var mode = ""
     /// Where the load went.
     public var url = ""
     /// How many connections were wanted.
     public var connections = 0
-    /// How many of them were open at once (not counted for `connect`).
+    /// How many WebSockets on each of them, by HTTP/2; nil by HTTP/1.1.
+    public var streams: Int?
+    /// How many WebSockets were open at once (not counted for `connect` and `cycle`).
     public var opened = 0
     /// Payload of each message.
     public var messageBytes = 0
@@ -35,7 +37,7 @@ public struct LoadReport: Sendable, Codable, Equatable {
     public var p999Microseconds = 0.0
     /// The longest.
     public var maxMicroseconds = 0.0
-    /// Cycles of `connect`; of other modes the connections opened before measuring.
+    /// Cycles of `connect` and `cycle`; of other modes the WebSockets opened before measuring.
     public var handshakes: UInt64 = 0
     /// Cycles per second.
     public var handshakesPerSecond = 0.0
@@ -60,13 +62,13 @@ public struct LoadReport: Sendable, Codable, Equatable {
     public var cpuMicrosecondsPerMessage: Double?
     /// CPU time per 10⁶ bytes of payload that came back.
     public var cpuMicrosecondsPerMegabyte: Double?
-    /// CPU time per cycle of `connect`, or per connection that `idle` opened.
+    /// CPU time per cycle of `connect` and `cycle`, or per WebSocket that `idle` opened.
     public var cpuMicrosecondsPerConnection: Double?
     /// Resident memory before the first connection (VmRSS, added up).
     public var residentKilobytesBefore: UInt64?
     /// Resident memory at the end of the measured part, with the connections open.
     public var residentKilobytes: UInt64?
-    /// The growth for each connection open.
+    /// The growth for each WebSocket open.
     public var residentBytesPerConnection: Double?
 
     /// A report of no messages and no errors.

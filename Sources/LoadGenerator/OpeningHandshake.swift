@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import HTTP2
 import TLS
 import Wire
 
@@ -44,5 +45,17 @@ struct OpeningHandshake: Sendable {
         case .ordinary, .informational:
             "the answer was \(head.status) \(String(decoding: head.reason, as: UTF8.self))"
         }
+    }
+
+    /// The same for the answer to an extended CONNECT (RFC 8441 §5), which asks for no extension and no
+    /// subprotocol.
+    func refusal(in answer: HTTP2Answer) -> String? {
+        guard 200...299 ~= answer.status else { return "the answer was \(answer.status)" }
+        for name in ["sec-websocket-extensions", "sec-websocket-protocol"] {
+            if let value = answer.value(of: name) {
+                return "the answer grants “\(value)”, which was not asked for (\(name))"
+            }
+        }
+        return nil
     }
 }

@@ -73,11 +73,13 @@ extension LoadReport {
         case .stream: self.mode = "stream"
         case .connect: self.mode = "connect"
         case .idle: self.mode = "idle"
+        case .cycle: self.mode = "cycle"
         }
-        if case .connect = mode {
+        switch mode {
+        case .connect, .cycle:
             handshakes = meter.count
             handshakesPerSecond = seconds > 0 ? Double(handshakes) / seconds : 0
-        } else {
+        case .echo, .rate, .stream, .idle:
             handshakes = UInt64(opened)
             messages = meter.count
             messagesPerSecond = seconds > 0 ? Double(messages) / seconds : 0

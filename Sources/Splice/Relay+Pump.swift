@@ -16,6 +16,13 @@ extension Relay {
         return settle(space).union(verdict)
     }
 
+    /// Whether nothing comes of it that a side has room again: nothing waits to be read, and nothing ends.
+    public var isAtRest: Bool {
+        stage == .relaying && !ending.hasBegun && !client.isReadable && !backend.isReadable
+            && !client.isHangingUp && !backend.isHangingUp && !client.isUnwritable
+            && !backend.isUnwritable
+    }
+
     /// Sends what a side did not take before, and moves what has come from it.
     ///
     /// - Returns: whether it stopped at the budget.

@@ -102,6 +102,13 @@ struct MemoryTests {
                 return
             }
             #expect((memory.usedBytes == 0) == model.isEmpty)
+            // What is in front of the bytes and behind them is anybody's; it is nobody else's memory.
+            if let start = queue.bytes.baseAddress {
+                for offset in 0..<ByteQueue.margin {
+                    start.storeBytes(of: 0xEE, toByteOffset: -1 - offset, as: UInt8.self)
+                    start.storeBytes(of: 0xEE, toByteOffset: queue.count + offset, as: UInt8.self)
+                }
+            }
         }
         queue.clear(memory)
         #expect(memory.usedBytes == 0)

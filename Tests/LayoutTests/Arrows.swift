@@ -26,7 +26,7 @@ enum Arrows {
             "Service", "Echo",
         ],
         "Echo": ["Wire", "Reactor", "TLS"],
-        "LoadGenerator": ["Wire", "Reactor", "TLS"],
+        "LoadGenerator": ["Wire", "Reactor", "TLS", "HTTP2"],
         "TestKit": ["Wire", "Reactor", "TLS"],
         "Bench": ["LoadGenerator", "Echo", "Wire", "Router"],
         "FuzzTargets": ["Naming", "Proxy", "Wire", "TLS", "HTTP2", "Config"],

@@ -13,6 +13,11 @@ struct StreamFeedTests {
         space.initialize(to: Workspace(receiveCapacity: 1_000, patience: .tests))
     }
 
+    private func takeAll(of outbox: StreamOutbox) {
+        var list: [UInt64] = []
+        outbox.take(into: &list)
+    }
+
     private func put(_ count: Int, _ feed: StreamFeed) {
         let bytes = [UInt8](repeating: 7, count: count)
         bytes.withUnsafeBytes { feed.put($0, &space.pointee.pool) }
@@ -33,6 +38,75 @@ struct StreamFeedTests {
         #expect(feed.takeReadCount() == 0)
         expect(hasEnded: false, leg)
         leg.release(space)
+        #expect(space.pointee.pool.lentCount == 0)
+    }
+
+    @Test func `what is lent is read where it lies, and what is not read then is kept`() throws {
+        let feed = StreamFeed(StreamOutbox())
+        var leg = Leg(feed)
+        let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: 2_500, alignment: 1)
+        defer { memory.deallocate() }
+        for index in memory.indices { memory[index] = UInt8(truncatingIfNeeded: index / 10) }
+        let expected = Array(memory)
+        feed.lend(UnsafeMutableRawBufferPointer(rebasing: memory[..<900]), &space.pointee.pool)
+        #expect(feed.hasNews)
+        leg.note(.readable)
+        let whole = leg.receive(space)
+        #expect(UnsafeMutableRawPointer(whole.bytes) == memory.baseAddress)
+        var got = Array(UnsafeBufferPointer(start: whole.bytes, count: whole.count))
+        var isReadable = leg.isReadable
+        #expect(got.count == 900 && !isReadable && !feed.hasNews)
+        #expect(space.pointee.pool.lentCount == 0, "nothing was copied")
+
+        // Of 1,600 bytes one read takes 1,000; the rest must outlive the memory that was lent.
+        feed.lend(UnsafeMutableRawBufferPointer(rebasing: memory[900...]), &space.pointee.pool)
+        leg.note(.readable)
+        let first = leg.receive(space)
+        #expect(UnsafeMutableRawPointer(first.bytes) == memory.baseAddress.map { $0 + 900 })
+        got += UnsafeBufferPointer(start: first.bytes, count: first.count)
+        // Whoever frames a chunk in place writes behind it.
+        (first.bytes + first.count).update(repeating: 0xEE, count: Workspace.headroom)
+        feed.keepLent(&space.pointee.pool)
+        for index in memory.indices { memory[index] = 0xEE }
+        isReadable = leg.isReadable
+        #expect(first.count == 1_000 && isReadable)
+        let second = leg.receive(space)
+        got += UnsafeBufferPointer(start: second.bytes, count: second.count)
+        #expect(got == expected)
+        #expect(feed.takeReadCount() == 2_500)
+        #expect(space.pointee.pool.lentCount == 0)
+    }
+
+    @Test func `what is lent stands behind what waits`() {
+        let feed = StreamFeed(StreamOutbox())
+        var leg = Leg(feed)
+        put(3, feed)
+        var lent: [UInt8] = [1, 2]
+        lent.withUnsafeMutableBytes { bytes in
+            feed.lend(bytes, &space.pointee.pool)
+            put(1, feed)
+            feed.lend(bytes, &space.pointee.pool)
+            feed.keepLent(&space.pointee.pool)
+        }
+        leg.note(.readable)
+        let received = leg.receive(space)
+        let got = Array(UnsafeBufferPointer(start: received.bytes, count: received.count))
+        #expect(got == [7, 7, 7, 1, 2, 7, 1, 2])
+    }
+
+    @Test(arguments: [0, 1, 2])
+    func `what is lent to nobody counts as read, and is forgotten`(way: Int) {
+        let feed = StreamFeed(StreamOutbox())
+        var leg = Leg(feed)
+        var lent = [UInt8](repeating: 7, count: 500)
+        lent.withUnsafeMutableBytes { bytes in
+            if way == 0 { feed.end() }
+            feed.lend(bytes, &space.pointee.pool)
+            if way == 1 { leg.release(space) }
+            if way == 2 { feed.reset(&space.pointee.pool) }
+            feed.keepLent(&space.pointee.pool)
+        }
+        #expect(feed.takeReadCount() == 500)
         #expect(space.pointee.pool.lentCount == 0)
     }
 
@@ -71,7 +145,7 @@ struct StreamFeedTests {
         if isAbandoned { leg.abandon(space) } else { leg.release(space) }
         #expect(feed.takeReadCount() == 40_000)
         feed.looked()
-        _ = outbox.take()
+        takeAll(of: outbox)
         put(500, feed)
         #expect(feed.takeReadCount() == 500)
         #expect(!outbox.isEmpty, "its owner hears of the room")

@@ -33,8 +33,19 @@ class Load:
     is_timed: bool = True
     idle_beside: int = 0
     is_web: bool = False
+    # WebSockets in HTTP/2, which not every peer serves.
+    is_multiplexed: bool = False
     # How often the proxy is started for it in one round; the time is shared out among them.
     starts: int = 1
+
+
+def _streams(
+    name: str, mode: str, connections: int, streams: int, *more: str, is_timed: bool = True
+) -> Load:
+    """A load of WebSockets in HTTP/2."""
+    return Load(
+        name, (mode, "--connections", str(connections), "--streams", str(streams), *more),
+        is_timed=is_timed, is_multiplexed=True)
 
 
 IDLE_RELAYS = 9_000
@@ -49,9 +60,17 @@ LOADS = [
     Load("resume", ("connect", "--connections", "8", "--resume"), starts=5),
     Load("requests", (), is_web=True),
     Load("download", (), is_web=True),
+    _streams("h2echo64", "echo", 4, 16, "--message-bytes", "128"),
+    _streams("h2echo1000", "echo", 50, 20, "--message-bytes", "128"),
+    _streams("h2stream64k", "stream", 2, 4, "--message-bytes", "65536"),
+    _streams("h2cycle", "cycle", 4, 16, "--message-bytes", "128"),
+    Load("h2requests", (), is_web=True),
+    Load("h2download", (), is_web=True),
 ]
 IDLE_LOADS = [
     Load("idle", ("idle", "--connections", str(IDLE_RELAYS), "--duration", "2"), is_timed=False),
+    _streams("h2idle", "idle", 450, IDLE_RELAYS // 450, "--duration", "2", is_timed=False),
+    _streams("h2idle1", "idle", 4_000, 1, "--duration", "2", is_timed=False),
     Load("beside100", ("echo", "--connections", "64", "--message-bytes", "128"), idle_beside=100),
     Load("beside9000", ("echo", "--connections", "64", "--message-bytes", "128"),
          idle_beside=IDLE_RELAYS),
@@ -202,7 +221,11 @@ class Running:
 def measure(bed: Bed, peer: Peer, load: Load) -> dict:
     if load.is_web:
         with WebRun(bed, peer) as web:
-            return web.requests() if load.name == "requests" else web.downloads()
+            return {
+                "requests": web.requests, "download": web.downloads,
+                "h2requests": web.multiplexed_requests,
+                "h2download": lambda: web.downloads("--http2"),
+            }[load.name]()
     with Running(bed, peer) as running:
         return running.run(load)
 

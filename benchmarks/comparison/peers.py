@@ -46,6 +46,8 @@ class Peer:
     environment: dict[str, str] = field(default_factory=dict)
     buffers: str = ""
     has_master: bool = False
+    # Whether it serves WebSockets in HTTP/2 (RFC 8441).
+    has_extended_connect: bool = True
     note: str = ""
 
     def configure(self, site: Site, port: int) -> str:
@@ -116,14 +118,15 @@ def find(name: str, may_install: bool) -> Peer | None:
              ["run", "-c", "@CONFIG@", "--workers", "1"], ["--version"],
              note="--workers 1; pings, limits and log on"),
         Peer("nginx", program, "nginx.conf", nginx, ["-v"], has_master=True,
-             note="worker_processes 1; the worker is measured"),
+             has_extended_connect=False, note="worker_processes 1; the worker is measured"),
         Peer("nginx-16k", program, "nginx.conf", nginx, ["-v"], buffers=sixteen, has_master=True,
-             note=sixteen),
+             has_extended_connect=False, note=sixteen),
         Peer("haproxy", program, "haproxy.cfg", ["-db", "-f", "@CONFIG@"], ["-v"],
              note="nbthread 1"),
         Peer("caddy", program, "Caddyfile",
              ["run", "--adapter", "caddyfile", "--config", "@CONFIG@"], ["version"],
-             environment={"GOMAXPROCS": "1"}, note="GOMAXPROCS=1; Go's TLS"),
+             environment={"GOMAXPROCS": "1", "GODEBUG": "http2xconnect=1"},
+             note="GOMAXPROCS=1; Go's TLS; GODEBUG=http2xconnect=1"),
         Peer("envoy", program, "envoy.yaml",
              ["-c", "@CONFIG@", "--concurrency", "1", "--disable-hot-restart", "-l", "error"],
              ["--version"], note="--concurrency 1; BoringSSL"),

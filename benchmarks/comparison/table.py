@@ -55,6 +55,35 @@ METRICS = [
     Metric("downloads of 64 MiB: MB/s", "download", "megabytesPerSecond", digits=0),
     Metric("· CPU ms/MB", "download", "cpuMicrosecondsPerMegabyte", 1000, 2),
     busy("download"),
+    Metric("h2: echo 128 B, 4 × 16 streams: messages/s", "h2echo64", "messagesPerSecond", digits=0),
+    Metric("· p50 µs", "h2echo64", "p50Microseconds", digits=0),
+    Metric("· p99 µs", "h2echo64", "p99Microseconds", digits=0),
+    Metric("· CPU µs/message", "h2echo64", "cpuMicrosecondsPerMessage"),
+    busy("h2echo64"),
+    Metric("h2: echo 128 B, 50 × 20 streams: messages/s", "h2echo1000", "messagesPerSecond",
+           digits=0),
+    Metric("· p50 µs", "h2echo1000", "p50Microseconds", digits=0),
+    Metric("· p99 µs", "h2echo1000", "p99Microseconds", digits=0),
+    Metric("· CPU µs/message", "h2echo1000", "cpuMicrosecondsPerMessage"),
+    busy("h2echo1000"),
+    Metric("h2: stream 64 KiB frames, 2 × 4 streams: MB/s", "h2stream64k", "megabytesPerSecond",
+           digits=0),
+    Metric("· CPU ms/MB", "h2stream64k", "cpuMicrosecondsPerMegabyte", 1000, 2),
+    busy("h2stream64k"),
+    Metric("h2: streams with one echo, 4 × 16: /s", "h2cycle", "handshakesPerSecond", digits=0),
+    Metric("· CPU µs each", "h2cycle", "cpuMicrosecondsPerConnection"),
+    busy("h2cycle"),
+    Metric("h2: requests, 1 KiB answers, 1 × 100 streams: /s", "h2requests", "requestsPerSecond",
+           digits=0),
+    Metric("· CPU µs/request", "h2requests", "cpuMicrosecondsPerRequest"),
+    busy("h2requests"),
+    Metric("h2: downloads of 64 MiB: MB/s", "h2download", "megabytesPerSecond", digits=0),
+    Metric("· CPU ms/MB", "h2download", "cpuMicrosecondsPerMegabyte", 1000, 2),
+    busy("h2download"),
+    Metric("h2: 9,000 idle relays, 450 × 20 streams: resident kB each", "h2idle",
+           "residentBytesPerConnection", 1000),
+    Metric("h2: 4,000 idle connections with one relay: resident kB each", "h2idle1",
+           "residentBytesPerConnection", 1000),
     Metric("9,000 idle relays: resident kB each", "idle", "residentBytesPerConnection", 1000),
     Metric("echo beside 100 idle: CPU µs/message", "beside100", "cpuMicrosecondsPerMessage"),
     Metric("echo beside 9,000 idle: CPU µs/message", "beside9000", "cpuMicrosecondsPerMessage"),
@@ -149,6 +178,24 @@ def aims(results: Results) -> list[str]:
     against_best("CPU per MB, 1 MiB frames", "stream1m", megabyte)
     against_best("CPU per request", "requests", "cpuMicrosecondsPerRequest")
     against_best("CPU per MB, downloads", "download", megabyte)
+    against_best("CPU per message over h2, 64 streams", "h2echo64", message)
+    against_best("CPU per message over h2, 1000 streams", "h2echo1000", message)
+    against_best("CPU per MB over h2, 64 KiB frames", "h2stream64k", megabyte)
+    against_best("CPU per request over h2", "h2requests", "cpuMicrosecondsPerRequest")
+    against_best("CPU per MB over h2, downloads", "h2download", megabyte)
+    for load, own, key, title, allowed in [
+        ("h2echo64", "echo64", message, "CPU per message, 64 streams, against HTTP/1.1", 0.55),
+        ("h2stream64k", "stream64k", megabyte, "CPU per MB, 64 KiB, against HTTP/1.1", 1.1),
+    ]:
+        over, under = (results.value(metric[name, key], "sluice") for name in (load, own))
+        if over and under:
+            judge(title, over / under, allowed, "×")
+    judge("CPU per request over h2, against nginx",
+          results.ratio(metric["h2requests", "cpuMicrosecondsPerRequest"], "sluice"), 0.9, "×")
+    judge("CPU per stream with one echo", results.value(metric["h2cycle", connection], "sluice"),
+          70, " µs")
+    judge("resident memory of an idle relay over h2",
+          results.value(metric["h2idle", "residentBytesPerConnection"], "sluice"), 4.0, " kB")
     idle = metric["idle", "residentBytesPerConnection"]
     judge("resident memory of an idle relay", results.value(idle, "sluice"), 15.5, " kB")
     few = results.value(metric["beside100", message], "sluice")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Ordinary requests through a proxy: many small answers by wrk, large ones by curl.
+"""Ordinary requests through a proxy: many small answers by wrk or h2load, large ones by curl.
 
 The app behind is nginx, which serves files from memory on the load's core. CPU time is the user and
 system time of the proxy's worker, from /proc.
@@ -20,6 +20,7 @@ SMALL_BYTES = 1024
 LARGE_BYTES = 64 << 20
 DOWNLOADS = 12
 CONNECTIONS = 64
+STREAMS = 100
 CIPHER = "TLS_AES_128_GCM_SHA256"
 
 
@@ -77,10 +78,10 @@ class WebRun:
         origin.wait_for_port(port)
         return port
 
-    def _curl(self, path: str, arguments: list[str]) -> bytes:
+    def _curl(self, path: str, arguments: list[str], version: str = "--http1.1") -> bytes:
         result = subprocess.run(
             ["taskset", "-c", str(self.bed.load_cpu), "curl", "-sS", "--fail",
-             "--cacert", self.bed.authority, "--tlsv1.3", "--tls13-ciphers", CIPHER, "--http1.1",
+             "--cacert", self.bed.authority, "--tlsv1.3", "--tls13-ciphers", CIPHER, version,
              *arguments, f"https://localhost:{self.port}/{path}"], capture_output=True)
         if result.returncode != 0:
             raise RuntimeError(f"curl: {result.stderr.decode().strip()}")
@@ -110,23 +111,52 @@ class WebRun:
         }
 
     def _wrk(self, seconds: float) -> str:
+        return self._load(
+            "wrk", "-t", "1", "-c", str(CONNECTIONS), "-d", f"{max(1, round(seconds))}s",
+            "--latency")
+
+    def multiplexed_requests(self) -> dict:
+        """Small answers on the streams of one connection that speaks HTTP/2."""
+        self._h2load(self.bed.warmup)
+        before, began = self._cpu_microseconds(), time.monotonic()
+        text = self._h2load(self.bed.seconds)
+        cpu, seconds = self._cpu_microseconds() - before, time.monotonic() - began
+        counts = {
+            name: int(count) for count, name in re.findall(r"(\d+) (done|succeeded|failed|errored)", text)}
+        if not counts.get("done") or counts["failed"] or counts["errored"]:
+            raise RuntimeError(f"h2load: {text}")
+        return {
+            "requestsPerSecond": counts["done"] / self.bed.seconds,
+            "cpuMicrosecondsPerRequest": cpu / counts["done"], "cpuShare": cpu / seconds / 1e6,
+        }
+
+    def _h2load(self, seconds: float) -> str:
+        text = self._load(
+            "h2load", "-t", "1", "-c", "1", "-m", str(STREAMS), "-D", f"{max(1, round(seconds))}",
+            f"--tls13-ciphers={CIPHER}")
+        if "Application protocol: h2" not in text or CIPHER not in text:
+            raise RuntimeError(f"h2load: {text}")
+        return text
+
+    def _load(self, program: str, *arguments: str) -> str:
+        """Runs a load generator that reads its TLS settings from OpenSSL's configuration."""
         configuration = Path(self._directory, "openssl.cnf")
         configuration.write_text(
             "openssl_conf = c\n[c]\nssl_conf = s\n[s]\nsystem_default = d\n[d]\n"
             f"MinProtocol = TLSv1.3\nCiphersuites = {CIPHER}\n")
         result = subprocess.run(
-            ["taskset", "-c", str(self.bed.load_cpu), "wrk", "-t", "1", "-c", str(CONNECTIONS),
-             "-d", f"{max(1, round(seconds))}s", "--latency",
+            ["taskset", "-c", str(self.bed.load_cpu), program, *arguments,
              f"https://localhost:{self.port}/small"],
             capture_output=True, text=True, env={**os.environ, "OPENSSL_CONF": str(configuration)})
         if result.returncode != 0:
-            raise RuntimeError(f"wrk: {result.stderr.strip() or result.stdout.strip()}")
+            raise RuntimeError(f"{program}: {result.stderr.strip() or result.stdout.strip()}")
         return result.stdout
 
-    def downloads(self) -> dict:
+    def downloads(self, version: str = "--http1.1") -> dict:
         """Large answers, one after the other on one connection."""
         before, began = self._cpu_microseconds(), time.monotonic()
-        sizes = self._curl(f"large?[1-{DOWNLOADS}]", ["-o", "/dev/null", "-w", "%{size_download} "])
+        sizes = self._curl(f"large?[1-{DOWNLOADS}]", ["-o", "/dev/null", "-w", "%{size_download} "],
+                           version)
         cpu, seconds = self._cpu_microseconds() - before, time.monotonic() - began
         if sizes.split() != [str(LARGE_BYTES).encode()] * DOWNLOADS:
             raise RuntimeError(f"not whole: {sizes!r}")

@@ -40,6 +40,14 @@ final class Multiplex {
     }
 }
 
+/// Lists that one round of `MultiplexKeeper.flush` goes through; they keep their memory for the next.
+struct MultiplexFlushing {
+    /// Streams that said that they have something for their connection, by their slots.
+    var streams: [UInt64] = []
+    /// Sessions that may have something to send, by their clients.
+    var sessions: [Token] = []
+}
+
 /// One HTTP/2 stream (RFC 9113 §5), until its request and its tunnel are over and the peer knows it.
 struct Substream: ~Copyable {
     /// The connection that it belongs to, which outlives it.
@@ -48,6 +56,8 @@ struct Substream: ~Copyable {
     let id: HTTP2Stream
     /// Its own slot in `WorkerState.substreams`.
     var slot = Token(rawValue: 0)
+    /// Where its slot stands in `Multiplex.streams`.
+    var place = 0
     var stream: StreamState
     /// What comes in on its leg, wherever that is.
     let feed: StreamFeed

@@ -44,9 +44,12 @@ extension MultiplexKeeper {
                 multiplex.connection.consume(id, arrived.count)
                 return
             }
-            substream.pointee.feed.put(UnsafeRawBufferPointer(arrived), &space.pointee.pool)
-            multiplex.connection.take(id, arrived.count)
+            // Whoever reads them finds them where they are.
+            let feed = substream.pointee.feed
+            feed.lend(arrived, &space.pointee.pool)
             tell(substream, .readable)
+            feed.keepLent(&space.pointee.pool)
+            multiplex.connection.take(id, arrived.count)
         case .trailers:
             // They go on with the end of the body, which comes next.
             substream.pointee.trailers = multiplex.connection.takeTrailers(id)
@@ -90,6 +93,7 @@ extension MultiplexKeeper {
             return
         }
         multiplex.connection.setTag(id, slot.rawValue)
+        substream.pointee.place = multiplex.streams.count
         multiplex.streams.append(slot)
         if multiplex.streams.count == 1 { arm(session, multiplex) }
         if isLast { substream.pointee.feed.end() }
@@ -187,9 +191,19 @@ extension MultiplexKeeper {
         }
         if case .multiplexing(let multiplex) = session.pointee.stage {
             multiplex.connection.forget(substream.pointee.id)
-            multiplex.streams.removeAll { $0 == slot }
+            remove(substream, from: multiplex)
             if multiplex.streams.isEmpty { arm(session, multiplex) }
         }
         state.pointee.substreams.retire(slot)
+    }
+
+    /// Takes a stream out of its connection's list; the last one gets its place there.
+    private func remove(_ substream: SubstreamPointer, from multiplex: Multiplex) {
+        let place = substream.pointee.place
+        guard place < multiplex.streams.count, multiplex.streams[place] == substream.pointee.slot,
+            let last = multiplex.streams.popLast(), place < multiplex.streams.count
+        else { return }
+        multiplex.streams[place] = last
+        state.pointee.substreams.pointer(last)?.pointee.place = place
     }
 }

@@ -14,8 +14,6 @@ struct MultiplexKeeper {
     private static let roundsPerTurn = 4
     /// Bytes of one stream that are handed to its connection before any of them was produced.
     private static let handedBytesMax = 64 * 1024
-    /// What is handed over in one piece.
-    private static let pieceBytes = 16 * 1024
 
     init(_ state: StatePointer) { self.state = state }
 
@@ -90,20 +88,27 @@ struct MultiplexKeeper {
             !state.pointee.outbox.isEmpty || !state.pointee.dirtySessions.isEmpty
         {
             rounds += 1
-            var waiting: [Token] = []
-            for tag in state.pointee.outbox.take() {
-                let token = Token(rawValue: tag)
-                if hand(over: token) { waiting.append(token) }
+            state.pointee.outbox.take(into: &state.pointee.flushing.streams)
+            // Those that wait for what they handed over move to the front.
+            var waitingCount = 0
+            for index in state.pointee.flushing.streams.indices {
+                let tag = state.pointee.flushing.streams[index]
+                guard hand(over: Token(rawValue: tag)) else { continue }
+                state.pointee.flushing.streams[waitingCount] = tag
+                waitingCount += 1
             }
-            var dirty: [Token] = []
-            swap(&dirty, &state.pointee.dirtySessions)
-            for token in dirty {
+            state.pointee.flushing.sessions.removeAll(keepingCapacity: true)
+            swap(&state.pointee.flushing.sessions, &state.pointee.dirtySessions)
+            for index in state.pointee.flushing.sessions.indices {
+                let token = state.pointee.flushing.sessions[index]
                 guard let session = state.pointee.clients.pointer(token)?.pointee.session else {
                     continue
                 }
                 produce(session)
             }
-            for token in waiting { resume(token) }
+            for index in 0..<waitingCount {
+                resume(Token(rawValue: state.pointee.flushing.streams[index]))
+            }
             RequestExecutor(state).run()
         }
     }
@@ -122,12 +127,17 @@ struct MultiplexKeeper {
         multiplex.connection.giveBack(id, substream.pointee.feed.takeReadCount())
         let leg = leg(of: substream)
         let heldBefore = leg.pointee.held.count
-        let memory = space.pointee.received
-        while !leg.pointee.held.isEmpty,
-            multiplex.connection.heldBytes(id) < Self.handedBytesMax
-        {
-            let count = leg.pointee.takeHeld(into: memory, capacity: Self.pieceBytes, space)
-            multiplex.connection.send(id, UnsafeRawBufferPointer(start: memory, count: count))
+        let most = Self.handedBytesMax - multiplex.connection.heldBytes(id)
+        if !leg.pointee.held.isEmpty, most > 0 {
+            let isTaken = multiplex.connection.send(
+                id, upTo: min(leg.pointee.held.count, most)
+            ) { room in
+                guard let start = room.baseAddress else { return 0 }
+                return leg.pointee.takeHeld(
+                    into: start.assumingMemoryBound(to: UInt8.self), capacity: room.count, space)
+            }
+            // Nothing can be sent on it any more.
+            if !isTaken { leg.pointee.held.discard(pool: &space.pointee.pool) }
         }
         if heldBefore > leg.pointee.held.count, let request = substream.pointee.stream.request {
             state.pointee.requests.pointer(request)?.pointee.movedMilliseconds = now
@@ -163,8 +173,12 @@ struct MultiplexKeeper {
             substream.pointee.feed.notify()
         } else {
             substream.pointee.isBlocked = false
-            // Nobody has more to send where it was left.
-            if !substream.pointee.isLeft { tell(substream, .writable) }
+            // Nobody has more to send where it was left, or where nothing waited for room.
+            if substream.pointee.isLeft || substream.pointee.tunnel?.pointee.relay.isAtRest == true
+            {
+                return
+            }
+            tell(substream, .writable)
         }
     }
 

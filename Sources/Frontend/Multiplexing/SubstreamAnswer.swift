@@ -40,33 +40,33 @@ struct SubstreamAnswer {
     ) -> UnsafeRawBufferPointer {
         var rest = bytes
         while phase == .head, !rest.isEmpty {
-            guard let end = Self.headEnd(rest) else {
+            var fields = connection.makeFields()
+            defer { connection.recycle(fields) }
+            var hasNoBytes = false
+            // `HTTP/1.1 200 OK`
+            let status = rest.count < 12 ? 0 : rest[9..<12].reduce(0) { $0 * 10 + Int($1 & 15) }
+            let end = Self.forEachLine(of: rest) { name, value in
+                if status == 101 && name.isNamed("sec-websocket-accept") { return }
+                if name.isNamed("content-length") && value.count == 1 && value[0] == 0x30 {
+                    hasNoBytes = true
+                }
+                fields.append(name: name, value: value)
+            }
+            guard let end else {
                 assertionFailure("a head is written in pieces")
                 return UnsafeRawBufferPointer(start: nil, count: 0)
             }
-            send(UnsafeRawBufferPointer(rebasing: rest[..<end]), stream, connection)
+            send(status, fields, hasNoBytes: hasNoBytes, stream, connection)
             rest = UnsafeRawBufferPointer(rebasing: rest[end...])
         }
         return phase == .body ? rest : UnsafeRawBufferPointer(start: nil, count: 0)
     }
 
     private mutating func send(
-        _ head: UnsafeRawBufferPointer, _ stream: HTTP2Stream,
+        _ status: Int, _ fields: HTTP2Fields, hasNoBytes: Bool, _ stream: HTTP2Stream,
         _ connection: borrowing HTTP2Connection
     ) {
-        // `HTTP/1.1 200 OK`
-        var status = head[9..<12].reduce(0) { $0 * 10 + Int($1 & 15) }
-        let isTunnel = status == 101
-        var fields = HTTP2Fields()
-        var hasNoBytes = false
-        Self.forEachLine(of: head) { name, value in
-            if isTunnel && name.isNamed("sec-websocket-accept") { return }
-            if name.isNamed("content-length") && value.count == 1 && value[0] == 0x30 {
-                hasNoBytes = true
-            }
-            fields.append(name: name, value: value)
-        }
-        if isTunnel { status = 200 }
+        let status = status == 101 ? 200 : status
         if status < 200 {
             connection.sendInterim(stream, status: status, fields)
             return
@@ -79,44 +79,46 @@ struct SubstreamAnswer {
     /// Takes the trailers out of what would end a body in chunks (RFC 9112 §7.1.2).
     mutating func takeTrailers(_ lastChunk: [UInt8]) {
         var fields = HTTP2Fields()
-        lastChunk.withUnsafeBytes { bytes in
+        _ = lastChunk.withUnsafeBytes { bytes in
             Self.forEachLine(of: bytes) { fields.append(name: $0, value: $1) }
         }
         if fields.count > 0 { trailers = fields }
     }
 
-    /// Where a head ends; nil where it does not.
-    private static func headEnd(_ bytes: UnsafeRawBufferPointer) -> Int? {
-        var index = 3
-        while index < bytes.count {
-            if bytes[index] == 0x0A, bytes[index - 1] == 0x0D, bytes[index - 2] == 0x0A,
-                bytes[index - 3] == 0x0D
-            {
-                return index + 1
+    /// Goes through the fields behind the first line, up to an empty one.
+    ///
+    /// - Returns: where the bytes behind the empty line begin; nil if there is none.
+    @discardableResult
+    private static func forEachLine(
+        of head: UnsafeRawBufferPointer,
+        _ body: (UnsafeRawBufferPointer, UnsafeRawBufferPointer) -> Void
+    ) -> Int? {
+        var index = 0
+        while index < head.count, head[index] != 0x0A { index += 1 }
+        index += 1
+        while index < head.count {
+            let start = index
+            var colon = -1
+            while index < head.count, head[index] != 0x0D {
+                if head[index] == 0x3A, colon < 0 { colon = index }
+                index += 1
             }
-            index += 1
+            let end = index
+            index += 2
+            if index > head.count { return nil }
+            if end == start { return index }
+            guard colon >= 0 else { continue }
+            var (first, last) = (colon + 1, end)
+            while first < last, isBlank(head[first]) { first += 1 }
+            while first < last, isBlank(head[last - 1]) { last -= 1 }
+            body(
+                UnsafeRawBufferPointer(rebasing: head[start..<colon]),
+                UnsafeRawBufferPointer(rebasing: head[first..<last]))
         }
         return nil
     }
 
-    /// Goes through the fields behind the first line.
-    private static func forEachLine(
-        of head: UnsafeRawBufferPointer,
-        _ body: (UnsafeRawBufferPointer, UnsafeRawBufferPointer) -> Void
-    ) {
-        var start = (head.firstIndex(of: 0x0A) ?? head.count) + 1
-        while start < head.count {
-            let end = head[start...].firstIndex(of: 0x0D) ?? head.count
-            guard end > start, let colon = head[start..<end].firstIndex(of: 0x3A) else { return }
-            var value = head[(colon + 1)..<end]
-            while let first = value.first, first == 0x20 || first == 0x09 { value.removeFirst() }
-            while let last = value.last, last == 0x20 || last == 0x09 { value.removeLast() }
-            body(
-                UnsafeRawBufferPointer(rebasing: head[start..<colon]),
-                UnsafeRawBufferPointer(rebasing: value))
-            start = end + 2
-        }
-    }
+    private static func isBlank(_ byte: UInt8) -> Bool { byte == 0x20 || byte == 0x09 }
 }
 
 extension UnsafeRawBufferPointer {

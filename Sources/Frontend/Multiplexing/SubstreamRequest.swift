@@ -23,16 +23,34 @@ enum SubstreamRequest {
 
     /// What the head asks for.
     static func kind(of head: HTTP2Head) -> Kind {
-        for place in [head.method, head.path, head.authority]
-        where head.bytes(of: place).contains(where: { $0 <= 0x20 || $0 == 0x7F }) {
-            return .unsound
+        head.bytes.withUnsafeBufferPointer { bytes in
+            guard isSound(bytes, head.method), isSound(bytes, head.path),
+                isSound(bytes, head.authority)
+            else { return .unsound }
+            if head.protocolName.isEmpty {
+                return isEqual(bytes, head.method, "CONNECT") ? .plainConnect : .usual
+            }
+            return isEqual(bytes, head.protocolName, "websocket") ? .usual : .otherProtocol
         }
-        if head.protocolName.isEmpty {
-            let isConnect = head.bytes(of: head.method).elementsEqual("CONNECT".utf8)
-            return isConnect ? .plainConnect : .usual
+    }
+
+    /// Whether what stands there holds no space and no control character.
+    private static func isSound(_ bytes: UnsafeBufferPointer<UInt8>, _ place: HTTP2Place) -> Bool {
+        for index in place.range where bytes[index] <= 0x20 || bytes[index] == 0x7F {
+            return false
         }
-        let isWebSocket = head.bytes(of: head.protocolName).elementsEqual("websocket".utf8)
-        return isWebSocket ? .usual : .otherProtocol
+        return true
+    }
+
+    private static func isEqual(
+        _ bytes: UnsafeBufferPointer<UInt8>, _ place: HTTP2Place, _ text: StaticString
+    ) -> Bool {
+        guard place.count == text.utf8CodeUnitCount else { return false }
+        let start = place.range.lowerBound
+        for index in 0..<place.count where bytes[start + index] != text.utf8Start[index] {
+            return false
+        }
+        return true
     }
 
     /// Writes the head; `isLast` says that no body follows.
@@ -51,9 +69,12 @@ enum SubstreamRequest {
             writer.append("\r\n")
             var hasLength = false
             for field in head.fields {
-                let name = bytes[field.name.range]
-                if name.elementsEqual("content-length".utf8) { hasLength = true }
-                if isWebSocket && isOurs(name) { continue }
+                let isLength = isEqual(bytes, field.name, "content-length")
+                if isLength { hasLength = true }
+                // The opening handshake's key does not come from a client of HTTP/2.
+                if isWebSocket && (isLength || isEqual(bytes, field.name, "sec-websocket-key")) {
+                    continue
+                }
                 // Name, colon, space, value and the end of the line stand in one piece.
                 append(field.name.range.lowerBound..<field.value.range.upperBound + 2)
             }
@@ -79,10 +100,5 @@ enum SubstreamRequest {
         }
         lines += [0x0D, 0x0A]
         return lines
-    }
-
-    /// Fields of the opening handshake that do not come from a client of HTTP/2.
-    private static func isOurs(_ name: Slice<UnsafeBufferPointer<UInt8>>) -> Bool {
-        name.elementsEqual("sec-websocket-key".utf8) || name.elementsEqual("content-length".utf8)
     }
 }

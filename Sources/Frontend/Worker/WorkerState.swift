@@ -36,6 +36,7 @@ struct WorkerState: ~Copyable {
     let outbox = StreamOutbox()
     /// Sessions that speak HTTP/2 and may have something to send, by their clients.
     var dirtySessions: [Token] = []
+    var flushing = MultiplexFlushing()
     /// What connections that speak HTTP/2 share of memory.
     let multiplexMemory = HTTP2Memory()
     /// Deadlines of sessions while no request is in progress, by the client's slot.
