@@ -332,7 +332,7 @@ struct DecodingTests {
         #expect(configuration.listen.allSatisfy { $0.tls == tls })
         #expect(tls.protocols == [.http2, .http11])
         #expect(configuration.routes.map(\.path) == ["/*"])
-        #expect(configuration.routes.first?.place.description == "command line")
+        #expect(configuration.routes.first?.place.description == "quick mode")
     }
 
     @Test func `a file of many routes is read in time that grows with it only`() throws {

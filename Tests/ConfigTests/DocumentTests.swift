@@ -49,6 +49,24 @@ struct DocumentTests {
             ])
     }
 
+    @Test(arguments: ["listen: [", "listen: [\n", "listen: [\n\n  \n", "a:\n  b: { c: [\n\n"])
+    func `what is missing at the end is missed in a line that is there`(yaml: String) throws {
+        let problem = try #require(problems(of: yaml).first)
+        let lines = yaml.split(separator: "\n").filter { !$0.allSatisfy(\.isWhitespace) }
+        #expect(
+            problem.hasPrefix("sluice.yaml:\(lines.count):\(lines[lines.count - 1].count + 1): "),
+            "\(problem)")
+        #expect(problem.hasSuffix("close each '[' by a ']' and each '{' by a '}')"), "\(problem)")
+    }
+
+    @Test func `paths of the file's folder are shown without detours`() throws {
+        let findings = Findings(file: "sub/s.yaml")
+        #expect(findings.resolve("./a.pem") == "sub/a.pem")
+        #expect(findings.resolve(".///./a.pem") == "sub/a.pem")
+        #expect(findings.resolve("../a.pem") == "sub/../a.pem")
+        #expect(findings.resolve("/a.pem") == "/a.pem")
+    }
+
     @Test func `a key of the next mapping is not taken for the second`() {
         let yaml = """
             a: { b: 1, b: 2 }
@@ -96,7 +114,7 @@ struct DocumentTests {
         ),
         (
             "a: b\n---\nc: d",
-            "2:1: not valid YAML: a second document begins (take the line --- out, or what follows it)"
+            "2:1: not valid YAML: a second document begins with this '---' (a configuration is one document: take the line out, or what stands behind it)"
         ),
         (
             "a: b\nc: \u{1}",

@@ -10,7 +10,7 @@ public struct SourcePlace: Sendable, Hashable {
     public let column: Int
 
     /// For what no file says.
-    public static let commandLine = SourcePlace(file: "command line", line: 0, column: 0)
+    public static let commandLine = SourcePlace(file: "quick mode", line: 0, column: 0)
 
     /// A place.
     public init(file: String, line: Int, column: Int) {

@@ -31,7 +31,9 @@ struct Document {
             .composer(let context, let problem, let mark, _):
             // Of two documents the problem is only the second half of the sentence.
             let words = Self.isSecondDocument(context?.text) ? context?.text ?? "" : problem
-            let fault = YAMLFault(words, isIndentedByTab: isIndentedByTab(mark))
+            let fault = YAMLFault(
+                words, isIndentedByTab: isIndentedByTab(mark),
+                isAtEnd: mark.line > Self.writtenLines(yaml).count)
             return refusal(
                 mark.line, mark.column, "not valid YAML: \(fault.found)", hint: fault.remedy)
         case .duplicatedKeysInMapping(let keys, let context):
@@ -56,7 +58,7 @@ struct Document {
         _ line: Int, _ column: Int, _ sentence: String, hint: String? = nil
     ) -> ConfigurationProblems {
         // What is missing at the end of the file libyaml misses in a line behind it.
-        let lines = Self.lines(yaml[...])
+        let lines = Self.writtenLines(yaml)
         let place =
             line <= lines.count
             ? SourcePlace(file: file, line: line, column: column)
@@ -89,6 +91,13 @@ struct Document {
             if depth < indent { return nil }
         }
         return nil
+    }
+
+    /// The lines up to the last one in which something stands; one at least.
+    private static func writtenLines(_ text: String) -> [Substring] {
+        var lines = lines(text[...])
+        while lines.count > 1, lines.last?.allSatisfy(\.isWhitespace) == true { lines.removeLast() }
+        return lines
     }
 
     private static func lines(_ text: Substring) -> [Substring] {

@@ -25,7 +25,10 @@ final class Findings {
     /// A path as the file means it: relative to the folder that the file is in.
     func resolve(_ path: String) -> String {
         guard !path.hasPrefix("/"), let slash = file.lastIndex(of: "/") else { return path }
-        return String(file[...slash]) + path
+        // People are shown it.
+        var rest = path[...]
+        while rest.hasPrefix("./") { rest = rest.dropFirst(2).drop { $0 == "/" } }
+        return String(file[...slash]) + rest
     }
 
     /// Throws what was found, in the order of the file, and what `judge` finds about the routes beside it.

@@ -47,7 +47,8 @@ struct YAMLFault {
             "something stands behind the end of the configuration",
             "indent it as what it belongs to is, or take it out"),
         "expected a single document in the stream": YAMLFault(
-            "a second document begins", "take the line --- out, or what follows it"),
+            "a second document begins with this '---'",
+            "a configuration is one document: take the line out, or what stands behind it"),
         "found undefined alias": YAMLFault(
             "a '*' names an anchor that is not there", "put text that begins with '*' into quotes"),
         "found duplicate anchor": YAMLFault(
@@ -86,9 +87,18 @@ struct YAMLFault {
     private static let tab = YAMLFault("a tab indents it", "indent with spaces, YAML forbids tabs")
 
     /// What one of libyaml's texts means; what is not known is taken over as it is.
-    init(_ problem: String, isIndentedByTab: Bool) {
+    ///
+    /// - Parameters:
+    ///   - problem: libyaml's text.
+    ///   - isIndentedByTab: whether a tab stands in front of the line.
+    ///   - isAtEnd: whether nothing stands behind the place.
+    init(_ problem: String, isIndentedByTab: Bool, isAtEnd: Bool = false) {
         if isIndentedByTab {
             self = Self.tab
+        } else if isAtEnd, problem == "did not find expected node content" {
+            self.init(
+                "the file ends within brackets or braces, where a value is missing",
+                "write one, and close each '[' by a ']' and each '{' by a '}'")
         } else if let fault = Self.known[problem] {
             self = fault
         } else if let fault = Self.known.first(where: { problem.hasPrefix($0.key) })?.value {
