@@ -158,8 +158,40 @@ struct AssemblyTests {
                     "s.yaml:3:19: admin.address: found '127.0.0.1:9901', which is a listener's address,"
                         + " allowed: another port"
                 ])
+        for wildcard in [":9901", "0.0.0.0:9901", "[::]:9901"] {
+            #expect(
+                problems(yaml(wildcard, "127.0.0.1:9901")) == [
+                    "s.yaml:3:19: admin.address: found '127.0.0.1:9901', which the listener at"
+                        + " '\(wildcard)' takes in, allowed: another port"
+                ])
+        }
+        #expect(problems(yaml("0.0.0.0:9901", "[::1]:9901")).isEmpty)
         #expect(problems(yaml("127.0.0.1:9901", "127.0.0.1:9902")).isEmpty)
         #expect(problems(yaml("127.0.0.1:0", "127.0.0.1:0")).isEmpty)
+    }
+
+    @Test(arguments: [
+        (":8443", "127.0.0.1:8443", true), ("192.0.2.1:8443", "0.0.0.0:8443", true),
+        ("0.0.0.0:8443", "[::1]:8443", false), ("127.0.0.1:8443", "[::1]:8443", false),
+        (":8443", ":8444", false), (":0", "127.0.0.1:0", false),
+    ])
+    func `a listener for all addresses takes its port from the others`(
+        first: String, second: String, isRefused: Bool
+    ) {
+        let found = problems(
+            """
+            listen:
+              - { address: "\(first)" }
+              - { address: "\(second)" }
+            routes: [{ path: /a, to: "ws://a:1" }]
+            """)
+        #expect(
+            found
+                == (isRefused
+                    ? [
+                        "s.yaml:3:5: found '\(second)', which '\(first)' at s.yaml:2:5 takes in,"
+                            + " allowed: another port"
+                    ] : []))
     }
 
     @Test func `routes that conflict are named with both places`() throws {

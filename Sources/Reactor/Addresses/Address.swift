@@ -97,6 +97,14 @@ public struct Address: Sendable, Hashable {
     public var isWildcard: Bool {
         kind == .everywhere || kind != .unix && high == 0 && low == 0
     }
+    /// Whether nobody can listen there while somebody listens at the other address; `[::]` and `:port` take IPv4
+    /// too.
+    public func standsInTheWay(of other: Address) -> Bool {
+        if self == other { return true }
+        if isUnix || other.isUnix || port != other.port { return false }
+        return isWildcard && (isIPv6 || !other.isIPv6 || other.isWildcard)
+            || other.isWildcard && (other.isIPv6 || !isIPv6)
+    }
     /// Whether only this machine can reach it.
     public var isLoopback: Bool {
         switch kind {

@@ -95,8 +95,27 @@ public struct Assembly: Sendable {
             listeners.append(plan)
         }
         self.listeners = listeners
+        try Self.checkListeners(configuration.listen, listeners)
         try Self.checkAdmin(configuration.admin, beside: listeners)
         settings = Self.settings(configuration)
+    }
+
+    /// Two listeners can't have one port where one of them is for all addresses; where the kernel chooses the ports,
+    /// they differ.
+    private static func checkListeners(
+        _ settings: [ListenerSettings], _ plans: [ListenerPlan]
+    ) throws(ConfigurationProblems) {
+        for index in plans.indices where plans[index].address.port != 0 {
+            guard
+                let other = plans[..<index].firstIndex(where: {
+                    $0.address.standsInTheWay(of: plans[index].address)
+                })
+            else { continue }
+            throw problem(
+                settings[index].place,
+                "found '\(settings[index].address)', which '\(settings[other].address)' at"
+                    + " \(settings[other].place) takes in, allowed: another port")
+        }
     }
 
     /// The admin interface can't listen where a listener does; where the kernel chooses the ports, they differ.
@@ -104,11 +123,14 @@ public struct Assembly: Sendable {
         _ admin: AdminSettings, beside listeners: [ListenerPlan]
     ) throws(ConfigurationProblems) {
         guard let text = admin.address, let address = try? Address(parsing: text),
-            address.port != 0, listeners.contains(where: { $0.address == address })
+            address.port != 0,
+            let other = listeners.first(where: { $0.address.standsInTheWay(of: address) })?.address
         else { return }
+        let what =
+            other == address ? "is a listener's address" : "the listener at '\(other)' takes in"
         throw problem(
             admin.addressPlace,
-            "admin.address: found '\(text)', which is a listener's address, allowed: another port")
+            "admin.address: found '\(text)', which \(what), allowed: another port")
     }
 
     /// The same configuration again where names stand for other endpoints; no file is read.
