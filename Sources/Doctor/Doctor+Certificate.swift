@@ -77,9 +77,8 @@ extension Doctor {
             return Opinion(
                 found: "issued by \(issuer)", verdict: .untrustedAuthority,
                 sentence: "The certificate is signed by \(issuer), which is not trusted here.",
-                remedy:
-                    "Trust that authority (for Sluice's own: sluice cert trust), or give it with"
-                    + " --ca. If it is no root but an intermediate, have the server send it.")
+                remedy: trusting(issuer, probe)
+                    + " If it is no root but an intermediate, have the server send it.")
         case .wrongName:
             return Opinion(
                 found: "for \(names)", verdict: .wrongName,
@@ -108,6 +107,24 @@ extension Doctor {
                 sentence: "The certificate is refused: \(reason).",
                 remedy: "Use another certificate.")
         }
+    }
+
+    /// How to trust an authority, by its file where one of that name lies near.
+    private func trusting(_ issuer: String, _ probe: TLSProbe) -> String {
+        let root = probe.chain.last?.issuer ?? issuer
+        let file = options.nearbyAuthorities.first { file in
+            guard !options.authorities.contains(file) else { return false }
+            return (try? CertificateFacts.read(pemFile: file))?.subject == root
+        }
+        guard let file else {
+            return
+                "Trust that authority (for one of Sluice's own: sluice cert trust, with --directory DIR if"
+                + " its ca.pem is elsewhere), or give its file with --ca."
+        }
+        let folder = file.lastIndex(of: "/").map { String(file[..<$0]) } ?? "."
+        return
+            "\(file) has that name: trust it by `sluice cert trust --directory \(folder)`, or for this"
+            + " look alone give --ca \(file)."
     }
 
     /// The first certificate of the chain that is outside of its time.

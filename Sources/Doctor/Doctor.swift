@@ -21,6 +21,9 @@ public struct Doctor {
         public var authorities: [String] = []
         /// The local authority of Sluice's own, if there is one.
         public var localAuthority: String?
+        /// PEM files of authorities that may have signed what nobody here trusts, as `certs/ca.pem` of a project;
+        /// they are not trusted for that, but named.
+        public var nearbyAuthorities: [String] = []
         /// Finds out which browsers trust that authority; asked only where it has signed a certificate.
         public var browserTrust: (@Sendable () -> BrowserTrust)?
         /// Addresses to use for names, in lower case, in the order in which they are tried.
