@@ -7,6 +7,10 @@ public enum AdminDefaults {
     public static let closeCode = CloseCode.serviceRestart.rawValue
     /// How many live relays are listed at most.
     public static let relaysMax = 1_000
+    /// How many relays a rebalance may end in a second.
+    public static let paces = 1...1_000_000
+    /// The longest that a drain may take, in seconds: a week.
+    public static let drainSecondsMax = 7 * 86_400
     /// How long a new process may take to serve, in milliseconds.
     public static let upgradeMilliseconds: Int32 = 30_000
 }

@@ -301,6 +301,10 @@ public struct AdminOutcome: Codable, Sendable {
     public var message: String
     /// The drain that was begun.
     public var drain: Int?
+    /// The number of the process that answers; nil with one that does not say, as an older Sluice.
+    public var process: Int32?
+    /// The path of its configuration file, from `/` on; empty in quick mode.
+    public var configuration: String?
 
     /// What became of a request of an operator, in a sentence; the drain's number if it began one.
     public init(isDone: Bool, message: String, drain: Int? = nil) {

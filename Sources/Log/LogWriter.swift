@@ -223,7 +223,8 @@ public final class LogWriter: Sendable {
         }
         let lost = dropped.exchange(0, ordering: .relaxed)
         if lost > 0 {
-            let sentence = "\(lost) log lines were dropped: the log is too slow."
+            let sentence =
+                "\(Count.words(lost, "log line", one: "was", many: "were")) dropped: the log is too slow."
             sinks.events.append(LogEvent(.warning, sentence))
         }
         finish(&sinks)

@@ -11,15 +11,22 @@ enum Entry {
         Output.holdDescriptors()
         // Before anything of OpenSSL has run: later it would be refused.
         SessionMemory.install()
-        let arguments = Array(CommandLine.arguments.dropFirst())
+        let arguments = WrongArguments.helpFirst(Array(CommandLine.arguments.dropFirst()))
+        if arguments.isEmpty { WrongArguments.refuse(WrongArguments.nothing) }
         if let fault = WrongArguments.inHelp(arguments) { WrongArguments.refuse(fault) }
         do {
-            var command = try Sluice.parseAsRoot()
+            var command = try Sluice.parseAsRoot(arguments)
+            if let fault = WrongArguments.fault(inTaken: CommandWords(arguments)) {
+                WrongArguments.refuse(fault)
+            }
             try command.run()
             leave(with: 0)
         } catch {
             let standard = Sluice.exitCode(for: error)
-            if standard == .validationFailure, let fault = WrongArguments.unknownOption(arguments) {
+            if standard == .validationFailure,
+                let fault = WrongArguments.fault(
+                    inRefused: CommandWords(arguments), message: Sluice.message(for: error))
+            {
                 WrongArguments.refuse(fault)
             }
             let words = Sluice.fullMessage(for: error)

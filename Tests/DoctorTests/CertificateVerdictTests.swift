@@ -95,6 +95,28 @@ struct CertificateVerdictTests {
         #expect(other.notes.contains("Apart from that: The socket opens and answers a ping."))
     }
 
+    @Test func `an authority that lies near is named, and the advice holds when it is followed`()
+        throws
+    {
+        let folder = try Scratch.makeFolder()
+        defer { Scratch.remove(folder) }
+        let program = try ProxyFixture.program()
+        try run(["env", "HOME=\(folder)", program, "cert", "--directory", "\(folder)/certs"])
+        let server = try SecureServer([
+            "-cert", "\(folder)/certs/localhost.pem", "-key", "\(folder)/certs/localhost-key.pem",
+        ])
+        let inFolder = ["env", "-C", folder]
+        let found = try diagnose(server.url(), wrapper: inFolder)
+        expect(
+            found, .untrustedAuthority, at: "certificate", "certs/ca.pem has that name",
+            "`sluice cert trust --directory certs`", "--ca certs/ca.pem.")
+        let followed = try diagnose(server.url(), ["--ca", "certs/ca.pem"], wrapper: inFolder)
+        #expect(followed.verdict == "not-upgraded", "\(followed)")
+        // Elsewhere the reader is told what to look for.
+        let away = try diagnose(server.url(), wrapper: ["env", "-C", "/"])
+        expect(away, .untrustedAuthority, at: "certificate", "with --directory DIR if its ca.pem")
+    }
+
     @Test func `handshakes that the server refuses`() throws {
         let papers = try Papers()
         defer { papers.remove() }

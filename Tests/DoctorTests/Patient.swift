@@ -42,8 +42,8 @@ func diagnose(
     // Most servers here are on 127.0.0.1 alone, and a machine may have ::1 for localhost as well.
     let address = arguments.contains("--resolve") ? [] : ["--resolve", "localhost:127.0.0.1"]
     let child = try ChildProcess(
-        wrapper + [try ProxyFixture.program(), "doctor", url, "--json", "--timeout", "5"]
-            + address + arguments,
+        wrapper + [try ProxyFixture.program(), "doctor", url, "--json"]
+            + (arguments.contains("--timeout") ? [] : ["--timeout", "5"]) + address + arguments,
         environment: ["HOME": home, "XDG_DATA_HOME": "\(home)/data"].merging(environment) { $1 })
     let status = try child.waitForExit()
     let text = child.output.joined(separator: "\n")

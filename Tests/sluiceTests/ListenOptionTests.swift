@@ -32,6 +32,19 @@ struct ListenOptionTests {
         #expect(error?.message.hasSuffix("found \(text).") == true)
     }
 
+    @Test func `an address that stands twice is refused, in whatever form`() throws {
+        for texts in [["23444", "localhost:23444"], [":443", "8443", ":443"]] {
+            let error = #expect(throws: ValidationError.self) { try ListenOption.check(texts) }
+            #expect(error?.message.contains("stands twice") == true)
+        }
+        // The kernel chooses another port each time.
+        try ListenOption.check(["0", "0", "127.0.0.1:0"])
+        let error = #expect(throws: ValidationError.self) {
+            try ListenOption.check(["foo"], isArgument: true)
+        }
+        #expect(error?.message.hasPrefix("An address to listen at is a port (8443)") == true)
+    }
+
     @Test(arguments: [["3000", "--port", "9443"], ["echo", "-p", "9443"]])
     func `what other programs call port is listen here`(arguments: [String]) {
         let error = #expect(throws: (any Error).self) { try Sluice.parseAsRoot(arguments) }

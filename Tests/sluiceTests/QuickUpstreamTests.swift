@@ -33,13 +33,32 @@ struct QuickUpstreamTests {
     }
 
     @Test(arguments: [
-        "", "0", "65536", "99999999", ":3000", "app:", "app:0", "app:65536", "0/a", "65536/a",
+        "", ":3000", "app:", "app:0", "app:65536", "0/a", "65536/a",
         "a b:1", "::1:3000",
         "ftp://app:1", "unix:", "unix:app.sock", "ws://", "user@app:1",
     ])
     func `what names no app is refused with what would`(text: String) {
         #expect(complaint(text)?.contains("give a port (3000), host:port, or ws://") == true)
         #expect(complaint(text)?.hasPrefix(text) == true)
+    }
+
+    @Test(arguments: ["0", "65536", "99999999"])
+    func `a number that is no port is told which are`(text: String) {
+        #expect(
+            usage(text)?.hasPrefix("\(text) is no port, which is a number from 1 to 65535") == true)
+    }
+
+    @Test(arguments: ["sluice.yaml", "etc/S.YML"])
+    func `a configuration is no app, and what serves it is named`(text: String) {
+        #expect(usage(text)?.hasSuffix("Did you mean `sluice run \(text)`?") == true)
+    }
+
+    @Test(arguments: [
+        ("3000", 3000), ("127.0.0.2:3000", 3000), ("[::1]:3000/x", 3000), ("app.test:3000", nil),
+        ("192.0.2.1:3000", nil), ("unix:/run/app.sock", nil),
+    ])
+    func `the port of an app of this machine is known`(text: String, port: UInt16?) throws {
+        #expect(try QuickUpstream(parsing: text).loopbackPort == port)
     }
 
     @Test(arguments: ["wss://app:3000", "https://app:3000/x"])

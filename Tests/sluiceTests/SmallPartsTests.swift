@@ -68,13 +68,13 @@ struct SmallPartsTests {
 
     @Test func `without a command's name, the arguments are those of quick mode`() throws {
         let command = try Sluice.parseAsRoot([
-            "ws://app:1/x", "--listen", ":1", "--listen", ":2", "--path", "/p", "--workers", "3",
+            "ws://app:1/x", "--listen", ":1", "--listen", ":2", "--path", "/x", "--workers", "3",
             "--cert", "a", "--key", "b",
         ])
         let quick = try #require(command as? QuickCommand)
         #expect(quick.upstream == "ws://app:1/x")
         #expect(quick.listen == [":1", ":2"])
-        #expect(quick.path == "/p" && quick.workers == 3)
+        #expect(quick.path == "/x" && quick.workers == 3)
         #expect(quick.cert == "a" && quick.key == "b")
         #expect(try Sluice.parseAsRoot(["echo"]) is EchoCommand)
         let run = try #require(try Sluice.parseAsRoot(["run", "-c", "f"]) as? RunCommand)

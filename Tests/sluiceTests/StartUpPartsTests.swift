@@ -71,6 +71,21 @@ struct StartUpPartsTests {
         #expect(inherited == QuickListening(addresses: ["127.0.0.1:\(port)"]))
     }
 
+    @Test func `the app's own port is left to it, also before it is up`() throws {
+        let port = try Listener(address: .loopback(port: 0)).address.port
+        let chosen = QuickListening.choose(hosts: ["127.0.0.1"], from: port, besides: port)
+        #expect(chosen.addresses != ["127.0.0.1:\(port)"])
+        #expect(chosen.notice?.hasPrefix("port \(port) is the app's: Sluice listens on ") == true)
+    }
+
+    @Test(arguments: [
+        (".build/release/sluice", ".build/release/sluice"), ("./my sluice", "'./my sluice'"),
+        ("sluice", "sluice"), ("/usr/local/bin/sluice", "sluice"), ("", "sluice"),
+    ])
+    func `commands to copy begin with what was called in a folder`(called: String, name: String) {
+        #expect(Program.name(called: called) == name)
+    }
+
     @Test(arguments: [
         ("10.1.2.3", true), ("172.16.0.1", true), ("172.32.0.1", false), ("192.168.1.1", true),
         ("192.0.2.1", false), ("169.254.1.1", true), ("100.64.0.1", true), ("100.128.0.1", false),

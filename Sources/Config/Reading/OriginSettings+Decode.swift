@@ -65,6 +65,19 @@ extension OriginSettings {
         self = all.isEmpty ? .same : .list(same: true, origins: all)
     }
 
+    /// The origin of a page of the Web whose URL was given in its place; nil for what is no such URL.
+    ///
+    /// No browser sends a path in `Origin` (RFC 6454 §6.1), though some device may.
+    public static func site(ofPage text: String) -> String? {
+        for scheme in ["http://", "https://", "ws://", "wss://"]
+        where text.lowercased().hasPrefix(scheme) {
+            let rest = text.dropFirst(scheme.count)
+            let authority = rest.prefix { !"/?#".contains($0) }
+            return authority.endIndex == rest.endIndex ? nil : String(text[..<authority.endIndex])
+        }
+        return nil
+    }
+
     /// Why a text is no origin: scheme, host and, unless it is the scheme's own, port (RFC 6454 §6.1);
     /// `null`; `*` for every host or for one label in front; or a text that no browser sends and some device
     /// does.

@@ -46,6 +46,16 @@ public enum Units {
     /// Reads a duration as configuration would; nil where it is none.
     public static func duration(of text: String) -> Duration? { try? duration(text) }
 
+    /// What was probably meant by a text that is no duration, as `5s` by `5`; nil where that can't be told.
+    public static func meant(by text: String) -> String? {
+        do throws(Fault) {
+            _ = try duration(text)
+            return nil
+        } catch {
+            return error.suggestion
+        }
+    }
+
     static func duration(_ text: String) throws(Fault) -> Duration {
         let (number, unit) = split(text)
         let allowed = "allowed: a whole number with ms, s, m, h or d, as in 30s"

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
+import Config
 import Frontend
 import Ledger
 import Naming
-import Reactor
 
 /// What is served, by the names that people give it in commands.
 ///
 /// There is one way to name a route, an endpoint and a client in all of them: a route as `sluice status`
 /// prints it, an endpoint as it stands in the configuration, with or without its scheme, and a client by
-/// its address, with or without the port that it connected from.
+/// its address, with or without the port that it connected from (`ClientName`).
 struct ServedNames {
     /// Names in a message; more would hide the sentence.
     private static let namesMax = 8
@@ -36,23 +36,35 @@ struct ServedNames {
         endpoints.first { $0 == wanted } ?? endpoints.first { Self.withoutScheme($0) == wanted }
     }
 
-    /// A client's address without its port, as relays have it; nil where the text is no address.
-    static func client(_ wanted: String) -> String? {
-        // An address alone has no port, and brackets only where it is IPv6.
-        for text in [wanted, "\(wanted):0", "[\(wanted)]:0"] {
-            if let address = try? Address(parsing: text), !address.isUnix, !address.isWildcard {
-                return address.hostString
-            }
-        }
-        return nil
-    }
-
     func noRoute(_ wanted: String) -> String {
         "There is no route \(wanted); \(Self.list(routes, "routes"))."
+            + Self.didYouMean(Self.nearest(wanted, routes))
     }
 
     func noEndpoint(_ wanted: String) -> String {
-        "There is no endpoint \(wanted); \(Self.list(endpoints, "endpoints"))."
+        // A port alone, or the name of a host.
+        let like = endpoints.filter { label in
+            label.hasSuffix(":\(wanted)") || Self.withoutScheme(label).hasPrefix("\(wanted):")
+        }
+        let meant =
+            like.count == 1 ? like[0] : Self.nearest(wanted, endpoints)
+        return "There is no endpoint \(wanted); \(Self.list(endpoints, "endpoints"))."
+            + Self.didYouMean(meant)
+    }
+
+    /// That no upstream has a name, and which have one.
+    static func noUpstream(_ wanted: String, among names: [String]) -> String {
+        "There is no upstream \(wanted); \(list(names, "upstreams"))."
+            + didYouMean(nearest(wanted, names))
+    }
+
+    /// What was probably meant; of a few characters every name is near.
+    private static func nearest(_ wanted: String, _ names: [String]) -> String? {
+        wanted.count < 4 ? nil : Nearest.suggestion(for: wanted, among: names)
+    }
+
+    private static func didYouMean(_ name: String?) -> String {
+        name.map { " Did you mean \($0)?" } ?? ""
     }
 
     /// That a client has no live relays, and which clients have some, of those that are asked about.

@@ -32,14 +32,14 @@ struct AdminDesk: Sendable {
         case (true, "state", 1): return overview()
         case (true, "relays", 1): return relays(request.query)
         case (true, "drains", 2): return drain(path[1])
-        case (false, "reload", 1): return Self.answer(controller.reload(), failure: 422)
+        case (false, "reload", 1): return answer(controller.reload(), failure: 422)
         case (false, "upgrade", 1):
             guard
                 let time = Self.number(
                     request.query, "timeoutMilliseconds", 1...3_600_000,
                     otherwise: Int(AdminDefaults.upgradeMilliseconds))
             else { return Self.noNumber("timeoutMilliseconds", "1 to 3600000") }
-            return Self.answer(
+            return answer(
                 controller.upgrade(withinMilliseconds: Int32(clamping: time)), failure: 422)
         case (false, "drain", 1): return drain(request, controller.drain)
         case (false, "resume", 1): return drain(request, controller.resume)
@@ -58,8 +58,19 @@ struct AdminDesk: Sendable {
         }
     }
 
-    private static func answer(_ outcome: AdminOutcome, failure: Int) -> AdminAnswer {
-        AdminAnswer(status: outcome.isDone ? 200 : failure, json: outcome)
+    private func answer(_ outcome: AdminOutcome, failure: Int) -> AdminAnswer {
+        var outcome = outcome
+        outcome.process = getpid()
+        outcome.configuration = file
+        return AdminAnswer(status: outcome.isDone ? 200 : failure, json: outcome)
+    }
+
+    /// The configuration's file as others find it, whatever folder they run in; empty in quick mode.
+    private var file: String {
+        let path = controller.source.path
+        if path.isEmpty || path.hasPrefix("/") { return path }
+        let folder = FileManager.default.currentDirectoryPath
+        return (folder == "/" ? "" : folder) + "/" + path
     }
 
     /// A whole number of the query; nil where it is none, or none that is allowed.
@@ -89,7 +100,7 @@ struct AdminDesk: Sendable {
                 text: "The body is a JSON object with route, endpoint, code, reason, "
                     + "spreadMilliseconds, timeoutMilliseconds; all may be left out.")
         }
-        return Self.answer(action(wish), failure: 422)
+        return answer(action(wish), failure: 422)
     }
 
     private func rebalance(_ body: Data) -> AdminAnswer {
@@ -100,7 +111,7 @@ struct AdminDesk: Sendable {
                     + "\(Controller.pacesAllowed)), and code (\(DrainSettings.codesAllowed)) where it is "
                     + "not to be 1012.")
         }
-        return Self.answer(controller.rebalance(wish), failure: 422)
+        return answer(controller.rebalance(wish), failure: 422)
     }
 
     private func drain(_ id: String) -> AdminAnswer {
@@ -119,10 +130,13 @@ struct AdminDesk: Sendable {
             return AdminAnswer(status: 400, text: "The code is \(DrainSettings.codesAllowed).")
         }
         guard let id = RelayID(text), controller.frontend.end(id, code: code) else {
-            return Self.answer(
-                AdminOutcome(isDone: false, message: "There is no relay \(text)."), failure: 404)
+            return answer(
+                AdminOutcome(
+                    isDone: false,
+                    message: "There is no relay \(text): it has ended, or never was. `sluice status"
+                        + " --relays` lists those that live."), failure: 404)
         }
-        return Self.answer(
+        return answer(
             AdminOutcome(isDone: true, message: "The relay \(text) is told \(code)."), failure: 404)
     }
 
@@ -136,16 +150,14 @@ struct AdminDesk: Sendable {
         var filter = RelayFilter()
         filter.route = query["route"]
         filter.endpoint = query["endpoint"].map { names.endpoint($0) ?? $0 }
+        var client: ClientName?
         if let wanted = query["client"] {
-            guard let client = ServedNames.client(wanted) else {
-                return AdminAnswer(
-                    status: 400,
-                    json: AdminOutcome(
-                        isDone: false,
-                        message: "The client \(wanted) is no address, as 192.0.2.7 or 2001:db8::7.")
-                )
+            guard let name = ClientName(wanted) else {
+                let message = "A client is \(ClientName.allowed): found \(wanted)."
+                return answer(AdminOutcome(isDone: false, message: message), failure: 400)
             }
-            filter.client = client
+            client = name
+            filter.client = name.host
         }
         guard
             let limit = Self.number(
@@ -154,7 +166,7 @@ struct AdminDesk: Sendable {
         else {
             return Self.noNumber("limit", "1 to \(FrontendSettings.connectionsUnlimited)")
         }
-        let found = controller.frontend.relays(filter, countMax: limit)
+        let found = relays(filter, of: client, countMax: limit)
         if found.isEmpty {
             var problem: String?
             if let route = filter.route, names.route(route) == nil {
@@ -163,20 +175,32 @@ struct AdminDesk: Sendable {
             if let endpoint = filter.endpoint, names.endpoint(endpoint) == nil {
                 problem = names.noEndpoint(endpoint)
             }
-            if let client = filter.client, problem == nil {
+            if let wanted = query["client"], let client, problem == nil {
                 var others = filter
                 others.client = nil
                 let clients = controller.frontend.relays(
                     others, countMax: AdminDefaults.relaysMax
-                ).map(\.client.hostString)
-                problem = ServedNames.noClient(client, among: Set(clients).sorted())
+                ).map { client.port == nil ? $0.client.hostString : "\($0.client)" }
+                problem = ServedNames.noClient(wanted, among: Set(clients).sorted())
             }
             if let problem {
-                return AdminAnswer(
-                    status: 404, json: AdminOutcome(isDone: false, message: problem))
+                return answer(AdminOutcome(isDone: false, message: problem), failure: 404)
             }
         }
         return AdminAnswer(json: found.map(Self.state))
+    }
+
+    /// So many relays at most that pass a filter, and are of that client where one is named.
+    private func relays(
+        _ filter: RelayFilter, of client: ClientName?, countMax: Int
+    ) -> [RelayFacts] {
+        // Of one address there may be many in front of the one port that is meant.
+        guard let client, client.port != nil else {
+            return controller.frontend.relays(filter, countMax: countMax)
+        }
+        let all = controller.frontend.relays(
+            filter, countMax: FrontendSettings.connectionsUnlimited)
+        return Array(all.lazy.filter { client.takes($0.client) }.prefix(countMax))
     }
 
     // MARK: What there is
@@ -189,7 +213,7 @@ struct AdminDesk: Sendable {
         state.pid = getpid()
         state.started = Self.time(controller.startedMilliseconds)
         state.isReady = !now.isLeaving
-        state.configuration.file = controller.source.path
+        state.configuration.file = file
         state.configuration.generation = now.generation
         state.configuration.loaded = Self.time(now.loadedMilliseconds)
         state.configuration.lastProblem = now.lastProblem

@@ -18,11 +18,10 @@ struct AdminServers {
             .map { Successor.Handed(.admin, $0.address, $0.descriptor) }
     }
 
-    /// The file of the unix socket, if there is one.
-    var path: String? {
-        servers.map(\.address).first(where: \.isUnix).map {
-            String($0.description.dropFirst("unix:".count))
-        }
+    /// What `--admin` takes: the file of the unix socket, else the address; nil where there is neither.
+    var place: String? {
+        let all = servers.map(\.address)
+        return all.first(where: \.isUnix)?.hostString ?? all.first?.description
     }
 
     /// Begins to listen.

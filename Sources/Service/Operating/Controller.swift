@@ -268,19 +268,24 @@ public final class Controller: Sendable {
         plan.code = request.code ?? plan.code
         plan.reason = request.reason ?? plan.reason
         plan.spreadMilliseconds = request.spreadMilliseconds ?? plan.spreadMilliseconds
-        plan.timeoutMilliseconds = max(
-            request.timeoutMilliseconds ?? plan.timeoutMilliseconds, plan.spreadMilliseconds ?? 0)
+        plan.timeoutMilliseconds = request.timeoutMilliseconds ?? plan.timeoutMilliseconds
+        let longest = max(request.spreadMilliseconds ?? 0, plan.timeoutMilliseconds)
+        guard longest <= DrainPlan.millisecondsMax else {
+            return AdminOutcome(
+                isDone: false,
+                message: "The spread and the timeout are 7 days at most: found \(longest) ms.")
+        }
+        if let spread = request.spreadMilliseconds, spread > plan.timeoutMilliseconds {
+            return AdminOutcome(
+                isDone: false,
+                message: Self.tooWide(spread, plan, isSaid: request.timeoutMilliseconds != nil))
+        }
+        // Who wants it to be over sooner than the configuration spreads it wants the spread shorter too.
+        plan.spreadMilliseconds = plan.spreadMilliseconds.map { min($0, plan.timeoutMilliseconds) }
         guard DrainSettings.allows(code: plan.code) else {
             return AdminOutcome(
                 isDone: false,
                 message: "The code is \(DrainSettings.codesAllowed), found \(plan.code).")
-        }
-        // The timeout is the longer one by now.
-        guard plan.timeoutMilliseconds <= DrainPlan.millisecondsMax else {
-            return AdminOutcome(
-                isDone: false,
-                message: "The spread and the timeout are 7 days at most: found"
-                    + " \(plan.timeoutMilliseconds) ms.")
         }
         guard plan.reason.utf8.count <= DrainSettings.reasonBytesMax else {
             return AdminOutcome(
@@ -296,13 +301,20 @@ public final class Controller: Sendable {
         if let problem = scope(request, &plan) {
             return AdminOutcome(isDone: false, message: problem)
         }
-        let what = [
-            request.route.map { "route \($0)" }, plan.endpoint.map { "endpoint \($0)" },
-        ].compactMap { $0 }.joined(separator: ", ")
+        let what =
+            request.route.map { "route \($0)" } ?? "endpoint \(plan.endpoint ?? "")"
         let id = add(frontend.drain(plan), what)
         let message = "Draining \(what): its relays are told \(plan.code), and no new ones begin."
         log.write(LogEvent(.info, message))
         return AdminOutcome(isDone: true, message: message, drain: id)
+    }
+
+    /// That a spread is longer than the time in which all has to be over.
+    private static func tooWide(_ spread: UInt64, _ plan: DrainPlan, isSaid: Bool) -> String {
+        let timeout = Units.text(.milliseconds(plan.timeoutMilliseconds))
+        return "The spread, \(Units.text(.milliseconds(spread))), is longer than the timeout,"
+            + " \(timeout)\(isSaid ? "" : " (drain.timeout of the configuration)"): relays would be cut"
+            + " before they are told. Give a timeout as well (--timeout) that is as long or longer."
     }
 
     /// Takes new relays again.
@@ -321,6 +333,11 @@ public final class Controller: Sendable {
     /// Finds what was named; says what there is instead where it is not there.
     private func scope(_ request: DrainRequest, _ plan: inout DrainPlan) -> String? {
         let names = ServedNames(state.assembly)
+        if request.route != nil && request.endpoint != nil {
+            return
+                "Name a route or an endpoint, not both: an endpoint is drained for all routes that"
+                + " lead there."
+        }
         if let wanted = request.route {
             guard let route = names.route(wanted) else { return names.noRoute(wanted) }
             plan.routes = [route]
@@ -366,7 +383,7 @@ public final class Controller: Sendable {
             log.write(LogEvent(.error, message))
             return AdminOutcome(isDone: false, message: message)
         case .success(let child):
-            let message = "Process \(child) has taken over; this one, \(getpid()), drains."
+            let message = "Process \(child) has taken over; process \(getpid()) drains and ends."
             log.write(LogEvent(.info, message))
             ServiceManager.notify("MAINPID=\(child)")
             admins.withLock { $0 }?.stop()
@@ -394,8 +411,13 @@ public final class Controller: Sendable {
             log.write(
                 LogEvent(
                     .info,
-                    "Stopping: \(frontend.connectionCount) connections are told \(plan.code) and"
-                        + " have \(Duration.milliseconds(plan.timeoutMilliseconds)) to close."))
+                    "Stopping: "
+                        + Count.words(relayCount, "live socket", one: "is", many: "are")
+                        + " told \(plan.code) and"
+                        + " \(relayCount == 1 ? "has" : "have") up to"
+                        + " \(Units.text(.milliseconds(plan.timeoutMilliseconds))) to close;"
+                        + " \(Count.words(frontend.connectionCount, "connection", one: "is", many: "are"))"
+                        + " open."))
             let id = add(frontend.leave(plan, isReplaced: isReplaced), "everything")
             current.withLock { $0.lastDrain = id }
             return id

@@ -37,7 +37,7 @@ final class Rebalance: Sendable {
         let count = remaining.withLock { $0 }
         if count == 0 { return nil }
         return
-            "\(count) relays are still above their endpoints' shares: clients go back to where they"
+            "\(Count.words(count, "relay", one: "is", many: "are")) still above the endpoints' shares: clients go back to where they"
             + " were, as they do with balance hash and sessions of the app's own."
     }
 
@@ -126,24 +126,24 @@ struct Census {
 
 extension Controller {
     /// How many relays may be ended in a second, in words.
-    static let pacesAllowed = "1 to 1000000"
+    static let pacesAllowed =
+        "\(AdminDefaults.paces.lowerBound) to \(AdminDefaults.paces.upperBound)"
 
     /// Begins to end surplus relays.
     func rebalance(_ request: RebalanceRequest) -> AdminOutcome {
         let routing = state.assembly.routing
         let groups = routing.routes.compactMap(\.upstream)
         guard let group = groups.first(where: { $0.picker.name == request.upstream }) else {
-            let names = Set(groups.map(\.picker.name)).sorted().prefix(8).joined(separator: ", ")
+            let names = Set(groups.map(\.picker.name)).sorted()
             return AdminOutcome(
-                isDone: false,
-                message: "There is no upstream \(request.upstream); there are \(names).")
+                isDone: false, message: ServedNames.noUpstream(request.upstream, among: names))
         }
         let code = request.code ?? AdminDefaults.closeCode
         guard DrainSettings.allows(code: code) else {
             return AdminOutcome(
                 isDone: false, message: "The code is \(DrainSettings.codesAllowed), found \(code).")
         }
-        guard (1...1_000_000).contains(request.perSecond) else {
+        guard AdminDefaults.paces.contains(request.perSecond) else {
             return AdminOutcome(
                 isDone: false,
                 message: "perSecond is \(Self.pacesAllowed), found \(request.perSecond).")

@@ -16,8 +16,12 @@ public enum PortHolder {
         switch error.code {
         case EADDRINUSE:
             let holder = sentence(for: address).map { " by \($0)" } ?? ""
-            let free = FreePort.after(address).map { "; port \($0) is free" }
-            return error.cause + holder + (free ?? error.remedy.map { "; \($0)" } ?? "")
+            if address.isUnix {
+                return error.cause + holder + (error.remedy.map { "; \($0)" } ?? "")
+            }
+            let other = FreePort.after(address).map { "listen on port \($0), which is free" }
+            return "\(address) is taken\(holder): stop that program, or"
+                + " \(other ?? "listen on another port")"
         // The program that has to get the right, by name.
         case EACCES where !address.isUnix:
             guard let program = Successor.programPath() else { return error.description }

@@ -60,10 +60,10 @@ public enum Server {
         try frontend.start()
         following.begin(controller)
         try admin.start()
-        observer.listens(configuration, at: frontend.addresses, adminSocket: admin.path)
+        observer.listens(configuration, at: frontend.addresses, adminSocket: admin.place)
         warn(controller.state.assembly, log)
         let raised = files.soft > files.was ? " (raised from \(files.was))" : ""
-        let room = "\(workers) reactors, room for \(files.soft) open files\(raised)."
+        let room = "\(Count.words(workers, "reactor")), room for \(files.soft) open files\(raised)."
         log.write(LogEvent(.info, "sluice \(version) is ready: \(room)"))
         let obeying = try ReactorThread.start(name: "sluice-signals") { obey(signals, controller) }
         try observer.begins(controller)

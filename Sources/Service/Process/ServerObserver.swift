@@ -19,7 +19,7 @@ public protocol ServerObserver {
     /// - Parameters:
     ///   - configuration: what is served.
     ///   - addresses: the listeners', as bound.
-    ///   - adminSocket: the file where operators ask; nil where there is none.
+    ///   - adminSocket: the file or address where operators ask; nil where there is none.
     func listens(_ configuration: Configuration, at addresses: [Address], adminSocket: String?)
 
     /// Everything is there.

@@ -52,7 +52,8 @@ public enum RenewalReason: Sendable, Equatable, CustomStringConvertible {
         case .signedByAnotherAuthority: "another authority had signed it"
         case .keyMissing: "its key was missing"
         case .keyOfAnotherCertificate: "the key beside it was another's"
-        case .nearExpiry(let days): days == 0 ? "it had expired" : "it ended within \(days) days"
+        case .nearExpiry(let days):
+            days == 0 ? "it had expired" : "it ended within \(days) day\(days == 1 ? "" : "s")"
         }
     }
 }

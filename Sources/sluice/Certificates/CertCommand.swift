@@ -34,9 +34,9 @@ struct CertCommand: ParsableCommand {
         // Who has named a folder has to name it again.
         let place = folder.map { " --directory \(Shell.word($0))" } ?? ""
         return """
-              this machine  sluice cert trust\(place)  (browsers and system; `sluice cert untrust\(place)` takes it back)
+              this machine  \(Program.name) cert trust\(place)  (browsers and system; `\(Program.name) cert untrust\(place)` takes it back)
             \(TrustAdvice.programs(path).joined(separator: "\n"))
-              elsewhere     sluice cert export\(place)
+              elsewhere     \(Program.name) cert export\(place)
             """
     }
 
@@ -188,12 +188,27 @@ struct CertPlace: ParsableArguments {
     /// The directory.
     var path: String { directory ?? DataDirectory.path }
 
+    /// The option that names the folder of a chain where that has an authority of its own; empty for the user's
+    /// directory, and where there is none.
+    static func option(forChain path: String) -> String {
+        guard let real = realpath(path, nil) else { return "" }
+        defer { free(real) }
+        let folder = (String(cString: real) as NSString).deletingLastPathComponent
+        guard access(folder + "/ca.pem", F_OK) == 0, folder != DataDirectory.path else { return "" }
+        return " --directory \(Shell.word(folder))"
+    }
+
+    /// What makes an authority there; quick mode keeps its own in the user's directory.
+    private var making: String {
+        directory.map { "`\(Program.name) cert --directory \(Shell.word($0))` makes one" }
+            ?? "`\(Program.name) cert` or `\(Program.name) PORT` makes it"
+    }
+
     /// The authority's certificate, which has to be there.
     func authorityPath() throws -> String {
         let file = path + "/ca.pem"
         guard access(file, F_OK) == 0 else {
-            throw Complaint(
-                "\(file): there is no authority yet; `sluice cert` or `sluice PORT` makes it.")
+            throw Complaint("\(file): there is no authority yet; \(making).")
         }
         try CertificateAuthority.requireSafe(in: path)
         return file

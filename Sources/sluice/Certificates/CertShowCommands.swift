@@ -3,7 +3,9 @@ import ArgumentParser
 import Doctor
 import Foundation
 import Glibc
+import Ledger
 import TLS
+import Trust
 
 /// `sluice cert list`: what is in the directory.
 struct CertListCommand: ParsableCommand {
@@ -28,22 +30,23 @@ struct CertListCommand: ParsableCommand {
             guard let facts = try? CertificateFacts.read(pemFile: leaf.chainPath) else { continue }
             rows.append([
                 leaf.chainPath, facts.names.joined(separator: " "),
-                CertCommand.date(facts.notAfter), Self.state(leaf, facts, in: place.path),
+                CertCommand.date(facts.notAfter), Self.state(leaf, facts, in: place),
             ])
         }
         Output.line(Table.text(rows))
     }
 
     private static func state(
-        _ leaf: LocalCertificate, _ facts: CertificateFacts, in directory: String
+        _ leaf: LocalCertificate, _ facts: CertificateFacts, in place: CertPlace
     ) -> String {
         do {
             // Signing nothing, so nothing is made where nothing is.
-            let authority = try CertificateAuthority.loadOrMake(in: directory)
+            let authority = try CertificateAuthority.loadOrMake(in: place.path)
             let outcome = try authority.condition(
                 chainPath: leaf.chainPath, keyPath: leaf.keyPath)
             guard case .renewed(let reason) = outcome else { return CertShowCommand.state(facts) }
-            return "sluice cert renew, since \(reason)"
+            let option = place.directory.map { " --directory \(Shell.word($0))" } ?? ""
+            return "\(Program.name) cert renew\(option), since \(reason)"
         } catch {
             return "not from here (\(error.found))"
         }
@@ -122,7 +125,8 @@ struct CertShowCommand: ParsableCommand {
     static func state(_ facts: CertificateFacts) -> String {
         let now = Int64(Date().timeIntervalSince1970)
         if now < facts.notBefore { return "not valid yet" }
-        return now > facts.notAfter ? "expired" : "\((facts.notAfter - now) / 86_400) days left"
+        return now > facts.notAfter
+            ? "expired" : Count.words((facts.notAfter - now) / 86_400, "day") + " left"
     }
 
     private static func signing(_ facts: CertificateFacts) -> String {
@@ -166,10 +170,15 @@ struct CertShowCommand: ParsableCommand {
     /// How the names of certificates' files end, which are no names of servers.
     private static let endings = [".pem", ".crt", ".cer", ".der", ".key", ".p12", ".pfx"]
 
+    /// Refuses what is no server with TLS, and authorities that can't be read.
     func validate() throws {
-        guard place.contains("://") else { return }
-        guard let url, url.isSecure else {
+        if place.contains("://"), url?.isSecure != true {
             throw ValidationError("\(place) is no URL with TLS: give wss://host:port or a file.")
+        }
+        try AuthorityOption.check(ca)
+        if !ca.isEmpty && url == nil {
+            throw ValidationError(
+                "--ca is for the certificates of a server: give its URL, or leave --ca out.")
         }
     }
 

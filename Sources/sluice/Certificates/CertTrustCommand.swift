@@ -21,8 +21,7 @@ struct CertStores: ParsableArguments {
     @Option(
         help: ArgumentHelp(
             """
-            The folder that stands for /, to prepare an image; nothing outside of it is changed. \
-            (default: /)
+            The folder that stands for /, to prepare an image; nothing outside of it is changed.
             """, valueName: "dir"))
     var root: String = "/"
 
@@ -87,12 +86,15 @@ struct CertStores: ParsableArguments {
             root: only == .browsers ? nil : root)
     }
 
-    /// Makes the authority where none is, so that one command is enough on a fresh machine.
+    /// Makes the authority where none is, so that one command is enough on a fresh machine, and says so.
     func makeAuthority() throws {
-        if place.directory == nil && invoker == nil && !isImage {
-            _ = try CertificateAuthority.loadOrMake(
-                in: try DataDirectory.usable(orGive: "--directory"))
-        }
+        guard place.directory == nil && invoker == nil && !isImage else { return }
+        let authority = try CertificateAuthority.loadOrMake(
+            in: try DataDirectory.usable(orGive: "--directory"))
+        guard authority.isNew else { return }
+        Output.line(
+            "authority  \(authority.certificatePath) made, since there was none; `sluice PORT` and"
+                + " `sluice cert` sign with it")
     }
 
     /// Prints what was found or done.
@@ -128,8 +130,9 @@ struct CertTrustCommand: ParsableCommand {
         abstract: "Have this machine's browsers and programs trust the local authority.",
         discussion: """
             Puts it into the NSS stores of Chromium and Firefox (also of snap and flatpak), and \
-            into the system's store. If only root may do that, it prints the command. You can run \
-            it any number of times. Restart browsers that are running.
+            into the system's store. If only root may do that, it prints the command. If you have no \
+            authority yet, it makes one in your directory; one that --directory names has to be \
+            there. You can run it any number of times. Restart browsers that are running.
             """ + ExitCodes.help("cert trust"))
 
     @OptionGroup var stores: CertStores

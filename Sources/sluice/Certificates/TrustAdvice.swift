@@ -41,7 +41,7 @@ enum TrustAdvice {
             "                  RUN update-ca-certificates  (package ca-certificates; Alpine as well)",
             "  docker run      -v \(mounted):/sluice-ca.pem:ro -e NODE_EXTRA_CA_CERTS=/sluice-ca.pem"
                 + " -e SSL_CERT_FILE=/sluice-ca.pem",
-            "  phone           sluice cert export\(place) --der --output sluice-ca.cer",
+            "  phone           \(Program.name) cert export\(place) --der --output sluice-ca.cer",
             "and for programs with a list of their own:",
         ] + programs(name)
     }

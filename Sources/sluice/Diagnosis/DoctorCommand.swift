@@ -69,6 +69,7 @@ struct DoctorCommand: ParsableCommand {
     var resolve: [String] = []
 
     @Option(
+        parsing: .unconditional,
         help: ArgumentHelp(
             "Stay silent so long, then see whether the socket is still there.",
             valueName: "seconds"),
@@ -76,6 +77,7 @@ struct DoctorCommand: ParsableCommand {
     var idle: Double?
 
     @Option(
+        parsing: .unconditional,
         help: ArgumentHelp(
             "Give up after so long, without --idle. (default: \(Doctor.Options().timeoutSeconds))",
             valueName: "seconds"),
@@ -83,6 +85,7 @@ struct DoctorCommand: ParsableCommand {
     var timeout: Double?
 
     @Option(
+        parsing: .unconditional,
         help: ArgumentHelp(
             "What takes longer, without --idle, is slow. (default: \(Doctor.Options().slowSeconds))",
             valueName: "seconds"),
@@ -127,8 +130,11 @@ struct DoctorCommand: ParsableCommand {
             throw ValidationError("'\(value)' can't stand in a request.")
         }
         for entry in resolve where Self.resolution(entry) == nil {
-            throw ValidationError("--resolve takes name:address, found '\(entry)'.")
+            throw ValidationError(
+                "--resolve takes name:address, as app.test:127.0.0.1 or app.test:::1, found '\(entry)'."
+            )
         }
+        try AuthorityOption.check(ca)
     }
 
     /// Whether a page is a file that somebody has opened in a browser.
@@ -165,7 +171,10 @@ struct DoctorCommand: ParsableCommand {
         if address.hasPrefix("["), address.hasSuffix("]") {
             address = String(address.dropFirst().dropLast())
         }
-        return address.isEmpty ? nil : (String(text[..<colon]), address)
+        let isAddress = ["\(address):0", "[\(address)]:0"].contains { whole in
+            (try? Address(parsing: whole)).map { !$0.isUnix } ?? false
+        }
+        return address.isEmpty || !isAddress ? nil : (String(text[..<colon]), address)
     }
 
     /// Looks, prints, and ends with the verdict's code.
@@ -216,6 +225,8 @@ struct DoctorCommand: ParsableCommand {
         var options = Doctor.Options()
         let local = DataDirectory.path + "/ca.pem"
         if access(local, R_OK) == 0 { options.localAuthority = local }
+        // Where `make run` and `sluice cert --directory certs` put it.
+        options.nearbyAuthorities = ["certs/ca.pem", "./ca.pem"].filter { access($0, R_OK) == 0 }
         options.browserTrust = { browserTrust(of: local) }
         return options
     }

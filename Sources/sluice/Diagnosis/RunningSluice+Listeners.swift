@@ -4,6 +4,7 @@ import Config
 import Doctor
 import Foundation
 import Glibc
+import Ledger
 import Reactor
 import Service
 import TLS
@@ -170,11 +171,13 @@ extension RunningSluice {
         guard let term = CertificateText.term(certificate) else { return }
         let now = Int64(time(nil))
         let days = term.daysLeft(at: now)
-        let facts = try? CertificateFacts.readLeaf(chain: Self.path(certificate.chain, of: pid))
+        let path = Self.path(certificate.chain, of: pid)
+        let facts = try? CertificateFacts.readLeaf(chain: path)
         let isOurs = facts?.issuer.contains("Sluice development CA") == true
+        let place = isOurs ? CertPlace.option(forChain: path) : ""
         let renew =
             isOurs
-            ? "sluice cert renew, then sluice reload."
+            ? "sluice cert renew\(place), then sluice reload."
             : "Renew it where it came from, put it there, then sluice reload."
         let condition = term.condition(at: now)
         if condition == .expired {
@@ -191,10 +194,10 @@ extension RunningSluice {
         } else if isOurs {
             add(
                 "certificate", name, .good,
-                "for \(names), \(days) days left, by the local authority (sluice cert status says"
-                    + " who trusts it)")
+                "for \(names), \(Count.words(days, "day")) left, by the local authority (sluice cert"
+                    + " status\(place) says who trusts it)")
         } else {
-            add("certificate", name, .good, "for \(names), \(days) days left")
+            add("certificate", name, .good, "for \(names), \(Count.words(days, "day")) left")
         }
     }
 }

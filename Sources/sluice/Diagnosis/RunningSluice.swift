@@ -3,6 +3,7 @@ import Admin
 import Doctor
 import Foundation
 import Glibc
+import Ledger
 import Reactor
 import TLS
 import Trust
@@ -93,7 +94,7 @@ struct RunningSluice: Encodable {
         look(atConfiguration: state)
         for listener in state.listeners { look(at: listener, of: state.pid) }
         for route in state.routes {
-            let relays = "\(route.relays) relays, to \(route.to)"
+            let relays = "\(Count.words(route.relays, "relay")), to \(route.to)"
             if route.isDraining {
                 add(
                     "route", route.name, .note, "\(relays), draining: it takes no new sockets",
@@ -115,7 +116,8 @@ struct RunningSluice: Encodable {
         }
         add(
             "process", name, .good,
-            "version \(state.version), since \(state.started), \(state.connections) connections")
+            "version \(state.version), since \(state.started), \(Count.words(state.connections, "connection"))"
+        )
         if state.version != Sluice.version {
             add(
                 "process", name, .note, "the program here has version \(Sluice.version)",
@@ -123,7 +125,8 @@ struct RunningSluice: Encodable {
         }
         if state.droppedLogLines > 0 {
             add(
-                "process", name, .note, "\(state.droppedLogLines) log lines were lost",
+                "process", name, .note,
+                Count.words(state.droppedLogLines, "log line", one: "was", many: "were") + " lost",
                 "Give the log a faster place.")
         }
         if let problem = state.logProblem {
@@ -133,7 +136,8 @@ struct RunningSluice: Encodable {
         } else if state.unwrittenLogLines > 0 {
             add(
                 "process", name, .note,
-                "\(state.unwrittenLogLines) log lines were lost: they could not be written")
+                Count.words(state.unwrittenLogLines, "log line", one: "was", many: "were")
+                    + " lost: the log could not be written")
         }
     }
 

@@ -71,6 +71,16 @@ struct AdminOptions: ParsableArguments {
         return AdminPeer(AdminClient(first), others: all.dropFirst().map(Self.line))
     }
 
+    /// Prints what became of a change, below the process that was found for it where none was named.
+    func show(_ outcome: AdminOutcome) {
+        if admin == nil, let process = outcome.process {
+            let file = outcome.configuration ?? ""
+            Output.line(
+                "process \(process), \(file.isEmpty ? "in quick mode" : "configuration \(file)")")
+        }
+        Output.line(outcome.message)
+    }
+
     private static func answering(_ places: [String]) -> [Address] {
         places.compactMap { try? Address(parsing: "unix:" + $0) }.filter(AdminClient.answers)
     }

@@ -16,8 +16,8 @@ struct DrainCommand: ParsableCommand {
         discussion: """
             Sluice sends nothing new there. Each live socket gets a Close between two frames, spread \
             evenly over --spread. A socket whose peers have not closed after --timeout is cut. The \
-            command prints its progress until it is done. Without --route and --endpoint, Sluice \
-            itself stops.
+            command prints its progress until it is done. An endpoint is drained for all routes that \
+            lead there. Without --route and --endpoint, Sluice itself stops.
             """ + ExitCodes.help("drain"))
 
     @OptionGroup var options: AdminOptions
@@ -30,6 +30,7 @@ struct DrainCommand: ParsableCommand {
     var endpoint: String?
 
     @Option(
+        parsing: .unconditional,
         help: ArgumentHelp(
             "The Close code: \(DrainSettings.codesAllowed). "
                 + "(default: what the configuration says)", valueName: "code"),
@@ -43,34 +44,38 @@ struct DrainCommand: ParsableCommand {
     var reason: String?
 
     @Option(
+        parsing: .unconditional,
         help: ArgumentHelp(
             "From the first Close to the last, as 30s. (default: what the configuration says)",
-            valueName: "duration"))
-    var spread: String?
+            valueName: "duration"),
+        transform: { try Number.duration("--spread", $0, max: longest, hasZero: true) })
+    var spread: Duration?
 
     @Option(
+        parsing: .unconditional,
         help: ArgumentHelp(
             "Until those are cut that have not closed. (default: what the configuration says)",
-            valueName: "duration"))
-    var timeout: String?
+            valueName: "duration"),
+        transform: { try Number.duration("--timeout", $0, max: longest, hasZero: true) })
+    var timeout: Duration?
 
     @Flag(help: "Take new relays there again.") var resume = false
 
     @Flag(help: "Begin it and do not wait.") var background = false
 
+    private static let longest = Duration.seconds(AdminDefaults.drainSecondsMax)
+
     /// Refuses what means nothing.
     func validate() throws {
-        for (name, text) in [("--spread", spread), ("--timeout", timeout)] {
-            guard let text else { continue }
-            guard Units.duration(of: text) != nil else {
-                throw ValidationError("\(name) takes a duration as 30s, found \(text).")
-            }
-        }
-        if let spread, let timeout, let first = Units.duration(of: spread),
-            let last = Units.duration(of: timeout), first > last
-        {
+        if route != nil && endpoint != nil {
             throw ValidationError(
-                "--spread takes no more than --timeout, \(timeout), found \(spread).")
+                "--route and --endpoint don't go together: an endpoint is drained for all routes that lead"
+                    + " there. Give one of them.")
+        }
+        if let spread, let timeout, spread > timeout {
+            throw ValidationError(
+                "--spread takes no more than --timeout, \(Units.text(timeout)), found"
+                    + " \(Units.text(spread)).")
         }
         if let count = reason?.utf8.count, count > DrainSettings.reasonBytesMax {
             throw ValidationError(
@@ -94,12 +99,12 @@ struct DrainCommand: ParsableCommand {
         request.endpoint = endpoint
         request.code = code
         request.reason = reason
-        request.spreadMilliseconds = spread.flatMap(Units.duration(of:))?.wholeMilliseconds
-        request.timeoutMilliseconds = timeout.flatMap(Units.duration(of:))?.wholeMilliseconds
+        request.spreadMilliseconds = spread?.wholeMilliseconds
+        request.timeoutMilliseconds = timeout?.wholeMilliseconds
         let peer = try options.peer(to: .change)
         let outcome = try peer.ask(
             "POST", resume ? "/resume" : "/drain", body: request, for: AdminOutcome.self)
-        Output.line(outcome.message)
+        options.show(outcome)
         guard let id = outcome.drain, !background else { return }
         if route == nil && endpoint == nil {
             try peer.followToItsEnd(id)

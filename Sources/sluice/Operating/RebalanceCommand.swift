@@ -20,35 +20,39 @@ struct RebalanceCommand: ParsableCommand {
     @Option(help: ArgumentHelp("The upstream, as the configuration names it.", valueName: "name"))
     var upstream: String
 
-    @Option(help: ArgumentHelp("How many to close in a second, as 50/s.", valueName: "rate"))
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp("How many to close in a second, as 50/s.", valueName: "rate"))
     var rate = "50/s"
 
     @Option(
+        parsing: .unconditional,
         help: ArgumentHelp(
             "The Close code. (default: \(AdminDefaults.closeCode))", valueName: "code"),
         transform: CloseCode.read)
     var code: UInt16?
 
-    private var perSecond: Int? {
+    private func perSecond() throws -> Int {
         let number = rate.hasSuffix("/s") ? String(rate.dropLast(2)) : rate
-        return Int(number).flatMap { $0 > 0 ? $0 : nil }
+        guard let count = Int(number), AdminDefaults.paces.contains(count) else {
+            throw ValidationError(
+                "--rate takes a number in a second from \(AdminDefaults.paces.lowerBound) to"
+                    + " \(AdminDefaults.paces.upperBound), as 50/s, found \(rate).")
+        }
+        return count
     }
 
     /// Refuses what is no rate.
-    func validate() throws {
-        guard perSecond != nil else {
-            throw ValidationError("--rate takes a number in a second, as 50/s, found \(rate).")
-        }
-    }
+    func validate() throws { _ = try perSecond() }
 
     /// Asks for it, and says how far it is.
     func run() throws {
         let request = RebalanceRequest(
-            upstream: upstream, perSecond: perSecond ?? 50, code: code ?? AdminDefaults.closeCode)
+            upstream: upstream, perSecond: try perSecond(), code: code ?? AdminDefaults.closeCode)
         let peer = try options.peer(to: .change)
         let outcome = try peer.ask(
             "POST", "/rebalance", body: request, for: AdminOutcome.self)
-        Output.line(outcome.message)
+        options.show(outcome)
         guard let id = outcome.drain else { return }
         try peer.follow(id)
     }

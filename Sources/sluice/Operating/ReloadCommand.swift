@@ -18,6 +18,6 @@ struct ReloadCommand: ParsableCommand {
     /// Asks for it and says what became of it.
     func run() throws {
         let peer = try options.peer(to: .change)
-        Output.line(try peer.ask("POST", "/reload", for: AdminOutcome.self).message)
+        options.show(try peer.ask("POST", "/reload", for: AdminOutcome.self))
     }
 }

@@ -3,6 +3,7 @@ import Admin
 import ArgumentParser
 import Foundation
 import Ledger
+import Service
 
 /// `sluice status`: what a running Sluice is doing.
 struct StatusCommand: ParsableCommand {
@@ -31,11 +32,12 @@ struct StatusCommand: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Only relays of this client: its address, with or without a port.", valueName: "address"
-        ))
+            "Only relays of this client: its address, or with the port that it connected from.",
+            valueName: "address"))
     var client: String?
 
     @Option(
+        parsing: .unconditional,
         help: ArgumentHelp(
             "So many relays at most. (default: \(AdminDefaults.relaysMax))", valueName: "n"),
         transform: { try Number.read("--limit", $0, limits) })
@@ -45,6 +47,7 @@ struct StatusCommand: ParsableCommand {
     var close: String?
 
     @Option(
+        parsing: .unconditional,
         help: ArgumentHelp(
             "The Close code for --close. (default: \(AdminDefaults.closeCode))", valueName: "code"),
         transform: CloseCode.read)
@@ -58,7 +61,15 @@ struct StatusCommand: ParsableCommand {
 
     /// Refuses what would have no meaning.
     func validate() throws {
-        if close != nil {
+        if let client, ClientName(client) == nil {
+            throw ValidationError("--client takes \(ClientName.allowed), found \(client).")
+        }
+        if let close {
+            guard RelayID(close) != nil else {
+                throw ValidationError(
+                    "--close takes the id of a relay, as `sluice status --relays` lists it (0-12-3), found"
+                        + " \(close).")
+            }
             guard !listsRelays && limit == nil && !json else {
                 throw ValidationError(
                     "--close ends the one relay of that id: only --code goes with it.")
@@ -82,7 +93,7 @@ struct StatusCommand: ParsableCommand {
             let outcome = try peer.ask(
                 "POST", "/relays/\(close)/close?code=\(code ?? AdminDefaults.closeCode)",
                 for: AdminOutcome.self)
-            Output.line(outcome.message)
+            options.show(outcome)
             return
         }
         let peer = try options.peer(to: .look)
@@ -102,20 +113,38 @@ struct StatusCommand: ParsableCommand {
     /// That this is not all that runs, where programs that read the output do not stumble over it.
     private static func tell(of others: [String]) {
         guard !others.isEmpty else { return }
-        let lines = others.map { "  \($0)\n" }.joined()
-        FileHandle.standardError.write(
-            Data("Note: another Sluice of this user is running; ask it with\n\(lines)".utf8))
+        let lines = others.map { "\n  \($0)" }.joined()
+        note("another Sluice of this user is running; ask it with\(lines)")
+    }
+
+    private static func note(_ text: String) {
+        FileHandle.standardError.write(Data("Note: \(text)\n".utf8))
+    }
+
+    /// The limit to try next.
+    private static func next(_ countMax: Int) -> Int {
+        min(countMax.multipliedReportingOverflow(by: 10).partialValue, limits.upperBound)
     }
 
     private func printRelays(_ peer: AdminPeer) throws {
-        var query = "limit=\(limit ?? AdminDefaults.relaysMax)"
+        let countMax = limit ?? AdminDefaults.relaysMax
+        // One more tells whether there are more.
+        var query = "limit=\(min(countMax + 1, Self.limits.upperBound))"
         for (name, value) in [("route", route), ("endpoint", endpoint), ("client", client)] {
             guard let value else { continue }
             let unreserved = CharacterSet.alphanumerics.union(CharacterSet(charactersIn: "-._~"))
             query +=
                 "&\(name)=\(value.addingPercentEncoding(withAllowedCharacters: unreserved) ?? "")"
         }
-        let found = try peer.ask("GET", "/relays?\(query)", for: [RelayState].self)
+        let all = try peer.ask("GET", "/relays?\(query)", for: [RelayState].self)
+        let found = Array(all.prefix(countMax))
+        defer {
+            if all.count > countMax {
+                Self.note(
+                    "these are \(countMax) relays, and there are more: --limit \(Self.next(countMax)) lists"
+                        + " more of them.")
+            }
+        }
         if json {
             try Self.printJSON(found)
             return
@@ -163,14 +192,17 @@ enum StatusText {
             lines.append("the last reload failed: \(problem)")
         }
         lines.append(
-            "\(state.connections) connections, per reactor "
+            "\(Count.words(state.connections, "connection")), per reactor "
                 + state.reactors.map(String.init).joined(separator: " "))
         if state.droppedLogLines > 0 {
-            lines.append("\(state.droppedLogLines) log lines were lost: the log is too slow")
+            lines.append(
+                Count.words(state.droppedLogLines, "log line", one: "was", many: "were")
+                    + " lost: the log is too slow")
         }
         if state.unwrittenLogLines > 0 {
             lines.append(
-                "\(state.unwrittenLogLines) log lines were lost: they could not be written")
+                Count.words(state.unwrittenLogLines, "log line", one: "was", many: "were")
+                    + " lost: the log could not be written")
         }
         if let problem = state.logProblem {
             lines.append("the log can't be written at present: \(problem)")
@@ -237,7 +269,8 @@ enum DrainText {
     static func line(_ drain: DrainState) -> String {
         let progress = drain.progress
         return
-            "drain \(drain.id) of \(drain.what): \(progress.told) of \(progress.found) relays told, "
+            "drain \(drain.id) of \(drain.what): \(progress.told) of "
+            + "\(Count.words(progress.found, "relay")) told, "
             + count(progress) + (progress.isDone ? ", done" : "")
     }
 

@@ -19,29 +19,22 @@ struct UpgradeCommand: ParsableCommand {
     @OptionGroup var options: AdminOptions
 
     @Option(
+        parsing: .unconditional,
         help: ArgumentHelp("How long the new process may take to serve.", valueName: "duration"))
     var timeout = Units.text(.milliseconds(AdminDefaults.upgradeMilliseconds))
 
-    private var milliseconds: UInt64? {
-        guard let duration = Units.duration(of: timeout), duration > .zero,
-            duration <= .seconds(3_600)
-        else { return nil }
-        return duration.wholeMilliseconds
+    private func milliseconds() throws -> UInt64 {
+        try Number.duration("--timeout", timeout, max: .seconds(3_600)).wholeMilliseconds
     }
 
     /// Refuses what is no duration.
-    func validate() throws {
-        guard milliseconds != nil else {
-            throw ValidationError("--timeout takes a duration up to 1h, as 30s, found \(timeout).")
-        }
-    }
+    func validate() throws { _ = try milliseconds() }
 
     /// Asks for it and says what became of it.
     func run() throws {
-        // What is no duration was refused before.
-        let query = milliseconds.map { "?timeoutMilliseconds=\($0)" } ?? ""
+        let query = "?timeoutMilliseconds=\(try milliseconds())"
         let outcome = try options.peer(to: .change).ask(
             "POST", "/upgrade\(query)", for: AdminOutcome.self)
-        Output.line(outcome.message)
+        options.show(outcome)
     }
 }

@@ -5,19 +5,34 @@ import Reactor
 
 /// What people write behind `--listen`.
 enum ListenOption {
+    /// Refuses what is no address, and an address that stands twice.
+    static func check(_ texts: [String], isArgument: Bool = false) throws {
+        var seen: Set<String> = []
+        for text in texts {
+            for address in try addresses(text, isArgument: isArgument) {
+                let isFree = (try? Address(parsing: address))?.port == 0
+                guard isFree || seen.insert(address).inserted else {
+                    throw ValidationError(
+                        "\(address) stands twice among the addresses: give it once.")
+                }
+            }
+        }
+    }
+
     /// The addresses that are meant, as a configuration has them.
     ///
     /// A port alone, or with `localhost` in front, is that port for this machine only, on IPv4 and IPv6.
     ///
     /// - Throws: `ValidationError` for what is no address.
-    static func addresses(_ text: String) throws -> [String] {
+    static func addresses(_ text: String, isArgument: Bool = false) throws -> [String] {
         let rest = text.hasPrefix("localhost:") ? text.dropFirst("localhost:".count) : text[...]
         if let port = UInt16(rest) { return loopback(port) }
         do throws(AddressFault) {
             _ = try Address(parsing: text)
         } catch {
+            let start = isArgument ? "An address to listen at is" : "--listen takes"
             throw ValidationError(
-                "--listen takes a port (8443), an address with a port (192.0.2.1:8443, :8443 for"
+                "\(start) a port (8443), an address with a port (192.0.2.1:8443, :8443 for"
                     + " everybody) or unix:/path, found \(text).")
         }
         return [text]

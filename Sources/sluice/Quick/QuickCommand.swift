@@ -79,6 +79,7 @@ struct QuickCommand: ParsableCommand {
     var path: String?
 
     @Option(
+        parsing: .unconditional,
         help: ArgumentHelp("Reactor threads. (default: one per core)", valueName: "n"),
         transform: { try Number.read("--workers", $0, 1...1_024) })
     var workers: Int?
@@ -92,8 +93,9 @@ struct QuickCommand: ParsableCommand {
 
     /// Refuses what only makes sense together, or not together.
     func validate() throws {
-        _ = try QuickUpstream(parsing: upstream)
-        for text in listen { _ = try ListenOption.addresses(text) }
+        let app = try QuickUpstream(parsing: upstream)
+        try ListenOption.check(listen)
+        try requireOtherPlaces(than: app)
         guard (cert == nil) == (key == nil) else {
             throw ValidationError("--cert and --key belong together: give both or neither.")
         }
@@ -112,10 +114,42 @@ struct QuickCommand: ParsableCommand {
             throw ValidationError(
                 "--path takes a path, as /chat or /chat/*, found '\(path)': \(fault)")
         }
+        if let path, let own = app.path, !Self.covers(path, own) {
+            throw ValidationError(
+                "Two paths are given, \(own) in \(upstream) and --path \(path): the app gets the path that the"
+                    + " browser asks for. Give one of them.")
+        }
         do throws(OriginFault) {
             _ = try OriginSettings(arguments: origin)
         } catch {
             throw ValidationError("--origin: \(error).")
+        }
+        for text in origin {
+            guard let site = OriginSettings.site(ofPage: text) else { continue }
+            throw ValidationError(
+                "--origin takes an origin, which has no path: found \(text). Did you mean --origin \(site)?"
+            )
+        }
+    }
+
+    /// Whether requests for a path are served with `--path`.
+    private static func covers(_ path: String, _ own: String) -> Bool {
+        path.hasSuffix("/*") ? own.hasPrefix(path.dropLast()) : own == path
+    }
+
+    /// Refuses to listen where the app is: each connection would be led to Sluice again.
+    private func requireOtherPlaces(than app: QuickUpstream) throws {
+        guard let port = app.loopbackPort else { return }
+        for text in listen {
+            let isSame = try ListenOption.addresses(text).contains { text in
+                guard let address = try? Address(parsing: text) else { return false }
+                return address.port == port && (address.isLoopback || address.isWildcard)
+            }
+            if isSame {
+                throw ValidationError(
+                    "--listen \(text) is where the app is, \(app.endpoint): Sluice would call itself. Give"
+                        + " another port.")
+            }
         }
     }
 
@@ -147,14 +181,18 @@ struct QuickCommand: ParsableCommand {
             listen.isEmpty
             ? QuickListening.choose(
                 hosts: lan ? [""] : Self.defaultHosts, from: QuickListening.usualPort,
+                besides: app.loopbackPort,
                 inherited: Successor.handedOn.filter { $0.purpose == .listen }.map(\.address))
-            : QuickListening(addresses: try listen.flatMap(ListenOption.addresses))
+            : QuickListening(addresses: try listen.flatMap { try ListenOption.addresses($0) })
         var configuration = Configuration.quick(
             listen: listening.addresses, tls: TLSSettings(certificates: [certificate]),
             path: path ?? "/*", to: app.endpoint,
             origins: try OriginSettings(
                 arguments: origin, more: Self.isForThisMachine(listening) ? ["file://"] : []))
         configuration.workers = workers
+        for (index, place) in try listenPlaces().enumerated() {
+            configuration.listen[index].place = place
+        }
         if localAuthority != nil {
             // Of localhost, a browser would keep it for all apps of this machine, and for long.
             for index in configuration.routes.indices {
@@ -175,6 +213,15 @@ struct QuickCommand: ParsableCommand {
         let watch = try AppWatch(
             app.endpoint, path: socketPath, names: host, isChecked: !isUnchecked)
         try Serving.run(.fixed(configuration), watching: watch) { _ in announced }
+    }
+
+    /// Where the command line names each address; none where it leaves that to quick mode.
+    private func listenPlaces() throws -> [SourcePlace] {
+        try listen.flatMap { text in
+            try ListenOption.addresses(text).map { _ in
+                SourcePlace(file: "--listen \(text)", line: 0, column: 0)
+            }
+        }
     }
 
     /// Whether nobody but programs of this machine can connect.

@@ -14,18 +14,22 @@ struct QuickListening: Equatable {
 
     /// Finds a port that is free on all of the hosts; hosts that the machine does not have are left out.
     ///
-    /// If there is none, the usual one is named, and binding it will say who has it.
+    /// If there is none, the usual one is named, and binding it will say who has it. `appPort` is left to the app,
+    /// which may not be up yet.
     static func choose(
-        hosts: [String], from usualPort: UInt16, inherited: [Address] = []
+        hosts: [String], from usualPort: UInt16, besides appPort: UInt16? = nil,
+        inherited: [Address] = []
     ) -> QuickListening {
         for port in usualPort...UInt16(clamping: Int(usualPort) + Int(FreePort.triedMax) - 1) {
-            guard let usable = usable(hosts, port, inherited) else { continue }
+            guard port != appPort, let usable = usable(hosts, port, inherited) else { continue }
             var chosen = QuickListening(addresses: usable.map { "\($0):\(port)" })
             if port != usualPort {
                 let holder = holder(hosts, usualPort)
                 chosen.notice =
-                    "port \(usualPort) is taken\(holder.map { " by \($0)" } ?? ""): Sluice listens"
-                    + " on \(port). Put that into the page, or stop the other one."
+                    usualPort == appPort
+                    ? "port \(usualPort) is the app's: Sluice listens on \(port). Put that into the page."
+                    : "port \(usualPort) is taken\(holder.map { " by \($0)" } ?? ""): Sluice listens"
+                        + " on \(port). Put that into the page, or stop the other one."
             }
             return chosen
         }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import ArgumentParser
 import Config
+import Reactor
+import Trust
 
 /// The app that quick mode stands in front of, as people write it.
 struct QuickUpstream: Equatable {
@@ -8,10 +10,21 @@ struct QuickUpstream: Equatable {
     /// The path of a URL, which the wss URL will have too.
     let path: String?
 
+    /// The port, where the app is one of this machine; nil elsewhere.
+    var loopbackPort: UInt16? {
+        guard case .tcp(let host, let port) = endpoint else { return nil }
+        let isLocal =
+            host == "localhost"
+            || (try? Address(parsing: host.contains(":") ? "[\(host)]:0" : "\(host):0"))?.isLoopback
+                == true
+        return isLocal ? port : nil
+    }
+
     /// Reads a port, a port with a path as `3000/Esv`, `host:port`, `ws://host:port[/path]` or `unix:/path`.
     ///
     /// - Throws: `ValidationError`; for a bare word too, which is rather a mistyped command than a host.
     init(parsing text: String) throws {
+        if let command = UnknownWord.fileCommand(text) { throw ValidationError(command) }
         // By name rather than 127.0.0.1: many development servers listen on ::1 only.
         if let port = UInt16(text), port > 0 {
             endpoint = .tcp(host: "localhost", port: port)
@@ -20,8 +33,13 @@ struct QuickUpstream: Equatable {
         }
         let namesNoApp = ValidationError(
             "\(text) names no app: give a port (3000), host:port, or ws://host:port/path")
+        if text.isEmpty { throw namesNoApp }
         // A number that is no port is a slip, not the name of a host.
-        if text.allSatisfy({ ("0"..."9").contains($0) }) { throw namesNoApp }
+        if text.allSatisfy({ ("0"..."9").contains($0) }) {
+            throw ValidationError(
+                "\(text) is no port, which is a number from 1 to 65535: give that of the app, as in"
+                    + " `sluice 3000`.")
+        }
         if !text.contains(where: { ":/".contains($0) }) {
             throw ValidationError(UnknownWord.sentence(text))
         }
@@ -78,10 +96,22 @@ enum UnknownWord {
             }
     }
 
+    /// Whether a bare word is rather a host than a command.
+    static func isHost(_ word: String) -> Bool { word.contains(".") || word == "localhost" }
+
+    /// That a configuration is no app, and what serves it; nil for what is not called like one.
+    static func fileCommand(_ word: String) -> String? {
+        guard !word.contains("://"), !word.hasPrefix("unix:"),
+            [".yaml", ".yml"].contains(where: word.lowercased().hasSuffix)
+        else { return nil }
+        return
+            "\(word) is a configuration and no app. Did you mean `sluice run \(Shell.word(word))`?"
+    }
+
     /// What is wrong, and what was probably meant.
     static func sentence(_ word: String) -> String {
         // A host's name has a dot or is the one that everybody has.
-        if word.contains(".") || word == "localhost" {
+        if isHost(word) {
             return "\(word) names no port: write \(word):3000, or ws://\(word) for port 80."
         }
         let commands = Sluice.configuration.subcommands.compactMap { $0.configuration.commandName }

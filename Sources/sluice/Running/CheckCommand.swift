@@ -2,6 +2,7 @@
 import ArgumentParser
 import Config
 import Foundation
+import Reactor
 import Service
 import TLS
 
@@ -75,7 +76,9 @@ struct CheckCommand: ParsableCommand {
             guard access(isThere ? path : folder, isThere ? W_OK : W_OK | X_OK) != 0 else {
                 continue
             }
-            let reason = String(cString: strerror(errno))
+            let code = errno
+            let remedy = SystemError.remedy(code, file: path).map { "; \($0)" } ?? ""
+            let reason = SystemError.text(of: code) + remedy
             problems.append(
                 ConfigurationProblem(
                     place: place,

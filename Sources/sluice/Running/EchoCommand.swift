@@ -34,7 +34,8 @@ struct EchoCommand: ParsableCommand {
 
     /// Refuses what is no address.
     func validate() throws {
-        for text in listen + places { _ = try ListenOption.addresses(text) }
+        try ListenOption.check(places, isArgument: true)
+        try ListenOption.check(listen + places)
     }
 
     /// Echoes until told to stop.
@@ -43,7 +44,7 @@ struct EchoCommand: ParsableCommand {
         OpenFiles.raiseLimit()
         let signals = SignalWaiter([SIGTERM, SIGINT])
         var addresses: [Address] = []
-        let wanted = try (listen + places).flatMap(ListenOption.addresses)
+        let wanted = try (listen + places).flatMap { try ListenOption.addresses($0) }
         for text in wanted.isEmpty ? ["127.0.0.1:9000"] : wanted {
             addresses.append(try Address(parsing: text))
         }

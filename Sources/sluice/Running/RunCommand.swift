@@ -19,6 +19,7 @@ struct RunCommand: ParsableCommand {
     @OptionGroup var file: ConfigurationFile
 
     @Option(
+        parsing: .unconditional,
         help: ArgumentHelp(
             "Reactor threads. (default: what the file says, else one per core)", valueName: "n"),
         transform: { try Number.read("--workers", $0, 1...1_024) })

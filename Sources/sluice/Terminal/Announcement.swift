@@ -55,7 +55,7 @@ struct Announcement {
         let url = origin + (examplePath ?? "/")
         var lines = ["", "On a phone: \(url)"]
         if localAuthority != nil {
-            lines.append("It has to trust the local authority too: sluice cert export")
+            lines.append("It has to trust the local authority too: \(Program.name) cert export")
         }
         if let terminal, terminal.isTerminal, let code = QRCode(url), code.columns <= columns {
             lines += code.lines(isInked: terminal.usesColor)

@@ -63,7 +63,10 @@ enum ExitCodes {
             commands: ["cert trust"],
             outcomes: [
                 Outcome(
-                    code: 0, when: "every store that this user may change trusts the authority"),
+                    code: 0,
+                    when:
+                        "every store that this user may change trusts the authority, which is made where"
+                        + " there was none and no `--directory` is given"),
                 Outcome(
                     code: 1,
                     when: "there is no authority in `--directory`, a store could not be changed, a"
@@ -130,7 +133,9 @@ enum ExitCodes {
                         + " when the drain has begun"),
                 Outcome(
                     code: 1,
-                    when: "nothing has the name that was given, or Sluice is stopping already"
+                    when:
+                        "nothing has the name that was given, `--spread` is longer than the timeout of the"
+                        + " configuration, or Sluice is stopping already"
                         + orSeveral),
                 nobodyAnswers,
             ]),
@@ -154,6 +159,9 @@ enum ExitCodes {
                 nobodyAnswers,
             ]),
     ]
+
+    /// All commands, as they are typed behind `sluice`.
+    static let commands = all.flatMap(\.commands) + ["doctor"]
 
     private static let nobodyAnswers = Outcome(
         code: notRunning, when: "no running Sluice answers")

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import ArgumentParser
+import Config
 
 /// Numbers on the command line: what is none, or one that is not allowed, is refused with what is.
 enum Number {
@@ -20,10 +21,38 @@ enum Number {
         guard let number = Double(text), number.isFinite, number <= max,
             number > 0 || hasZero && number == 0
         else {
+            // Elsewhere the same is written with a unit.
+            let meant = Units.duration(of: text).flatMap { duration -> String? in
+                let seconds = Double(duration.wholeMilliseconds) / 1_000
+                guard seconds <= max, seconds > 0 || hasZero else { return nil }
+                return seconds == seconds.rounded() ? "\(Int(seconds))" : "\(seconds)"
+            }
             throw ValidationError(
                 "\(option) takes seconds, \(hasZero ? "from 0" : "more than 0") and at most"
-                    + " \(Int(max)), found \(text).")
+                    + " \(Int(max)), found \(text).\(didYouMean(option, meant))")
         }
         return number
+    }
+
+    /// A duration with its unit, as 30s, from 0 or the shortest one on up to `max`.
+    static func duration(
+        _ option: String, _ text: String, max: Duration, hasZero: Bool = false
+    ) throws -> Duration {
+        guard let duration = Units.duration(of: text), duration <= max,
+            duration > .zero || hasZero
+        else {
+            let meant = Units.meant(by: text).flatMap { meant in
+                Units.duration(of: meant).flatMap { $0 <= max ? meant : nil }
+            }
+            let range = "\(hasZero ? "" : "above 0s and ")up to \(Units.text(max))"
+            throw ValidationError(
+                "\(option) takes a duration \(range), as 30s, found \(text)."
+                    + didYouMean(option, meant))
+        }
+        return duration
+    }
+
+    private static func didYouMean(_ option: String, _ value: String?) -> String {
+        value.map { " Did you mean \(option) \($0)?" } ?? ""
     }
 }

@@ -44,10 +44,11 @@ struct Serving: ServerObserver {
         let announced = announce(configuration).lines(
             addresses, terminal: console.terminal, columns: Terminal.columns)
         for line in announced { console.line(line) }
-        if case .fixed = source, let place = adminSocket {
+        if let place = adminSocket {
             let isUsual = AdminSocket.firstAnswering == place
             console.line(
-                "status    sluice status" + (isUsual ? "" : " --admin \(Shell.word(place))"))
+                "status    \(Program.name) status"
+                    + (isUsual ? "" : " --admin \(Shell.word(place))"))
         }
     }
 

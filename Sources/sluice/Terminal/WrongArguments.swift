@@ -2,15 +2,43 @@
 import ArgumentParser
 import Config
 import Foundation
+import Trust
 
-/// What is wrong with the words of a command line, where the parser does not name it.
+/// What is wrong with the words of a command line, where the parser does not tell it or tells it badly.
 ///
-/// The parser looks for what is missing, and checks what is there, before it tells that an option is unknown.
+/// The parser looks for what is missing, and checks what is there, before it tells that an option is unknown; of an
+/// option that stands twice it takes the last.
 enum WrongArguments {
     /// Writes what is wrong to standard error and ends the program with 64, the code of wrong usage.
     static func refuse(_ fault: String) -> Never {
         FileHandle.standardError.write(Data("Error: \(fault)\n".utf8))
         exit(ExitCode.validationFailure.rawValue)
+    }
+
+    /// What is said where no word stands behind the program's name.
+    static let nothing = """
+        No app and no command is named.
+        Usage: sluice 3000                 serves wss://localhost:8443 in front of the app at port 3000
+               sluice run -c sluice.yaml   serves several apps, as a configuration says
+               sluice doctor URL           says why a WebSocket URL fails, and what to change
+               sluice echo                 is an app to try things with, at port 9000
+          See 'sluice --help' for all commands and options.
+        """
+
+    /// The words with `help` in front, where it stands behind a command's name, as in `cert help` or `cert help list`:
+    /// the parser knows it at the beginning only.
+    static func helpFirst(_ arguments: [String]) -> [String] {
+        var command: any ParsableCommand.Type = Sluice.self
+        for (index, word) in arguments.enumerated() {
+            if word == "help", index > 0,
+                index == arguments.count - 1 || !command.configuration.subcommands.isEmpty
+            {
+                return ["help"] + arguments[..<index] + arguments[(index + 1)...]
+            }
+            guard let next = CommandWords.subcommand(word, of: command) else { break }
+            command = next
+        }
+        return arguments
     }
 
     /// What is wrong with `help WORD…`; nil where there is such a command, or no help is asked for.
@@ -19,7 +47,7 @@ enum WrongArguments {
         var command: any ParsableCommand.Type = Sluice.self
         var path = ["sluice", "help"]
         for word in arguments.dropFirst() where !word.hasPrefix("-") && word != "help" {
-            if let next = subcommand(word, of: command) {
+            if let next = CommandWords.subcommand(word, of: command) {
                 command = next
                 path.append(word)
                 continue
@@ -41,34 +69,93 @@ enum WrongArguments {
         return nil
     }
 
-    /// The first option that the command does not have; nil where it has all of them.
-    static func unknownOption(_ arguments: [String]) -> String? {
-        var command: any ParsableCommand.Type = Sluice.self
-        var path = ["sluice"]
-        for word in arguments {
-            guard let next = subcommand(word, of: command) else { break }
-            command = next
-            path.append(word)
-        }
+    /// What is wrong with words that the parser has taken.
+    static func fault(inTaken words: CommandWords) -> String? {
+        (repeated(words) ?? empty(words)).map { $0 + usage(words) }
+    }
+
+    /// What is wrong with words that the parser has refused with `message`; nil where it says that well.
+    static func fault(inRefused words: CommandWords, message: String) -> String? {
+        let fault =
+            mistyped(words) ?? unknownWord(words) ?? unknownOption(words) ?? repeated(words)
+            ?? empty(words)
+            ?? WordAdvice.superfluous(words, message) ?? WordAdvice.missing(words, message)
+            ?? own(message)
+        return fault.map { $0 + usage(words) }
+    }
+
+    /// How the command is used, as the parser shows it below what is wrong.
+    private static func usage(_ words: CommandWords) -> String {
         // What stands without a command's name is for the default one.
-        let owner = command.configuration.defaultSubcommand ?? command
-        let known = names(of: command).union(names(of: owner))
-        for word in arguments.prefix(while: { $0 != "--" })
-        where word.count > 1 && word.hasPrefix("-") {
-            let name = String(word.prefix { $0 != "=" })
-            // Letters may stand together, as -ab.
-            let isKnown =
-                name.hasPrefix("--")
-                ? known.contains(name) : name.dropFirst().contains { known.contains("-\($0)") }
-            if isKnown || Double(word) != nil { continue }
-            let usage = Sluice.usageString(for: command).replacing("\n", with: "\n       ")
-            let meant = meant(by: name, among: known.sorted()).map { "'\($0)'" }
-            return "Unknown option '\(name)'."
-                + (meant.isEmpty ? "" : " Did you mean \(meant.joined(separator: " or "))?")
-                + "\nUsage: \(usage)"
-                + "\n  See '\(path.joined(separator: " ")) --help' for more information."
+        let owner: any ParsableCommand.Type = words.path.count == 1 ? Sluice.self : words.command
+        let usage = Sluice.usageString(for: owner).replacing("\n", with: "\n       ")
+        return "\nUsage: \(usage)"
+            + "\n  See '\(words.path.joined(separator: " ")) --help' for more information."
+    }
+
+    /// An option that counts once and stands twice, with its values.
+    private static func repeated(_ words: CommandWords) -> String? {
+        for declared in words.known where declared.takesValue && !declared.isRepeating {
+            let all = words.options.filter { $0.declared?.names == declared.names }
+            guard all.count > 1 else { continue }
+            let values = all.map { "\($0.name) \(Shell.word($0.value ?? ""))" }
+            return
+                "\(all[0].name) counts once, and stands \(all.count == 2 ? "twice" : "\(all.count) times"): "
+                + values.joined(separator: ", ") + ". Give the one that is meant."
         }
         return nil
+    }
+
+    /// An option or word that is empty, as an unset variable of a script is; a Close may have no reason.
+    private static func empty(_ words: CommandWords) -> String? {
+        let isUnset = "If it comes from a variable of a script, that is not set."
+        if let option = words.options.first(where: { $0.value == "" && $0.name != "--reason" }) {
+            return "\(option.name) has an empty value. \(isUnset)"
+        }
+        return words.positionals.contains("") ? "One of the words is empty. \(isUnset)" : nil
+    }
+
+    /// A first word that is neither a command nor an app, whatever else stands there.
+    private static func unknownWord(_ words: CommandWords) -> String? {
+        guard words.path.count == 1, let word = words.positionals.first, !word.isEmpty else {
+            return nil
+        }
+        let next = words.positionals.dropFirst().first
+        if UnknownWord.isHost(word), let next, let port = UInt16(next), port > 0 {
+            return "\(word) names no port. Did you mean `sluice \(word):\(port)`?"
+        }
+        do {
+            _ = try QuickUpstream(parsing: word)
+        } catch let error as ValidationError {
+            return error.message
+        } catch {
+            return nil
+        }
+        return nil
+    }
+
+    /// An option that is like one of the command's, which tells that it is the command that was meant.
+    private static func mistyped(_ words: CommandWords) -> String? {
+        guard let name = words.options.first(where: { $0.declared == nil })?.name,
+            name.hasPrefix("--"), !meant(by: name, among: words.knownNames).isEmpty
+        else { return nil }
+        return unknownOption(words)
+    }
+
+    /// The first option that the command does not have; nil where it has all of them.
+    private static func unknownOption(_ words: CommandWords) -> String? {
+        guard let name = words.options.first(where: { $0.declared == nil })?.name else {
+            return nil
+        }
+        if let advice = WordAdvice.configurationOption(name, words) {
+            return "Unknown option '\(name)'. \(advice)"
+        }
+        let meant = meant(by: name, among: words.knownNames).map { "'\($0)'" }
+        if !meant.isEmpty {
+            return "Unknown option '\(name)'. Did you mean \(meant.joined(separator: " or "))?"
+        }
+        return "Unknown option '\(name)'."
+            + (WordAdvice.unknownOption(name, words).map { " " + $0 } ?? "")
     }
 
     /// The options that are like an unknown one.
@@ -76,7 +163,10 @@ enum WrongArguments {
     /// Of a letter those that begin with it, if they are few: any other letter is as near as the next.
     private static func meant(by name: String, among known: [String]) -> [String] {
         guard !name.hasPrefix("--"), let letter = name.dropFirst().first else {
-            return Nearest.suggestion(for: name, among: known).map { [$0] } ?? []
+            if let near = Nearest.suggestion(for: name, among: known) { return [near] }
+            // Other parsers take an option's beginning for it.
+            let begun = known.filter { name.count > 3 && $0.hasPrefix(name) }
+            return begun.count <= 3 ? begun : []
         }
         // Words behind one dash are meant as with two.
         if name.count > 2 {
@@ -87,23 +177,11 @@ enum WrongArguments {
         return begun.count <= 3 ? begun : []
     }
 
-    private static func subcommand(
-        _ word: String, of command: any ParsableCommand.Type
-    ) -> (any ParsableCommand.Type)? {
-        command.configuration.subcommands.first { $0.configuration.commandName == word }
-    }
-
-    /// The options of a command with their dashes, as the parser itself describes them.
-    private static func names(of command: any ParsableCommand.Type) -> Set<String> {
-        var names: Set = ["--help", "-h", "--version"]
-        let whole = try? JSONSerialization.jsonObject(with: Data(command._dumpHelp().utf8))
-        let described = (whole as? [String: Any])?["command"] as? [String: Any]
-        for argument in described?["arguments"] as? [[String: Any]] ?? [] {
-            for name in argument["names"] as? [[String: String]] ?? [] {
-                guard let text = name["name"] else { continue }
-                names.insert((name["kind"] == "long" ? "--" : "-") + text)
-            }
-        }
-        return names
+    /// What an option itself says of its value, without what the parser puts in front of that.
+    private static func own(_ message: String) -> String? {
+        let pattern = #/^The value '.*' is invalid for '(-[^ ']+)[^']*': /#
+        guard let match = message.firstMatch(of: pattern) else { return nil }
+        let rest = message[match.range.upperBound...]
+        return rest.hasPrefix("\(match.output.1) takes ") ? String(rest) : nil
     }
 }

@@ -284,6 +284,45 @@ import Testing
         #expect(named.output.contains("export --directory \(home.data) --der"), "\(named)")
     }
 
+    @Test(arguments: ["list", "renew", "export", "status", "trust"])
+    func `an authority that is missing is told with the command that makes it there`(
+        command: String
+    ) throws {
+        let home = try Home()
+        let folder = "\(home.folder)/of mine"
+        let missing = try home.cert(command, "--directory", folder)
+        #expect(missing.status == 1 && missing.output.isEmpty, "\(missing)")
+        let line = try #require(
+            missing.errors.firstMatch(of: /`sluice (cert --directory .*)` makes one/))
+        let program = try ProxyFixture.program()
+        try run(["sh", "-c", "'\(program)' \(line.output.1)"])
+        #expect(try home.cert("list", "--directory", folder).status == 0)
+        if command == "list" {
+            let usual = try home.cert(command)
+            #expect(usual.errors.contains("`sluice cert` or `sluice PORT` makes it"), "\(usual)")
+        }
+    }
+
+    @Test func `trust makes the authority of a fresh user and says so, once`() throws {
+        let home = try Home()
+        let first = try home.cert("trust", "--only", "browsers")
+        #expect(first.status == 0, "\(first)")
+        #expect(
+            first.output.hasPrefix("authority  \(home.data)/ca.pem made, since there was none"),
+            "\(first)")
+        let second = try home.cert("trust", "--only", "browsers")
+        #expect(second.status == 0 && !second.output.contains("made, since"), "\(second)")
+    }
+
+    @Test func `a certificate of a named folder is renewed by a command that names it`() throws {
+        let home = try Home()
+        let folder = "\(home.folder)/certs"
+        #expect(try home.cert("--directory", folder, "app.test").status == 0)
+        let listed = try home.cert("list", "--directory", folder, clock: "+380 days")
+        #expect(
+            listed.output.contains("sluice cert renew --directory \(folder), since"), "\(listed)")
+    }
+
     @Test func `untrust needs no authority`() throws {
         let home = try Home()
         let outcome = try home.cert("untrust", "--only", "browsers")

@@ -149,6 +149,10 @@ import Testing
         (["help", "nonsense"], "nonsense is no command. The commands are quick, run, "),
         (["help", "drian"], "drian is no command. Did you mean `sluice help drain`?"),
         (
+            ["cert", "help", "lsit"],
+            "cert lsit is no command. Did you mean `sluice help cert list`?"
+        ),
+        (
             ["help", "cert", "lsit"],
             "cert lsit is no command. Did you mean `sluice help cert list`?"
         ),
@@ -298,7 +302,10 @@ import Testing
         }
     }
 
-    @Test(arguments: [["help"], ["help", "drain"], ["help", "cert", "list"], ["--version"]])
+    @Test(arguments: [
+        ["help"], ["help", "drain"], ["help", "cert", "list"], ["--version"], ["cert", "help"],
+        ["cert", "help", "list"], ["status", "help"], ["cert", "list", "help"],
+    ])
     func `help of what is there is printed`(arguments: [String]) throws {
         let outcome = try sluice(arguments)
         #expect(outcome.status == 0 && !outcome.output.isEmpty, "\(outcome)")
@@ -314,6 +321,7 @@ import Testing
                 let outcome = try sluice("check", "-c", path)
                 #expect(outcome.status == status, "\(outcome)")
                 let words = "sluice.yaml:5:16: no log can be made in the folder "
+                #expect(outcome.errors.contains("mkdir -p \(folder)/missing") == (status == 1))
                 #expect(
                     (outcome.errors.contains(words) && outcome.errors.contains("/missing: No such"))
                         == (status == 1), "\(outcome)")

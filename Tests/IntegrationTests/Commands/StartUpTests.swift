@@ -168,9 +168,13 @@ import Testing
         ])
         #expect(try child.waitForExit() == 1)
         let errors = child.errors.joined(separator: "\n")
-        #expect(errors.contains("Address already in use by "), "\(errors)")
+        #expect(
+            errors.contains(
+                "--listen 127.0.0.1:\(app.address.port): 127.0.0.1:\(app.address.port) is taken by "
+            ), "\(errors)")
         #expect(errors.contains("(process \(getpid()))"), "\(errors)")
-        #expect(errors.contains(/; port \d+ is free/), "\(errors)")
+        #expect(
+            errors.contains(/stop that program, or listen on port \d+, which is free/), "\(errors)")
     }
 
     @Test func `without a terminal there are plain lines only`() throws {

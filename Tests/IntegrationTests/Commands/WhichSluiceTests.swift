@@ -168,6 +168,65 @@ import Testing
         #expect(try processes[1].waitForExit() == 0)
     }
 
+    @Test func `run says how it is asked, and a command that finds it says which process it was`()
+        throws
+    {
+        let folder = try Scratch.makeFolder()
+        defer { Scratch.remove(folder) }
+        let environment = ["TMPDIR": folder, "XDG_RUNTIME_DIR": folder, "HOME": folder]
+        let real = try run(["realpath", folder])[0]
+        try Scratch.write(
+            """
+            listen: [{ address: "127.0.0.1:0" }]
+            routes: [{ path: /, respond: { status: 204 } }]
+
+            """, to: "\(folder)/s.yaml")
+        // Named as a person does who stands beside it.
+        let serving = try ChildProcess(
+            ["sh", "-c", "cd '\(folder)' && exec '\(try ProxyFixture.program())' run s.yaml"],
+            environment: environment)
+        try serving.waitForLine(containing: "status    sluice status")
+        try serving.waitForLine(containing: "is ready")
+        let reload = try sluice(["reload"], environment)
+        #expect(
+            reload.output
+                == "process \(serving.identifier), configuration \(real)/s.yaml\n"
+                + "The configuration was taken up as generation 2. Nothing has changed.\n",
+            "\(reload)")
+        let named = try sluice(["reload", "--admin", "\(folder)/sluice.sock"], environment)
+        #expect(named.output.hasPrefix("The configuration was taken up"), "\(named)")
+        let status = try sluice(["status"], environment)
+        #expect(status.output.contains("configuration \(real)/s.yaml, generation 3"), "\(status)")
+        #expect(status.output.contains("0 connections, per reactor "), "\(status)")
+        let drain = try sluice(["drain"], environment)
+        #expect(drain.output.hasPrefix("process \(serving.identifier), "), "\(drain)")
+        #expect(try serving.waitForExit() == 0)
+        #expect(
+            serving.errors.contains {
+                $0.contains("Stopping: 0 live sockets are told 1001 and have up to 30s to close; ")
+            }, "\(serving.errors)")
+    }
+
+    @Test func `run says how it is asked where there is an address alone`() throws {
+        let folder = try Scratch.makeFolder()
+        defer { Scratch.remove(folder) }
+        try Scratch.write(
+            """
+            listen: [{ address: "127.0.0.1:0" }]
+            routes: [{ path: /, respond: { status: 204 } }]
+            admin: { socket: "off", address: "127.0.0.1:0" }
+
+            """, to: "\(folder)/s.yaml")
+        let serving = try ChildProcess([try ProxyFixture.program(), "run", "\(folder)/s.yaml"])
+        let line = try serving.waitForLine(
+            containing: "status    sluice status --admin 127.0.0.1:")[0]
+        let place = try #require(line.split(separator: " ").last.map(String.init))
+        try serving.waitForLine(containing: "is ready")
+        #expect(try sluice(["status", "--admin", place]).status == 0)
+        #expect(try sluice(["drain", "--admin", place]).status == 0)
+        #expect(try serving.waitForExit() == 0)
+    }
+
     @Test func `a drain of everything ends with how many were closed and how many cut`() throws {
         let backend = try ManualBackend()
         let operated = try Operated(routes: ["{ path: /Esv/ocp, to: \"\(backend.address)\" }"])
@@ -203,7 +262,7 @@ import Testing
                 try ProxyFixture.program(), "drain", "--route", "/Esv/ocp", "--timeout", "60s",
                 "--admin", operated.socket,
             ])
-        try drain.waitForLine(containing: "1 of 1 relays told")
+        try drain.waitForLine(containing: "1 of 1 relay told")
         let upgrade = try operated.command(["upgrade"])
         #expect(upgrade.status == 0, "\(upgrade)")
         #expect(try drain.waitForExit() == 1)

@@ -144,7 +144,8 @@ struct Operated {
         let reload = try sluice.command(["reload"])
         #expect(reload.status == 1)
         #expect(
-            reload.output.contains("\(sluice.proxy.configurationPath):3:5: bind 127.0.0.1:\(port)"),
+            reload.output.contains(
+                "\(sluice.proxy.configurationPath):3:5: 127.0.0.1:\(port) is taken by "),
             "\(reload.output)")
         _ = try sluice.proxy.connect(listener: 1)
         try sluice.proxy.relay(to: backend).exchange("here")

@@ -50,7 +50,7 @@ import Testing
         }
         let again = try sluice.command(["status", "--close", id])
         #expect(again.status == 1)
-        #expect(again.output.contains("There is no relay \(id)."))
+        #expect(again.output.contains("There is no relay \(id): it has ended, or never was."))
     }
 
     @Test func `filters take names as people write them, and unknown ones are errors`() throws {
@@ -59,9 +59,12 @@ import Testing
         defer { Scratch.remove(sluice.folder) }
         let ends = try sluice.proxy.relay(to: backend)
         let bare = "\(backend.address)".replacing("ws://", with: "")
+        let client = try #require(
+            try sluice.command(["status", "--relays"]).output.firstMatch(of: /127\.0\.0\.1:\d+/)
+        ).output
         for filter in [
             ["--endpoint", bare], ["--endpoint", "ws://\(bare)"], ["--client", "127.0.0.1"],
-            ["--client", "127.0.0.1:1"], ["--route", "/Esv/ocp"],
+            ["--client", String(client)], ["--route", "/Esv/ocp"],
         ] {
             let found = try sluice.command(["status", "--relays"] + filter)
             #expect(found.status == 0)
@@ -70,7 +73,14 @@ import Testing
         for (filter, sentence) in [
             (["--endpoint", "127.0.0.1:1"], "There is no endpoint 127.0.0.1:1; there is ws://"),
             (["--route", "/nothing"], "There is no route /nothing; there are /Esv/ocp, /other."),
-            (["--client", "somebody"], "The client somebody is no address"),
+            (
+                ["--endpoint", "\(backend.address.port)"],
+                "there is \(backend.address). Did you mean \(backend.address)?"
+            ), (["--route", "/Esv/ocpp"], "Did you mean /Esv/ocp?"),
+            (
+                ["--client", "127.0.0.1:1"],
+                "No live relay is of the client 127.0.0.1:1; there are some of \(client)."
+            ),
         ] {
             for more in [[], ["--json"]] {
                 let found = try sluice.command(["status", "--relays"] + filter + more)
@@ -236,6 +246,64 @@ import Testing
         #expect(try first.hasPendingConnection(by: .after()))
     }
 
+    @Test
+    func `a spread that the timeout cuts off is refused, and a short timeout shortens the spread`()
+        throws
+    {
+        let backend = try ManualBackend()
+        let sluice = try Self.started(
+            backend.address, settings: ["drain: { timeout: 30s, spread: 20s }"])
+        defer { Scratch.remove(sluice.folder) }
+        let wide = try sluice.command(["drain", "--route", "/Esv/ocp", "--spread", "1m"])
+        #expect(wide.status == 1)
+        #expect(
+            wide.output.hasPrefix(
+                "Error: The spread, 1m, is longer than the timeout, 30s (drain.timeout of the configuration)"
+            ),
+            "\(wide)")
+        let both = try sluice.ask(
+            "/drain", ["-d", "{\"spreadMilliseconds\":2000,\"timeoutMilliseconds\":1000}"])
+        #expect(both.output.contains("The spread, 2s, is longer than the timeout, 1s:"), "\(both)")
+        let two = try sluice.ask("/drain", ["-d", "{\"route\":\"/other\",\"endpoint\":\"x\"}"])
+        #expect(two.output.contains("Name a route or an endpoint, not both"), "\(two)")
+        // Nothing has been drained: both relays would be told within 20 s, and are within 1.
+        let relays = try (0..<2).map { _ in try sluice.proxy.relay(to: backend) }
+        let start = ContinuousClock.now
+        let drain = try sluice.command(["drain", "--route", "/Esv/ocp", "--timeout", "1s"])
+        #expect(drain.status == 0 && drain.output.contains("2 of 2 relays told"), "\(drain)")
+        #expect(ContinuousClock.now - start < .seconds(18))
+        withExtendedLifetime(relays) {}
+    }
+
+    @Test func `a list that is cut says that there are more, to people and not into the JSON`()
+        throws
+    {
+        let backend = try ManualBackend()
+        let sluice = try Self.started(backend.address)
+        defer { Scratch.remove(sluice.folder) }
+        let relays = try (0..<3).map { _ in try sluice.proxy.relay(to: backend) }
+        func list(_ arguments: String...) throws -> ChildProcess {
+            let child = try ChildProcess(
+                [try ProxyFixture.program(), "status", "--relays", "--admin", sluice.socket]
+                    + arguments)
+            #expect(try child.waitForExit() == 0)
+            return child
+        }
+        let cut = try list("--limit", "2")
+        #expect(cut.output.count == 3, "\(cut.output)")
+        #expect(
+            cut.errors == [
+                "Note: these are 2 relays, and there are more: --limit 20 lists more of them."
+            ])
+        let json = try list("--limit", "2", "--json")
+        let found = try JSONSerialization.jsonObject(
+            with: Data(json.output.joined(separator: "\n").utf8))
+        #expect((found as? [Any])?.count == 2 && json.errors == cut.errors)
+        let all = try list("--limit", "3")
+        #expect(all.output.count == 4 && all.errors.isEmpty, "\(all.errors)")
+        withExtendedLifetime(relays) {}
+    }
+
     @Test func `a route is drained with progress, and who does not answer is cut`() throws {
         let backend = try ManualBackend()
         let sluice = try Self.started(backend.address)
@@ -390,7 +458,7 @@ import Testing
         for client in clients { #expect(try client.join(by: .after(.seconds(60))) >= 1) }
         #expect(opened.value == 18)
         let wrong = try sluice.command(["rebalance", "--upstream", "nobody"])
-        #expect(wrong.output.contains("There is no upstream nobody; there are app."))
+        #expect(wrong.output.contains("There is no upstream nobody; there is app."))
     }
 
     @Test func `a rebalance whose clients go back to where they were says so, and fails`() throws {
@@ -419,7 +487,7 @@ import Testing
         let rebalance = try sluice.command(["rebalance", "--upstream", "app"])
         #expect(rebalance.status == 1, "\(rebalance.output)")
         #expect(
-            rebalance.output.contains("1 relays are still above their endpoints' shares"),
+            rebalance.output.contains("1 relay is still above the endpoints' shares"),
             "\(rebalance.output)")
         isOver.update { $0 = true }
         #expect(try sluice.command(["drain", "--route", "/Esv/ocp"]).status == 0)
