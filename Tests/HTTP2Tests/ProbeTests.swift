@@ -87,6 +87,6 @@ struct ProbeTests {
     @Test func `what is no HTTP/2 is an end`() {
         probe.receive(Array("HTTP/1.1 400 Bad Request\r\n\r\n".utf8))
         #expect(!probe.takeOutput().isEmpty)
-        #expect(probe.hasEnded && probe.errorCode == .frameSizeError)
+        #expect(probe.hasEnded && probe.errorCode == .protocolError)
     }
 }

@@ -25,6 +25,8 @@ struct ExtremeNumbersTests {
         "listen[].tls": "listen: [{ address: \"127.0.0.1:0\", tls: { CERTIFICATES, KEYS } }]",
         "listen[].tls.hsts":
             "listen: [{ address: \"127.0.0.1:0\", tls: { CERTIFICATES, hsts: { KEYS } } }]",
+        "listen[].http2":
+            "listen: [{ address: \"127.0.0.1:0\", tls: { CERTIFICATES }, http2: { KEYS } }]",
         "routes[]": "routes: [{ path: /, to: app, KEYS }]",
         "routes[].ping": "routes: [{ path: /, to: app, ping: { KEYS } }]",
         "routes[].respond": "routes: [{ path: /, respond: { KEYS } }]",

@@ -42,9 +42,11 @@ extension MultiplexKeeper {
         if !multiplex.streams.isEmpty,
             let rules = session.pointee.facts.listener.multiplexing?.rules
         {
+            // Behind an answer the next silence counts from then on, and the timer is not moved for it.
             let ping =
-                multiplex.question?.dueMilliseconds
-                ?? multiplex.heardMilliseconds + rules.pingAfterMilliseconds
+                multiplex.question.map {
+                    min($0.dueMilliseconds, now + rules.pingAfterMilliseconds)
+                } ?? multiplex.heardMilliseconds + rules.pingAfterMilliseconds
             due = min(due ?? ping, ping)
         }
         if let due { sessions.arm(session, at: due) }

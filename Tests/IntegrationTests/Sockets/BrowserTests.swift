@@ -50,6 +50,9 @@ import Testing
         #expect(says(try cert("status"), ": not trusted"))
         #expect(says(try cert("trust"), ": trusted from now on"))
         try expect("trusted")
+        // Both open the page's socket within the connection that brought the page (RFC 8441).
+        let opened = try proxy.process.waitForLine(containing: " opened ")
+        #expect(opened.allSatisfy { $0.contains(" protocol=h2 ") }, "\(opened)")
         #expect(says(try cert("status"), ": trusted"))
         #expect(says(try cert("untrust"), ": not trusted any more"))
         try expect("none")
