@@ -111,13 +111,13 @@ public final class HTTP2Client {
 
     // MARK: Streams
 
-    /// Opens a stream, whose fields begin with the pseudo fields; its number, or nil if none can be
-    /// opened any more.
+    /// Opens a stream, whose fields begin with the pseudo fields.
     ///
     /// - Parameters:
     ///   - fields: names in lower case, and values.
     ///   - tag: by which events name the stream.
     ///   - hasBody: whether `send` and `finish` follow.
+    /// - Returns: the stream's number; nil if none can be opened any more.
     public func open(_ fields: [(String, String)], tag: UInt64, hasBody: Bool) -> Int32? {
         let stream = core.pointee.makeStream(tag)
         let id = Self.withVector(fields) { vector, count in
@@ -137,8 +137,7 @@ public final class HTTP2Client {
         return id
     }
 
-    /// Asks for a WebSocket by extended CONNECT (RFC 8441 §4); the stream's number, or nil if none can be
-    /// opened any more.
+    /// Asks for a WebSocket by extended CONNECT (RFC 8441 §4); gives what `open` gives.
     public func openWebSocket(authority: String, path: String, tag: UInt64) -> Int32? {
         open(
             [
