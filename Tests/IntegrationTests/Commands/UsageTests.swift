@@ -161,10 +161,11 @@ import Testing
     {
         let app = try ScriptedBackend.silent()
         defer { app.stop() }
-        let proxy = try ProxyFixture(arguments: [
-            "ws://127.0.0.1:\(app.address.port)/Esv/ocp", "--path", "/Esv/*", "--listen", "0",
-            "--listen", "0", "--host", "a.localhost", "--host", "b.localhost", "--no-check",
-        ])
+        let proxy = try ProxyFixture(
+            arguments: [
+                "ws://127.0.0.1:\(app.address.port)/Esv/ocp", "--path", "/Esv/*", "--listen", "0",
+                "--listen", "0", "--host", "a.localhost", "--host", "b.localhost", "--no-check",
+            ], listenerCount: 2)
         try proxy.process.waitForLine(
             containing: "route     wss://b.localhost:\(proxy.port(1))/Esv/ocp")
     }
