@@ -25,7 +25,9 @@ public enum WebSocketAccept {
     /// A new random key for a client: 24 bytes of base64 (RFC 6455 §4.1).
     public static func makeKey() -> [UInt8] {
         var generator = SystemRandomNumberGenerator()
-        let bytes = (0..<16).map { _ in UInt8.random(in: .min ... .max, using: &generator) }
+        // Each number drawn is a call to the system, so there are two and not one for each byte.
+        let words: [UInt64] = [generator.next(), generator.next()]
+        let bytes = words.withUnsafeBytes { Array($0) }
         return bytes.withUnsafeBufferPointer { base64($0) }
     }
 
