@@ -33,6 +33,11 @@ public enum Cause: UInt8, Sendable, CaseIterable {
     case badAnswer
     /// The 101 does not prove that a tunnel is open.
     case badUpgrade
+    /// An upgrade was answered with a success that is none of a WebSocket, where the client would take it
+    /// for one (RFC 8441 §5).
+    ///
+    /// The endpoint does well: it may not know the path that a client has chosen.
+    case notSwitching
 
     // MARK: The client
 
@@ -54,7 +59,7 @@ public enum Cause: UInt8, Sendable, CaseIterable {
     public var blamesUpstream: Bool {
         switch self {
         case .unresolved, .unreachable, .connectTimeout, .noAnswer, .incompleteAnswer,
-            .answerTimeout, .answerStalled, .badAnswer, .badUpgrade:
+            .answerTimeout, .answerStalled, .badAnswer, .badUpgrade, .notSwitching:
             true
         case .shortage, .endpointsFull, .endpointsDraining, .bodyTimeout, .badBody, .bodyTooLarge,
             .clientGone, .leaving:
@@ -67,8 +72,8 @@ public enum Cause: UInt8, Sendable, CaseIterable {
         switch self {
         case .noAnswer, .incompleteAnswer, .answerTimeout, .badAnswer, .badUpgrade: true
         case .unresolved, .unreachable, .connectTimeout, .shortage, .endpointsFull,
-            .endpointsDraining, .answerStalled, .bodyTimeout, .badBody, .bodyTooLarge, .clientGone,
-            .leaving:
+            .endpointsDraining, .answerStalled, .notSwitching, .bodyTimeout, .badBody,
+            .bodyTooLarge, .clientGone, .leaving:
             false
         }
     }

@@ -17,7 +17,10 @@ struct TunnelOpening {
 ///
 /// It judges heads and sends nothing: what is passed on to the client, and when, is for others.
 struct AnswerReader: ~Copyable {
-    /// Bytes of interim answers (1xx) that an upgrade may have in front of its final answer.
+    /// Bytes of interim answers (1xx) that may come in front of the final one.
+    ///
+    /// Each may come at once behind the last, so their number would be how long a reactor does nothing
+    /// else; and what HTTP/2 does not send at once, since its peer does not read, is kept.
     static let interimBytesMax = 64 * 1024
 
     /// What has come.
@@ -99,13 +102,7 @@ struct AnswerReader: ~Copyable {
         let accept = WebSocketAccept.value(forKey: upgrade.ownKey ?? upgrade.request.key)
         switch UpgradeAnswer.judge(answer, expectedAccept: accept, offered: upgrade.request) {
         case .ordinary: return .ordinary
-        case .informational:
-            // Each may come at once behind the last, so their number would be how long this reactor
-            // does nothing else.
-            interimBytes += answer.fields.bytes.count
-            guard interimBytes > Self.interimBytesMax else { return .ordinary }
-            let sentence = Refusal.interimAnswers(Self.interimBytesMax).sentence
-            return .failed(.badAnswer, HeadFault(status: 502, sentence: sentence))
+        case .informational: return .ordinary
         case .unproven(let sentence):
             return .failed(.badUpgrade, HeadFault(status: 502, sentence: sentence))
         case .invalid(let sentence):
@@ -132,7 +129,12 @@ struct AnswerReader: ~Copyable {
                 status: 502, sentence: "The upstream switches protocols though nobody asked it to.")
         }
         let framing = try BodyFraming(response: answer, to: method)
-        if answer.status < 200 { return false }
+        if answer.status < 200 {
+            interimBytes += answer.fields.bytes.count
+            if interimBytes <= Self.interimBytesMax { return false }
+            let sentence = Refusal.interimAnswers(Self.interimBytesMax).sentence
+            throw HeadFault(status: 502, sentence: sentence)
+        }
         self.framing = framing
         return true
     }

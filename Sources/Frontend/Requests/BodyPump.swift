@@ -316,7 +316,7 @@ struct BodyPump {
         }
         let sentence =
             "The upstream answered \(status) to a request for a WebSocket, which only 101 opens."
-        return fail(request, .badUpgrade, HeadFault(status: 502, sentence: sentence))
+        return fail(request, .notSwitching, HeadFault(status: 502, sentence: sentence))
     }
 
     /// Writes the head of the final answer as the client gets it; it leaves with the begin of the body.

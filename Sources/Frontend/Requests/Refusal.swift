@@ -30,10 +30,12 @@ public struct Refusal: Sendable, Equatable {
     }
 
     /// The whole answer, which closes the connection; `date` is the present time as `Date` says it.
-    public func bytes(date: String) -> [UInt8] {
+    ///
+    /// An answer to `HEAD` has no body, whatever it says of its length (RFC 9110 §9.3.2).
+    public func bytes(date: String, to method: Method = .get) -> [UInt8] {
         var writer = HeadWriter()
         OwnAnswer(self).write(
-            date: date, policyLine: [], persistence: .closes, to: .get, into: &writer)
+            date: date, policyLine: [], persistence: .closes, to: method, into: &writer)
         return writer.bytes
     }
 
@@ -299,6 +301,8 @@ extension Refusal {
         case .badAnswer:
             self = .badAnswer(fault?.sentence ?? "The upstream's answer can't be used.")
         case .badUpgrade: self = .badUpgrade(fault?.sentence ?? "The 101 proves no tunnel.")
+        case .notSwitching:
+            self = .badUpgrade(fault?.sentence ?? "The upstream opens no WebSocket.")
         case .bodyTimeout: self = .bodyTimeout
         case .badBody: self = fault.map { Refusal($0) } ?? .badBody
         case .bodyTooLarge: self = .tooLarge(request.pointee.facts.plan?.route.bodyBytesMax ?? 0)

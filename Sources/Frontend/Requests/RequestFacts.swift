@@ -52,6 +52,14 @@ struct RequestFacts {
         get { words?.proxyError }
         set { withWords { $0.proxyError = newValue } }
     }
+    /// Notes what can be read of a host and a target; the query stays out of the log.
+    mutating func note(host: ArraySlice<UInt8>, target: ArraySlice<UInt8>) {
+        if let name = try? HostName(parsing: host) { self.host = name.name }
+        if let target = try? RequestTarget(parsing: target) {
+            path = String(decoding: target.path, as: UTF8.self)
+        }
+    }
+
     /// What was wrong, in words.
     var detail: String {
         get { words?.detail ?? "" }

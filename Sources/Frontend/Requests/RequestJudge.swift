@@ -41,6 +41,8 @@ struct RequestJudge {
         do throws(UpgradeFault) {
             asked = try UpgradeRequest.judge(head, noting: [.missingConnection, .anyKeyLength])
         } catch {
+            // A refused HEAD has no body either.
+            if head.verb == .head { facts.method = head.method }
             note(head, &facts)
             SessionKeeper(state).refuse(stream, Refusal(error), facts)
             return
@@ -256,11 +258,6 @@ struct RequestJudge {
 
     /// Notes for the log what can be read of a request that is refused.
     private func note(_ head: RequestHead, _ facts: inout RequestFacts) {
-        if let host = head.fields.first("host"), let name = try? HostName(parsing: host) {
-            facts.host = name.name
-        }
-        if let target = try? RequestTarget(parsing: head.target) {
-            facts.path = String(decoding: target.path, as: UTF8.self)
-        }
+        facts.note(host: head.fields.first("host") ?? [], target: head.target)
     }
 }

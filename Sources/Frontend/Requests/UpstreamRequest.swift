@@ -71,6 +71,8 @@ enum UpstreamRequest {
         let fields = request.head.fields
         // What is written anew is Sluice's to say, as the others are.
         var folded = ours.union(request.unsound)
+        // It is an answer's, and an application could take it for ours.
+        folded.insert(KnownFields(.secWebSocketAccept))
         if let key {
             folded.insert(KnownFields(.secWebSocketKey))
             writer.field("Sec-WebSocket-Key", key)

@@ -129,7 +129,7 @@ struct SessionKeeper {
         facts.status = refusal.status
         facts.proxyError = refusal.proxyError
         facts.detail = refusal.sentence
-        send(session, refusal)
+        send(session, refusal, to: facts.method == "HEAD" ? .head : .get)
         Recorder(state).refused(session, facts)
         leave(session)
     }
@@ -362,8 +362,8 @@ struct SessionKeeper {
     // MARK: Sending
 
     /// Sends a refusal that closes the connection.
-    func send(_ session: SessionPointer, _ refusal: Refusal) {
-        send(session, refusal.bytes(date: state.pointee.heads.date.now()))
+    func send(_ session: SessionPointer, _ refusal: Refusal, to method: Method = .get) {
+        send(session, refusal.bytes(date: state.pointee.heads.date.now(), to: method))
     }
 
     /// Sends bytes to the client; what its socket does not take is held.
