@@ -31,6 +31,7 @@ extension UnsafeMutablePointer where Pointee == ConnectionCore {
         pointee.hasPayload = false
         switch pointee.meter.type {
         case FrameType.headers:
+            pointee.headBegan = pointee.milliseconds
             pointee.headFrames = 1
             pointee.decodedBytes = 0
             return true
@@ -51,9 +52,12 @@ extension UnsafeMutablePointer where Pointee == ConnectionCore {
     /// Counts a frame by what came of it.
     private func endFrame() {
         let endsStream = pointee.meter.flags & FrameFlag.endStream != 0
+        let endsHead = pointee.meter.flags & FrameFlag.endHeaders != 0
         switch pointee.meter.type {
         case FrameType.headers:
+            if endsHead { pointee.headBegan = nil }
             if !pointee.isFrameKnown { spend(.strayFrames) }
+        case FrameType.continuation: if endsHead { pointee.headBegan = nil }
         case FrameType.data:
             if !pointee.isFrameKnown {
                 receivedUnknownData()

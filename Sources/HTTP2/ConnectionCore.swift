@@ -27,6 +27,8 @@ struct ConnectionCore {
     var isFrameKnown = false
     /// Whether the DATA frame that is being read has brought a byte that is no padding.
     var hasPayload = false
+    /// When the header block that is being read has begun; nil if none is.
+    var headBegan: Int64?
     /// Frames of the header block that is being read.
     var headFrames = 0
     /// Bytes that the header block that is being read has decoded to.

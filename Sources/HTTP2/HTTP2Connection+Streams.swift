@@ -206,6 +206,9 @@ extension HTTP2Connection {
         } else {
             reset(stream, .cancel)
             slot.pointee.marks.remove(.told)
+            // What nobody was told of, and has a head, is told of when it closes.
+            if let head = slot.pointee.head { core.pointee.memory.recycle(head) }
+            slot.pointee.head = nil
         }
     }
 

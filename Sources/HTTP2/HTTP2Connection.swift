@@ -89,6 +89,13 @@ public struct HTTP2Connection: ~Copyable {
     /// Whether the connection has ended and everything was produced: it is to be closed.
     public var isOver: Bool { core.pointee.isOver && core.pointee.frameLeft == 0 }
 
+    /// When the head began that is being read, a request's or one of trailers, in the milliseconds that
+    /// `receive` was handed; nil if none is.
+    ///
+    /// Until it is whole the peer can send nothing else on any stream (RFC 9113 §4.3): it is the caller's
+    /// to give it a deadline.
+    public var headBeganMilliseconds: Int64? { core.pointee.headBegan }
+
     /// Why the connection ends; nil as long as it does not.
     public var end: HTTP2ConnectionEnd? { core.pointee.end }
 

@@ -42,6 +42,11 @@ public struct HTTP2Event: Sendable, Hashable {
     public enum Kind: Sendable, Hashable {
         /// A request head is complete: `takeHead` has it. `isLast` says that no body follows.
         case request(isLast: Bool)
+        /// A request was reset with this code before it was delivered: its head breaks the rules of HTTP/2
+        /// (RFC 9113 §8.1.1).
+        ///
+        /// `takeHead` has what was read of it. Nothing more is told of the stream, and `forget` is owed.
+        case malformed(HTTP2ErrorCode)
         /// Bytes of the body have arrived; told once until the event is taken.
         case data
         /// Trailers have arrived: `takeTrailers` has them. `end` follows.

@@ -37,6 +37,9 @@ public struct HTTP2Limits: Sendable, Hashable {
     public var connectionWindowBytes = 1 << 20
     /// A WINDOW_UPDATE of less is one of `smallWindowUpdates`.
     public var smallWindowUpdateBytes = 1_024
+    /// A DATA frame of fewer bytes that was cut short by a window is one that the peer asked for with a
+    /// window of next to nothing.
+    public var smallDataBytes = 64
     /// Whether `:protocol` is allowed: SETTINGS_ENABLE_CONNECT_PROTOCOL (RFC 8441 §3).
     public var allowsExtendedConnect = true
 
@@ -54,8 +57,9 @@ public struct HTTP2Limits: Sendable, Hashable {
     public var emptyData = HTTP2Budget(burst: 100, perSecond: 10)
     /// WINDOW_UPDATE frames of few bytes.
     ///
-    /// Two more are allowed for each DATA frame that was not cut
-    /// short by a window: honest peers give back what small messages have used.
+    /// Two more are allowed for each DATA frame that was not cut short by a window, since honest peers
+    /// give back what small messages have used, and for each of `smallDataBytes` at least: a device may
+    /// have windows of a few hundred bytes.
     public var smallWindowUpdates = HTTP2Budget(burst: 1_000, perSecond: 100)
     /// HEADERS and DATA frames on closed streams: those that were under way when a stream was reset.
     public var strayFrames = HTTP2Budget(burst: 2_000, perSecond: 200)

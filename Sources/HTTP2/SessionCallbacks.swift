@@ -224,9 +224,13 @@ extension UnsafeMutablePointer where Pointee == ConnectionCore {
         case FrameType.headers, FrameType.data:
             guard let index = slot(header.stream_id) else { return }
             let slot = pointee.streams[index]
-            if header.type == FrameType.data, slot.pointee.held.isEmpty {
-                // The frame was not cut short: it may be acknowledged on its own.
+            let isData = header.type == FrameType.data
+            let isSmall = header.length < pointee.policy.limits.smallDataBytes
+            if isData, !isSmall || slot.pointee.held.isEmpty {
+                // It may be acknowledged on its own, unless a window of next to nothing has cut it short.
                 pointee.budgets.earn(2, .smallWindowUpdates)
+            }
+            if isData, slot.pointee.held.isEmpty {
                 if slot.pointee.marks.contains(.wantsDrained) {
                     slot.pointee.marks.remove(.wantsDrained)
                     pointee.tell(.drained, index)
@@ -271,7 +275,10 @@ extension UnsafeMutablePointer where Pointee == ConnectionCore {
         let slot = pointee.streams[index]
         pointee.openCount -= 1
         guard slot.pointee.marks.contains(.told) else {
-            return pointee.streams.remove(index, pointee.memory)
+            let isMalformed = slot.pointee.head != nil && pointee.end == nil
+            if !isMalformed { return pointee.streams.remove(index, pointee.memory) }
+            slot.pointee.marks.formUnion([.told, .closed])
+            return pointee.tell(.malformed(HTTP2ErrorCode(rawValue: code)), index)
         }
         slot.pointee.marks.insert(.closed)
         slot.pointee.held.clear(pointee.memory)

@@ -17,6 +17,7 @@ final class TestConnection {
     var wantsToProduce: Bool { connection.wantsToProduce }
     var openStreams: Int { connection.openStreams }
     var isOver: Bool { connection.isOver }
+    var headBeganMilliseconds: Int64? { connection.headBeganMilliseconds }
     var end: HTTP2ConnectionEnd? { connection.end }
     var lastStreamID: Int32 { connection.lastStreamID }
     var memoryBytes: Int { connection.memoryBytes }

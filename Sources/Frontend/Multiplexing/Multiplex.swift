@@ -30,10 +30,25 @@ final class Multiplex {
         var bytesOnTheWay: Int
     }
 
+    /// Until when a stream has to be opened, where none is.
+    var idleDueMilliseconds: UInt64
+    /// Until when the connection has to be over that has no streams any more and no new ones; nil before.
+    var overDueMilliseconds: UInt64?
+    /// When it has to be seen whether streams that were left have moved; nil while there are none.
+    var leftDueMilliseconds: UInt64?
+    /// When the head began that is being read, as far as the timer is set for it.
+    var headBeganMilliseconds: Int64?
+    /// Bytes that were produced in the turn of this number.
+    var produced = (turn: UInt64(0), count: 0)
+
     /// How long a peer that was told of the end may still open streams: those that were under way.
     static let noticeMilliseconds: UInt64 = 1_000
 
-    init(_ policy: HTTP2Policy, _ memory: HTTP2Memory, nowMilliseconds: UInt64) {
+    init(
+        _ policy: HTTP2Policy, _ memory: HTTP2Memory, nowMilliseconds: UInt64,
+        idleDueMilliseconds: UInt64
+    ) {
+        self.idleDueMilliseconds = idleDueMilliseconds
         connection = HTTP2Connection(
             policy, memory, milliseconds: Int64(truncatingIfNeeded: nowMilliseconds))
         heardMilliseconds = nowMilliseconds
@@ -75,6 +90,8 @@ struct Substream: ~Copyable {
     var isClosed = false
     /// Neither request nor tunnel has a use for it any more.
     var isLeft = false
+    /// What was left of its answer when the peer was last seen to take some of it, or when it was left.
+    var left = (milliseconds: UInt64(0), bytes: 0)
 
     init(
         session: SessionPointer, id: HTTP2Stream, outbox: StreamOutbox, nowMilliseconds: UInt64

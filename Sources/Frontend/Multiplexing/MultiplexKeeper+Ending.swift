@@ -14,13 +14,20 @@ extension MultiplexKeeper {
             close(session, .disconnected(nil))
             return
         }
+        if let due = multiplex.overDueMilliseconds, now >= due {
+            // What keeps it is a head that does not end, or a peer that takes nothing.
+            end(session, multiplex)
+            return
+        }
         let isNoticed = multiplex.announcedMilliseconds.map {
             now >= $0 + Multiplex.noticeMilliseconds
         }
-        if isNoticed ?? multiplex.streams.isEmpty {
+        if isNoticed ?? (multiplex.streams.isEmpty && now >= multiplex.idleDueMilliseconds) {
             multiplex.isShutDown = true
             multiplex.connection.shutDown()
         }
+        endHalfHead(session, multiplex)
+        resetThoseLeft(session, multiplex)
         markDirty(session)
         if !multiplex.streams.isEmpty && isSilent(session, multiplex) {
             sessions.note(session, Self.silence)
@@ -37,8 +44,9 @@ extension MultiplexKeeper {
         if let announced = multiplex.announcedMilliseconds, !multiplex.isShutDown {
             due = announced + Multiplex.noticeMilliseconds
         } else if multiplex.streams.isEmpty && !multiplex.isShutDown {
-            due = now + state.pointee.settings.keepAliveMilliseconds
+            due = multiplex.idleDueMilliseconds
         }
+        if let other = otherDeadline(multiplex) { due = min(due ?? other, other) }
         if !multiplex.streams.isEmpty,
             let rules = session.pointee.facts.listener.multiplexing?.rules
         {

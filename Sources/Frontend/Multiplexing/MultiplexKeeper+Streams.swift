@@ -15,6 +15,9 @@ extension MultiplexKeeper {
             case .request(let isLast):
                 open(session, multiplex, event.stream, isLast: isLast)
                 continue
+            case .malformed(let code):
+                noteMalformed(session, multiplex, event.stream, code)
+                continue
             case .over:
                 continue
             case .goAway, .pong: continue
@@ -22,7 +25,7 @@ extension MultiplexKeeper {
             }
             let token = Token(rawValue: event.tag)
             guard let substream = state.pointee.substreams.pointer(token),
-                substream.pointee.id == event.stream
+                substream.pointee.id == event.stream, substream.pointee.session == session
             else {
                 if case .closed = event.kind { multiplex.connection.forget(event.stream) }
                 continue
@@ -63,9 +66,13 @@ extension MultiplexKeeper {
             if substream.pointee.isLeft { endPeersSide(substream, multiplex) }
         case .closed(let end):
             substream.pointee.isClosed = true
-            if end != .complete { cut(substream) }
+            if case .resetHere(let code) = end {
+                cut(substream, .disconnected(Self.violation(code)))
+            } else if end != .complete {
+                cut(substream)
+            }
             if substream.pointee.isLeft { discard(substream) }
-        case .request, .goAway, .pong, .over: break
+        case .request, .malformed, .goAway, .pong, .over: break
         }
     }
 
@@ -85,6 +92,11 @@ extension MultiplexKeeper {
     private func open(
         _ session: SessionPointer, _ multiplex: Multiplex, _ id: HTTP2Stream, isLast: Bool
     ) {
+        // It may have been cancelled behind its head: nobody else hears of it then.
+        guard multiplex.connection.isOpen(id) else {
+            multiplex.connection.forget(id)
+            return
+        }
         guard let head = multiplex.connection.takeHead(id),
             let slot = state.pointee.insertSubstream(session, id),
             let substream = state.pointee.substreams.pointer(slot)
@@ -97,18 +109,19 @@ extension MultiplexKeeper {
         multiplex.streams.append(slot)
         if multiplex.streams.count == 1 { arm(session, multiplex) }
         if isLast { substream.pointee.feed.end() }
+        // A tunnel has to learn that nothing will come, though it can do nothing then but end.
+        substream.pointee.stream.leg.isReadable = isLast && !head.protocolName.isEmpty
+        substream.pointee.answer.isToHead = SubstreamRequest.isHead(head)
         let stream = ClientStream(session, substream)
-        var facts = RequestFacts(
-            client: session.pointee.facts.peer, beganMilliseconds: now)
-        facts.method = head.text(of: head.method)
         if let fault = head.fault {
-            refuse(stream, Refusal(tooLarge: fault, state.pointee.settings.headLimits), facts)
+            let refusal = Refusal(tooLarge: fault, state.pointee.settings.headLimits)
+            refuse(stream, refusal, facts(of: head, session))
         } else {
             switch SubstreamRequest.kind(of: head) {
-            case .otherProtocol: refuse(stream, .otherProtocol, facts)
-            case .plainConnect: refuse(stream, .plainConnect, facts)
-            case .unsound: refuse(stream, .unsoundHead, facts)
-            case .usual: judge(stream, head, isLast: isLast, facts)
+            case .otherProtocol: refuse(stream, .otherProtocol, facts(of: head, session))
+            case .plainConnect: refuse(stream, .plainConnect, facts(of: head, session))
+            case .unsound: refuse(stream, .unsoundHead, facts(of: head, session))
+            case .usual: judge(stream, head, isLast: isLast)
             }
         }
         state.pointee.multiplexMemory.recycle(head)
@@ -117,11 +130,9 @@ extension MultiplexKeeper {
         RequestExecutor(state).run()
     }
 
-    private func judge(
-        _ stream: ClientStream, _ head: HTTP2Head, isLast: Bool, _ facts: RequestFacts
-    ) {
+    private func judge(_ stream: ClientStream, _ asked: HTTP2Head, isLast: Bool) {
         state.pointee.heads.begin()
-        SubstreamRequest.write(head, isLast: isLast, into: &state.pointee.heads.writer)
+        SubstreamRequest.write(asked, isLast: isLast, into: &state.pointee.heads.writer)
         var parser = RequestHeadParser(limits: state.pointee.settings.headLimits)
         parser.lend(state.pointee.heads.lend())
         let writer = UnsafeRawBufferPointer(
@@ -130,11 +141,39 @@ extension MultiplexKeeper {
         state.pointee.heads.writer.clear()
         switch progress {
         case .complete(let head, _): RequestJudge(state).judge(stream, head)
-        case .failed(let fault): refuse(stream, Refusal(fault), facts)
+        case .failed(let fault):
+            refuse(stream, Refusal(fault), facts(of: asked, stream.session))
         case .needsMore:
-            refuse(
-                stream, Refusal(HeadFault(status: 400, sentence: "The request has no end.")), facts)
+            let fault = HeadFault(status: 400, sentence: "The request has no end.")
+            refuse(stream, Refusal(fault), facts(of: asked, stream.session))
         }
+    }
+
+    /// What can be said in the log of a request that is refused for its head.
+    private func facts(of head: HTTP2Head, _ session: SessionPointer) -> RequestFacts {
+        var facts = RequestFacts(client: session.pointee.facts.peer, beganMilliseconds: now)
+        facts.method = head.text(of: head.method)
+        facts.note(host: head.bytes(of: head.authority), target: head.bytes(of: head.path))
+        return facts
+    }
+
+    /// Says in the log that a request was reset for its head.
+    private func noteMalformed(
+        _ session: SessionPointer, _ multiplex: Multiplex, _ id: HTTP2Stream,
+        _ code: HTTP2ErrorCode
+    ) {
+        if let head = multiplex.connection.takeHead(id) {
+            var noted = facts(of: head, session)
+            noted.detail = Self.violation(code)
+            Recorder(state).refused(session, noted)
+            state.pointee.multiplexMemory.recycle(head)
+        }
+        multiplex.connection.forget(id)
+    }
+
+    /// Why a stream was reset that nobody here has given up.
+    private static func violation(_ code: HTTP2ErrorCode) -> String {
+        "the request breaks the rules of HTTP/2 (\(code)), so its stream was reset"
     }
 
     /// Answers with a refusal where no request was taken up.
@@ -167,6 +206,7 @@ extension MultiplexKeeper {
             } else if substream.pointee.isSent {
                 endPeersSide(substream, multiplex)
             }
+            awaitEnd(of: substream, multiplex)
             markDirty(substream.pointee.session)
         }
         substream.pointee.feed.notify()
@@ -192,7 +232,11 @@ extension MultiplexKeeper {
         if case .multiplexing(let multiplex) = session.pointee.stage {
             multiplex.connection.forget(substream.pointee.id)
             remove(substream, from: multiplex)
-            if multiplex.streams.isEmpty { arm(session, multiplex) }
+            if multiplex.streams.isEmpty {
+                multiplex.idleDueMilliseconds =
+                    now + state.pointee.settings.keepAliveMilliseconds
+                arm(session, multiplex)
+            }
         }
         state.pointee.substreams.retire(slot)
     }

@@ -29,7 +29,9 @@ struct MultiplexKeeper {
             preconditionFailure("a listener has agreed on HTTP/2 that does not speak it")
         }
         session.pointee.stage = .multiplexing(
-            Multiplex(policy, state.pointee.multiplexMemory, nowMilliseconds: now))
+            Multiplex(
+                policy, state.pointee.multiplexMemory, nowMilliseconds: now,
+                idleDueMilliseconds: now + state.pointee.settings.headMilliseconds))
         markDirty(session)
         // It was under way when the process began to leave: it may say what it came for.
         if state.pointee.leaving != nil { processLeaves(session, isReplaced: true) }
@@ -44,6 +46,7 @@ struct MultiplexKeeper {
             UnsafeRawBufferPointer(start: received.bytes, count: received.count),
             milliseconds: Int64(truncatingIfNeeded: now))
         takeEvents(session, multiplex)
+        awaitHead(session, multiplex)
         markDirty(session)
     }
 
@@ -51,6 +54,8 @@ struct MultiplexKeeper {
     func isReady(_ session: SessionPointer, _ flags: Readiness) {
         guard case .multiplexing = session.pointee.stage else { return }
         session.pointee.stream.leg.note(flags)
+        // The last turn may have ended with its budget for what is sent.
+        if flags.isEmpty { markDirty(session) }
         if flags.contains(.writable) {
             _ = session.pointee.stream.leg.drain(space)
             markDirty(session)
@@ -186,13 +191,23 @@ struct MultiplexKeeper {
     private func produce(_ session: SessionPointer) {
         guard case .multiplexing(let multiplex) = session.pointee.stage else { return }
         multiplex.isDirty = false
-        let room = UnsafeMutableRawBufferPointer(
-            start: space.pointee.opened, count: space.pointee.openedCapacity)
+        if multiplex.produced.turn != state.pointee.turnNumber {
+            multiplex.produced = (state.pointee.turnNumber, 0)
+        }
         while session.pointee.stream.leg.held.isEmpty,
             !session.pointee.stream.leg.isUnwritable
         {
-            let count = multiplex.connection.produce(into: room)
+            // Streams read on once their bytes were produced, so this bounds what is read for them too.
+            let budget = space.pointee.pumpBytesMax - multiplex.produced.count
+            if budget <= 0 {
+                state.pointee.goOnLater(session)
+                break
+            }
+            let count = multiplex.connection.produce(
+                into: UnsafeMutableRawBufferPointer(
+                    start: space.pointee.opened, count: min(budget, space.pointee.openedCapacity)))
             if count == 0 { break }
+            multiplex.produced.count += count
             session.pointee.stream.leg.put(space.pointee.opened, count: count, space)
         }
         takeEvents(session, multiplex)

@@ -53,6 +53,35 @@ enum SubstreamRequest {
         return true
     }
 
+    /// Whether the head is one of HEAD, whose answer has no body.
+    static func isHead(_ head: HTTP2Head) -> Bool {
+        head.bytes.withUnsafeBufferPointer { isEqual($0, head.method, "HEAD") }
+    }
+
+    /// Whether a name is that of a field of the opening handshake that does not come from a client of
+    /// HTTP/2, or could be taken for it: applications read `_` and `.` as `-`.
+    private static func isOurs(_ bytes: UnsafeBufferPointer<UInt8>, _ name: HTTP2Place) -> Bool {
+        switch name.count {
+        case 14: isAlias(bytes, name, "content-length")
+        case 17: isAlias(bytes, name, "sec-websocket-key")
+        case 20: isAlias(bytes, name, "sec-websocket-accept")
+        default: false
+        }
+    }
+
+    private static func isAlias(
+        _ bytes: UnsafeBufferPointer<UInt8>, _ name: HTTP2Place, _ known: StaticString
+    ) -> Bool {
+        assert(name.count == known.utf8CodeUnitCount)
+        let start = name.range.lowerBound
+        for index in 0..<name.count where bytes[start + index] != known.utf8Start[index] {
+            let byte = bytes[start + index]
+            let isFolded = byte == UInt8(ascii: "_") || byte == UInt8(ascii: ".")
+            guard isFolded, known.utf8Start[index] == UInt8(ascii: "-") else { return false }
+        }
+        return true
+    }
+
     /// Writes the head; `isLast` says that no body follows.
     static func write(_ head: HTTP2Head, isLast: Bool, into writer: inout HeadWriter) {
         writer.clear()
@@ -71,10 +100,7 @@ enum SubstreamRequest {
             for field in head.fields {
                 let isLength = isEqual(bytes, field.name, "content-length")
                 if isLength { hasLength = true }
-                // The opening handshake's key does not come from a client of HTTP/2.
-                if isWebSocket && (isLength || isEqual(bytes, field.name, "sec-websocket-key")) {
-                    continue
-                }
+                if isWebSocket && isOurs(bytes, field.name) { continue }
                 // Name, colon, space, value and the end of the line stand in one piece.
                 append(field.name.range.lowerBound..<field.value.range.upperBound + 2)
             }

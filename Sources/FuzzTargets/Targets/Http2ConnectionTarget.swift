@@ -150,6 +150,11 @@ private struct HTTP2Reading {
                 if end != .resetHere(.protocolError) { seen.bodies[id] = body }
                 connection.forget(event.stream)
                 streams[id] = nil
+            case .malformed:
+                try require(streams[id] == nil, "What is malformed was not told before.")
+                try require(
+                    connection.takeHead(event.stream) != nil, "What was read of it can be said.")
+                connection.forget(event.stream)
             case .goAway, .pong, .over: try require(id == 0, "These have no stream.")
             }
         }

@@ -43,7 +43,10 @@ final class TurnRig {
         let routing = Routing(
             table: try RouteTable([entry]),
             routes: [Route(name: "/*", action: action ?? .forward(group))])
-        let plan = ListenerPlan(address: .loopback(port: 0), certificates: nil)
+        var plan = ListenerPlan(address: .loopback(port: 0), certificates: nil)
+        plan.multiplexing = MultiplexRules(
+            allowsWebSockets: true, streamsMax: 100, windowBytes: 65_535, resetsPerSecond: 30,
+            pingAfterMilliseconds: 600_000, pingTimeoutMilliseconds: 600_000)
         entrance = Entrance(
             number: 1, socket: try SharedListener(plan.address), plan: plan, settings.headLimits)
         let snapshot = Snapshot(settings: settings, routing: routing, entrances: [entrance])
@@ -169,6 +172,11 @@ final class Peer {
 
     /// What has come by now, or the first of it.
     func received(atMost bytesMax: Int = .max) -> String {
+        String(decoding: receivedBytes(atMost: bytesMax), as: UTF8.self)
+    }
+
+    /// The same as it came.
+    func receivedBytes(atMost bytesMax: Int = .max) -> [UInt8] {
         var all: [UInt8] = []
         var buffer = [UInt8](repeating: 0, count: 65_536)
         while all.count < bytesMax {
@@ -177,7 +185,7 @@ final class Peer {
             if count <= 0 { break }
             all += buffer[..<count]
         }
-        return String(decoding: all, as: UTF8.self)
+        return all
     }
 
     /// Whether the stream has ended, and nothing is left to be read.

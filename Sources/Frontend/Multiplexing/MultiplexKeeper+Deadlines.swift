@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+import HTTP2
+import Reactor
+import Splice
+
+/// Deadlines for what a client of HTTP/2 has to finish: a head that has begun, the rest of an answer that
+/// its window holds back, and the connection itself once it has been told of its end.
+extension MultiplexKeeper {
+    /// The next of these deadlines; nil where nothing is awaited.
+    func otherDeadline(_ multiplex: Multiplex) -> UInt64? {
+        if multiplex.isShutDown && multiplex.streams.isEmpty {
+            let due =
+                multiplex.overDueMilliseconds ?? now + space.pointee.patience.lingerMilliseconds
+            multiplex.overDueMilliseconds = due
+            return due
+        }
+        let head = headDueMilliseconds(multiplex) ?? .max
+        let due = min(head, multiplex.leftDueMilliseconds ?? .max)
+        return due == .max ? nil : due
+    }
+
+    // MARK: Heads
+
+    /// Until when the head has to be whole that is being read.
+    private func headDueMilliseconds(_ multiplex: Multiplex) -> UInt64? {
+        multiplex.connection.headBeganMilliseconds.map {
+            UInt64(max(0, $0)) + state.pointee.settings.headMilliseconds
+        }
+    }
+
+    /// Sets the timer for a head that has begun, if one has.
+    func awaitHead(_ session: SessionPointer, _ multiplex: Multiplex) {
+        let began = multiplex.connection.headBeganMilliseconds
+        if began == multiplex.headBeganMilliseconds { return }
+        multiplex.headBeganMilliseconds = began
+        if began != nil { arm(session, multiplex) }
+    }
+
+    /// Ends a connection whose client does not go on with a head: until that is whole, nothing else can
+    /// come on any stream of it (RFC 9113 §4.3).
+    func endHalfHead(_ session: SessionPointer, _ multiplex: Multiplex) {
+        guard let due = headDueMilliseconds(multiplex), now >= due else { return }
+        sessions.note(session, "a request head did not arrive in time (timeouts.head)")
+        multiplex.connection.terminate(.noError)
+    }
+
+    // MARK: Streams that were left
+
+    /// The rest of an answer whose request or tunnel is over has `timeouts.body`, as in HTTP/1.1, from
+    /// each byte that the client lets go to the next.
+    func awaitEnd(of substream: SubstreamPointer, _ multiplex: Multiplex) {
+        substream.pointee.left = (now, bytesLeft(substream, multiplex))
+        // While others are awaited, the timer is set already, and no later than is due for this one.
+        guard multiplex.leftDueMilliseconds == nil else { return }
+        multiplex.leftDueMilliseconds = now + state.pointee.settings.bodyMilliseconds
+        arm(substream.pointee.session, multiplex)
+    }
+
+    /// Bytes of an answer that its connection has not produced.
+    private func bytesLeft(_ substream: SubstreamPointer, _ multiplex: Multiplex) -> Int {
+        substream.pointee.stream.leg.held.count
+            + multiplex.connection.heldBytes(substream.pointee.id)
+    }
+
+    /// Resets the streams whose answers the client has taken nothing of for too long, though nobody works
+    /// on them any more; the connection goes on.
+    func resetThoseLeft(_ session: SessionPointer, _ multiplex: Multiplex) {
+        guard let due = multiplex.leftDueMilliseconds, now >= due else { return }
+        let time = state.pointee.settings.bodyMilliseconds
+        var next: UInt64?
+        var overdue: [SubstreamPointer] = []
+        for slot in multiplex.streams {
+            guard let substream = state.pointee.substreams.pointer(slot), substream.pointee.isLeft
+            else { continue }
+            let bytes = bytesLeft(substream, multiplex)
+            if bytes < substream.pointee.left.bytes { substream.pointee.left = (now, bytes) }
+            let due = substream.pointee.left.milliseconds + time
+            if now >= due {
+                overdue.append(substream)
+            } else {
+                next = min(next ?? due, due)
+            }
+        }
+        multiplex.leftDueMilliseconds = next
+        guard !overdue.isEmpty else { return }
+        sessions.note(
+            session,
+            "the client took nothing more of the answers on \(overdue.count) streams (timeouts.body)"
+        )
+        // The connection resets what is forgotten while it is open.
+        for substream in overdue { discard(substream) }
+    }
+}
