@@ -17,7 +17,8 @@ struct NetworkVerdictTests {
         let secure = try diagnose(proxy.url(), ["--ca", authority])
         expect(secure, .healthy, at: "ping")
         #expect(
-            secure.steps.map(\.name) == ["name", "TCP", "TLS", "certificate", "upgrade", "ping"])
+            secure.steps.map(\.name)
+                == ["name", "TCP", "TLS", "certificate", "upgrade", "ping", "HTTP/2"])
         let plain = try diagnose("ws://127.0.0.1:\(backend.address.port)/")
         expect(plain, .healthy, at: "ping")
         #expect(plain.steps.map(\.name) == ["name", "TCP", "upgrade", "ping"])

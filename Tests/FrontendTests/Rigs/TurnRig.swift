@@ -188,8 +188,11 @@ final class Peer {
         return all
     }
 
-    /// Whether the stream has ended, and nothing is left to be read.
+    /// Whether the stream ends, and nothing is left to be read; the end of another socket's stream may
+    /// be under way for a moment.
     var hasEnded: Bool {
+        var waitFor = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+        _ = poll(&waitFor, 1, 20_000)
         var byte: UInt8 = 0
         return recv(descriptor, &byte, 1, Int32(MSG_DONTWAIT | MSG_PEEK)) == 0
     }
