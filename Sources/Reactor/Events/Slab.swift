@@ -57,8 +57,8 @@ public struct Slab<Slot: ~Copyable>: ~Copyable {
         let chunkCount = (capacity + Self.slotsPerChunk - 1) >> Self.chunkBits
         for chunk in 0..<chunkCount { chunks[chunk]?.deallocate() }
         chunks.deallocate()
-        freeWords(states)
-        freeWords(links)
+        freeWords(states, count: capacity)
+        freeWords(links, count: capacity)
     }
 
     /// Moves `slot` in and names it; nil when the slab is full, and then `slot` is gone.
@@ -142,14 +142,21 @@ public struct Slab<Slot: ~Copyable>: ~Copyable {
 }
 
 /// Zeroed memory straight from the system, touched page by page as it is used.
+///
+/// It is not `calloc`, which clears by hand what a thread's heap gives it, and so touches all of it: once a block of
+/// as many bytes was freed, glibc takes the next ones from there (mallopt(3), M_MMAP_THRESHOLD).
 @usableFromInline func zeroedWords(_ count: Int) -> UnsafeMutablePointer<UInt32> {
-    guard let memory = calloc(count, MemoryLayout<UInt32>.stride) else {
+    let memory = mmap(
+        nil, count * MemoryLayout<UInt32>.stride, PROT_READ | PROT_WRITE,
+        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
+    guard let memory, memory != MAP_FAILED else {
         fatalError("no memory for a slab of \(count) slots")
     }
     return memory.bindMemory(to: UInt32.self, capacity: count)
 }
 
-/// Gives back what `zeroedWords` got.
-@usableFromInline func freeWords(_ words: UnsafeMutablePointer<UInt32>) {
-    free(words)
+/// Gives back what `zeroedWords` got for as many words.
+@usableFromInline func freeWords(_ words: UnsafeMutablePointer<UInt32>, count: Int) {
+    let failed = munmap(words, count * MemoryLayout<UInt32>.stride)
+    assert(failed == 0, "the words were not those of a slab")
 }
