@@ -19,16 +19,12 @@ extension HTTP2Connection {
 
     /// The request's head, which is the caller's from then on; nil if it was taken already.
     public func takeHead(_ stream: HTTP2Stream) -> HTTP2Head? {
-        guard let slot = slot(stream) else { return nil }
-        defer { slot.pointee.head = nil }
-        return slot.pointee.head
+        slot(stream)?.pointee.head.take()
     }
 
     /// The request's trailers, which are the caller's from then on; nil if there are none.
     public func takeTrailers(_ stream: HTTP2Stream) -> HTTP2Head? {
-        guard let slot = slot(stream) else { return nil }
-        defer { slot.pointee.trailers = nil }
-        return slot.pointee.trailers
+        slot(stream)?.pointee.trailers.take()
     }
 
     /// The bytes of the body that have arrived and were not taken, in one piece.
@@ -207,8 +203,7 @@ extension HTTP2Connection {
             reset(stream, .cancel)
             slot.pointee.marks.remove(.told)
             // What nobody was told of, and has a head, is told of when it closes.
-            if let head = slot.pointee.head { core.pointee.memory.recycle(head) }
-            slot.pointee.head = nil
+            if let head = slot.pointee.head.take() { core.pointee.memory.recycle(head) }
         }
     }
 

@@ -36,8 +36,9 @@ public struct HTTP2Field: Sendable, Hashable {
 /// no scheme, and a head with a `fault` is cut short. `:path` begins with `/`, or is `*` with OPTIONS,
 /// if the scheme is `http` or `https`.
 ///
-/// The memory of a head that is of no more use may go back by `HTTP2Memory.recycle`.
-public final class HTTP2Head {
+/// It has one owner at a time: it is moved, and can't be copied. The memory of a head that is of no more use
+/// may go back by `HTTP2Memory.recycle`; whoever has given it back has it no more.
+public struct HTTP2Head: ~Copyable {
     /// Why a head can't be used as a request, only be answered.
     ///
     /// What follows the answer is `reset`, with the peer's fault: so it counts by `resetsProvoked`.
@@ -48,36 +49,30 @@ public final class HTTP2Head {
         case tooManyFields
     }
 
-    /// One value, so that access to it is checked once for each field and not for each of its parts.
-    var storage = HeadStorage()
+    /// Where it is; it moves as a reference, and is nobody else's.
+    let memory: HTTP2HeadMemory
 
-    init() {}
+    init(_ memory: HTTP2HeadMemory) { self.memory = memory }
 
     /// All names and values.
     ///
     /// Behind each name stands `: `, and behind each value CR and LF.
-    public var bytes: [UInt8] {
-        _read { yield storage.bytes }
-        _modify { yield &storage.bytes }
-    }
+    public var bytes: [UInt8] { _read { yield memory.storage.bytes } }
     /// The fields in order, without the pseudo fields, `host` and all but one `cookie`.
-    public var fields: [HTTP2Field] {
-        _read { yield storage.fields }
-        _modify { yield &storage.fields }
-    }
+    public var fields: [HTTP2Field] { _read { yield memory.storage.fields } }
     /// The value of `:method`.
-    public var method: HTTP2Place { storage.method }
+    public var method: HTTP2Place { memory.storage.method }
     /// The value of `:scheme`; empty with a plain CONNECT.
-    public var scheme: HTTP2Place { storage.scheme }
+    public var scheme: HTTP2Place { memory.storage.scheme }
     /// The value of `:authority`, or of `host` where there is none; where there are both, they are
     /// the same.
-    public var authority: HTTP2Place { storage.authority }
+    public var authority: HTTP2Place { memory.storage.authority }
     /// The value of `:path`; empty with a plain CONNECT.
-    public var path: HTTP2Place { storage.path }
+    public var path: HTTP2Place { memory.storage.path }
     /// The value of `:protocol`; empty unless it is an extended CONNECT (RFC 8441 §4).
-    public var protocolName: HTTP2Place { storage.protocolName }
+    public var protocolName: HTTP2Place { memory.storage.protocolName }
     /// Why it can only be answered; nil for nearly all.
-    public var fault: Fault? { storage.fault }
+    public var fault: Fault? { memory.storage.fault }
 
     /// The bytes of a place.
     public func bytes(of place: HTTP2Place) -> ArraySlice<UInt8> { bytes[place.range] }
@@ -96,4 +91,11 @@ public final class HTTP2Head {
     static func lowercased(_ byte: UInt8) -> UInt8 {
         UInt8(ascii: "A")...UInt8(ascii: "Z") ~= byte ? byte | 0x20 : byte
     }
+}
+
+/// The memory of one head.
+///
+/// Its storage is one value, so that access to it is checked once for each field and not for each of its parts.
+final class HTTP2HeadMemory {
+    var storage = HeadStorage()
 }

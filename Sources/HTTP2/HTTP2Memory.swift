@@ -24,7 +24,7 @@ public final class HTTP2Memory {
         var usedBytes = 0
         /// Free blocks by size, as lists whose links are in the blocks.
         var blocks = InlineArray<9, UnsafeMutableRawPointer?>(repeating: nil)
-        var heads: [HTTP2Head] = []
+        var heads: [HTTP2HeadMemory] = []
         var eventLists: [[HTTP2Event]] = []
         var fields: [HTTP2Fields] = []
     }
@@ -54,14 +54,15 @@ public final class HTTP2Memory {
     }
 
     /// Takes a head back that is of no more use to anybody.
-    public func recycle(_ head: HTTP2Head) {
-        guard state.pointee.heads.count < Self.headsKept, head.bytes.capacity <= 16_384
+    public func recycle(_ head: consuming HTTP2Head) {
+        let memory = head.memory
+        guard state.pointee.heads.count < Self.headsKept, memory.storage.bytes.capacity <= 16_384
         else { return }
-        head.storage.clear()
-        state.pointee.heads.append(head)
+        memory.storage.clear()
+        state.pointee.heads.append(memory)
     }
 
-    func makeHead() -> HTTP2Head { state.pointee.heads.popLast() ?? HTTP2Head() }
+    func makeHead() -> HTTP2Head { HTTP2Head(state.pointee.heads.popLast() ?? HTTP2HeadMemory()) }
 
     func makeFields() -> HTTP2Fields { state.pointee.fields.popLast() ?? HTTP2Fields() }
 

@@ -15,6 +15,13 @@ struct HeadStorage {
     private var size = 0
     private var cookieCount = 0
 
+    /// Whether it is a CONNECT, plain or extended.
+    var isConnect: Bool {
+        bytes.withUnsafeBufferPointer {
+            HTTP2Head.equal(UnsafeBufferPointer(rebasing: $0[method.range]), "CONNECT")
+        }
+    }
+
     /// Makes it empty; the memory stays.
     mutating func clear() {
         bytes.removeAll(keepingCapacity: true)

@@ -121,8 +121,8 @@ extension UnsafeMutablePointer where Pointee == ConnectionCore {
         guard let frame, let index = slot(frame.pointee.hd.stream_id) else { return 0 }
         let slot = pointee.streams[index]
         let isRequest = frame.pointee.headers.cat == NGHTTP2_HCAT_REQUEST
-        guard let head = isRequest ? slot.pointee.head : slot.pointee.trailers else { return 0 }
-        head.storage.add(name: name, value: value, pointee.policy.limits)
+        let head = isRequest ? slot.pointee.head?.memory : slot.pointee.trailers?.memory
+        head?.storage.add(name: name, value: value, pointee.policy.limits)
         return 0
     }
 
@@ -178,17 +178,21 @@ extension UnsafeMutablePointer where Pointee == ConnectionCore {
 
     private func receivedRequest(_ index: Int, isLast: Bool) {
         let slot = pointee.streams[index]
-        guard slot.pointee.head?.storage.finish() == true else {
+        guard slot.pointee.head?.memory.storage.finish() == true else {
             return resetForPeer(index, .protocolError)
         }
         slot.pointee.marks.insert(.told)
+        if slot.pointee.head?.memory.storage.isConnect == true { slot.pointee.marks.insert(.connect) }
         if isLast { slot.pointee.marks.insert(.peerEnded) }
         pointee.tell(.request(isLast: isLast), index)
     }
 
     private func receivedTrailers(_ index: Int) {
         let slot = pointee.streams[index]
-        guard slot.pointee.trailers?.fault == nil, slot.pointee.trailers?.storage.finish() == true
+        // Only DATA may come behind a CONNECT (RFC 9113 §8.5).
+        if slot.pointee.marks.contains(.connect) { return resetForPeer(index, .protocolError) }
+        guard slot.pointee.trailers?.fault == nil,
+            slot.pointee.trailers?.memory.storage.finish() == true
         else {
             // They can't be answered, since an answer may be on its way, and can't be left out.
             return resetForPeer(index, .enhanceYourCalm)

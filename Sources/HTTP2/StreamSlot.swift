@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// What is known of one stream.
-struct StreamSlot {
+struct StreamSlot: ~Copyable {
     /// What has happened to a stream, and what is wanted of it.
     struct Marks: OptionSet {
         let rawValue: UInt16
@@ -32,6 +32,8 @@ struct StreamSlot {
         static let closed = Marks(rawValue: 1 << 11)
         /// RST_STREAM is on its way: nothing is told of the stream any more but its end.
         static let resetting = Marks(rawValue: 1 << 12)
+        /// It was asked for by CONNECT, plain or extended.
+        static let connect = Marks(rawValue: 1 << 13)
 
         // Sets in brackets would be arrays first where nothing is optimised.
         /// Nothing can be sent or received any more.
@@ -132,10 +134,8 @@ struct StreamTable {
         let slot = slots + index
         slot.pointee.arrived.clear(memory)
         slot.pointee.held.clear(memory)
-        if let head = slot.pointee.head { memory.recycle(head) }
-        if let trailers = slot.pointee.trailers { memory.recycle(trailers) }
-        slot.pointee.head = nil
-        slot.pointee.trailers = nil
+        if let head = slot.pointee.head.take() { memory.recycle(head) }
+        if let trailers = slot.pointee.trailers.take() { memory.recycle(trailers) }
     }
 
     private mutating func grow() {

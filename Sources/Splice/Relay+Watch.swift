@@ -109,6 +109,16 @@ extension Relay {
         return unresponsive(.client, space)
     }
 
+    /// The client's stream was reset, or its connection is gone: nothing more comes on it, and nothing is sent.
+    ///
+    /// Reading would not tell where the client has ended its side before.
+    public mutating func clientIsGone(_ space: UnsafeMutablePointer<Workspace>) -> Verdict {
+        assert(client.feed != nil, "a socket of its own tells of its end when it is read")
+        client.held.discard(pool: &space.pointee.pool)
+        client.isUnwritable = true
+        return ready(.client, [.readable, .hangup], space)
+    }
+
     /// Sends the Pings that are due where a frame border allows.
     mutating func pingWherePossible(_ space: UnsafeMutablePointer<Workspace>) {
         guard down.hasPendingPing || up.hasPendingPing, let watch else { return }

@@ -98,6 +98,9 @@ public final class StreamFeed {
             start: start.assumingMemoryBound(to: UInt8.self), count: bytes.count)
     }
 
+    /// Whether bytes that were lent lie where their owner has them.
+    public var isLending: Bool { state.pointee.lent.baseAddress != nil }
+
     /// Copies what was lent and not read.
     public func keepLent(_ pool: inout BufferPool) {
         let lent = state.pointee.lent

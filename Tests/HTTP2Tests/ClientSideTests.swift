@@ -87,7 +87,7 @@ private final class Conversation {
             conversation.client.openWebSocket(authority: "a:1", path: "/x?y", tag: 7))
         conversation.run()
         let stream = conversation.request()
-        let head = try #require(conversation.server.takeHead(stream))
+        let head = try conversation.server.head(stream)
         #expect(head.text(of: head.method) == "CONNECT")
         #expect(head.text(of: head.protocolName) == "websocket")
         #expect(head.text(of: head.scheme) == "https")

@@ -35,7 +35,7 @@ struct CutTests {
                         [[head.text(of: head.method), head.text(of: head.path)]] + head.pairs)
                     rig.answer(event.stream, 200, [("a", "b")])
                 case .trailers:
-                    outcome.heads.append(rig.connection.takeTrailers(event.stream)?.pairs ?? [])
+                    outcome.heads.append(rig.connection.takeTrailerPairs(event.stream) ?? [])
                 case .closed:
                     outcome.bodies[event.stream.id] = rig.arrived(event.stream)
                     rig.connection.forget(event.stream)

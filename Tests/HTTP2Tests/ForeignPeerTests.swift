@@ -44,7 +44,7 @@ struct ForeignPeerTests {
                     rig.send(stream, bytes)
                     rig.connection.consume(stream, bytes.count)
                 case .trailers:
-                    trailers += rig.connection.takeTrailers(stream)?.pairs ?? []
+                    trailers += rig.connection.takeTrailerPairs(stream) ?? []
                 case .end:
                     let count = String(counts[stream] ?? 0)
                     rig.connection.finish(stream, trailers: Rig.fields([("x-count", count)]))

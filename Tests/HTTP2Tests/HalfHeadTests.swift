@@ -33,7 +33,7 @@ struct HalfHeadTests {
         #expect(rig.frames().of(RawFrame.Kind.reset).map(\.word) == [1])
         let event = try #require(rig.events().first)
         #expect(event.kind == .malformed(.protocolError))
-        let head = try #require(rig.connection.takeHead(event.stream))
+        let head = try rig.connection.head(event.stream)
         #expect(head.text(of: head.path) == "/a?b")
         rig.connection.forget(event.stream)
         #expect(rig.events() == [] && rig.memory.usedBytes == 0)

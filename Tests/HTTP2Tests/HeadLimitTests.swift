@@ -26,7 +26,7 @@ struct HeadLimitTests {
         rig.receive(cut(1, RawFrame.block(fields), by: 16_384).bytes)
         let event = try #require(rig.events().first)
         #expect(event.kind == .request(isLast: true))
-        let head = try #require(rig.connection.takeHead(event.stream))
+        let head = try rig.connection.head(event.stream)
         #expect(head.fault == .tooManyFields && head.fields.count == 256)
         #expect(head.text(of: head.path) == "/a?b" && head.text(of: head.method) == "GET")
         rig.answer(event.stream, 431)
@@ -41,7 +41,7 @@ struct HeadLimitTests {
             let rig = Rig { $0.headBytesMax = 1_000 }
             let value = String(repeating: "v", count: 1_000 - base - 5 + extra)
             let stream = rig.open(.headers(1, RawFrame.get + [("x", value)]))
-            let head = try #require(rig.connection.takeHead(stream))
+            let head = try rig.connection.head(stream)
             #expect(head.fault == fault)
             #expect(head.fields.count == (extra == 0 ? 1 : 0))
         }
@@ -52,7 +52,7 @@ struct HeadLimitTests {
         let long = "/" + String(repeating: "a", count: 5_000)
         let stream = rig.open(
             .headers(1, RawFrame.get.map { $0.0 == ":path" ? ($0.0, long) : $0 }))
-        let head = try #require(rig.connection.takeHead(stream))
+        let head = try rig.connection.head(stream)
         #expect(head.fault == .tooManyBytes && head.path.isEmpty)
         #expect(head.text(of: head.authority) == "example.com")
     }
@@ -61,13 +61,13 @@ struct HeadLimitTests {
         let rig = Rig { $0.headFieldsMax = 3 }
         let crumbs = (0..<9).map { ("cookie", "a\($0)=b") }
         var stream = rig.open(.headers(1, RawFrame.get + [("a", "b")] + crumbs + [("c", "d")]))
-        var head = try #require(rig.connection.takeHead(stream))
+        var head = try rig.connection.head(stream)
         #expect(head.fault == nil || head.fault == .tooManyFields)
         stream = rig.open(.headers(3, RawFrame.get + [("a", "b"), ("c", "d")] + crumbs))
-        head = try #require(rig.connection.takeHead(stream))
+        head = try rig.connection.head(stream)
         #expect(head.fault == nil && head.fields.count == 3)
         stream = rig.open(.headers(5, RawFrame.get + (0..<4).map { ("x", "\($0)") }))
-        head = try #require(rig.connection.takeHead(stream))
+        head = try rig.connection.head(stream)
         #expect(head.fault == .tooManyFields)
     }
 
@@ -148,7 +148,7 @@ struct HeadLimitTests {
         #expect(rig.open(RawFrame(type: 1, flags: 5, stream: 1, payload: first)).id == 1)
         let second = RawFrame.block(RawFrame.get) + [0x80 | 62]
         let stream = rig.open(RawFrame(type: 1, flags: 5, stream: 3, payload: second))
-        let head = try #require(rig.connection.takeHead(stream))
+        let head = try rig.connection.head(stream)
         #expect(head.fault == nil && head.pairs == [["x-b", "b"]])
     }
 }

@@ -26,21 +26,21 @@ struct RequestTests {
             .headers(1, RawFrame.get + [("accept", "*/*"), ("x-a", "1"), ("x-a", "2"), ("e", "")]))
         let event = try #require(rig.events().first)
         #expect(event.kind == .request(isLast: true) && event.stream.id == 1)
-        let head = try #require(rig.connection.takeHead(event.stream))
+        let head = try rig.connection.head(event.stream)
         #expect(head.text(of: head.method) == "GET")
         #expect(head.text(of: head.scheme) == "https")
         #expect(head.text(of: head.authority) == "example.com")
         #expect(head.text(of: head.path) == "/a?b")
         #expect(head.protocolName.isEmpty && head.fault == nil)
         #expect(head.pairs == [["accept", "*/*"], ["x-a", "1"], ["x-a", "2"], ["e", ""]])
-        #expect(rig.connection.takeHead(event.stream) == nil)
+        #expect(rig.connection.hasNoHead(event.stream))
         #expect(rig.connection.hasPeerEnded(event.stream))
     }
 
     @Test func `pseudo fields may come in any order`() throws {
         let rig = Rig()
         let stream = rig.open(.headers(1, RawFrame.get.reversed()))
-        let head = try #require(rig.connection.takeHead(stream))
+        let head = try rig.connection.head(stream)
         #expect(head.text(of: head.method) == "GET" && head.text(of: head.scheme) == "https")
         #expect(head.text(of: head.path) == "/a?b")
     }
@@ -53,7 +53,7 @@ struct RequestTests {
                 RawFrame.get + [
                     ("cookie", "a=1"), ("x", "y"), ("cookie", "b=2"), ("cookie", "c=3"), ("z", "w"),
                 ]))
-        let head = try #require(rig.connection.takeHead(stream))
+        let head = try rig.connection.head(stream)
         #expect(head.pairs == [["cookie", "a=1; b=2; c=3"], ["x", "y"], ["z", "w"]])
     }
 
@@ -61,24 +61,24 @@ struct RequestTests {
         let rig = Rig()
         let withoutAuthority = RawFrame.get.filter { $0.0 != ":authority" }
         var stream = rig.open(.headers(1, withoutAuthority + [("host", "a.example"), ("x", "y")]))
-        var head = try #require(rig.connection.takeHead(stream))
+        var head = try rig.connection.head(stream)
         #expect(head.text(of: head.authority) == "a.example" && head.pairs == [["x", "y"]])
         stream = rig.open(.headers(3, RawFrame.get + [("host", "EXAMPLE.com"), ("x", "y")]))
-        head = try #require(rig.connection.takeHead(stream))
+        head = try rig.connection.head(stream)
         #expect(head.text(of: head.authority) == "example.com" && head.pairs == [["x", "y"]])
     }
 
     @Test func `an extended CONNECT is told with its protocol, whatever that is`() throws {
         let rig = Rig()
         let stream = rig.open(.headers(1, RawFrame.webSocket, ends: false))
-        let head = try #require(rig.connection.takeHead(stream))
+        let head = try rig.connection.head(stream)
         #expect(head.text(of: head.method) == "CONNECT")
         #expect(head.text(of: head.protocolName) == "websocket")
         #expect(head.text(of: head.path) == "/chat")
         #expect(!rig.connection.hasPeerEnded(stream))
         let other = RawFrame.webSocket.map { $0.0 == ":protocol" ? ($0.0, "connect-udp") : $0 }
         let second = rig.open(.headers(3, other, ends: false))
-        let secondHead = try #require(rig.connection.takeHead(second))
+        let secondHead = try rig.connection.head(second)
         #expect(secondHead.text(of: secondHead.protocolName) == "connect-udp")
     }
 
@@ -86,7 +86,7 @@ struct RequestTests {
         let rig = Rig()
         let connect = [(":method", "CONNECT"), (":authority", "example.com:443")]
         let stream = rig.open(.headers(1, connect, ends: false))
-        let head = try #require(rig.connection.takeHead(stream))
+        let head = try rig.connection.head(stream)
         #expect(head.path.isEmpty && head.scheme.isEmpty && head.protocolName.isEmpty)
         rig.answer(stream, 405)
         #expect(rig.frames().on(1).map(\.type) == [RawFrame.Kind.headers])
@@ -119,8 +119,8 @@ struct RequestTests {
         let stream = rig.open(.headers(1, RawFrame.post, ends: false))
         rig.receive(.data(1, [1]), .headers(1, [("x-sum", "7")]))
         #expect(rig.kinds() == [.data, .trailers, .end])
-        #expect(try #require(rig.connection.takeTrailers(stream)).pairs == [["x-sum", "7"]])
-        #expect(rig.connection.takeTrailers(stream) == nil)
+        #expect(rig.connection.takeTrailerPairs(stream) == [["x-sum", "7"]])
+        #expect(rig.connection.takeTrailerPairs(stream) == nil)
     }
 
     @Test func `events carry the tag that the stream has`() {
@@ -146,8 +146,8 @@ struct RequestTests {
         #expect(rig.arrived(stream) == [])
         #expect(rig.memory.usedBytes == 0)
         let next = rig.open(.headers(3, RawFrame.get))
-        #expect(next.id == 3 && rig.connection.takeHead(stream) == nil)
-        #expect(!rig.answer(stream) && rig.connection.takeHead(next) != nil)
+        #expect(next.id == 3 && rig.connection.hasNoHead(stream))
+        #expect(!rig.answer(stream) && !rig.connection.hasNoHead(next))
     }
 
     @Test func `what waited to be told of a stream that is forgotten is not told`() {

@@ -33,7 +33,18 @@ final class TestConnection {
     func setTag(_ stream: HTTP2Stream, _ tag: UInt64) { connection.setTag(stream, tag) }
     func isOpen(_ stream: HTTP2Stream) -> Bool { connection.isOpen(stream) }
     func takeHead(_ stream: HTTP2Stream) -> HTTP2Head? { connection.takeHead(stream) }
-    func takeTrailers(_ stream: HTTP2Stream) -> HTTP2Head? { connection.takeTrailers(stream) }
+    /// The head, which has to be there.
+    func head(_ stream: HTTP2Stream) throws(NoHead) -> SeenHead {
+        guard let head = connection.takeHead(stream) else { throw NoHead() }
+        return SeenHead(head)
+    }
+    /// Takes the head, if there is one.
+    func hasNoHead(_ stream: HTTP2Stream) -> Bool { connection.takeHead(stream) == nil }
+    /// The fields of the trailers, as text; nil if there are none.
+    func takeTrailerPairs(_ stream: HTTP2Stream) -> [[String]]? {
+        guard let trailers = connection.takeTrailers(stream) else { return nil }
+        return trailers.pairs
+    }
     func arrived(_ stream: HTTP2Stream) -> UnsafeMutableRawBufferPointer {
         connection.arrived(stream)
     }
@@ -71,4 +82,27 @@ final class TestConnection {
 
 extension HTTP2Event {
     var isRequest: Bool { if case .request = kind { true } else { false } }
+}
+
+/// A stream has no head that could be taken.
+struct NoHead: Error {}
+
+/// A head that can be asked within `#expect`, which takes nothing that can't be copied.
+final class SeenHead {
+    private let head: HTTP2Head
+
+    init(_ head: consuming HTTP2Head) { self.head = head }
+
+    var bytes: [UInt8] { head.bytes }
+    var fields: [HTTP2Field] { head.fields }
+    var pairs: [[String]] { head.pairs }
+    var method: HTTP2Place { head.method }
+    var scheme: HTTP2Place { head.scheme }
+    var authority: HTTP2Place { head.authority }
+    var path: HTTP2Place { head.path }
+    var protocolName: HTTP2Place { head.protocolName }
+    var fault: HTTP2Head.Fault? { head.fault }
+
+    func bytes(of place: HTTP2Place) -> ArraySlice<UInt8> { head.bytes(of: place) }
+    func text(of place: HTTP2Place) -> String { head.text(of: place) }
 }

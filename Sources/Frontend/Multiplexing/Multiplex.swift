@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import HTTP2
+import Proxy
 import Reactor
 import Splice
 
@@ -78,18 +79,14 @@ struct Substream: ~Copyable {
     let feed: StreamFeed
     /// Set once its request has become a tunnel, which has its leg then.
     var tunnel: TunnelPointer?
+    /// How far it is between its user and its peer.
+    var life = StreamLife()
     var answer = SubstreamAnswer()
     /// What stands behind the request's body, until that has gone on.
     var trailers: HTTP2Head?
     let beganMilliseconds: UInt64
     /// What was to be sent had to wait, and whoever sends it has not been told that it may go on.
     var isBlocked = false
-    /// The end of its answer was produced.
-    var isSent = false
-    /// Nothing more is told of it.
-    var isClosed = false
-    /// Neither request nor tunnel has a use for it any more.
-    var isLeft = false
     /// What was left of its answer when the peer was last seen to take some of it, or when it was left.
     var left = (milliseconds: UInt64(0), bytes: 0)
 

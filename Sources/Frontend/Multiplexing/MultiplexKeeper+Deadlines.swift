@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import HTTP2
+import Proxy
 import Reactor
 import Splice
 
@@ -70,7 +71,8 @@ extension MultiplexKeeper {
         var next: UInt64?
         var overdue: [SubstreamPointer] = []
         for slot in multiplex.streams {
-            guard let substream = state.pointee.substreams.pointer(slot), substream.pointee.isLeft
+            guard let substream = state.pointee.substreams.pointer(slot),
+                case .left(_) = substream.pointee.life
             else { continue }
             let bytes = bytesLeft(substream, multiplex)
             if bytes < substream.pointee.left.bytes { substream.pointee.left = (now, bytes) }
@@ -88,6 +90,6 @@ extension MultiplexKeeper {
             "the client took nothing more of the answers on \(overdue.count) streams (timeouts.body)"
         )
         // The connection resets what is forgotten while it is open.
-        for substream in overdue { discard(substream) }
+        for substream in overdue { advance(substream, .givenUp, multiplex) }
     }
 }

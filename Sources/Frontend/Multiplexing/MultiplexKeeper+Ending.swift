@@ -147,15 +147,15 @@ extension MultiplexKeeper {
         multiplex.isEnding = true
         for slot in multiplex.streams {
             guard let substream = state.pointee.substreams.pointer(slot) else { continue }
-            substream.pointee.isClosed = true
-            cut(substream, cause)
+            advance(substream, .connectionGone, multiplex, cause)
         }
         RequestExecutor(state).run()
         for slot in multiplex.streams {
             guard let substream = state.pointee.substreams.pointer(slot) else { continue }
             // Its tunnel lives on until its upstream has been told.
             substream.pointee.tunnel?.pointee.client = .gone
-            discard(substream)
+            assert(substream.pointee.stream.request == nil, "a request outlives its connection")
+            advance(substream, .givenUp, multiplex)
         }
     }
 
@@ -174,7 +174,7 @@ extension MultiplexKeeper {
             let verdict =
                 isUnresponsive && !tunnel.pointee.relay.ending.hasBegun
                 ? tunnel.pointee.relay.clientIsUnresponsive(space)
-                : tunnel.pointee.relay.ready(.client, [.readable, .hangup], space)
+                : tunnel.pointee.relay.clientIsGone(space)
             if !verdict.isEmpty { TunnelKeeper(state).obey(verdict, tunnel) }
         } else if let token = substream.pointee.stream.request {
             substream.pointee.stream.leg.isUnwritable = true

@@ -42,7 +42,7 @@ extension MultiplexKeeper {
         switch event {
         case .data:
             let arrived = multiplex.connection.arrived(id)
-            if substream.pointee.isLeft {
+            if substream.pointee.life.isLeft {
                 // Nobody wants the rest of the body.
                 multiplex.connection.consume(id, arrived.count)
                 return
@@ -55,23 +55,21 @@ extension MultiplexKeeper {
             multiplex.connection.take(id, arrived.count)
         case .trailers:
             // They go on with the end of the body, which comes next.
-            substream.pointee.trailers = multiplex.connection.takeTrailers(id)
+            let trailers = multiplex.connection.takeTrailers(id)
+            if let unwanted = substream.pointee.trailers.take() {
+                state.pointee.multiplexMemory.recycle(unwanted)
+            }
+            substream.pointee.trailers = trailers
         case .end:
             substream.pointee.feed.end()
             tell(
                 substream, substream.pointee.tunnel == nil ? .readable : [.readable, .hangup])
         case .drained: substream.pointee.feed.notify()
-        case .sent:
-            substream.pointee.isSent = true
-            if substream.pointee.isLeft { endPeersSide(substream, multiplex) }
+        case .sent: advance(substream, .sent, multiplex)
         case .closed(let end):
-            substream.pointee.isClosed = true
-            if case .resetHere(let code) = end {
-                cut(substream, .disconnected(Self.violation(code)))
-            } else if end != .complete {
-                cut(substream)
-            }
-            if substream.pointee.isLeft { discard(substream) }
+            var cause = Cause.disconnected(nil)
+            if case .resetHere(let code) = end { cause = .disconnected(Self.violation(code)) }
+            advance(substream, .closed(isComplete: end == .complete), multiplex, cause)
         case .request, .malformed, .goAway, .pong, .over: break
         }
     }
@@ -130,7 +128,7 @@ extension MultiplexKeeper {
         RequestExecutor(state).run()
     }
 
-    private func judge(_ stream: ClientStream, _ asked: HTTP2Head, isLast: Bool) {
+    private func judge(_ stream: ClientStream, _ asked: borrowing HTTP2Head, isLast: Bool) {
         state.pointee.heads.begin()
         SubstreamRequest.write(asked, isLast: isLast, into: &state.pointee.heads.writer)
         var parser = RequestHeadParser(limits: state.pointee.settings.headLimits)
@@ -150,7 +148,7 @@ extension MultiplexKeeper {
     }
 
     /// What can be said in the log of a request that is refused for its head.
-    private func facts(of head: HTTP2Head, _ session: SessionPointer) -> RequestFacts {
+    private func facts(of head: borrowing HTTP2Head, _ session: SessionPointer) -> RequestFacts {
         var facts = RequestFacts(client: session.pointee.facts.peer, beganMilliseconds: now)
         facts.method = head.text(of: head.method)
         facts.note(host: head.bytes(of: head.authority), target: head.bytes(of: head.path))
@@ -189,27 +187,43 @@ extension MultiplexKeeper {
 
     /// The request on a stream is over, or its tunnel.
     func leave(_ substream: SubstreamPointer, isInOrder: Bool) {
-        let isTunnel = substream.pointee.tunnel != nil
-        substream.pointee.isLeft = true
+        guard case .multiplexing(let multiplex) = substream.pointee.session.pointee.stage else {
+            assertionFailure("a stream has outlived its connection")
+            return
+        }
+        let hasHead = substream.pointee.answer.hasHead
+        // What would be a RST of TCP is CANCEL for a tunnel (RFC 8441 §5).
+        let isCutShort = hasHead && substream.pointee.tunnel == nil
         substream.pointee.stream.request = nil
         substream.pointee.tunnel = nil
-        if case .multiplexing(let multiplex) = substream.pointee.session.pointee.stage {
-            let id = substream.pointee.id
-            if substream.pointee.isClosed {
-                discard(substream)
-                return
-            }
-            if !isInOrder || !substream.pointee.answer.hasHead {
-                // What would be a RST of TCP is CANCEL for a tunnel (RFC 8441 §5).
-                let isCutShort = substream.pointee.answer.hasHead && !isTunnel
-                multiplex.connection.reset(id, isCutShort ? .internalError : .cancel)
-            } else if substream.pointee.isSent {
-                endPeersSide(substream, multiplex)
-            }
-            awaitEnd(of: substream, multiplex)
-            markDirty(substream.pointee.session)
-        }
+        advance(
+            substream, .userLeft(hasSaidAll: isInOrder && hasHead), multiplex,
+            code: isCutShort ? .internalError : .cancel)
+        if substream.pointee.life == .gone { return }
+        awaitEnd(of: substream, multiplex)
+        markDirty(substream.pointee.session)
         substream.pointee.feed.notify()
+    }
+
+    /// Tells the life of a stream what has happened, and does what it says.
+    ///
+    /// - Parameters:
+    ///   - substream: the stream.
+    ///   - event: what has happened.
+    ///   - multiplex: its connection.
+    ///   - cause: what its user is told, if it is.
+    ///   - code: with what it is reset, if it is.
+    func advance(
+        _ substream: SubstreamPointer, _ event: StreamLife.Event, _ multiplex: Multiplex,
+        _ cause: Cause = .disconnected(nil), code: HTTP2ErrorCode = .cancel
+    ) {
+        switch substream.pointee.life.handle(event) {
+        case .none: break
+        case .endPeersSide: endPeersSide(substream, multiplex)
+        case .reset: multiplex.connection.reset(substream.pointee.id, code)
+        case .cutUser: cut(substream, cause)
+        case .discard: discard(substream, multiplex)
+        }
     }
 
     /// All was said on a stream, and what the peer would still send is of no use (RFC 9113 §8.1).
@@ -221,22 +235,20 @@ extension MultiplexKeeper {
         markDirty(substream.pointee.session)
     }
 
-    /// Lets a stream go of which the peer knows that it is over.
-    func discard(_ substream: SubstreamPointer) {
+    /// Lets go of a stream, and gives back what it holds: what `StreamLife` says once.
+    private func discard(_ substream: SubstreamPointer, _ multiplex: Multiplex) {
+        assert(!substream.pointee.feed.isLending, "bytes are read that are about to be given back")
         let session = substream.pointee.session
         let slot = substream.pointee.slot
         substream.pointee.stream.leg.release(space)
-        if let trailers = substream.pointee.trailers {
+        if let trailers = substream.pointee.trailers.take() {
             state.pointee.multiplexMemory.recycle(trailers)
         }
-        if case .multiplexing(let multiplex) = session.pointee.stage {
-            multiplex.connection.forget(substream.pointee.id)
-            remove(substream, from: multiplex)
-            if multiplex.streams.isEmpty {
-                multiplex.idleDueMilliseconds =
-                    now + state.pointee.settings.keepAliveMilliseconds
-                arm(session, multiplex)
-            }
+        multiplex.connection.forget(substream.pointee.id)
+        remove(substream, from: multiplex)
+        if multiplex.streams.isEmpty {
+            multiplex.idleDueMilliseconds = now + state.pointee.settings.keepAliveMilliseconds
+            arm(session, multiplex)
         }
         state.pointee.substreams.retire(slot)
     }
@@ -244,9 +256,12 @@ extension MultiplexKeeper {
     /// Takes a stream out of its connection's list; the last one gets its place there.
     private func remove(_ substream: SubstreamPointer, from multiplex: Multiplex) {
         let place = substream.pointee.place
-        guard place < multiplex.streams.count, multiplex.streams[place] == substream.pointee.slot,
-            let last = multiplex.streams.popLast(), place < multiplex.streams.count
-        else { return }
+        assert(
+            multiplex.streams[place] == substream.pointee.slot, "a stream is not where it should be"
+        )
+        guard let last = multiplex.streams.popLast(), place < multiplex.streams.count else {
+            return
+        }
         multiplex.streams[place] = last
         state.pointee.substreams.pointer(last)?.pointee.place = place
     }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import HTTP2
+import Proxy
 import Reactor
 import Splice
 
@@ -125,7 +126,7 @@ struct MultiplexKeeper {
         guard let substream = state.pointee.substreams.pointer(token) else { return false }
         substream.pointee.feed.looked()
         guard case .multiplexing(let multiplex) = substream.pointee.session.pointee.stage,
-            !substream.pointee.isClosed
+            !substream.pointee.life.isClosed
         else { return false }
         markDirty(substream.pointee.session)
         let id = substream.pointee.id
@@ -148,7 +149,7 @@ struct MultiplexKeeper {
             state.pointee.requests.pointer(request)?.pointee.movedMilliseconds = now
         }
         if leg.pointee.held.isEmpty,
-            substream.pointee.isLeft || substream.pointee.feed.isShut,
+            substream.pointee.life.isLeft || substream.pointee.feed.isShut,
             substream.pointee.answer.wantsEnd
         {
             let trailers = substream.pointee.answer.trailers
@@ -169,7 +170,8 @@ struct MultiplexKeeper {
 
     /// Has a stream go on whose bytes have left, or waits until they have.
     private func resume(_ token: Token) {
-        guard let substream = state.pointee.substreams.pointer(token), !substream.pointee.isClosed,
+        guard let substream = state.pointee.substreams.pointer(token),
+            !substream.pointee.life.isClosed,
             case .multiplexing(let multiplex) = substream.pointee.session.pointee.stage
         else { return }
         if multiplex.connection.heldBytes(substream.pointee.id) > 0 {
@@ -179,7 +181,8 @@ struct MultiplexKeeper {
         } else {
             substream.pointee.isBlocked = false
             // Nobody has more to send where it was left, or where nothing waited for room.
-            if substream.pointee.isLeft || substream.pointee.tunnel?.pointee.relay.isAtRest == true
+            if substream.pointee.life.isLeft
+                || substream.pointee.tunnel?.pointee.relay.isAtRest == true
             {
                 return
             }

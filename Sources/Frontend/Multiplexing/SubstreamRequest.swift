@@ -22,7 +22,7 @@ enum SubstreamRequest {
     }
 
     /// What the head asks for.
-    static func kind(of head: HTTP2Head) -> Kind {
+    static func kind(of head: borrowing HTTP2Head) -> Kind {
         head.bytes.withUnsafeBufferPointer { bytes in
             guard isSound(bytes, head.method), isSound(bytes, head.path),
                 isSound(bytes, head.authority)
@@ -54,7 +54,7 @@ enum SubstreamRequest {
     }
 
     /// Whether the head is one of HEAD, whose answer has no body.
-    static func isHead(_ head: HTTP2Head) -> Bool {
+    static func isHead(_ head: borrowing HTTP2Head) -> Bool {
         head.bytes.withUnsafeBufferPointer { isEqual($0, head.method, "HEAD") }
     }
 
@@ -83,7 +83,7 @@ enum SubstreamRequest {
     }
 
     /// Writes the head; `isLast` says that no body follows.
-    static func write(_ head: HTTP2Head, isLast: Bool, into writer: inout HeadWriter) {
+    static func write(_ head: borrowing HTTP2Head, isLast: Bool, into writer: inout HeadWriter) {
         writer.clear()
         let isWebSocket = !head.protocolName.isEmpty
         head.bytes.withUnsafeBufferPointer { bytes in
@@ -119,7 +119,7 @@ enum SubstreamRequest {
 
     /// Trailers as they stand behind a body in chunks, with the empty line that ends them
     /// (RFC 9112 §7.1.2).
-    static func lines(of trailers: HTTP2Head) -> [UInt8] {
+    static func lines(of trailers: borrowing HTTP2Head) -> [UInt8] {
         var lines: [UInt8] = []
         for field in trailers.fields {
             lines += trailers.bytes[field.name.range.lowerBound..<field.value.range.upperBound + 2]

@@ -89,10 +89,10 @@ struct ClientStream {
 
     /// The lines of the trailers behind the request's body, on a stream of HTTP/2; nil if there are none.
     func takeTrailers(_ state: StatePointer) -> [UInt8]? {
-        guard let substream, let head = substream.pointee.trailers else { return nil }
-        substream.pointee.trailers = nil
-        defer { state.pointee.multiplexMemory.recycle(head) }
-        return SubstreamRequest.lines(of: head)
+        guard let substream, let head = substream.pointee.trailers.take() else { return nil }
+        let lines = SubstreamRequest.lines(of: head)
+        state.pointee.multiplexMemory.recycle(head)
+        return lines
     }
 
     // MARK: The answer

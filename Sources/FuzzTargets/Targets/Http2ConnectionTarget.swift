@@ -141,7 +141,9 @@ private struct HTTP2Reading {
                 try request(connection, event.stream, choice)
             case .data, .trailers, .end, .sent, .drained:
                 try require(streams[id] != nil, "A stream is told before what happens on it.")
-                if event.kind == .trailers { addHead(connection.takeTrailers(event.stream)) }
+                if event.kind == .trailers, let trailers = connection.takeTrailers(event.stream) {
+                    addHead(trailers)
+                }
             case .closed(let end):
                 try require(streams[id] != nil, "A stream is told before its end.")
                 let body = Array(connection.arrived(event.stream))
@@ -152,8 +154,8 @@ private struct HTTP2Reading {
                 streams[id] = nil
             case .malformed:
                 try require(streams[id] == nil, "What is malformed was not told before.")
-                try require(
-                    connection.takeHead(event.stream) != nil, "What was read of it can be said.")
+                let hasHead = connection.takeHead(event.stream) != nil
+                try require(hasHead, "What was read of it can be said.")
                 connection.forget(event.stream)
             case .goAway, .pong, .over: try require(id == 0, "These have no stream.")
             }
@@ -163,9 +165,9 @@ private struct HTTP2Reading {
     private mutating func request(
         _ connection: borrowing HTTP2Connection, _ stream: HTTP2Stream, _ choice: UInt8
     ) throws(BrokenProperty) {
-        let head = connection.takeHead(stream)
-        try require(head != nil, "A request has a head.")
-        guard let head else { return }
+        guard let head = connection.takeHead(stream) else {
+            throw BrokenProperty("A request has a head.")
+        }
         addHead(head)
         try require(
             head.fault != nil || !head.method.isEmpty && !head.authority.isEmpty,
@@ -189,8 +191,7 @@ private struct HTTP2Reading {
         }
     }
 
-    private mutating func addHead(_ head: HTTP2Head?) {
-        guard let head else { return }
+    private mutating func addHead(_ head: borrowing HTTP2Head) {
         seen.heads.append(head.bytes + [0, UInt8(head.fields.count)])
     }
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Reactor
 import Testing
 
 @testable import Frontend
@@ -21,6 +22,7 @@ final class FramePeer {
     static let reset: UInt8 = 3
     static let settings: UInt8 = 4
     static let goAway: UInt8 = 7
+    static let continuation: UInt8 = 9
     static let windowUpdate: UInt8 = 8
 
     private let peer: Peer
@@ -30,6 +32,8 @@ final class FramePeer {
     init(_ peer: Peer) { self.peer = peer }
 
     func send(_ bytes: [UInt8]) { peer.send(bytes) }
+    /// The same where the server may have closed.
+    func sendIfOpen(_ bytes: [UInt8]) { peer.sendIfOpen(bytes) }
 
     /// Reads what has come; how many bytes that was.
     @discardableResult
@@ -54,6 +58,16 @@ final class FramePeer {
         read()
         return frames.filter { $0.type == type && (stream == nil || $0.stream == stream) }
     }
+
+    /// The frames that have come since this was last asked.
+    func takeNew() -> [Frame] {
+        read()
+        defer { frames = [] }
+        return frames
+    }
+
+    /// Closes the connection.
+    func end() { peer.end() }
 
     /// Whether the server has ended its side, and all of it was read.
     var hasEnded: Bool {
@@ -116,13 +130,25 @@ final class FramePeer {
 }
 
 extension TurnRig {
-    /// A client that has just agreed on HTTP/2; the only one of its rig.
+    /// A client that has just agreed on HTTP/2.
     func connectMultiplexed(window: UInt32 = 1 << 20) throws -> FramePeer {
         let client = FramePeer(try connect())
-        let session = try #require(session)
+        let session = try #require(newSession)
         MultiplexKeeper(state).begin(session)
         client.send(FramePeer.preface(window: window))
         turn()
         return client
+    }
+
+    /// The one session that has not begun to speak HTTP/2.
+    private var newSession: SessionPointer? {
+        var last = -1
+        while let token = state.pointee.sessions.nextLive(after: last) {
+            last = Int(token.index)
+            guard let session = state.pointee.sessions.pointer(token) else { continue }
+            if case .multiplexing = session.pointee.stage { continue }
+            return session
+        }
+        return nil
     }
 }

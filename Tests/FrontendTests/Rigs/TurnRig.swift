@@ -24,10 +24,11 @@ final class TurnRig {
 
     /// A reactor with one plain entrance, behind which an app listens on `/*`, or `action` answers; `rules`
     /// say how the one endpoint, or one of the `others`, is chosen, and `queue` who may wait for a place
-    /// there.
+    /// there; `limits` hold for its relays.
     init(
         rules: UpstreamRules = UpstreamRules(balance: .roundRobin), queue: QueueLimits? = nil,
-        others: [Endpoint] = [], settings: FrontendSettings = .init(), action: RouteAction? = nil
+        others: [Endpoint] = [], settings: FrontendSettings = .init(), action: RouteAction? = nil,
+        limits: RelayLimits = RelayLimits()
     ) throws {
         self.settings = settings
         notebook = try Notebook()
@@ -40,9 +41,9 @@ final class TurnRig {
         let entry = RouteEntry(
             host: try HostPattern(parsing: nil), path: try PathPattern(parsing: "/*"), place: "test"
         )
-        let routing = Routing(
-            table: try RouteTable([entry]),
-            routes: [Route(name: "/*", action: action ?? .forward(group))])
+        var route = Route(name: "/*", action: action ?? .forward(group))
+        route.relayLimits = limits
+        let routing = Routing(table: try RouteTable([entry]), routes: [route])
         var plan = ListenerPlan(address: .loopback(port: 0), certificates: nil)
         plan.multiplexing = MultiplexRules(
             allowsWebSockets: true, streamsMax: 100, windowBytes: 65_535, resetsPerSecond: 30,
@@ -149,6 +150,11 @@ final class Peer {
     func send(_ bytes: [UInt8]) {
         let sent = Glibc.send(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL))
         #expect(sent == bytes.count, "the socket does not take \(bytes.count) bytes")
+    }
+
+    /// Sends what the socket takes of it, if the other end is still there.
+    func sendIfOpen(_ bytes: [UInt8]) {
+        _ = Glibc.send(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL | MSG_DONTWAIT))
     }
 
     /// Sends as much as the socket takes; false where that is nothing.
