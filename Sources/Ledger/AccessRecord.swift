@@ -79,7 +79,7 @@ public struct AccessRecord: Sendable {
     public var reason = EndReason.none
 
     /// Whether it came on a stream of HTTP/2 (ALPN `h2`); else by HTTP/1.1.
-    public var isHTTP2: Bool { tls?.applicationProtocol == "h2" }
+    public var isHTTP2: Bool { tls?.isHTTP2 ?? false }
     /// Whether the upstream has answered a request for a WebSocket as an ordinary one.
     public var isRefusedUpgrade: Bool { triedUpgrade && status != 101 && proxyError == nil }
 

@@ -29,7 +29,7 @@ public enum LoadGenerator {
             if plan.target.isSecure {
                 context = try TLSContext.client(
                     trusting: plan.caFile, cipherSuites: plan.cipherSuites,
-                    applicationProtocols: [plan.streams == nil ? "http/1.1" : "h2"])
+                    applicationProtocols: [plan.streams == nil ? ALPN.http1 : ALPN.http2])
             }
             var loop = try LoadLoop(
                 plan: plan, address: address, context: context, opening: opening)

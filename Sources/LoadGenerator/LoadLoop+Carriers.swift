@@ -16,7 +16,7 @@ extension LoadLoop {
 
     /// TLS is there: HTTP/2 begins, with our preface and SETTINGS.
     mutating func greet(_ client: ClientPointer, _ token: Token) -> Bool {
-        guard client.pointee.tls?.facts()?.applicationProtocol == "h2" else {
+        guard client.pointee.tls?.facts()?.isHTTP2 == true else {
             return fail(client, token, "the server did not agree on HTTP/2 (ALPN h2)")
         }
         client.pointee.isCarrier = true

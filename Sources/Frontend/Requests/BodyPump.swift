@@ -414,6 +414,8 @@ struct BodyPump {
         request.pointee.answer.body?.bytesSent += UInt64(framed.count + last.count)
         assert(
             isBehindHead == (state.pointee.heads.writer.count > 0), "a head of another answer's")
+        // Whosever head lies there, it is not this one's.
+        if !isBehindHead { state.pointee.heads.writer.clear() }
         sendPieces(request.pointee.stream, framed, last)
         if let fault = outcome.fault {
             let sentence =

@@ -41,10 +41,9 @@ struct RequestJudge {
         do throws(UpgradeFault) {
             asked = try UpgradeRequest.judge(head, noting: [.missingConnection, .anyKeyLength])
         } catch {
-            // A refused HEAD has no body either.
             if head.verb == .head { facts.method = head.method }
             note(head, &facts)
-            SessionKeeper(state).refuse(stream, Refusal(error), facts)
+            SessionKeeper(state).refuse(stream, Refusal(error), facts, to: head.verb)
             return
         }
         stream.countRequest()
@@ -158,7 +157,7 @@ struct RequestJudge {
             var facts = RequestFacts(client: client, beganMilliseconds: now)
             facts.method = head.method
             note(head, &facts)
-            SessionKeeper(state).refuse(stream, Refusal(error), facts)
+            SessionKeeper(state).refuse(stream, Refusal(error), facts, to: head.verb)
             return
         }
         guard let slot, let request = state.pointee.requests.pointer(slot) else {

@@ -23,7 +23,7 @@ struct ClientFacts {
     }
 
     /// Whether its requests come on streams of HTTP/2 (ALPN `h2`, RFC 9113 §3.2).
-    var isHTTP2: Bool { tls?.applicationProtocol == "h2" }
+    var isHTTP2: Bool { tls?.isHTTP2 ?? false }
 
     /// The way its requests come.
     var hop: Hop {

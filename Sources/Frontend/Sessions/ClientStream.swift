@@ -320,11 +320,13 @@ struct ClientStream {
 
 extension SessionKeeper {
     /// Answers with a refusal that closes the connection, where no request was taken up.
-    func refuse(_ stream: ClientStream, _ refusal: Refusal, _ facts: RequestFacts) {
+    func refuse(
+        _ stream: ClientStream, _ refusal: Refusal, _ facts: RequestFacts, to method: Method
+    ) {
         if stream.isMultiplexed {
             MultiplexKeeper(state).refuse(stream, refusal, facts)
         } else {
-            refuse(stream.session, refusal, facts)
+            refuse(stream.session, refusal, facts, to: method)
         }
     }
 

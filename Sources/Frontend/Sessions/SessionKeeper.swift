@@ -120,7 +120,16 @@ struct SessionKeeper {
     }
 
     /// Answers with a refusal that closes the connection, where no request was taken up.
-    func refuse(_ session: SessionPointer, _ refusal: Refusal, _ facts: RequestFacts? = nil) {
+    ///
+    /// - Parameters:
+    ///   - session: the connection.
+    ///   - refusal: the answer.
+    ///   - facts: what the log says of the request; nil where nothing is known of it.
+    ///   - method: its method, since an answer to HEAD has no body.
+    func refuse(
+        _ session: SessionPointer, _ refusal: Refusal, _ facts: RequestFacts? = nil,
+        to method: Method = .get
+    ) {
         var facts =
             facts
             ?? RequestFacts(
@@ -129,7 +138,7 @@ struct SessionKeeper {
         facts.status = refusal.status
         facts.proxyError = refusal.proxyError
         facts.detail = refusal.sentence
-        send(session, refusal, to: facts.method == "HEAD" ? .head : .get)
+        send(session, refusal, to: method)
         Recorder(state).refused(session, facts)
         leave(session)
     }

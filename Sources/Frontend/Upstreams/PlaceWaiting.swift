@@ -56,7 +56,8 @@ struct PlaceWaiting {
     func placeIsFree(_ queue: PlaceQueue, _ waiter: PlaceQueue.Waiter) {
         let token = waiter.token.tagged(0)
         guard let request = state.pointee.requests.pointer(token),
-            request.pointee.places.line?.number == waiter.number,
+            let line = request.pointee.places.line, line.queue === queue,
+            line.number == waiter.number,
             let waited = request.pointee.upstream?.search.group
         else {
             // It is gone, and the next one is called in its place.

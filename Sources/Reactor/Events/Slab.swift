@@ -101,7 +101,12 @@ public struct Slab<Slot: ~Copyable>: ~Copyable {
     /// What it holds is let go by `releaseRetired`.
     @inlinable public mutating func retire(_ token: Token) {
         let index = Int(token.index)
-        guard index < used, states[index] == token.generation | Self.liveBit else { return }
+        guard index < used, states[index] == token.generation | Self.liveBit else {
+            assertionFailure(
+                "a tenant is retired that has gone already: what it held may be somebody else's now"
+            )
+            return
+        }
         states[index] = (token.generation &+ 1) & (Token.generationCount - 1)
         links[index] = retiredHead
         retiredHead = token.index

@@ -3,7 +3,12 @@ import COpenSSL
 import Glibc
 
 /// Application-layer protocol negotiation (RFC 7301): Sluice speaks HTTP/1.1, and HTTP/2 where it may.
-enum ALPN {
+public enum ALPN {
+    /// The name of HTTP/1.1 in the IANA registry.
+    public static let http1 = "http/1.1"
+    /// The name of HTTP/2 over TLS there.
+    public static let http2 = "h2"
+
     /// Length-prefixed names one after the other, as OpenSSL takes them.
     static func wireForm(of names: [String]) -> [UInt8] {
         names.flatMap { [UInt8(truncatingIfNeeded: $0.utf8.count)] + Array($0.utf8) }

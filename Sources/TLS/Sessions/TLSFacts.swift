@@ -13,6 +13,8 @@ public struct TLSFacts: Sendable, Equatable {
     public let serverName: String?
     /// The protocol both agreed on (ALPN, RFC 7301).
     public let applicationProtocol: String?
+    /// Whether that is HTTP/2 (`h2`, RFC 9113 §3.2).
+    public var isHTTP2: Bool { applicationProtocol == ALPN.http2 }
     /// Whether an earlier session was taken up again.
     public let isResumed: Bool
 
