@@ -259,7 +259,7 @@ public struct RelayState: Codable, Sendable {
     public var path: String
     /// The endpoint.
     public var endpoint: String
-    /// Since the client connected.
+    /// Since the client connected or, in HTTP/2, since the stream of the WebSocket began; in seconds.
     public var seconds: UInt64
     /// Messages from the client, and bytes of their payload.
     public var upMessages: UInt64

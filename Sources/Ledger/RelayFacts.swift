@@ -46,7 +46,7 @@ public struct RelayFacts: Sendable {
     public let path: String
     /// The endpoint's label.
     public let endpoint: String
-    /// Since the client connected.
+    /// Since the client connected or, in HTTP/2, since the WebSocket's stream began.
     public let ageMilliseconds: UInt64
     /// From the client to the upstream.
     public let up: DirectionCounts
