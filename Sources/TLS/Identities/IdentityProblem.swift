@@ -90,7 +90,7 @@ public struct IdentityProblem: Error, Equatable, Sendable, CustomStringConvertib
         case shadowed(by: String)
     }
 
-    /// A binary form that stands where PEM should, and how to make PEM of it can be said.
+    /// A binary form that was found where PEM should be.
     public enum Binary: Equatable, Sendable {
         /// One certificate in DER.
         case certificate
@@ -104,7 +104,7 @@ public struct IdentityProblem: Error, Equatable, Sendable, CustomStringConvertib
 
     /// Which certificate of a chain is meant.
     public enum Member: Equatable, Sendable {
-        /// The server's own, to which the key belongs.
+        /// The server's own certificate.
         case leaf
         /// One behind it, by its subject.
         case intermediate(String)
