@@ -6,7 +6,7 @@ import Wire
 
 /// Asks a running Sluice through its admin socket.
 public struct AdminClient: Sendable {
-    /// Where it asks.
+    /// The process's admin socket: a unix socket's path, or an address on loopback.
     public let address: Address
 
     /// A client of the process that serves there.
@@ -108,9 +108,9 @@ public struct AdminClient: Sendable {
 
 /// An answer of whoever listens at the place of an admin socket.
 public struct AdminReply: Sendable {
-    /// The status code.
+    /// The status code of the answer (RFC 9110 §15).
     public let status: Int
-    /// The body.
+    /// The body as it came: JSON, or a sentence where something was refused.
     public let body: Data
     /// What the answer says of its server, without what harms a terminal and no more than 60 characters; nil
     /// without such a field.

@@ -4,13 +4,13 @@ import Wire
 
 /// A request to the admin socket.
 public struct AdminRequest: Sendable {
-    /// The method.
+    /// The method, as it was sent: `GET` and `HEAD` ask, `POST` changes something.
     public let method: String
     /// The segments of the path.
     public let path: [String]
     /// The fields of the query, decoded; of equal names the last.
     public let query: [String: String]
-    /// The body.
+    /// The body as it came; empty where there is none.
     public let body: Data
 
     /// A request, or why it is refused.
@@ -52,10 +52,10 @@ struct AdminRefusal: Error {
 
 /// An answer of the admin socket.
 public struct AdminAnswer: Sendable {
-    /// The status code.
+    /// The status code of the answer (RFC 9110 §15).
     public let status: Int
     let type: String
-    /// The body.
+    /// The bytes that are sent behind the head, in the form that `type` names.
     public let body: Data
 
     init(status: Int, type: String, body: Data) {

@@ -24,9 +24,9 @@ public final class AdminServer: Sendable {
     /// How many requests there may be, bounded by the descriptors that the process keeps for itself:
     /// each takes one, and one more while the reactors are asked.
     struct Places: Sendable {
-        /// Being read.
+        /// Requests that are being read at one time.
         let reading: Int
-        /// Being answered.
+        /// Requests that are being answered at one time, but for those about health.
         let answering: Int
         /// Being answered, of those about health, beside the others.
         let health: Int
@@ -49,7 +49,7 @@ public final class AdminServer: Sendable {
         }
     }
 
-    /// Where it listens.
+    /// The address or path that clients of this server connect to.
     public let address: Address
     private let socket: Listener
     private let file: SocketFile?
@@ -123,7 +123,7 @@ public final class AdminServer: Sendable {
         }
     }
 
-    /// The listening socket.
+    /// The listening socket's descriptor, which stays the server's; a successor gets a copy.
     public var descriptor: Int32 { socket.descriptor }
 
     /// Starts to serve; `count` servers share what the process keeps for them.

@@ -4,9 +4,9 @@ import Reactor
 
 /// What a running Sluice says of itself, as JSON.
 public struct AdminState: Codable, Sendable {
-    /// The program's version.
+    /// The version of the program that answers, as `sluice --version` says it.
     public var version = ""
-    /// The process.
+    /// The number of the process that answers.
     public var pid: Int32 = 0
     /// When it began, in UTC (RFC 3339).
     public var started = ""
@@ -14,15 +14,15 @@ public struct AdminState: Codable, Sendable {
     public var isReady = true
     /// The configuration in use.
     public var configuration = ConfigurationState()
-    /// Connections from clients.
+    /// Connections from clients that are open now, over all reactors.
     public var connections = 0
     /// The same for each reactor.
     public var reactors: [Int] = []
-    /// Where it listens.
+    /// The listeners, in the order of the configuration.
     public var listeners: [ListenerState] = []
     /// Which requests go where.
     public var routes: [RouteState] = []
-    /// Who serves them.
+    /// The upstreams and their endpoints, with how each endpoint is.
     public var upstreams: [UpstreamState] = []
     /// Drains since the start, the newest last; of those that are done the last few.
     public var drains: [DrainState] = []
@@ -52,7 +52,7 @@ public struct ConfigurationState: Codable, Sendable {
     public init() {}
 }
 
-/// A listener.
+/// One listener: its address as bound, what it speaks, and what it identifies itself with.
 public struct ListenerState: Codable, Sendable {
     /// The address as bound.
     public var address: String
@@ -73,7 +73,7 @@ public struct ListenerState: Codable, Sendable {
     }
 }
 
-/// A certificate.
+/// One certificate that a listener serves, by the file of its chain.
 public struct CertificateState: Codable, Sendable {
     /// The file of the chain.
     public var chain: String
@@ -92,13 +92,13 @@ public struct CertificateState: Codable, Sendable {
     }
 }
 
-/// A route.
+/// One route: its pattern, where it leads, and how many relays it has.
 public struct RouteState: Codable, Sendable {
     /// Its host and path pattern.
     public var name: String
-    /// Where it leads.
+    /// The upstream or endpoint that its requests go to, or what Sluice answers itself, in a few words.
     public var to: String
-    /// Its relays.
+    /// How many WebSockets are open by it now.
     public var relays: Int
     /// Whether it takes no new ones.
     public var isDraining: Bool
@@ -112,9 +112,9 @@ public struct RouteState: Codable, Sendable {
     }
 }
 
-/// An upstream.
+/// One upstream: its endpoints, and how many requests wait for one of them.
 public struct UpstreamState: Codable, Sendable {
-    /// Its name.
+    /// The name that it has under `upstreams`, or what stands for it where a route names one endpoint.
     public var name: String
     /// Who is behind it.
     public var endpoints: [EndpointState]
@@ -128,7 +128,7 @@ public struct UpstreamState: Codable, Sendable {
     }
 }
 
-/// An endpoint.
+/// One endpoint of an upstream: its addresses, its load and its health.
 public struct EndpointState: Codable, Sendable {
     /// How people wrote it.
     public var label: String
@@ -136,7 +136,7 @@ public struct EndpointState: Codable, Sendable {
     public var addresses: [String]
     /// Relays, requests and attempts to connect under way.
     public var active: Int
-    /// How it is.
+    /// The one word for it: whether it gets its share of requests, and if not, why.
     public var state: EndpointCondition
     /// What its checks have found; nil where there are none.
     public var health: HealthState?
@@ -158,7 +158,7 @@ public enum EndpointCondition: String, Codable, Sendable {
     case ok
     /// Connects or upgrades fail.
     case failing
-    /// Its checks fail.
+    /// Its health checks fail, so it gets nothing as long as others are well.
     case unhealthy
     /// Its checks have not begun.
     case unchecked
@@ -190,7 +190,7 @@ public struct HealthState: Codable, Sendable, Equatable {
     public var lastPassed: Bool
     /// Why the last one that failed did, and when; nil where none has.
     public var lastError: String?
-    /// See `lastError`.
+    /// When the check of `lastError` failed, in UTC (RFC 3339); nil where none has.
     public var lastErrorTime: String?
 
     /// A state that has no error yet.
@@ -202,9 +202,9 @@ public struct HealthState: Codable, Sendable, Equatable {
     }
 }
 
-/// A drain.
+/// One drain, as `sluice status` shows it: what it ends and how far it is.
 public struct DrainState: Codable, Sendable {
-    /// Its number.
+    /// The drain's number, by which it is asked for; the first of a process is 1.
     public var id: Int
     /// What it is for, in words.
     public var what: String
@@ -245,29 +245,29 @@ public struct DrainState: Codable, Sendable {
     }
 }
 
-/// A live relay.
+/// One WebSocket that is open now, with what it has carried.
 public struct RelayState: Codable, Sendable {
     /// Its name, for closing it.
     public var id: String
-    /// Who connected.
+    /// The client's address: who connected, or whom a trusted proxy names.
     public var client: String
     /// By what: `h1` on a connection of its own, `h2` on a stream of HTTP/2; an older Sluice does not say.
     public var `protocol`: String?
-    /// The route's pattern.
+    /// The pattern of the route by which it was opened.
     public var route: String
     /// The path that was asked for.
     public var path: String
-    /// The endpoint.
+    /// The label of the endpoint that it leads to.
     public var endpoint: String
-    /// Since the client connected.
+    /// Since the client connected or, in HTTP/2, since the stream of the WebSocket began; in seconds.
     public var seconds: UInt64
     /// Messages from the client, and bytes of their payload.
     public var upMessages: UInt64
-    /// See `upMessages`.
+    /// Bytes of payload from the client, in data frames.
     public var upBytes: UInt64
     /// Messages to the client, and bytes of their payload.
     public var downMessages: UInt64
-    /// See `downMessages`.
+    /// Bytes of payload to the client, in data frames.
     public var downBytes: UInt64
     /// How long the client took to answer the last Ping; nil when none was answered.
     public var roundTripMicroseconds: UInt32?
@@ -320,7 +320,7 @@ public struct DrainRequest: Codable, Sendable {
     public var route: String?
     /// The endpoint's label; all when nil.
     public var endpoint: String?
-    /// The Close code.
+    /// The Close code (RFC 6455 §7.4) that the relays end with.
     public var code: UInt16?
     /// The reason in the Close.
     public var reason: String?
@@ -335,7 +335,7 @@ public struct DrainRequest: Codable, Sendable {
 
 /// What a rebalance is asked for with.
 public struct RebalanceRequest: Codable, Sendable {
-    /// The upstream's name.
+    /// The name of the upstream whose relays are to be evened out.
     public var upstream: String
     /// How many relays are ended in a second.
     public var perSecond: Int

@@ -18,7 +18,7 @@ struct AdminStream: ~Copyable {
         return descriptor
     }
 
-    /// What has come.
+    /// What one look at the stream has brought.
     enum Received {
         case bytes([UInt8])
         /// No bytes have come yet.

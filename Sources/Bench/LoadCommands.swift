@@ -5,7 +5,7 @@ import Foundation
 import Glibc
 import LoadGenerator
 
-/// `Bench echo`.
+/// The command `Bench echo`: messages that come back, one at a time or by the clock.
 struct EchoLoad: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "echo",
@@ -35,7 +35,7 @@ struct EchoLoad: ParsableCommand {
     }
 }
 
-/// `Bench stream`.
+/// The command `Bench stream`: large frames, several under way at once.
 struct StreamLoad: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "stream",
@@ -64,7 +64,7 @@ struct StreamLoad: ParsableCommand {
     }
 }
 
-/// `Bench connect`.
+/// The command `Bench connect`: connections opened and closed over and over.
 struct ConnectLoad: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "connect",
@@ -86,7 +86,7 @@ struct ConnectLoad: ParsableCommand {
     }
 }
 
-/// `Bench cycle`.
+/// The command `Bench cycle`: streams of HTTP/2 opened and ended over and over.
 struct CycleLoad: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "cycle",
@@ -113,7 +113,7 @@ struct CycleLoad: ParsableCommand {
     }
 }
 
-/// `Bench idle`.
+/// The command `Bench idle`: connections that are opened and held.
 struct IdleLoad: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "idle",
@@ -141,7 +141,7 @@ struct IdleLoad: ParsableCommand {
     }
 }
 
-/// `Bench backend`.
+/// The command `Bench backend`: the echo app that benchmarks use as upstream.
 struct Backend: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "backend",

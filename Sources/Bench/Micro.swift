@@ -2,7 +2,7 @@
 import ArgumentParser
 import Synchronization
 
-/// `Bench micro`.
+/// The command `Bench micro`: times the parts of the data path, without a socket.
 struct Micro: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "micro",
@@ -31,7 +31,7 @@ struct Micro: ParsableCommand {
 
 /// What one part takes.
 struct MicroResult: Codable {
-    /// Per operation.
+    /// The time of one operation, in the fastest round.
     var nanoseconds: Double
     /// Where an operation walks bytes.
     var gigabytesPerSecond: Double?

@@ -2,7 +2,7 @@
 import TLS
 
 extension Doctor {
-    /// TLS and certificate.
+    /// Shakes hands by TLS, and judges the version and the certificate.
     mutating func secure(_ line: Line) throws(TLSError) -> Way {
         let probe = try TLSProbe(serverName: url.host, trusting: knownAuthorities)
         guard shakeHands(line, probe) else { return .ended }
@@ -122,7 +122,7 @@ extension Doctor {
             "Correct the port in the URL.")
     }
 
-    /// The browser's ERR_SSL_PROTOCOL_ERROR.
+    /// Says that the port speaks no TLS, which browsers call ERR_SSL_PROTOCOL_ERROR.
     private mutating func plain(_ found: String, _ status: Int?) {
         let works =
             status == 101

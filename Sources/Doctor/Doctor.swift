@@ -13,7 +13,7 @@ public struct Doctor {
         public var isWithoutOrigin = false
         /// Further fields of the request.
         public var fields: [(name: String, value: String)] = []
-        /// Subprotocols to offer.
+        /// Subprotocols to offer in `Sec-WebSocket-Protocol` (RFC 6455 §1.9).
         public var subprotocols: [String] = []
         /// Extensions to offer, with their parameters.
         public var extensions: [String] = []
@@ -41,7 +41,7 @@ public struct Doctor {
 
     /// How a step went.
     enum Way {
-        /// Well.
+        /// The step found nothing wrong, and the next one follows.
         case open
         /// It has a fault that ends a browser's way, and not this one's.
         case faulty

@@ -5,7 +5,7 @@ import TLS
 
 /// One connection, with a time up to which everything on it has to happen.
 final class Line {
-    /// How connecting went.
+    /// What came of one attempt to connect.
     enum Connected {
         case done(Line)
         case refused

@@ -5,7 +5,7 @@ public import TLS
 public struct Presented: Sendable {
     /// In the order in which they were sent: the server's own first.
     public let chain: [CertificateFacts]
-    /// As `TLSv1.3`.
+    /// The version of TLS that was agreed on, as OpenSSL names it: `TLSv1.3`.
     public let version: String
     /// The cipher suite's name.
     public let cipher: String

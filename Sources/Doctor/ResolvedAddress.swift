@@ -133,7 +133,7 @@ private final class LookUp: Sendable {
 struct NameFault: Error {
     /// Why, as a clause.
     let reason: String
-    /// What to do.
+    /// What the user can do about it, in a sentence.
     let remedy: String
 
     private init(reason: String, remedy: String) {

@@ -8,7 +8,7 @@ public struct SocketURL: Sendable, Equatable {
     public let host: String
     /// The port, 443 or 80 where none is written.
     public let port: UInt16
-    /// Path and query.
+    /// Path and query as they go into the request; `/` where the URL has no path.
     public let target: String
 
     /// Reads one; `http` and `https` mean the same, since people paste them.

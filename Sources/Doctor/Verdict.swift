@@ -38,7 +38,7 @@ public enum Verdict: String, Sendable, CaseIterable {
     case untrustedAuthority = "untrusted-authority"
     /// A certificate in between is not sent.
     case missingIntermediate = "missing-intermediate"
-    /// For other names.
+    /// The certificate is for other names than the URL's.
     case wrongName = "wrong-name"
     /// Its time is over.
     case expired
@@ -54,27 +54,27 @@ public enum Verdict: String, Sendable, CaseIterable {
     case untrustedByBrowsers = "untrusted-by-browsers"
     /// Connected, and no answer.
     case noAnswer = "no-answer"
-    /// 404.
+    /// The server answers 404 to the opening handshake.
     case notFound = "not-found"
-    /// 403.
+    /// The server answers 403 to the opening handshake.
     case forbidden
-    /// 401.
+    /// The server answers 401 to the opening handshake.
     case unauthorized
-    /// 426.
+    /// The server answers 426 to the opening handshake.
     case upgradeRequired = "upgrade-required"
-    /// 429.
+    /// The server answers 429 to the opening handshake.
     case tooManyRequests = "too-many-requests"
-    /// 502.
+    /// The server answers 502 to the opening handshake.
     case badGateway = "bad-gateway"
-    /// 503.
+    /// The server answers 503 to the opening handshake.
     case unavailable
-    /// 504.
+    /// The server answers 504 to the opening handshake.
     case gatewayTimeout = "gateway-timeout"
     /// A redirect, which WebSocket clients do not follow.
     case redirected
     /// An ordinary answer: this path serves pages.
     case notUpgraded = "not-upgraded"
-    /// Another status.
+    /// The server answers the opening handshake with another status than these.
     case refusedUpgrade = "refused-upgrade"
     /// 101 with an accept that does not belong to the key.
     case wrongAccept = "wrong-accept"
@@ -165,9 +165,9 @@ public struct Step: Sendable, Encodable {
         case page
         /// Looking the host's name up.
         case name
-        /// Connecting.
+        /// Connecting by TCP to the addresses of the name.
         case tcp = "TCP"
-        /// The TLS handshake.
+        /// The TLS handshake, without judging the certificate.
         case tls = "TLS"
         /// Judging the server's certificate.
         case certificate
@@ -181,13 +181,13 @@ public struct Step: Sendable, Encodable {
         case http2 = "HTTP/2"
     }
 
-    /// What was tried.
+    /// What the step has tried.
     public let kind: Kind
     /// Whether it went well.
     public let isGood: Bool
     /// How long it took.
     public let milliseconds: Double
-    /// What was found.
+    /// What the step has found, in a few words.
     public let found: String
 
     private enum CodingKeys: String, CodingKey {
@@ -200,13 +200,13 @@ public struct Step: Sendable, Encodable {
 
 /// What was found about a URL.
 public struct Diagnosis: Sendable {
-    /// The URL.
+    /// The URL that was asked about, in its usual form.
     public let url: String
     /// The steps, in order, up to the first that failed.
     public internal(set) var steps: [Step] = []
     /// What is worth knowing besides.
     public internal(set) var notes: [String] = []
-    /// The verdict.
+    /// The word for what is the matter, by which scripts decide.
     public internal(set) var verdict = Verdict.healthy
     /// What is the matter, in a sentence.
     public internal(set) var sentence = ""

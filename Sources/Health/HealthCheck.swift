@@ -5,7 +5,7 @@ public import Wire
 
 /// How the endpoints of an upstream are asked whether they are well.
 public struct HealthCheck: Sendable, Equatable {
-    /// What is asked.
+    /// What a check asks an endpoint for, and when the answer counts as well.
     public enum Question: Sendable, Equatable {
         /// Whether a connection can be made.
         case connection
@@ -16,7 +16,7 @@ public struct HealthCheck: Sendable, Equatable {
         case handshake(path: String)
     }
 
-    /// What is asked.
+    /// What each check asks for.
     public var question: Question
     /// The `Host` that is asked for; the endpoint's own when nil.
     public var host: String?
@@ -47,9 +47,9 @@ public struct HealthCheck: Sendable, Equatable {
 
 /// An upstream whose endpoints are checked.
 public struct CheckedUpstream: Sendable {
-    /// Its name.
+    /// The upstream's name in the configuration, for messages.
     public let name: String
-    /// Its endpoints.
+    /// The endpoints that are checked, each for itself.
     public let endpoints: [Endpoint]
     /// How they are asked.
     public let check: HealthCheck
@@ -90,7 +90,7 @@ public struct HealthReport: Sendable, Equatable {
     public var failure: String?
     /// Why the last one that failed did, and when, in milliseconds since 1970; nil where none has.
     public var lastFailure: String?
-    /// See `lastFailure`.
+    /// When the check of `lastFailure` failed, in milliseconds since 1970; 0 where none has.
     public var lastFailureMilliseconds: UInt64 = 0
     /// Since when it has been as it is, in milliseconds since 1970.
     public var sinceMilliseconds: UInt64 = 0

@@ -7,7 +7,7 @@ public import Wire
 ///
 /// Query strings and cookies never get here: tokens travel there.
 public struct AccessRecord: Sendable {
-    /// What has happened.
+    /// Which moment in the life of a request or relay the record is of.
     public enum Kind: Sendable {
         /// A request was answered, or a connection ended before it had a tunnel.
         case request
@@ -17,7 +17,7 @@ public struct AccessRecord: Sendable {
         case ended
     }
 
-    /// What has happened.
+    /// The moment that it is of; it decides which of the other values are there.
     public var kind = Kind.request
     /// The relay; nil where there is none.
     public var relay: RelayID?
@@ -30,9 +30,9 @@ public struct AccessRecord: Sendable {
     public var happenedWallMilliseconds: UInt64 {
         acceptedWallMilliseconds &+ durationMilliseconds
     }
-    /// Who connected.
+    /// Who connected, or whom the load balancer or a trusted proxy names.
     public var client: Address
-    /// The listener's address.
+    /// The address of the listener that the client has connected to, as bound.
     public var listener: Address
     /// What the TLS handshake told; nil on a plain listener or before it was done.
     public var tls: TLSFacts?
@@ -75,7 +75,7 @@ public struct AccessRecord: Sendable {
     public var closeCode: UInt16 = 0
     /// Who began the end.
     public var initiator = Initiator.none
-    /// Why it ended.
+    /// Why the relay ended; `none` for other records.
     public var reason = EndReason.none
 
     /// Whether it came on a stream of HTTP/2 (ALPN `h2`); else by HTTP/1.1.

@@ -2,7 +2,7 @@
 
 /// Who began the end of a relay.
 public enum Initiator: UInt8, Sendable {
-    /// Nobody yet.
+    /// The relay has not begun to end.
     case none
     /// The client, by a Close or by vanishing.
     case client

@@ -5,7 +5,7 @@ import Synchronization
 public struct LogEvent: Sendable {
     /// Whether the operator has to do something.
     public enum Level: String, Sendable {
-        /// Nothing is wrong.
+        /// The operator has to do nothing.
         case info
         /// Something is, but the service goes on.
         case warning
@@ -14,7 +14,7 @@ public struct LogEvent: Sendable {
     }
     /// The level that the log shows.
     public let level: Level
-    /// A whole sentence.
+    /// What has happened and what to do, as a whole sentence.
     public let sentence: String
 
     /// An event for the log, with its weight and a whole sentence.
@@ -59,7 +59,7 @@ public final class Journal: Sendable {
     public var takesRelayEnds: Bool { wishes.has(4) }
     /// What of the machine's or the process's means was said to be at an end.
     public let shortages: ShortageNotes
-    /// Takes an event.
+    /// Takes an event for the log; it must not block.
     public let event: @Sendable (LogEvent) -> Void
 
     /// A journal that hands records and events over; neither function may block.

@@ -21,7 +21,7 @@ public struct RoundTrip: Sendable, Equatable {
     public var count: UInt32 = 0
     /// The last one's time.
     public var lastMicroseconds: UInt32 = 0
-    /// The longest time.
+    /// The longest time that an answer took.
     public var maximumMicroseconds: UInt32 = 0
 
     /// No Ping was answered yet.

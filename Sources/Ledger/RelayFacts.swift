@@ -5,7 +5,7 @@ public import Reactor
 public struct RelayID: Sendable, Hashable, CustomStringConvertible {
     /// Whose it is, among the reactors.
     public let worker: Int
-    /// Its slot there.
+    /// The slot of its tunnel in that reactor, with its generation.
     public let token: Token
 
     /// The name of the relay in this slot of that reactor.
@@ -34,19 +34,19 @@ public struct RelayID: Sendable, Hashable, CustomStringConvertible {
 
 /// What is known of a live relay.
 public struct RelayFacts: Sendable {
-    /// Its name.
+    /// The name by which an operator can end it.
     public let id: RelayID
-    /// Who connected.
+    /// The client's address: who connected, or whom a trusted proxy names.
     public let client: Address
     /// Whether the client has it on a stream of HTTP/2.
     public let isHTTP2: Bool
-    /// The route's pattern.
+    /// The pattern of the route that it was opened by, as people wrote it.
     public let route: String
     /// The path that was asked for.
     public let path: String
-    /// The endpoint's label.
+    /// The label of the endpoint that it leads to, as people wrote it.
     public let endpoint: String
-    /// Since the client connected.
+    /// Since the client connected or, in HTTP/2, since the WebSocket's stream began.
     public let ageMilliseconds: UInt64
     /// From the client to the upstream.
     public let up: DirectionCounts

@@ -23,7 +23,7 @@ public struct LoadPlan: Sendable {
 
     /// When the measured part ends.
     public enum End: Sendable, Equatable {
-        /// After a time.
+        /// So many seconds after it has begun.
         case seconds(Double)
         /// After so many messages, or cycles of `connect`.
         case count(UInt64)
@@ -31,18 +31,18 @@ public struct LoadPlan: Sendable {
         case standardInputCloses
     }
 
-    /// Where to.
+    /// The server that the load is for.
     public var target: LoadTarget
-    /// What to do.
+    /// What each connection does.
     public var mode: Mode
-    /// How many connections.
+    /// How many connections are open at one time.
     public var connections = 64
     /// How many WebSockets each connection carries, as streams of HTTP/2 (RFC 8441); nil: each connection
     /// is one, by HTTP/1.1 (RFC 6455).
     public var streams: Int?
     /// Payload of each message.
     public var messageBytes = 128
-    /// When to stop.
+    /// When the measured part ends, which begins behind the warm-up.
     public var end = End.seconds(5)
     /// How long to run before measuring begins.
     public var warmupSeconds = 0.0

@@ -21,7 +21,7 @@ public struct LoadReport: Sendable, Codable, Equatable {
     public var seconds = 0.0
     /// Messages that came back.
     public var messages: UInt64 = 0
-    /// Messages per second.
+    /// Messages that came back per second of the measured time.
     public var messagesPerSecond = 0.0
     /// Payload that came back, in 10⁶ bytes.
     public var megabytes = 0.0
@@ -35,11 +35,11 @@ public struct LoadReport: Sendable, Codable, Equatable {
     public var p99Microseconds = 0.0
     /// All but one of a thousand took no longer.
     public var p999Microseconds = 0.0
-    /// The longest.
+    /// The longest time that a message (or cycle of `connect`) took.
     public var maxMicroseconds = 0.0
     /// Cycles of `connect` and `cycle`; of other modes the WebSockets opened before measuring.
     public var handshakes: UInt64 = 0
-    /// Cycles per second.
+    /// Cycles of `connect` and `cycle` per second of the measured time.
     public var handshakesPerSecond = 0.0
     /// How many handshakes took up an earlier TLS session.
     public var resumed: UInt64 = 0

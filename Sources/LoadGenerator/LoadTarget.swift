@@ -17,7 +17,7 @@ public struct LoadTarget: Sendable, Equatable {
     /// The URL as it was given.
     public let url: String
 
-    /// Reads a URL.
+    /// Reads a `ws:` or `wss:` URL (RFC 6455 §3).
     public init(parsing url: String) throws(LoadFault) {
         self.url = url
         let rest: Substring
@@ -87,6 +87,6 @@ public struct LoadFault: Error, Sendable, Equatable, CustomStringConvertible {
         self.sentence = sentence
     }
 
-    /// The sentence.
+    /// The same as `sentence`.
     public var description: String { sentence }
 }

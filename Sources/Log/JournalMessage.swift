@@ -29,7 +29,7 @@ struct JournalMessage: ~Copyable {
         return UnixDatagram.pass(buffer.bytes, to: address, on: socket)
     }
 
-    /// Composes an event.
+    /// Composes an event: its priority, and its sentence as the message.
     mutating func compose(_ event: LogEvent) {
         begin(priority: event.level.priority)
         field("MESSAGE", event.sentence)

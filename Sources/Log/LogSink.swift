@@ -85,7 +85,7 @@ struct LogSink: ~Copyable {
         journal = consume message
     }
 
-    /// Writes what waits.
+    /// Writes the lines that were collected and empties the buffer; what can't be written is counted as lost.
     mutating func flush() {
         guard lines.buffer.count > 0 else { return }
         defer { lines.buffer.clear() }

@@ -5,7 +5,7 @@ import TLS
 // What the values of a record are called in the log.
 
 extension AccessRecord {
-    /// Why it ended.
+    /// The word of the access line for why it ended: `refused` where Sluice has refused a request.
     var reasonWord: StaticString {
         reason == .none && proxyError != nil ? "refused" : reason.word
     }

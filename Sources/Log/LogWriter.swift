@@ -10,7 +10,7 @@ public struct LogPlan: Sendable, Equatable {
     public var format = LogWriter.Format.text
     /// Where the lines of relays and requests go.
     public var access = LogWriter.Target.stdout
-    /// Where events go.
+    /// The target of events: whatever an operator should know that is no relay's end.
     public var events = LogWriter.Target.stderr
     /// Whether a relay leaves a line when it opens.
     public var takesRelayOpens = true
@@ -19,7 +19,7 @@ public struct LogPlan: Sendable, Equatable {
     /// Entries that may wait.
     public var entriesMax = 65_536
 
-    /// The defaults.
+    /// A plan in which relays and requests go to standard output, and events to standard error.
     public init() {}
 }
 
@@ -30,19 +30,19 @@ public struct LogPlan: Sendable, Equatable {
 public final class LogWriter: Sendable {
     /// The form of a line.
     public enum Format: Sendable {
-        /// For people.
+        /// One line of words and `key=value` pairs for people.
         case text
         /// One JSON object per line.
         case json
     }
 
-    /// Where lines go.
+    /// Where the lines of one kind are written to.
     public enum Target: Sendable, Equatable, CustomStringConvertible {
-        /// To standard output.
+        /// The process's standard output.
         case stdout
-        /// To standard error.
+        /// The process's standard error.
         case stderr
-        /// Nothing is written.
+        /// Lines of this kind are not written at all.
         case off
         /// To a file, appended.
         case file(String)
@@ -154,7 +154,7 @@ public final class LogWriter: Sendable {
         wish(change.plan)
     }
 
-    /// Writes an event.
+    /// Writes an event behind the lines that wait; drops and counts it if the queue is full.
     public func write(_ event: LogEvent) { put(.event(event)) }
 
     /// Lines that were lost since the start because the queue was full.

@@ -12,7 +12,7 @@ final class NameClient {
 
     /// Reads hosts files alone: what they say has no time to live.
     private let files: ares_channel
-    /// Asks servers alone.
+    /// Asks DNS servers alone: what they say has a time to live.
     private let servers: ares_channel
     private let fileSockets = NameSockets(tag: filesTag)
     private let serverSockets = NameSockets(tag: serversTag)

@@ -8,7 +8,7 @@ public enum NameQuestion: Sendable, Hashable, CustomStringConvertible {
     /// The hosts and ports of a service such as `_ws._tcp.example.com` (SRV records, RFC 2782).
     case services(String)
 
-    /// The name.
+    /// The name that is asked about, whatever it is asked for.
     public var name: String {
         switch self {
         case .addresses(let name), .services(let name): name
@@ -28,7 +28,7 @@ public enum NameQuestion: Sendable, Hashable, CustomStringConvertible {
 public struct ServiceRecord: Sendable, Hashable {
     /// The host's name, without a dot at its end.
     public var host: String
-    /// The TCP port.
+    /// The TCP port on which the service listens there.
     public var port: UInt16
     /// Lower ones come first.
     public var priority: UInt16
@@ -58,7 +58,7 @@ public enum NameContent: Sendable, Equatable {
     }
 }
 
-/// What was found.
+/// What a name stands for, and for how long that may be believed.
 public struct NameAnswer: Sendable, Equatable {
     /// What the name stands for; never empty.
     public let content: NameContent

@@ -3,13 +3,13 @@ import Synchronization
 
 /// What active checks say of an endpoint.
 public enum EndpointHealth: UInt8, Sendable {
-    /// Nobody checks it.
+    /// The upstream has no health checks.
     case unchecked
-    /// Its checks pass.
+    /// Its checks pass, so it gets requests.
     case healthy
     /// It will be checked, and was not yet.
     case pending
-    /// Its checks fail.
+    /// Its checks fail, so it gets nothing as long as others are fit.
     case unhealthy
 
     /// Whether it gets something as long as there are others.

@@ -136,7 +136,7 @@ extension UInt8 {
         }
     }
 
-    /// RFC 3986 §2.3.
+    /// Whether it is an unreserved character (RFC 3986 §2.3).
     fileprivate var isUnreserved: Bool {
         switch self {
         case 0x30...0x39, 0x41...0x5A, 0x61...0x7A: true

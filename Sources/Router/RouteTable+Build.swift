@@ -118,7 +118,7 @@ public struct RouteConflict: Error, Sendable, Equatable {
 }
 
 extension RouteConflict: CustomStringConvertible {
-    /// The sentence.
+    /// The same as `sentence`.
     public var description: String { sentence }
 }
 

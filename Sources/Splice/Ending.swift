@@ -9,7 +9,7 @@ public enum Side: UInt8, Sendable {
     /// Whom we connected to.
     case backend = 1
 
-    /// The peer across.
+    /// The other peer of the same relay.
     @inlinable
     public var other: Side { self == .client ? .backend : .client }
 
@@ -43,12 +43,12 @@ public final class CloseText: Sendable {
 public struct Ending: Sendable {
     /// Closes to be sent now; 0 where there is none.
     public struct Action: Sendable, Equatable {
-        /// For the client.
+        /// The Close code to send to the client.
         public var tellClient: UInt16 = 0
-        /// For the upstream.
+        /// The Close code to send to the upstream.
         public var tellBackend: UInt16 = 0
 
-        /// Nothing to send.
+        /// Neither peer is sent a Close.
         public static let none = Action()
     }
 

@@ -9,7 +9,7 @@ public import TLS
 /// Bytes held are bytes for this leg's peer, already sealed where the leg has TLS. While any are
 /// held, the other leg is not read: that is the whole of back-pressure.
 public struct Leg: ~Copyable {
-    /// The connection.
+    /// The socket of the connection; it has no descriptor where a `feed` stands in its place.
     public var socket: Socket
     /// The session, where the peer speaks TLS.
     public var tls: TLSSession?

@@ -54,9 +54,9 @@ public struct Relay: ~Copyable {
     var isPaced = false
     /// Pings, silence and age, where the route has rules for them.
     var watch: Watch?
-    /// Client to backend.
+    /// From the client to the upstream.
     var up: Flow
-    /// Backend to client.
+    /// From the upstream to the client.
     var down: Flow
 
     /// A relay whose client has connected and nothing more.

@@ -163,7 +163,7 @@ public final class StreamFeed {
     enum Read {
         /// These bytes, valid until the next read; nothing waits behind them if `isDrained`.
         case moved(UnsafeMutablePointer<UInt8>, Int, isDrained: Bool)
-        /// Nothing waits.
+        /// No bytes wait now; some may come later.
         case blocked
         case ended
         case reset
@@ -203,7 +203,7 @@ public final class StreamFeed {
 public final class StreamOutbox {
     private let tags: UnsafeMutablePointer<[UInt64]>
 
-    /// No stream.
+    /// An outbox in which no stream stands.
     public init() {
         tags = .allocate(capacity: 1)
         tags.initialize(to: [])

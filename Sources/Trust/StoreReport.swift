@@ -47,7 +47,7 @@ public struct StoreReport: Sendable, Equatable {
 
     /// Whose store it is.
     public let owner: Owner
-    /// Where it is.
+    /// The folder or file of the store.
     public let path: String
     /// How it stands, or what was done.
     public let outcome: Outcome

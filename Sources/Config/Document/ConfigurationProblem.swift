@@ -12,7 +12,7 @@ public struct SourcePlace: Sendable, Hashable {
     /// For what no file says.
     public static let commandLine = SourcePlace(file: "quick mode", line: 0, column: 0)
 
-    /// A place.
+    /// A place in `file`; line and column count from 1, and line 0 means the whole file.
     public init(file: String, line: Int, column: Int) {
         self.file = file
         self.line = line
@@ -27,7 +27,7 @@ extension SourcePlace: CustomStringConvertible {
 
 /// One thing that is wrong with a configuration.
 public struct ConfigurationProblem: Error, Sendable, Equatable {
-    /// Where it is.
+    /// The place in the file that the sentence is about.
     public let place: SourcePlace
     /// What was found and what is allowed.
     public let sentence: String

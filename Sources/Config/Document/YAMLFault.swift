@@ -4,7 +4,7 @@
 struct YAMLFault {
     /// What was found, as a clause.
     let found: String
-    /// What to do.
+    /// What to change, as a clause.
     let remedy: String
 
     private init(_ found: String, _ remedy: String) {

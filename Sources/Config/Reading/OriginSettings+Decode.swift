@@ -110,7 +110,7 @@ extension OriginSettings {
         return OriginFault(text: text, suggestion: suggestion)
     }
 
-    /// RFC 3986 §3.1.
+    /// Whether the text is a scheme by the grammar of RFC 3986 §3.1.
     private static func isScheme(_ text: Substring) -> Bool {
         text.utf8.first?.isLetter == true
             && text.utf8.allSatisfy { $0.isLetter || $0.isDigit || "+-.".utf8.contains($0) }
@@ -142,7 +142,7 @@ extension OriginSettings {
 
 /// A text that is no origin.
 public struct OriginFault: Error, Sendable, CustomStringConvertible {
-    /// The text.
+    /// The text as it stands in the file.
     let text: String
     /// What was probably meant.
     let suggestion: String?

@@ -4,9 +4,9 @@
 public struct RespondSettings: Sendable, Equatable {
     /// The status: 200 to 599.
     public var status = 200
-    /// The body.
+    /// The text that is sent as the body.
     public var body = ""
-    /// Its `Content-Type`.
+    /// The value of the answer's `Content-Type`.
     public var type = "text/plain; charset=utf-8"
 
     /// What holds where a file says nothing of it.
@@ -62,9 +62,9 @@ public struct FieldSettings: Sendable, Equatable {
 
 /// Which `Host` the upstream sees.
 public enum HostSettings: Sendable, Equatable {
-    /// The client's.
+    /// The upstream sees the client's `Host`.
     case keep
-    /// The endpoint's.
+    /// The upstream sees the endpoint's own host and port.
     case upstream
     /// The upstream always sees this host.
     case name(String)

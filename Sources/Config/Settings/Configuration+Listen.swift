@@ -79,9 +79,9 @@ public struct HTTP2Settings: Sendable, Equatable {
 public struct TLSSettings: Sendable, Equatable {
     /// The lowest version of TLS that is spoken.
     public enum Version: String, Sendable, CaseIterable {
-        /// TLS 1.2.
+        /// TLS 1.2 (RFC 5246).
         case tls12 = "1.2"
-        /// TLS 1.3.
+        /// TLS 1.3 (RFC 8446).
         case tls13 = "1.3"
     }
 
@@ -89,9 +89,9 @@ public struct TLSSettings: Sendable, Equatable {
     public var certificates: [CertificateSettings]
     /// A protocol that is spoken within TLS, by its name in ALPN (RFC 7301 §6, RFC 9113 §3.1).
     public enum ApplicationProtocol: String, Sendable, CaseIterable {
-        /// HTTP/2.
+        /// HTTP/2 (RFC 9113).
         case http2 = "h2"
-        /// HTTP/1.1.
+        /// HTTP/1.1 (RFC 9112).
         case http11 = "http/1.1"
     }
 

@@ -35,7 +35,7 @@ public struct RouteSettings: Sendable, Equatable {
     public var path: String
     /// The host pattern, `a.example.com` or `*.example.com`; any host when nil.
     public var host: String?
-    /// Where it leads.
+    /// Where its requests go, or what answers them here.
     public var to: Target
     /// What the upstream sees instead of the path; the path itself when nil.
     public var rewrite: String?
@@ -43,7 +43,7 @@ public struct RouteSettings: Sendable, Equatable {
     public enum EscapedSlash: String, Sendable, CaseIterable {
         /// They go on, unless they could be taken for another route's.
         case keep
-        /// They are refused.
+        /// They are answered with 400.
         case reject
     }
 
@@ -61,7 +61,7 @@ public struct RouteSettings: Sendable, Equatable {
     public var lifetime: Duration?
     /// What becomes of relays when a reload takes the route away.
     public enum Removal: String, Sendable, CaseIterable {
-        /// They go on.
+        /// The relays go on until one of their peers ends them.
         case keep
         /// They are ended in the manner of `drain`.
         case drain
@@ -106,7 +106,7 @@ public struct RouteSettings: Sendable, Equatable {
 
 /// Which pages may open a WebSocket; requests without `Origin` come from no page and always may.
 public enum OriginSettings: Sendable, Equatable {
-    /// Every page.
+    /// Pages of every origin may.
     case any
     /// Pages of the same host.
     case same
@@ -131,9 +131,9 @@ public struct AcceptSettings: Sendable, Equatable {
 public struct PingSettings: Sendable, Equatable {
     /// Which peers of a relay Sluice sends Pings to.
     public enum Peers: String, Sendable, CaseIterable {
-        /// The client.
+        /// Pings go to the client alone.
         case client
-        /// The upstream.
+        /// Pings go to the upstream alone.
         case upstream
         /// The client and the upstream.
         case both
@@ -143,7 +143,7 @@ public struct PingSettings: Sendable, Equatable {
     public var every = Duration.seconds(30)
     /// From a Ping to the end, if nothing was heard.
     public var timeout = Duration.seconds(10)
-    /// Who is asked.
+    /// Which peers of a relay get Pings.
     public var to = Peers.client
 
     /// What holds where a file says nothing of it.
@@ -173,6 +173,6 @@ public struct RouteLimits: Sendable, Equatable {
     /// Bytes that one client may send in a second, and get, over all of its relays; no limit when nil.
     public var bytesPerSecondPerClient: Int?
 
-    /// No limits.
+    /// A route without limits of its own; those of `limits` at the top still hold.
     public init() {}
 }

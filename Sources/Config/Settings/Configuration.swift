@@ -6,13 +6,13 @@
 /// make one by hand, as quick mode does. What an address, pattern or file means is judged by those
 /// who use it: this target knows none of them.
 public struct Configuration: Sendable, Equatable {
-    /// Where to listen.
+    /// The addresses on which clients are accepted; at least one in a file.
     public var listen: [ListenerSettings]
     /// Which requests go where.
     public var routes: [RouteSettings]
     /// Named groups of endpoints that routes refer to.
     public var upstreams: [String: UpstreamSettings]
-    /// How to stop.
+    /// How relays are ended when the process stops.
     public var drain: DrainSettings
     /// How long each phase may take.
     public var timeouts: TimeoutSettings
@@ -106,11 +106,11 @@ public struct AdminSettings: Sendable, Equatable {
         case standard
         /// There is no unix socket.
         case off
-        /// At this path.
+        /// The unix socket stands at this path.
         case path(String)
     }
 
-    /// The unix socket.
+    /// Where the unix socket of the admin interface stands, if there is one.
     public var socket = Socket.standard
     /// Where `socket` was written.
     public var socketPlace = SourcePlace.commandLine
@@ -165,19 +165,19 @@ public struct TimeoutSettings: Sendable, Equatable {
 public struct LogSettings: Sendable, Equatable {
     /// The form of a line.
     public enum Format: String, Sendable, CaseIterable {
-        /// For people.
+        /// One line of words and `key=value` pairs for people.
         case text
         /// One JSON object per line.
         case json
     }
 
-    /// Where lines go.
+    /// Where the lines of one kind are written to.
     public enum Target: Sendable, Equatable {
-        /// To standard output.
+        /// The process's standard output.
         case stdout
-        /// To standard error.
+        /// The process's standard error.
         case stderr
-        /// Nothing is written.
+        /// Lines of this kind are not written at all.
         case off
         /// To systemd's journal; at this socket, if it is not where it always is.
         case journald(String?)
@@ -189,7 +189,7 @@ public struct LogSettings: Sendable, Equatable {
     public var format = Format.text
     /// Where the lines of relays and requests go.
     public var access = Target.stdout
-    /// Where events go.
+    /// Where events are written to: whatever an operator should know that is no relay's end.
     public var events = Target.stderr
     /// Whether a relay leaves a line when it opens.
     public var relayOpens = true

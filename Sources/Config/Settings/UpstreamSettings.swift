@@ -26,13 +26,13 @@ public struct UpstreamSettings: Sendable, Equatable {
 
     /// What of a request is hashed.
     public enum HashSource: Sendable, Equatable, CustomStringConvertible {
-        /// The path.
+        /// The request's path, without its query.
         case path
         /// The value of this field.
         case header(String)
         /// The value of this cookie.
         case cookie(String)
-        /// The client's address.
+        /// The client's IPv4 address, or the network of its IPv6 address.
         case client
 
         /// As it is written.
@@ -56,7 +56,7 @@ public struct UpstreamSettings: Sendable, Equatable {
 
     /// Whether connections begin with a header that says who the client is.
     public enum ProxyProtocol: String, Sendable, CaseIterable {
-        /// They do not.
+        /// Connections begin with the request, without such a header.
         case none
         /// The header is one line of text (PROXY protocol version 1).
         case v1
@@ -127,7 +127,7 @@ public struct PoolSettings: Sendable, Equatable {
 
 /// Who may wait when every endpoint has as many connections as it may have.
 public struct QueueSettings: Sendable, Equatable {
-    /// For how long.
+    /// How long a request may wait before it is refused with 503.
     public var wait = Duration.seconds(1)
     /// How many requests may wait at one time.
     public var size = 100
@@ -138,7 +138,7 @@ public struct QueueSettings: Sendable, Equatable {
 
 /// How endpoints are asked whether they are well.
 public struct HealthSettings: Sendable, Equatable {
-    /// What is asked.
+    /// What a check asks an endpoint for, and what it takes for well.
     public enum Kind: String, Sendable, CaseIterable {
         /// A GET has an answer of the right status.
         case http
@@ -148,7 +148,7 @@ public struct HealthSettings: Sendable, Equatable {
         case websocket
     }
 
-    /// What is asked.
+    /// The kind of check.
     public var kind = Kind.tcp
     /// The path that is asked for.
     public var path = "/"

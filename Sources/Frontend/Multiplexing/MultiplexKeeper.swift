@@ -7,7 +7,8 @@ import Splice
 /// Takes connections that speak HTTP/2 from the end of their handshake to their close: hands bytes to
 /// and fro, gives each stream its request, and each request its stream's events.
 ///
-/// Its streams are in `MultiplexKeeper+Streams`, its deadlines and its end in `MultiplexKeeper+Ending`.
+/// Its streams are in `MultiplexKeeper+Streams`, its timer, PING and end in `MultiplexKeeper+Ending`, and
+/// what a client has to finish in time in `MultiplexKeeper+Deadlines`.
 struct MultiplexKeeper {
     let state: StatePointer
 

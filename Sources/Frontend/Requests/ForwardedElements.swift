@@ -18,7 +18,7 @@ struct ForwardedElements {
     private var received: [UInt8] = []
     private var elements: [[Pair]] = []
 
-    /// Reads the fields.
+    /// Reads the elements of all `Forwarded` fields (RFC 7239 §4); none if a quote is not closed.
     init(_ fields: FieldList) {
         guard fields.known.has(.forwarded) else { return }
         let values = fields.all("forwarded").filter { !$0.isEmpty }

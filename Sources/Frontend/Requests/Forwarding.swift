@@ -18,7 +18,7 @@ struct Forwarding {
     /// The values of `X-Forwarded-For` as they came.
     private let received: [UInt8]
 
-    /// Reads who asked.
+    /// Reads `X-Forwarded-For` from its right end, up to the first address that is no trusted proxy's.
     init(_ fields: FieldList, peer: Address, trusted: [AddressBlock]) {
         let values = fields.known.has(.xForwardedFor) ? fields.all("x-forwarded-for") : []
         var way: [Address] = []

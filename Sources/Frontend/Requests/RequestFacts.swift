@@ -16,7 +16,8 @@ struct RequestFacts {
 
     /// Who asks: who connected, or whom a trusted proxy names.
     var client: Address
-    /// When it began: an ordinary request when it was read, an upgrade when its client connected.
+    /// When it began: an ordinary request when it was read, an upgrade when its client connected or, in
+    /// HTTP/2, when its stream began.
     var beganMilliseconds: UInt64
     /// What holds for its route.
     var plan: RoutePlan?

@@ -41,7 +41,7 @@ final class Admission: Sendable {
         case admitted
         /// The route has as many as it may have.
         case full
-        /// The client has.
+        /// The client has as many as it may have.
         case tooMany
         /// The client comes too often; it may come again after so many milliseconds.
         case tooOften(UInt64)

@@ -55,7 +55,7 @@ public final class Routing: Sendable {
 public struct Route: Sendable {
     /// The pattern as people wrote it: `*.example.com/chat/*`.
     public let name: String
-    /// Who answers.
+    /// Where its requests go, or what answers them here.
     public let action: RouteAction
     /// Which pages may open a WebSocket here (RFC 6455 §10.2).
     public var origins = OriginRule.same
@@ -139,7 +139,7 @@ public struct FixedAnswer: Sendable, Equatable {
     public let status: Int
     /// The `Content-Type`; empty for none.
     public let type: String
-    /// The body.
+    /// The bytes that are sent as the body, but not to HEAD.
     public let body: [UInt8]
 
     /// An answer that is sent as it is, whatever is asked.
@@ -236,11 +236,11 @@ public enum ConnectionFact: Sendable, Equatable {
 
 /// Which `Host` the upstream sees.
 public enum HostChoice: Sendable, Equatable {
-    /// The client's.
+    /// The upstream sees the client's `Host`.
     case keep
     /// The endpoint's own host and port.
     case upstream
-    /// Always this one.
+    /// The upstream always sees this host.
     case name(String)
 }
 
@@ -330,7 +330,7 @@ public struct PoolLimits: Sendable, Equatable {
     /// Shorter than what apps grant: Node's and uvicorn's own limit is 5 s.
     public var idleMilliseconds: UInt64
 
-    /// None is kept.
+    /// No connection is kept for a next request.
     static let none = PoolLimits(idleMax: 0, idleMilliseconds: 0)
 
     /// Limits for each endpoint and reactor: how many may be idle, and for how long in milliseconds.

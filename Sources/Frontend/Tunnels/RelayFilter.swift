@@ -4,14 +4,14 @@ import Reactor
 
 /// Which relays are asked for; nil for all.
 public struct RelayFilter: Sendable {
-    /// The route's pattern.
+    /// The pattern of the route that they were opened by; of any when nil.
     public var route: String?
-    /// The endpoint's label.
+    /// The label of the endpoint that they lead to; to any when nil.
     public var endpoint: String?
     /// The client's address without its port.
     public var client: String?
 
-    /// All relays.
+    /// A filter that lets all relays pass.
     public init() {}
 
     func takes(_ asked: borrowing TunnelFacts) -> Bool {

@@ -35,7 +35,7 @@ struct EndpointSearch {
         isInLine = (group.queue?.count ?? 0) > 0
     }
 
-    /// The present endpoint.
+    /// The endpoint that is being tried; nil before the first, and where the last one has failed.
     var current: Endpoint? { endpoint.map { group.endpoints[$0] } }
 
     /// The present endpoint, where a connection from the pool may serve; nil once an address of it was
@@ -162,7 +162,7 @@ struct EndpointSearch {
 struct Places {
     /// The upstream whose endpoint has a place claimed for this request.
     private(set) var group: EndpointGroup?
-    /// That endpoint.
+    /// The index of that endpoint in the group; it means nothing while `group` is nil.
     private(set) var endpoint = 0
     /// Where it waits for such a place.
     private(set) var line: PlaceInLine?
@@ -206,7 +206,7 @@ struct Places {
         group.closed(endpoint)
     }
 
-    /// Leaves the line.
+    /// Leaves the queue in which it waits, if it does.
     mutating func leaveLine() {
         guard let line else { return }
         self.line = nil
@@ -220,7 +220,7 @@ struct Places {
         admission.leave(admitted, nowMilliseconds: now)
     }
 
-    /// Gives everything back.
+    /// Gives back whatever is held: the slot at the endpoint, the number in the queue, the slot of the route.
     mutating func giveBack(nowMilliseconds now: UInt64) {
         giveEndpointBack()
         leaveLine()

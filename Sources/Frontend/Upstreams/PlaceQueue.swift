@@ -79,7 +79,7 @@ public final class PlaceQueue: Sendable {
     /// Numbers that are kept, for the tests.
     var lineLength: Int { state.withLock { $0.line.count } }
 
-    /// How many wait.
+    /// How many requests of all reactors wait, or were called and have not answered.
     public var count: Int { waiting.load(ordering: .sequentiallyConsistent) }
 
     /// Joins the line.

@@ -48,7 +48,7 @@ struct Acceptors {
         return next
     }
 
-    /// Watches all.
+    /// Watches all listeners, as a reactor begins.
     func watch() {
         for acceptor in acceptors { resume(acceptor) }
     }
@@ -198,7 +198,7 @@ struct Acceptors {
         return false
     }
 
-    /// Watches a listener.
+    /// Watches a listener from now on, so that its pause is over.
     private func resume(_ acceptor: Acceptor) {
         acceptor.resumeMilliseconds = nil
         _ = state.pointee.poller.add(

@@ -15,13 +15,13 @@ enum WorkerMessage: Sendable {
     case drain(Drain)
     /// Describe relays, from a slot on.
     case list(RelayFilter, from: Int, answer: Mailbox<RelayList>)
-    /// End one relay.
+    /// End the relay of this token with a Close; say there whether it is one.
     case end(Token, code: UInt16, answer: Mailbox<Bool>)
     /// There may be a place at an endpoint, for the one that waits.
     case place(PlaceQueue, PlaceQueue.Waiter)
     /// Say that the loop turns.
     case beat(Mailbox<Int>)
-    /// Close everything now.
+    /// Close all connections now, without a word to their peers.
     case cut
 }
 

@@ -39,7 +39,8 @@ struct WorkerState: ~Copyable {
     var flushing = MultiplexFlushing()
     /// What connections that speak HTTP/2 share of memory.
     let multiplexMemory = HTTP2Memory()
-    /// Deadlines of sessions while no request is in progress, by the client's slot.
+    /// Deadlines of sessions, by the client's slot: in HTTP/1.1 while no request is in progress, in HTTP/2
+    /// at all times.
     var sessionTimers: TimerWheel
     /// Deadlines of requests.
     var requestTimers: TimerWheel
@@ -162,7 +163,8 @@ struct WorkerState: ~Copyable {
 
     /// Frees what was retired in this turn.
     mutating func releaseRetired() {
-        // Tunnels hold nothing of clients, nor requests of sessions, that is looked at in the end.
+        // What points goes before what it points to: requests to streams and sessions (`ClientStream`),
+        // streams to sessions. The others hold tokens, which are stale by now.
         if requests.hasRetired { requests.releaseRetired() }
         if substreams.hasRetired { substreams.releaseRetired() }
         if sessions.hasRetired { sessions.releaseRetired() }

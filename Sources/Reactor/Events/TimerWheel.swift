@@ -23,7 +23,7 @@ public struct TimerWheel: ~Copyable {
     private struct Node {
         var next: UInt32
         var previous: UInt32
-        /// Ticks since `origin`.
+        /// The tick at which it fires, counted from `origin`.
         var due: UInt64
         /// What it was armed with.
         var token: Token

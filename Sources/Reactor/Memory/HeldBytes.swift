@@ -35,7 +35,7 @@ public struct HeldBytes {
     /// How many bytes are held.
     public private(set) var count = 0
 
-    /// Holds nothing.
+    /// Holds no bytes and no chunk.
     public init() {}
 
     /// Whether nothing is held.

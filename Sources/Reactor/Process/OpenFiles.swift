@@ -7,11 +7,11 @@ import Synchronization
 public enum OpenFiles {
     /// The limits as they stand now, and what the soft one was before.
     public struct Limits: Equatable, Sendable {
-        /// What counts.
+        /// The soft limit, which is the one that holds; 0 where it could not be read.
         public let soft: UInt64
         /// How far `soft` may be raised.
         public let hard: UInt64
-        /// What `soft` was.
+        /// The soft limit before it was raised.
         public let was: UInt64
     }
 

@@ -21,7 +21,7 @@ public struct SystemError: Error, Sendable, Equatable, CustomStringConvertible {
         case listening(Address)
         /// Listening at the path of this unix socket, where something else stands, as "a folder".
         case occupied(Address, by: String)
-        /// Opening this file.
+        /// Opening the file of this path.
         case file(String)
     }
 

@@ -6,7 +6,7 @@ import Glibc
 public enum AcceptResult: Equatable, Sendable {
     /// A connection: its descriptor, non-blocking, which the receiver owns now; and who it is.
     case accepted(Int32, Address)
-    /// No connection waits.
+    /// The queue of connections is empty.
     case blocked
     /// The system has no descriptor or no memory for it. The connection still waits, so a listener
     /// that is watched reports it for ever: stop watching for a while (`AcceptBackoff`).

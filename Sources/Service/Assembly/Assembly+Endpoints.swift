@@ -46,7 +46,7 @@ extension EndpointAddress {
 /// An endpoint that gets nothing any more, since a reload or its name has no place for it, and on which
 /// something still runs.
 struct DepartedEndpoint: Sendable {
-    /// Where it was.
+    /// The name of the upstream that it belonged to.
     let upstream: String
     let endpoint: Endpoint
 

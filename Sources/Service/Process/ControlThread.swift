@@ -12,7 +12,7 @@ public final class ControlThread: Sendable {
     private let isOver = Atomic<Bool>(false)
     private let thread = Mutex<ReactorThread?>(nil)
 
-    /// Starts the thread.
+    /// Starts the thread, named `sluice-control`.
     public init() throws(SystemError) {
         jobs = try Mailbox()
         let started = try ReactorThread.start(name: "sluice-control") { [self] in

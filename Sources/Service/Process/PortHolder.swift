@@ -61,7 +61,7 @@ public enum PortHolder {
         }
     }
 
-    /// A listening socket.
+    /// A listening socket of this machine, as a table below `/proc/net` names it.
     struct ListeningSocket: Equatable {
         let inode: UInt64
         let user: UInt32

@@ -11,9 +11,9 @@ public import Reactor
 public enum Successor {
     /// What a listening socket is for.
     public enum Purpose: String, Sendable {
-        /// For clients.
+        /// Clients connect to it.
         case listen
-        /// For operators.
+        /// The admin interface is asked through it.
         case admin
     }
 
@@ -23,7 +23,7 @@ public enum Successor {
         public let purpose: Purpose
         /// The address that was asked for.
         public let address: Address
-        /// The socket.
+        /// The descriptor of the socket, which is inherited by the new process.
         public let descriptor: Int32
 
         /// A listening socket to hand over: what for, its address and its descriptor.
@@ -209,7 +209,7 @@ public enum Successor {
 
 /// Why another process did not take over.
 public struct SuccessorFault: Error, Sendable, CustomStringConvertible {
-    /// What happened.
+    /// The reason, in a sentence.
     public let description: String
 
     /// A reason in words.

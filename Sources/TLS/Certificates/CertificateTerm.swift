@@ -2,9 +2,9 @@
 
 /// From when until when a certificate is valid, in seconds since 1970.
 public struct CertificateTerm: Sendable, Equatable {
-    /// The first second.
+    /// The first second at which the certificate is valid.
     public let notBefore: Int64
-    /// The last second.
+    /// The last second at which the certificate is valid.
     public let notAfter: Int64
 
     /// How a certificate stands at some moment.
@@ -55,7 +55,7 @@ public struct CertificateTerm: Sendable, Equatable {
 
 /// The term of one certificate of a chain that is served.
 public struct IdentityTerm: Sendable, Equatable {
-    /// The chain's file.
+    /// The path of the chain's file.
     let file: String
     let member: IdentityProblem.Member
     let term: CertificateTerm

@@ -12,7 +12,7 @@ public enum LeafOutcome: Sendable, Equatable {
 
 /// What becomes of names that a certificate has and that are not asked for.
 public enum OtherNames: Sendable {
-    /// They stay.
+    /// The certificate keeps all of them.
     case stay
     /// They stay, but for addresses other than loopback: a machine that moves from network to network would
     /// collect them.

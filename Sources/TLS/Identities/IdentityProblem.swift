@@ -7,7 +7,7 @@ import Glibc
 ///
 /// All sentences are made here, for `sluice check`, the start, quick mode and a reload alike.
 public struct IdentityProblem: Error, Equatable, Sendable, CustomStringConvertible {
-    /// What was found.
+    /// What is wrong with the file, or with the pair of chain and key.
     public enum Cause: Equatable, Sendable {
         // Of one file: what it is instead of PEM.
         /// It can't be opened or read; the `errno`.
@@ -22,7 +22,7 @@ public struct IdentityProblem: Error, Equatable, Sendable, CustomStringConvertib
         case tooLarge
         /// Its characters have two bytes each.
         case utf16
-        /// It is binary.
+        /// It is in a binary form; which one.
         case der(Binary)
         /// It is a Java keystore (JKS).
         case javaKeystore
@@ -90,7 +90,7 @@ public struct IdentityProblem: Error, Equatable, Sendable, CustomStringConvertib
         case shadowed(by: String)
     }
 
-    /// A binary form.
+    /// A binary form that was found where PEM should be.
     public enum Binary: Equatable, Sendable {
         /// One certificate in DER.
         case certificate
@@ -104,7 +104,7 @@ public struct IdentityProblem: Error, Equatable, Sendable, CustomStringConvertib
 
     /// Which certificate of a chain is meant.
     public enum Member: Equatable, Sendable {
-        /// The server's own.
+        /// The server's own certificate.
         case leaf
         /// One behind it, by its subject.
         case intermediate(String)
@@ -119,7 +119,7 @@ public struct IdentityProblem: Error, Equatable, Sendable, CustomStringConvertib
 
     /// The file that it is about.
     public let file: String
-    /// What was found.
+    /// What is wrong with it; the sentence is made of this.
     public let cause: Cause
 
     init(_ file: String, _ cause: Cause) {

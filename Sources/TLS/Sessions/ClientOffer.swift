@@ -7,7 +7,7 @@
 public struct ClientOffer: Sendable, Equatable {
     /// The versions that it speaks, as it orders them.
     public private(set) var versions: [UInt16] = []
-    /// Its cipher suites.
+    /// Its cipher suites by their registered numbers (RFC 8446 §11), in the order in which it sent them.
     public private(set) var suites: [UInt16] = []
     /// Its groups for the key exchange; empty where it names none.
     public private(set) var groups: [UInt16] = []

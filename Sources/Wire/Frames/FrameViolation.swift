@@ -5,7 +5,7 @@
 /// A plain byte and not an `Optional` or an error, because the scanner returns it for every
 /// read of every relay.
 public enum FrameViolation: UInt8, Sendable, Equatable, CaseIterable {
-    /// All is well.
+    /// The frames keep to the rules so far.
     case none = 0
     /// A client's frame came without a mask (§5.1).
     case notMasked

@@ -13,7 +13,7 @@ public struct ConnectionNames: Sendable {
     /// Bytes hashed or compared and slots looked at so far, for the tests.
     private(set) var stepCount = 0
 
-    /// No names.
+    /// An empty set of names.
     public init() {
         table = nil
         hasClose = false

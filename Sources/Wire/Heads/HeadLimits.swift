@@ -4,11 +4,11 @@
 public struct HeadLimits: Sendable, Equatable {
     /// One of the limits.
     public enum Kind: Sendable {
-        /// `bytesMax`.
+        /// The head is longer than `bytesMax`.
         case bytes
-        /// `fieldsMax`.
+        /// The head has more fields than `fieldsMax`.
         case fields
-        /// `targetBytesMax`.
+        /// The target is longer than `targetBytesMax`.
         case targetBytes
     }
 

@@ -5,7 +5,7 @@ public struct HeadMemory: Sendable {
     var bytes: [UInt8] = []
     var fields: [HeadField] = []
 
-    /// No memory yet.
+    /// A memory that has no bytes yet: the first head allocates them.
     public init() {}
 
     /// How many bytes of a head it has room for.

@@ -4,7 +4,7 @@
 ///
 /// A name is recognised once, when its line is read; from there a field is known by its number.
 public enum KnownField: UInt8, Sendable {
-    /// Any other field.
+    /// A field whose name has no meaning here.
     case other
     /// No field that anybody sends, but what `Connection: close` would name.
     case close

@@ -2,7 +2,7 @@
 
 /// The methods whose meaning matters to who forwards them (RFC 9110 §9.3).
 public enum Method: UInt8, Sendable {
-    /// Any other.
+    /// A method that is passed on without knowing what it means.
     case other
     case get, head, post, put, delete, connect, options, trace
 
@@ -47,7 +47,7 @@ public struct RequestHead: Sendable {
     let isTargetASCII: Bool
     let methodPlace: ByteRange
     let targetPlace: ByteRange
-    /// The fields.
+    /// The fields in the order in which they came, as ranges in their bytes.
     public internal(set) var fields: FieldList
 
     /// The method, letters as sent (methods are case-sensitive).

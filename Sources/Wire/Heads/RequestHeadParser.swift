@@ -190,8 +190,8 @@ public struct RequestHeadParser: Sendable {
 
 /// The two versions that are spoken here, as eight bytes with the first one lowest.
 enum HTTPVersion {
-    /// `HTTP/1.1`.
+    /// The eight bytes of `HTTP/1.1`, the first one lowest.
     static let http11: UInt64 = 0x312E_312F_5054_5448
-    /// `HTTP/1.0`.
+    /// The eight bytes of `HTTP/1.0`, the first one lowest.
     static let http10: UInt64 = 0x302E_312F_5054_5448
 }

@@ -7,7 +7,7 @@ public struct ResponseHead: Sendable {
     /// Whether the response is HTTP/1.1; otherwise it is HTTP/1.0.
     public let isHTTP11: Bool
     let reasonPlace: ByteRange
-    /// The fields.
+    /// The fields in the order in which they came, as ranges in their bytes.
     public internal(set) var fields: FieldList
 
     /// The reason phrase as sent, often empty.

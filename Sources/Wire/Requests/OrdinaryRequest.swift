@@ -190,7 +190,7 @@ private struct HostPlace: Sendable {
 
 /// A path and query among the bytes of a head.
 private struct TargetPlace: Sendable {
-    /// The canonical path.
+    /// The canonical path, by which the route is chosen.
     let path: ByteRange
     /// The path that goes on; the same place where it is canonical already.
     let sentPath: ByteRange

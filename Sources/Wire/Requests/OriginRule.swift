@@ -5,7 +5,7 @@
 /// Browsers let any page connect to any host, and send the page's origin along (RFC 6455
 /// §10.2). A request without `Origin` comes from no browser and is allowed by every rule.
 public enum OriginRule: Sendable, Equatable {
-    /// Every page.
+    /// Pages of every origin may.
     case any
     /// Pages of the host that the request is for, on any port and scheme; all names and addresses of
     /// loopback count as one host.

@@ -185,7 +185,7 @@ struct CertPlace: ParsableArguments {
             valueName: "dir"))
     var directory: String?
 
-    /// The directory.
+    /// The path of the directory that the option names, or of the user's own.
     var path: String { directory ?? DataDirectory.path }
 
     /// The option that names the folder of a chain where that has an authority of its own; empty for the user's

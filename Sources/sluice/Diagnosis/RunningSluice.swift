@@ -10,7 +10,7 @@ import Trust
 
 /// What is the matter with the Sluice that runs, as `sluice doctor` says it without a URL.
 struct RunningSluice: Encodable {
-    /// How something stands.
+    /// Whether somebody has to do something about a finding.
     enum Grade: String, Encodable {
         case good
         /// Worth knowing; nothing has to be done.
@@ -25,7 +25,7 @@ struct RunningSluice: Encodable {
         let what: String
         let name: String
         let grade: Grade
-        /// What was found.
+        /// What was found, in a sentence.
         let found: String
         /// What to change; empty where nothing has to be.
         var remedy = ""

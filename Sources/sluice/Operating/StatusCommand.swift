@@ -86,7 +86,7 @@ struct StatusCommand: ParsableCommand {
         }
     }
 
-    /// Asks and prints.
+    /// Asks the running process for its state and prints it, or closes the relay that `--close` names.
     func run() throws {
         if let close {
             let peer = try options.peer(to: .change)

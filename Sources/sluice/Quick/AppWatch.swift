@@ -35,7 +35,7 @@ final class AppWatch: Sendable {
 
     /// What came of a WebSocket to the app.
     enum Answered {
-        /// None was tried.
+        /// No WebSocket to the app was tried.
         case unasked
         /// It could not be tried, for this reason.
         case untold(String)

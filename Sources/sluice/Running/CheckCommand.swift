@@ -20,7 +20,7 @@ struct CheckCommand: ParsableCommand {
 
     @OptionGroup var file: ConfigurationFile
 
-    /// Prints two tables.
+    /// Reads the configuration and prints what it would serve; throws where it could not be served.
     func run() throws {
         let configuration = try Configuration.load(path: file.path)
         let unwritable = Self.unwritableLogs(configuration.log)

@@ -6,7 +6,7 @@ import Foundation
 struct CommandWords {
     /// An option or flag as the parser itself describes it.
     struct Declared {
-        /// With their dashes.
+        /// Its names with their dashes, as `--config` and `-c`.
         let names: [String]
         let takesValue: Bool
         /// Whether it may be given several times.
