@@ -13,7 +13,8 @@ extension Doctor {
         var other = self
         // The silence that was asked for takes nothing of the time.
         other.began += options.idleSeconds ?? 0
-        guard let line = other.anotherLine(offering: [ALPN.http2, ALPN.http1]), let probe = line.probe
+        guard let line = other.anotherLine(offering: [ALPN.http2, ALPN.http1]),
+            let probe = line.probe
         else { return }
         guard probe.applicationProtocol == ALPN.http2 else {
             good(.http2, "not offered (ALPN): browsers open the socket by HTTP/1.1")

@@ -182,7 +182,9 @@ extension UnsafeMutablePointer where Pointee == ConnectionCore {
             return resetForPeer(index, .protocolError)
         }
         slot.pointee.marks.insert(.told)
-        if slot.pointee.head?.memory.storage.isConnect == true { slot.pointee.marks.insert(.connect) }
+        if slot.pointee.head?.memory.storage.isConnect == true {
+            slot.pointee.marks.insert(.connect)
+        }
         if isLast { slot.pointee.marks.insert(.peerEnded) }
         pointee.tell(.request(isLast: isLast), index)
     }

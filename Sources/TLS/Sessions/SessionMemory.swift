@@ -27,12 +27,15 @@ public enum SessionMemory {
     private static let wipingPlace = Int(bitPattern: listCount)
     /// Bytes that a thread keeps at most.
     private static let keptBytesMax = 2 * 1024 * 1024
+    /// More units than can ever be kept: without them no list takes anything, so what is freed takes the
+    /// way on which it is overwritten, and all else is freed without a question about that.
+    private static let wipingUnits = 1 << 40
 
     /// A thread's lists, each threaded through what is free itself.
     ///
     /// List k has objects of at least 16 k + 8 bytes, which are malloc's sizes. In place of a list 0
-    /// stands how many more units of 16 bytes may be kept; behind the last one stands up to which size
-    /// what is freed is overwritten.
+    /// stands how many more units of 16 bytes may be kept, less `wipingUnits` while something is overwritten;
+    /// behind the last one stands up to which size what is freed is overwritten.
     private typealias FreeLists = UnsafeMutablePointer<Int>
 
     private static let isInstalled =
@@ -71,7 +74,12 @@ public enum SessionMemory {
         get { threadLists.map { $0[wipingPlace] } ?? 0 }
         set {
             if threadLists == nil { makeThreadLists() }
-            threadLists?[wipingPlace] = newValue
+            guard let lists = threadLists else { return }
+            let isBegun = lists[wipingPlace] == 0 && newValue > 0
+            let isEnded = lists[wipingPlace] > 0 && newValue == 0
+            if isBegun { lists.pointee &-= wipingUnits }
+            if isEnded { lists.pointee &+= wipingUnits }
+            lists[wipingPlace] = newValue
         }
     }
 
@@ -116,18 +124,39 @@ public enum SessionMemory {
         guard let pointer else { return }
         let size = sluice_allocated_size(pointer)
         let list = (UInt(bitPattern: size) &- 8) &>> 4
-        let threadLists = threadLists
-        if let threadLists, threadLists[wipingPlace] >= size { explicit_bzero(pointer, size) }
         guard list &- 1 < listCount &- 1, let lists = threadLists,
             lists.pointee >= Int(bitPattern: list)
-        else {
-            free(pointer)
-            return
-        }
+        else { return releaseApart(pointer, size, list) }
+        keep(pointer, list, lists)
+    }
+
+    @inline(__always)
+    private static func keep(_ pointer: UnsafeMutableRawPointer, _ list: UInt, _ lists: FreeLists) {
         let place = lists + Int(bitPattern: list)
         pointer.storeBytes(of: place.pointee, as: Int.self)
         place.pointee = Int(bitPattern: pointer)
         lists.pointee &-= Int(bitPattern: list)
+    }
+
+    /// Frees what the usual way takes to no list: while something is overwritten, that is all.
+    @inline(never)
+    private static func releaseApart(_ pointer: UnsafeMutableRawPointer, _ size: Int, _ list: UInt)
+    {
+        guard let lists = threadLists, lists[wipingPlace] > 0 else { return free(pointer) }
+        if lists[wipingPlace] >= size { overwrite(pointer, size) }
+        guard list &- 1 < listCount &- 1, lists.pointee &+ wipingUnits >= Int(bitPattern: list)
+        else { return free(pointer) }
+        keep(pointer, list, lists)
+    }
+
+    /// Overwrites in pieces for which memset(3) needs no instruction that is slow to begin.
+    private static func overwrite(_ pointer: UnsafeMutableRawPointer, _ size: Int) {
+        var done = 0
+        while done < size {
+            let count = min(1_024, size - done)
+            explicit_bzero(pointer + done, count)
+            done += count
+        }
     }
 
     private static func resize(
@@ -138,7 +167,7 @@ public enum SessionMemory {
         guard sizeBefore <= wipedBytesMax else { return realloc(pointer, size) }
         guard let grown = malloc(size) else { return nil }
         memcpy(grown, pointer, min(size, sizeBefore))
-        explicit_bzero(pointer, sizeBefore)
+        overwrite(pointer, sizeBefore)
         free(pointer)
         return grown
     }
