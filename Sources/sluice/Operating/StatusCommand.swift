@@ -276,6 +276,8 @@ enum DrainText {
 
     /// How many relays are over, and how many of them did not close in time.
     static func count(_ progress: DrainProgress) -> String {
-        "\(progress.closed) closed" + (progress.cut > 0 ? ", \(progress.cut) of them cut" : "")
+        if progress.closed == 0 { return "0 closed" }
+        return
+            "\(progress.closed) closed, \(progress.cut == 0 ? "none" : "\(progress.cut)") of them cut"
     }
 }
