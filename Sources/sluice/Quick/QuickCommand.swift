@@ -28,7 +28,7 @@ struct QuickCommand: ParsableCommand {
 
     @Argument(
         help: ArgumentHelp(
-            "The app: a port, host:port, ws://host:port[/path] or http://host:port.",
+            "The app: a port, host:port, ws://host:port[/path][?query] or http://host:port.",
             valueName: "upstream"))
     var upstream: String
 
