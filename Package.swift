@@ -184,7 +184,7 @@ let package = Package(
         .testTarget(
             name: "sluiceTests",
             dependencies: [
-                "sluice", "Admin", "Config", "Reactor", "TLS",
+                "sluice", "Admin", "Config", "Doctor", "Reactor", "TLS",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),

@@ -43,6 +43,13 @@ public enum AdminSocket {
         places(runtimeFolder: runtimeFolder, serviceFolder: serviceFolder, userFolder: userFolder)
     }
 
+    /// All places where a running Sluice may have its socket, also those that are not asked since nothing is there or
+    /// somebody else has made their folder.
+    public static var possiblePlaces: [String] {
+        [runtimeFolder, serviceFolder, userFolder].compactMap { $0 }.filter { $0.hasPrefix("/") }
+            .map { "\($0)/\(name)" }
+    }
+
     static func places(
         runtimeFolder: String?, serviceFolder: String, userFolder: String
     ) -> [String] {

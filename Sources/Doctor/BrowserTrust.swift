@@ -18,6 +18,7 @@ extension Doctor {
     /// What this user's browsers say of a certificate that was believed here thanks to the local authority.
     mutating func askBrowsers() {
         let trust = options.browserTrust?() ?? BrowserTrust()
+        browserTrust = trust
         guard !trust.refusing.isEmpty else {
             diagnosis.notes.append(
                 "It is signed by Sluice's local authority; "

@@ -66,7 +66,8 @@ extension Doctor {
                 remedy: "Use one of an authority: "
                     + (url.isLocal
                         ? "" : "a public one such as Let's Encrypt, or, for your machines alone, ")
-                    + "sluice cert \(url.host), then sluice cert trust.")
+                    + "sluice cert \(NameScope.options(for: [url.host]))\(url.host), then sluice cert"
+                    + " trust.")
         case .untrusted where probe.isLeafAlone:
             return Opinion(
                 found: "issued by \(issuer), which was not sent", verdict: .missingIntermediate,

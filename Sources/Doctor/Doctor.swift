@@ -61,6 +61,8 @@ public struct Doctor {
     var diagnosis: Diagnosis
     /// What spoils a socket that works; the first counts if nothing worse is found.
     private(set) var reservations: [Reservation] = []
+    /// What this user's browsers say of the certificate, where they were asked.
+    var browserTrust: BrowserTrust?
     /// The certificate is not believed: what may be secret stays here.
     var isUntrusted = false
     /// Where the server was found.

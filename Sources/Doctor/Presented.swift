@@ -11,8 +11,11 @@ public struct Presented: Sendable {
     public let cipher: String
     /// Where the server was found.
     public let address: String
-    /// Why a browser does not believe them, in a sentence; nil where it does.
+    /// Why nobody here believes them, in a sentence; nil where somebody does.
     public let fault: String?
+    /// Which of this user's browsers believe them, where they are believed thanks to Sluice's local authority; nil where
+    /// that has not signed them.
+    public let browserTrust: BrowserTrust?
 }
 
 extension Doctor {
@@ -34,7 +37,8 @@ extension Doctor {
             Presented(
                 chain: probe.chain, version: probe.version, cipher: probe.cipher,
                 address: address,
-                fault: verdict == .healthy ? nil : doctor.diagnosis.sentence.harmless))
+                fault: verdict == .healthy ? nil : doctor.diagnosis.sentence.harmless,
+                browserTrust: doctor.browserTrust))
     }
 }
 

@@ -37,7 +37,7 @@ enum Command {
             try writeSeeds(to: folder)
             exit(0)
         } catch {
-            leave("The seeds cannot be written to '\(folder)': \(error.localizedDescription)")
+            leave("The seeds can't be written to '\(folder)': \(error.localizedDescription)")
         }
     }
 

@@ -14,7 +14,7 @@ import FuzzTargets
         var brokenCount = 0
         for file in files {
             guard let data = FileManager.default.contents(atPath: file) else {
-                Command.leave("'\(file)' cannot be read.")
+                Command.leave("'\(file)' can't be read.")
             }
             do throws(BrokenProperty) {
                 try Command.target.run(Array(data))

@@ -53,6 +53,19 @@ struct SystemStore {
     /// The file with all authorities that programs read, where there is one.
     var bundlePath: String? { layout.map { place($0.bundle) } }
 
+    /// The authority's file and that with all authorities as programs in the image name them; nil for the machine's own
+    /// root, and where the authority is in no file.
+    var pathsInImage: (authority: String, bundle: String)? {
+        guard !root.isOwn, let layout,
+            let wanted = authorityPath.flatMap(PEM.certificate).map(PEM.joined)
+        else { return nil }
+        let names = (try? files.contentsOfDirectory(atPath: place(layout.anchors))) ?? []
+        let own = names.sorted().first {
+            PEM.certificate(place("\(layout.anchors)/\($0)")).map(PEM.joined) == wanted
+        }
+        return own.map { ("\(layout.anchors)/\($0)", layout.bundle) }
+    }
+
     /// A file for each authority, so that a second one does not take the place of the first.
     private func target(_ layout: Layout, _ authority: Authority) -> String {
         place(layout.anchors) + "/sluice-ca-\(authority.mark).crt"

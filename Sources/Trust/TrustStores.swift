@@ -73,6 +73,12 @@ public struct TrustStores {
     /// where none is known.
     public var systemBundle: String? { system?.bundlePath }
 
+    /// The files of the system's store in an image as programs name them that run in it.
+    ///
+    /// They are the authority's own, and the one with all that the system trusts; nil for this machine, and where the
+    /// authority is not there.
+    public var pathsInImage: (authority: String, bundle: String)? { system?.pathsInImage }
+
     /// Where the authority is trusted.
     public func status() -> [StoreReport] {
         (system.map { [$0.status()] } ?? []) + browsers.map { $0.status(authority) }

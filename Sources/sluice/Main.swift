@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import ArgumentParser
+import Config
 import Foundation
 import Glibc
 import TLS
@@ -29,12 +30,15 @@ enum Entry {
             {
                 WrongArguments.refuse(fault)
             }
-            let words = Sluice.fullMessage(for: error)
+            // Each line of these begins with its place, for editors that jump there.
+            let words =
+                (error as? ConfigurationProblems).map(\.description)
+                ?? Sluice.fullMessage(for: error)
             // What was asked for, as the help, is no error.
             if standard == .success {
                 Output.line(words)
             } else if !words.isEmpty {
-                FileHandle.standardError.write(Data("\(words)\n".utf8))
+                FileHandle.standardError.write(Data("\(Program.pasteable(words))\n".utf8))
             }
             leave(with: ExitCodes.code(of: error) ?? standard.rawValue)
         }

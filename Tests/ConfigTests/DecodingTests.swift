@@ -12,7 +12,11 @@ struct DecodingTests {
                 routes: [{ path: /a, to: "ws://127.0.0.1:9000" }]
                 """, file: "sluice.yaml")
         let expected = Configuration(
-            listen: [ListenerSettings(address: "127.0.0.1:8080", place: at(1, 10))],
+            listen: [
+                with(ListenerSettings(address: "127.0.0.1:8080", place: at(1, 10))) {
+                    $0.addressPlace = at(1, 21)
+                }
+            ],
             routes: [
                 RouteSettings(
                     path: "/a", to: .endpoint(.tcp(host: "127.0.0.1", port: 9000)),

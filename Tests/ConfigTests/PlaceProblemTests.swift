@@ -24,7 +24,7 @@ struct PlaceProblemTests {
         ),
         (
             "resolver: { servers: [] }",
-            "3:22: resolver.servers: found an empty list, allowed: at least one of addresses of DNS servers, as 127.0.0.1:53"
+            "3:22: resolver.servers: found an empty list, allowed: one or more addresses of DNS servers, as 127.0.0.1:53"
         ),
     ])
     func `places`(yaml: String, line: String) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Foundation
+import Glibc
 import TestKit
 import Testing
 
@@ -77,6 +78,11 @@ struct RunningSluiceTests {
             environment: ["XDG_RUNTIME_DIR": "\(folder)/nothing", "TMPDIR": folder])
         #expect(report.verdict == "not-running", "\(report)")
         #expect(report.sentence.contains("No Sluice of this user is running"))
+        // All places that the help names, also where nothing is there.
+        #expect(
+            report.sentence.contains(
+                "nothing answers at \(folder)/nothing/sluice.sock, /run/sluice/sluice.sock or"
+                    + " \(folder)/sluice-\(geteuid())/sluice.sock."), "\(report)")
         #expect(report.remedy.contains("sluice 3000"))
         // A socket that a killed process left behind.
         let named = try Self.examine(["--admin", "\(folder)/sluice.sock"], home: folder)
@@ -94,8 +100,12 @@ struct RunningSluiceTests {
             Set(report.findings.map(\.what)) == [
                 "process", "configuration", "listener", "certificate", "route", "endpoint",
             ])
-        #expect(report.finding("listener", "wss://")?.found.contains("TLSv1.3") == true)
-        #expect(report.finding("listener", "ws://")?.found.contains("without TLS") == true)
+        #expect(
+            report.finding("listener", "wss://")?.found
+                == "takes connections, h2 and http/1.1, TLSv1.3", "\(report)")
+        #expect(
+            report.finding("listener", "ws://")?.found
+                == "takes connections, http/1.1, without TLS", "\(report)")
         #expect(report.finding("certificate", "localhost, 127.0.0.1") != nil, "\(report)")
         #expect(backend.receivedCount == 0, "the app is asked nothing")
     }

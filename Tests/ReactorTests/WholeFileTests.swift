@@ -68,14 +68,14 @@ struct WholeFileTests {
     }
 
     @Test func `a device without end is refused at the bound, an empty one is empty`() throws {
-        #expect(sentence("/dev/zero") == "is larger than 16 MiB")
+        #expect(sentence("/dev/zero") == "it is larger than 16 MiB")
         #expect(try WholeFile.read("/dev/null").isEmpty)
     }
 
     @Test func `what is no file is told by what it is`() throws {
         let pipe = try NamedPipe()
-        #expect(sentence(pipe.folder) == "cannot be read: it is a directory")
+        #expect(sentence(pipe.folder) == "it can't be read: it is a directory")
         #expect(sentence(pipe.folder + "/none") == "there is no such file")
-        #expect(sentence(pipe.path + "/below")?.hasPrefix("cannot be read: ") == true)
+        #expect(sentence(pipe.path + "/below")?.hasPrefix("it can't be read: ") == true)
     }
 }

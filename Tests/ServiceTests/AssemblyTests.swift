@@ -189,7 +189,7 @@ struct AssemblyTests {
             found
                 == (isRefused
                     ? [
-                        "s.yaml:3:5: found '\(second)', which '\(first)' at s.yaml:2:5 takes in,"
+                        "s.yaml:3:16: found '\(second)', which '\(first)' at s.yaml:2:16 takes in,"
                             + " allowed: another port"
                     ] : []))
     }

@@ -60,6 +60,7 @@ struct ConfigurationFileTests {
         ].enumerated() where index < found.count {
             #expect(found[index].contains(words), "\(words): \(found[index])")
         }
-        #expect(problems(folder.path).first?.contains("cannot be read: it is a directory") == true)
+        #expect(
+            problems(folder.path).first?.contains("it can't be read: it is a directory") == true)
     }
 }

@@ -19,7 +19,6 @@ struct QuickUpstreamTests {
         ("ws://app:3000/", "ws://app:3000", nil),
         ("ws://app:3000/Esv/ocp", "ws://app:3000", "/Esv/ocp"),
         ("ws://app:3000/Esv/ocp?x=1", "ws://app:3000", "/Esv/ocp"),
-        ("ws://app:3000/Esv#top", "ws://app:3000", "/Esv"),
         ("app:3000/Esv/", "ws://app:3000", "/Esv/"),
         ("http://localhost:3000/Esv", "ws://localhost:3000", "/Esv"),
         ("HTTP://localhost:3000", "ws://localhost:3000", nil),
@@ -30,6 +29,30 @@ struct QuickUpstreamTests {
         let upstream = try QuickUpstream(parsing: text)
         #expect(upstream.endpoint.description == endpoint)
         #expect(upstream.path == path)
+    }
+
+    @Test(arguments: [
+        ("3000/x?y=1", "ws://localhost:3000", "/x", "/x?y=1"),
+        ("ws://app:3000/Esv/ocp?x=1&y=%20", "ws://app:3000", "/Esv/ocp", "/Esv/ocp?x=1&y=%20"),
+        ("3000?y=1", "ws://localhost:3000", nil, "/?y=1"),
+        ("http://app?y", "ws://app:80", nil, "/?y"), ("app:1/?", "ws://app:1", nil, "/?"),
+        ("app:1/x", "ws://app:1", "/x", "/x"), ("3000", "ws://localhost:3000", nil, nil),
+    ])
+    func `the query of the app's URL is kept`(
+        text: String, endpoint: String, path: String?, target: String?
+    ) throws {
+        let upstream = try QuickUpstream(parsing: text)
+        #expect(upstream.endpoint.description == endpoint)
+        #expect(upstream.path == path && upstream.target == target, "\(upstream)")
+    }
+
+    @Test(arguments: [
+        ("ws://app:3000/Esv#top", "leave #top out"), ("3000/x?y#z", "leave #z out"),
+        ("3000/x?a b", "%20 for a blank"), ("3000/x?ü", "stand in a query as %XX"),
+    ])
+    func `what a WebSocket's URL can't have is told`(text: String, words: String) {
+        let fault = #expect(throws: ValidationError.self) { try QuickUpstream(parsing: text) }
+        #expect(fault?.message.contains(words) == true, "\(String(describing: fault))")
     }
 
     @Test(arguments: [

@@ -47,6 +47,41 @@ struct RunningSluiceStateTests {
         #expect(RunningSluice.examine(state(endpoint)).verdict == "healthy")
     }
 
+    @Test func `an app at one address of localhost is well, and one of another name is noted`()
+        throws
+    {
+        let listener = try Listener(address: .loopback(port: 0))
+        let there = "\(listener.address)"
+        let other = Address.loopback(port: listener.address.port, isIPv6: true)
+        func examine(_ addresses: [String]) -> RunningSluice {
+            RunningSluice.examine(
+                state(
+                    EndpointState(
+                        label: "ws://localhost:1", addresses: addresses, active: 2, state: .ok)))
+        }
+        let local = examine([there, "\(other)"])
+        let well = try #require(finding(local, "takes connections"))
+        #expect(well.grade == .good && well.found == "takes connections, 2 active", "\(local)")
+        // TEST-NET-1 (RFC 5737): nobody is there.
+        let far = examine([there, "192.0.2.1:1"])
+        let noted = try #require(finding(far, "not at all of its addresses"))
+        #expect(noted.grade == .note && noted.found.contains("192.0.2.1:1"), "\(far)")
+        #expect(noted.remedy.contains("Start the app there too") && far.verdict == "healthy")
+    }
+
+    @Test func `a listener is named with the protocols that it speaks`() throws {
+        let plain = try Listener(address: .loopback(port: 0))
+        var state = state()
+        func found(_ protocols: [String]?) -> String? {
+            var listener = ListenerState(address: "ws://\(plain.address)", certificates: [])
+            listener.protocols = protocols
+            state.listeners = [listener]
+            return RunningSluice.examine(state).findings.first { $0.what == "listener" }?.found
+        }
+        #expect(found(["http/1.1"]) == "takes connections, http/1.1, without TLS")
+        #expect(found(nil) == "takes connections, without TLS")
+    }
+
     @Test func `a log that can't be written is a fault, one that could not be a note`() {
         var full = state()
         full.unwrittenLogLines = 3

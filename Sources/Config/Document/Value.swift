@@ -36,6 +36,9 @@ struct Value {
         return ["", "~", "null"].contains(scalar.string)
     }
 
+    /// The scalar as it was written; nil for what is none.
+    var writtenText: String? { node.scalar?.string }
+
     var isList: Bool {
         if case .sequence = node { true } else { false }
     }
@@ -83,7 +86,7 @@ struct Value {
 
     func nonEmptyList(of what: String) -> [Value]? {
         guard let items = list(of: what) else { return nil }
-        if items.isEmpty { report("found an empty list, allowed: at least one of \(what)") }
+        if items.isEmpty { report("found an empty list, allowed: one or more \(what)") }
         return items
     }
 
@@ -117,7 +120,10 @@ struct Value {
             let bounds = "\(Units.text(range.lowerBound)) to \(Units.text(range.upperBound))"
             report("found '\(text)', allowed: \(bounds)")
         } catch {
-            report(error.sentence, hint: error.suggestion.map(Nearest.didYouMean))
+            let meant = error.suggestion.flatMap { text in
+                (try? Units.duration(text)).map(range.contains) == true ? text : nil
+            }
+            report(error.sentence, hint: meant.map(Nearest.didYouMean))
         }
         return nil
     }
@@ -133,7 +139,10 @@ struct Value {
                 : "\(Units.text(bytes: range.lowerBound)) to \(Units.text(bytes: range.upperBound))"
             report("found '\(text)', allowed: \(bounds)")
         } catch {
-            report(error.sentence, hint: error.suggestion.map(Nearest.didYouMean))
+            let meant = error.suggestion.flatMap { text in
+                (try? Units.size(text)).map(range.contains) == true ? text : nil
+            }
+            report(error.sentence, hint: meant.map(Nearest.didYouMean))
         }
         return nil
     }
@@ -165,23 +174,33 @@ struct Fields {
     private let whole: Value
     private let section: KeySection
     private var values: [String: Value] = [:]
+    /// What stands behind unknown keys, by the keys that were probably meant.
+    private var meant: [String: Value] = [:]
 
     init(_ mapping: Node.Mapping, of whole: Value, _ section: KeySection) {
         self.whole = whole
         self.section = section
         place = whole.place
         let known = section.names
+        let given = Set(mapping.compactMap { $0.key.scalar?.string })
+        func value(_ name: String, _ node: Node) -> Value {
+            let path = whole.path.isEmpty ? name : "\(whole.path).\(name)"
+            return Value(node: node, path: path, findings: whole.findings)
+        }
         for (key, node) in mapping {
             let name = key.scalar?.string ?? ""
             guard known.contains(name) else {
                 let written = Value(node: key, path: whole.path, findings: whole.findings)
+                // A key that is there as well can't have been meant.
+                let free = known.filter { !given.contains($0) && meant[$0] == nil }
+                let near = Nearest.suggestion(for: name, among: free)
+                if let near { meant[near] = value(near, node) }
                 written.report(
                     "unknown key \(written.found), allowed: \(known.joined(separator: ", "))",
-                    hint: Nearest.hint(for: name, among: known))
+                    hint: near.map(Nearest.didYouMean))
                 continue
             }
-            let path = whole.path.isEmpty ? name : "\(whole.path).\(name)"
-            values[name] = Value(node: node, path: path, findings: whole.findings)
+            values[name] = value(name, node)
         }
     }
 
@@ -190,9 +209,16 @@ struct Fields {
         return values[key]
     }
 
+    /// What stands behind a key that was probably meant by one that there is none of.
+    func meant(_ key: String) -> Value? { meant[key] }
+
+    /// Whether the key was probably meant by one that there is none of, which was told.
+    func isMeant(_ key: String) -> Bool { meant[key] != nil }
+
+    /// The value of a key; where it is missing that is told, unless it is only mistyped.
     func required(_ key: String) -> Value? {
         if let value = self[key] { return value }
-        whole.report("'\(key)' is missing")
+        if !isMeant(key) { whole.report("'\(key)' is missing") }
         return nil
     }
 }

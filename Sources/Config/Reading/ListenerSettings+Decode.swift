@@ -52,6 +52,7 @@ extension ListenerSettings {
             ) { owner, value in
                 guard let address = ListenAddress.checked(value) else { return false }
                 owner.address = address
+                owner.addressPlace = value.place
                 return true
             },
             .custom(
@@ -202,6 +203,7 @@ extension TLSSettings {
                 "`Strict-Transport-Security` on every answer (RFC 6797): for how long, or a mapping"
             ) { owner, value in
                 owner.hsts = TransportSecuritySettings(value)
+                owner.hstsPlace = value.place
                 return owner.hsts != nil
             },
         ])
@@ -211,7 +213,9 @@ extension TLSSettings {
         let names = ApplicationProtocol.allCases.map(\.rawValue)
         var protocols: [ApplicationProtocol] = []
         var isSound = true
-        for item in value.nonEmptyList(of: "h2, http/1.1") ?? [] {
+        let items = value.nonEmptyList(of: "protocols, as h2 and http/1.1") ?? []
+        let given = items.compactMap(\.writtenText)
+        for item in items {
             guard let name = item.text("h2, http/1.1") else {
                 isSound = false
                 continue
@@ -219,7 +223,7 @@ extension TLSSettings {
             guard let known = ApplicationProtocol(rawValue: name) else {
                 item.report(
                     "found '\(name)', allowed: \(names.joined(separator: ", "))",
-                    hint: Nearest.hint(for: name, among: names))
+                    hint: Nearest.hint(for: name, among: names.filter { !given.contains($0) }))
                 isSound = false
                 continue
             }
@@ -284,33 +288,52 @@ extension CertificateSettings {
 private enum ListenAddress {
     private static let allowed = "127.0.0.1:8443, [::]:8443, :8443 or unix:/path"
 
+    /// Why a text is no address, and what was probably meant.
+    private struct Fault: Error {
+        let sentence: String
+        var suggestion: String?
+    }
+
     static func checked(_ value: Value) -> String? {
         guard let text = value.text(allowed) else { return nil }
+        do throws(Fault) {
+            return try address(text)
+        } catch {
+            let meant = error.suggestion.flatMap { text in
+                (try? address(text)) == nil ? nil : Nearest.didYouMean(text)
+            }
+            value.report(error.sentence, hint: meant)
+            return nil
+        }
+    }
+
+    /// The address as it is bound; throws for what is none.
+    private static func address(_ text: String) throws(Fault) -> String {
         if text.hasPrefix("unix:") {
             do throws(EndpointFault) {
                 return try EndpointAddress(parsing: text).description
             } catch {
-                value.report(error.sentence)
-                return nil
+                throw Fault(sentence: error.sentence)
             }
         }
         guard let colon = text.lastIndex(of: ":"), !text.hasSuffix("]") else {
-            let isPort = UInt16(text) != nil
-            value.report(
-                "found '\(text)' without a port, allowed: \(allowed)",
-                hint: Nearest.didYouMean(isPort ? ":\(text)" : "\(text):8443"))
-            return nil
+            let isPort = UInt16(decimal: text[...]) != nil
+            throw Fault(
+                sentence: "found '\(text)' without a port, allowed: \(allowed)",
+                suggestion: isPort ? ":\(text)" : "\(meant(by: text[...]) ?? text):8443")
         }
         let portText = text[text.index(after: colon)...]
+        let host = text[..<colon]
         guard let port = UInt16(decimal: portText) else {
-            value.report("found the port '\(portText)' in '\(text)', allowed: 0 to 65535")
-            return nil
+            throw Fault(
+                sentence: "found the port '\(portText)' in '\(text)', allowed: 0 to 65535",
+                suggestion: meant(by: text[...]).map { "\($0):8443" })
         }
-        guard isHost(text[..<colon]) else {
-            value.report(
-                "found '\(text)', allowed: \(allowed)",
-                hint: suggestion(text[..<colon]).map { Nearest.didYouMean("\($0):\(port)") })
-            return nil
+        guard isHost(host) else {
+            throw Fault(
+                sentence: "found '\(text)', allowed: \(allowed)",
+                suggestion: meant(by: host).map { "\($0):\(port)" }
+                    ?? meant(by: text[...]).map { "\($0):8443" })
         }
         return text
     }
@@ -322,7 +345,8 @@ private enum ListenAddress {
         return host.isEmpty || Syntax.isIPv4(host)
     }
 
-    private static func suggestion(_ host: Substring) -> String? {
+    /// The host of an address as it has to be written; nil where that can't be told.
+    private static func meant(by host: Substring) -> String? {
         if host == "localhost" { return "127.0.0.1" }
         if host == "*" { return "" }
         return Syntax.isIPv6(host) ? "[\(host)]" : nil

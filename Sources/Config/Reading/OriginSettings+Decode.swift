@@ -31,14 +31,14 @@ extension OriginSettings {
                 }
                 item.report("found 'any' among others, which then say nothing")
             default:
-                if Self.isOrigin(text, item) { origins.append(text) }
+                if Self.isOrigin(text, item, isAlone: items.count == 1) { origins.append(text) }
             }
         }
         self = origins.isEmpty && isSame ? .same : .list(same: isSame, origins: origins)
     }
 
-    private static func isOrigin(_ text: String, _ value: Value) -> Bool {
-        guard let fault = fault(of: text) else { return true }
+    private static func isOrigin(_ text: String, _ value: Value, isAlone: Bool = true) -> Bool {
+        guard let fault = fault(of: text, isAlone: isAlone) else { return true }
         value.report(
             "found \(value.found), allowed: \(allowed)",
             hint: fault.suggestion.map(Nearest.didYouMean))
@@ -59,7 +59,7 @@ extension OriginSettings {
         let origins = texts.filter { $0 != "same" }
         for text in origins {
             if text == "any" { throw OriginFault(text: text, suggestion: nil) }
-            if let fault = Self.fault(of: text) { throw fault }
+            if let fault = Self.fault(of: text, isAlone: texts.count == 1) { throw fault }
         }
         let all = origins + more
         self = all.isEmpty ? .same : .list(same: true, origins: all)
@@ -81,7 +81,9 @@ extension OriginSettings {
     /// Why a text is no origin: scheme, host and, unless it is the scheme's own, port (RFC 6454 §6.1);
     /// `null`; `*` for every host or for one label in front; or a text that no browser sends and some device
     /// does.
-    private static func fault(of text: String) -> OriginFault? {
+    ///
+    /// `isAlone` says that no other stands beside it, so that it may have been meant to be `any`.
+    private static func fault(of text: String, isAlone: Bool) -> OriginFault? {
         if text == "null" { return nil }
         let suggestion: String?
         if let separator = text.firstRange(of: "://") {
@@ -101,9 +103,10 @@ extension OriginSettings {
                 suggestion = nil
             }
         } else if text == "*" {
-            suggestion = "any"
+            suggestion = isAlone ? "any" : nil
         } else {
-            let word = Nearest.suggestion(for: text, among: ["any", "same"])
+            let words = isAlone ? ["any", "same"] : ["same"]
+            let word = Nearest.suggestion(for: text, among: words)
             suggestion =
                 word ?? (text.contains(".") && isAuthority(text[...]) ? "https://\(text)" : nil)
         }

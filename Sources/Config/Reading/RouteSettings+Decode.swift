@@ -10,7 +10,7 @@ extension RouteSettings {
         if path.hasPrefix("/") { return path }
         value.report(
             "found '\(path)', allowed: a path that begins with '/'",
-            hint: Nearest.didYouMean("/\(path)"))
+            hint: Syntax.path(from: path).map(Nearest.didYouMean))
         return nil
     }
 
@@ -166,7 +166,8 @@ extension RouteSettings {
         let given = ["to", "respond", "redirect"].filter { fields[$0] != nil }
         guard given.count == 1 else {
             if given.isEmpty {
-                value.report("'to' is missing (or 'respond', or 'redirect')")
+                let isMistyped = ["to", "respond", "redirect"].contains(where: fields.isMeant)
+                if !isMistyped { value.report("'to' is missing (or 'respond', or 'redirect')") }
             } else {
                 let names = given.map { "'\($0)'" }.joined(separator: " and ")
                 value.report("found \(names), allowed: one of them")
@@ -197,7 +198,7 @@ extension RouteSettings.Target {
             return
         }
         guard upstreamNames.contains(text) else {
-            let port = UInt16(text).map { "ws://127.0.0.1:\($0)" }
+            let port = UInt16(text).flatMap { EndpointAddress.accepted("ws://127.0.0.1:\($0)") }
             value.report(
                 "found '\(text)', which is no upstream, allowed: \(Self.allowed(upstreamNames.ordered))",
                 hint: (Nearest.suggestion(for: text, among: upstreamNames.ordered) ?? port)

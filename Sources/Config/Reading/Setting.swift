@@ -235,7 +235,9 @@ struct Section<Owner: Sendable>: Sendable {
         var isComplete = true
         let ordered = settings.filter(\.isReadFirst) + settings.filter { !$0.isReadFirst }
         for setting in ordered {
-            let found = setting.isRequired ? fields.required(setting.name) : fields[setting.name]
+            var found = setting.isRequired ? fields.required(setting.name) : fields[setting.name]
+            // What others need is read under a mistyped key too: one mistake is told once.
+            if setting.isReadFirst { found = found ?? fields.meant(setting.name) }
             let isRead = found.map { setting.read(&owner, $0) } ?? false
             if setting.isRequired && !isRead { isComplete = false }
         }

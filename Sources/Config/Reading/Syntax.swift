@@ -15,6 +15,18 @@ enum Syntax {
         }
     }
 
+    /// The path that a text without its first slash is for, as `/chat/*` for `chat/*`; nil where that is no plain
+    /// one.
+    static func path(from text: String) -> String? {
+        var segments = text.split(separator: "/", omittingEmptySubsequences: false)
+        if segments.last == "*" { segments.removeLast() }
+        let isPlain = segments.allSatisfy { segment in
+            segment.utf8.contains { $0 != UInt8(ascii: ".") }
+                && segment.utf8.allSatisfy { $0.isLetter || $0.isDigit || "-_.~".utf8.contains($0) }
+        }
+        return isPlain ? "/\(text)" : nil
+    }
+
     /// Four numbers of 0 to 255 without leading zeros.
     static func isIPv4(_ text: Substring) -> Bool {
         let parts = text.split(separator: ".", omittingEmptySubsequences: false)

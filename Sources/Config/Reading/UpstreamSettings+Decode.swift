@@ -262,7 +262,7 @@ extension HealthSettings {
         if isPath { return text }
         value.report(
             "found '\(text)', allowed: \(what)",
-            hint: text.hasPrefix("/") ? nil : Nearest.didYouMean("/\(text)"))
+            hint: text.hasPrefix("/") ? nil : Syntax.path(from: text).map(Nearest.didYouMean))
         return nil
     }
 

@@ -38,6 +38,8 @@ public struct ListenerSettings: Sendable, Equatable {
     public var trustedProxies: [TrustedProxy] = []
     /// Where it was written.
     public var place: SourcePlace
+    /// Where its address was written; nil where that is its own place.
+    public var addressPlace: SourcePlace?
 
     /// What it speaks, by the names of ALPN: HTTP/1.1 alone without TLS.
     public var protocolNames: [String] {
@@ -121,6 +123,8 @@ public struct TLSSettings: Sendable, Equatable {
     public var groups: [Group]?
     /// What browsers are told about https; nothing when nil.
     public var hsts: TransportSecuritySettings?
+    /// Where that was written.
+    public var hstsPlace = SourcePlace.commandLine
 
     /// TLS with these certificates, and for the rest what holds where a file says nothing of it.
     public init(certificates: [CertificateSettings]) { self.certificates = certificates }

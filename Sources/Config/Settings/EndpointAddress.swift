@@ -14,12 +14,12 @@ public enum EndpointAddress: Sendable, Hashable {
 public struct EndpointFault: Error, Sendable, Equatable {
     /// What was found and what is allowed.
     public let sentence: String
-    /// What was probably meant, written out.
+    /// What was probably meant, written out; always an endpoint.
     public let suggestion: String?
 
     init(_ sentence: String, suggestion: String? = nil) {
         self.sentence = sentence
-        self.suggestion = suggestion
+        self.suggestion = suggestion.flatMap(EndpointAddress.accepted)
     }
 }
 
@@ -36,7 +36,7 @@ extension EndpointAddress {
         }
         guard let separator = text.firstRange(of: "://") else {
             let looksLikeHost = text.contains(":") && !text.contains("/") && !text.hasPrefix(":")
-            let isPort = UInt16(text).map { $0 > 0 } ?? false
+            let isPort = UInt16(decimal: text[...]) != nil
             throw EndpointFault(
                 "found '\(text)', allowed: ws://host:port, unix:/path or srv:name",
                 suggestion: isPort ? "ws://127.0.0.1:\(text)" : looksLikeHost ? "ws://\(text)" : nil
@@ -49,14 +49,29 @@ extension EndpointAddress {
         case "ws", "http":
             break
         case "wss", "https":
+            let path = rest.drop { !"/?#".contains($0) }
             throw EndpointFault(
-                "found '\(text)', but Sluice speaks plain to upstreams, not TLS; "
-                    + "allowed: ws://host:port, http://host:port or unix:/path",
+                "found '\(text)', but Sluice speaks plain to upstreams, not TLS"
+                    + (path.isEmpty || path == "/" ? "" : ", and \(Self.noPath)")
+                    + "; allowed: ws://host:port, http://host:port or unix:/path",
                 suggestion: (scheme == "wss" ? "ws" : "http") + "://\(rest)")
         default:
             throw EndpointFault("found '\(text)', allowed: ws://host:port, unix:/path or srv:name")
         }
         self = try Self.authority(rest, of: text)
+    }
+
+    private static let noPath =
+        "an endpoint has no path; the route's rewrite says which path the upstream sees"
+
+    /// A suggestion, or what its own refusal suggests; nil where that is no endpoint either.
+    static func accepted(_ suggestion: String) -> String? {
+        do throws(EndpointFault) {
+            _ = try EndpointAddress(parsing: suggestion)
+            return suggestion
+        } catch {
+            return error.suggestion
+        }
     }
 
     private static func socketPath(_ text: String) throws(EndpointFault) -> String {
@@ -104,9 +119,7 @@ extension EndpointAddress {
             // "ws://host:port/" is how people copy it, and it says nothing more.
             guard rest[end...] == "/" else {
                 throw EndpointFault(
-                    "found '\(text)', but an endpoint has no path; "
-                        + "the route's rewrite says which path the upstream sees",
-                    suggestion: "ws://\(authority)")
+                    "found '\(text)', but \(noPath)", suggestion: String(text[..<end]))
             }
         }
         if authority.contains("@") {

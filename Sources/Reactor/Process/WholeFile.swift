@@ -34,7 +34,7 @@ public enum WholeFile {
         let kind = status.st_mode & S_IFMT
         if kind == S_IFDIR {
             throw Refusal(
-                sentence: "cannot be read: it is a directory", remedy: "give the file in it")
+                sentence: "it can't be read: it is a directory", remedy: "give the file in it")
         }
         // At a terminal somebody may take time to type.
         let isPipe = kind == S_IFIFO || kind == S_IFSOCK
@@ -51,7 +51,7 @@ public enum WholeFile {
             whole.append(contentsOf: piece.prefix(count))
             guard whole.count <= bytesMax else {
                 throw Refusal(
-                    sentence: "is larger than \(bytesMax / 1_048_576) MiB",
+                    sentence: "it is larger than \(bytesMax / 1_048_576) MiB",
                     remedy: "give the right file")
             }
         }
@@ -67,7 +67,7 @@ public enum WholeFile {
             if now < end, poll(&waitFor, 1, Int32(clamping: end - now)) > 0 { return }
             guard Clock.nowMilliseconds() < end else {
                 throw Refusal(
-                    sentence: "cannot be read: it is a pipe, and nobody has written all of it"
+                    sentence: "it can't be read: it is a pipe, and nobody has written all of it"
                         + " within \(patienceMilliseconds / 1_000) s",
                     remedy: "write it sooner, or give a file")
             }
@@ -77,7 +77,7 @@ public enum WholeFile {
     private static func failure(_ path: String) -> Refusal {
         let code = errno
         return Refusal(
-            sentence: "cannot be read: \(SystemError.text(of: code))",
+            sentence: "it can't be read: \(SystemError.text(of: code))",
             remedy: SystemError.remedy(code, file: path) ?? "see whether the disk is in order")
     }
 }

@@ -71,14 +71,17 @@ public struct Assembly: Sendable {
         var listeners: [ListenerPlan] = []
         warnings = Self.warnings(configuration, stores)
         terms = zip(configuration.listen, stores).flatMap { listener, store in
-            (store?.terms ?? []).map { PlacedTerm(place: listener.place, term: $0) }
+            (store?.terms ?? []).map { term in
+                let place = listener.tls.flatMap { Self.place(ofFile: term.file, $0) }
+                return PlacedTerm(place: place ?? listener.place, term: term)
+            }
         }
         for (listener, store) in zip(configuration.listen, stores) {
             let address: Address
             do throws(AddressFault) {
                 address = try Address(parsing: listener.address)
             } catch {
-                throw Self.problem(listener.place, error.sentence)
+                throw Self.problem(listener.addressPlace ?? listener.place, error.sentence)
             }
             var plan = ListenerPlan(address: address, certificates: store)
             plan.multiplexing = Self.multiplexing(listener)
@@ -112,9 +115,10 @@ public struct Assembly: Sendable {
                 })
             else { continue }
             throw problem(
-                settings[index].place,
+                settings[index].addressPlace ?? settings[index].place,
                 "found '\(settings[index].address)', which '\(settings[other].address)' at"
-                    + " \(settings[other].place) takes in, allowed: another port")
+                    + " \(settings[other].addressPlace ?? settings[other].place) takes in, allowed:"
+                    + " another port")
         }
     }
 
@@ -210,7 +214,11 @@ public struct Assembly: Sendable {
 
     /// Where the file was named in which something was found.
     private static func place(of problem: IdentityProblem, _ tls: TLSSettings) -> SourcePlace? {
-        tls.certificates.first { $0.chain == problem.file || $0.key == problem.file }?.place
+        place(ofFile: problem.file, tls)
+    }
+
+    private static func place(ofFile file: String, _ tls: TLSSettings) -> SourcePlace? {
+        tls.certificates.first { $0.chain == file || $0.key == file }?.place
     }
 
     /// What clients are going to say of the certificates, each with its place, and once.
@@ -232,7 +240,7 @@ public struct Assembly: Sendable {
             if let policy = tls.hsts,
                 let sentence = transportSecurityWarning(policy, names: store.names)
             {
-                warnings.append(ConfigurationProblem(place: listener.place, sentence: sentence))
+                warnings.append(ConfigurationProblem(place: tls.hstsPlace, sentence: sentence))
             }
         }
         return warnings

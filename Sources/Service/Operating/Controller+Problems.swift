@@ -25,7 +25,7 @@ extension Controller {
         where error.listeningAddress == plan.address {
             return ConfigurationProblems([
                 ConfigurationProblem(
-                    place: listener.place,
+                    place: listener.addressPlace ?? listener.place,
                     sentence: PortHolder.sentence(on: error))
             ])
         }

@@ -154,7 +154,11 @@ public final class Controller: Sendable {
                 current.withLock { $0.lastProblem = problem }
                 log.write(
                     LogEvent(.error, "Not reloaded, everything stays as it was: \(problem)"))
-                return AdminOutcome(isDone: false, message: problem)
+                // Problems of a file are told line by line, each behind its place.
+                let start =
+                    error is ConfigurationProblems
+                    ? "Not reloaded, everything stays as it was:\n" : ""
+                return AdminOutcome(isDone: false, message: start + problem)
             }
         }
     }
@@ -408,20 +412,22 @@ public final class Controller: Sendable {
         let end = Clock.nowMilliseconds() + delay
         while Clock.nowMilliseconds() < end && !state.isCut { usleep(20_000) }
         return changing.withLock { _ in
+            let connections = Count.words(
+                frontend.connectionCount, "connection", one: "is", many: "are")
             log.write(
-                LogEvent(
-                    .info,
-                    "Stopping: "
-                        + Count.words(relayCount, "live socket", one: "is", many: "are")
-                        + " told \(plan.code) and"
-                        + " \(relayCount == 1 ? "has" : "have") up to"
-                        + " \(Units.text(.milliseconds(plan.timeoutMilliseconds))) to close;"
-                        + " \(Count.words(frontend.connectionCount, "connection", one: "is", many: "are"))"
-                        + " open."))
+                LogEvent(.info, "Stopping: \(Self.told(relayCount, plan)); \(connections) open."))
             let id = add(frontend.leave(plan, isReplaced: isReplaced), "everything")
             current.withLock { $0.lastDrain = id }
             return id
         }
+    }
+
+    /// What live sockets are told, and how much time they have; that there are none where there are none.
+    private static func told(_ relays: Int, _ plan: DrainPlan) -> String {
+        if relays == 0 { return "no socket is live" }
+        return Count.words(relays, "live socket", one: "is", many: "are")
+            + " told \(plan.code) and \(relays == 1 ? "has" : "have") up to"
+            + " \(Units.text(.milliseconds(plan.timeoutMilliseconds))) to close"
     }
 
     /// Stops in the manner of the configuration; the second time at once.

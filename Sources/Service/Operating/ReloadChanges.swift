@@ -98,12 +98,14 @@ struct ReloadChanges: Equatable {
         var found: [String: ListenerSettings] = [:]
         for var listener in configuration.listen {
             listener.place = .commandLine
+            listener.addressPlace = nil
             listener.trustedProxies = listener.trustedProxies
                 .map { ListenerSettings.TrustedProxy($0.block) }
             if var tls = listener.tls {
                 tls.certificates = tls.certificates
                     .map { CertificateSettings(chain: $0.chain, key: $0.key) }
                 tls.groups = tls.groups?.map { TLSSettings.Group($0.name) }
+                tls.hstsPlace = .commandLine
                 listener.tls = tls
             }
             found[listener.address] = listener

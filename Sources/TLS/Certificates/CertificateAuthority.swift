@@ -22,9 +22,19 @@ public struct CertificateAuthority: Sendable {
     /// Takes the authority in `directory`, or makes one there (with the directory, if missing).
     ///
     /// One that is made may sign for the names of `scope` only; one that is there stays as it is.
+    ///
+    /// - Parameters:
+    ///   - directory: where it is, or is to be.
+    ///   - scope: which names one that is made may sign for.
+    ///   - names: what it is wanted for: where one would have to be made that may not sign for them, nothing is.
+    /// - Returns: the authority.
+    /// - Throws: `CertificateFault` where it can't be read or made.
     public static func loadOrMake(
-        in directory: String, scope: NameScope = .local(more: [])
+        in directory: String, scope: NameScope = .local(more: []), for names: [String] = []
     ) throws(CertificateFault) -> CertificateAuthority {
+        if try !isPresent(CertificateAuthority(directory: directory, isNew: false)) {
+            try require(names, within: scope, in: directory)
+        }
         try CertificateFiles.makeDirectory(directory)
         try requireSafe(in: directory)
         return try CertificateFiles.locked(directory) { () throws(CertificateFault) in
@@ -112,13 +122,13 @@ public struct CertificateAuthority: Sendable {
         _ = try CertificateName(parsing: text)
     }
 
-    private init(directory: String, isNew: Bool) {
+    init(directory: String, isNew: Bool) {
         certificatePath = directory + "/ca.pem"
         keyPath = directory + "/ca-key.pem"
         self.isNew = isNew
     }
 
-    private static func isPresent(_ authority: Self) throws(CertificateFault) -> Bool {
+    static func isPresent(_ authority: Self) throws(CertificateFault) -> Bool {
         let hasCertificate = CertificateFiles.hasContent(authority.certificatePath)
         if hasCertificate, !CertificateFiles.hasContent(authority.keyPath) {
             throw CertificateFault(
@@ -140,7 +150,7 @@ public struct CertificateAuthority: Sendable {
     }
 
     /// The authority's certificate, after making sure that leaves signed with it will be believed.
-    private func load() throws(CertificateFault) -> CertificateHandle {
+    func load() throws(CertificateFault) -> CertificateHandle {
         let certificate = try CertificateHandle.read(pemFile: certificatePath)
         let key = try KeyHandle.read(pemFile: keyPath)
         let remedy = "move ca.pem and ca-key.pem away to have new ones made, then trust the new one"

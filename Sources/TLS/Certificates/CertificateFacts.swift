@@ -48,11 +48,10 @@ public struct CertificateFacts: Sendable, Equatable {
         }
     }
 
-    /// Reads all certificates of a PEM file, in the order in which they stand.
-    public static func readAll(pemFile path: String) throws(CertificateFault) -> [CertificateFacts]
-    {
+    /// Reads all certificates of a PEM file, in the order in which they stand, or the one of a file in DER form.
+    public static func readAll(file path: String) throws(CertificateFault) -> [CertificateFacts] {
         do throws(IdentityProblem) {
-            return try PEMFile(reading: path).certificates()
+            return try PEMFile.certificates(inFile: path)
                 .map { $0.withHandle { CertificateFacts($0) } }
         } catch {
             throw error.fault

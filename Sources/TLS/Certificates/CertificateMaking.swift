@@ -81,14 +81,40 @@ enum CertificateMaking {
         }
         try sign(certificate, with: authorityKey, file)
         guard authority.permits(certificate) else {
+            var refused: [String] = []
+            for name in names {
+                let isPermitted = try isPermitted(name, authority: authority, key: key)
+                if !isPermitted { refused.append(name.text) }
+            }
+            let all = names.map(\.text)
             throw CertificateFault(
-                names.map(\.text).joined(separator: ", "),
+                refused.joined(separator: ", "),
                 found: "the authority may sign for local names and private addresses only, and"
                     + " what it was made to permit",
-                remedy: "take a name such as app.test or app.localhost, or make another authority:"
-                    + " sluice cert --directory DIR --permit NAME NAME (or --any-name)")
+                remedy:
+                    "take a name such as app.test or app.localhost, or move ca.pem and ca-key.pem"
+                    + " away to have another authority made, which has to be trusted anew:"
+                    + " sluice cert \(NameScope.options(for: all))\(NameScope.words(all))")
         }
         return certificate
+    }
+
+    /// Whether an authority may sign for a name; what is made to find that out stays in memory.
+    ///
+    /// `key` is any that can sign, since its constraints alone are looked at.
+    static func isPermitted(
+        _ name: CertificateName, authority: borrowing CertificateHandle, key: borrowing KeyHandle
+    ) throws(CertificateFault) -> Bool {
+        let leaf = try blank(name.text)
+        let now = Int64(time(nil))
+        try setValidity(of: leaf, from: now, to: now + daySeconds, name.text)
+        try extend(
+            leaf, issuer: authority.pointer, NID_subject_alt_name, name.extensionValue, name.text)
+        guard X509_set_pubkey(leaf.pointer, key.pointer) == 1 else {
+            throw .library("set the key", name.text)
+        }
+        try sign(leaf, with: key, name.text)
+        return authority.permits(leaf)
     }
 
     /// Eight hexadecimal digits that a key has to itself.

@@ -40,8 +40,15 @@ public struct CertificateTerm: Sendable, Equatable {
             ? .endsSoon : .valid
     }
 
-    /// Whole days that are left at `now`; 0 where it has expired.
-    public func daysLeft(at now: Int64) -> Int64 { max(0, notAfter - now) / Self.daySeconds }
+    /// Days that are left at `now`, 0 where it has expired.
+    ///
+    /// Whole days where it is time to renew it, so that nobody comes too late; the nearest number where there is
+    /// more time: what was made for 397 days a minute ago has 397 left.
+    public func daysLeft(at now: Int64) -> Int64 {
+        let left = max(0, notAfter - now)
+        let whole = left / Self.daySeconds
+        return whole < Self.soonDays ? whole : (left + Self.daySeconds / 2) / Self.daySeconds
+    }
 
     /// How long it is valid yet, as `in 3 days`.
     public func wait(at now: Int64) -> String {
@@ -56,7 +63,7 @@ public struct CertificateTerm: Sendable, Equatable {
 /// The term of one certificate of a chain that is served.
 public struct IdentityTerm: Sendable, Equatable {
     /// The path of the chain's file.
-    let file: String
+    public let file: String
     let member: IdentityProblem.Member
     let term: CertificateTerm
 

@@ -140,6 +140,7 @@ extension IdentityProblem {
     /// What was found, as a clause.
     var found: String {
         switch cause {
+        case .unreadable(ENOENT): "there is no such file"
         case .unreadable(let code): "it can't be read: \(String(cString: strerror(code)))"
         case .directory: "it is a directory"
         case .noFile: "it is no file, but a pipe (as <(…) of a shell), a socket or a device"
@@ -204,7 +205,7 @@ extension IdentityProblem {
         let path = Self.word(file)
         let newKey = "make another key (openssl ecparam -name prime256v1 -genkey) and certificate"
         return switch cause {
-        case .unreadable(ENOENT): "check the path"
+        case .unreadable(ENOENT): "correct the path"
         case .unreadable: "check who may read it: namei -l \(path)"
         case .noFile:
             "write what comes out of it to a file and name that: a server reads it again at each reload"
@@ -281,7 +282,7 @@ extension IdentityProblem {
     }
 
     /// A path as one word of a shell.
-    private static func word(_ text: String) -> String {
+    static func word(_ text: String) -> String {
         let isPlain = text.utf8.allSatisfy { byte in
             switch byte {
             case 0x30...0x39, 0x41...0x5A, 0x61...0x7A: true

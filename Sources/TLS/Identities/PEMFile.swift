@@ -55,6 +55,22 @@ struct PEMFile {
         return found
     }
 
+    /// The certificates of a file in PEM form, in their order, or the one of a file in DER form.
+    static func certificates(
+        inFile path: String
+    ) throws(IdentityProblem) -> [CertificateReference] {
+        let problem: IdentityProblem
+        do throws(IdentityProblem) {
+            return try PEMFile(reading: path).certificates()
+        } catch {
+            problem = error
+        }
+        guard problem.cause == .der(.certificate),
+            let pointer = certificate(try WipedBytes.read(path), isTrusted: false)
+        else { throw problem }
+        return [CertificateReference(adopting: pointer)]
+    }
+
     private static func certificate(_ der: WipedBytes, isTrusted: Bool) -> OpaquePointer? {
         defer { ERR_clear_error() }
         var start = der.bytes.bindMemory(to: UInt8.self).baseAddress

@@ -17,7 +17,10 @@ struct CertCommand: ParsableCommand {
             sluice cert trust
             """,
         discussion: """
-            Without a subcommand's name, the arguments are the names to make a certificate for.
+            Without a subcommand's name, the arguments are the names to make a certificate for. It \
+            takes --directory DIR (another place than the user's), --only (for these names and no \
+            others), --permit NAME and --any-name (what an authority that is made now may sign for \
+            besides local names): `sluice cert make --help` explains them.
             """ + ExitCodes.help("cert make"),
         subcommands: [
             CertMakeCommand.self, CertTrustCommand.self, CertUntrustCommand.self,
@@ -29,10 +32,15 @@ struct CertCommand: ParsableCommand {
     /// What a browser on the same machine may write into its address line.
     static let defaultNames = ["localhost", "127.0.0.1", "::1"]
 
+    /// The option that names a folder, with a blank before it; empty where none was named.
+    static func place(_ folder: String?) -> String {
+        folder.map { " --directory \(Shell.word($0))" } ?? ""
+    }
+
     /// How a client comes to believe the certificates, in lines.
     static func trustAdvice(for path: String, in folder: String? = nil) -> String {
         // Who has named a folder has to name it again.
-        let place = folder.map { " --directory \(Shell.word($0))" } ?? ""
+        let place = place(folder)
         return """
               this machine  \(Program.name) cert trust\(place)  (browsers and system; `\(Program.name) cert untrust\(place)` takes it back)
             \(TrustAdvice.programs(path).joined(separator: "\n"))
@@ -109,19 +117,10 @@ struct CertMakeCommand: ParsableCommand {
 
     /// Refuses what contradicts itself.
     func validate() throws {
-        // One bare word that is nearly a command's name is not made a certificate of by mistake.
-        let commands = CertCommand.configuration.subcommands
-            .compactMap { $0.configuration.commandName }
-        if names.count == 1, let word = names.first, !word.contains("."), !word.contains(":"),
-            word != "localhost",
-            let meant = Nearest.suggestion(for: word.lowercased(), among: commands)
-        {
-            throw ValidationError(
-                "\(word) is no command of `sluice cert`. Did you mean `sluice cert \(meant)`?"
-                    + " For a certificate of that name: sluice cert make \(word) localhost")
-        }
+        try refuseMistypedCommand()
         do throws(CertificateFault) {
-            for name in names + permit { try CertificateAuthority.requireName(name) }
+            for name in names { try CertificateAuthority.requireName(name) }
+            try NameScope.local(more: permit).requireNames()
         } catch {
             throw ValidationError("\(error).")
         }
@@ -130,14 +129,64 @@ struct CertMakeCommand: ParsableCommand {
         }
     }
 
+    /// One bare word that is nearly a command's name is not made a certificate of by mistake.
+    private func refuseMistypedCommand() throws {
+        let commands = CertCommand.configuration.subcommands
+            .compactMap { $0.configuration.commandName }
+        guard names.count == 1, let word = names.first, !word.contains("."), !word.contains(":"),
+            word != "localhost",
+            let meant = Nearest.suggestion(for: word.lowercased(), among: commands)
+        else { return }
+        var sentence =
+            "\(word) is no command of `sluice cert`. Did you mean `sluice cert \(meant)`?"
+        // What would be refused is not said.
+        let there = (try? CertificateAuthority.present(in: place.path)) ?? nil
+        let options = place.directory.map { "--directory \(Shell.word($0)) " } ?? ""
+        let more = NameScope.options(for: [word])
+        let isName = (try? CertificateAuthority.requireName(word)) != nil
+        if isName, let there, (try? there.permits(word)) == true {
+            sentence +=
+                " For a certificate of that name: sluice cert make \(options)\(word) localhost"
+        } else if isName, there == nil {
+            sentence +=
+                " For a certificate of that name: sluice cert make \(options)\(more)\(word) localhost"
+        }
+        throw ValidationError(sentence)
+    }
+
+    /// Refuses what an authority that is there can't be told any more: what it may sign for stands in its
+    /// certificate.
+    private func refuseWithoutEffect(in directory: String) throws {
+        guard anyName || !permit.isEmpty,
+            let there = try CertificateAuthority.present(in: directory)
+        else { return }
+        let option: String
+        if anyName {
+            guard try CertificateFacts.read(pemFile: there.certificatePath).isConstrained else {
+                return
+            }
+            option = "--any-name"
+        } else {
+            let lacking = try permit.filter { try !there.permits($0) }
+            if lacking.isEmpty { return }
+            option = lacking.map { "--permit \($0)" }.joined(separator: " ")
+        }
+        throw Complaint(
+            "\(there.certificatePath): it is there already, and \(option) is for an authority that is made"
+                + " now: what one may sign for can't be changed. Move ca.pem and ca-key.pem away, run this"
+                + " again, and have the new one trusted (\(Program.name) cert trust\(CertCommand.place(place.directory)));"
+                + " or make it in another folder, with --directory.")
+    }
+
     /// Makes what is missing and prints what is there now and how to trust it.
     func run() throws {
         let wanted = names.isEmpty ? CertCommand.defaultNames : names
         let files = LocalCertificate(
             in: try place.directory ?? DataDirectory.usable(orGive: "--directory"), named: wanted[0]
         )
+        try refuseWithoutEffect(in: files.directory)
         let authority = try CertificateAuthority.loadOrMake(
-            in: files.directory, scope: anyName ? .any : .local(more: permit))
+            in: files.directory, scope: anyName ? .any : .local(more: permit), for: wanted)
         let outcome = try authority.ensureLeaf(
             for: wanted, others: only ? .go : .stay, chainPath: files.chainPath,
             keyPath: files.keyPath)
@@ -149,7 +198,7 @@ struct CertMakeCommand: ParsableCommand {
             authority    \(authority.certificatePath) (\(authority.isNew ? "made" : "kept"), \
             until \(CertCommand.date(root.notAfter)))
             may sign for \(root.isConstrained ? "local names and private addresses" : "any name")\
-            \(permit.isEmpty || !authority.isNew ? "" : ", and " + permit.joined(separator: ", "))
+            \(permit.isEmpty ? "" : ", and " + permit.joined(separator: ", "))
             certificate  \(files.chainPath) (\(Self.word(for: outcome)), until \(until))
             key          \(files.keyPath)
             for          \(leaf.names.joined(separator: ", "))
@@ -157,11 +206,6 @@ struct CertMakeCommand: ParsableCommand {
             Trust the authority where the client runs:
             \(CertCommand.trustAdvice(for: CertCommand.absolute(authority.certificatePath), in: place.directory))
             """)
-        if !authority.isNew && (anyName || !permit.isEmpty) {
-            Output.line(
-                "\nNote: the authority was there before, so \(anyName ? "--any-name" : "--permit") changed"
-                    + " nothing. For another one, move ca.pem and ca-key.pem away.")
-        }
         for key in [authority.keyPath, files.keyPath]
         where CertificateFacts.isReadableByOthers(key) {
             Output.line("\nWarning: others can read \(key); do: chmod 600 \(Shell.word(key))")

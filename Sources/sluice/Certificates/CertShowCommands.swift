@@ -100,9 +100,10 @@ struct CertRenewCommand: ParsableCommand {
 struct CertShowCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "show",
-        abstract: "Show the certificates of a PEM file, or those that a server presents.",
+        abstract: "Show the certificates of a file, or those that a server presents.",
         usage: """
             sluice cert show ca.pem
+            sluice cert show sluice-ca.cer
             sluice cert show localhost
             sluice cert show wss://localhost:8443
             sluice cert show example.com:443
@@ -114,7 +115,7 @@ struct CertShowCommand: ParsableCommand {
 
     @Argument(
         help: ArgumentHelp(
-            "A PEM file, the name of a certificate in Sluice's folder, a wss: or https: URL, or host:port.",
+            "A file (PEM or DER), the name of a certificate in Sluice's folder, a wss: or https: URL, or host:port.",
             valueName: "file|name|url")
     )
     var place: String
@@ -124,9 +125,11 @@ struct CertShowCommand: ParsableCommand {
 
     static func state(_ facts: CertificateFacts) -> String {
         let now = Int64(Date().timeIntervalSince1970)
-        if now < facts.notBefore { return "not valid yet" }
-        return now > facts.notAfter
-            ? "expired" : Count.words((facts.notAfter - now) / 86_400, "day") + " left"
+        return switch facts.term.condition(at: now) {
+        case .notYetValid: "not valid yet"
+        case .expired: "expired"
+        case .valid, .endsSoon: Count.words(facts.term.daysLeft(at: now), "day") + " left"
+        }
     }
 
     private static func signing(_ facts: CertificateFacts) -> String {
@@ -137,8 +140,9 @@ struct CertShowCommand: ParsableCommand {
         let isOurs = facts.subject.contains("Sluice development CA")
         return names + "; also for mail, clients and code"
             + (isOurs
-                ? ", since an older Sluice made it: move ca.pem and ca-key.pem away and run sluice cert"
-                    + " for one that signs for servers only, then trust that" : "")
+                ? ", since an older Sluice made it: move ca.pem and ca-key.pem away and run"
+                    + " \(Program.name) cert for one that signs for servers only, then trust that"
+                : "")
     }
 
     /// The server that is meant; nil where it is a file.
@@ -184,16 +188,38 @@ struct CertShowCommand: ParsableCommand {
 
     func run() throws {
         guard let url else {
-            Self.show(try CertificateFacts.readAll(pemFile: try file()))
+            Self.show(try CertificateFacts.readAll(file: try file()))
             return
         }
         var options = DoctorCommand.baseOptions
         options.authorities = ca
         let presented = try Doctor.present(url, options).get()
         Output.line("server       \(presented.address), \(presented.version), \(presented.cipher)")
-        Output.line(
-            "browsers     \(presented.fault ?? "would believe it, with the authorities here")\n")
+        Output.line("browsers     \(Self.browsers(presented, isTold: !ca.isEmpty))\n")
         Self.show(presented.chain)
+    }
+
+    /// What browsers say of what a server presents: the doctor's judgement, for which `sluice cert status` looks into
+    /// the same stores.
+    ///
+    /// `isTold` says that authorities were named with `--ca`, of which browsers know nothing.
+    static func browsers(_ presented: Presented, isTold: Bool) -> String {
+        if let fault = presented.fault { return fault }
+        guard let trust = presented.browserTrust else {
+            return isTold
+                ? "would believe it where they trust the authorities here, and those of --ca"
+                : "would believe it, with the authorities here"
+        }
+        let trusting = trust.trusting.joined(separator: ", ")
+        let refusing = trust.refusing.joined(separator: ", ")
+        let remedy = "until `\(Program.name) cert trust`"
+        return switch (trust.trusting.isEmpty, trust.refusing.isEmpty) {
+        case (false, true): "would believe it: \(trusting)"
+        case (false, false):
+            "would believe it: \(trusting); not \(remedy): \(refusing)"
+        case (true, false): "would not believe it \(remedy): \(refusing)"
+        case (true, true): "none was found here; those elsewhere would not believe it \(remedy)"
+        }
     }
 
     private static func show(_ chain: [CertificateFacts]) {
@@ -274,10 +300,10 @@ struct CertExportCommand: ParsableCommand {
             case .system(_, let code):
                 throw Complaint(FileTrouble.sentence("written", path, code: code))
             case .occupied(let what):
-                throw Complaint("\(path) could not be written: it is \(what). Name a file.")
+                throw Complaint("\(path): it can't be written: it is \(what); name a file.")
             case .unread:
                 throw Complaint(
-                    "\(path) could not be written: it is a pipe that nobody reads. Start its reader, or"
+                    "\(path): it can't be written: it is a pipe that nobody reads; start its reader, or"
                         + " name a file.")
             }
         }

@@ -28,7 +28,7 @@ struct CertStores: ParsableArguments {
     @OptionGroup var place: CertPlace
 
     /// Whether another folder than / was named.
-    private var isImage: Bool { TrustStores.resolved(root) != "/" }
+    var isImage: Bool { TrustStores.resolved(root) != "/" }
 
     /// Refuses what contradicts itself, and a variable of a script that is empty.
     func validate() throws {
@@ -93,8 +93,8 @@ struct CertStores: ParsableArguments {
             in: try DataDirectory.usable(orGive: "--directory"))
         guard authority.isNew else { return }
         Output.line(
-            "authority  \(authority.certificatePath) made, since there was none; `sluice PORT` and"
-                + " `sluice cert` sign with it")
+            "authority  \(authority.certificatePath) made, since there was none; `\(Program.name) PORT` and"
+                + " `\(Program.name) cert` sign with it")
     }
 
     /// Prints what was found or done.
@@ -144,6 +144,16 @@ struct CertTrustCommand: ParsableCommand {
         try stores.show(reports)
         let isInSystem = reports.contains {
             $0.owner == .system && ($0.outcome == .added || $0.outcome == .trusted)
+        }
+        if stores.isImage {
+            // What lies outside of the image is not there when it runs.
+            guard isInSystem, let inside = places.pathsInImage else { return }
+            Output.line(
+                "\nPrograms in the image with a list of their own, by the paths that it has then:")
+            for line in TrustAdvice.programs(inside.authority, bundle: inside.bundle) {
+                Output.line(line)
+            }
+            return
         }
         Output.line("\nPrograms with a list of their own:")
         let path = CertCommand.absolute(places.authorityPath ?? "")

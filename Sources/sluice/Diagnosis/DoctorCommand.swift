@@ -255,7 +255,7 @@ struct DoctorCommand: ParsableCommand {
             encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes, .prettyPrinted]
             Output.line(String(decoding: try encoder.encode(found), as: UTF8.self))
         } else {
-            for line in found.lines { Output.line(line) }
+            for line in found.lines { Output.line(Program.pasteable(line)) }
         }
         return found.exitCode
     }
@@ -267,10 +267,12 @@ struct DoctorCommand: ParsableCommand {
             let time = "(\(step.milliseconds) ms)"
             Output.line("  \(step.isGood ? "✓" : "✗") \(name) \(step.found) \(time)")
         }
-        for note in diagnosis.notes { Output.line("  ! \(note)") }
+        for note in diagnosis.notes { Output.line("  ! \(Program.pasteable(note))") }
         Output.line("")
-        Output.line("\(diagnosis.verdict.rawValue): \(diagnosis.sentence)")
-        if !diagnosis.remedy.isEmpty { Output.line("What to change: \(diagnosis.remedy)") }
+        Output.line("\(diagnosis.verdict.rawValue): \(Program.pasteable(diagnosis.sentence))")
+        if !diagnosis.remedy.isEmpty {
+            Output.line("What to change: \(Program.pasteable(diagnosis.remedy))")
+        }
     }
 
     /// The diagnosis for programs.

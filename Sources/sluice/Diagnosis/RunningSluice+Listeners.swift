@@ -92,13 +92,15 @@ extension RunningSluice {
             return
         }
         if listener.expectsProxyHeader == true {
-            add("listener", name, .good, "takes connections, with the PROXY protocol in front")
+            add(
+                "listener", name, .good,
+                "takes connections\(Self.spoken(listener)), with the PROXY protocol in front")
         } else if listener.certificates.isEmpty, name.hasPrefix("wss://") {
             add(
                 "listener", name, .fault, "the process can't read its certificates any more",
                 "Put the files back where the configuration has them; the next reload would fail.")
         } else if listener.certificates.isEmpty {
-            add("listener", name, .good, "takes connections, without TLS")
+            add("listener", name, .good, "takes connections\(Self.spoken(listener)), without TLS")
         } else {
             shakeHands(listener, at: address, of: pid)
         }
@@ -127,7 +129,7 @@ extension RunningSluice {
     ) {
         let name = listener.address
         guard !address.isUnix else {
-            add("listener", name, .good, "takes connections")
+            add("listener", name, .good, "takes connections\(Self.spoken(listener))")
             return
         }
         let files = listener.certificates.compactMap {
@@ -162,7 +164,14 @@ extension RunningSluice {
                 }
             }
         }
-        add("listener", name, .good, "takes connections, \(version)")
+        add("listener", name, .good, "takes connections\(Self.spoken(listener)), \(version)")
+    }
+
+    /// The protocols of a listener as `sluice status` names them, behind a comma; empty for an older process, which does
+    /// not say.
+    private static func spoken(_ listener: ListenerState) -> String {
+        guard let protocols = listener.protocols, !protocols.isEmpty else { return "" }
+        return ", \(protocols.joined(separator: " and "))"
     }
 
     private mutating func look(at certificate: CertificateState, of pid: Int32) {

@@ -155,12 +155,14 @@ struct RunningSluice: Encodable {
                 "Correct the name in the configuration, or enter it in DNS or /etc/hosts.")
             return
         }
-        let failures = endpoint.addresses.compactMap { text -> String? in
-            guard let address = try? Address(parsing: text) else { return nil }
-            return Knock.failure(address, withinMilliseconds: 2_000).map { "\(text): \($0)" }
+        let addresses = endpoint.addresses.compactMap { try? Address(parsing: $0) }
+        let failures = addresses.compactMap { address in
+            Knock.failure(address, withinMilliseconds: 2_000).map { "\(address): \($0)" }
         }
+        // localhost has two addresses, and most apps listen at one: Sluice finds that at once.
+        let isLocal = addresses.allSatisfy(\.isLoopback)
         let words = failures.joined(separator: ", ")
-        if failures.count == endpoint.addresses.count {
+        if failures.count == addresses.count {
             add(
                 "endpoint", name, .fault, "nobody takes connections there (\(words))",
                 "Start the app, or correct its address in the configuration.")
@@ -174,8 +176,11 @@ struct RunningSluice: Encodable {
                 "endpoint", name, .fault,
                 "it takes connections, and its health checks fail\(reason)",
                 "Mend the app, or correct the check (health) in the configuration.")
-        } else if !failures.isEmpty {
-            add("endpoint", name, .note, "not at all of its addresses (\(words))")
+        } else if !failures.isEmpty && !isLocal {
+            add(
+                "endpoint", name, .note,
+                "takes connections, but not at all of its addresses (\(words))",
+                "Start the app there too, or take that address out of DNS or /etc/hosts.")
         } else if endpoint.state == .failing {
             add("endpoint", name, .note, "it failed a moment ago and takes connections now")
         } else {

@@ -14,8 +14,14 @@ struct NoAdminSocket: Error, CustomStringConvertible {
     let places: [String]
 
     var description: String {
-        "No Sluice of this user is running: nothing answers at \(places.joined(separator: " or ")). If its"
+        "No Sluice of this user is running: nothing answers at \(Self.list(places)). If its"
             + " configuration names another place under admin, give that with --admin."
+    }
+
+    /// One or more, with commas between them and `or` in front of the last.
+    private static func list(_ places: [String]) -> String {
+        guard let last = places.last, places.count > 1 else { return places.first ?? "" }
+        return places.dropLast().joined(separator: ", ") + " or " + last
     }
 }
 
@@ -62,7 +68,7 @@ struct AdminOptions: ParsableArguments {
         let usual = Self.answering(places)
         let others = Self.answering(AdminSocket.others(beside: places))
         let all = usual + others
-        guard let first = all.first else { throw NoAdminSocket(places: places) }
+        guard let first = all.first else { throw NoAdminSocket(places: AdminSocket.possiblePlaces) }
         guard all.count == 1 || purpose == .look && !usual.isEmpty else {
             throw Complaint(
                 "More than one Sluice of this user is running; name one with --admin:"
@@ -78,7 +84,7 @@ struct AdminOptions: ParsableArguments {
             Output.line(
                 "process \(process), \(file.isEmpty ? "in quick mode" : "configuration \(file)")")
         }
-        Output.line(outcome.message)
+        Output.line(Program.pasteable(outcome.message))
     }
 
     private static func answering(_ places: [String]) -> [Address] {

@@ -124,6 +124,7 @@ final class AdminPeer {
     /// What is said at the end of a process, by what it has last said of its drain.
     private static func farewell(_ end: DrainState?) -> String {
         guard let progress = end?.progress, progress.isDone else { return "Sluice has stopped." }
-        return "Sluice has stopped: \(DrainText.count(progress))."
+        let relays = progress.found == 0 ? "no relay was live" : DrainText.count(progress)
+        return "Sluice has stopped: \(relays)."
     }
 }

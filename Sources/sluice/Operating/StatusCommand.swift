@@ -274,8 +274,10 @@ enum DrainText {
             + count(progress) + (progress.isDone ? ", done" : "")
     }
 
-    /// How many relays are over, and how many of them did not close in time.
+    /// How many relays are over, and how many of them did not close in time; at the end also that it was none.
     static func count(_ progress: DrainProgress) -> String {
-        "\(progress.closed) closed" + (progress.cut > 0 ? ", \(progress.cut) of them cut" : "")
+        let isKnown = progress.cut > 0 || progress.isDone && progress.closed > 0
+        let cut = progress.cut == 0 ? "none" : String(progress.cut)
+        return "\(progress.closed) closed" + (isKnown ? ", \(cut) of them cut" : "")
     }
 }

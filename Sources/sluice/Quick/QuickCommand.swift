@@ -28,7 +28,7 @@ struct QuickCommand: ParsableCommand {
 
     @Argument(
         help: ArgumentHelp(
-            "The app: a port, host:port, ws://host:port[/path] or http://host:port.",
+            "The app: a port, host:port, ws://host:port[/path][?query] or http://host:port.",
             valueName: "upstream"))
     var upstream: String
 
@@ -132,6 +132,12 @@ struct QuickCommand: ParsableCommand {
         }
     }
 
+    /// Where the app's socket is, as far as that is known: with the path of its URL, or that of `--path`.
+    private static func target(of app: QuickUpstream, servedAt path: String?) -> String? {
+        guard app.path == nil, let path, !path.hasSuffix("*") else { return app.target }
+        return path + (app.query.map { "?\($0)" } ?? "")
+    }
+
     /// Whether requests for a path are served with `--path`.
     private static func covers(_ path: String, _ own: String) -> Bool {
         path.hasSuffix("/*") ? own.hasPrefix(path.dropLast()) : own == path
@@ -166,7 +172,7 @@ struct QuickCommand: ParsableCommand {
                 place: SourcePlace(file: "--cert and --key", line: 0, column: 0))
         } else {
             let directory = try DataDirectory.usable(orGive: "--cert and --key")
-            let authority = try CertificateAuthority.loadOrMake(in: directory)
+            let authority = try CertificateAuthority.loadOrMake(in: directory, for: host)
             if lan { network = try Self.network(signedBy: authority) }
             let names = host + CertCommand.defaultNames + network.map(\.hostString)
             let files = LocalCertificate(
@@ -199,7 +205,8 @@ struct QuickCommand: ParsableCommand {
                 configuration.routes[index].answer.remove = ["Strict-Transport-Security"]
             }
         }
-        let socketPath = app.path ?? path.flatMap { $0.hasSuffix("*") ? nil : $0 }
+        // With the query of the app's URL, which is of no account for routes.
+        let socketPath = Self.target(of: app, servedAt: path)
         var announcement = Announcement(configuration: configuration)
         announcement.examplePath = socketPath
         announcement.hosts = host

@@ -9,6 +9,14 @@ struct QuickUpstream: Equatable {
     let endpoint: EndpointAddress
     /// The path of a URL, which the wss URL will have too.
     let path: String?
+    /// The query of a URL without its question mark, for the wss URL and for the WebSocket that is tried.
+    private(set) var query: String?
+
+    /// Path and query, as they stand in a request; nil where neither is given.
+    var target: String? {
+        guard let query else { return path }
+        return "\(path ?? "/")?\(query)"
+    }
 
     /// The port, where the app is one of this machine; nil elsewhere.
     var loopbackPort: UInt16? {
@@ -40,12 +48,13 @@ struct QuickUpstream: Equatable {
                 "\(text) is no port, which is a number from 1 to 65535: give that of the app, as in"
                     + " `sluice 3000`.")
         }
-        if !text.contains(where: { ":/".contains($0) }) {
+        let digits = text.prefix { !"/?#".contains($0) }
+        let isPort = UInt16(digits).map { $0 > 0 } ?? false
+        if !isPort, !text.contains(where: { ":/".contains($0) }) {
             throw ValidationError(UnknownWord.sentence(text))
         }
         var url = text
         // A number is no host: it is a port of this machine.
-        let digits = text.prefix { $0 != "/" }
         if !digits.isEmpty, digits.allSatisfy({ ("0"..."9").contains($0) }) {
             url = "ws://localhost:" + text
         } else if !text.contains("://") && !text.hasPrefix("unix:") {
@@ -60,17 +69,41 @@ struct QuickUpstream: Equatable {
                 "\(text): that app speaks TLS itself already; Sluice relays to plain ws://."
                     + " Give the port on which the app speaks without TLS.")
         }
-        var urlPath: String?
-        if url.hasPrefix("ws://"), let slash = url.dropFirst(5).firstIndex(of: "/") {
-            urlPath = String(url[slash...].prefix { $0 != "?" && $0 != "#" })
-            url = String(url[..<slash])
+        var target: Substring = ""
+        if url.hasPrefix("ws://"),
+            let end = url.dropFirst(5).firstIndex(where: { "/?#".contains($0) })
+        {
+            target = url[end...]
+            url = String(url[..<end])
         }
         do {
             endpoint = try EndpointAddress(parsing: url)
         } catch {
             throw namesNoApp
         }
-        path = urlPath == "/" ? nil : urlPath
+        let urlPath = String(target.prefix { !"?#".contains($0) })
+        path = ["", "/"].contains(urlPath) ? nil : urlPath
+        query = try Self.query(in: target, of: text)
+    }
+
+    /// The query behind a path; nil where there is none.
+    ///
+    /// - Throws: `ValidationError` for one that can't stand in a request, and for a fragment, which URLs of WebSockets
+    ///   don't have (RFC 6455 §3).
+    private static func query(in target: Substring, of text: String) throws -> String? {
+        if let hash = target.firstIndex(of: "#") {
+            throw ValidationError(
+                "\(text): a WebSocket URL has no fragment; leave \(target[hash...]) out, or write # as %23."
+            )
+        }
+        guard let mark = target.firstIndex(of: "?") else { return nil }
+        let query = target[target.index(after: mark)...]
+        guard query.utf8.allSatisfy({ 0x21...0x7E ~= $0 }) else {
+            throw ValidationError(
+                "\(text): blanks and letters outside of ASCII stand in a query as %XX, as %20 for a blank."
+            )
+        }
+        return String(query)
     }
 }
 
@@ -96,6 +129,21 @@ enum UnknownWord {
             }
     }
 
+    /// What to type where a word for serving is followed by what is to be served, or by nothing; nil for other words.
+    static func serving(_ word: String, _ next: String?) -> String? {
+        guard !word.contains(where: { ":/.".contains($0) }), meant(by: word) == "run" else {
+            return nil
+        }
+        let start = "\(word) is no command and no app. Did you mean "
+        guard let next else {
+            return start + "`sluice 3000`, with the port of an app, or `sluice run -c FILE`?"
+        }
+        if fileCommand(next) != nil { return start + "`sluice run \(Shell.word(next))`?" }
+        return (try? QuickUpstream(parsing: next)).map { _ in
+            start + "`sluice \(Shell.word(next))`?"
+        }
+    }
+
     /// Whether a bare word is rather a host than a command.
     static func isHost(_ word: String) -> Bool { word.contains(".") || word == "localhost" }
 
@@ -111,7 +159,7 @@ enum UnknownWord {
     /// What is wrong, and what was probably meant.
     static func sentence(_ word: String) -> String {
         // A host's name has a dot or is the one that everybody has.
-        if isHost(word) {
+        if isHost(word), (try? QuickUpstream(parsing: "\(word):3000")) != nil {
             return "\(word) names no port: write \(word):3000, or ws://\(word) for port 80."
         }
         let commands = Sluice.configuration.subcommands.compactMap { $0.configuration.commandName }

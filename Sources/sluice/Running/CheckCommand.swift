@@ -61,7 +61,7 @@ struct CheckCommand: ParsableCommand {
         if certificates.count > 1 { Output.line("\n" + Table.text(certificates)) }
         if !assembly.warnings.isEmpty { Output.line("") }
         for warning in assembly.warnings {
-            Output.line("Warning: \(warning.place): \(warning.sentence).")
+            Output.line("Warning: \(warning.place): \(Program.pasteable(warning.sentence)).")
         }
     }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import ArgumentParser
+import Glibc
 
 /// The configuration that a command is about, with `-c` or without.
 struct ConfigurationFile: ParsableArguments {
@@ -19,6 +20,12 @@ struct ConfigurationFile: ParsableArguments {
                 config == nil
                     ? "No configuration is named: give its file, as in -c sluice.yaml."
                     : "Two configurations are named, \(config ?? "") and \(place ?? ""): give one.")
+        }
+        // The port of an app, as quick mode takes it.
+        if UInt16(path).map({ $0 > 0 }) == true, access(path, F_OK) != 0 {
+            throw ValidationError(
+                "\(path) is no configuration: there is no such file. Did you mean `sluice \(path)`, for the"
+                    + " app at that port?")
         }
     }
 }

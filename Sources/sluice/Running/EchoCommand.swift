@@ -23,7 +23,7 @@ struct EchoCommand: ParsableCommand {
         help: ArgumentHelp(
             """
             A port of this machine, or an address as :9000; may be given several times. (default: \
-            127.0.0.1:9000)
+            9000)
             """, valueName: "address"))
     var listen: [String] = []
 
@@ -44,8 +44,10 @@ struct EchoCommand: ParsableCommand {
         OpenFiles.raiseLimit()
         let signals = SignalWaiter([SIGTERM, SIGINT])
         var addresses: [Address] = []
-        let wanted = try (listen + places).flatMap { try ListenOption.addresses($0) }
-        for text in wanted.isEmpty ? ["127.0.0.1:9000"] : wanted {
+        let wanted = listen + places
+        for text in try (wanted.isEmpty ? ["9000"] : wanted).flatMap({
+            try ListenOption.addresses($0)
+        }) {
             addresses.append(try Address(parsing: text))
         }
         let server: EchoServer

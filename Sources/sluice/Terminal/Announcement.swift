@@ -95,7 +95,9 @@ struct Announcement {
         if !isDefaultPort { host += ":\(address.port)" }
         var path = route.path
         if path.hasSuffix("*") { path = String(path.dropLast()) }
-        if let examplePath, route.path.hasSuffix("*") { path = examplePath }
+        if let examplePath, route.path.hasSuffix("*") || examplePath.hasPrefix(path + "?") {
+            path = examplePath
+        }
         let rest = route.path.hasSuffix("*") && examplePath == nil ? "…" : ""
         var isAnsweredHere = false
         switch route.to {

@@ -26,7 +26,7 @@ final class Console: Sendable {
     /// Prints a line; nothing any more once all is over.
     func line(_ text: String) {
         if isOver.withLock({ $0 }) { return }
-        let painted = terminal.painted(text)
+        let painted = terminal.painted(Program.pasteable(text))
         if let lastLine { lastLine.above { Output.line(painted) } } else { Output.line(painted) }
     }
 
@@ -44,7 +44,10 @@ final class Console: Sendable {
                     app?.note(record)
                     if journal.takesRequests { journal.access(record) }
                 }
-            }, event: journal.event, shortages: journal.shortages)
+            },
+            event: { event in
+                journal.event(LogEvent(event.level, Program.pasteable(event.sentence)))
+            }, shortages: journal.shortages)
     }
 
     /// Begins to show what passes, where there is a terminal.

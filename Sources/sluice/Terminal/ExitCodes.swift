@@ -57,7 +57,11 @@ enum ExitCodes {
             commands: ["cert make"],
             outcomes: [
                 Outcome(code: 0, when: "the certificate is there, made now or before"),
-                Outcome(code: 1, when: "it could not be made"),
+                Outcome(
+                    code: 1,
+                    when:
+                        "it could not be made, or the authority is there and may not do what `--permit` or"
+                        + " `--any-name` asks for"),
             ]),
         Entry(
             commands: ["cert trust"],

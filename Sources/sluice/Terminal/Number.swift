@@ -42,7 +42,9 @@ enum Number {
             duration > .zero || hasZero
         else {
             let meant = Units.meant(by: text).flatMap { meant in
-                Units.duration(of: meant).flatMap { $0 <= max ? meant : nil }
+                Units.duration(of: meant).flatMap {
+                    $0 <= max && ($0 > .zero || hasZero) ? meant : nil
+                }
             }
             let range = "\(hasZero ? "" : "above 0s and ")up to \(Units.text(max))"
             throw ValidationError(

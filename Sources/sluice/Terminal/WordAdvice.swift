@@ -15,9 +15,18 @@ enum WordAdvice {
     /// What to do in place of `-c` where a command takes no configuration.
     static func configurationOption(_ name: String, _ words: CommandWords) -> String? {
         guard ["-c", "--config"].contains(name) else { return nil }
-        return words.knownNames.contains("--admin")
-            ? "A running Sluice knows its configuration; --admin says which Sluice is meant."
-            : "A configuration is served by `sluice run -c FILE`."
+        if words.knownNames.contains("--admin") {
+            return "A running Sluice knows its configuration; --admin says which Sluice is meant."
+        }
+        let command = words.path.dropFirst().joined(separator: " ")
+        return switch command {
+        case "", "quick": "A configuration is served by `sluice run -c FILE`."
+        case "schema":
+            "The schema is the same for every configuration; `sluice check -c FILE` says whether one is right."
+        default:
+            "`sluice \(command)` reads no configuration; `sluice run -c FILE` serves one, and"
+                + " `sluice check -c FILE` says whether it is right."
+        }
     }
 
     /// What to do in place of an option that is like none of the command's.

@@ -11,7 +11,7 @@ import Trust
 enum WrongArguments {
     /// Writes what is wrong to standard error and ends the program with 64, the code of wrong usage.
     static func refuse(_ fault: String) -> Never {
-        FileHandle.standardError.write(Data("Error: \(fault)\n".utf8))
+        FileHandle.standardError.write(Data("Error: \(Program.pasteable(fault))\n".utf8))
         exit(ExitCode.validationFailure.rawValue)
     }
 
@@ -121,7 +121,10 @@ enum WrongArguments {
             return nil
         }
         let next = words.positionals.dropFirst().first
-        if UnknownWord.isHost(word), let next, let port = UInt16(next), port > 0 {
+        if let advice = UnknownWord.serving(word, next) { return advice }
+        if UnknownWord.isHost(word), let next, let port = UInt16(next),
+            (try? QuickUpstream(parsing: "\(word):\(port)")) != nil
+        {
             return "\(word) names no port. Did you mean `sluice \(word):\(port)`?"
         }
         do {

@@ -127,12 +127,12 @@ import Testing
             "an export into a folder that is not there",
             "\"$SLUICE\" cert --directory d > /dev/null; \"$SLUICE\" cert export --directory d --output"
                 + " nowhere/ca.pem", "mkdir -p nowhere"),
-        failure("no file to show", "\"$SLUICE\" cert show nothing.pem", "check the path"),
+        failure("no file to show", "\"$SLUICE\" cert show nothing.pem", "correct the path"),
         failure("a folder to show", "mkdir d; \"$SLUICE\" cert show d", "give the file in it"),
         // Certificates and ciphers.
         failure(
             "no chain", "\"$SLUICE\" 3000 --listen 127.0.0.1:0 --cert n.pem --key n.pem",
-            "check the path"),
+            "correct the path"),
         failure(
             "ciphers that nobody has", tls.replacing("MORE", with: "ciphers: NONSENSE") + serving,
             "openssl ciphers"),
@@ -146,7 +146,7 @@ import Testing
         failure(
             "authorities that are not there",
             "\"$SLUICE\" cert show wss://$SERVER --ca nothing.pem",
-            "check the path"),
+            "correct the path"),
         // What runs.
         failure(
             "nobody to ask", "\"$SLUICE\" status --admin nothing.sock", "--admin names another"),

@@ -145,7 +145,8 @@ struct Operated {
         #expect(reload.status == 1)
         #expect(
             reload.output.contains(
-                "\(sluice.proxy.configurationPath):3:5: 127.0.0.1:\(port) is taken by "),
+                "everything stays as it was:\n\(sluice.proxy.configurationPath):3:16: 127.0.0.1:\(port) is taken by "
+            ),
             "\(reload.output)")
         _ = try sluice.proxy.connect(listener: 1)
         try sluice.proxy.relay(to: backend).exchange("here")

@@ -379,7 +379,8 @@ import Testing
             "drain", "--route", "/Esv/ocp", "--code", "1012", "--spread", "4s", "--timeout", "20s",
         ])
         #expect(
-            drain.output.contains("100 of 100 relays told, 100 closed, done"), "\(drain.output)")
+            drain.output.contains("100 of 100 relays told, 100 closed, none of them cut, done"),
+            "\(drain.output)")
         for reader in readers { try reader.join(by: .after(.seconds(60))) }
         // Nobody early, none forgotten, and not all at once: the order is what holds on any machine.
         let seen = times.value
@@ -447,7 +448,8 @@ import Testing
         #expect(rebalance.status == 0, "\(rebalance.output)")
         // The clients on their way back are counted, so none is closed but the surplus.
         #expect(
-            rebalance.output.contains("6 of 6 relays told, 6 closed, done"), "\(rebalance.output)")
+            rebalance.output.contains("6 of 6 relays told, 6 closed, none of them cut, done"),
+            "\(rebalance.output)")
         isBalanced.update { $0 = true }
         try eventually("both have as many") {
             let found = try sluice.command(["status", "--endpoint", "\(second.address)"])

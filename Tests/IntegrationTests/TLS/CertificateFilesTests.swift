@@ -118,9 +118,9 @@ private final class CertificateKit {
 
     private static let refused = [
         slip(
-            "no chain", "rm chain.pem", "chain.pem: it can't be read: No such file",
-            "check the path"),
-        slip("no key", "rm key.pem", "key.pem: it can't be read: No such file"),
+            "no chain", "rm chain.pem", "chain.pem: there is no such file; correct the path",
+            "correct the path"),
+        slip("no key", "rm key.pem", "key.pem: there is no such file; correct the path"),
         slip("empty", ": > chain.pem", "chain.pem: it is empty"),
         slip("blank key", "echo > key.pem", "key.pem: it is empty"),
         slip("directory", "rm chain.pem; mkdir chain.pem", "it is a directory"),

@@ -95,7 +95,7 @@ struct CertificateFaultTests {
 
     @Test func `facts of a missing file say so`() throws {
         let fault = fault { try CertificateFacts.read(pemFile: scratch.path("none.pem")) }
-        #expect(fault?.found.contains("No such file or directory") == true)
+        #expect(fault?.found == "there is no such file" && fault?.remedy == "correct the path")
     }
 
     @Test(arguments: [

@@ -34,4 +34,14 @@ struct CertificateTermTests {
         #expect(term.wait(at: 89 * Self.day + 1) == "within a day")
         #expect(term.daysLeft(at: 91 * Self.day) == 0)
     }
+
+    @Test func `what is made for a number of days has as many left, and what ends soon no more`() {
+        let term = term(days: 397)
+        #expect(term.daysLeft(at: 3_600 + 1) == 397)
+        #expect(term.daysLeft(at: Self.day / 2) == 397)
+        #expect(term.daysLeft(at: Self.day / 2 + 1) == 396)
+        #expect(term.daysLeft(at: 383 * Self.day) == 14)
+        #expect(term.daysLeft(at: 383 * Self.day + 1) == 13)
+        #expect(term.daysLeft(at: 395 * Self.day + 1) == 1)
+    }
 }

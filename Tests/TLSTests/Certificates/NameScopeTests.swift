@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Foundation
+import Glibc
 import Testing
 
 @testable import TLS
@@ -40,7 +41,9 @@ struct NameScopeTests {
         let fault = #expect(throws: CertificateFault.self) {
             try leaf(["localhost", name], authority, scratch)
         }
-        #expect(fault?.description.contains("--permit") == true, "\(String(describing: fault))")
+        // Addresses can't be permitted one by one.
+        let option = name.contains(where: \.isNumber) ? "--any-name " : "--permit "
+        #expect(fault?.description.contains(option) == true, "\(String(describing: fault))")
         #expect(!CertificateFiles.hasContent(scratch.path("leaf.pem")))
         #expect(!CertificateFiles.hasContent(scratch.path("leaf-key.pem")))
     }
@@ -53,6 +56,30 @@ struct NameScopeTests {
         #expect(throws: CertificateFault.self) {
             try leaf(["myshop.com"], authority, scratch)
         }
+    }
+
+    @Test(arguments: [
+        (["shop.com"], "--permit shop.com "), (["localhost", "app.test", "10.0.0.1"], ""),
+        (["*.shop.com", "a_b"], "--permit shop.com --permit a_b "), (["8.8.8.8"], "--any-name "),
+        (["shop.com", "::8"], "--any-name "), (["no name"], ""), ([], ""),
+    ])
+    func `what has to be permitted is known before an authority is made`(
+        names: [String], options: String
+    ) throws {
+        #expect(NameScope.options(for: names) == options)
+        guard !options.isEmpty else { return }
+        let scratch = try CertificateScratch()
+        let folder = scratch.path("new")
+        #expect(throws: CertificateFault.self) {
+            try CertificateAuthority.loadOrMake(in: folder, for: names)
+        }
+        #expect(access(folder, F_OK) != 0)
+        let permitted = options.split(separator: " ").filter { !$0.hasPrefix("--") }
+        let scope = permitted.isEmpty ? NameScope.any : .local(more: permitted.map(String.init))
+        let authority = try CertificateAuthority.loadOrMake(in: folder, scope: scope, for: names)
+        for name in names { #expect(try authority.permits(name), "\(name)") }
+        #expect(try authority.permits("example.org") == (scope == .any))
+        #expect(try CertificateAuthority.present(in: folder)?.permits("localhost") == true)
     }
 
     @Test(arguments: ["*.shop.com", "10.0.0.1", "no name"])
