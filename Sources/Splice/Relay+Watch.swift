@@ -113,6 +113,8 @@ extension Relay {
     ///
     /// Reading would not tell where the client has ended its side before.
     public mutating func clientIsGone(_ space: UnsafeMutablePointer<Workspace>) -> Verdict {
+        // Who has ended in order is let go of while the upstream's end is still awaited.
+        guard client.isOpen else { return [] }
         assert(client.feed != nil, "a socket of its own tells of its end when it is read")
         client.held.discard(pool: &space.pointee.pool)
         client.isUnwritable = true
