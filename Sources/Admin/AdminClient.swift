@@ -30,7 +30,14 @@ public struct AdminClient: Sendable {
         return peer.pid
     }
 
+    /// How long nothing may come before the process is asked whether it still turns.
+    static let silenceMilliseconds: UInt64 = 3_000
+    /// How long that may take.
+    static let healthMilliseconds: UInt64 = 7_000
+
     /// Sends a request and waits for the answer.
+    ///
+    /// However long that takes, as of an upgrade, where the process answers a question about its health meanwhile.
     ///
     /// - Throws: `AdminFault` when nobody answers, or not in HTTP.
     public func send(
@@ -43,13 +50,14 @@ public struct AdminClient: Sendable {
         if let body { writer.field("Content-Length", String(body.count)) }
         writer.field("Connection", "close")
         writer.end()
-        guard stream.send(writer.bytes + Array(body ?? Data())) else {
+        let deadline = Clock.nowMilliseconds() + Self.silenceMilliseconds + Self.healthMilliseconds
+        guard stream.send(writer.bytes + Array(body ?? Data()), until: deadline) else {
             throw AdminFault("The connection to \(address) ended before the request was sent.")
         }
         var parser = ResponseHeadParser(limits: .builtIn)
         var found: ResponseHead?
         var answer = Data()
-        while let bytes = stream.receive() {
+        while let bytes = try next(of: stream) {
             if found != nil {
                 answer.append(contentsOf: bytes)
                 continue
@@ -84,10 +92,41 @@ public struct AdminClient: Sendable {
                 + " \(Self.naming)")
     }
 
+    /// What comes next; nil at the end.
+    ///
+    /// - Throws: `AdminFault` when nothing comes, and the process does not answer other questions either.
+    private func next(of stream: borrowing AdminStream) throws(AdminFault) -> [UInt8]? {
+        while true {
+            let end = Clock.nowMilliseconds() + Self.silenceMilliseconds
+            switch stream.receive(until: end) {
+            case .bytes(let bytes): return bytes
+            case .ended: return nil
+            case .none:
+                guard turns() else { throw .silent(address, Self.process(at: address)) }
+            }
+        }
+    }
+
+    /// Whether the process answers a question about its health, whatever the answer is.
+    private func turns() -> Bool {
+        guard let stream = try? connect() else { return false }
+        var writer = HeadWriter()
+        writer.append(Array("GET /healthz HTTP/1.1\r\n".utf8))
+        writer.field("Host", "localhost")
+        writer.field("Connection", "close")
+        writer.end()
+        let end = Clock.nowMilliseconds() + Self.healthMilliseconds
+        guard stream.send(writer.bytes, until: end) else { return false }
+        if case .none = stream.receive(until: end) { return false }
+        return true
+    }
+
     private func connect() throws(AdminFault) -> AdminStream {
         let code: Int32
         do throws(SystemError) {
-            return AdminStream(adopting: try Knock.open(address))
+            let stream = AdminStream(adopting: try Knock.open(address))
+            stream.resetsAtClose()
+            return stream
         } catch {
             code = error.code
         }
@@ -153,7 +192,44 @@ public struct AdminReply: Sendable {
 /// Why the admin socket gave no answer.
 public struct AdminFault: Error, Sendable, CustomStringConvertible {
     /// What happened, and what to look at.
-    public let description: String
+    public var description: String { [sentence, remedy].compactMap { $0 }.joined(separator: " ") }
+    /// What happened.
+    public let sentence: String
+    /// What to do, where `sentence` does not say it.
+    public let remedy: String?
+    /// Whether the process is there, and does not answer.
+    public let isSilent: Bool
 
-    init(_ description: String) { self.description = description }
+    init(_ sentence: String, remedy: String? = nil, isSilent: Bool = false) {
+        self.sentence = sentence
+        self.remedy = remedy
+        self.isSilent = isSilent
+    }
+
+    /// That a process which listens says nothing: it is stopped, or it hangs.
+    static func silent(_ address: Address, _ process: Int32?) -> AdminFault {
+        let seconds = (AdminClient.silenceMilliseconds + AdminClient.healthMilliseconds) / 1_000
+        let who = process.map { "Process \($0) at \(address)" } ?? "The process at \(address)"
+        let number = process.map(String.init) ?? "PID"
+        if let process, isStopped(process) {
+            return AdminFault(
+                "\(who) is stopped (by SIGSTOP, or Ctrl-Z in its terminal), and has not answered for"
+                    + " \(seconds) s. What was asked for is not done.",
+                remedy: "Let it go on with: kill -CONT \(number)", isSilent: true)
+        }
+        return AdminFault(
+            "\(who) takes connections, and has not answered for \(seconds) s: it hangs. Unless it had"
+                + " begun with it, what was asked for is not done.",
+            remedy:
+                "See its log. If it stays so, kill -KILL \(number) ends it, and all sockets with it; then"
+                + " start it again.", isSilent: true)
+    }
+
+    /// Whether a process is stopped by a signal (proc_pid_stat(5): T).
+    private static func isStopped(_ process: Int32) -> Bool {
+        guard let text = try? String(contentsOfFile: "/proc/\(process)/stat", encoding: .utf8),
+            let end = text.lastIndex(of: ")")
+        else { return false }
+        return text[end...].dropFirst(2).first == "T"
+    }
 }

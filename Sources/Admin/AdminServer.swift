@@ -155,6 +155,11 @@ public final class AdminServer: Sendable {
             taken.take() <= most
             ? try? ReactorThread.start(name: "sluice-request") { [self] in
                 let stream = AdminStream(adopting: descriptor)
+                // It came while this process stood still, and whoever asked has given up since.
+                if stream.isAbandoned {
+                    taken.giveBack()
+                    return
+                }
                 let answer = answer(message)
                 stream.send(
                     answer.bytes(omittingBody: message.isHead),

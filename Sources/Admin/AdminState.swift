@@ -140,6 +140,10 @@ public struct EndpointState: Codable, Sendable {
     public var state: EndpointCondition
     /// What its checks have found; nil where there are none.
     public var health: HealthState?
+    /// Why connects or upgrades fail; nil while they don't.
+    public var lastError: String?
+    /// When the one of `lastError` failed, in UTC (RFC 3339); nil while none does.
+    public var lastErrorTime: String?
 
     /// An endpoint as people wrote it, with its addresses, live relays and condition.
     public init(
@@ -156,7 +160,7 @@ public struct EndpointState: Codable, Sendable {
 public enum EndpointCondition: String, Codable, Sendable {
     /// It gets its share.
     case ok
-    /// Connects or upgrades fail.
+    /// A connect has failed, or upgrades have, and nothing has reached it since.
     case failing
     /// Its health checks fail, so it gets nothing as long as others are well.
     case unhealthy

@@ -38,15 +38,30 @@ struct AdminStream: ~Copyable {
         }
     }
 
-    /// What comes next, however long it takes; nil at the end.
-    func receive() -> [UInt8]? {
+    /// What comes next; `none` where nothing has come by then.
+    func receive(until deadline: UInt64) -> Received {
         while true {
-            switch receiveNow() {
-            case .bytes(let bytes): return bytes
-            case .ended: return nil
-            case .none: _ = wait(for: Int16(POLLIN), until: nil)
+            let received = receiveNow()
+            guard case .none = received, wait(for: Int16(POLLIN), until: deadline) else {
+                return received
             }
         }
+    }
+
+    /// Whether the other end is closed altogether, so that nobody waits for an answer.
+    ///
+    /// One that has only said that it will send no more (shutdown(2)) does wait.
+    var isAbandoned: Bool {
+        var look = pollfd(fd: descriptor, events: 0, revents: 0)
+        return poll(&look, 1, 0) > 0 && look.revents & Int16(POLLHUP | POLLERR) != 0
+    }
+
+    /// Has the other end see at once that it was given up, also by a process that is killed: by TCP the end of a
+    /// stream alone does not tell (socket(7), SO_LINGER).
+    func resetsAtClose() {
+        var setting = linger(l_onoff: 1, l_linger: 0)
+        _ = setsockopt(
+            descriptor, SOL_SOCKET, SO_LINGER, &setting, socklen_t(MemoryLayout<linger>.size))
     }
 
     /// Sends all; false when the peer does not take it, or not in time.

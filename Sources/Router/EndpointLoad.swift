@@ -16,6 +16,20 @@ public enum EndpointHealth: UInt8, Sendable {
     public var isFit: Bool { self == .unchecked || self == .healthy }
 }
 
+/// Why an endpoint counts as failing.
+public struct EndpointFailure: Sendable {
+    /// In a sentence.
+    public let reason: String
+    /// When, in milliseconds since 1970.
+    public let milliseconds: UInt64
+
+    /// A failure with its reason, and when it was.
+    public init(reason: String, milliseconds: UInt64) {
+        self.reason = reason
+        self.milliseconds = milliseconds
+    }
+}
+
 /// What all reactors know of one endpoint; it may outlive the `Upstream` that it was first in.
 public final class EndpointLoad: Sendable {
     /// Connects and relays under way.
@@ -29,6 +43,7 @@ public final class EndpointLoad: Sendable {
     /// When it joined the others or came back, in monotonic milliseconds; 0 where that is no matter.
     let joined = Atomic<UInt64>(0)
     private let draining = Atomic<Bool>(false)
+    private let failure = Mutex<EndpointFailure?>(nil)
     private let checked = Atomic<UInt8>(EndpointHealth.unchecked.rawValue)
 
     /// An endpoint that is well and idle.
@@ -47,6 +62,15 @@ public final class EndpointLoad: Sendable {
     public var health: EndpointHealth {
         get { EndpointHealth(rawValue: checked.load(ordering: .relaxed)) ?? .unchecked }
         set { checked.store(newValue.rawValue, ordering: .relaxed) }
+    }
+
+    /// Whether it has failed, and nothing has reached it since: with its cool-down over it is still that.
+    public var isFailing: Bool { failedUntil.load(ordering: .relaxed) != 0 }
+
+    /// Why it failed last; set by whoever found it, nil where it never did.
+    public var lastFailure: EndpointFailure? {
+        get { failure.withLock { $0 } }
+        set { failure.withLock { $0 = newValue } }
     }
 
     /// Whether it has joined others, or has come back, since the start.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Ledger
+import Reactor
 import Router
 
 /// What an operator is told when an endpoint fails and when it is back: once each.
@@ -9,6 +10,7 @@ extension EndpointGroup {
         _ endpoint: Int, _ reason: String, nowMilliseconds now: UInt64, _ journal: Journal
     ) {
         let time = picker.failed(endpoint, nowMilliseconds: now)
+        note(endpoint, reason)
         if let time { tell(endpoint, reason, time, journal) }
     }
 
@@ -17,11 +19,10 @@ extension EndpointGroup {
         _ endpoint: Int, _ reason: String, nowMilliseconds now: UInt64, _ journal: Journal
     ) {
         let time = picker.answerFailed(endpoint, nowMilliseconds: now)
-        if let time {
-            let count = picker.rules.failedAnswersMax
-            let sentence = "\(count) upgrades in a row failed, at last so: \(reason)"
-            tell(endpoint, sentence, time, journal)
-        }
+        let count = picker.rules.failedAnswersMax
+        let sentence = "\(count) upgrades in a row failed, at last so: \(reason)"
+        if let time { tell(endpoint, sentence, time, journal) }
+        if endpoints[endpoint].load.isFailing { note(endpoint, sentence) }
     }
 
     /// Says that a connection to an endpoint stands.
@@ -41,6 +42,12 @@ extension EndpointGroup {
             "\(title(endpoint)) grants a subprotocol that can't be passed on: \(remark). The socket opens without one, "
             + "and a strict client that wants one closes it. Let the app choose one of those offered, in the same case, or none."
         journal.event(LogEvent(.warning, sentence))
+    }
+
+    /// Keeps the reason for who asks later.
+    private func note(_ endpoint: Int, _ reason: String) {
+        endpoints[endpoint].load.lastFailure = EndpointFailure(
+            reason: reason, milliseconds: Clock.wallMilliseconds())
     }
 
     private func tell(_ endpoint: Int, _ reason: String, _ time: UInt64, _ journal: Journal) {

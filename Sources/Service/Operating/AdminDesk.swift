@@ -246,13 +246,16 @@ struct AdminDesk: Sendable {
     }
 
     private func upstreams(_ assembly: Assembly) -> [UpstreamState] {
-        let now = Clock.nowMilliseconds()
         var states = assembly.routing.upstreams.map { group in
             let endpoints = group.endpoints.indices.map { index in
                 let endpoint = group.endpoints[index]
                 var state = EndpointState(
                     label: endpoint.label, addresses: endpoint.addresses.map(\.description),
-                    active: group.picker.active(index), state: Self.word(group, index, now))
+                    active: group.picker.active(index), state: Self.word(group, index))
+                if endpoint.load.isFailing, let failure = endpoint.load.lastFailure {
+                    state.lastError = failure.reason
+                    state.lastErrorTime = Self.time(failure.milliseconds)
+                }
                 state.health = controller.health.report(of: endpoint).map {
                     Self.state($0, isHealthy: endpoint.load.health == .healthy)
                 }
@@ -276,9 +279,7 @@ struct AdminDesk: Sendable {
     }
 
     /// How an endpoint is, in one word: the one that matters most.
-    private static func word(_ group: EndpointGroup, _ index: Int, _ now: UInt64)
-        -> EndpointCondition
-    {
+    private static func word(_ group: EndpointGroup, _ index: Int) -> EndpointCondition {
         let endpoint = group.endpoints[index]
         if endpoint.load.isDraining { return .draining }
         if endpoint.addresses.isEmpty { return .unresolved }
@@ -286,7 +287,8 @@ struct AdminDesk: Sendable {
         case .unhealthy: return .unhealthy
         case .pending: return .unchecked
         case .healthy, .unchecked:
-            return group.picker.isCoolingDown(index, nowMilliseconds: now) ? .failing : .ok
+            // Until something has reached it, as the log has it; not until its cool-down is over.
+            return endpoint.load.isFailing ? .failing : .ok
         }
     }
 

@@ -17,16 +17,18 @@ extension Controller {
         return keys
     }
 
-    /// An address that can't be bound, with the place where it was written.
+    /// An address that can't be bound, with the place where it was written; `own` are those at which this
+    /// Sluice listens at present.
     static func problem(
-        _ error: SystemError, _ configuration: Configuration, _ assembly: Assembly
+        _ error: SystemError, _ configuration: Configuration, _ assembly: Assembly,
+        own: [Address]
     ) -> any Error {
         for (listener, plan) in zip(configuration.listen, assembly.listeners)
         where error.listeningAddress == plan.address {
             return ConfigurationProblems([
                 ConfigurationProblem(
                     place: listener.addressPlace ?? listener.place,
-                    sentence: PortHolder.sentence(on: error))
+                    sentence: PortHolder.sentence(on: error, own: own))
             ])
         }
         return error

@@ -80,6 +80,8 @@ public final class Controller: Sendable {
     private let current: Mutex<State>
     /// With what the process started.
     private let started: Configuration
+    /// Whether a new process is being waited for.
+    private let isUpgrading = Atomic<Bool>(false)
     /// Held while something is changed, so that changes come one after the other.
     private let changing = Mutex<Void>(())
 
@@ -199,7 +201,7 @@ public final class Controller: Sendable {
                 settings: assembly.settings, removal: Self.plan(configuration.drain))
         } catch {
             goBack(to: before)
-            throw Self.problem(error, configuration, assembly)
+            throw Self.problem(error, configuration, assembly, own: frontend.addresses)
         }
         current.withLock { state in
             state.configuration = configuration
@@ -363,6 +365,12 @@ public final class Controller: Sendable {
     func upgrade(
         withinMilliseconds milliseconds: Int32 = AdminDefaults.upgradeMilliseconds
     ) -> AdminOutcome {
+        if isUpgrading.exchange(true, ordering: .acquiringAndReleasing) {
+            return AdminOutcome(
+                isDone: false,
+                message: "An upgrade is under way already: its new process is being waited for.")
+        }
+        defer { isUpgrading.store(false, ordering: .releasing) }
         let started: Result<Int32, SuccessorFault>? = changing.withLock { _ in
             if state.isLeaving { return nil }
             guard let path = program else {
@@ -375,7 +383,7 @@ public final class Controller: Sendable {
                 return .success(
                     try Successor.start(
                         path, Array(CommandLine.arguments.dropFirst()), sockets: sockets,
-                        within: milliseconds))
+                        within: milliseconds, unless: { isLeaving }))
             } catch {
                 return .failure(error)
             }
@@ -383,7 +391,8 @@ public final class Controller: Sendable {
         switch started {
         case nil: return AdminOutcome(isDone: false, message: "Sluice is stopping.")
         case .failure(let fault):
-            let message = "Not upgraded, this process goes on: \(fault)."
+            let rest = isLeaving ? "this process stops" : "this process goes on"
+            let message = "Not upgraded, \(rest): \(fault)."
             log.write(LogEvent(.error, message))
             return AdminOutcome(isDone: false, message: message)
         case .success(let child):

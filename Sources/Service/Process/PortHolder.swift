@@ -11,9 +11,17 @@ public enum PortHolder {
 
     /// Why an address can't be listened at, and what to do: of one that is taken, who has it and which port is
     /// free.
-    public static func sentence(on error: SystemError) -> String {
+    ///
+    /// - Parameter own: where this Sluice listens at present, or the one whose sockets it is to take over.
+    public static func sentence(on error: SystemError, own: [Address] = []) -> String {
         guard let address = error.listeningAddress else { return error.description }
         switch error.code {
+        case EADDRINUSE where !address.isUnix && own.contains { overlap($0, address) }:
+            let other = own.first { overlap($0, address) } ?? address
+            return
+                "\(address) can't be listened at as long as this Sluice itself listens at \(other), which is"
+                + " in its way, and a new listener is bound before an old one closes: stop it and start it"
+                + " again, or reload twice, first with another port"
         case EADDRINUSE:
             let holder = sentence(for: address).map { " by \($0)" } ?? ""
             if address.isUnix {
@@ -28,6 +36,11 @@ public enum PortHolder {
             return error.description.replacing("PROGRAM", with: program)
         default: return error.description
         }
+    }
+
+    /// Whether two addresses of TCP can't both be listened at: one stands for all addresses of the port.
+    private static func overlap(_ one: Address, _ other: Address) -> Bool {
+        !one.isUnix && one.port == other.port && (one.isWildcard || other.isWildcard)
     }
 
     /// Those who listen on that address, in words; nil where nothing is known of anybody.

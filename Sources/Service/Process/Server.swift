@@ -120,7 +120,9 @@ public enum Server {
                     inherited.filter { $0.purpose == .listen }
                         .map { ($0.address, $0.descriptor) }))
         } catch {
-            throw Controller.problem(error, configuration, assembly)
+            throw Controller.problem(
+                error, configuration, assembly,
+                own: inherited.filter { $0.purpose == .listen }.map(\.address))
         }
         let controller = try Controller(
             source: source, configuration: configuration, assembly: assembly, frontend: frontend,

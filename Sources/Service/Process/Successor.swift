@@ -36,6 +36,8 @@ public enum Successor {
 
     static let socketsVariable = "SLUICE_SOCKETS"
     static let readyVariable = "SLUICE_READY"
+    /// How often is asked whether a new process is still wanted.
+    private static let lookMilliseconds: Int32 = 50
 
     /// The program as it was started, as an absolute path: what stands there now is what is started.
     ///
@@ -57,10 +59,12 @@ public enum Successor {
     ///   - arguments: its arguments, without its name.
     ///   - sockets: what it takes over.
     ///   - milliseconds: how long it may take.
+    ///   - isGivenUp: whether nobody wants it any more, which is asked a few times a second.
     /// - Returns: its process id.
-    /// - Throws: `SuccessorFault` when it does not serve in time; then it is gone.
+    /// - Throws: `SuccessorFault` when it does not serve in time, or is given up; then it is gone.
     public static func start(
-        _ path: String, _ arguments: [String], sockets: [Handed], within milliseconds: Int32
+        _ path: String, _ arguments: [String], sockets: [Handed], within milliseconds: Int32,
+        unless isGivenUp: () -> Bool = { false }
     ) throws(SuccessorFault) -> Int32 {
         var ends: [Int32] = [-1, -1]
         guard pipe(&ends) == 0 else { throw .system("pipe") }
@@ -78,7 +82,7 @@ public enum Successor {
         }
         // Only the child holds the writing end from here, so its death is the pipe's end.
         for copy in copies + [door] where copy >= 0 { close(copy) }
-        return try watch(try outcome.get(), ends[0], milliseconds)
+        return try watch(try outcome.get(), ends[0], milliseconds, isGivenUp)
     }
 
     private static func environment(
@@ -125,17 +129,27 @@ public enum Successor {
     }
 
     private static func watch(
-        _ child: Int32, _ end: Int32, _ milliseconds: Int32
+        _ child: Int32, _ end: Int32, _ milliseconds: Int32, _ isGivenUp: () -> Bool
     ) throws(SuccessorFault) -> Int32 {
         var waitFor = pollfd(fd: end, events: Int16(POLLIN), revents: 0)
-        var count: Int32
-        repeat { count = poll(&waitFor, 1, milliseconds) } while count < 0 && errno == EINTR
+        let deadline = Clock.nowMilliseconds() + UInt64(max(0, milliseconds))
+        var count: Int32 = 0
+        var wasGivenUp = false
+        repeat {
+            let left = Int32(clamping: deadline - min(deadline, Clock.nowMilliseconds()))
+            count = poll(&waitFor, 1, min(left, lookMilliseconds))
+            wasGivenUp = count <= 0 && isGivenUp()
+        } while count <= 0 && !wasGivenUp && Clock.nowMilliseconds() < deadline
         var byte: UInt8 = 0
         if count > 0 && read(end, &byte, 1) == 1 { return child }
-        if count == 0 { kill(child, SIGKILL) }
+        if count <= 0 { kill(child, SIGKILL) }
         var status: Int32 = 0
         while waitpid(child, &status, 0) < 0 && errno == EINTR {}
-        if count == 0 {
+        if wasGivenUp {
+            throw SuccessorFault(
+                "it was told to stop before the new process served, which was ended")
+        }
+        if count <= 0 {
             throw SuccessorFault(
                 "the new process did not serve within \(milliseconds) ms and was ended")
         }
@@ -143,7 +157,9 @@ public enum Successor {
             status & 0x7F == 0
             ? "with status \((status >> 8) & 0xFF)" : "by signal \(status & 0x7F)"
         throw SuccessorFault(
-            "the new process ended \(how) before it served; what it said stands in the log")
+            "the new process ended \(how) before it served; what it said stands where this process has its"
+                + " standard error (under systemd in the journal), and `sluice check` says what is wrong with a"
+                + " configuration")
     }
 
     // MARK: The other side

@@ -29,7 +29,9 @@ extension RunningSluice {
                     "Correct it and do: sluice reload. Until then the one before is in use.")
                 return
             }
-            if let changed = Self.changed(path), let loaded = Self.date(configuration.loaded),
+            // A file that has changed since the reload failed does not undo that: another is in use.
+            if configuration.lastProblem == nil, let changed = Self.changed(path),
+                let loaded = Self.date(configuration.loaded),
                 changed > loaded.addingTimeInterval(1)
             {
                 add(

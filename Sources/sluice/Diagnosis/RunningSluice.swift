@@ -48,6 +48,10 @@ struct RunningSluice: Encodable {
                     "sluice doctor with that --admin looks at it.")
             }
             return result
+        } catch let fault as AdminFault where fault.isSilent {
+            var result = RunningSluice()
+            result.conclude(.notRunning, fault.sentence, fault.remedy ?? "")
+            return result
         } catch {
             var result = RunningSluice()
             result.conclude(.notRunning, "\(error)", notRunningRemedy)
@@ -182,7 +186,10 @@ struct RunningSluice: Encodable {
                 "takes connections, but not at all of its addresses (\(words))",
                 "Start the app there too, or take that address out of DNS or /etc/hosts.")
         } else if endpoint.state == .failing {
-            add("endpoint", name, .note, "it failed a moment ago and takes connections now")
+            let reason = endpoint.lastError.map { " (\($0))" } ?? ""
+            add(
+                "endpoint", name, .note,
+                "takes connections now, and nothing has reached it since it failed\(reason)")
         } else {
             add("endpoint", name, .good, "takes connections, \(endpoint.active) active")
         }

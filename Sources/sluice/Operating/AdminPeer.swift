@@ -97,7 +97,7 @@ final class AdminPeer {
                 let state = try question("GET", "/drains/\(id)", nil, DrainState.self)
                 Self.show(state, &last)
                 end = state
-            } catch is AdminFault {
+            } catch let fault as AdminFault where !fault.isSilent {
                 Output.line(Self.farewell(end))
                 return
             } catch let replaced as Replaced {

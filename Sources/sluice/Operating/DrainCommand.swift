@@ -2,6 +2,7 @@
 import Admin
 import ArgumentParser
 import Config
+import Trust
 
 /// `sluice drain`: ends live sockets in an orderly way.
 struct DrainCommand: ParsableCommand {
@@ -106,10 +107,41 @@ struct DrainCommand: ParsableCommand {
             "POST", resume ? "/resume" : "/drain", body: request, for: AdminOutcome.self)
         options.show(outcome)
         guard let id = outcome.drain, !background else { return }
+        Interruption.say(whatGoesOn)
         if route == nil && endpoint == nil {
             try peer.followToItsEnd(id)
         } else {
             try peer.follow(id)
         }
+        guard let endpoint else { return }
+        let state = try peer.ask("GET", "/state", for: AdminState.self)
+        if let rest = Self.rest(at: endpoint, state) { Output.line(rest) }
+    }
+
+    /// What Ctrl-C in this command leaves to itself, and what ends it.
+    private var whatGoesOn: String {
+        let admin = options.admin.map { " --admin \(Shell.word($0))" } ?? ""
+        let name =
+            route.map { "--route \(Shell.word($0))" }
+            ?? endpoint.map { "--endpoint \(Shell.word($0))" }
+        guard let name else {
+            return
+                "Sluice goes on to stop without this command. A TERM to its process cuts what is left."
+        }
+        return "The drain goes on without this command. sluice status\(admin) shows how far it is;"
+            + " sluice drain \(name) --resume\(admin) has new sockets go there again."
+    }
+
+    /// That requests are still under way at a drained endpoint; nil where none is.
+    static func rest(at endpoint: String, _ state: AdminState) -> String? {
+        let active = state.upstreams.flatMap(\.endpoints)
+            .filter {
+                $0.label == endpoint || $0.label.hasSuffix("://\(endpoint)")
+            }
+            .reduce(0) { max($0, $1.active) }
+        if active == 0 { return nil }
+        let count = active == 1 ? "1 request is" : "\(active) requests are"
+        return
+            "\(count) still under way there: wait until sluice status shows ACTIVE 0 before you stop the app."
     }
 }

@@ -54,6 +54,9 @@ struct RebalanceCommand: ParsableCommand {
             "POST", "/rebalance", body: request, for: AdminOutcome.self)
         options.show(outcome)
         guard let id = outcome.drain else { return }
+        Interruption.say(
+            "The rebalance goes on without this command, until every endpoint has its share. sluice status shows"
+                + " how far it is.")
         try peer.follow(id)
     }
 }

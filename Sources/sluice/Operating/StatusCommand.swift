@@ -141,7 +141,7 @@ struct StatusCommand: ParsableCommand {
         defer {
             if all.count > countMax {
                 Self.note(
-                    "these are \(countMax) relays, and there are more: --limit \(Self.next(countMax)) lists"
+                    "\(countMax == 1 ? "this is 1 relay" : "these are \(countMax) relays"), and there are more: --limit \(Self.next(countMax)) lists"
                         + " more of them.")
             }
         }
@@ -241,8 +241,8 @@ enum StatusText {
 
     private static func endpoints(_ state: AdminState) -> [[String]] {
         let all = state.upstreams.flatMap(\.endpoints)
-        // Where nothing is checked, nothing is said of it.
-        let isChecked = all.contains { $0.health != nil }
+        // Where nothing is checked and nothing fails, nothing is said of it.
+        let isChecked = all.contains { $0.health != nil || $0.lastError != nil }
         var rows = [["ENDPOINT", "UPSTREAM", "ACTIVE", "STATE", "ADDRESSES"]]
         if isChecked { rows[0].append("LAST ERROR") }
         for upstream in state.upstreams {
@@ -251,15 +251,19 @@ enum StatusText {
                     endpoint.label, upstream.name, String(endpoint.active), endpoint.state.rawValue,
                     endpoint.addresses.joined(separator: " "),
                 ]
-                if isChecked { row.append(endpoint.health.map(problem) ?? "-") }
+                if isChecked { row.append(problem(endpoint)) }
                 rows.append(row)
             }
         }
         return rows
     }
 
-    private static func problem(_ health: HealthState) -> String {
-        guard let error = health.lastError else { return "-" }
+    /// What fails now goes before what a check has once found.
+    private static func problem(_ endpoint: EndpointState) -> String {
+        if endpoint.state == .failing, let error = endpoint.lastError {
+            return "\(error) (\(endpoint.lastErrorTime ?? ""))"
+        }
+        guard let health = endpoint.health, let error = health.lastError else { return "-" }
         return "\(error) (\(health.lastErrorTime ?? ""))"
     }
 }
