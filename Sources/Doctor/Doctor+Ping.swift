@@ -45,6 +45,14 @@ extension Doctor {
         let when =
             seconds < 0.05
             ? "as soon as it is silent" : "after \(Self.text(seconds)) s of silence"
+        // Sluice says so itself where the idle limit of a route is over, for which pings do not count.
+        if how.contains("idle for too long") {
+            bad(
+                .idle, how, .diesIdle, "The socket opens and is gone \(when): \(how).",
+                "If that is a Sluice, raise idle of its route, or have client or app send a message more often"
+                    + " than that: pings do not count for it.")
+            return
+        }
         bad(
             .idle, how, .diesIdle, "The socket opens and is gone \(when): \(how).",
             "Send pings more often than that, or raise the idle limit of the server or of the proxy"

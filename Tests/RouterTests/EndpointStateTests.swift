@@ -211,4 +211,20 @@ struct EndpointStateTests {
         upstream.failed(1, nowMilliseconds: 101)
         #expect(upstream.pick(nowMilliseconds: 101) == 1)
     }
+
+    @Test
+    func `what has failed is failing until something reaches it, not until its cool-down ends`() {
+        let load = EndpointLoad()
+        let upstream = Upstream(
+            name: "app", endpoints: [(load, "a")],
+            rules: .made(cooldownMilliseconds: 100))
+        #expect(!load.isFailing && load.lastFailure == nil)
+        upstream.failed(0, nowMilliseconds: 1_000)
+        #expect(!upstream.isCoolingDown(0, nowMilliseconds: 5_000))
+        #expect(load.isFailing)
+        upstream.undecided(0, nowMilliseconds: 5_000)
+        #expect(load.isFailing)
+        upstream.succeeded(0, nowMilliseconds: 6_000)
+        #expect(!load.isFailing)
+    }
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Admin
+import Foundation
 import Glibc
 import Reactor
 import Testing
@@ -119,5 +120,49 @@ struct RunningSluiceStateTests {
         #expect(found.verdict == "needs-attention")
         #expect(found.sentence.contains("the last reload failed: sluice.yaml:1:1: oh"))
         #expect(found.remedy.hasPrefix("sluice reload"))
+    }
+
+    @Test func `a file that has changed since the reload failed does not make it well`() throws {
+        let path = NSTemporaryDirectory() + "/doctor-\(UUID().uuidString).yaml"
+        defer { unlink(path) }
+        let text = """
+            listen: [{ address: "127.0.0.1:0" }]
+            routes: [{ path: /, respond: { status: 204 } }]
+
+            """
+        try text.write(toFile: path, atomically: true, encoding: .utf8)
+        var changed = state()
+        changed.configuration.file = path
+        changed.configuration.loaded = "2026-01-01T00:00:00Z"
+        let noted = RunningSluice.examine(changed)
+        #expect(noted.exitCode == 0, "\(noted)")
+        #expect(finding(noted, "the file changed after it was read")?.grade == .note)
+        changed.configuration.lastProblem = "127.0.0.1:9 is taken"
+        let failed = RunningSluice.examine(changed)
+        #expect(failed.exitCode == 71, "\(failed)")
+        #expect(failed.sentence.contains("the last reload failed: 127.0.0.1:9 is taken"))
+    }
+
+    @Test func `a drained endpoint at which requests are under way is told so`() {
+        var endpoint = EndpointState(
+            label: "ws://10.0.0.2:9000", addresses: ["10.0.0.2:9000"], active: 2, state: .draining)
+        #expect(
+            DrainCommand.rest(at: "10.0.0.2:9000", state(endpoint))
+                == "2 requests are still under way there: wait until sluice status shows ACTIVE 0 before you"
+                + " stop the app.")
+        #expect(DrainCommand.rest(at: "0.2:9000", state(endpoint)) == nil)
+        endpoint.active = 0
+        #expect(DrainCommand.rest(at: "ws://10.0.0.2:9000", state(endpoint)) == nil)
+    }
+
+    @Test func `of a Sluice that is stopping, its listeners and drains are not judged`() {
+        var leaving = state()
+        leaving.isReady = false
+        leaving.routes[0].isDraining = true
+        leaving.listeners = [ListenerState(address: "ws://127.0.0.1:1", certificates: [])]
+        let found = RunningSluice.examine(leaving)
+        #expect(found.sentence == "process pid \(getpid()): it is stopping.")
+        #expect(
+            !found.findings.contains { $0.what == "listener" || $0.what == "route" }, "\(found)")
     }
 }

@@ -66,9 +66,10 @@ struct RunningSluice: Encodable {
         let faults = result.findings.filter { $0.grade == .fault }
         if let first = faults.first {
             let more = faults.count > 1 ? " (and \(faults.count - 1) more)" : ""
+            // What others said of it may be a sentence with its own end.
+            let found = first.found.hasSuffix(".") ? String(first.found.dropLast()) : first.found
             result.conclude(
-                .needsAttention, "\(first.what) \(first.name): \(first.found)\(more).",
-                first.remedy)
+                .needsAttention, "\(first.what) \(first.name): \(found)\(more).", first.remedy)
         } else {
             result.conclude(.healthy, "Nothing is wrong with the Sluice that runs.", "")
         }
@@ -96,6 +97,8 @@ struct RunningSluice: Encodable {
     private mutating func look(at state: AdminState) {
         look(atProcess: state)
         look(atConfiguration: state)
+        // It has closed its listeners itself, and drains everything.
+        guard state.isReady else { return }
         for listener in state.listeners { look(at: listener, of: state.pid) }
         for route in state.routes {
             let relays = "\(Count.words(route.relays, "relay")), to \(route.to)"

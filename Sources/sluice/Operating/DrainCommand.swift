@@ -2,6 +2,7 @@
 import Admin
 import ArgumentParser
 import Config
+import Glibc
 import Trust
 
 /// `sluice drain`: ends live sockets in an orderly way.
@@ -113,9 +114,18 @@ struct DrainCommand: ParsableCommand {
         } else {
             try peer.follow(id)
         }
-        guard let endpoint else { return }
-        let state = try peer.ask("GET", "/state", for: AdminState.self)
-        if let rest = Self.rest(at: endpoint, state) { Output.line(rest) }
+        if let endpoint { try tellOfRequests(at: endpoint, peer) }
+    }
+
+    /// Says that an endpoint without relays still answers requests, where it does.
+    private func tellOfRequests(at endpoint: String, _ peer: AdminPeer) throws {
+        func look() throws -> String? {
+            Self.rest(at: endpoint, try peer.ask("GET", "/state", for: AdminState.self))
+        }
+        guard try look() != nil else { return }
+        // A relay that has just ended gives its place back a moment later.
+        usleep(250_000)
+        if let rest = try look() { Output.line(rest) }
     }
 
     /// What Ctrl-C in this command leaves to itself, and what ends it.

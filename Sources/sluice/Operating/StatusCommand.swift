@@ -114,7 +114,10 @@ struct StatusCommand: ParsableCommand {
     private static func tell(of others: [String]) {
         guard !others.isEmpty else { return }
         let lines = others.map { "\n  \($0)" }.joined()
-        note("another Sluice of this user is running; ask it with\(lines)")
+        note(
+            others.count == 1
+                ? "another Sluice of this user is running; ask it with\(lines)"
+                : "\(others.count) other Sluices of this user are running; ask them with\(lines)")
     }
 
     private static func note(_ text: String) {

@@ -23,7 +23,8 @@ struct CheckCommand: ParsableCommand {
     /// Reads the configuration and prints what it would serve; throws where it could not be served.
     func run() throws {
         let configuration = try Configuration.load(path: file.path)
-        let unwritable = Self.unwritableLogs(configuration.log)
+        let unwritable =
+            Self.unwritableLogs(configuration.log) + Self.occupied(configuration)
         let assembly: Assembly
         do {
             assembly = try Assembly(configuration)
@@ -62,6 +63,24 @@ struct CheckCommand: ParsableCommand {
         if !assembly.warnings.isEmpty { Output.line("") }
         for warning in assembly.warnings {
             Output.line("Warning: \(warning.place): \(Program.pasteable(warning.sentence)).")
+        }
+    }
+
+    /// That something else than a socket stands where a socket is to be.
+    ///
+    /// Whether somebody listens there or at another address is no matter: it may be the Sluice that is to take the
+    /// configuration up.
+    private static func occupied(_ configuration: Configuration) -> [ConfigurationProblem] {
+        var wanted = configuration.listen.map { ($0.address, $0.addressPlace ?? $0.place, "") }
+        if case .path(let path) = configuration.admin.socket {
+            wanted.append(("unix:" + path, configuration.admin.socketPlace, "admin.socket: "))
+        }
+        return wanted.compactMap { text, place, key in
+            guard let address = try? Address(parsing: text), address.isUnix,
+                case .other(let what)? = try? SocketPlace(address)
+            else { return nil }
+            let sentence = PortHolder.sentence(on: .occupied(address, by: what))
+            return ConfigurationProblem(place: place, sentence: key + sentence)
         }
     }
 

@@ -49,7 +49,11 @@ enum ExitCodes {
         Entry(
             commands: ["check"],
             outcomes: [
-                Outcome(code: 0, when: "the configuration can be served, also with warnings"),
+                Outcome(
+                    code: 0,
+                    when:
+                        "the configuration can be served where its addresses are free, also with warnings"
+                ),
                 Outcome(code: 1, when: "it can't be served"),
             ]),
         Entry(commands: ["schema"], outcomes: [Outcome(code: 0, when: "it was printed")]),

@@ -232,15 +232,20 @@ import Testing
         // A successor that does not come keeps those waiting who have asked for it.
         let program = "\(sluice.folder)/sluice"
         try FileManager.default.removeItem(atPath: program)
-        try Scratch.write("#!/bin/sh\nexec sleep 60\n", to: program)
+        let started = "\(sluice.folder)/started"
+        try Scratch.write("#!/bin/sh\n: >'\(started)'\nexec sleep 60\n", to: program)
         chmod(program, 0o755)
         // Each says at once what it wants: who is silent loses its place to those who come.
         var waiting: [WebSocketPeer] = []
-        for _ in 0..<50 {
+        func want(_ target: String) throws {
             let client = try WebSocketPeer.connect(to: .unix(sluice.socket))
-            try client.send(post("/upgrade?timeoutMilliseconds=30000"))
+            try client.send(post(target))
             waiting.append(client)
         }
+        try want("/upgrade?timeoutMilliseconds=60000")
+        try eventually("the successor runs") { access(started, F_OK) == 0 }
+        // Changes come one after the other.
+        for _ in 0..<50 { try want("/reload") }
         for _ in 0..<3 {
             #expect(try sluice.ask("/readyz").output == "ready\n")
             #expect(try sluice.ask("/healthz").output == "ok\n")

@@ -58,6 +58,8 @@ import Testing
             #expect(
                 said.output.contains("bind unix:\(place): File exists; \(kind) stands there"),
                 "\(said)")
+            let checked = try sluice(["check", "-c", path])
+            #expect(checked.status == 1 && checked.output == said.output, "\(checked)")
             #expect(try look() == before)
             let check = try Scratch.read(path).contains("admin: { socket: /")
             #expect(

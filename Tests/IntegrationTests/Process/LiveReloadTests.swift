@@ -152,6 +152,28 @@ struct Operated {
         try sluice.proxy.relay(to: backend).exchange("here")
     }
 
+    @Test func `an address that covers one of Sluice's own is told as what it is`() throws {
+        let backend = try ManualBackend()
+        let sluice = try Operated(
+            routes: ["{ path: /Esv/ocp, to: \"\(backend.address)\" }"], listeners: [.plain])
+        defer { Scratch.remove(sluice.folder) }
+        let port = try sluice.proxy.port()
+        try sluice.rewrite("127.0.0.1:0", "0.0.0.0:\(port)")
+        let reload = try sluice.command(["reload"])
+        #expect(reload.status == 1)
+        #expect(
+            reload.output.contains(
+                "0.0.0.0:\(port) can't be listened at as long as this Sluice itself listens at 127.0.0.1:\(port)"
+            ), "\(reload.output)")
+        #expect(!reload.output.contains("stop that program"), "\(reload.output)")
+        // What it says is true.
+        try sluice.rewrite("0.0.0.0:\(port)", "0.0.0.0:0")
+        #expect(try sluice.command(["reload"]).status == 0)
+        try sluice.rewrite("0.0.0.0:0", "0.0.0.0:\(port)")
+        let again = try sluice.command(["reload"])
+        #expect(again.status == 0, "\(again)")
+    }
+
     @Test func `relays of a removed route end where the route asked for it, and else go on`() throws
     {
         let backend = try ManualBackend()

@@ -75,7 +75,9 @@ import Testing
     }
 
     @Test(arguments: [
-        ("exit 3", "ended with status 3"), ("exec sleep 60", "did not serve within 1000 ms"),
+        ("exit 3", "ended with status 3"),
+        ("exit 1", "stands where this process has its standard error"),
+        ("exec sleep 60", "did not serve within 1000 ms"),
         ("kill -9 $$", "ended by signal 9"),
     ])
     func `a program that does not start leaves the old one serving`(
@@ -95,6 +97,33 @@ import Testing
         #expect(try ends.upstream.readFrame().text == "still here")
         _ = try sluice.proxy.relay(to: backend)
         #expect(try sluice.ask("/readyz").output == "ready\n")
+    }
+
+    @Test
+    func `a TERM ends an upgrade whose new program hangs, and a second upgrade does not wait`()
+        throws
+    {
+        let backend = try ManualBackend()
+        let sluice = try Self.started(backend.address)
+        defer { Scratch.remove(sluice.folder) }
+        let started = "\(sluice.folder)/started"
+        try replaceProgram(sluice, ": >'\(started)'\nexec sleep 600")
+        let upgrade = try ChildProcess(
+            [
+                try ProxyFixture.program(), "upgrade", "--timeout", "500s", "--admin",
+                sluice.socket,
+            ])
+        try eventually("the new program runs") { access(started, F_OK) == 0 }
+        let second = try sluice.command(["upgrade", "--timeout", "500s"])
+        #expect(second.status == 1)
+        #expect(second.output.contains("An upgrade is under way already"), "\(second)")
+        sluice.proxy.process.signal(SIGTERM)
+        #expect(try sluice.proxy.process.waitForExit() == 0)
+        #expect(try upgrade.waitForExit() == 1)
+        #expect(
+            upgrade.errors.joined().contains(
+                "Not upgraded, this process stops: it was told to stop"),
+            "\(upgrade.errors)")
     }
 
     @Test func `a configuration that can't be used leaves the old process serving`() throws {

@@ -53,6 +53,31 @@ import Testing
         try expectRefusal(try client.refusal(of: Opening()), 502, on: client)
     }
 
+    @Test func `an endpoint that is down is failing until it is reached, and status says of what`()
+        throws
+    {
+        let dead = PeerAddress.refusing()
+        let sluice = try Operated(
+            routes: ["{ path: /Esv/ocp, to: app }"],
+            settings: [
+                "upstreams:",
+                "  app: { endpoints: [\"\(dead)\"], cooldown: 1ms, cooldownMax: 1ms }",
+            ])
+        defer { Scratch.remove(sluice.folder) }
+        let before = try sluice.command(["status"]).output
+        #expect(!before.contains("failing") && !before.contains("LAST ERROR"), "\(before)")
+        let client = try sluice.proxy.connect()
+        try expectRefusal(try client.refusal(of: Opening()), 502, on: client)
+        // The cool-down is over long before another program has asked.
+        let status = try sluice.command(["status"]).output
+        #expect(status.contains("LAST ERROR"), "\(status)")
+        let line = try #require(status.split(separator: "\n").first { $0.contains("\(dead)  app") })
+        #expect(line.contains(" failing ") && line.contains("Connection refused"), "\(line)")
+        let json = try sluice.command(["status", "--json"]).output
+        #expect(json.contains("\"state\" : \"failing\""), "\(json)")
+        #expect(json.contains("\"lastErrorTime\" : \"2"), "\(json)")
+    }
+
     /// A backend that reads the request, says `words` of an answer and ends, orderly or by a reset.
     private func hangingUp(_ words: String = "", byReset: Bool = false) throws -> ScriptedBackend {
         try ScriptedBackend { peer in
