@@ -157,7 +157,7 @@ struct Operated {
         let sluice = try Operated(
             routes: ["{ path: /Esv/ocp, to: \"\(backend.address)\" }"], listeners: [.plain])
         defer { Scratch.remove(sluice.folder) }
-        let port = try sluice.proxy.port()
+        let port = sluice.proxy.port()
         try sluice.rewrite("127.0.0.1:0", "0.0.0.0:\(port)")
         let reload = try sluice.command(["reload"])
         #expect(reload.status == 1)

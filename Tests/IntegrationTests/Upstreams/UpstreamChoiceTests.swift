@@ -56,7 +56,7 @@ import Testing
     @Test func `an endpoint that is down is failing until it is reached, and status says of what`()
         throws
     {
-        let dead = PeerAddress.refusing()
+        let dead = try PeerAddress.refusing()
         let sluice = try Operated(
             routes: ["{ path: /Esv/ocp, to: app }"],
             settings: [
