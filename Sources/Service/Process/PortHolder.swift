@@ -12,7 +12,10 @@ public enum PortHolder {
     /// Why an address can't be listened at, and what to do: of one that is taken, who has it and which port is
     /// free.
     ///
-    /// - Parameter own: where this Sluice listens at present, or the one whose sockets it is to take over.
+    /// - Parameters:
+    ///   - error: what binding has failed with.
+    ///   - own: where this Sluice listens at present, or the one whose sockets it is to take over.
+    /// - Returns: a sentence without its full stop.
     public static func sentence(on error: SystemError, own: [Address] = []) -> String {
         guard let address = error.listeningAddress else { return error.description }
         switch error.code {
