@@ -102,6 +102,8 @@ public struct RouteState: Codable, Sendable {
     public var relays: Int
     /// Whether it takes no new ones.
     public var isDraining: Bool
+    /// Whether a reload has taken it out, and it is named for its live relays; an older Sluice does not say.
+    public var isLeft: Bool?
 
     /// A route with where it leads, its live relays and whether it drains.
     public init(name: String, to: String, relays: Int, isDraining: Bool) {

@@ -87,6 +87,9 @@ public final class Frontend: Sendable {
         var nextNumber: Int
         var threads: [ReactorThread] = []
         var isLeaving = false
+        var drained: DrainedNames
+        /// Drains of routes and endpoints that are not done.
+        var drains: [Drain] = []
     }
 
     let crew: Crew
@@ -101,10 +104,12 @@ public final class Frontend: Sendable {
     ///   - workers: how many reactors to run.
     ///   - journal: where records and events go.
     ///   - inherited: sockets that listen already.
+    ///   - drained: what takes no new relays from the start.
     /// - Throws: `SystemError` when an address can't be bound.
     public init(
         listening plans: [ListenerPlan], routing: Routing, settings: FrontendSettings,
-        workers: Int, journal: Journal, inheriting inherited: InheritedListeners = .init()
+        workers: Int, journal: Journal, inheriting inherited: InheritedListeners = .init(),
+        drained: DrainedNames = .init()
     ) throws(SystemError) {
         var inherited = inherited
         var entrances: [Entrance] = []
@@ -120,11 +125,12 @@ public final class Frontend: Sendable {
         }
         for descriptor in inherited.left { _ = Socket(adopting: descriptor) }
         crew = try Crew(count: workers, journal: journal)
+        drained.apply(to: routing)
         state = Mutex(
             State(
                 entrances: entrances, addresses: entrances.map(\.socket.address),
                 snapshot: Snapshot(settings: settings, routing: routing, entrances: entrances),
-                nextNumber: plans.count))
+                nextNumber: plans.count, drained: drained))
     }
 
     /// The addresses as bound, in the order of the plans; the last ones once it leaves.
@@ -201,7 +207,15 @@ public final class Frontend: Sendable {
             }
         }
         let snapshot = Snapshot(settings: settings, routing: routing, entrances: entrances)
+        let names = Set(routing.routes.map(\.name))
         state.withLock {
+            // Before anybody is sent there.
+            $0.drained.apply(to: routing)
+            let open = names.subtracting($0.drained.routes)
+            for drain in $0.drains where !drain.plan.routes.isDisjoint(with: open) {
+                // Its routes had been taken out, and are there again.
+                drain.takeNoneLate()
+            }
             $0.snapshot = snapshot
             $0.entrances = entrances
             $0.addresses = entrances.map(\.socket.address)
@@ -218,12 +232,12 @@ public final class Frontend: Sendable {
         }
         for entrance in left { entrance.socket.removeFile() }
         // Here and not on a reactor the old one is taken apart.
-        let names = Set(routing.routes.map(\.name))
         let gone = before.routing.routes.filter { $0.drainsWhenRemoved && !names.contains($0.name) }
         if gone.isEmpty { return nil }
         var plan = removal
         plan.routes = Set(gone.map(\.name))
-        return drain(plan)
+        plan.takesLate = true
+        return end(plan)
     }
 
     /// Asks every reactor for an answer and waits for all, up to a few seconds.
@@ -281,6 +295,8 @@ public final class Frontend: Sendable {
     @discardableResult
     public func drain(_ plan: DrainPlan) -> Drain {
         setDraining(true, plan)
+        var plan = plan
+        plan.takesLate = true
         return end(plan)
     }
 
@@ -288,6 +304,10 @@ public final class Frontend: Sendable {
     @discardableResult
     public func end(_ plan: DrainPlan) -> Drain {
         let drain = Drain(plan, workers: crew.mailboxes.count)
+        state.withLock { state in
+            state.drains.removeAll { $0.progress.isDone }
+            state.drains.append(drain)
+        }
         for (index, mailbox) in crew.mailboxes.enumerated() {
             if crew.loads[index].hasEnded {
                 drain.told(by: 1, count: 0)
@@ -298,20 +318,43 @@ public final class Frontend: Sendable {
         return drain
     }
 
-    /// Takes new relays again where a drain has stopped that.
-    public func resume(_ plan: DrainPlan) { setDraining(false, plan) }
+    /// What takes no new relays, by name.
+    public var drained: DrainedNames { state.withLock { $0.drained } }
+
+    /// Takes new relays again where a drain has stopped that; a drain that is under way there ends.
+    ///
+    /// - Returns: the drains that were ended so, each with how far it came.
+    @discardableResult
+    public func resume(_ plan: DrainPlan) -> [Drain] {
+        let (routing, ended) = state.withLock { state in
+            let ended = state.drains.filter { drain in
+                drain.plan.takesLate && !drain.progress.isDone
+                    && drain.plan.endpoint == plan.endpoint
+                    && drain.plan.routes == plan.routes
+            }
+            // Who comes in behind this stays, whichever reactor has heard of it.
+            for drain in ended { drain.stop() }
+            state.drains.removeAll { $0.isStopped }
+            return (state.snapshot.routing, ended)
+        }
+        setDraining(false, plan)
+        for drain in ended {
+            for mailbox in crew.mailboxes { mailbox.post(.stop(drain)) }
+        }
+        routing.callWaiting()
+        return ended
+    }
+
+    /// These addresses have left their names: what has them when they come again may be another app, which
+    /// nobody has drained.
+    public func forgetDrains(ofEndpoints labels: Set<String>) {
+        state.withLock { $0.drained.endpoints.subtract(labels) }
+    }
 
     private func setDraining(_ isDraining: Bool, _ plan: DrainPlan) {
-        let routing = state.withLock { $0.snapshot.routing }
-        if let label = plan.endpoint {
-            for endpoint in routing.endpoints where endpoint.label == label {
-                endpoint.load.isDraining = isDraining
-            }
-            if !isDraining { routing.callWaiting() }
-        } else {
-            for route in routing.plans where plan.routes.contains(route.route.name) {
-                route.tally.isDraining = isDraining
-            }
+        state.withLock { state in
+            state.drained.set(plan, isDrained: isDraining)
+            state.drained.apply(to: state.snapshot.routing)
         }
     }
 

@@ -57,9 +57,9 @@ public struct HTTP2Head: ~Copyable {
     /// All names and values.
     ///
     /// Behind each name stands `: `, and behind each value CR and LF.
-    public var bytes: [UInt8] { _read { yield memory.storage.bytes } }
+    public var bytes: [UInt8] { memory.storage.bytes }
     /// The fields in order, without the pseudo fields, `host` and all but one `cookie`.
-    public var fields: [HTTP2Field] { _read { yield memory.storage.fields } }
+    public var fields: [HTTP2Field] { memory.storage.fields }
     /// The value of `:method`.
     public var method: HTTP2Place { memory.storage.method }
     /// The value of `:scheme`; empty with a plain CONNECT.

@@ -25,9 +25,9 @@ extension Relay {
         }
         let spent = Int32(truncatingIfNeeded: min(count, Int(Flow.droppableBodyBytes)))
         self[from: side].droppable &-= spent
-        if self[from: side].droppable <= 0 { self[leg: side].ignore(space) }
+        if self[from: side].droppable <= 0 { change(side) { $0.ignore(space) } }
         // Its Close may stand behind what is not read.
-        if self[leg: side].isIgnored { ending.fellSilent(side) }
+        if ask(side, { $0.isIgnored }) { ending.fellSilent(side) }
     }
 
     private enum Found {

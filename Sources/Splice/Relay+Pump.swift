@@ -32,7 +32,7 @@ extension Relay {
     ) -> Bool {
         var isUnfinished = false
         if drain(side, readiness, space) {
-            if self[leg: side].isUnwritable { lost(side) }
+            if ask(side, { $0.isUnwritable }) { lost(side) }
             // There is room again: what was not read for want of it is read now.
             isUnfinished = pump(from: side.other, space)
         }
@@ -224,7 +224,7 @@ extension Relay {
             ending.closeCame(from: side, code: code, wasRelayed: passed.wasCloseRelayed)
             // With both Closes said, close_notify follows at once and takes the last frame along.
             if !ending.isOver {
-                self[leg: side.other].flushRecords(space)
+                _ = change(side.other) { $0.flushRecords(space) }
             }
         }
         if passed.violation != .none {
@@ -243,7 +243,7 @@ extension Relay {
     private mutating func lost(_ side: Side) {
         // It may have said why before it went: what it sent is still read to its end.
         self[to: side].state = .cut
-        self[leg: side].note(.hangup)
+        change(side) { $0.note(.hangup) }
         ending.markTold(side)
     }
 

@@ -66,7 +66,7 @@ extension Relay {
 
     private func remember(_ side: Side, _ probe: inout Watch.Probe) {
         probe.bytesBefore = self[from: side].bytes
-        probe.heldBefore = self[leg: side].held.count
+        probe.heldBefore = ask(side) { $0.held.count }
     }
 
     /// Whether a peer that owes an answer has given no other sign of life, though it could.
@@ -74,11 +74,11 @@ extension Relay {
         // Not asked yet: a frame to it is still in progress.
         if self[to: side].hasPendingPing { return false }
         // Not read now, because the other is full or for its rate: its answer may lie in the socket.
-        if !self[leg: side.other].held.isEmpty { return false }
+        if ask(side.other, { !$0.held.isEmpty }) { return false }
         if self[from: side].isPaused { return false }
         if self[from: side].bytes != probe.bytesBefore { return false }
         // It takes what waits for it: the question stands behind that.
-        let held = self[leg: side].held.count
+        let held = ask(side) { $0.held.count }
         return held == 0 || held == probe.heldBefore
     }
 
@@ -94,7 +94,7 @@ extension Relay {
     private mutating func unresponsive(
         _ side: Side, _ space: UnsafeMutablePointer<Workspace>
     ) -> Verdict {
-        self[leg: side].abandon(space)
+        change(side) { $0.abandon(space) }
         self[to: side].state = .cut
         perform(ending.unresponsive(side), space)
         return settle(space)
@@ -134,9 +134,9 @@ extension Relay {
         for side in [Side.client, .backend]
         where self[to: side].hasPendingPing && self[to: side].isAtFrameBorder {
             self[to: side].hasPendingPing = false
-            guard self[to: side].state == .open, !self[leg: side].isUnwritable else { continue }
+            guard self[to: side].state == .open, !ask(side, { $0.isUnwritable }) else { continue }
             let key: UInt32? = side == .client ? nil : UInt32.random(in: .min ... .max)
-            Relay.ping(&self[leg: side], &watch[side], maskKey: key, space)
+            change(side) { Relay.ping(&$0, &watch[side], maskKey: key, space) }
             self[from: side].awaitsPong = true
         }
     }

@@ -178,7 +178,7 @@ public struct Relay: ~Copyable {
         to side: Side, _ space: UnsafeMutablePointer<Workspace>
     ) -> Bool {
         let isOpen = self[to: side].state == .open
-        if isOpen && self[to: side].isAtFrameBorder && !self[leg: side].isUnwritable {
+        if isOpen && self[to: side].isAtFrameBorder && !ask(side, { $0.isUnwritable }) {
             let control = space.pointee.control
             let code = CloseCode(rawValue: self[to: side].pendingClose)
             // Unpredictable, as a client's mask must be (RFC 6455 §5.3).
@@ -187,12 +187,12 @@ public struct Relay: ~Copyable {
                 closeText.map {
                     ControlFrame.close(code, reason: $0.bytes, maskKey: key, into: control)
                 } ?? ControlFrame.close(code, reason: ending.closeText, maskKey: key, into: control)
-            self[leg: side].put(control, count: count, space)
+            _ = change(side) { $0.put(control, count: count, space) }
             self[to: side].state = .closeInjected
             self[to: side].pendingClose = 0
             return true
         }
-        let mayWait = !self[leg: side.other].hasEnded && !self[leg: side].isUnwritable
+        let mayWait = !ask(side.other) { $0.hasEnded } && !ask(side) { $0.isUnwritable }
         if isOpen && mayWait { return false }
         // Inside a frame whose rest will never come: a Close there would be read as payload.
         if isOpen { self[to: side].state = .cut }
@@ -220,8 +220,7 @@ public struct Relay: ~Copyable {
     }
 
     private func isStalled(_ side: Side) -> Bool {
-        self[leg: side].isHangingUp && !self[leg: side].hasEnded
-            && !self[leg: side.other].held.isEmpty
+        ask(side) { $0.isHangingUp && !$0.hasEnded } && !ask(side.other) { $0.held.isEmpty }
     }
 
     private mutating func settleEnding(_ space: UnsafeMutablePointer<Workspace>) -> Verdict {
@@ -253,9 +252,11 @@ public struct Relay: ~Copyable {
             if isClientDone && isBackendDone { return .ended }
             // Whoever is done need not wait for the other.
             for (side, isDone) in [(Side.client, isClientDone), (.backend, isBackendDone)]
-            where isDone && self[leg: side].isOpen {
-                self[leg: side].release(space)
-                self[leg: side] = Leg(.none())
+            where isDone && ask(side, { $0.isOpen }) {
+                change(side) { leg in
+                    leg.release(space)
+                    leg = Leg(.none())
+                }
             }
         }
         return verdict

@@ -81,8 +81,13 @@ final class Watch {
     func nextMilliseconds(_ now: UInt64) -> UInt64 {
         var next = UInt64.max
         func consider(_ due: UInt64) { if due > 0 && due < next { next = due } }
-        consider(client.pongDue > 0 ? client.pongDue : client.pingDue)
-        consider(backend.pongDue > 0 ? backend.pongDue : backend.pingDue)
+        func consider(_ probe: Probe) {
+            consider(probe.pongDue)
+            // It waits for the answer to the one before, where that has not come by then.
+            if probe.pongDue == 0 || probe.pingDue > now { consider(probe.pingDue) }
+        }
+        consider(client)
+        consider(backend)
         consider(lifetimeDue)
         if rules.idleMilliseconds > 0 {
             // Looked at in eighths, so that silence is found no later than an eighth after its time.

@@ -116,6 +116,12 @@ struct ChecksTests {
             ])
     }
 
+    @Test func `an accessor that lends what it reads is found`() {
+        let text = "let a = BIO_read(b)\n// no `_read` here\nvar c: Int { _read { yield d } }\n"
+        let files = [made("Sources/A/A.swift", text), made("Tests/ATests/A.swift", text)]
+        #expect(Tidiness.lendingAccessors(files) == ["Sources/A/A.swift:3: _read"])
+    }
+
     @Test func `a placeholder is found`() {
         let files = [made("Sources/A/Placeholder.swift", ""), made("Sources/A/A.swift", "")]
         #expect(Tidiness.placeholders(files) == ["Sources/A/Placeholder.swift: still there"])

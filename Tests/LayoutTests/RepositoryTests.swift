@@ -34,6 +34,10 @@ struct RepositoryTests {
         #expect(Tidiness.licences(try Repository.code()) == [])
     }
 
+    @Test func `no accessor lends what it reads`() throws {
+        #expect(Tidiness.lendingAccessors(try Repository.code()) == [])
+    }
+
     @Test func `no placeholder is left`() throws {
         #expect(Tidiness.placeholders(try Repository.code()) == [])
     }

@@ -42,6 +42,15 @@ enum Tidiness {
             .map { "\($0.path): the first line is not the licence" }
     }
 
+    /// Accessors that lend what they read, which Swift 6.3 reads after it has freed it (decision 192).
+    static func lendingAccessors(_ files: [SourceFile]) -> [String] {
+        let word = "_re" + "ad"
+        return files.filter { $0.isSwift && $0.isSource }.flatMap { file in
+            file.lines.enumerated().filter { $1.holds(word: word) && !$1.contains("`") }
+                .map { "\(file.path):\($0.offset + 1): \(word)" }
+        }
+    }
+
     static func placeholders(_ files: [SourceFile]) -> [String] {
         files.filter { $0.path.hasSuffix("/Placeholder.swift") }.map { "\($0.path): still there" }
     }

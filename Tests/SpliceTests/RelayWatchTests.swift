@@ -159,6 +159,33 @@ struct RelayWatchTests {
         #expect(rig.peer(side.other).takeReceived() == [])
     }
 
+    @Test(arguments: [Side.client, .backend], ClientEnd.allCases)
+    func `who answers is asked again when it is due, however long the answer may take`(
+        side: Side, end: ClientEnd
+    ) throws {
+        let rules = RelayRules(
+            pingMilliseconds: 1_000, pongMilliseconds: 2_500, pingsClient: side == .client,
+            pingsUpstream: side == .backend)
+        let rig = try RelayRig.open(end, rules: rules)
+        let began = rig.space.pointee.nowMilliseconds
+        for round in 1...20 {
+            rig.passDeadline()
+            #expect(rig.space.pointee.nowMilliseconds == began + UInt64(round) * 1_000)
+            rig.exchange(side, Frames.from(side, .pong, try ping(rig, side)))
+            #expect(roundTrip(rig, side).count == UInt32(round))
+            #expect(rig.peer(side.other).takeReceived() == [])
+        }
+        // Who does not answer is not asked twice, and has its time.
+        rig.passDeadline()
+        _ = try ping(rig, side)
+        while !rig.ending.hasBegun {
+            rig.passDeadline()
+            if !rig.ending.hasBegun { #expect(rig.peer(side).takeReceived() == []) }
+        }
+        #expect(rig.ending.reason == .unresponsive)
+        #expect(rig.space.pointee.nowMilliseconds == began + 23_500)
+    }
+
     @Test func `both are asked at once, each for itself`() throws {
         let rules = RelayRules(
             pingMilliseconds: 1_000, pongMilliseconds: 300, pingsClient: true, pingsUpstream: true)

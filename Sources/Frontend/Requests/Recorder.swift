@@ -85,7 +85,8 @@ struct Recorder {
         record.upstreamRoundTrip = tunnel.pointee.relay.upstreamRoundTrip
         record.closeCode = ending.code
         record.initiator = ending.initiator
-        record.reason = ending.reason
+        // Who did not answer in time was told of the drain, and ended by force.
+        record.reason = ending.reason == .drain && !ending.isOver ? .none : ending.reason
         if ending.violation != .none { record.detail = ending.violationSentence }
         journal.access(record)
     }

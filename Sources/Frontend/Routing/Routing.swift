@@ -14,15 +14,29 @@ public final class Routing: Sendable {
     public let routes: [Route]
     /// The same, as the reactors use them.
     let plans: [RoutePlan]
+    /// The counts of routes that are not here any more, by name, for as long as anything uses them.
+    private let departed: [String: DepartedTally]
 
-    /// Puts a table and its routes together; routes that `previous` has too go on being counted.
+    /// Puts a table and its routes together; routes that were there before, and on which something still
+    /// runs, go on being counted.
     public init(table: RouteTable, routes: [Route], previous: Routing? = nil) {
         precondition(table.count == routes.count)
         self.table = table
         self.routes = routes
         var tallies: [String: RouteTally] = [:]
+        for (name, tally) in previous?.departed ?? [:] { tallies[name] = tally.tally }
         for plan in previous?.plans ?? [] { tallies[plan.route.name] = plan.tally }
         plans = routes.map { RoutePlan($0, tally: tallies[$0.name] ?? RouteTally()) }
+        for route in routes { tallies[route.name] = nil }
+        departed = tallies.mapValues { DepartedTally($0) }
+    }
+
+    /// Routes that a reload has taken out and that have live relays, by name, with how many.
+    public var departedCounts: [(name: String, count: Int)] {
+        departed.compactMap { name, departed in
+            guard let count = departed.tally?.count, count > 0 else { return nil }
+            return (name, count)
+        }.sorted { $0.name < $1.name }
     }
 
     /// All endpoints, each once.
@@ -121,6 +135,13 @@ final class RouteTally: Sendable {
         get { draining.load(ordering: .relaxed) }
         set { draining.store(newValue, ordering: .relaxed) }
     }
+}
+
+/// The counts of a route that is not served any more, for as long as a request or a relay has them.
+private struct DepartedTally: Sendable {
+    weak let tally: RouteTally?
+
+    init(_ tally: RouteTally) { self.tally = tally }
 }
 
 /// Who answers the requests of a route.

@@ -32,6 +32,9 @@ public struct DrainPlan: Sendable {
     public var relaysMax = Int.max
     /// Whether another process listens at the same sockets: who has come in is served, and told then.
     var isReplaced = false
+    /// Whether no new relays begin there: handshakes that were under way are waited for, and told when
+    /// they have become relays.
+    var takesLate = false
 
     /// A drain of everything.
     public init(
@@ -44,8 +47,12 @@ public struct DrainPlan: Sendable {
     }
 
     func concerns(_ asked: borrowing TunnelFacts) -> Bool {
-        (routes.isEmpty || routes.contains(asked.route))
-            && (endpoint == nil || endpoint == asked.upstream)
+        concerns(route: asked.route, endpoint: asked.upstream)
+    }
+
+    /// Whether it is for a route's name and an endpoint's label.
+    func concerns(route: String, endpoint label: String) -> Bool {
+        (routes.isEmpty || routes.contains(route)) && (endpoint == nil || endpoint == label)
     }
 }
 
@@ -64,6 +71,8 @@ public final class Drain: Sendable {
     private let closedCount = Atomic<Int>(0)
     private let cutCount = Atomic<Int>(0)
     private let foundCount = Atomic<Int>(0)
+    private let late: Atomic<Bool>
+    private let stopped = Atomic<Bool>(false)
 
     init(_ plan: DrainPlan, workers: Int) {
         var plan = plan
@@ -77,8 +86,21 @@ public final class Drain: Sendable {
         startMilliseconds = Clock.nowMilliseconds()
         closeText = plan.reason.isEmpty ? nil : CloseText(plan.reason)
         workersLeft = Atomic(workers)
+        late = Atomic(plan.takesLate)
         listening = Atomic(workers)
     }
+
+    /// Whether relays that open there by now are told too.
+    var takesLate: Bool { late.load(ordering: .relaxed) && !isStopped }
+
+    /// New relays begin there again: who opens one from now on stays.
+    func takeNoneLate() { late.store(false, ordering: .relaxed) }
+
+    /// Whether it was ended before all were told.
+    public var isStopped: Bool { stopped.load(ordering: .relaxed) }
+
+    /// Tells nobody any more; those who were told have its timeout.
+    func stop() { stopped.store(true, ordering: .relaxed) }
 
     /// When those are cut that are left.
     public var deadlineMilliseconds: UInt64 { startMilliseconds + plan.timeoutMilliseconds }

@@ -4,21 +4,29 @@ import Router
 import Splice
 import Wire
 
-/// One reactor's part of a drain: first all relays are found, a piece in each turn, then they are
-/// told one by one, evenly over the time that there is.
+/// One reactor's part of a drain: first all relays are found, and the handshakes that may become some, a
+/// piece in each turn; then the relays are told one by one, evenly over the time that there is.
 struct DrainTask {
     let drain: Drain
     /// The last slot looked at; nil when all were.
     private(set) var scanned: Int? = -1
+    /// The last slot of requests looked at; nil when all were, or none is waited for.
+    private(set) var scannedRequests: Int?
+    /// Handshakes that were under way when it began.
+    private var awaited: [Token] = []
     private var tokens: [Token] = []
     private var next = 0
     /// Relays that were found, those that have ended by themselves since included.
     private var foundCount = 0
 
-    init(_ drain: Drain) { self.drain = drain }
+    /// A task that has found nobody yet; handshakes are waited for where `awaitsHandshakes`.
+    init(_ drain: Drain, awaitsHandshakes: Bool) {
+        self.drain = drain
+        scannedRequests = awaitsHandshakes ? -1 : nil
+    }
 
-    var isScanning: Bool { scanned != nil }
-    var isDone: Bool { !isScanning && next >= tokens.count }
+    var isScanning: Bool { scanned != nil || scannedRequests != nil }
+    var isDone: Bool { !isScanning && next >= tokens.count && awaited.isEmpty }
 
     /// When the next relay is to be told; never while they are being looked for.
     var nextMilliseconds: UInt64 {
@@ -45,6 +53,16 @@ struct DrainTask {
     }
 
     mutating func scannedUp(to index: Int?) { scanned = index }
+
+    mutating func scannedRequestsUp(to index: Int?) { scannedRequests = index }
+
+    mutating func await(_ request: Token) { awaited.append(request) }
+
+    /// Forgets handshakes at the end of the list that have become something by now; those in front of them
+    /// have their turn behind them.
+    mutating func dropAwaited(_ isOver: (Token) -> Bool) {
+        while let last = awaited.last, isOver(last) { awaited.removeLast() }
+    }
 
     mutating func popDue(_ now: UInt64) -> Token? {
         guard !isScanning, next < tokens.count, due(next) <= now else { return nil }
@@ -91,7 +109,20 @@ struct DrainKeeper {
     init(_ state: StatePointer) { self.state = state }
 
     /// Begins to end relays.
-    func begin(_ drain: Drain) { state.pointee.drains.tasks.append(DrainTask(drain)) }
+    func begin(_ drain: Drain) {
+        let task = DrainTask(
+            drain, awaitsHandshakes: drain.takesLate && drain !== state.pointee.leaving)
+        state.pointee.drains.tasks.append(task)
+    }
+
+    /// Ends a drain: nobody is told any more.
+    func stop(_ drain: Drain) {
+        assert(drain.isStopped, "a drain is stopped that does not know of it")
+        state.pointee.drains.tasks.removeAll { task in
+            if task.drain === drain { drain.told(by: 1, count: 0) }
+            return task.drain === drain
+        }
+    }
 
     /// Begins to end all relays, and whatever waits for an answer; `WorkerState.leaving` is set.
     func leave(_ drain: Drain) {
@@ -107,15 +138,16 @@ struct DrainKeeper {
         var isToldByLeaving = false
         for index in state.pointee.drains.tasks.indices
         where state.pointee.drains.tasks[index].drain.plan.concerns(tunnel.pointee.asked) {
-            if state.pointee.drains.tasks[index].drain === state.pointee.leaving {
-                isToldByLeaving = true
-            }
+            let drain = state.pointee.drains.tasks[index].drain
+            if drain === state.pointee.leaving { isToldByLeaving = true }
             // Slots that were not looked at yet are found anyway.
             if let scanned = state.pointee.drains.tasks[index].scanned,
                 Int(slot.index) > scanned
             {
                 continue
             }
+            // Elsewhere, and where new ones begin again, who comes stays.
+            if drain !== state.pointee.leaving && !drain.takesLate { continue }
             // Each drain that concerns it has it: the first to come to its turn ends it.
             state.pointee.drains.tasks[index].append(slot)
         }
@@ -129,19 +161,22 @@ struct DrainKeeper {
         scanClients()
         // Those that close tunnels change nothing here: tokens of closed ones name nobody.
         for index in state.pointee.drains.tasks.indices {
-            if state.pointee.drains.tasks[index].isScanning { scan(index) }
+            let drain = state.pointee.drains.tasks[index].drain
+            if state.pointee.drains.tasks[index].scanned != nil { scan(index) }
+            if state.pointee.drains.tasks[index].scannedRequests != nil { scanRequests(index) }
             state.pointee.drains.tasks[index].dropEnded {
                 state.pointee.tunnels.pointer($0) == nil
             }
+            state.pointee.drains.tasks[index].dropAwaited { !mayOpen($0, drain) }
             var told = 0
             var taken = 0
-            while taken < Self.toldPerTurn,
+            while taken < Self.toldPerTurn, !drain.isStopped,
                 let slot = state.pointee.drains.tasks[index].popDue(state.pointee.now)
             {
                 taken += 1
-                if tell(slot, state.pointee.drains.tasks[index].drain) { told += 1 }
+                if tell(slot, drain) { told += 1 }
             }
-            if told > 0 { state.pointee.drains.tasks[index].drain.told(by: 0, count: told) }
+            if told > 0 { drain.told(by: 0, count: told) }
         }
         state.pointee.drains.tasks.removeAll { task in
             if task.isDone { task.drain.told(by: 1, count: 0) }
@@ -163,6 +198,30 @@ struct DrainKeeper {
             }
         }
         state.pointee.drains.tasks[index].scannedUp(to: last)
+    }
+
+    /// Looks for handshakes that may become relays of a drain's.
+    private func scanRequests(_ index: Int) {
+        let drain = state.pointee.drains.tasks[index].drain
+        var last = state.pointee.drains.tasks[index].scannedRequests ?? -1
+        for _ in 0..<DrainSchedule.scannedPerTurn {
+            guard let slot = state.pointee.requests.nextLive(after: last) else {
+                state.pointee.drains.tasks[index].scannedRequestsUp(to: nil)
+                return
+            }
+            last = Int(slot.index)
+            if mayOpen(slot, drain) { state.pointee.drains.tasks[index].await(slot) }
+        }
+        state.pointee.drains.tasks[index].scannedRequestsUp(to: last)
+    }
+
+    /// Whether a request may yet become a relay of a drain's: its upstream has not answered.
+    private func mayOpen(_ slot: Token, _ drain: Drain) -> Bool {
+        guard let request = state.pointee.requests.pointer(slot), request.pointee.isUpgrade,
+            !request.pointee.answer.hasHead
+        else { return false }
+        return drain.plan.concerns(
+            route: request.pointee.facts.route, endpoint: request.pointee.facts.upstream)
     }
 
     /// The process goes: what has no tunnel ends with the answer that it waits for.

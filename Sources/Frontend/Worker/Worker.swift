@@ -242,6 +242,7 @@ struct Worker: ~Copyable {
             done.post(state.pointee.index)
         case .leave(let drain): leave(drain)
         case .drain(let drain): DrainKeeper(state).begin(drain)
+        case .stop(let drain): DrainKeeper(state).stop(drain)
         case .list(let filter, let first, let answer):
             answer.post(TunnelKeeper(state).list(filter, from: first))
         case .end(let token, let code, let answer):
@@ -267,7 +268,7 @@ struct Worker: ~Copyable {
             queue.served()
             queue.callNext()
         case .beat(let answer): answer.post(state.pointee.index)
-        case .cut: break
+        case .stop, .cut: break
         }
     }
 

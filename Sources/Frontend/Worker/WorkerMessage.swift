@@ -13,6 +13,8 @@ enum WorkerMessage: Sendable {
     case leave(Drain)
     /// Bring these relays to an end, and go on.
     case drain(Drain)
+    /// Tell nobody any more of that drain's relays.
+    case stop(Drain)
     /// Describe relays, from a slot on.
     case list(RelayFilter, from: Int, answer: Mailbox<RelayList>)
     /// End the relay of this token with a Close; say there whether it is one.

@@ -164,13 +164,7 @@ struct KnownEndpoints {
             endpoints[key]?.removeFirst()
             return first
         }
-        let endpoint: Endpoint
-        if let back = departed.removeValue(forKey: key) {
-            back.load.isDraining = false
-            endpoint = back
-        } else {
-            endpoint = try make()
-        }
+        let endpoint = if let back = departed.removeValue(forKey: key) { back } else { try make() }
         // One that joins others begins slowly; where all are new there is nobody to begin with.
         if groups[upstream] != nil { endpoint.load.join(nowMilliseconds: Clock.nowMilliseconds()) }
         return endpoint

@@ -16,11 +16,14 @@ struct ServedNames {
     private let routes: [String]
     private let endpoints: [String]
 
-    init(_ assembly: Assembly) {
-        routes = assembly.routing.routes.map(\.name)
-        // Those that have left the configuration still have relays.
+    /// What is served; what has left the configuration and still has relays; and what is drained, which has
+    /// that name also when it comes back.
+    init(_ assembly: Assembly, drained: DrainedNames) {
+        let present = assembly.routing.routes.map(\.name)
+        let left = assembly.routing.departedCounts.map(\.name)
+        routes = present + drained.routes.union(left).subtracting(present).sorted()
         let all = assembly.routing.endpoints + assembly.departed.map(\.endpoint)
-        endpoints = Set(all.map(\.label)).sorted()
+        endpoints = Set(all.map(\.label)).union(drained.endpoints).sorted()
     }
 
     init(routes: [String], endpoints: [String]) {

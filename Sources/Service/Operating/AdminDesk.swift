@@ -146,7 +146,7 @@ struct AdminDesk: Sendable {
     /// live relays nothing is known. Relays of a route or endpoint that a reload has taken out are found by its
     /// name for as long as they live.
     private func relays(_ query: [String: String]) -> AdminAnswer {
-        let names = ServedNames(controller.state.assembly)
+        let names = ServedNames(controller.state.assembly, drained: controller.frontend.drained)
         var filter = RelayFilter()
         filter.route = query["route"]
         filter.endpoint = query["endpoint"].map { names.endpoint($0) ?? $0 }
@@ -239,6 +239,13 @@ struct AdminDesk: Sendable {
                     name: route.name,
                     to: Assembly.label(of: now.configuration.routes[index], in: now.configuration),
                     relays: count, isDraining: routing.draining[index]))
+        }
+        let drained = controller.frontend.drained.routes
+        for (name, count) in routing.departedCounts {
+            var left = RouteState(
+                name: name, to: "-", relays: count, isDraining: drained.contains(name))
+            left.isLeft = true
+            state.routes.append(left)
         }
         state.upstreams = upstreams(now.assembly)
         state.drains = now.drains.map(Self.state)

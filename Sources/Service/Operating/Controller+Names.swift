@@ -31,6 +31,9 @@ extension Controller {
                 try frontend.use(
                     listening: assembly.listeners, routing: assembly.routing,
                     settings: assembly.settings, removal: Self.plan(before.configuration.drain))
+                let left = Set(before.assembly.endpoints.map(\.label))
+                    .subtracting(assembly.endpoints.map(\.label))
+                frontend.forgetDrains(ofEndpoints: left)
                 sayChanges(before.assembly.found, found)
                 return assembly
             } catch {

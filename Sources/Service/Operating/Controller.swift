@@ -59,7 +59,9 @@ public final class Controller: Sendable {
         /// The drain with which the process ends.
         var lastDrain: Int?
         var isLeaving = false
-        /// A second wish to stop came: nobody is waited for.
+        /// A signal has said to stop.
+        var isToldToStop = false
+        /// A second one came: nobody is waited for.
         var isCut = false
     }
 
@@ -110,7 +112,10 @@ public final class Controller: Sendable {
     public var isLeaving: Bool { current.withLock { $0.isLeaving } }
 
     /// Relays that are open.
-    public var relayCount: Int { state.assembly.routing.relayCounts.reduce(0, +) }
+    public var relayCount: Int {
+        let routing = state.assembly.routing
+        return routing.relayCounts.reduce(0, +) + routing.departedCounts.reduce(0) { $0 + $1.count }
+    }
 
     /// Open relays, so many of them at most.
     public func relays(countMax: Int) -> [RelayFacts] {
@@ -245,7 +250,11 @@ public final class Controller: Sendable {
 
     @discardableResult
     private func add(_ drain: Drain, _ what: String) -> Int {
-        add(what) { drain.progress }
+        add(
+            what, problem: { drain.isStopped ? "The drain of \(what) was ended by --resume." : nil }
+        ) {
+            drain.progress
+        }
     }
 
     /// Keeps the progress of something that ends relays, and why it failed if it did; its number.
@@ -329,16 +338,19 @@ public final class Controller: Sendable {
         if let problem = scope(request, &plan) {
             return AdminOutcome(isDone: false, message: problem)
         }
-        frontend.resume(plan)
         let what = request.endpoint ?? request.route ?? ""
-        let message = "\(what) takes new relays again."
+        var message = "\(what) takes new relays again."
+        for drain in frontend.resume(plan) {
+            let told = Count.words(drain.progress.told, "relay", one: "was", many: "were")
+            message += " The drain there has ended: \(told) told, and the others stay."
+        }
         log.write(LogEvent(.info, message))
         return AdminOutcome(isDone: true, message: message)
     }
 
     /// Finds what was named; says what there is instead where it is not there.
     private func scope(_ request: DrainRequest, _ plan: inout DrainPlan) -> String? {
-        let names = ServedNames(state.assembly)
+        let names = ServedNames(state.assembly, drained: frontend.drained)
         if request.route != nil && request.endpoint != nil {
             return
                 "Name a route or an endpoint, not both: an endpoint is drained for all routes that"
@@ -371,6 +383,7 @@ public final class Controller: Sendable {
                 message: "An upgrade is under way already: its new process is being waited for.")
         }
         defer { isUpgrading.store(false, ordering: .releasing) }
+        let drained = frontend.drained
         let started: Result<Int32, SuccessorFault>? = changing.withLock { _ in
             if state.isLeaving { return nil }
             guard let path = program else {
@@ -383,7 +396,7 @@ public final class Controller: Sendable {
                 return .success(
                     try Successor.start(
                         path, Array(CommandLine.arguments.dropFirst()), sockets: sockets,
-                        within: milliseconds, unless: { isLeaving }))
+                        drained: drained, within: milliseconds, unless: { isLeaving }))
             } catch {
                 return .failure(error)
             }
@@ -396,7 +409,9 @@ public final class Controller: Sendable {
             log.write(LogEvent(.error, message))
             return AdminOutcome(isDone: false, message: message)
         case .success(let child):
-            let message = "Process \(child) has taken over; process \(getpid()) drains and ends."
+            let message =
+                "Process \(child) has taken over; process \(getpid()) drains and ends."
+                + Self.handedOn(drained, now: frontend.drained)
             log.write(LogEvent(.info, message))
             ServiceManager.notify("MAINPID=\(child)")
             admins.withLock { $0 }?.stop()
@@ -440,11 +455,23 @@ public final class Controller: Sendable {
     }
 
     /// Stops in the manner of the configuration; the second time at once.
+    ///
+    /// The first time, what an upgrade or a drain has begun goes on in order.
     func stop() {
-        if state.isLeaving {
+        let (isFirst, isLeaving) = current.withLock { state in
+            defer { state.isToldToStop = true }
+            return (!state.isToldToStop, state.isLeaving)
+        }
+        if !isFirst {
             log.write(LogEvent(.warning, "A second signal: everything is cut now."))
             current.withLock { $0.isCut = true }
             frontend.cut()
+        } else if isLeaving {
+            log.write(
+                LogEvent(
+                    .info,
+                    "Told to stop, and stopping already: that goes on in order. A second signal cuts."
+                ))
         } else {
             leave(Self.plan(state.configuration.drain))
         }

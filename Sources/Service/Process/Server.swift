@@ -25,6 +25,7 @@ public enum Server {
     ) throws {
         ProcessMemory.prepare()
         let inherited = Successor.inherited()
+        let drained = Successor.inheritedDrains()
         // Before any thread: threads inherit what is blocked.
         let signals = SignalWaiter([SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2])
         SignalWaiter.ignoreBrokenPipes()
@@ -51,7 +52,8 @@ public enum Server {
             try Frontend(
                 listening: assembly.listeners, routing: assembly.routing,
                 settings: assembly.settings, workers: workers,
-                journal: observer.listening(to: log.journal), inheriting: listeners)
+                journal: observer.listening(to: log.journal), inheriting: listeners,
+                drained: drained)
         }
         let admin = try AdminServers(configuration.admin, controller, inheriting: inherited)
         controller.hand(over: admin)

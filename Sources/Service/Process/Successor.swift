@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Foundation
+public import Frontend
 import Glibc
 public import Reactor
 
@@ -36,6 +37,7 @@ public enum Successor {
 
     static let socketsVariable = "SLUICE_SOCKETS"
     static let readyVariable = "SLUICE_READY"
+    static let drainedVariable = "SLUICE_DRAINED"
     /// How often is asked whether a new process is still wanted.
     private static let lookMilliseconds: Int32 = 50
 
@@ -58,13 +60,14 @@ public enum Successor {
     ///   - path: the program.
     ///   - arguments: its arguments, without its name.
     ///   - sockets: what it takes over.
+    ///   - drained: what it takes no new relays at.
     ///   - milliseconds: how long it may take.
     ///   - isGivenUp: whether nobody wants it any more, which is asked a few times a second.
     /// - Returns: its process id.
     /// - Throws: `SuccessorFault` when it does not serve in time, or is given up; then it is gone.
     public static func start(
-        _ path: String, _ arguments: [String], sockets: [Handed], within milliseconds: Int32,
-        unless isGivenUp: () -> Bool = { false }
+        _ path: String, _ arguments: [String], sockets: [Handed], drained: DrainedNames,
+        within milliseconds: Int32, unless isGivenUp: () -> Bool = { false }
     ) throws(SuccessorFault) -> Int32 {
         var ends: [Int32] = [-1, -1]
         guard pipe(&ends) == 0 else { throw .system("pipe") }
@@ -76,7 +79,9 @@ public enum Successor {
         close(ends[1])
         let outcome: Result<Int32, SuccessorFault>
         if door >= 0 && copies.allSatisfy({ $0 >= 0 }) {
-            outcome = spawn(path, arguments, environment(zip(sockets, copies).map { $0 }, door))
+            var environment = environment(zip(sockets, copies).map { $0 }, door)
+            environment[drainedVariable] = drained.isEmpty ? nil : text(of: drained)
+            outcome = spawn(path, arguments, environment)
         } else {
             outcome = .failure(.system("dup"))
         }
@@ -175,6 +180,22 @@ public enum Successor {
             }
         }
         return handedOn
+    }
+
+    /// What the process before this one takes no new relays at; nothing where there was none.
+    ///
+    /// To be asked once, as `inherited`.
+    public static func inheritedDrains() -> DrainedNames {
+        defer { unsetenv(drainedVariable) }
+        return drained(ProcessInfo.processInfo.environment[drainedVariable] ?? "")
+    }
+
+    static func text(of drained: DrainedNames) -> String? {
+        (try? JSONEncoder().encode(drained)).map { String(decoding: $0, as: UTF8.self) }
+    }
+
+    static func drained(_ text: String) -> DrainedNames {
+        (try? JSONDecoder().decode(DrainedNames.self, from: Data(text.utf8))) ?? DrainedNames()
     }
 
     /// What the service manager has handed on.

@@ -101,6 +101,11 @@ struct RunningSluice: Encodable {
         guard state.isReady else { return }
         for listener in state.listeners { look(at: listener, of: state.pid) }
         for route in state.routes {
+            if route.isLeft == true {
+                let relays = Count.words(route.relays, "live relay")
+                add("route", route.name, .good, "\(relays), taken out by a reload")
+                continue
+            }
             let relays = "\(Count.words(route.relays, "relay")), to \(route.to)"
             if route.isDraining {
                 add(

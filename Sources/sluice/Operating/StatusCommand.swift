@@ -226,8 +226,9 @@ enum StatusText {
         var routes = [["ROUTE", "RELAYS", "TO"]]
         for route in state.routes {
             routes.append([
-                route.name + (route.isDraining ? " (draining)" : ""), String(route.relays),
-                route.to,
+                route.name + (route.isDraining ? " (draining)" : "")
+                    + (route.isLeft == true ? " (left)" : ""),
+                String(route.relays), route.to,
             ])
         }
         for table in [listeners, routes, endpoints(state)] where table.count > 1 {

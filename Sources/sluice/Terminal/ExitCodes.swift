@@ -143,8 +143,8 @@ enum ExitCodes {
                     code: 1,
                     when:
                         "nothing has the name that was given, `--spread` is longer than the timeout of the"
-                        + " configuration, or Sluice is stopping already"
-                        + orSeveral),
+                        + " configuration, Sluice is stopping already, somebody has resumed what is drained, or"
+                        + " another process has taken the place of the one that drains" + orSeveral),
                 nobodyAnswers,
             ]),
         Entry(

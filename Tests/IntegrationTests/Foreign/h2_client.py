@@ -287,6 +287,18 @@ def drained(client, count, ends):
     print("codes", *sorted(codes))
 
 
+def silent(client, *_):
+    """A socket that says nothing more until it is closed; nothing but Pings comes before that."""
+    socket = WebSocket(client, "/")
+    socket.open()
+    socket.echo("here")
+    while isinstance(event := socket.receive(), Ping):
+        socket.send(event.response())
+    assert isinstance(event, CloseConnection), event
+    socket.send(event.response())
+    print("closed", event.code)
+
+
 def reloaded(client, *_):
     """A socket lives on while the answer to another request changes."""
     socket = WebSocket(client, "/")

@@ -327,6 +327,11 @@ import Testing
             drain.output.contains("2 of 2 relays told, 2 closed, 1 of them cut, done"),
             "\(drain.output)")
         #expect(try silent.client.readFrame().closeCode == 1013)
+        // The log tells who was ended by force from who has closed.
+        let log = sluice.proxy.process
+        let lines = try log.waitForLine(containing: "close=1013 by=sluice reason=cut")
+        #expect(lines.count == 1)
+        try log.waitForLine(containing: "close=1013 by=sluice reason=drain")
         let refused = try sluice.proxy.connect()
         try refused.send(Opening().bytes)
         let answer = try refused.readHead()

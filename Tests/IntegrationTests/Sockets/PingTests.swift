@@ -32,6 +32,35 @@ import Testing
         #expect(try ends.client.readFrame().closeCode == 1014)
     }
 
+    /// Where nobody says anything, the answers to Pings are all that keeps a socket.
+    @Test(arguments: [("upstream", "100ms", "400ms"), ("both", "300ms", "150ms")])
+    func `a foreign app that is silent answers many pings, and its client never hears of them`(
+        to: String, every: String, timeout: String
+    ) throws {
+        let app = try PythonPeer.start("quiet_app.py")
+        defer { app.signal(SIGKILL) }
+        let said = try app.waitForLine(containing: "port")
+        let port = try #require(
+            said.last.flatMap { $0.split(separator: " ").last }.flatMap { UInt16($0) })
+        let ping = "ping: { every: \(every), timeout: \(timeout), to: \(to) }, lifetime: 3s"
+        let proxy = try ProxyFixture(
+            routes: ["{ path: /, to: \"ws://127.0.0.1:\(port)\", \(ping) }"],
+            listeners: [.tls(), .plain])
+        let authority = try TestCertificates.shared().authority
+        let clients = try [
+            PythonPeer.start("until_closed.py", [proxy.url("/"), authority]),
+            PythonPeer.start("until_closed.py", [proxy.url("/", listener: 1), authority]),
+            PythonPeer.start("h2_client.py", ["\(proxy.port())", authority, "silent"]),
+        ]
+        for (client, end) in zip(clients, ["1001 ", "1001 ", "closed 1001"]) {
+            #expect(try client.waitForExit(by: .after(.seconds(60))) == 0, "\(client.errors)")
+            #expect(client.output.last?.hasPrefix(end) == true, "\(client.output)")
+        }
+        let lines = try proxy.process.waitForLine(containing: "reason=lifetime", count: 3)
+        #expect(lines.allSatisfy { $0.contains(" upstream-rtt=") }, "\(lines)")
+        #expect(lines.allSatisfy { $0.contains("down=1msg/") }, "\(lines)")
+    }
+
     @Test func `idle and lifetime end relays with 1001`() throws {
         let backend = try ScriptedBackend.echo()
         let proxy = try ProxyFixture(
