@@ -15,21 +15,24 @@ public struct HTTP2Budget: Sendable, Hashable {
 }
 
 /// What a peer may do on one connection.
+///
+/// What has a key in the configuration is said by whoever makes it: what holds where a configuration is
+/// silent stands there. The other limits are the same for all.
 public struct HTTP2Limits: Sendable, Hashable {
     /// Streams that are open at a time (SETTINGS_MAX_CONCURRENT_STREAMS).
-    public var streamsMax = 128
+    public var streamsMax: Int
     /// Bytes of a request head, as it would stand in HTTP/1.1: name, value and four more for each
     /// field.
     ///
     /// A head with more is delivered with `HTTP2Head.fault`, so that it can be answered.
-    public var headBytesMax = 65_536
+    public var headBytesMax: Int
     /// Fields of a request head; the parts of a split `cookie` count as one.
-    public var headFieldsMax = 256
+    public var headFieldsMax: Int
     /// HEADERS and CONTINUATION frames of one header block.
     public var headFramesMax = 32
     /// Bytes that one stream may send before any of them is consumed
     /// (SETTINGS_INITIAL_WINDOW_SIZE); the most that a stream holds of what has arrived.
-    public var streamWindowBytes = 65_535
+    public var streamWindowBytes: Int
     /// Bytes of all streams that may be under way to the server at a time.
     ///
     /// They do not count as
@@ -41,10 +44,10 @@ public struct HTTP2Limits: Sendable, Hashable {
     /// window of next to nothing.
     public var smallDataBytes = 64
     /// Whether `:protocol` is allowed: SETTINGS_ENABLE_CONNECT_PROTOCOL (RFC 8441 §3).
-    public var allowsExtendedConnect = true
+    public var allowsExtendedConnect: Bool
 
     /// RST_STREAM frames.
-    public var resetsReceived = HTTP2Budget(burst: 300, perSecond: 30)
+    public var resetsReceived: HTTP2Budget
     /// Streams that had to be reset for what the peer did.
     public var resetsProvoked = HTTP2Budget(burst: 100, perSecond: 10)
     /// PING frames.
@@ -66,8 +69,18 @@ public struct HTTP2Limits: Sendable, Hashable {
     /// Frames of unknown types, and GOAWAY frames.
     public var otherFrames = HTTP2Budget(burst: 200, perSecond: 20)
 
-    /// The defaults.
-    public init() {}
+    /// Limits of these numbers, and the others as they are for all.
+    public init(
+        streamsMax: Int, headBytesMax: Int, headFieldsMax: Int, streamWindowBytes: Int,
+        allowsExtendedConnect: Bool, resetsReceived: HTTP2Budget
+    ) {
+        self.streamsMax = streamsMax
+        self.headBytesMax = headBytesMax
+        self.headFieldsMax = headFieldsMax
+        self.streamWindowBytes = streamWindowBytes
+        self.allowsExtendedConnect = allowsExtendedConnect
+        self.resetsReceived = resetsReceived
+    }
 
     /// The most that a header block may decode to, with 32 bytes more for each field.
     ///
@@ -100,7 +113,7 @@ public final class HTTP2Policy: Sendable {
     let budgets: [HTTP2Budget]
 
     /// A policy of these limits.
-    public init(_ limits: HTTP2Limits = HTTP2Limits()) {
+    public init(_ limits: HTTP2Limits) {
         self.limits = limits
         budgets = HTTP2Abuse.allCases.map {
             limits.budget($0) ?? HTTP2Budget(burst: .max / 2_000, perSecond: 0)

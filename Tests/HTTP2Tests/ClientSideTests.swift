@@ -16,7 +16,7 @@ private final class Conversation {
     private(set) var served: [HTTP2Event] = []
 
     init(streamWindowBytes: Int = 65_535, _ change: (inout HTTP2Limits) -> Void = { _ in }) {
-        var limits = HTTP2Limits()
+        var limits = HTTP2Limits.usual
         change(&limits)
         client = HTTP2Client(memory, streamWindowBytes: streamWindowBytes)
         server = TestConnection(limits, memory, milliseconds: 0)
@@ -81,7 +81,7 @@ private final class Conversation {
         conversation.run()
         #expect(conversation.takeTold() == ["settings"])
         #expect(conversation.client.allowsExtendedConnect)
-        #expect(conversation.client.streamsMax == HTTP2Limits().streamsMax)
+        #expect(conversation.client.streamsMax == HTTP2Limits.usual.streamsMax)
 
         let id = try #require(
             conversation.client.openWebSocket(authority: "a:1", path: "/x?y", tag: 7))

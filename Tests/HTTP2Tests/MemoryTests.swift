@@ -123,7 +123,7 @@ struct MemoryTests {
     }
 
     @Test func `a budget refills with time and never beyond its burst`() {
-        let policy = HTTP2Policy()
+        let policy = HTTP2Policy(.usual)
         var budgets = AbuseBudgets(milliseconds: 0)
         func spendAll() -> Int {
             var count = 0

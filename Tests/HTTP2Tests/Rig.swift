@@ -12,7 +12,7 @@ final class Rig {
         memory: HTTP2Memory = HTTP2Memory(), greets: Bool = true,
         settings: [(UInt16, UInt32)] = [], _ change: (inout HTTP2Limits) -> Void = { _ in }
     ) {
-        var limits = HTTP2Limits()
+        var limits = HTTP2Limits.usual
         change(&limits)
         self.memory = memory
         connection = TestConnection(limits, memory, milliseconds: 10_000)
@@ -88,6 +88,13 @@ final class Rig {
         for (name, value) in pairs { fields.append(name, value) }
         return fields
     }
+}
+
+extension HTTP2Limits {
+    /// Limits under which nothing of what a test does is too much, unless it says so.
+    static let usual = HTTP2Limits(
+        streamsMax: 128, headBytesMax: 65_536, headFieldsMax: 256, streamWindowBytes: 65_535,
+        allowsExtendedConnect: true, resetsReceived: HTTP2Budget(burst: 300, perSecond: 30))
 }
 
 extension HTTP2Head {

@@ -9,6 +9,7 @@ enum Defaults {
     /// The targets whose types are filled from a configuration.
     private static let filled: Set<String> = [
         "Wire", "Router", "Reactor", "TLS", "Splice", "Naming", "Frontend", "Log", "Health",
+        "HTTP2",
     ]
 
     /// Properties and parameters that give again what a setting gives, one line each.
@@ -16,7 +17,10 @@ enum Defaults {
         let code = files.filter { $0.isSource && $0.isSwift }
         let declared = code.filter { $0.path.hasPrefix("Sources/Config/Settings/") }
             .flatMap(values).filter { $0 > 1 }
-        let made = code.filter { $0.target == "Service" }.flatMap(madeTypes)
+        // What holds for HTTP/2 goes through rules of Frontend's.
+        let made = code.filter {
+            $0.target == "Service" || $0.path.hasSuffix("/MultiplexRules.swift")
+        }.flatMap(madeTypes)
         return code.filter { filled.contains($0.target ?? "") }.flatMap {
             repetitions(in: $0, of: Set(declared), types: Set(made))
         }
@@ -68,7 +72,7 @@ enum Defaults {
             guard !isFunction, !member.hasPrefix("        "), line.contains(" = "),
                 !line.contains("static ")
             else { return [] }
-            return line.matches(of: /(\w+)(?:: \w+)? = ([0-9_]+(?: \* [0-9_]+)*)(?=[,) ]|$)/)
+            return line.matches(of: /(\w+)(?:: \w+)? = ([0-9_]+(?: (?:\*|<<) [0-9_]+)*)(?=[,) ]|$)/)
                 .filter { number($0.2).map(values.contains) ?? false }
                 .map {
                     "\(file.path):\(index + 1): \(type).\($0.1) is a setting, and gives \($0.2)"
@@ -80,8 +84,14 @@ enum Defaults {
         line.drop(while: \.isWhitespace).hasPrefix("//")
     }
 
-    /// A number or a product as Swift writes them.
+    /// A number, a product or a shifted number as Swift writes them.
     private static func number(_ text: Substring) -> Int? {
+        if let shift = text.firstRange(of: "<<") {
+            guard let bits = number(text[shift.upperBound...]),
+                let shifted = number(text[..<shift.lowerBound])
+            else { return nil }
+            return shifted << bits
+        }
         var product = 1
         for factor in text.split(separator: "*") {
             guard let number = Int(factor.filter { $0 != "_" && $0 != " " }) else { return nil }

@@ -34,15 +34,11 @@ public struct MultiplexRules: Sendable {
 
     /// The same as limits of connections; what no key changes stays.
     func policy(_ heads: HeadLimits) -> HTTP2Policy {
-        var limits = HTTP2Limits()
-        limits.headBytesMax = heads.bytesMax
-        limits.headFieldsMax = heads.fieldsMax
-        limits.allowsExtendedConnect = allowsWebSockets
-        limits.streamsMax = streamsMax
-        limits.streamWindowBytes = windowBytes
+        var limits = HTTP2Limits(
+            streamsMax: streamsMax, headBytesMax: heads.bytesMax, headFieldsMax: heads.fieldsMax,
+            streamWindowBytes: windowBytes, allowsExtendedConnect: allowsWebSockets,
+            resetsReceived: HTTP2Budget(burst: 10 * resetsPerSecond, perSecond: resetsPerSecond))
         limits.connectionWindowBytes = max(limits.connectionWindowBytes, windowBytes)
-        limits.resetsReceived = HTTP2Budget(
-            burst: 10 * resetsPerSecond, perSecond: resetsPerSecond)
         return HTTP2Policy(limits)
     }
 }

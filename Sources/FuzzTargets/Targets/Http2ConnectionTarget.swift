@@ -93,13 +93,12 @@ private struct HTTP2Reading {
 
     /// Gives the bytes in these pieces; answers what was asked once all are in.
     init(_ pieces: [[UInt8]], _ choice: UInt8) throws(BrokenProperty) {
-        var limits = HTTP2Limits()
-        limits.streamsMax = 4
-        limits.headBytesMax = 300
-        limits.headFieldsMax = 4
+        var limits = HTTP2Limits(
+            streamsMax: 4, headBytesMax: 300, headFieldsMax: 4,
+            streamWindowBytes: choice & 8 != 0 ? 100 : 65_535,
+            allowsExtendedConnect: choice & 16 == 0,
+            resetsReceived: HTTP2Budget(burst: 300, perSecond: 30))
         limits.headFramesMax = 3
-        limits.streamWindowBytes = choice & 8 != 0 ? 100 : 65_535
-        limits.allowsExtendedConnect = choice & 16 == 0
         limits.pings = HTTP2Budget(burst: 3, perSecond: 0)
         limits.resetsProvoked = HTTP2Budget(burst: 3, perSecond: 0)
         let memory = HTTP2Memory(keptBytesMax: 0)
