@@ -12,6 +12,9 @@ enum Defaults {
         "HTTP2",
     ]
 
+    /// What has no key, and a number that some setting happens to have too.
+    private static let coincidences: Set<String> = ["LogPlan.entriesMax"]
+
     /// Properties and parameters that give again what a setting gives, one line each.
     static func violations(in files: [SourceFile]) -> [String] {
         let code = files.filter { $0.isSource && $0.isSwift }
@@ -74,6 +77,7 @@ enum Defaults {
             else { return [] }
             return line.matches(of: /(\w+)(?:: \w+)? = ([0-9_]+(?: (?:\*|<<) [0-9_]+)*)(?=[,) ]|$)/)
                 .filter { number($0.2).map(values.contains) ?? false }
+                .filter { !coincidences.contains("\(type).\($0.1)") }
                 .map {
                     "\(file.path):\(index + 1): \(type).\($0.1) is a setting, and gives \($0.2)"
                 }

@@ -161,7 +161,7 @@ import Testing
         }
         let first = try status()
         #expect(first.0 == 0 && first.1.contains("pid \(processes[0].identifier),"))
-        #expect(first.1.contains("Note: another Sluice of this user is running"), "\(first)")
+        #expect(first.1.contains("Note: 2 other Sluices of this user are running"), "\(first)")
         #expect(
             first.1.contains(
                 "--admin \(folder)/sluice-\(geteuid())/sluice-\(processes[1].identifier).sock"))
