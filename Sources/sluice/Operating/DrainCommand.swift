@@ -136,7 +136,7 @@ struct DrainCommand: ParsableCommand {
             ?? endpoint.map { "--endpoint \(Shell.word($0))" }
         guard let name else {
             return
-                "Sluice goes on to stop without this command. A TERM to its process cuts what is left."
+                "Sluice goes on to stop without this command. A second TERM to its process cuts what is left."
         }
         return "The drain goes on without this command. sluice status\(admin) shows how far it is;"
             + " sluice drain \(name) --resume\(admin) has new sockets go there again."
