@@ -73,10 +73,17 @@ pictures: build test-packages
 lint:
 	$(SWIFT) format lint --strict --recursive Package.swift Sources Tests
 
+# Two processes side by side: the tests that start programs wait much, and those of the rooms compute. Each waits for
+# nobody's lock, since nothing is built.
 check-debug: test-packages
 	$(SWIFT) build --build-tests --explicit-target-dependency-import-check error
-	@set -o pipefail; $(SWIFT) test --skip-build --parallel 2>&1 | tee .build/test.log \
-		|| { echo; echo 'What failed:'; grep -A3 -E '^✘ .*(recorded an issue|expectation failed)|Fatal error' .build/test.log; exit 1; }
+	@run() { set -o pipefail; \
+	  $(SWIFT) test --skip-build --ignore-lock --parallel "$${@:2}" 2>&1 | tee ".build/test-$$1.log"; }; \
+	run programs --filter '^IntegrationTests\.' & programs=$$!; \
+	run rooms --skip '^IntegrationTests\.'; rooms=$$?; wait $$programs; programs=$$?; \
+	grep -hE '^. Test run with' .build/test-programs.log .build/test-rooms.log; \
+	[ $$rooms = 0 ] && [ $$programs = 0 ] || { echo; echo 'What failed:'; \
+	  grep -hA3 -E '^✘ .*(recorded an issue|expectation failed)|Fatal error' .build/test-programs.log .build/test-rooms.log; exit 1; }
 
 check-release: test-packages
 	$(SWIFT) build $(RELEASE)

@@ -40,10 +40,7 @@ public enum SessionMemory {
 
     private static let isInstalled =
         // Refused once OpenSSL has allocated something: then its own functions stay in place.
-        CRYPTO_set_mem_functions(
-            { size, _, _ in SessionMemory.allocate(size) },
-            { pointer, size, _, _ in SessionMemory.resize(pointer, size) },
-            { pointer, _, _ in SessionMemory.release(pointer) }) == 1
+        CRYPTO_set_mem_functions(allocateForOpenSSL, resizeForOpenSSL, releaseForOpenSSL) == 1
 
     /// Puts the functions in place, if nothing of OpenSSL has run before.
     public static func install() { _ = isInstalled }
@@ -100,7 +97,7 @@ public enum SessionMemory {
     }
 
     @inline(__always)
-    private static func allocate(_ size: Int) -> UnsafeMutableRawPointer? {
+    fileprivate static func allocate(_ size: Int) -> UnsafeMutableRawPointer? {
         let list = max((UInt(bitPattern: size) &+ 7) &>> 4, 1)
         guard list < listCount, let lists = threadLists else { return allocateAnew(size) }
         let place = lists + Int(bitPattern: list)
@@ -120,7 +117,7 @@ public enum SessionMemory {
     }
 
     @inline(__always)
-    private static func release(_ pointer: UnsafeMutableRawPointer?) {
+    fileprivate static func release(_ pointer: UnsafeMutableRawPointer?) {
         guard let pointer else { return }
         let size = sluice_allocated_size(pointer)
         let list = (UInt(bitPattern: size) &- 8) &>> 4
@@ -159,7 +156,7 @@ public enum SessionMemory {
         }
     }
 
-    private static func resize(
+    fileprivate static func resize(
         _ pointer: UnsafeMutableRawPointer?, _ size: Int
     ) -> UnsafeMutableRawPointer? {
         guard let pointer, size > 0 else { return realloc(pointer, size) }
@@ -200,4 +197,28 @@ public enum SessionMemory {
         }
         free(memory)
     }
+}
+
+// Functions of C rather than closures, which would be called through a function of C each: a handshake calls them
+// some 2,000 times. Where in OpenSSL a call stands, file and line, is of no use here.
+
+@c
+private func allocateForOpenSSL(
+    _ size: Int, _ file: UnsafePointer<CChar>?, _ line: CInt
+) -> UnsafeMutableRawPointer? {
+    SessionMemory.allocate(size)
+}
+
+@c
+private func resizeForOpenSSL(
+    _ pointer: UnsafeMutableRawPointer?, _ size: Int, _ file: UnsafePointer<CChar>?, _ line: CInt
+) -> UnsafeMutableRawPointer? {
+    SessionMemory.resize(pointer, size)
+}
+
+@c
+private func releaseForOpenSSL(
+    _ pointer: UnsafeMutableRawPointer?, _ file: UnsafePointer<CChar>?, _ line: CInt
+) {
+    SessionMemory.release(pointer)
 }
