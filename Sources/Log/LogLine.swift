@@ -195,6 +195,11 @@ struct LogLines: ~Copyable {
         member(",\"down\":{\"frames\":", record.down)
         member(",\"clientRoundTrip\":{\"pings\":", record.clientRoundTrip)
         member(",\"upstreamRoundTrip\":{\"pings\":", record.upstreamRoundTrip)
+        // How it ends, an opening does not know.
+        if record.kind == .opened {
+            buffer.append("}")
+            return
+        }
         buffer.append(",\"closeCode\":")
         buffer.append(UInt64(record.closeCode))
         buffer.append(",\"endedBy\":\"")

@@ -61,7 +61,7 @@ extension Relay {
         }
         pingWherePossible(space)
         deadlineMilliseconds = watch.nextMilliseconds(now)
-        return settle(space).union(.deadline)
+        return settle(space, isEvent: false).union(.deadline)
     }
 
     private func remember(_ side: Side, _ probe: inout Watch.Probe) {

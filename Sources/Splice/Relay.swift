@@ -46,8 +46,9 @@ public struct Relay: ~Copyable {
     var stage = Stage.opening
     /// The closing deadline counts from the first Close or loss, and is not pushed on.
     var hasClosingDeadline = false
-    /// A peer has gone while its last bytes wait for room: the deadline is for that.
-    private var isStalled = false
+    /// When a relay is over of which a peer has gone while its last bytes wait for room, in milliseconds
+    /// of `Clock`; 0 where none does.
+    private var stallDue: UInt64 = 0
     /// The reason in Closes of ours, where somebody has given one.
     private var closeText: CloseText?
     /// Bytes are counted against a rate, or messages against one that relays share.
@@ -140,8 +141,15 @@ public struct Relay: ~Copyable {
 
     /// The deadline has passed: whoever has not answered by now is cut, or the rules are looked at.
     public mutating func deadlinePassed(_ space: UnsafeMutablePointer<Workspace>) -> Verdict {
-        guard let watch, stage == .relaying, !ending.hasBegun, !isStalled else { return .ended }
-        return look(watch, space)
+        guard stage == .relaying, !ending.hasBegun else { return .ended }
+        if stallDue != 0 && space.pointee.nowMilliseconds >= stallDue {
+            if isStalled(.client) || isStalled(.backend) { return .ended }
+            // It has found room since: what is left waits for its rate.
+            stallDue = 0
+        }
+        if let watch { return look(watch, space) }
+        deadlineMilliseconds = stallDue
+        return .deadline
     }
 
     /// Gives all that was lent back; both sockets are about to be closed.
@@ -201,21 +209,38 @@ public struct Relay: ~Copyable {
     }
 
     /// Draws the consequences of all that has happened: deadlines, the last goodbyes, the end.
-    mutating func settle(_ space: UnsafeMutablePointer<Workspace>) -> Verdict {
+    ///
+    /// - Parameters:
+    ///   - space: the reactor's workspace.
+    ///   - isEvent: a peer has done something; false where only time has passed.
+    /// - Returns: what the caller has to do.
+    mutating func settle(
+        _ space: UnsafeMutablePointer<Workspace>, isEvent: Bool = true
+    ) -> Verdict {
         if stage == .relaying && !ending.hasBegun {
-            return client.isHangingUp || backend.isHangingUp ? settleStalled(space) : []
+            return client.isHangingUp || backend.isHangingUp
+                ? settleStalled(space, isEvent: isEvent) : []
         }
         return settleEnding(space)
     }
 
     /// A peer has gone, but its last bytes wait for room at the other: that one has to keep reading.
     ///
-    /// Called for each event, so a slow reader has the time anew with all that it takes.
-    private mutating func settleStalled(_ space: UnsafeMutablePointer<Workspace>) -> Verdict {
-        guard isStalled(.client) || isStalled(.backend) else { return [] }
-        isStalled = true
+    /// A slow reader has the time anew with each event, so with all that it takes; a timer gives none.
+    private mutating func settleStalled(
+        _ space: UnsafeMutablePointer<Workspace>, isEvent: Bool
+    ) -> Verdict {
+        let now = space.pointee.nowMilliseconds
+        let isStalled = isStalled(.client) || isStalled(.backend)
+        if !isStalled && stallDue == 0 { return [] }
+        if !isStalled {
+            stallDue = 0
+        } else if isEvent || stallDue == 0 {
+            stallDue = now + space.pointee.patience.closingMilliseconds
+        }
+        let watchDue = watch?.nextMilliseconds(now) ?? 0
         deadlineMilliseconds =
-            space.pointee.nowMilliseconds + space.pointee.patience.closingMilliseconds
+            stallDue == 0 || watchDue == 0 ? max(stallDue, watchDue) : min(stallDue, watchDue)
         return .deadline
     }
 

@@ -143,6 +143,15 @@ struct LogLineTests {
         #expect((object["down"] as? [String: Int])?["messages"] == 5)
     }
 
+    @Test func `the line of an opening says nothing of an end`() throws {
+        var record = Self.record()
+        record.kind = .opened
+        let opening = try object(access(record, .json))
+        #expect(opening["event"] as? String == "open")
+        #expect(opening["status"] as? Int == 101)
+        for key in ["closeCode", "endedBy", "reason"] { #expect(opening[key] == nil) }
+    }
+
     @Test func `each initiator and reason has its word`() throws {
         var record = Self.record()
         for (initiator, word) in [

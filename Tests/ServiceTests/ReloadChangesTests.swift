@@ -63,6 +63,22 @@ struct ReloadChangesTests {
                 + " gone ws://10.0.0.1:9, ws://127.0.0.1:9. Settings: changed timeouts.")
     }
 
+    @Test func `an endpoint that another upstream has too is named`() throws {
+        let shared = Self.before + "\n  feed: { endpoints: [\"ws://10.0.0.3:9\"] }"
+        func change(_ old: String, _ new: String) throws -> String {
+            func load(_ yaml: String) throws -> Configuration {
+                try Configuration.load(yaml: yaml, file: "s.yaml")
+            }
+            return ReloadChanges(from: (try load(old), [:]), to: (try load(new), [:])).text(
+                waiting: [])
+        }
+        let more = shared.replacing(
+            "\"ws://10.0.0.2:9\"]", with: "\"ws://10.0.0.2:9\", \"ws://10.0.0.3:9\"]")
+        #expect(try change(shared, more) == "Endpoints: changed ws://10.0.0.3:9.")
+        #expect(try change(more, shared) == "Endpoints: changed ws://10.0.0.3:9.")
+        #expect(try change(shared, shared) == "Nothing has changed.")
+    }
+
     @Test func `a certificate has changed when its file holds another one`() throws {
         #expect(
             try text(

@@ -120,6 +120,63 @@ struct RelayPaceTests {
         #expect(behind.map(\.code) == [1012])
     }
 
+    /// Once its client has room again, a relay whose upstream has gone waits for nothing but its rate.
+    @Test(arguments: [Side.client, .backend], [false, true])
+    func `a source that is gone is read to its end at its rate, though the reader was slow once`(
+        side: Side, watched: Bool
+    ) throws {
+        let rules = RelayRules(idleMilliseconds: 3_600_000)
+        let rig = try RelayRig.open(
+            limits: Self.limits(8 * 1024), smallBuffers: true, rules: watched ? rules : nil)
+        let message = Self.message(from: side, 120_000) + Frames.close(from: side, 1000)
+        rig.peer(side.other).isDeaf = true
+        rig.peer(side).enqueue(message)
+        rig.peer(side).shutdown()
+        rig.settle()
+        try #require((side == .client ? rig.heldForBackend : rig.heldForClient) > 0)
+        let stalled = rig.deadlineMilliseconds
+        #expect(stalled == rig.space.pointee.nowMilliseconds + Patience.tests.closingMilliseconds)
+        rig.peer(side.other).isDeaf = false
+        rig.exchange()
+        var steps = 0
+        var received = rig.peer(side.other).takeReceived()
+        while received.count < message.count && !rig.isEnded {
+            try #require(rig.isPaused && steps < 1_000)
+            let next = rig.resumeMilliseconds
+            let now = rig.space.pointee.nowMilliseconds
+            rig.passTime(next - now)
+            let due = rig.deadlineMilliseconds
+            if due > 0 && due <= next { rig.deadlinePassed() }
+            rig.resume()
+            rig.exchange()
+            received += rig.peer(side.other).takeReceived()
+            steps += 1
+        }
+        #expect(received == message)
+        #expect(rig.space.pointee.nowMilliseconds > stalled, "it took longer than a stall may")
+    }
+
+    @Test func `a reader that stalls is given up though its source has time by the rules`() throws {
+        let rig = try RelayRig.open(
+            smallBuffers: true,
+            rules: RelayRules(
+                pingMilliseconds: 1_000, pongMilliseconds: 900_000, pingsClient: true))
+        rig.client.isDeaf = true
+        rig.backend.enqueue(Self.message(from: .backend, 120_000))
+        rig.backend.shutdown()
+        rig.settle()
+        let began = rig.space.pointee.nowMilliseconds
+        // Pings come due meanwhile: a timer gives no time anew.
+        var steps = 0
+        while !rig.isEnded && steps < 100 {
+            rig.passDeadline()
+            steps += 1
+        }
+        #expect(rig.isEnded)
+        let took = rig.space.pointee.nowMilliseconds - began
+        #expect(took == Patience.tests.closingMilliseconds)
+    }
+
     @Test func `a client that is reset while it waits is seen to be gone`() throws {
         let rig = try RelayRig.open(limits: Self.limits())
         rig.exchange(.client, Self.message(from: .client, 150_000))

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Ledger
 import Testing
 import Wire
 
@@ -62,6 +63,46 @@ struct RelaySessionTests {
         let answer = Frames.close(from: .backend, 1000)
         rig.exchange(.backend, answer)
         #expect(rig.client.received == answer)
+    }
+
+    /// The window of sealed records is all legs': whoever ends first must not take what is another's.
+    @Test(arguments: [false, true])
+    func `an upstream that is cut gets no record that was sealed for the client`(released: Bool)
+        throws
+    {
+        let rig = try RelayRig.open(.tls, released: released, smallBuffers: true)
+        let message = Frames.from(.client, .binary, [UInt8](repeating: 7, count: 30_000))
+        let half = Array(message.prefix(500))
+        rig.backend.isDeaf = true
+        // All in one receive: what the upstream takes slowly, half a frame, and the end of the client.
+        rig.client.enqueue(message + half)
+        rig.client.shutdown()
+        rig.settle()
+        #expect(rig.heldForBackend > 0)
+        let close = Frames.close(from: .backend, 1000)
+        rig.backend.enqueue(close)
+        rig.settle()
+        rig.backend.isDeaf = false
+        rig.exchange()
+        #expect(rig.backend.received == message + half)
+        #expect(rig.client.received == close)
+        #expect(rig.client.wasClosedByNotify)
+    }
+
+    @Test(arguments: [false, true])
+    func `the Close of an upstream that can be sent nothing any more reaches the client`(
+        released: Bool
+    ) throws {
+        let rig = try RelayRig.open(.tls, released: released)
+        // Both say Close at the same time, and the upstream is gone behind it.
+        let close = Frames.close(from: .backend, 1000)
+        rig.backend.enqueue(close)
+        rig.backend.vanish()
+        rig.client.enqueue(Frames.close(from: .client, 1000))
+        rig.exchange()
+        #expect(rig.client.received == close)
+        #expect(rig.client.wasClosedByNotify)
+        #expect(rig.ending.reason == .close)
     }
 
     @Test func `after a violation the session is freed once the client has gone`() throws {

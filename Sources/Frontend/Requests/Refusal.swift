@@ -98,6 +98,15 @@ extension Refusal {
                 + " would leave the route \(route).")
     }
 
+    /// Without its parameters, or with slashes in a row as one, the path would not be the route's.
+    static func otherReading(leaving route: String) -> Refusal {
+        Refusal(
+            status: 400, proxyError: .httpRequestError,
+            sentence:
+                "The path holds '//' or ';'; to a server that takes slashes in a row for one, or drops"
+                + " what stands behind ';', it would leave the route \(route).")
+    }
+
     /// The request head did not come in time.
     static let headTimeout = Refusal(
         status: 408, proxyError: .httpRequestError,

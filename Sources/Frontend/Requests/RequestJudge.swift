@@ -90,9 +90,9 @@ struct RequestJudge {
         let plan = routing.plans[found]
         let route = plan.route
         facts.plan = plan
-        if asked.target.hasEscapedSlash,
+        if asked.target.hasOtherReadings,
             let refusal = routing.refusal(
-                ofEscapedSlashIn: path, host: facts.host.utf8.span, route: found)
+                ofReadings: path, host: facts.host.utf8.span, route: found)
         {
             return .refused(refusal)
         }
@@ -193,9 +193,9 @@ struct RequestJudge {
         if let rewritten { request.makeExtras().path = rewritten }
         let plan = routing.plans[found]
         request.facts.plan = plan
-        if request.asked.hasEscapedSlash,
+        if request.asked.hasOtherReadings,
             let refusal = routing.refusal(
-                ofEscapedSlashIn: Array(bytes[path]), host: bytes.span.extracting(host),
+                ofReadings: Array(bytes[path]), host: bytes.span.extracting(host),
                 route: found)
         {
             request.makeExtras().own = OwnAnswer(refusal)

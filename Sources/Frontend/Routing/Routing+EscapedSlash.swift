@@ -3,26 +3,27 @@ import Router
 import Wire
 
 extension Routing {
-    /// Why a path with an escaped slash may not take the route that was found for it; nil where it may.
+    /// Why a path that could be read otherwise may not take the route that was found for it; nil where it may.
     ///
     /// It goes on as it came, and the upstream may read it in another way than the table did. So every
     /// reading has to be a path of the same route, or a request could reach what that route does not
     /// lead to. Where the route rewrites a prefix, none may leave what stands in its place.
     func refusal(
-        ofEscapedSlashIn path: [UInt8], host: Span<UInt8>, route index: Int
+        ofReadings path: [UInt8], host: Span<UInt8>, route index: Int
     ) -> Refusal? {
         let route = plans[index].route
-        if route.rejectsEscapedSlash { return .escapedSlash(rejectedBy: route.name) }
-        guard let readings = EscapedSlash.readings(of: path) else {
-            return .escapedSlash(leaving: route.name)
-        }
+        let hasEscape = EscapedSlash.isIn(path)
+        if hasEscape && route.rejectsEscapedSlash { return .escapedSlash(rejectedBy: route.name) }
+        let leaving: Refusal =
+            hasEscape ? .escapedSlash(leaving: route.name) : .otherReading(leaving: route.name)
+        guard let readings = EscapedSlash.readings(of: path) else { return leaving }
         for reading in readings where table.index(host: host, path: reading.span) != index {
-            return .escapedSlash(leaving: route.name)
+            return leaving
         }
         if let kept = table.keptByRewrite(path, by: index),
             EscapedSlash.readings(of: Array(kept)) == nil
         {
-            return .escapedSlash(leaving: route.name)
+            return leaving
         }
         return nil
     }

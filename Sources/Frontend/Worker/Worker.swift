@@ -55,7 +55,12 @@ struct Worker: ~Copyable {
 
     private var isOver: Bool {
         guard !isCut, let leaving = state.pointee.leaving else { return isCut }
-        return state.pointee.clients.count == 0 && !leaving.isListening
+        return isEmpty && !leaving.isListening
+    }
+
+    /// Nobody is connected, and no tunnel is left: one whose client's connection is gone is no client's any more.
+    private var isEmpty: Bool {
+        state.pointee.clients.count == 0 && state.pointee.tunnels.count == 0
     }
 
     // MARK: A turn
@@ -73,11 +78,10 @@ struct Worker: ~Copyable {
         state.pointee.handshakesLeft = state.pointee.snapshot.settings.handshakesPerTurn
         var goingOn: [Token]?
         if !state.pointee.unfinished.isEmpty { goingOn = state.pointee.takeUnfinished() }
-        var index = 0
-        while index < count {
-            dispatch(state.pointee.poller.event(index))
-            index &+= 1
-        }
+        // Upstreams first: what one has said while it was idle answers nobody, so it must be known before a
+        // request of the same turn goes to it.
+        dispatchEvents(count) { $0 == TokenTag.upstream }
+        dispatchEvents(count) { $0 != TokenTag.upstream }
         if let goingOn {
             for token in goingOn { goOn(token) }
         }
@@ -122,9 +126,19 @@ struct Worker: ~Copyable {
             wait.limit(until: leaving.deadlineMilliseconds)
             // Nobody tells when the last of the others has stopped listening. Whether they have is not
             // asked here: they might do so just after `isOver` was, and before this.
-            if state.pointee.clients.count == 0 { wait.limit(to: 5) }
+            if isEmpty { wait.limit(to: 5) }
         }
         return wait.milliseconds
+    }
+
+    @inline(__always)
+    private mutating func dispatchEvents(_ count: Int, where isMeant: (UInt8) -> Bool) {
+        var index = 0
+        while index < count {
+            let event = state.pointee.poller.event(index)
+            if isMeant(event.token.tag) { dispatch(event) }
+            index &+= 1
+        }
     }
 
     private mutating func dispatch(_ event: Event) {

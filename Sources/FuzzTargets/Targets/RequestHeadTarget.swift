@@ -153,7 +153,8 @@ private func requireJudged(_ head: RequestHead) throws(BrokenProperty) {
     let (target, other) = (ordinary.target, upgrade.target)
     try require(
         target.path == other.path && target.sentPath == other.sentPath
-            && target.query == other.query && target.hasEscapedSlash == other.hasEscapedSlash,
+            && target.query == other.query && target.hasEscapedSlash == other.hasEscapedSlash
+            && target.hasOtherReadings == other.hasOtherReadings,
         "Both readers see the same target: \(target), \(other)")
 }
 
@@ -175,7 +176,12 @@ private func requireCanonical(_ target: RequestTarget) throws(BrokenProperty) {
     }
     try requireEqual(
         target.hasEscapedSlash, EscapedSlash.isIn(target.sentPath), "An escaped slash is told.")
-    guard target.hasEscapedSlash else { return }
+    let isPlain =
+        !target.hasEscapedSlash && !path.contains(0x3B)
+        && path.split(separator: 0x2F, omittingEmptySubsequences: false).dropFirst().dropLast()
+            .allSatisfy { !$0.isEmpty }
+    try requireEqual(target.hasOtherReadings, !isPlain, "What can be read otherwise is told.")
+    guard target.hasOtherReadings else { return }
     for reading in EscapedSlash.readings(of: path) ?? [] {
         try require(reading.first == 0x2F, "Every reading of a path begins with a slash.")
     }

@@ -134,13 +134,17 @@ struct ReloadChanges: Equatable {
         }
     }
 
-    private static func endpoints(_ configuration: Configuration) -> [String: Bool] {
-        var found: [String: Bool] = [:]
-        for upstream in configuration.upstreams.values {
-            for endpoint in upstream.endpoints { found[endpoint.description] = true }
+    /// Each with the upstreams that have it, since it may be added to one and stay in another; a route's own
+    /// endpoint has none.
+    private static func endpoints(_ configuration: Configuration) -> [String: Set<String>] {
+        var found: [String: Set<String>] = [:]
+        for (name, upstream) in configuration.upstreams {
+            for endpoint in upstream.endpoints {
+                found[endpoint.description, default: []].insert(name)
+            }
         }
         for case .endpoint(let endpoint) in configuration.routes.map(\.to) {
-            found[endpoint.description] = true
+            found[endpoint.description, default: []].insert("")
         }
         return found
     }

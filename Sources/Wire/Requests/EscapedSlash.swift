@@ -1,12 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// What a canonical path with `%2F` or `%5C` in it could be taken for.
+/// What a canonical path could be taken for that has `%2F` or `%5C` in it, slashes in a row, or parameters.
 ///
 /// RFC 3986 §2.2 has `%2F` and `/` as two things, and APIs depend on it. Some servers decode a path
-/// before they split it, and some take a backslash for a slash, as browsers do. Whoever routes by
-/// path has to make sure that all these readings are one route's.
+/// before they split it, and some take a backslash for a slash, as browsers do. Many take slashes in a row
+/// for one, and some drop what stands behind a `;` in a segment. Whoever routes by path has to make sure that
+/// all these readings are one route's.
 public enum EscapedSlash {
-    /// Whether the path holds one.
+    /// Whether a server could take the path for another one.
+    static func hasOtherReadings(_ path: [UInt8]) -> Bool {
+        var previous: UInt8 = 0
+        for byte in path {
+            if byte == Octet.semicolon || byte == Octet.slash && previous == Octet.slash {
+                return true
+            }
+            previous = byte
+        }
+        return isIn(path)
+    }
+
+    /// Whether the path holds `%2F` or `%5C`.
     public static func isIn(_ path: [UInt8]) -> Bool {
         var index = path.startIndex
         while let percent = path[index...].firstIndex(of: Octet.percent) {
@@ -17,8 +30,8 @@ public enum EscapedSlash {
     }
 
     /// The paths that a server could see: with the escapes of one kind or of both read as slashes; each
-    /// of them with slashes in a row as they are, and as one; and each of those with the dot segments that
-    /// this makes as they are, and resolved.
+    /// of them with the parameters of its segments (`;…`), and without; those with slashes in a row as they
+    /// are, and as one; and each of those with the dot segments that this makes as they are, and resolved.
     ///
     /// Slashes in a row matter: `/a//../b` is `/a/b`, but `/b` where they are taken for one first.
     ///
@@ -30,15 +43,35 @@ public enum EscapedSlash {
         for reading in [slashes, backslashes] where reading != path && reading != all[0] {
             all.append(reading)
         }
-        for reading in all {
-            let merged = mergingSlashes(reading)
-            if merged != reading { all.append(merged) }
+        func add(_ readings: [[UInt8]]) {
+            for reading in readings where reading != path && !all.contains(reading) {
+                all.append(reading)
+            }
         }
+        // By a server that decodes nothing before it splits.
+        add([withoutParameters(path), mergingSlashes(path)])
+        add(all.map(withoutParameters))
+        add(all.map(mergingSlashes))
+        // Without its parameters a segment may be empty, or slashes in a row be one before they are dropped.
+        add(all.map(withoutParameters))
         for reading in all {
             guard let resolved = try? RequestTarget.removeDotSegments(reading) else { return nil }
             if resolved != reading { all.append(resolved) }
         }
         return all
+    }
+
+    /// Each segment up to its first `;`.
+    private static func withoutParameters(_ path: [UInt8]) -> [UInt8] {
+        var output: [UInt8] = []
+        output.reserveCapacity(path.count)
+        var isParameter = false
+        for byte in path {
+            if byte == Octet.slash { isParameter = false }
+            if byte == Octet.semicolon { isParameter = true }
+            if !isParameter { output.append(byte) }
+        }
+        return output
     }
 
     private static func mergingSlashes(_ path: [UInt8]) -> [UInt8] {

@@ -38,6 +38,8 @@ public struct OrdinaryRequest: ~Copyable, Sendable {
     public var isPathCanonical: Bool { targetPlace.sentPath == targetPlace.path }
     /// Whether the path holds `%2F` or `%5C`, which some servers take for a slash.
     public var hasEscapedSlash: Bool { targetPlace.hasEscapedSlash }
+    /// Whether a server could take the path for another one: `EscapedSlash.readings` are those.
+    public var hasOtherReadings: Bool { targetPlace.hasOtherReadings }
     /// Where the query stands as it goes on, without its `?`; nil without one.
     public var queryRange: Range<Int>? { targetPlace.hasQuery ? targetPlace.query.range : nil }
 
@@ -68,7 +70,8 @@ public struct OrdinaryRequest: ~Copyable, Sendable {
     public var target: RequestTarget {
         RequestTarget(
             path: Array(bytes[pathRange]), sentPath: Array(bytes[sentPathRange]),
-            query: queryRange.map { Array(bytes[$0]) }, hasEscapedSlash: hasEscapedSlash)
+            query: queryRange.map { Array(bytes[$0]) }, hasEscapedSlash: hasEscapedSlash,
+            hasOtherReadings: hasOtherReadings)
     }
 
     /// Gives the memory back to be used for another head; nothing else may be asked then.
@@ -197,6 +200,7 @@ private struct TargetPlace: Sendable {
     let query: ByteRange
     let hasQuery: Bool
     let hasEscapedSlash: Bool
+    let hasOtherReadings: Bool
     /// Host and port of an absolute target, else empty.
     let authority: ByteRange
 
@@ -208,6 +212,7 @@ private struct TargetPlace: Sendable {
         query = .empty
         hasQuery = false
         hasEscapedSlash = false
+        hasOtherReadings = false
         authority = .empty
     }
 
@@ -222,6 +227,7 @@ private struct TargetPlace: Sendable {
             hasQuery = mark < place.upperBound
             query = hasQuery ? ByteRange(mark + 1..<place.upperBound) : .empty
             hasEscapedSlash = false
+            hasOtherReadings = false
             authority = .empty
             return
         }
@@ -229,6 +235,7 @@ private struct TargetPlace: Sendable {
         path = head.fields.append(target.path)
         sentPath = target.sentPath == target.path ? path : head.fields.append(target.sentPath)
         hasEscapedSlash = target.hasEscapedSlash
+        hasOtherReadings = target.hasOtherReadings
         hasQuery = target.query != nil
         query = head.fields.append(target.query ?? [])
         authority = head.fields.append(target.authority ?? [])

@@ -9,7 +9,8 @@
 /// form (RFC 3986 §6.2.2), so that an upstream that normalises sees what was routed; in it only dot
 /// segments are resolved and bytes outside ASCII escaped, since clients sign paths as they send
 /// them. Paths over which two servers could differ (`%00`, a backslash, `..` above the root) are
-/// refused; of those with an escaped slash `readings` tells what else they could be taken for.
+/// refused; of those with an escaped slash, slashes in a row or parameters `EscapedSlash.readings` tells what
+/// else they could be taken for.
 public struct RequestTarget: Sendable, Equatable {
     /// The canonical path; it begins with `/`.
     public let path: [UInt8]
@@ -21,6 +22,8 @@ public struct RequestTarget: Sendable, Equatable {
     public let authority: [UInt8]?
     /// Whether the path holds `%2F` or `%5C`, which some servers take for a slash.
     public let hasEscapedSlash: Bool
+    /// Whether a server could take the path for another one: `EscapedSlash.readings` are those.
+    public let hasOtherReadings: Bool
 
     /// Reads a target in origin form or, as a proxy's client may send it, in absolute form.
     public init(parsing target: some Collection<UInt8>) throws(HeadFault) {
@@ -49,11 +52,13 @@ public struct RequestTarget: Sendable, Equatable {
             self.path = [Octet.slash]
             sentPath = [Octet.slash]
             hasEscapedSlash = false
+            hasOtherReadings = false
             return
         }
         let normalized = try RequestTarget.normalizeEscapes(path)
         self.path = try RequestTarget.removeDotSegments(normalized)
-        hasEscapedSlash = EscapedSlash.isIn(self.path)
+        hasOtherReadings = EscapedSlash.hasOtherReadings(self.path)
+        hasEscapedSlash = hasOtherReadings && EscapedSlash.isIn(self.path)
         let escaped = RequestTarget.escapingBytesOutsideASCII(path)
         // A dot segment that is resolved takes at least its slash along.
         sentPath =
@@ -61,18 +66,22 @@ public struct RequestTarget: Sendable, Equatable {
             ? escaped : try RequestTarget.removeDotSegments(escaped)
     }
 
-    init(path: [UInt8], sentPath: [UInt8], query: [UInt8]?, hasEscapedSlash: Bool) {
+    init(
+        path: [UInt8], sentPath: [UInt8], query: [UInt8]?, hasEscapedSlash: Bool,
+        hasOtherReadings: Bool
+    ) {
         self.path = path
         self.sentPath = sentPath
         self.query = query
         self.hasEscapedSlash = hasEscapedSlash
+        self.hasOtherReadings = hasOtherReadings
         authority = nil
     }
 
     /// Where the path of a target in origin form ends, if it is canonical as it stands.
     ///
-    /// It answers nil also where it only could be otherwise: every escape, and a dot that begins a
-    /// segment. That the target holds neither control characters nor `#`, the parser has seen to.
+    /// It answers nil also where it only could be otherwise, or could be read otherwise: every escape, a dot
+    /// that begins a segment, slashes in a row, and a `;`. That the target holds neither control characters nor `#`, the parser has seen to.
     static func canonicalPathEnd(_ bytes: Span<UInt8>, _ target: Range<Int>) -> Int? {
         guard !target.isEmpty, bytes[target.lowerBound] == Octet.slash else { return nil }
         var previous = Octet.slash
@@ -80,7 +89,8 @@ public struct RequestTarget: Sendable, Equatable {
             let byte = bytes[index]
             if byte == Octet.questionMark { return index }
             guard Octet.isPathCharacter(byte) || byte == Octet.slash,
-                byte != Octet.dot || previous != Octet.slash
+                byte != Octet.semicolon,
+                previous != Octet.slash || byte != Octet.dot && byte != Octet.slash
             else { return nil }
             previous = byte
         }

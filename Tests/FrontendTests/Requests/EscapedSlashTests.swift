@@ -42,18 +42,26 @@ struct EscapedSlashTests {
             ("/a%2F.%2Fb", ["/a/./b", "/a/b"]),
             ("/a/%2Fb", ["/a//b", "/a/b"]),
             ("/a/%2F..%2Fb", ["/a//../b", "/a/../b", "/a/b", "/b"]), ("/a%2F%2F..%2F..", nil),
+            ("//a", ["//a", "/a"]), ("/a;x/b", ["/a;x/b", "/a/b"]),
+            ("/;x/a", ["/;x/a", "//a", "/a"]),
+            ("//;x/a", ["//;x/a", "///a", "/;x/a", "//a", "/a"]),
+            ("/a%2Fb;c", ["/a/b;c", "/a%2Fb", "/a/b"]),
             ("/..%2F", nil), ("/a/..%2F..%5C", nil), ("/a%5C..%2F..", nil), ("/a%2F..;x", nil),
         ] as [(String, [String]?)])
     func `a path has a reading for each kind of server`(path: String, expected: [String]?) {
         let readings = EscapedSlash.readings(of: Array(path.utf8))
         #expect(readings?.map { Self.text($0) } == expected)
-        #expect(EscapedSlash.isIn(Array(path.utf8)) == (path != "/a/b"))
+        #expect(EscapedSlash.isIn(Array(path.utf8)) == path.contains("%"))
+        let target = try? RequestTarget(parsing: path.utf8)
+        if let target { #expect(target.hasOtherReadings == (path != "/a/b")) }
     }
 
     /// What an app of some kind would see: this test's own way to read a path, one segment at a time.
-    private static func seen(_ path: String, as escapes: [String], merging: Bool) -> [String]? {
+    private static func seen(_ path: String, by server: Server) -> [String]? {
         var path = path
-        for escape in escapes { path = path.replacing(escape, with: "/") }
+        for escape in server.escapes { path = path.replacing(escape, with: "/") }
+        if server.isDropping { path = path.replacing(/;[^\/]*/, with: "") }
+        let merging = server.isMerging
         while merging, path.contains("//") { path = path.replacing("//", with: "/") }
         var segments: [String] = []
         let parts = path.dropFirst().split(separator: "/", omittingEmptySubsequences: false)
@@ -70,8 +78,20 @@ struct EscapedSlashTests {
         return segments
     }
 
-    private static let servers = [["%2F"], ["%5C"], ["%2F", "%5C"]].flatMap {
-        [($0, false), ($0, true)]
+    /// How an app reads a path.
+    private struct Server {
+        /// What it takes for a slash.
+        let escapes: [String]
+        /// It takes slashes in a row for one.
+        let isMerging: Bool
+        /// It drops parameters.
+        let isDropping: Bool
+    }
+
+    private static let servers = [[], ["%2F"], ["%5C"], ["%2F", "%5C"]].flatMap { escapes in
+        [(false, false), (false, true), (true, false), (true, true)].map {
+            Server(escapes: escapes, isMerging: $0.0, isDropping: $0.1)
+        }
     }
 
     @Test(arguments: 0..<12)
@@ -88,18 +108,17 @@ struct EscapedSlashTests {
                     let found = routing.table.index(
                         host: host.utf8.span, path: target.path.span)
                 else { continue }
-                guard target.hasEscapedSlash else { continue }
+                guard target.hasOtherReadings else { continue }
                 let refusal = routing.refusal(
-                    ofEscapedSlashIn: target.path, host: host.utf8.span, route: found)
+                    ofReadings: target.path, host: host.utf8.span, route: found)
                 guard refusal == nil else {
                     refused += 1
                     continue
                 }
                 passed += 1
                 let path = Self.text(target.path)
-                for (escapes, merging) in Self.servers {
-                    let segments = try #require(
-                        Self.seen(path, as: escapes, merging: merging), "\(sent)")
+                for server in Self.servers {
+                    let segments = try #require(Self.seen(path, by: server), "\(sent)")
                     let plain = "/" + segments.joined(separator: "/")
                     let other = routing.table.index(host: host.utf8.span, path: plain.utf8.span)
                     #expect(other == found, "\(sent) as \(plain)")
@@ -112,7 +131,7 @@ struct EscapedSlashTests {
                             target.sentPath[...], isCanonical: false, by: found))
                     let canonical = try RequestTarget(parsing: goesOn)
                     let seen = try #require(
-                        Self.seen(Self.text(canonical.path), as: escapes, merging: merging))
+                        Self.seen(Self.text(canonical.path), by: server))
                     #expect(seen.starts(with: ["in", "side"]), "\(sent) as \(seen)")
                 }
             }
@@ -128,8 +147,13 @@ struct EscapedSlashTests {
         let routing = Routing(table: try RouteTable([entry]), routes: [route])
         for path in ["/a%2Fb", "/%5C"] {
             let refusal = routing.refusal(
-                ofEscapedSlashIn: Array(path.utf8), host: "h".utf8.span, route: 0)
+                ofReadings: Array(path.utf8), host: "h".utf8.span, route: 0)
             #expect(refusal == .escapedSlash(rejectedBy: "/*"))
+        }
+        for path in ["//a", "/a;b", "/a//b"] {
+            #expect(
+                routing.refusal(
+                    ofReadings: Array(path.utf8), host: "h".utf8.span, route: 0) == nil)
         }
     }
 

@@ -13,7 +13,8 @@ struct RefusalTests {
     static let all: [Refusal] = [
         .noRoute(host: "a.example", path: "/b"), forbidden(.same), forbidden(.any),
         forbidden(.list(same: true, origins: ["null"])), forbidden(.list(same: false, origins: [])),
-        .escapedSlash(rejectedBy: "/a/*"), .escapedSlash(leaving: "/a/*"), .noHost,
+        .escapedSlash(rejectedBy: "/a/*"), .escapedSlash(leaving: "/a/*"),
+        .otherReading(leaving: "/*"), .noHost,
         .noRoute(host: "", path: "/b"), .answerStalled, .requestTimeout, .bodyTimeout,
         .badBody,
         .clientHasTooMany, .clientComesTooOften(1_500), .routeFull("/a"), .endpointsFull("app"),

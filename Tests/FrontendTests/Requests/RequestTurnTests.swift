@@ -61,6 +61,29 @@ struct RequestTurnTests {
         #expect(rig.request?.pointee.life.isOnReused == true)
     }
 
+    /// More than was asked for: the client that asks next must not get it.
+    @Test func `what comes on a kept connection in the turn of a request does not answer that`()
+        throws
+    {
+        let rig = try TurnRig()
+        let (first, app, _) = try rig.forward(Self.get)
+        app.send(Self.answer)
+        rig.turn()
+        _ = first.received()
+        let other = try rig.connect()
+        rig.turn()
+        // The request is the first event of the turn, the surplus the second.
+        other.send(Self.get)
+        app.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil")
+        rig.turn()
+        let fresh = try rig.accept()
+        rig.turn()
+        #expect(fresh.received().hasPrefix("GET /a "))
+        fresh.send(Self.answer)
+        rig.turn()
+        #expect(other.received().hasSuffix("\r\n\r\nok"))
+    }
+
     // RFC 9110 §9.2.2
     @Test func `a kept connection that has just been closed is replaced, once`() throws {
         let rig = try TurnRig()

@@ -122,6 +122,30 @@ import Testing
         }
     }
 
+    @Test(arguments: [false, true])
+    func `slashes in a row and parameters open no other route`(isUpgrade: Bool) throws {
+        let backend = try mirror()
+        let proxy = try ProxyFixture(
+            routes: [
+                "{ path: /*, to: \"\(backend.address)\" }",
+                "{ path: /admin/*, respond: { status: 403 } }",
+                "{ path: /own/*, to: \"\(backend.address)\" }",
+            ])
+        for target in [
+            "//admin/x", "/x/..//admin/x", "///admin//x", "/admin;v=1/x", "/;a/admin/x",
+            "/;/admin;/x", "//own/x", "/own/..//admin/x", "/./;a//admin/",
+        ] {
+            let answer = try ask(proxy, target, isUpgrade: isUpgrade)
+            #expect(answer.status == 400, "\(target): \(answer.status) \(answer.text)")
+            #expect(answer.text.contains("'//' or ';'"), "\(target): \(answer.text)")
+        }
+        #expect(backend.connectionCount == 0)
+        for target in ["/own//x;a=1/", "/a;b", "//", "/x//y", "/x;own/a", "/administrator//x"] {
+            let answer = try ask(proxy, target, isUpgrade: isUpgrade)
+            #expect(answer.status == 200 && answer.text == target, "\(target): \(answer.text)")
+        }
+    }
+
     @Test func `answers and redirects of Sluice's own go by the same rule`() throws {
         let proxy = try ProxyFixture(
             routes: [
