@@ -116,6 +116,10 @@ struct TunnelKeeper {
             state.pointee.substreams.pointer(token)?.pointee.tunnel = tunnel
         case .gone: break
         }
+        state.pointee.heads.takeBack(request.pointee.takeMemory())
+        if var head = request.pointee.answer.takeHead() {
+            state.pointee.heads.takeBack(head.takeMemory())
+        }
         state.pointee.retireRequest(token)
         plan.tally.opened()
         Recorder(state).opened(tunnel)
