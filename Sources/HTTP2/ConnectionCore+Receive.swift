@@ -28,7 +28,7 @@ extension UnsafeMutablePointer where Pointee == ConnectionCore {
     /// Counts a frame whose header is complete; false if it is one too many, and nghttp2 must not see it.
     private func beginFrame() -> Bool {
         pointee.isFrameKnown = false
-        pointee.hasPayload = false
+        pointee.payloadBytes = 0
         switch pointee.meter.type {
         case FrameType.headers:
             pointee.headBegan = pointee.milliseconds
@@ -61,8 +61,8 @@ extension UnsafeMutablePointer where Pointee == ConnectionCore {
         case FrameType.data:
             if !pointee.isFrameKnown {
                 receivedUnknownData()
-            } else if !pointee.hasPayload, !endsStream {
-                spend(.emptyData)
+            } else if pointee.payloadBytes <= 1, !endsStream {
+                spend(pointee.payloadBytes == 0 ? .emptyData : .tinyData)
             }
         case FrameType.windowUpdate:
             let increment = Int(pointee.meter.firstWord & 0x7FFF_FFFF)

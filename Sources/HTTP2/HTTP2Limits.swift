@@ -58,6 +58,10 @@ public struct HTTP2Limits: Sendable, Hashable {
     public var priorities = HTTP2Budget(burst: 1_000, perSecond: 100)
     /// DATA frames that carry nothing and do not end their stream.
     public var emptyData = HTTP2Budget(burst: 100, perSecond: 10)
+    /// DATA frames of one byte that do not end their stream, each of which costs as much as a message.
+    ///
+    /// The smallest masked frame of a WebSocket has six bytes, so honest peers send few of them.
+    public var tinyData = HTTP2Budget(burst: 1_000, perSecond: 100)
     /// WINDOW_UPDATE frames of few bytes.
     ///
     /// Two more are allowed for each DATA frame that was not cut short by a window, since honest peers
@@ -98,6 +102,7 @@ public struct HTTP2Limits: Sendable, Hashable {
         case .settings: settings
         case .priorities: priorities
         case .emptyData: emptyData
+        case .tinyData: tinyData
         case .smallWindowUpdates: smallWindowUpdates
         case .strayFrames: strayFrames
         case .otherFrames: otherFrames

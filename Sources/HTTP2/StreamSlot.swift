@@ -60,8 +60,10 @@ struct StreamSlot: ~Copyable {
     var answerTrailers: HTTP2Fields?
     /// Bytes of the peer's that were not consumed.
     var arrived = ByteQueue()
-    /// Bytes for the peer that were not produced.
+    /// Bytes for the peer that were not produced; behind them come those of `HTTP2BodySource`.
     var held = ByteQueue()
+    /// Bytes that were left, of both, behind the last DATA frame that was filled.
+    var left = 0
 }
 
 /// The slots of a connection's streams.
@@ -132,8 +134,8 @@ struct StreamTable {
 
     private func release(_ index: Int, _ memory: HTTP2Memory) {
         let slot = slots + index
-        slot.pointee.arrived.clear(memory)
-        slot.pointee.held.clear(memory)
+        slot.pointee.arrived.clear(memory.blocks)
+        slot.pointee.held.clear(memory.blocks)
         if let head = slot.pointee.head.take() { memory.recycle(head) }
         if let trailers = slot.pointee.trailers.take() { memory.recycle(trailers) }
     }

@@ -157,11 +157,16 @@ public struct Leg: ~Copyable {
         if tls != nil && !isUnwritable && !isTruncated && held.isEmpty { tls?.closeNotify() }
         // Where a FIN follows at once, it leaves in one segment with the last bytes.
         flushRecords(space, isLast: !hasEnded)
+        if let feed {
+            // Its owner sends the end behind what is held, in one frame with the last bytes.
+            isShut = true
+            feed.shut()
+            return
+        }
         if !held.isEmpty { return }
         isShut = true
-        feed?.shut()
         // A peer that has ended its side too is waiting for nothing but the close that follows.
-        if !isUnwritable && !hasEnded && feed == nil { socket.shutdownWrite() }
+        if !isUnwritable && !hasEnded { socket.shutdownWrite() }
     }
 
     /// Takes note of what an event reported.

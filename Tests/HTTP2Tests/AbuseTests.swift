@@ -67,6 +67,12 @@ struct AbuseTests {
         "DATA of padding": Flood(
             abuse: .emptyData, first: [.headers(1, RawFrame.post, ends: false)],
             frames: { _ in [.padded(1, [], padding: 2)] }),
+        "DATA of one byte": Flood(
+            abuse: .tinyData, first: [.headers(1, RawFrame.post, ends: false)],
+            frames: { _ in [.data(1, [7])] }),
+        "DATA of one byte and padding": Flood(
+            abuse: .tinyData, first: [.headers(1, RawFrame.post, ends: false)],
+            frames: { _ in [.padded(1, [7], padding: 2)] }),
         "windows of one byte": Flood(
             abuse: .smallWindowUpdates, frames: { _ in [.windowUpdate(0, 1)] }),
         "windows of one byte on a closed stream": Flood(
@@ -96,6 +102,7 @@ struct AbuseTests {
             limits.settings = small
             limits.priorities = small
             limits.emptyData = small
+            limits.tinyData = small
             limits.smallWindowUpdates = small
             limits.strayFrames = small
             limits.otherFrames = small
