@@ -20,7 +20,7 @@ public enum HTTP2Abuse: UInt8, Sendable, CaseIterable {
     case priorities
     /// DATA frames that carry nothing and do not end their stream.
     case emptyData
-    /// DATA frames of a single byte that do not end their stream.
+    /// DATA frames of a byte, or of less than a frame on a WebSocket's stream, that do not end their stream.
     case tinyData
     /// WINDOW_UPDATE frames of less than `HTTP2Limits.smallWindowUpdateBytes`.
     case smallWindowUpdates
@@ -42,7 +42,7 @@ public enum HTTP2Abuse: UInt8, Sendable, CaseIterable {
         case .settings: "sent too many SETTINGS frames"
         case .priorities: "sent too many PRIORITY frames"
         case .emptyData: "sent too many empty DATA frames"
-        case .tinyData: "sent too many DATA frames of one byte"
+        case .tinyData: "sent too many DATA frames of a few bytes"
         case .smallWindowUpdates: "sent too many small WINDOW_UPDATE frames"
         case .strayFrames: "sent too many frames on closed streams"
         case .otherFrames: "sent too many frames of other types"

@@ -4,6 +4,8 @@ import CNghttp2
 /// One stream: what has arrived on it, and its answer.
 extension HTTP2Connection {
     /// Gives a stream a number by which the caller finds what belongs to it; its events carry it.
+    ///
+    /// `UInt64.max` stands for none.
     public func setTag(_ stream: HTTP2Stream, _ tag: UInt64) {
         guard let slot = slot(stream) else { return }
         slot.pointee.tag = tag

@@ -58,10 +58,14 @@ public struct HTTP2Limits: Sendable, Hashable {
     public var priorities = HTTP2Budget(burst: 1_000, perSecond: 100)
     /// DATA frames that carry nothing and do not end their stream.
     public var emptyData = HTTP2Budget(burst: 100, perSecond: 10)
-    /// DATA frames of one byte that do not end their stream, each of which costs as much as a message.
+    /// DATA frames of one byte, or on a WebSocket's stream of fewer than `smallestMessageBytes`, that do not
+    /// end their stream: each costs as much as a message.
     ///
-    /// The smallest masked frame of a WebSocket has six bytes, so honest peers send few of them.
+    /// One more is allowed for each DATA frame of `smallestMessageBytes` and more, so that nobody who sends
+    /// whole messages runs out of them, however short those are and in how many frames they come.
     public var tinyData = HTTP2Budget(burst: 1_000, perSecond: 100)
+    /// The header of a WebSocket's frame that a client sends has so many bytes at least (RFC 6455 §5.2).
+    static let smallestMessageBytes = 6
     /// WINDOW_UPDATE frames of few bytes.
     ///
     /// Two more are allowed for each DATA frame that was not cut short by a window, since honest peers

@@ -308,7 +308,7 @@ extension UnsafeMutablePointer where Pointee == ConnectionCore {
 
     /// How many bytes of a body were not produced, wherever they lie.
     func bytesLeft(_ slot: UnsafeMutablePointer<StreamSlot>) -> Int {
-        slot.pointee.held.count + (pointee.source?.count(slot.pointee.tag) ?? 0)
+        slot.pointee.held.count + (pointee.source?.count(slot.pointee) ?? 0)
     }
 
     /// Fills a DATA frame from what there is for the peer.
@@ -371,7 +371,7 @@ extension UnsafeMutablePointer where Pointee == ConnectionCore {
         _ slot: UnsafeMutablePointer<StreamSlot>, _ place: UnsafeMutableRawPointer, _ count: Int
     ) -> Bool {
         guard !slot.pointee.held.isEmpty else {
-            let isWhole = pointee.source?.take(slot.pointee.tag, place, count) ?? false
+            let isWhole = pointee.source?.take(slot.pointee, place, count) ?? false
             assert(isWhole, "a source has fewer bytes than it said")
             return isWhole
         }

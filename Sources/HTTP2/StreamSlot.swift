@@ -44,6 +44,9 @@ struct StreamSlot: ~Copyable {
         static let resetAndCounted = Marks(rawValue: 1 << 8 | 1 << 12)
     }
 
+    /// The tag of a stream that was given none.
+    static let noTag = UInt64.max
+
     /// The stream's number; 0 where the slot is free.
     var id: Int32 = 0
     /// The next free slot, in a free one; -1 at the end.
@@ -51,7 +54,8 @@ struct StreamSlot: ~Copyable {
     var marks: Marks = []
     /// The code of the RST_STREAM, if there was one.
     var resetCode: UInt32 = 0
-    var tag: UInt64 = 0
+    /// By what the caller finds what belongs to it.
+    var tag = StreamSlot.noTag
     /// A head that is being decoded, or waits to be taken.
     var head: HTTP2Head?
     /// Trailers, in the same way.

@@ -284,6 +284,8 @@ public struct Relay: ~Copyable {
     private static func letGo(_ leg: inout Leg, _ space: UnsafeMutablePointer<Workspace>) {
         guard leg.isOpen else { return }
         leg.release(space)
+        let isTruncated = leg.isTruncated
         leg = Leg(.none())
+        leg.isTruncated = isTruncated
     }
 }

@@ -8,6 +8,8 @@ struct BodySourceTests {
     /// Bodies by the tags of their streams.
     private final class Bodies {
         var bytes: [UInt64: [UInt8]] = [:]
+        /// Whose the tags are, where a test says so.
+        var ids: [UInt64: Int32] = [:]
         /// How often bytes were taken.
         var takes = 0
 
@@ -15,9 +17,10 @@ struct BodySourceTests {
         var source: HTTP2BodySource {
             HTTP2BodySource(
                 owner: Unmanaged.passUnretained(self).toOpaque(),
-                count: { Bodies.of($0).bytes[$1]?.count ?? 0 },
-                take: { owner, tag, place, count in
+                count: { Bodies.of($0).count($1, $2) },
+                take: { owner, tag, id, place, count in
                     let bodies = Bodies.of(owner)
+                    guard bodies.count(tag, id) > 0 else { return 0 }
                     guard let body = bodies.bytes[tag], body.count >= count else { return 0 }
                     body.withUnsafeBytes {
                         guard let start = $0.baseAddress else { return }
@@ -27,6 +30,12 @@ struct BodySourceTests {
                     bodies.takes += 1
                     return count
                 })
+        }
+
+        /// How many bytes there are; none where the tag is another stream's.
+        private func count(_ tag: UInt64, _ id: Int32) -> Int {
+            if let owner = ids[tag], owner != id { return 0 }
+            return bytes[tag]?.count ?? 0
         }
 
         private static func of(_ owner: UnsafeMutableRawPointer) -> Bodies {
@@ -135,6 +144,24 @@ struct BodySourceTests {
         #expect(
             frames.map { Set($0.payload) } == [[1], [2], [1], [2]] && bodies.takes == 4,
             "each frame is taken in one piece")
+    }
+
+    @Test(arguments: [false, true])
+    func `a stream without a tag, or with another's, gets no bytes of others`(hasTag: Bool) throws {
+        let (mine, id) = try ask(5)
+        let another = client.request(RawFrame.get)
+        let stream = try #require(client.talk(to: rig).first).stream
+        if hasTag { rig.connection.setTag(stream, 5) }
+        bodies.ids[5] = id
+        for tag in [0, 5, UInt64.max] { bodies.bytes[tag] = [1, 2, 3] }
+        for stream in [mine, stream] {
+            rig.answer(stream, 200, hasBody: true)
+            rig.connection.offer(stream)
+            rig.connection.finish(stream)
+        }
+        client.talk(to: rig)
+        #expect(client.answer(id).body == [1, 2, 3] && client.answer(id).isComplete)
+        #expect(client.answer(another).body.isEmpty && client.answer(another).isComplete)
     }
 
     @Test func `what was offered for a stream that the client resets is not taken`() throws {

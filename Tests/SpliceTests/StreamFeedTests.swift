@@ -124,6 +124,26 @@ struct StreamFeedTests {
         expect(hasEnded: true, leg)
     }
 
+    /// Its owner would send the stream's end as if the peer had all.
+    @Test(arguments: ["released", "abandoned"])
+    func `a leg whose bytes are thrown away does not end its stream`(way: String) {
+        let feed = StreamFeed(StreamOutbox())
+        var leg = Leg(feed)
+        [UInt8](repeating: 7, count: 100).withUnsafeBufferPointer { bytes in
+            if let start = bytes.baseAddress { leg.put(start, count: 100, space) }
+        }
+        if way == "released" { leg.release(space) } else { leg.abandon(space) }
+        leg.shut(space)
+        let isTruncated = leg.isTruncated
+        #expect(isTruncated && !feed.isShut)
+        let other = StreamFeed(StreamOutbox())
+        var whole = Leg(other)
+        whole.abandon(space)
+        whole.shut(space)
+        let isWhole = !whole.isTruncated
+        #expect(isWhole && other.isShut, "nothing was thrown away")
+    }
+
     @Test func `what nobody will read is room for more at once`() {
         let ended = StreamFeed(StreamOutbox())
         ended.end()

@@ -70,6 +70,7 @@ extension MultiplexKeeper {
             var cause = Cause.disconnected(nil)
             if case .resetHere(let code) = end { cause = .disconnected(Self.violation(code)) }
             advance(substream, .closed(isComplete: end == .complete), multiplex, cause)
+            tellOfOrderlyEnd(substream)
         case .request, .malformed, .goAway, .pong, .over: break
         }
     }
@@ -82,6 +83,13 @@ extension MultiplexKeeper {
         } else if let token = substream.pointee.stream.request {
             RequestExecutor(state).clientIsReady(token, flags)
         }
+    }
+
+    /// Tells a tunnel whose stream has ended in order that its last bytes have left: nothing else would.
+    private func tellOfOrderlyEnd(_ substream: SubstreamPointer) {
+        guard substream.pointee.life == .closed, substream.pointee.tunnel != nil else { return }
+        substream.pointee.isBlocked = false
+        tell(substream, .writable)
     }
 
     // MARK: Streams

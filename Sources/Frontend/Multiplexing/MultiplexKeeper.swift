@@ -152,7 +152,7 @@ struct MultiplexKeeper {
             substream.pointee.isBlocked = true
             // Where nothing can be sent on it any more, nobody is to wait for that.
             if !multiplex.pointee.connection.offer(id) {
-                leg.pointee.held.discard(pool: &space.pointee.pool)
+                leg.pointee.discardHeld(space)
             }
         }
         if substream.pointee.life.isLeft || substream.pointee.feed.isShut,
@@ -170,22 +170,29 @@ struct MultiplexKeeper {
     private static func source(_ state: StatePointer) -> HTTP2BodySource {
         HTTP2BodySource(
             owner: state,
-            count: { owner, tag in
+            count: { owner, tag, id in
                 let keeper = MultiplexKeeper(owner.assumingMemoryBound(to: WorkerState.self))
-                guard let substream = keeper.state.pointee.substreams.pointer(Token(rawValue: tag))
-                else { return 0 }
+                guard let substream = keeper.substream(tag, id) else { return 0 }
                 return keeper.leg(of: substream).pointee.held.count
             },
-            take: { owner, tag, place, count in
+            take: { owner, tag, id, place, count in
                 let keeper = MultiplexKeeper(owner.assumingMemoryBound(to: WorkerState.self))
-                return keeper.take(count, of: Token(rawValue: tag), to: place)
+                guard let substream = keeper.substream(tag, id) else { return 0 }
+                return keeper.take(count, of: substream, to: place)
             })
     }
 
+    /// The stream of this tag and number.
+    private func substream(_ tag: UInt64, _ id: Int32) -> SubstreamPointer? {
+        let substream = state.pointee.substreams.pointer(Token(rawValue: tag))
+        return substream?.pointee.id.id == id ? substream : nil
+    }
+
     private func take(
-        _ count: Int, of token: Token, to place: UnsafeMutableRawPointer
+        _ count: Int, of substream: SubstreamPointer, to place: UnsafeMutableRawPointer
     ) -> Int {
-        guard let substream = state.pointee.substreams.pointer(token) else { return 0 }
+        // It may not have been handed over since it was given bytes, and there is room again all the same.
+        substream.pointee.isBlocked = true
         if let request = substream.pointee.stream.request {
             state.pointee.requests.pointer(request)?.pointee.movedMilliseconds = now
         }

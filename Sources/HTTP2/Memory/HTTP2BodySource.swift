@@ -7,14 +7,14 @@
 /// handed, since a closure would cost a reference count for each frame. They must make no call that
 /// concerns a connection.
 public struct HTTP2BodySource {
-    /// How many bytes there are for the stream of this tag.
+    /// How many bytes there are for the stream of this tag and number.
     public typealias Count =
-        @convention(c) (_ owner: UnsafeMutableRawPointer, _ tag: UInt64) -> Int
+        @convention(c) (_ owner: UnsafeMutableRawPointer, _ tag: UInt64, _ id: Int32) -> Int
     /// Takes the first bytes of those, `count` of them, and writes them to the place; how many it took.
     public typealias Take =
         @convention(c) (
-            _ owner: UnsafeMutableRawPointer, _ tag: UInt64, _ place: UnsafeMutableRawPointer,
-            _ count: Int
+            _ owner: UnsafeMutableRawPointer, _ tag: UInt64, _ id: Int32,
+            _ place: UnsafeMutableRawPointer, _ count: Int
         ) -> Int
 
     private let owner: UnsafeMutableRawPointer
@@ -28,10 +28,17 @@ public struct HTTP2BodySource {
         takeBytes = take
     }
 
-    func count(_ tag: UInt64) -> Int { max(0, countBytes(owner, tag)) }
+    /// How many bytes there are for a stream; none for one that was given no tag.
+    func count(_ slot: borrowing StreamSlot) -> Int {
+        guard slot.tag != StreamSlot.noTag else { return 0 }
+        return max(0, countBytes(owner, slot.tag, slot.id))
+    }
 
-    /// Whether all of the bytes were there.
-    func take(_ tag: UInt64, _ place: UnsafeMutableRawPointer, _ count: Int) -> Bool {
-        takeBytes(owner, tag, place, count) == count
+    /// Takes bytes of a stream; whether all of them were there.
+    func take(
+        _ slot: borrowing StreamSlot, _ place: UnsafeMutableRawPointer, _ count: Int
+    ) -> Bool {
+        guard slot.tag != StreamSlot.noTag else { return false }
+        return takeBytes(owner, slot.tag, slot.id, place, count) == count
     }
 }
