@@ -6,13 +6,13 @@
 /// gives back what was used.
 struct AbuseBudgets {
     /// Thousandths of tokens that were used and are not given back yet, by kind.
-    private var used = InlineArray<12, Int64>(repeating: 0)
+    private var used = InlineArray<13, Int64>(repeating: 0)
     /// When the time was last taken into account.
     private var milliseconds: Int64
 
     init(milliseconds: Int64) {
         self.milliseconds = milliseconds
-        assert(HTTP2Abuse.allCases.count == 12)
+        assert(HTTP2Abuse.allCases.count == 13)
     }
 
     /// Uses one token; false if there is none.
@@ -37,7 +37,7 @@ struct AbuseBudgets {
         // A day refills everything.
         let passed = overflow ? 86_400_000 : min(difference, 86_400_000)
         milliseconds = now
-        for kind in 0..<12 where used[kind] > 0 {
+        for kind in 0..<13 where used[kind] > 0 {
             let rate = Int64(clamping: min(policy.budgets[kind].perSecond, 1_000_000_000))
             used[kind] = max(0, used[kind] &- passed &* rate)
         }

@@ -28,7 +28,7 @@ extension UnsafeMutablePointer where Pointee == ConnectionCore {
     /// Counts a frame whose header is complete; false if it is one too many, and nghttp2 must not see it.
     private func beginFrame() -> Bool {
         pointee.isFrameKnown = false
-        pointee.hasPayload = false
+        pointee.payloadBytes = 0
         switch pointee.meter.type {
         case FrameType.headers:
             pointee.headBegan = pointee.milliseconds
@@ -61,8 +61,8 @@ extension UnsafeMutablePointer where Pointee == ConnectionCore {
         case FrameType.data:
             if !pointee.isFrameKnown {
                 receivedUnknownData()
-            } else if !pointee.hasPayload, !endsStream {
-                spend(.emptyData)
+            } else if !endsStream {
+                countData()
             }
         case FrameType.windowUpdate:
             let increment = Int(pointee.meter.firstWord & 0x7FFF_FFFF)
@@ -71,6 +71,26 @@ extension UnsafeMutablePointer where Pointee == ConnectionCore {
             }
         default: break
         }
+    }
+
+    /// Counts a DATA frame that does not end its stream, by how little it brings.
+    ///
+    /// Clients that send the header and the payload of a WebSocket's frame in a DATA frame each may have a
+    /// tiny one for each message: the other one makes up for it.
+    private func countData() {
+        let count = pointee.payloadBytes
+        if count == 0 {
+            spend(.emptyData)
+        } else if count >= HTTP2Limits.smallestMessageBytes {
+            pointee.budgets.earn(1, .tinyData)
+        } else if count == 1 || isConnect(Int32(bitPattern: pointee.meter.stream)) {
+            spend(.tinyData)
+        }
+    }
+
+    private func isConnect(_ id: Int32) -> Bool {
+        guard let index = slot(id) else { return false }
+        return pointee.streams[index].pointee.marks.contains(.connect)
     }
 
     /// Counts a DATA frame of which nghttp2 has not told: its stream is closed, or was reset for it.

@@ -8,6 +8,10 @@ import CNghttp2
 struct ConnectionCore {
     let policy: HTTP2Policy
     let memory: HTTP2Memory
+    /// Those of `memory`.
+    let blocks: HTTP2Memory.Blocks
+    /// Where bodies lie that the caller keeps; nil where it hands them all over.
+    let source: HTTP2BodySource?
     /// nghttp2's session; nil only until it has been made.
     var session: OpaquePointer?
     /// Bytes that nghttp2 has allocated for this session.
@@ -25,8 +29,8 @@ struct ConnectionCore {
     var budgets: AbuseBudgets
     /// Whether nghttp2 has told of the frame that is being read, as it does not of those that it ignores.
     var isFrameKnown = false
-    /// Whether the DATA frame that is being read has brought a byte that is no padding.
-    var hasPayload = false
+    /// Bytes of the DATA frame that is being read which are no padding.
+    var payloadBytes = 0
     /// When the header block that is being read has begun; nil if none is.
     var headBegan: Int64?
     /// Frames of the header block that is being read.
@@ -36,6 +40,9 @@ struct ConnectionCore {
     /// Bytes that have arrived and were not given back to the connection's window.
     var unacknowledged = 0
 
+    /// Where `produce` writes next, and how many bytes there is room for; nothing while it does not run.
+    var room: UnsafeMutableRawPointer?
+    var roomLeft = 0
     /// What is left of a frame that nghttp2 has made; it stays valid until nghttp2 makes the next one.
     var frame: UnsafePointer<UInt8>?
     var frameLeft = 0
@@ -52,9 +59,13 @@ struct ConnectionCore {
     /// The number in the last PING.
     var pingNumber: UInt64 = 0
 
-    init(policy: HTTP2Policy, memory: HTTP2Memory, milliseconds: Int64) {
+    init(
+        policy: HTTP2Policy, memory: HTTP2Memory, source: HTTP2BodySource?, milliseconds: Int64
+    ) {
         self.policy = policy
         self.memory = memory
+        blocks = memory.blocks
+        self.source = source
         self.milliseconds = milliseconds
         budgets = AbuseBudgets(milliseconds: milliseconds)
     }

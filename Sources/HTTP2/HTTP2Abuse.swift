@@ -20,6 +20,8 @@ public enum HTTP2Abuse: UInt8, Sendable, CaseIterable {
     case priorities
     /// DATA frames that carry nothing and do not end their stream.
     case emptyData
+    /// DATA frames of a byte, or of less than a frame on a WebSocket's stream, that do not end their stream.
+    case tinyData
     /// WINDOW_UPDATE frames of less than `HTTP2Limits.smallWindowUpdateBytes`.
     case smallWindowUpdates
     /// HEADERS and DATA frames on streams that are closed, or that a GOAWAY has excluded.
@@ -40,6 +42,7 @@ public enum HTTP2Abuse: UInt8, Sendable, CaseIterable {
         case .settings: "sent too many SETTINGS frames"
         case .priorities: "sent too many PRIORITY frames"
         case .emptyData: "sent too many empty DATA frames"
+        case .tinyData: "sent too many DATA frames of a few bytes"
         case .smallWindowUpdates: "sent too many small WINDOW_UPDATE frames"
         case .strayFrames: "sent too many frames on closed streams"
         case .otherFrames: "sent too many frames of other types"

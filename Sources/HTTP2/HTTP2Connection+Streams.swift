@@ -4,6 +4,8 @@ import CNghttp2
 /// One stream: what has arrived on it, and its answer.
 extension HTTP2Connection {
     /// Gives a stream a number by which the caller finds what belongs to it; its events carry it.
+    ///
+    /// `UInt64.max` stands for none.
     public func setTag(_ stream: HTTP2Stream, _ tag: UInt64) {
         guard let slot = slot(stream) else { return }
         slot.pointee.tag = tag
@@ -48,7 +50,7 @@ extension HTTP2Connection {
 
     /// Takes bytes from the start of those that have arrived; their window is not given back yet.
     public func take(_ stream: HTTP2Stream, _ count: Int) {
-        slot(stream)?.pointee.arrived.drop(count, core.pointee.memory)
+        slot(stream)?.pointee.arrived.drop(count, core.pointee.blocks)
     }
 
     /// Gives the peer window back for bytes that `take` has taken.
@@ -117,29 +119,26 @@ extension HTTP2Connection {
     public func send(_ stream: HTTP2Stream, _ bytes: UnsafeRawBufferPointer) -> Bool {
         guard let slot = openSlot(stream), slot.pointee.marks.contains(.hasBody),
             !slot.pointee.marks.contains(.ending),
-            slot.pointee.held.append(bytes, core.pointee.memory)
+            slot.pointee.held.append(bytes, core.pointee.blocks)
         else { return false }
         if bytes.count > 0 { resume(slot, stream) }
         return true
     }
 
-    /// The same for bytes that the caller writes in place, into room for so many; how many it wrote is
-    /// what `write` returns.
+    /// Has the bytes sent that the connection's `HTTP2BodySource` has for the stream; false if no body may
+    /// be sent.
     ///
-    /// `write` must make no call that concerns this connection.
+    /// They stay where they are until they are produced. To be called whenever there are more.
     @discardableResult
-    public func send(
-        _ stream: HTTP2Stream, upTo most: Int, _ write: (UnsafeMutableRawBufferPointer) -> Int
-    ) -> Bool {
-        guard let slot = openSlot(stream), slot.pointee.marks.contains(.hasBody),
-            !slot.pointee.marks.contains(.ending),
-            let written = slot.pointee.held.append(upTo: most, core.pointee.memory, write)
-        else { return false }
-        if written > 0 { resume(slot, stream) }
+    public func offer(_ stream: HTTP2Stream) -> Bool {
+        guard let slot = openSlot(stream), slot.pointee.marks.contains(.hasBody) else {
+            return false
+        }
+        resume(slot, stream)
         return true
     }
 
-    /// Ends the answer's body behind what is held; with trailers, if there are any.
+    /// Ends the answer's body behind what is held and what its source has; with trailers, if there are any.
     ///
     /// Where all bytes were produced and they have used up the window exactly, nghttp2 waits for more
     /// window with the end.
@@ -154,7 +153,7 @@ extension HTTP2Connection {
         return true
     }
 
-    /// How many bytes of the answer's body are held.
+    /// How many bytes of the answer's body are held, without those of its source.
     public func heldBytes(_ stream: HTTP2Stream) -> Int { slot(stream)?.pointee.held.count ?? 0 }
 
     /// How many bytes the peer lets the stream send now, beyond those that were produced.
@@ -167,9 +166,10 @@ extension HTTP2Connection {
         return Int(max(0, window))
     }
 
-    /// Asks for a `drained` event when what is held has been produced; nothing comes if none is held.
+    /// Asks for a `drained` event when what is held, and what its source has, was produced; nothing comes
+    /// if there is none.
     public func tellWhenDrained(_ stream: HTTP2Stream) {
-        guard let slot = openSlot(stream), !slot.pointee.held.isEmpty else { return }
+        guard let slot = openSlot(stream), core.bytesLeft(slot) > 0 else { return }
         slot.pointee.marks.insert(.wantsDrained)
     }
 

@@ -22,10 +22,20 @@ public struct HTTP2Connection: ~Copyable {
 
     /// A connection at its start: the server's SETTINGS are to be produced, the client's preface is
     /// awaited.
-    public init(_ policy: HTTP2Policy, _ memory: HTTP2Memory, milliseconds: Int64) {
+    ///
+    /// - Parameters:
+    ///   - policy: what the peer may do.
+    ///   - memory: where bytes, heads and events that are held come from.
+    ///   - source: where bodies of answers lie that are told of by `offer`; nil where all are given to `send`.
+    ///   - milliseconds: the time.
+    public init(
+        _ policy: HTTP2Policy, _ memory: HTTP2Memory, source: HTTP2BodySource? = nil,
+        milliseconds: Int64
+    ) {
         core = .allocate(capacity: 1)
         core.initialize(
-            to: ConnectionCore(policy: policy, memory: memory, milliseconds: milliseconds))
+            to: ConnectionCore(
+                policy: policy, memory: memory, source: source, milliseconds: milliseconds))
         var allocator = LibraryMemory.counting(in: core)
         var session: OpaquePointer?
         let result = nghttp2_session_server_new3(

@@ -57,22 +57,22 @@ public struct HTTP2Head: ~Copyable {
     /// All names and values.
     ///
     /// Behind each name stands `: `, and behind each value CR and LF.
-    public var bytes: [UInt8] { memory.storage.bytes }
+    public var bytes: [UInt8] { memory.storage.pointee.bytes }
     /// The fields in order, without the pseudo fields, `host` and all but one `cookie`.
-    public var fields: [HTTP2Field] { memory.storage.fields }
+    public var fields: [HTTP2Field] { memory.storage.pointee.fields }
     /// The value of `:method`.
-    public var method: HTTP2Place { memory.storage.method }
+    public var method: HTTP2Place { memory.storage.pointee.method }
     /// The value of `:scheme`; empty with a plain CONNECT.
-    public var scheme: HTTP2Place { memory.storage.scheme }
+    public var scheme: HTTP2Place { memory.storage.pointee.scheme }
     /// The value of `:authority`, or of `host` where there is none; where there are both, they are
     /// the same.
-    public var authority: HTTP2Place { memory.storage.authority }
+    public var authority: HTTP2Place { memory.storage.pointee.authority }
     /// The value of `:path`; empty with a plain CONNECT.
-    public var path: HTTP2Place { memory.storage.path }
+    public var path: HTTP2Place { memory.storage.pointee.path }
     /// The value of `:protocol`; empty unless it is an extended CONNECT (RFC 8441 §4).
-    public var protocolName: HTTP2Place { memory.storage.protocolName }
+    public var protocolName: HTTP2Place { memory.storage.pointee.protocolName }
     /// Why it can only be answered; nil for nearly all.
-    public var fault: Fault? { memory.storage.fault }
+    public var fault: Fault? { memory.storage.pointee.fault }
 
     /// The bytes of a place.
     public func bytes(of place: HTTP2Place) -> ArraySlice<UInt8> { bytes[place.range] }
@@ -95,7 +95,18 @@ public struct HTTP2Head: ~Copyable {
 
 /// The memory of one head.
 ///
-/// Its storage is one value, so that access to it is checked once for each field and not for each of its parts.
+/// Its storage stands behind a pointer, since each access to a class's own property would be checked for
+/// exclusivity, many times for each head.
 final class HTTP2HeadMemory {
-    var storage = HeadStorage()
+    let storage: UnsafeMutablePointer<HeadStorage>
+
+    init() {
+        storage = .allocate(capacity: 1)
+        storage.initialize(to: HeadStorage())
+    }
+
+    deinit {
+        storage.deinitialize(count: 1)
+        storage.deallocate()
+    }
 }

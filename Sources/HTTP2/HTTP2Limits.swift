@@ -58,6 +58,14 @@ public struct HTTP2Limits: Sendable, Hashable {
     public var priorities = HTTP2Budget(burst: 1_000, perSecond: 100)
     /// DATA frames that carry nothing and do not end their stream.
     public var emptyData = HTTP2Budget(burst: 100, perSecond: 10)
+    /// DATA frames of one byte, or on a WebSocket's stream of fewer than `smallestMessageBytes`, that do not
+    /// end their stream: each costs as much as a message.
+    ///
+    /// One more is allowed for each DATA frame of `smallestMessageBytes` and more, so that nobody who sends
+    /// whole messages runs out of them, however short those are and in how many frames they come.
+    public var tinyData = HTTP2Budget(burst: 1_000, perSecond: 100)
+    /// The header of a WebSocket's frame that a client sends has so many bytes at least (RFC 6455 §5.2).
+    static let smallestMessageBytes = 6
     /// WINDOW_UPDATE frames of few bytes.
     ///
     /// Two more are allowed for each DATA frame that was not cut short by a window, since honest peers
@@ -98,6 +106,7 @@ public struct HTTP2Limits: Sendable, Hashable {
         case .settings: settings
         case .priorities: priorities
         case .emptyData: emptyData
+        case .tinyData: tinyData
         case .smallWindowUpdates: smallWindowUpdates
         case .strayFrames: strayFrames
         case .otherFrames: otherFrames

@@ -30,6 +30,12 @@ enum SessionCallbacks {
             CorePointer.of(user).addData(id, UnsafeRawBufferPointer(start: bytes, count: count))
             return 0
         }
+        nghttp2_session_callbacks_set_send_data_callback(callbacks) {
+            _, _, header, count, source, user in
+            guard let header, let source else { return NGHTTP2_ERR_CALLBACK_FAILURE.rawValue }
+            let index = Int(bitPattern: source.pointee.ptr) - 1
+            return CorePointer.of(user).write(index, header, count)
+        }
         nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks) { _, frame, user in
             CorePointer.of(user).received(frame)
             return 0
@@ -86,6 +92,7 @@ enum SessionCallbacks {
 extension UnsafeMutablePointer where Pointee == ConnectionCore {
     /// One DATA frame fits one TLS record of 16 KiB, with its header of nine bytes.
     static var dataBytesMax: Int { 16_375 }
+    private static var frameHeaderBytes: Int { 9 }
 
     fileprivate func beginHead(_ frame: UnsafePointer<nghttp2_frame>?) {
         guard let frame else { return }
@@ -122,12 +129,12 @@ extension UnsafeMutablePointer where Pointee == ConnectionCore {
         let slot = pointee.streams[index]
         let isRequest = frame.pointee.headers.cat == NGHTTP2_HCAT_REQUEST
         let head = isRequest ? slot.pointee.head?.memory : slot.pointee.trailers?.memory
-        head?.storage.add(name: name, value: value, pointee.policy.limits)
+        head?.storage.pointee.add(name: name, value: value, pointee.policy.limits)
         return 0
     }
 
     fileprivate func addData(_ id: Int32, _ bytes: UnsafeRawBufferPointer) {
-        pointee.hasPayload = true
+        pointee.payloadBytes += bytes.count
         pointee.unacknowledged += bytes.count
         guard let index = slot(id) else { return }
         let slot = pointee.streams[index]
@@ -135,7 +142,7 @@ extension UnsafeMutablePointer where Pointee == ConnectionCore {
         let most = max(65_535, pointee.policy.limits.streamWindowBytes)
         guard slot.pointee.marks.isDisjoint(with: .gone),
             slot.pointee.arrived.count + bytes.count <= most,
-            slot.pointee.arrived.append(bytes, pointee.memory)
+            slot.pointee.arrived.append(bytes, pointee.blocks)
         else { return }
         guard !slot.pointee.marks.contains(.dataTold), slot.pointee.marks.contains(.told) else {
             return
@@ -178,11 +185,11 @@ extension UnsafeMutablePointer where Pointee == ConnectionCore {
 
     private func receivedRequest(_ index: Int, isLast: Bool) {
         let slot = pointee.streams[index]
-        guard slot.pointee.head?.memory.storage.finish() == true else {
+        guard slot.pointee.head?.memory.storage.pointee.finish() == true else {
             return resetForPeer(index, .protocolError)
         }
         slot.pointee.marks.insert(.told)
-        if slot.pointee.head?.memory.storage.isConnect == true {
+        if slot.pointee.head?.memory.storage.pointee.isConnect == true {
             slot.pointee.marks.insert(.connect)
         }
         if isLast { slot.pointee.marks.insert(.peerEnded) }
@@ -194,7 +201,7 @@ extension UnsafeMutablePointer where Pointee == ConnectionCore {
         // Only DATA may come behind a CONNECT (RFC 9113 §8.5).
         if slot.pointee.marks.contains(.connect) { return resetForPeer(index, .protocolError) }
         guard slot.pointee.trailers?.fault == nil,
-            slot.pointee.trailers?.memory.storage.finish() == true
+            slot.pointee.trailers?.memory.storage.pointee.finish() == true
         else {
             // They can't be answered, since an answer may be on its way, and can't be left out.
             return resetForPeer(index, .enhanceYourCalm)
@@ -232,11 +239,11 @@ extension UnsafeMutablePointer where Pointee == ConnectionCore {
             let slot = pointee.streams[index]
             let isData = header.type == FrameType.data
             let isSmall = header.length < pointee.policy.limits.smallDataBytes
-            if isData, !isSmall || slot.pointee.held.isEmpty {
+            if isData, !isSmall || slot.pointee.left == 0 {
                 // It may be acknowledged on its own, unless a window of next to nothing has cut it short.
                 pointee.budgets.earn(2, .smallWindowUpdates)
             }
-            if isData, slot.pointee.held.isEmpty {
+            if isData, slot.pointee.left == 0 {
                 if slot.pointee.marks.contains(.wantsDrained) {
                     slot.pointee.marks.remove(.wantsDrained)
                     pointee.tell(.drained, index)
@@ -287,7 +294,7 @@ extension UnsafeMutablePointer where Pointee == ConnectionCore {
             return pointee.tell(.malformed(HTTP2ErrorCode(rawValue: code)), index)
         }
         slot.pointee.marks.insert(.closed)
-        slot.pointee.held.clear(pointee.memory)
+        slot.pointee.held.clear(pointee.blocks)
         let end: HTTP2StreamEnd
         if slot.pointee.marks.contains(.resetByPeer) {
             end = .resetByPeer(HTTP2ErrorCode(rawValue: slot.pointee.resetCode))
@@ -299,24 +306,38 @@ extension UnsafeMutablePointer where Pointee == ConnectionCore {
         pointee.tell(.closed(end), index)
     }
 
-    /// Fills a DATA frame from what is held for the peer.
+    /// How many bytes of a body were not produced, wherever they lie.
+    func bytesLeft(_ slot: UnsafeMutablePointer<StreamSlot>) -> Int {
+        slot.pointee.held.count + (pointee.source?.count(slot.pointee) ?? 0)
+    }
+
+    /// Fills a DATA frame from what there is for the peer.
+    ///
+    /// Where the whole frame has room, nghttp2 makes its header only, and has `write` put both there.
     fileprivate func fill(
-        _ index: Int, _ id: Int32, _ room: UnsafeMutablePointer<UInt8>, _ most: Int,
+        _ index: Int, _ id: Int32, _ place: UnsafeMutablePointer<UInt8>, _ most: Int,
         _ flags: UnsafeMutablePointer<UInt32>
     ) -> Int {
         let slot = pointee.streams[index]
         guard slot.pointee.id == id else { return Int(NGHTTP2_ERR_DEFERRED.rawValue) }
         let isEnding = slot.pointee.marks.contains(.ending)
-        if slot.pointee.held.isEmpty, !isEnding {
+        let all = bytesLeft(slot)
+        if all == 0, !isEnding {
             slot.pointee.marks.insert(.deferred)
             return Int(NGHTTP2_ERR_DEFERRED.rawValue)
         }
-        let count = min(most, slot.pointee.held.count, Self.dataBytesMax)
-        if count > 0, let bytes = slot.pointee.held.bytes.baseAddress {
-            UnsafeMutableRawPointer(room).copyMemory(from: bytes, byteCount: count)
-            slot.pointee.held.drop(count, pointee.memory)
+        // What is held by the connection goes first, and one frame has bytes of one place.
+        let held = slot.pointee.held.count
+        let count = min(most, held > 0 ? held : all, Self.dataBytesMax)
+        slot.pointee.left = all - count
+        if count > 0 {
+            if Self.frameHeaderBytes + count <= pointee.roomLeft {
+                flags.pointee |= NGHTTP2_DATA_FLAG_NO_COPY.rawValue
+            } else if !takeBody(slot, UnsafeMutableRawPointer(place), count) {
+                return Int(NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE.rawValue)
+            }
         }
-        guard isEnding, slot.pointee.held.isEmpty else { return count }
+        guard isEnding, slot.pointee.left == 0 else { return count }
         flags.pointee |= NGHTTP2_DATA_FLAG_EOF.rawValue
         if let trailers = slot.pointee.answerTrailers {
             slot.pointee.answerTrailers = nil
@@ -327,5 +348,36 @@ extension UnsafeMutablePointer where Pointee == ConnectionCore {
             if result == 0 { flags.pointee |= NGHTTP2_DATA_FLAG_NO_END_STREAM.rawValue }
         }
         return count
+    }
+
+    /// Writes a DATA frame, which `fill` has found to have room, to where it is sent from.
+    fileprivate func write(_ index: Int, _ header: UnsafePointer<UInt8>, _ count: Int) -> Int32 {
+        guard let room = pointee.room, pointee.roomLeft >= Self.frameHeaderBytes + count else {
+            return NGHTTP2_ERR_CALLBACK_FAILURE.rawValue
+        }
+        let body = room + Self.frameHeaderBytes
+        room.copyMemory(from: header, byteCount: Self.frameHeaderBytes)
+        guard takeBody(pointee.streams[index], body, count) else {
+            // The stream is reset for it.
+            return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE.rawValue
+        }
+        pointee.room = body + count
+        pointee.roomLeft -= Self.frameHeaderBytes + count
+        return 0
+    }
+
+    /// Takes so many bytes of a body from where the next ones lie; false if they are not there.
+    private func takeBody(
+        _ slot: UnsafeMutablePointer<StreamSlot>, _ place: UnsafeMutableRawPointer, _ count: Int
+    ) -> Bool {
+        guard !slot.pointee.held.isEmpty else {
+            let isWhole = pointee.source?.take(slot.pointee, place, count) ?? false
+            assert(isWhole, "a source has fewer bytes than it said")
+            return isWhole
+        }
+        guard let bytes = slot.pointee.held.bytes.baseAddress else { return false }
+        place.copyMemory(from: bytes, byteCount: count)
+        slot.pointee.held.drop(count, pointee.blocks)
+        return true
     }
 }

@@ -44,6 +44,9 @@ struct StreamSlot: ~Copyable {
         static let resetAndCounted = Marks(rawValue: 1 << 8 | 1 << 12)
     }
 
+    /// The tag of a stream that was given none.
+    static let noTag = UInt64.max
+
     /// The stream's number; 0 where the slot is free.
     var id: Int32 = 0
     /// The next free slot, in a free one; -1 at the end.
@@ -51,7 +54,8 @@ struct StreamSlot: ~Copyable {
     var marks: Marks = []
     /// The code of the RST_STREAM, if there was one.
     var resetCode: UInt32 = 0
-    var tag: UInt64 = 0
+    /// By what the caller finds what belongs to it.
+    var tag = StreamSlot.noTag
     /// A head that is being decoded, or waits to be taken.
     var head: HTTP2Head?
     /// Trailers, in the same way.
@@ -60,8 +64,10 @@ struct StreamSlot: ~Copyable {
     var answerTrailers: HTTP2Fields?
     /// Bytes of the peer's that were not consumed.
     var arrived = ByteQueue()
-    /// Bytes for the peer that were not produced.
+    /// Bytes for the peer that were not produced; behind them come those of `HTTP2BodySource`.
     var held = ByteQueue()
+    /// Bytes that were left, of both, behind the last DATA frame that was filled.
+    var left = 0
 }
 
 /// The slots of a connection's streams.
@@ -132,8 +138,8 @@ struct StreamTable {
 
     private func release(_ index: Int, _ memory: HTTP2Memory) {
         let slot = slots + index
-        slot.pointee.arrived.clear(memory)
-        slot.pointee.held.clear(memory)
+        slot.pointee.arrived.clear(memory.blocks)
+        slot.pointee.held.clear(memory.blocks)
         if let head = slot.pointee.head.take() { memory.recycle(head) }
         if let trailers = slot.pointee.trailers.take() { memory.recycle(trailers) }
     }

@@ -144,9 +144,16 @@ public struct Leg: ~Copyable {
         case .blocked: return false
         case .failed:
             isUnwritable = true
-            held.discard(pool: &space.pointee.pool)
+            discardHeld(space)
             return true
         }
+    }
+
+    /// Forgets what is held, so that the peer gets less than it was to have.
+    public mutating func discardHeld(_ space: UnsafeMutablePointer<Workspace>) {
+        if held.isEmpty { return }
+        isTruncated = true
+        held.discard(pool: &space.pointee.pool)
     }
 
     /// Ends our side of the stream once nothing is held: close_notify where there is TLS, then FIN.
@@ -157,11 +164,16 @@ public struct Leg: ~Copyable {
         if tls != nil && !isUnwritable && !isTruncated && held.isEmpty { tls?.closeNotify() }
         // Where a FIN follows at once, it leaves in one segment with the last bytes.
         flushRecords(space, isLast: !hasEnded)
+        if let feed {
+            // Its owner sends the end behind what is held, in one frame with the last bytes.
+            isShut = true
+            if !isTruncated { feed.shut() }
+            return
+        }
         if !held.isEmpty { return }
         isShut = true
-        feed?.shut()
         // A peer that has ended its side too is waiting for nothing but the close that follows.
-        if !isUnwritable && !hasEnded && feed == nil { socket.shutdownWrite() }
+        if !isUnwritable && !hasEnded { socket.shutdownWrite() }
     }
 
     /// Takes note of what an event reported.
@@ -246,7 +258,7 @@ public struct Leg: ~Copyable {
 
     /// Gives a peer up that is not there any more: nothing is awaited of it, and nothing sent.
     mutating func abandon(_ space: UnsafeMutablePointer<Workspace>) {
-        held.discard(pool: &space.pointee.pool)
+        discardHeld(space)
         feed?.close(&space.pointee.pool)
         isUnwritable = true
         isReadable = false
@@ -264,7 +276,7 @@ public struct Leg: ~Copyable {
 
     /// Gives everything that was lent back; the leg is about to be closed.
     public mutating func release(_ space: UnsafeMutablePointer<Workspace>) {
-        held.discard(pool: &space.pointee.pool)
+        discardHeld(space)
         feed?.close(&space.pointee.pool)
     }
 }

@@ -116,7 +116,7 @@ extension Relay {
         // Who has ended in order is let go of while the upstream's end is still awaited.
         guard client.isOpen else { return [] }
         assert(client.feed != nil, "a socket of its own tells of its end when it is read")
-        client.held.discard(pool: &space.pointee.pool)
+        client.discardHeld(space)
         client.isUnwritable = true
         return ready(.client, [.readable, .hangup], space)
     }

@@ -169,10 +169,9 @@ public struct Relay: ~Copyable {
 
     /// Sends the Closes that are due where a frame border allows, and gives up where none will come.
     mutating func tellWherePossible(_ space: UnsafeMutablePointer<Workspace>) {
-        if down.pendingClose != 0 || up.pendingClose != 0 {
-            up.hasPendingPing = false
-            down.hasPendingPing = false
-        }
+        if down.pendingClose == 0 && up.pendingClose == 0 { return }
+        up.hasPendingPing = false
+        down.hasPendingPing = false
         for side in [Side.client, .backend]
         where self[to: side].pendingClose != 0 && sendClose(to: side, space) {
             ending.markTold(side)
@@ -276,14 +275,17 @@ public struct Relay: ~Copyable {
             let isBackendDone = backend.isUnwritable || backend.hasEnded
             if isClientDone && isBackendDone { return .ended }
             // Whoever is done need not wait for the other.
-            for (side, isDone) in [(Side.client, isClientDone), (.backend, isBackendDone)]
-            where isDone && ask(side, { $0.isOpen }) {
-                change(side) { leg in
-                    leg.release(space)
-                    leg = Leg(.none())
-                }
-            }
+            if isClientDone { Self.letGo(&client, space) }
+            if isBackendDone { Self.letGo(&backend, space) }
         }
         return verdict
+    }
+
+    private static func letGo(_ leg: inout Leg, _ space: UnsafeMutablePointer<Workspace>) {
+        guard leg.isOpen else { return }
+        leg.release(space)
+        let isTruncated = leg.isTruncated
+        leg = Leg(.none())
+        leg.isTruncated = isTruncated
     }
 }

@@ -241,9 +241,16 @@ extension Leg {
         case .reset:
             hasEnded = true
             isUnwritable = true
-            held.discard(pool: &space.pointee.pool)
+            discardHeld(space)
         }
         return Received(bytes: received, count: 0, rawCount: 0)
+    }
+
+    /// Reads nothing more of a stream whose peer has still to take what is held: what comes counts as read.
+    public mutating func closeForReading(_ space: UnsafeMutablePointer<Workspace>) {
+        assert(feed != nil, "a socket of its own is read to its end")
+        isReadable = false
+        feed?.close(&space.pointee.pool)
     }
 
     /// Takes bytes that are held for the peer of a stream, `capacity` at most; how many they were.

@@ -67,6 +67,18 @@ struct AbuseTests {
         "DATA of padding": Flood(
             abuse: .emptyData, first: [.headers(1, RawFrame.post, ends: false)],
             frames: { _ in [.padded(1, [], padding: 2)] }),
+        "DATA of one byte": Flood(
+            abuse: .tinyData, first: [.headers(1, RawFrame.post, ends: false)],
+            frames: { _ in [.data(1, [7])] }),
+        "DATA of one byte and padding": Flood(
+            abuse: .tinyData, first: [.headers(1, RawFrame.post, ends: false)],
+            frames: { _ in [.padded(1, [7], padding: 2)] }),
+        "DATA of one byte on a WebSocket": Flood(
+            abuse: .tinyData, first: [.headers(1, RawFrame.webSocket, ends: false)],
+            frames: { _ in [.data(1, [7])] }),
+        "DATA of less than a frame on a WebSocket": Flood(
+            abuse: .tinyData, first: [.headers(1, RawFrame.webSocket, ends: false)],
+            frames: { _ in [.data(1, [1, 2, 3, 4, 5])] }),
         "windows of one byte": Flood(
             abuse: .smallWindowUpdates, frames: { _ in [.windowUpdate(0, 1)] }),
         "windows of one byte on a closed stream": Flood(
@@ -96,6 +108,7 @@ struct AbuseTests {
             limits.settings = small
             limits.priorities = small
             limits.emptyData = small
+            limits.tinyData = small
             limits.smallWindowUpdates = small
             limits.strayFrames = small
             limits.otherFrames = small
@@ -177,6 +190,34 @@ struct AbuseTests {
             atOnce.receive(.headers(id, RawFrame.get), .reset(id))
         }
         #expect(atOnce.connection.end == nil)
+    }
+
+    /// A terminal sends a message for each key: a frame of seven bytes, which some clients send in two.
+    @Test(arguments: [[7], [6, 1], [6], [6, 2], [8, 5]])
+    func `short messages are no flood`(sizes: [Int]) {
+        let rig = Rig()
+        let stream = rig.open(.headers(1, RawFrame.webSocket, ends: false))
+        for _ in 0..<20_000 {
+            for size in sizes { rig.receive(.data(1, [UInt8](repeating: 7, count: size))) }
+            _ = rig.events()
+            rig.connection.consume(stream, rig.arrived(stream).count)
+            _ = rig.output()
+        }
+        #expect(rig.connection.end == nil)
+    }
+
+    @Test
+    func `pieces of a few bytes are no flood in an upload, nor are single bytes at 100 a second`() {
+        let rig = Rig()
+        let stream = rig.open(.headers(1, RawFrame.post, ends: false))
+        for number in 0..<10_000 {
+            rig.receive(.data(1, [UInt8](repeating: 7, count: number & 1 == 0 ? 2 : 1)))
+            rig.connection.consume(stream, rig.arrived(stream).count)
+            if number & 1 == 1 { rig.now += 10 }
+            _ = rig.events()
+            _ = rig.output()
+        }
+        #expect(rig.connection.end == nil)
     }
 
     @Test func `acknowledging each small message is no flood`() {

@@ -48,27 +48,6 @@ struct AnswerTests {
         #expect(client.answer(id).trailers == [["x-sum", "6"]])
     }
 
-    @Test func `a body may be written in place`() throws {
-        let (stream, id) = try ask()
-        let isEarly = rig.connection.send(stream, upTo: 5) { _ in 5 }
-        #expect(!isEarly, "a body needs a head")
-        rig.answer(stream, 200, hasBody: true)
-        for (room, written) in [(5, 3), (0, 0), (9, 0), (70_000, 70_000), (4, 9)] {
-            let isIn = rig.connection.send(stream, upTo: room) { place in
-                #expect(place.count == room)
-                for index in 0..<min(written, room) { place[index] = UInt8(room & 0xFF) }
-                return written
-            }
-            #expect(isIn)
-            client.talk(to: rig)
-        }
-        rig.connection.finish(stream)
-        client.talk(to: rig)
-        let body = [5, 5, 5] + [UInt8](repeating: 112, count: 70_000) + [4, 4, 4, 4]
-        #expect(client.answer(id).body == body && client.answer(id).isComplete)
-        #expect(rig.memory.usedBytes == 0)
-    }
-
     @Test func `trailers stand behind all of a long body`() throws {
         let (stream, id) = try ask()
         rig.answer(stream, 200, hasBody: true)

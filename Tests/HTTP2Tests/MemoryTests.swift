@@ -84,7 +84,7 @@ struct MemoryTests {
             if Bool.random(using: &random) || model.count > 100_000 {
                 let count = Int.random(
                     in: 0...(model.count > 50_000 ? 30_000 : 3_000), using: &random)
-                queue.drop(count, memory)
+                queue.drop(count, memory.blocks)
                 model.removeFirst(min(count, model.count))
             } else {
                 let count = Int.random(in: 0...3_000, using: &random)
@@ -92,7 +92,7 @@ struct MemoryTests {
                     number &+= 1
                     return number
                 }
-                let isIn = more.withUnsafeBytes { queue.append($0, memory) }
+                let isIn = more.withUnsafeBytes { queue.append($0, memory.blocks) }
                 #expect(isIn)
                 model += more
             }
@@ -110,7 +110,7 @@ struct MemoryTests {
                 }
             }
         }
-        queue.clear(memory)
+        queue.clear(memory.blocks)
         #expect(memory.usedBytes == 0)
     }
 
@@ -119,7 +119,7 @@ struct MemoryTests {
         (65_535, 65_536), (262_145, 524_288),
     ])
     func `a block has the next power of two`(count: Int, size: Int) {
-        #expect(HTTP2Memory.blockBytes(for: count) == size)
+        #expect(HTTP2Memory.Blocks.bytes(for: count) == size)
     }
 
     @Test func `a budget refills with time and never beyond its burst`() {

@@ -9,13 +9,13 @@ final class Rig {
 
     /// A connection of these limits; with `greets`, both sides have exchanged their settings.
     init(
-        memory: HTTP2Memory = HTTP2Memory(), greets: Bool = true,
+        memory: HTTP2Memory = HTTP2Memory(), source: HTTP2BodySource? = nil, greets: Bool = true,
         settings: [(UInt16, UInt32)] = [], _ change: (inout HTTP2Limits) -> Void = { _ in }
     ) {
         var limits = HTTP2Limits.usual
         change(&limits)
         self.memory = memory
-        connection = TestConnection(limits, memory, milliseconds: 10_000)
+        connection = TestConnection(limits, memory, source: source, milliseconds: 10_000)
         guard greets else { return }
         _ = output()
         receive(

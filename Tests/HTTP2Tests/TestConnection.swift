@@ -5,8 +5,12 @@ import HTTP2
 final class TestConnection {
     private let connection: HTTP2Connection
 
-    init(_ limits: HTTP2Limits, _ memory: HTTP2Memory, milliseconds: Int64) {
-        connection = HTTP2Connection(HTTP2Policy(limits), memory, milliseconds: milliseconds)
+    init(
+        _ limits: HTTP2Limits, _ memory: HTTP2Memory, source: HTTP2BodySource? = nil,
+        milliseconds: Int64
+    ) {
+        connection = HTTP2Connection(
+            HTTP2Policy(limits), memory, source: source, milliseconds: milliseconds)
     }
 
     func receive(_ bytes: UnsafeRawBufferPointer, milliseconds: Int64) {
@@ -64,9 +68,8 @@ final class TestConnection {
     func send(_ stream: HTTP2Stream, _ bytes: UnsafeRawBufferPointer) -> Bool {
         connection.send(stream, bytes)
     }
-    func send(
-        _ stream: HTTP2Stream, upTo most: Int, _ write: (UnsafeMutableRawBufferPointer) -> Int
-    ) -> Bool { connection.send(stream, upTo: most, write) }
+    @discardableResult
+    func offer(_ stream: HTTP2Stream) -> Bool { connection.offer(stream) }
     @discardableResult
     func finish(_ stream: HTTP2Stream, trailers: HTTP2Fields? = nil) -> Bool {
         connection.finish(stream, trailers: trailers)

@@ -124,6 +124,26 @@ struct StreamFeedTests {
         expect(hasEnded: true, leg)
     }
 
+    /// Its owner would send the stream's end as if the peer had all.
+    @Test(arguments: ["released", "abandoned"])
+    func `a leg whose bytes are thrown away does not end its stream`(way: String) {
+        let feed = StreamFeed(StreamOutbox())
+        var leg = Leg(feed)
+        [UInt8](repeating: 7, count: 100).withUnsafeBufferPointer { bytes in
+            if let start = bytes.baseAddress { leg.put(start, count: 100, space) }
+        }
+        if way == "released" { leg.release(space) } else { leg.abandon(space) }
+        leg.shut(space)
+        let isTruncated = leg.isTruncated
+        #expect(isTruncated && !feed.isShut)
+        let other = StreamFeed(StreamOutbox())
+        var whole = Leg(other)
+        whole.abandon(space)
+        whole.shut(space)
+        let isWhole = !whole.isTruncated
+        #expect(isWhole && other.isShut, "nothing was thrown away")
+    }
+
     @Test func `what nobody will read is room for more at once`() {
         let ended = StreamFeed(StreamOutbox())
         ended.end()
@@ -194,8 +214,8 @@ struct StreamFeedTests {
         let isDrained = leg.drain(space)
         #expect(isTaken && !isDrained, "nobody else takes it")
         leg.shut(space)
-        var isShut = leg.isShut
-        #expect(!isShut, "the end comes behind what is held")
+        let isShut = leg.isShut
+        #expect(isShut && feed.isShut, "its owner sends the end behind what is held")
         var taken: [UInt8] = []
         while !leg.held.isEmpty {
             var count = 0
@@ -207,9 +227,7 @@ struct StreamFeedTests {
             #expect(count > 0)
         }
         #expect(taken == answer)
-        leg.shut(space)
-        isShut = leg.isShut
-        #expect(isShut && space.pointee.pool.lentCount == 0)
+        #expect(space.pointee.pool.lentCount == 0)
     }
 
     private func expect(

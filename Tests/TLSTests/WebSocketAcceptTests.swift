@@ -4,7 +4,7 @@ import Testing
 
 struct WebSocketAcceptTests {
     @Test func `the example of RFC 6455 §1.3 comes out`() {
-        let value = WebSocketAccept.value(forKey: "dGhlIHNhbXBsZSBub25jZQ==".utf8)
+        let value = WebSocketAccept.value(forKey: Array("dGhlIHNhbXBsZSBub25jZQ==".utf8))
         #expect(String(decoding: value, as: UTF8.self) == "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=")
     }
 
@@ -15,5 +15,12 @@ struct WebSocketAcceptTests {
             #expect(key.count == 24)
             #expect(key.hasSuffix("==") && !key.dropLast(2).contains("="))
         }
+    }
+
+    @Test func `of several keys that are drawn at once each is used once`() {
+        var keys = WebSocketKeys()
+        let texts = (0..<100).map { _ in keys.withNext { String(decoding: $0, as: UTF8.self) } }
+        #expect(Set(texts).count == 100)
+        for text in texts { #expect(text.count == 24 && text.hasSuffix("==")) }
     }
 }

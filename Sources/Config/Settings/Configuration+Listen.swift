@@ -65,7 +65,7 @@ public struct HTTP2Settings: Sendable, Equatable {
     /// Streams that are open at a time, requests and WebSockets.
     public var maxStreams = 128
     /// Bytes that one stream may send before the upstream has taken any of them.
-    public var windowBytes = 1 << 16
+    public var windowBytes = 1 << 17
     /// Streams that the client may cancel each second; ten times as many at once.
     public var resetsPerSecond = 30
     /// From the last that came of the client to a PING, where a stream is open.

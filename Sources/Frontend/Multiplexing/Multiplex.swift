@@ -5,7 +5,10 @@ import Reactor
 import Splice
 
 /// What a session has that speaks HTTP/2: the connection's state, and its streams.
-final class Multiplex {
+///
+/// It is reached by a pointer, since an object would be counted, and checked for exclusivity, many times for
+/// each message; `MultiplexOwner` frees it.
+struct Multiplex: ~Copyable {
     let connection: HTTP2Connection
     /// Its streams, in `WorkerState.substreams`: open ones, and those whose request or tunnel lives on.
     var streams: [Token] = []
@@ -46,13 +49,31 @@ final class Multiplex {
     static let noticeMilliseconds: UInt64 = 1_000
 
     init(
-        _ policy: HTTP2Policy, _ memory: HTTP2Memory, nowMilliseconds: UInt64,
-        idleDueMilliseconds: UInt64
+        _ policy: HTTP2Policy, _ memory: HTTP2Memory, _ source: HTTP2BodySource,
+        nowMilliseconds: UInt64, idleDueMilliseconds: UInt64
     ) {
         self.idleDueMilliseconds = idleDueMilliseconds
         connection = HTTP2Connection(
-            policy, memory, milliseconds: Int64(truncatingIfNeeded: nowMilliseconds))
+            policy, memory, source: source,
+            milliseconds: Int64(truncatingIfNeeded: nowMilliseconds))
         heardMilliseconds = nowMilliseconds
+    }
+}
+
+typealias MultiplexPointer = UnsafeMutablePointer<Multiplex>
+
+/// Owns a connection's state for the session whose stage it is.
+final class MultiplexOwner {
+    let pointer: MultiplexPointer
+
+    init(_ multiplex: consuming Multiplex) {
+        pointer = .allocate(capacity: 1)
+        pointer.initialize(to: multiplex)
+    }
+
+    deinit {
+        pointer.deinitialize(count: 1)
+        pointer.deallocate()
     }
 }
 
@@ -68,6 +89,8 @@ struct MultiplexFlushing {
 struct Substream: ~Copyable {
     /// The connection that it belongs to, which outlives it.
     let session: SessionPointer
+    /// What that has of HTTP/2.
+    let multiplex: MultiplexPointer
     /// What the connection calls it.
     let id: HTTP2Stream
     /// Its own slot in `WorkerState.substreams`.
@@ -91,9 +114,11 @@ struct Substream: ~Copyable {
     var left = (milliseconds: UInt64(0), bytes: 0)
 
     init(
-        session: SessionPointer, id: HTTP2Stream, outbox: StreamOutbox, nowMilliseconds: UInt64
+        session: SessionPointer, multiplex: MultiplexPointer, id: HTTP2Stream,
+        outbox: StreamOutbox, nowMilliseconds: UInt64
     ) {
         self.session = session
+        self.multiplex = multiplex
         self.id = id
         feed = StreamFeed(outbox)
         stream = StreamState(Leg(feed))

@@ -8,73 +8,68 @@ import Splice
 /// its window holds back, and the connection itself once it has been told of its end.
 extension MultiplexKeeper {
     /// The next of these deadlines; nil where nothing is awaited.
-    func otherDeadline(_ multiplex: Multiplex) -> UInt64? {
-        if multiplex.isShutDown && multiplex.streams.isEmpty {
+    func otherDeadline(_ multiplex: MultiplexPointer) -> UInt64? {
+        if multiplex.pointee.isShutDown && multiplex.pointee.streams.isEmpty {
             let due =
-                multiplex.overDueMilliseconds ?? now + space.pointee.patience.lingerMilliseconds
-            multiplex.overDueMilliseconds = due
+                multiplex.pointee.overDueMilliseconds ?? now
+                + space.pointee.patience.lingerMilliseconds
+            multiplex.pointee.overDueMilliseconds = due
             return due
         }
         let head = headDueMilliseconds(multiplex) ?? .max
-        let due = min(head, multiplex.leftDueMilliseconds ?? .max)
+        let due = min(head, multiplex.pointee.leftDueMilliseconds ?? .max)
         return due == .max ? nil : due
     }
 
     // MARK: Heads
 
     /// Until when the head has to be whole that is being read.
-    private func headDueMilliseconds(_ multiplex: Multiplex) -> UInt64? {
-        multiplex.connection.headBeganMilliseconds.map {
+    private func headDueMilliseconds(_ multiplex: MultiplexPointer) -> UInt64? {
+        multiplex.pointee.connection.headBeganMilliseconds.map {
             UInt64(max(0, $0)) + state.pointee.settings.headMilliseconds
         }
     }
 
     /// Sets the timer for a head that has begun, if one has.
-    func awaitHead(_ session: SessionPointer, _ multiplex: Multiplex) {
-        let began = multiplex.connection.headBeganMilliseconds
-        if began == multiplex.headBeganMilliseconds { return }
-        multiplex.headBeganMilliseconds = began
+    func awaitHead(_ session: SessionPointer, _ multiplex: MultiplexPointer) {
+        let began = multiplex.pointee.connection.headBeganMilliseconds
+        if began == multiplex.pointee.headBeganMilliseconds { return }
+        multiplex.pointee.headBeganMilliseconds = began
         if began != nil { arm(session, multiplex) }
     }
 
     /// Ends a connection whose client does not go on with a head: until that is whole, nothing else can
     /// come on any stream of it (RFC 9113 §4.3).
-    func endHalfHead(_ session: SessionPointer, _ multiplex: Multiplex) {
+    func endHalfHead(_ session: SessionPointer, _ multiplex: MultiplexPointer) {
         guard let due = headDueMilliseconds(multiplex), now >= due else { return }
         sessions.note(session, "a request head did not arrive in time (timeouts.head)")
-        multiplex.connection.terminate(.noError)
+        multiplex.pointee.connection.terminate(.noError)
     }
 
     // MARK: Streams that were left
 
     /// The rest of an answer whose request or tunnel is over has `timeouts.body`, as in HTTP/1.1, from
     /// each byte that the client lets go to the next.
-    func awaitEnd(of substream: SubstreamPointer, _ multiplex: Multiplex) {
-        substream.pointee.left = (now, bytesLeft(substream, multiplex))
+    func awaitEnd(of substream: SubstreamPointer, _ multiplex: MultiplexPointer) {
+        substream.pointee.left = (now, leg(of: substream).pointee.held.count)
         // While others are awaited, the timer is set already, and no later than is due for this one.
-        guard multiplex.leftDueMilliseconds == nil else { return }
-        multiplex.leftDueMilliseconds = now + state.pointee.settings.bodyMilliseconds
+        guard multiplex.pointee.leftDueMilliseconds == nil else { return }
+        multiplex.pointee.leftDueMilliseconds = now + state.pointee.settings.bodyMilliseconds
         arm(substream.pointee.session, multiplex)
-    }
-
-    /// Bytes of an answer that its connection has not produced.
-    private func bytesLeft(_ substream: SubstreamPointer, _ multiplex: Multiplex) -> Int {
-        substream.pointee.stream.leg.held.count
-            + multiplex.connection.heldBytes(substream.pointee.id)
     }
 
     /// Resets the streams whose answers the client has taken nothing of for too long, though nobody works
     /// on them any more; the connection goes on.
-    func resetThoseLeft(_ session: SessionPointer, _ multiplex: Multiplex) {
-        guard let due = multiplex.leftDueMilliseconds, now >= due else { return }
+    func resetThoseLeft(_ session: SessionPointer, _ multiplex: MultiplexPointer) {
+        guard let due = multiplex.pointee.leftDueMilliseconds, now >= due else { return }
         let time = state.pointee.settings.bodyMilliseconds
         var next: UInt64?
         var overdue: [SubstreamPointer] = []
-        for slot in multiplex.streams {
+        for slot in multiplex.pointee.streams {
             guard let substream = state.pointee.substreams.pointer(slot),
                 case .left(_) = substream.pointee.life
             else { continue }
-            let bytes = bytesLeft(substream, multiplex)
+            let bytes = leg(of: substream).pointee.held.count
             if bytes < substream.pointee.left.bytes { substream.pointee.left = (now, bytes) }
             let due = substream.pointee.left.milliseconds + time
             if now >= due {
@@ -83,7 +78,7 @@ extension MultiplexKeeper {
                 next = min(next ?? due, due)
             }
         }
-        multiplex.leftDueMilliseconds = next
+        multiplex.pointee.leftDueMilliseconds = next
         guard !overdue.isEmpty else { return }
         sessions.note(
             session,

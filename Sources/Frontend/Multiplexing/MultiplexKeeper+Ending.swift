@@ -8,28 +8,30 @@ import Splice
 extension MultiplexKeeper {
     /// The timer of a session has fired that speaks HTTP/2.
     func timeIsUp(_ session: SessionPointer) {
-        guard case .multiplexing(let multiplex) = session.pointee.stage else { return }
-        if multiplex.connection.end != nil {
+        guard let multiplex = session.pointee.multiplex else { return }
+        if multiplex.pointee.connection.end != nil {
             // It does not take what was to be said to it.
             close(session, .disconnected(nil))
             return
         }
-        if let due = multiplex.overDueMilliseconds, now >= due {
+        if let due = multiplex.pointee.overDueMilliseconds, now >= due {
             // What keeps it is a head that does not end, or a peer that takes nothing.
             end(session, multiplex)
             return
         }
-        let isNoticed = multiplex.announcedMilliseconds.map {
+        let isNoticed = multiplex.pointee.announcedMilliseconds.map {
             now >= $0 + Multiplex.noticeMilliseconds
         }
-        if isNoticed ?? (multiplex.streams.isEmpty && now >= multiplex.idleDueMilliseconds) {
-            multiplex.isShutDown = true
-            multiplex.connection.shutDown()
+        if isNoticed
+            ?? (multiplex.pointee.streams.isEmpty && now >= multiplex.pointee.idleDueMilliseconds)
+        {
+            multiplex.pointee.isShutDown = true
+            multiplex.pointee.connection.shutDown()
         }
         endHalfHead(session, multiplex)
         resetThoseLeft(session, multiplex)
         markDirty(session)
-        if !multiplex.streams.isEmpty && isSilent(session, multiplex) {
+        if !multiplex.pointee.streams.isEmpty && isSilent(session, multiplex) {
             sessions.note(session, Self.silence)
             close(session, .unresponsive)
             return
@@ -38,23 +40,23 @@ extension MultiplexKeeper {
     }
 
     /// Sets the timer of a connection for what is due next.
-    func arm(_ session: SessionPointer, _ multiplex: Multiplex) {
-        if multiplex.isEnding { return }
+    func arm(_ session: SessionPointer, _ multiplex: MultiplexPointer) {
+        if multiplex.pointee.isEnding { return }
         var due: UInt64?
-        if let announced = multiplex.announcedMilliseconds, !multiplex.isShutDown {
+        if let announced = multiplex.pointee.announcedMilliseconds, !multiplex.pointee.isShutDown {
             due = announced + Multiplex.noticeMilliseconds
-        } else if multiplex.streams.isEmpty && !multiplex.isShutDown {
-            due = multiplex.idleDueMilliseconds
+        } else if multiplex.pointee.streams.isEmpty && !multiplex.pointee.isShutDown {
+            due = multiplex.pointee.idleDueMilliseconds
         }
         if let other = otherDeadline(multiplex) { due = min(due ?? other, other) }
-        if !multiplex.streams.isEmpty,
+        if !multiplex.pointee.streams.isEmpty,
             let rules = session.pointee.facts.listener.multiplexing?.rules
         {
             // Behind an answer the next silence counts from then on, and the timer is not moved for it.
             let ping =
-                multiplex.question.map {
+                multiplex.pointee.question.map {
                     min($0.dueMilliseconds, now + rules.pingAfterMilliseconds)
-                } ?? multiplex.heardMilliseconds + rules.pingAfterMilliseconds
+                } ?? multiplex.pointee.heardMilliseconds + rules.pingAfterMilliseconds
             due = min(due ?? ping, ping)
         }
         if let due { sessions.arm(session, at: due) }
@@ -71,16 +73,18 @@ extension MultiplexKeeper {
     /// stands.
     ///
     /// - Returns: whether it owes the answer for too long.
-    private func isSilent(_ session: SessionPointer, _ multiplex: Multiplex) -> Bool {
+    private func isSilent(_ session: SessionPointer, _ multiplex: MultiplexPointer) -> Bool {
         guard let rules = session.pointee.facts.listener.multiplexing?.rules else { return false }
-        if multiplex.question == nil {
-            if now < multiplex.heardMilliseconds + rules.pingAfterMilliseconds { return false }
-            multiplex.connection.ping(milliseconds: Int64(truncatingIfNeeded: now))
-        } else if let question = multiplex.question {
+        if multiplex.pointee.question == nil {
+            if now < multiplex.pointee.heardMilliseconds + rules.pingAfterMilliseconds {
+                return false
+            }
+            multiplex.pointee.connection.ping(milliseconds: Int64(truncatingIfNeeded: now))
+        } else if let question = multiplex.pointee.question {
             if now < question.dueMilliseconds { return false }
             if bytesOnTheWay(session) >= question.bytesOnTheWay { return true }
         }
-        multiplex.question = Multiplex.Question(
+        multiplex.pointee.question = Multiplex.Question(
             dueMilliseconds: now + rules.pingTimeoutMilliseconds,
             bytesOnTheWay: bytesOnTheWay(session))
         return false
@@ -96,10 +100,10 @@ extension MultiplexKeeper {
 
     /// The process goes away: no stream is opened any more, and those that are open end.
     func processLeaves(_ session: SessionPointer, isReplaced: Bool) {
-        guard case .multiplexing(let multiplex) = session.pointee.stage else { return }
+        guard let multiplex = session.pointee.multiplex else { return }
         announceEnd(session, multiplex)
         if isReplaced { return }
-        for slot in multiplex.streams {
+        for slot in multiplex.pointee.streams {
             if let request = state.pointee.substreams.pointer(slot)?.pointee.stream.request {
                 state.pointee.work.push(.request(request, .processLeaves))
             }
@@ -108,10 +112,10 @@ extension MultiplexKeeper {
 
     /// Tells the client that the connection will end: it opens no further streams once it knows that, and
     /// those that are open go on (RFC 9113 §6.8).
-    func announceEnd(_ session: SessionPointer, _ multiplex: Multiplex) {
-        guard multiplex.announcedMilliseconds == nil else { return }
-        multiplex.announcedMilliseconds = now
-        multiplex.connection.announceShutdown()
+    func announceEnd(_ session: SessionPointer, _ multiplex: MultiplexPointer) {
+        guard multiplex.pointee.announcedMilliseconds == nil else { return }
+        multiplex.pointee.announcedMilliseconds = now
+        multiplex.pointee.connection.announceShutdown()
         markDirty(session)
         arm(session, multiplex)
     }
@@ -128,29 +132,29 @@ extension MultiplexKeeper {
 
     /// Closes the connection with all its streams.
     func close(_ session: SessionPointer, _ cause: Cause) {
-        guard case .multiplexing(let multiplex) = session.pointee.stage else { return }
+        guard let multiplex = session.pointee.multiplex else { return }
         letStreamsGo(session, multiplex, cause)
         sessions.close(session)
     }
 
     /// The connection is over: what is left of its streams is told, and the socket closes in order.
-    func end(_ session: SessionPointer, _ multiplex: Multiplex) {
+    func end(_ session: SessionPointer, _ multiplex: MultiplexPointer) {
         letStreamsGo(session, multiplex, .disconnected(nil))
         sessions.leave(session)
     }
 
     /// Has whoever uses a stream of a connection know that the connection is gone: requests first.
     private func letStreamsGo(
-        _ session: SessionPointer, _ multiplex: Multiplex, _ cause: Cause
+        _ session: SessionPointer, _ multiplex: MultiplexPointer, _ cause: Cause
     ) {
-        note(multiplex.connection.end, session)
-        multiplex.isEnding = true
-        for slot in multiplex.streams {
+        note(multiplex.pointee.connection.end, session)
+        multiplex.pointee.isEnding = true
+        for slot in multiplex.pointee.streams {
             guard let substream = state.pointee.substreams.pointer(slot) else { continue }
             advance(substream, .connectionGone, multiplex, cause)
         }
         RequestExecutor(state).run()
-        for slot in multiplex.streams {
+        for slot in multiplex.pointee.streams {
             guard let substream = state.pointee.substreams.pointer(slot) else { continue }
             // Its tunnel lives on until its upstream has been told.
             substream.pointee.tunnel?.pointee.client = .gone

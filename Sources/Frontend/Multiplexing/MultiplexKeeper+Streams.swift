@@ -9,8 +9,8 @@ import Wire
 extension MultiplexKeeper {
     // MARK: What has come
 
-    func takeEvents(_ session: SessionPointer, _ multiplex: Multiplex) {
-        while let event = multiplex.connection.nextEvent() {
+    func takeEvents(_ session: SessionPointer, _ multiplex: MultiplexPointer) {
+        while let event = multiplex.pointee.connection.nextEvent() {
             switch event.kind {
             case .request(let isLast):
                 open(session, multiplex, event.stream, isLast: isLast)
@@ -27,7 +27,7 @@ extension MultiplexKeeper {
             guard let substream = state.pointee.substreams.pointer(token),
                 substream.pointee.id == event.stream, substream.pointee.session == session
             else {
-                if case .closed = event.kind { multiplex.connection.forget(event.stream) }
+                if case .closed = event.kind { multiplex.pointee.connection.forget(event.stream) }
                 continue
             }
             take(event.kind, substream, multiplex)
@@ -36,15 +36,15 @@ extension MultiplexKeeper {
     }
 
     private func take(
-        _ event: HTTP2Event.Kind, _ substream: SubstreamPointer, _ multiplex: Multiplex
+        _ event: HTTP2Event.Kind, _ substream: SubstreamPointer, _ multiplex: MultiplexPointer
     ) {
         let id = substream.pointee.id
         switch event {
         case .data:
-            let arrived = multiplex.connection.arrived(id)
+            let arrived = multiplex.pointee.connection.arrived(id)
             if substream.pointee.life.isLeft {
                 // Nobody wants the rest of the body.
-                multiplex.connection.consume(id, arrived.count)
+                multiplex.pointee.connection.consume(id, arrived.count)
                 return
             }
             // Whoever reads them finds them where they are.
@@ -52,10 +52,10 @@ extension MultiplexKeeper {
             feed.lend(arrived, &space.pointee.pool)
             tell(substream, .readable)
             feed.keepLent(&space.pointee.pool)
-            multiplex.connection.take(id, arrived.count)
+            multiplex.pointee.connection.take(id, arrived.count)
         case .trailers:
             // They go on with the end of the body, which comes next.
-            let trailers = multiplex.connection.takeTrailers(id)
+            let trailers = multiplex.pointee.connection.takeTrailers(id)
             if let unwanted = substream.pointee.trailers.take() {
                 state.pointee.multiplexMemory.recycle(unwanted)
             }
@@ -70,6 +70,7 @@ extension MultiplexKeeper {
             var cause = Cause.disconnected(nil)
             if case .resetHere(let code) = end { cause = .disconnected(Self.violation(code)) }
             advance(substream, .closed(isComplete: end == .complete), multiplex, cause)
+            tellOfOrderlyEnd(substream)
         case .request, .malformed, .goAway, .pong, .over: break
         }
     }
@@ -84,28 +85,35 @@ extension MultiplexKeeper {
         }
     }
 
+    /// Tells a tunnel whose stream has ended in order that its last bytes have left: nothing else would.
+    private func tellOfOrderlyEnd(_ substream: SubstreamPointer) {
+        guard substream.pointee.life == .closed, substream.pointee.tunnel != nil else { return }
+        substream.pointee.isBlocked = false
+        tell(substream, .writable)
+    }
+
     // MARK: Streams
 
     /// A request has come: it gets a stream, and is judged.
     private func open(
-        _ session: SessionPointer, _ multiplex: Multiplex, _ id: HTTP2Stream, isLast: Bool
+        _ session: SessionPointer, _ multiplex: MultiplexPointer, _ id: HTTP2Stream, isLast: Bool
     ) {
         // It may have been cancelled behind its head: nobody else hears of it then.
-        guard multiplex.connection.isOpen(id) else {
-            multiplex.connection.forget(id)
+        guard multiplex.pointee.connection.isOpen(id) else {
+            multiplex.pointee.connection.forget(id)
             return
         }
-        guard let head = multiplex.connection.takeHead(id),
-            let slot = state.pointee.insertSubstream(session, id),
+        guard let head = multiplex.pointee.connection.takeHead(id),
+            let slot = state.pointee.insertSubstream(session, multiplex, id),
             let substream = state.pointee.substreams.pointer(slot)
         else {
-            multiplex.connection.reset(id, .refusedStream)
+            multiplex.pointee.connection.reset(id, .refusedStream)
             return
         }
-        multiplex.connection.setTag(id, slot.rawValue)
-        substream.pointee.place = multiplex.streams.count
-        multiplex.streams.append(slot)
-        if multiplex.streams.count == 1 { arm(session, multiplex) }
+        multiplex.pointee.connection.setTag(id, slot.rawValue)
+        substream.pointee.place = multiplex.pointee.streams.count
+        multiplex.pointee.streams.append(slot)
+        if multiplex.pointee.streams.count == 1 { arm(session, multiplex) }
         if isLast { substream.pointee.feed.end() }
         // A tunnel has to learn that nothing will come, though it can do nothing then but end.
         substream.pointee.stream.leg.isReadable = isLast && !head.protocolName.isEmpty
@@ -130,7 +138,9 @@ extension MultiplexKeeper {
 
     private func judge(_ stream: ClientStream, _ asked: borrowing HTTP2Head, isLast: Bool) {
         state.pointee.heads.begin()
-        SubstreamRequest.write(asked, isLast: isLast, into: &state.pointee.heads.writer)
+        SubstreamRequest.write(
+            asked, isLast: isLast, keys: &state.pointee.webSocketKeys,
+            into: &state.pointee.heads.writer)
         var parser = RequestHeadParser(limits: state.pointee.settings.headLimits)
         parser.lend(state.pointee.heads.lend())
         let writer = UnsafeRawBufferPointer(
@@ -157,16 +167,16 @@ extension MultiplexKeeper {
 
     /// Says in the log that a request was reset for its head.
     private func noteMalformed(
-        _ session: SessionPointer, _ multiplex: Multiplex, _ id: HTTP2Stream,
+        _ session: SessionPointer, _ multiplex: MultiplexPointer, _ id: HTTP2Stream,
         _ code: HTTP2ErrorCode
     ) {
-        if let head = multiplex.connection.takeHead(id) {
+        if let head = multiplex.pointee.connection.takeHead(id) {
             var noted = facts(of: head, session)
             noted.detail = Self.violation(code)
             Recorder(state).refused(session, noted)
             state.pointee.multiplexMemory.recycle(head)
         }
-        multiplex.connection.forget(id)
+        multiplex.pointee.connection.forget(id)
     }
 
     /// Why a stream was reset that nobody here has given up.
@@ -187,7 +197,7 @@ extension MultiplexKeeper {
 
     /// The request on a stream is over, or its tunnel.
     func leave(_ substream: SubstreamPointer, isInOrder: Bool) {
-        guard case .multiplexing(let multiplex) = substream.pointee.session.pointee.stage else {
+        guard let multiplex = substream.pointee.session.pointee.multiplex else {
             assertionFailure("a stream has outlived its connection")
             return
         }
@@ -214,29 +224,29 @@ extension MultiplexKeeper {
     ///   - cause: what its user is told, if it is.
     ///   - code: with what it is reset, if it is.
     func advance(
-        _ substream: SubstreamPointer, _ event: StreamLife.Event, _ multiplex: Multiplex,
+        _ substream: SubstreamPointer, _ event: StreamLife.Event, _ multiplex: MultiplexPointer,
         _ cause: Cause = .disconnected(nil), code: HTTP2ErrorCode = .cancel
     ) {
         switch substream.pointee.life.handle(event) {
         case .none: break
         case .endPeersSide: endPeersSide(substream, multiplex)
-        case .reset: multiplex.connection.reset(substream.pointee.id, code)
+        case .reset: multiplex.pointee.connection.reset(substream.pointee.id, code)
         case .cutUser: cut(substream, cause)
         case .discard: discard(substream, multiplex)
         }
     }
 
     /// All was said on a stream, and what the peer would still send is of no use (RFC 9113 §8.1).
-    private func endPeersSide(_ substream: SubstreamPointer, _ multiplex: Multiplex) {
+    private func endPeersSide(_ substream: SubstreamPointer, _ multiplex: MultiplexPointer) {
         let id = substream.pointee.id
-        if multiplex.connection.hasPeerEnded(id) { return }
-        multiplex.connection.reset(id, .noError)
+        if multiplex.pointee.connection.hasPeerEnded(id) { return }
+        multiplex.pointee.connection.reset(id, .noError)
         // It may be told amid the production that has sent the end.
         markDirty(substream.pointee.session)
     }
 
     /// Lets go of a stream, and gives back what it holds: what `StreamLife` says once.
-    private func discard(_ substream: SubstreamPointer, _ multiplex: Multiplex) {
+    private func discard(_ substream: SubstreamPointer, _ multiplex: MultiplexPointer) {
         assert(!substream.pointee.feed.isLending, "bytes are read that are about to be given back")
         let session = substream.pointee.session
         let slot = substream.pointee.slot
@@ -244,25 +254,29 @@ extension MultiplexKeeper {
         if let trailers = substream.pointee.trailers.take() {
             state.pointee.multiplexMemory.recycle(trailers)
         }
-        multiplex.connection.forget(substream.pointee.id)
+        multiplex.pointee.connection.forget(substream.pointee.id)
         remove(substream, from: multiplex)
-        if multiplex.streams.isEmpty {
-            multiplex.idleDueMilliseconds = now + state.pointee.settings.keepAliveMilliseconds
+        if multiplex.pointee.streams.isEmpty {
+            multiplex.pointee.idleDueMilliseconds =
+                now + state.pointee.settings.keepAliveMilliseconds
             arm(session, multiplex)
         }
         state.pointee.substreams.retire(slot)
     }
 
     /// Takes a stream out of its connection's list; the last one gets its place there.
-    private func remove(_ substream: SubstreamPointer, from multiplex: Multiplex) {
+    private func remove(_ substream: SubstreamPointer, from multiplex: MultiplexPointer) {
         let place = substream.pointee.place
         assert(
-            multiplex.streams[place] == substream.pointee.slot, "a stream is not where it should be"
+            multiplex.pointee.streams[place] == substream.pointee.slot,
+            "a stream is not where it should be"
         )
-        guard let last = multiplex.streams.popLast(), place < multiplex.streams.count else {
+        guard let last = multiplex.pointee.streams.popLast(),
+            place < multiplex.pointee.streams.count
+        else {
             return
         }
-        multiplex.streams[place] = last
+        multiplex.pointee.streams[place] = last
         state.pointee.substreams.pointer(last)?.pointee.place = place
     }
 }

@@ -14,8 +14,6 @@ struct MultiplexKeeper {
 
     /// Rounds in which one turn looks at streams that have something for their connection.
     private static let roundsPerTurn = 4
-    /// Bytes of one stream that are handed to its connection before any of them was produced.
-    private static let handedBytesMax = 64 * 1024
 
     init(_ state: StatePointer) { self.state = state }
 
@@ -31,9 +29,10 @@ struct MultiplexKeeper {
             preconditionFailure("a listener has agreed on HTTP/2 that does not speak it")
         }
         session.pointee.stage = .multiplexing(
-            Multiplex(
-                policy, state.pointee.multiplexMemory, nowMilliseconds: now,
-                idleDueMilliseconds: now + state.pointee.settings.headMilliseconds))
+            MultiplexOwner(
+                Multiplex(
+                    policy, state.pointee.multiplexMemory, Self.source(state), nowMilliseconds: now,
+                    idleDueMilliseconds: now + state.pointee.settings.headMilliseconds)))
         markDirty(session)
         // It was under way when the process began to leave: it may say what it came for.
         if state.pointee.leaving != nil { processLeaves(session, isReplaced: true) }
@@ -41,38 +40,52 @@ struct MultiplexKeeper {
 
     /// Takes bytes that were opened, and does what comes of them.
     func take(_ session: SessionPointer, _ received: Leg.Received) {
-        guard case .multiplexing(let multiplex) = session.pointee.stage else { return }
-        multiplex.heardMilliseconds = now
-        multiplex.question = nil
-        multiplex.connection.receive(
+        guard let multiplex = session.pointee.multiplex else { return }
+        read(received, multiplex)
+        tellOfWhatWasRead(session, multiplex)
+    }
+
+    private func read(_ received: Leg.Received, _ multiplex: MultiplexPointer) {
+        multiplex.pointee.connection.receive(
             UnsafeRawBufferPointer(start: received.bytes, count: received.count),
             milliseconds: Int64(truncatingIfNeeded: now))
+    }
+
+    private func tellOfWhatWasRead(_ session: SessionPointer, _ multiplex: MultiplexPointer) {
+        multiplex.pointee.heardMilliseconds = now
+        multiplex.pointee.question = nil
         takeEvents(session, multiplex)
         awaitHead(session, multiplex)
-        markDirty(session)
+        markDirty(session, multiplex)
     }
 
     /// The socket has something to say, or the turn has come to go on.
     func isReady(_ session: SessionPointer, _ flags: Readiness) {
-        guard case .multiplexing = session.pointee.stage else { return }
+        guard let multiplex = session.pointee.multiplex else { return }
         session.pointee.stream.leg.note(flags)
         // The last turn may have ended with its budget for what is sent.
-        if flags.isEmpty { markDirty(session) }
+        if flags.isEmpty { markDirty(session, multiplex) }
         if flags.contains(.writable) {
             _ = session.pointee.stream.leg.drain(space)
-            markDirty(session)
+            markDirty(session, multiplex)
         }
+        // Streams are told of all that has come, so that a message which came in several reads leaves in one.
         var budget = space.pointee.pumpBytesMax
+        var hasRead = false
         while session.pointee.stream.leg.isReadable, !session.pointee.stream.leg.hasEnded {
             if budget <= 0 {
                 state.pointee.goOnLater(session)
-                return
+                break
             }
             let received = session.pointee.stream.leg.receive(space)
             budget -= received.rawCount
-            if received.count > 0 { take(session, received) }
-            guard case .multiplexing = session.pointee.stage else { return }
+            if received.count > 0 {
+                read(received, multiplex)
+                hasRead = true
+            }
         }
+        if hasRead { tellOfWhatWasRead(session, multiplex) }
+        guard case .multiplexing = session.pointee.stage else { return }
         if session.pointee.stream.leg.hasEnded || session.pointee.stream.leg.isUnwritable {
             close(session, .disconnected(nil))
         }
@@ -81,10 +94,12 @@ struct MultiplexKeeper {
     // MARK: What is to be sent
 
     func markDirty(_ session: SessionPointer) {
-        guard case .multiplexing(let multiplex) = session.pointee.stage, !multiplex.isDirty else {
-            return
-        }
-        multiplex.isDirty = true
+        if let multiplex = session.pointee.multiplex { markDirty(session, multiplex) }
+    }
+
+    func markDirty(_ session: SessionPointer, _ multiplex: MultiplexPointer) {
+        if multiplex.pointee.isDirty { return }
+        multiplex.pointee.isDirty = true
         state.pointee.dirtySessions.append(session.pointee.client)
     }
 
@@ -120,49 +135,73 @@ struct MultiplexKeeper {
         }
     }
 
-    /// Hands what a stream has over to its connection.
+    /// Tells a stream's connection of what has become of the stream: what was read of it, that it has
+    /// something to be sent, or its end.
     ///
     /// - Returns: whether somebody waits for it to be sent.
     private func hand(over token: Token) -> Bool {
         guard let substream = state.pointee.substreams.pointer(token) else { return false }
         substream.pointee.feed.looked()
-        guard case .multiplexing(let multiplex) = substream.pointee.session.pointee.stage,
-            !substream.pointee.life.isClosed
-        else { return false }
-        markDirty(substream.pointee.session)
+        if substream.pointee.life.isClosed { return false }
+        let multiplex = substream.pointee.multiplex
+        markDirty(substream.pointee.session, multiplex)
         let id = substream.pointee.id
-        multiplex.connection.giveBack(id, substream.pointee.feed.takeReadCount())
+        multiplex.pointee.connection.giveBack(id, substream.pointee.feed.takeReadCount())
         let leg = leg(of: substream)
-        let heldBefore = leg.pointee.held.count
-        let most = Self.handedBytesMax - multiplex.connection.heldBytes(id)
-        if !leg.pointee.held.isEmpty, most > 0 {
-            let isTaken = multiplex.connection.send(
-                id, upTo: min(leg.pointee.held.count, most)
-            ) { room in
-                guard let start = room.baseAddress else { return 0 }
-                return leg.pointee.takeHeld(
-                    into: start.assumingMemoryBound(to: UInt8.self), capacity: room.count, space)
+        if !leg.pointee.held.isEmpty {
+            substream.pointee.isBlocked = true
+            // Where nothing can be sent on it any more, nobody is to wait for that.
+            if !multiplex.pointee.connection.offer(id) {
+                leg.pointee.discardHeld(space)
             }
-            // Nothing can be sent on it any more.
-            if !isTaken { leg.pointee.held.discard(pool: &space.pointee.pool) }
         }
-        if heldBefore > leg.pointee.held.count, let request = substream.pointee.stream.request {
-            state.pointee.requests.pointer(request)?.pointee.movedMilliseconds = now
-        }
-        if leg.pointee.held.isEmpty,
-            substream.pointee.life.isLeft || substream.pointee.feed.isShut,
+        if substream.pointee.life.isLeft || substream.pointee.feed.isShut,
             substream.pointee.answer.wantsEnd
         {
+            // The end stands behind what is held.
             let trailers = substream.pointee.answer.trailers
-            multiplex.connection.finish(id, trailers: trailers)
+            multiplex.pointee.connection.finish(id, trailers: trailers)
             substream.pointee.answer.ended()
         }
-        if heldBefore > 0 { substream.pointee.isBlocked = true }
         return substream.pointee.isBlocked
     }
 
+    /// Where connections find what their streams have to be sent.
+    private static func source(_ state: StatePointer) -> HTTP2BodySource {
+        HTTP2BodySource(
+            owner: state,
+            count: { owner, tag, id in
+                let keeper = MultiplexKeeper(owner.assumingMemoryBound(to: WorkerState.self))
+                guard let substream = keeper.substream(tag, id) else { return 0 }
+                return keeper.leg(of: substream).pointee.held.count
+            },
+            take: { owner, tag, id, place, count in
+                let keeper = MultiplexKeeper(owner.assumingMemoryBound(to: WorkerState.self))
+                guard let substream = keeper.substream(tag, id) else { return 0 }
+                return keeper.take(count, of: substream, to: place)
+            })
+    }
+
+    /// The stream of this tag and number.
+    private func substream(_ tag: UInt64, _ id: Int32) -> SubstreamPointer? {
+        let substream = state.pointee.substreams.pointer(Token(rawValue: tag))
+        return substream?.pointee.id.id == id ? substream : nil
+    }
+
+    private func take(
+        _ count: Int, of substream: SubstreamPointer, to place: UnsafeMutableRawPointer
+    ) -> Int {
+        // It may not have been handed over since it was given bytes, and there is room again all the same.
+        substream.pointee.isBlocked = true
+        if let request = substream.pointee.stream.request {
+            state.pointee.requests.pointer(request)?.pointee.movedMilliseconds = now
+        }
+        return leg(of: substream).pointee.takeHeld(
+            into: place.assumingMemoryBound(to: UInt8.self), capacity: count, space)
+    }
+
     /// Where the leg of a stream is.
-    private func leg(of substream: SubstreamPointer) -> UnsafeMutablePointer<Leg> {
+    func leg(of substream: SubstreamPointer) -> UnsafeMutablePointer<Leg> {
         if let tunnel = substream.pointee.tunnel, tunnel.pointee.relay.client.feed != nil {
             return withUnsafeMutablePointer(to: &tunnel.pointee.relay.client) { $0 }
         }
@@ -172,56 +211,53 @@ struct MultiplexKeeper {
     /// Has a stream go on whose bytes have left, or waits until they have.
     private func resume(_ token: Token) {
         guard let substream = state.pointee.substreams.pointer(token),
-            !substream.pointee.life.isClosed,
-            case .multiplexing(let multiplex) = substream.pointee.session.pointee.stage
+            !substream.pointee.life.isClosed
         else { return }
-        if multiplex.connection.heldBytes(substream.pointee.id) > 0 {
-            multiplex.connection.tellWhenDrained(substream.pointee.id)
-        } else if !leg(of: substream).pointee.held.isEmpty {
-            substream.pointee.feed.notify()
-        } else {
-            substream.pointee.isBlocked = false
-            // Nobody has more to send where it was left, or where nothing waited for room.
-            if substream.pointee.life.isLeft
-                || substream.pointee.tunnel?.pointee.relay.isAtRest == true
-            {
-                return
-            }
-            tell(substream, .writable)
+        if !leg(of: substream).pointee.held.isEmpty {
+            substream.pointee.multiplex.pointee.connection.tellWhenDrained(substream.pointee.id)
+            return
         }
+        substream.pointee.isBlocked = false
+        // Nobody has more to send where it was left, or where nothing waited for room.
+        if substream.pointee.life.isLeft
+            || substream.pointee.tunnel?.pointee.relay.isAtRest == true
+        {
+            return
+        }
+        tell(substream, .writable)
     }
 
     /// Sends what the connection has, as far as the socket takes it.
     private func produce(_ session: SessionPointer) {
-        guard case .multiplexing(let multiplex) = session.pointee.stage else { return }
-        multiplex.isDirty = false
-        if multiplex.produced.turn != state.pointee.turnNumber {
-            multiplex.produced = (state.pointee.turnNumber, 0)
+        guard let multiplex = session.pointee.multiplex else { return }
+        multiplex.pointee.isDirty = false
+        if multiplex.pointee.produced.turn != state.pointee.turnNumber {
+            multiplex.pointee.produced = (state.pointee.turnNumber, 0)
         }
         while session.pointee.stream.leg.held.isEmpty,
             !session.pointee.stream.leg.isUnwritable
         {
             // Streams read on once their bytes were produced, so this bounds what is read for them too.
-            let budget = space.pointee.pumpBytesMax - multiplex.produced.count
+            let budget = space.pointee.pumpBytesMax - multiplex.pointee.produced.count
             if budget <= 0 {
                 state.pointee.goOnLater(session)
                 break
             }
-            let count = multiplex.connection.produce(
+            let count = multiplex.pointee.connection.produce(
                 into: UnsafeMutableRawBufferPointer(
                     start: space.pointee.opened, count: min(budget, space.pointee.openedCapacity)))
             if count == 0 { break }
-            multiplex.produced.count += count
+            multiplex.pointee.produced.count += count
             session.pointee.stream.leg.put(space.pointee.opened, count: count, space)
         }
         takeEvents(session, multiplex)
-        if multiplex.connection.end != nil && !multiplex.isEnding {
-            multiplex.isEnding = true
+        if multiplex.pointee.connection.end != nil && !multiplex.pointee.isEnding {
+            multiplex.pointee.isEnding = true
             sessions.arm(session, at: now + space.pointee.patience.lingerMilliseconds)
         }
         if session.pointee.stream.leg.isUnwritable {
             close(session, .disconnected(nil))
-        } else if multiplex.connection.isOver, session.pointee.stream.leg.held.isEmpty {
+        } else if multiplex.pointee.connection.isOver, session.pointee.stream.leg.held.isEmpty {
             end(session, multiplex)
         }
     }

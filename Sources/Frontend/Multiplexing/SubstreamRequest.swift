@@ -82,8 +82,12 @@ enum SubstreamRequest {
         return true
     }
 
-    /// Writes the head; `isLast` says that no body follows.
-    static func write(_ head: borrowing HTTP2Head, isLast: Bool, into writer: inout HeadWriter) {
+    /// Writes the head; `isLast` says that no body follows, and a WebSocket is asked for with a key of
+    /// `keys`.
+    static func write(
+        _ head: borrowing HTTP2Head, isLast: Bool, keys: inout WebSocketKeys,
+        into writer: inout HeadWriter
+    ) {
         writer.clear()
         let isWebSocket = !head.protocolName.isEmpty
         head.bytes.withUnsafeBufferPointer { bytes in
@@ -107,7 +111,7 @@ enum SubstreamRequest {
             if isWebSocket {
                 writer.append("upgrade: websocket\r\nconnection: upgrade\r\n")
                 writer.append("sec-websocket-key: ")
-                writer.append(WebSocketAccept.makeKey())
+                keys.withNext { writer.append($0) }
                 writer.append("\r\n")
             } else if !isLast && !hasLength {
                 // Its length is not known: the stream's end is the body's.

@@ -139,8 +139,8 @@ struct AnswerReader: ~Copyable {
         return true
     }
 
-    /// Gives the head of an interim answer away.
-    mutating func takeInterim() -> ResponseHead? { head.take() }
+    /// Gives the head away that was read last: one of an interim answer, or the 101 that opens a tunnel.
+    mutating func takeHead() -> ResponseHead? { head.take() }
 
     /// Gives the final head away, whose body is read from here on.
     ///

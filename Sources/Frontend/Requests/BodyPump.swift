@@ -253,7 +253,7 @@ struct BodyPump {
             } catch {
                 return fail(request, .badAnswer, error)
             }
-            if var head = request.pointee.answer.takeInterim() {
+            if var head = request.pointee.answer.takeHead() {
                 passInterim(head, request, slot)
                 state.pointee.heads.takeBack(head.takeMemory())
             }

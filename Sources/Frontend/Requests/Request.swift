@@ -27,7 +27,7 @@ struct BodyTransfer: ~Copyable {
 
 /// What a request for a WebSocket needs beyond others, and no tunnel does.
 final class UpgradeAsked {
-    let request: UpgradeRequest
+    private(set) var request: UpgradeRequest
     /// The path to ask the upstream for.
     let path: [UInt8]
     /// The key that the upstream is asked with, where the client's has not the length of one.
@@ -39,6 +39,9 @@ final class UpgradeAsked {
         self.request = request
         self.path = path
     }
+
+    /// Gives the memory of its head back, of which nothing may be asked then.
+    func takeMemory() -> HeadMemory { request.takeMemory() }
 }
 
 /// The body of a request on its way to the upstream.
@@ -184,7 +187,7 @@ struct Request: ~Copyable {
     }
 
     /// The memory of its head, to be used for another.
-    mutating func takeMemory() -> HeadMemory { asked.takeMemory() }
+    mutating func takeMemory() -> HeadMemory { upgrade?.takeMemory() ?? asked.takeMemory() }
 }
 
 typealias RequestPointer = UnsafeMutablePointer<Request>

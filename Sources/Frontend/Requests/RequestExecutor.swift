@@ -317,11 +317,10 @@ struct RequestExecutor {
                 Introduction.bytes(version, of: stream, client: request.pointee.facts.client))
         }
         if let upgrade = request.pointee.upgrade {
-            state.pointee.heads.writer.append(
-                UpstreamRequest.bytes(
-                    of: upgrade.request, path: upgrade.path, plan: plan,
-                    endpoint: slot.pointee.endpoint, hop: stream.facts.pointee.hop,
-                    key: upgrade.ownKey))
+            UpstreamRequest.write(
+                upgrade.request, path: upgrade.path, plan: plan,
+                endpoint: slot.pointee.endpoint, hop: stream.facts.pointee.hop,
+                key: upgrade.ownKey, into: &state.pointee.heads.writer)
             return
         }
         stream.write(

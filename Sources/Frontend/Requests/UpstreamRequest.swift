@@ -38,7 +38,7 @@ enum UpstreamRequest {
         .transferEncoding, .http2Settings, .expect,
     ].reduce(KnownFields()) { $0.union(KnownFields($1)) }
 
-    /// The opening handshake as the upstream gets it.
+    /// Writes the opening handshake as the upstream gets it.
     ///
     /// - Parameters:
     ///   - request: the client's, judged.
@@ -47,12 +47,11 @@ enum UpstreamRequest {
     ///   - endpoint: who gets it.
     ///   - hop: the way it came.
     ///   - key: the key to ask with, where the client's own is not one; else nil.
-    /// - Returns: the bytes of the head.
-    static func bytes(
-        of request: UpgradeRequest, path: [UInt8], plan: RoutePlan, endpoint: Endpoint, hop: Hop,
-        key: [UInt8]? = nil
-    ) -> [UInt8] {
-        var writer = HeadWriter()
+    ///   - writer: where the head is written to.
+    static func write(
+        _ request: UpgradeRequest, path: [UInt8], plan: RoutePlan, endpoint: Endpoint, hop: Hop,
+        key: [UInt8]? = nil, into writer: inout HeadWriter
+    ) {
         writer.append("GET ")
         writer.append(path)
         if let query = request.target.query {
@@ -88,7 +87,6 @@ enum UpstreamRequest {
             fields: fields, into: &writer)
         plan.request.write(hop, into: &writer)
         writer.end()
-        return writer.bytes
     }
 
     /// Writes an ordinary request as the upstream gets it.

@@ -51,7 +51,7 @@ struct ClientSession: ~Copyable {
         /// Requests are read, one after the other.
         case serving
         /// Requests come on streams of HTTP/2.
-        case multiplexing(Multiplex)
+        case multiplexing(MultiplexOwner)
         /// All is said; the client may read it.
         case leaving(Leaving)
     }
@@ -75,6 +75,11 @@ struct ClientSession: ~Copyable {
     var timer = LazyTimer()
     /// It stands in `WorkerState.unfinished`.
     var goesOnLater = false
+
+    /// What it has of HTTP/2, while it speaks that; valid until its stage changes.
+    var multiplex: MultiplexPointer? {
+        if case .multiplexing(let owner) = stage { owner.pointer } else { nil }
+    }
 
     init(
         leg: consuming Leg, facts: consuming ClientFacts, stage: Stage, limits: HeadLimits

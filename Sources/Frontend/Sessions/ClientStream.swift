@@ -153,10 +153,10 @@ struct ClientStream {
         _ bytes: UnsafeRawBufferPointer, on substream: SubstreamPointer,
         _ space: UnsafeMutablePointer<Workspace>
     ) {
-        guard case .multiplexing(let multiplex) = session.pointee.stage else { return }
+        guard let multiplex = session.pointee.multiplex else { return }
         if own.pointee.leg.isUnwritable { return }
         let body = substream.pointee.answer.sendHeads(
-            bytes, substream.pointee.id, multiplex.connection)
+            bytes, substream.pointee.id, multiplex.pointee.connection)
         substream.pointee.feed.notify()
         guard let start = body.baseAddress, body.count > 0 else { return }
         own.pointee.leg.put(

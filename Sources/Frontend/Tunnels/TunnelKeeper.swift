@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Ledger
+import Proxy
 import Reactor
 import Splice
 import Wire
@@ -116,6 +117,10 @@ struct TunnelKeeper {
             state.pointee.substreams.pointer(token)?.pointee.tunnel = tunnel
         case .gone: break
         }
+        state.pointee.heads.takeBack(request.pointee.takeMemory())
+        if var head = request.pointee.answer.takeHead() {
+            state.pointee.heads.takeBack(head.takeMemory())
+        }
         state.pointee.retireRequest(token)
         plan.tally.opened()
         Recorder(state).opened(tunnel)
@@ -189,11 +194,13 @@ struct TunnelKeeper {
         assert(state.pointee.tunnels.pointer(slot) == tunnel, "a tunnel is closed twice")
         state.pointee.tunnelTimers.cancel(slot)
         state.pointee.paceTimers.cancel(slot)
+        let isOver = tunnel.pointee.relay.ending.isOver
+        if isOver { leaveRest(of: tunnel) }
         tunnel.pointee.relay.release(space)
         tunnel.pointee.places.giveBack(nowMilliseconds: state.pointee.now)
         tunnel.pointee.asked.plan?.tally.closed()
         ClientCounts(state).release(&tunnel.pointee.facts)
-        tunnel.pointee.drain?.closed(isCut: !tunnel.pointee.relay.ending.isOver)
+        tunnel.pointee.drain?.closed(isCut: !isOver)
         Recorder(state).ended(tunnel)
         // The sockets close when the slot is released, behind the last event of this batch.
         switch tunnel.pointee.client {
@@ -203,11 +210,25 @@ struct TunnelKeeper {
         case .stream(let token):
             if let substream = state.pointee.substreams.pointer(token) {
                 MultiplexKeeper(state).leave(
-                    substream, isInOrder: tunnel.pointee.relay.ending.isOver)
+                    substream, isInOrder: isOver && !tunnel.pointee.relay.client.isTruncated)
             }
         case .gone: break
         }
         state.pointee.tunnels.retire(slot)
+    }
+
+    /// Leaves what the client has not taken yet of a relay that is over to its stream: it goes on as the
+    /// client opens its window, like the rest of an answer.
+    private func leaveRest(of tunnel: TunnelPointer) {
+        guard case .stream(let token) = tunnel.pointee.client,
+            let substream = state.pointee.substreams.pointer(token),
+            !substream.pointee.life.isClosed, tunnel.pointee.relay.client.feed != nil,
+            !tunnel.pointee.relay.client.isUnwritable,
+            !tunnel.pointee.relay.client.held.isEmpty
+        else { return }
+        assert(!substream.pointee.stream.leg.isOpen, "a stream has two legs")
+        swap(&tunnel.pointee.relay.client, &substream.pointee.stream.leg)
+        substream.pointee.stream.leg.closeForReading(space)
     }
 
     /// Ends one relay with a Close; false when there is no such relay.

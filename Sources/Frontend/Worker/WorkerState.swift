@@ -3,6 +3,7 @@ import HTTP2
 import Proxy
 import Reactor
 import Splice
+import TLS
 import Wire
 
 /// What the parts of one reactor work on: its slabs, timers and queues.
@@ -57,6 +58,8 @@ struct WorkerState: ~Copyable {
     var turnNumber: UInt64 = 0
     /// Memory for heads, and where heads that go out are written.
     var heads = HeadStore()
+    /// Keys for the WebSockets that clients of HTTP/2 ask for.
+    var webSocketKeys = WebSocketKeys()
     /// Idle connections to endpoints.
     var pool = UpstreamPool()
     /// Sessions that OpenSSL still keeps.
@@ -138,8 +141,11 @@ struct WorkerState: ~Copyable {
     }
 
     /// Gives a stream its slot; nil where there is no room.
-    mutating func insertSubstream(_ session: SessionPointer, _ id: HTTP2Stream) -> Token? {
-        let made = Substream(session: session, id: id, outbox: outbox, nowMilliseconds: now)
+    mutating func insertSubstream(
+        _ session: SessionPointer, _ multiplex: MultiplexPointer, _ id: HTTP2Stream
+    ) -> Token? {
+        let made = Substream(
+            session: session, multiplex: multiplex, id: id, outbox: outbox, nowMilliseconds: now)
         guard let slot = substreams.insert(made) else { return nil }
         if let substream = substreams.pointer(slot) {
             substream.pointee.slot = slot

@@ -44,7 +44,7 @@ struct ClientCore {
     }
 
     func free(_ stream: ClientStreamPointer) {
-        stream.pointee.held.clear(memory)
+        stream.pointee.held.clear(memory.blocks)
         stream.deinitialize(count: 1)
         stream.deallocate()
     }
@@ -229,7 +229,7 @@ extension UnsafeMutablePointer where Pointee == ClientCore {
         let count = min(most, stream.pointee.held.count, CorePointer.dataBytesMax)
         if count > 0, let bytes = stream.pointee.held.bytes.baseAddress {
             UnsafeMutableRawPointer(room).copyMemory(from: bytes, byteCount: count)
-            stream.pointee.held.drop(count, pointee.memory)
+            stream.pointee.held.drop(count, pointee.memory.blocks)
         }
         guard stream.pointee.held.isEmpty else { return count }
         if count > 0 { pointee.tell(.drained(tag: stream.pointee.tag)) }

@@ -172,7 +172,7 @@ public final class HTTP2Client {
     @discardableResult
     public func send(_ id: Int32, _ bytes: UnsafeRawBufferPointer) -> Bool {
         guard let stream = core.pointee.streams[id], !stream.pointee.isEnding,
-            stream.pointee.held.append(bytes, core.pointee.memory)
+            stream.pointee.held.append(bytes, core.pointee.memory.blocks)
         else { return false }
         if bytes.count > 0 { core.resume(stream, id) }
         return true

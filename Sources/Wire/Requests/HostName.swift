@@ -104,13 +104,20 @@ public struct HostName: Sendable, Equatable {
 
     private static func isName(_ host: ArraySlice<UInt8>) -> Bool {
         guard 1...253 ~= host.count else { return false }
-        return host.split(separator: Octet.dot, omittingEmptySubsequences: false).allSatisfy {
-            1...63 ~= $0.count
-                && $0.allSatisfy {
-                    $0 == UInt8(ascii: "-") || $0 == UInt8(ascii: "_") || Octet.isDigit($0)
-                        || Octet.lowercased($0) &- 0x61 < 26
-                }
+        var labelBytes = 0
+        for byte in host {
+            if byte == Octet.dot {
+                guard 1...63 ~= labelBytes else { return false }
+                labelBytes = 0
+                continue
+            }
+            guard
+                byte == UInt8(ascii: "-") || byte == UInt8(ascii: "_") || Octet.isDigit(byte)
+                    || Octet.lowercased(byte) &- 0x61 < 26
+            else { return false }
+            labelBytes += 1
         }
+        return 1...63 ~= labelBytes
     }
 
     /// RFC 4291 §2.2, without a zone, which has a meaning on one machine only.

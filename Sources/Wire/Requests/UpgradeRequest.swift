@@ -20,7 +20,7 @@ public struct UpgradeRequest: Sendable {
     /// Whether permessage-deflate is among the extensions offered.
     public let offersDeflate: Bool
     /// The head that all this was read from.
-    public let head: RequestHead
+    public private(set) var head: RequestHead
 
     /// Fields that do not go on as they came, since they are empty or hold what is no offer.
     public let unsound: KnownFields
@@ -52,6 +52,9 @@ public struct UpgradeRequest: Sendable {
         if refused.contains(.missingConnection) { return Self.noConnection }
         return refused.contains(.anyKeyLength) ? Self.wrongKey : nil
     }
+
+    /// Gives the memory of the head back to be used for another; nothing may be asked of it then.
+    public mutating func takeMemory() -> HeadMemory { head.takeMemory() }
 
     /// Reads the handshake out of a head, or says why it is none.
     ///

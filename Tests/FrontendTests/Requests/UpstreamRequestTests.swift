@@ -35,12 +35,15 @@ struct UpstreamRequestTests {
             throw HeadFault(status: 0, sentence: "no whole request")
         }
         let request = try UpgradeRequest.judge(head)
-        let made = UpstreamRequest.bytes(
-            of: request, path: path.map { Array($0.utf8) } ?? request.target.sentPath,
+        var writer = HeadWriter()
+        UpstreamRequest.write(
+            request, path: path.map { Array($0.utf8) } ?? request.target.sentPath,
             plan: RoutePlan(route),
             endpoint: endpoint,
             hop: Hop(
-                client: client, isSecure: isSecure, strictTransportSecurity: nil, tls: tls))
+                client: client, isSecure: isSecure, strictTransportSecurity: nil, tls: tls),
+            into: &writer)
+        let made = writer.bytes
         var again = RequestHeadParser()
         guard case .complete(let result, made.count) = made.withUnsafeBytes({ again.append($0) })
         else { throw HeadFault(status: 0, sentence: "no whole head was made") }

@@ -329,6 +329,52 @@ def never(*_):
     print("reset", raw.answer(1).code)
 
 
+def lingers(way, go):
+    """A relay is over whose last bytes the client's window holds back: all of them come as it opens, or a reset."""
+    raw = Raw(port, authority, [(4, 1000)])
+    answer = open_socket(raw, 1, "/large")
+    raw.send(frame(DATA, END_STREAM if way == "ended" else 0, 1, CLOSE))
+    raw.until(lambda: len(answer.body) == 1000)
+    print("held back", flush=True)
+    until_file(go)
+    raw.settle()
+    whole = b"\x82\x7e" + struct.pack(">H", 12000) + b"D" * 12000 + b"\x88\x02\x03\xe8"
+    if way == "never":
+        raw.until(lambda: answer.is_over)
+        assert not answer.ended and answer.code not in (None, 0), answer.__dict__
+        assert answer.body == whole[:1000]
+    else:
+        while not answer.is_over:
+            want = min(len(answer.body) + 500, len(whole))
+            raw.send(window(1, 500))
+            raw.until(lambda: answer.is_over or len(whole) > len(answer.body) >= want)
+        assert answer.body == whole, len(answer.body)
+        # NO_ERROR says that nothing more is wanted of the client.
+        assert answer.ended and answer.code in (None, 0), answer.__dict__
+    # The connection and its other streams go on.
+    raw.send(settings([(4, 65535)]))
+    assert raw.ask(3, path="/pages").body == b"a page"
+    print("reset" if way == "never" else "whole")
+
+
+def reopens(rounds, count):
+    """As many sockets as there may be, opened and ended in order, and opened again at once."""
+    raw = Raw(port, authority)
+    stream = 1
+    for _ in range(int(rounds)):
+        ids = range(stream, stream + 2 * int(count), 2)
+        raw.send(b"".join(raw.head(id, raw.socket_fields(), 0) for id in ids))
+        for id in ids:
+            raw.until(lambda: raw.answer(id).heads)
+            assert raw.answer(id).status == 200, raw.answer(id).__dict__
+        raw.send(b"".join(frame(DATA, END_STREAM, id, CLOSE) for id in ids))
+        for id in ids:
+            raw.until(lambda: raw.answer(id).is_over)
+            assert raw.answer(id).ended and raw.answer(id).body == b"\x88\x02\x03\xe8", raw.answer(id).__dict__
+        stream += 2 * int(count)
+    print("opened", int(rounds) * int(count))
+
+
 FLOODS = {
     "resets": lambda raw, stream: raw.head(stream, raw.fields(path="/silent")) + reset(stream),
     "provoked": lambda raw, stream: raw.head(stream, raw.fields(path="/silent"), 0) + window(stream, 0x7FFF_FFFF),

@@ -78,6 +78,51 @@ import Testing
         #expect(line[0].contains("by=upstream"), "\(line)")
     }
 
+    /// What is left behind both Closes has the time of an answer's body, and not only that of `linger`.
+    @Test(arguments: [("open", "whole"), ("ended", "whole"), ("never", "reset")])
+    func `bytes that a window holds back behind both Closes come whole, or the stream is reset`(
+        way: String, result: String
+    ) throws {
+        let backend = try ScriptedBackend { peer in
+            try peer.accept()
+            _ = try peer.readFrame()
+            // In one piece: a Close behind it would not be read while the client has no room.
+            let message = Frame(opcode: 2, payload: [UInt8](repeating: 0x44, count: 12_000))
+            try peer.send(message.bytes + Frame.close(1000).bytes)
+            try peer.stream.halfClose()
+        }
+        let body = way == "never" ? "1s" : "60s"
+        let proxy = try proxy(
+            backend.address, settings: ["timeouts: { linger: 50ms, body: \(body) }"])
+        let folder = try Scratch.makeFolder()
+        defer { Scratch.remove(folder) }
+        let client = try PythonPeer.start(
+            "h2_faults.py", ["\(proxy.port())", authority, "lingers", way, "\(folder)/go"])
+        try client.waitForLine(containing: "held back", by: .after(.seconds(60)))
+        let line = try proxy.process.waitForLine(containing: "reason=close")
+        #expect(line[0].contains("close=1000 by=client"), "\(line)")
+        try Scratch.write("", to: "\(folder)/go")
+        #expect(try client.waitForExit(by: .after(.seconds(60))) == 0, "\(client.errors)")
+        #expect(client.output.last == result)
+    }
+
+    /// A relay whose stream is over must not wait for `linger`, since its client opens the next one at once.
+    @Test func `sockets that end in order are gone when their streams are`() throws {
+        let backend = try ScriptedBackend { peer in
+            try peer.accept()
+            _ = try peer.readFrame()
+            try peer.send(Frame.close(1000))
+            try peer.stream.halfClose()
+        }
+        // Eight times as many as a client has open, since apps end their side when they come to it.
+        let proxy = try ProxyFixture(
+            routes: [
+                "{ path: \"/*\", to: \"\(backend.address)\", limits: { relays: 64 } }"
+            ], listeners: [.multiplexed("maxStreams: 8")], settings: ["timeouts: { linger: 1h }"])
+        #expect(try run(proxy, "reopens", "30", "8") == ["opened 240"])
+        try proxy.process.waitForLine(containing: "reason=close", count: 240)
+    }
+
     private static let parts: [String: String] = [
         "/length": "Content-Length: 100\r\n\r\nonly this",
         "/chunk": "Transfer-Encoding: chunked\r\n\r\n9\r\nonly this\r\n",

@@ -37,8 +37,8 @@ import Testing
     }
 
     @Test(arguments: [
-        ("", "streams 128 window 65536 websockets 1"),
-        ("websockets: false", "streams 128 window 65536 websockets 0"),
+        ("", "streams 128 window 131072 websockets 1"),
+        ("websockets: false", "streams 128 window 131072 websockets 0"),
         ("maxStreams: 7, windowBytes: 1MiB", "streams 7 window 1048576 websockets 1"),
     ])
     func `SETTINGS say what the keys say`(keys: String, said: String) throws {

@@ -23,48 +23,38 @@ struct ByteQueue {
     }
 
     /// Appends bytes; false if there would be more than 1 GiB of them, which nobody is meant to collect.
-    mutating func append(_ more: UnsafeRawBufferPointer, _ memory: HTTP2Memory) -> Bool {
+    mutating func append(_ more: UnsafeRawBufferPointer, _ blocks: HTTP2Memory.Blocks) -> Bool {
         guard let source = more.baseAddress, more.count > 0 else { return true }
-        guard let room = room(for: more.count, memory) else { return false }
+        guard let room = room(for: more.count, blocks) else { return false }
         room.copyMemory(from: source, byteCount: more.count)
         end += UInt32(more.count)
         return true
     }
 
-    /// Appends what is written into room for so many bytes; how many that is, or nil if there is none.
-    mutating func append(
-        upTo most: Int, _ memory: HTTP2Memory, _ write: (UnsafeMutableRawBufferPointer) -> Int
-    ) -> Int? {
-        guard most > 0 else { return 0 }
-        guard let room = room(for: most, memory) else { return nil }
-        let written = write(UnsafeMutableRawBufferPointer(start: room, count: most))
-        end += UInt32(max(0, min(written, most)))
-        if isEmpty { clear(memory) }
-        return max(0, min(written, most))
-    }
-
     /// The place behind the last byte, with room for so many more.
-    private mutating func room(for more: Int, _ memory: HTTP2Memory) -> UnsafeMutableRawPointer? {
+    private mutating func room(for more: Int, _ blocks: HTTP2Memory.Blocks)
+        -> UnsafeMutableRawPointer?
+    {
         let total = count + more
         guard total <= 1 << 30 else { return nil }
-        if Int(end) + more + Self.margin > Int(capacity) { makeRoom(total, memory) }
+        if Int(end) + more + Self.margin > Int(capacity) { makeRoom(total, blocks) }
         return block.map { $0 + Int(end) }
     }
 
     /// Takes bytes from the start; as many as there are, at most.
-    mutating func drop(_ amount: Int, _ memory: HTTP2Memory) {
+    mutating func drop(_ amount: Int, _ blocks: HTTP2Memory.Blocks) {
         start += UInt32(max(0, min(amount, count)))
-        if isEmpty { clear(memory) }
+        if isEmpty { clear(blocks) }
     }
 
     /// Drops everything, and gives the block back.
-    mutating func clear(_ memory: HTTP2Memory) {
-        if let block { memory.giveBack(block, Int(capacity)) }
+    mutating func clear(_ blocks: HTTP2Memory.Blocks) {
+        if let block { blocks.giveBack(block, Int(capacity)) }
         self = ByteQueue()
     }
 
     /// Moves the bytes to the start of a block that has room for `total`.
-    private mutating func makeRoom(_ total: Int, _ memory: HTTP2Memory) {
+    private mutating func makeRoom(_ total: Int, _ blocks: HTTP2Memory.Blocks) {
         let (old, count) = (bytes, count)
         // Moving within the block is worth it if that is not done again soon.
         if let block, total + 2 * Self.margin <= Int(capacity) / 2 {
@@ -72,12 +62,12 @@ struct ByteQueue {
                 (block + Self.margin).copyMemory(from: source, byteCount: count)
             }
         } else {
-            let size = HTTP2Memory.blockBytes(for: total + 2 * Self.margin)
-            let new = memory.lend(size)
+            let size = HTTP2Memory.Blocks.bytes(for: total + 2 * Self.margin)
+            let new = blocks.lend(size)
             if let source = old.baseAddress {
                 (new + Self.margin).copyMemory(from: source, byteCount: count)
             }
-            if let block { memory.giveBack(block, Int(capacity)) }
+            if let block { blocks.giveBack(block, Int(capacity)) }
             block = new
             capacity = UInt32(size)
         }

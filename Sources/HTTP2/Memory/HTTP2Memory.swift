@@ -8,7 +8,7 @@ import CNghttp2
 public final class HTTP2Memory {
     /// The sizes of blocks: 1 KiB and its doubles, up to 256 KiB.
     static let smallestBlockBytes = 1_024
-    private static let sizeCount = 9
+    fileprivate static let sizeCount = 9
     private static let headsKept = 64
     private static let eventListsKept = 16
     private static let fieldsKept = 4
@@ -17,7 +17,7 @@ public final class HTTP2Memory {
     ///
     /// It stands behind a pointer, since each access to a class's own property would be
     /// checked for exclusivity, many times for each message.
-    private struct State {
+    fileprivate struct State {
         /// How many bytes of free blocks are kept; what is more goes back to the system.
         let keptBytesMax: Int
         var keptBytes = 0
@@ -56,9 +56,10 @@ public final class HTTP2Memory {
     /// Takes a head back that is of no more use to anybody.
     public func recycle(_ head: consuming HTTP2Head) {
         let memory = head.memory
-        guard state.pointee.heads.count < Self.headsKept, memory.storage.bytes.capacity <= 16_384
+        guard state.pointee.heads.count < Self.headsKept,
+            memory.storage.pointee.bytes.capacity <= 16_384
         else { return }
-        memory.storage.clear()
+        memory.storage.pointee.clear()
         state.pointee.heads.append(memory)
     }
 
@@ -85,41 +86,55 @@ public final class HTTP2Memory {
         events = []
     }
 
-    /// The size of the block that has room for so many bytes.
-    static func blockBytes(for count: Int) -> Int {
-        guard count > smallestBlockBytes else { return smallestBlockBytes }
-        return 1 << (Int.bitWidth - (count - 1).leadingZeroBitCount)
-    }
+    /// Its blocks, for whoever uses them many times for each message: no reference is counted.
+    ///
+    /// The memory outlives whoever has them.
+    var blocks: Blocks { Blocks(state: state) }
 
-    /// Lends a block of a size that `blockBytes` has named; what it holds is undefined.
-    func lend(_ size: Int) -> UnsafeMutableRawPointer {
-        state.pointee.usedBytes += size
-        let index = Self.index(size)
-        if index < Self.sizeCount, let block = state.pointee.blocks[index] {
-            state.pointee.blocks[index] = block.load(as: UnsafeMutableRawPointer?.self)
-            state.pointee.keptBytes -= size
+    /// Memory for bytes, in blocks.
+    struct Blocks {
+        fileprivate let state: UnsafeMutablePointer<State>
+
+        /// The size of the block that has room for so many bytes.
+        static func bytes(for count: Int) -> Int {
+            guard count > HTTP2Memory.smallestBlockBytes else {
+                return HTTP2Memory.smallestBlockBytes
+            }
+            return 1 << (Int.bitWidth - (count - 1).leadingZeroBitCount)
+        }
+
+        /// Lends a block of a size that `bytes(for:)` has named; what it holds is undefined.
+        func lend(_ size: Int) -> UnsafeMutableRawPointer {
+            state.pointee.usedBytes += size
+            let index = Self.index(size)
+            if index < HTTP2Memory.sizeCount, let block = state.pointee.blocks[index] {
+                state.pointee.blocks[index] = block.load(as: UnsafeMutableRawPointer?.self)
+                state.pointee.keptBytes -= size
+                return block
+            }
+            guard let block = malloc(size) else {
+                fatalError("There is no memory for \(size) bytes.")
+            }
             return block
         }
-        guard let block = malloc(size) else { fatalError("There is no memory for \(size) bytes.") }
-        return block
-    }
 
-    /// Takes back what `lend` has given.
-    func giveBack(_ block: UnsafeMutableRawPointer, _ size: Int) {
-        state.pointee.usedBytes -= size
-        let index = Self.index(size)
-        guard index < Self.sizeCount,
-            state.pointee.keptBytes + size <= state.pointee.keptBytesMax
-        else {
-            free(block)
-            return
+        /// Takes back what `lend` has given.
+        func giveBack(_ block: UnsafeMutableRawPointer, _ size: Int) {
+            state.pointee.usedBytes -= size
+            let index = Self.index(size)
+            guard index < HTTP2Memory.sizeCount,
+                state.pointee.keptBytes + size <= state.pointee.keptBytesMax
+            else {
+                free(block)
+                return
+            }
+            block.storeBytes(of: state.pointee.blocks[index], as: UnsafeMutableRawPointer?.self)
+            state.pointee.blocks[index] = block
+            state.pointee.keptBytes += size
         }
-        block.storeBytes(of: state.pointee.blocks[index], as: UnsafeMutableRawPointer?.self)
-        state.pointee.blocks[index] = block
-        state.pointee.keptBytes += size
-    }
 
-    private static func index(_ size: Int) -> Int {
-        size.trailingZeroBitCount - smallestBlockBytes.trailingZeroBitCount
+        private static func index(_ size: Int) -> Int {
+            size.trailingZeroBitCount - HTTP2Memory.smallestBlockBytes.trailingZeroBitCount
+        }
     }
 }
