@@ -196,12 +196,15 @@ struct TunnelKeeper {
         tunnel.pointee.drain?.closed(isCut: !tunnel.pointee.relay.ending.isOver)
         Recorder(state).ended(tunnel)
         // The sockets close when the slot is released, behind the last event of this batch.
+        let load = state.pointee.crew.loads[state.pointee.index]
+        load.claim(-1)
         switch tunnel.pointee.client {
         case .socket(let token):
             state.pointee.clients.retire(token)
-            state.pointee.crew.loads[state.pointee.index].closed()
+            load.closed(hasUpstream: true)
         case .stream(let token):
             if let substream = state.pointee.substreams.pointer(token) {
+                UpstreamKeeper(state).leave(substream.pointee.session)
                 MultiplexKeeper(state).leave(
                     substream, isInOrder: tunnel.pointee.relay.ending.isOver)
             }
