@@ -12,13 +12,16 @@ struct TunnelFacts {
     let path: String
     let plan: RoutePlan?
     let endpoint: Endpoint?
+    /// What the endpoint was chosen by, where that was by hash.
+    let key: UInt64?
 
-    init(_ facts: borrowing RequestFacts) {
+    init(_ facts: borrowing RequestFacts, key: UInt64?) {
         client = facts.client
         host = facts.host
         path = facts.path
         plan = facts.plan
         endpoint = facts.endpoint
+        self.key = key
     }
 
     /// The route's pattern.
@@ -98,7 +101,9 @@ struct TunnelKeeper {
         let descriptor = relay.backend.socket.descriptor
         let made = Tunnel(
             relay: relay, client: client, facts: taken.facts,
-            asked: TunnelFacts(request.pointee.facts), places: request.pointee.places)
+            asked: TunnelFacts(
+                request.pointee.facts, key: request.pointee.upstream?.search.key),
+            places: request.pointee.places)
         guard let slot = state.pointee.tunnels.insert(made),
             let tunnel = state.pointee.tunnels.pointer(slot)
         else {

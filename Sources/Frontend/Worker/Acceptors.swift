@@ -92,9 +92,10 @@ struct Acceptors {
     }
 
     /// Listens no more; what is in the queues is accepted, unless another process listens there.
-    mutating func close(isReplaced: Bool) {
+    mutating func close(_ plan: DrainPlan) {
         for acceptor in acceptors {
-            if !isReplaced { acceptAll(acceptor) }
+            let descriptor = acceptor.entrance.socket.descriptor
+            if !plan.isReplaced || plan.untaken.contains(descriptor) { acceptAll(acceptor) }
             stop(acceptor)
         }
         acceptors = []
