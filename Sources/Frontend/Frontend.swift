@@ -36,9 +36,13 @@ final class SharedListener: Sendable {
     let asked: Address
     private let listener: Listener
 
-    init(_ address: Address) throws(SystemError) {
+    /// Binds; `others` are sockets that are about to be closed.
+    init(
+        _ address: Address, beside others: [(address: Address, descriptor: Int32)] = []
+    ) throws(SystemError) {
         asked = address
-        listener = try Listener(address: address)
+        let inTheWay = others.filter { $0.address.standsInTheWay(of: address) }
+        listener = try Listener(address: address, beside: inTheWay.map(\.descriptor))
     }
 
     init(adopting descriptor: Int32, as address: Address) {
@@ -55,12 +59,28 @@ final class SharedListener: Sendable {
 /// Listening sockets that another process has handed on, by the address each was asked for.
 public struct InheritedListeners: Sendable {
     var sockets: [(address: Address, descriptor: Int32)]
+    /// Whether a service manager has opened sockets and keeps them: to close them here does not end them.
+    let areKept: Bool
 
-    /// Takes the descriptors over.
-    public init(_ sockets: [(address: Address, descriptor: Int32)] = []) { self.sockets = sockets }
+    /// Takes the descriptors over; `areKept` if a service manager has them open too.
+    public init(
+        _ sockets: [(address: Address, descriptor: Int32)] = [], areKept: Bool = false
+    ) {
+        self.sockets = sockets
+        self.areKept = areKept
+    }
 
     /// Those that nobody has asked for.
     var left: [Int32] { sockets.map(\.descriptor) }
+
+    /// Those that end when they are closed, with the addresses as bound.
+    var ending: [(address: Address, descriptor: Int32)] {
+        if areKept { return [] }
+        return sockets.map { socket in
+            let port = Listener.address(of: socket.descriptor)?.port
+            return (socket.address.with(port: port ?? socket.address.port), socket.descriptor)
+        }
+    }
 
     mutating func take(_ address: Address) -> SharedListener? {
         let index = sockets.firstIndex { socket in
@@ -94,6 +114,10 @@ public final class Frontend: Sendable {
 
     let crew: Crew
     private let state: Mutex<State>
+    /// Whether a listening socket ends when it is closed here.
+    private let ownsSockets: Bool
+    /// Descriptors that it was handed and does not listen at; they are closed.
+    public let untaken: [Int32]
 
     /// Binds all addresses.
     ///
@@ -111,6 +135,7 @@ public final class Frontend: Sendable {
         workers: Int, journal: Journal, inheriting inherited: InheritedListeners = .init(),
         drained: DrainedNames = .init()
     ) throws(SystemError) {
+        ownsSockets = !inherited.areKept
         var inherited = inherited
         var entrances: [Entrance] = []
         for (number, plan) in plans.enumerated() {
@@ -118,12 +143,13 @@ public final class Frontend: Sendable {
             if let known = inherited.take(plan.address) {
                 socket = known
             } else {
-                socket = try SharedListener(plan.address)
+                socket = try SharedListener(plan.address, beside: inherited.ending)
             }
             entrances.append(
                 Entrance(number: number, socket: socket, plan: plan, settings.headLimits))
         }
-        for descriptor in inherited.left { _ = Socket(adopting: descriptor) }
+        untaken = inherited.left
+        for descriptor in untaken { _ = Socket(adopting: descriptor) }
         crew = try Crew(count: workers, journal: journal)
         drained.apply(to: routing)
         state = Mutex(
@@ -193,14 +219,19 @@ public final class Frontend: Sendable {
         var number = first
         var entrances: [Entrance] = []
         for plan in plans {
-            if let index = left.firstIndex(where: { $0.socket.asked == plan.address }) {
+            let index =
+                left.firstIndex { $0.socket.asked == plan.address }
+                ?? left.firstIndex { $0.socket.address == plan.address }
+            if let index {
                 let known = left.remove(at: index)
                 entrances.append(
                     Entrance(
                         number: known.number, socket: known.socket, plan: plan,
                         settings.headLimits))
             } else {
-                let socket = try SharedListener(plan.address)
+                let standing = left.map { ($0.socket.address, $0.socket.descriptor) }
+                let socket = try SharedListener(
+                    plan.address, beside: ownsSockets ? standing : [])
                 entrances.append(
                     Entrance(number: number, socket: socket, plan: plan, settings.headLimits))
                 number += 1
@@ -230,7 +261,10 @@ public final class Frontend: Sendable {
             let new = routing.upstreams.first { $0.picker.name == old.picker.name }
             if let new, new.queue == nil { old.queue?.callAll() }
         }
-        for entrance in left { entrance.socket.removeFile() }
+        for entrance in left {
+            entrance.socket.removeFile()
+            acceptLast(entrance)
+        }
         // Here and not on a reactor the old one is taken apart.
         let gone = before.routing.routes.filter { $0.drainsWhenRemoved && !names.contains($0.name) }
         if gone.isEmpty { return nil }
@@ -238,6 +272,22 @@ public final class Frontend: Sendable {
         plan.routes = Set(gone.map(\.name))
         plan.takesLate = true
         return end(plan)
+    }
+
+    /// Accepts the connections that have come to a listener since the reactors have left it: they would be
+    /// refused as it closes.
+    private func acceptLast(_ entrance: Entrance) {
+        while true {
+            switch entrance.socket.accept() {
+            case .accepted(let descriptor, let client):
+                let worker = crew.leastLoaded(own: 0)
+                crew.loads[worker].opened()
+                crew.mailboxes[worker].post(
+                    .adopt(descriptor: descriptor, client: client, entrance: entrance))
+            case .aborted: continue
+            case .blocked, .exhausted: return
+            }
+        }
     }
 
     /// Asks every reactor for an answer and waits for all, up to a few seconds.
@@ -274,17 +324,24 @@ public final class Frontend: Sendable {
     /// - Parameters:
     ///   - plan: how; routes and endpoint do not count.
     ///   - isReplaced: whether another process listens at the same sockets now.
+    ///   - untaken: descriptors of sockets at which that one does not listen.
     /// - Returns: how far it is.
     @discardableResult
-    public func leave(_ plan: DrainPlan, isReplaced: Bool = false) -> Drain {
+    public func leave(
+        _ plan: DrainPlan, isReplaced: Bool = false, untaken: Set<Int32> = []
+    ) -> Drain {
         var plan = plan
         plan.routes = []
         plan.endpoint = nil
         plan.isReplaced = isReplaced
+        plan.untaken = untaken
         let drain = Drain(plan, workers: crew.mailboxes.count)
         for mailbox in crew.mailboxes { mailbox.post(.leave(drain)) }
         state.withLock { state in
-            if !isReplaced { for entrance in state.entrances { entrance.socket.removeFile() } }
+            for entrance in state.entrances
+            where !isReplaced || untaken.contains(entrance.socket.descriptor) {
+                entrance.socket.removeFile()
+            }
             state.entrances = []
             state.isLeaving = true
         }

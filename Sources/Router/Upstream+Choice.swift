@@ -15,6 +15,8 @@ extension Upstream {
         var turn: UInt = 0
         /// Whom a slow start leaves out is left out.
         var hasRamp = false
+        /// Those that are full are candidates too.
+        var hasFull = false
         /// The most that a candidate may carry.
         var weightMax = UInt64.max
     }
@@ -23,6 +25,24 @@ extension Upstream {
     private static let whole: UInt64 = 1_024
     /// The share that a slow start begins with.
     private static let shareMin = whole / 10
+
+    /// The endpoint to which its hash sends a key at this moment, full or not.
+    ///
+    /// Nothing is claimed or counted.
+    ///
+    /// - Parameters:
+    ///   - key: what the choice was made by when a relay was opened.
+    ///   - now: the time, on the monotonic clock in milliseconds.
+    /// - Returns: the endpoint's index; nil where hashing does not decide, or none is in service.
+    public func home(of key: UInt64, nowMilliseconds now: UInt64) -> Int? {
+        guard rules.balance == .hash else { return nil }
+        let tier = tierInService(now, [])
+        var round = Round(now: now, tried: [], needsFit: hasFit([], tier), tier: tier, key: key)
+        round.hasFull = true
+        round.hasRamp = rules.slowStartMilliseconds > 0
+        if round.hasRamp && count(round) == 0 { round.hasRamp = false }
+        return highest(round)
+    }
 
     func choose(_ round: inout Round) -> Int? {
         round.turn = cursor.wrappingAdd(1, ordering: .relaxed).oldValue
@@ -143,8 +163,8 @@ extension Upstream {
     }
 
     private func isCandidate(_ endpoint: Int, _ round: Round) -> Bool {
-        guard isMeant(endpoint, round.tried, round.needsFit, round.tier), takes(endpoint),
-            !isCoolingDown(endpoint, nowMilliseconds: round.now)
+        guard isMeant(endpoint, round.tried, round.needsFit, round.tier),
+            round.hasFull || takes(endpoint), !isCoolingDown(endpoint, nowMilliseconds: round.now)
         else { return false }
         if round.weightMax != .max { return weight(endpoint, round.now) <= round.weightMax }
         if !round.hasRamp { return true }

@@ -251,7 +251,7 @@ public final class Upstream: Sendable {
     /// no such, or no difference.
     ///
     /// One that is full is in service where its places are waited for.
-    private func tierInService(_ now: UInt64, _ tried: [Int]) -> UInt16? {
+    func tierInService(_ now: UInt64, _ tried: [Int]) -> UInt16? {
         for tier in standings.tiers {
             for endpoint in loads.indices
             where isMeant(endpoint, tried, true, tier)
@@ -265,7 +265,7 @@ public final class Upstream: Sendable {
     }
 
     /// Whether one is left that is neither drained nor unhealthy.
-    private func hasFit(_ tried: [Int], _ tier: UInt16?) -> Bool {
+    func hasFit(_ tried: [Int], _ tier: UInt16?) -> Bool {
         for endpoint in loads.indices where isMeant(endpoint, tried, true, tier) { return true }
         return false
     }

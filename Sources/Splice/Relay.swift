@@ -139,6 +139,15 @@ public struct Relay: ~Copyable {
         return settle(space).union(.deadline)
     }
 
+    /// Has a relay that is being ended be cut by a time, if that is sooner than it was to be.
+    public mutating func hasToEnd(by deadline: UInt64) -> Verdict {
+        guard ending.hasBegun, stage != .lingering, deadline < deadlineMilliseconds else {
+            return []
+        }
+        deadlineMilliseconds = deadline
+        return .deadline
+    }
+
     /// The deadline has passed: whoever has not answered by now is cut, or the rules are looked at.
     public mutating func deadlinePassed(_ space: UnsafeMutablePointer<Workspace>) -> Verdict {
         guard stage == .relaying, !ending.hasBegun else { return .ended }

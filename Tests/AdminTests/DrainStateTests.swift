@@ -15,7 +15,7 @@ struct DrainStateTests {
         let json = try encoder.encode(state)
         #expect(
             String(decoding: json, as: UTF8.self)
-                == #"{"closed":2,"cut":1,"found":4,"id":7,"isDone":false,"told":3,"what":"route /"}"#
+                == #"{"closed":2,"cut":1,"endedElsewhere":0,"found":4,"id":7,"isDone":false,"told":3,"what":"route /"}"#
         )
         let again = try JSONDecoder().decode(DrainState.self, from: json)
         #expect(again.id == 7 && again.what == "route /" && again.progress == progress)

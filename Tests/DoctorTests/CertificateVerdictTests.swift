@@ -38,6 +38,24 @@ struct CertificateVerdictTests {
         #expect(trusted.steps.contains { $0.name == "certificate" && $0.isGood }, "\(trusted)")
     }
 
+    @Test func `an authority is taken in DER form, and what is none is told`() throws {
+        let papers = try Papers()
+        defer { papers.remove() }
+        let server = try SecureServer(try papers.issue("good"))
+        let der = "\(papers.folder)/root.cer"
+        try run(["openssl", "x509", "-in", papers.authority, "-outform", "DER", "-out", der])
+        let finding = try diagnose(server.url(), ["--ca", der])
+        #expect(
+            finding.steps.contains { $0.name == "certificate" && $0.isGood }, "\(finding)")
+        let cut = "\(papers.folder)/cut.cer"
+        try run(["sh", "-c", "head -c 200 \(der) > \(cut)"])
+        let refused = try ChildProcess([
+            try ProxyFixture.program(), "cert", "show", server.url(), "--ca", cut,
+        ])
+        #expect(try refused.waitForExit() == 64)
+        #expect(refused.errors.joined().contains(cut), "\(refused.errors)")
+    }
+
     @Test func `what the system trusts is trusted, in a file or in a directory of hashes`() throws {
         let papers = try Papers()
         defer { papers.remove() }

@@ -153,6 +153,24 @@ struct UpgradeVerdictTests {
             "Close 1001 (going away)")
     }
 
+    /// Pings, which help elsewhere, do not count for it.
+    @Test func `the idle limit of a Sluice has its own cure, which helps`() throws {
+        let backend = try ScriptedBackend.echo()
+        defer { backend.stop() }
+        func proxy(_ idle: String) throws -> ProxyFixture {
+            try ProxyFixture(
+                to: backend.address, options: "idle: \(idle)", listeners: [.plain])
+        }
+        let short = try proxy("500ms")
+        let finding = try diagnose(short.url(), ["--idle", "5"])
+        expect(
+            finding, .diesIdle, at: "idle", "idle for too long", "raise idle of its route",
+            "send a message more often", "pings do not count for it")
+        let long = try proxy("60s")
+        let followed = try diagnose(long.url(), ["--idle", "1"])
+        #expect(followed.verdict == Verdict.healthy.rawValue, "\(followed)")
+    }
+
     @Test func `a socket that is gone after the silence without a word`() throws {
         let deaf = try ScriptedBackend { peer in
             try peer.accept()

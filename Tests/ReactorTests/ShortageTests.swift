@@ -54,7 +54,7 @@ struct ShortageTests {
     }
 
     @Test(arguments: [
-        (-5, 0, 0), (0, 0, 0), (30, 10, 3), (300, 100, 37), (1_000, 160, 125),
+        (-5, 0, 0), (0, 0, 0), (30, 10, 1), (300, 100, 18), (1_000, 160, 62),
         (1_000_000, 160, 512),
     ])
     func `few descriptors are shared out, and of plenty no more is kept than is needed`(

@@ -43,6 +43,28 @@ struct HashingTests {
         #expect(StableHash.mixed(0) == 0xE220_A839_7B1D_CDAF)
     }
 
+    @Test func `the home of a key is where it leads, though that is full, and nothing is counted`()
+    {
+        let rules = UpstreamRules.made(balance: .hash, activeMax: 1)
+        let endpoints = labels(5).map { (load: EndpointLoad(), label: $0) }
+        let upstream = Upstream(name: "u", endpoints: endpoints, rules: rules)
+        for key in Self.keys.prefix(1_000) {
+            #expect(
+                upstream.home(of: key, nowMilliseconds: 0)
+                    == upstream.pick(nowMilliseconds: 0, key: key))
+        }
+        let homes = Self.keys.prefix(100).map { upstream.home(of: $0, nowMilliseconds: 0) }
+        for endpoint in 0..<5 { #expect(upstream.claim(only: endpoint)) }
+        #expect(Self.keys.prefix(100).map { upstream.home(of: $0, nowMilliseconds: 0) } == homes)
+        // What is drained is nobody's home.
+        endpoints[0].load.isDraining = true
+        #expect(
+            Self.keys.prefix(100).allSatisfy { upstream.home(of: $0, nowMilliseconds: 0) != 0 })
+        let inTurn = Upstream(
+            name: "u", endpoints: endpoints, rules: UpstreamRules.made(balance: .roundRobin))
+        #expect(inTurn.home(of: 1, nowMilliseconds: 0) == nil)
+    }
+
     @Test func `where keys lead is the same after a restart`() {
         let labels = labels(5)
         let found = (0..<12).map { number in

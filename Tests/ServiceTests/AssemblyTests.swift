@@ -223,7 +223,7 @@ struct AssemblyTests {
         #expect(found.first?.contains("/none/a.pem") == true)
     }
 
-    @Test func `ciphers that there are not are named with the listener's place`() throws {
+    @Test func `ciphers that there are not are named with their own place`() throws {
         let directory = FileManager.default.temporaryDirectory
             .appendingPathComponent("sluice-assembly-\(UUID().uuidString)").path
         defer { try? FileManager.default.removeItem(atPath: directory) }
@@ -242,9 +242,11 @@ struct AssemblyTests {
             """
         }
         #expect(try assembly(yaml("")).listeners[0].certificates != nil)
-        let found = problems(yaml("\n      ciphers: NONSENSE"))
-        #expect(found.first?.hasPrefix("s.yaml:2:5: ") == true)
-        #expect(found.first?.contains("NONSENSE") == true)
+        for key in ["ciphers", "cipherSuites"] {
+            let found = problems(yaml("\n      protocols: [http/1.1]\n      \(key): NONSENSE"))
+            #expect(found.first?.hasPrefix("s.yaml:6:\(9 + key.utf8.count): ") == true, "\(found)")
+            #expect(found.first?.contains("NONSENSE") == true)
+        }
     }
 
     @Test(arguments: [

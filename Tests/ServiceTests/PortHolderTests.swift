@@ -16,6 +16,14 @@ struct PortHolderTests {
            2: 0100007F:1F90 0100007F:D431 01 00000000:00000000 00:00000000 00000000     0        0 4713 1
         """
 
+    @Test func `a socket that a service manager keeps open has a cure of its own`() throws {
+        let wanted = try Address(parsing: ":8080")
+        let error = SystemError(code: EADDRINUSE, call: "bind", subject: .listening(wanted))
+        let sentence = PortHolder.sentence(on: error, own: [try Address(parsing: "127.0.0.1:8080")])
+        #expect(sentence.contains("as long as 127.0.0.1:8080 is open"), "\(sentence)")
+        #expect(sentence.contains("ListenStream=") && !sentence.contains("stop that program"))
+    }
+
     @Test(arguments: [
         ("127.0.0.1:8080", [UInt64(4711)]), ("127.0.0.2:8080", []), ("0.0.0.0:8080", [4711]),
         (":8080", [4711]), ("127.0.0.1:8081", [4712]), ("[::1]:8081", [4712]),

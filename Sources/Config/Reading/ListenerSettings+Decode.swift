@@ -181,13 +181,22 @@ extension TLSSettings {
                 owner.protocols = protocols(value)
                 return owner.protocols.contains(.http11)
             },
-            .text(
-                "cipherSuites", \.cipherSuites, what: "names of cipher suites, colons between",
-                absent: "OpenSSL's", "cipher suites of TLS 1.3, colons between"),
-            .text(
-                "ciphers", \.ciphers, what: "names of ciphers, colons between",
-                absent: "Mozilla intermediate",
-                "ciphers of TLS 1.2 as OpenSSL names them, colons between"),
+            .custom(
+                "cipherSuites", .text("text"), absent: "OpenSSL's",
+                "cipher suites of TLS 1.3, colons between"
+            ) { owner, value in
+                owner.cipherSuites = value.text("names of cipher suites, colons between")
+                owner.cipherSuitesPlace = value.place
+                return owner.cipherSuites != nil
+            },
+            .custom(
+                "ciphers", .text("text"), absent: "Mozilla intermediate",
+                "ciphers of TLS 1.2 as OpenSSL names them, colons between"
+            ) { owner, value in
+                owner.ciphers = value.text("names of ciphers, colons between")
+                owner.ciphersPlace = value.place
+                return owner.ciphers != nil
+            },
             .custom(
                 "groups", .list(.text("text")), absent: "X25519, P-256, P-384",
                 "groups for the key exchange as OpenSSL names them, preferred first; in front of the default stands "

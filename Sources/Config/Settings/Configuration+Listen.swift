@@ -103,8 +103,12 @@ public struct TLSSettings: Sendable, Equatable {
     public var minimumVersion = Version.tls12
     /// Cipher suites of TLS 1.3 as OpenSSL names them, colons between; the library's when nil.
     public var cipherSuites: String?
+    /// Where they were written; nil where they were not.
+    public var cipherSuitesPlace: SourcePlace?
     /// Ciphers of TLS 1.2 as OpenSSL names them, colons between; Mozilla's intermediate when nil.
     public var ciphers: String?
+    /// Where they were written; nil where they were not.
+    public var ciphersPlace: SourcePlace?
     /// A group for the key exchange.
     public struct Group: Sendable, Equatable {
         /// The name, as OpenSSL has it.

@@ -208,7 +208,7 @@ struct RequestExecutor {
         }
         stream.takeKept()
         slot.pointee.carry(token, state.pointee.snapshot.settings.headLimits)
-        request.pointee.upstream?.connection = kept
+        UpstreamKeeper(state).attach(kept, to: request)
         take(index, request)
         return true
     }
@@ -252,7 +252,7 @@ struct RequestExecutor {
 
     private func dropUpstream(_ request: RequestPointer) {
         guard let carrier = request.pointee.upstream?.connection else { return }
-        request.pointee.upstream?.connection = nil
+        UpstreamKeeper(state).detach(from: request)
         UpstreamKeeper(state).close(carrier)
     }
 

@@ -67,6 +67,8 @@ struct ClientSession: ~Copyable {
     var reader: RequestReader
     /// An idle connection to an endpoint that has been told who this client is.
     var kept: Token?
+    /// Connections to endpoints that its requests and tunnels use: of one at most in HTTP/1.1.
+    private(set) var upstreamCount = 0
     /// What is said of the client to upstreams, and to it; nil before the first ordinary request.
     var passage: Passage?
     /// Until when what it waits for has to come, where no request is in progress.
@@ -88,6 +90,23 @@ struct ClientSession: ~Copyable {
         self.facts = facts
         self.stage = stage
         reader = RequestReader(limits: limits)
+    }
+
+    /// A connection to an endpoint is in use for it now.
+    ///
+    /// - Returns: whether it is the first, whose descriptor was claimed when the client came.
+    mutating func hasTakenUpstream() -> Bool {
+        upstreamCount += 1
+        return upstreamCount == 1
+    }
+
+    /// A connection to an endpoint is not in use for it any more.
+    ///
+    /// - Returns: whether it was the last, so that a descriptor for the next one has to be claimed.
+    mutating func hasLeftUpstream() -> Bool {
+        assert(upstreamCount > 0, "a session gives back a connection that it did not have")
+        upstreamCount -= 1
+        return upstreamCount == 0
     }
 }
 

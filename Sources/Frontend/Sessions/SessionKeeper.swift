@@ -100,7 +100,9 @@ struct SessionKeeper {
         // The socket closes when the slot is released, behind the last event of this batch.
         state.pointee.sessions.retire(session.pointee.slot)
         state.pointee.clients.retire(client)
-        state.pointee.crew.loads[state.pointee.index].closed()
+        // Tunnels on streams of HTTP/2 live on until their upstreams have been told.
+        state.pointee.crew.loads[state.pointee.index]
+            .closed(hasUpstream: session.pointee.upstreamCount > 0)
     }
 
     /// Closes the idle connection to an endpoint that was kept for this client.

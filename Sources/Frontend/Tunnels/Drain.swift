@@ -30,8 +30,13 @@ public struct DrainPlan: Sendable {
 
     /// How many relays at most.
     public var relaysMax = Int.max
+    /// An upstream whose relays stay that its hash would send to where they are; nil where none stays for
+    /// that.
+    public var sparing: EndpointGroup?
     /// Whether another process listens at the same sockets: who has come in is served, and told then.
     var isReplaced = false
+    /// Listening sockets, by their descriptors, at which that process does not listen.
+    var untaken: Set<Int32> = []
     /// Whether no new relays begin there: handshakes that were under way are waited for, and told when
     /// they have become relays.
     var takesLate = false
@@ -113,6 +118,20 @@ public final class Drain: Sendable {
         return min(paced, DrainPlan.spreadMillisecondsMax, plan.timeoutMilliseconds / 2)
     }
 
+    private let endedElsewhereCount = Atomic<Int>(0)
+
+    /// Counts relays that were found and are over, but not by this drain.
+    func endedElsewhere(_ count: Int) {
+        endedElsewhereCount.wrappingAdd(count, ordering: .relaxed)
+    }
+
+    private let sparedCount = Atomic<Int>(0)
+    /// Relays that stay because their hash would send them to where they are, as far as they were looked for.
+    public var spared: Int { sparedCount.load(ordering: .relaxed) }
+
+    /// Counts one more that stays.
+    func spare() { sparedCount.wrappingAdd(1, ordering: .relaxed) }
+
     /// How far it is.
     public var progress: DrainProgress {
         // In this order: what is told later must not make an undone drain look done.
@@ -121,7 +140,9 @@ public final class Drain: Sendable {
         let told = toldCount.load(ordering: .acquiring)
         return DrainProgress(
             found: foundCount.load(ordering: .relaxed), told: told, closed: closed,
-            cut: cutCount.load(ordering: .relaxed), isDone: isAllTold && closed >= told)
+            cut: cutCount.load(ordering: .relaxed),
+            endedElsewhere: endedElsewhereCount.load(ordering: .relaxed),
+            isDone: isAllTold && closed >= told)
     }
 
     /// Counts one more relay; false when there are as many as there may be.

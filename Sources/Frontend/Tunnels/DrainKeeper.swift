@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Ledger
 import Reactor
 import Router
 import Splice
@@ -18,6 +19,8 @@ struct DrainTask {
     private var next = 0
     /// Relays that were found, those that have ended by themselves since included.
     private var foundCount = 0
+    /// Relays that another drain had told before it was their turn, and that are not over.
+    private var toldElsewhere: [Token] = []
 
     /// A task that has found nobody yet; handshakes are waited for where `awaitsHandshakes`.
     init(_ drain: Drain, awaitsHandshakes: Bool) {
@@ -26,7 +29,11 @@ struct DrainTask {
     }
 
     var isScanning: Bool { scanned != nil || scannedRequests != nil }
-    var isDone: Bool { !isScanning && next >= tokens.count && awaited.isEmpty }
+    var isDone: Bool {
+        !isScanning && next >= tokens.count && awaited.isEmpty && toldElsewhere.isEmpty
+    }
+    /// Relays that were found and neither told nor seen to be over.
+    var leftCount: Int { tokens.count - next + toldElsewhere.count }
 
     /// When the next relay is to be told; never while they are being looked for.
     var nextMilliseconds: UInt64 {
@@ -46,17 +53,24 @@ struct DrainTask {
     }
 
     /// Forgets those at the end of the line that have ended by themselves, so that nobody waits for their
-    /// turn.
+    /// turn, and those that another drain has ended.
     mutating func dropEnded(_ hasEnded: (Token) -> Bool) {
         if isScanning { return }
+        let before = leftCount
         while tokens.count > next, let last = tokens.last, hasEnded(last) { tokens.removeLast() }
+        while let last = toldElsewhere.last, hasEnded(last) { toldElsewhere.removeLast() }
+        if leftCount < before { drain.endedElsewhere(before - leftCount) }
     }
+
+    /// Waits for the end of a relay that another drain has told.
+    mutating func awaitEnd(of relay: Token) { toldElsewhere.append(relay) }
 
     mutating func scannedUp(to index: Int?) { scanned = index }
 
     mutating func scannedRequestsUp(to index: Int?) { scannedRequests = index }
 
-    mutating func await(_ request: Token) { awaited.append(request) }
+    /// Waits for what becomes of a handshake.
+    mutating func awaitHandshake(_ request: Token) { awaited.append(request) }
 
     /// Forgets handshakes at the end of the list that have become something by now; those in front of them
     /// have their turn behind them.
@@ -94,7 +108,10 @@ struct DrainSchedule {
 
     /// All are over, since the reactor ends.
     mutating func endAll() {
-        for task in tasks { task.drain.told(by: 1, count: 0) }
+        for task in tasks {
+            task.drain.endedElsewhere(task.leftCount)
+            task.drain.told(by: 1, count: 0)
+        }
         tasks = []
     }
 }
@@ -151,7 +168,8 @@ struct DrainKeeper {
             // Each drain that concerns it has it: the first to come to its turn ends it.
             state.pointee.drains.tasks[index].append(slot)
         }
-        if let leaving = state.pointee.leaving, !isToldByLeaving, tell(slot, leaving) {
+        if let leaving = state.pointee.leaving, !isToldByLeaving, tell(slot, leaving) == .told {
+            _ = leaving.find()
             leaving.told(by: 0, count: 1)
         }
     }
@@ -174,7 +192,11 @@ struct DrainKeeper {
                 let slot = state.pointee.drains.tasks[index].popDue(state.pointee.now)
             {
                 taken += 1
-                if tell(slot, drain) { told += 1 }
+                switch tell(slot, drain) {
+                case .told: told += 1
+                case .over: drain.endedElsewhere(1)
+                case .toldElsewhere: state.pointee.drains.tasks[index].awaitEnd(of: slot)
+                }
             }
             if told > 0 { drain.told(by: 0, count: told) }
         }
@@ -193,11 +215,25 @@ struct DrainKeeper {
             }
             last = Int(slot.index)
             guard let tunnel = state.pointee.tunnels.pointer(slot) else { continue }
-            if state.pointee.drains.tasks[index].drain.plan.concerns(tunnel.pointee.asked) {
+            let drain = state.pointee.drains.tasks[index].drain
+            guard drain.plan.concerns(tunnel.pointee.asked) else { continue }
+            if let group = drain.plan.sparing, comesBack(tunnel, group) {
+                drain.spare()
+            } else {
                 state.pointee.drains.tasks[index].append(slot)
             }
         }
         state.pointee.drains.tasks[index].scannedUp(to: last)
+    }
+
+    /// Whether the client of a relay, if it came again, would be sent to the same endpoint by its hash.
+    private func comesBack(_ tunnel: TunnelPointer, _ group: EndpointGroup) -> Bool {
+        // What was hashed before a reload says nothing where something else is hashed now.
+        guard let key = tunnel.pointee.asked.key,
+            tunnel.pointee.asked.plan?.route.upstream?.hash == group.hash,
+            let home = group.picker.home(of: key, nowMilliseconds: state.pointee.now)
+        else { return false }
+        return group.endpoints[home].label == tunnel.pointee.asked.upstream
     }
 
     /// Looks for handshakes that may become relays of a drain's.
@@ -210,7 +246,7 @@ struct DrainKeeper {
                 return
             }
             last = Int(slot.index)
-            if mayOpen(slot, drain) { state.pointee.drains.tasks[index].await(slot) }
+            if mayOpen(slot, drain) { state.pointee.drains.tasks[index].awaitHandshake(slot) }
         }
         state.pointee.drains.tasks[index].scannedRequestsUp(to: last)
     }
@@ -243,18 +279,29 @@ struct DrainKeeper {
         state.pointee.drains.scannedClients = last
     }
 
-    /// Ends a relay.
-    ///
-    /// - Returns: whether it was one, and not ending already in another drain.
-    private func tell(_ slot: Token, _ drain: Drain) -> Bool {
-        guard let tunnel = state.pointee.tunnels.pointer(slot), tunnel.pointee.drain == nil else {
-            return false
+    /// What has become of a relay at its turn in a drain.
+    private enum Turn {
+        /// It was sent the Close, or will be at its next frame border.
+        case told
+        /// Another drain had told it, and sees to its end.
+        case toldElsewhere
+        /// It had ended before.
+        case over
+    }
+
+    /// Ends a relay; one that another drain is ending has no more time than this one gives it.
+    private func tell(_ slot: Token, _ drain: Drain) -> Turn {
+        guard let tunnel = state.pointee.tunnels.pointer(slot) else { return .over }
+        if tunnel.pointee.drain != nil {
+            let verdict = tunnel.pointee.relay.hasToEnd(by: drain.deadlineMilliseconds)
+            if !verdict.isEmpty { TunnelKeeper(state).obey(verdict, tunnel) }
+            return .toldElsewhere
         }
         tunnel.pointee.drain = drain
         let verdict = tunnel.pointee.relay.drain(
             code: drain.plan.code, text: drain.closeText,
             deadlineMilliseconds: drain.deadlineMilliseconds, state.pointee.space)
         TunnelKeeper(state).obey(verdict, tunnel)
-        return true
+        return .told
     }
 }

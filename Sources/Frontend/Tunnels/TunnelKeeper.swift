@@ -13,13 +13,16 @@ struct TunnelFacts {
     let path: String
     let plan: RoutePlan?
     let endpoint: Endpoint?
+    /// What the endpoint was chosen by, where that was by hash.
+    let key: UInt64?
 
-    init(_ facts: borrowing RequestFacts) {
+    init(_ facts: borrowing RequestFacts, key: UInt64?) {
         client = facts.client
         host = facts.host
         path = facts.path
         plan = facts.plan
         endpoint = facts.endpoint
+        self.key = key
     }
 
     /// The route's pattern.
@@ -99,7 +102,9 @@ struct TunnelKeeper {
         let descriptor = relay.backend.socket.descriptor
         let made = Tunnel(
             relay: relay, client: client, facts: taken.facts,
-            asked: TunnelFacts(request.pointee.facts), places: request.pointee.places)
+            asked: TunnelFacts(
+                request.pointee.facts, key: request.pointee.upstream?.search.key),
+            places: request.pointee.places)
         guard let slot = state.pointee.tunnels.insert(made),
             let tunnel = state.pointee.tunnels.pointer(slot)
         else {
@@ -203,12 +208,15 @@ struct TunnelKeeper {
         tunnel.pointee.drain?.closed(isCut: !isOver)
         Recorder(state).ended(tunnel)
         // The sockets close when the slot is released, behind the last event of this batch.
+        let load = state.pointee.crew.loads[state.pointee.index]
+        load.claim(-1)
         switch tunnel.pointee.client {
         case .socket(let token):
             state.pointee.clients.retire(token)
-            state.pointee.crew.loads[state.pointee.index].closed()
+            load.closed(hasUpstream: true)
         case .stream(let token):
             if let substream = state.pointee.substreams.pointer(token) {
+                UpstreamKeeper(state).leave(substream.pointee.session)
                 MultiplexKeeper(state).leave(
                     substream, isInOrder: isOver && !tunnel.pointee.relay.client.isTruncated)
             }

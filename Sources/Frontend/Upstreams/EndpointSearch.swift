@@ -13,7 +13,7 @@ struct EndpointSearch {
     /// When all attempts together must have succeeded.
     var deadlineMilliseconds: UInt64
     /// What the endpoint is chosen by, where that is by hash.
-    private let key: UInt64?
+    let key: UInt64?
     /// The endpoint being tried or in use.
     private(set) var endpoint: Int?
     /// Those given up before.

@@ -89,6 +89,26 @@ struct UpstreamKeeper {
 
     private var space: UnsafeMutablePointer<Workspace> { state.pointee.space }
 
+    private var load: WorkerLoad { state.pointee.crew.loads[state.pointee.index] }
+
+    /// Has a request use a connection.
+    func attach(_ carrier: Token, to request: RequestPointer) {
+        assert(request.pointee.upstream?.connection == nil, "a request has two connections")
+        request.pointee.upstream?.connection = carrier
+        if request.pointee.stream.session.pointee.hasTakenUpstream() { load.claim(-1) }
+    }
+
+    /// Has a request use its connection no more.
+    func detach(from request: RequestPointer) {
+        request.pointee.upstream?.connection = nil
+        leave(request.pointee.stream.session)
+    }
+
+    /// One connection less is in use for a session.
+    func leave(_ session: SessionPointer) {
+        if session.pointee.hasLeftUpstream() { load.claim(1) }
+    }
+
     /// What has come of beginning to connect.
     enum Dialled {
         /// It has begun; the connection may stand already.
@@ -101,6 +121,13 @@ struct UpstreamKeeper {
         guard let endpoint = request.pointee.upstream?.search.current,
             let group = request.pointee.upstream?.search.group
         else { return .failed(.unresolved) }
+        // What clients without a connection to an endpoint are going to need is not taken away from them by
+        // the further streams of another.
+        if request.pointee.stream.session.pointee.upstreamCount > 0,
+            !state.pointee.crew.hasDescriptors(1)
+        {
+            return .failed(.shortage(.descriptors))
+        }
         var leg = Leg(.none())
         var isConnected = false
         if let failure = connect(to: address, of: group, &leg, &isConnected) {
@@ -125,7 +152,8 @@ struct UpstreamKeeper {
             state.pointee.upstreams.retire(carrier)
             return .failed(.shortage(.watches))
         }
-        request.pointee.upstream?.connection = carrier
+        load.claim(1)
+        attach(carrier, to: request)
         // Within one machine the handshake of TCP is over when connect(2) returns, though it says
         // that it is in progress: to try costs less than to wait for the event.
         return .begun(mayStand: isConnected || address.isLoopback)
@@ -179,7 +207,7 @@ struct UpstreamKeeper {
             guard let slot = state.pointee.upstreams.pointer(idle) else { continue }
             if slot.pointee.isSound(for: request) {
                 slot.pointee.carry(token, state.pointee.snapshot.settings.headLimits)
-                request.pointee.upstream?.connection = idle
+                attach(idle, to: request)
                 return true
             }
             discard(slot, idle)
@@ -246,7 +274,7 @@ struct UpstreamKeeper {
         guard let carrier = request.pointee.upstream?.connection,
             let slot = state.pointee.upstreams.pointer(carrier)
         else { return }
-        request.pointee.upstream?.connection = nil
+        detach(from: request)
         slot.pointee.owner = nil
         let mayReuse =
             request.pointee.upstream?.mayReuse == true && request.pointee.body.isDone
@@ -258,6 +286,9 @@ struct UpstreamKeeper {
         if mayReuse && slot.pointee.hasLogin {
             // It stays for as long as the client does, or the endpoint lets it.
             request.pointee.stream.keep(carrier, state)
+        } else if !state.pointee.crew.hasDescriptors(0) {
+            // Somebody waits for the descriptor.
+            discard(slot, carrier)
         } else if mayReuse && slot.pointee.client != nil && limits.idleMax > 0 {
             request.pointee.stream.keep(carrier, state)
             waitIdle(slot, carrier)
@@ -301,6 +332,7 @@ struct UpstreamKeeper {
     }
 
     private func discard(_ slot: UnsafeMutablePointer<UpstreamConnection>, _ carrier: Token) {
+        if slot.pointee.leg.isOpen { load.claim(-1) }
         state.pointee.upstreamTimers.cancel(carrier)
         slot.pointee.leg.release(space)
         state.pointee.upstreams.retire(carrier)
@@ -313,6 +345,7 @@ struct UpstreamKeeper {
             let slot = state.pointee.upstreams.pointer(carrier)
         else { return leg }
         request.pointee.upstream?.connection = nil
+        // The session, or the stream's, has it for as long as the tunnel lives.
         swap(&leg, &slot.pointee.leg)
         discard(slot, carrier)
         return leg

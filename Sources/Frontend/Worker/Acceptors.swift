@@ -92,9 +92,10 @@ struct Acceptors {
     }
 
     /// Listens no more; what is in the queues is accepted, unless another process listens there.
-    mutating func close(isReplaced: Bool) {
+    mutating func close(_ plan: DrainPlan) {
         for acceptor in acceptors {
-            if !isReplaced { acceptAll(acceptor) }
+            let descriptor = acceptor.entrance.socket.descriptor
+            if !plan.isReplaced || plan.untaken.contains(descriptor) { acceptAll(acceptor) }
             stop(acceptor)
         }
         acceptors = []
@@ -132,7 +133,8 @@ struct Acceptors {
                 pause(acceptor, because: "\(limit) connections are open (limits.connections)")
                 return
             }
-            if crew.isShort.load(ordering: .relaxed) {
+            // One for itself, and one for its endpoint's connection.
+            if crew.isShort.load(ordering: .relaxed) || !crew.hasDescriptors(2) {
                 if !hasRoom(acceptor) { return }
                 crew.isShort.store(false, ordering: .relaxed)
             }
@@ -140,8 +142,8 @@ struct Acceptors {
             case .accepted(let descriptor, let client):
                 acceptor.backoff.reset()
                 acceptor.hasWarned = false
-                // The next one waits. One that came in the same moment as others did is let in at the
-                // cost of what they need of endpoints, and never at that of the process's own needs.
+                // Something else than connections takes descriptors: the next one waits. This one is let
+                // in, but never at the cost of the process's own needs.
                 if !OpenFiles.mayCome(behind: descriptor) {
                     crew.isShort.store(true, ordering: .relaxed)
                     if !OpenFiles.mayStay(descriptor) {
@@ -191,7 +193,11 @@ struct Acceptors {
     /// is left alone for a moment.
     private func hasRoom(_ acceptor: Acceptor) -> Bool {
         let now = state.pointee.now
-        if OpenFiles.hasRoomForClient(beside: acceptor.entrance.socket.descriptor) { return true }
+        if state.pointee.crew.hasDescriptors(2),
+            OpenFiles.hasRoomForClient(beside: acceptor.entrance.socket.descriptor)
+        {
+            return true
+        }
         state.pointee.crew.journal.noteFull(nowMilliseconds: now)
         state.pointee.poller.remove(acceptor.entrance.socket.descriptor)
         acceptor.resumeMilliseconds = now + Self.fullPauseMilliseconds

@@ -311,7 +311,7 @@ struct Worker: ~Copyable {
         }
         // Whoever still comes in is served as the last there.
         state.pointee.leaving = drain
-        acceptors.close(isReplaced: drain.plan.isReplaced)
+        acceptors.close(drain.plan)
         drain.stoppedListening()
         DrainKeeper(state).leave(drain)
     }

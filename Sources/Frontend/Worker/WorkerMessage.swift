@@ -32,8 +32,26 @@ final class WorkerLoad: Sendable {
     private let connections = Atomic<Int>(0)
 
     var count: Int { connections.load(ordering: .relaxed) }
-    func opened() { connections.wrappingAdd(1, ordering: .relaxed) }
-    func closed() { connections.wrappingSubtract(1, ordering: .relaxed) }
+    /// A client's connection was accepted.
+    func opened() {
+        connections.wrappingAdd(1, ordering: .relaxed)
+        claims.wrappingAdd(2, ordering: .relaxed)
+    }
+    /// A client's connection has closed.
+    ///
+    /// - Parameter hasUpstream: whether it had a connection to an endpoint until then, which counts for
+    ///   itself.
+    func closed(hasUpstream: Bool = false) {
+        connections.wrappingSubtract(1, ordering: .relaxed)
+        claims.wrappingSubtract(hasUpstream ? 1 : 2, ordering: .relaxed)
+    }
+
+    private let claims = Atomic<Int>(0)
+    /// Descriptors that its connections have or are going to need: one for the socket of each client, one
+    /// for each connection to an endpoint, and one for each client that has no such connection yet.
+    var descriptorClaims: Int { claims.load(ordering: .relaxed) }
+    /// Counts descriptors that connections to endpoints, or clients without one, claim or give back.
+    func claim(_ count: Int) { claims.wrappingAdd(count, ordering: .relaxed) }
 
     /// Makes the reactor the last that is given anything, because it could not start.
     func exclude() { connections.store(Self.excluded, ordering: .relaxed) }
@@ -83,6 +101,14 @@ final class Crew: Sendable {
             }
         }
         return best
+    }
+
+    /// Descriptors that the connections of all reactors have or are going to need.
+    var descriptorClaims: Int { loads.reduce(0) { $0 + $1.descriptorClaims } }
+
+    /// Whether so many further descriptors may be claimed for connections.
+    func hasDescriptors(_ count: Int) -> Bool {
+        descriptorClaims + count <= OpenFiles.forConnections
     }
 
     /// Connections of all reactors together.

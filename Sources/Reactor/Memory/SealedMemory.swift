@@ -20,6 +20,17 @@ public struct SealedMemory: ~Copyable {
 
     deinit { close(descriptor) }
 
+    /// A descriptor of it that a new process inherits, to be read from the first byte on.
+    ///
+    /// - Returns: the descriptor, which is the caller's to close.
+    /// - Throws: `SystemError` when there is no descriptor left.
+    public func inheritable() throws(SystemError) -> Int32 {
+        lseek(descriptor, 0, SEEK_SET)
+        let copy = dup(descriptor)
+        guard copy >= 0 else { throw .last("dup") }
+        return copy
+    }
+
     /// Passes it on in an empty datagram to a socket's address (`sockaddr`) of `length` bytes; 0, or
     /// the value of `errno`.
     public func send(to address: UnsafeRawPointer, length: Int, on socket: Int32) -> Int32 {

@@ -36,22 +36,24 @@ public enum OpenFiles {
         /// For the process's own needs: the admin socket, the log, reloads with their files and new
         /// listeners, DNS, a successor.
         public let own: Int
-        /// Beside those, for what clients that were accepted need of endpoints, and for checks.
+        /// Beside those, for health checks, and for what is opened while the process's own needs are met.
         public let dialing: Int
 
-        /// What is kept of so many as are left when all is set up: a third and an eighth of few, and no
+        /// What is kept of so many as are left when all is set up: a third and a sixteenth of few, and no
         /// more than so many of plenty.
         public init(left: Int) {
             own = min(160, max(0, left) / 3)
-            dialing = min(512, max(0, left) / 8)
+            dialing = min(512, max(0, left) / 16)
         }
     }
 
     // The system always gives out the lowest number that is free. So where a new descriptor has the
-    // number n, at least n are open, whoever has opened them: nothing has to be counted.
+    // number n, at least n are open, whoever has opened them. There may be more, since low numbers become
+    // free again: what connections need is counted (`forConnections`), and this bounds what nobody counts.
     private static let clientsBelow = Atomic<Int32>(.max)
     private static let dialsBelow = Atomic<Int32>(.max)
     private static let own = Atomic<Int>(160)
+    private static let connections = Atomic<Int>(.max)
 
     /// Keeps a reserve from now on; to be called when all is open that is open all the time, but for
     /// `more` descriptors.
@@ -64,13 +66,20 @@ public enum OpenFiles {
             return Reserve(left: 0)
         }
         let most = Int(Int32(clamping: UInt64(limit.rlim_cur)))
-        let reserve = Reserve(left: lowest < 0 ? 0 : most - Int(lowest) - more)
+        let left = lowest < 0 ? 0 : most - Int(lowest) - more
+        let reserve = Reserve(left: left)
+        connections.store(
+            max(2, left - reserve.own - reserve.dialing), ordering: .relaxed)
         own.store(reserve.own, ordering: .relaxed)
         dialsBelow.store(Int32(clamping: most - reserve.own), ordering: .relaxed)
         clientsBelow.store(
             Int32(clamping: most - reserve.own - reserve.dialing), ordering: .relaxed)
         return reserve
     }
+
+    /// Descriptors that connections of clients and to endpoints may have together; without bound where no
+    /// reserve is kept.
+    public static var forConnections: Int { connections.load(ordering: .relaxed) }
 
     /// Descriptors that are kept for the process's own needs; plenty where none was asked to be kept.
     public static var ownReserve: Int { own.load(ordering: .relaxed) }

@@ -31,20 +31,29 @@ public struct Listener: ~Copyable, Sendable {
     public var descriptor: Int32 { socket.descriptor }
 
     /// Binds and listens.
-    public init(address: Address, backlog: Int = 4096) throws(SystemError) {
+    ///
+    /// - Parameters:
+    ///   - address: where to.
+    ///   - others: listening sockets of this user that stand in its way and are about to be closed: both
+    ///     listen until then.
+    ///   - backlog: connections that may wait to be accepted.
+    /// - Throws: `SystemError` where the address can't be bound.
+    public init(
+        address: Address, beside others: [Int32] = [], backlog: Int = 4096
+    ) throws(SystemError) {
         if address.isUnix {
             try Listener.clear(address)
         }
         let descriptor: Int32
         do {
-            descriptor = try Listener.open(address, backlog: backlog)
+            descriptor = try Listener.open(address, beside: others, backlog: backlog)
         } catch {
             // Only where no IPv6 is built in or it is switched off.
             guard address.kind == .everywhere,
                 error.code == EAFNOSUPPORT || error.code == EADDRNOTAVAIL
             else { throw error }
             let ipv4 = Address.ipv4(0, 0, 0, 0, port: address.port)
-            descriptor = try Listener.open(ipv4, backlog: backlog)
+            descriptor = try Listener.open(ipv4, beside: others, backlog: backlog)
         }
         self.init(adopting: descriptor, as: address)
     }
@@ -126,7 +135,9 @@ public struct Listener: ~Copyable, Sendable {
         }
     }
 
-    private static func open(_ address: Address, backlog: Int) throws(SystemError) -> Int32 {
+    private static func open(
+        _ address: Address, beside others: [Int32], backlog: Int
+    ) throws(SystemError) -> Int32 {
         let socket = try Socket.stream(for: address)
         if !address.isUnix { _ = socket.set(SOL_SOCKET, SO_REUSEADDR, 1) }
         if address.isIPv6 {
@@ -138,7 +149,16 @@ public struct Listener: ~Copyable, Sendable {
             // A peer that vanished without a word is found, also where nothing is ever sent.
             socket.setKeepAlive(idleSeconds: 300, intervalSeconds: 30, probes: 4)
         }
-        let bound = address.withSockaddr { bind(socket.descriptor, $0, $1) }
+        var bound = address.withSockaddr { bind(socket.descriptor, $0, $1) }
+        // Only while both are set: later on nobody else, and no second Sluice, gets in by accident.
+        let shared =
+            bound != 0 && errno == EADDRINUSE && !others.isEmpty ? others + [socket.descriptor] : []
+        if !shared.isEmpty {
+            for descriptor in shared { share(descriptor, true) }
+            bound = address.withSockaddr { bind(socket.descriptor, $0, $1) }
+        }
+        // listen(2) asks once more whether the address is free.
+        defer { for descriptor in shared { share(descriptor, false) } }
         guard bound == 0 else { throw .last("bind \(address)", subject: .listening(address)) }
         if address.isUnix && !address.path.hasPrefix("@") {
             // Before it listens: nobody can connect through wider rights meanwhile.
@@ -150,6 +170,15 @@ public struct Listener: ~Copyable, Sendable {
             throw .last("listen \(address)", subject: .listening(address))
         }
         return socket.release()
+    }
+
+    /// Whether other sockets of this user may listen at the address of this one, if they say so too.
+    private static func share(_ descriptor: Int32, _ isShared: Bool) {
+        let code = errno
+        var value: Int32 = isShared ? 1 : 0
+        setsockopt(
+            descriptor, SOL_SOCKET, SO_REUSEPORT, &value, socklen_t(MemoryLayout<Int32>.size))
+        errno = code
     }
 
     /// Removes a socket file that a process left behind which is gone; what is no socket stays.

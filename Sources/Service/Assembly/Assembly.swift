@@ -203,11 +203,18 @@ public struct Assembly: Sendable {
                 tls.certificates.map { IdentityFiles(chain: $0.chain, key: $0.key) },
                 options: options, tickets: tickets)
         } catch {
-            if error.problems.isEmpty { throw problem(listener.place, error.description) }
+            let place =
+                switch error.setting {
+                case .cipherList: tls.ciphersPlace ?? listener.place
+                case .cipherSuites: tls.cipherSuitesPlace ?? listener.place
+                case nil: listener.place
+                }
+            if error.problems.isEmpty { throw problem(place, error.description) }
             throw ConfigurationProblems(
                 error.problems.map {
                     ConfigurationProblem(
-                        place: place(of: $0, tls) ?? listener.place, sentence: $0.description)
+                        place: Self.place(of: $0, tls) ?? listener.place,
+                        sentence: $0.description)
                 })
         }
     }

@@ -82,8 +82,8 @@ public final class Controller: Sendable {
     private let current: Mutex<State>
     /// With what the process started.
     private let started: Configuration
-    /// Whether a new process is being waited for.
-    private let isUpgrading = Atomic<Bool>(false)
+    /// Whether a new process is being waited for; held while something is drained or resumed.
+    private let isUpgrading = Mutex(false)
     /// Held while something is changed, so that changes come one after the other.
     private let changing = Mutex<Void>(())
 
@@ -308,7 +308,7 @@ public final class Controller: Sendable {
                 message: "The reason is longer than \(DrainSettings.reasonBytesMax) bytes.")
         }
         if request.route == nil && request.endpoint == nil {
-            let id = leave(plan)
+            let id = leave(plan, mayTakeLonger: request.timeoutMilliseconds != nil)
             return AdminOutcome(
                 isDone: id != nil,
                 message: id == nil ? "Sluice is stopping already." : "Sluice stops.", drain: id)
@@ -318,7 +318,8 @@ public final class Controller: Sendable {
         }
         let what =
             request.route.map { "route \($0)" } ?? "endpoint \(plan.endpoint ?? "")"
-        let id = add(frontend.drain(plan), what)
+        guard let drain = unlessUpgrading({ frontend.drain(plan) }) else { return Self.underway }
+        let id = add(drain, what)
         let message = "Draining \(what): its relays are told \(plan.code), and no new ones begin."
         log.write(LogEvent(.info, message))
         return AdminOutcome(isDone: true, message: message, drain: id)
@@ -340,7 +341,8 @@ public final class Controller: Sendable {
         }
         let what = request.endpoint ?? request.route ?? ""
         var message = "\(what) takes new relays again."
-        for drain in frontend.resume(plan) {
+        guard let ended = unlessUpgrading({ frontend.resume(plan) }) else { return Self.underway }
+        for drain in ended {
             let told = Count.words(drain.progress.told, "relay", one: "was", many: "were")
             message += " The drain there has ended: \(told) told, and the others stay."
         }
@@ -373,18 +375,33 @@ public final class Controller: Sendable {
     /// Sets what a successor takes over beside the listeners, and what is stopped when it has.
     func hand(over admin: AdminServers) { admins.withLock { $0 = admin } }
 
+    /// What is drained is the new process's too, so nothing of it changes while that one starts.
+    private static let underway = AdminOutcome(
+        isDone: false,
+        message: "An upgrade is under way, and its new process would not know of it: ask again when"
+            + " that one has taken over.")
+
+    /// Does something, but not while a new process is being waited for.
+    private func unlessUpgrading<Done>(_ action: () -> Done) -> Done? {
+        isUpgrading.withLock { $0 ? nil : action() }
+    }
+
     /// Starts the program anew, which takes over the sockets; then this process drains and ends.
     func upgrade(
         withinMilliseconds milliseconds: Int32 = AdminDefaults.upgradeMilliseconds
     ) -> AdminOutcome {
-        if isUpgrading.exchange(true, ordering: .acquiringAndReleasing) {
+        let names: DrainedNames? = isUpgrading.withLock { isUpgrading in
+            if isUpgrading { return nil }
+            isUpgrading = true
+            return frontend.drained
+        }
+        guard let drained = names else {
             return AdminOutcome(
                 isDone: false,
                 message: "An upgrade is under way already: its new process is being waited for.")
         }
-        defer { isUpgrading.store(false, ordering: .releasing) }
-        let drained = frontend.drained
-        let started: Result<Int32, SuccessorFault>? = changing.withLock { _ in
+        defer { isUpgrading.withLock { $0 = false } }
+        let started: Result<Successor.Started, SuccessorFault>? = changing.withLock { _ in
             if state.isLeaving { return nil }
             guard let path = program else {
                 return .failure(SuccessorFault("the program is not found in PATH any more"))
@@ -408,14 +425,15 @@ public final class Controller: Sendable {
             let message = "Not upgraded, \(rest): \(fault)."
             log.write(LogEvent(.error, message))
             return AdminOutcome(isDone: false, message: message)
-        case .success(let child):
+        case .success(let started):
             let message =
-                "Process \(child) has taken over; process \(getpid()) drains and ends."
-                + Self.handedOn(drained, now: frontend.drained)
+                "Process \(started.process) has taken over; process \(getpid()) drains and ends."
+                + Self.handedOn(drained)
             log.write(LogEvent(.info, message))
-            ServiceManager.notify("MAINPID=\(child)")
+            ServiceManager.notify("MAINPID=\(started.process)")
             admins.withLock { $0 }?.stop()
-            leave(Self.plan(state.configuration.drain), isReplaced: true)
+            leave(
+                Self.plan(state.configuration.drain), isReplaced: true, untaken: started.untaken)
             return AdminOutcome(isDone: true, message: message)
         }
     }
@@ -423,16 +441,25 @@ public final class Controller: Sendable {
     // MARK: The end
 
     /// Begins to stop; nil when that has begun before.
+    ///
+    /// `mayTakeLonger`: the service manager is asked to wait for as long as the plan says.
     @discardableResult
-    func leave(_ plan: DrainPlan, isReplaced: Bool = false) -> Int? {
+    func leave(
+        _ plan: DrainPlan, isReplaced: Bool = false, untaken: Set<Int32> = [],
+        mayTakeLonger: Bool = false
+    ) -> Int? {
         let isFirst = current.withLock { state in
             defer { state.isLeaving = true }
             return !state.isLeaving
         }
         guard isFirst else { return nil }
-        if !isReplaced { ServiceManager.notify("STOPPING=1") }
         // Not ready any more, but still open, for as long as balancers take to notice.
         let delay = isReplaced ? 0 : state.configuration.drain.delay.wholeMilliseconds
+        if !isReplaced {
+            // A timeout that somebody has asked for may be longer than the service manager's own.
+            ServiceManager.notifyStopping(
+                within: mayTakeLonger ? delay + plan.timeoutMilliseconds : nil)
+        }
         let end = Clock.nowMilliseconds() + delay
         while Clock.nowMilliseconds() < end && !state.isCut { usleep(20_000) }
         return changing.withLock { _ in
@@ -440,7 +467,8 @@ public final class Controller: Sendable {
                 frontend.connectionCount, "connection", one: "is", many: "are")
             log.write(
                 LogEvent(.info, "Stopping: \(Self.told(relayCount, plan)); \(connections) open."))
-            let id = add(frontend.leave(plan, isReplaced: isReplaced), "everything")
+            let drain = frontend.leave(plan, isReplaced: isReplaced, untaken: untaken)
+            let id = add(drain, "everything")
             current.withLock { $0.lastDrain = id }
             return id
         }

@@ -21,8 +21,9 @@ final class Rebalance: Sendable {
     private let perSecond: Int
     private let code: UInt16
     private let total = Mutex(DrainProgress())
-    /// How many relays were above their endpoints' shares when it gave up.
-    private let remaining = Mutex(0)
+    /// How many relays were above their endpoints' shares when it gave up, and whether their hash sends
+    /// each of them to where it is.
+    private let remaining = Mutex((count: 0, isHashed: false))
 
     init(_ group: EndpointGroup, perSecond: Int, code: UInt16) {
         self.group = group
@@ -34,11 +35,17 @@ final class Rebalance: Sendable {
 
     /// Why it ended without even counts; nil where it has not.
     var problem: String? {
-        let count = remaining.withLock { $0 }
+        let (count, isHashed) = remaining.withLock { $0 }
         if count == 0 { return nil }
+        let relays = Count.words(count, "relay", one: "is", many: "are")
+        if isHashed {
+            return
+                "\(relays) above the endpoints' shares and \(count == 1 ? "stays" : "stay"): balance hash sends"
+                + " every client there to the endpoint at which it is."
+        }
         return
-            "\(Count.words(count, "relay", one: "is", many: "are")) still above the endpoints' shares: clients go back to where they"
-            + " were, as they do with balance hash and sessions of the app's own."
+            "\(relays) still above the endpoints' shares: clients go back to where they were, as they do with"
+            + " sessions of the app's own."
     }
 
     /// Endpoints that take relays, with as many as each has.
@@ -68,23 +75,33 @@ final class Rebalance: Sendable {
             inVain = sum < best ? 0 : inVain + 1
             best = min(best, sum)
             if inVain >= 10 {
-                remaining.withLock { $0 = sum }
+                remaining.withLock { $0 = (sum, false) }
                 return
             }
             var left = perSecond
+            var found = 0
+            var spared = 0
             for (endpoint, count) in zip(counts, surplus) where count > 0 && left > 0 {
                 var plan = DrainPlan(
                     code: code, reason: "rebalance", spreadMilliseconds: Self.turnMilliseconds,
                     timeoutMilliseconds: 5_000)
                 plan.endpoint = endpoint.label
                 plan.relaysMax = min(left, count)
+                plan.sparing = group
                 left -= plan.relaysMax
-                end(frontend, plan)
+                let drain = end(frontend, plan)
+                found += drain.progress.found
+                spared += drain.spared
+            }
+            // Whom the hash sends to where it is would come back there however often it is closed.
+            if found == 0 && spared > 0 {
+                remaining.withLock { $0 = (sum, true) }
+                return
             }
         }
     }
 
-    private func end(_ frontend: Frontend, _ plan: DrainPlan) {
+    private func end(_ frontend: Frontend, _ plan: DrainPlan) -> Drain {
         let before = progress
         let start = Clock.nowMilliseconds()
         let drain = frontend.end(plan)
@@ -95,7 +112,7 @@ final class Rebalance: Sendable {
             total.withLock { $0 = sum }
             // The pace holds also where the closing takes no time.
             let isPaced = Clock.nowMilliseconds() >= start + Self.turnMilliseconds
-            if now.isDone && isPaced { return }
+            if now.isDone && (isPaced || now.found == 0 && drain.spared > 0) { return drain }
             usleep(20_000)
         }
     }

@@ -22,9 +22,9 @@ public enum PortHolder {
         case EADDRINUSE where !address.isUnix && own.contains { overlap($0, address) }:
             let other = own.first { overlap($0, address) } ?? address
             return
-                "\(address) can't be listened at as long as this Sluice itself listens at \(other), which is"
-                + " in its way, and a new listener is bound before an old one closes: stop it and start it"
-                + " again, or reload twice, first with another port"
+                "\(address) can't be listened at as long as \(other) is open, at which this Sluice listens for"
+                + " a service manager, which keeps it open: change ListenStream= of the .socket unit, and"
+                + " restart both units"
         case EADDRINUSE:
             let holder = sentence(for: address).map { " by \($0)" } ?? ""
             if address.isUnix {

@@ -71,7 +71,7 @@ public enum Server {
         try observer.begins(controller)
         controller.minder.follow(controller, configuration.watch ? watch : nil)
         ServiceManager.notify("READY=1")
-        Successor.sayReady()
+        Successor.sayReady(untaken: frontend.untaken)
         frontend.wait()
         observer.ends()
         controller.farewell.wait()
@@ -120,7 +120,7 @@ public enum Server {
                 assembly,
                 InheritedListeners(
                     inherited.filter { $0.purpose == .listen }
-                        .map { ($0.address, $0.descriptor) }))
+                        .map { ($0.address, $0.descriptor) }, areKept: Successor.isActivated))
         } catch {
             throw Controller.problem(
                 error, configuration, assembly,

@@ -19,6 +19,19 @@ public enum ServiceManager {
         _ = text.withUnsafeBytes { UnixDatagram.send($0, to: address, on: socket) }
     }
 
+    /// How long what follows the last relay's end may take: the log, the threads, the process itself.
+    private static let farewellMilliseconds: UInt64 = 10_000
+
+    /// Says that the process stops.
+    ///
+    /// - Parameter milliseconds: how long its connections have, where the manager is to wait for that even if
+    ///   its own time is shorter; nil where that one holds.
+    static func notifyStopping(within milliseconds: UInt64?) {
+        guard let milliseconds else { return notify("STOPPING=1") }
+        let whole = (milliseconds + farewellMilliseconds) * 1_000
+        notify("STOPPING=1", "EXTEND_TIMEOUT_USEC=\(whole)")
+    }
+
     /// The monotonic time as it wants it with `RELOADING=1`.
     public static var monotonic: String {
         "MONOTONIC_USEC=\(Clock.nowNanoseconds() / 1_000)"

@@ -35,9 +35,18 @@ public enum Successor {
         }
     }
 
+    /// A process that serves now.
+    struct Started {
+        /// Its process id.
+        let process: Int32
+        /// Descriptors of sockets that it was handed and does not listen at, as the caller knows them.
+        let untaken: Set<Int32>
+    }
+
     static let socketsVariable = "SLUICE_SOCKETS"
     static let readyVariable = "SLUICE_READY"
     static let drainedVariable = "SLUICE_DRAINED"
+    static let activatedVariable = "SLUICE_ACTIVATED"
     /// How often is asked whether a new process is still wanted.
     private static let lookMilliseconds: Int32 = 50
 
@@ -63,12 +72,12 @@ public enum Successor {
     ///   - drained: what it takes no new relays at.
     ///   - milliseconds: how long it may take.
     ///   - isGivenUp: whether nobody wants it any more, which is asked a few times a second.
-    /// - Returns: its process id.
+    /// - Returns: the new process.
     /// - Throws: `SuccessorFault` when it does not serve in time, or is given up; then it is gone.
-    public static func start(
+    static func start(
         _ path: String, _ arguments: [String], sockets: [Handed], drained: DrainedNames,
         within milliseconds: Int32, unless isGivenUp: () -> Bool = { false }
-    ) throws(SuccessorFault) -> Int32 {
+    ) throws(SuccessorFault) -> Started {
         var ends: [Int32] = [-1, -1]
         guard pipe(&ends) == 0 else { throw .system("pipe") }
         for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
@@ -78,16 +87,26 @@ public enum Successor {
         let door = dup(ends[1])
         close(ends[1])
         let outcome: Result<Int32, SuccessorFault>
-        if door >= 0 && copies.allSatisfy({ $0 >= 0 }) {
+        var names: Int32 = -1
+        do throws(SystemError) {
+            if door < 0 || copies.contains(where: { $0 < 0 }) {
+                throw SystemError(code: errno, call: "dup")
+            }
+            if !drained.isEmpty { names = try HandedDrains.file(of: drained) }
             var environment = environment(zip(sockets, copies).map { $0 }, door)
-            environment[drainedVariable] = drained.isEmpty ? nil : text(of: drained)
+            environment[drainedVariable] = names < 0 ? nil : String(names)
             outcome = spawn(path, arguments, environment)
-        } else {
-            outcome = .failure(.system("dup"))
+        } catch {
+            outcome = .failure(SuccessorFault(error.description))
         }
         // Only the child holds the writing end from here, so its death is the pipe's end.
-        for copy in copies + [door] where copy >= 0 { close(copy) }
-        return try watch(try outcome.get(), ends[0], milliseconds, isGivenUp)
+        for copy in copies + [door, names] where copy >= 0 { close(copy) }
+        let child = try outcome.get()
+        let untaken = try watch(child, ends[0], milliseconds, isGivenUp)
+        return Started(
+            process: child,
+            untaken: Set(
+                zip(sockets, copies).filter { untaken.contains($1) }.map { $0.0.descriptor }))
     }
 
     private static func environment(
@@ -133,9 +152,12 @@ public enum Successor {
         return .success(child)
     }
 
+    /// Waits until a new process serves.
+    ///
+    /// - Returns: what it says of the descriptors that it was handed and does not listen at.
     private static func watch(
         _ child: Int32, _ end: Int32, _ milliseconds: Int32, _ isGivenUp: () -> Bool
-    ) throws(SuccessorFault) -> Int32 {
+    ) throws(SuccessorFault) -> Set<Int32> {
         var waitFor = pollfd(fd: end, events: Int16(POLLIN), revents: 0)
         let deadline = Clock.nowMilliseconds() + UInt64(max(0, milliseconds))
         var count: Int32 = 0
@@ -145,8 +167,7 @@ public enum Successor {
             count = poll(&waitFor, 1, min(left, lookMilliseconds))
             wasGivenUp = count <= 0 && isGivenUp()
         } while count <= 0 && !wasGivenUp && Clock.nowMilliseconds() < deadline
-        var byte: UInt8 = 0
-        if count > 0 && read(end, &byte, 1) == 1 { return child }
+        if count > 0, let untaken = ReadyWord.read(from: end) { return untaken }
         if count <= 0 { kill(child, SIGKILL) }
         var status: Int32 = 0
         while waitpid(child, &status, 0) < 0 && errno == EINTR {}
@@ -179,7 +200,17 @@ public enum Successor {
                 unsetenv(name)
             }
         }
-        return handedOn
+        let handed = handedOn
+        // It keeps its sockets open, and those of the processes that follow this one as well.
+        if !standing(ProcessInfo.processInfo.environment).isEmpty {
+            setenv(activatedVariable, "1", 1)
+        }
+        return handed
+    }
+
+    /// Whether a service manager may have opened sockets that this process was handed.
+    static var isActivated: Bool {
+        ProcessInfo.processInfo.environment[activatedVariable] != nil
     }
 
     /// What the process before this one takes no new relays at; nothing where there was none.
@@ -187,15 +218,10 @@ public enum Successor {
     /// To be asked once, as `inherited`.
     public static func inheritedDrains() -> DrainedNames {
         defer { unsetenv(drainedVariable) }
-        return drained(ProcessInfo.processInfo.environment[drainedVariable] ?? "")
-    }
-
-    static func text(of drained: DrainedNames) -> String? {
-        (try? JSONEncoder().encode(drained)).map { String(decoding: $0, as: UTF8.self) }
-    }
-
-    static func drained(_ text: String) -> DrainedNames {
-        (try? JSONDecoder().decode(DrainedNames.self, from: Data(text.utf8))) ?? DrainedNames()
+        guard let text = ProcessInfo.processInfo.environment[drainedVariable],
+            let descriptor = Int32(text), descriptor > 2
+        else { return DrainedNames() }
+        return HandedDrains.read(from: descriptor)
     }
 
     /// What the service manager has handed on.
@@ -232,14 +258,14 @@ public enum Successor {
         ProcessInfo.processInfo.environment[readyVariable] != nil
     }
 
-    /// Tells the process before this one that this one serves.
-    public static func sayReady() {
+    /// Tells the process before this one that this one serves, and at which of the sockets that it was
+    /// handed it does not listen.
+    static func sayReady(untaken: [Int32]) {
         guard let text = ProcessInfo.processInfo.environment[readyVariable],
             let descriptor = Int32(text), descriptor > 2
         else { return }
         unsetenv(readyVariable)
-        var byte: UInt8 = 1
-        _ = write(descriptor, &byte, 1)
+        ReadyWord.write(untaken, to: descriptor)
         close(descriptor)
     }
 }

@@ -134,12 +134,14 @@ public final class CertificateStore: Sendable {
         guard SSL_CTX_set_cipher_list(pointer, ciphers) == 1 else {
             throw TLSError.drainingQueue(
                 "setting the ciphers \(ciphers)",
-                remedy: "give names that `openssl ciphers -v` prints (tls.ciphers)")
+                remedy: "give names that `openssl ciphers -v` prints (tls.ciphers)"
+            ).blaming(.cipherList)
         }
         if let suites = options.cipherSuites, SSL_CTX_set_ciphersuites(pointer, suites) != 1 {
             throw TLSError.drainingQueue(
                 "setting the cipher suites \(suites)",
-                remedy: "give names that `openssl ciphers -s -tls1_3` prints (tls.cipherSuites)")
+                remedy: "give names that `openssl ciphers -s -tls1_3` prints (tls.cipherSuites)"
+            ).blaming(.cipherSuites)
         }
         guard sluice_ctx_set1_sigalgs_list(pointer, TLSContext.signatureAlgorithms) == 1 else {
             throw TLSError.drainingQueue("setting the signature algorithms")

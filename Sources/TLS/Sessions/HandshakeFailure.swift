@@ -71,8 +71,7 @@ extension HandshakeFailure.Cause {
         switch number {
         case 42, 46, 48:
             "the client does not trust this certificate (alert \(name(ofAlert: number))): have it trust"
-                + " the authority (sluice cert trust, or sluice cert export for another machine), or"
-                + " serve the whole chain with its intermediates"
+                + " the authority that has signed it, or serve the whole chain with its intermediates"
         case 43:
             "the client can't use a certificate of this kind (alert unsupported certificate): serve one"
                 + " with an EC P-256 or RSA key"

@@ -3,17 +3,21 @@ import COpenSSL
 import Glibc
 
 extension TLSContext {
-    /// Has a context trust the authorities of a PEM file.
+    /// Has a context trust the authorities of a file in PEM form, or the one of a file in DER form.
     ///
     /// - Throws: `TLSError` when it can't be read, also where it is a pipe.
     static func trust(_ file: String, in context: OpaquePointer) throws(TLSError) {
         try refusePipe(file)
         guard SSL_CTX_load_verify_file(context, file) == 1 else {
             let error = TLSError.drainingQueue(
-                "reading authorities from \(file)", remedy: "give a PEM file with certificates")
+                "reading authorities from \(file)", remedy: "give a file with certificates")
             do throws(IdentityProblem) {
-                // What is wrong with the file, in words.
-                _ = try PEMFile(reading: file).certificates()
+                let store = SSL_CTX_get_cert_store(context)
+                // One that is no certificate says what is wrong with the file, in words.
+                let isTaken = try PEMFile.certificates(inFile: file).allSatisfy { authority in
+                    authority.withHandle { X509_STORE_add_cert(store, $0.pointer) } == 1
+                }
+                if isTaken { return }
             } catch {
                 throw TLSError([error])
             }

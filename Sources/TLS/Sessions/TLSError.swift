@@ -10,6 +10,23 @@ public struct TLSError: Error, Sendable, Equatable, CustomStringConvertible {
     public let reasons: [String]
     /// What is wrong with files of certificates and keys, where that is the cause.
     public let problems: [IdentityProblem]
+    /// A setting of a listener that OpenSSL does not take.
+    public enum Setting: Sendable, Equatable {
+        /// The ciphers of TLS 1.2 (`TLSServerOptions.cipherList`).
+        case cipherList
+        /// The cipher suites of TLS 1.3 (`TLSServerOptions.cipherSuites`).
+        case cipherSuites
+    }
+    /// The setting that is to blame; nil for any other cause.
+    public private(set) var setting: Setting?
+
+    /// The same error, for which a setting is to blame.
+    func blaming(_ setting: Setting) -> TLSError {
+        var error = self
+        error.setting = setting
+        return error
+    }
+
     /// Makes an error of our own words.
     public init(_ doing: String, reasons: [String] = []) {
         self.doing = doing

@@ -120,7 +120,9 @@ struct CertShowCommand: ParsableCommand {
     )
     var place: String
 
-    @Option(help: ArgumentHelp("PEM file with authorities to trust as well.", valueName: "file"))
+    @Option(
+        help: ArgumentHelp(
+            "File with authorities to trust as well (PEM or DER).", valueName: "file"))
     var ca: [String] = []
 
     static func state(_ facts: CertificateFacts) -> String {

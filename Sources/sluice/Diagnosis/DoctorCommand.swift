@@ -59,7 +59,9 @@ struct DoctorCommand: ParsableCommand {
             valueName: "extension"))
     var `extension`: [String] = []
 
-    @Option(help: ArgumentHelp("PEM file with authorities to trust as well.", valueName: "file"))
+    @Option(
+        help: ArgumentHelp(
+            "File with authorities to trust as well (PEM or DER).", valueName: "file"))
     var ca: [String] = []
 
     @Option(

@@ -61,7 +61,8 @@ struct DrainCommand: ParsableCommand {
         transform: { try Number.duration("--timeout", $0, max: longest, hasZero: true) })
     var timeout: Duration?
 
-    @Flag(help: "Take new relays there again.") var resume = false
+    @Flag(help: "Take new relays there again, and end a drain that is still under way there.")
+    var resume = false
 
     @Flag(help: "Begin it and do not wait.") var background = false
 
@@ -139,7 +140,7 @@ struct DrainCommand: ParsableCommand {
                 "Sluice goes on to stop without this command. A second TERM to its process cuts what is left."
         }
         return "The drain goes on without this command. sluice status\(admin) shows how far it is;"
-            + " sluice drain \(name) --resume\(admin) has new sockets go there again."
+            + " sluice drain \(name) --resume\(admin) ends it, and has new sockets go there again."
     }
 
     /// That requests are still under way at a drained endpoint; nil where none is.

@@ -283,9 +283,13 @@ enum DrainText {
     }
 
     /// How many relays are over, and how many of them did not close in time; at the end also that it was none.
+    ///
+    /// Those that have ended without this drain are counted for themselves.
     static func count(_ progress: DrainProgress) -> String {
         let isKnown = progress.cut > 0 || progress.isDone && progress.closed > 0
         let cut = progress.cut == 0 ? "none" : String(progress.cut)
+        let other = progress.endedElsewhere
         return "\(progress.closed) closed" + (isKnown ? ", \(cut) of them cut" : "")
+            + (other > 0 ? ", \(other) ended by themselves or in another drain" : "")
     }
 }

@@ -257,6 +257,23 @@ def bounds(client, *_):
     print("page", client.answer(client.request("GET", "/pages"))[0])
 
 
+def crowd(client, *_):
+    """Sockets opened one behind the other until one is refused; the others stay until the server goes."""
+    sockets = []
+    while True:
+        socket = WebSocket(client, "/")
+        fields = socket.open()
+        if socket.status != 200:
+            break
+        sockets.append(socket)
+    print("refused behind", len(sockets), socket.status, fields.get("retry-after"), flush=True)
+    try:
+        while True:
+            client.receive()
+    except EOFError:
+        pass
+
+
 def drained(client, count, ends):
     """Sockets and the connection end when the server goes; with `ends` their streams end at both sides."""
     sockets = [WebSocket(client, "/") for _ in range(int(count))]

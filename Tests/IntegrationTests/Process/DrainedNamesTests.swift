@@ -167,4 +167,125 @@ import Testing
         #expect(try silent.client.readUntilEnd().bytes.isEmpty)
         try eventually("it is gone") { process.hasEnded }
     }
+
+    @Test func `drains that overlap count each relay, and wait for it`() throws {
+        let backend = try ManualBackend()
+        let sluice = try Operated(
+            routes: ["{ path: /Esv/ocp, to: \"\(backend.address)\" }"],
+            settings: ["timeouts: { closing: 600s }"])
+        defer { Scratch.remove(sluice.folder) }
+        let relays = try (0..<4).map { _ in try sluice.proxy.relay(to: backend) }
+        let how = ["--spread", "0s", "--timeout", "600s"]
+        let first = try sluice.command(
+            ["drain", "--endpoint", "\(backend.address)", "--background"] + how)
+        #expect(first.status == 0, "\(first.output)")
+        for relay in relays { #expect(try relay.client.readFrame().closeCode == 1001) }
+        let second = TestThread { try sluice.command(["drain", "--route", "/Esv/ocp"] + how) }
+        try eventually("the second has found them") {
+            try sluice.command(["status"]).output
+                .contains("drain 2 of route /Esv/ocp: 0 of 4 relays told, 0 closed\n")
+        }
+        for relay in relays {
+            #expect(try relay.upstream.readFrame().closeCode == 1001)
+            try relay.upstream.send(Frame.close(1001))
+            try relay.client.send(Frame.close(1001).masked())
+        }
+        let ended = try second.join(by: .after(.seconds(60)))
+        #expect(ended.status == 0)
+        #expect(
+            ended.output.contains(
+                "0 of 4 relays told, 0 closed, 4 ended by themselves or in another drain, done"),
+            "\(ended.output)")
+        let status = try sluice.command(["status"]).output
+        #expect(
+            status.contains("4 of 4 relays told, 4 closed, none of them cut, done"), "\(status)")
+        let json = try sluice.command(["status", "--json"]).output.filter { !$0.isWhitespace }
+        #expect(json.contains("\"endedElsewhere\":4"), "\(json)")
+    }
+
+    @Test func `a relay of two drains has the shorter of their timeouts`() throws {
+        let backend = try ManualBackend()
+        let sluice = try Operated(
+            routes: ["{ path: /Esv/ocp, to: \"\(backend.address)\" }"],
+            settings: ["timeouts: { closing: 600s }"])
+        defer { Scratch.remove(sluice.folder) }
+        let silent = try sluice.proxy.relay(to: backend)
+        let long = try sluice.command([
+            "drain", "--endpoint", "\(backend.address)", "--background", "--spread", "0s",
+            "--timeout", "600s",
+        ])
+        #expect(long.status == 0)
+        #expect(try silent.client.readFrame().closeCode == 1001)
+        let short = TestThread {
+            try sluice.command([
+                "drain", "--route", "/Esv/ocp", "--spread", "0s", "--timeout", "500ms",
+            ])
+        }
+        let said = try short.join(by: .after(.seconds(60)))
+        #expect(said.status == 0)
+        #expect(
+            said.output.contains(
+                "0 of 1 relay told, 0 closed, 1 ended by themselves or in another drain, done"),
+            "\(said.output)")
+        let status = try sluice.command(["status"]).output
+        #expect(status.contains("1 of 1 relay told, 1 closed, 1 of them cut, done"), "\(status)")
+    }
+
+    @Test func `nothing is drained or resumed while a new process starts`() throws {
+        let backend = try ManualBackend()
+        let sluice = try Operated(
+            routes: ["{ path: /Esv/ocp, to: \"\(backend.address)\" }"], isReplaceable: true)
+        defer { Scratch.remove(sluice.folder) }
+        let program = "\(sluice.folder)/sluice"
+        let started = "\(sluice.folder)/started"
+        let ends = "\(sluice.folder)/ends"
+        try FileManager.default.removeItem(atPath: program)
+        // It ends without serving once it is told to.
+        try Scratch.write(
+            "#!/bin/sh\n: > '\(started)'\nuntil [ -e '\(ends)' ]; do sleep 0.1; done\n", to: program
+        )
+        #expect(chmod(program, 0o755) == 0)
+        let upgrade = TestThread { try sluice.command(["upgrade", "--timeout", "300s"]) }
+        try eventually("the new program runs") { access(started, F_OK) == 0 }
+        let endpoint = ["drain", "--endpoint", "\(backend.address)"]
+        for what in [endpoint, endpoint + ["--resume"], ["drain", "--route", "/Esv/ocp"]] {
+            let refused = try sluice.command(what)
+            #expect(refused.status == 1)
+            #expect(
+                refused.output.contains("An upgrade is under way, and its new process would not"),
+                "\(refused.output)")
+        }
+        try sluice.proxy.relay(to: backend).exchange("not drained")
+        try Scratch.write("", to: ends)
+        #expect(try upgrade.join(by: .after(.seconds(60))).status == 1)
+        let drain = try sluice.command(endpoint + ["--timeout", "1s"])
+        #expect(drain.status == 0, "\(drain.output)")
+        #expect(try refusal(sluice, "/Esv/ocp") == 503)
+    }
+
+    @Test func `a drain that takes longer asks the service manager to wait`() throws {
+        let backend = try ManualBackend()
+        let folder = try Scratch.makeFolder()
+        defer { Scratch.remove(folder) }
+        let manager = try ChildProcess([
+            "python3", "-c",
+            """
+            import socket, sys
+            door = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+            door.bind(sys.argv[1])
+            print("bound", flush=True)
+            while True:
+                print(" ".join(door.recv(4096).decode().splitlines()), flush=True)
+            """, "\(folder)/notify",
+        ])
+        defer { manager.signal(SIGKILL) }
+        try manager.waitForLine(containing: "bound")
+        let sluice = try Operated(
+            routes: ["{ path: /Esv/ocp, to: \"\(backend.address)\" }"],
+            wrapper: ["sh", "-c", "NOTIFY_SOCKET=\(folder)/notify exec \"$@\"", "sh"])
+        defer { Scratch.remove(sluice.folder) }
+        let drain = try sluice.command(["drain", "--timeout", "10m"])
+        #expect(drain.status == 0, "\(drain.output)")
+        try manager.waitForLine(containing: "STOPPING=1 EXTEND_TIMEOUT_USEC=610000000")
+    }
 }

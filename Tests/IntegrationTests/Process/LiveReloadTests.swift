@@ -152,26 +152,52 @@ struct Operated {
         try sluice.proxy.relay(to: backend).exchange("here")
     }
 
-    @Test func `an address that covers one of Sluice's own is told as what it is`() throws {
+    @Test(arguments: ["reload", "upgrade"])
+    func `a listener goes from one address to all of them, and back`(way: String) throws {
         let backend = try ManualBackend()
         let sluice = try Operated(
             routes: ["{ path: /Esv/ocp, to: \"\(backend.address)\" }"], listeners: [.plain])
-        defer { Scratch.remove(sluice.folder) }
+        defer {
+            // The last process of several.
+            _ = try? sluice.command(["drain", "--timeout", "1s"])
+            Scratch.remove(sluice.folder)
+        }
         let port = sluice.proxy.port()
-        try sluice.rewrite("127.0.0.1:0", "0.0.0.0:\(port)")
-        let reload = try sluice.command(["reload"])
-        #expect(reload.status == 1)
-        #expect(
-            reload.output.contains(
-                "0.0.0.0:\(port) can't be listened at as long as this Sluice itself listens at 127.0.0.1:\(port)"
-            ), "\(reload.output)")
-        #expect(!reload.output.contains("stop that program"), "\(reload.output)")
-        // What it says is true.
-        try sluice.rewrite("0.0.0.0:\(port)", "0.0.0.0:0")
-        #expect(try sluice.command(["reload"]).status == 0)
-        try sluice.rewrite("0.0.0.0:0", "0.0.0.0:\(port)")
-        let again = try sluice.command(["reload"])
-        #expect(again.status == 0, "\(again)")
+        func reaches(_ host: String) throws -> Bool {
+            let answer = try ended([
+                "curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "--max-time", "60",
+                "http://\(host):\(port)/nowhere",
+            ])
+            let status = answer.output.trimmingCharacters(in: .newlines)
+            #expect(status == "404" || status == "000", "\(answer)")
+            return status == "404"
+        }
+        func move(_ old: String, _ new: String) throws {
+            try sluice.rewrite("\"\(old)\"", "\"\(new)\"")
+            let outcome = try sluice.command([way])
+            #expect(outcome.status == 0, "\(outcome.output)")
+        }
+        let relay = try sluice.proxy.relay(to: backend)
+        // The port that it has already, by its number.
+        try move("127.0.0.1:0", "127.0.0.1:\(port)")
+        #expect(try reaches("127.0.0.1"))
+        #expect(try !reaches("127.0.0.2"))
+        for all in [":\(port)", "0.0.0.0:\(port)"] {
+            try move("127.0.0.1:\(port)", all)
+            #expect(try reaches("127.0.0.1"))
+            #expect(try reaches("127.0.0.2"))
+            try move(all, "127.0.0.1:\(port)")
+            #expect(try reaches("127.0.0.1"))
+            try eventually("the others are closed") { try !reaches("127.0.0.2") }
+        }
+        if way == "reload" { try relay.exchange("still here") }
+        // Nobody else gets in beside it.
+        let second = try ended([
+            "python3", "-c",
+            "import socket; s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1);"
+                + " s.bind(('127.0.0.1', \(port)))",
+        ])
+        #expect(second.status != 0)
     }
 
     @Test func `relays of a removed route end where the route asked for it, and else go on`() throws

@@ -494,11 +494,47 @@ import Testing
         let rebalance = try sluice.command(["rebalance", "--upstream", "app"])
         #expect(rebalance.status == 1, "\(rebalance.output)")
         #expect(
-            rebalance.output.contains("1 relay is still above the endpoints' shares"),
+            rebalance.output.contains(
+                "1 relay is above the endpoints' shares and stays: balance hash"),
             "\(rebalance.output)")
+        #expect(rebalance.output.contains("0 of 0 relays told"), "\(rebalance.output)")
+        #expect(opened.value == 2, "nobody is closed who would come back")
         isOver.update { $0 = true }
         #expect(try sluice.command(["drain", "--route", "/Esv/ocp"]).status == 0)
         for client in clients { try client.join(by: .after(.seconds(60))) }
+    }
+
+    @Test func `a rebalance by hash closes those alone that go elsewhere`() throws {
+        let first = try ManualBackend()
+        let second = try ManualBackend()
+        let sluice = try Operated(
+            routes: ["{ path: /*, to: app }"],
+            settings: [
+                "upstreams: { app: { endpoints: [\"\(first.address)\"], balance: hash(path) } }"
+            ])
+        defer { Scratch.remove(sluice.folder) }
+        let relays = try (0..<16).map { number in
+            try sluice.proxy.relay(to: first, Opening("/\(number)"))
+        }
+        try sluice.rewrite("endpoints: [", "endpoints: [\"\(second.address)\", ")
+        #expect(try sluice.command(["reload"]).status == 0)
+        // Those that are told do not answer, and are cut.
+        let rebalance = try sluice.command(["rebalance", "--upstream", "app"])
+        var moved = 0
+        for (number, relay) in relays.enumerated() {
+            guard try relay.client.stream.hasInput(by: .after(.zero)) else {
+                try relay.exchange("stays")
+                continue
+            }
+            #expect(try relay.client.readFrame().closeCode == 1012)
+            moved += 1
+            try sluice.proxy.relay(to: second, Opening("/\(number)")).exchange("moved")
+        }
+        #expect(moved <= 8, "\(rebalance.output)")
+        #expect(
+            rebalance.output.contains("\(moved) of \(moved) relays told")
+                || rebalance.output.contains("1 of 1 relay told") && moved == 1,
+            "\(moved) \(rebalance.output)")
     }
 
     @Test func `a log file is opened anew at USR1`() throws {

@@ -192,21 +192,18 @@ import Testing
         let backend = try ScriptedBackend.echo()
         defer { backend.stop() }
         let proxy = try ProxyFixture(
-            to: backend.address, listeners: [.plain], workers: 1,
-            wrapper: ["sh", "-c", "ulimit -n 128 && exec \"$@\"", "sh"])
-        // As many as may come, all let in before any of them asks for something.
-        var clients: [WebSocketPeer] = []
-        for _ in 0..<120 { clients.append(try proxy.connect()) }
-        try proxy.process.waitForLine(containing: "New connections have to wait")
-        var refused: HTTPHead?
-        var opened = 0
-        for client in clients where refused == nil {
-            try client.send(Opening().bytes)
-            let head = try client.readHead()
-            if head.status == 101 { opened += 1 } else { refused = head }
-        }
-        #expect(opened > 0)
-        #expect(refused?.status == 503 && refused?["Retry-After"] == "1", "\(refused as Any)")
+            routes: ["{ path: /*, to: \"\(backend.address)\" }"], listeners: [.plain, .http2()],
+            workers: 1, wrapper: ["sh", "-c", "ulimit -n 128 && exec \"$@\"", "sh"])
+        // What those who are in already are going to need is kept from one who opens more and more.
+        let clients = try (0..<10).map { _ in try proxy.connect() }
+        let crowd = try PythonPeer.start(
+            "h2_client.py",
+            ["\(proxy.port(1))", try TestCertificates.shared().authority, "crowd"])
+        let said = try crowd.waitForLine(containing: "refused behind")
+        let words = said[said.count - 1].split(separator: " ")
+        #expect(words.count == 5 && words.suffix(2) == ["503", "1"], "\(said)")
+        #expect(Int(words[2]) ?? 0 > 10)
+        for client in clients { try client.open() }
         try proxy.process.waitForLine(containing: "No connection to ws://127.0.0.1")
         #expect(proxy.count(of: "fails:") == 0)
     }

@@ -158,6 +158,26 @@ import Testing
         #expect(words.last == "served 404 on the given socket, exit 0", "\(words)")
     }
 
+    /// The unit, the text about it and the configuration's defaults say the same.
+    @Test func `the unit gives a stop more time than it takes by default`() throws {
+        let docs = "\(Scratch.packageFolder)/docs"
+        let unit = try Scratch.read("\(docs)/sluice.service")
+        let time = try #require(unit.firstMatch(of: /\nTimeoutStopSec=(\d+)\n/)).output.1
+        let text = try Scratch.read("\(docs)/operations.md")
+        #expect(text.contains("the unit has `TimeoutStopSec=\(time)`"))
+        let reference = try Scratch.read("\(docs)/configuration.md")
+        let drain = try #require(reference.range(of: "\n## `drain`\n"))
+        func seconds(_ key: String) throws -> Int {
+            let row = try #require(
+                reference[drain.upperBound...].split(separator: "\n")
+                    .first { $0.hasPrefix("| `\(key)` |") })
+            return try #require(Int(row.split(separator: "|")[2].filter(\.isNumber)))
+        }
+        let needed = try seconds("timeout") + seconds("delay")
+        #expect(text.contains("by default both take \(needed) s"))
+        #expect(try #require(Int(time)) >= needed + 30)
+    }
+
     @Test func `the unit file is one that systemd takes`() throws {
         let folder = try Scratch.makeFolder()
         defer { Scratch.remove(folder) }

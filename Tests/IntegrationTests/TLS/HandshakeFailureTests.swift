@@ -25,7 +25,8 @@ import Testing
     private static let clients = [
         // RFC 8446 §6.2: unknown_ca, bad_certificate, certificate_unknown.
         openssl(
-            ["-verify_return_error", "-tls1_3"], distrust + "unknown CA): ", "sluice cert trust",
+            ["-verify_return_error", "-tls1_3"], distrust + "unknown CA): ",
+            "trust the authority that has signed it",
             "versions TLSv1.3", "groups X25519 "),
         openssl(["-verify_return_error", "-tls1_2"], distrust, "versions TLSv1.2,"),
         Client(
