@@ -280,14 +280,14 @@ struct CertExportCommand: ParsableCommand {
             der
             ? TrustAdvice.machines(der: name)
             : TrustAdvice.machines(pem: name, in: place.directory)
-        let advice = lines.joined(separator: "\n") + "\n"
+        let advice = lines.joined(separator: "\n")
         // What leads to standard output is that: the advice goes beside it.
         if let output, !Output.isAt(output) {
             try Self.write(Array(bytes), to: output)
-            Output.line("\(output) written, SHA-256 \(facts.fingerprint)\n\n\(advice)")
+            Output.line("\(output) written, SHA-256 \(facts.fingerprint)\n\n\(advice)\n")
         } else {
             Output.write(Array(bytes))
-            FileHandle.standardError.write(Data(advice.utf8))
+            Output.complain(advice)
         }
     }
 

@@ -11,7 +11,7 @@ import Trust
 enum WrongArguments {
     /// Writes what is wrong to standard error and ends the program with 64, the code of wrong usage.
     static func refuse(_ fault: String) -> Never {
-        FileHandle.standardError.write(Data("Error: \(Program.pasteable(fault))\n".utf8))
+        Output.complain("Error: \(Program.pasteable(fault))")
         exit(ExitCode.validationFailure.rawValue)
     }
 
