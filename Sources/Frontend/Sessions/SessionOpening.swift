@@ -221,7 +221,8 @@ struct SessionOpening {
             sessions.note(session, "TLS on a plain port")
             // In plain HTTP, since every alert would say that TLS is spoken here: clients then look for the cause
             // in versions and ciphers, where this tells them that it is none (ERR_SSL_PROTOCOL_ERROR).
-            let sentence = "This port speaks plain ws and http, and a TLS handshake came: use ws:// there."
+            let sentence =
+                "This port speaks plain ws and http, and a TLS handshake came: use ws:// there."
             sessions.send(
                 session, Refusal(status: 400, proxyError: .httpRequestError, sentence: sentence))
             sessions.leave(session)

@@ -68,9 +68,31 @@ enum Output {
 
     /// Writes a line to standard error.
     ///
-    /// Where nothing can be written there, nobody can be told, and the exit code alone says what is the matter.
+    /// What steers a terminal is written as an escape, since words of the command line and names of files stand in
+    /// these lines. Where nothing can be written there, nobody can be told, and the exit code alone says what is the
+    /// matter.
     static func complain(_ text: String) {
-        _ = write(Array((text + "\n").utf8), to: STDERR_FILENO)
+        _ = write(Array((escaped(text) + "\n").utf8), to: STDERR_FILENO)
+    }
+
+    /// A text with `\r` and `\u{1b}` in place of control characters, line ends apart.
+    static func escaped(_ text: String) -> String {
+        var result = ""
+        for scalar in text.unicodeScalars {
+            switch scalar {
+            case "\n", "\t": result.unicodeScalars.append(scalar)
+            case "\r": result += "\\r"
+            default:
+                let isHarmful =
+                    scalar.properties.generalCategory == .control || scalar.properties.isBidiControl
+                if isHarmful {
+                    result += "\\u{\(String(scalar.value, radix: 16))}"
+                } else {
+                    result.unicodeScalars.append(scalar)
+                }
+            }
+        }
+        return result
     }
 
     /// - Returns: the `errno` of the write that failed; nil where all has gone out.
