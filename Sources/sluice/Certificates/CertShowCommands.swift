@@ -120,6 +120,8 @@ struct CertShowCommand: ParsableCommand {
     )
     var place: String
 
+    @OptionGroup var folder: CertPlace
+
     @Option(help: ArgumentHelp("PEM file with authorities to trust as well.", valueName: "file"))
     var ca: [String] = []
 
@@ -161,11 +163,11 @@ struct CertShowCommand: ParsableCommand {
             !place.contains("/")
             && !Self.endings.contains { place.lowercased().hasSuffix($0) }
         guard isName, access(place, F_OK) != 0, errno == ENOENT else { return place }
-        let made = LocalCertificate(in: DataDirectory.path, named: place).chainPath
+        let made = LocalCertificate(in: folder.path, named: place).chainPath
         guard access(made, F_OK) == 0 else {
             throw Complaint(
-                "There is no file \(place), and no certificate of that name in \(DataDirectory.path)."
-                    + " `sluice cert list` shows what is there; a server is named with its port, as"
+                "There is no file \(place), and no certificate of that name in \(folder.path)."
+                    + " `sluice cert list\(CertCommand.place(folder.directory))` shows what is there; a server is named with its port, as"
                     + " \(place):443.")
         }
         return made

@@ -79,6 +79,8 @@ import Testing
         let home = try Home()
         let folder = "\(home.folder)/of mine"
         #expect(try home.sluice(["cert", "--directory", folder, "app.test"]).status == 0)
+        let shown = try home.sluice(["cert", "show", "--directory", folder, "app.test"])
+        #expect(shown.status == 0 && shown.output.contains("app.test"), "\(shown)")
         let refused = try home.sluice(["cert", "--directory", folder, "google.com"])
         #expect(refused.errors.contains("away from \(folder) to have another"), "\(refused)")
         for file in ["ca.pem", "ca-key.pem"] {
