@@ -128,9 +128,9 @@ extension Doctor {
             return
         }
         // Elsewhere a packet filter would cost time, and nobody asked.
-        guard url.isLocal, let other = rest.first(where: { $0.family != working.family }) else {
-            return
-        }
+        guard url.isLocal,
+            let other = rest.first(where: { $0.family != working.family && !$0.isAssumed })
+        else { return }
         switch Line.connect(other, by: min(answerDeadline, Line.now() + 0.25)) {
         case .done, .noRoute: break
         case .refused, .timedOut, .failed:

@@ -173,8 +173,9 @@ extension Doctor {
             return (
                 .forbidden,
                 "The server refuses this request (403), with the origin \(origin) and without one.",
-                "See the log of the app, or of the proxy in front of it: it is not the origin alone that it"
-                    + " refuses. Some apps let in certain hosts only, others want a login."
+                "See the log of the app, or of the proxy in front of it. It may let in certain origins only,"
+                    + " and none is not among them: --origin tries another. Or it lets in certain hosts only,"
+                    + " or wants a login."
             )
         }
     }
@@ -254,6 +255,14 @@ extension Doctor {
             )
         }
         let wanted = head.fields.string("upgrade") ?? "something that it does not name"
+        // RFC 2817: the port is there to send clients to the one with TLS.
+        if !url.isSecure, wanted.uppercased().hasPrefix("TLS/") {
+            return (
+                .upgradeRequired,
+                "The server takes no WebSocket without TLS there: it asks for \(wanted) (426).",
+                "Use \(url.secured), or the wss: URL that the answer names."
+            )
+        }
         return (
             .upgradeRequired, "The server wants an upgrade to \(wanted) (426).",
             "See whether a WebSocket is served at that path. " + Self.passTheUpgradeOn

@@ -12,22 +12,32 @@ struct ResolvedAddress {
     /// The address family's name for people: `IPv4` or `IPv6`.
     var familyName: String { family == AF_INET6 ? "IPv6" : "IPv4" }
 
+    /// Whether the system does not know it, and browsers try it all the same.
+    var isAssumed = false
+
     /// Whether packets to it stay on this machine.
     var isLoopback: Bool { text == "::1" || family == AF_INET && text.hasPrefix("127.") }
 
     /// The addresses of a name, in the system's order; waits for name servers up to `deadline`, in seconds
     /// of `Line.now`.
     ///
-    /// localhost and the names below it are this machine, whatever the system knows of them (RFC 6761
-    /// §6.3): browsers ask nobody for them.
+    /// localhost and the names below it are this machine on IPv4 and IPv6, whatever the system knows of them
+    /// (RFC 6761 §6.3): browsers ask nobody for them, and neither does Sluice.
     static func find(
         _ name: String, port: UInt16, by deadline: Double
     ) -> Result<[ResolvedAddress], NameFault> {
         let known = LookUp.find(name, port: port, by: deadline)
         guard SocketURL.isLocalhost(name) else { return known }
-        let loopback = ((try? known.get()) ?? []).filter(\.isLoopback)
-        if !loopback.isEmpty { return .success(loopback) }
-        return .success(["127.0.0.1", "::1"].flatMap { (try? ask($0, port: port).get()) ?? [] })
+        var loopback = ((try? known.get()) ?? []).filter(\.isLoopback)
+        let systemKnowsIt = !loopback.isEmpty
+        for literal in ["127.0.0.1", "::1"] {
+            guard var own = (try? ask(literal, port: port).get())?.first,
+                !loopback.contains(where: { $0.family == own.family })
+            else { continue }
+            own.isAssumed = systemKnowsIt
+            loopback.append(own)
+        }
+        return .success(loopback)
     }
 
     /// What the system says; waits as long as its resolver does.

@@ -10,6 +10,8 @@ public struct SocketURL: Sendable, Equatable {
     public let port: UInt16
     /// Path and query as they go into the request; `/` where the URL has no path.
     public let target: String
+    /// Whether a user or password stood in front of the host (RFC 3986 §3.2.1), which are left out.
+    public let hasUserInfo: Bool
 
     /// Reads one; `http` and `https` mean the same, since people paste them.
     ///
@@ -26,9 +28,10 @@ public struct SocketURL: Sendable, Equatable {
         var authority = rest[..<end]
         let path = rest[end...]
         target = path.isEmpty ? "/" : path.hasPrefix("?") ? "/" + path : String(path)
-        guard target.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }), !authority.contains("@") else {
-            return nil
-        }
+        guard target.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) else { return nil }
+        let at = authority.lastIndex(of: "@")
+        hasUserInfo = at != nil
+        if let at { authority = authority[authority.index(after: at)...] }
         var port = isSecure ? UInt16(443) : 80
         let closing = authority.lastIndex(of: "]")
         if let mark = authority.lastIndex(of: ":"), closing.map({ mark > $0 }) ?? true {

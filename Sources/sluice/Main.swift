@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import ArgumentParser
 import Config
-import Foundation
 import Glibc
 import TLS
 
@@ -10,8 +9,14 @@ import TLS
 enum Entry {
     static func main() {
         Output.holdDescriptors()
+        Output.outliveReaders()
         // Before anything of OpenSSL has run: later it would be refused.
         SessionMemory.install()
+        if let word = WrongArguments.notText() {
+            WrongArguments.refuse(
+                "\(word): this word is not in UTF-8, and Sluice takes names of files and all else in UTF-8"
+                    + " alone. Rename the file, or reach it by a link with another name (ln -s).")
+        }
         let arguments = WrongArguments.helpFirst(Array(CommandLine.arguments.dropFirst()))
         if arguments.isEmpty { WrongArguments.refuse(WrongArguments.nothing) }
         if let fault = WrongArguments.inHelp(arguments) { WrongArguments.refuse(fault) }
@@ -38,7 +43,7 @@ enum Entry {
             if standard == .success {
                 Output.line(words)
             } else if !words.isEmpty {
-                FileHandle.standardError.write(Data("\(Program.pasteable(words))\n".utf8))
+                Output.complain(Program.pasteable(words))
             }
             leave(with: ExitCodes.code(of: error) ?? standard.rawValue)
         }
@@ -47,7 +52,7 @@ enum Entry {
     /// Ends the program; where it could not print what it had to, that is an error of its own.
     private static func leave(with code: Int32) -> Never {
         guard let problem = Output.problem else { exit(code) }
-        FileHandle.standardError.write(Data("Error: \(problem)\n".utf8))
+        Output.complain("Error: \(problem)")
         exit(code == 0 ? ExitCodes.output : code)
     }
 }

@@ -120,6 +120,22 @@ struct DocumentTests {
             "a: b\nc: \u{1}",
             "2:4: not valid YAML: a control character is in it (take it out, or write it in double quotes as \\x01)"
         ),
+        (
+            "listen:\n  - address: [::1]:8443\n",
+            "2:15: not valid YAML: an address in brackets is a list to YAML (put it in quotes, as \"[::1]:8443\")"
+        ),
+        (
+            "routes:\n  - path: /a\n  to: ws://a:1\n",
+            "3:3: not valid YAML: something stands where the next '-' of a list should be (begin an entry with '-', and indent a key of the entry above as its first key is)"
+        ),
+        (
+            "routes:\n  - path:/a\n    to: ws://a:1\n",
+            "3:7: not valid YAML: the line above (2) has no blank behind its ':' (write key: value, with a blank)"
+        ),
+        (
+            "routes:\n  - { path: /a, to: ${APP} }\n",
+            "2:22: not valid YAML: '${' stands there, and Sluice puts no variables in (write the value, or make the file with envsubst)"
+        ),
     ])
     func `what is no YAML is refused with its place`(yaml: String, line: String) {
         #expect(problems(of: yaml) == ["sluice.yaml:\(line)"])
@@ -193,6 +209,21 @@ struct DocumentTests {
                 "sluice.yaml:2:26: routes[0].to: found 'nowhere', which is no upstream, "
                     + "allowed: u0, u1, u2, u3, u4, u5, u6, u7, 12 more names, ws://host:port, unix:/path or srv:name"
             ])
+    }
+
+    @Test func `a byte order mark is no part of the text, and UTF-16 is told by its own`() throws {
+        let text = "listen: [{ address: \":1\" }]\nroutes: [{ path: /a, to: \"ws://a:1\" }]\n"
+        let marked = [0xEF, 0xBB, 0xBF] + Array(text.utf8)
+        let read = try Configuration.load(bytes: marked, file: "sluice.yaml")
+        #expect(read.listen.map(\.address) == [":1"])
+        #expect(problems(of: "\u{FEFF}listen: x") == problems(of: "listen: x"))
+        for mark: [UInt8] in [[0xFF, 0xFE], [0xFE, 0xFF]] {
+            #expect {
+                try Configuration.load(bytes: mark + [0x61, 0x00], file: "sluice.yaml")
+            } throws: {
+                "\($0)".contains("iconv -f UTF-16 -t UTF-8")
+            }
+        }
     }
 
     @Test func `bytes that are no text are refused, and those that are get read`() throws {

@@ -53,6 +53,14 @@ struct UpstreamProblemTests {
             "3:61: upstreams.a.health.every: found '1ms', allowed: 100ms to 1h"
         ),
         (
+            "upstreams: { a: { endpoints: [\"ws://h:1\"], cooldown: 10m } }",
+            "3:54: upstreams.a.cooldown: found '10m', allowed: no more than cooldownMax, 2m"
+        ),
+        (
+            "limits: { targetBytes: 64KiB }",
+            "3:24: limits.targetBytes: found 65536 bytes, allowed: no more than headBytes, which is 16384"
+        ),
+        (
             "upstreams: { a: { endpoints: [\"ws://h:1\"], cooldown: 2h } }",
             "3:54: upstreams.a.cooldown: found '2h', allowed: 0s to 1h"
         ),

@@ -114,7 +114,7 @@ import Testing
         let other = "ws://127.0.0.1:\(never.address.port)/"
         expect(
             try diagnose(other), .forbidden, at: "upgrade", "and without one",
-            "it is not the origin alone")
+            "--origin tries another")
         expect(
             try diagnose(other, ["--origin", "none"]), .forbidden, at: "upgrade", "had no Origin")
     }

@@ -106,6 +106,7 @@ struct ReferenceTests {
         ("wss://a.test?x=1", true, "a.test", 443, "/?x=1"),
         ("ws://[::1]:3000/a?b#c", false, "::1", 3000, "/a?b"),
         ("https://a.test/x", true, "a.test", 443, "/x"),
+        ("wss://user:p@w@a.test:8443/x", true, "a.test", 8443, "/x"),
     ])
     func `URLs are read`(
         text: String, isSecure: Bool, host: String, port: UInt16, target: String
@@ -117,7 +118,7 @@ struct ReferenceTests {
 
     @Test(arguments: [
         "localhost:3000", "ftp://a/", "wss://", "wss:///x", "wss://a:0/", "wss://a:70000/",
-        "wss://a b/", "wss://a/ b", "wss://::1/", "wss://u@a/",
+        "wss://a b/", "wss://a/ b", "wss://::1/", "wss://u@/",
     ])
     func `what is no URL is refused`(text: String) {
         #expect(SocketURL(text) == nil)

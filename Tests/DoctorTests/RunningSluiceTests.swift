@@ -240,6 +240,13 @@ struct RunningSluiceTests {
         #expect(
             sound.finding("certificate", "by the local authority")?.name == "localhost.pem",
             "\(sound)")
+        // Without that beside it, nobody knows whose it is: the user's own has another name, or is not there.
+        try run(["mv", "\(folder)/ca.pem", "\(folder)/away.pem"])
+        let foreign = try examine()
+        #expect(foreign.verdict == "healthy", "\(foreign)")
+        #expect(
+            foreign.finding("certificate", "by another authority of Sluice's") != nil, "\(foreign)")
+        try run(["mv", "\(folder)/away.pem", "\(folder)/ca.pem"])
         // A problem is told with the folder's name, not with the kernel's link to it.
         let configuration = try Scratch.read("\(folder)/sluice.yaml")
         try Scratch.write(configuration + "\nnonsense: 1\n", to: "\(folder)/sluice.yaml")

@@ -51,6 +51,7 @@ struct UpgradeVerdictTests {
         ("302 Found\r\nLocation: https://a.test/", .redirected, "Use wss://a.test:443/"),
         ("308 Permanent Redirect\r\nLocation: /new", .redirected, "/new, if that"),
         ("426 Upgrade Required\r\nSec-WebSocket-Version: 8", .upgradeRequired, "version 8"),
+        ("426 Upgrade Required\r\nUpgrade: TLS/1.2, HTTP/1.1", .upgradeRequired, "Use wss://"),
         ("426 Upgrade Required\r\nUpgrade: websocket", .fieldsStripped, "proxy_http_version"),
         ("503 No\r\nRetry-After: Fri, 01 Jan 2027 00:00:00 GMT", .unavailable, "after Fri, 01"),
         ("200 OK", .notUpgraded, "ordinary page"), ("500 Oh", .refusedUpgrade, "500 Oh"),

@@ -158,6 +158,15 @@ struct AssemblyTests {
                     "s.yaml:3:19: admin.address: found '127.0.0.1:9901', which is a listener's address,"
                         + " allowed: another port"
                 ])
+        // What reaches it may stop Sluice, so it is for this machine alone.
+        for other in ["0.0.0.0:9", "10.1.2.3:9", "unix:/tmp/a.sock", "localhost:99", "127.0.0.1"] {
+            let hint = other == "localhost:99" ? " (did you mean '127.0.0.1:99'?)" : ""
+            #expect(
+                problems(yaml("127.0.0.1:9901", other)) == [
+                    "s.yaml:3:19: admin.address: found '\(other)', allowed: a loopback address with a port,"
+                        + " as 127.0.0.1:9901: whoever reaches it may stop Sluice\(hint)"
+                ])
+        }
         for wildcard in [":9901", "0.0.0.0:9901", "[::]:9901"] {
             #expect(
                 problems(yaml(wildcard, "127.0.0.1:9901")) == [

@@ -61,7 +61,7 @@ struct QuickUpstreamTests {
         "ftp://app:1", "unix:", "unix:app.sock", "ws://", "user@app:1",
     ])
     func `what names no app is refused with what would`(text: String) {
-        #expect(complaint(text)?.contains("give a port (3000), host:port, or ws://") == true)
+        #expect(complaint(text)?.contains("give a port (3000), host:port, ws://") == true)
         #expect(complaint(text)?.hasPrefix(text) == true)
     }
 

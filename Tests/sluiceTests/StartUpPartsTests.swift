@@ -71,6 +71,17 @@ struct StartUpPartsTests {
         #expect(inherited == QuickListening(addresses: ["127.0.0.1:\(port)"]))
     }
 
+    @Test func `what was chosen is held, so that of two at once each has a port of its own`() throws
+    {
+        let port = try Listener(address: .loopback(port: 0)).address.port
+        let first = QuickListening.choose(hosts: ["127.0.0.1"], from: port)
+        let second = QuickListening.choose(hosts: ["127.0.0.1"], from: port)
+        defer { for socket in first.held + second.held { close(socket.descriptor) } }
+        #expect(first.held.count == 1 && second.held.count == 1)
+        #expect(first.addresses != second.addresses)
+        #expect(first.held.map { "\($0.address)" } == first.addresses)
+    }
+
     @Test func `the app's own port is left to it, also before it is up`() throws {
         let port = try Listener(address: .loopback(port: 0)).address.port
         let chosen = QuickListening.choose(hosts: ["127.0.0.1"], from: port, besides: port)

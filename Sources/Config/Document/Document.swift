@@ -31,9 +31,11 @@ struct Document {
             .composer(let context, let problem, let mark, _):
             // Of two documents the problem is only the second half of the sentence.
             let words = Self.isSecondDocument(context?.text) ? context?.text ?? "" : problem
-            let fault = YAMLFault(
-                words, isIndentedByTab: isIndentedByTab(mark),
-                isAtEnd: mark.line > Self.writtenLines(yaml).count)
+            let fault =
+                cause(mark)
+                ?? YAMLFault(
+                    words, isIndentedByTab: isIndentedByTab(mark),
+                    isAtEnd: mark.line > Self.writtenLines(yaml).count)
             return refusal(
                 mark.line, mark.column, "not valid YAML: \(fault.found)", hint: fault.remedy)
         case .duplicatedKeysInMapping(let keys, let context):
@@ -71,6 +73,15 @@ struct Document {
 
     private static func isSecondDocument(_ context: String?) -> Bool {
         context?.hasPrefix("expected a single document") == true
+    }
+
+    /// What the lines at a place show better than libyaml's text.
+    private func cause(_ mark: Mark) -> YAMLFault? {
+        let lines = Self.lines(yaml[...])
+        guard lines.indices.contains(mark.line - 1) else { return nil }
+        return YAMLFault.cause(
+            in: lines[mark.line - 1],
+            below: mark.line > 1 ? (lines[mark.line - 2], mark.line - 1) : nil)
     }
 
     private func isIndentedByTab(_ mark: Mark) -> Bool {

@@ -34,7 +34,7 @@ struct YAMLFault {
             "indent it as its neighbours are, and close quotes and brackets in the lines above"),
         "did not find expected '-' indicator": YAMLFault(
             "something stands where the next '-' of a list should be",
-            "indent it as the other entries are"),
+            "begin an entry with '-', and indent a key of the entry above as its first key is"),
         "did not find expected ',' or ']'": YAMLFault(
             "a list in brackets goes on without ',' and does not end with ']'",
             "put a ',' between its entries and a ']' at its end"),
@@ -77,6 +77,34 @@ struct YAMLFault {
         "control characters are not allowed": YAMLFault(
             "a control character is in it", "take it out, or write it in double quotes as \\x01"),
     ]
+
+    /// What is the matter by the line itself, where libyaml's text tells a consequence of it; nil for other lines.
+    ///
+    /// - Parameters:
+    ///   - line: the line of the fault.
+    ///   - before: the line above it, and its number.
+    /// - Returns: the fault in its place.
+    static func cause(in line: Substring, below before: (text: Substring, number: Int)?)
+        -> YAMLFault?
+    {
+        if line.contains("${") {
+            return YAMLFault(
+                "'${' stands there, and Sluice puts no variables in",
+                "write the value, or make the file with envsubst")
+        }
+        if line.firstMatch(of: /[\s:]\[[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*\](:|\s*$)/) != nil {
+            return YAMLFault(
+                "an address in brackets is a list to YAML", "put it in quotes, as \"[::1]:8443\"")
+        }
+        if let before,
+            before.text.firstMatch(of: /^\s*(- )?[A-Za-z]+:[^\s\/]|^\s*(- )?path:\//) != nil
+        {
+            return YAMLFault(
+                "the line above (\(before.number)) has no blank behind its ':'",
+                "write key: value, with a blank")
+        }
+        return nil
+    }
 
     /// What stands in libyaml's texts on directives, and on tags.
     private static let directive = [

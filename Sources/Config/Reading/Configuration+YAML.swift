@@ -15,6 +15,9 @@ extension Configuration {
         yaml: String, file: String,
         judging judge: ([RouteSettings]) -> [ConfigurationProblem] = { _ in [] }
     ) throws(ConfigurationProblems) -> Configuration {
+        // The mark tells the encoding and is no part of the text (YAML 1.2 §5.2).
+        var yaml = yaml
+        if yaml.unicodeScalars.first == "\u{FEFF}" { yaml.unicodeScalars.removeFirst() }
         if let label = pemLabel(of: yaml) {
             throw ConfigurationProblems(
                 file: file,
@@ -50,10 +53,11 @@ extension Configuration {
         judging judge: ([RouteSettings]) -> [ConfigurationProblem] = { _ in [] }
     ) throws(ConfigurationProblems) -> Configuration {
         guard let yaml = String(validating: bytes, as: UTF8.self) else {
+            let isUTF16 = bytes.starts(with: [0xFF, 0xFE]) || bytes.starts(with: [0xFE, 0xFF])
             throw ConfigurationProblems(
                 file: file,
-                "this is no text in UTF-8: save it as UTF-8, or convert it (iconv -f latin1 -t UTF-8)"
-            )
+                "this is no text in UTF-8: save it as UTF-8, or convert it (iconv -f"
+                    + " \(isUTF16 ? "UTF-16" : "latin1") -t UTF-8)")
         }
         return try load(yaml: yaml, file: file, judging: judge)
     }
@@ -89,7 +93,14 @@ extension Configuration {
                 LogSettings.section.decode($0)
             },
             .section("limits", \.limits, "limits", "what the whole process may use") {
-                GlobalLimits.section.decode($0)
+                GlobalLimits.section.decode($0) { limits, fields in
+                    if let written = fields["targetBytes"], limits.targetBytes > limits.headBytes {
+                        written.report(
+                            "found \(limits.targetBytes) bytes, allowed: no more than headBytes, which is"
+                                + " \(limits.headBytes)")
+                    }
+                    return true
+                }
             },
             .section(
                 "admin", \.admin, "admin",

@@ -341,7 +341,9 @@ private enum ListenAddress {
         guard isHost(host) else {
             throw Fault(
                 sentence: "found '\(text)', allowed: \(allowed)",
-                suggestion: meant(by: host).map { "\($0):\(port)" }
+                suggestion: (host == ":" && port >= 80 ? "[::]" : meant(by: host)).map {
+                    "\($0):\(port)"
+                }
                     ?? meant(by: text[...]).map { "\($0):8443" })
         }
         return text

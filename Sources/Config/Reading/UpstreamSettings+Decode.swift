@@ -81,10 +81,15 @@ extension UpstreamSettings {
     init?(_ value: Value) {
         let read = Self.section.decode(value) { upstream, fields in
             upstream.place = fields.place
-            if let written = fields["cooldownMax"], upstream.cooldownMax < upstream.cooldown {
+            if let written = fields["cooldownMax"] ?? fields["cooldown"],
+                upstream.cooldownMax < upstream.cooldown
+            {
                 written.report(
-                    "found '\(Units.text(upstream.cooldownMax))', allowed: no less than cooldown, "
-                        + Units.text(upstream.cooldown))
+                    fields["cooldownMax"] != nil
+                        ? "found '\(Units.text(upstream.cooldownMax))', allowed: no less than cooldown, "
+                            + Units.text(upstream.cooldown)
+                        : "found '\(Units.text(upstream.cooldown))', allowed: no more than cooldownMax, "
+                            + Units.text(upstream.cooldownMax))
             }
             if fields["maxConnections"] == nil {
                 fields["queue"]?

@@ -219,8 +219,12 @@ struct SessionOpening {
                         + " plain ws:// only: use ws:// there, or give that listener a certificate."
                 ))
             sessions.note(session, "TLS on a plain port")
-            // A fatal protocol_version alert (RFC 8446 §6.2), as plain bytes.
-            sessions.send(session, [0x15, 0x03, 0x01, 0x00, 0x02, 0x02, 70])
+            // In plain HTTP, since every alert would say that TLS is spoken here: clients then look for the cause
+            // in versions and ciphers, where this tells them that it is none (ERR_SSL_PROTOCOL_ERROR).
+            let sentence =
+                "This port speaks plain ws and http, and a TLS handshake came: use ws:// there."
+            sessions.send(
+                session, Refusal(status: 400, proxyError: .httpRequestError, sentence: sentence))
             sessions.leave(session)
             return
         }

@@ -122,12 +122,23 @@ public struct Assembly: Sendable {
         }
     }
 
-    /// The admin interface can't listen where a listener does; where the kernel chooses the ports, they differ.
+    /// The admin interface listens for this machine alone, and can't where a listener does; where the kernel chooses the ports, they differ.
     private static func checkAdmin(
         _ admin: AdminSettings, beside listeners: [ListenerPlan]
     ) throws(ConfigurationProblems) {
-        guard let text = admin.address, let address = try? Address(parsing: text),
-            address.port != 0,
+        guard let text = admin.address else { return }
+        guard let address = try? Address(parsing: text), address.isLoopback, !address.isUnix else {
+            let meant = text.hasPrefix("localhost:") ? "127.0.0.1" + text.dropFirst(9) : nil
+            throw ConfigurationProblems([
+                ConfigurationProblem(
+                    place: admin.addressPlace,
+                    sentence:
+                        "admin.address: found '\(text)', allowed: a loopback address with a port, as"
+                        + " 127.0.0.1:9901: whoever reaches it may stop Sluice",
+                    hint: meant.map { "did you mean '\($0)'?" })
+            ])
+        }
+        guard address.port != 0,
             let other = listeners.first(where: { $0.address.standsInTheWay(of: address) })?.address
         else { return }
         let what =

@@ -18,13 +18,15 @@ public enum Server {
     /// - Parameters:
     ///   - source: where the configuration comes from.
     ///   - version: the program's.
+    ///   - held: sockets that listen already at addresses of the configuration; they are the server's from here on.
     ///   - observer: whoever has started it, and shows what happens.
     /// - Throws: `ConfigurationProblems` or `SystemError`, where it can't be served.
     public static func run(
-        _ source: Controller.Source, version: String, observedBy observer: some ServerObserver
+        _ source: Controller.Source, version: String, holding held: [Successor.Handed] = [],
+        observedBy observer: some ServerObserver
     ) throws {
         ProcessMemory.prepare()
-        let inherited = Successor.inherited()
+        let inherited = Successor.inherited() + held
         let drained = Successor.inheritedDrains()
         // Before any thread: threads inherit what is blocked.
         let signals = SignalWaiter([SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2])

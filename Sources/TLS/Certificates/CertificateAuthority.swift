@@ -227,7 +227,8 @@ public struct CertificateAuthority: Sendable {
         let key = try KeyHandle.make(for: keyPath)
         let leaf = try CertificateMaking.leaf(
             for: names, key: key, authority: authority,
-            authorityKey: try KeyHandle.read(pemFile: self.keyPath), file: chainPath)
+            authorityKey: try KeyHandle.read(pemFile: self.keyPath),
+            in: String(certificatePath.dropLast("/ca.pem".count)), file: chainPath)
         // The root does not go in: a client that trusts it has it (RFC 8446 §4.4.2).
         try Self.write(leaf, to: chainPath)
         try Self.write(key, to: keyPath)

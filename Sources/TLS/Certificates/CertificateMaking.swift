@@ -53,7 +53,8 @@ enum CertificateMaking {
     /// A server certificate for `names`, signed by `authority`, which it does not outlive.
     static func leaf(
         for names: [CertificateName], key: borrowing KeyHandle,
-        authority: borrowing CertificateHandle, authorityKey: borrowing KeyHandle, file: String
+        authority: borrowing CertificateHandle, authorityKey: borrowing KeyHandle,
+        in directory: String, file: String
     ) throws(CertificateFault) -> CertificateHandle {
         let certificate = try blank(file)
         let start = Int64(time(nil)) - backdatingSeconds
@@ -92,9 +93,10 @@ enum CertificateMaking {
                 found: "the authority may sign for local names and private addresses only, and"
                     + " what it was made to permit",
                 remedy:
-                    "take a name such as app.test or app.localhost, or move ca.pem and ca-key.pem"
-                    + " away to have another authority made, which has to be trusted anew:"
-                    + " sluice cert \(NameScope.options(for: all))\(NameScope.words(all))")
+                    "take a name such as app.test or app.localhost, or move ca.pem and ca-key.pem away from"
+                    + " \(directory) to have another authority made, which has to be trusted anew:"
+                    + " sluice cert --directory \(IdentityProblem.word(directory))"
+                    + " \(NameScope.options(for: all))\(NameScope.words(all))")
         }
         return certificate
     }

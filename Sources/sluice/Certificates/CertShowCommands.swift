@@ -120,9 +120,9 @@ struct CertShowCommand: ParsableCommand {
     )
     var place: String
 
-    @Option(
-        help: ArgumentHelp(
-            "File with authorities to trust as well (PEM or DER).", valueName: "file"))
+    @OptionGroup var folder: CertPlace
+
+    @Option(help: ArgumentHelp("PEM file with authorities to trust as well.", valueName: "file"))
     var ca: [String] = []
 
     static func state(_ facts: CertificateFacts) -> String {
@@ -163,11 +163,11 @@ struct CertShowCommand: ParsableCommand {
             !place.contains("/")
             && !Self.endings.contains { place.lowercased().hasSuffix($0) }
         guard isName, access(place, F_OK) != 0, errno == ENOENT else { return place }
-        let made = LocalCertificate(in: DataDirectory.path, named: place).chainPath
+        let made = LocalCertificate(in: folder.path, named: place).chainPath
         guard access(made, F_OK) == 0 else {
             throw Complaint(
-                "There is no file \(place), and no certificate of that name in \(DataDirectory.path)."
-                    + " `sluice cert list` shows what is there; a server is named with its port, as"
+                "There is no file \(place), and no certificate of that name in \(folder.path)."
+                    + " `sluice cert list\(CertCommand.place(folder.directory))` shows what is there; a server is named with its port, as"
                     + " \(place):443.")
         }
         return made
@@ -282,14 +282,14 @@ struct CertExportCommand: ParsableCommand {
             der
             ? TrustAdvice.machines(der: name)
             : TrustAdvice.machines(pem: name, in: place.directory)
-        let advice = lines.joined(separator: "\n") + "\n"
+        let advice = lines.joined(separator: "\n")
         // What leads to standard output is that: the advice goes beside it.
         if let output, !Output.isAt(output) {
             try Self.write(Array(bytes), to: output)
-            Output.line("\(output) written, SHA-256 \(facts.fingerprint)\n\n\(advice)")
+            Output.line("\(output) written, SHA-256 \(facts.fingerprint)\n\n\(advice)\n")
         } else {
             Output.write(Array(bytes))
-            FileHandle.standardError.write(Data(advice.utf8))
+            Output.complain(advice)
         }
     }
 

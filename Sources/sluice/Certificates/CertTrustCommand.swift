@@ -168,9 +168,9 @@ struct CertUntrustCommand: ParsableCommand {
         commandName: "untrust",
         abstract: "Have this machine's browsers and programs no longer trust the local authority.",
         discussion: """
-            Takes the authority of the directory out of the stores, and no other. If its files are \
-            gone, it takes out the one authority of Sluice's that it finds; if it finds several, \
-            --all takes out all.
+            Takes the authority of the directory out of the stores, and no other. If your own \
+            directory has none any more, it takes out the one authority of Sluice's that it finds; \
+            if it finds several, --all takes out all.
             """ + ExitCodes.help("cert untrust"))
 
     @OptionGroup var stores: CertStores
@@ -179,6 +179,15 @@ struct CertUntrustCommand: ParsableCommand {
     var all = false
 
     func run() throws {
+        // Another one than was named is not taken out for it.
+        if let directory = stores.place.directory, !all,
+            access(directory + "/ca.pem", F_OK) != 0
+        {
+            throw Complaint(
+                "\(directory)/ca.pem: there is no authority, so it can't be told which one was meant: correct"
+                    + " the folder. If its files are gone, --all takes every authority of Sluice's out."
+            )
+        }
         try stores.show(try stores.stores(isForgetting: true).untrust(all: all))
     }
 }

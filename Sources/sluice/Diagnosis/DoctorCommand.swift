@@ -101,6 +101,7 @@ struct DoctorCommand: ParsableCommand {
 
     /// Refuses what can't be used.
     func validate() throws {
+        if let url, let fault = DoctorTarget.fault(in: url) { throw ValidationError(fault) }
         if let url, DoctorTarget(url) == nil {
             throw ValidationError(
                 "\(url) is no WebSocket URL: give one as wss://localhost:8443/path, or host:port; a name"
@@ -209,6 +210,12 @@ struct DoctorCommand: ParsableCommand {
             0.01, timeout - Double(Clock.nowMilliseconds() - start) / 1_000)
         var diagnosis = try Doctor.examine(socket, options)
         if let remark { diagnosis.add(remark: remark) }
+        if socket.hasUserInfo {
+            diagnosis.add(
+                remark:
+                    "The user and the password in the URL were not sent: --header 'Authorization: Basic …' sends"
+                    + " them.")
+        }
         if isFile && origin == nil {
             diagnosis.add(
                 remark:

@@ -29,7 +29,8 @@ struct DoctorTarget {
             let plain = SocketURL("ws://\(place)"), let secure = SocketURL("wss://\(place)")
         else { return nil }
         // Without a port it is meant as in the address line of a browser.
-        let authority = place.prefix { !"/?#".contains($0) }
+        let whole = place.prefix { !"/?#".contains($0) }
+        let authority = whole.lastIndex(of: "@").map { whole[whole.index(after: $0)...] } ?? whole
         let hasPort = plain.authority != authority || authority.hasSuffix(":80")
         guard hasPort || isPort || Self.namesPort(authority) else {
             url = secure
@@ -38,6 +39,27 @@ struct DoctorTarget {
         }
         url = plain
         self.secure = secure
+    }
+
+    /// What is wrong with the URL of a WebSocket, where that can be told; nil for others.
+    static func fault(in text: String) -> String? {
+        let scheme = text.lowercased()
+        // Of the address of a page the fragment stays with the browser.
+        if !scheme.hasPrefix("http"), let hash = text.firstIndex(of: "#") {
+            return
+                "\(text): a WebSocket URL has no fragment, and browsers refuse one (SyntaxError); leave"
+                + " \(text[hash...]) out, or write # as %23."
+        }
+        let rest = text.firstRange(of: "://").map { text[$0.upperBound...] } ?? text[...]
+        let authority = rest.prefix { !"/?#".contains($0) }
+        guard let colon = authority.lastIndex(of: ":"), !authority.hasSuffix("]") else {
+            return nil
+        }
+        let port = authority[authority.index(after: colon)...]
+        guard !port.isEmpty, port.allSatisfy({ ("0"..."9").contains($0) }),
+            UInt16(port).map({ $0 > 0 }) != true
+        else { return nil }
+        return "\(text): its port is \(port), and a port is a number from 1 to 65535; correct it."
     }
 
     private static func namesPort(_ authority: Substring) -> Bool {

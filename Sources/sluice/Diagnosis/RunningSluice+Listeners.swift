@@ -8,6 +8,7 @@ import Ledger
 import Reactor
 import Service
 import TLS
+import Trust
 
 extension RunningSluice {
     /// Whether the last reload worked, and whether the next one would.
@@ -176,6 +177,16 @@ extension RunningSluice {
         return ", \(protocols.joined(separator: " and "))"
     }
 
+    /// The authority in the folder of a chain, or in the user's own; nil where there is none that can be read.
+    private static func authority(of chain: String, isBeside: Bool) -> CertificateFacts? {
+        var folder = DataDirectory.path
+        if isBeside {
+            let real = TrustStores.resolved(chain) ?? chain
+            folder = (real as NSString).deletingLastPathComponent
+        }
+        return try? CertificateFacts.read(pemFile: folder + "/ca.pem")
+    }
+
     private mutating func look(at certificate: CertificateState, of pid: Int32) {
         let name = certificate.chain
         let names = certificate.names.joined(separator: ", ")
@@ -184,8 +195,12 @@ extension RunningSluice {
         let days = term.daysLeft(at: now)
         let path = Self.path(certificate.chain, of: pid)
         let facts = try? CertificateFacts.readLeaf(chain: path)
-        let isOurs = facts?.issuer.contains("Sluice development CA") == true
-        let place = isOurs ? CertPlace.option(forChain: path) : ""
+        let isOfSluice = facts?.issuer.contains("Sluice development CA") == true
+        let place = isOfSluice ? CertPlace.option(forChain: path) : ""
+        // The one beside the certificate, or the user's own: another may have signed it.
+        let isOurs =
+            isOfSluice
+            && Self.authority(of: path, isBeside: !place.isEmpty)?.subject == facts?.issuer
         let renew =
             isOurs
             ? "sluice cert renew\(place), then sluice reload."
@@ -207,6 +222,13 @@ extension RunningSluice {
                 "certificate", name, .good,
                 "for \(names), \(Count.words(days, "day")) left, by the local authority (sluice cert"
                     + " status\(place) says who trusts it)")
+        } else if isOfSluice {
+            add(
+                "certificate", name, .note,
+                "for \(names), \(Count.words(days, "day")) left, by another authority of Sluice's"
+                    + " (\(facts?.issuer ?? "")), whose folder is not known here",
+                "sluice cert status --directory DIR, with the folder of its ca.pem, says who trusts it."
+            )
         } else {
             add("certificate", name, .good, "for \(names), \(Count.words(days, "day")) left")
         }

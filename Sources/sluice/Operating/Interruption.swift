@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-import Foundation
 import Glibc
 import Reactor
 
@@ -19,7 +18,7 @@ enum Interruption {
         let waiter = SignalWaiter([SIGINT])
         let started = try? ReactorThread.start(name: "sluice-interrupt") {
             _ = waiter.next()
-            FileHandle.standardError.write(Data("\n\(Program.pasteable(sentence))\n".utf8))
+            Output.complain("\n\(Program.pasteable(sentence))")
             allow()
             raise(SIGINT)
         }

@@ -121,7 +121,7 @@ struct StatusCommand: ParsableCommand {
     }
 
     private static func note(_ text: String) {
-        FileHandle.standardError.write(Data("Note: \(text)\n".utf8))
+        Output.complain("Note: \(text)")
     }
 
     /// The limit to try next.

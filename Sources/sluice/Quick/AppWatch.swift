@@ -210,7 +210,8 @@ final class AppWatch: Sendable {
             return "\(label) listens; whether it takes a WebSocket could not be told: \(reason)"
         case .diagnosis(let diagnosis):
             switch diagnosis.verdict {
-            case .healthy, .slow:
+            // Sluice tries all addresses.
+            case .healthy, .slow, .oneFamily:
                 return "\(label) takes a WebSocket at \(place) and answers a ping"
             case .closedAtOnce, .noPong:
                 return "\(label) takes a WebSocket at \(place). \(diagnosis.sentence)"
@@ -219,12 +220,28 @@ final class AppWatch: Sendable {
             if let step = diagnosis.steps.last, step.kind == .upgrade,
                 step.found.first.map({ ("0"..."9").contains($0) }) == true
             {
-                return
-                    "\(label) answers a WebSocket at \(place) with \(step.found); the socket may be"
-                    + " at another path"
+                return "\(label) answers a WebSocket at \(place) with \(step.found)"
+                    + Self.advice(onAnswer: step.found, diagnosis)
             }
             return "\(label) listens; whether it takes a WebSocket could not be told."
                 + " \(diagnosis.sentence)"
+        }
+    }
+
+    /// What to change where the app answers with that status at a path that nobody has named, with the app's own words.
+    private static func advice(onAnswer found: String, _ diagnosis: Diagnosis) -> String {
+        let words = diagnosis.notes.first { $0.hasPrefix("The answer says: ") }
+        let said = words.map { " (\($0.dropFirst("The answer says: ".count)))" } ?? ""
+        return switch Int(found.prefix { $0 != " " }) {
+        case 401: said + ": it wants to know who asks; pages that have logged in get in"
+        case 403:
+            said
+                + ": it may let in the origins or hosts of other pages only, or serve the socket at"
+                + " another path"
+        case 400:
+            said + ": it may want a subprotocol or a parameter, or serve the socket at another path"
+        case .some(500...): said + ": see its log"
+        default: said + "; the socket may be at another path"
         }
     }
 
@@ -255,7 +272,7 @@ final class AppWatch: Sendable {
     /// may be at another path than was asked for.
     private func advice(_ diagnosis: Diagnosis) -> String? {
         switch diagnosis.verdict {
-        case .healthy, .slow, .closedAtOnce, .noPong: return nil
+        case .healthy, .slow, .oneFamily, .closedAtOnce, .noPong: return nil
         case .speaksTLS:
             let secure = "wss" + label.dropFirst(2)
             return

@@ -28,7 +28,7 @@ struct QuickCommand: ParsableCommand {
 
     @Argument(
         help: ArgumentHelp(
-            "The app: a port, host:port, ws://host:port[/path][?query] or http://host:port.",
+            "The app: a port, host:port, ws://host:port[/path][?query], http://host:port or unix:/path.",
             valueName: "upstream"))
     var upstream: String
 
@@ -211,7 +211,7 @@ struct QuickCommand: ParsableCommand {
         announcement.examplePath = socketPath
         announcement.hosts = host
         announcement.network = network
-        announcement.notices = [listening.notice].compactMap(\.self)
+        announcement.notices = [listening.notice, unreachedHost(listening)].compactMap(\.self)
         if localAuthority != nil, let invoker = Invoker.current {
             announcement.notices.append(invoker.otherAuthority)
         }
@@ -219,7 +219,8 @@ struct QuickCommand: ParsableCommand {
         let announced = announcement
         let watch = try AppWatch(
             app.endpoint, path: socketPath, names: host, isChecked: !isUnchecked)
-        try Serving.run(.fixed(configuration), watching: watch) { _ in announced }
+        let held = listening.held.map { Successor.Handed(.listen, $0.address, $0.descriptor) }
+        try Serving.run(.fixed(configuration), watching: watch, holding: held) { _ in announced }
     }
 
     /// Where the command line names each address; none where it leaves that to quick mode.
@@ -240,6 +241,18 @@ struct QuickCommand: ParsableCommand {
         listening.addresses.allSatisfy { text in
             (try? Address(parsing: text)).map { $0.isLoopback || $0.isUnix } ?? false
         }
+    }
+
+    /// That an address of the network is named where only programs of this machine can connect; nil where none is.
+    private func unreachedHost(_ listening: QuickListening) -> String? {
+        guard Self.isForThisMachine(listening),
+            let name = host.first(where: { name in
+                Address(host: name, port: 0).map { !$0.isLoopback } ?? false
+            })
+        else { return nil }
+        return
+            "nobody reaches \(name) by that URL: Sluice listens for this machine alone"
+            + " (\(listening.addresses.joined(separator: ", "))). Add --listen :8443, or take --lan."
     }
 
     /// The machine's addresses that the authority may sign for.

@@ -9,6 +9,16 @@ struct QuickListening: Equatable {
     let addresses: [String]
     /// That the usual port is taken, and by whom.
     var notice: String?
+    /// The sockets that listen there already; where another socket was inherited there is none.
+    ///
+    /// They are kept from the choice on, so that of two that start at once each has a port of its own.
+    var held: [Held] = []
+
+    /// A socket that listens, which whoever serves is to own.
+    struct Held: Equatable {
+        let address: Address
+        let descriptor: Int32
+    }
 
     static let usualPort: UInt16 = 8443
 
@@ -22,7 +32,8 @@ struct QuickListening: Equatable {
     ) -> QuickListening {
         for port in usualPort...UInt16(clamping: Int(usualPort) + Int(FreePort.triedMax) - 1) {
             guard port != appPort, let usable = usable(hosts, port, inherited) else { continue }
-            var chosen = QuickListening(addresses: usable.map { "\($0):\(port)" })
+            var chosen = QuickListening(addresses: usable.hosts.map { "\($0):\(port)" })
+            chosen.held = usable.held
             if port != usualPort {
                 let holder = holder(hosts, usualPort)
                 chosen.notice =
@@ -36,11 +47,12 @@ struct QuickListening: Equatable {
         return QuickListening(addresses: hosts.map { "\($0):\(usualPort)" })
     }
 
-    /// The hosts on which the port can be bound; nil where one of them has it taken.
+    /// The hosts on which the port can be bound, and the sockets that have it now; nil where one of them has it taken.
     private static func usable(
         _ hosts: [String], _ port: UInt16, _ inherited: [Address]
-    ) -> [String]? {
+    ) -> (hosts: [String], held: [Held])? {
         var usable: [String] = []
+        var held: [Held] = []
         for host in hosts {
             guard let address = try? Address(parsing: "\(host):\(port)") else { return nil }
             // What stands at our own door is no reason to go elsewhere.
@@ -49,16 +61,21 @@ struct QuickListening: Equatable {
                 continue
             }
             do throws(SystemError) {
-                _ = try Listener(address: address)
+                held.append(
+                    Held(
+                        address: address, descriptor: try Listener(address: address).release()))
                 usable.append(host)
             } catch {
-                if error.code == EADDRINUSE { return nil }
+                if error.code == EADDRINUSE {
+                    for socket in held { close(socket.descriptor) }
+                    return nil
+                }
                 // Many containers have no IPv6.
                 let isMissing = error.code == EAFNOSUPPORT || error.code == EADDRNOTAVAIL
                 if !isMissing || hosts.count == 1 { usable.append(host) }
             }
         }
-        return usable.isEmpty ? nil : usable
+        return usable.isEmpty ? nil : (usable, held)
     }
 
     private static func holder(_ hosts: [String], _ usualPort: UInt16) -> String? {

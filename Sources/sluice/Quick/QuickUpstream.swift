@@ -40,8 +40,15 @@ struct QuickUpstream: Equatable {
             return
         }
         let namesNoApp = ValidationError(
-            "\(text) names no app: give a port (3000), host:port, or ws://host:port/path")
+            "\(text) names no app: give a port (3000), host:port, ws://host:port/path or unix:/path"
+        )
         if text.isEmpty { throw namesNoApp }
+        try Self.refuseBlanks(text)
+        if text.hasPrefix("/") {
+            throw ValidationError(
+                "\(text) is a path. Did you mean `sluice unix:\(Shell.word(text))`, for the app at that"
+                    + " socket?")
+        }
         // A number that is no port is a slip, not the name of a host.
         if text.allSatisfy({ ("0"..."9").contains($0) }) {
             throw ValidationError(
@@ -84,6 +91,23 @@ struct QuickUpstream: Equatable {
         let urlPath = String(target.prefix { !"?#".contains($0) })
         path = ["", "/"].contains(urlPath) ? nil : urlPath
         query = try Self.query(in: target, of: text)
+    }
+
+    /// Refuses blanks and line ends around an app, as a file of variables with Windows' line ends gives them.
+    private static func refuseBlanks(_ text: String) throws {
+        let scalars = text.unicodeScalars
+        func isBlank(_ scalar: Unicode.Scalar) -> Bool { scalar.properties.isWhitespace }
+        guard let first = scalars.first, let last = scalars.last, isBlank(first) || isBlank(last)
+        else { return }
+        let rest = scalars.drop(while: isBlank)
+        let end = rest.lastIndex { !isBlank($0) }.map { rest.index(after: $0) } ?? rest.startIndex
+        let bare = String(String.UnicodeScalarView(rest[..<end]))
+        throw ValidationError(
+            "'\(text)' has a blank or a line end at its start or end"
+                + (bare.isEmpty
+                    ? ", and nothing else." : ". Did you mean `sluice \(Shell.word(bare))`?")
+                + " If it comes from a file with the line ends of Windows (\\r), save that with those of Unix."
+        )
     }
 
     /// The query behind a path; nil where there is none.

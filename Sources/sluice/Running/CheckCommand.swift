@@ -2,6 +2,7 @@
 import ArgumentParser
 import Config
 import Foundation
+import Glibc
 import Reactor
 import Service
 import TLS
@@ -66,7 +67,7 @@ struct CheckCommand: ParsableCommand {
         }
     }
 
-    /// That something else than a socket stands where a socket is to be.
+    /// That something else than a socket stands where a socket is to be, or that none can be made there.
     ///
     /// Whether somebody listens there or at another address is no matter: it may be the Sluice that is to take the
     /// configuration up.
@@ -76,12 +77,26 @@ struct CheckCommand: ParsableCommand {
             wanted.append(("unix:" + path, configuration.admin.socketPlace, "admin.socket: "))
         }
         return wanted.compactMap { text, place, key in
-            guard let address = try? Address(parsing: text), address.isUnix,
-                case .other(let what)? = try? SocketPlace(address)
-            else { return nil }
-            let sentence = PortHolder.sentence(on: .occupied(address, by: what))
+            guard let address = try? Address(parsing: text), address.isUnix else { return nil }
+            let fault: SystemError
+            if case .other(let what)? = try? SocketPlace(address) {
+                fault = .occupied(address, by: what)
+            } else {
+                let folder = folder(of: address.path)
+                guard !address.path.hasPrefix("@"), access(folder, W_OK | X_OK) != 0 else {
+                    return nil
+                }
+                fault = SystemError(
+                    code: errno, call: "bind \(address)", subject: .listening(address))
+            }
+            let sentence = PortHolder.sentence(on: fault)
             return ConfigurationProblem(place: place, sentence: key + sentence)
         }
+    }
+
+    private static func folder(of path: String) -> String {
+        let name = (path as NSString).deletingLastPathComponent
+        return name.isEmpty ? "." : name
     }
 
     /// The log files that can't be written, without making any.
@@ -89,13 +104,16 @@ struct CheckCommand: ParsableCommand {
         let targets = [(log.access, log.accessPlace), (log.events, log.eventsPlace)]
         var problems: [ConfigurationProblem] = []
         for case (.file(let path), let place?) in targets {
-            let name = (path as NSString).deletingLastPathComponent
-            let folder = name.isEmpty ? "." : name
-            let isThere = access(path, F_OK) == 0
-            guard access(isThere ? path : folder, isThere ? W_OK : W_OK | X_OK) != 0 else {
-                continue
+            let folder = folder(of: path)
+            var status = stat()
+            let isThere = stat(path, &status) == 0
+            var code: Int32 = 0
+            if isThere, status.st_mode & S_IFMT == S_IFDIR {
+                code = EISDIR
+            } else if access(isThere ? path : folder, isThere ? W_OK : W_OK | X_OK) != 0 {
+                code = errno
             }
-            let code = errno
+            guard code != 0 else { continue }
             let remedy = SystemError.remedy(code, file: path).map { "; \($0)" } ?? ""
             let reason = SystemError.text(of: code) + remedy
             problems.append(

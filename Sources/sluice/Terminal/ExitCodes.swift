@@ -86,8 +86,8 @@ enum ExitCodes {
                 Outcome(code: 0, when: "no store that this user may change trusts it any more"),
                 Outcome(
                     code: 1,
-                    when: "a store could not be changed, a program is missing, or `--only system`"
-                        + " needs root"),
+                    when: "there is no authority in `--directory`, a store could not be changed, a"
+                        + " program is missing, or `--only system` needs root"),
             ]),
         Entry(
             commands: ["cert status"],

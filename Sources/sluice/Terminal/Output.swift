@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-import Foundation
 import Glibc
 import Reactor
 import Synchronization
@@ -43,30 +42,78 @@ enum Output {
     /// From now on a server prints, which goes on where nothing can be printed.
     static func serves() { state.withLock { $0.isServers = true } }
 
+    /// From now on a write to a pipe whose reader is gone fails with EPIPE, and ends the program no more.
+    ///
+    /// By a handler that does nothing, since programs that this one starts would inherit an ignored signal; a handler
+    /// they do not (execve(2)). Who was started with the signal ignored keeps it so.
+    static func outliveReaders() {
+        var action = sigaction()
+        guard sigaction(SIGPIPE, nil, &action) == 0,
+            unsafeBitCast(action.__sigaction_handler.sa_handler, to: Int.self)
+                == unsafeBitCast(SIG_DFL, to: Int.self)
+        else { return }
+        action = sigaction()
+        action.__sigaction_handler.sa_handler = { _ in }
+        action.sa_flags = SA_RESTART
+        sigaction(SIGPIPE, &action, nil)
+    }
+
     /// Prints a line.
     static func line(_ text: String) { write(Array((text + "\n").utf8)) }
 
     /// Writes a text or file that has its line ends.
     static func write(_ bytes: [UInt8]) {
+        if let code = write(bytes, to: STDOUT_FILENO), code != EPIPE { note(code) }
+    }
+
+    /// Writes a line to standard error.
+    ///
+    /// What steers a terminal is written as an escape, since words of the command line and names of files stand in
+    /// these lines. Where nothing can be written there, nobody can be told, and the exit code alone says what is the
+    /// matter.
+    static func complain(_ text: String) {
+        _ = write(Array((escaped(text) + "\n").utf8), to: STDERR_FILENO)
+    }
+
+    /// A text with `\r` and `\u{1b}` in place of control characters, line ends apart.
+    static func escaped(_ text: String) -> String {
+        var result = ""
+        for scalar in text.unicodeScalars {
+            switch scalar {
+            case "\n", "\t": result.unicodeScalars.append(scalar)
+            case "\r": result += "\\r"
+            default:
+                let isHarmful =
+                    scalar.properties.generalCategory == .control || scalar.properties.isBidiControl
+                if isHarmful {
+                    result += "\\u{\(String(scalar.value, radix: 16))}"
+                } else {
+                    result.unicodeScalars.append(scalar)
+                }
+            }
+        }
+        return result
+    }
+
+    /// - Returns: the `errno` of the write that failed; nil where all has gone out.
+    private static func write(_ bytes: [UInt8], to descriptor: Int32) -> Int32? {
         var rest = bytes[...]
         while !rest.isEmpty {
             let written = rest.withUnsafeBytes {
-                Glibc.write(STDOUT_FILENO, $0.baseAddress, $0.count)
+                Glibc.write(descriptor, $0.baseAddress, $0.count)
             }
             if written < 0 {
                 let code = errno
                 if code == EINTR { continue }
-                if code == EAGAIN {
-                    // Somebody has made the pipe non-blocking for all who have it.
-                    var waitFor = pollfd(fd: STDOUT_FILENO, events: Int16(POLLOUT), revents: 0)
-                    _ = poll(&waitFor, 1, -1)
-                    continue
-                }
-                if code != EPIPE { note(code) }
-                return
+                guard code == EAGAIN else { return code }
+                // Somebody has made the pipe non-blocking for all who have it.
+                var waitFor = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+                _ = poll(&waitFor, 1, -1)
+                continue
             }
             rest = rest.dropFirst(written)
         }
+        return nil
     }
 
     private static func note(_ code: Int32) {
@@ -76,10 +123,9 @@ enum Output {
             return state.isServers && !state.isTold
         }
         guard isNews else { return }
-        let line =
+        complain(
             "Standard output can't be written (\(SystemError.text(of: code))): Sluice serves, and what it"
-            + " prints is lost.\n"
-        FileHandle.standardError.write(Data(line.utf8))
+                + " prints is lost.")
     }
 
     /// Whether a path leads to where standard output goes, as /dev/stdout does.

@@ -16,14 +16,16 @@ struct Serving: ServerObserver {
 
     /// Serves until somebody says to stop; returns when everything has ended in order.
     ///
-    /// What `announce` makes is printed when the listeners stand; `app` is looked after from then on.
+    /// What `announce` makes is printed when the listeners stand; `app` is looked after from then on. `held` are
+    /// sockets that listen already at addresses of the configuration.
     static func run(
         _ source: Controller.Source, watching app: AppWatch? = nil,
+        holding held: [Successor.Handed] = [],
         announcing announce: @escaping (Configuration) -> Announcement
     ) throws {
         Output.serves()
         try Server.run(
-            source, version: Sluice.version,
+            source, version: Sluice.version, holding: held,
             observedBy: Serving(source: source, app: app, announce: announce))
     }
 

@@ -11,8 +11,21 @@ import Trust
 enum WrongArguments {
     /// Writes what is wrong to standard error and ends the program with 64, the code of wrong usage.
     static func refuse(_ fault: String) -> Never {
-        FileHandle.standardError.write(Data("Error: \(Program.pasteable(fault))\n".utf8))
+        Output.complain("Error: \(Program.pasteable(fault))")
         exit(ExitCode.validationFailure.rawValue)
+    }
+
+    /// The first word that is no text in UTF-8, as far as it can be shown; nil where all are.
+    ///
+    /// Swift puts U+FFFD in place of what it can't read, which would name another file.
+    static func notText() -> String? {
+        for index in 1..<max(1, Int(CommandLine.argc)) {
+            guard let word = CommandLine.unsafeArgv[index],
+                String(validatingCString: word) == nil
+            else { continue }
+            return String(cString: word)
+        }
+        return nil
     }
 
     /// What is said where no word stands behind the program's name.

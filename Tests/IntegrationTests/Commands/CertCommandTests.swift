@@ -323,6 +323,17 @@ import Testing
             listed.output.contains("sluice cert renew --directory \(folder), since"), "\(listed)")
     }
 
+    @Test func `untrust takes out no other authority than that of the folder that is named`() throws
+    {
+        let home = try Home()
+        let outcome = try home.cert("untrust", "--directory", "\(home.folder)/nope")
+        #expect(outcome.status == 1 && outcome.output.isEmpty, "\(outcome)")
+        #expect(outcome.errors.contains("/nope/ca.pem: there is no authority"), "\(outcome)")
+        let all = try home.cert(
+            "untrust", "--all", "--only", "browsers", "--directory", "\(home.folder)/nope")
+        #expect(all.status == 0, "\(all)")
+    }
+
     @Test func `untrust needs no authority`() throws {
         let home = try Home()
         let outcome = try home.cert("untrust", "--only", "browsers")

@@ -72,6 +72,25 @@ import Testing
         #expect(try home.sluice(["cert"] + names).output.contains("kept"))
     }
 
+    @Test
+    func `what is advised where an authority may not sign is about the folder that was named`()
+        throws
+    {
+        let home = try Home()
+        let folder = "\(home.folder)/of mine"
+        #expect(try home.sluice(["cert", "--directory", folder, "app.test"]).status == 0)
+        let shown = try home.sluice(["cert", "show", "--directory", folder, "app.test"])
+        #expect(shown.status == 0 && shown.output.contains("app.test"), "\(shown)")
+        let refused = try home.sluice(["cert", "--directory", folder, "google.com"])
+        #expect(refused.errors.contains("away from \(folder) to have another"), "\(refused)")
+        for file in ["ca.pem", "ca-key.pem"] {
+            try FileManager.default.removeItem(atPath: "\(folder)/\(file)")
+        }
+        #expect(try home.follow(refused.errors) == 0, "\(refused)")
+        #expect(FileManager.default.fileExists(atPath: "\(folder)/google.com.pem"))
+        #expect(!FileManager.default.fileExists(atPath: home.data))
+    }
+
     @Test func `quick mode makes no authority for a name that it may not sign for`() throws {
         let home = try Home()
         let refused = try home.sluice(["9", "--host", "www.google.com", "--listen", "0"])

@@ -72,11 +72,42 @@ import Testing
 
     @Test func `a reader that has seen enough is no error`() throws {
         let place = try Place()
-        for ignores in ["", "trap '' PIPE; "] {
-            let line = "\(ignores)(\"$SLUICE\" schema; echo \"$?\" >&2) | (read -r; exec <&-)"
-            let said = try place.shell(line)
-            #expect(["0", "141"].contains(said.errors), "\(said)")
+        let configuration = """
+            listen: [{ address: "127.0.0.1:0" }]
+            routes: [{ path: /, respond: { status: 204 } }]
+
+            """
+        try Scratch.write(configuration, to: "\(place.folder)/c.yaml")
+        for (command, code) in [
+            ("schema", 0), ("--help", 0), ("check c.yaml", 0), ("cert list", 0), ("doctor", 70),
+        ] {
+            for ignores in ["", "trap '' PIPE; "] {
+                // The reader is gone before anything is written.
+                let line = """
+                    \(ignores)mkfifo p; sleep 600 < p & exec 3> p; kill $!; wait $!; rm p
+                    "$SLUICE" \(command) >&3; echo "$?" >&2
+                    """
+                let said = try place.shell(line)
+                #expect(said.errors.hasSuffix("\(code)"), "\(command): \(said)")
+            }
         }
+    }
+
+    @Test func `a command that can't say what is wrong ends with its own code`() throws {
+        let place = try Place()
+        for (command, code) in [
+            ("chekc", 64), ("help nosuch", 64), ("status --nope", 64), ("check nofile.yaml", 1),
+            ("run nofile.yaml", 1), ("status --admin /nope", 70), ("drain --admin /nope", 70),
+            ("cert list --directory nodir", 1), ("cert export > /dev/null", 0),
+        ] {
+            for redirection in ["2>&-", "2> /dev/full"] {
+                let said = try place.shell("\"$SLUICE\" \(command) \(redirection)")
+                #expect(said.status == Int32(code), "\(command) \(redirection): \(said)")
+            }
+        }
+        // Nobody reads either of them.
+        let both = try place.shell("\"$SLUICE\" schema > /dev/full 2>&1")
+        #expect(both.status == 74, "\(both)")
     }
 
     @Test func `a server that can't print says so once and serves`() throws {

@@ -69,6 +69,27 @@ import Testing
         #expect(try operated.command(["reload"]).status == 0)
     }
 
+    @Test(arguments: [
+        "admin: { address: 0.0.0.0:9 }", "admin: { address: localhost:9 }",
+        "admin: { socket: /nonexistent/x.sock }", "log: { access: /tmp/ }", "log: { events: /tmp }",
+        "listen: [{ address: \"unix:/nonexistent/x.sock\" }]",
+    ])
+    func `check refuses what run refuses`(line: String) throws {
+        let folder = try Scratch.makeFolder()
+        defer { Scratch.remove(folder) }
+        let listen = line.hasPrefix("listen") ? "" : "listen: [{ address: \"127.0.0.1:0\" }]\n"
+        let file = "\(folder)/s.yaml"
+        try Scratch.write("\(listen)\(line)\nroutes: [\(Self.route)]\n", to: file)
+        let checked = try sluice(["check", file])
+        let run = try sluice(["run", file])
+        #expect(checked.status == 1 && run.status == 1, "\(checked) \(run)")
+        // In the same place; `run` stops at the first.
+        #expect(checked.output.hasPrefix("\(file):"), "\(checked.output)")
+        #expect(
+            run.output.split(separator: " ").first == checked.output.split(separator: " ").first,
+            "\(checked) \(run)")
+    }
+
     @Test func `an authority's key and certificate`() throws {
         let folder = try Scratch.makeFolder()
         defer { Scratch.remove(folder) }

@@ -81,10 +81,25 @@ import Testing
             }
         },
         Answering(
-            words: "answers a WebSocket at / with 403 Forbidden; the socket may be at another path"
+            words: "answers a WebSocket at / with 404 Not Found; the socket may be at another path"
         ) {
             try .answering(
-                "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+                "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        },
+        Answering(
+            words: "answers a WebSocket at / with 403 Forbidden (no such origin): it may let in the"
+                + " origins or hosts of other pages only"
+        ) {
+            try .answering(
+                "HTTP/1.1 403 Forbidden\r\nContent-Type: text/plain\r\nContent-Length: 14\r\n"
+                    + "Connection: close\r\n\r\nno such origin")
+        },
+        Answering(
+            words: "answers a WebSocket at / with 500 Internal Server Error: see its log"
+        ) {
+            try .answering(
+                "HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\nConnection: close"
+                    + "\r\n\r\n")
         },
         Answering(
             words: "whether it takes a WebSocket could not be told. The server takes the request"

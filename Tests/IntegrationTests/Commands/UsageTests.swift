@@ -73,6 +73,7 @@ import Testing
     }
 
     private static let misplaced = [
+        slip("/run/x.sock", "Did you mean `sluice unix:/run/x.sock`"),
         slip("statsu --json", "statsu is no command and no app. Did you mean `sluice status`?"),
         slip("localhost 3000", "localhost names no port. Did you mean `sluice localhost:3000`?"),
         slip("99999", "99999 is no port, which is a number from 1 to 65535"),
@@ -107,6 +108,37 @@ import Testing
     func `a word that stands in the wrong place is told with the right one`(slip: Slip) throws {
         let errors = try refusal(slip)
         for words in slip.words { #expect(errors.contains(words), "\(slip): \(errors)") }
+    }
+
+    private static let unprintable = [
+        Slip(
+            arguments: ["3000\r"],
+            words: ["'3000\\r' has a blank or a line end", "Did you mean `sluice 3000`?"]),
+        Slip(arguments: [" "], words: ["and nothing else"]),
+        Slip(
+            arguments: ["\u{1b}[31mfoo"], words: ["\\u{1b}[31mfoo is no command and no app"]),
+    ]
+
+    @Test(arguments: unprintable)
+    func `what steers a terminal is shown as an escape`(slip: Slip) throws {
+        let errors = try refusal(slip)
+        for words in slip.words { #expect(errors.contains(words), "\(slip): \(errors)") }
+        #expect(!errors.contains("\r") && !errors.contains("\u{1b}"), "\(errors)")
+    }
+
+    /// Swift would put U+FFFD in its place, which is the name of another file.
+    @Test func `a word that is not in UTF-8 is refused, and nothing is made by its name`() throws {
+        let folder = try Scratch.makeFolder()
+        defer { Scratch.remove(folder) }
+        for command in ["check $'\\xff.yaml'", "cert --directory $'d\\xff'"] {
+            let said = try ended([
+                "bash", "-c",
+                "cd '\(folder)' && : > $'\\xff.yaml' && '\(try ProxyFixture.program())' \(command)",
+            ])
+            #expect(said.status == 64, "\(command): \(said)")
+            #expect(said.output.contains("this word is not in UTF-8"), "\(command): \(said)")
+        }
+        #expect(try ended(["sh", "-c", "ls '\(folder)' | wc -l"]).output == "1\n")
     }
 
     private static let values = [
@@ -144,6 +176,8 @@ import Testing
         slip("3000 --cert '' --key ''", "--cert has an empty value."),
         slip("drain --endpoint ''", "--endpoint has an empty value."),
         slip("run ''", "One of the words is empty.", "variable of a script"),
+        slip("doctor wss://localhost:8443/x#frag", "has no fragment", "leave #frag out"),
+        slip("doctor wss://localhost:99999", "its port is 99999", "from 1 to 65535"),
         slip("status --admin=", "--admin has an empty value."),
     ]
 

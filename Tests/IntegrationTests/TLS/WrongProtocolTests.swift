@@ -41,7 +41,7 @@ import Testing
         #expect(try client.readResponse().text.contains("wss://"))
     }
 
-    @Test func `a ClientHello on a plain port gets an alert and a line in the log`() throws {
+    @Test func `a ClientHello on a plain port gets plain HTTP and a line in the log`() throws {
         let backend = try ScriptedBackend.echo()
         let proxy = try ProxyFixture(to: backend.address, listeners: [.plain])
         let client = try proxy.connect(security: .plain)
@@ -49,12 +49,30 @@ import Testing
         let hello: [UInt8] = [0x16, 3, 1, 0, 0xf0, 1, 0, 0, 0xec, 3, 3]
         try client.send(hello + [UInt8](repeating: 0x55, count: 234))
         let (bytes, _) = try client.readUntilEnd()
-        // Content type 21 is an alert; level 2 is fatal (RFC 8446 §6).
-        #expect(bytes.count == 7, "\(bytes)")
-        #expect(bytes.first == 0x15)
-        #expect(bytes.dropFirst(5).first == 2)
+        let text = String(decoding: bytes, as: UTF8.self)
+        #expect(text.hasPrefix("HTTP/1.1 400"), "\(text)")
+        #expect(text.contains("This port speaks plain ws and http"), "\(text)")
         try proxy.process.waitForLine(containing: "TLS")
         #expect(backend.connectionCount == 0)
+    }
+
+    /// An alert in place of that would send readers after versions and ciphers.
+    @Test func `clients of TLS and the doctor say that a plain port speaks no TLS`() throws {
+        let backend = try ScriptedBackend.echo()
+        let proxy = try ProxyFixture(to: backend.address, listeners: [.plain])
+        let place = "127.0.0.1:\(proxy.port())"
+        let openssl = try ended(["openssl", "s_client", "-connect", place])
+        #expect(openssl.output.contains("wrong version number"), "\(openssl.output)")
+        for target in ["wss://\(place)/Esv/ocp", "wss://\(place)/Esv/ocp?token=1"] {
+            let said = try ended([try ProxyFixture.program(), "doctor", target])
+            #expect(said.status == 20, "\(said.output)")
+            #expect(said.output.contains("\nplain-http: "), "\(said.output)")
+            #expect(said.output.contains("ERR_SSL_PROTOCOL_ERROR"), "\(said.output)")
+        }
+        // Without a scheme the port itself tells which it is.
+        let asked = try ended([try ProxyFixture.program(), "doctor", place + "/Esv/ocp"])
+        #expect(asked.status == 0, "\(asked.output)")
+        #expect(asked.output.contains("read as ws://\(place)"), "\(asked.output)")
     }
 
     @Test func `bytes that are neither HTTP nor TLS end the connection`() throws {

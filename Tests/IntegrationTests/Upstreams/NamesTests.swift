@@ -84,6 +84,21 @@ import Testing
             files.compactMap { $0 as? String }.first { $0.hasSuffix("ca.pem") })
         let client = try quick.connect(security: .tls(authority: "\(quick.folder)/\(authority)"))
         try client.open(Opening("/"))
+        // The check of the app and the doctor look where the relay goes.
+        let wrapper = [
+            "unshare", getuid() == 0 ? "-m" : "-rm", "sh", "-c",
+            "mount --bind \(folder)/hosts /etc/hosts && exec \"$@\"", "sh",
+            try ProxyFixture.program(),
+        ]
+        let checked = try ChildProcess(
+            wrapper + ["\(port)", "--listen", "127.0.0.1:0"],
+            environment: ["HOME": folder, "XDG_DATA_HOME": "\(folder)/data", "TMPDIR": folder])
+        try checked.waitForLine(containing: "takes a WebSocket at / and answers a ping")
+        #expect(!checked.output.contains { $0.contains("nothing listens") }, "\(checked.output)")
+        // 14: programs that ask the system get the address where nobody listens.
+        let said = try ended(wrapper + ["doctor", "\(port)"])
+        #expect(said.status == 14, "\(said.output)")
+        #expect(said.output.contains("localhost is 127.0.0.1, ::1"), "\(said.output)")
     }
 
     @Test func `a name moves with its record, and an outage of DNS takes nothing away`() throws {
