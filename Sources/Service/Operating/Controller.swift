@@ -433,6 +433,14 @@ public final class Controller: Sendable {
         if !isReplaced { ServiceManager.notify("STOPPING=1") }
         // Not ready any more, but still open, for as long as balancers take to notice.
         let delay = isReplaced ? 0 : state.configuration.drain.delay.wholeMilliseconds
+        if delay > 0 {
+            let wait = Units.text(state.configuration.drain.delay)
+            log.write(
+                LogEvent(
+                    .info,
+                    "Stopping in \(wait) (drain.delay): until then clients are let in, and /readyz says no."
+                ))
+        }
         let end = Clock.nowMilliseconds() + delay
         while Clock.nowMilliseconds() < end && !state.isCut { usleep(20_000) }
         return changing.withLock { _ in
