@@ -119,6 +119,19 @@ public struct HTTP2Connection: ~Copyable {
         core.pointee.libraryBytes + malloc_usable_size(core) + core.pointee.streams.memoryBytes
     }
 
+    /// Whether so much waits to be sent that the peer's frames are to be read only once some of it has gone.
+    ///
+    /// The heads of answers whose streams the peer has reset are among it: without such a bound, a peer that reads
+    /// nothing would have it grow for as long as it sends.
+    public var isCongested: Bool {
+        core.pointee.libraryBytes > Self.congestionBytes
+            && nghttp2_session_get_outbound_queue_size(core.pointee.session) > 0
+    }
+
+    /// Bytes of nghttp2's from which the peer has to read before it is read: those of an idle connection are a
+    /// fiftieth, those of 128 streams with heads of 4 KiB a half.
+    private static let congestionBytes = 1 << 20
+
     // MARK: Ending it
 
     /// Announces that the connection will end: a GOAWAY that excludes no stream yet (RFC 9113 §6.8).

@@ -158,6 +158,15 @@ struct LogSink: ~Copyable {
         return LogEvent(.info, "The log is written again; lines lost meanwhile: \(lostInFailure).")
     }
 
+    /// What there is to say of lines that were lost where another sink takes this one's place; nil if none were.
+    var lastNews: LogEvent? {
+        guard isFailing else { return nil }
+        return LogEvent(
+            .warning,
+            "The log goes elsewhere now; lines lost before, which could not be written to \(target):"
+                + " \(lostInFailure).")
+    }
+
     /// Opens a file anew; nil where there is none.
     ///
     /// - Returns: the event that says so; the old file stays where the new one can't be had.
@@ -169,7 +178,7 @@ struct LogSink: ~Copyable {
             close(descriptor)
             descriptor = new
             isInsideLine = false
-            return LogEvent(.info, "The log was opened anew.")
+            return LogEvent(.info, "The log was opened anew: \(path).")
         } catch {
             return LogEvent(.error, "The log was not opened anew, the old one stays: \(error).")
         }

@@ -217,7 +217,9 @@ public final class LogWriter: Sendable {
                 if let event = sinks.events.reopen() { sinks.events.append(event) }
             case .use(let change):
                 finish(&sinks)
+                let news = [sinks.access.lastNews, sinks.events.lastNews]
                 if let new = change.sinks.withLock({ $0.take() }) { sinks = new }
+                for event in news { event.map { sinks.events.append($0) } }
             case .end: isOver = true
             }
         }

@@ -163,9 +163,28 @@ struct LogWriterTests {
         #expect(
             told.split(separator: "\n").map { $0.dropFirst(25) } == [
                 "error: Log lines can't be written and are lost until they can: \(full).",
-                "info: The log was opened anew.",
+                "info: The log was opened anew: \(path).",
                 "info: The log is written again; lines lost meanwhile: 3.",
             ], "\(told)")
+    }
+
+    @Test func `lines that were lost are told where the log goes elsewhere`() throws {
+        defer { cleanUp() }
+        let events = Pipe()
+        let writer = try LogWriter(plan(.file("/dev/full"), events: events))
+        writer.journal.access(record("/lost"))
+        try eventually { writer.unwrittenCount == 1 }
+        writer.use(try writer.prepare(plan(.file(path), events: events)))
+        writer.journal.access(record("/written"))
+        writer.close()
+        try events.fileHandleForWriting.close()
+        let told = String(
+            decoding: events.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+        #expect(
+            told.contains(
+                "warning: The log goes elsewhere now; lines lost before, which could not be written to"
+                    + " /dev/full: 1."), "\(told)")
+        #expect(!told.contains("is written again"), "\(told)")
     }
 
     @Test func `a line that was cut off stays alone on its line`() throws {

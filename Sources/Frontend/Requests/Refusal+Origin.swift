@@ -56,7 +56,7 @@ extension Refusal {
     /// Which pages have an origin that says nothing of them.
     private static func meaning(of origin: [UInt8]) -> String {
         origin.elementsEqual("null".utf8)
-            ? " (a file in Firefox and Safari, or a sandboxed frame of any site)" : ""
+            ? " (a file that was opened in a browser, or a sandboxed frame of any site)" : ""
     }
 
     /// Whether a list of origins may have the text: `null`, or what has a scheme, and behind it a host, or for

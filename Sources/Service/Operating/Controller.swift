@@ -455,10 +455,13 @@ public final class Controller: Sendable {
         guard isFirst else { return nil }
         // Not ready any more, but still open, for as long as balancers take to notice.
         let delay = isReplaced ? 0 : state.configuration.drain.delay.wholeMilliseconds
-        if !isReplaced {
-            // A timeout that somebody has asked for may be longer than the service manager's own.
-            ServiceManager.notifyStopping(
-                within: mayTakeLonger ? delay + plan.timeoutMilliseconds : nil)
+        if delay > 0 {
+            let wait = Units.text(state.configuration.drain.delay)
+            log.write(
+                LogEvent(
+                    .info,
+                    "Stopping in \(wait) (drain.delay): until then clients are let in, and /readyz says no."
+                ))
         }
         let end = Clock.nowMilliseconds() + delay
         while Clock.nowMilliseconds() < end && !state.isCut { usleep(20_000) }

@@ -219,15 +219,16 @@ struct DoctorCommand: ParsableCommand {
         if isFile && origin == nil {
             diagnosis.add(
                 remark:
-                    "A page from a file has the origin \(Self.fileOrigin) in Chromium, which was sent, and"
-                    + " null in Firefox and Safari: --origin null asks as these do.")
+                    "A page from a file has the origin \(Self.fileOrigin) in browsers, which was sent. Programs"
+                    + " with a browser in them may send file://: --origin file:// asks as these do."
+            )
         }
         if json { try Self.printJSON(diagnosis) } else { Self.printText(diagnosis) }
         return diagnosis.verdict.exitCode
     }
 
-    /// What Chromium sends for a page from a file.
-    private static let fileOrigin = "file://"
+    /// What browsers send for a page from a file.
+    private static let fileOrigin = "null"
 
     /// What holds for every walk: Sluice's own authority is known.
     static var baseOptions: Doctor.Options {

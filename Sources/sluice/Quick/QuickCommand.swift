@@ -61,8 +61,8 @@ struct QuickCommand: ParsableCommand {
         help: ArgumentHelp(
             """
             Pages of this origin may open sockets too, as https://example.com, null or any; may be \
-            given several times. (default: pages of the same host, and of files opened in Chromium \
-            on this machine)
+            given several times. null lets in files that were opened in a browser, and with them frames \
+            of any site. (default: pages of the same host)
             """, valueName: "origin"))
     var origin: [String] = []
 
@@ -234,9 +234,9 @@ struct QuickCommand: ParsableCommand {
 
     /// Whether nobody but programs of this machine can connect.
     ///
-    /// Then a page with the origin `file://` is a file here that somebody has opened in Chromium; no site can
-    /// send that origin. `null`, which other browsers send for files, any site can have sent by a sandboxed
-    /// frame.
+    /// Then a page with the origin `file://` is a file here that a program with a browser in it has opened (Electron,
+    /// or Chromium with `--allow-file-access-from-files`); no site can send that origin. `null`, which browsers
+    /// themselves send for files, any site can have sent by a sandboxed frame.
     private static func isForThisMachine(_ listening: QuickListening) -> Bool {
         listening.addresses.allSatisfy { text in
             (try? Address(parsing: text)).map { $0.isLoopback || $0.isUnix } ?? false

@@ -104,6 +104,41 @@ struct MultiplexDeadlineTests {
         #expect(rig.session == nil)
     }
 
+    /// The heads of answers stay with the connection until they are sent, also those of streams that the client
+    /// has reset meanwhile.
+    @Test func `a client that reads nothing makes nothing grow, and is read again once it reads`()
+        throws
+    {
+        let answer = FixedAnswer(
+            status: 200, type: String(repeating: "t", count: 12_000), body: [])
+        var settings = FrontendSettings()
+        settings.keepAliveMilliseconds = 3_600_000
+        settings.bodyMilliseconds = 3_600_000
+        let rig = try TurnRig(settings: settings, action: .respond(answer))
+        let client = try rig.connectMultiplexed(window: 1 << 24)
+        var most = 0
+        // Within what may be reset in a second.
+        for stream in stride(from: UInt32(1), to: 1_001, by: 2) {
+            client.send(FramePeer.head(stream))
+            rig.turn()
+            client.send(FramePeer.frame(FramePeer.reset, stream, FramePeer.number(8)))
+            rig.turn(after: 100)
+            let session = try #require(rig.session)
+            guard case .multiplexing(let multiplex) = session.pointee.stage else { break }
+            most = max(most, multiplex.connection.memoryBytes)
+        }
+        #expect((500_000..<1_300_000).contains(most), "\(most) bytes")
+        client.send(FramePeer.head(1_001))
+        for _ in 0..<2_000 where client.got(FramePeer.headers, on: 1_001).isEmpty { rig.turn() }
+        #expect(client.got(FramePeer.headers, on: 1_001).count == 1)
+        #expect(client.got(FramePeer.goAway).isEmpty)
+        rig.turn()
+        #expect(rig.state.pointee.substreams.count == 0)
+        let session = try #require(rig.session)
+        guard case .multiplexing(let multiplex) = session.pointee.stage else { return }
+        #expect(multiplex.connection.memoryBytes < 100_000)
+    }
+
     @Test func `a connection with many streams sends its budget in a turn`() throws {
         let rig = try rig(answer: 100_000) { _ in }
         let client = try rig.connectMultiplexed()

@@ -52,7 +52,7 @@ struct RefusalTests {
             return Refusal.forbiddenOrigin(Array("null".utf8), host: host, route).sentence
         }
         let start =
-            "A page of origin null (a file in Firefox and Safari, or a sandboxed frame of any site) may"
+            "A page of origin null (a file that was opened in a browser, or a sandboxed frame of any site) may"
             + " not open this socket: "
         let same = start + "its host is not the one asked for (a.example)"
         #expect(sentence(.same) == same + ". To let it in, list it in 'origins' of the route /a.")

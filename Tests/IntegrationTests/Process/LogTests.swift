@@ -60,7 +60,7 @@ import Testing
 
         try FileManager.default.removeItem(atPath: path)
         sluice.proxy.process.signal(SIGUSR1)
-        try sluice.proxy.process.waitForLine(containing: "The log was opened anew.")
+        try sluice.proxy.process.waitForLine(containing: "The log was opened anew: ")
         try converse(sluice, backend)
         try sluice.proxy.process.waitForLine(
             containing: "The log is written again; lines lost meanwhile: 6.")

@@ -150,7 +150,7 @@ import Testing
             "\(reload.output)")
         #expect(rename("\(folder)/access.log", "\(folder)/access.log.1") == 0)
         sluice.proxy.process.signal(SIGUSR1)
-        try sluice.proxy.process.waitForLine(containing: "The log was opened anew.")
+        try sluice.proxy.process.waitForLine(containing: "The log was opened anew: ")
         // Who was let in is served: relays go on, and the endpoint is reached.
         for (number, relay) in relays.enumerated() {
             try relay.send(Frame.text("\(number)").masked())

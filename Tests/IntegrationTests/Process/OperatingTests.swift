@@ -351,6 +351,7 @@ import Testing
         let ends = try sluice.proxy.relay(to: backend)
         sluice.proxy.process.signal(SIGTERM)
         try eventually("it is not ready") { try sluice.ask("/readyz").output == "stopping\n" }
+        try sluice.proxy.process.waitForLine(containing: "Stopping in 20s (drain.delay): ")
         #expect(try sluice.ask("/healthz").output == "ok\n")
         // Still open, for those who have not noticed.
         _ = try sluice.proxy.relay(to: backend)
@@ -546,7 +547,7 @@ import Testing
         defer { Scratch.remove(sluice.folder) }
         #expect(rename(log, "\(log).1") == 0)
         sluice.proxy.process.signal(SIGUSR1)
-        try sluice.proxy.process.waitForLine(containing: "The log was opened anew.")
+        try sluice.proxy.process.waitForLine(containing: "The log was opened anew: ")
         let refused = try sluice.proxy.connect()
         try refused.send(
             Array("GET /nowhere HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".utf8))

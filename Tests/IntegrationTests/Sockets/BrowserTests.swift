@@ -112,6 +112,25 @@ import Testing
         withExtendedLifetime(app) {}
     }
 
+    /// What docs/security.md says of files, and `sluice doctor --page file://…`.
+    @Test func `Chromium sends null for a page from a file, and the refusal names the option`()
+        throws
+    {
+        let app = try ScriptedBackend.echo()
+        let proxy = try ProxyFixture(to: app.address, listeners: [.plain])
+        let folder = try Scratch.makeFolder()
+        defer { Scratch.remove(folder) }
+        let page = "<script>new WebSocket('ws://127.0.0.1:\(proxy.port())/Esv/ocp')</script>"
+        try Scratch.write(page, to: "\(folder)/page.html")
+        try run(
+            [
+                "chromium", "--headless=new", "--no-sandbox", "--user-data-dir=\(folder)/profile",
+                "--virtual-time-budget=5000", "--dump-dom", "file://\(folder)/page.html",
+            ], environment: ["HOME": folder])
+        let line = try proxy.process.waitForLine(containing: " 403 ")[0]
+        #expect(line.contains("origin null (a file that was opened in a browser"), "\(line)")
+    }
+
     /// What docs/ws-and-wss.md says under "Pages of other networks", and `sluice doctor --page`.
     @Test func `Chromium blocks sockets of public pages to this machine until the user says yes`()
         throws
