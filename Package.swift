@@ -148,8 +148,9 @@ let package = Package(
         .testTarget(
             name: "FrontendTests",
             dependencies: [
-                "Frontend", "Proxy", "Splice", "Ledger", "Echo", "Wire", "Router", "Reactor", "TLS",
-                "TestKit",
+                "Frontend", "HTTP2", "Proxy", "Splice", "Ledger", "Echo", "Wire", "Router",
+                "Reactor",
+                "TLS", "TestKit",
             ],
             swiftSettings: strict),
         .testTarget(

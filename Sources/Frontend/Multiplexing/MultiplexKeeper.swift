@@ -77,7 +77,7 @@ struct MultiplexKeeper {
                 state.pointee.goOnLater(session)
                 break
             }
-            if isCongested(session) { return }
+            if isCongested(session, multiplex) { break }
             let received = session.pointee.stream.leg.receive(space)
             budget -= received.rawCount
             if received.count > 0 {
@@ -95,12 +95,10 @@ struct MultiplexKeeper {
     /// Whether nothing more is read because the client does not take what its frames have brought about.
     ///
     /// It is read again when its socket has taken what waits; or in the next turn, if that can be sent in this one.
-    private func isCongested(_ session: SessionPointer) -> Bool {
-        guard case .multiplexing(let multiplex) = session.pointee.stage,
-            multiplex.connection.isCongested
-        else { return false }
+    private func isCongested(_ session: SessionPointer, _ multiplex: MultiplexPointer) -> Bool {
+        guard multiplex.pointee.connection.isCongested else { return false }
         if session.pointee.stream.leg.held.isEmpty {
-            markDirty(session)
+            markDirty(session, multiplex)
             state.pointee.goOnLater(session)
         }
         return true

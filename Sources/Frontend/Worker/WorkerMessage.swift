@@ -104,7 +104,13 @@ final class Crew: Sendable {
     }
 
     /// Descriptors that the connections of all reactors have or are going to need.
-    var descriptorClaims: Int { loads.reduce(0) { $0 + $1.descriptorClaims } }
+    ///
+    /// A closure would allocate where nothing is optimised, and it is asked for at the end of requests.
+    var descriptorClaims: Int {
+        var sum = 0
+        for index in 0..<loads.count { sum += loads[index].descriptorClaims }
+        return sum
+    }
 
     /// Whether so many further descriptors may be claimed for connections.
     func hasDescriptors(_ count: Int) -> Bool {

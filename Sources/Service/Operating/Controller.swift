@@ -463,6 +463,11 @@ public final class Controller: Sendable {
                     "Stopping in \(wait) (drain.delay): until then clients are let in, and /readyz says no."
                 ))
         }
+        if !isReplaced {
+            // A timeout that somebody has asked for may be longer than the service manager's own.
+            ServiceManager.notifyStopping(
+                within: mayTakeLonger ? delay + plan.timeoutMilliseconds : nil)
+        }
         let end = Clock.nowMilliseconds() + delay
         while Clock.nowMilliseconds() < end && !state.isCut { usleep(20_000) }
         return changing.withLock { _ in

@@ -122,7 +122,9 @@ struct CertShowCommand: ParsableCommand {
 
     @OptionGroup var folder: CertPlace
 
-    @Option(help: ArgumentHelp("PEM file with authorities to trust as well.", valueName: "file"))
+    @Option(
+        help: ArgumentHelp(
+            "File with authorities to trust as well (PEM or DER).", valueName: "file"))
     var ca: [String] = []
 
     static func state(_ facts: CertificateFacts) -> String {

@@ -348,7 +348,7 @@ def lingers(way, go):
             want = min(len(answer.body) + 500, len(whole))
             raw.send(window(1, 500))
             raw.until(lambda: answer.is_over or len(whole) > len(answer.body) >= want)
-        assert answer.body == whole, len(answer.body)
+        assert answer.body == whole, (len(answer.body), answer.ended, answer.code, answer.status)
         # NO_ERROR says that nothing more is wanted of the client.
         assert answer.ended and answer.code in (None, 0), answer.__dict__
     # The connection and its other streams go on.

@@ -78,7 +78,7 @@ import Testing
         #expect(line[0].contains("by=upstream"), "\(line)")
     }
 
-    /// What is left behind both Closes has the time of an answer's body, and not only that of `linger`.
+    /// What is left behind both Closes has `timeouts.body`, as the rest of an answer has, and not only `linger`.
     @Test(arguments: [("open", "whole"), ("ended", "whole"), ("never", "reset")])
     func `bytes that a window holds back behind both Closes come whole, or the stream is reset`(
         way: String, result: String
@@ -86,12 +86,12 @@ import Testing
         let backend = try ScriptedBackend { peer in
             try peer.accept()
             _ = try peer.readFrame()
-            // In one piece: a Close behind it would not be read while the client has no room.
-            let message = Frame(opcode: 2, payload: [UInt8](repeating: 0x44, count: 12_000))
-            try peer.send(message.bytes + Frame.close(1000).bytes)
+            // At once: a Close that came later would wait behind what is held, and not be read in time.
+            let last = Frame(opcode: 2, payload: [UInt8](repeating: 0x44, count: 12_000))
+            try peer.send(last.bytes + Frame.close(1000).bytes)
             try peer.stream.halfClose()
         }
-        let body = way == "never" ? "1s" : "60s"
+        let body = way == "never" ? "1s" : "10m"
         let proxy = try proxy(
             backend.address, settings: ["timeouts: { linger: 50ms, body: \(body) }"])
         let folder = try Scratch.makeFolder()
