@@ -57,7 +57,7 @@ import Testing
         defer { backend.stop() }
         let proxy = try ProxyFixture(
             to: backend.address, listeners: [.plain],
-            wrapper: ["sh", "-c", "ulimit -n 300 && exec \"$@\"", "sh"])
+            workers: 2, wrapper: ["sh", "-c", "ulimit -n 300 && exec \"$@\"", "sh"])
         // All come before the first of them asks for an endpoint's connection.
         var waiting = try (0..<200).map { _ in try proxy.connect() }
         for client in waiting { try client.send(Opening().bytes) }
@@ -82,11 +82,12 @@ import Testing
         #expect(!waiting.isEmpty)
         // Room that becomes free goes to those that wait, however it lies among the numbers.
         while !waiting.isEmpty {
+            // Reactors that accept in the same moment may have let in one more each than there was room for.
             let before = waiting.count
             for _ in 0..<min(10, open.count) { open.removeFirst().stream.close() }
             try eventually("those that wait come in") {
                 try takeServed()
-                return waiting.count <= max(0, before - 10)
+                return waiting.count <= max(0, before - 8)
             }
         }
         for client in open {
