@@ -165,7 +165,8 @@ import Testing
         defer { Scratch.remove(sluice.folder) }
         // More than there are places, each with a part of a head.
         let slow = try (0..<60).map { _ in try WebSocketPeer.connect(to: .unix(sluice.socket)) }
-        for client in slow { try client.send("GET /st") }
+        // One that was told to make room before it has said anything can send nothing any more.
+        for client in slow { try? client.send("GET /st") }
         for _ in 0..<3 {
             #expect(try sluice.ask("/readyz").output == "ready\n")
             #expect(try sluice.ask("/healthz").output == "ok\n")
