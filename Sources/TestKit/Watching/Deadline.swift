@@ -7,7 +7,7 @@
 public struct Deadline: Sendable {
     /// How long an operation waits when the test says nothing: generous, since a debug build on a
     /// busy two-core machine is slow, and it is only spent when a test fails.
-    public static let standard = Duration.seconds(20)
+    public static let standard = Duration.seconds(60)
 
     private let instant: ContinuousClock.Instant
 
