@@ -125,8 +125,9 @@ let package = Package(
         .executableTarget(name: "Fuzz", dependencies: ["FuzzTargets"], swiftSettings: strict),
 
         .testTarget(
-            name: "WireTests", dependencies: ["Wire", "FuzzTargets"], swiftSettings: strict),
-        .testTarget(name: "RouterTests", dependencies: ["Router"], swiftSettings: strict),
+            name: "WireTests", dependencies: ["Wire", "FuzzTargets", "TestKit"], swiftSettings: strict),
+        .testTarget(
+            name: "RouterTests", dependencies: ["Router", "TestKit"], swiftSettings: strict),
         .testTarget(name: "ConfigTests", dependencies: ["Config"], swiftSettings: strict),
         .testTarget(
             name: "NamingTests", dependencies: ["Naming", "Ledger", "Reactor", "TestKit"],
@@ -136,7 +137,8 @@ let package = Package(
             exclude: ["Foreign"],
             swiftSettings: strict),
         .testTarget(name: "QRCodeTests", dependencies: ["QRCode"], swiftSettings: strict),
-        .testTarget(name: "ReactorTests", dependencies: ["Reactor"], swiftSettings: strict),
+        .testTarget(
+            name: "ReactorTests", dependencies: ["Reactor", "TestKit"], swiftSettings: strict),
         .testTarget(
             name: "TLSTests", dependencies: ["TLS", "COpenSSL", "TestKit"], swiftSettings: strict),
         .testTarget(
@@ -144,7 +146,7 @@ let package = Package(
             dependencies: ["Splice", "Ledger", "Wire", "TLS", "Reactor", "TestKit"],
             swiftSettings: strict),
         .testTarget(
-            name: "ProxyTests", dependencies: ["Proxy", "FuzzTargets"], swiftSettings: strict),
+            name: "ProxyTests", dependencies: ["Proxy", "FuzzTargets", "TestKit"], swiftSettings: strict),
         .testTarget(
             name: "FrontendTests",
             dependencies: [
@@ -194,7 +196,7 @@ let package = Package(
             exclude: ["Foreign"],
             swiftSettings: strict),
         .testTarget(
-            name: "FuzzTargetsTests", dependencies: ["FuzzTargets"], exclude: ["Corpus"],
+            name: "FuzzTargetsTests", dependencies: ["FuzzTargets", "TestKit"], exclude: ["Corpus"],
             swiftSettings: strict),
         .testTarget(name: "LayoutTests", swiftSettings: strict),
     ]

@@ -50,8 +50,11 @@ extension Upstream {
         // Where the load is compared, a share counts there; where it is not, chance has to decide.
         round.hasRamp =
             rules.slowStartMilliseconds > 0 && (balance == .roundRobin || balance == .hash)
-        if balance == .leastConnections { round.weightMax = lightest(round) }
+        var lightest: Int?
+        if balance == .leastConnections { lightest = self.lightest(&round) }
         var candidates = count(round)
+        // Other reactors took places meanwhile, so none is as light as that any more.
+        if candidates == 0, let lightest { return lightest }
         if candidates == 0 && round.hasRamp {
             // All that are left have just come back.
             round.hasRamp = false
@@ -63,7 +66,7 @@ extension Upstream {
         // not inherit its share.
         case .roundRobin where !standings.shares.isEmpty: return weighted(round)
         case .roundRobin, .leastConnections:
-            return candidate(Int(round.turn % UInt(candidates)), round)
+            return candidate(Int(round.turn % UInt(candidates)), round) ?? lightest
         case .random2: return lighterOfTwo(round, candidates)
         case .hash: return highest(round)
         }
@@ -108,11 +111,19 @@ extension Upstream {
         return last
     }
 
-    private func lightest(_ round: Round) -> UInt64 {
-        var lightest = UInt64.max
+    /// A candidate that carries the least for its share; from then on only those that carry no more
+    /// are candidates.
+    private func lightest(_ round: inout Round) -> Int? {
+        var lightest: Int?
+        var weightMin = UInt64.max
         for endpoint in loads.indices where isCandidate(endpoint, round) {
-            lightest = min(lightest, weight(endpoint, round.now))
+            let weight = weight(endpoint, round.now)
+            if lightest == nil || weight < weightMin {
+                lightest = endpoint
+                weightMin = weight
+            }
         }
+        round.weightMax = weightMin
         return lightest
     }
 

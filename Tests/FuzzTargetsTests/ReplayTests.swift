@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import Foundation
 import FuzzTargets
+import TestKit
 import Testing
 
 /// The properties that the fuzzer looks for breaches of, without the fuzzer: for the seeds, for what
@@ -34,7 +35,7 @@ struct ReplayTests {
     @Test(arguments: FuzzTarget.all.map(\.name))
     func `a property holds for changed seeds`(name: String) throws {
         let target = try #require(FuzzTarget.named(name))
-        var changes = SeedChanges(seed: 2_026)
+        var changes = SplitMix(seed: 2_026)
         for (index, seed) in target.seeds.enumerated() {
             for round in 0..<200 {
                 let input = changes.changed(seed, words: target.words)
@@ -92,36 +93,21 @@ struct ReplayTests {
     }
 }
 
-/// Changes seeds a little; the same from run to run.
-private struct SeedChanges {
-    private var state: UInt64
-
-    init(seed: UInt64) {
-        state = seed
-    }
-
-    mutating func changed(_ seed: [UInt8], words: [[UInt8]]) -> [UInt8] {
+extension SplitMix {
+    /// A seed with a few changes.
+    fileprivate mutating func changed(_ seed: [UInt8], words: [[UInt8]]) -> [UInt8] {
         var bytes = seed
-        for _ in 0..<1 + number(below: 3) {
-            let place = number(below: bytes.count + 1)
-            switch number(below: 5) {
-            case 0 where place < bytes.count: bytes[place] = UInt8(number(below: 256))
+        for _ in 0..<1 + below(3) {
+            let place = below(bytes.count + 1)
+            switch below(5) {
+            case 0 where place < bytes.count: bytes[place] = UInt8(below(256))
             case 1 where place < bytes.count: bytes.remove(at: place)
-            case 2: bytes.insert(UInt8(number(below: 256)), at: place)
+            case 2: bytes.insert(UInt8(below(256)), at: place)
             case 3 where !words.isEmpty:
-                bytes.insert(contentsOf: words[number(below: words.count)], at: place)
-            default: bytes.removeSubrange(place..<min(bytes.count, place + number(below: 9)))
+                bytes.insert(contentsOf: words[below(words.count)], at: place)
+            default: bytes.removeSubrange(place..<min(bytes.count, place + below(9)))
             }
         }
         return bytes
-    }
-
-    /// SplitMix64.
-    private mutating func number(below bound: Int) -> Int {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return Int((mixed ^ (mixed >> 31)) % UInt64(bound))
     }
 }

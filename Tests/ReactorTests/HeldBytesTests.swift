@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Reactor
+import TestKit
 import Testing
 
 @Suite struct HeldBytesTests {
@@ -10,7 +11,7 @@ import Testing
     /// Appends pieces of random size while the socket's tiny buffers take what they can.
     @Test(arguments: [1, 2, 3] as [UInt64])
     func `what was held arrives through a slow socket as it was`(seed: UInt64) throws {
-        var random = Random(seed: seed)
+        var random = SplitMix(seed: seed)
         let content = random.bytes(700_000)
         let pair = try Socket.pair()
         pair.first.setSendBuffer(bytes: 4608)

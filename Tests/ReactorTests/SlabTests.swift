@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import Glibc
 import Reactor
+import TestKit
 import Testing
 
 /// Counts what is alive, so that a test sees when a slot is destroyed.
@@ -96,7 +97,7 @@ private struct Tenant: ~Copyable {
 
     @Test func `random use agrees with a dictionary, and all that is live is visited`() {
         let census = Census()
-        var random = Random(seed: 11)
+        var random = SplitMix(seed: 11)
         do {
             var slab = Slab<Tenant>(capacity: 300)
             var live: [UInt64: Int] = [:]

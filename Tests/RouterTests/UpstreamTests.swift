@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import TestKit
 import Testing
 
 @testable import Router
@@ -24,6 +25,24 @@ struct UpstreamTests {
         upstream.take(2)
         #expect(upstream.pick(nowMilliseconds: 0) == 1)
         #expect((0..<3).map(upstream.active) == [2, 1, 2])
+    }
+
+    @Test func `reactors that choose at one time leave no endpoint with more than its part`() throws {
+        let upstream = Upstream(name: "u", endpointCount: 16, balance: .leastConnections)
+        let reactors = (0..<4).map { _ in
+            TestThread {
+                for _ in 0..<20_000 {
+                    guard upstream.claim(nowMilliseconds: 0) != nil else { return false }
+                }
+                return true
+            }
+        }
+        for reactor in reactors { #expect(try reactor.join()) }
+        let counts = (0..<16).map(upstream.active)
+        #expect(counts.reduce(0, +) == 80_000)
+        // Each reactor may be late by one place.
+        let most = try #require(counts.max()) - (try #require(counts.min()))
+        #expect(most <= 8, "\(counts)")
     }
 
     @Test func `endpoints with equally few relays take turns`() {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import Ledger
 import Reactor
+import TestKit
 import Testing
 import Wire
 
@@ -12,25 +13,6 @@ import Wire
 /// Method: random conversations in random pieces, of which some end without a Close; Sluice's Pings
 /// between them are answered, wherever the answer falls. The model is the list of frames.
 struct RelayConversationTests {
-    /// SplitMix64: the same seed gives the same conversation, so that a failure can be repeated.
-    struct Dice: RandomNumberGenerator {
-        var state: UInt64
-
-        mutating func next() -> UInt64 {
-            state &+= 0x9E37_79B9_7F4A_7C15
-            var mixed = state
-            mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-            mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-            return mixed ^ (mixed >> 31)
-        }
-
-        mutating func below(_ count: Int) -> Int { Int.random(in: 0..<count, using: &self) }
-
-        mutating func bytes(_ count: Int) -> [UInt8] {
-            (0..<count).map { _ in UInt8(truncatingIfNeeded: next()) }
-        }
-    }
-
     /// One peer: what it has to say, and what the other is to get of it.
     struct Speaker {
         let side: Side
@@ -46,7 +28,7 @@ struct RelayConversationTests {
         var isDone: Bool { units.isEmpty && begun.isEmpty }
         var expected: [UInt8] { Array(frames.joined()) }
 
-        init(_ side: Side, closes: Bool, using dice: inout Dice) {
+        init(_ side: Side, closes: Bool, using dice: inout SplitMix) {
             self.side = side
             units = []
             var isInside = false
@@ -65,7 +47,7 @@ struct RelayConversationTests {
         }
 
         /// Adds a frame that may stand here.
-        private mutating func add(_ isInside: inout Bool, using dice: inout Dice) {
+        private mutating func add(_ isInside: inout Bool, using dice: inout SplitMix) {
             if dice.below(4) == 0 {
                 // No payload of eight bytes: those are the Pings of ours.
                 let payload = dice.bytes([0, 1, 7, 9, 125][dice.below(5)])
@@ -94,7 +76,7 @@ struct RelayConversationTests {
         }
 
         /// The next bytes, up to the end of the frame in progress or of several.
-        mutating func piece(using dice: inout Dice) -> [UInt8] {
+        mutating func piece(using dice: inout SplitMix) -> [UInt8] {
             var taken: [UInt8] = []
             repeat {
                 if begun.isEmpty {
@@ -139,7 +121,7 @@ struct RelayConversationTests {
 
     @Test(arguments: 0..<12)
     func `each gets what the other said, up to its Close`(seed: Int) throws {
-        var dice = Dice(state: UInt64(seed))
+        var dice = SplitMix(seed: UInt64(seed))
         for round in 0..<25 {
             let tls = dice.below(2) == 0
             let rig = try RelayRig.open(

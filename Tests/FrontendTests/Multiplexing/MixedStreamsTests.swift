@@ -163,7 +163,7 @@ private final class MixedWorld {
 
     init(_ rig: TurnRig, seed: UInt64) throws {
         self.rig = rig
-        random = SplitMix(seed)
+        random = SplitMix(seed: seed)
         var clients: [Client] = []
         for name in Self.names { clients.append(Client(name, try rig.connectMultiplexed())) }
         self.clients = clients
@@ -372,20 +372,5 @@ private final class MixedWorld {
         return Array(
             ("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                 + "Sec-WebSocket-Accept: \(accept)\r\n\r\n").utf8)
-    }
-}
-
-/// SplitMix64: the same numbers on each run, so that a failure can be seen again.
-private struct SplitMix: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(_ seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
     }
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Reactor
+import TestKit
 import Testing
 import Wire
 
@@ -100,7 +101,7 @@ struct ForwardingTests {
 
     @Test func `no bytes of X-Forwarded-For make it trap`() throws {
         let letters = Array("0123456789abcdef:.,[]% \t\"x-".utf8)
-        var generator = SystemRandomNumberGenerator()
+        var generator = SplitMix(seed: 1)
         for _ in 0..<5_000 {
             let value = (0..<Int.random(in: 0...40, using: &generator)).map { _ in
                 letters[Int.random(in: 0..<letters.count, using: &generator)]
@@ -201,7 +202,7 @@ struct ForwardingTests {
         let letters = [
             "for=", "proto=", "http", "https", ";", ",", "\"", "\\", " ", "=", "1.2.3.4", "a",
         ]
-        var generator = SystemRandomNumberGenerator()
+        var generator = SplitMix(seed: 1)
         for _ in 0..<5_000 {
             let value = (0..<Int.random(in: 0...14, using: &generator)).map { _ in
                 letters[Int.random(in: 0..<letters.count, using: &generator)]

@@ -8,38 +8,6 @@ import TestKit
 import Testing
 
 @Suite struct HostileBytesTests {
-    /// SplitMix64.
-    private struct Dice: RandomNumberGenerator {
-        var state: UInt64
-
-        mutating func next() -> UInt64 {
-            state &+= 0x9e37_79b9_7f4a_7c15
-            var mixed = state
-            mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9
-            mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
-            return mixed ^ (mixed >> 31)
-        }
-
-        mutating func bytes(_ count: Int) -> [UInt8] {
-            (0..<count).map { _ in UInt8(truncatingIfNeeded: next()) }
-        }
-
-        /// The bytes with some changed, dropped or doubled.
-        mutating func mutate(_ bytes: [UInt8]) -> [UInt8] {
-            var bytes = bytes
-            for _ in 0..<Int.random(in: 1...4, using: &self) where !bytes.isEmpty {
-                let place = bytes.indices.randomElement(using: &self) ?? 0
-                switch Int.random(in: 0..<4, using: &self) {
-                case 0: bytes[place] = UInt8(truncatingIfNeeded: next())
-                case 1: bytes[place] ^= 1 << UInt8.random(in: 0..<8, using: &self)
-                case 2: bytes.remove(at: place)
-                default: bytes.insert(bytes[place], at: place)
-                }
-            }
-            return bytes
-        }
-    }
-
     /// A proxy with a relay that must survive what `attack` does to the other route.
     private func expectSurvival(_ attack: (ProxyFixture, ManualBackend) throws -> Void) throws {
         let (backend, echo) = (try ManualBackend(), try ScriptedBackend.echo())
@@ -57,7 +25,7 @@ import Testing
     }
 
     @Test func `random bytes instead of TLS or a head`() throws {
-        var dice = Dice(state: 1)
+        var dice = SplitMix(seed: 1)
         try expectSurvival { proxy, _ in
             for round in 0..<60 {
                 let client = try proxy.connect(listener: round % 2, security: .plain)
@@ -68,7 +36,7 @@ import Testing
     }
 
     @Test func `mutated ClientHellos and heads`() throws {
-        var dice = Dice(state: 2)
+        var dice = SplitMix(seed: 2)
         let hello: [UInt8] = [0x16, 3, 1, 0, 0x40, 1, 0, 0, 0x3c, 3, 3] + dice.bytes(58)
         let head = Opening(extra: [("Origin", "https://localhost"), ("Cookie", "a=b")]).bytes
         try expectSurvival { proxy, _ in
@@ -82,7 +50,7 @@ import Testing
     }
 
     @Test func `mutated answers of the upstream`() throws {
-        var dice = Dice(state: 3)
+        var dice = SplitMix(seed: 3)
         let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
         let right = WebSocketPeer.switching(key: "dGhlIHNhbXBsZSBub25jZQ==")
         try expectSurvival { proxy, backend in
@@ -99,7 +67,7 @@ import Testing
     }
 
     @Test func `mutated frames of both sides`() throws {
-        var dice = Dice(state: 4)
+        var dice = SplitMix(seed: 4)
         let frames: [Frame] = [
             .text("hello"), .ping("p"), Frame(opcode: 2, payload: dice.bytes(200), isFinal: false),
             Frame(opcode: 0, payload: dice.bytes(70_000)), .close(1000, "bye"),
@@ -119,5 +87,22 @@ import Testing
                 ends.upstream.stream.close()
             }
         }
+    }
+}
+
+extension SplitMix {
+    /// The bytes with some changed, dropped or doubled.
+    fileprivate mutating func mutate(_ bytes: [UInt8]) -> [UInt8] {
+        var bytes = bytes
+        for _ in 0..<Int.random(in: 1...4, using: &self) where !bytes.isEmpty {
+            let place = bytes.indices.randomElement(using: &self) ?? 0
+            switch Int.random(in: 0..<4, using: &self) {
+            case 0: bytes[place] = UInt8(truncatingIfNeeded: next())
+            case 1: bytes[place] ^= 1 << UInt8.random(in: 0..<8, using: &self)
+            case 2: bytes.remove(at: place)
+            default: bytes.insert(bytes[place], at: place)
+            }
+        }
+        return bytes
     }
 }

@@ -16,21 +16,10 @@ import Testing
         var trailers: [String]
     }
 
-    /// Numbers that are the same in each run (SplitMix64).
-    struct Generator: RandomNumberGenerator {
-        var state: UInt64
-        mutating func next() -> UInt64 {
-            state &+= 0x9E37_79B9_7F4A_7C15
-            var z = (state ^ (state >> 30)) &* 0xBF58_476D_1CE4_E5B9
-            z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-            return z ^ (z >> 31)
-        }
-    }
-
     enum Framing: CaseIterable { case none, length, chunked, untilClose }
 
     private static func random(
-        _ startLine: String, _ framing: Framing, _ generator: inout Generator
+        _ startLine: String, _ framing: Framing, _ generator: inout SplitMix
     ) -> Message {
         let characters = Array("abcXYZ019 ,;=\"/-_~!\u{E4}")
         func word(_ range: ClosedRange<Int>) -> String {
@@ -55,7 +44,7 @@ import Testing
 
     /// The message on the wire; `extra` fields belong to the hop.
     private static func wire(
-        _ message: Message, _ framing: Framing, extra: [String], _ generator: inout Generator
+        _ message: Message, _ framing: Framing, extra: [String], _ generator: inout SplitMix
     ) -> [UInt8] {
         var lines = [message.startLine] + extra + message.fields
         var body = message.body
@@ -107,7 +96,7 @@ import Testing
     }
 
     private static func send(
-        _ bytes: [UInt8], to peer: WebSocketPeer, _ generator: inout Generator
+        _ bytes: [UInt8], to peer: WebSocketPeer, _ generator: inout SplitMix
     ) throws {
         let cuts = (0..<Int.random(in: 0...5, using: &generator))
             .map { _ in Int.random(in: 0...bytes.count, using: &generator) }
@@ -117,7 +106,7 @@ import Testing
 
     @Test(arguments: [0, 1], 1...4)
     func `both sides see the same messages as without Sluice`(listener: Int, seed: Int) throws {
-        var generator = Generator(state: UInt64(seed * 2 + listener))
+        var generator = SplitMix(seed: UInt64(seed * 2 + listener))
         let backend = try ManualBackend()
         let proxy = try ProxyFixture(
             routes: ["{ path: /*, to: \"\(backend.address)\" }"], listeners: [.tls(), .plain],

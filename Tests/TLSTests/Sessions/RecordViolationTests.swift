@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import COpenSSL
+import TestKit
 import Testing
 
 @testable import TLS
@@ -274,7 +275,7 @@ struct RecordViolationTests {
     }
 
     @Test func `random and mutated bytes never trap, and nothing forged gets through`() throws {
-        var random = SystemRandomNumberGenerator()
+        var random = SplitMix(seed: 1)
         for round in 0..<400 {
             let fresh = try RecordViolationTests()
             var wire = try fresh.forger.seal(23, [1]) + fresh.forger.seal(23, [2, 3])

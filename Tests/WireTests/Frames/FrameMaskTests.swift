@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import TestKit
 import Testing
 import Wire
 
@@ -13,7 +14,7 @@ import Wire
 
     @Test(arguments: 0..<9)
     func `every phase, length and alignment gives what a loop over bytes gives`(phase: Int) {
-        var random = SeededGenerator(seed: 1)
+        var random = SplitMix(seed: 1)
         let source = random.bytes(400)
         for offset in 0..<9 {
             for length in 0...300 {
@@ -33,7 +34,7 @@ import Wire
     }
 
     @Test func `a payload masked in pieces is the payload masked at once`() {
-        var random = SeededGenerator(seed: 2)
+        var random = SplitMix(seed: 2)
         let source = random.bytes(5000)
         for _ in 0..<50 {
             var bytes = source

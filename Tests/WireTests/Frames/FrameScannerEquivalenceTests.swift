@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import FuzzTargets
+import TestKit
 import Testing
 import Wire
 
 /// The scanner against a naive one, on streams of random frames in random pieces.
 @Suite struct FrameScannerEquivalenceTests {
     private static func randomFrame(
-        isClient: Bool, isInside: inout Bool, using random: inout SeededGenerator
+        isClient: Bool, isInside: inout Bool, using random: inout SplitMix
     ) -> [UInt8] {
         var frame = FrameBytes(isMasked: isClient, key: random.bytes(4))
         let lengths = [0, 1, 5, 60, 124, 125, 126, 127, 300, 1000, 65535, 65536]
@@ -32,7 +33,7 @@ import Wire
     }
 
     private static func randomStream(
-        isClient: Bool, using random: inout SeededGenerator
+        isClient: Bool, using random: inout SplitMix
     ) -> [UInt8] {
         var isInside = false
         var stream: [UInt8] = []
@@ -43,7 +44,7 @@ import Wire
     }
 
     private static func expectAgreement(
-        _ stream: [UInt8], isClient: Bool, using random: inout SeededGenerator
+        _ stream: [UInt8], isClient: Bool, using random: inout SplitMix
     ) {
         let bits: UInt8 = [0, 0x40, 0x40, 0x40, 0x70][Int.random(in: 0..<5, using: &random)]
         let limit: UInt64 = [.max, .max, 2000, 100][Int.random(in: 0..<4, using: &random)]
@@ -77,7 +78,7 @@ import Wire
 
     @Test(arguments: 0..<8)
     func `random lawful frames are seen alike`(seed: Int) {
-        var random = SeededGenerator(seed: UInt64(seed))
+        var random = SplitMix(seed: UInt64(seed))
         for round in 0..<60 {
             let stream = Self.randomStream(isClient: round % 2 == 0, using: &random)
             Self.expectAgreement(stream, isClient: round % 2 == 0, using: &random)
@@ -86,7 +87,7 @@ import Wire
 
     @Test(arguments: 100..<108)
     func `mutated frames are seen alike`(seed: Int) {
-        var random = SeededGenerator(seed: UInt64(seed))
+        var random = SplitMix(seed: UInt64(seed))
         for round in 0..<80 {
             let stream = random.mutated(
                 Self.randomStream(isClient: round % 2 == 0, using: &random))
@@ -96,7 +97,7 @@ import Wire
 
     @Test(arguments: 200..<204)
     func `random bytes are seen alike`(seed: Int) {
-        var random = SeededGenerator(seed: UInt64(seed))
+        var random = SplitMix(seed: UInt64(seed))
         for round in 0..<500 {
             let stream = random.bytes(Int.random(in: 0...40, using: &random))
             Self.expectAgreement(stream, isClient: round % 2 == 0, using: &random)

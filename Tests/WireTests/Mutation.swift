@@ -1,26 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+import TestKit
 
-/// SplitMix64: the same seed gives the same bytes on every run, so that a failure can be
-/// repeated.
-struct SeededGenerator: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(seed: UInt64) {
-        state = seed
-    }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
-    }
-
-    mutating func bytes(_ count: Int) -> [UInt8] {
-        (0..<count).map { _ in UInt8(truncatingIfNeeded: next()) }
-    }
-
+extension SplitMix {
     /// Changes, removes, inserts or doubles a few bytes.
     mutating func mutated(_ bytes: [UInt8]) -> [UInt8] {
         var result = bytes
