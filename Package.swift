@@ -125,7 +125,8 @@ let package = Package(
         .executableTarget(name: "Fuzz", dependencies: ["FuzzTargets"], swiftSettings: strict),
 
         .testTarget(
-            name: "WireTests", dependencies: ["Wire", "FuzzTargets", "TestKit"], swiftSettings: strict),
+            name: "WireTests", dependencies: ["Wire", "FuzzTargets", "TestKit"],
+            swiftSettings: strict),
         .testTarget(
             name: "RouterTests", dependencies: ["Router", "TestKit"], swiftSettings: strict),
         .testTarget(name: "ConfigTests", dependencies: ["Config"], swiftSettings: strict),
@@ -146,7 +147,8 @@ let package = Package(
             dependencies: ["Splice", "Ledger", "Wire", "TLS", "Reactor", "TestKit"],
             swiftSettings: strict),
         .testTarget(
-            name: "ProxyTests", dependencies: ["Proxy", "FuzzTargets", "TestKit"], swiftSettings: strict),
+            name: "ProxyTests", dependencies: ["Proxy", "FuzzTargets", "TestKit"],
+            swiftSettings: strict),
         .testTarget(
             name: "FrontendTests",
             dependencies: [

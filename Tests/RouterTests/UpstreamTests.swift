@@ -27,7 +27,8 @@ struct UpstreamTests {
         #expect((0..<3).map(upstream.active) == [2, 1, 2])
     }
 
-    @Test func `reactors that choose at one time leave no endpoint with more than its part`() throws {
+    @Test func `reactors that choose at one time leave no endpoint with more than its part`() throws
+    {
         let upstream = Upstream(name: "u", endpointCount: 16, balance: .leastConnections)
         let reactors = (0..<4).map { _ in
             TestThread {
