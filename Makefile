@@ -73,17 +73,20 @@ pictures: build test-packages
 lint:
 	$(SWIFT) format lint --strict --recursive Package.swift Sources Tests
 
-# Two processes side by side: the tests that start programs wait much, and those of the rooms compute. Each waits for
-# nobody's lock, since nothing is built.
+# Three processes side by side: two for the tests that start programs, which wait much, and one for those of the rooms,
+# which compute. Each waits for nobody's lock, since nothing is built.
 check-debug: test-packages
 	$(SWIFT) build --build-tests --explicit-target-dependency-import-check error
 	@run() { set -o pipefail; \
 	  $(SWIFT) test --skip-build --ignore-lock --parallel "$${@:2}" 2>&1 | tee ".build/test-$$1.log"; }; \
-	run programs --filter '^IntegrationTests\.' & programs=$$!; \
-	run rooms --skip '^IntegrationTests\.'; rooms=$$?; wait $$programs; programs=$$?; \
-	grep -hE '^. Test run with' .build/test-programs.log .build/test-rooms.log; \
-	[ $$rooms = 0 ] && [ $$programs = 0 ] || { echo; echo 'What failed:'; \
-	  grep -hA3 -E '^✘ .*(recorded an issue|expectation failed)|Fatal error' .build/test-programs.log .build/test-rooms.log; exit 1; }
+	run programs-a-l --filter '^IntegrationTests\.[A-L]' & first=$$!; \
+	run programs-m-z --filter '^IntegrationTests\.[M-Z]' & second=$$!; \
+	run rooms --skip '^IntegrationTests\.'; failed=$$?; \
+	wait $$first || failed=1; wait $$second || failed=1; \
+	logs='.build/test-programs-a-l.log .build/test-programs-m-z.log .build/test-rooms.log'; \
+	grep -hE '^. Test run with' $$logs; \
+	[ $$failed = 0 ] || { echo; echo 'What failed:'; \
+	  grep -hA3 -E '^✘ .*(recorded an issue|expectation failed)|Fatal error' $$logs; exit 1; }
 
 check-release: test-packages
 	$(SWIFT) build $(RELEASE)

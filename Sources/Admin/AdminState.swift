@@ -18,6 +18,8 @@ public struct AdminState: Codable, Sendable {
     public var connections = 0
     /// The same for each reactor.
     public var reactors: [Int] = []
+    /// How far the limit of open files reaches; nil where no reserve is kept, or an older Sluice answers.
+    public var descriptors: DescriptorState?
     /// The listeners, in the order of the configuration.
     public var listeners: [ListenerState] = []
     /// Which requests go where.
@@ -35,6 +37,22 @@ public struct AdminState: Codable, Sendable {
 
     /// An empty state; `AdminDesk` fills it in.
     public init() {}
+}
+
+/// Descriptors of the connections of clients and to endpoints.
+public struct DescriptorState: Codable, Sendable {
+    /// How many those that are open have, or are going to need.
+    public var used: Int
+    /// How many they may have together: the limit of open files without what is kept for the process.
+    public var most: Int
+    /// Whether a further client has to wait, who needs two.
+    public var isFull: Bool { used + 2 > most }
+
+    /// So many of so many.
+    public init(used: Int, most: Int) {
+        self.used = used
+        self.most = most
+    }
 }
 
 /// The configuration in use.

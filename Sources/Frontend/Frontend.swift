@@ -460,6 +460,11 @@ public final class Frontend: Sendable {
     /// Connections open at this moment.
     public var connectionCount: Int { crew.connectionCount }
 
+    /// Descriptors that the connections of all reactors have or are going to need.
+    public var descriptorClaims: Int { crew.descriptorClaims }
+
     /// Connections of each reactor.
-    public var connectionCounts: [Int] { crew.loads.map { $0.isExcluded ? 0 : $0.count } }
+    public var connectionCounts: [Int] {
+        crew.loads.indices.map { crew.loads[$0].isExcluded ? 0 : crew.loads[$0].count }
+    }
 }

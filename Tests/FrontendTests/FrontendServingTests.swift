@@ -107,7 +107,7 @@ struct FrontendServingTests {
         var visitors: [Visitor] = []
         for _ in 0..<200 { visitors.append(try rig.visitor()) }
         for visitor in visitors { #expect(try visitor.upgrade().status == 101) }
-        let loads = rig.frontend.crew.loads.map(\.count)
+        let loads = rig.frontend.connectionCounts
         #expect(loads.reduce(0, +) == 200)
         #expect(abs(loads[0] - loads[1]) <= 4, "\(loads)")
         #expect(try visitors.allSatisfy { try $0.echoes("x") })

@@ -112,6 +112,17 @@ struct RunningSluiceStateTests {
         #expect(finding(found, "draining")?.remedy.contains("--route /a --resume") == true)
     }
 
+    @Test func `descriptors that have run out are a fault, and a few that are left are none`() {
+        var full = state()
+        full.descriptors = DescriptorState(used: 98, most: 100)
+        #expect(RunningSluice.examine(full).verdict == "healthy")
+        full.descriptors = DescriptorState(used: 99, most: 100)
+        let found = RunningSluice.examine(full)
+        #expect(
+            found.verdict == "needs-attention" && found.sentence.contains("all 100 descriptors"))
+        #expect(found.remedy.contains("ulimit -n"))
+    }
+
     @Test func `a reload that failed is a fault, with its problem`() {
         var failed = state()
         failed.configuration.file = "/nowhere/sluice.yaml"

@@ -219,6 +219,10 @@ struct AdminDesk: Sendable {
         state.configuration.lastProblem = now.lastProblem
         state.reactors = controller.frontend.connectionCounts
         state.connections = controller.frontend.connectionCount
+        if OpenFiles.forConnections < .max {
+            state.descriptors = DescriptorState(
+                used: controller.frontend.descriptorClaims, most: OpenFiles.forConnections)
+        }
         state.droppedLogLines = controller.log.droppedCount
         state.unwrittenLogLines = controller.log.unwrittenCount
         state.logProblem = controller.log.problem

@@ -18,6 +18,8 @@ final class Rebalance: Sendable {
     private static let turnMilliseconds: UInt64 = 1_000
 
     private let group: EndpointGroup
+    /// Names of the routes that lead to it: other upstreams may have an endpoint in common with it.
+    private let routes: Set<String>
     private let perSecond: Int
     private let code: UInt16
     private let total = Mutex(DrainProgress())
@@ -25,8 +27,9 @@ final class Rebalance: Sendable {
     /// each of them to where it is.
     private let remaining = Mutex((count: 0, isHashed: false))
 
-    init(_ group: EndpointGroup, perSecond: Int, code: UInt16) {
+    init(_ group: EndpointGroup, routes: Set<String>, perSecond: Int, code: UInt16) {
         self.group = group
+        self.routes = routes
         self.perSecond = perSecond
         self.code = code
     }
@@ -85,6 +88,7 @@ final class Rebalance: Sendable {
                 var plan = DrainPlan(
                     code: code, reason: "rebalance", spreadMilliseconds: Self.turnMilliseconds,
                     timeoutMilliseconds: 5_000)
+                plan.routes = routes
                 plan.endpoint = endpoint.label
                 plan.relaysMax = min(left, count)
                 plan.sparing = group
@@ -165,7 +169,9 @@ extension Controller {
                 isDone: false,
                 message: "perSecond is \(Self.pacesAllowed), found \(request.perSecond).")
         }
-        let rebalance = Rebalance(group, perSecond: request.perSecond, code: code)
+        let routes = routing.routes.filter { $0.upstream?.picker.name == request.upstream }
+        let rebalance = Rebalance(
+            group, routes: Set(routes.map(\.name)), perSecond: request.perSecond, code: code)
         let started = try? ReactorThread.start(name: "sluice-balance") { [self] in
             rebalance.run(frontend) { state.isLeaving }
         }

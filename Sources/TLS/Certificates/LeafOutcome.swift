@@ -53,7 +53,7 @@ public enum RenewalReason: Sendable, Equatable, CustomStringConvertible {
         case .keyMissing: "its key was missing"
         case .keyOfAnotherCertificate: "the key beside it was another's"
         case .nearExpiry(let days):
-            days == 0 ? "it had expired" : "it ended within \(days) day\(days == 1 ? "" : "s")"
+            days == 0 ? "it had expired" : "it had only \(days) day\(days == 1 ? "" : "s") left"
         }
     }
 }

@@ -39,9 +39,14 @@ struct CertListCommand: ParsableCommand {
     private static func state(
         _ leaf: LocalCertificate, _ facts: CertificateFacts, in place: CertPlace
     ) -> String {
+        // Signing nothing, so nothing is made where nothing is.
+        let authority: CertificateAuthority
         do {
-            // Signing nothing, so nothing is made where nothing is.
-            let authority = try CertificateAuthority.loadOrMake(in: place.path)
+            authority = try CertificateAuthority.loadOrMake(in: place.path)
+        } catch {
+            return "not judged: \(error.file): \(error.found)"
+        }
+        do {
             let outcome = try authority.condition(
                 chainPath: leaf.chainPath, keyPath: leaf.keyPath)
             guard case .renewed(let reason) = outcome else { return CertShowCommand.state(facts) }

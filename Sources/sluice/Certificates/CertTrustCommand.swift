@@ -188,7 +188,13 @@ struct CertUntrustCommand: ParsableCommand {
                     + " the folder. If its files are gone, --all takes every authority of Sluice's out."
             )
         }
-        try stores.show(try stores.stores(isForgetting: true).untrust(all: all))
+        let places = try stores.stores(isForgetting: true)
+        // Which one it is, is not in the command where no directory is.
+        if stores.place.directory == nil, !all, let path = places.authorityPath {
+            let facts = try? CertificateFacts.read(pemFile: path)
+            Output.line("authority  \(path)" + (facts.map { ", \($0.subject)" } ?? ""))
+        }
+        try stores.show(places.untrust(all: all))
     }
 }
 

@@ -40,7 +40,7 @@ struct RunningSluice: Encodable {
     /// Asks the process behind the admin socket, and looks at what it names.
     static func examine(_ admin: AdminOptions) -> RunningSluice {
         do {
-            let peer = try admin.peer(to: .look)
+            let peer = try admin.peer(to: .diagnose)
             var result = examine(try peer.ask("GET", "/state", for: AdminState.self))
             for other in peer.others {
                 result.add(
@@ -134,6 +134,12 @@ struct RunningSluice: Encodable {
             add(
                 "process", name, .note, "the program here has version \(Sluice.version)",
                 "sluice upgrade puts it in place.")
+        }
+        if let descriptors = state.descriptors, descriptors.isFull {
+            add(
+                "process", name, .fault,
+                "new connections wait: all \(descriptors.most) descriptors for connections are in use",
+                Shortage.descriptors.cure)
         }
         if state.droppedLogLines > 0 {
             add(

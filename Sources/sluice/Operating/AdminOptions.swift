@@ -54,6 +54,8 @@ struct AdminOptions: ParsableArguments {
     enum Purpose {
         /// It asks, so that the first of several is as good as another if that is said.
         case look
+        /// It asks whether something is wrong, which is worth an answer whichever of several it meets.
+        case diagnose
         /// It changes something, so that it has to be clear which is meant.
         case change
     }
@@ -69,7 +71,7 @@ struct AdminOptions: ParsableArguments {
         let others = Self.answering(AdminSocket.others(beside: places))
         let all = usual + others
         guard let first = all.first else { throw NoAdminSocket(places: AdminSocket.possiblePlaces) }
-        guard all.count == 1 || purpose == .look && !usual.isEmpty else {
+        guard all.count == 1 || purpose == .diagnose || purpose == .look && !usual.isEmpty else {
             throw Complaint(
                 "More than one Sluice of this user is running; name one with --admin:"
                     + all.map { "\n  \(Self.line(on: $0))" }.joined())

@@ -197,6 +197,11 @@ enum StatusText {
         lines.append(
             "\(Count.words(state.connections, "connection")), per reactor "
                 + state.reactors.map(String.init).joined(separator: " "))
+        if let descriptors = state.descriptors, descriptors.isFull {
+            lines.append(
+                "new connections wait: all \(descriptors.most) descriptors for connections are in use"
+            )
+        }
         if state.droppedLogLines > 0 {
             lines.append(
                 Count.words(state.droppedLogLines, "log line", one: "was", many: "were")

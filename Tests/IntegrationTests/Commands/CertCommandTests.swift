@@ -102,10 +102,10 @@ import Testing
 
         let later = "+380 days"
         let listed = try home.cert("list", clock: later)
-        #expect(listed.output.contains("sluice cert renew, since it ended within"), "\(listed)")
+        #expect(listed.output.contains("sluice cert renew, since it had only "), "\(listed)")
         let renewed = try home.cert("renew", clock: later)
         #expect(renewed.status == 0, "\(renewed)")
-        #expect(renewed.output.contains("app.test.pem  renewed, since it ended within"))
+        #expect(renewed.output.contains("app.test.pem  renewed, since it had only "))
         #expect(renewed.output.contains("other.pem  left alone: a certificate issued by"))
         #expect(try facts() != first)
         #expect(try home.cert("renew", clock: later).output.contains("app.test.pem  kept"))
@@ -339,6 +339,22 @@ import Testing
         let outcome = try home.cert("untrust", "--only", "browsers")
         #expect(outcome.status == 0 && outcome.errors.isEmpty, "\(outcome)")
         #expect(try home.cert("status", "--only", "browsers").errors.contains("no authority yet"))
+        #expect(!outcome.output.contains("authority  "), "\(outcome)")
+        // Where one is, it is said which.
+        #expect(try home.cert().status == 0)
+        let named = try home.cert("untrust", "--only", "browsers")
+        #expect(
+            named.output.contains("/ca.pem, CN=Sluice development CA"),
+            "\(named)")
+    }
+
+    @Test func `an authority that has ended is not said to be somebody else's`() throws {
+        let home = try Home()
+        #expect(try home.cert("app.test").status == 0)
+        let listed = try home.cert("list", clock: "+4000 days")
+        #expect(
+            listed.output.contains("not judged: \(home.data)/ca.pem: it has expired"), "\(listed)")
+        #expect(!listed.output.contains("not from here"), "\(listed)")
     }
 
     @Test(.enabled(if: geteuid() == 0, "becomes somebody else"))

@@ -140,7 +140,11 @@ import Testing
 
         #expect(try sluice.ask("/healthz").output == "ok\n")
         #expect(try sluice.ask("/readyz").output == "ready\n")
-        #expect(try sluice.command(["status"]).status == 0)
+        let status = try sluice.command(["status"])
+        #expect(
+            status.status == 0 && status.output.contains("new connections wait: all "), "\(status)")
+        let doctor = try sluice.command(["doctor"])
+        #expect(doctor.output.contains("descriptors for connections are in use"), "\(doctor)")
         // Another certificate, another listener, another log.
         try put(made.localRSA)
         try sluice.rewrite(

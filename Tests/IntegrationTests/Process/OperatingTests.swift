@@ -538,6 +538,37 @@ import Testing
             "\(moved) \(rebalance.output)")
     }
 
+    @Test func `a rebalance leaves alone what came through another upstream to the same endpoint`()
+        throws
+    {
+        let first = try ScriptedBackend.echo()
+        let second = try ScriptedBackend.echo()
+        let sluice = try Operated(
+            routes: ["{ path: /app/*, to: app }", "{ path: /other/*, to: other }"],
+            settings: [
+                "upstreams: { app: { endpoints: [\"\(first.address)\"] },"
+                    + " other: { endpoints: [\"\(first.address)\"] } }"
+            ])
+        defer { Scratch.remove(sluice.folder) }
+        // In turns, so that those of either upstream stand among the others.
+        var others: [WebSocketPeer] = []
+        var own: [WebSocketPeer] = []
+        for number in 0..<8 {
+            others.append(try sluice.proxy.open(Opening("/other/\(number)")))
+            own.append(try sluice.proxy.open(Opening("/app/\(number)")))
+        }
+        try sluice.rewrite("app: { endpoints: [", "app: { endpoints: [\"\(second.address)\", ")
+        #expect(try sluice.command(["reload"]).status == 0)
+        let rebalance = try sluice.command(["rebalance", "--upstream", "app", "--rate", "100/s"])
+        let told = try own.filter { try $0.stream.hasInput(by: .after(.zero)) }
+        #expect(told.count >= 4, "\(rebalance.output)")
+        for client in told { #expect(try client.readFrame().closeCode == 1012) }
+        for client in others {
+            try client.send(Frame.text("stays").masked())
+            #expect(try client.readFrame().text == "stays")
+        }
+    }
+
     @Test func `a log file is opened anew at USR1`() throws {
         let backend = try ManualBackend()
         let folder = try Scratch.makeFolder()
