@@ -243,8 +243,8 @@ extension GlobalLimits {
                 "headFields", \.headFields, 16...10_000, "fields of a request or response head"),
             .size(
                 "targetBytes", \.targetBytes, 256...1_048_576,
-                "bytes of a request's target, which is path and query, and no more than `headBytes`; a longer one gets "
-                    + "414"),
+                "bytes that a request's target (path and query) may have, at most `headBytes`; a longer one gets 414"
+            ),
             .number(
                 "connections", \.connections, 1 ... .max,
                 "connections from clients at one time; further ones wait in the listener's queue"),

@@ -140,12 +140,13 @@ extension HTTP2Settings {
             ),
             .size(
                 "windowBytes", \.windowBytes, 65_536...(16 << 20),
-                "bytes that one stream may send before the upstream has taken any of them. One upload gets no further "
-                    + "than that in one round trip to the client, and one stream holds no more memory than that"
+                "bytes that one stream may send ahead of its app. Sluice holds at most this many for each stream. An "
+                    + "upload sends at most this many in each round trip"
             ),
             .number(
                 "resetsPerSecond", \.resetsPerSecond, 1...100_000,
-                "streams that a client may cancel each second, and ten times as many at once; more ends the connection"
+                "streams that a client may cancel in a second on average. Ten times as many may come at once. A client "
+                    + "that cancels more loses its connection"
             ),
             .duration(
                 "pingAfter", \.pingAfter, durations,

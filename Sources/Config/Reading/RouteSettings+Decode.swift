@@ -111,7 +111,8 @@ extension RouteSettings {
                 "without a data frame in either direction; then both sides get Close 1001"),
             .duration(
                 "lifetime", \.lifetime, .milliseconds(100) ... .seconds(365 * 86_400),
-                "from the upgrade to Close 1001; up to a tenth less, so that not all end at once"),
+                "how long a socket may last; then it gets Close 1001. Each one's time is shorter by up to a tenth, so "
+                    + "that not all end at once"),
             .word(
                 "onRemove", \.onRemove,
                 "what becomes of live relays when a reload takes the route away: `keep` lets them go on, `drain` "

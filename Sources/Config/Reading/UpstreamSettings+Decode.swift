@@ -45,7 +45,7 @@ extension UpstreamSettings {
                     + "connect; 0 for never"),
             .duration(
                 "slowStart", \.slowStart, hour,
-                "how long the share of an endpoint grows, from a tenth to all of it, when it joins or comes back"
+                "an endpoint that joins or comes back gets a tenth of its share at first, which grows to all of it in this time"
             ),
             .number(
                 "maxConnections", \.maxConnections, 1...1_000_000_000,

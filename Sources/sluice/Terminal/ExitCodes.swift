@@ -118,7 +118,8 @@ enum ExitCodes {
                     code: 1,
                     when:
                         "nothing has the name that was given for a route, endpoint, client or relay, or"
-                        + " `--close` is asked for and more than one Sluice runs"
+                        + " more than one Sluice runs, `--admin` names none, and none has the usual socket"
+                        + " or `--close` is asked for"
                 ),
                 nobodyAnswers,
             ]),
@@ -138,13 +139,15 @@ enum ExitCodes {
                     code: 0,
                     when:
                         "every relay has ended, also where some had to be cut; with `--background`,"
-                        + " when the drain has begun"),
+                        + " when the drain has begun; with `--resume`, when new relays are taken again"
+                ),
                 Outcome(
                     code: 1,
                     when:
                         "nothing has the name that was given, `--spread` is longer than the timeout of the"
-                        + " configuration, Sluice is stopping already, somebody has resumed what is drained, or"
-                        + " another process has taken the place of the one that drains" + orSeveral),
+                        + " configuration, Sluice is stopping already, an upgrade is under way, somebody has resumed"
+                        + " what is drained, or another process has taken the place of the one that drains"
+                        + orSeveral),
                 nobodyAnswers,
             ]),
         Entry(

@@ -168,6 +168,7 @@ import Testing
                 == 0)
         #expect(try processes[0].waitForExit() == 0)
         // Where none has the usual socket, the doctor looks at one all the same.
+        #expect(try sluice(["status"], environment).status == 1)
         let left = try sluice(["doctor"], environment)
         #expect(left.output.contains("another Sluice of this user, not looked at"), "\(left)")
         #expect(
