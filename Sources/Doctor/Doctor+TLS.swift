@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import TLS
+import Wire
 
 extension Doctor {
     /// Shakes hands by TLS, and judges the version and the certificate.
@@ -147,9 +148,12 @@ extension Doctor {
         open.isUntrusted = true
         line.send(open.request(key: WebSocketAccept.makeKey()))
         while Self.fault(line.waiting) == nil, line.receive() {
-            if let head = Self.head(line.waiting) { return head.status }
+            if Self.head(line.waiting) != nil { break }
         }
-        return Self.head(line.waiting)?.status
+        let status = Self.head(line.waiting)?.status
+        // The app has a socket now, which ends as a page's does that is left.
+        if status == 101 { line.send(frame(.close, [0x03, 0xE9])) }
+        return status
     }
 
     /// Whether the port answers a TLS handshake in TLS.

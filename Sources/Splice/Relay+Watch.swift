@@ -97,7 +97,8 @@ extension Relay {
         change(side) { $0.abandon(space) }
         self[to: side].state = .cut
         perform(ending.unresponsive(side), space)
-        return settle(space)
+        // What waited for it is dropped, so the other is read again.
+        return ready(side.other, [], space)
     }
 
     /// The connection that the client's stream belongs to has not answered: the client is given up, and the
@@ -118,7 +119,9 @@ extension Relay {
         assert(client.feed != nil, "a socket of its own tells of its end when it is read")
         client.discardHeld(space)
         client.isUnwritable = true
-        return ready(.client, [.readable, .hangup], space)
+        // Nothing waits for the client any more, so the upstream is read again: its end may have been
+        // reported before.
+        return ready(.client, [.readable, .writable, .hangup], space)
     }
 
     /// Sends the Pings that are due where a frame border allows.

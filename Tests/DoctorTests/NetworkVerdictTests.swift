@@ -34,6 +34,20 @@ struct NetworkVerdictTests {
         expect(try diagnose("wss://127.0.0.1:\(app.port())/"), .plainHTTP, at: "TLS", "HTTP")
     }
 
+    @Test func `an app that is asked without TLS is left with a Close`() throws {
+        let closes = Monitor<[Int?]>([])
+        let backend = try ScriptedBackend { peer in
+            guard let key = try peer.readHead()["Sec-WebSocket-Key"] else { return }
+            try peer.send(WebSocketPeer.switching(key: key))
+            let code = try peer.readFrame().closeCode
+            closes.update { $0.append(code) }
+        }
+        expect(
+            try diagnose("wss://127.0.0.1:\(backend.address.port)/Esv/ocp"), .plainHTTP, at: "TLS",
+            "works")
+        try closes.wait(for: "the Close") { $0 == [1001] }
+    }
+
     @Test func `nobody, nothing, no name`() throws {
         let refusing = try PeerAddress.refusing()
         expect(try diagnose("wss://127.0.0.1:\(refusing.port)/"), .refused, at: "TCP", "listens")

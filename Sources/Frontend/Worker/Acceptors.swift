@@ -207,7 +207,11 @@ struct Acceptors {
     /// Watches a listener from now on, so that its pause is over.
     private func resume(_ acceptor: Acceptor) {
         acceptor.resumeMilliseconds = nil
-        _ = state.pointee.poller.add(
+        let isWatched = state.pointee.poller.add(
             acceptor.entrance.socket.descriptor, Self.token(acceptor), .levelReadExclusive)
+        // The system has no room for it at this moment; without another attempt nobody would ever come in.
+        if !isWatched {
+            acceptor.resumeMilliseconds = state.pointee.now + Self.fullPauseMilliseconds
+        }
     }
 }

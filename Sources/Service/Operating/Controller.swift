@@ -339,6 +339,8 @@ public final class Controller: Sendable {
         if let problem = scope(request, &plan) {
             return AdminOutcome(isDone: false, message: problem)
         }
+        // Nobody listens any more, so nothing comes to it.
+        if state.isLeaving { return AdminOutcome(isDone: false, message: "Sluice is stopping.") }
         let what = request.endpoint ?? request.route ?? ""
         var message = "\(what) takes new relays again."
         guard let ended = unlessUpgrading({ frontend.resume(plan) }) else { return Self.underway }

@@ -43,6 +43,20 @@ struct MixedStreamsTests {
         #expect(record.reason == .vanished && record.initiator == .client, "\(record)")
     }
 
+    @Test func `a relay whose client is gone sees the end that its app had sent before`() throws {
+        let rig = try TurnRig()
+        let (client, app) = try Self.tunnel(rig)
+        // More than the stream's window, so the app is not read to its end.
+        app.send(Frame(opcode: 2, payload: Array(repeating: 0x78, count: 100_000)).bytes)
+        app.finish()
+        rig.turn()
+        #expect(rig.state.pointee.tunnels.count == 1)
+        client.send(FramePeer.frame(FramePeer.reset, 1, FramePeer.number(8)))
+        rig.turn()
+        #expect(rig.state.pointee.tunnels.count == 0 && rig.state.pointee.substreams.count == 0)
+        #expect(try rig.records(1).count == 1)
+    }
+
     @Test func `a stream whose two sides end in one turn is let go of once`() throws {
         let rig = try TurnRig(limits: Self.limits(100))
         let (client, app) = try Self.tunnel(rig)

@@ -419,6 +419,21 @@ import Testing
         #expect(try sluice.proxy.process.waitForExit(by: .after(.seconds(60))) == 0)
     }
 
+    @Test func `what stops takes nothing again`() throws {
+        let backend = try ScriptedBackend.echo()
+        let sluice = try Self.started(backend.address, settings: ["drain: { timeout: 24h }"])
+        defer { Scratch.remove(sluice.folder) }
+        // It does not answer its Close, so that the stop goes on.
+        let client = try sluice.proxy.open()
+        #expect(try sluice.command(["drain", "--background"]).status == 0)
+        #expect(try client.readFrame().closeCode != nil)
+        let resumed = try sluice.command(["drain", "--route", "/Esv/ocp", "--resume"])
+        #expect(
+            resumed.status == 1 && resumed.output.contains("Sluice is stopping."), "\(resumed)")
+        try client.send(Frame.close(1001).masked())
+        #expect(try sluice.proxy.process.waitForExit(by: .after(.seconds(60))) == 0)
+    }
+
     @Test func `relays are spread again after an endpoint has joined`() throws {
         let first = try ScriptedBackend.echo()
         let second = try ScriptedBackend.echo()
