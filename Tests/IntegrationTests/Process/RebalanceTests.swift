@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Goal: `sluice rebalance` ends as many relays as are above their endpoints' shares, of the upstream that is named,
+// and no others.
+// Method: the program with live relays, to which a reload gives another endpoint.
+
+import TestKit
+import Testing
+
+@Suite struct RebalanceTests {
+    @Test func `relays are spread again after an endpoint has joined`() throws {
+        let first = try ScriptedBackend.echo()
+        let second = try ScriptedBackend.echo()
+        let sluice = try Operated(
+            routes: ["{ path: /Esv/ocp, to: app }"],
+            settings: [
+                "upstreams: { app: { endpoints: [\"\(first.address)\"], balance: leastConnections } }"
+            ])
+        defer { Scratch.remove(sluice.folder) }
+        // Clients that come again when they are told, as clients do, but take their time.
+        let isOver = Monitor(false)
+        let isBalanced = Monitor(false)
+        let opened = Monitor(0)
+        let clients = (0..<12).map { _ in
+            TestThread {
+                var comings = 0
+                while true {
+                    let client = try sluice.proxy.open()
+                    comings += 1
+                    opened.update { $0 += 1 }
+                    let code = try client.readFrame(by: .after(.seconds(90))).closeCode
+                    try client.send(Frame.close(code ?? 1000).masked())
+                    if code != 1012 || isOver.value { return comings }
+                    _ = try isBalanced.wait(for: "the end", by: .after(.seconds(90))) { $0 }
+                }
+            }
+        }
+        try opened.wait(for: "all clients", by: .after(.seconds(60))) { $0 == 12 }
+        try sluice.rewrite(
+            "\"\(first.address)\"]", "\"\(first.address)\", \"\(second.address)\"]")
+        #expect(try sluice.command(["reload"]).status == 0)
+        let rebalance = try sluice.command(["rebalance", "--upstream", "app", "--rate", "4/s"])
+        #expect(rebalance.status == 0, "\(rebalance.output)")
+        // The clients on their way back are counted, so none is closed but the surplus.
+        #expect(
+            rebalance.output.contains("6 of 6 relays told, 6 closed, none of them cut, done"),
+            "\(rebalance.output)")
+        isBalanced.update { $0 = true }
+        try eventually("both have as many") {
+            let found = try sluice.command(["status", "--endpoint", "\(second.address)"])
+            return found.output.split(separator: "\n").count == 7
+        }
+        isOver.update { $0 = true }
+        #expect(try sluice.command(["drain", "--route", "/Esv/ocp", "--code", "1012"]).status == 0)
+        for client in clients { #expect(try client.join(by: .after(.seconds(60))) >= 1) }
+        #expect(opened.value == 18)
+        let wrong = try sluice.command(["rebalance", "--upstream", "nobody"])
+        #expect(wrong.output.contains("There is no upstream nobody; there is app."))
+    }
+
+    @Test func `a rebalance whose clients go back to where they were says so, and fails`() throws {
+        let first = try ScriptedBackend.echo()
+        let second = try ScriptedBackend.echo()
+        let sluice = try Operated(
+            routes: ["{ path: /Esv/ocp, to: app }"],
+            settings: [
+                "upstreams: { app: { endpoints: [\"\(first.address)\", \"\(second.address)\"], "
+                    + "balance: hash(path) } }"
+            ])
+        defer { Scratch.remove(sluice.folder) }
+        let isOver = Monitor(false)
+        let opened = Monitor(0)
+        let clients = (0..<2).map { _ in
+            TestThread {
+                while !isOver.value {
+                    let client = try sluice.proxy.open()
+                    opened.update { $0 += 1 }
+                    let code = try client.readFrame(by: .after(.seconds(90))).closeCode
+                    try client.send(Frame.close(code ?? 1000).masked())
+                }
+            }
+        }
+        try opened.wait(for: "both clients", by: .after(.seconds(60))) { $0 == 2 }
+        let rebalance = try sluice.command(["rebalance", "--upstream", "app"])
+        #expect(rebalance.status == 1, "\(rebalance.output)")
+        #expect(
+            rebalance.output.contains(
+                "1 relay is above the endpoints' shares and stays: balance hash"),
+            "\(rebalance.output)")
+        #expect(rebalance.output.contains("0 of 0 relays told"), "\(rebalance.output)")
+        #expect(opened.value == 2, "nobody is closed who would come back")
+        isOver.update { $0 = true }
+        #expect(try sluice.command(["drain", "--route", "/Esv/ocp"]).status == 0)
+        for client in clients { try client.join(by: .after(.seconds(60))) }
+    }
+
+    @Test func `a rebalance by hash closes those alone that go elsewhere`() throws {
+        let first = try ManualBackend()
+        let second = try ManualBackend()
+        let sluice = try Operated(
+            routes: ["{ path: /*, to: app }"],
+            settings: [
+                "upstreams: { app: { endpoints: [\"\(first.address)\"], balance: hash(path) } }"
+            ])
+        defer { Scratch.remove(sluice.folder) }
+        let relays = try (0..<16).map { number in
+            try sluice.proxy.relay(to: first, Opening("/\(number)"))
+        }
+        try sluice.rewrite("endpoints: [", "endpoints: [\"\(second.address)\", ")
+        #expect(try sluice.command(["reload"]).status == 0)
+        // Those that are told do not answer, and are cut.
+        let rebalance = try sluice.command(["rebalance", "--upstream", "app"])
+        var moved = 0
+        for (number, relay) in relays.enumerated() {
+            guard try relay.client.stream.hasInput(by: .after(.zero)) else {
+                try relay.exchange("stays")
+                continue
+            }
+            #expect(try relay.client.readFrame().closeCode == 1012)
+            moved += 1
+            try sluice.proxy.relay(to: second, Opening("/\(number)")).exchange("moved")
+        }
+        #expect(moved <= 8, "\(rebalance.output)")
+        #expect(
+            rebalance.output.contains("\(moved) of \(moved) relays told")
+                || rebalance.output.contains("1 of 1 relay told") && moved == 1,
+            "\(moved) \(rebalance.output)")
+    }
+
+    @Test func `a rebalance leaves alone what came through another upstream to the same endpoint`()
+        throws
+    {
+        let first = try ScriptedBackend.echo()
+        let second = try ScriptedBackend.echo()
+        let sluice = try Operated(
+            routes: ["{ path: /app/*, to: app }", "{ path: /other/*, to: other }"],
+            settings: [
+                "upstreams: { app: { endpoints: [\"\(first.address)\"] },"
+                    + " other: { endpoints: [\"\(first.address)\"] } }"
+            ])
+        defer { Scratch.remove(sluice.folder) }
+        // In turns, so that those of either upstream stand among the others.
+        var others: [WebSocketPeer] = []
+        var own: [WebSocketPeer] = []
+        for number in 0..<8 {
+            others.append(try sluice.proxy.open(Opening("/other/\(number)")))
+            own.append(try sluice.proxy.open(Opening("/app/\(number)")))
+        }
+        try sluice.rewrite("app: { endpoints: [", "app: { endpoints: [\"\(second.address)\", ")
+        #expect(try sluice.command(["reload"]).status == 0)
+        let rebalance = try sluice.command(["rebalance", "--upstream", "app", "--rate", "100/s"])
+        let told = try own.filter { try $0.stream.hasInput(by: .after(.zero)) }
+        #expect(told.count >= 4, "\(rebalance.output)")
+        for client in told { #expect(try client.readFrame().closeCode == 1012) }
+        for client in others {
+            try client.send(Frame.text("stays").masked())
+            #expect(try client.readFrame().text == "stays")
+        }
+    }
+}
