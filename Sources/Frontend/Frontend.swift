@@ -464,7 +464,5 @@ public final class Frontend: Sendable {
     public var descriptorClaims: Int { crew.descriptorClaims }
 
     /// Connections of each reactor.
-    public var connectionCounts: [Int] {
-        crew.loads.indices.map { crew.loads[$0].isExcluded ? 0 : crew.loads[$0].count }
-    }
+    public var connectionCounts: [Int] { crew.loads.map { $0.isExcluded ? 0 : $0.count } }
 }

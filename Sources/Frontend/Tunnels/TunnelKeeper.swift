@@ -208,12 +208,12 @@ struct TunnelKeeper {
         tunnel.pointee.drain?.closed(isCut: !isOver)
         Recorder(state).ended(tunnel)
         // The sockets close when the slot is released, behind the last event of this batch.
-        let (crew, index) = (state.pointee.crew, state.pointee.index)
-        crew.loads[index].claim(-1)
+        let load = state.pointee.crew.loads[state.pointee.index]
+        load.claim(-1)
         switch tunnel.pointee.client {
         case .socket(let token):
             state.pointee.clients.retire(token)
-            crew.loads[index].closed(hasUpstream: true)
+            load.closed(hasUpstream: true)
         case .stream(let token):
             if let substream = state.pointee.substreams.pointer(token) {
                 UpstreamKeeper(state).leave(substream.pointee.session)

@@ -89,16 +89,13 @@ struct UpstreamKeeper {
 
     private var space: UnsafeMutablePointer<Workspace> { state.pointee.space }
 
-    /// Counts descriptors that connections to endpoints, or clients without one, claim or give back.
-    private func claim(_ count: Int) {
-        state.pointee.crew.loads[state.pointee.index].claim(count)
-    }
+    private var load: WorkerLoad { state.pointee.crew.loads[state.pointee.index] }
 
     /// Has a request use a connection.
     func attach(_ carrier: Token, to request: RequestPointer) {
         assert(request.pointee.upstream?.connection == nil, "a request has two connections")
         request.pointee.upstream?.connection = carrier
-        if request.pointee.stream.session.pointee.hasTakenUpstream() { claim(-1) }
+        if request.pointee.stream.session.pointee.hasTakenUpstream() { load.claim(-1) }
     }
 
     /// Has a request use its connection no more.
@@ -109,7 +106,7 @@ struct UpstreamKeeper {
 
     /// One connection less is in use for a session.
     func leave(_ session: SessionPointer) {
-        if session.pointee.hasLeftUpstream() { claim(1) }
+        if session.pointee.hasLeftUpstream() { load.claim(1) }
     }
 
     /// What has come of beginning to connect.
@@ -155,7 +152,7 @@ struct UpstreamKeeper {
             state.pointee.upstreams.retire(carrier)
             return .failed(.shortage(.watches))
         }
-        claim(1)
+        load.claim(1)
         attach(carrier, to: request)
         // Within one machine the handshake of TCP is over when connect(2) returns, though it says
         // that it is in progress: to try costs less than to wait for the event.
@@ -335,7 +332,7 @@ struct UpstreamKeeper {
     }
 
     private func discard(_ slot: UnsafeMutablePointer<UpstreamConnection>, _ carrier: Token) {
-        if slot.pointee.leg.isOpen { claim(-1) }
+        if slot.pointee.leg.isOpen { load.claim(-1) }
         state.pointee.upstreamTimers.cancel(carrier)
         slot.pointee.leg.release(space)
         state.pointee.upstreams.retire(carrier)

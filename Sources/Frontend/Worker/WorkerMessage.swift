@@ -28,9 +28,7 @@ enum WorkerMessage: Sendable {
 }
 
 /// How many connections a reactor has: what new ones are balanced by.
-///
-/// Each fills a cache line of its own, since its reactor writes it with each request.
-struct WorkerLoad: ~Copyable, Sendable {
+final class WorkerLoad: Sendable {
     private let connections = Atomic<Int>(0)
 
     var count: Int { connections.load(ordering: .relaxed) }
@@ -67,16 +65,12 @@ struct WorkerLoad: ~Copyable, Sendable {
     func end() { ended.store(true, ordering: .sequentiallyConsistent) }
     /// Whether it takes none.
     var hasEnded: Bool { isExcluded || ended.load(ordering: .sequentiallyConsistent) }
-
-    private let rest: (UInt64, UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0, 0)
-    static let cacheLine = 64
 }
 
 /// What all reactors of a Frontend share.
 final class Crew: Sendable {
     let mailboxes: [Mailbox<WorkerMessage>]
-    /// One for each reactor, here until the last of them has let go of the crew.
-    nonisolated(unsafe) let loads: UnsafeMutableBufferPointer<WorkerLoad>
+    let loads: [WorkerLoad]
     /// Sessions that went on without OpenSSL's object, since the start.
     let settledCount = Atomic<Int>(0)
     /// Clients have to wait, since the descriptors that are left are kept for other things.
@@ -91,26 +85,16 @@ final class Crew: Sendable {
         var mailboxes: [Mailbox<WorkerMessage>] = []
         for _ in 0..<count { mailboxes.append(try Mailbox()) }
         self.mailboxes = mailboxes
-        assert(MemoryLayout<WorkerLoad>.stride == WorkerLoad.cacheLine)
-        let memory = UnsafeMutableRawPointer.allocate(
-            byteCount: count * WorkerLoad.cacheLine, alignment: WorkerLoad.cacheLine)
-        loads = UnsafeMutableBufferPointer(
-            start: memory.bindMemory(to: WorkerLoad.self, capacity: count), count: count)
-        for index in 0..<count { loads.initializeElement(at: index, to: WorkerLoad()) }
+        loads = (0..<count).map { _ in WorkerLoad() }
         self.journal = journal
-    }
-
-    deinit {
-        loads.deinitialize()
-        loads.deallocate()
     }
 
     /// The reactor with the fewest connections; `own` unless another has really fewer.
     func leastLoaded(own: Int) -> Int {
         var best = own
         var fewest = loads[own].count
-        for index in loads.indices where index != own {
-            let count = loads[index].count
+        for (index, load) in loads.enumerated() where index != own {
+            let count = load.count
             if count < fewest {
                 best = index
                 fewest = count
@@ -120,9 +104,11 @@ final class Crew: Sendable {
     }
 
     /// Descriptors that the connections of all reactors have or are going to need.
+    ///
+    /// A closure would allocate where nothing is optimised, and it is asked for at the end of requests.
     var descriptorClaims: Int {
         var sum = 0
-        for index in loads.indices { sum += loads[index].descriptorClaims }
+        for index in 0..<loads.count { sum += loads[index].descriptorClaims }
         return sum
     }
 
@@ -132,9 +118,5 @@ final class Crew: Sendable {
     }
 
     /// Connections of all reactors together.
-    var connectionCount: Int {
-        var sum = 0
-        for index in loads.indices where !loads[index].isExcluded { sum += loads[index].count }
-        return sum
-    }
+    var connectionCount: Int { loads.reduce(0) { $0 + ($1.isExcluded ? 0 : $1.count) } }
 }
