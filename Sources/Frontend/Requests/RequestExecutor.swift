@@ -166,6 +166,8 @@ struct RequestExecutor {
         }
         // It goes out once more, on a connection of its own, and keeps its place at the endpoint.
         request.pointee.body.isCut = false
+        // What was wrong with the connection before says nothing about this one.
+        request.pointee.upstream?.mayReuse = !request.pointee.isUpgrade
         request.pointee.upstream?.search
             .restart(deadlineMilliseconds: now + settings.connectMilliseconds)
         return dial(request, token)

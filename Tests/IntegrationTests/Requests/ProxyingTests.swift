@@ -201,6 +201,11 @@ import Testing
                 upstream.stream.reset()
                 let fresh = try backend.next()
                 #expect(try fresh.readHead().target == "/again")
+                try fresh.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+                #expect(try client.readResponse().status == 200)
+                // The connection that took its place is as good as any.
+                try client.send(Self.get("/next"))
+                #expect(try fresh.readHead().target == "/next")
                 try fresh.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
                 #expect(try client.readResponse().status == 200)
             }
