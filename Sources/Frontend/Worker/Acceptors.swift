@@ -107,8 +107,14 @@ struct Acceptors {
         }
     }
 
-    /// Accepts until nobody waits.
+    /// Accepts until nobody waits, of a listener too that was left alone for a while.
     private func acceptAll(_ acceptor: Acceptor) {
+        let wasPaused = acceptor.resumeMilliseconds != nil
+        acceptor.resumeMilliseconds = nil
+        // Whoever stops it has to know that it is not watched.
+        defer {
+            if wasPaused && acceptor.resumeMilliseconds == nil { acceptor.resumeMilliseconds = 0 }
+        }
         while true {
             acceptor.burst = Self.acceptsPerTurn
             acceptor.lastTurn = state.pointee.turnNumber &- 1
