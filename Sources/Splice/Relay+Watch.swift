@@ -61,25 +61,34 @@ extension Relay {
         }
         pingWherePossible(space)
         deadlineMilliseconds = watch.nextMilliseconds(now)
-        return settle(space, isEvent: false).union(.deadline)
+        return settle(space).union(.deadline)
     }
 
     private func remember(_ side: Side, _ probe: inout Watch.Probe) {
         probe.bytesBefore = self[from: side].bytes
-        probe.heldBefore = ask(side) { $0.held.count }
+        probe.takenBefore = takenBytes(of: side)
     }
 
     /// Whether a peer that owes an answer has given no other sign of life, though it could.
     private func isDead(_ side: Side, _ probe: Watch.Probe) -> Bool {
-        // Not asked yet: a frame to it is still in progress.
-        if self[to: side].hasPendingPing { return false }
         // Not read now, because the other is full or for its rate: its answer may lie in the socket.
         if ask(side.other, { !$0.held.isEmpty }) { return false }
         if self[from: side].isPaused { return false }
         if self[from: side].bytes != probe.bytesBefore { return false }
-        // It takes what waits for it: the question stands behind that.
-        let held = ask(side) { $0.held.count }
-        return held == 0 || held == probe.heldBefore
+        let takesNothing = takenBytes(of: side) <= probe.takenBefore
+        // Not asked yet, since a frame to it is still in progress: that may be the other's fault.
+        if self[to: side].hasPendingPing {
+            return takesNothing && ask(side) { $0.bytesOnTheWay() > 0 }
+        }
+        // As long as it takes what was sent before the Ping, the question stands behind that.
+        return takesNothing || probe.takenBefore >= probe.sentBefore
+    }
+
+    /// How many of the bytes that went to a peer it has taken, as far as its system says so.
+    ///
+    /// What is on its way counts with the records around it, so this is rather too few.
+    func takenBytes(of side: Side) -> Int {
+        Int(truncatingIfNeeded: self[to: side].bytes) - ask(side) { $0.bytesOnTheWay() }
     }
 
     /// Ends the relay by a rule, with a Close to both.
@@ -139,6 +148,7 @@ extension Relay {
             self[to: side].hasPendingPing = false
             guard self[to: side].state == .open, !ask(side, { $0.isUnwritable }) else { continue }
             let key: UInt32? = side == .client ? nil : UInt32.random(in: .min ... .max)
+            watch[side].sentBefore = Int(truncatingIfNeeded: self[to: side].bytes)
             change(side) { Relay.ping(&$0, &watch[side], maskKey: key, space) }
             self[from: side].awaitsPong = true
         }

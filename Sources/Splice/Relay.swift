@@ -49,6 +49,8 @@ public struct Relay: ~Copyable {
     /// When a relay is over of which a peer has gone while its last bytes wait for room, in milliseconds
     /// of `Clock`; 0 where none does.
     private var stallDue: UInt64 = 0
+    /// Who has to take them, and how many bytes it had taken when that was last looked at.
+    private var stalled = (side: Side.client, takenBytes: 0)
     /// The reason in Closes of ours, where somebody has given one.
     private var closeText: CloseText?
     /// Bytes are counted against a rate, or messages against one that relays share.
@@ -126,15 +128,16 @@ public struct Relay: ~Copyable {
 
     /// Ends the relay of Sluice's own accord, with a Close to both at their next frame border.
     ///
-    /// Whoever has not answered by the deadline is cut.
+    /// Whoever has not answered by the deadline is cut; one that is ending already has no longer for it than it
+    /// had.
     public mutating func drain(
         code: UInt16, text: CloseText? = nil, deadlineMilliseconds deadline: UInt64,
         _ space: UnsafeMutablePointer<Workspace>
     ) -> Verdict {
         if stage == .lingering { return [] }
         if !ending.hasBegun { closeText = text }
+        deadlineMilliseconds = hasClosingDeadline ? min(deadline, deadlineMilliseconds) : deadline
         hasClosingDeadline = true
-        deadlineMilliseconds = deadline
         perform(ending.leave(.drain, code: code), space)
         return settle(space).union(.deadline)
     }
@@ -152,9 +155,10 @@ public struct Relay: ~Copyable {
     public mutating func deadlinePassed(_ space: UnsafeMutablePointer<Workspace>) -> Verdict {
         guard stage == .relaying, !ending.hasBegun else { return .ended }
         if stallDue != 0 && space.pointee.nowMilliseconds >= stallDue {
-            if isStalled(.client) || isStalled(.backend) { return .ended }
+            // What a peer's system takes of what was sent before makes no event.
+            if hasStalled && !seesProgress(space) { return .ended }
             // It has found room since: what is left waits for its rate.
-            stallDue = 0
+            if !hasStalled { stallDue = 0 }
         }
         if let watch { return look(watch, space) }
         deadlineMilliseconds = stallDue
@@ -218,40 +222,44 @@ public struct Relay: ~Copyable {
 
     /// Draws the consequences of all that has happened: deadlines, the last goodbyes, the end.
     ///
-    /// - Parameters:
-    ///   - space: the reactor's workspace.
-    ///   - isEvent: a peer has done something; false where only time has passed.
     /// - Returns: what the caller has to do.
-    mutating func settle(
-        _ space: UnsafeMutablePointer<Workspace>, isEvent: Bool = true
-    ) -> Verdict {
+    mutating func settle(_ space: UnsafeMutablePointer<Workspace>) -> Verdict {
         if stage == .relaying && !ending.hasBegun {
-            return client.isHangingUp || backend.isHangingUp
-                ? settleStalled(space, isEvent: isEvent) : []
+            return client.isHangingUp || backend.isHangingUp ? settleStalled(space) : []
         }
         return settleEnding(space)
     }
 
     /// A peer has gone, but its last bytes wait for room at the other: that one has to keep reading.
-    ///
-    /// A slow reader has the time anew with each event, so with all that it takes; a timer gives none.
-    private mutating func settleStalled(
-        _ space: UnsafeMutablePointer<Workspace>, isEvent: Bool
-    ) -> Verdict {
-        let now = space.pointee.nowMilliseconds
-        let isStalled = isStalled(.client) || isStalled(.backend)
-        if !isStalled && stallDue == 0 { return [] }
-        if !isStalled {
+    private mutating func settleStalled(_ space: UnsafeMutablePointer<Workspace>) -> Verdict {
+        if !hasStalled && stallDue == 0 { return [] }
+        if !hasStalled {
             stallDue = 0
-        } else if isEvent || stallDue == 0 {
-            stallDue = now + space.pointee.patience.closingMilliseconds
+        } else {
+            _ = seesProgress(space)
         }
-        let watchDue = watch?.nextMilliseconds(now) ?? 0
+        let watchDue = watch?.nextMilliseconds(space.pointee.nowMilliseconds) ?? 0
         deadlineMilliseconds =
             stallDue == 0 || watchDue == 0 ? max(stallDue, watchDue) : min(stallDue, watchDue)
         return .deadline
     }
 
+    /// Gives a slow reader its time anew where it has taken some of what waits for it; nothing else that
+    /// happens gives it any.
+    ///
+    /// - Returns: whether it has.
+    private mutating func seesProgress(_ space: UnsafeMutablePointer<Workspace>) -> Bool {
+        let side = isStalled(.client) ? Side.backend : .client
+        let taken = takenBytes(of: side)
+        if stallDue != 0 && stalled.side == side && taken <= stalled.takenBytes { return false }
+        stalled = (side, taken)
+        stallDue = space.pointee.nowMilliseconds + space.pointee.patience.closingMilliseconds
+        return true
+    }
+
+    private var hasStalled: Bool { isStalled(.client) || isStalled(.backend) }
+
+    /// Whether a peer has gone whose last bytes wait for room at the other.
     private func isStalled(_ side: Side) -> Bool {
         ask(side) { $0.isHangingUp && !$0.hasEnded } && !ask(side.other) { $0.held.isEmpty }
     }

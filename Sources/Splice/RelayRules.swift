@@ -49,8 +49,10 @@ final class Watch {
         var sentNanoseconds: UInt64 = 0
         /// Bytes that had come from the peer when it was asked.
         var bytesBefore: UInt64 = 0
-        /// Bytes that waited for it then.
-        var heldBefore = 0
+        /// Bytes that had gone to it before the Ping, which it has to take first.
+        var sentBefore = 0
+        /// How many it had taken when that was last looked at.
+        var takenBefore = 0
         var roundTrip = RoundTrip()
     }
 

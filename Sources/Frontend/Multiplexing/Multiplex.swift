@@ -30,8 +30,10 @@ struct Multiplex: ~Copyable {
     struct Question {
         /// Until when something has to come.
         var dueMilliseconds: UInt64
-        /// What the peer had not taken yet of what was sent before.
-        var bytesOnTheWay: Int
+        /// What had been sent before the PING: the peer has to take that first.
+        let sentBytes: Int
+        /// What the peer had taken when it was last seen.
+        var takenBytes: Int
     }
 
     /// Until when a stream has to be opened, where none is.
@@ -42,6 +44,8 @@ struct Multiplex: ~Copyable {
     var leftDueMilliseconds: UInt64?
     /// When the head began that is being read, as far as the timer is set for it.
     var headBeganMilliseconds: Int64?
+    /// Bytes that were produced altogether, for the socket or to be held for it.
+    var sentBytes = 0
     /// Bytes that were produced in the turn of this number.
     var produced = (turn: UInt64(0), count: 0)
 

@@ -69,31 +69,36 @@ extension MultiplexKeeper {
 
     /// Asks a client of which nothing comes whether it is there.
     ///
-    /// What it was sent before the PING it has to take first: as long as that becomes less, the question
-    /// stands.
+    /// What it was sent before the PING it has to take first: as long as it takes some of that, the
+    /// question stands.
     ///
     /// - Returns: whether it owes the answer for too long.
     private func isSilent(_ session: SessionPointer, _ multiplex: MultiplexPointer) -> Bool {
         guard let rules = session.pointee.facts.listener.multiplexing?.rules else { return false }
-        if multiplex.pointee.question == nil {
+        let taken = takenBytes(session, multiplex)
+        guard var question = multiplex.pointee.question else {
             if now < multiplex.pointee.heardMilliseconds + rules.pingAfterMilliseconds {
                 return false
             }
             multiplex.pointee.connection.ping(milliseconds: Int64(truncatingIfNeeded: now))
-        } else if let question = multiplex.pointee.question {
-            if now < question.dueMilliseconds { return false }
-            if bytesOnTheWay(session) >= question.bytesOnTheWay { return true }
+            multiplex.pointee.question = Multiplex.Question(
+                dueMilliseconds: now + rules.pingTimeoutMilliseconds,
+                sentBytes: multiplex.pointee.sentBytes, takenBytes: taken)
+            return false
         }
-        multiplex.pointee.question = Multiplex.Question(
-            dueMilliseconds: now + rules.pingTimeoutMilliseconds,
-            bytesOnTheWay: bytesOnTheWay(session))
+        if now < question.dueMilliseconds { return false }
+        if question.takenBytes >= question.sentBytes || taken <= question.takenBytes { return true }
+        question.takenBytes = taken
+        question.dueMilliseconds = now + rules.pingTimeoutMilliseconds
+        multiplex.pointee.question = question
         return false
     }
 
-    /// What a client has not taken yet of what it was sent.
-    private func bytesOnTheWay(_ session: SessionPointer) -> Int {
-        session.pointee.stream.leg.held.count
-            + session.pointee.stream.leg.socket.unacknowledgedBytes()
+    /// How many bytes of all that the client was sent it has taken, as far as its system says so.
+    ///
+    /// What is on its way counts with the records around it, so this is rather too few.
+    private func takenBytes(_ session: SessionPointer, _ multiplex: MultiplexPointer) -> Int {
+        multiplex.pointee.sentBytes - session.pointee.stream.leg.bytesOnTheWay()
     }
 
     // MARK: Announcing the end
@@ -164,8 +169,10 @@ extension MultiplexKeeper {
     }
 
     /// Has whoever uses a stream know that its client is gone.
-    func cut(_ substream: SubstreamPointer, _ cause: Cause = .disconnected(nil)) {
-        substream.pointee.feed.reset(&space.pointee.pool)
+    ///
+    /// What came on the stream before its connection ended still goes on to a tunnel's upstream, as it does
+    /// where the client has a connection for its socket alone; behind a reset nothing does.
+    func cut(_ substream: SubstreamPointer, _ cause: Cause, behindReset: Bool) {
         var isUnresponsive = false
         var detail: String?
         switch cause {
@@ -173,6 +180,11 @@ extension MultiplexKeeper {
         case .unresponsive:
             isUnresponsive = true
             detail = Self.silence
+        }
+        if substream.pointee.tunnel == nil || behindReset || isUnresponsive {
+            substream.pointee.feed.reset(&space.pointee.pool)
+        } else {
+            substream.pointee.feed.end()
         }
         if let tunnel = substream.pointee.tunnel {
             let verdict =

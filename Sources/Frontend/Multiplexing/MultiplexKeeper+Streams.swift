@@ -231,7 +231,7 @@ extension MultiplexKeeper {
         case .none: break
         case .endPeersSide: endPeersSide(substream, multiplex)
         case .reset: multiplex.pointee.connection.reset(substream.pointee.id, code)
-        case .cutUser: cut(substream, cause)
+        case .cutUser: cut(substream, cause, behindReset: event != .connectionGone)
         case .discard: discard(substream, multiplex)
         }
     }

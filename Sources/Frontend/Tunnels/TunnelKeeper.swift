@@ -165,9 +165,14 @@ struct TunnelKeeper {
         }
         let slot = tunnel.pointee.slot
         if verdict.contains(.deadline) {
+            let deadline = tunnel.pointee.relay.deadlineMilliseconds
             // Most relays have no timer for most of their time.
             state.pointee.tunnelTimers.reserve(index: Int(slot.index))
-            state.pointee.tunnelTimers.arm(slot, at: tunnel.pointee.relay.deadlineMilliseconds)
+            if deadline == 0 {
+                state.pointee.tunnelTimers.cancel(slot)
+            } else {
+                state.pointee.tunnelTimers.arm(slot, at: deadline)
+            }
         }
         if verdict.contains(.again) {
             state.pointee.goOnLater(tunnel)

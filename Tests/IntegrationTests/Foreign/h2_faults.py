@@ -159,6 +159,28 @@ def vanishes(way):
     print("gone")
 
 
+def fills(size):
+    """Sends as much as the upstream's windows take, then a Close, and goes; says how many messages went."""
+    raw = Raw(port, authority)
+    open_socket(raw, 1)
+    message = masked(2, bytes(int(size)))
+    count = 0
+    raw.socket.settimeout(1)
+    try:
+        while True:
+            while raw.settings[4] + raw.windows.get(1, 0) < (count + 1) * len(message) + len(CLOSE):
+                raw.receive()
+            raw.send(frame(DATA, 0, 1, message))
+            count += 1
+    except TimeoutError:
+        # The upstream takes no more.
+        raw.socket.settimeout(60)
+    raw.send(frame(DATA, END_STREAM, 1, CLOSE))
+    raw.settle()
+    raw.socket.close()
+    print("filled", count, flush=True)
+
+
 def left(way):
     """The upstream goes without a Close: the client gets one that says so, and answers it or does not."""
     raw = Raw(port, authority)

@@ -84,16 +84,23 @@ def deaf(client, *_):
     signal.pause()
 
 
-def slow(client, *_):
-    """Takes a large answer slowly and says nothing meanwhile; then takes nothing more."""
+def slow(client, size, *_):
+    """Takes so much of a large answer at a time, and answers PINGs alone; then takes nothing more."""
     stream = client.request("GET", "/download?blocks=2000")
     client.h2.increment_flow_control_window(2**30)
     client.h2.increment_flow_control_window(2**30, stream)
     client.flush()
     plain = client.socket
-    end = time.monotonic() + 4
+    end = time.monotonic() + 6
     while time.monotonic() < end:
-        assert plain.recv(4096), "the connection was ended"
+        left = int(size)
+        while left > 0:
+            data = plain.recv(left)
+            assert data, "the connection was ended"
+            left -= len(data)
+            # A PING is answered when it has come, behind all that was sent before.
+            client.h2.receive_data(data)
+            client.flush()
         time.sleep(0.02)
     print("taken", flush=True)
     signal.pause()

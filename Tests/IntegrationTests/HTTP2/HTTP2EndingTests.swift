@@ -60,6 +60,25 @@ import Testing
         #expect(line[0].contains("by=client"), "\(line)")
     }
 
+    /// It is so where a client has a connection for its socket alone, whose kernel keeps what was sent.
+    @Test func `what a client sent before it went comes to an upstream that is slow`() throws {
+        let backend = try ManualBackend()
+        let proxy = try proxy(backend.address)
+        let client = try PythonPeer.start(
+            "h2_faults.py", ["\(proxy.port())", authority, "fills", "16000"])
+        let upstream = try backend.next(receiveBufferBytes: 8_192)
+        try upstream.accept()
+        let line = try client.waitForLine(containing: "filled", by: .after(.seconds(60)))[0]
+        let count = try #require(Int(line.split(separator: " ")[1]))
+        for _ in 0..<count { #expect(try upstream.readFrame().payload.count == 16_000) }
+        #expect(try upstream.readFrame().closeCode == 1000)
+        try upstream.send(Frame.close(1000))
+        try upstream.stream.halfClose()
+        _ = try upstream.readUntilEnd()
+        let record = try proxy.process.waitForLine(containing: "reason=close")
+        #expect(record[0].contains("close=1000 by=client"), "\(record)")
+    }
+
     /// A client that does not answer it is cut off, as RFC 8441 §5 has it, once its time is over.
     @Test(arguments: [("answered", "code 1014 ended"), ("ignored", "code 1014 reset 8")])
     func `an upstream that goes without a Close ends the stream with one`(

@@ -32,8 +32,10 @@ import Testing
         try PythonPeer.run("h2_keys.py", ["\(proxy.port())", authority, task] + arguments)
     }
 
-    private func start(_ proxy: ProxyFixture, _ task: String) throws -> ChildProcess {
-        try PythonPeer.start("h2_keys.py", ["\(proxy.port())", authority, task])
+    private func start(
+        _ proxy: ProxyFixture, _ task: String, _ arguments: String...
+    ) throws -> ChildProcess {
+        try PythonPeer.start("h2_keys.py", ["\(proxy.port())", authority, task] + arguments)
     }
 
     @Test(arguments: [
@@ -85,13 +87,17 @@ import Testing
     }
 
     /// Browsers say nothing before they have read half of a window of megabytes.
-    @Test func `a client that takes slowly what it was sent is not given up`() throws {
+    ///
+    /// Of the slower client what is on its way becomes less all the time. For the faster one the socket is
+    /// filled again and again.
+    @Test(arguments: [4_096, 65_536])
+    func `a client that takes slowly what it was sent is not given up`(size: Int) throws {
         let app = try PythonPeer.start("web_app.py")
         let port = try app.waitForLine(containing: "port ")[0].dropFirst(5)
         let proxy = try proxy(
-            "pingAfter: 200ms, pingTimeout: 400ms",
+            "pingAfter: 200ms, pingTimeout: 1s",
             more: ["{ path: /download, to: \"http://127.0.0.1:\(port)\" }"])
-        let client = try start(proxy, "slow")
+        let client = try start(proxy, "slow", "\(size)")
         try client.waitForLine(containing: "taken")
         // From now on it takes nothing.
         try proxy.process.waitForLine(containing: "does not answer a PING", count: 2)

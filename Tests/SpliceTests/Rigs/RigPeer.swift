@@ -92,6 +92,21 @@ final class RigPeer {
         return movedCount - before
     }
 
+    /// Reads some of what came, as it came.
+    ///
+    /// - Returns: how many bytes that were.
+    @discardableResult
+    func read(atMost count: Int) -> Int {
+        var piece = [UInt8](repeating: 0, count: count)
+        let result = piece.withUnsafeMutableBufferPointer { bytes in
+            bytes.baseAddress.flatMap { socket?.receive(into: $0, count: count) } ?? .ended
+        }
+        guard case .moved(let moved) = result else { return 0 }
+        movedCount += moved
+        received += piece[..<moved]
+        return moved
+    }
+
     /// What came since the last time.
     func takeReceived() -> [UInt8] {
         pump()

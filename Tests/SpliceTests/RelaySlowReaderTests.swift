@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Goal: a peer that reads slowly is there, wherever what it has to read waits; and a time that was given for
+// a reader is nobody else's to lengthen.
+// Method: rigs whose sockets are read in small pieces while deadlines pass.
+
+import Ledger
+import Reactor
+import Testing
+import Wire
+
+@testable import Splice
+
+@Suite struct RelaySlowReaderTests {
+    private static func rules(_ side: Side) -> RelayRules {
+        RelayRules(
+            pingMilliseconds: 1_000, pongMilliseconds: 300, pingsClient: side == .client,
+            pingsUpstream: side == .backend)
+    }
+
+    /// So many messages of a thousand bytes.
+    private static func messages(from side: Side, _ count: Int) -> [UInt8] {
+        let message = Frames.from(side, .binary, [UInt8](repeating: 7, count: 1_000))
+        return Array(repeatElement(message, count: count).joined())
+    }
+
+    /// It waits in the system, which tells nobody that some of it was taken; the rest here, or it does not.
+    @Test(arguments: [Side.client, .backend], [60, 600])
+    func `a peer that still takes what was sent before the Ping is not given up`(
+        side: Side, count: Int
+    ) throws {
+        let rig = try RelayRig.open(receiveCapacity: 2_048, rules: Self.rules(side))
+        let peer = rig.peer(side)
+        peer.isDeaf = true
+        rig.exchange(side.other, Self.messages(from: side.other, count))
+        let held = side == .client ? rig.heldForClient : rig.heldForBackend
+        try #require((held > 0) == (count == 600))
+        rig.passDeadline()
+        for round in 0..<5 where !rig.ending.hasBegun {
+            peer.read(atMost: 8_192)
+            rig.settle()
+            rig.passDeadline()
+            #expect(!rig.ending.hasBegun, "round \(round)")
+        }
+        // From now on it takes nothing.
+        for _ in 0..<3 where !rig.ending.hasBegun { rig.passDeadline() }
+        #expect(rig.ending.reason == .unresponsive)
+    }
+
+    @Test func `what a client sends gives no time to the one that does not read`() throws {
+        let rig = try RelayRig.open(smallBuffers: true)
+        rig.client.isDeaf = true
+        rig.backend.enqueue(Self.messages(from: .backend, 120))
+        rig.backend.shutdown()
+        rig.settle()
+        try #require(rig.heldForClient > 0)
+        let due = rig.deadlineMilliseconds
+        let closing = Patience.tests.closingMilliseconds
+        #expect(due == rig.space.pointee.nowMilliseconds + closing)
+        for _ in 0..<3 where !rig.isEnded {
+            rig.passTime(closing / 4)
+            rig.exchange(.client, Frames.client(.text, [97]))
+            #expect(rig.deadlineMilliseconds == due)
+        }
+        rig.passDeadline()
+        #expect(rig.isEnded)
+    }
+
+    @Test func `a client that reads what is left has time for it`() throws {
+        let rig = try RelayRig.open(receiveCapacity: 2_048)
+        rig.client.isDeaf = true
+        let sent = Self.messages(from: .backend, 250)
+        rig.exchange(.backend, sent)
+        try #require(rig.heldForClient > 0 && rig.backend.unsentCount == 0)
+        rig.backend.shutdown()
+        rig.settle()
+        // Little enough at a time that the system has not reported room by the deadline.
+        for _ in 0..<5 where !rig.isEnded {
+            rig.client.read(atMost: 8_192)
+            rig.passDeadline()
+            #expect(!rig.isEnded)
+        }
+        rig.client.isDeaf = false
+        rig.exchange()
+        let isWhole = rig.client.received.starts(with: sent)
+        #expect(isWhole)
+    }
+
+    @Test func `a drain gives no more time to a relay that is closing`() throws {
+        let rig = try RelayRig.open()
+        rig.exchange(.client, Frames.close(from: .client, 1000))
+        let due = rig.deadlineMilliseconds
+        #expect(due == rig.space.pointee.nowMilliseconds + Patience.tests.closingMilliseconds)
+        rig.drain(code: 1001, deadline: due + 600_000)
+        #expect(rig.deadlineMilliseconds == due)
+        rig.drain(code: 1001, deadline: due - 1)
+        #expect(rig.deadlineMilliseconds == due - 1)
+    }
+}
