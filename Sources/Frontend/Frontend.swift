@@ -336,7 +336,15 @@ public final class Frontend: Sendable {
         plan.isReplaced = isReplaced
         plan.untaken = untaken
         let drain = Drain(plan, workers: crew.mailboxes.count)
-        for mailbox in crew.mailboxes { mailbox.post(.leave(drain)) }
+        for (index, mailbox) in crew.mailboxes.enumerated() {
+            if crew.loads[index].isExcluded {
+                // It listens nowhere, and has nobody to tell.
+                drain.stoppedListening()
+                drain.told(by: 1, count: 0)
+            } else {
+                mailbox.post(.leave(drain))
+            }
+        }
         state.withLock { state in
             for entrance in state.entrances
             where !isReplaced || untaken.contains(entrance.socket.descriptor) {

@@ -9,6 +9,8 @@ public struct Leaving: Sendable {
     /// Bytes that are still read for nobody; behind them the peer is not read any more, so that who
     /// goes on sending does not take the reactor's time.
     private(set) var droppable = Flow.droppableBodyBytes
+    /// Whether the peer takes what was sent before.
+    fileprivate var taking = TakingWatch()
 
     /// What has come of reading off.
     public enum Progress: Sendable {
@@ -39,6 +41,11 @@ extension Leg {
     public mutating func leave(_ space: UnsafeMutablePointer<Workspace>) -> Bool {
         shut(space)
         return isUnwritable || hasEnded && held.isEmpty
+    }
+
+    /// Looks at whether the peer takes what is held, or what was sent before that.
+    public func look(_ leaving: inout Leaving) -> TakingWatch.Sight {
+        leaving.taking.look(own: UInt64(held.count), carriage())
     }
 
     /// Delivers what is held and reads off what has come, after `leave`.

@@ -58,12 +58,6 @@ public struct Leg: ~Copyable {
     /// Whether there is somebody at the other end, gone or not.
     public var isOpen: Bool { socket.isOpen || feed != nil }
 
-    /// Bytes that were sent to the peer and that its system has not taken, as far as that is known: on one
-    /// stream of several, those that the stream's owner has not taken.
-    public func bytesOnTheWay() -> Int {
-        held.count + (socket.isOpen ? socket.unacknowledgedBytes() : 0)
-    }
-
     /// Sends `count` bytes, sealed where the leg has TLS; what the socket does not take is held.
     ///
     /// - Returns: false when the peer can't be reached any more.

@@ -65,8 +65,11 @@ extension Relay {
     }
 
     private func remember(_ side: Side, _ probe: inout Watch.Probe) {
+        let carriage = carriage(of: side)
         probe.bytesBefore = self[from: side].bytes
-        probe.takenBefore = takenBytes(of: side)
+        probe.takenBefore = carriage.takenBytes
+        probe.owedBefore = ask(side) { $0.bytesOnTheWay() > 0 }
+        if probe.sentBefore == .max { probe.sentBefore = carriage.sentBytes }
     }
 
     /// Whether a peer that owes an answer has given no other sign of life, though it could.
@@ -75,20 +78,21 @@ extension Relay {
         if ask(side.other, { !$0.held.isEmpty }) { return false }
         if self[from: side].isPaused { return false }
         if self[from: side].bytes != probe.bytesBefore { return false }
-        let takesNothing = takenBytes(of: side) <= probe.takenBefore
+        let takesNothing = carriage(of: side).takenBytes <= probe.takenBefore
         // Not asked yet, since a frame to it is still in progress: that may be the other's fault.
-        if self[to: side].hasPendingPing {
-            return takesNothing && ask(side) { $0.bytesOnTheWay() > 0 }
-        }
+        if self[to: side].hasPendingPing { return takesNothing && probe.owedBefore }
         // As long as it takes what was sent before the Ping, the question stands behind that.
         return takesNothing || probe.takenBefore >= probe.sentBefore
     }
 
-    /// How many of the bytes that went to a peer it has taken, as far as its system says so.
-    ///
-    /// What is on its way counts with the records around it, so this is rather too few.
-    func takenBytes(of side: Side) -> Int {
-        Int(truncatingIfNeeded: self[to: side].bytes) - ask(side) { $0.bytesOnTheWay() }
+    /// How far the connection to a peer is; what is held for one stream of several stands behind all else.
+    private func carriage(of side: Side) -> Carriage {
+        let flowed = Int(truncatingIfNeeded: self[to: side].bytes)
+        return ask(side) { leg in
+            var carriage = leg.carriage(flowedBytes: flowed)
+            if leg.feed != nil { carriage.sentBytes += leg.held.count }
+            return carriage
+        }
     }
 
     /// Ends the relay by a rule, with a Close to both.
@@ -148,7 +152,9 @@ extension Relay {
             self[to: side].hasPendingPing = false
             guard self[to: side].state == .open, !ask(side, { $0.isUnwritable }) else { continue }
             let key: UInt32? = side == .client ? nil : UInt32.random(in: .min ... .max)
-            watch[side].sentBefore = Int(truncatingIfNeeded: self[to: side].bytes)
+            // What has gone out on a stream's connection is known when a timer next looks.
+            watch[side].sentBefore =
+                side == .client && client.feed != nil ? .max : carriage(of: side).sentBytes
             change(side) { Relay.ping(&$0, &watch[side], maskKey: key, space) }
             self[from: side].awaitsPong = true
         }

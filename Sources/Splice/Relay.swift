@@ -46,11 +46,8 @@ public struct Relay: ~Copyable {
     var stage = Stage.opening
     /// The closing deadline counts from the first Close or loss, and is not pushed on.
     var hasClosingDeadline = false
-    /// When a relay is over of which a peer has gone while its last bytes wait for room, in milliseconds
-    /// of `Clock`; 0 where none does.
-    private var stallDue: UInt64 = 0
-    /// Who has to take them, and how many bytes it had taken when that was last looked at.
-    private var stalled = (side: Side.client, takenBytes: 0)
+    /// Set while the last bytes of a peer that has gone wait for room at the other.
+    private var stall: Stall?
     /// The reason in Closes of ours, where somebody has given one.
     private var closeText: CloseText?
     /// Bytes are counted against a rate, or messages against one that relays share.
@@ -154,14 +151,18 @@ public struct Relay: ~Copyable {
     /// The deadline has passed: whoever has not answered by now is cut, or the rules are looked at.
     public mutating func deadlinePassed(_ space: UnsafeMutablePointer<Workspace>) -> Verdict {
         guard stage == .relaying, !ending.hasBegun else { return .ended }
-        if stallDue != 0 && space.pointee.nowMilliseconds >= stallDue {
-            // What a peer's system takes of what was sent before makes no event.
-            if hasStalled && !seesProgress(space) { return .ended }
-            // It has found room since: what is left waits for its rate.
-            if !hasStalled { stallDue = 0 }
+        if let stall, space.pointee.nowMilliseconds >= stall.dueMilliseconds {
+            if !hasStalled {
+                // It has found room since: what is left waits for its rate.
+                self.stall = nil
+            } else if isTaking(stall) {
+                stall.begin(space)
+            } else {
+                return .ended
+            }
         }
         if let watch { return look(watch, space) }
-        deadlineMilliseconds = stallDue
+        deadlineMilliseconds = stall?.dueMilliseconds ?? 0
         return .deadline
     }
 
@@ -231,30 +232,42 @@ public struct Relay: ~Copyable {
     }
 
     /// A peer has gone, but its last bytes wait for room at the other: that one has to keep reading.
+    ///
+    /// It has the time anew with all that it takes; nothing else that happens gives it any.
     private mutating func settleStalled(_ space: UnsafeMutablePointer<Workspace>) -> Verdict {
-        if !hasStalled && stallDue == 0 { return [] }
+        if !hasStalled && stall == nil { return [] }
         if !hasStalled {
-            stallDue = 0
+            stall = nil
         } else {
-            _ = seesProgress(space)
+            let reader = isStalled(.client) ? Side.backend : .client
+            let taken = takenBytes(of: reader)
+            if stall?.reader != reader || stall?.takenBytes ?? 0 < taken {
+                let stall = self.stall ?? Stall()
+                self.stall = stall
+                stall.reader = reader
+                stall.takenBytes = taken
+                stall.begin(space)
+                // What is known of a stream's connection is of the last look.
+                if ask(reader, { $0.feed == nil }) { _ = isTaking(stall) }
+            }
         }
+        let stallDue = stall?.dueMilliseconds ?? 0
         let watchDue = watch?.nextMilliseconds(space.pointee.nowMilliseconds) ?? 0
         deadlineMilliseconds =
             stallDue == 0 || watchDue == 0 ? max(stallDue, watchDue) : min(stallDue, watchDue)
         return .deadline
     }
 
-    /// Gives a slow reader its time anew where it has taken some of what waits for it; nothing else that
-    /// happens gives it any.
-    ///
-    /// - Returns: whether it has.
-    private mutating func seesProgress(_ space: UnsafeMutablePointer<Workspace>) -> Bool {
-        let side = isStalled(.client) ? Side.backend : .client
-        let taken = takenBytes(of: side)
-        if stallDue != 0 && stalled.side == side && taken <= stalled.takenBytes { return false }
-        stalled = (side, taken)
-        stallDue = space.pointee.nowMilliseconds + space.pointee.patience.closingMilliseconds
-        return true
+    /// How many of the bytes that went to a peer are not held here any more.
+    private func takenBytes(of side: Side) -> UInt64 {
+        self[to: side].bytes &- UInt64(truncatingIfNeeded: ask(side) { $0.held.count })
+    }
+
+    /// Whether whoever has to read takes some of what was sent before, which makes no event.
+    private func isTaking(_ stall: Stall) -> Bool {
+        let flowed = Int(truncatingIfNeeded: self[to: stall.reader].bytes)
+        let carriage = ask(stall.reader) { $0.carriage(flowedBytes: flowed) }
+        return stall.watch.look(own: stall.takenBytes, carriage) != .nothing
     }
 
     private var hasStalled: Bool { isStalled(.client) || isStalled(.backend) }
@@ -304,5 +317,22 @@ public struct Relay: ~Copyable {
         let isTruncated = leg.isTruncated
         leg = Leg(.none())
         leg.isTruncated = isTruncated
+    }
+}
+
+/// The wait for a peer that has to take the last bytes of one that has gone.
+private final class Stall {
+    /// Who has to take them.
+    var reader = Side.client
+    /// How many bytes were not held for it any more when it last got its time.
+    var takenBytes: UInt64 = 0
+    /// When it is over unless something was taken, in milliseconds of `Clock`.
+    private(set) var dueMilliseconds: UInt64 = 0
+    var watch = TakingWatch()
+
+    /// Gives the reader its time anew.
+    func begin(_ space: UnsafeMutablePointer<Workspace>) {
+        dueMilliseconds =
+            space.pointee.nowMilliseconds + space.pointee.patience.closingMilliseconds
     }
 }

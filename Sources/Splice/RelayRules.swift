@@ -49,10 +49,12 @@ final class Watch {
         var sentNanoseconds: UInt64 = 0
         /// Bytes that had come from the peer when it was asked.
         var bytesBefore: UInt64 = 0
-        /// Bytes that had gone to it before the Ping, which it has to take first.
+        /// Bytes that had gone to it before the Ping, which it has to take first; `max` until that is known.
         var sentBefore = 0
         /// How many it had taken when that was last looked at.
         var takenBefore = 0
+        /// Some were on their way then.
+        var owedBefore = false
         var roundTrip = RoundTrip()
     }
 

@@ -31,6 +31,7 @@ public final class StreamFeed {
         var lent = UnsafeMutableBufferPointer<UInt8>(start: nil, count: 0)
         /// Bytes that were read, or given up, since the owner last asked.
         var readCount = 0
+        var carriage = Carriage()
     }
 
     private let state: UnsafeMutablePointer<State>
@@ -52,6 +53,13 @@ public final class StreamFeed {
     public var tag: UInt64 {
         get { state.pointee.tag }
         set { state.pointee.tag = newValue }
+    }
+
+    /// How far the stream's connection was when its owner last looked: what is sent on a stream waits there
+    /// behind the bytes of others.
+    public var carriage: Carriage {
+        get { state.pointee.carriage }
+        set { state.pointee.carriage = newValue }
     }
 
     /// Our side was ended: once nothing is held, the stream's end is to be sent.

@@ -195,4 +195,31 @@ struct ChecksTests {
     private func made(_ path: String, _ text: String) -> SourceFile {
         SourceFile(path: path, text: text)
     }
+
+    @Test func `a decision that the index has elsewhere, or not at all, is found`() {
+        let page = """
+            | theme | decisions |
+            |---|---|
+            | [One](#one) | 1 to 3, 5 |
+            | [Two](#two) | 4 |
+
+            ## One
+
+            **1. So.** **2. It is not at the line's begin.**
+
+            **3. So.**
+
+            ## Two
+
+            **4. So.**
+
+            **5. So.**
+            """
+        #expect(
+            Decisions.indexFaults(in: made("docs/a.md", page)) == [
+                "docs/a.md: 2 is in the index and not under One",
+                "docs/a.md: 5 is in the index and not under One",
+                "docs/a.md: 5 is not in the index, under Two",
+            ])
+    }
 }

@@ -54,6 +54,12 @@ struct RepositoryTests {
         #expect(Defaults.violations(in: code) == [])
     }
 
+    @Test func `the index of decisions has each where it stands`() throws {
+        let page = try #require(
+            try Repository.pages().first { $0.path == "docs/decisions.md" })
+        #expect(Decisions.indexFaults(in: page) == [])
+    }
+
     @Test func `links of the documentation lead somewhere`() throws {
         #expect(Links.dead(in: try Repository.pages(), exists: Repository.exists) == [])
     }

@@ -47,6 +47,50 @@ import Wire
         #expect(rig.ending.reason == .unresponsive)
     }
 
+    /// What the other streams of its connection have sent is in front of a Ping on a stream.
+    @Test func `a client whose connection takes what was sent before is not given up`() throws {
+        let rig = try RelayRig.open(.stream, rules: Self.rules(.client))
+        rig.carriage = Carriage(sentBytes: 1_000_000, takenBytes: 0)
+        rig.passDeadline()
+        for round in 1...5 where !rig.ending.hasBegun {
+            // Others go on sending.
+            rig.carriage.sentBytes += 100_000
+            rig.carriage.takenBytes += 100_000
+            rig.passDeadline()
+            #expect(!rig.ending.hasBegun, "round \(round)")
+        }
+        // It takes all that was in front of the Ping, and more, and does not answer.
+        for _ in 0..<3 where !rig.ending.hasBegun {
+            rig.carriage.sentBytes += 600_000
+            rig.carriage.takenBytes += 600_000
+            rig.passDeadline()
+        }
+        #expect(rig.ending.reason == .unresponsive)
+    }
+
+    @Test func `a client whose connection takes nothing is given up at once`() throws {
+        let rig = try RelayRig.open(.stream, rules: Self.rules(.client))
+        rig.carriage = Carriage(sentBytes: 1_000_000, takenBytes: 0)
+        rig.passDeadline()
+        rig.passDeadline()
+        #expect(rig.ending.reason == .unresponsive)
+    }
+
+    @Test func `a peer that got the next piece of a frame just now is not given up`() throws {
+        let rig = try RelayRig.open(rules: Self.rules(.client))
+        let frame = Frames.server(.binary, [UInt8](repeating: 5, count: 300))
+        rig.exchange(.backend, Array(frame[..<100]))
+        rig.passDeadline()
+        rig.exchange()
+        // It has taken all that there was until now.
+        rig.client.isDeaf = true
+        rig.exchange(.backend, Array(frame[100..<200]))
+        rig.passDeadline()
+        #expect(!rig.ending.hasBegun)
+        rig.passDeadline()
+        #expect(rig.ending.reason == .unresponsive, "it has taken nothing of that")
+    }
+
     @Test func `what a client sends gives no time to the one that does not read`() throws {
         let rig = try RelayRig.open(smallBuffers: true)
         rig.client.isDeaf = true

@@ -30,10 +30,9 @@ struct Multiplex: ~Copyable {
     struct Question {
         /// Until when something has to come.
         var dueMilliseconds: UInt64
-        /// What had been sent before the PING: the peer has to take that first.
-        let sentBytes: Int
-        /// What the peer had taken when it was last seen.
-        var takenBytes: Int
+        /// What had been sent before the PING, which the peer has to take first, and what it had taken of that
+        /// when it was last looked at.
+        var carriage: Carriage
     }
 
     /// Until when a stream has to be opened, where none is.
@@ -44,8 +43,6 @@ struct Multiplex: ~Copyable {
     var leftDueMilliseconds: UInt64?
     /// When the head began that is being read, as far as the timer is set for it.
     var headBeganMilliseconds: Int64?
-    /// Bytes that were produced altogether, for the socket or to be held for it.
-    var sentBytes = 0
     /// Bytes that were produced in the turn of this number.
     var produced = (turn: UInt64(0), count: 0)
 
@@ -114,8 +111,10 @@ struct Substream: ~Copyable {
     let beganMilliseconds: UInt64
     /// What was to be sent had to wait, and whoever sends it has not been told that it may go on.
     var isBlocked = false
-    /// What was left of its answer when the peer was last seen to take some of it, or when it was left.
-    var left = (milliseconds: UInt64(0), bytes: 0)
+    /// When the peer was last seen to take some of what was left of its answer, or when it was left.
+    var leftMilliseconds: UInt64 = 0
+    /// Whether the peer takes any of that.
+    var taking = TakingWatch()
 
     init(
         session: SessionPointer, multiplex: MultiplexPointer, id: HTTP2Stream,

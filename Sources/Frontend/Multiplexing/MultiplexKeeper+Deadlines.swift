@@ -51,10 +51,12 @@ extension MultiplexKeeper {
     /// The rest of an answer whose request or tunnel is over has `timeouts.body`, as in HTTP/1.1, from
     /// each byte that the client lets go to the next.
     func awaitEnd(of substream: SubstreamPointer, _ multiplex: MultiplexPointer) {
-        substream.pointee.left = (now, leg(of: substream).pointee.held.count)
+        substream.pointee.leftMilliseconds = now
         // While others are awaited, the timer is set already, and no later than is due for this one.
         guard multiplex.pointee.leftDueMilliseconds == nil else { return }
-        multiplex.pointee.leftDueMilliseconds = now + state.pointee.settings.bodyMilliseconds
+        // That a client takes what was sent before is no event: it is looked at in eighths of its time.
+        let time = state.pointee.settings.bodyMilliseconds
+        multiplex.pointee.leftDueMilliseconds = now + max(1, time / 8)
         arm(substream.pointee.session, multiplex)
     }
 
@@ -65,17 +67,22 @@ extension MultiplexKeeper {
         let time = state.pointee.settings.bodyMilliseconds
         var next: UInt64?
         var overdue: [SubstreamPointer] = []
+        let carriage = session.pointee.stream.leg.carriage()
         for slot in multiplex.pointee.streams {
             guard let substream = state.pointee.substreams.pointer(slot),
                 case .left(_) = substream.pointee.life
             else { continue }
-            let bytes = leg(of: substream).pointee.held.count
-            if bytes < substream.pointee.left.bytes { substream.pointee.left = (now, bytes) }
-            let due = substream.pointee.left.milliseconds + time
+            // What it takes of the connection's bytes counts only as far as they stood before its own.
+            let held = UInt64(leg(of: substream).pointee.held.count)
+            switch substream.pointee.taking.look(own: held, carriage) {
+            case .moved, .taking: substream.pointee.leftMilliseconds = now
+            case .first, .nothing: break
+            }
+            let due = substream.pointee.leftMilliseconds + time
             if now >= due {
                 overdue.append(substream)
             } else {
-                next = min(next ?? due, due)
+                next = min(next ?? due, due, now + max(1, time / 8))
             }
         }
         multiplex.pointee.leftDueMilliseconds = next

@@ -75,30 +75,33 @@ extension MultiplexKeeper {
     /// - Returns: whether it owes the answer for too long.
     private func isSilent(_ session: SessionPointer, _ multiplex: MultiplexPointer) -> Bool {
         guard let rules = session.pointee.facts.listener.multiplexing?.rules else { return false }
-        let taken = takenBytes(session, multiplex)
+        let carriage = session.pointee.stream.leg.carriage()
         guard var question = multiplex.pointee.question else {
             if now < multiplex.pointee.heardMilliseconds + rules.pingAfterMilliseconds {
                 return false
             }
             multiplex.pointee.connection.ping(milliseconds: Int64(truncatingIfNeeded: now))
             multiplex.pointee.question = Multiplex.Question(
-                dueMilliseconds: now + rules.pingTimeoutMilliseconds,
-                sentBytes: multiplex.pointee.sentBytes, takenBytes: taken)
+                dueMilliseconds: now + rules.pingTimeoutMilliseconds, carriage: carriage)
             return false
         }
         if now < question.dueMilliseconds { return false }
-        if question.takenBytes >= question.sentBytes || taken <= question.takenBytes { return true }
-        question.takenBytes = taken
+        let before = question.carriage
+        if before.takenBytes >= before.sentBytes || carriage.takenBytes <= before.takenBytes {
+            return true
+        }
+        question.carriage.takenBytes = carriage.takenBytes
         question.dueMilliseconds = now + rules.pingTimeoutMilliseconds
         multiplex.pointee.question = question
         return false
     }
 
-    /// How many bytes of all that the client was sent it has taken, as far as its system says so.
-    ///
-    /// What is on its way counts with the records around it, so this is rather too few.
-    private func takenBytes(_ session: SessionPointer, _ multiplex: MultiplexPointer) -> Int {
-        multiplex.pointee.sentBytes - session.pointee.stream.leg.bytesOnTheWay()
+    /// Tells a tunnel's relay how far the connection is that its client's stream is on.
+    func noteCarriage(_ tunnel: TunnelPointer) {
+        guard case .stream(let token) = tunnel.pointee.client,
+            let substream = state.pointee.substreams.pointer(token)
+        else { return }
+        substream.pointee.feed.carriage = substream.pointee.session.pointee.stream.leg.carriage()
     }
 
     // MARK: Announcing the end

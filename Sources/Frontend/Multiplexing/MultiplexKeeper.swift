@@ -261,7 +261,6 @@ struct MultiplexKeeper {
                     start: space.pointee.opened, count: min(budget, space.pointee.openedCapacity)))
             if count == 0 { break }
             multiplex.pointee.produced.count += count
-            multiplex.pointee.sentBytes &+= count
             session.pointee.stream.leg.put(space.pointee.opened, count: count, space)
         }
         takeEvents(session, multiplex)

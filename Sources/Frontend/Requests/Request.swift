@@ -120,6 +120,8 @@ struct Request: ~Copyable {
     private(set) var extras: RequestExtras?
     /// When a byte of the request or of its answer last moved, since which the next one is awaited.
     var movedMilliseconds: UInt64
+    /// Whether a client that has to take what it was sent does so.
+    var taking = TakingWatch()
     /// Its timer, which fires no later than what is awaited now may take.
     var timer = LazyTimer()
     /// It stands in `WorkerState.unfinished`.

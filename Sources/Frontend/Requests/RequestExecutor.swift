@@ -445,7 +445,13 @@ struct RequestExecutor {
 
     /// Makes sure that the timer fires no later than what is awaited now may take.
     func armProgress(_ request: RequestPointer) {
-        let deadline = awaited(request).deadline
+        let awaited = awaited(request)
+        var deadline = awaited.deadline
+        if awaited.what == .client {
+            // That a client takes what was sent before is no event: it is looked at in eighths of its time.
+            let time = deadline &- request.pointee.movedMilliseconds
+            deadline = min(deadline, now + max(1, time / 8))
+        }
         if request.pointee.timer.hasToBeSet(by: deadline) { arm(request, at: deadline) }
     }
 
@@ -483,6 +489,16 @@ struct RequestExecutor {
         return (deadline, .answerBody)
     }
 
+    /// Gives a client its time anew that takes what it was sent before.
+    private func lookAtClient(_ request: RequestPointer) {
+        guard case .client = awaited(request).what else { return }
+        let sight = request.pointee.taking.look(
+            own: request.pointee.movedMilliseconds, request.pointee.stream.carriage())
+        if sight != .taking { return }
+        request.pointee.movedMilliseconds = now
+        request.pointee.taking.follow(own: now)
+    }
+
     /// The timer has fired while a request is in progress.
     func timeIsUp(_ token: Token) {
         guard let request = state.pointee.requests.pointer(token) else { return }
@@ -502,6 +518,7 @@ struct RequestExecutor {
             push(token, .attemptTimedOut(isLast: now >= end))
         case .upgradeAnswer: push(token, .failed(.answerTimeout))
         case .progress:
+            lookAtClient(request)
             let (deadline, awaited) = awaited(request)
             if now < deadline {
                 armProgress(request)

@@ -99,6 +99,8 @@ struct ClientStream {
 
     /// Whether the client has to take what was sent before more is sent.
     var isBlocked: Bool { !own.pointee.leg.held.isEmpty }
+    /// How far the client's connection is.
+    func carriage() -> Carriage { session.pointee.stream.leg.carriage() }
     /// Whether nothing can be sent any more.
     var isUnwritable: Bool { own.pointee.leg.isUnwritable }
 

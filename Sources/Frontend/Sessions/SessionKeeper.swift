@@ -186,11 +186,19 @@ struct SessionKeeper {
     /// The time of a session that leaves: for what is held as long as for any answer's bytes, and then
     /// `linger`.
     private func armLeaving(_ session: SessionPointer) {
-        let time =
-            session.pointee.stream.leg.held.isEmpty
-            ? space.pointee.patience.lingerMilliseconds
-            : state.pointee.settings.bodyMilliseconds
-        arm(session, at: now + time)
+        if session.pointee.stream.leg.held.isEmpty {
+            arm(session, at: now + space.pointee.patience.lingerMilliseconds)
+            return
+        }
+        _ = look(session)
+        arm(session, at: now + state.pointee.settings.bodyMilliseconds)
+    }
+
+    /// Looks at whether a client takes what is left for it, or what was sent before that.
+    private func look(_ session: SessionPointer) -> TakingWatch.Sight {
+        guard case .leaving(var leaving) = session.pointee.stage else { return .nothing }
+        defer { session.pointee.stage = .leaving(leaving) }
+        return session.pointee.stream.leg.look(&leaving)
     }
 
     private func readOff(_ session: SessionPointer, _ flags: Readiness) {
@@ -235,8 +243,15 @@ struct SessionKeeper {
                 leave(session)
             }
         case .multiplexing: MultiplexKeeper(state).timeIsUp(session)
-        case .leaving: close(session)
+        case .leaving: if !takesWhatIsLeft(session) { close(session) }
         }
+    }
+
+    /// Gives a client its time anew that takes what was sent before what is held for it.
+    private func takesWhatIsLeft(_ session: SessionPointer) -> Bool {
+        if session.pointee.stream.leg.held.isEmpty || look(session) != .taking { return false }
+        armLeaving(session)
+        return true
     }
 
     /// The process goes away: the session ends with the answer that it waits for.

@@ -183,7 +183,11 @@ struct SessionOpening {
         if facts?.version == .tls13 { session.pointee.stream.leg.tls?.setOutputAside() }
         if space.pointee.records.inputRemaining == 0 { sendTicket(session) }
         session.pointee.stream.leg.flushRecords(space)
-        sessions.arm(session, at: now + settings.headMilliseconds)
+        if let multiplex = session.pointee.multiplex {
+            MultiplexKeeper(state).arm(session, multiplex)
+        } else {
+            sessions.arm(session, at: now + settings.headMilliseconds)
+        }
         // The request may have come with the client's last flight.
         let opened = session.pointee.stream.leg.openRest(space)
         if opened.count > 0 {

@@ -195,6 +195,7 @@ struct TunnelKeeper {
     /// The timer of a tunnel has fired.
     func timeIsUp(_ slot: Token) {
         guard let tunnel = state.pointee.tunnels.pointer(slot) else { return }
+        MultiplexKeeper(state).noteCarriage(tunnel)
         obey(tunnel.pointee.relay.deadlinePassed(space), tunnel)
     }
 

@@ -43,7 +43,6 @@ struct Worker: ~Copyable {
             state.pointee.crew.loads[state.pointee.index].exclude()
             state.pointee.crew.journal.event(
                 LogEvent(.error, "Reactor \(state.pointee.index) has no room in epoll."))
-            answerWithoutTurns()
             return
         }
         acceptors.watch()
@@ -52,22 +51,6 @@ struct Worker: ~Copyable {
         state.pointee.drains.endAll()
         // What was handed over meanwhile is nobody's.
         for message in mailbox.take() { turnDown(message) }
-    }
-
-    /// Answers all that it is told, for those who wait for that, and does none of it; until the end.
-    private func answerWithoutTurns() {
-        while true {
-            _ = mailbox.wait(milliseconds: -1)
-            var isLast = false
-            for message in mailbox.take() {
-                switch message {
-                case .leave, .stop, .cut: isLast = true
-                default: break
-                }
-                turnDown(message)
-            }
-            if isLast { return }
-        }
     }
 
     private var isOver: Bool {

@@ -129,6 +129,13 @@ public struct Socket: ~Copyable, Sendable {
         max(0, Int(sluice_unacknowledged(descriptor)))
     }
 
+    /// Bytes that the peer's system has taken since the connection began; nil where that is not known, as on
+    /// a Unix socket.
+    public borrowing func acknowledgedBytes() -> Int? {
+        let count = sluice_acknowledged(descriptor)
+        return count < 0 ? nil : Int(count)
+    }
+
     /// The error that the socket has met, once; 0 for none.
     public borrowing func pendingError() -> Int32 {
         var code: Int32 = 0

@@ -44,6 +44,11 @@ public final class ProxyFixture: Sendable {
         urls = try ProxyFixture.readURLs(of: process, count: listenerCount)
     }
 
+    /// Times for clients, where the test gives none: on a busy machine they may rest for long between two
+    /// steps.
+    private static let longTimeouts =
+        "timeouts: { clientHello: 5m, handshake: 5m, head: 10m, keepAlive: 10m }"
+
     /// Starts the program with one TLS listener, these routes, and further top-level `settings`.
     public convenience init(
         routes: [String], listeners: [ProxyListener] = [.tls()], settings: [String] = [],
@@ -54,6 +59,9 @@ public final class ProxyFixture: Sendable {
         lines.append("routes:")
         lines += routes.map { "  - \($0)" }
         lines += settings
+        if !settings.contains(where: { $0.contains("timeouts:") }) {
+            lines.append(Self.longTimeouts)
+        }
         try self.init(
             configuration: lines.joined(separator: "\n") + "\n", listenerCount: listeners.count,
             arguments: workers.map { ["--workers", "\($0)"] } ?? [], wrapper: wrapper)

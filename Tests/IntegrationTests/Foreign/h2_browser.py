@@ -124,6 +124,13 @@ def sockets(browser):
     return 81
 
 
+def beside(browser):
+    """Sockets that the page's connection does not carry, one behind the other and together."""
+    assert browser.value("row(3, '/socket', 'page')") == "hello 1000 true"
+    assert browser.value("together(10, '/socket', 'page')") == "hello 1000 true"
+    return 13
+
+
 def soak(browser):
     """Two sockets, one of them on a route with pings, say nothing for longer than Firefox's five minutes."""
     assert browser.value("""(async () => {

@@ -9,7 +9,10 @@ import Testing
 
 extension BrowserTests {
     /// A page whose sockets go to `backend`: /socket, /pinged with pings, and /refused.
-    private func page(to backend: ScriptedBackend, _ folder: String) throws -> ProxyFixture {
+    private func page(
+        to backend: ScriptedBackend, _ folder: String,
+        listener: ([TestIdentity]) -> ProxyListener = { .http2($0) }
+    ) throws -> ProxyFixture {
         try run([
             try ProxyFixture.program(), "cert", "localhost", "--directory", "\(folder)/made",
         ])
@@ -21,7 +24,7 @@ extension BrowserTests {
                 "{ path: /, respond: { body: \"<title>page</title>\", type: text/html } }",
                 "{ path: /pinged, to: \"\(backend.address)\", \(pings) }",
                 "{ path: \"/*\", to: \"\(backend.address)\" }",
-            ], listeners: [.http2([identity])])
+            ], listeners: [listener([identity])])
     }
 
     /// An app that echoes, closes with 4000 when it is told to, and refuses /refused; `closes` has the code
@@ -76,6 +79,22 @@ extension BrowserTests {
         let opened = try proxy.process.waitForLine(containing: " opened ", count: 81)
         let ended = try proxy.process.waitForLine(containing: " reason=close ", count: 81)
         #expect((opened + ended).allSatisfy { $0.contains(" protocol=h2 ") })
+    }
+
+    @Test(arguments: ["chromium", "firefox"])
+    func `sockets that HTTP/2 is not to carry go beside it, by HTTP/1.1`(browser: String) throws {
+        let closes = Monitor<[Int]>([])
+        let backend = try app(closes)
+        let folder = try Scratch.makeFolder()
+        defer { Scratch.remove(folder) }
+        let proxy = try page(to: backend, folder) { .multiplexed("websockets: false", $0) }
+        let said = try PythonPeer.run(
+            "h2_browser.py", [browser, "\(proxy.port())", "\(folder)/made/ca.pem", "beside"])
+        #expect(said == ["sockets 13 http/1.1"])
+        #expect(closes.value.filter { $0 == 1000 }.count == 13)
+        #expect(backend.failures.isEmpty)
+        let lines = try proxy.process.waitForLine(containing: " reason=close ", count: 13)
+        #expect(lines.allSatisfy { !$0.contains(" protocol=h2 ") }, "\(lines)")
     }
 
     /// Firefox has a limit of five minutes for connections that say nothing, which must not end sockets.

@@ -132,6 +132,12 @@ final class RelayRig {
         deadlinePassed()
     }
 
+    /// How far the connection is that carries the client's stream, as its owner says.
+    var carriage: Carriage {
+        get { owner?.feed.carriage ?? Carriage() }
+        set { owner?.feed.carriage = newValue }
+    }
+
     /// Lets time go on; the next turn has the new one.
     func passTime(_ milliseconds: UInt64) { space.pointee.nowMilliseconds += milliseconds }
 
