@@ -106,9 +106,8 @@ static inline int sluice_cipher_count(const STACK_OF(SSL_CIPHER) *c) { return sk
 static inline const SSL_CIPHER *sluice_cipher_at(const STACK_OF(SSL_CIPHER) *c, int i) { return sk_SSL_CIPHER_value(c, i); }
 
 static inline void sluice_free(void *p) { OPENSSL_free(p); }
-/* Whether name constraints permit names of a kind, and so no others of it. */
-static inline int sluice_has_permitted(const NAME_CONSTRAINTS *c, int kind) {
-    for (int i = 0; i < sk_GENERAL_SUBTREE_num(c->permittedSubtrees); i++)
-        if (sk_GENERAL_SUBTREE_value(c->permittedSubtrees, i)->base->type == kind) return 1;
-    return 0;
+/* What name constraints permit, one after the other; NULL behind the last. */
+static inline const GENERAL_NAME *sluice_permitted(const NAME_CONSTRAINTS *c, int i) {
+    const GENERAL_SUBTREE *s = sk_GENERAL_SUBTREE_value(c->permittedSubtrees, i);
+    return s ? s->base : NULL;
 }

@@ -38,6 +38,7 @@ enum Entry {
             // Each line of these begins with its place, for editors that jump there.
             let words =
                 (error as? ConfigurationProblems).map(\.description)
+                ?? (error as? CertificateFault).map { "Error: \(CertificateCure.sentence($0))" }
                 ?? Sluice.fullMessage(for: error)
             // What was asked for, as the help, is no error.
             if standard == .success {

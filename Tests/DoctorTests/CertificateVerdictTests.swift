@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Foundation
+import TLS
 import TestKit
 import Testing
 
@@ -174,5 +175,17 @@ struct CertificateVerdictTests {
         let finding = try diagnose("wss://127.0.0.1:\(backend.address.port)/")
         expect(finding, verdict, at: "TLS", words)
         #expect(finding.steps.last?.found.contains("(\(number))") == true, "\(finding)")
+    }
+
+    @Test(arguments: [
+        (["shop.com"], "--permit shop.com "), (["localhost", "app.test", "10.0.0.1"], ""),
+        (["*.shop.com", "a_b"], "--permit shop.com --permit a_b "), (["8.8.8.8"], "--any-name "),
+        (["shop.com", "::8"], "--any-name "), (["[2001:db8::8]"], "--any-name "),
+        (["no name"], ""), ([], ""),
+    ])
+    func `what has to be permitted is said as options of sluice cert`(
+        names: [String], options: String
+    ) {
+        #expect(NameScope.options(for: names) == options)
     }
 }

@@ -43,10 +43,9 @@ extension CertificateAuthority {
             refused.joined(separator: ", "),
             found:
                 "the authority that would be made now may sign for local names and private addresses"
-                + " only, and what --permit names; nothing was made",
-            remedy: "take a name such as app.test or app.localhost, or permit it:"
-                + " sluice cert --directory \(IdentityProblem.word(directory))"
-                + " \(NameScope.options(for: names))\(NameScope.words(names))")
+                + " only, and what it is made to permit; nothing was made",
+            remedy: "take a name such as app.test or app.localhost, or have it permit that",
+            wanted: names, directory: directory)
     }
 }
 
@@ -57,7 +56,7 @@ extension NameScope {
     /// Those of the names that an authority made for this scope could not sign for.
     ///
     /// - Throws: `CertificateFault` for what is no name.
-    func refused(_ names: [String]) throws(CertificateFault) -> [String] {
+    public func refused(_ names: [String]) throws(CertificateFault) -> [String] {
         if names.isEmpty { return [] }
         let file = "the authority"
         let key = try KeyHandle.make(for: file)
@@ -71,24 +70,5 @@ extension NameScope {
             if !isPermitted { refused.append(name) }
         }
         return refused
-    }
-
-    /// What `sluice cert` has to be given so that an authority which it makes may sign for these names, with a blank
-    /// behind each word; empty where it may by itself, or where they are no names.
-    public static func options(for names: [String]) -> String {
-        guard let refused = try? NameScope.local(more: []).refused(names) else { return "" }
-        var options = ""
-        for name in refused {
-            guard case .dns(let dns)? = try? CertificateName(parsing: name) else {
-                return "--any-name "
-            }
-            options += "--permit \(dns.hasPrefix("*.") ? String(dns.dropFirst(2)) : dns) "
-        }
-        return options
-    }
-
-    /// Names as words of a shell.
-    static func words(_ names: [String]) -> String {
-        names.map(IdentityProblem.word).joined(separator: " ")
     }
 }

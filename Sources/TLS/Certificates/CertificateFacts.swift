@@ -17,7 +17,11 @@ public struct CertificateFacts: Sendable, Equatable {
     /// Whether it may sign other certificates.
     public let isCA: Bool
     /// Whether it may sign for some DNS names and addresses only (RFC 5280 §4.2.1.10).
-    public let isConstrained: Bool
+    public var isConstrained: Bool { !permittedNames.isEmpty }
+    /// The DNS names for which it may sign alone, each with all below it; empty where it may for any.
+    public let permittedNames: [String]
+    /// The addresses for which it may sign alone, as `10.0.0.0/8`; empty where it may for any.
+    public let permittedAddresses: [String]
     /// Whether what it signs can be believed of servers only: not of clients, for mail or for code.
     public let isForServersOnly: Bool
     /// SHA-256 of the whole certificate, in hexadecimal digits.
@@ -73,12 +77,23 @@ public struct CertificateFacts: Sendable, Equatable {
         issuer = certificate.issuer
         subject = certificate.subject
         isCA = certificate.isAuthority
-        isConstrained = certificate.hasPermitted(GEN_DNS)
+        permittedNames = certificate.permitted(GEN_DNS).map {
+            String(decoding: $0, as: UTF8.self).lowercased()
+        }
+        permittedAddresses = certificate.permitted(GEN_IPADD).compactMap(Self.block)
         isForServersOnly =
             X509_get_extended_key_usage(certificate.pointer) == UInt32(XKU_SSL_SERVER)
-            && certificate.hasPermitted(GEN_EMAIL) && certificate.hasPermitted(GEN_URI)
+            && !certificate.permitted(GEN_EMAIL).isEmpty && !certificate.permitted(GEN_URI).isEmpty
         fingerprint = Self.fingerprint(certificate)
         keyKind = Self.kind(of: X509_get0_pubkey(certificate.pointer))
+    }
+
+    /// An address and its mask, one behind the other (RFC 5280 §4.2.1.10), as people write them.
+    private static func block(_ bytes: [UInt8]) -> String? {
+        let half = bytes.count / 2
+        guard let address = CertificateName.spell(bytes[..<half]) else { return nil }
+        let bits = bytes[half...].reduce(0) { $0 + $1.nonzeroBitCount }
+        return "\(address)/\(bits)"
     }
 
     private static func fingerprint(_ certificate: borrowing CertificateHandle) -> String {

@@ -13,11 +13,20 @@ public struct CertificateFault: Error, Equatable, Sendable, CustomStringConverti
     public let found: String
     /// What the reader can do about it.
     public let remedy: String
+    /// The names that were asked for, where an authority may not sign for some of them; else empty.
+    public let wanted: [String]
+    /// The authority's folder, where it may not sign for some names; else empty.
+    public let directory: String
 
-    init(_ file: String, found: String, remedy: String) {
+    init(
+        _ file: String, found: String, remedy: String, wanted: [String] = [],
+        directory: String = ""
+    ) {
         self.file = file
         self.found = found
         self.remedy = remedy
+        self.wanted = wanted
+        self.directory = directory
     }
 
     /// One line: file, what was found, what to do.

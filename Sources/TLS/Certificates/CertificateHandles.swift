@@ -92,15 +92,31 @@ struct CertificateHandle: ~Copyable {
         return NAME_CONSTRAINTS_check(leaf.pointer, constraints) == X509_V_OK
     }
 
-    /// Whether its name constraints permit only some names of a kind (RFC 5280 §4.2.1.10).
-    func hasPermitted(_ kind: Int32) -> Bool {
+    /// The names of a kind that its name constraints permit, in bytes as they stand there.
+    ///
+    /// If there are some, no others of that kind are permitted (RFC 5280 §4.2.1.10). The kind is one whose names are
+    /// strings: DNS names, addresses, mail, URIs.
+    func permitted(_ kind: Int32) -> [[UInt8]] {
         guard let found = X509_get_ext_d2i(pointer, NID_name_constraints, nil, nil) else {
             ERR_clear_error()
-            return false
+            return []
         }
         let constraints = found.assumingMemoryBound(to: NAME_CONSTRAINTS.self)
         defer { NAME_CONSTRAINTS_free(constraints) }
-        return sluice_has_permitted(constraints, kind) == 1
+        var names: [[UInt8]] = []
+        var index: Int32 = 0
+        while let name = sluice_permitted(constraints, index) {
+            index += 1
+            guard sluice_general_name_type(name) == kind,
+                let string = sluice_general_name_string(name)
+            else { continue }
+            names.append(
+                Array(
+                    UnsafeBufferPointer(
+                        start: ASN1_STRING_get0_data(string),
+                        count: Int(ASN1_STRING_length(string)))))
+        }
+        return names
     }
 
     private static func unixSeconds(_ time: UnsafePointer<ASN1_TIME>?) -> Int64 {

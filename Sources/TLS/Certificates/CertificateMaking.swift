@@ -87,16 +87,16 @@ enum CertificateMaking {
                 let isPermitted = try isPermitted(name, authority: authority, key: key)
                 if !isPermitted { refused.append(name.text) }
             }
-            let all = names.map(\.text)
+            let permitted = authority.permitted(GEN_DNS).map { String(decoding: $0, as: UTF8.self) }
+            let further = (NameScope.further(among: permitted) ?? []).map { ", \($0)" }.joined()
             throw CertificateFault(
                 refused.joined(separator: ", "),
-                found: "the authority may sign for local names and private addresses only, and"
-                    + " what it was made to permit",
+                found:
+                    "the authority may sign for local names and private addresses\(further) only",
                 remedy:
                     "take a name such as app.test or app.localhost, or move ca.pem and ca-key.pem away from"
-                    + " \(directory) to have another authority made, which has to be trusted anew:"
-                    + " sluice cert --directory \(IdentityProblem.word(directory))"
-                    + " \(NameScope.options(for: all))\(NameScope.words(all))")
+                    + " \(directory) to have another authority made, which has to be trusted anew",
+                wanted: names.map(\.text), directory: directory)
         }
         return certificate
     }

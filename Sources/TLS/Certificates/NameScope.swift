@@ -12,7 +12,7 @@ public enum NameScope: Sendable, Equatable {
 
     /// DNS names with all below them: of RFC 6761, RFC 6762, RFC 8375, `internal`, and what home
     /// routers use.
-    static let localNames = [
+    public static let localNames = [
         "localhost", "local", "localdomain", "test", "example", "internal", "lan", "home.arpa",
     ]
 
@@ -31,6 +31,13 @@ public enum NameScope: Sendable, Equatable {
         "permitted;email:invalid", "excluded;email:invalid", "permitted;URI:invalid",
         "excluded;URI:invalid",
     ]
+
+    /// Of the names that an authority may sign for, those that it was permitted besides the local ones and this
+    /// machine's own; nil where it may not even sign for the local ones, since somebody else has made it.
+    public static func further(among permitted: [String]) -> [String]? {
+        guard Set(localNames).isSubset(of: permitted) else { return nil }
+        return permitted.filter { !localNames.contains($0) && $0 != machineName }
+    }
 
     /// As OpenSSL's `nameConstraints` syntax wants it.
     func extensionValue() throws(CertificateFault) -> String {

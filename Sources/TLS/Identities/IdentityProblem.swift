@@ -252,7 +252,7 @@ extension IdentityProblem {
                 + " whole chain (fullchain.pem)"
         case .stray: "clients do not need it there; append the one that signed the first instead"
         case .authority:
-            "Firefox refuses it: have an authority sign one with CA:FALSE (sluice cert)"
+            "Firefox refuses it: have an authority sign one with CA:FALSE"
         case .noDigitalSignature: "ask the authority for one with it"
         case .browsersRefuse: "other clients take it; for browsers \(newKey) on P-256"
         case .readableByOthers: "chmod 600 it"

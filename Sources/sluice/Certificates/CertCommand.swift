@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import ArgumentParser
 import Config
+import Doctor
 import Foundation
 import Glibc
 import TLS
@@ -197,8 +198,7 @@ struct CertMakeCommand: ParsableCommand {
             """
             authority    \(authority.certificatePath) (\(authority.isNew ? "made" : "kept"), \
             until \(CertCommand.date(root.notAfter)))
-            may sign for \(root.isConstrained ? "local names and private addresses" : "any name")\
-            \(permit.isEmpty ? "" : ", and " + permit.joined(separator: ", "))
+            may sign for \(CertificateCure.scope(root))
             certificate  \(files.chainPath) (\(Self.word(for: outcome)), until \(until))
             key          \(files.keyPath)
             for          \(leaf.names.joined(separator: ", "))
@@ -252,7 +252,7 @@ struct CertPlace: ParsableArguments {
     func authorityPath() throws -> String {
         let file = path + "/ca.pem"
         guard access(file, F_OK) == 0 else {
-            throw Complaint("\(file): there is no authority yet; \(making).")
+            throw Complaint("There is no authority yet, since \(file) is missing; \(making).")
         }
         try CertificateAuthority.requireSafe(in: path)
         return file

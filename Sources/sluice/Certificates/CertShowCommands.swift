@@ -23,8 +23,7 @@ struct CertListCommand: ParsableCommand {
         let root = try CertificateFacts.read(pemFile: authorityPath)
         rows.append([
             authorityPath, root.subject, CertCommand.date(root.notAfter),
-            CertShowCommand.state(root)
-                + (root.isConstrained ? ", signs for local names" : ", signs for any name"),
+            "\(CertShowCommand.state(root)), signs for \(CertificateCure.scope(root))",
         ])
         for leaf in try place.leaves() {
             guard let facts = try? CertificateFacts.read(pemFile: leaf.chainPath) else { continue }
@@ -94,7 +93,7 @@ struct CertRenewCommand: ParsableCommand {
                         + " \(CertCommand.date(facts.notAfter))")
             } catch {
                 hasFailed = true
-                Output.line("\(leaf.chainPath)  failed: \(error)")
+                Output.line("\(leaf.chainPath)  failed: \(CertificateCure.sentence(error))")
             }
         }
         if hasFailed { throw ExitCode(1) }
@@ -238,6 +237,16 @@ struct CertShowCommand: ParsableCommand {
         }
     }
 
+    /// The names and addresses for which an authority may sign alone; nil where it may for any, or is none.
+    private static func permitted(_ facts: CertificateFacts) -> String? {
+        guard facts.isCA, facts.isConstrained else { return nil }
+        let names = facts.permittedNames.joined(separator: ", ") + " (and all below them)"
+        let addresses =
+            facts.permittedAddresses.isEmpty
+            ? "any address" : facts.permittedAddresses.joined(separator: ", ")
+        return "\(names); \(addresses)".harmless
+    }
+
     private static func text(_ facts: CertificateFacts) -> String {
         """
         subject      \(facts.subject.harmless)
@@ -245,7 +254,7 @@ struct CertShowCommand: ParsableCommand {
         names        \(facts.names.isEmpty ? "none" : facts.names.joined(separator: ", ").harmless)
         valid        \(CertCommand.date(facts.notBefore)) to \(CertCommand.date(facts.notAfter)) (\(state(facts)))
         key          \(facts.keyKind)
-        may sign     \(signing(facts))
+        may sign     \(signing(facts))\(permitted(facts).map { "\nfor          \($0)" } ?? "")
         SHA-256      \(facts.fingerprint)
         """
     }

@@ -51,7 +51,7 @@ struct CertStores: ParsableArguments {
         guard place.directory == nil, let invoker else {
             if isImage && access(place.path + "/ca.pem", F_OK) != 0 {
                 throw Complaint(
-                    "\(place.path)/ca.pem: there is no authority yet, and --root changes nothing"
+                    "There is no authority yet, since \(place.path)/ca.pem is missing, and --root changes nothing"
                         + " outside of \(root); `sluice cert` makes it.")
             }
             return try place.authorityPath()

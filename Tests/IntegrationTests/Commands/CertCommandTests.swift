@@ -85,7 +85,7 @@ import Testing
 
     @Test func `what is near its end is listed as such and renewed, once`() throws {
         let home = try Home()
-        #expect(try home.cert("list").errors.contains("there is no authority yet"))
+        #expect(try home.cert("list").errors.contains("There is no authority yet"))
         #expect(try home.cert("app.test", "*.app.test").status == 0)
         // A certificate from elsewhere with its key lies beside it.
         let other = try TestCertificates.shared().local
@@ -487,6 +487,9 @@ import Testing
         let new = try home.cert("show", "\(home.data)/ca.pem")
         #expect(
             new.output.contains("for some names only: it is an authority, servers only"), "\(new)")
+        #expect(new.output.contains("\nfor          localhost, local, "), "\(new)")
+        #expect(new.output.contains("; 127.0.0.0/8, 10.0.0.0/8, "), "\(new)")
+        #expect(new.output.contains("::1/128, fc00::/7, fe80::/10"), "\(new)")
         let old = "\(home.folder)/old.pem"
         try run([
             "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",

@@ -128,9 +128,21 @@ import Testing
             #expect(refused.errors.contains("Move ca.pem and ca-key.pem away"), "\(refused)")
         }
         #expect(try home.files == before)
+        // What it was made to permit is said as well where nobody asks for that now.
+        let kept = try home.cert("www.example.com")
+        #expect(kept.output.contains("may sign for local names and private addresses, and "))
+        #expect(kept.output.contains("example.com\n"), "\(kept)")
+        let listed = try home.cert("list")
+        #expect(
+            listed.output.contains("signs for local names and private addresses, and "),
+            "\(listed)")
+        #expect(listed.output.contains("example.com"), "\(listed)")
+        let shown = try home.cert("show", "\(home.data)/ca.pem")
+        #expect(shown.output.contains("example.com (and all below them); "), "\(shown)")
         // Without the option the name is refused with the same way out.
         let other = try home.cert("www.example.org")
         #expect(other.status == 1 && other.errors.contains("www.example.org: "), "\(other)")
+        #expect(other.errors.contains(", example.com only; "), "\(other)")
         try run(["rm", "\(home.data)/ca.pem", "\(home.data)/ca-key.pem"])
         #expect(try home.follow(other.errors) == 0, "\(other)")
         // One for any name has nothing to be told.

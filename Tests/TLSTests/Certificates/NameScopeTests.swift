@@ -41,9 +41,10 @@ struct NameScopeTests {
         let fault = #expect(throws: CertificateFault.self) {
             try leaf(["localhost", name], authority, scratch)
         }
-        // Addresses can't be permitted one by one.
-        let option = name.contains(where: \.isNumber) ? "--any-name " : "--permit "
-        #expect(fault?.description.contains(option) == true, "\(String(describing: fault))")
+        // Whoever prints it says the command.
+        #expect(fault?.file == name && fault?.wanted == ["localhost", name])
+        #expect(fault?.directory.isEmpty == false)
+        #expect(fault?.description.contains("sluice") == false, "\(String(describing: fault))")
         #expect(!CertificateFiles.hasContent(scratch.path("leaf.pem")))
         #expect(!CertificateFiles.hasContent(scratch.path("leaf-key.pem")))
     }
@@ -58,24 +59,25 @@ struct NameScopeTests {
         }
     }
 
-    @Test(arguments: [
-        (["shop.com"], "--permit shop.com "), (["localhost", "app.test", "10.0.0.1"], ""),
-        (["*.shop.com", "a_b"], "--permit shop.com --permit a_b "), (["8.8.8.8"], "--any-name "),
-        (["shop.com", "::8"], "--any-name "), (["no name"], ""), ([], ""),
-    ])
+    @Test(
+        arguments: [
+            (["shop.com"], ["shop.com"]), (["localhost", "app.test", "10.0.0.1"], []),
+            (["*.shop.com", "a_b"], ["shop.com", "a_b"]), (["8.8.8.8"], nil),
+            (["shop.com", "::8"], nil),
+        ] as [([String], [String]?)])
     func `what has to be permitted is known before an authority is made`(
-        names: [String], options: String
+        names: [String], permitted: [String]?
     ) throws {
-        #expect(NameScope.options(for: names) == options)
-        guard !options.isEmpty else { return }
+        let refused = try NameScope.local(more: []).refused(names)
+        #expect(refused.isEmpty == (permitted == []))
+        guard !refused.isEmpty else { return }
         let scratch = try CertificateScratch()
         let folder = scratch.path("new")
         #expect(throws: CertificateFault.self) {
             try CertificateAuthority.loadOrMake(in: folder, for: names)
         }
         #expect(access(folder, F_OK) != 0)
-        let permitted = options.split(separator: " ").filter { !$0.hasPrefix("--") }
-        let scope = permitted.isEmpty ? NameScope.any : .local(more: permitted.map(String.init))
+        let scope = permitted.map { NameScope.local(more: $0) } ?? .any
         let authority = try CertificateAuthority.loadOrMake(in: folder, scope: scope, for: names)
         for name in names { #expect(try authority.permits(name), "\(name)") }
         #expect(try authority.permits("example.org") == (scope == .any))
