@@ -29,10 +29,7 @@ public enum AdminSocket {
     static func makePlace(
         runtimeFolder: String?, serviceFolder: String, userFolder: String
     ) -> String? {
-        for folder in [runtimeFolder, serviceFolder].compactMap({ $0 })
-        where folder.hasPrefix("/") && access(folder, W_OK | X_OK) == 0 {
-            return "\(folder)/\(name)"
-        }
+        if let folder = writable(runtimeFolder, serviceFolder) { return "\(folder)/\(name)" }
         // Two that start at one moment may both make it.
         _ = mkdir(userFolder, 0o700)
         return isOwn(userFolder) ? "\(userFolder)/\(name)" : nil
@@ -59,10 +56,26 @@ public enum AdminSocket {
         return folders.map { "\($0)/\(name)" }
     }
 
-    /// The place where commands find somebody; nil where nobody answers at any.
-    public static var firstAnswering: String? {
-        places.first { place in
-            (try? Address(parsing: "unix:" + place)).map(AdminClient.answers) ?? false
+    /// The places that are meant where none is named: that of a Sluice which is started in this environment, and that
+    /// of the machine's service.
+    ///
+    /// At another of `places` is one that was started in another environment: somebody else's job of the same user.
+    public static var usualPlaces: [String] {
+        usualPlaces(
+            runtimeFolder: runtimeFolder, serviceFolder: serviceFolder, userFolder: userFolder)
+    }
+
+    static func usualPlaces(
+        runtimeFolder: String?, serviceFolder: String, userFolder: String
+    ) -> [String] {
+        let own = writable(runtimeFolder, serviceFolder) ?? userFolder
+        return (own == serviceFolder ? [own] : [own, serviceFolder]).map { "\($0)/\(name)" }
+    }
+
+    /// The first of these folders in which this user may have a socket; nil where there is none.
+    private static func writable(_ folders: String?...) -> String? {
+        folders.compactMap { $0 }.first {
+            $0.hasPrefix("/") && access($0, W_OK | X_OK) == 0
         }
     }
 
@@ -87,6 +100,10 @@ public enum AdminSocket {
             guard let number = file.split(separator: "-").last?.dropLast(".sock".count),
                 let process = Int32(number), kill(process, 0) != 0, errno == ESRCH
             else { continue }
+            // After an upgrade the successor has the place of the process that is gone.
+            if let address = try? Address(parsing: "unix:" + file), AdminClient.answers(address) {
+                continue
+            }
             // What is no socket is somebody's.
             SocketFile(file)?.remove()
         }

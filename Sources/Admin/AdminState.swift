@@ -122,6 +122,8 @@ public struct RouteState: Codable, Sendable {
     public var isDraining: Bool
     /// Whether a reload has taken it out, and it is named for its live relays; an older Sluice does not say.
     public var isLeft: Bool?
+    /// The upstream to which it leads; nil where it leads to none, and of an older Sluice.
+    public var upstream: String?
 
     /// A route with where it leads, its live relays and whether it drains.
     public init(name: String, to: String, relays: Int, isDraining: Bool) {

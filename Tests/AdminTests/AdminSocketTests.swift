@@ -41,6 +41,24 @@ struct AdminSocketTests {
         #expect(!FileManager.default.fileExists(atPath: folders.user))
     }
 
+    @Test func `where none is named, the own place and that of the service are meant`() throws {
+        let folders = try Folders(making: ["runtime", "user"])
+        defer { folders.remove() }
+        func usual(_ runtime: String?) -> [String] {
+            AdminSocket.usualPlaces(
+                runtimeFolder: runtime, serviceFolder: folders.service, userFolder: folders.user)
+        }
+        let service = folders.service + "/sluice.sock"
+        #expect(usual(folders.runtime) == [folders.runtime + "/sluice.sock", service])
+        // A folder that is not there, or not for this user, is nobody's place.
+        for runtime in [nil, folders.root + "/gone", "relative"] {
+            #expect(usual(runtime) == [folders.user + "/sluice.sock", service])
+        }
+        try FileManager.default.createDirectory(
+            atPath: folders.service, withIntermediateDirectories: true)
+        #expect(usual(nil) == [service])
+    }
+
     @Test func `where neither is there, a folder of the user's own is made`() throws {
         let folders = try Folders(making: ["other"])
         defer { folders.remove() }
@@ -104,9 +122,13 @@ struct AdminSocketTests {
         }
         do { _ = try Listener(address: try Address(parsing: "unix:" + dead)) }
         #expect(FileManager.default.fileExists(atPath: dead))
+        // After an upgrade the successor serves under the number of the process that is gone.
+        let served = "\(folders.user)/sluice-4194307.sock"
+        let successor = try Listener(address: try Address(parsing: "unix:" + served))
         AdminSocket.removeDead(beside: folders.user + "/sluice.sock")
         #expect(
             AdminSocket.others(beside: [folders.user + "/sluice.sock"])
-                == [live, noSocket, "\(folders.user)/sluice-x.sock"].sorted())
+                == [live, noSocket, served, "\(folders.user)/sluice-x.sock"].sorted())
+        #expect(successor.address.isUnix)
     }
 }

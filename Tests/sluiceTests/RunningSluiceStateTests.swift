@@ -70,6 +70,41 @@ struct RunningSluiceStateTests {
         #expect(noted.remedy.contains("Start the app there too") && far.verdict == "healthy")
     }
 
+    @Test func `a drained route is a fault, with what opens it`() {
+        var drained = state()
+        drained.routes[0].isDraining = true
+        let found = RunningSluice.examine(drained)
+        #expect(found.exitCode == 71, "\(found)")
+        #expect(found.sentence == "route /a: 3 relays, to app; it is drained: new sockets get 503.")
+        #expect(found.remedy == "sluice drain --route /a --resume opens it again.")
+    }
+
+    @Test func `a route whose endpoints are all drained is a fault, with what opens it`() throws {
+        let listener = try Listener(address: .loopback(port: 0))
+        func endpoint(_ label: String, _ state: EndpointCondition) -> EndpointState {
+            EndpointState(
+                label: label, addresses: ["\(listener.address)"], active: 0, state: state)
+        }
+        var state = state()
+        state.routes[0].upstream = "app"
+        func examine(_ endpoints: EndpointState...) -> RunningSluice {
+            state.upstreams = [UpstreamState(name: "app", endpoints: endpoints)]
+            return RunningSluice.examine(state, named: " --admin ./a.sock")
+        }
+        let closed = examine(endpoint("ws://a:1", .draining), endpoint("ws://b:1", .draining))
+        #expect(
+            closed.exitCode == 71 && closed.sentence.hasPrefix("route /a: 3 relays"), "\(closed)")
+        #expect(closed.sentence.contains("its endpoints are all drained"), "\(closed)")
+        #expect(
+            closed.remedy.hasPrefix(
+                "sluice drain --endpoint ws://a:1 --resume --admin ./a.sock opens"))
+        #expect(
+            examine(endpoint("ws://a:1", .draining), endpoint("ws://b:1", .left)).exitCode == 71)
+        #expect(
+            examine(endpoint("ws://a:1", .draining), endpoint("ws://b:1", .ok)).verdict == "healthy"
+        )
+    }
+
     @Test func `a listener is named with the protocols that it speaks`() throws {
         let plain = try Listener(address: .loopback(port: 0))
         var state = state()
@@ -103,13 +138,11 @@ struct RunningSluiceStateTests {
         var other = state()
         other.version = "0.0.1"
         other.droppedLogLines = 7
-        other.routes[0].isDraining = true
         let found = RunningSluice.examine(other)
         #expect(found.verdict == "healthy" && found.exitCode == 0 && found.remedy.isEmpty)
-        for words in ["has version \(Sluice.version)", "7 log lines were lost", "draining"] {
+        for words in ["has version \(Sluice.version)", "7 log lines were lost"] {
             #expect(finding(found, words)?.grade == .note, "\(words)")
         }
-        #expect(finding(found, "draining")?.remedy.contains("--route /a --resume") == true)
     }
 
     @Test func `descriptors that have run out are a fault, and a few that are left are none`() {

@@ -238,11 +238,12 @@ struct AdminDesk: Sendable {
                 return state
             }
         for (index, (route, count)) in zip(routing.routes, routing.relayCounts).enumerated() {
-            state.routes.append(
-                RouteState(
-                    name: route.name,
-                    to: Assembly.label(of: now.configuration.routes[index], in: now.configuration),
-                    relays: count, isDraining: routing.draining[index]))
+            var one = RouteState(
+                name: route.name,
+                to: Assembly.label(of: now.configuration.routes[index], in: now.configuration),
+                relays: count, isDraining: routing.draining[index])
+            one.upstream = route.upstream?.picker.name
+            state.routes.append(one)
         }
         let drained = controller.frontend.drained.routes
         for (name, count) in routing.departedCounts {

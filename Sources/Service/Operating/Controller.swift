@@ -78,6 +78,8 @@ public final class Controller: Sendable {
     let startedMilliseconds = Clock.wallMilliseconds()
     /// Where the program stood when it was started.
     private let program = Successor.programPath()
+    /// The process from which this one has taken over; nil where there is none.
+    private let predecessor = Successor.isTakingOver ? getppid() : nil
     private let admins = Mutex<AdminServers?>(nil)
     private let current: Mutex<State>
     /// With what the process started.
@@ -310,8 +312,8 @@ public final class Controller: Sendable {
         if request.route == nil && request.endpoint == nil {
             let id = leave(plan, mayTakeLonger: request.timeoutMilliseconds != nil)
             return AdminOutcome(
-                isDone: id != nil,
-                message: id == nil ? "Sluice is stopping already." : "Sluice stops.", drain: id)
+                isDone: id != nil, message: id == nil ? "Sluice is stopping already." : stops,
+                drain: id)
         }
         if let problem = scope(request, &plan) {
             return AdminOutcome(isDone: false, message: problem)
@@ -323,6 +325,14 @@ public final class Controller: Sendable {
         let message = "Draining \(what): its relays are told \(plan.code), and no new ones begin."
         log.write(LogEvent(.info, message))
         return AdminOutcome(isDone: true, message: message, drain: id)
+    }
+
+    /// That this process stops, and which one it has taken over from, if that still drains.
+    private var stops: String {
+        guard let predecessor, predecessor == getppid() else { return "Sluice stops." }
+        return
+            "Sluice stops: process \(getpid()), which has taken over in an upgrade. Process \(predecessor) has"
+            + " been draining since then, and ends by itself; a second TERM cuts what it still has."
     }
 
     /// That a spread is longer than the time in which all has to be over.
@@ -341,9 +351,20 @@ public final class Controller: Sendable {
         }
         // Nobody listens any more, so nothing comes to it.
         if state.isLeaving { return AdminOutcome(isDone: false, message: "Sluice is stopping.") }
-        let what = request.endpoint ?? request.route ?? ""
-        var message = "\(what) takes new relays again."
-        guard let ended = unlessUpgrading({ frontend.resume(plan) }) else { return Self.underway }
+        let what = plan.endpoint.map { "endpoint \($0)" } ?? "route \(plan.routes.first ?? "")"
+        let outcome = unlessUpgrading {
+            let drained = frontend.drained
+            let wasDrained =
+                plan.endpoint.map(drained.endpoints.contains)
+                ?? !drained.routes.isDisjoint(with: plan.routes)
+            return (wasDrained, frontend.resume(plan))
+        }
+        guard let (wasDrained, ended) = outcome else { return Self.underway }
+        guard wasDrained || !ended.isEmpty else {
+            return AdminOutcome(
+                isDone: true, message: "The \(what) was not drained: nothing has changed.")
+        }
+        var message = "The \(what) takes new relays again."
         for drain in ended {
             let told = Count.words(drain.progress.told, "relay", one: "was", many: "were")
             message += " The drain there has ended: \(told) told, and the others stay."

@@ -27,7 +27,7 @@ extension RunningSluice {
                 add(
                     "configuration", configuration.file, .fault,
                     "as the file stands now, it can't be taken up: \(error)",
-                    "Correct it and do: sluice reload. Until then the one before is in use.")
+                    "Correct it and do: \(command("reload")). Until then the one before is in use.")
                 return
             }
             // A file that has changed since the reload failed does not undo that: another is in use.
@@ -37,14 +37,14 @@ extension RunningSluice {
             {
                 add(
                     "configuration", configuration.file, .note,
-                    "the file changed after it was read", "sluice reload takes it up.")
+                    "the file changed after it was read", "\(command("reload")) takes it up.")
                 return
             }
         }
         if let problem = configuration.lastProblem {
             add(
                 "configuration", configuration.file, .fault, "the last reload failed: \(problem)",
-                "sluice reload, now that the cause is gone.")
+                "\(command("reload")), now that the cause is gone.")
             return
         }
         add(
@@ -162,7 +162,7 @@ extension RunningSluice {
                     add(
                         "listener", name, .fault,
                         "for \(host) it serves another certificate than \(certificate.chain) holds",
-                        "The file was replaced after it was read: sluice reload.")
+                        "The file was replaced after it was read: \(command("reload")).")
                     return
                 }
             }
@@ -203,8 +203,8 @@ extension RunningSluice {
             && Self.authority(of: path, isBeside: !place.isEmpty)?.subject == facts?.issuer
         let renew =
             isOurs
-            ? "sluice cert renew\(place), then sluice reload."
-            : "Renew it where it came from, put it there, then sluice reload."
+            ? "sluice cert renew\(place), then \(command("reload"))."
+            : "Renew it where it came from, put it there, then \(command("reload"))."
         let condition = term.condition(at: now)
         if condition == .expired {
             add("certificate", name, .fault, "for \(names): its time is over", renew)

@@ -36,12 +36,26 @@ struct RunningSluice: Encodable {
     var sentence = ""
     var remedy = ""
     var findings: [Finding] = []
+    /// What names the process to other commands, with a blank in front; empty where it needs no name.
+    private var place = ""
+
+    private enum CodingKeys: CodingKey { case verdict, exitCode, sentence, remedy, findings }
+
+    /// A command for the process that was looked at, to be copied.
+    func command(_ words: String) -> String { "sluice \(words)\(place)" }
 
     /// Asks the process behind the admin socket, and looks at what it names.
     static func examine(_ admin: AdminOptions) -> RunningSluice {
         do {
             let peer = try admin.peer(to: .diagnose)
-            var result = examine(try peer.ask("GET", "/state", for: AdminState.self))
+            let name = (admin.admin ?? peer.unusual).map { " --admin \(Shell.word($0))" } ?? ""
+            var result = examine(
+                try peer.ask("GET", "/state", for: AdminState.self), named: name)
+            if let place = peer.unusual {
+                result.add(
+                    "process", place, .note, "is its socket, which is not at the usual place",
+                    "Commands that change something reach it with that as --admin.")
+            }
             for other in peer.others {
                 result.add(
                     "process", other, .note, "another Sluice of this user, not looked at",
@@ -60,8 +74,9 @@ struct RunningSluice: Encodable {
     }
 
     /// Looks at what a process said of itself, and at what it named.
-    static func examine(_ state: AdminState) -> RunningSluice {
+    static func examine(_ state: AdminState, named place: String = "") -> RunningSluice {
         var result = RunningSluice()
+        result.place = place
         result.look(at: state)
         let faults = result.findings.filter { $0.grade == .fault }
         if let first = faults.first {
@@ -109,8 +124,19 @@ struct RunningSluice: Encodable {
             let relays = "\(Count.words(route.relays, "relay")), to \(route.to)"
             if route.isDraining {
                 add(
-                    "route", route.name, .note, "\(relays), draining: it takes no new sockets",
-                    "sluice drain --route \(Shell.word(route.name)) --resume opens it again.")
+                    "route", route.name, .fault, "\(relays); it is drained: new sockets get 503",
+                    "\(command("drain --route \(Shell.word(route.name)) --resume")) opens it again."
+                )
+            } else if let closed = Self.closed(route, state.upstreams) {
+                let resume = command("drain --endpoint \(Shell.word(closed[0])) --resume")
+                add(
+                    "route", route.name, .fault,
+                    closed.count == 1
+                        ? "\(relays); its endpoint is drained: new sockets get 503"
+                        : "\(relays); its endpoints are all drained: new sockets get 503",
+                    closed.count == 1
+                        ? "\(resume) opens it again."
+                        : "\(resume) opens the first again; there are \(closed.count).")
             } else {
                 add("route", route.name, .good, relays)
             }
@@ -118,6 +144,15 @@ struct RunningSluice: Encodable {
         for upstream in state.upstreams {
             for endpoint in upstream.endpoints { look(at: endpoint) }
         }
+    }
+
+    /// The endpoints of a route, where all of them are drained; nil where one takes new sockets.
+    private static func closed(_ route: RouteState, _ upstreams: [UpstreamState]) -> [String]? {
+        let all = upstreams.first { $0.name == route.upstream }?.endpoints.filter {
+            $0.state != .left
+        }
+        guard let all, !all.isEmpty, all.allSatisfy({ $0.state == .draining }) else { return nil }
+        return all.map(\.label)
     }
 
     private mutating func look(atProcess state: AdminState) {
@@ -133,7 +168,7 @@ struct RunningSluice: Encodable {
         if state.version != Sluice.version {
             add(
                 "process", name, .note, "the program here has version \(Sluice.version)",
-                "sluice upgrade puts it in place.")
+                "\(command("upgrade")) puts it in place.")
         }
         if let descriptors = state.descriptors, descriptors.isFull {
             add(
@@ -187,7 +222,7 @@ struct RunningSluice: Encodable {
         } else if endpoint.state == .draining {
             add(
                 "endpoint", name, .note, "draining: it gets no new sockets",
-                "sluice drain --endpoint \(Shell.word(name)) --resume opens it again.")
+                "\(command("drain --endpoint \(Shell.word(name)) --resume")) opens it again.")
         } else if endpoint.state == .unhealthy {
             let reason = endpoint.health?.lastError.map { ": \($0)" } ?? ""
             add(

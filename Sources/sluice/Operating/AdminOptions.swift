@@ -19,7 +19,7 @@ struct NoAdminSocket: Error, CustomStringConvertible {
     }
 
     /// One or more, with commas between them and `or` in front of the last.
-    private static func list(_ places: [String]) -> String {
+    static func list(_ places: [String]) -> String {
         guard let last = places.last, places.count > 1 else { return places.first ?? "" }
         return places.dropLast().joined(separator: ", ") + " or " + last
     }
@@ -50,6 +50,9 @@ struct AdminOptions: ParsableArguments {
         if let admin { _ = try Self.address(named: admin) }
     }
 
+    /// The option as it was given, for another command, with a blank in front; empty where it was not.
+    var words: String { admin.map { " --admin \(Shell.word($0))" } ?? "" }
+
     /// What a command does with the process that it finds.
     enum Purpose {
         /// It asks, so that the first of several is as good as another if that is said.
@@ -66,7 +69,7 @@ struct AdminOptions: ParsableArguments {
     func peer(to purpose: Purpose) throws -> AdminPeer {
         if let admin { return AdminPeer(AdminClient(try Self.address(named: admin))) }
         let places = AdminSocket.places
-        // Where the first process of a user has ended, the others are still asked.
+        // Where the first process of a user has ended, the others are still found.
         let usual = Self.answering(places)
         let others = Self.answering(AdminSocket.others(beside: places))
         let all = usual + others
@@ -76,7 +79,30 @@ struct AdminOptions: ParsableArguments {
                 "More than one Sluice of this user is running; name one with --admin:"
                     + all.map { "\n  \(Self.line(on: $0))" }.joined())
         }
-        return AdminPeer(AdminClient(first), others: all.dropFirst().map(Self.line))
+        let isUsual = AdminSocket.usualPlaces.contains(first.hostString)
+        if purpose == .change && !isUsual { throw Complaint(Self.refusal(toChange: first)) }
+        return AdminPeer(
+            AdminClient(first), others: all.dropFirst().map(Self.line),
+            unusual: isUsual ? nil : first.hostString)
+    }
+
+    /// The one place at which commands look first where somebody answers; nil where nobody does.
+    static func firstAnswering(_ places: [String]) -> String? {
+        answering(places).first?.hostString
+    }
+
+    /// That the only Sluice that was found may be somebody else's job, and the command that reaches it all the same.
+    private static func refusal(toChange address: Address) -> String {
+        let usual = NoAdminSocket.list(AdminSocket.usualPlaces)
+        let who = PortHolder.sentence(for: address).map { ", \($0)," } ?? ""
+        let words = CommandLine.arguments.dropFirst().map(Shell.word)
+        let command =
+            ([Program.name] + words + ["--admin", Shell.word(address.hostString)])
+            .joined(separator: " ")
+        return
+            "No Sluice answers at \(usual), where a command looks that changes something. Another one of"
+            + " this user\(who) answers at \(address.hostString), and nothing was changed there. If that one is"
+            + " meant:\n  \(command)"
     }
 
     /// Prints what became of a change, below the process that was found for it where none was named.

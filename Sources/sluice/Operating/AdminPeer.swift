@@ -12,13 +12,16 @@ import Reactor
 final class AdminPeer {
     /// Further processes of the user, as `--admin PATH  PROGRAM (process N)`.
     let others: [String]
+    /// The socket, where commands that change something do not go to it unless it is named; else nil.
+    let unusual: String?
     private let client: AdminClient
     /// The process that has answered first; nil until then, and with one that does not say.
     private var process: String?
 
-    init(_ client: AdminClient, others: [String] = []) {
+    init(_ client: AdminClient, others: [String] = [], unusual: String? = nil) {
         self.client = client
         self.others = others
+        self.unusual = unusual
     }
 
     /// Another process than the first answers.

@@ -121,7 +121,9 @@ struct DrainCommand: ParsableCommand {
     /// Says that an endpoint without relays still answers requests, where it does.
     private func tellOfRequests(at endpoint: String, _ peer: AdminPeer) throws {
         func look() throws -> String? {
-            Self.rest(at: endpoint, try peer.ask("GET", "/state", for: AdminState.self))
+            Self.rest(
+                at: endpoint, try peer.ask("GET", "/state", for: AdminState.self),
+                admin: options.words)
         }
         guard try look() != nil else { return }
         // A relay that has just ended gives its place back a moment later.
@@ -131,7 +133,7 @@ struct DrainCommand: ParsableCommand {
 
     /// What Ctrl-C in this command leaves to itself, and what ends it.
     private var whatGoesOn: String {
-        let admin = options.admin.map { " --admin \(Shell.word($0))" } ?? ""
+        let admin = options.words
         let name =
             route.map { "--route \(Shell.word($0))" }
             ?? endpoint.map { "--endpoint \(Shell.word($0))" }
@@ -144,7 +146,7 @@ struct DrainCommand: ParsableCommand {
     }
 
     /// That requests are still under way at a drained endpoint; nil where none is.
-    static func rest(at endpoint: String, _ state: AdminState) -> String? {
+    static func rest(at endpoint: String, _ state: AdminState, admin: String = "") -> String? {
         let active = state.upstreams.flatMap(\.endpoints)
             .filter {
                 $0.label == endpoint || $0.label.hasSuffix("://\(endpoint)")
@@ -153,6 +155,6 @@ struct DrainCommand: ParsableCommand {
         if active == 0 { return nil }
         let count = active == 1 ? "1 request is" : "\(active) requests are"
         return
-            "\(count) still under way there: wait until sluice status shows ACTIVE 0 before you stop the app."
+            "\(count) still under way there: wait until sluice status\(admin) shows ACTIVE 0 before you stop the app."
     }
 }

@@ -55,8 +55,8 @@ struct RebalanceCommand: ParsableCommand {
         options.show(outcome)
         guard let id = outcome.drain else { return }
         Interruption.say(
-            "The rebalance goes on without this command, until every endpoint has its share. sluice status shows"
-                + " how far it is.")
+            "The rebalance goes on without this command, until every endpoint has its share."
+                + " sluice status\(options.words) shows how far it is.")
         try peer.follow(id)
     }
 }

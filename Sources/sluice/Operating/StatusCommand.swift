@@ -4,6 +4,7 @@ import ArgumentParser
 import Foundation
 import Ledger
 import Service
+import Trust
 
 /// `sluice status`: what a running Sluice is doing.
 struct StatusCommand: ParsableCommand {
@@ -97,7 +98,14 @@ struct StatusCommand: ParsableCommand {
             return
         }
         let peer = try options.peer(to: .look)
-        defer { Self.tell(of: peer.others) }
+        defer {
+            Self.tell(of: peer.others)
+            if let place = peer.unusual {
+                Self.note(
+                    "this Sluice is not at the usual place: commands that change something reach it with"
+                        + "\n  --admin \(Shell.word(place))")
+            }
+        }
         if listsRelays {
             try printRelays(peer)
             return

@@ -117,9 +117,9 @@ enum ExitCodes {
                 Outcome(
                     code: 1,
                     when:
-                        "nothing has the name that was given for a route, endpoint, client or relay, or"
-                        + " more than one Sluice runs, `--admin` names none, and none has the usual socket"
-                        + " or `--close` is asked for"
+                        "nothing has the name that was given for a route, endpoint, client or relay; or"
+                        + " `--admin` names none, more than one Sluice runs, and none is at the usual place; with"
+                        + " `--close`, also if more than one runs, or the only one is not at the usual place"
                 ),
                 nobodyAnswers,
             ]),
@@ -139,7 +139,7 @@ enum ExitCodes {
                     code: 0,
                     when:
                         "every relay has ended, also where some had to be cut; with `--background`,"
-                        + " when the drain has begun; with `--resume`, when new relays are taken again"
+                        + " when the drain has begun; with `--resume`, when new relays are taken, again or as before"
                 ),
                 Outcome(
                     code: 1,
@@ -177,7 +177,8 @@ enum ExitCodes {
     private static let nobodyAnswers = Outcome(
         code: notRunning, when: "no running Sluice answers")
 
-    private static let orSeveral = "; or more than one Sluice runs and `--admin` names none"
+    private static let orSeveral =
+        "; or `--admin` names none, and more than one Sluice runs, or the only one is not at the usual place"
 
     /// How a command can end, without `usage`.
     static func outcomes(of command: String) -> [Outcome] {

@@ -47,7 +47,9 @@ struct Serving: ServerObserver {
             addresses, terminal: console.terminal, columns: Terminal.columns)
         for line in announced { console.line(line) }
         if let place = adminSocket {
-            let isUsual = AdminSocket.firstAnswering == place
+            let isUsual =
+                AdminSocket.usualPlaces.contains(place)
+                && AdminOptions.firstAnswering(AdminSocket.places) == place
             console.line(
                 "status    \(Program.name) status"
                     + (isUsual ? "" : " --admin \(Shell.word(place))"))

@@ -175,9 +175,90 @@ import Testing
             try sluice(["drain", "--admin", "\(folderOfSockets)/\(sockets[1])"], environment).status
                 == 0)
         #expect(try processes[1].waitForExit() == 0)
-        // The last is the only one.
-        #expect(try sluice(["drain"], environment).status == 0)
+        // The last is the only one, and not at the usual place: somebody may have started it for something else.
+        let last = "\(folderOfSockets)/\(sockets[2])"
+        let refused = try sluice(["drain", "--timeout", "1s"], environment)
+        #expect(refused.status == 1, "\(refused)")
+        #expect(
+            refused.output.contains("\n  sluice drain --timeout 1s --admin \(last)\n"), "\(refused)"
+        )
+        #expect(refused.output.contains("(process \(processes[2].identifier))"), "\(refused)")
+        let looked = try sluice(["status"], environment)
+        #expect(looked.status == 0 && looked.output.contains("  --admin \(last)\n"), "\(looked)")
+        #expect(!processes[2].hasEnded)
+        #expect(try sluice(["drain", "--admin", last], environment).status == 0)
         #expect(try processes[2].waitForExit() == 0)
+    }
+
+    @Test func `a Sluice of another environment is changed only where it is named`() throws {
+        let folder = try Scratch.makeFolder()
+        defer { Scratch.remove(folder) }
+        let elsewhere = ["TMPDIR": folder, "XDG_RUNTIME_DIR": "", "HOME": folder]
+        let here = ["TMPDIR": folder, "XDG_RUNTIME_DIR": "\(folder)/run", "HOME": folder]
+        try run(["mkdir", "-m", "700", "\(folder)/run"])
+        try Scratch.write(
+            """
+            listen: [{ address: "127.0.0.1:0" }]
+            routes: [{ path: /, to: app }]
+            upstreams: { app: { endpoints: ["unix:\(folder)/app"] } }
+
+            """, to: "\(folder)/s.yaml")
+        let process = try ChildProcess(
+            [try ProxyFixture.program(), "run", "\(folder)/s.yaml"], environment: elsewhere)
+        defer { process.signal(SIGKILL) }
+        try process.waitForLine(containing: "status    sluice status")
+        try process.waitForLine(containing: "is ready")
+        let socket = "\(folder)/sluice-\(geteuid())/sluice.sock"
+        for arguments in [
+            ["drain"], ["drain", "--route", "/"], ["reload"], ["upgrade"],
+            ["rebalance", "--upstream", "app"], ["status", "--close", "0-0-0"],
+        ] {
+            let said = try sluice(arguments, here)
+            #expect(said.status == 1, "\(arguments): \(said)")
+            #expect(
+                said.output.contains("No Sluice answers at \(folder)/run/sluice.sock or "),
+                "\(said)")
+            let command = "sluice \(arguments.joined(separator: " ")) --admin \(socket)"
+            #expect(said.output.hasSuffix("If that one is meant:\n  \(command)\n"), "\(said)")
+        }
+        let generation = try sluice(["status"], here)
+        #expect(generation.status == 0 && generation.output.contains("generation 1 of"))
+        #expect(generation.output.contains("\n  --admin \(socket)\n"), "\(generation)")
+        let doctor = try sluice(["doctor"], here)
+        #expect(doctor.output.contains("\(socket): is its socket, which is not at the usual"))
+        // The one at the usual place is the one that is meant; with both, none is.
+        let own = try ChildProcess(
+            [try ProxyFixture.program(), "run", "\(folder)/s.yaml"], environment: here)
+        defer { own.signal(SIGKILL) }
+        try own.waitForLine(containing: "is ready")
+        #expect(try sluice(["reload"], here).output.contains("More than one Sluice"))
+        #expect(try sluice(["drain"], elsewhere).output.contains("More than one Sluice") == false)
+        #expect(try process.waitForExit() == 0)
+        #expect(try sluice(["drain"], here).status == 0)
+        #expect(try own.waitForExit() == 0)
+    }
+
+    @Test func `a drain of everything after an upgrade reaches the new process, and names both`()
+        throws
+    {
+        let backend = try ManualBackend()
+        let operated = try Operated(
+            routes: ["{ path: /Esv/ocp, to: \"\(backend.address)\" }"],
+            settings: ["drain: { timeout: 60s }"], isReplaceable: true)
+        defer { Scratch.remove(operated.folder) }
+        let ends = try operated.proxy.relay(to: backend)
+        let upgrade = try operated.command(["upgrade"])
+        #expect(upgrade.status == 0, "\(upgrade)")
+        let next = try #require(
+            upgrade.output.firstMatch(of: /Process (\d+) has taken over/)?.output.1)
+        let old = operated.proxy.process.identifier
+        let drain = try operated.command(["drain", "--timeout", "1s"])
+        #expect(drain.status == 0, "\(drain)")
+        #expect(drain.output.hasPrefix("Sluice stops: process \(next), which has taken over"))
+        #expect(drain.output.contains("Process \(old) has been draining since then"), "\(drain)")
+        #expect(!operated.proxy.process.hasEnded)
+        #expect(drain.output.contains("Sluice has stopped"), "\(drain)")
+        withExtendedLifetime(ends) {}
     }
 
     @Test func `run says how it is asked, and a command that finds it says which process it was`()

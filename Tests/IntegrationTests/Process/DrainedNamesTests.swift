@@ -106,6 +106,15 @@ import Testing
             drain.output.contains(
                 "The drain of endpoint \(backend.address) was ended by --resume."),
             "\(drain.output)")
+        let again = try sluice.command(endpoint + ["--resume"])
+        #expect(again.status == 0)
+        #expect(
+            again.output
+                == "The endpoint \(backend.address) was not drained: nothing has changed.\n")
+        let route = try sluice.command(["drain", "--route", "/Esv/ocp", "--resume"])
+        #expect(
+            route.status == 0
+                && route.output == "The route /Esv/ocp was not drained: nothing has changed.\n")
         for relay in relays[1...] { try relay.exchange("stays") }
         try sluice.proxy.relay(to: backend).exchange("is back")
     }
