@@ -63,6 +63,23 @@ final class Rebalance: Sendable {
         }
     }
 
+    /// That there is nothing to close, and how the relays are spread; nil where there is a surplus.
+    var nothingToDo: String? {
+        let counts = counts
+        var census = Census()
+        guard census.surplus(counts.map { ($0.count, $0.share) }).allSatisfy({ $0 == 0 }) else {
+            return nil
+        }
+        let name = group.picker.name
+        if counts.isEmpty { return "Nothing is closed: no endpoint of \(name) takes new relays." }
+        let most = 8
+        let spread = counts.prefix(most).map { "\($0.label) has \($0.count)" }
+            .joined(separator: ", ")
+        let more = counts.count > most ? ", and so on" : ""
+        return
+            "Nothing is closed: no endpoint of \(name) has more than its share (\(spread)\(more))."
+    }
+
     /// A second's worth after the other, until there is no surplus or nothing is won any more.
     func run(_ frontend: Frontend, isOver: () -> Bool) {
         defer { total.withLock { $0.isDone = true } }
@@ -172,6 +189,9 @@ extension Controller {
         let routes = routing.routes.filter { $0.upstream?.picker.name == request.upstream }
         let rebalance = Rebalance(
             group, routes: Set(routes.map(\.name)), perSecond: request.perSecond, code: code)
+        if let nothing = rebalance.nothingToDo {
+            return AdminOutcome(isDone: true, message: nothing)
+        }
         let started = try? ReactorThread.start(name: "sluice-balance") { [self] in
             rebalance.run(frontend) { state.isLeaving }
         }

@@ -54,6 +54,20 @@ import Testing
         #expect(try sluice.command(["drain", "--route", "/Esv/ocp", "--code", "1012"]).status == 0)
         for client in clients { #expect(try client.join(by: .after(.seconds(60))) >= 1) }
         #expect(opened.value == 18)
+        // Nothing is announced where there is nothing to do.
+        let before = try sluice.command(["status"]).output
+        let nothing = try sluice.command(["rebalance", "--upstream", "app"])
+        #expect(nothing.status == 0, "\(nothing.output)")
+        #expect(
+            nothing.output
+                == "Nothing is closed: no endpoint of app has more than its share (\(first.address) has 0, "
+                + "\(second.address) has 0).\n")
+        #expect(try sluice.command(["status"]).output.suffix(200) == before.suffix(200))
+        #expect(
+            !sluice.proxy.process.errors.contains { $0.contains("surplus relays are told 1012") }
+                || sluice.proxy.process.errors.filter { $0.contains("surplus relays are told") }
+                    .count == 1
+        )
         let wrong = try sluice.command(["rebalance", "--upstream", "nobody"])
         #expect(wrong.output.contains("There is no upstream nobody; there is app."))
     }
