@@ -29,6 +29,19 @@ struct UpstreamAssemblyTests {
     private static let one = "endpoints: [\"ws://127.0.0.1:1\"]"
     private static let two = "endpoints: [\"ws://127.0.0.1:2\", \"ws://127.0.0.1:1\"]"
 
+    @Test func `an endpoint that stands twice is warned of, and served as before`() throws {
+        let twice = try assembly(
+            "endpoints: [\"ws://127.0.0.1:1\", \"ws://127.0.0.1:2\", \"ws://127.0.0.1:1\"]")
+        #expect(try group(twice).endpoints.map(\.label).count == 3)
+        let warning = try #require(twice.warnings.first)
+        #expect(twice.warnings.count == 1 && warning.place.line == 3, "\(twice.warnings)")
+        #expect(
+            warning.sentence
+                == "upstreams.chat.endpoints: ws://127.0.0.1:1 stands twice. It is one endpoint, and would get"
+                + " a share of the clients for each time; write it once")
+        #expect(try assembly(Self.two).warnings.isEmpty)
+    }
+
     @Test func `rules, waiting and checks arrive`() throws {
         let assembly = try assembly(
             Self.one

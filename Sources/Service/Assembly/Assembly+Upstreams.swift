@@ -43,6 +43,21 @@ extension Assembly {
             sources: try sources(upstream.source))
     }
 
+    /// Endpoints that stand in one upstream more than once, which would have more than one share.
+    static func repeatedEndpoints(_ configuration: Configuration) -> [ConfigurationProblem] {
+        configuration.upstreams.sorted { $0.key < $1.key }.flatMap { name, upstream in
+            let counts = Dictionary(
+                upstream.endpoints.map { ($0.description, 1) }, uniquingKeysWith: +)
+            return counts.filter { $0.value > 1 }.sorted { $0.key < $1.key }.map { label, count in
+                ConfigurationProblem(
+                    place: upstream.place,
+                    sentence: "upstreams.\(name).endpoints: \(label) stands"
+                        + " \(count == 2 ? "twice" : "\(count) times"). It is one endpoint, and would get a"
+                        + " share of the clients for each time; write it once")
+            }
+        }
+    }
+
     /// The addresses to come from, each of which has to be one of this machine's.
     private static func sources(_ settings: [SourceAddress]) throws -> [Address] {
         try settings.map { setting in

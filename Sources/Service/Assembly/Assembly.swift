@@ -261,7 +261,7 @@ public struct Assembly: Sendable {
                 warnings.append(ConfigurationProblem(place: tls.hstsPlace, sentence: sentence))
             }
         }
-        return warnings
+        return warnings + repeatedEndpoints(configuration)
     }
 
     /// What `hsts` does beside what was meant, for a listener whose certificates have these names.
