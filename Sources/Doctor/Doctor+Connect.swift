@@ -45,7 +45,15 @@ extension Doctor {
             return nil
         case .success(let found): all = found
         }
-        good(.name, "\(url.host) is \(all.map(\.text).joined(separator: ", "))")
+        let isWithin = all.contains { $0.isUnknownSince != nil }
+        good(
+            .name,
+            "\(url.host) is \(all.map(\.text).joined(separator: ", "))\(isWithin ? " for browsers" : "")"
+        )
+        if let reason = all.compactMap(\.isUnknownSince).first {
+            let notice = SystemNames.notice(url.host, since: reason)
+            diagnosis.notes.append(notice.prefix(1).uppercased() + notice.dropFirst())
+        }
         var missed: [Missed] = []
         var wayless: [ResolvedAddress] = []
         for (index, address) in all.enumerated() {
@@ -159,6 +167,6 @@ extension Doctor {
     public static func speaksTLS(at url: SocketURL, _ options: Options) -> Bool? {
         var doctor = Doctor(url, options)
         guard doctor.connect() != nil else { return nil }
-        return doctor.speaksTLS()
+        return doctor.findsTLS()
     }
 }

@@ -156,15 +156,38 @@ extension Doctor {
         return status
     }
 
-    /// Whether the port answers a TLS handshake in TLS.
+    /// Whether the port answers a TLS handshake in TLS, at once.
     func speaksTLS() -> Bool {
-        guard let line = secondLine(),
-            let probe = try? TLSProbe(serverName: url.host, trusting: [])
-        else { return false }
+        guard let line = secondLine() else { return false }
+        return greet(line).flatMap { $0.receiveRaw() }.map(Self.isTLS) ?? false
+    }
+
+    /// Begins a TLS handshake on a connection; nil where this machine can't.
+    private func greet(_ line: Line) -> Line? {
+        guard let probe = try? TLSProbe(serverName: url.host, trusting: []) else { return nil }
         _ = probe.handshake()
         line.sendRaw(probe.takeOutput())
-        let first = line.receiveRaw()?.first
-        return first == 0x16 || first == 0x15
+        return line
+    }
+
+    /// Whether what came first is a handshake or an alert (RFC 8446 §5.1).
+    private static func isTLS(_ bytes: [UInt8]) -> Bool {
+        bytes.first == 0x16 || bytes.first == 0x15
+    }
+
+    /// Whether it does within all the time that there is; nil where nothing comes that tells it.
+    func findsTLS() -> Bool? {
+        guard let address, case .done(let line) = Line.connect(address, by: answerDeadline),
+            greet(line) != nil
+        else { return nil }
+        line.deadline = answerDeadline
+        var answer = line.receiveRaw(until: Line.now() + (answerDeadline - Line.now()) / 2)
+        if answer == nil {
+            // A plain server may wait for a line's end, and one that speaks TLS may be slow.
+            if let status = plainStatus(), Self.isPlain(status) { return false }
+            answer = line.receiveRaw(until: answerDeadline)
+        }
+        return answer.map(Self.isTLS)
     }
 
     private mutating func refusedHandshake(_ probe: TLSProbe) {

@@ -15,6 +15,9 @@ struct ResolvedAddress {
     /// Whether the system does not know it, and browsers try it all the same.
     var isAssumed = false
 
+    /// Why the system has no address at all for the name, which browsers know by themselves; nil where it has one.
+    var isUnknownSince: String?
+
     /// Whether packets to it stay on this machine.
     var isLoopback: Bool { text == "::1" || family == AF_INET && text.hasPrefix("127.") }
 
@@ -26,15 +29,25 @@ struct ResolvedAddress {
     static func find(
         _ name: String, port: UInt16, by deadline: Double
     ) -> Result<[ResolvedAddress], NameFault> {
-        let known = LookUp.find(name, port: port, by: deadline)
-        guard SocketURL.isLocalhost(name) else { return known }
+        guard SocketURL.isLocalhost(name) else {
+            return LookUp.find(name, port: port, by: deadline)
+        }
+        // Most of the time is for what comes behind that.
+        let known = LookUp.find(
+            name, port: port, by: Line.now() + max(0, deadline - Line.now()) / 3)
         var loopback = ((try? known.get()) ?? []).filter(\.isLoopback)
         let systemKnowsIt = !loopback.isEmpty
+        let reason: String?
+        switch known {
+        case .success: reason = systemKnowsIt ? nil : "it stands for another machine there"
+        case .failure(let fault): reason = fault.reason
+        }
         for literal in ["127.0.0.1", "::1"] {
             guard var own = (try? ask(literal, port: port).get())?.first,
                 !loopback.contains(where: { $0.family == own.family })
             else { continue }
             own.isAssumed = systemKnowsIt
+            own.isUnknownSince = systemKnowsIt ? nil : reason
             loopback.append(own)
         }
         return .success(loopback)
@@ -69,6 +82,20 @@ struct ResolvedAddress {
                     text: String(decoding: end, as: UTF8.self)))
         }
         return .success(found)
+    }
+}
+
+/// Names as programs look them up that are no browsers.
+public enum SystemNames {
+    /// Whether the system's resolver says that a name is this machine; waits for as long as that takes.
+    public static func isThisMachine(_ name: String) -> Bool {
+        ((try? ResolvedAddress.ask(name, port: 0).get()) ?? []).contains(where: \.isLoopback)
+    }
+
+    /// That browsers alone reach a name below `localhost`, and what has the others reach it.
+    public static func notice(_ name: String, since reason: String) -> String {
+        "browsers reach \(name) by themselves, and other programs do not, since \(reason). For them, add the"
+            + " line `127.0.0.1 \(name)` to /etc/hosts."
     }
 }
 

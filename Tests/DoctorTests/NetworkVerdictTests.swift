@@ -97,7 +97,8 @@ struct NetworkVerdictTests {
         let name = String(repeating: "x", count: 64) + ".localhost"
         let found = try diagnose("ws://\(name):\(backend.address.port)/")
         expect(found, .healthy, at: "ping")
-        #expect(found.steps.first?.found == "\(name) is 127.0.0.1, ::1", "\(found)")
+        #expect(found.steps.first?.found == "\(name) is 127.0.0.1, ::1 for browsers", "\(found)")
+        #expect(found.notes.contains { $0.contains("`127.0.0.1 \(name)` to /etc/hosts") })
         for host in [name, "localhost", "LOCALHOST"] {
             let all = try ResolvedAddress.find(host, port: 1, by: .infinity).get()
             #expect(!all.isEmpty && all.allSatisfy(\.isLoopback), "\(all)")
@@ -226,5 +227,34 @@ struct NetworkVerdictTests {
         let proxy = try ProxyFixture(to: backend.address)
         let other = try diagnose("ws://localhost:\(proxy.port())/Esv/ocp")
         expect(other, .speaksTLS, at: "upgrade", "wss://localhost:\(proxy.port())/Esv/ocp")
+    }
+
+    @Test func `a port is the same whether its scheme is named or found out, however slow it is`()
+        throws
+    {
+        let papers = try Papers()
+        defer { papers.remove() }
+        let server = try SecureServer(try papers.issue("slow"))
+        let ca = ["--ca", papers.authority, "--timeout", "12"]
+        let sleeping = server.sleep(forSeconds: 3)
+        let found = try diagnose("localhost:\(server.port)", ca)
+        _ = try sleeping.join()
+        let named = try diagnose(server.url(), ca)
+        #expect(found.url == named.url && found.verdict == named.verdict, "\(found) \(named)")
+        #expect(found.notes.contains { $0.contains("since that port speaks TLS") }, "\(found)")
+    }
+
+    @Test(arguments: [
+        (["ws://127.0.0.1:9/", "--resolve", "app.test:127.0.0.1"], "app.test", "127.0.0.1"),
+        (["ws://app.test:9/", "--resolve", "ap.test:127.0.0.1"], "ap.test", "app.test"),
+    ])
+    func `an address for a name that nothing asks for is wrong usage`(
+        arguments: [String], name: String, host: String
+    ) throws {
+        let child = try ChildProcess([try ProxyFixture.program(), "doctor"] + arguments)
+        #expect(try child.waitForExit() == 64)
+        let words = child.errors.joined(separator: "\n")
+        #expect(words.contains("--resolve gives \(name) an address"), "\(words)")
+        #expect(words.contains("did you mean --resolve \(host):ADDRESS?"), "\(words)")
     }
 }

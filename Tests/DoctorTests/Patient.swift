@@ -40,7 +40,10 @@ func diagnose(
     let home = try Scratch.makeFolder()
     defer { Scratch.remove(home) }
     // Most servers here are on 127.0.0.1 alone, and a machine may have ::1 for localhost as well.
-    let address = arguments.contains("--resolve") ? [] : ["--resolve", "localhost:127.0.0.1"]
+    let isLocalhost =
+        url.firstMatch(of: #/^([a-z]+:\/\/)?([^\/@]*@)?(localhost|\d+)([:\/?]|$)/#) != nil
+    let address =
+        arguments.contains("--resolve") || !isLocalhost ? [] : ["--resolve", "localhost:127.0.0.1"]
     let child = try ChildProcess(
         wrapper + [try ProxyFixture.program(), "doctor", url, "--json"]
             + (arguments.contains("--timeout") ? [] : ["--timeout", "5"]) + address + arguments,
@@ -86,6 +89,15 @@ final class SecureServer {
     }
 
     deinit { process.signal(SIGKILL) }
+
+    /// Has it do nothing for so many seconds, while the kernel takes connections for it.
+    func sleep(forSeconds seconds: UInt32) -> TestThread<Void> {
+        process.signal(SIGSTOP)
+        return TestThread { [process] in
+            usleep(seconds * 1_000_000)
+            process.signal(SIGCONT)
+        }
+    }
 
     func url(_ host: String = "localhost") -> String { "wss://\(host):\(port)/" }
 }

@@ -137,7 +137,24 @@ struct DoctorCommand: ParsableCommand {
                 "--resolve takes name:address, as app.test:127.0.0.1 or app.test:::1, found '\(entry)'."
             )
         }
+        if let url, let target = DoctorTarget(url) {
+            for name in resolve.compactMap(Self.resolution).map(\.name) {
+                try require(name, askedBy: target.url, url)
+            }
+        }
         try AuthorityOption.check(ca)
+    }
+
+    /// Refuses an address for a name that nothing asks for.
+    private func require(_ name: String, askedBy target: SocketURL, _ url: String) throws {
+        // The page's host is looked up too.
+        let asked = [target.host, page.flatMap { SocketURL($0)?.host }].compactMap {
+            $0?.lowercased()
+        }
+        guard !asked.contains(name.lowercased()) else { return }
+        throw ValidationError(
+            "--resolve gives \(name) an address, and \(url) is about \(target.host): did you mean"
+                + " --resolve \(target.host):ADDRESS?")
     }
 
     /// Whether a page is a file that somebody has opened in a browser.

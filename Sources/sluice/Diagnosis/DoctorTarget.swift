@@ -78,7 +78,8 @@ struct DoctorTarget {
             return (url, isURL ? nil : "\(text) is read as \(form).")
         }
         var quick = options
-        quick.timeoutSeconds = min(options.timeoutSeconds, 2)
+        // What is slow now is going to be slow for the walk as well: half of the time is for each.
+        quick.timeoutSeconds = options.timeoutSeconds / 2
         let answer = Doctor.speaksTLS(at: url, quick)
         let usual = secure.port == 443 || secure.port == 8443
         let isSecure = answer ?? (usual || !url.isLocal)
@@ -87,7 +88,7 @@ struct DoctorTarget {
             switch answer {
             case true: "since that port speaks TLS"
             case false: "since that port does not answer a TLS handshake"
-            default: url.isLocal ? "since nothing listens there" : "since nothing answers there"
+            default: "since nothing answers there"
             }
         return (chosen, "\(text) is read as \(chosen.text(secure: isSecure)), \(why).")
     }

@@ -299,9 +299,13 @@ final class AppWatch: Sendable {
     ///
     /// Names below `localhost` need nothing: browsers take them for this machine (RFC 6761 §6.3).
     static func sentence(forName name: String) -> String? {
-        let isLocal = name == "localhost" || name.hasSuffix(".localhost")
-        guard !isLocal, !name.hasPrefix("*"), Address(host: name, port: 0) == nil else {
+        guard name != "localhost", !name.hasPrefix("*"), Address(host: name, port: 0) == nil else {
             return nil
+        }
+        if name.lowercased().hasSuffix(".localhost") {
+            return SystemNames.isThisMachine(name)
+                ? nil
+                : SystemNames.notice(name, since: "this machine's resolver does not know it")
         }
         let own = NetworkAddresses.all()
         let found = (try? Resolver.resolve(host: name, port: 0)) ?? []
