@@ -26,10 +26,32 @@ struct AnnouncementTests {
                 "listening wss://127.0.0.1:8443", "listening wss://[::1]:8443",
                 "route     wss://localhost:8443/… -> ws://localhost:3000",
             ])
+    }
+
+    @Test func `what is served is said beside the path of the app's own URL`() throws {
+        func last(_ path: String, _ example: String) throws -> [String] {
+            let configuration = Configuration.quick(
+                listen: ["127.0.0.1:8443", "[::1]:8443"], tls: tls, path: path,
+                to: .tcp(host: "localhost", port: 3000))
+            return try lines(
+                configuration, at: ["127.0.0.1:8443", "[::1]:8443"], example: example
+            ).dropFirst(2).map(\.self)
+        }
         #expect(
-            try lines(
-                configuration, at: ["127.0.0.1:8443", "[::1]:8443"], example: "/Esv/ocp"
-            ).last == "route     wss://localhost:8443/Esv/ocp -> ws://localhost:3000")
+            try last("/*", "/Esv/ocp?a=1") == [
+                "route     wss://localhost:8443/… -> ws://localhost:3000",
+                "socket    wss://localhost:8443/Esv/ocp?a=1",
+            ])
+        #expect(
+            try last("/chat", "/chat?a=1") == [
+                "route     wss://localhost:8443/chat -> ws://localhost:3000",
+                "socket    wss://localhost:8443/chat?a=1",
+            ])
+        #expect(
+            try last("/chat", "/chat") == [
+                "route     wss://localhost:8443/chat -> ws://localhost:3000"
+            ]
+        )
     }
 
     @Test(arguments: [

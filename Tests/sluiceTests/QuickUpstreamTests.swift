@@ -58,11 +58,25 @@ struct QuickUpstreamTests {
     @Test(arguments: [
         "", ":3000", "app:", "app:0", "app:65536", "0/a", "65536/a",
         "a b:1", "::1:3000",
-        "ftp://app:1", "unix:", "unix:app.sock", "ws://", "user@app:1",
+        "ftp://app:1", "unix:", "unix:app.sock", "ws://",
     ])
     func `what names no app is refused with what would`(text: String) {
         #expect(complaint(text)?.contains("give a port (3000), host:port, ws://") == true)
         #expect(complaint(text)?.hasPrefix(text) == true)
+    }
+
+    @Test(arguments: [
+        ("user@app:1", "sluice app:1"),
+        ("ws://me:secret@127.0.0.1:3000/x?y=1", "sluice 'ws://127.0.0.1:3000/x?y=1'"),
+        ("http://me:secret@app", "sluice http://app"),
+    ])
+    func `a login in front of the host is refused, and a password is not printed`(
+        text: String, command: String
+    ) throws {
+        let said = try #require(usage(text))
+        #expect(said.contains("has a user or a password in front of the host"), "\(said)")
+        #expect(said.contains("as in `\(command)`") && said.contains("Authorization"), "\(said)")
+        #expect(!said.contains("secret"), "\(said)")
     }
 
     @Test(arguments: ["0", "65536", "99999999"])

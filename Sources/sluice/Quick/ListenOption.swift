@@ -50,11 +50,15 @@ struct PortOption: ParsableArguments {
     @Option(name: [.customLong("port"), .customShort("p")], help: .hidden)
     var port: String?
 
-    /// Says what it is called here.
-    func validate() throws {
+    /// Says what it is called here; `app` is how an app is named to the command that has it, nil where none is.
+    func refuse(app: ((String) -> String)? = nil) throws {
         guard let port else { return }
+        let start =
+            app.map {
+                "the app's port stands by itself, as in `\($0(port))`. For the port of Sluice, "
+            } ?? ""
         throw ValidationError(
-            "There is no --port: --listen \(port) listens on that port for this machine,"
-                + " --listen :\(port) for everybody.")
+            "There is no --port: \(start)--listen \(port) is for this machine, --listen :\(port) for"
+                + " everybody.")
     }
 }

@@ -4,6 +4,7 @@ import Config
 import Reactor
 import Service
 import TLS
+import Trust
 
 /// `sluice 3000`: the shortest way from ws to wss.
 struct QuickCommand: ParsableCommand {
@@ -93,6 +94,7 @@ struct QuickCommand: ParsableCommand {
 
     /// Refuses what only makes sense together, or not together.
     func validate() throws {
+        try port.refuse { "sluice \(Shell.word($0))" }
         let app = try QuickUpstream(parsing: upstream)
         try ListenOption.check(listen)
         try requireOtherPlaces(than: app)
@@ -211,7 +213,9 @@ struct QuickCommand: ParsableCommand {
         announcement.examplePath = socketPath
         announcement.hosts = host
         announcement.network = network
-        announcement.notices = [listening.notice, unreachedHost(listening)].compactMap(\.self)
+        announcement.notices = [
+            listening.notice, unreachedHost(listening), Self.queryNotice(app),
+        ].compactMap(\.self)
         if localAuthority != nil, let invoker = Invoker.current {
             announcement.notices.append(invoker.otherAuthority)
         }
@@ -253,6 +257,14 @@ struct QuickCommand: ParsableCommand {
         return
             "nobody reaches \(name) by that URL: Sluice listens for this machine alone"
             + " (\(listening.addresses.joined(separator: ", "))). Add --listen :8443, or take --lan."
+    }
+
+    /// That the query of the app's URL is left to clients; nil where there is none.
+    private static func queryNotice(_ app: QuickUpstream) -> String? {
+        app.query.map { query in
+            "Sluice adds the query ?\(query) to no request: the app gets the query that the client sends, so it"
+                + " has to stand in the page's URL, as it does below."
+        }
     }
 
     /// The machine's addresses that the authority may sign for.

@@ -55,6 +55,7 @@ struct QuickUpstream: Equatable {
                 "\(text) is no port, which is a number from 1 to 65535: give that of the app, as in"
                     + " `sluice 3000`.")
         }
+        try Self.refuseLogin(text)
         let digits = text.prefix { !"/?#".contains($0) }
         let isPort = UInt16(digits).map { $0 > 0 } ?? false
         if !isPort, !text.contains(where: { ":/".contains($0) }) {
@@ -91,6 +92,22 @@ struct QuickUpstream: Equatable {
         let urlPath = String(target.prefix { !"?#".contains($0) })
         path = ["", "/"].contains(urlPath) ? nil : urlPath
         query = try Self.query(in: target, of: text)
+    }
+
+    /// Refuses a user and a password in front of the host, and does not print them again.
+    private static func refuseLogin(_ text: String) throws {
+        guard !text.hasPrefix("unix:") else { return }
+        let start = text.firstRange(of: "://")?.upperBound ?? text.startIndex
+        let authority = text[start...].prefix { !"/?#".contains($0) }
+        guard let at = authority.lastIndex(of: "@") else { return }
+        let bare = String(text[..<start] + text[text.index(after: at)...])
+        let isApp = (try? QuickUpstream(parsing: bare)) != nil
+        throw ValidationError(
+            "The app's URL has a user or a password in front of the host, and Sluice sends none: leave it out"
+                + (isApp ? ", as in `sluice \(Shell.word(bare))`." : ".")
+                + " The app gets the Authorization field that a client sends. Where Sluice itself is to log in"
+                + " there, a configuration sets the field: request: { set: { Authorization: Basic … } } at the route."
+        )
     }
 
     /// Refuses blanks and line ends around an app, as a file of variables with Windows' line ends gives them.

@@ -34,6 +34,7 @@ struct EchoCommand: ParsableCommand {
 
     /// Refuses what is no address.
     func validate() throws {
+        try port.refuse()
         try ListenOption.check(places, isArgument: true)
         try ListenOption.check(listen + places)
     }

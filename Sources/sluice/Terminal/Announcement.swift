@@ -7,7 +7,7 @@ import Service
 /// What is printed once the listeners stand: one line for each, and what to put into the browser.
 struct Announcement {
     let configuration: Configuration
-    /// A path to show where a route takes any.
+    /// The path of the app's own URL, where a route takes others too.
     var examplePath: String?
     /// What this machine is called, instead of localhost.
     var hosts: [String] = []
@@ -38,6 +38,10 @@ struct Announcement {
                     if seen.insert(url).inserted { lines.append("route     \(url) -> \(to)") }
                 }
             }
+            if let examplePath, !seen.contains(where: { $0.hasSuffix(examplePath) }) {
+                for url in sockets(of: route, addresses, at: examplePath)
+                where seen.insert(url).inserted { lines.append("socket    \(url)") }
+            }
         }
         if let first = addresses.first, let host = network.first {
             lines += phone("https://\(Self.literal(host)):\(first.port)", terminal, columns)
@@ -48,6 +52,21 @@ struct Announcement {
             lines.append(CertCommand.trustAdvice(for: localAuthority))
         }
         return lines
+    }
+
+    /// The URLs at which a client reaches the path of the app's own URL.
+    private func sockets(
+        of route: RouteSettings, _ addresses: [Address], at path: String
+    ) -> [String] {
+        var route = route
+        route.path = path
+        return zip(configuration.listen, addresses).flatMap { listener, address in
+            listener.redirectsToHTTPS
+                ? []
+                : shownHosts(of: route, address).map {
+                    url(of: route, listener, address, host: $0)
+                }
+        }
     }
 
     /// The URL for a phone, and on a terminal that is wide enough as something to point it at.
@@ -95,10 +114,7 @@ struct Announcement {
         if !isDefaultPort { host += ":\(address.port)" }
         var path = route.path
         if path.hasSuffix("*") { path = String(path.dropLast()) }
-        if let examplePath, route.path.hasSuffix("*") || examplePath.hasPrefix(path + "?") {
-            path = examplePath
-        }
-        let rest = route.path.hasSuffix("*") && examplePath == nil ? "…" : ""
+        let rest = route.path.hasSuffix("*") ? "…" : ""
         var isAnsweredHere = false
         switch route.to {
         case .respond, .redirect: isAnsweredHere = true

@@ -43,7 +43,7 @@ struct Terminal: Equatable {
         }.joined(separator: " ")
     }
 
-    private static let labels = ["listening", "route", "app", Notice.label]
+    private static let labels = ["listening", "route", "socket", "app", Notice.label]
 }
 
 /// Something that a person at the terminal should know or change.

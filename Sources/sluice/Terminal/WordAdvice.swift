@@ -35,6 +35,10 @@ enum WordAdvice {
         if ["run", "check"].contains(command), let key = keys[name] {
             return "The configuration says that, under \(key)."
         }
+        if command == "doctor", ["--port", "-p"].contains(name) {
+            let port = words.positionals.last { UInt16($0) != nil } ?? "3000"
+            return "A port stands by itself: `sluice doctor \(port)`."
+        }
         let prints = !["quick", "run", "echo"].contains(command)
         if prints, ["-o", "--output"].contains(name) {
             return "What it prints goes into a file so: \(words.path.joined(separator: " ")) > FILE"
@@ -102,7 +106,12 @@ enum WordAdvice {
     static func missing(_ words: CommandWords, _ message: String) -> String? {
         guard message.hasPrefix("Missing expected argument") else { return nil }
         switch words.path.dropFirst().joined(separator: " ") {
-        case "", "quick": return "No app is named: give its port, as in `sluice 3000`."
+        case "", "quick":
+            let port = words.options.first { ["--port", "-p"].contains($0.name) }?.value
+            if let port, UInt16(port) != nil {
+                return "No app is named. Its port stands by itself: did you mean `sluice \(port)`?"
+            }
+            return "No app is named: give its port, as in `sluice 3000`."
         case "rebalance":
             return words.positionals.first.map {
                 "No upstream is named. Did you mean `sluice rebalance --upstream \(Shell.word($0))`?"

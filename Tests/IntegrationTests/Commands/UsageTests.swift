@@ -77,6 +77,13 @@ import Testing
         slip("statsu --json", "statsu is no command and no app. Did you mean `sluice status`?"),
         slip("localhost 3000", "localhost names no port. Did you mean `sluice localhost:3000`?"),
         slip("99999", "99999 is no port, which is a number from 1 to 65535"),
+        slip("--port 3000", "No app is named.", "did you mean `sluice 3000`?"),
+        slip(
+            "3000 --port 9000", "the app's port stands by itself, as in `sluice 9000`",
+            "--listen 9000 is for this machine"),
+        slip("echo --port 3000", "There is no --port: --listen 3000 is for this machine"),
+        slip("doctor --port 3000", "A port stands by itself: `sluice doctor 3000`."),
+        slip("ws://me:pw@a:1/x", "and Sluice sends none", "as in `sluice ws://a:1/x`"),
         slip("3000 4000", "one app, found 3000 and 4000", "sluice run -c FILE"),
         slip("s.yaml --workers 2", "s.yaml is a configuration", "`sluice run s.yaml`"),
         slip("-c s.yaml", "s.yaml is a configuration"),
@@ -208,7 +215,9 @@ import Testing
                 "--listen", "0", "--host", "a.localhost", "--host", "b.localhost", "--no-check",
             ], listenerCount: 2)
         try proxy.process.waitForLine(
-            containing: "route     wss://b.localhost:\(proxy.port(1))/Esv/ocp")
+            containing: "route     wss://b.localhost:\(proxy.port(1))/Esv/… ->")
+        try proxy.process.waitForLine(
+            containing: "socket    wss://b.localhost:\(proxy.port(1))/Esv/ocp")
     }
 
     @Test func `no help says a default twice`() throws {
