@@ -44,7 +44,7 @@ struct NameScopeTests {
         // Whoever prints it says the command.
         #expect(fault?.file == name && fault?.wanted == ["localhost", name])
         #expect(fault?.directory.isEmpty == false)
-        #expect(fault?.description.contains("sluice") == false, "\(String(describing: fault))")
+        #expect(fault?.description.contains("sluice cert") == false, "\(String(describing: fault))")
         #expect(!CertificateFiles.hasContent(scratch.path("leaf.pem")))
         #expect(!CertificateFiles.hasContent(scratch.path("leaf-key.pem")))
     }
