@@ -10,6 +10,8 @@ struct ConnectionCore {
     let memory: HTTP2Memory
     /// Those of `memory`.
     let blocks: HTTP2Memory.Blocks
+    /// What nghttp2 has freed, of this connection and of others.
+    let freeObjects: UnsafeMutablePointer<LibraryMemory.FreeObjects>
     /// Where bodies lie that the caller keeps; nil where it hands them all over.
     let source: HTTP2BodySource?
     /// nghttp2's session; nil only until it has been made.
@@ -65,6 +67,7 @@ struct ConnectionCore {
         self.policy = policy
         self.memory = memory
         blocks = memory.blocks
+        freeObjects = memory.objects
         self.source = source
         self.milliseconds = milliseconds
         budgets = AbuseBudgets(milliseconds: milliseconds)

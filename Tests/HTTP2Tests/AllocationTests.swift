@@ -4,8 +4,7 @@ import Testing
 
 @testable import HTTP2
 
-/// Goal: a small message of a tunnel allocates nothing in steady state, and a request no more than
-/// nghttp2 does for itself.
+/// Goal: a small message of a tunnel allocates nothing in steady state, and a request hardly anything.
 ///
 /// Method: this test program runs itself once more, with one suite of it, under a library that counts
 /// each thread's allocations.
@@ -91,8 +90,8 @@ struct CountedHTTP2AllocationTests {
         }
         #expect(rig.connection.openStreams == 0 && rig.connection.end == nil)
         print("HTTP/2: allocations of 1,000 requests: \(allocations)")
-        // Of each, nghttp2 makes: its stream, the answer's fields and frame, the body's frame, and what
-        // HPACK has to decode and encode.
-        #expect(allocations <= 1_000 * 16, "\(allocations)")
+        // Of each, nghttp2 makes some sixteen objects: its stream, the answer's fields and frame, the body's frame, and
+        // what HPACK has to decode and encode. Most are small, and had been others' before.
+        #expect(allocations <= 1_000 * 3, "\(allocations)")
     }
 }

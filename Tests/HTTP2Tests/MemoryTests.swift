@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import CNghttp2
 import TestKit
 import Testing
 
@@ -73,6 +74,33 @@ struct MemoryTests {
         }
         _ = rig.events()
         #expect(rig.connection.openStreams == 0 && rig.connection.memoryBytes < idle + 4_096)
+    }
+
+    @Test func `what nghttp2 has freed is taken once, for what fits into it`() throws {
+        var objects = LibraryMemory.FreeObjects()
+        defer { objects.clear() }
+        var kept: [UnsafeMutableRawPointer: Int] = [:]
+        for size in 1...600 {
+            let object = try #require(malloc(size))
+            let usable = malloc_usable_size(object)
+            let isKept = objects.keep(object, usable)
+            #expect(isKept == (usable <= 520), "\(size)")
+            if isKept { kept[object] = usable } else { free(object) }
+        }
+        for size in [0, 1, 24, 25, 100, 520, 1, 520, 521, 100_000, Int.max] {
+            guard let object = objects.take(size) else {
+                #expect(size > 520)
+                continue
+            }
+            let usable = kept.removeValue(forKey: object)
+            #expect(usable.map { $0 >= size } == true, "it was not taken before, and has room")
+            free(object)
+        }
+        while let object = objects.take(520) {
+            let usable = kept.removeValue(forKey: object)
+            #expect(usable != nil)
+            free(object)
+        }
     }
 
     @Test func `a queue of bytes keeps their order through every growth and shift`() {

@@ -4,7 +4,7 @@ import CNghttp2
 /// Memory that the connections of one thread share: what one of them gives back, the next one uses.
 ///
 /// One per reactor; nothing in it may be touched by another thread. In steady state no connection
-/// allocates for bytes, heads or events. What nghttp2 allocates for itself it takes from malloc.
+/// allocates for bytes, heads, events, or small objects of nghttp2's.
 public final class HTTP2Memory {
     /// The sizes of blocks: 1 KiB and its doubles, up to 256 KiB.
     static let smallestBlockBytes = 1_024
@@ -27,6 +27,8 @@ public final class HTTP2Memory {
         var heads: [HTTP2HeadMemory] = []
         var eventLists: [[HTTP2Event]] = []
         var fields: [HTTP2Fields] = []
+        /// Of nghttp2's.
+        var objects = LibraryMemory.FreeObjects()
     }
 
     private let state: UnsafeMutablePointer<State>
@@ -49,6 +51,7 @@ public final class HTTP2Memory {
                 free(current)
             }
         }
+        state.pointee.objects.clear()
         state.deinitialize(count: 1)
         state.deallocate()
     }
@@ -84,6 +87,11 @@ public final class HTTP2Memory {
             state.pointee.eventLists.append(events)
         }
         events = []
+    }
+
+    /// Where nghttp2's free objects are; it outlives whoever has it.
+    var objects: UnsafeMutablePointer<LibraryMemory.FreeObjects> {
+        withUnsafeMutablePointer(to: &state.pointee.objects) { $0 }
     }
 
     /// Its blocks, for whoever uses them many times for each message: no reference is counted.
