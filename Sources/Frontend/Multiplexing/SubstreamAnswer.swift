@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Glibc
 import HTTP2
 import Wire
 
@@ -93,21 +94,16 @@ struct SubstreamAnswer {
         of head: UnsafeRawBufferPointer,
         _ body: (UnsafeRawBufferPointer, UnsafeRawBufferPointer) -> Void
     ) -> Int? {
-        var index = 0
-        while index < head.count, head[index] != 0x0A { index += 1 }
-        index += 1
+        var index = place(of: 0x0A, in: head, from: 0) + 1
         while index < head.count {
             let start = index
-            var colon = -1
-            while index < head.count, head[index] != 0x0D {
-                if head[index] == 0x3A, colon < 0 { colon = index }
-                index += 1
-            }
-            let end = index
-            index += 2
+            let end = place(of: 0x0D, in: head, from: start)
+            index = end + 2
             if index > head.count { return nil }
             if end == start { return index }
-            guard colon >= 0 else { continue }
+            let line = UnsafeRawBufferPointer(rebasing: head[..<end])
+            let colon = place(of: 0x3A, in: line, from: start)
+            guard colon < end else { continue }
             var (first, last) = (colon + 1, end)
             while first < last, isBlank(head[first]) { first += 1 }
             while first < last, isBlank(head[last - 1]) { last -= 1 }
@@ -116,6 +112,16 @@ struct SubstreamAnswer {
                 UnsafeRawBufferPointer(rebasing: head[first..<last]))
         }
         return nil
+    }
+
+    /// Where a byte stands first, from `start` on; the count where it does not.
+    private static func place(
+        of byte: UInt8, in bytes: UnsafeRawBufferPointer, from start: Int
+    ) -> Int {
+        guard let base = bytes.baseAddress, start < bytes.count,
+            let found = memchr(base + start, Int32(byte), bytes.count - start)
+        else { return bytes.count }
+        return UnsafeRawPointer(found) - base
     }
 
     private static func isBlank(_ byte: UInt8) -> Bool { byte == 0x20 || byte == 0x09 }
