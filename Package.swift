@@ -40,6 +40,8 @@ let package = Package(
         // Row 1: tools that know nothing of the proxy, each alone.
         .target(name: "Wire", swiftSettings: pure),
         .target(name: "Router", swiftSettings: pure),
+        // What is counted, and how it is told.
+        .target(name: "Metrics", swiftSettings: strict),
         .target(
             name: "Config", dependencies: [.product(name: "Yams", package: "Yams")],
             swiftSettings: pure),
@@ -130,6 +132,7 @@ let package = Package(
         .testTarget(
             name: "RouterTests", dependencies: ["Router", "TestKit"], swiftSettings: strict),
         .testTarget(name: "ConfigTests", dependencies: ["Config"], swiftSettings: strict),
+        .testTarget(name: "MetricsTests", dependencies: ["Metrics"], swiftSettings: strict),
         .testTarget(
             name: "NamingTests", dependencies: ["Naming", "Ledger", "Reactor", "TestKit"],
             swiftSettings: strict),

@@ -9,6 +9,7 @@ enum Arrows {
     /// For each target the targets of ours that it may import; every target is here.
     static let allowed: [String: Set<String>] = [
         "CLinux": [], "COpenSSL": [], "CAres": [], "CQREncode": [], "CNghttp2": [],
+        "Metrics": [],
         "Wire": [], "Router": [], "Config": [], "Reactor": ["CLinux"], "TLS": ["COpenSSL"],
         "QRCode": ["CQREncode"], "HTTP2": ["CNghttp2"],
         "Ledger": rowOne,
@@ -38,6 +39,7 @@ enum Arrows {
         "Wire": ["Foundation", "FoundationEssentials", "Glibc", "Musl"],
         "Router": ["Foundation", "FoundationEssentials", "Glibc", "Musl"],
         "Proxy": ["Foundation", "FoundationEssentials", "Glibc", "Musl"],
+        "Metrics": ["Foundation", "FoundationEssentials", "Glibc", "Musl"],
         "Config": ["Glibc", "Musl"],
     ]
 

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Durations of one writer, counted by how long they were; any thread reads at any time.
+public final class DurationCounter: Sendable {
+    /// The upper bounds of the buckets in milliseconds, which belong to them, in rising order.
+    private let bounds: [UInt64]
+    /// A counter for each bucket, one for what is longer, and the sum in milliseconds.
+    private let cells: CounterRow
+
+    /// Buckets with these upper bounds in milliseconds.
+    public init(bounds: [UInt64]) {
+        self.bounds = bounds
+        cells = CounterRow(count: bounds.count + 2)
+    }
+
+    /// Counts a duration; only the one writer may call this.
+    public func note(_ milliseconds: UInt64) {
+        var bucket = 0
+        while bucket < bounds.count && milliseconds > bounds[bucket] { bucket &+= 1 }
+        cells.add(at: bucket)
+        cells.add(milliseconds, at: bounds.count &+ 1)
+    }
+
+    /// What was counted, in seconds.
+    public var reading: HistogramReading {
+        HistogramReading(
+            bounds: bounds.map { Double($0) / 1_000 },
+            counts: (0...bounds.count).map(cells.value),
+            sum: Double(cells.value(at: bounds.count + 1)) / 1_000)
+    }
+}
+
+/// What a histogram has counted.
+public struct HistogramReading: Sendable, Equatable {
+    /// The upper bounds of the buckets, which belong to them, in rising order.
+    public let bounds: [Double]
+    /// How many fell into each bucket alone, and last how many were above all bounds.
+    public private(set) var counts: [UInt64]
+    /// The sum of all that was counted.
+    public private(set) var sum: Double
+
+    /// A reading; `counts` has one more than `bounds`.
+    public init(bounds: [Double], counts: [UInt64], sum: Double) {
+        precondition(counts.count == bounds.count + 1)
+        self.bounds = bounds
+        self.counts = counts
+        self.sum = sum
+    }
+
+    /// How many were counted.
+    public var total: UInt64 { counts.reduce(0, &+) }
+
+    /// Adds what another writer has counted in the same buckets.
+    public mutating func add(_ other: HistogramReading) {
+        precondition(bounds == other.bounds, "two histograms of one family have different buckets")
+        for index in counts.indices { counts[index] &+= other.counts[index] }
+        sum += other.sum
+    }
+}
