@@ -5,7 +5,7 @@ SHELL := /bin/bash
 SWIFT ?= swift
 RUN_PACKAGES := libc-ares-dev libnghttp2-dev libqrencode-dev libssl-dev
 TEST_PACKAGES := $(RUN_PACKAGES) ca-certificates chromium curl dnsmasq-base faketime firefox-esr fish gcc gnutls-bin \
-	haproxy iproute2 libc6-dev libnss3-tools man-db nghttp2-client nghttp2-proxy nginx-light node-ws nodejs openssl p11-kit procps python3-h2 python3-venv \
+	haproxy iproute2 libc6-dev libnss3-tools man-db nghttp2-client nghttp2-proxy nginx-light node-ws nodejs openssl p11-kit procps prometheus python3-h2 python3-venv \
 	strace systemd zsh
 PICTURE_PACKAGES := fonts-dejavu-core imagemagick xdotool xvfb
 DEB_PACKAGES := binutils dpkg-dev
@@ -59,9 +59,9 @@ run: build
 test: lint check-debug check-release bench-smoke
 	@echo 'everything passed'
 
-# The tables of docs/configuration.md and of exit codes, from what the program declares.
+# The tables of docs/configuration.md, docs/metrics.md and of exit codes, from what the program declares.
 reference: test-packages
-	SLUICE_REFERENCE=write $(SWIFT) test --filter 'ConfigTests.ReferenceTests|sluiceTests.ExitCodesTests'
+	SLUICE_REFERENCE=write $(SWIFT) test --filter 'ConfigTests.ReferenceTests|sluiceTests.ExitCodesTests|MetricsTests.MetricsReferenceTests'
 
 # With a network of their own, so the usual ports are free.
 pictures: build test-packages

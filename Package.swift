@@ -70,7 +70,7 @@ let package = Package(
         .target(
             name: "Frontend",
             dependencies: [
-                "Proxy", "Splice", "Ledger", "Router", "Wire", "Reactor", "TLS", "HTTP2",
+                "Proxy", "Splice", "Ledger", "Metrics", "Router", "Wire", "Reactor", "TLS", "HTTP2",
             ],
             swiftSettings: strict),
         .target(name: "Log", dependencies: ["Ledger", "Reactor", "TLS"], swiftSettings: strict),
@@ -85,7 +85,8 @@ let package = Package(
         .target(
             name: "Service",
             dependencies: [
-                "Frontend", "Log", "Health", "Admin", "Naming", "Splice", "Ledger", "Router",
+                "Frontend", "Log", "Health", "Admin", "Naming", "Splice", "Ledger", "Metrics",
+                "Router",
                 "Wire",
                 "Reactor", "TLS", "Config",
             ],
@@ -155,7 +156,8 @@ let package = Package(
         .testTarget(
             name: "FrontendTests",
             dependencies: [
-                "Frontend", "HTTP2", "Proxy", "Splice", "Ledger", "Echo", "Wire", "Router",
+                "Frontend", "HTTP2", "Metrics", "Proxy", "Splice", "Ledger", "Echo", "Wire",
+                "Router",
                 "Reactor",
                 "TLS", "TestKit",
             ],

@@ -12,6 +12,8 @@ public struct AdminRequest: Sendable {
     public let query: [String: String]
     /// The body as it came; empty where there is none.
     public let body: Data
+    /// Which forms of an answer are wanted (RFC 9110 §12.5.1); empty where nothing was said.
+    public let accept: String
 
     /// A request, or why it is refused.
     init(_ head: RequestHead, body: Data) throws(AdminRefusal) {
@@ -36,6 +38,7 @@ public struct AdminRequest: Sendable {
         }
         self.query = query
         self.body = body
+        accept = String(decoding: head.fields.first("accept") ?? [], as: UTF8.self)
     }
 }
 
@@ -58,7 +61,8 @@ public struct AdminAnswer: Sendable {
     /// The bytes that are sent behind the head, in the form that `type` names.
     public let body: Data
 
-    init(status: Int, type: String, body: Data) {
+    /// Bytes of a type (RFC 9110 §8.3).
+    public init(status: Int = 200, type: String, body: Data) {
         self.status = status
         self.type = type
         self.body = body

@@ -105,6 +105,8 @@ public final class Frontend: Sendable {
         var addresses: [Address]
         var snapshot: Snapshot
         var nextNumber: Int
+        /// The addresses of all listeners that there ever were, by number.
+        var listeners: [Int: Address] = [:]
         var threads: [ReactorThread] = []
         var isLeaving = false
         var drained: DrainedNames
@@ -156,7 +158,17 @@ public final class Frontend: Sendable {
             State(
                 entrances: entrances, addresses: entrances.map(\.socket.address),
                 snapshot: Snapshot(settings: settings, routing: routing, entrances: entrances),
-                nextNumber: plans.count, drained: drained))
+                nextNumber: plans.count,
+                listeners: Self.addresses(of: entrances), drained: drained))
+    }
+
+    private static func addresses(of entrances: [Entrance]) -> [Int: Address] {
+        Dictionary(entrances.map { ($0.number, $0.socket.address) }) { $1 }
+    }
+
+    /// What is served now, and all listeners that there ever were, by their numbers.
+    var served: (routing: Routing, entrances: [Int], listeners: [Int: Address]) {
+        state.withLock { ($0.snapshot.routing, $0.entrances.map(\.number), $0.listeners) }
     }
 
     /// The addresses as bound, in the order of the plans; the last ones once it leaves.
@@ -251,6 +263,7 @@ public final class Frontend: Sendable {
             $0.entrances = entrances
             $0.addresses = entrances.map(\.socket.address)
             $0.nextNumber = number
+            $0.listeners.merge(Self.addresses(of: entrances)) { $1 }
         }
         let ready = entrances
         ask { .use(snapshot, ready, done: $0) }

@@ -10,6 +10,16 @@ public enum Initiator: UInt8, Sendable {
     case upstream
     /// Sluice, because of a violation, a limit or a drain.
     case sluice
+
+    /// What the log and metrics call it.
+    public var word: StaticString {
+        switch self {
+        case .none: "nobody"
+        case .client: "client"
+        case .upstream: "upstream"
+        case .sluice: "sluice"
+        }
+    }
 }
 
 /// Why a relay ended, for the access line.
@@ -32,4 +42,19 @@ public enum EndReason: UInt8, Sendable {
     case lifetime
     /// An ordinary HTTP answer was relayed to its end.
     case answered
+
+    /// What the log and metrics call it.
+    public var word: StaticString {
+        switch self {
+        case .none: "cut"
+        case .close: "close"
+        case .vanished: "vanished"
+        case .violation: "violation"
+        case .drain: "drain"
+        case .unresponsive: "unresponsive"
+        case .idle: "idle"
+        case .lifetime: "lifetime"
+        case .answered: "answered"
+        }
+    }
 }

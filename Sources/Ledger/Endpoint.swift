@@ -18,6 +18,7 @@ public final class Endpoint: Sendable {
     /// Whether the log has it already that its 101s choose a subprotocol that they may not.
     private let hasSubprotocolRemark = Atomic<Bool>(false)
     private let current: Mutex<[Address]>
+    private let failures = Atomic<UInt64>(0)
 
     /// An endpoint whose address is known; `authority` where that is not the label's.
     public init(label: String, address: Address, authority: String? = nil) {
@@ -67,6 +68,12 @@ public final class Endpoint: Sendable {
         get { current.withLock { $0 } }
         set { current.withLock { $0 = newValue } }
     }
+
+    /// How often it could not be reached, or an upgrade there failed, since it is served.
+    public var failureCount: UInt64 { failures.load(ordering: .relaxed) }
+
+    /// Counts a failure.
+    public func countFailure() { failures.wrappingAdd(1, ordering: .relaxed) }
 
     /// The endpoint as messages name it, which may belong to an upstream of another name.
     public func title(of upstream: String) -> String {

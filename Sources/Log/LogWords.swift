@@ -21,33 +21,6 @@ extension AccessRecord.Kind {
     }
 }
 
-extension Initiator {
-    var word: StaticString {
-        switch self {
-        case .none: "nobody"
-        case .client: "client"
-        case .upstream: "upstream"
-        case .sluice: "sluice"
-        }
-    }
-}
-
-extension EndReason {
-    var word: StaticString {
-        switch self {
-        case .none: "cut"
-        case .close: "close"
-        case .vanished: "vanished"
-        case .violation: "violation"
-        case .drain: "drain"
-        case .unresponsive: "unresponsive"
-        case .idle: "idle"
-        case .lifetime: "lifetime"
-        case .answered: "answered"
-        }
-    }
-}
-
 extension TLSVersion {
     var text: StaticString { self == .tls12 ? "TLSv1.2" : "TLSv1.3" }
 }

@@ -15,12 +15,12 @@ enum Arrows {
         "Ledger": rowOne,
         "Splice": ["Ledger", "Wire", "Reactor", "TLS"], "Naming": ["Ledger", "Reactor", "CAres"],
         "Proxy": [],
-        "Frontend": rowOne.union(["HTTP2", "Ledger", "Proxy", "Splice"]),
+        "Frontend": rowOne.union(["HTTP2", "Ledger", "Metrics", "Proxy", "Splice"]),
         "Log": ["Ledger", "Reactor", "TLS"], "Health": rowOne.union(["Ledger"]),
         "Admin": ["Ledger", "Wire", "Reactor"],
         "Trust": ["TLS"], "Doctor": ["Wire", "TLS", "HTTP2"],
         "Service": rowOne.union([
-            "Config", "Ledger", "Splice", "Naming", "Frontend", "Log", "Health", "Admin",
+            "Config", "Ledger", "Metrics", "Splice", "Naming", "Frontend", "Log", "Health", "Admin",
         ]),
         "sluice": [
             "Config", "Reactor", "TLS", "QRCode", "Ledger", "Log", "Admin", "Doctor", "Trust",

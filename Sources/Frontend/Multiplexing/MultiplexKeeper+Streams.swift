@@ -191,6 +191,7 @@ extension MultiplexKeeper {
         facts.proxyError = refusal.proxyError
         facts.detail = refusal.sentence
         stream.send(refusal.bytes(date: state.pointee.heads.date.now()), space)
+        Metering(state).refused(stream.session, facts)
         Recorder(state).refused(stream.session, facts)
         stream.end(.leaves, state)
     }

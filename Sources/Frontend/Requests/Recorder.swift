@@ -85,8 +85,7 @@ struct Recorder {
         record.upstreamRoundTrip = tunnel.pointee.relay.upstreamRoundTrip
         record.closeCode = ending.code
         record.initiator = ending.initiator
-        // Who did not answer in time was told of the drain, and ended by force.
-        record.reason = ending.reason == .drain && !ending.isOver ? .none : ending.reason
+        record.reason = ending.toldReason
         if ending.violation != .none { record.detail = ending.violationSentence }
         journal.access(record)
     }
@@ -130,4 +129,9 @@ struct Recorder {
         record.tls = session.tls
         return record
     }
+}
+
+extension Ending {
+    /// The reason that is written down: who did not answer in time was told of the drain, and ended by force.
+    var toldReason: EndReason { reason == .drain && !isOver ? .none : reason }
 }

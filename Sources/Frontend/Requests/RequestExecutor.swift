@@ -388,6 +388,7 @@ struct RequestExecutor {
         request.pointee.places.giveBack(nowMilliseconds: now)
         let isCut = request.pointee.answer.isCut
         let isRefusedUpgrade = request.pointee.isUpgrade && !request.pointee.answer.hasHead
+        Metering(state).ended(request)
         Recorder(state).ended(request, isGone: isGone)
         state.pointee.heads.takeBack(request.pointee.takeMemory())
         let endsAtOnce = isGone || isCut && request.pointee.answer.endsWithConnection

@@ -12,6 +12,7 @@ struct RequestFacts {
         var method = ""
         var proxyError: ProxyError?
         var detail = ""
+        var isUpgrade = false
     }
 
     /// Who asks: who connected, or whom a trusted proxy names.
@@ -53,6 +54,11 @@ struct RequestFacts {
         get { words?.proxyError }
         set { withWords { $0.proxyError = newValue } }
     }
+    /// Whether it asked for a WebSocket, where it was refused before it was taken up.
+    var isUpgrade: Bool {
+        get { words?.isUpgrade ?? false }
+        set { withWords { $0.isUpgrade = newValue } }
+    }
     /// Notes what can be read of a host and a target; the query stays out of the log.
     mutating func note(host: ArraySlice<UInt8>, target: ArraySlice<UInt8>) {
         if let name = try? HostName(parsing: host) { self.host = name.name }
@@ -83,6 +89,7 @@ struct RequestFacts {
             own.method = shared.method
             own.proxyError = shared.proxyError
             own.detail = shared.detail
+            own.isUpgrade = shared.isUpgrade
             words = own
         }
         if let words { change(words) }

@@ -42,6 +42,7 @@ struct RequestJudge {
             asked = try UpgradeRequest.judge(head, noting: [.missingConnection, .anyKeyLength])
         } catch {
             if head.verb == .head { facts.method = head.method }
+            facts.isUpgrade = true
             note(head, &facts)
             SessionKeeper(state).refuse(stream, Refusal(error), facts, to: head.verb)
             return
@@ -133,9 +134,15 @@ struct RequestJudge {
             places.take(admission, as: client)
             upgrade.rates = admission.rates(of: client, limits)
             return nil
-        case .full: return .routeFull(plan.route.name)
-        case .tooMany: return .clientHasTooMany
-        case .tooOften(let milliseconds): return .clientComesTooOften(milliseconds)
+        case .full:
+            Metering(state).met(.relays, plan)
+            return .routeFull(plan.route.name)
+        case .tooMany:
+            Metering(state).met(.relaysPerClient, plan)
+            return .clientHasTooMany
+        case .tooOften(let milliseconds):
+            Metering(state).met(.newRelaysPerSecond, plan)
+            return .clientComesTooOften(milliseconds)
         }
     }
 
@@ -166,7 +173,9 @@ struct RequestJudge {
         }
         if stream.isSpent(state) || state.pointee.leaving != nil { stream.isPersistent = false }
         stream.begin(slot)
-        state.pointee.work.push(.request(slot, judge(&request.pointee)))
+        let event = judge(&request.pointee)
+        Metering(state).began(request)
+        state.pointee.work.push(.request(slot, event))
     }
 
     private func judge(_ request: inout Request) -> RequestLife.Event {
@@ -209,6 +218,7 @@ struct RequestJudge {
         switch plan.route.action {
         case .forward(let group):
             if case .length(let length) = request.asked.framing, length > plan.route.bodyBytesMax {
+                Metering(state).met(.bodyBytes, plan)
                 request.makeExtras().own = OwnAnswer(.tooLarge(plan.route.bodyBytesMax))
                 return .answeredHere
             }

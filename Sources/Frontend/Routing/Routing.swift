@@ -39,6 +39,12 @@ public final class Routing: Sendable {
         }.sorted { $0.name < $1.name }
     }
 
+    /// The counts of all routes by name, also of those that are not here any more, as long as anything uses them.
+    var tallies: [(name: String, tally: RouteTally)] {
+        plans.map { ($0.route.name, $0.tally) }
+            + departed.compactMap { name, departed in departed.tally.map { (name, $0) } }
+    }
+
     /// All endpoints, each once.
     public var endpoints: [Endpoint] {
         var seen: Set<ObjectIdentifier> = []
@@ -126,10 +132,20 @@ final class RouteTally: Sendable {
     private let draining = Atomic<Bool>(false)
     /// Who has places, where they are limited.
     let admission = Admission()
+    private let meters = AtomicLazyReference<RouteMeters>()
 
     var count: Int { relays.load(ordering: .relaxed) }
     func opened() { relays.wrappingAdd(1, ordering: .relaxed) }
     func closed() { relays.wrappingSubtract(1, ordering: .relaxed) }
+
+    /// What each reactor has counted of the route; nil before the first has something to count.
+    var counted: RouteMeters? { meters.load() }
+
+    /// The counters of one reactor among so many, made when the first of them has something to count.
+    func meter(of reactor: Int, among count: Int) -> RouteMeter {
+        let known = meters.load() ?? meters.storeIfNil(RouteMeters(count: count))
+        return known.all[reactor]
+    }
 
     var isDraining: Bool {
         get { draining.load(ordering: .relaxed) }

@@ -58,6 +58,7 @@ struct SessionKeeper {
         }
         session.pointee.slot = slot
         session.pointee.client = client
+        Metering(state).connected(session.pointee.facts)
         state.pointee.sessionTimers.reserve(index: Int(client.index))
         arm(session, at: deadline)
         if !state.pointee.poller.add(descriptor, client.tagged(TokenTag.client), .edgeBoth) {
@@ -94,6 +95,8 @@ struct SessionKeeper {
             "a session is closed twice")
         letKeptGo(session)
         let client = session.pointee.client
+        Metering(state).disconnected(session.pointee.facts)
+        Metering(state).leftHandshake(session)
         state.pointee.sessionTimers.cancel(client)
         session.pointee.stream.leg.release(space)
         ClientCounts(state).release(&session.pointee.facts)
@@ -141,6 +144,7 @@ struct SessionKeeper {
         facts.proxyError = refusal.proxyError
         facts.detail = refusal.sentence
         send(session, refusal, to: method)
+        Metering(state).refused(session, facts)
         Recorder(state).refused(session, facts)
         leave(session)
     }

@@ -32,6 +32,7 @@ extension SessionOpening {
         let failure = hello.withUnsafeBytes {
             session.pointee.stream.leg.tls?.takeHandshakeFailure(hello: $0)
         }
+        Metering(state).failed(HandshakeTrouble(failure?.cause))
         if let failure {
             let detail = detail(of: failure, session.pointee.facts.peer)
             if !detail.isEmpty { sessions.note(session, detail) }

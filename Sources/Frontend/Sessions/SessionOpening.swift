@@ -170,6 +170,7 @@ struct SessionOpening {
     private func handshakeDone(_ session: SessionPointer) -> Bool {
         let facts = session.pointee.stream.leg.tls?.facts()
         session.pointee.facts.tls = facts
+        if let facts { Metering(state).completed(facts) }
         let isMultiplexed = session.pointee.facts.isHTTP2
         if isMultiplexed {
             MultiplexKeeper(state).begin(session)
@@ -216,6 +217,7 @@ struct SessionOpening {
     private func answerOtherProtocol(_ session: SessionPointer, _ received: Leg.Received) {
         let address = session.pointee.facts.listener.address
         if session.pointee.stream.leg.tls == nil {
+            Metering(state).misaddressed(session, .tlsOnPlain)
             state.pointee.crew.journal.event(
                 LogEvent(
                     .warning,
@@ -234,10 +236,12 @@ struct SessionOpening {
         }
         let first = received.bytes[0]
         guard first >= UInt8(ascii: "A") && first <= UInt8(ascii: "Z") else {
+            Metering(state).misaddressed(session, .unknown)
             sessions.note(session, "neither TLS nor HTTP")
             sessions.leave(session)
             return
         }
+        Metering(state).misaddressed(session, .plainOnTLS)
         session.pointee.stream.leg.tls = nil
         session.pointee.stage = .misaddressed
         sessions.arm(session, at: now + settings.headMilliseconds)

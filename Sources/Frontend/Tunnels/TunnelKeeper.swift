@@ -54,6 +54,8 @@ struct Tunnel: ~Copyable {
     var drain: Drain?
     /// It stands in `WorkerState.unfinished`.
     var goesOnLater = false
+    /// What of its traffic the counters have.
+    var counted = CountedTraffic()
 
     init(
         relay: consuming Relay, client: ClientEnd, facts: ClientFacts, asked: TunnelFacts,
@@ -128,6 +130,7 @@ struct TunnelKeeper {
         }
         state.pointee.retireRequest(token)
         plan.tally.opened()
+        Metering(state).opened(tunnel)
         Recorder(state).opened(tunnel)
         let isWatched = state.pointee.poller.modify(
             descriptor, slot.tagged(TokenTag.tunnel), .edgeBoth)
@@ -212,6 +215,7 @@ struct TunnelKeeper {
         tunnel.pointee.asked.plan?.tally.closed()
         ClientCounts(state).release(&tunnel.pointee.facts)
         tunnel.pointee.drain?.closed(isCut: !isOver)
+        Metering(state).ended(tunnel)
         Recorder(state).ended(tunnel)
         // The sockets close when the slot is released, behind the last event of this batch.
         let load = state.pointee.crew.loads[state.pointee.index]
@@ -220,6 +224,7 @@ struct TunnelKeeper {
         case .socket(let token):
             state.pointee.clients.retire(token)
             load.closed(hasUpstream: true)
+            Metering(state).disconnected(tunnel.pointee.facts)
         case .stream(let token):
             if let substream = state.pointee.substreams.pointer(token) {
                 UpstreamKeeper(state).leave(substream.pointee.session)

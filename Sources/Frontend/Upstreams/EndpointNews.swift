@@ -9,6 +9,7 @@ extension EndpointGroup {
     func failed(
         _ endpoint: Int, _ reason: String, nowMilliseconds now: UInt64, _ journal: Journal
     ) {
+        endpoints[endpoint].countFailure()
         let time = picker.failed(endpoint, nowMilliseconds: now)
         note(endpoint, reason)
         if let time { tell(endpoint, reason, time, journal) }
@@ -18,6 +19,7 @@ extension EndpointGroup {
     func answerFailed(
         _ endpoint: Int, _ reason: String, nowMilliseconds now: UInt64, _ journal: Journal
     ) {
+        endpoints[endpoint].countFailure()
         let time = picker.answerFailed(endpoint, nowMilliseconds: now)
         let count = picker.rules.failedAnswersMax
         let sentence = "\(count) upgrades in a row failed, at last so: \(reason)"

@@ -7,6 +7,8 @@ import Wire
 
 /// A listener as connections know it for as long as they live; it keeps no socket open.
 final class ListenerFacts: Sendable {
+    /// Names the listener among others of this process; it stays over reloads.
+    let number: Int
     /// The address as bound.
     let address: Address
     /// Whether it speaks TLS.
@@ -22,7 +24,8 @@ final class ListenerFacts: Sendable {
     /// Whose word on who asks, and how, counts.
     let trustedProxies: [AddressBlock]
 
-    init(_ plan: ListenerPlan, address: Address, _ heads: HeadLimits) {
+    init(_ plan: ListenerPlan, number: Int, address: Address, _ heads: HeadLimits) {
+        self.number = number
         self.address = address
         multiplexing = plan.multiplexing.map { ($0, $0.policy(heads)) }
         isSecure = plan.certificates != nil
@@ -50,7 +53,7 @@ final class Entrance: Sendable {
     init(number: Int, socket: SharedListener, plan: ListenerPlan, _ heads: HeadLimits) {
         self.number = number
         self.socket = socket
-        facts = ListenerFacts(plan, address: socket.address, heads)
+        facts = ListenerFacts(plan, number: number, address: socket.address, heads)
         certificates = plan.certificates
     }
 }

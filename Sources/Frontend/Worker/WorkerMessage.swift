@@ -17,6 +17,8 @@ enum WorkerMessage: Sendable {
     case stop(Drain)
     /// Describe relays, from a slot on.
     case list(RelayFilter, from: Int, answer: Mailbox<RelayList>)
+    /// Count what live relays have carried since they were asked last, from a slot on, and say what they are.
+    case survey(from: Int, answer: Mailbox<RelaySurvey>)
     /// End the relay of this token with a Close; say there whether it is one.
     case end(Token, code: UInt16, answer: Mailbox<Bool>)
     /// There may be a place at an endpoint, for the one that waits.
@@ -71,6 +73,10 @@ final class WorkerLoad: Sendable {
 final class Crew: Sendable {
     let mailboxes: [Mailbox<WorkerMessage>]
     let loads: [WorkerLoad]
+    /// What each reactor has counted.
+    let meters: [ReactorMeter]
+    /// The counters of what is refused before it has a route.
+    let unrouted = RouteTally()
     /// Sessions that went on without OpenSSL's object, since the start.
     let settledCount = Atomic<Int>(0)
     /// Clients have to wait, since the descriptors that are left are kept for other things.
@@ -86,6 +92,7 @@ final class Crew: Sendable {
         for _ in 0..<count { mailboxes.append(try Mailbox()) }
         self.mailboxes = mailboxes
         loads = (0..<count).map { _ in WorkerLoad() }
+        meters = (0..<count).map { _ in ReactorMeter() }
         self.journal = journal
     }
 

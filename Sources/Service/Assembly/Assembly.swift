@@ -23,12 +23,20 @@ public struct Assembly: Sendable {
     let found: NamesFound
     /// What is served, but not as people are likely to want it.
     public let warnings: [ConfigurationProblem]
+    /// When the certificates of each listener end, in the order of the configuration.
+    let certificateEnds: [[CertificateEnd]]
     /// From when until when the certificates are valid, each with the place where its chain was named.
     private let terms: [PlacedTerm]
 
     private struct PlacedTerm: Sendable {
         let place: SourcePlace
         let term: IdentityTerm
+    }
+
+    /// When the certificate ends that a listener has for a name, in seconds since 1970.
+    struct CertificateEnd: Sendable {
+        let name: String
+        let seconds: Int64
     }
 
     /// Endpoints that were served before and on which something still runs.
@@ -70,6 +78,7 @@ public struct Assembly: Sendable {
         checks = Self.checks(configuration, routing)
         var listeners: [ListenerPlan] = []
         warnings = Self.warnings(configuration, stores)
+        certificateEnds = configuration.listen.map(Self.certificateEnds)
         terms = zip(configuration.listen, stores).flatMap { listener, store in
             (store?.terms ?? []).map { term in
                 let place = listener.tls.flatMap { Self.place(ofFile: term.file, $0) }
@@ -154,6 +163,7 @@ public struct Assembly: Sendable {
         listeners = previous.listeners
         settings = previous.settings
         warnings = previous.warnings
+        certificateEnds = previous.certificateEnds
         terms = previous.terms
         self.found = found
         var known = KnownEndpoints(previous, found: found)
@@ -178,6 +188,19 @@ public struct Assembly: Sendable {
                 ConfigurationProblem(place: placed.place, sentence: problem.description))
         }
         return warnings
+    }
+
+    /// When the certificates of a listener end, by the names that each is for: of several the first.
+    private static func certificateEnds(_ listener: ListenerSettings) -> [CertificateEnd] {
+        var ends: [String: Int64] = [:]
+        for certificate in listener.tls?.certificates ?? [] {
+            guard let facts = try? CertificateFacts.readLeaf(chain: certificate.chain) else {
+                continue
+            }
+            for name in facts.names { ends[name] = min(ends[name] ?? .max, facts.notAfter) }
+        }
+        return ends.sorted { $0.key < $1.key }
+            .map { CertificateEnd(name: $0.key, seconds: $0.value) }
     }
 
     /// The certificates of every listener, read now; nil where it is plain.

@@ -17,7 +17,7 @@ struct AdminDesk: Sendable {
 
     /// What is served, for those who ask for something else.
     private static let menu = """
-        GET /healthz, /readyz, /state, /relays?route=&endpoint=&client=&limit=, /drains/ID
+        GET /healthz, /readyz, /metrics, /state, /relays?route=&endpoint=&client=&limit=, /drains/ID
         POST /reload, /drain, /resume, /rebalance, /upgrade, /relays/ID/close?code=
         """
 
@@ -29,6 +29,7 @@ struct AdminDesk: Sendable {
         case (true, "readyz", 1):
             return controller.state.isLeaving
                 ? AdminAnswer(status: 503, text: "stopping") : AdminAnswer(text: "ready")
+        case (true, "metrics", 1): return MetricsDesk(controller: controller).answer(request)
         case (true, "state", 1): return overview()
         case (true, "relays", 1): return relays(request.query)
         case (true, "drains", 2): return drain(path[1])
@@ -291,7 +292,7 @@ struct AdminDesk: Sendable {
     }
 
     /// How an endpoint is, in one word: the one that matters most.
-    private static func word(_ group: EndpointGroup, _ index: Int) -> EndpointCondition {
+    static func word(_ group: EndpointGroup, _ index: Int) -> EndpointCondition {
         let endpoint = group.endpoints[index]
         if endpoint.load.isDraining { return .draining }
         if endpoint.addresses.isEmpty { return .unresolved }

@@ -54,6 +54,8 @@ public final class Controller: Sendable {
         var generation = 1
         var loadedMilliseconds = Clock.wallMilliseconds()
         var lastProblem: String?
+        /// Reloads that have changed nothing, since they could not be done.
+        var failedReloads = 0
         var drains: [NumberedDrain] = []
         var nextDrain = 1
         /// The drain with which the process ends.
@@ -160,7 +162,10 @@ public final class Controller: Sendable {
                 return AdminOutcome(isDone: true, message: message + warnings.joined())
             } catch {
                 let problem = "\(error)"
-                current.withLock { $0.lastProblem = problem }
+                current.withLock { state in
+                    state.lastProblem = problem
+                    state.failedReloads += 1
+                }
                 log.write(
                     LogEvent(.error, "Not reloaded, everything stays as it was: \(problem)"))
                 // Problems of a file are told line by line, each behind its place.

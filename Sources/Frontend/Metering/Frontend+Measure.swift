@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+import Ledger
+public import Metrics
+import Reactor
+import Router
+
+extension Frontend {
+    /// Adds what the reactors have counted, and what their relays are at present.
+    ///
+    /// Counters are read while the reactors go on counting; of live relays each reactor counts a piece in a turn.
+    public func measure(into readings: inout MetricReadings) {
+        surveyRelays(into: &readings)
+        let (routing, _, _) = served
+        for (name, tally) in routing.tallies {
+            if let meters = tally.counted { add(meters, of: name, to: &readings) }
+        }
+        if let meters = crew.unrouted.counted { add(meters, of: "", to: &readings) }
+        addConnections(to: &readings)
+        for (index, meter) in crew.meters.enumerated() {
+            readings.add(.reactorTurns, ["\(index)"], count: meter.turns.value(at: 0))
+            for (key, count) in meter.handshakes.counts {
+                readings.add(.handshakes, CompletedHandshake.labels(key), count: count)
+            }
+            for (key, count) in meter.troubles.counts {
+                readings.add(.handshakeFailures, [HandshakeTrouble.label(key)], count: count)
+            }
+        }
+    }
+
+    // MARK: Relays
+
+    private func surveyRelays(into readings: inout MetricReadings) {
+        readings.add(.heldBytes, count: 0)
+        guard let answers = try? Mailbox<RelaySurvey>() else { return }
+        for (index, mailbox) in crew.mailboxes.enumerated() where !crew.loads[index].hasEnded {
+            var next: Int? = 0
+            while let first = next {
+                mailbox.post(.survey(from: first, answer: answers))
+                guard answers.wait(milliseconds: 2_000), let survey = answers.take().first else {
+                    return
+                }
+                readings.add(.heldBytes, count: survey.heldBytes)
+                for group in survey.groups { add(group, to: &readings) }
+                next = survey.next
+            }
+        }
+    }
+
+    private func add(_ group: RelaySurvey.Group, to readings: inout MetricReadings) {
+        let upstream = group.plan?.route.upstream?.picker.name ?? ""
+        readings.add(
+            .relays,
+            [
+                "\(group.listener.address)", group.plan?.route.name ?? "", upstream,
+                group.isHTTP2 ? "h2" : "h1",
+            ], count: group.count)
+        if let endpoint = group.endpoint {
+            readings.add(.endpointRelays, [upstream, endpoint.label], count: group.count)
+        }
+    }
+
+    // MARK: Routes
+
+    private func add(_ meters: RouteMeters, of name: String, to readings: inout MetricReadings) {
+        let begun = meters.sum(.requestsBegun)
+        if begun > 0 {
+            // They may have ended since.
+            let ended = min(begun, meters.sum(.requestsEnded))
+            readings.add(.requestsInFlight, [name], count: begun - ended)
+        }
+        addTraffic(meters, of: name, to: &readings)
+        for meter in meters.all {
+            add(meter.closes, .relaysClosed, [name], RelayEnd.labels, to: &readings)
+            add(meter.refusals, .upgradesRefused, [name], RefusedUpgrade.labels, to: &readings)
+            add(meter.requests, .requests, [name], AnsweredRequest.labels, to: &readings)
+            add(meter.limits, .limitHits, [name], { [MetLimit.label($0)] }, to: &readings)
+            add(meter.relayDurations, .relayDuration, [name], to: &readings)
+            add(meter.requestDurations, .requestDuration, [name], to: &readings)
+            add(meter.upgradeDurations, .upgradeDuration, [name, "total"], to: &readings)
+        }
+    }
+
+    /// Relays and what they have carried, of a route that has had any.
+    private func addTraffic(
+        _ meters: RouteMeters, of name: String, to readings: inout MetricReadings
+    ) {
+        let opened = meters.sum(.relaysOpened)
+        if opened == 0 { return }
+        readings.add(.relaysOpened, [name], count: opened)
+        readings.add(.frames, [name, "up"], count: meters.sum(.upFrames))
+        readings.add(.frames, [name, "down"], count: meters.sum(.downFrames))
+        readings.add(.messages, [name, "up"], count: meters.sum(.upMessages))
+        readings.add(.messages, [name, "down"], count: meters.sum(.downMessages))
+        readings.add(.payloadBytes, [name, "up"], count: meters.sum(.upPayloadBytes))
+        readings.add(.payloadBytes, [name, "down"], count: meters.sum(.downPayloadBytes))
+    }
+
+    private func add(
+        _ counter: KeyedCounter, _ family: MetricFamily, _ labels: [String],
+        _ more: (UInt64) -> [String], to readings: inout MetricReadings
+    ) {
+        for (key, count) in counter.counts {
+            readings.add(family, labels + more(key), count: count)
+        }
+    }
+
+    private func add(
+        _ counter: DurationCounter, _ family: MetricFamily, _ labels: [String],
+        to readings: inout MetricReadings
+    ) {
+        let reading = counter.reading
+        if reading.total > 0 { readings.add(family, labels, reading) }
+    }
+
+    // MARK: Connections
+
+    private func addConnections(to readings: inout MetricReadings) {
+        let (_, present, listeners) = served
+        var begun: [Int: UInt64] = [:]
+        var ended: [Int: UInt64] = [:]
+        var misaddressed: [UInt64: UInt64] = [:]
+        for meter in crew.meters {
+            // First those that have ended: of a connection that ends meanwhile both or only its begin are seen.
+            for (key, count) in meter.disconnected.counts where key != KeyedCounter.other {
+                ended[Int(key), default: 0] += count
+            }
+            for (key, count) in meter.connected.counts where key != KeyedCounter.other {
+                begun[Int(key), default: 0] += count
+            }
+            for (key, count) in meter.misaddressed.counts where key != KeyedCounter.other {
+                misaddressed[key, default: 0] += count
+            }
+        }
+        for (number, address) in listeners {
+            let total = begun[number] ?? 0
+            let open = total - min(total, ended[number] ?? 0)
+            // One that a reload has taken away is told of for as long as somebody is connected.
+            guard present.contains(number) || open > 0 else { continue }
+            readings.add(.connections, ["\(address)"], count: open)
+            readings.add(.connectionsTotal, ["\(address)"], count: total)
+        }
+        for (key, count) in misaddressed {
+            let (number, kind) = OtherProtocol.labels(key)
+            guard present.contains(number), let address = listeners[number] else { continue }
+            readings.add(.wrongProtocol, ["\(address)", kind], count: count)
+        }
+    }
+}

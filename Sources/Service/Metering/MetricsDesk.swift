@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+import Admin
+import Foundation
+import Frontend
+import Ledger
+import Log
+import Metrics
+import Reactor
+import Router
+
+/// Answers a scrape: gathers what all parts of the process have counted, and writes it down.
+struct MetricsDesk {
+    let controller: Controller
+
+    /// The answer in the form that the request asks for.
+    ///
+    /// It is made on the control thread, one scrape after the other: it takes memory for every series.
+    func answer(_ request: AdminRequest) -> AdminAnswer {
+        let form = Exposition(accept: request.accept)
+        let controller = controller
+        do throws(SystemError) {
+            return try controller.thread.perform {
+                let readings = MetricsDesk(controller: controller).readings()
+                return AdminAnswer(
+                    type: form.contentType, body: Data(form.bytes(of: readings, MetricFamily.all)))
+            }
+        } catch {
+            return AdminAnswer(status: 503, text: error.description)
+        }
+    }
+
+    private func readings() -> MetricReadings {
+        var readings = MetricReadings()
+        controller.frontend.measure(into: &readings)
+        addUpstreams(to: &readings)
+        addConfiguration(to: &readings)
+        let lost = controller.log.droppedCount + controller.log.unwrittenCount
+        readings.add(.logLinesLost, count: lost)
+        readings.add(.buildInfo, [controller.version], value: 1)
+        readings.add(.startTime, value: Double(controller.startedMilliseconds) / 1_000)
+        ProcessReadings().add(to: &readings)
+        return readings
+    }
+
+    private func addUpstreams(to readings: inout MetricReadings) {
+        // Routes that name the same endpoint each have an upstream of its name, and share the endpoint.
+        var told: Set<[String]> = []
+        for group in controller.state.assembly.routing.upstreams {
+            let name = group.picker.name
+            readings.add(.queueWaiting, [name], count: group.queue?.count ?? 0)
+            for (index, endpoint) in group.endpoints.enumerated() {
+                let labels = [name, endpoint.label]
+                guard told.insert(labels).inserted else { continue }
+                let isUp = AdminDesk.word(group, index) == .ok
+                readings.add(.endpointUp, labels, value: isUp ? 1 : 0)
+                readings.add(.endpointRelays, labels, count: 0)
+                readings.add(.endpointFailures, labels, count: endpoint.failureCount)
+            }
+        }
+    }
+
+    private func addConfiguration(to readings: inout MetricReadings) {
+        let state = controller.state
+        // The first one was taken up at the start.
+        readings.add(.reloads, ["success"], count: state.generation - 1)
+        readings.add(.reloads, ["failure"], count: state.failedReloads)
+        readings.add(.lastReloadSuccess, value: state.lastProblem == nil ? 1 : 0)
+        readings.add(.lastReloadTime, value: Double(state.loadedMilliseconds) / 1_000)
+        for (ends, address) in zip(state.assembly.certificateEnds, controller.frontend.addresses) {
+            for end in ends {
+                readings.add(.certificateEnd, ["\(address)", end.name], value: Double(end.seconds))
+            }
+        }
+    }
+}
