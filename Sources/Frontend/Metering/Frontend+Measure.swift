@@ -31,9 +31,9 @@ extension Frontend {
 
     private func surveyRelays(into readings: inout MetricReadings) {
         readings.add(.heldBytes, count: 0)
-        guard let answers = try? Mailbox<RelaySurvey>() else { return }
+        guard let answers = try? Mailbox<LiveSurvey>() else { return }
         for (index, mailbox) in crew.mailboxes.enumerated() where !crew.loads[index].hasEnded {
-            var next: Int? = 0
+            var next: LiveSurvey.Position? = .relays(from: 0)
             while let first = next {
                 mailbox.post(.survey(from: first, answer: answers))
                 guard answers.wait(milliseconds: 2_000), let survey = answers.take().first else {
@@ -41,12 +41,15 @@ extension Frontend {
                 }
                 readings.add(.heldBytes, count: survey.heldBytes)
                 for group in survey.groups { add(group, to: &readings) }
+                for (plan, count) in survey.requests {
+                    readings.add(.requestsInFlight, [plan.route.name], count: count)
+                }
                 next = survey.next
             }
         }
     }
 
-    private func add(_ group: RelaySurvey.Group, to readings: inout MetricReadings) {
+    private func add(_ group: LiveSurvey.Group, to readings: inout MetricReadings) {
         let upstream = group.plan?.route.upstream?.picker.name ?? ""
         readings.add(
             .relays,
@@ -62,11 +65,9 @@ extension Frontend {
     // MARK: Routes
 
     private func add(_ meters: RouteMeters, of name: String, to readings: inout MetricReadings) {
-        let begun = meters.sum(.requestsBegun)
-        if begun > 0 {
-            // They may have ended since.
-            let ended = min(begun, meters.sum(.requestsEnded))
-            readings.add(.requestsInFlight, [name], count: begun - ended)
+        // Those in progress were added before; where none is, this says so.
+        if meters.all.contains(where: { $0.requestDurations.reading.total > 0 }) {
+            readings.add(.requestsInFlight, [name], count: 0)
         }
         addTraffic(meters, of: name, to: &readings)
         for meter in meters.all {

@@ -63,9 +63,6 @@ struct Metering {
 
     // MARK: Requests
 
-    /// An ordinary request was judged.
-    func began(_ request: RequestPointer) { meter(request.pointee.facts.plan).add(.requestsBegun) }
-
     /// A request is over that has opened no tunnel.
     func ended(_ request: RequestPointer) {
         let meter = meter(request.pointee.facts.plan)
@@ -80,7 +77,6 @@ struct Metering {
         let kind = AnsweredRequest(request.pointee.method, status: status, isHTTP2: isHTTP2)
         meter.requests.add(kind.key)
         meter.requestDurations.note(now &- request.pointee.facts.beganMilliseconds)
-        meter.add(.requestsEnded)
     }
 
     private func note(_ cause: Cause, _ meter: RouteMeter) {

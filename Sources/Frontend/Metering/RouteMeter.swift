@@ -5,7 +5,7 @@ import Metrics
 final class RouteMeter: Sendable {
     /// What has one counter.
     enum Count: Int, CaseIterable {
-        case relaysOpened, requestsBegun, requestsEnded
+        case relaysOpened
         case upFrames, upMessages, upPayloadBytes, downFrames, downMessages, downPayloadBytes
     }
 

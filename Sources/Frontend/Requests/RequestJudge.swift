@@ -173,9 +173,7 @@ struct RequestJudge {
         }
         if stream.isSpent(state) || state.pointee.leaving != nil { stream.isPersistent = false }
         stream.begin(slot)
-        let event = judge(&request.pointee)
-        Metering(state).began(request)
-        state.pointee.work.push(.request(slot, event))
+        state.pointee.work.push(.request(slot, judge(&request.pointee)))
     }
 
     private func judge(_ request: inout Request) -> RequestLife.Event {

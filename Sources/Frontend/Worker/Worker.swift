@@ -260,7 +260,7 @@ struct Worker: ~Copyable {
         case .list(let filter, let first, let answer):
             answer.post(TunnelKeeper(state).list(filter, from: first))
         case .survey(let first, let answer):
-            answer.post(RelaySurveyor(state).survey(from: first))
+            answer.post(LiveSurveyor(state).survey(from: first))
         case .end(let token, let code, let answer):
             answer.post(TunnelKeeper(state).end(token, code: code))
         case .place(let queue, let waiter): PlaceWaiting(state).placeIsFree(queue, waiter)
@@ -279,7 +279,7 @@ struct Worker: ~Copyable {
             drain.told(by: 1, count: 0)
         case .drain(let drain): drain.told(by: 1, count: 0)
         case .list(_, _, let answer): answer.post(RelayList(relays: [], next: nil))
-        case .survey(_, let answer): answer.post(RelaySurvey())
+        case .survey(_, let answer): answer.post(LiveSurvey())
         case .end(_, _, let answer): answer.post(false)
         case .place(let queue, _):
             queue.served()

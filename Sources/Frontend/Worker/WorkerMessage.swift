@@ -17,8 +17,9 @@ enum WorkerMessage: Sendable {
     case stop(Drain)
     /// Describe relays, from a slot on.
     case list(RelayFilter, from: Int, answer: Mailbox<RelayList>)
-    /// Count what live relays have carried since they were asked last, from a slot on, and say what they are.
-    case survey(from: Int, answer: Mailbox<RelaySurvey>)
+    /// Count what live relays have carried since they were asked last, from there on, and say what they and the
+    /// requests are.
+    case survey(from: LiveSurvey.Position, answer: Mailbox<LiveSurvey>)
     /// End the relay of this token with a Close; say there whether it is one.
     case end(Token, code: UInt16, answer: Mailbox<Bool>)
     /// There may be a place at an endpoint, for the one that waits.

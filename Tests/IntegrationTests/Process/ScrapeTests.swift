@@ -115,6 +115,28 @@ extension Operated {
         }
     }
 
+    @Test(arguments: ["h1", "h2"])
+    func `requests in progress are told of by their route`(version: String) throws {
+        let backend = try ManualBackend()
+        let sluice = try Operated(routes: [
+            Self.page, "{ path: /slow, to: \"\(backend.address)\" }",
+        ])
+        defer { Scratch.remove(sluice.folder) }
+        let gauge = "sluice_requests_in_flight{route=\"/slow\"}"
+        #expect(try sluice.scrape()[gauge] == nil)
+        let client = try ChildProcess([
+            "curl", "-s", "--cacert", try TestCertificates.shared().authority,
+            version == "h2" ? "--http2" : "--http1.1",
+            "https://localhost:\(sluice.proxy.port())/slow",
+        ])
+        let upstream = try backend.next()
+        _ = try upstream.readHead()
+        #expect(try sluice.scrape()[gauge] == 1)
+        try upstream.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")
+        #expect(try client.waitForExit() == 0)
+        #expect(try sluice.scrape()[gauge] == 0)
+    }
+
     @Test func `requests are counted by route, method, status and protocol`() throws {
         let sluice = try Operated(routes: [Self.page], listeners: [.http2()])
         defer { Scratch.remove(sluice.folder) }
