@@ -350,7 +350,7 @@ public final class Frontend: Sendable {
         plan.untaken = untaken
         let drain = Drain(plan, workers: crew.mailboxes.count)
         for (index, mailbox) in crew.mailboxes.enumerated() {
-            if crew.loads[index].isExcluded {
+            if crew.loads[index].hasEnded {
                 // It listens nowhere, and has nobody to tell.
                 drain.stoppedListening()
                 drain.told(by: 1, count: 0)

@@ -69,6 +69,7 @@ extension Relay {
         probe.bytesBefore = self[from: side].bytes
         probe.takenBefore = carriage.takenBytes
         probe.owedBefore = ask(side) { $0.bytesOnTheWay() > 0 }
+        probe.ownBefore = takenBytes(of: side)
         if probe.sentBefore == .max { probe.sentBefore = carriage.sentBytes }
     }
 
@@ -78,6 +79,10 @@ extension Relay {
         if ask(side.other, { !$0.held.isEmpty }) { return false }
         if self[from: side].isPaused { return false }
         if self[from: side].bytes != probe.bytesBefore { return false }
+        // The Ping stands behind what is held for a stream, which others of its connection overtake.
+        let isHeld = ask(side) { $0.feed != nil && !$0.held.isEmpty }
+        if isHeld && takenBytes(of: side) > probe.ownBefore { return false }
+        if isHeld && self[to: side].hasPendingPing { return probe.owedBefore }
         let takesNothing = carriage(of: side).takenBytes <= probe.takenBefore
         // Not asked yet, since a frame to it is still in progress: that may be the other's fault.
         if self[to: side].hasPendingPing { return takesNothing && probe.owedBefore }

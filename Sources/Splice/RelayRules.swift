@@ -55,6 +55,8 @@ final class Watch {
         var takenBefore = 0
         /// Some were on their way then.
         var owedBefore = false
+        /// How many of its own bytes were not held for it any more then.
+        var ownBefore: UInt64 = 0
         var roundTrip = RoundTrip()
     }
 

@@ -68,6 +68,46 @@ import Wire
         #expect(rig.ending.reason == .unresponsive)
     }
 
+    /// Its Ping stands behind what its window holds back, and others of its connection go on.
+    @Test func `a client that opens its stream's window by little is not given up`() throws {
+        let rig = try RelayRig.open(.stream, rules: Self.rules(.client))
+        rig.client.isDeaf = true
+        rig.exchange(.backend, Self.messages(from: .backend, 600))
+        try #require(rig.heldForClient > 30_000)
+        rig.passDeadline()
+        for round in 1...5 where !rig.ending.hasBegun {
+            rig.carriage.sentBytes += 1_000_000
+            rig.carriage.takenBytes += 1_000_000
+            rig.takeHeld(1_000)
+            rig.passDeadline()
+            #expect(!rig.ending.hasBegun, "round \(round)")
+        }
+        for _ in 0..<4 where !rig.ending.hasBegun {
+            rig.carriage.sentBytes += 1_000_000
+            rig.carriage.takenBytes += 1_000_000
+            rig.passDeadline()
+        }
+        #expect(rig.ending.reason == .unresponsive)
+    }
+
+    @Test func `what an app has left goes on for as long as its client opens the stream's window`()
+        throws
+    {
+        let rig = try RelayRig.open(.stream)
+        rig.client.isDeaf = true
+        rig.exchange(.backend, Self.messages(from: .backend, 400))
+        try #require(rig.heldForClient > 20_000 && rig.backend.unsentCount == 0)
+        rig.backend.shutdown()
+        rig.settle()
+        for round in 1...6 where !rig.isEnded {
+            rig.takeHeld(1_000)
+            rig.passDeadline()
+            #expect(!rig.isEnded, "round \(round)")
+        }
+        for _ in 0..<2 where !rig.isEnded { rig.passDeadline() }
+        #expect(rig.isEnded)
+    }
+
     @Test func `a client whose connection takes nothing is given up at once`() throws {
         let rig = try RelayRig.open(.stream, rules: Self.rules(.client))
         rig.carriage = Carriage(sentBytes: 1_000_000, takenBytes: 0)

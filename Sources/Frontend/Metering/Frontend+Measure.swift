@@ -8,8 +8,10 @@ extension Frontend {
     /// Adds what the reactors have counted, and what their relays are at present.
     ///
     /// Counters are read while the reactors go on counting; of live relays each reactor counts a piece in a turn.
-    public func measure(into readings: inout MetricReadings) {
-        surveyRelays(into: &readings)
+    ///
+    /// - Returns: whether every reactor has answered; otherwise much is missing.
+    public func measure(into readings: inout MetricReadings) -> Bool {
+        guard surveyLive(into: &readings) else { return false }
         let (routing, _, _) = served
         for (name, tally) in routing.tallies {
             if let meters = tally.counted { add(meters, of: name, to: &readings) }
@@ -25,19 +27,20 @@ extension Frontend {
                 readings.add(.handshakeFailures, [HandshakeTrouble.label(key)], count: count)
             }
         }
+        return true
     }
 
     // MARK: Relays
 
-    private func surveyRelays(into readings: inout MetricReadings) {
+    private func surveyLive(into readings: inout MetricReadings) -> Bool {
         readings.add(.heldBytes, count: 0)
-        guard let answers = try? Mailbox<LiveSurvey>() else { return }
+        guard let answers = try? Mailbox<LiveSurvey>() else { return false }
         for (index, mailbox) in crew.mailboxes.enumerated() where !crew.loads[index].hasEnded {
             var next: LiveSurvey.Position? = .relays(from: 0)
             while let first = next {
                 mailbox.post(.survey(from: first, answer: answers))
                 guard answers.wait(milliseconds: 2_000), let survey = answers.take().first else {
-                    return
+                    return false
                 }
                 readings.add(.heldBytes, count: survey.heldBytes)
                 for group in survey.groups { add(group, to: &readings) }
@@ -47,6 +50,7 @@ extension Frontend {
                 next = survey.next
             }
         }
+        return true
     }
 
     private func add(_ group: LiveSurvey.Group, to readings: inout MetricReadings) {
@@ -132,17 +136,19 @@ extension Frontend {
                 misaddressed[key, default: 0] += count
             }
         }
+        // By address, since a listener that a reload brings back has another number.
+        let bound = Set(present.compactMap { listeners[$0].map { "\($0)" } })
         for (number, address) in listeners {
             let total = begun[number] ?? 0
             let open = total - min(total, ended[number] ?? 0)
             // One that a reload has taken away is told of for as long as somebody is connected.
-            guard present.contains(number) || open > 0 else { continue }
+            guard bound.contains("\(address)") || open > 0 else { continue }
             readings.add(.connections, ["\(address)"], count: open)
             readings.add(.connectionsTotal, ["\(address)"], count: total)
         }
         for (key, count) in misaddressed {
             let (number, kind) = OtherProtocol.labels(key)
-            guard present.contains(number), let address = listeners[number] else { continue }
+            guard let address = listeners[number], bound.contains("\(address)") else { continue }
             readings.add(.wrongProtocol, ["\(address)", kind], count: count)
         }
     }

@@ -173,6 +173,7 @@ extension MultiplexKeeper {
         if let head = multiplex.pointee.connection.takeHead(id) {
             var noted = facts(of: head, session)
             noted.detail = Self.violation(code)
+            Metering(state).refused(session, noted)
             Recorder(state).refused(session, noted)
             state.pointee.multiplexMemory.recycle(head)
         }

@@ -60,8 +60,8 @@ final class WorkerLoad: Sendable {
     func exclude() { connections.store(Self.excluded, ordering: .relaxed) }
 
     private static let excluded = 1 << 40
-    /// Whether it could not start.
-    var isExcluded: Bool { count >= Self.excluded }
+    /// Whether it could not start; those that it was given before have closed since.
+    var isExcluded: Bool { count >= Self.excluded / 2 }
 
     private let ended = Atomic<Bool>(false)
     /// Says that the reactor takes no messages any more.

@@ -20,7 +20,9 @@ struct MetricsDesk {
         let controller = controller
         do throws(SystemError) {
             return try controller.thread.perform {
-                let readings = MetricsDesk(controller: controller).readings()
+                guard let readings = MetricsDesk(controller: controller).readings() else {
+                    return AdminAnswer(status: 503, text: "a reactor does not turn")
+                }
                 return AdminAnswer(
                     type: form.contentType, body: Data(form.bytes(of: readings, MetricFamily.all)))
             }
@@ -29,9 +31,10 @@ struct MetricsDesk {
         }
     }
 
-    private func readings() -> MetricReadings {
+    /// What all have counted; nil where a reactor does not answer.
+    private func readings() -> MetricReadings? {
         var readings = MetricReadings()
-        controller.frontend.measure(into: &readings)
+        guard controller.frontend.measure(into: &readings) else { return nil }
         addUpstreams(to: &readings)
         addConfiguration(to: &readings)
         let lost = controller.log.droppedCount + controller.log.unwrittenCount

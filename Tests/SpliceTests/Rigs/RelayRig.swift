@@ -132,6 +132,14 @@ final class RelayRig {
         deadlinePassed()
     }
 
+    /// Takes some of what is held for the client's stream, as its owner does for a window that opens a little.
+    func takeHeld(_ count: Int) {
+        withUnsafeTemporaryAllocation(of: UInt8.self, capacity: count) { buffer in
+            guard let start = buffer.baseAddress else { return }
+            _ = relay.pointee.client.takeHeld(into: start, capacity: count, space)
+        }
+    }
+
     /// How far the connection is that carries the client's stream, as its owner says.
     var carriage: Carriage {
         get { owner?.feed.carriage ?? Carriage() }
