@@ -5,7 +5,7 @@ import Synchronization
 ///
 /// One thread adds, and any thread reads at any time: an addition is a load and a store, with no lock and no
 /// cache line that another writer wants.
-public final class CounterRow: Sendable {
+public struct CounterRow: ~Copyable, Sendable {
     private static let lineBytes = 64
 
     /// How many counters there are.

@@ -1,17 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// Durations of one writer, counted by how long they were; any thread reads at any time.
-public final class DurationCounter: Sendable {
+public struct DurationCounter: ~Copyable, Sendable {
     /// The upper bounds of the buckets in milliseconds, which belong to them, in rising order.
-    private let bounds: [UInt64]
+    nonisolated(unsafe) private let bounds: UnsafeMutableBufferPointer<UInt64>
     /// A counter for each bucket, one for what is longer, and the sum in milliseconds.
     private let cells: CounterRow
 
     /// Buckets with these upper bounds in milliseconds.
     public init(bounds: [UInt64]) {
-        self.bounds = bounds
+        self.bounds = .allocate(capacity: bounds.count)
+        _ = self.bounds.initialize(fromContentsOf: bounds)
         cells = CounterRow(count: bounds.count + 2)
     }
+
+    deinit { bounds.deallocate() }
 
     /// Counts a duration; only the one writer may call this.
     public func note(_ milliseconds: UInt64) {
@@ -21,11 +24,18 @@ public final class DurationCounter: Sendable {
         cells.add(milliseconds, at: bounds.count &+ 1)
     }
 
+    /// Whether nothing was counted yet.
+    public var isEmpty: Bool {
+        for index in 0...bounds.count where cells.value(at: index) > 0 { return false }
+        return true
+    }
+
     /// What was counted, in seconds.
     public var reading: HistogramReading {
-        HistogramReading(
-            bounds: bounds.map { Double($0) / 1_000 },
-            counts: (0...bounds.count).map(cells.value),
+        var counts: [UInt64] = []
+        for index in 0...bounds.count { counts.append(cells.value(at: index)) }
+        return HistogramReading(
+            bounds: bounds.map { Double($0) / 1_000 }, counts: counts,
             sum: Double(cells.value(at: bounds.count + 1)) / 1_000)
     }
 }

@@ -5,7 +5,7 @@ import Synchronization
 ///
 /// A key that is met for the first time gets its counter then, and keeps it as long as the whole. There are so
 /// many keys at most; what comes beyond is counted under `other`.
-public final class KeyedCounter: Sendable {
+public struct KeyedCounter: ~Copyable, Sendable {
     private struct Node: ~Copyable {
         let key: UInt64
         let count = Atomic<UInt64>(1)

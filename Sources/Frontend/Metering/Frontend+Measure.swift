@@ -14,9 +14,9 @@ extension Frontend {
         guard surveyLive(into: &readings) else { return false }
         let (routing, _, _) = served
         for (name, tally) in routing.tallies {
-            if let meters = tally.counted { add(meters, of: name, to: &readings) }
+            if let meters = tally.meters.all { add(meters, of: name, to: &readings) }
         }
-        if let meters = crew.unrouted.counted { add(meters, of: "", to: &readings) }
+        if let meters = crew.unrouted.meters.all { add(meters, of: "", to: &readings) }
         addConnections(to: &readings)
         for (index, meter) in crew.meters.enumerated() {
             readings.add(.reactorTurns, ["\(index)"], count: meter.turns.value(at: 0))
@@ -70,19 +70,26 @@ extension Frontend {
 
     private func add(_ meters: RouteMeters, of name: String, to readings: inout MetricReadings) {
         // Those in progress were added before; where none is, this says so.
-        if meters.all.contains(where: { $0.requestDurations.reading.total > 0 }) {
+        for index in 0..<meters.count
+        where !meters.meter(of: index).pointee.requestDurations.isEmpty {
             readings.add(.requestsInFlight, [name], count: 0)
         }
         addTraffic(meters, of: name, to: &readings)
-        for meter in meters.all {
-            add(meter.closes, .relaysClosed, [name], RelayEnd.labels, to: &readings)
-            add(meter.refusals, .upgradesRefused, [name], RefusedUpgrade.labels, to: &readings)
-            add(meter.requests, .requests, [name], AnsweredRequest.labels, to: &readings)
-            add(meter.limits, .limitHits, [name], { [MetLimit.label($0)] }, to: &readings)
-            add(meter.relayDurations, .relayDuration, [name], to: &readings)
-            add(meter.requestDurations, .requestDuration, [name], to: &readings)
-            add(meter.upgradeDurations, .upgradeDuration, [name, "total"], to: &readings)
+        for index in 0..<meters.count {
+            add(meters.meter(of: index).pointee, of: name, to: &readings)
         }
+    }
+
+    private func add(
+        _ meter: borrowing RouteMeter, of name: String, to readings: inout MetricReadings
+    ) {
+        add(meter.closes, .relaysClosed, [name], RelayEnd.labels, to: &readings)
+        add(meter.refusals, .upgradesRefused, [name], RefusedUpgrade.labels, to: &readings)
+        add(meter.requests, .requests, [name], AnsweredRequest.labels, to: &readings)
+        add(meter.limits, .limitHits, [name], { [MetLimit.label($0)] }, to: &readings)
+        add(meter.relayDurations, .relayDuration, [name], to: &readings)
+        add(meter.requestDurations, .requestDuration, [name], to: &readings)
+        add(meter.upgradeDurations, .upgradeDuration, [name, "total"], to: &readings)
     }
 
     /// Relays and what they have carried, of a route that has had any.
@@ -101,7 +108,7 @@ extension Frontend {
     }
 
     private func add(
-        _ counter: KeyedCounter, _ family: MetricFamily, _ labels: [String],
+        _ counter: borrowing KeyedCounter, _ family: MetricFamily, _ labels: [String],
         _ more: (UInt64) -> [String], to readings: inout MetricReadings
     ) {
         for (key, count) in counter.counts {
@@ -110,11 +117,10 @@ extension Frontend {
     }
 
     private func add(
-        _ counter: DurationCounter, _ family: MetricFamily, _ labels: [String],
+        _ counter: borrowing DurationCounter, _ family: MetricFamily, _ labels: [String],
         to readings: inout MetricReadings
     ) {
-        let reading = counter.reading
-        if reading.total > 0 { readings.add(family, labels, reading) }
+        if !counter.isEmpty { readings.add(family, labels, counter.reading) }
     }
 
     // MARK: Connections

@@ -48,8 +48,8 @@ struct LiveSurveyor {
     }
 
     private func relays(from first: Int) -> LiveSurvey {
-        let turns = state.pointee.crew.meters[state.pointee.index].turns
-        turns.add(state.pointee.turnNumber &- turns.value(at: 0), at: 0)
+        let meter = state.pointee.crew.meters[state.pointee.index]
+        meter.turns.add(state.pointee.turnNumber &- meter.turns.value(at: 0), at: 0)
         var survey = LiveSurvey()
         var last = first - 1
         for _ in 0..<Self.slotsPerTurn {

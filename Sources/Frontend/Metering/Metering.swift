@@ -20,10 +20,13 @@ struct Metering {
     private var reactor: ReactorMeter { state.pointee.crew.meters[state.pointee.index] }
 
     /// The counters of a route, or of what has none.
-    private func meter(_ plan: RoutePlan?) -> RouteMeter {
-        let crew = state.pointee.crew
-        let tally = plan?.tally ?? crew.unrouted
-        return tally.meter(of: state.pointee.index, among: crew.meters.count)
+    private func meter(_ plan: RoutePlan?) -> UnsafeMutablePointer<RouteMeter> {
+        let index = state.pointee.index
+        if let plan {
+            return plan.tally.meters.meter(of: index, among: state.pointee.crew.loads.count)
+        }
+        return state.pointee.crew.unrouted.meters.meter(
+            of: index, among: state.pointee.crew.loads.count)
     }
 
     // MARK: Relays
@@ -31,18 +34,19 @@ struct Metering {
     /// A tunnel has opened.
     func opened(_ tunnel: TunnelPointer) {
         let meter = meter(tunnel.pointee.asked.plan)
-        meter.add(.relaysOpened)
-        meter.upgradeDurations.note(now &- tunnel.pointee.facts.acceptedMilliseconds)
+        meter.pointee.add(.relaysOpened)
+        meter.pointee.upgradeDurations.note(now &- tunnel.pointee.facts.acceptedMilliseconds)
     }
 
     /// A tunnel ends.
     func ended(_ tunnel: TunnelPointer) {
         countTraffic(of: tunnel)
         let meter = meter(tunnel.pointee.asked.plan)
-        meter.relayDurations.note(now &- tunnel.pointee.facts.acceptedMilliseconds)
+        meter.pointee.relayDurations.note(now &- tunnel.pointee.facts.acceptedMilliseconds)
         let ending = tunnel.pointee.relay.ending
-        meter.closes.add(RelayEnd(code: ending.code, ending.initiator, ending.toldReason).key)
-        if let limit = MetLimit(ending.violation) { meter.limits.add(limit.rawValue) }
+        let end = RelayEnd(code: ending.code, ending.initiator, ending.toldReason)
+        meter.pointee.closes.add(end.key)
+        if let limit = MetLimit(ending.violation) { meter.pointee.limits.add(limit.rawValue) }
     }
 
     /// Counts what a relay has carried since this was last asked for.
@@ -51,12 +55,12 @@ struct Metering {
         let up = tunnel.pointee.relay.upCounts
         let down = tunnel.pointee.relay.downCounts
         let before = tunnel.pointee.counted
-        meter.add(.upFrames, up.frames &- before.up.frames)
-        meter.add(.upMessages, up.messages &- before.up.messages)
-        meter.add(.upPayloadBytes, up.payloadBytes &- before.up.payloadBytes)
-        meter.add(.downFrames, down.frames &- before.down.frames)
-        meter.add(.downMessages, down.messages &- before.down.messages)
-        meter.add(.downPayloadBytes, down.payloadBytes &- before.down.payloadBytes)
+        meter.pointee.add(.upFrames, up.frames &- before.up.frames)
+        meter.pointee.add(.upMessages, up.messages &- before.up.messages)
+        meter.pointee.add(.upPayloadBytes, up.payloadBytes &- before.up.payloadBytes)
+        meter.pointee.add(.downFrames, down.frames &- before.down.frames)
+        meter.pointee.add(.downMessages, down.messages &- before.down.messages)
+        meter.pointee.add(.downPayloadBytes, down.payloadBytes &- before.down.payloadBytes)
         tunnel.pointee.counted.up = CountedTraffic.Direction(up)
         tunnel.pointee.counted.down = CountedTraffic.Direction(down)
     }
@@ -69,20 +73,20 @@ struct Metering {
         let status = request.pointee.facts.status
         if case .over(let cause?) = request.pointee.life.phase { note(cause, meter) }
         if request.pointee.isUpgrade {
-            meter.refusals.add(
+            meter.pointee.refusals.add(
                 RefusedUpgrade(status: status, request.pointee.facts.proxyError).key)
             return
         }
         let isHTTP2 = request.pointee.stream.isMultiplexed
         let kind = AnsweredRequest(request.pointee.method, status: status, isHTTP2: isHTTP2)
-        meter.requests.add(kind.key)
-        meter.requestDurations.note(now &- request.pointee.facts.beganMilliseconds)
+        meter.pointee.requests.add(kind.key)
+        meter.pointee.requestDurations.note(now &- request.pointee.facts.beganMilliseconds)
     }
 
-    private func note(_ cause: Cause, _ meter: RouteMeter) {
+    private func note(_ cause: Cause, _ meter: UnsafeMutablePointer<RouteMeter>) {
         switch cause {
-        case .endpointsFull: meter.limits.add(MetLimit.maxConnections.rawValue)
-        case .bodyTooLarge: meter.limits.add(MetLimit.bodyBytes.rawValue)
+        case .endpointsFull: meter.pointee.limits.add(MetLimit.maxConnections.rawValue)
+        case .bodyTooLarge: meter.pointee.limits.add(MetLimit.bodyBytes.rawValue)
         default: break
         }
     }
@@ -93,17 +97,20 @@ struct Metering {
         if case .misaddressed = session.pointee.stage { return }
         let meter = meter(facts.plan)
         if facts.isUpgrade {
-            meter.refusals.add(RefusedUpgrade(status: facts.status, facts.proxyError).key)
+            let kind = RefusedUpgrade(status: facts.status, facts.proxyError)
+            meter.pointee.refusals.add(kind.key)
         } else {
             let kind = AnsweredRequest(
                 Method(named: facts.method), status: facts.status,
                 isHTTP2: session.pointee.facts.isHTTP2)
-            meter.requests.add(kind.key)
+            meter.pointee.requests.add(kind.key)
         }
     }
 
     /// A request for a WebSocket, or an ordinary one, was refused since it met a limit of its route.
-    func met(_ limit: MetLimit, _ plan: RoutePlan) { meter(plan).limits.add(limit.rawValue) }
+    func met(_ limit: MetLimit, _ plan: RoutePlan) {
+        meter(plan).pointee.limits.add(limit.rawValue)
+    }
 
     // MARK: Connections
 

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import Metrics
+import Synchronization
 
 /// What one reactor has counted of one route.
-final class RouteMeter: Sendable {
+///
+/// It is reached by a pointer, so that counting keeps nobody alive: see `RouteMeters`.
+struct RouteMeter: ~Copyable, Sendable {
     /// What has one counter.
     enum Count: Int, CaseIterable {
         case relaysOpened
@@ -36,15 +39,65 @@ final class RouteMeter: Sendable {
     func add(_ count: Count, _ amount: UInt64 = 1) { counts.add(amount, at: count.rawValue) }
 }
 
-/// The counters of all reactors for one route.
+/// The counters of all reactors for one route, side by side; the route's tally keeps them for as long as it lives.
 final class RouteMeters: Sendable {
-    let all: [RouteMeter]
+    nonisolated(unsafe) private let first: UnsafeMutablePointer<RouteMeter>
+    let count: Int
 
-    init(count: Int) { all = (0..<count).map { _ in RouteMeter() } }
+    init(count: Int) {
+        self.count = count
+        first = .allocate(capacity: count)
+        for index in 0..<count { (first + index).initialize(to: RouteMeter()) }
+    }
+
+    deinit {
+        first.deinitialize(count: count)
+        first.deallocate()
+    }
+
+    /// The counters of one reactor.
+    func meter(of reactor: Int) -> UnsafeMutablePointer<RouteMeter> {
+        precondition(reactor >= 0 && reactor < count)
+        return first + reactor
+    }
 
     /// What all have counted.
     func sum(_ count: RouteMeter.Count) -> UInt64 {
-        all.reduce(0) { $0 &+ $1.counts.value(at: count.rawValue) }
+        var sum: UInt64 = 0
+        for index in 0..<self.count {
+            sum &+= meter(of: index).pointee.counts.value(at: count.rawValue)
+        }
+        return sum
+    }
+}
+
+/// The counters of a route, made when the first of its reactors has something to count.
+///
+/// `AtomicLazyReference` would look up the metadata of its type at each load, which is more than counting takes.
+struct LazyRouteMeters: ~Copyable, Sendable {
+    private let known = Atomic<Unmanaged<RouteMeters>?>(nil)
+
+    deinit { known.load(ordering: .acquiring)?.release() }
+
+    /// The counters of all reactors; nil before there are any.
+    var all: RouteMeters? { known.load(ordering: .acquiring)?.takeUnretainedValue() }
+
+    /// The counters of one reactor among so many; they live as long as this.
+    func meter(
+        of reactor: Int, among count: @autoclosure () -> Int
+    ) -> UnsafeMutablePointer<RouteMeter> {
+        let meters = known.load(ordering: .acquiring) ?? make(count())
+        return meters._withUnsafeGuaranteedRef { $0.meter(of: reactor) }
+    }
+
+    @inline(never) private func make(_ count: Int) -> Unmanaged<RouteMeters> {
+        let made = Unmanaged.passRetained(RouteMeters(count: count))
+        let (_, earlier) = known.compareExchange(
+            expected: nil, desired: made, ordering: .acquiringAndReleasing)
+        // Another reactor may have been the first.
+        guard let earlier else { return made }
+        made.release()
+        return earlier
     }
 }
 

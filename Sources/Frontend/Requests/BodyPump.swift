@@ -350,7 +350,7 @@ struct BodyPump {
         stream.answers(request.pointee.method)
         state.pointee.heads.begin()
         ClientAnswer.writeFinal(
-            head, options, plan: plan.answer, policyLine: stream.policyLine,
+            head, options, plan: plan, policyLine: stream.policyLine,
             // On a stream of HTTP/2 the line that says so is left out, and trailers go on as well.
             framing: ClientAnswer.Framing(
                 framing, of: head, writesChunks: writesChunks || stream.isMultiplexed,

@@ -98,7 +98,7 @@ enum ClientAnswer {
 
     /// Writes a final answer's head as the client gets it; its body follows in the framing given.
     static func writeFinal(
-        _ answer: ResponseHead, _ options: ConnectionOptions, plan: FieldPlan,
+        _ answer: ResponseHead, _ options: ConnectionOptions, plan: RoutePlan,
         policyLine: [UInt8], framing: Framing, persistence: Persistence,
         into writer: inout HeadWriter
     ) {
@@ -107,7 +107,7 @@ enum ClientAnswer {
         if !policyLine.isEmpty { dropped.insert(KnownFields(.strictTransportSecurity)) }
         // Trailers go on, so what announces them does (RFC 9110 §6.6.2).
         if case .chunked = framing { dropped.remove(KnownFields(.trailer)) }
-        writer.fields(of: answer.fields, options, except: dropped, names: plan.dropped)
+        writer.fields(of: answer.fields, options, except: dropped, names: plan.answer.dropped)
         switch framing {
         case .length(let length):
             writer.append("Content-Length: ")
@@ -133,7 +133,7 @@ enum ClientAnswer {
         case (.closes, false): writer.append("Connection: close\r\n")
         case (.closes, true): writer.append("Connection: close, Upgrade\r\n")
         }
-        writer.append(plan.lines)
+        writer.append(plan.answer.lines)
         writer.end()
     }
 

@@ -112,15 +112,18 @@ enum UpstreamRequest {
                 writer.append(query, of: request.head.fields)
             }
         }
-        writer.append(" HTTP/1.1\r\n")
         let authority = request.authorityRange
         switch plan.route.upstreamHost {
         case .keep where !authority.isEmpty:
-            writer.append("Host: ")
+            writer.append(" HTTP/1.1\r\nHost: ")
             writer.append(authority, of: request.head.fields)
             writer.end()
-        case .keep, .upstream: writer.field("Host", endpoint.authority)
-        case .name(let name): writer.field("Host", name)
+        case .keep, .upstream:
+            writer.append(" HTTP/1.1\r\n")
+            writer.field("Host", endpoint.authority)
+        case .name(let name):
+            writer.append(" HTTP/1.1\r\n")
+            writer.field("Host", name)
         }
         var hopByHop = KnownFields.hopByHop
         // Trailers go on, so what announces them does (RFC 9110 §6.6.2).

@@ -132,20 +132,12 @@ final class RouteTally: Sendable {
     private let draining = Atomic<Bool>(false)
     /// Who has places, where they are limited.
     let admission = Admission()
-    private let meters = AtomicLazyReference<RouteMeters>()
+    /// What each reactor has counted of the route.
+    let meters = LazyRouteMeters()
 
     var count: Int { relays.load(ordering: .relaxed) }
     func opened() { relays.wrappingAdd(1, ordering: .relaxed) }
     func closed() { relays.wrappingSubtract(1, ordering: .relaxed) }
-
-    /// What each reactor has counted of the route; nil before the first has something to count.
-    var counted: RouteMeters? { meters.load() }
-
-    /// The counters of one reactor among so many, made when the first of them has something to count.
-    func meter(of reactor: Int, among count: Int) -> RouteMeter {
-        let known = meters.load() ?? meters.storeIfNil(RouteMeters(count: count))
-        return known.all[reactor]
-    }
 
     var isDraining: Bool {
         get { draining.load(ordering: .relaxed) }

@@ -50,7 +50,7 @@
     /// Writes bytes for which there is room.
     @inline(__always)
     private mutating func put(_ text: UnsafeBufferPointer<UInt8>) {
-        guard let source = text.baseAddress else { return }
+        guard let source = text.baseAddress, text.count > 0 else { return }
         unsafe (memory + count).update(from: source, count: text.count)
         count &+= text.count
     }
@@ -181,7 +181,8 @@
 
     /// Writes the empty line that ends the head.
     public mutating func end() {
-        append("\r\n")
+        reserve(2)
+        putLineEnd()
     }
 
     /// Writes the bytes that may stand there; that all may is the caller's duty.

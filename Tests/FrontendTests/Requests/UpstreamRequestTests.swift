@@ -258,9 +258,11 @@ struct UpstreamAnswerTests {
         let hop = Hop(
             client: .ipv4(192, 0, 2, 7, port: 5_000), isSecure: true,
             strictTransportSecurity: policy)
+        var route = Route(name: "/*", action: .redirect(RedirectRule(status: 301, origin: "")))
+        route.answerFields = edits
         var writer = HeadWriter(capacity: 0)
         ClientAnswer.writeFinal(
-            answer, answer.fields.connectionOptions, plan: FieldPlan(edits),
+            answer, answer.fields.connectionOptions, plan: RoutePlan(route),
             policyLine: Passage(hop).policyLine, framing: framing, persistence: persistence,
             into: &writer)
         return try parse(writer.bytes)
