@@ -58,7 +58,7 @@ let package = Package(
 
         // Row 3: relays between two connections, and names.
         .target(
-            name: "Splice", dependencies: ["Ledger", "Wire", "Reactor", "TLS"],
+            name: "Splice", dependencies: ["Ledger", "Metrics", "Wire", "Reactor", "TLS"],
             swiftSettings: strict),
         .target(
             name: "Naming", dependencies: ["CAres", "Ledger", "Reactor"], swiftSettings: strict),
@@ -148,7 +148,7 @@ let package = Package(
             name: "TLSTests", dependencies: ["TLS", "COpenSSL", "TestKit"], swiftSettings: strict),
         .testTarget(
             name: "SpliceTests",
-            dependencies: ["Splice", "Ledger", "Wire", "TLS", "Reactor", "TestKit"],
+            dependencies: ["Splice", "Ledger", "Metrics", "Wire", "TLS", "Reactor", "TestKit"],
             swiftSettings: strict),
         .testTarget(
             name: "ProxyTests", dependencies: ["Proxy", "FuzzTargets", "TestKit"],

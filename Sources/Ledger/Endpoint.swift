@@ -19,6 +19,7 @@ public final class Endpoint: Sendable {
     private let hasSubprotocolRemark = Atomic<Bool>(false)
     private let current: Mutex<[Address]>
     private let failures = Atomic<UInt64>(0)
+    private let ejections = Atomic<UInt64>(0)
 
     /// An endpoint whose address is known; `authority` where that is not the label's.
     public init(label: String, address: Address, authority: String? = nil) {
@@ -74,6 +75,12 @@ public final class Endpoint: Sendable {
 
     /// Counts a failure.
     public func countFailure() { failures.wrappingAdd(1, ordering: .relaxed) }
+
+    /// How often it was passed over for a while since it had failed.
+    public var ejectionCount: UInt64 { ejections.load(ordering: .relaxed) }
+
+    /// Counts that it is passed over from now on.
+    public func countEjection() { ejections.wrappingAdd(1, ordering: .relaxed) }
 
     /// The endpoint as messages name it, which may belong to an upstream of another name.
     public func title(of upstream: String) -> String {

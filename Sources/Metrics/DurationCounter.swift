@@ -2,13 +2,16 @@
 
 /// Durations of one writer, counted by how long they were; any thread reads at any time.
 public struct DurationCounter: ~Copyable, Sendable {
-    /// The upper bounds of the buckets in milliseconds, which belong to them, in rising order.
+    /// How many of its units are a second.
+    private let perSecond: Double
+    /// The upper bounds of the buckets, which belong to them, in rising order.
     nonisolated(unsafe) private let bounds: UnsafeMutableBufferPointer<UInt64>
-    /// A counter for each bucket, one for what is longer, and the sum in milliseconds.
+    /// A counter for each bucket, one for what is longer, and the sum.
     private let cells: CounterRow
 
-    /// Buckets with these upper bounds in milliseconds.
-    public init(bounds: [UInt64]) {
+    /// Buckets with these upper bounds, in units of which so many are a second.
+    public init(bounds: [UInt64], perSecond: Int = 1_000) {
+        self.perSecond = Double(perSecond)
         self.bounds = .allocate(capacity: bounds.count)
         _ = self.bounds.initialize(fromContentsOf: bounds)
         cells = CounterRow(count: bounds.count + 2)
@@ -17,11 +20,19 @@ public struct DurationCounter: ~Copyable, Sendable {
     deinit { bounds.deallocate() }
 
     /// Counts a duration; only the one writer may call this.
-    public func note(_ milliseconds: UInt64) {
+    public func note(_ duration: UInt64) {
         var bucket = 0
-        while bucket < bounds.count && milliseconds > bounds[bucket] { bucket &+= 1 }
+        while bucket < bounds.count && duration > bounds[bucket] { bucket &+= 1 }
         cells.add(at: bucket)
-        cells.add(milliseconds, at: bounds.count &+ 1)
+        cells.add(duration, at: bounds.count &+ 1)
+    }
+
+    /// Counts so many in all, of which those that were not noted belong into the first bucket and take no time; only
+    /// the one writer may call this.
+    public func fillFirst(total: UInt64) {
+        var noted: UInt64 = 0
+        for bucket in 0...bounds.count { noted &+= cells.value(at: bucket) }
+        if total > noted { cells.add(total &- noted, at: 0) }
     }
 
     /// Whether nothing was counted yet.
@@ -35,8 +46,8 @@ public struct DurationCounter: ~Copyable, Sendable {
         var counts: [UInt64] = []
         for index in 0...bounds.count { counts.append(cells.value(at: index)) }
         return HistogramReading(
-            bounds: bounds.map { Double($0) / 1_000 }, counts: counts,
-            sum: Double(cells.value(at: bounds.count + 1)) / 1_000)
+            bounds: bounds.map { Double($0) / perSecond }, counts: counts,
+            sum: Double(cells.value(at: bounds.count + 1)) / perSecond)
     }
 }
 

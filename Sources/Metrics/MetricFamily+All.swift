@@ -20,9 +20,19 @@ extension MetricFamily {
         "How long WebSockets that have ended had lived, as durationMs of the access line")
     /// Data messages.
     public static let messages = MetricFamily(
-        "sluice_messages_total", .counter, ["route", "direction"],
-        "Text and binary messages that went on to their last byte; direction is up, from the client, or down"
+        "sluice_messages_total", .counter, ["route", "direction", "type"],
+        "Messages and control frames that went on to their last byte; direction is up, from the client, or"
+            + " down; type is text, binary, ping, pong or close; a message of several frames counts once"
     )
+    /// How long data messages are.
+    public static let messageBytes = MetricFamily(
+        "sluice_message_bytes", .histogram, ["route", "direction"],
+        "Payload of text and binary messages that went on to their last byte, in bytes")
+    /// How fast peers answer.
+    public static let pingRoundTrip = MetricFamily(
+        "sluice_ping_rtt_seconds", .histogram, ["route", "side"],
+        "How long clients and upstreams took to answer the Pings that the route's ping sends them; side is"
+            + " client or upstream")
     /// Frames of every kind.
     public static let frames = MetricFamily(
         "sluice_frames_total", .counter, ["route", "direction"],
@@ -34,8 +44,11 @@ extension MetricFamily {
     /// How long it took to open a relay.
     public static let upgradeDuration = MetricFamily(
         "sluice_upgrade_duration_seconds", .histogram, ["route", "phase"],
-        "How long it took until the 101 went out; phase total begins with the connection or, in HTTP/2,"
-            + " with the stream")
+        "How long the steps to a WebSocket took, of those that have opened: phase tls is from the connection"
+            + " to the end of its handshake, head until the request was read, queue until there was a place"
+            + " at an endpoint, connect until that endpoint got the request, answer until its 101 went out;"
+            + " total is their sum. In HTTP/2, and for a later request of a connection, it begins with queue"
+    )
     /// Upgrades that opened nothing.
     public static let upgradesRefused = MetricFamily(
         "sluice_upgrades_refused_total", .counter, ["route", "status", "error"],
@@ -65,8 +78,8 @@ extension MetricFamily {
     /// Limits that somebody has met.
     public static let limitHits = MetricFamily(
         "sluice_limit_hits_total", .counter, ["route", "limit"],
-        "Requests refused and WebSockets ended since they met a limit, by its key below routes[].limits, or"
-            + " maxConnections of the upstream")
+        "Requests refused, connections closed or kept waiting and WebSockets ended since they met a limit, by"
+            + " its key below limits or routes[].limits, or maxConnections of the upstream")
     /// Connections from clients.
     public static let connections = MetricFamily(
         "sluice_connections", .gauge, ["listener"], "Connections from clients that are open now")
@@ -103,6 +116,11 @@ extension MetricFamily {
     public static let endpointFailures = MetricFamily(
         "sluice_endpoint_failures_total", .counter, ["upstream", "endpoint"],
         "Attempts to reach the endpoint, and upgrades there, that have failed")
+    /// Ejections of each endpoint.
+    public static let endpointEjections = MetricFamily(
+        "sluice_endpoint_ejections_total", .counter, ["upstream", "endpoint"],
+        "How often the endpoint was passed over for a while since connects or answers of it had failed"
+    )
     /// Requests that wait for a place.
     public static let queueWaiting = MetricFamily(
         "sluice_queue_waiting", .gauge, ["upstream"],
@@ -132,6 +150,10 @@ extension MetricFamily {
     public static let logLinesLost = MetricFamily(
         "sluice_log_lines_lost_total", .counter, [],
         "Log lines that were lost since the log was too slow or could not be written")
+    /// How late reactors are.
+    public static let reactorLag = MetricFamily(
+        "sluice_reactor_lag_seconds", .histogram, ["reactor"],
+        "How long each turn of a reactor took: what happens meanwhile waits for so long at most")
     /// Turns of the reactors.
     public static let reactorTurns = MetricFamily(
         "sluice_reactor_turns_total", .counter, ["reactor"], "Turns of each reactor")
@@ -162,13 +184,14 @@ extension MetricFamily {
 extension MetricFamily {
     /// All families, in the order in which they are written.
     public static let all: [MetricFamily] = [
-        .relays, .relaysOpened, .relaysClosed, .relayDuration, .messages, .frames, .payloadBytes,
-        .upgradeDuration, .upgradesRefused, .heldBytes,
+        .relays, .relaysOpened, .relaysClosed, .relayDuration, .messages, .messageBytes, .frames,
+        .payloadBytes, .pingRoundTrip, .upgradeDuration, .upgradesRefused, .heldBytes,
         .requests, .requestDuration, .requestsInFlight, .limitHits, .connections, .connectionsTotal,
         .handshakes, .handshakeFailures, .wrongProtocol,
-        .endpointUp, .endpointRelays, .endpointFailures, .queueWaiting,
+        .endpointUp, .endpointRelays, .endpointFailures, .endpointEjections, .queueWaiting,
         .reloads, .lastReloadSuccess, .lastReloadTime, .certificateEnd, .logLinesLost,
-        .reactorTurns, .buildInfo, .cpuSeconds, .startTime, .residentBytes, .virtualBytes,
+        .reactorTurns, .reactorLag, .buildInfo, .cpuSeconds, .startTime, .residentBytes,
+        .virtualBytes,
         .openDescriptors, .mostDescriptors,
     ]
 }

@@ -259,12 +259,11 @@ extension Relay {
             let key = UInt64(frame.loadUnaligned(fromByteOffset: 2, as: UInt32.self))
             payload ^= key << 32 | key
         }
-        var probe = watch[side]
+        let probe = watch[side]
         guard UInt64(bigEndian: payload) == probe.payload else { return false }
-        probe.pongDue = 0
-        probe.roundTrip.note((Clock.nowNanoseconds() &- probe.sentNanoseconds) / 1_000)
+        watch[side].pongDue = 0
+        watch.answered(side, (Clock.nowNanoseconds() &- probe.sentNanoseconds) / 1_000)
         self[from: side].awaitsPong = false
-        watch[side] = probe
         return true
     }
 }

@@ -74,17 +74,18 @@ public struct Relay: ~Copyable {
     ///   - limits: what the peers may send.
     ///   - rules: pings and limits of time; nil for none.
     ///   - rates: what all relays of the client may send together; nil for any.
+    ///   - tally: where it is counted what passes, which has to live as long as the relay; nil for nowhere.
     public mutating func open(
         reservedBits: UInt8, limits: RelayLimits, rules: RelayRules? = nil,
-        rates: ClientRates? = nil
+        rates: ClientRates? = nil, tally: UnsafePointer<RelayTally>? = nil
     ) {
-        watch = rules.map { Watch($0) }
+        watch = rules.map { Watch($0, tally) }
         up.scanner = FrameScanner(
             sender: .client, reservedBits: reservedBits, messageBytesMax: limits.messageBytesMax,
-            fragmentsMax: limits.fragmentsMax)
+            fragmentsMax: limits.fragmentsMax, tally: tally?.pointee.up.cells)
         down.scanner = FrameScanner(
             sender: .server, reservedBits: reservedBits, messageBytesMax: limits.messageBytesMax,
-            fragmentsMax: limits.fragmentsMax)
+            fragmentsMax: limits.fragmentsMax, tally: tally?.pointee.down.cells)
         isPaced = limits.bytesPerSecond != nil || rates != nil
         if isPaced || limits.messagesPerSecond != nil {
             let meter = Meter(

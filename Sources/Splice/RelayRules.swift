@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Ledger
+import Metrics
 
 /// How long the relays of a route may be silent or last, and how their peers are asked whether they
 /// are there; durations in milliseconds, 0 for none.
@@ -70,7 +71,22 @@ final class Watch {
     /// What had passed then.
     var trafficBefore: UInt64 = 0
 
-    init(_ rules: RelayRules) { self.rules = rules }
+    /// Where round trips are counted; nil for nowhere.
+    private let tally: UnsafePointer<RelayTally>?
+
+    init(_ rules: RelayRules, _ tally: UnsafePointer<RelayTally>?) {
+        self.rules = rules
+        self.tally = tally
+    }
+
+    /// Takes note of how long a peer took to answer.
+    func answered(_ side: Side, _ microseconds: UInt64) {
+        self[side].roundTrip.note(microseconds)
+        switch side {
+        case .client: tally?.pointee.clientRoundTrips.note(microseconds)
+        case .backend: tally?.pointee.upstreamRoundTrips.note(microseconds)
+        }
+    }
 
     /// Begins to count.
     func start(_ now: UInt64) {

@@ -47,6 +47,16 @@ import Testing
         #expect(reading.sum == 62.025)
     }
 
+    @Test func `what was not noted is filled into the first bucket, and never taken out of it`() {
+        let durations = DurationCounter(bounds: [1, 10])
+        durations.note(5)
+        durations.note(50)
+        for total: UInt64 in [7, 3, 9] { durations.fillFirst(total: total) }
+        let reading = durations.reading
+        #expect(reading.counts == [7, 1, 1])
+        #expect(reading.sum == 0.055)
+    }
+
     @Test func `histograms of two writers are added bucket by bucket`() {
         var one = HistogramReading(bounds: [1], counts: [2, 3], sum: 5)
         one.add(HistogramReading(bounds: [1], counts: [10, 20], sum: 0.5))

@@ -3,6 +3,8 @@ import Ledger
 public import Metrics
 import Reactor
 import Router
+import Splice
+import Wire
 
 extension Frontend {
     /// Adds what the reactors have counted, and what their relays are at present.
@@ -20,6 +22,7 @@ extension Frontend {
         addConnections(to: &readings)
         for (index, meter) in crew.meters.enumerated() {
             readings.add(.reactorTurns, ["\(index)"], count: meter.turns.value(at: 0))
+            add(meter.lag, .reactorLag, ["\(index)"], to: &readings)
             for (key, count) in meter.handshakes.counts {
                 readings.add(.handshakes, CompletedHandshake.labels(key), count: count)
             }
@@ -89,7 +92,16 @@ extension Frontend {
         add(meter.limits, .limitHits, [name], { [MetLimit.label($0)] }, to: &readings)
         add(meter.relayDurations, .relayDuration, [name], to: &readings)
         add(meter.requestDurations, .requestDuration, [name], to: &readings)
-        add(meter.upgradeDurations, .upgradeDuration, [name, "total"], to: &readings)
+        add(meter.upgradeTimes.tls, .upgradeDuration, [name, "tls"], to: &readings)
+        add(meter.upgradeTimes.head, .upgradeDuration, [name, "head"], to: &readings)
+        add(meter.upgradeTimes.queue, .upgradeDuration, [name, "queue"], to: &readings)
+        add(meter.upgradeTimes.connect, .upgradeDuration, [name, "connect"], to: &readings)
+        add(meter.upgradeTimes.answer, .upgradeDuration, [name, "answer"], to: &readings)
+        add(meter.upgradeTimes.total, .upgradeDuration, [name, "total"], to: &readings)
+        add(meter.traffic.clientRoundTrips, .pingRoundTrip, [name, "client"], to: &readings)
+        add(meter.traffic.upstreamRoundTrips, .pingRoundTrip, [name, "upstream"], to: &readings)
+        add(meter.traffic.up, [name, "up"], to: &readings)
+        add(meter.traffic.down, [name, "down"], to: &readings)
     }
 
     /// Relays and what they have carried, of a route that has had any.
@@ -101,10 +113,25 @@ extension Frontend {
         readings.add(.relaysOpened, [name], count: opened)
         readings.add(.frames, [name, "up"], count: meters.sum(.upFrames))
         readings.add(.frames, [name, "down"], count: meters.sum(.downFrames))
-        readings.add(.messages, [name, "up"], count: meters.sum(.upMessages))
-        readings.add(.messages, [name, "down"], count: meters.sum(.downMessages))
         readings.add(.payloadBytes, [name, "up"], count: meters.sum(.upPayloadBytes))
         readings.add(.payloadBytes, [name, "down"], count: meters.sum(.downPayloadBytes))
+    }
+
+    /// Messages and control frames of one direction, by kind and size.
+    private func add(
+        _ tally: borrowing FrameTally, _ labels: [String], to readings: inout MetricReadings
+    ) {
+        for kind in FrameTally.Kind.allCases {
+            let count = tally.count(of: kind)
+            if count > 0 { readings.add(.messages, labels + ["\(kind)"], count: count) }
+        }
+        let sizes = tally.sizes
+        if sizes.allSatisfy({ $0 == 0 }) { return }
+        readings.add(
+            .messageBytes, labels,
+            HistogramReading(
+                bounds: FrameTally.sizeBounds.map { Double($0) }, counts: sizes,
+                sum: Double(tally.messageBytes)))
     }
 
     private func add(

@@ -48,8 +48,7 @@ struct LiveSurveyor {
     }
 
     private func relays(from first: Int) -> LiveSurvey {
-        let meter = state.pointee.crew.meters[state.pointee.index]
-        meter.turns.add(state.pointee.turnNumber &- meter.turns.value(at: 0), at: 0)
+        Metering(state).countTurns()
         var survey = LiveSurvey()
         var last = first - 1
         for _ in 0..<Self.slotsPerTurn {

@@ -117,6 +117,7 @@ struct RelayEnd {
 enum MetLimit: UInt64, CaseIterable {
     case relays, relaysPerClient, newRelaysPerSecond, bodyBytes
     case messageBytes, fragments, messagesPerSecond, maxConnections
+    case connections, connectionsPerClient, newConnectionsPerSecond, headBytes
 
     /// The limit that was met where frames broke it; nil where they broke a rule.
     init?(_ violation: FrameViolation) {

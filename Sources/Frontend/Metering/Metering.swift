@@ -31,11 +31,33 @@ struct Metering {
 
     // MARK: Relays
 
-    /// A tunnel has opened.
-    func opened(_ tunnel: TunnelPointer) {
-        let meter = meter(tunnel.pointee.asked.plan)
+    /// Where the relays of a route count what they pass on; it lives as long as the route's tally.
+    func tally(_ plan: RoutePlan) -> UnsafePointer<RelayTally> {
+        UnsafePointer(withUnsafeMutablePointer(to: &meter(plan).pointee.traffic) { $0 })
+    }
+
+    /// A request for a WebSocket opens one: how long each step to it has taken.
+    func opens(_ request: RequestPointer) {
+        let meter = meter(request.pointee.facts.plan)
         meter.pointee.add(.relaysOpened)
-        meter.pointee.upgradeDurations.note(now &- tunnel.pointee.facts.acceptedMilliseconds)
+        guard let marks = request.pointee.upgrade?.marks else { return }
+        let times = withUnsafeMutablePointer(to: &meter.pointee.upgradeTimes) { $0 }
+        let stream = request.pointee.stream
+        var began = marks.judgedMilliseconds
+        // A later request of a connection has waited for nothing but itself.
+        if !stream.isMultiplexed, stream.session.pointee.reader.requestCount <= 1 {
+            began = stream.session.pointee.facts.acceptedMilliseconds
+            var ready = began
+            if stream.session.pointee.securedMilliseconds > 0 {
+                ready = stream.session.pointee.securedMilliseconds
+                times.pointee.tls.note(ready &- began)
+            }
+            times.pointee.head.note(marks.judgedMilliseconds &- ready)
+        }
+        times.pointee.queue.note(marks.placedMilliseconds &- marks.judgedMilliseconds)
+        times.pointee.connect.note(marks.sentMilliseconds &- marks.placedMilliseconds)
+        times.pointee.answer.note(now &- marks.sentMilliseconds)
+        times.pointee.total.note(now &- began)
     }
 
     /// A tunnel ends.
@@ -56,10 +78,8 @@ struct Metering {
         let down = tunnel.pointee.relay.downCounts
         let before = tunnel.pointee.counted
         meter.pointee.add(.upFrames, up.frames &- before.up.frames)
-        meter.pointee.add(.upMessages, up.messages &- before.up.messages)
         meter.pointee.add(.upPayloadBytes, up.payloadBytes &- before.up.payloadBytes)
         meter.pointee.add(.downFrames, down.frames &- before.down.frames)
-        meter.pointee.add(.downMessages, down.messages &- before.down.messages)
         meter.pointee.add(.downPayloadBytes, down.payloadBytes &- before.down.payloadBytes)
         tunnel.pointee.counted.up = CountedTraffic.Direction(up)
         tunnel.pointee.counted.down = CountedTraffic.Direction(down)
@@ -96,6 +116,7 @@ struct Metering {
         // What spoke the wrong protocol is counted as that.
         if case .misaddressed = session.pointee.stage { return }
         let meter = meter(facts.plan)
+        if facts.status == 431 { meter.pointee.limits.add(MetLimit.headBytes.rawValue) }
         if facts.isUpgrade {
             let kind = RefusedUpgrade(status: facts.status, facts.proxyError)
             meter.pointee.refusals.add(kind.key)
@@ -112,7 +133,28 @@ struct Metering {
         meter(plan).pointee.limits.add(limit.rawValue)
     }
 
+    // MARK: Turns
+
+    /// A turn has lasted from the present time of the reactor until then.
+    ///
+    /// Those that took less than a millisecond are nearly all, and are counted at a scrape.
+    @inline(__always)
+    func turned(until end: UInt64) {
+        if end != now { reactor.lag.note(end &- now) }
+    }
+
+    /// Says how many turns there were.
+    func countTurns() {
+        let meter = reactor
+        meter.turns.add(state.pointee.turnNumber &- meter.turns.value(at: 0), at: 0)
+        // The one in which this is asked for is not over.
+        meter.lag.fillFirst(total: state.pointee.turnNumber &- 1)
+    }
+
     // MARK: Connections
+
+    /// Somebody met a limit before there was a route.
+    func met(_ limit: MetLimit) { meter(nil).pointee.limits.add(limit.rawValue) }
 
     /// A client's connection was taken up.
     func connected(_ facts: borrowing ClientFacts) {
@@ -145,7 +187,6 @@ struct Metering {
 extension CountedTraffic.Direction {
     fileprivate init(_ counts: DirectionCounts) {
         frames = counts.frames
-        messages = counts.messages
         payloadBytes = counts.payloadBytes
     }
 }

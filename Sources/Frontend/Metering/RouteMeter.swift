@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Metrics
+import Splice
 import Synchronization
 
 /// What one reactor has counted of one route.
@@ -9,7 +10,7 @@ struct RouteMeter: ~Copyable, Sendable {
     /// What has one counter.
     enum Count: Int, CaseIterable {
         case relaysOpened
-        case upFrames, upMessages, upPayloadBytes, downFrames, downMessages, downPayloadBytes
+        case upFrames, upPayloadBytes, downFrames, downPayloadBytes
     }
 
     private static let minute: UInt64 = 60_000
@@ -29,14 +30,26 @@ struct RouteMeter: ~Copyable, Sendable {
         168 * hour,
     ])
     let requestDurations = DurationCounter(bounds: answerBounds)
-    let upgradeDurations = DurationCounter(bounds: answerBounds)
+    var upgradeTimes = UpgradeTimes()
+    /// What relays pass on, and how fast their peers answer.
+    var traffic = RelayTally()
 
     /// Those of requests and upgrades: the clock of a turn counts milliseconds.
-    private static let answerBounds: [UInt64] = [
+    fileprivate static let answerBounds: [UInt64] = [
         1, 2, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000,
     ]
 
     func add(_ count: Count, _ amount: UInt64 = 1) { counts.add(amount, at: count.rawValue) }
+}
+
+/// How long the steps to a WebSocket have taken.
+struct UpgradeTimes: ~Copyable, Sendable {
+    let tls = DurationCounter(bounds: RouteMeter.answerBounds)
+    let head = DurationCounter(bounds: RouteMeter.answerBounds)
+    let queue = DurationCounter(bounds: RouteMeter.answerBounds)
+    let connect = DurationCounter(bounds: RouteMeter.answerBounds)
+    let answer = DurationCounter(bounds: RouteMeter.answerBounds)
+    let total = DurationCounter(bounds: RouteMeter.answerBounds)
 }
 
 /// The counters of all reactors for one route, side by side; the route's tally keeps them for as long as it lives.
@@ -105,6 +118,8 @@ struct LazyRouteMeters: ~Copyable, Sendable {
 final class ReactorMeter: Sendable {
     /// Its turns, as it said last.
     let turns = CounterRow(count: 1)
+    /// How long its turns took, which is what others had to wait for.
+    let lag = DurationCounter(bounds: [1, 2, 5, 10, 25, 50, 100, 250, 500, 1_000, 5_000])
     /// By the listener's number.
     let connected = KeyedCounter(keysMax: 4_096)
     /// By the listener's number.
@@ -124,7 +139,6 @@ struct CountedTraffic {
 
     struct Direction {
         var frames: UInt64 = 0
-        var messages: UInt64 = 0
         var payloadBytes: UInt64 = 0
     }
 }

@@ -25,6 +25,16 @@ struct BodyTransfer: ~Copyable {
     var isDone: Bool { decoder.isDone }
 }
 
+/// When a request for a WebSocket reached what, in milliseconds of `Clock`; 0 for not yet.
+struct UpgradeMarks {
+    /// Its head was read.
+    let judgedMilliseconds: UInt64
+    /// It had a place at an endpoint, for the first time.
+    var placedMilliseconds: UInt64 = 0
+    /// Its head went to an endpoint, for the last time.
+    var sentMilliseconds: UInt64 = 0
+}
+
 /// What a request for a WebSocket needs beyond others, and no tunnel does.
 final class UpgradeAsked {
     private(set) var request: UpgradeRequest
@@ -34,10 +44,13 @@ final class UpgradeAsked {
     var ownKey: [UInt8]?
     /// What its relay shares with the client's others.
     var rates: ClientRates?
+    /// How far it was at which time.
+    var marks: UpgradeMarks
 
-    init(_ request: UpgradeRequest, path: [UInt8]) {
+    init(_ request: UpgradeRequest, path: [UInt8], nowMilliseconds now: UInt64) {
         self.request = request
         self.path = path
+        marks = UpgradeMarks(judgedMilliseconds: now)
     }
 
     /// Gives the memory of its head back, of which nothing may be asked then.

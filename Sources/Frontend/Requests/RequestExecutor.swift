@@ -226,6 +226,9 @@ struct RequestExecutor {
     private func take(_ index: Int, _ request: RequestPointer) {
         guard let group = request.pointee.upstream?.search.group else { return }
         request.pointee.places.take(index, of: group)
+        if let upgrade = request.pointee.upgrade, upgrade.marks.placedMilliseconds == 0 {
+            upgrade.marks.placedMilliseconds = now
+        }
         request.pointee.facts.endpoint = group.endpoints[index]
     }
 
@@ -281,6 +284,7 @@ struct RequestExecutor {
         let start = state.pointee.heads.writer.start
         let count = state.pointee.heads.writer.count
         request.pointee.movedMilliseconds = now
+        if let upgrade = request.pointee.upgrade { upgrade.marks.sentMilliseconds = now }
         // Nobody has asked for more of the body before.
         request.pointee.body.movedMilliseconds = now
         guard isFresh else {

@@ -116,7 +116,8 @@ struct RequestJudge {
         let sentPath = asked.target.sentPath
         let rewritten = routing.table.rewritten(
             sentPath[...], isCanonical: sentPath == path, by: found)
-        let upgrade = UpgradeAsked(asked, path: rewritten ?? sentPath)
+        let upgrade = UpgradeAsked(
+            asked, path: rewritten ?? sentPath, nowMilliseconds: now)
         if asked.departures.contains(.anyKeyLength) { upgrade.ownKey = WebSocketAccept.makeKey() }
         if let refusal = admit(facts.client, plan, upgrade, &places) { return .refused(refusal) }
         return .forwarded(upgrade, group)

@@ -71,6 +71,8 @@ struct ClientSession: ~Copyable {
     private(set) var upstreamCount = 0
     /// What is said of the client to upstreams, and to it; nil before the first ordinary request.
     var passage: Passage?
+    /// When its TLS handshake was completed; 0 where it has none.
+    var securedMilliseconds: UInt64 = 0
     /// Until when what it waits for has to come, where no request is in progress.
     var deadlineMilliseconds: UInt64 = 0
     /// Its timer, which fires no later than that.

@@ -170,6 +170,7 @@ struct SessionOpening {
     private func handshakeDone(_ session: SessionPointer) -> Bool {
         let facts = session.pointee.stream.leg.tls?.facts()
         session.pointee.facts.tls = facts
+        session.pointee.securedMilliseconds = now
         if let facts { Metering(state).completed(facts) }
         let isMultiplexed = session.pointee.facts.isHTTP2
         if isMultiplexed {

@@ -88,6 +88,7 @@ struct TunnelKeeper {
             preconditionFailure("a tunnel opens without a proven 101")
         }
         request.pointee.stream.send(opening.answer, space)
+        Metering(state).opens(request)
         var taken = request.pointee.stream.handOver(state)
         var leg = Leg(.none())
         swap(&leg, &taken.leg)
@@ -97,7 +98,8 @@ struct TunnelKeeper {
         relay.backend = UpstreamKeeper(state).takeLeg(request)
         relay.open(
             reservedBits: opening.reservedBits, limits: plan.route.relayLimits,
-            rules: plan.route.relayRules, rates: request.pointee.upgrade?.rates)
+            rules: plan.route.relayRules, rates: request.pointee.upgrade?.rates,
+            tally: Metering(state).tally(plan))
         assert(
             relay.client.isOpen && relay.backend.isOpen,
             "a tunnel opens without both connections")
@@ -130,7 +132,6 @@ struct TunnelKeeper {
         }
         state.pointee.retireRequest(token)
         plan.tally.opened()
-        Metering(state).opened(tunnel)
         Recorder(state).opened(tunnel)
         let isWatched = state.pointee.poller.modify(
             descriptor, slot.tagged(TokenTag.tunnel), .edgeBoth)

@@ -53,6 +53,7 @@ extension EndpointGroup {
     }
 
     private func tell(_ endpoint: Int, _ reason: String, _ time: UInt64, _ journal: Journal) {
+        endpoints[endpoint].countEjection()
         let length = time % 1_000 == 0 ? "\(time / 1_000) s" : "\(time) ms"
         let rest =
             endpoints.count > 1

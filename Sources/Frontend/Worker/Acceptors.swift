@@ -136,6 +136,7 @@ struct Acceptors {
             if crew.connectionCount >= state.pointee.settings.connectionsMax {
                 // They wait in the listener's queue until somebody leaves.
                 let limit = state.pointee.settings.connectionsMax
+                if !acceptor.hasWarned { Metering(state).met(.connections) }
                 pause(acceptor, because: "\(limit) connections are open (limits.connections)")
                 return
             }

@@ -25,6 +25,11 @@ struct ClientCounts {
             facts.isCounted = true
             return true
         }
+        if case .tooOften = outcome {
+            Metering(state).met(.newConnectionsPerSecond)
+        } else {
+            Metering(state).met(.connectionsPerClient)
+        }
         if crew.remarks.isDue(about: facts.peer, nowMilliseconds: now) {
             let host = facts.peer.hostString
             let sentence =

@@ -14,6 +14,8 @@ struct Worker: ~Copyable {
     let state: StatePointer
     private var acceptors: Acceptors
     private var isCut = false
+    /// It was noted how long the last turn took.
+    private var hasMeasured = true
     /// The thread that made it, and that alone uses it.
     private let thread = pthread_self()
 
@@ -67,7 +69,9 @@ struct Worker: ~Copyable {
 
     private mutating func turn() {
         let count = state.pointee.poller.wait(timeoutMilliseconds: timeout())
-        handle(count, now: Clock.nowMilliseconds())
+        let now = Clock.nowMilliseconds()
+        if !hasMeasured { Metering(state).turned(until: now) }
+        handle(count, now: now)
     }
 
     /// Does what so many events ask for, which the poller has just reported, and what is due by `now`.
@@ -105,7 +109,8 @@ struct Worker: ~Copyable {
     }
 
     /// How long the next wait may take; -1 for as long as nothing happens.
-    private func timeout() -> Int32 {
+    private mutating func timeout() -> Int32 {
+        hasMeasured = false
         if !state.pointee.unfinished.isEmpty || !state.pointee.deferredHandshakes.isEmpty
             || state.pointee.hasToFlush
         {
@@ -114,6 +119,9 @@ struct Worker: ~Copyable {
         let hasDrains = !state.pointee.drains.isEmpty
         if hasDrains && state.pointee.drains.isScanning { return 0 }
         var wait = WaitTime()
+        // Where the next turn follows at once, this one's end is measured then.
+        Metering(state).turned(until: wait.now)
+        hasMeasured = true
         wait.limit(by: state.pointee.sessionTimers)
         wait.limit(by: state.pointee.requestTimers)
         wait.limit(by: state.pointee.upstreamTimers)

@@ -19,6 +19,14 @@ package struct NaiveScanner {
     package private(set) var payloadBytes: UInt64 = 0
     package private(set) var closeCode: UInt16 = 0
     package private(set) var isAtBorder = true
+    /// Messages and control frames that have passed whole.
+    package private(set) var passed: [Passed] = []
+
+    /// A message, by the opcode of its first frame, or a control frame.
+    package struct Passed: Equatable {
+        package let opcode: UInt8
+        package let bytes: UInt64
+    }
 
     package init(isClient: Bool, reservedBits: UInt8 = 0, messageBytesMax: UInt64 = .max) {
         self.isClient = isClient
@@ -31,6 +39,7 @@ package struct NaiveScanner {
         var messageBytes: UInt64 = 0
         var fragments: UInt32 = 0
         var begun: UInt64 = 0
+        var messageOpcode: UInt8 = 0
         while forwardable < stream.count {
             let rest = Array(stream[forwardable...])
             if closeCode != 0 { return }
@@ -85,6 +94,13 @@ package struct NaiveScanner {
             frames += 1
             if opcode != 0 && opcode != 8 { begun += 1 }
             if !isControl { fragments = opcode == 0 ? fragments + 1 : 1 }
+            if opcode == 1 || opcode == 2 { messageOpcode = opcode }
+            if isControl && passed == length {
+                self.passed.append(Passed(opcode: opcode, bytes: length))
+            }
+            if !isControl && isFinal && passed == length {
+                self.passed.append(Passed(opcode: messageOpcode, bytes: messageBytes))
+            }
             if !isControl {
                 isInside = !isFinal
                 payloadBytes += passed
@@ -94,6 +110,14 @@ package struct NaiveScanner {
             forwardable += header + Int(passed)
         }
     }
+
+    /// How many of a kind have passed.
+    package func count(of kind: FrameTally.Kind) -> UInt64 {
+        UInt64(passed.filter { $0.opcode == kind.rawValue }.count)
+    }
+
+    /// The lengths of the messages that have passed.
+    package var messageSizes: [UInt64] { passed.filter { $0.opcode < 8 }.map(\.bytes) }
 
     private mutating func fail(_ violation: FrameViolation) {
         self.violation = violation

@@ -79,6 +79,32 @@ private struct FrameRules {
         var payloadBytes: UInt64
         var closeCode: UInt16
         var isAtBorder: Bool
+        var tally: TallyReading
+    }
+
+    /// What was counted by kind and size.
+    struct TallyReading: Equatable {
+        let kinds: [UInt64]
+        let messageBytes: UInt64
+        let sizes: [UInt64]
+
+        init(_ tally: borrowing FrameTally) {
+            var kinds: [UInt64] = []
+            for kind in FrameTally.Kind.allCases { kinds.append(tally.count(of: kind)) }
+            self.kinds = kinds
+            messageBytes = tally.messageBytes
+            sizes = tally.sizes
+        }
+
+        init(_ scanner: NaiveScanner) {
+            kinds = FrameTally.Kind.allCases.map { scanner.count(of: $0) }
+            messageBytes = scanner.messageSizes.reduce(0, +)
+            var sizes = [UInt64](repeating: 0, count: FrameTally.sizeBounds.count + 1)
+            for size in scanner.messageSizes {
+                sizes[FrameTally.sizeBounds.firstIndex { size <= $0 } ?? sizes.count - 1] += 1
+            }
+            self.sizes = sizes
+        }
     }
 
     func plain(_ stream: [UInt8]) -> Reading {
@@ -90,14 +116,16 @@ private struct FrameRules {
         return Reading(
             forwardable: scanner.forwardable, violation: scanner.violation, frames: scanner.frames,
             messages: scanner.messages, payloadBytes: scanner.payloadBytes,
-            closeCode: scanner.closeCode, isAtBorder: scanner.isAtBorder)
+            closeCode: scanner.closeCode, isAtBorder: scanner.isAtBorder,
+            tally: TallyReading(scanner))
     }
 
     /// Scans as a relay does: what is not forwardable comes again in front of the next piece.
     func reading(of pieces: [[UInt8]]) throws(BrokenProperty) -> Reading {
+        let tally = FrameTally()
         var scanner = FrameScanner(
             sender: isClient ? .client : .server, reservedBits: reservedBits,
-            messageBytesMax: messageBytesMax, fragmentsMax: fragmentsMax)
+            messageBytesMax: messageBytesMax, fragmentsMax: fragmentsMax, tally: tally.cells)
         scanner.allow(messages: messagesMax)
         var forwarded = 0
         var tail: [UInt8] = []
@@ -122,17 +150,21 @@ private struct FrameRules {
         return Reading(
             forwardable: forwarded, violation: violation, frames: scanner.frames,
             messages: scanner.messages, payloadBytes: scanner.payloadBytes,
-            closeCode: scanner.closeCode, isAtBorder: scanner.isAtFrameBorder)
+            closeCode: scanner.closeCode, isAtBorder: scanner.isAtFrameBorder,
+            tally: TallyReading(tally))
     }
 }
 
 extension FrameRules {
     /// States that frames which are not counted are judged as those that are, with no limit on messages.
     fileprivate func requireSameUncounted(_ stream: [UInt8]) throws(BrokenProperty) {
+        let tally = FrameTally()
         var counting = FrameScanner(
             sender: isClient ? .client : .server, reservedBits: reservedBits,
             messageBytesMax: messageBytesMax, fragmentsMax: fragmentsMax)
-        var other = counting
+        var other = FrameScanner(
+            sender: isClient ? .client : .server, reservedBits: reservedBits,
+            messageBytesMax: messageBytesMax, fragmentsMax: fragmentsMax, tally: tally.cells)
         let outcomes = stream.withUnsafeBufferPointer { buffer in
             buffer.baseAddress.map {
                 (
@@ -147,7 +179,8 @@ extension FrameRules {
                 && counted.violation == uncounted.violation,
             "Frames that are not counted are judged the same: \(counted), \(uncounted)")
         try require(
-            other.frames == 0 && other.messages == 0 && other.payloadBytes == 0,
+            other.frames == 0 && other.messages == 0 && other.payloadBytes == 0
+                && TallyReading(tally).kinds.allSatisfy { $0 == 0 },
             "Frames that go nowhere are not counted.")
         try requireEqual(other.closeCode, counting.closeCode, "The code of a Close is kept.")
     }

@@ -58,6 +58,7 @@ struct MetricsDesk {
                 readings.add(.endpointUp, labels, value: isUp ? 1 : 0)
                 readings.add(.endpointRelays, labels, count: 0)
                 readings.add(.endpointFailures, labels, count: endpoint.failureCount)
+                readings.add(.endpointEjections, labels, count: endpoint.ejectionCount)
             }
         }
     }

@@ -36,7 +36,7 @@ public struct FrameScanner: Sendable {
 
     /// Payload of the frame in progress that has not come yet.
     public private(set) var outstanding: UInt64 = 0
-    /// Payload declared so far by the frames of the fragmented message in progress.
+    /// Payload declared so far by the frames of the message in progress, or of the last one.
     private var messageBytes: UInt64 = 0
     private let messageBytesMax: UInt64
     private var dataMessagesBegunToEnd: UInt64 = 0
@@ -50,6 +50,12 @@ public struct FrameScanner: Sendable {
     private let fragmentsMax: UInt32
     /// The code of the Close that went by: 0 before it, 1005 if it carried none.
     public private(set) var closeCode: UInt16 = 0
+    /// Where it is counted what passes; nil for nowhere.
+    private var tally: FrameTally.Cells?
+    /// What has passed with the frame in progress, by its opcode; 0 where a message is not over with it.
+    private var passing: UInt8 = 0
+    /// The opcode of the fragmented message in progress.
+    private var messageOpcode: UInt8 = 0
     private let maskBit: UInt8
     private let shortHeaderLength: UInt8
     private let shortPayloadMax: UInt8
@@ -63,11 +69,13 @@ public struct FrameScanner: Sendable {
     /// first byte. Exactly RSV1 (0x40) means permessage-deflate, which sets it on the first
     /// frame of a message only (RFC 7692 §6). More bits than that mean an extension whose rules
     /// are not known here; they may then stand on any data frame. `fragmentsMax` is the number of
-    /// frames that one message may be sent in (RFC 6455 §5.4).
+    /// frames that one message may be sent in (RFC 6455 §5.4). What passes is counted in the cells of `tally`, which
+    /// have to live as long as the scanner.
     public init(
         sender: Sender, reservedBits: UInt8, messageBytesMax: UInt64 = .max,
-        fragmentsMax: UInt32 = .max
+        fragmentsMax: UInt32 = .max, tally: FrameTally.Cells? = nil
     ) {
+        self.tally = tally
         maskBit = sender == .client ? 0x80 : 0
         shortHeaderLength = sender == .client ? 6 : 2
         shortPayloadMax = UInt8(truncatingIfNeeded: min(messageBytesMax, 125))
@@ -121,10 +129,12 @@ public struct FrameScanner: Sendable {
             let available = UInt64(truncatingIfNeeded: count)
             if outstanding >= available {
                 outstanding &-= available
+                if outstanding == 0 { frameHasPassed() }
                 return Outcome(forwardable: count, violation: .none)
             }
             position = Int(truncatingIfNeeded: outstanding)
             outstanding = 0
+            frameHasPassed()
         }
         while count &- position >= 2 {
             let left = count &- position
@@ -143,6 +153,8 @@ public struct FrameScanner: Sendable {
                 frames &+= 1
                 dataMessagesBegunToEnd &+= 1
                 declaredPayloadBytes &+= length
+                messageBytes = length
+                passing = first & 0x0F
                 kind = .finalData
             } else {
                 let step = unsafe judge(bytes + position, count: left)
@@ -159,8 +171,16 @@ public struct FrameScanner: Sendable {
                 return Outcome(forwardable: count, violation: .none)
             }
             position = position &+ headerLength &+ Int(truncatingIfNeeded: length)
+            frameHasPassed()
         }
         return Outcome(forwardable: position, violation: .none)
+    }
+
+    /// Counts what is over with the frame whose last byte has just passed.
+    @inline(__always)
+    private func frameHasPassed() {
+        guard let tally, passing != 0 else { return }
+        FrameTally.count(passing, bytes: messageBytes, in: tally)
     }
 
     /// The same for bytes that go nowhere: what comes is judged, and nothing of it counted.
@@ -168,6 +188,7 @@ public struct FrameScanner: Sendable {
         // Of a frame in progress these leave out what has not come yet, and never will have passed.
         let counted = (frames: frames, messages: messages, payloadBytes: payloadBytes)
         framesMax = .max
+        tally = nil
         let outcome = unsafe scan(bytes, count: count)
         frames = counted.frames
         dataMessagesBegunToEnd = counted.messages
@@ -230,9 +251,11 @@ public struct FrameScanner: Sendable {
             }
             place = .closed
             kind = .control
+            passing = opcode
         } else if opcode >= 8 {
             if count < headerLength { return Step() }
             kind = .control
+            passing = opcode
         } else {
             let before = opcode == 0 ? messageBytes : 0
             let (sum, overflow) = before.addingReportingOverflow(length)
@@ -247,6 +270,8 @@ public struct FrameScanner: Sendable {
             if opcode == 0 && framesMax != .max { framesMax &+= 1 }
             place = isFinal ? .betweenMessages : .insideMessage
             kind = isFinal ? .finalData : .data
+            if opcode != 0 { messageOpcode = opcode }
+            passing = isFinal ? messageOpcode : 0
             dataMessagesBegunToEnd &+= isFinal ? 1 : 0
             declaredPayloadBytes &+= length
         }

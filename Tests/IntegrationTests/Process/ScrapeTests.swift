@@ -56,8 +56,20 @@ extension Operated {
         func expectTraffic(_ samples: [String: Double], _ frames: (up: Double, down: Double)) {
             for direction in ["up", "down"] {
                 let labels = "{\(route),direction=\"\(direction)\"}"
-                #expect(samples["sluice_messages_total\(labels)"] == 3)
+                func messages(_ type: String) -> Double? {
+                    samples[
+                        "sluice_messages_total{\(route),direction=\"\(direction)\",type=\"\(type)\"}"
+                    ]
+                }
+                #expect(messages("text") == 3)
+                #expect(messages("ping") == (direction == "up" ? 1 : nil))
+                #expect(messages("close") == (frames.down > 3 ? 1 : nil))
+                #expect(messages("binary") == nil && messages("pong") == nil)
                 #expect(samples["sluice_payload_bytes_total\(labels)"] == 11)
+                let sizes = "sluice_message_bytes"
+                let bucket = "{\(route),direction=\"\(direction)\",le=\"16.0\"}"
+                #expect(samples["\(sizes)_bucket\(bucket)"] == 3)
+                #expect(samples["\(sizes)_sum\(labels)"] == 11)
                 #expect(
                     samples["sluice_frames_total\(labels)"]
                         == (direction == "up" ? frames.up : frames.down))
@@ -84,9 +96,75 @@ extension Operated {
         #expect(samples[live] == nil)
         #expect(samples["sluice_endpoint_relays\(endpoint)"] == 0)
         #expect(samples["sluice_relay_duration_seconds_count{\(route)}"] == 1)
-        #expect(
-            samples["sluice_upgrade_duration_seconds_bucket{\(route),phase=\"total\",le=\"+Inf\"}"]
-                == 1)
+        for phase in ["tls", "head", "queue", "connect", "answer", "total"] {
+            let bucket =
+                "sluice_upgrade_duration_seconds_bucket{\(route),phase=\"\(phase)\",le=\"+Inf\"}"
+            #expect(samples[bucket] == 1, "\(phase)")
+        }
+        let turns = try #require(samples["sluice_reactor_turns_total{reactor=\"0\"}"])
+        let measured = samples["sluice_reactor_lag_seconds_count{reactor=\"0\"}"]
+        #expect(measured.map { $0 > 0 && $0 <= turns } == true)
+    }
+
+    @Test
+    func `messages are counted by kind and size, fragments as one, and control frames between`()
+        throws
+    {
+        let backend = try ManualBackend()
+        let sluice = try Operated(routes: ["{ path: /Esv/ocp, to: \"\(backend.address)\" }"])
+        defer { Scratch.remove(sluice.folder) }
+        let ends = try sluice.proxy.relay(to: backend)
+        let frames = [
+            Frame(opcode: 2, payload: [UInt8](repeating: 1, count: 60), isFinal: false),
+            Frame.pong("!"), Frame(opcode: 0, payload: [UInt8](repeating: 2, count: 5)),
+            Frame.text(""), Frame.binary([UInt8](repeating: 3, count: 70_000)),
+        ]
+        for frame in frames { try ends.client.send(frame.masked()) }
+        for frame in frames { #expect(try ends.upstream.readFrame().payload == frame.payload) }
+        let labels = "route=\"/Esv/ocp\",direction=\"up\""
+        let samples = try sluice.scrape()
+        func messages(_ type: String) -> Double? {
+            samples["sluice_messages_total{\(labels),type=\"\(type)\"}"]
+        }
+        #expect(messages("binary") == 2 && messages("text") == 1 && messages("pong") == 1)
+        func upTo(_ bound: String) -> Double? {
+            samples["sluice_message_bytes_bucket{\(labels),le=\"\(bound)\"}"]
+        }
+        #expect(upTo("16.0") == 1 && upTo("64.0") == 1 && upTo("256.0") == 2)
+        #expect(upTo("65536.0") == 2 && upTo("262144.0") == 3 && upTo("+Inf") == 3)
+        #expect(samples["sluice_message_bytes_sum{\(labels)}"] == 70_065)
+    }
+
+    @Test func `round trips are counted as the route's pings find them`() throws {
+        let backend = try ManualBackend()
+        let sluice = try Operated(routes: [
+            "{ path: /Esv/ocp, to: \"\(backend.address)\", ping: { every: 100ms, timeout: 60s } }"
+        ])
+        defer { Scratch.remove(sluice.folder) }
+        let ends = try sluice.proxy.relay(to: backend)
+        let ping = try ends.client.readFrame()
+        #expect(ping.opcode == 9)
+        try ends.client.send(Frame(opcode: 10, payload: ping.payload).masked())
+        let count = "sluice_ping_rtt_seconds_count{route=\"/Esv/ocp\",side="
+        try eventually("the answer is counted") {
+            try sluice.scrape()["\(count)\"client\"}"] == 1
+        }
+        #expect(try sluice.scrape()["\(count)\"upstream\"}"] == nil)
+    }
+
+    @Test func `limits of connections and of heads are counted without a route`() throws {
+        let sluice = try Operated(
+            routes: [Self.page],
+            settings: ["limits: { connectionsPerClient: 1, headBytes: 1KiB }"])
+        defer { Scratch.remove(sluice.folder) }
+        let long = Opening().with("X-Long", String(repeating: "x", count: 2_000))
+        #expect(try sluice.proxy.connect().refusal(of: long).status == 431)
+        let hits = "sluice_limit_hits_total{route=\"\",limit="
+        #expect(try sluice.scrape()["\(hits)\"headBytes\"}"] == 1)
+        let first = try sluice.proxy.connect()
+        #expect(throws: (any Error).self) { try sluice.proxy.connect().refusal(of: Opening()) }
+        #expect(try sluice.scrape()["\(hits)\"connectionsPerClient\"}"] == 1)
+        first.stream.close()
     }
 
     @Test func `ends are told apart by who began them, and codes of applications are folded`()
@@ -183,7 +261,8 @@ extension Operated {
         let bytes = Double((0..<20).reduce(0) { $0 + 3 * (100 + 10 * $1) })
         for direction in ["up", "down"] {
             let labels = "{route=\"/\",direction=\"\(direction)\"}"
-            #expect(samples["sluice_messages_total\(labels)"] == 60)
+            let ofType = "{route=\"/\",direction=\"\(direction)\",type=\"binary\"}"
+            #expect(samples["sluice_messages_total\(ofType)"] == 60)
             #expect(samples["sluice_payload_bytes_total\(labels)"] == bytes)
         }
         #expect(samples["sluice_relays_opened_total{route=\"/\"}"] == 20)
@@ -239,6 +318,7 @@ extension Operated {
         let labels = "{upstream=\"ws://127.0.0.1:9\",endpoint=\"ws://127.0.0.1:9\"}"
         #expect(samples["sluice_endpoint_up\(labels)"] == 0)
         #expect(samples["sluice_endpoint_failures_total\(labels)"] == 1)
+        #expect(samples["sluice_endpoint_ejections_total\(labels)"] == 1)
         #expect(
             samples[
                 "sluice_upgrades_refused_total{route=\"/Esv/ocp\",status=\"502\",error=\"connection_refused\"}"
@@ -257,7 +337,7 @@ extension Operated {
         try ends.exchange("before")
         #expect(try curl(sluice, "/pages") == 0)
         let pages = "sluice_request_duration_seconds_count{route=\"/pages\"}"
-        let messages = "sluice_messages_total{route=\"/Esv/ocp\",direction=\"up\"}"
+        let messages = "sluice_messages_total{route=\"/Esv/ocp\",direction=\"up\",type=\"text\"}"
         #expect(try sluice.scrape()[pages] == 1)
         try sluice.rewrite("path: /pages", "path: /other")
         #expect(try sluice.command(["reload"]).status == 0)

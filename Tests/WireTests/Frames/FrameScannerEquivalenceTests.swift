@@ -54,10 +54,11 @@ import Wire
         naive.fragmentsMax = fragmentsMax
         naive.messagesMax = messagesMax
         naive.run(stream)
+        let tally = FrameTally()
         var caller = ScannerCaller(
             FrameScanner(
                 sender: isClient ? .client : .server, reservedBits: bits, messageBytesMax: limit,
-                fragmentsMax: fragmentsMax))
+                fragmentsMax: fragmentsMax, tally: tally.cells))
         caller.scanner.allow(messages: messagesMax)
         let lengthMax = [1, 3, 20, 500, 100_000][Int.random(in: 1..<5, using: &random)]
         for piece in random.pieces(of: stream, upTo: lengthMax) {
@@ -74,6 +75,20 @@ import Wire
         #expect(scanner.payloadBytes == naive.payloadBytes)
         #expect(scanner.closeCode == naive.closeCode)
         #expect(scanner.isAtFrameBorder == naive.isAtBorder)
+        for kind in FrameTally.Kind.allCases {
+            let count = tally.count(of: kind)
+            #expect(count == naive.count(of: kind), "\(kind)")
+        }
+        let (bytes, sizes) = (tally.messageBytes, tally.sizes)
+        #expect(bytes == naive.messageSizes.reduce(0, +))
+        let bounds = FrameTally.sizeBounds
+        for (index, count) in sizes.enumerated() {
+            let expected = naive.messageSizes.filter { size in
+                (index == 0 || size > bounds[index - 1])
+                    && (index == bounds.count || size <= bounds[index])
+            }
+            #expect(count == expected.count, "of size \(index)")
+        }
     }
 
     @Test(arguments: 0..<8)

@@ -30,7 +30,7 @@ import Wire
     }
 
     @Test func `a scanner is small and trivial to copy`() {
-        #expect(MemoryLayout<FrameScanner>.size <= 80)
+        #expect(MemoryLayout<FrameScanner>.size <= 88)
         #expect(_isPOD(FrameScanner.self))
     }
 
