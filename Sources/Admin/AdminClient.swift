@@ -136,12 +136,13 @@ public struct AdminClient: Sendable {
         }
         if case .other(let what)? = try? SocketPlace(address) {
             throw AdminFault(
-                "\(address.path) is no socket, but \(what): --admin names another one, that of a running"
-                    + " Sluice.")
+                "\(address.path) is \(what) and no socket. Give --admin the socket of a running Sluice."
+            )
         }
         throw AdminFault(
             "Nobody answers at \(address): \(SystemError.text(of: code)). Is Sluice running,"
-                + " and as the same user? --admin names another socket.")
+                + " and as the same user? If --admin was given, check it; else it names another socket."
+        )
     }
 }
 
@@ -218,11 +219,11 @@ public struct AdminFault: Error, Sendable, CustomStringConvertible {
                 remedy: "Let it go on with: kill -CONT \(number)", isSilent: true)
         }
         return AdminFault(
-            "\(who) takes connections, and has not answered for \(seconds) s: it hangs. Unless it had"
-                + " begun with it, what was asked for is not done.",
+            "\(who) takes connections, and has not answered for \(seconds) s. What was asked for is probably"
+                + " not done.",
             remedy:
-                "See its log. If it stays so, kill -KILL \(number) ends it, and all sockets with it; then"
-                + " start it again.", isSilent: true)
+                "If that is a Sluice, it hangs: see its log. If it stays so, kill -KILL \(number) ends it, and all"
+                + " sockets with it; then start it again.", isSilent: true)
     }
 
     /// Whether a process is stopped by a signal (proc_pid_stat(5): T).

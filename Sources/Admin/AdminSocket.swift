@@ -19,6 +19,18 @@ public enum AdminSocket {
         return "\(named.hasPrefix("/") ? named : "/tmp")/sluice-\(geteuid())"
     }
 
+    /// What is wrong with that folder, as the end of a sentence that begins with its path.
+    public static var userFolderFault: String {
+        var facts = stat()
+        guard lstat(userFolder, &facts) == 0 else {
+            _ = mkdir(userFolder, 0o700)
+            return "can't be made: \(SystemError.text(of: errno))"
+        }
+        if facts.st_mode & S_IFMT != S_IFDIR { return "is no folder" }
+        if facts.st_uid != geteuid() { return "belongs to another user" }
+        return "may be entered by other users (chmod 700 it)"
+    }
+
     /// The place of a process that begins to serve, whose folder is there afterwards; nil where there
     /// is none.
     public static func makePlace() -> String? {

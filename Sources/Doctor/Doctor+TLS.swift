@@ -123,7 +123,7 @@ extension Doctor {
             "Correct the port in the URL.")
     }
 
-    /// Says that the port speaks no TLS, which browsers call ERR_SSL_PROTOCOL_ERROR.
+    /// Says that the port speaks no TLS, which browsers call ERR_SSL_PROTOCOL_ERROR or ERR_CONNECTION_CLOSED.
     private mutating func plain(_ found: String, _ status: Int?) {
         let works =
             status == 101
@@ -132,7 +132,7 @@ extension Doctor {
         bad(
             .tls, found, .plainHTTP,
             "Port \(url.port) speaks plain HTTP, not TLS: that is what browsers call"
-                + " ERR_SSL_PROTOCOL_ERROR.\(works)",
+                + " ERR_SSL_PROTOCOL_ERROR, or ERR_CONNECTION_CLOSED where the app hangs up.\(works)",
             "Put TLS in front of it: sluice \(url.port) "
                 + (url.isLocal
                     ? "makes it wss://localhost:8443\(url.target) (or the port that it prints)."

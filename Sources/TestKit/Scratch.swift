@@ -37,6 +37,18 @@ public enum Scratch {
         return path
     }
 
+    /// Writes a program that may be run at once, and returns its path.
+    ///
+    /// Another process writes it: whatever this one has open for writing, a child that another test starts at the
+    /// same moment has open as well until it runs its own program, and a file that is open for writing can't be run
+    /// (`ETXTBSY`).
+    @discardableResult
+    public static func writeProgram(_ text: String, to path: String) throws -> String {
+        let script = "printf %s \"$1\" > \"$2\" && chmod 755 \"$2\""
+        try run(["/bin/sh", "-c", script, "sh", text, path])
+        return path
+    }
+
     /// Copies a file over another.
     public static func copy(_ source: String, over target: String) throws {
         let bytes = try Data(contentsOf: URL(fileURLWithPath: source))

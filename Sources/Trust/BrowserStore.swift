@@ -188,8 +188,18 @@ struct BrowserStore {
             } catch {
                 return report(.failed("making it: \(FileTrouble.reason(error))"))
             }
-            guard let made = certutil(["-N", "--empty-password"]), made.status == 0 else {
-                return report(.failed("certutil could not make the database"))
+            let made = certutil(["-N", "--empty-password"])
+            guard let made, made.status == 0 else {
+                // Half a database would be in the way of the next try, and of the browser.
+                for name in ["cert9.db", "key4.db", "pkcs11.txt"] {
+                    try? FileManager.default.removeItem(atPath: "\(folder)/\(name)")
+                }
+                let said = Program.lastLine(made?.output ?? "")
+                return report(
+                    .failed(
+                        "certutil could not make the database in \(folder)"
+                            + (said.isEmpty ? "" : " (\(said))")
+                            + "; see whether its disk is full, and who may write there"))
             }
             _ = FileManager.default.createFile(atPath: "\(folder)/\(Self.mark)", contents: nil)
         }
@@ -300,7 +310,15 @@ enum CertutilFault: Equatable {
 
     init(_ output: String) {
         let line = Program.lastLine(output)
-        self = line.contains("SEC_ERROR_BAD_PASSWORD") ? .wantsPassword : .other(line)
+        if line.contains("SEC_ERROR_BAD_PASSWORD") {
+            self = .wantsPassword
+        } else if line.contains("SEC_ERROR_BAD_DATABASE") {
+            self = .other(
+                "the cert9.db there is damaged (SEC_ERROR_BAD_DATABASE): end that browser, move the file away,"
+                    + " and run this again")
+        } else {
+            self = .other(line)
+        }
     }
 }
 

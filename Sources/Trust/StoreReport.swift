@@ -33,6 +33,8 @@ public struct StoreReport: Sendable, Equatable {
         case needsTool(String)
         /// It was not touched, and why.
         case leftAlone(String)
+        /// It was to forget the authority and still trusts it, and why.
+        case stillTrusted(String)
         /// It could not be done, and why.
         case failed(String)
     }
@@ -78,6 +80,7 @@ public struct StoreReport: Sendable, Equatable {
             case .needsRoot(let command): "needs root: \(command)"
             case .needsTool(let hint): hint
             case .leftAlone(let reason): "left alone: \(reason)"
+            case .stillTrusted(let reason): "still trusted: \(reason)"
             case .failed(let reason): "failed: \(reason)"
             }
         return "\(name.padding(toWidth: 9)) \(path): \(what)"

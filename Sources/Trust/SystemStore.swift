@@ -158,6 +158,16 @@ struct SystemStore {
         return isHeld && PEM.joined(bundle).contains(certificate)
     }
 
+    /// The file that the authority is trusted by, for who has to take it out.
+    private func otherFile(_ layout: Layout) -> String {
+        let certificate = authorityPath.flatMap(PEM.certificate).map(PEM.joined)
+        let names = (try? files.contentsOfDirectory(atPath: place(layout.anchors))) ?? []
+        let holder = names.sorted().first {
+            PEM.certificate(place("\(layout.anchors)/\($0)")).map(PEM.joined) == certificate
+        }
+        return holder.map { place("\(layout.anchors)/\($0)") } ?? "another file"
+    }
+
     /// Puts the authority there, or says how root does.
     func trust() -> StoreReport {
         guard let layout, let authority else { return unknown }
@@ -204,8 +214,8 @@ struct SystemStore {
             guard isTrusted(layout) else { return report(layout, .absent) }
             return report(
                 layout,
-                .leftAlone(
-                    "it is trusted there by a file that is not Sluice's; take that out, and run"
+                .stillTrusted(
+                    "\(otherFile(layout)) holds it, which Sluice did not put there; take that out, and run"
                         + " \(layout.command.joined(separator: " "))"))
         }
         if let path = wayOut(layout) { return report(layout, leading(path)) }

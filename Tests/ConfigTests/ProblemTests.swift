@@ -329,7 +329,7 @@ struct ProblemTests {
         ),
         (
             "{ address: 8443 }",
-            "2:21: listen[0].address: found '8443' without a port, allowed: 127.0.0.1:8443, [::]:8443, :8443 or unix:/path (did you mean ':8443'?)"
+            "2:21: listen[0].address: found '8443' without a port, allowed: 127.0.0.1:8443, [::]:8443, :8443 or unix:/path (did you mean '127.0.0.1:8443'?)"
         ),
         (
             "{ address: \"[::1]\" }",

@@ -53,7 +53,7 @@ struct SuggestionTests {
         leading("3000", "ws://127.0.0.1:3000"), leading("0", nil), leading("70000", nil),
         leading("wss://u@h/x", nil), leading("wss://h:0", nil), leading("wss://::1/", nil),
         leading("a b:1", nil),
-        listening("8443", ":8443"), listening("localhost", "127.0.0.1:8443"),
+        listening("8443", "127.0.0.1:8443"), listening("localhost", "127.0.0.1:8443"),
         listening("localhost:1", "127.0.0.1:1"), listening("*:1", ":1"),
         listening("::1", "[::1]:8443"), listening("[::1]", "[::1]:8443"),
         listening("127.0.0.1", "127.0.0.1:8443"), listening("::1:8443", "[::1]:8443"),

@@ -44,7 +44,7 @@ struct OtherLayoutTests {
                 x-init-reserved: paths='\((anchors as NSString).deletingLastPathComponent)'
 
                 """, to: "\(root)/usr/share/p11-kit/modules/p11-kit-trust.module")
-            try Scratch.write(
+            try Scratch.writeProgram(
                 """
                 #!/bin/sh
                 [ "$*" = extract ] || exit 64
@@ -52,7 +52,6 @@ struct OtherLayoutTests {
                     --purpose server-auth \(bundle)
 
                 """, to: "\(root)/usr/bin/update-ca-trust")
-            chmod("\(root)/usr/bin/update-ca-trust", 0o755)
             let other = try CertificateAuthority.loadOrMake(in: "\(place.folder)/other")
             try put(other.certificatePath, as: "\(anchors)/other.pem")
             try run(["chroot", root, "update-ca-trust", "extract"])

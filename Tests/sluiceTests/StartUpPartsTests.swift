@@ -86,7 +86,8 @@ struct StartUpPartsTests {
         let port = try Listener(address: .loopback(port: 0)).address.port
         let chosen = QuickListening.choose(hosts: ["127.0.0.1"], from: port, besides: port)
         #expect(chosen.addresses != ["127.0.0.1:\(port)"])
-        #expect(chosen.notice?.hasPrefix("port \(port) is the app's: Sluice listens on ") == true)
+        #expect(
+            chosen.notice?.hasPrefix("port \(port) is the app's, so Sluice listens on ") == true)
     }
 
     @Test(arguments: [
@@ -115,16 +116,18 @@ struct StartUpPartsTests {
 
     @Test(arguments: [
         (200, "an ordinary page"), (302, "follow no redirect"), (401, "log in"),
-        (403, "origin"), (404, "correct the path"), (426, "takes no WebSocket"),
+        (403, "(https://localhost:8443 where the page comes through Sluice)"),
+        (404, "correct the path"), (426, "takes no WebSocket"),
         (500, "see the app's log"), (418, "serves no WebSocket"),
     ])
     func `each status of an app is explained`(status: Int, words: String) {
         let answer = AppWatch.Answer(path: "/a", status: status)
-        let sentence = AppWatch.sentence(for: answer, label: "ws://localhost:3000")
+        let sentence = AppWatch.sentence(
+            for: answer, label: "ws://localhost:3000", page: "https://localhost:8443")
         #expect(sentence.contains("the WebSocket at /a with \(status) and not 101"))
         #expect(sentence.contains(words))
         let hostile = AppWatch.Answer(path: "/\u{1B}[2J", status: status)
-        #expect(!AppWatch.sentence(for: hostile, label: "").contains("\u{1B}"))
+        #expect(!AppWatch.sentence(for: hostile, label: "", page: nil).contains("\u{1B}"))
     }
 
     @Test(arguments: ["localhost", "*.a.localhost", "*.app.test", "192.168.1.1", "::1"])

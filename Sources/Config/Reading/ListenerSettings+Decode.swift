@@ -330,7 +330,7 @@ private enum ListenAddress {
             let isPort = UInt16(decimal: text[...]) != nil
             throw Fault(
                 sentence: "found '\(text)' without a port, allowed: \(allowed)",
-                suggestion: isPort ? ":\(text)" : "\(meant(by: text[...]) ?? text):8443")
+                suggestion: isPort ? "127.0.0.1:\(text)" : "\(meant(by: text[...]) ?? text):8443")
         }
         let portText = text[text.index(after: colon)...]
         let host = text[..<colon]

@@ -164,7 +164,7 @@ enum HandshakeTrouble: UInt64 {
     init(_ cause: HandshakeFailure.Cause?) {
         self =
             switch cause {
-            case .alert: .alert
+            case .alert, .otherName: .alert
             case .noCommonVersion: .version
             case .noCommonSuite: .cipher
             case .noCommonGroup: .group

@@ -217,19 +217,24 @@ struct SessionOpening {
     /// The client speaks TLS where none is spoken, or does not where it is.
     private func answerOtherProtocol(_ session: SessionPointer, _ received: Leg.Received) {
         let address = session.pointee.facts.listener.address
+        let isRedirect = session.pointee.facts.listener.redirectsToHTTPS
         if session.pointee.stream.leg.tls == nil {
             Metering(state).misaddressed(session, .tlsOnPlain)
             state.pointee.crew.journal.event(
                 LogEvent(
                     .warning,
-                    "\(session.pointee.facts.peer) began a TLS handshake on \(address), which speaks"
-                        + " plain ws:// only: use ws:// there, or give that listener a certificate."
+                    "\(session.pointee.facts.peer) began a TLS handshake on \(address), which "
+                        + (isRedirect
+                            ? "only sends plain http on to https: the URL names the wrong port."
+                            : "speaks plain ws:// only: use ws:// there, or give that listener a certificate.")
                 ))
             sessions.note(session, "TLS on a plain port")
             // In plain HTTP, since every alert would say that TLS is spoken here: clients then look for the cause
             // in versions and ciphers, where this tells them that it is none (ERR_SSL_PROTOCOL_ERROR).
             let sentence =
-                "This port speaks plain ws and http, and a TLS handshake came: use ws:// there."
+                isRedirect
+                ? "This port only sends plain http on to https, and a TLS handshake came: the URL names the wrong port."
+                : "This port speaks plain ws and http, and a TLS handshake came: use ws:// there."
             sessions.send(
                 session, Refusal(status: 400, proxyError: .httpRequestError, sentence: sentence))
             sessions.leave(session)

@@ -45,8 +45,9 @@ struct AdminServers {
                 controller.log.write(
                     LogEvent(
                         .warning,
-                        "There is no admin socket: \(AdminSocket.userFolder) is not a folder of this user"
-                            + " alone. admin.socket names another place."))
+                        "There is no admin socket: \(AdminSocket.userFolder) \(AdminSocket.userFolderFault)."
+                            + " Set XDG_RUNTIME_DIR or TMPDIR to a folder of yours, or admin.socket in a"
+                            + " configuration."))
                 break
             }
             AdminSocket.removeDead(beside: path)

@@ -61,8 +61,8 @@ public final class Controller: Sendable {
         /// The drain with which the process ends.
         var lastDrain: Int?
         var isLeaving = false
-        /// A signal has said to stop.
-        var isToldToStop = false
+        /// When a signal has said to stop, in milliseconds of `Clock`; nil where none has.
+        var toldToStopMilliseconds: UInt64?
         /// A second one came: nobody is waited for.
         var isCut = false
     }
@@ -518,15 +518,21 @@ public final class Controller: Sendable {
             + " \(Units.text(.milliseconds(plan.timeoutMilliseconds))) to close"
     }
 
+    /// For how long a further signal is taken for the first one: a terminal's Ctrl-C reaches a program and the one that
+    /// has started it, which tells it once more, as `timeout` and scripts do.
+    private static let sameSignalMilliseconds: UInt64 = 500
+
     /// Stops in the manner of the configuration; the second time at once.
     ///
     /// The first time, what an upgrade or a drain has begun goes on in order.
     func stop() {
-        let (isFirst, isLeaving) = current.withLock { state in
-            defer { state.isToldToStop = true }
-            return (!state.isToldToStop, state.isLeaving)
+        let now = Clock.nowMilliseconds()
+        let (first, isLeaving) = current.withLock { state in
+            defer { state.toldToStopMilliseconds = state.toldToStopMilliseconds ?? now }
+            return (state.toldToStopMilliseconds, state.isLeaving)
         }
-        if !isFirst {
+        if let first {
+            if now < first + Self.sameSignalMilliseconds { return }
             log.write(LogEvent(.warning, "A second signal: everything is cut now."))
             current.withLock { $0.isCut = true }
             frontend.cut()

@@ -7,6 +7,9 @@ public struct HandshakeFailure: Sendable, Equatable {
     public enum Cause: Sendable, Hashable {
         /// The client sent this fatal alert (RFC 8446 §6.2).
         case alert(UInt8)
+        /// The client refused the certificate by this alert, and had asked for a name that it is not for; its
+        /// own names stand here.
+        case otherName(UInt8, has: String)
         /// Both speak no common version.
         case noCommonVersion
         /// Both have no cipher suite in common that fits the key of a certificate.
@@ -47,6 +50,10 @@ extension HandshakeFailure.Cause {
     public var sentence: String {
         switch self {
         case .alert(let number): Self.sentence(ofAlert: number)
+        case .otherName(let number, let names):
+            "the client refuses this certificate, which is for \(names) and not for the name that was asked"
+                + " for (alert \(Self.name(ofAlert: number))): use a name in the URL that it has, or serve a"
+                + " certificate for that name too"
         case .noCommonVersion:
             "the client speaks no version of TLS that this listener does (tls.minimumVersion)"
         case .noCommonSuite:
@@ -113,7 +120,10 @@ extension TLSSession {
     ) -> HandshakeFailure.Cause {
         // The reason of an alert that was received is its number and an offset.
         let alert = reason - SSL_AD_REASON_OFFSET
-        if (0...255).contains(alert) { return .alert(UInt8(alert)) }
+        if (0...255).contains(alert) {
+            return namesWithoutMatch(UInt8(alert)).map { .otherName(UInt8(alert), has: $0) }
+                ?? .alert(UInt8(alert))
+        }
         switch reason {
         case SSL_R_UNSUPPORTED_PROTOCOL, SSL_R_VERSION_TOO_LOW, SSL_R_WRONG_SSL_VERSION,
             SSL_R_NO_PROTOCOLS_AVAILABLE:
@@ -126,6 +136,20 @@ extension TLSSession {
         case SSL_R_NO_APPLICATION_PROTOCOL: return .noCommonProtocol
         default: return .other(words ?? "the peer closed the connection")
         }
+    }
+
+    /// The names of the certificate that a client has refused by an alert, where that is for no such name as it asked
+    /// for; else nil.
+    private borrowing func namesWithoutMatch(_ alert: UInt8) -> String? {
+        // Bad, unknown certificate, unknown authority: clients send any of them for a wrong name.
+        guard [42, 46, 48].contains(alert), let ssl,
+            let name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name),
+            let certificate = SSL_get_certificate(ssl),
+            X509_check_host(certificate, name, 0, 0, nil) == 0, X509_up_ref(certificate) == 1
+        else { return nil }
+        let names = CertificateFacts(CertificateHandle(adopting: certificate)).names
+        let more = names.count > 4 ? " and \(names.count - 4) more" : ""
+        return names.isEmpty ? "no name" : names.prefix(4).joined(separator: ", ") + more
     }
 
     /// Why no suite is left: in TLS 1.2 groups, curves and signatures decide which can be chosen, and

@@ -113,7 +113,7 @@ struct CertStores: ParsableArguments {
         }
         let hasFailed = reports.contains { report in
             switch report.outcome {
-            case .failed, .needsTool: true
+            case .failed, .needsTool, .stillTrusted: true
             // Beside others it is one of several; asked for alone, nothing was done.
             case .needsRoot: only == .system
             default: false

@@ -14,8 +14,9 @@ struct NoAdminSocket: Error, CustomStringConvertible {
     let places: [String]
 
     var description: String {
-        "No Sluice of this user is running: nothing answers at \(Self.list(places)). If its"
-            + " configuration names another place under admin, give that with --admin."
+        "No Sluice answers at \(Self.list(places)). If one runs that was started elsewhere (under another"
+            + " XDG_RUNTIME_DIR or TMPDIR, or with a place of its own under admin), the line `status` that it"
+            + " has printed ends with the --admin to give."
     }
 
     /// One or more, with commas between them and `or` in front of the last.

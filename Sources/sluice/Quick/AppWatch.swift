@@ -41,6 +41,8 @@ final class AppWatch: Sendable {
         case untold(String)
         /// What the doctor says of it.
         case diagnosis(Diagnosis)
+        /// It lets in pages of its own origin, and not those that come through Sluice.
+        case ownOnly(String, not: String)
     }
 
     private static let lookMicroseconds: UInt32 = 300_000
@@ -53,6 +55,7 @@ final class AppWatch: Sendable {
     private let isChecked: Bool
     private let names: [String]
     private let trouble = Mutex(Trouble())
+    private let page = Mutex<String?>(nil)
     private let bell: Mailbox<Void>
 
     /// A watch over an app.
@@ -75,6 +78,12 @@ final class AppWatch: Sendable {
 
     private var label: String { endpoint.description }
 
+    /// The origin of pages that come through Sluice; nil for those of the app's own.
+    var pageOrigin: String? {
+        get { page.withLock { $0 } }
+        set { page.withLock { $0 = newValue } }
+    }
+
     // MARK: What requests meet
 
     /// Takes notice of a request or relay that has ended; does not wait.
@@ -95,7 +104,7 @@ final class AppWatch: Sendable {
 
     /// What to change where the app answers an upgrade with a status; paths come from clients and are
     /// shown only if they are plain.
-    static func sentence(for answer: Answer, label: String) -> String {
+    static func sentence(for answer: Answer, label: String, page: String?) -> String {
         let isPlain = answer.path.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F }
         let place = isPlain ? answer.path : "that path"
         let advice =
@@ -106,8 +115,10 @@ final class AppWatch: Sendable {
                 "WebSocket clients follow no redirect: open the path that it points to"
             case 401: "log in first"
             case 403:
-                "the app may not let in the page's origin or the host of the URL: add both there"
-            case 404: "the app serves nothing there: correct the path of the URL"
+                "the app may not let in the page's origin"
+                    + (page.map { " (\($0) where the page comes through Sluice)" } ?? "")
+                    + " or the host in the URL: add both to those that it takes"
+            case 404: "it has no WebSocket there; correct the path of the URL"
             case 400, 426: "the app takes no WebSocket there, or not this kind of it: see its log"
             case 500...: "see the app's log"
             default: "the app serves no WebSocket there"
@@ -151,8 +162,10 @@ final class AppWatch: Sendable {
             case .up(let answered):
                 if isUp == false { console.line("app       \(label) is up") }
                 isUp = true
-                if case .diagnosis = answered {
+                switch answered {
+                case .diagnosis, .ownOnly:
                     nextCheck = Clock.nowMilliseconds() + Self.checkMilliseconds
+                case .unasked, .untold: break
                 }
                 if case .diagnosis(let diagnosis) = answered, let sentence = advice(diagnosis) {
                     tell(sentence)
@@ -168,7 +181,9 @@ final class AppWatch: Sendable {
                     defer { trouble = Trouble() }
                     return trouble
                 }
-                for answer in met.answers { tell(Self.sentence(for: answer, label: label)) }
+                for answer in met.answers {
+                    tell(Self.sentence(for: answer, label: label, page: pageOrigin))
+                }
                 hasFailed = met.hasFailed
             }
             // Whoever tries again and again is not looked after as often.
@@ -184,11 +199,16 @@ final class AppWatch: Sendable {
         }
         var options = Doctor.Options()
         options.timeoutSeconds = 5
-        // As a page of the app's own would ask: many let in no others.
-        options.origin = "http://\(url.authority)"
+        let own = "http://\(url.authority)"
+        options.origin = pageOrigin ?? own
         let diagnosis: Diagnosis
         do throws(TLSError) {
             diagnosis = try Doctor.examine(url, options)
+            if diagnosis.verdict == .forbidden, let origin = options.origin, origin != own {
+                options.origin = own
+                let other = try Doctor.examine(url, options).verdict
+                if other == .healthy || other == .slow { return .up(.ownOnly(own, not: origin)) }
+            }
         } catch {
             return .up(.untold("\(error)"))
         }
@@ -208,6 +228,9 @@ final class AppWatch: Sendable {
         case .unasked: return nil
         case .untold(let reason):
             return "\(label) listens; whether it takes a WebSocket could not be told: \(reason)"
+        case .ownOnly(let own, let page):
+            return "\(label) takes a WebSocket at \(place) from pages of \(own), and answers those"
+                + " of \(page) with 403: let the app take that origin too."
         case .diagnosis(let diagnosis):
             switch diagnosis.verdict {
             // Sluice tries all addresses.
@@ -283,7 +306,8 @@ final class AppWatch: Sendable {
         default:
             guard let path else { return nil }
             if let status = Self.statuses[diagnosis.verdict] {
-                return Self.sentence(for: Answer(path: path, status: status), label: label)
+                return Self.sentence(
+                    for: Answer(path: path, status: status), label: label, page: pageOrigin)
             }
             return "\(label): \(diagnosis.sentence) \(diagnosis.remedy)"
         }

@@ -46,8 +46,8 @@ struct QuickCommand: ParsableCommand {
     @Option(
         help: ArgumentHelp(
             """
-            A name for this machine, as myapp.localhost; may be given several times. The \
-            certificate covers it, and the URLs are printed with it.
+            A name for this machine, as myapp.localhost; may be given several times. The URLs are \
+            printed with it, and the local certificate is made for it; one of --cert has to be for it.
             """, valueName: "name"))
     var host: [String] = []
 

@@ -38,9 +38,9 @@ struct QuickListening: Equatable {
                 let holder = holder(hosts, usualPort)
                 chosen.notice =
                     usualPort == appPort
-                    ? "port \(usualPort) is the app's: Sluice listens on \(port). Put that into the page."
-                    : "port \(usualPort) is taken\(holder.map { " by \($0)" } ?? ""): Sluice listens"
-                        + " on \(port). Put that into the page, or stop the other one."
+                    ? "port \(usualPort) is the app's, so Sluice listens on \(port). Use \(port) in your page's URL."
+                    : "port \(usualPort) is taken\(holder.map { " by \($0)" } ?? ""), so Sluice listens"
+                        + " on \(port). Use \(port) in your page's URL, or stop that program."
             }
             return chosen
         }

@@ -74,8 +74,9 @@ struct QuickUpstream: Equatable {
         }
         if url.hasPrefix("wss://") || url.hasPrefix("https://") {
             throw ValidationError(
-                "\(text): that app speaks TLS itself already; Sluice relays to plain ws://."
-                    + " Give the port on which the app speaks without TLS.")
+                "\(text) would be an app that speaks TLS itself, which needs no Sluice. For an app that speaks"
+                    + " plain ws give its port, as `sluice 3000`: Sluice adds the TLS, and prints the wss:// URL."
+            )
         }
         var target: Substring = ""
         if url.hasPrefix("ws://"),
@@ -155,7 +156,8 @@ enum UnknownWord {
         "serve": "run", "start": "run", "proxy": "run", "up": "run", "stop": "drain",
         "kill": "drain", "quit": "drain", "restart": "upgrade", "validate": "check",
         "test": "check", "lint": "check", "ps": "status", "list": "status", "info": "status",
-        "trust": "cert trust", "certs": "cert", "certificate": "cert", "ca": "cert",
+        "trust": "cert trust", "untrust": "cert untrust", "export": "cert export", "certs": "cert",
+        "certificate": "cert", "ca": "cert",
         "diagnose": "doctor", "debug": "doctor", "version": "--version", "usage": "--help",
     ]
 

@@ -54,6 +54,17 @@ struct Announcement {
         return lines
     }
 
+    /// The origin of a page that comes through the first listener (RFC 6454 §4).
+    func pageOrigin(_ addresses: [Address]) -> String? {
+        guard let route = configuration.routes.first, let listener = configuration.listen.first,
+            let address = addresses.first, !address.isUnix,
+            let host = shownHosts(of: route, address).first
+        else { return nil }
+        let isDefaultPort = address.port == (listener.tls == nil ? 80 : 443)
+        return (listener.tls == nil ? "http://" : "https://") + host
+            + (isDefaultPort ? "" : ":\(address.port)")
+    }
+
     /// The URLs at which a client reaches the path of the app's own URL.
     private func sockets(
         of route: RouteSettings, _ addresses: [Address], at path: String

@@ -43,7 +43,9 @@ struct Serving: ServerObserver {
     func listening(to journal: Journal) -> Journal { console.listening(to: journal, for: app) }
 
     func listens(_ configuration: Configuration, at addresses: [Address], adminSocket: String?) {
-        let announced = announce(configuration).lines(
+        let announcement = announce(configuration)
+        app?.pageOrigin = announcement.pageOrigin(addresses)
+        let announced = announcement.lines(
             addresses, terminal: console.terminal, columns: Terminal.columns)
         for line in announced { console.line(line) }
         if let place = adminSocket {

@@ -234,8 +234,7 @@ import Testing
         let program = "\(sluice.folder)/sluice"
         try FileManager.default.removeItem(atPath: program)
         let started = "\(sluice.folder)/started"
-        try Scratch.write("#!/bin/sh\n: >'\(started)'\nexec sleep 60\n", to: program)
-        chmod(program, 0o755)
+        try Scratch.writeProgram("#!/bin/sh\n: >'\(started)'\nexec sleep 60\n", to: program)
         // Each says at once what it wants: who is silent loses its place to those who come.
         var waiting: [WebSocketPeer] = []
         func want(_ target: String) throws {

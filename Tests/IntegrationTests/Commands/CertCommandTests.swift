@@ -406,8 +406,7 @@ import Testing
         try run(["mkdir", "\(root)/usr/share/ca-certificates"])
         try run(["touch", "\(root)/etc/ca-certificates.conf"])
         let before = try run(["find", root])
-        try Scratch.write("#!/bin/sh\nexec \"$@\"\n", to: "\(home.folder)/sudo")
-        try run(["chmod", "0755", "\(home.folder)/sudo"])
+        try Scratch.writeProgram("#!/bin/sh\nexec \"$@\"\n", to: "\(home.folder)/sudo")
         func asRoot(_ command: String) throws {
             // Where nothing else was asked for, nothing was done.
             let lines = try nobody(command, "--root", root, "--only", "system", fails: true)

@@ -149,10 +149,11 @@ import Testing
             "correct the path"),
         // What runs.
         failure(
-            "nobody to ask", "\"$SLUICE\" status --admin nothing.sock", "--admin names another"),
+            "nobody to ask", "\"$SLUICE\" status --admin nothing.sock",
+            "If --admin was given, check it"),
         failure(
             "a file to ask", "touch f.sock; \"$SLUICE\" status --admin f.sock",
-            "--admin names another"),
+            "Give --admin the socket of a running Sluice"),
         failure(
             "somebody else to ask", "\"$SLUICE\" status --admin $OTHER", "--admin"),
         failure(

@@ -65,6 +65,34 @@ import Testing
         #expect(notice.contains("open wss://127.0.0.1:\(port)"))
     }
 
+    @Test func `an app that lets in its own pages alone is told of`()
+        throws
+    {
+        // A peer that takes one origin, as `websockets.serve(origins=[…])` does.
+        let app = try ScriptedBackend { peer in
+            let head = try peer.readHead()
+            guard head["Origin"]?.hasPrefix("http://127.0.0.1:") == true else {
+                try peer.send(
+                    "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+                return
+            }
+            try peer.send(WebSocketPeer.switching(key: head["Sec-WebSocket-Key"] ?? ""))
+            let ping = try peer.readFrame()
+            try peer.send(Frame(opcode: 10, payload: ping.payload))
+            _ = try peer.readUntilEnd()
+        }
+        defer { app.stop() }
+        let port = app.address.port
+        let proxy = try ProxyFixture(arguments: ["127.0.0.1:\(port)", "--listen", "127.0.0.1:0"])
+        let line = try proxy.process.waitForLine(containing: "takes a WebSocket at /")[0]
+        #expect(
+            line.hasSuffix(
+                "from pages of http://127.0.0.1:\(port), and answers those of"
+                    + " https://localhost:\(proxy.port()) with 403: let the app take that origin too."
+            ),
+            "\(line)")
+    }
+
     /// An app, and the line that the start has on it.
     struct Answering: Sendable {
         let words: String

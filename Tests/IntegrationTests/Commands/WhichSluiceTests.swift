@@ -67,9 +67,7 @@ import Testing
             )
         }
         let asked = try sluice(["status", "--admin", place])
-        // A link is followed by those who connect.
-        let words =
-            kind == "a symbolic link" ? "--admin names another" : "is no socket, but \(kind)"
+        let words = "is \(kind) and no socket"
         #expect(asked.status == 70 && asked.output.contains(words), "\(asked)")
         #expect(try look() == before)
         // No name that the socket has meanwhile is left or told.

@@ -171,8 +171,7 @@ import Testing
         try polite.client.send(Frame.close(1012).masked())
         #expect(try polite.client.expectEnd() == .orderly)
         #expect(!process.hasEnded)
-        process.signal(SIGTERM)
-        try process.waitForLine(containing: "A second signal: everything is cut now.")
+        try cut(process)
         #expect(try silent.client.readUntilEnd().bytes.isEmpty)
         try eventually("it is gone") { process.hasEnded }
     }
@@ -250,10 +249,9 @@ import Testing
         let ends = "\(sluice.folder)/ends"
         try FileManager.default.removeItem(atPath: program)
         // It ends without serving once it is told to.
-        try Scratch.write(
+        try Scratch.writeProgram(
             "#!/bin/sh\n: > '\(started)'\nuntil [ -e '\(ends)' ]; do sleep 0.1; done\n", to: program
         )
-        #expect(chmod(program, 0o755) == 0)
         let upgrade = TestThread { try sluice.command(["upgrade", "--timeout", "300s"]) }
         try eventually("the new program runs") { access(started, F_OK) == 0 }
         let endpoint = ["drain", "--endpoint", "\(backend.address)"]

@@ -16,6 +16,15 @@ func ended(_ arguments: [String]) throws -> (status: Int32, output: String) {
     return (status, (child.output + child.errors).map { $0 + "\n" }.joined())
 }
 
+/// Tells a Sluice that is stopping once more, until it has taken that for a second signal.
+func cut(_ process: ChildProcess) throws {
+    try eventually("it is cut") {
+        process.signal(SIGTERM)
+        return process.hasEnded
+            || process.output.contains { $0.contains("A second signal: everything is cut now.") }
+    }
+}
+
 /// A running Sluice whose configuration the test rewrites.
 struct Operated {
     let proxy: ProxyFixture

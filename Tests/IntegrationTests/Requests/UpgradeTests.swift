@@ -20,8 +20,7 @@ import Testing
 
     private func replaceProgram(_ sluice: Operated, _ script: String) throws {
         try FileManager.default.removeItem(atPath: "\(sluice.folder)/sluice")
-        try Scratch.write("#!/bin/sh\n\(script)\n", to: "\(sluice.folder)/sluice")
-        #expect(chmod("\(sluice.folder)/sluice", 0o755) == 0)
+        try Scratch.writeProgram("#!/bin/sh\n\(script)\n", to: "\(sluice.folder)/sluice")
     }
 
     /// The process that answers at the admin socket.

@@ -158,9 +158,27 @@ import Testing
         let ends = try proxy.relay(to: backend)
         proxy.process.signal(SIGTERM)
         #expect(try ends.client.readFrame().closeCode == 1001)
-        proxy.process.signal(SIGTERM)
+        try cut(proxy.process)
         _ = try proxy.process.waitForExit()
         #expect(try ends.client.readUntilEnd().bytes.isEmpty)
+    }
+
+    @Test func `a Ctrl-C that reaches the program twice is one signal`() throws {
+        let backend = try ManualBackend()
+        let proxy = try ProxyFixture(
+            to: backend.address, settings: ["drain: { timeout: 600s }"])
+        let ends = try proxy.relay(to: backend)
+        // The terminal tells all of a group, and a wrapper its child, as timeout(1) does.
+        proxy.process.signal(SIGINT)
+        proxy.process.signal(SIGTERM)
+        proxy.process.signal(SIGTERM)
+        #expect(try ends.client.readFrame().closeCode == 1001)
+        #expect(try ends.upstream.readFrame().closeCode == 1001)
+        try ends.upstream.send(Frame.close(1001))
+        try ends.client.send(Frame.close(1001).masked())
+        #expect(try ends.client.expectEnd() == .orderly)
+        _ = try proxy.process.waitForExit()
+        #expect(!proxy.process.output.contains { $0.contains("everything is cut") })
     }
 
     @Test func `without relays TERM ends the program at once`() throws {
