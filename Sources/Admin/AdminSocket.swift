@@ -59,6 +59,18 @@ public enum AdminSocket {
             .map { "\($0)/\(name)" }
     }
 
+    /// Sockets at those places that are there and that this user may not open, with the user each belongs to.
+    public static var forbidden: [(path: String, owner: String)] {
+        possiblePlaces.compactMap { path in
+            var facts = stat()
+            guard lstat(path, &facts) == 0, facts.st_mode & S_IFMT == S_IFSOCK,
+                access(path, W_OK) != 0, errno == EACCES
+            else { return nil }
+            let account = getpwuid(facts.st_uid).flatMap { $0.pointee.pw_name }
+            return (path, account.map { String(cString: $0) } ?? "\(facts.st_uid)")
+        }
+    }
+
     static func places(
         runtimeFolder: String?, serviceFolder: String, userFolder: String
     ) -> [String] {

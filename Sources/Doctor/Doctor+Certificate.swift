@@ -79,14 +79,16 @@ extension Doctor {
                 found: "issued by \(issuer)", verdict: .untrustedAuthority,
                 sentence: "The certificate is signed by \(issuer), which is not trusted here.",
                 remedy: trusting(issuer, probe)
-                    + " If it is no root but an intermediate, have the server send it.")
+                    + " If this is only an intermediate certificate, the server must send it too.")
         case .wrongName:
             return Opinion(
                 found: "for \(names)", verdict: .wrongName,
                 sentence: "The certificate is for \(names), not for \(url.host).",
                 remedy: facts?.names.isEmpty == true
                     ? "Make one with \(url.host) among its subjectAltNames; browsers ignore the CN."
-                    : "Use one of those names in the URL, or a certificate for \(url.host).")
+                    : "Use one of those names in the URL, or a certificate for \(url.host)"
+                        + (url.isLocal
+                            ? " (a Sluice in quick mode makes one with --host \(url.host))." : "."))
         case .expired:
             let place = Self.outside(probe) { $0.notAfter < $1 }
             let day = place.map { " on \(Self.day($0.facts.notAfter))" } ?? ""

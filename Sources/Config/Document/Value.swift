@@ -193,6 +193,16 @@ struct Fields {
                 let written = Value(node: key, path: whole.path, findings: whole.findings)
                 // A key that is there as well can't have been meant.
                 let free = known.filter { !given.contains($0) && meant[$0] == nil }
+                // `path:/*` is one word to YAML.
+                let start = name.prefix { $0 != ":" }
+                if start.count < name.count, free.contains(String(start)) {
+                    meant[String(start)] = value(String(start), node)
+                    written.report(
+                        "found \(written.found), which YAML takes for one word",
+                        hint: "put a blank behind the colon: \(start): "
+                            + name.dropFirst(start.count + 1))
+                    continue
+                }
                 let near = Nearest.suggestion(for: name, among: free)
                 if let near { meant[near] = value(near, node) }
                 written.report(

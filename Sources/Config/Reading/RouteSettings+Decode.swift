@@ -201,7 +201,7 @@ extension RouteSettings.Target {
         guard upstreamNames.contains(text) else {
             let port = UInt16(text).flatMap { EndpointAddress.accepted("ws://127.0.0.1:\($0)") }
             value.report(
-                "found '\(text)', which is no upstream, allowed: \(Self.allowed(upstreamNames.ordered))",
+                "found '\(text)', which is no name under upstreams, allowed: \(Self.allowed(upstreamNames.ordered))",
                 hint: (Nearest.suggestion(for: text, among: upstreamNames.ordered) ?? port)
                     .map(Nearest.didYouMean))
             return nil

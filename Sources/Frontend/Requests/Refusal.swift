@@ -69,12 +69,26 @@ extension Refusal {
     }
 
     /// No route serves that host and path.
-    static func noRoute(host: String, path: String) -> Refusal {
-        Refusal(
-            status: 404, proxyError: .destinationNotFound,
-            sentence: host.isEmpty
-                ? "No route serves \(path) where the request names no host."
-                : "No route serves \(path) on host \(host).")
+    ///
+    /// `routing` is asked whether a slash at the end makes the difference, which is hard to see.
+    static func noRoute(host: String, path: String, in routing: Routing) -> Refusal {
+        let sentence =
+            host.isEmpty
+            ? "No route serves \(path) where the request names no host."
+            : "No route serves \(path) on host \(host)."
+        func isServed(_ other: String) -> Bool {
+            routing.table.index(host: host.utf8.span, path: other.utf8.span) != nil
+        }
+        let hint =
+            if path.hasSuffix("/"), path.utf8.count > 1, isServed(String(path.dropLast())) {
+                " A route serves it without the slash at its end."
+            } else if !path.hasSuffix("/"), isServed(path + "/") {
+                " A route serves \(path)/ and what is below it."
+            } else {
+                ""
+            }
+        return Refusal(
+            status: 404, proxyError: .destinationNotFound, sentence: sentence + hint)
     }
 
     /// The request names no host, so it can't be said where else it should go.

@@ -86,7 +86,7 @@ struct RequestJudge {
         }
         let routing = snapshot.routing
         guard let found = routing.table.index(host: facts.host.utf8.span, path: path.span) else {
-            return .refused(.noRoute(host: facts.host, path: facts.path))
+            return .refused(.noRoute(host: facts.host, path: facts.path, in: routing))
         }
         let plan = routing.plans[found]
         let route = plan.route
@@ -192,7 +192,7 @@ struct RequestJudge {
             request.makeExtras().own = OwnAnswer(
                 .noRoute(
                     host: String(decoding: bytes[host], as: UTF8.self),
-                    path: String(decoding: bytes[path], as: UTF8.self)))
+                    path: String(decoding: bytes[path], as: UTF8.self), in: routing))
             return .answeredHere
         }
         let rewritten = routing.table.rewritten(

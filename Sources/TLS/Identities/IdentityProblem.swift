@@ -230,7 +230,7 @@ extension IdentityProblem {
             "perhaps chain and key are swapped"
         case .passphrase: "give a key without one: openssl pkey -in \(path) -out NEW.pem"
         case .keyOfAnother:
-            "give the key with which the certificate was asked for (openssl x509 -pubkey and openssl"
+            "give the private key that belongs to this certificate (openssl x509 -pubkey and openssl"
                 + " pkey -pubout print the same for both)"
         case .keyKind, .curve: newKey + " on P-256"
         case .explicitParameters: newKey + " with -param_enc named_curve"

@@ -136,7 +136,9 @@ struct CertMakeCommand: ParsableCommand {
             .compactMap { $0.configuration.commandName }
         guard names.count == 1, let word = names.first, !word.contains("."), !word.contains(":"),
             word != "localhost",
-            let meant = Nearest.suggestion(for: word.lowercased(), among: commands)
+            let meant = ["ls": "list", "rm": "untrust", "info": "show", "print": "show"][
+                word.lowercased()]
+                ?? Nearest.suggestion(for: word.lowercased(), among: commands)
         else { return }
         var sentence =
             "\(word) is no command of `sluice cert`. Did you mean `sluice cert \(meant)`?"

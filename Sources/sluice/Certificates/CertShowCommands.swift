@@ -174,7 +174,7 @@ struct CertShowCommand: ParsableCommand {
             throw Complaint(
                 "There is no file \(place), and no certificate of that name in \(folder.path)."
                     + " `sluice cert list\(CertCommand.place(folder.directory))` shows what is there; a server is named with its port, as"
-                    + " \(place):443.")
+                    + (UInt16(place) != nil ? " localhost:\(place)." : " \(place):443."))
         }
         return made
     }

@@ -81,7 +81,7 @@ struct DoctorCommand: ParsableCommand {
     @Option(
         parsing: .unconditional,
         help: ArgumentHelp(
-            "Give up after so long, without --idle. (default: \(Doctor.Options().timeoutSeconds))",
+            "Give up after so long; the wait of --idle does not count. (default: \(Doctor.Options().timeoutSeconds))",
             valueName: "seconds"),
         transform: { try Number.seconds("--timeout", $0, max: 600) })
     var timeout: Double?
@@ -89,7 +89,7 @@ struct DoctorCommand: ParsableCommand {
     @Option(
         parsing: .unconditional,
         help: ArgumentHelp(
-            "What takes longer, without --idle, is slow. (default: \(Doctor.Options().slowSeconds))",
+            "Call it slow if it takes longer; the wait of --idle does not count. (default: \(Doctor.Options().slowSeconds))",
             valueName: "seconds"),
         transform: { try Number.seconds("--slow", $0, max: 86_400, hasZero: true) })
     var slow: Double?
@@ -104,9 +104,11 @@ struct DoctorCommand: ParsableCommand {
         if let url, let fault = DoctorTarget.fault(in: url) { throw ValidationError(fault) }
         if let url, DoctorTarget(url) == nil {
             throw ValidationError(
-                "\(url) is no WebSocket URL: give one as wss://localhost:8443/path, or host:port; a name"
-                    + " in other letters as browsers send it (xn--…), the rest of what is no ASCII as"
-                    + " %XX.")
+                "\(url) is no WebSocket URL: give one as wss://localhost:8443/path, or host:port."
+                    + (url.utf8.allSatisfy { $0 < 0x80 }
+                        ? ""
+                        : " A name in other letters stands there as browsers send it (xn--…), and the rest of what"
+                            + " is no ASCII as %XX."))
         }
         let asks =
             page != nil || origin != nil || idle != nil || timeout != nil || slow != nil

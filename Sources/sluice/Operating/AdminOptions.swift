@@ -14,9 +14,14 @@ struct NoAdminSocket: Error, CustomStringConvertible {
     let places: [String]
 
     var description: String {
-        "No Sluice answers at \(Self.list(places)). If one runs that was started elsewhere (under another"
-            + " XDG_RUNTIME_DIR or TMPDIR, or with a place of its own under admin), the line `status` that it"
-            + " has printed ends with the --admin to give."
+        if let socket = AdminSocket.forbidden.first {
+            return "\(socket.path) belongs to the user \(socket.owner), and you may not open it:"
+                + " sudo -u \(socket.owner) \(Program.name) …, or as root"
+        }
+        return
+            "No Sluice answers at \(Self.list(places)). If one runs that was started elsewhere (under"
+            + " another XDG_RUNTIME_DIR or TMPDIR, or with a place of its own under admin), the line"
+            + " `status` that it has printed ends with the --admin to give."
     }
 
     /// One or more, with commas between them and `or` in front of the last.
@@ -41,7 +46,7 @@ enum CloseCode {
 struct AdminOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "The admin socket, a path or 127.0.0.1:port. (default: sluice.sock in $XDG_RUNTIME_DIR, "
+            "The admin socket: a path, a port or 127.0.0.1:port. (default: sluice.sock in $XDG_RUNTIME_DIR, "
                 + "/run/sluice or /tmp/sluice-UID)",
             valueName: "socket"))
     var admin: String?

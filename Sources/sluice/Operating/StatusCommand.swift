@@ -20,7 +20,7 @@ struct StatusCommand: ParsableCommand {
 
     @Flag(help: "For machines: JSON.") var json = false
 
-    @Flag(help: "List live relays instead.") var relays = false
+    @Flag(help: "List live relays instead: a relay is one open WebSocket.") var relays = false
 
     @Option(
         help: ArgumentHelp("Only relays of this route, as status names it.", valueName: "route"))
@@ -33,7 +33,7 @@ struct StatusCommand: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Only relays of this client: its address, or with the port that it connected from.",
+            "Only relays of this client: its address (192.0.2.7), or address and port (192.0.2.7:4711).",
             valueName: "address"))
     var client: String?
 

@@ -87,7 +87,7 @@ struct QuickCommand: ParsableCommand {
 
     @Flag(
         name: .customLong("no-check"),
-        help: "Open no WebSocket of its own to the app to see whether that works.")
+        help: "Do not test the app by opening a WebSocket to it.")
     var isUnchecked = false
 
     static let defaultHosts = ["127.0.0.1", "[::1]"]

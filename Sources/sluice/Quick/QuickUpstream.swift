@@ -78,6 +78,13 @@ struct QuickUpstream: Equatable {
                     + " plain ws give its port, as `sluice 3000`: Sluice adds the TLS, and prints the wss:// URL."
             )
         }
+        // As Docker maps ports.
+        let ports = text.split(separator: ":", omittingEmptySubsequences: false)
+        if ports.count == 2, ports.allSatisfy({ UInt16($0).map { $0 > 0 } ?? false }) {
+            throw ValidationError(
+                "\(text) is two ports. For the app at \(ports[0]), with Sluice at \(ports[1]):"
+                    + " sluice \(ports[0]) --listen \(ports[1])")
+        }
         var target: Substring = ""
         if url.hasPrefix("ws://"),
             let end = url.dropFirst(5).firstIndex(where: { "/?#".contains($0) })

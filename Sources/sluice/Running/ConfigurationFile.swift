@@ -7,7 +7,7 @@ struct ConfigurationFile: ParsableArguments {
     @Option(name: .shortAndLong, help: ArgumentHelp("The configuration, YAML.", valueName: "file"))
     var config: String?
 
-    @Argument(help: ArgumentHelp("The same, without -c.", valueName: "file"))
+    @Argument(help: ArgumentHelp("The configuration file, as -c names it.", valueName: "file"))
     var place: String?
 
     /// The file that was named.

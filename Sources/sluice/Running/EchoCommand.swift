@@ -27,7 +27,7 @@ struct EchoCommand: ParsableCommand {
             """, valueName: "address"))
     var listen: [String] = []
 
-    @Argument(help: ArgumentHelp("The same, without --listen.", valueName: "address"))
+    @Argument(help: ArgumentHelp("An address, as --listen names it.", valueName: "address"))
     var places: [String] = []
 
     @OptionGroup(visibility: .hidden) var port: PortOption

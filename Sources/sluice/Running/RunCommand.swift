@@ -12,7 +12,8 @@ struct RunCommand: ParsableCommand {
         discussion: """
             HUP takes up the changed configuration and certificates without touching live connections \
             (sluice reload does the same and says what became of it). USR1 opens the log file anew. \
-            USR2 puts the program in place that is at its path now (as sluice upgrade does). TERM and INT \
+            USR2 starts the program file that is now on disk and hands over to it (as sluice upgrade \
+            does). TERM and INT \
             stop listening when drain.delay is over, send every relay a Close, wait for the answers and \
             exit; a second one cuts. sluice status says what is going on.
             """ + ExitCodes.help("run"))

@@ -71,8 +71,10 @@ enum WordAdvice {
         let both = all.map(Shell.word).joined(separator: " and ")
         return switch command {
         case "", "quick":
-            "Quick mode stands in front of one app, found \(both). Start it once for each, or serve"
-                + " them by a configuration: sluice run -c FILE"
+            "Quick mode stands in front of one app, found \(both). "
+                + (all.count == 2 && UInt16(last) != nil
+                    ? "If \(word) is the port to listen on: sluice \(Shell.word(all[0])) --listen \(word)"
+                    : "Start it once for each, or serve them by a configuration: sluice run -c FILE")
         case "run", "check":
             "One configuration can be given, found \(all.count): \(both)."
         case "doctor": "One URL can be looked at, found \(all.count): \(both)."
@@ -88,7 +90,10 @@ enum WordAdvice {
                 + " from. Install the new program there first."
         case "drain", "status":
             "'\(last)' is too much. Did you mean `sluice \(command) \(scope(of: last)) \(word)`?"
-        case "cert list", "cert renew", "cert trust", "cert untrust", "cert status":
+        case "cert trust", "cert untrust", "cert status":
+            "'\(last)' is too much: it is done for the authority that Sluice signs with, in the folder that"
+                + " --directory names or the usual one."
+        case "cert list", "cert renew":
             "'\(last)' is too much: it is done for the authority of a folder. Did you mean"
                 + " `sluice \(command) --directory \(word)`?"
         default: nil

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import Glibc
+import Ledger
 import Reactor
+import Router
 import Testing
 import Wire
 
@@ -10,12 +12,17 @@ import Wire
 struct RefusalTests {
     private static let date = HTTPDate.text(secondsSince1970: 784_111_777)
 
+    private static let nothing: Routing = {
+        guard let table = try? RouteTable([]) else { preconditionFailure("no table of nothing") }
+        return Routing(table: table, routes: [])
+    }()
+
     static let all: [Refusal] = [
-        .noRoute(host: "a.example", path: "/b"), forbidden(.same), forbidden(.any),
+        .noRoute(host: "a.example", path: "/b", in: nothing), forbidden(.same), forbidden(.any),
         forbidden(.list(same: true, origins: ["null"])), forbidden(.list(same: false, origins: [])),
         .escapedSlash(rejectedBy: "/a/*"), .escapedSlash(leaving: "/a/*"),
         .otherReading(leaving: "/*"), .noHost,
-        .noRoute(host: "", path: "/b"), .answerStalled, .requestTimeout, .bodyTimeout,
+        .noRoute(host: "", path: "/b", in: nothing), .answerStalled, .requestTimeout, .bodyTimeout,
         .badBody,
         .clientHasTooMany, .clientComesTooOften(1_500), .routeFull("/a"), .endpointsFull("app"),
         .tooLarge(10),
@@ -30,6 +37,28 @@ struct RefusalTests {
         Refusal(UpgradeFault(status: 426, sentence: "Use a WebSocket.", kind: .notAnUpgrade)),
         Refusal(UpgradeFault(status: 426, sentence: "Use version 13.", kind: .wrongVersion)),
     ]
+
+    @Test(arguments: [
+        ("/api", " A route serves /api/ and what is below it."),
+        ("/chat/", " A route serves it without the slash at its end."), ("/other", ""), ("/", ""),
+    ])
+    func `where a slash at the end makes the difference, that is said`(path: String, hint: String)
+        throws
+    {
+        let group = EndpointGroup(
+            name: "app", endpoints: [Endpoint(label: "ws://app", address: .loopback(port: 1))],
+            rules: UpstreamRules(balance: .roundRobin))
+        let paths = ["/api/*", "/chat"]
+        let entries = try paths.map {
+            RouteEntry(
+                host: try HostPattern(parsing: nil), path: try PathPattern(parsing: $0),
+                place: "test")
+        }
+        let routing = Routing(
+            table: try RouteTable(entries), routes: paths.map { Route(name: $0, upstream: group) })
+        let refusal = Refusal.noRoute(host: "a.test", path: path, in: routing)
+        #expect(refusal.sentence == "No route serves \(path) on host a.test.\(hint)")
+    }
 
     private static func forbidden(_ rule: OriginRule) -> Refusal {
         var route = Route(

@@ -152,6 +152,11 @@ import Testing
             "nobody to ask", "\"$SLUICE\" status --admin nothing.sock",
             "If --admin was given, check it"),
         failure(
+            "somebody else's socket",
+            "mkdir -m 755 run; python3 -c 'import socket; socket.socket(socket.AF_UNIX).bind(\"run/sluice.sock\")';"
+                + " chmod 600 run/sluice.sock; XDG_RUNTIME_DIR=\"$PWD/run\" \(somebody) \"$SLUICE\" status",
+            "sudo -u root", needsRoot: true),
+        failure(
             "a file to ask", "touch f.sock; \"$SLUICE\" status --admin f.sock",
             "Give --admin the socket of a running Sluice"),
         failure(
