@@ -104,7 +104,7 @@ public struct RouteConflict: Error, Sendable, Equatable {
         first = taken.place
         second = entry.place
         sentence =
-            "the route at \(second) is never reached: the route at \(first) has the same host "
+            "this route is never reached: the route at \(first) has the same host "
             + "(\(entry.host)) and path (\(entry.path))"
     }
 

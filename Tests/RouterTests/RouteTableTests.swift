@@ -130,7 +130,7 @@ struct RouteConflictTests {
         #expect(conflict?.second == "s.yaml:4:5")
         #expect(
             conflict?.sentence
-                == "the route at s.yaml:4:5 is never reached: the route at s.yaml:2:5 has the same "
+                == "this route is never reached: the route at s.yaml:2:5 has the same "
                 + "host (\(host)) and path (\(path))")
     }
 

@@ -55,7 +55,7 @@ struct ConfigurationFileTests {
         #expect(found.count == 6, "\(found)")
         for (index, words) in [
             ":3:41: routes[0]: unknown key",
-            ":4:5: the route at \(path):4:5 is never reached: the route at"
+            ":4:5: this route is never reached: the route at"
                 + " \(path):3:5 has the same host", ":5:13: ", ":6:", ":6:", ":7:10: workers",
         ].enumerated() where index < found.count {
             #expect(found[index].contains(words), "\(words): \(found[index])")

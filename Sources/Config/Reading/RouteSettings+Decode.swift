@@ -201,7 +201,7 @@ extension RouteSettings.Target {
         guard upstreamNames.contains(text) else {
             let port = UInt16(text).flatMap { EndpointAddress.accepted("ws://127.0.0.1:\($0)") }
             value.report(
-                "found '\(text)', which is no name under upstreams, allowed: \(Self.allowed(upstreamNames.ordered))",
+                "found '\(text)', which is no upstream, allowed: \(Self.allowed(upstreamNames.ordered))",
                 hint: (Nearest.suggestion(for: text, among: upstreamNames.ordered) ?? port)
                     .map(Nearest.didYouMean))
             return nil
@@ -211,6 +211,7 @@ extension RouteSettings.Target {
 
     private static func allowed(_ names: [String]) -> String {
         var shown = Array(names.prefix(8))
+        if names.isEmpty { shown.append("a name under upstreams") }
         if names.count > shown.count { shown.append("\(names.count - shown.count) more names") }
         return (shown + ["ws://host:port, unix:/path or srv:name"]).joined(separator: ", ")
     }

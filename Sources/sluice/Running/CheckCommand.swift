@@ -3,6 +3,7 @@ import ArgumentParser
 import Config
 import Foundation
 import Glibc
+import Ledger
 import Reactor
 import Service
 import TLS
@@ -65,6 +66,10 @@ struct CheckCommand: ParsableCommand {
         for warning in assembly.warnings {
             Output.line("Warning: \(warning.place): \(Program.pasteable(warning.sentence)).")
         }
+        let count = assembly.warnings.count
+        Output.line(
+            "\nThis configuration can be served"
+                + (count == 0 ? "." : ", with \(Count.words(count, "warning")) above."))
     }
 
     /// That something else than a socket stands where a socket is to be, or that none can be made there.
