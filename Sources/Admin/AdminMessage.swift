@@ -15,14 +15,15 @@ public struct AdminRequest: Sendable {
     /// Which forms of an answer are wanted (RFC 9110 §12.5.1); empty where nothing was said.
     public let accept: String
 
-    /// A request, or why it is refused.
-    init(_ head: RequestHead, body: Data) throws(AdminRefusal) {
+    /// A request, or why it is refused; `isForThisMachine` has it name this machine as its host.
+    init(_ head: RequestHead, body: Data, isForThisMachine: Bool = true) throws(AdminRefusal) {
         // Web pages can reach loopback addresses, but can't leave these out or name us right.
         if head.fields.first("origin") != nil || head.fields.first("sec-fetch-site") != nil {
             throw AdminRefusal(403, "Requests of web pages are not served here.")
         }
         let host = head.fields.first("host").flatMap { try? HostName(parsing: $0) }
-        guard let host, ["localhost", "127.0.0.1", "::1"].contains(host.name) else {
+        let isOwn = host.map { ["localhost", "127.0.0.1", "::1"].contains($0.name) } ?? false
+        guard isOwn || !isForThisMachine else {
             throw AdminRefusal(403, "The Host field has to be localhost, 127.0.0.1 or [::1].")
         }
         guard let target = try? RequestTarget(parsing: head.target) else {

@@ -57,6 +57,7 @@ public final class AdminServer: Sendable {
     private let running = Places.Taken()
     private let runningHealth = Places.Taken()
     private let handler: @Sendable (AdminRequest) -> AdminAnswer
+    private let isForThisMachine: Bool
     private let thread = Mutex<ReactorThread?>(nil)
 
     /// Begins to listen.
@@ -65,13 +66,17 @@ public final class AdminServer: Sendable {
     ///   - address: a unix socket or a loopback address.
     ///   - takesOver: whether a socket file that another process serves may be replaced.
     ///   - inherited: a socket that listens there already.
+    ///   - isForThisMachine: whether requests have to name this machine as their host, so that no page can have a
+    ///     browser ask.
     ///   - handler: answers requests, on any thread.
     /// - Throws: `SystemError`, `EADDRINUSE` where another process serves.
     public init(
         address: Address, takesOver: Bool = false, inheriting inherited: Int32? = nil,
+        isForThisMachine: Bool = true,
         handler: @escaping @Sendable (AdminRequest) -> AdminAnswer
     ) throws(SystemError) {
         self.handler = handler
+        self.isForThisMachine = isForThisMachine
         door = try Mailbox()
         guard address.isUnix else {
             socket =
@@ -177,7 +182,9 @@ public final class AdminServer: Sendable {
 
     private func answer(_ message: AdminMessage) -> AdminAnswer {
         do throws(AdminRefusal) {
-            return handler(try AdminRequest(message.head, body: message.body))
+            return handler(
+                try AdminRequest(
+                    message.head, body: message.body, isForThisMachine: isForThisMachine))
         } catch {
             return AdminAnswer(status: error.status, text: error.sentence)
         }

@@ -177,8 +177,8 @@ struct DecodingTests {
         log.accessPlace = configuration.log.accessPlace
         log.eventsPlace = configuration.log.eventsPlace
         #expect(configuration.log == log)
-        #expect(configuration.log.accessPlace?.line == 44)
-        #expect(configuration.log.eventsPlace?.line == 44)
+        #expect(configuration.log.accessPlace?.line == 45)
+        #expect(configuration.log.eventsPlace?.line == 45)
         #expect(
             configuration.resolver.servers == [
                 "192.0.2.1:53", "192.0.2.2:5353", "[::1]:53", "[::1]:54",
@@ -195,6 +195,7 @@ struct DecodingTests {
         limits.connectionsPerClient = 100
         limits.newConnectionsPerSecond = 10
         #expect(configuration.limits == limits)
+        #expect(configuration.metrics.address == ":9902")
         #expect(configuration.workers == 3)
     }
 
@@ -397,6 +398,7 @@ let everything = """
         pool: { max: 7, idle: 2s }
     drain: { timeout: 60s, code: 1012, reason: "see you", spread: 20s, delay: 5s }
     admin: { socket: /run/s/admin.sock, address: "127.0.0.1:9901" }
+    metrics: { address: ":9902" }
     watch: true
     timeouts: { clientHello: 1s, handshake: 2s, head: 3s, connect: 4s, upgrade: 5m, answer: 7s, body: 8s, answerBody: 9s,
         keepAlive: 10s, closing: 6s, linger: 0s }

@@ -144,6 +144,35 @@ struct AssemblyTests {
             ])
     }
 
+    @Test func `metrics can't have an address that somebody else has, and need a port`() throws {
+        func yaml(_ metrics: String) -> String {
+            """
+            listen: [{ address: "127.0.0.1:9901" }]
+            routes: [{ path: /a, to: "ws://a:1" }]
+            admin: { address: "127.0.0.1:9903" }
+            metrics: { address: "\(metrics)" }
+            """
+        }
+        let start = "s.yaml:4:21: metrics.address: found"
+        #expect(
+            problems(yaml("127.0.0.1:9901")) == [
+                "\(start) '127.0.0.1:9901', which is a listener's address, allowed: another port"
+            ])
+        #expect(
+            problems(yaml(":9903")) == [
+                "\(start) ':9903', which admin.address takes, allowed: another port"
+            ])
+        for other in ["unix:/tmp/a.sock", "localhost", "9902"] {
+            #expect(
+                problems(yaml(other)) == [
+                    "\(start) '\(other)', allowed: an address with a port, as 127.0.0.1:9902 or :9902"
+                ])
+        }
+        for address in ["127.0.0.1:9902", ":9902", "[::1]:9901", "192.0.2.7:9901"] {
+            #expect(problems(yaml(address)).isEmpty, "\(address)")
+        }
+    }
+
     @Test func `the admin interface can't have a listener's address`() throws {
         func yaml(_ listener: String, _ admin: String) -> String {
             """

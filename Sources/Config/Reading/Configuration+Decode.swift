@@ -98,6 +98,23 @@ extension AdminSettings {
         ])
 }
 
+extension MetricsSettings {
+    static let section = Section(
+        "metrics", MetricsSettings(),
+        [
+            .custom(
+                "address", .text("address"), absent: "none",
+                "an address at which `GET /metrics` is answered and nothing else, as `127.0.0.1:9902` or `:9902`. "
+                    + "Whoever reaches it may read the names of routes and endpoints, and all that is counted"
+            ) { owner, value in
+                guard let text = value.text("an address with a port") else { return false }
+                owner.address = text
+                owner.addressPlace = value.place
+                return true
+            }
+        ])
+}
+
 extension TimeoutSettings {
     // A phase without any time would refuse everybody; an ending without any is a quick one.
     private static let phase: ClosedRange<Duration> = .milliseconds(1) ... .seconds(86_400)

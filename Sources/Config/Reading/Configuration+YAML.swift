@@ -107,6 +107,10 @@ extension Configuration {
                 "where commands and other programs reach the running process"
             ) { AdminSettings.section.decode($0) },
             .section(
+                "metrics", \.metrics, "metrics",
+                "where a monitoring system scrapes what was counted"
+            ) { MetricsSettings.section.decode($0) },
+            .section(
                 "resolver", \.resolver, "resolver", "which DNS servers are asked for names"
             ) { ResolverSettings.section.decode($0) },
             .boolean(

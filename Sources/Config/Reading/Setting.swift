@@ -276,7 +276,8 @@ struct KeySection: Sendable {
         RouteSettings.requestSection.keys, RouteSettings.answerSection.keys,
         PingSettings.section.keys, RouteLimits.section.keys, UpstreamSettings.section.keys,
         HealthSettings.section.keys, QueueSettings.section.keys, PoolSettings.section.keys,
-        DrainSettings.section.keys, AdminSettings.section.keys, ResolverSettings.section.keys,
+        DrainSettings.section.keys, AdminSettings.section.keys, MetricsSettings.section.keys,
+        ResolverSettings.section.keys,
         TimeoutSettings.section.keys, LogSettings.section.keys, GlobalLimits.section.keys,
     ]
 }

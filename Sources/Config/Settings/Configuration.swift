@@ -24,6 +24,8 @@ public struct Configuration: Sendable, Equatable {
     public var workers: Int?
     /// Where the running process is asked and told.
     public var admin = AdminSettings()
+    /// Where what was counted can be read, beside the admin interface.
+    public var metrics = MetricsSettings()
     /// Which DNS servers are asked for names.
     public var resolver = ResolverSettings()
     /// Whether a change of the file or of a certificate is taken up without being told.
@@ -115,6 +117,17 @@ public struct AdminSettings: Sendable, Equatable {
     /// Where `socket` was written.
     public var socketPlace = SourcePlace.commandLine
     /// A loopback address beside it; none when nil.
+    public var address: String?
+    /// Where `address` was written.
+    public var addressPlace = SourcePlace.commandLine
+
+    /// What holds where a file says nothing of it.
+    public init() {}
+}
+
+/// Where a monitoring system scrapes metrics.
+public struct MetricsSettings: Sendable, Equatable {
+    /// An address that answers nothing else; none when nil.
     public var address: String?
     /// Where `address` was written.
     public var addressPlace = SourcePlace.commandLine

@@ -109,6 +109,7 @@ public struct Assembly: Sendable {
         self.listeners = listeners
         try Self.checkListeners(configuration.listen, listeners)
         try Self.checkAdmin(configuration.admin, beside: listeners)
+        try Self.checkMetrics(configuration.metrics, configuration.admin, beside: listeners)
         settings = Self.settings(configuration)
     }
 
@@ -129,32 +130,6 @@ public struct Assembly: Sendable {
                     + " \(settings[other].addressPlace ?? settings[other].place) takes in, allowed:"
                     + " another port")
         }
-    }
-
-    /// The admin interface listens for this machine alone, and can't where a listener does; where the kernel chooses the ports, they differ.
-    private static func checkAdmin(
-        _ admin: AdminSettings, beside listeners: [ListenerPlan]
-    ) throws(ConfigurationProblems) {
-        guard let text = admin.address else { return }
-        guard let address = try? Address(parsing: text), address.isLoopback, !address.isUnix else {
-            let meant = text.hasPrefix("localhost:") ? "127.0.0.1" + text.dropFirst(9) : nil
-            throw ConfigurationProblems([
-                ConfigurationProblem(
-                    place: admin.addressPlace,
-                    sentence:
-                        "admin.address: found '\(text)', allowed: a loopback address with a port, as"
-                        + " 127.0.0.1:9901: whoever reaches it may stop Sluice",
-                    hint: meant.map { "did you mean '\($0)'?" })
-            ])
-        }
-        guard address.port != 0,
-            let other = listeners.first(where: { $0.address.standsInTheWay(of: address) })?.address
-        else { return }
-        let what =
-            other == address ? "is a listener's address" : "the listener at '\(other)' takes in"
-        throw problem(
-            admin.addressPlace,
-            "admin.address: found '\(text)', which \(what), allowed: another port")
     }
 
     /// The same configuration again where names stand for other endpoints; no file is read.

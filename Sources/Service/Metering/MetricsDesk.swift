@@ -31,6 +31,17 @@ struct MetricsDesk {
         }
     }
 
+    /// The answer at an address that has nothing else.
+    func answerAlone(_ request: AdminRequest) -> AdminAnswer {
+        guard request.path == ["metrics"] else {
+            return AdminAnswer(status: 404, text: "There is nothing here but GET /metrics.")
+        }
+        guard request.method == "GET" || request.method == "HEAD" else {
+            return AdminAnswer(status: 405, text: "Metrics are read with GET.")
+        }
+        return answer(request)
+    }
+
     /// What all have counted; nil where a reactor does not answer.
     private func readings() -> MetricReadings? {
         var readings = MetricReadings()

@@ -7,22 +7,29 @@ import Ledger
 import Log
 import Reactor
 
-/// The places where a running process can be asked: a unix socket, a loopback address, both or none.
+/// The places where a running process can be asked: a unix socket, a loopback address, both or none; and the address
+/// at which it answers for metrics alone.
 struct AdminServers {
     private var servers: [AdminServer] = []
+    /// The one that has metrics and nothing else.
+    private var metrics: AdminServer?
+    private var all: [AdminServer] { servers + [metrics].compactMap(\.self) }
     private let inherited: [Successor.Handed]
 
     /// What a successor takes over: files of unix sockets it replaces by itself.
     var sockets: [Successor.Handed] {
-        servers.filter { !$0.address.isUnix }
+        all.filter { !$0.address.isUnix }
             .map { Successor.Handed(.admin, $0.address, $0.descriptor) }
     }
 
     /// What `--admin` takes: the file of the unix socket, else the address; nil where there is neither.
     var place: String? {
-        let all = servers.map(\.address)
-        return all.first(where: \.isUnix)?.hostString ?? all.first?.description
+        let places = servers.map(\.address)
+        return places.first(where: \.isUnix)?.hostString ?? places.first?.description
     }
+
+    /// Where metrics are answered and nothing else; nil where nobody wants that.
+    var metricsAddress: Address? { metrics?.address }
 
     /// Begins to listen.
     ///
@@ -31,9 +38,11 @@ struct AdminServers {
     ///
     /// - Throws: `ConfigurationProblems`, `SystemError`.
     init(
-        _ settings: AdminSettings, _ controller: Controller, inheriting all: [Successor.Handed]
+        _ configuration: Configuration, _ controller: Controller,
+        inheriting handed: [Successor.Handed]
     ) throws {
-        inherited = all.filter { $0.purpose == .admin }
+        let settings = configuration.admin
+        inherited = handed.filter { $0.purpose == .admin }
         let takesOver = Successor.isTakingOver
         let desk = AdminDesk(controller: controller)
         switch settings.socket {
@@ -60,7 +69,16 @@ struct AdminServers {
             }
         }
         if let text = settings.address {
-            servers.append(try server(text, settings.addressPlace, desk))
+            servers.append(
+                try server(
+                    "admin.address", text, settings.addressPlace, isForThisMachine: true,
+                    desk.answer))
+        }
+        let metrics = configuration.metrics
+        if let text = metrics.address {
+            self.metrics = try server(
+                "metrics.address", text, metrics.addressPlace, isForThisMachine: false,
+                MetricsDesk(controller: controller).answerAlone)
         }
     }
 
@@ -115,27 +133,31 @@ struct AdminServers {
         ])
     }
 
+    /// A server at an address that a key of the configuration gives.
     private func server(
-        _ text: String, _ place: SourcePlace, _ desk: AdminDesk
+        _ key: String, _ text: String, _ place: SourcePlace, isForThisMachine: Bool,
+        _ answer: @escaping @Sendable (AdminRequest) -> AdminAnswer
     ) throws -> AdminServer {
         let sentence: String
         do {
             // The assembly has judged it.
             let address = try Address(parsing: text)
             let socket = inherited.first { $0.address == address }?.descriptor
-            return try AdminServer(address: address, inheriting: socket, handler: desk.answer)
+            return try AdminServer(
+                address: address, inheriting: socket, isForThisMachine: isForThisMachine,
+                handler: answer)
         } catch let error as SystemError {
-            sentence = "admin.address: \(PortHolder.sentence(on: error))"
+            sentence = "\(key): \(PortHolder.sentence(on: error))"
         } catch {
-            sentence = "admin.address: \(error)"
+            sentence = "\(key): \(error)"
         }
         throw ConfigurationProblems([ConfigurationProblem(place: place, sentence: sentence)])
     }
 
-    func start() throws { for server in servers { try server.start(sharing: servers.count) } }
+    func start() throws { for server in all { try server.start(sharing: all.count) } }
 
     /// Stops, and lets answers that are under way go out for so long.
     func stop(finishingWithin milliseconds: UInt64 = 0) {
-        for server in servers { server.stop(finishingWithin: milliseconds) }
+        for server in all { server.stop(finishingWithin: milliseconds) }
     }
 }

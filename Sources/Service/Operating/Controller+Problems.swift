@@ -14,6 +14,7 @@ extension Controller {
         if old.admin.socket != new.admin.socket || old.admin.address != new.admin.address {
             keys.append("admin")
         }
+        if old.metrics.address != new.metrics.address { keys.append("metrics") }
         return keys
     }
 

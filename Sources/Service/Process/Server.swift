@@ -57,14 +57,16 @@ public enum Server {
                 journal: observer.listening(to: log.journal), inheriting: listeners,
                 drained: drained)
         }
-        let admin = try AdminServers(configuration.admin, controller, inheriting: inherited)
+        let admin = try AdminServers(configuration, controller, inheriting: inherited)
         controller.hand(over: admin)
         // Each reactor has an epoll set, and some threads one or two descriptors.
         OpenFiles.keepReserve(more: workers + 4)
         try frontend.start()
         following.begin(controller)
         try admin.start()
-        observer.listens(configuration, at: frontend.addresses, adminSocket: admin.place)
+        observer.listens(
+            configuration, at: frontend.addresses, adminSocket: admin.place,
+            metrics: admin.metricsAddress)
         warn(controller.state.assembly, log)
         let raised = files.soft > files.was ? " (raised from \(files.was))" : ""
         let room = "\(Count.words(workers, "reactor")), room for \(files.soft) open files\(raised)."

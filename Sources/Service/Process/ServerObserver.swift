@@ -20,7 +20,10 @@ public protocol ServerObserver {
     ///   - configuration: what is served.
     ///   - addresses: the listeners', as bound.
     ///   - adminSocket: the file or address where operators ask; nil where there is none.
-    func listens(_ configuration: Configuration, at addresses: [Address], adminSocket: String?)
+    ///   - metrics: the address that has metrics and nothing else; nil where there is none.
+    func listens(
+        _ configuration: Configuration, at addresses: [Address], adminSocket: String?,
+        metrics: Address?)
 
     /// Everything is there.
     ///

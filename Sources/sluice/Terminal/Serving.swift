@@ -42,12 +42,16 @@ struct Serving: ServerObserver {
 
     func listening(to journal: Journal) -> Journal { console.listening(to: journal, for: app) }
 
-    func listens(_ configuration: Configuration, at addresses: [Address], adminSocket: String?) {
+    func listens(
+        _ configuration: Configuration, at addresses: [Address], adminSocket: String?,
+        metrics: Address?
+    ) {
         let announcement = announce(configuration)
         app?.pageOrigin = announcement.pageOrigin(addresses)
         let announced = announcement.lines(
             addresses, terminal: console.terminal, columns: Terminal.columns)
         for line in announced { console.line(line) }
+        if let metrics { console.line("metrics   http://\(metrics)/metrics") }
         if let place = adminSocket {
             let isUsual =
                 AdminSocket.usualPlaces.contains(place)

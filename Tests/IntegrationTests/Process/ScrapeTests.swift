@@ -357,6 +357,43 @@ extension Operated {
         #expect(!certificateEnds.isEmpty && certificateEnds.values.allSatisfy { $0 > taken })
     }
 
+    @Test(arguments: ["127.0.0.1:0", "0.0.0.0:0"])
+    func `an address for metrics answers them and nothing else, whatever it is called`(
+        address: String
+    ) throws {
+        let backend = try ManualBackend()
+        let sluice = try Operated(
+            routes: ["{ path: /Esv/ocp, to: \"\(backend.address)\" }"],
+            settings: ["metrics: { address: \"\(address)\" }"], isReplaceable: true)
+        defer { Scratch.remove(sluice.folder) }
+        let line = try sluice.proxy.process.waitForLine(containing: "metrics   http://")[0]
+        let port = try #require(line.split(separator: ":").last?.split(separator: "/").first)
+        let ends = try sluice.proxy.relay(to: backend)
+        try ends.exchange("counted")
+        func fetch(_ path: String, _ options: String...) throws -> String {
+            try ended(
+                ["curl", "-s", "-w", "%{http_code}", "-H", "Host: metrics.example"] + options
+                    + ["http://127.0.0.1:\(port)\(path)"]
+            ).output
+        }
+        let found = try fetch("/metrics")
+        #expect(found.hasSuffix("200\n"))
+        #expect(
+            found.contains(
+                "sluice_messages_total{route=\"/Esv/ocp\",direction=\"up\",type=\"text\"} 1\n"))
+        for (path, method, status) in [
+            ("/state", "GET", 404), ("/healthz", "GET", 404), ("/drain", "POST", 404),
+            ("/reload", "POST", 404), ("/metrics", "POST", 405), ("/metrics/x", "GET", 404),
+        ] {
+            let said = try fetch(path, "-X", method)
+            #expect(said.hasSuffix("\(status)\n"), "\(method) \(path): \(said)")
+        }
+        #expect(try fetch("/metrics", "-H", "Origin: https://page.example").hasSuffix("403\n"))
+        // Commands find the socket that is theirs all the same.
+        #expect(try sluice.command(["status"]).output.contains("/Esv/ocp"))
+        try ends.exchange("still here")
+    }
+
     @Test func `the process tells of itself as Prometheus's own clients do`() throws {
         let sluice = try Operated(routes: [Self.page])
         defer { Scratch.remove(sluice.folder) }
