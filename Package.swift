@@ -30,6 +30,8 @@ let package = Package(
         .systemLibrary(name: "CLinux"),
         .systemLibrary(
             name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
+        // Declarations alone: the library is opened at start where it is installed.
+        .systemLibrary(name: "CIPSecMB"),
         .systemLibrary(
             name: "CAres", pkgConfig: "libcares", providers: [.apt(["libc-ares-dev"])]),
         .systemLibrary(
@@ -46,7 +48,7 @@ let package = Package(
             name: "Config", dependencies: [.product(name: "Yams", package: "Yams")],
             swiftSettings: pure),
         .target(name: "Reactor", dependencies: ["CLinux"], swiftSettings: strict),
-        .target(name: "TLS", dependencies: ["COpenSSL"], swiftSettings: strict),
+        .target(name: "TLS", dependencies: ["CIPSecMB", "COpenSSL"], swiftSettings: strict),
         // One HTTP/2 connection: bytes in, bytes out.
         .target(name: "HTTP2", dependencies: ["CNghttp2"], swiftSettings: strict),
         .target(name: "QRCode", dependencies: ["CQREncode"], swiftSettings: strict),
@@ -145,7 +147,8 @@ let package = Package(
         .testTarget(
             name: "ReactorTests", dependencies: ["Reactor", "TestKit"], swiftSettings: strict),
         .testTarget(
-            name: "TLSTests", dependencies: ["TLS", "COpenSSL", "TestKit"], swiftSettings: strict),
+            name: "TLSTests", dependencies: ["TLS", "CIPSecMB", "COpenSSL", "TestKit"],
+            swiftSettings: strict),
         .testTarget(
             name: "SpliceTests",
             dependencies: ["Splice", "Ledger", "Metrics", "Wire", "TLS", "Reactor", "TestKit"],

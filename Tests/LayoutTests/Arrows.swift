@@ -8,9 +8,10 @@ enum Arrows {
 
     /// For each target the targets of ours that it may import; every target is here.
     static let allowed: [String: Set<String>] = [
-        "CLinux": [], "COpenSSL": [], "CAres": [], "CQREncode": [], "CNghttp2": [],
+        "CLinux": [], "CIPSecMB": [], "COpenSSL": [], "CAres": [], "CQREncode": [], "CNghttp2": [],
         "Metrics": [],
-        "Wire": [], "Router": [], "Config": [], "Reactor": ["CLinux"], "TLS": ["COpenSSL"],
+        "Wire": [], "Router": [], "Config": [], "Reactor": ["CLinux"],
+        "TLS": ["CIPSecMB", "COpenSSL"],
         "QRCode": ["CQREncode"], "HTTP2": ["CNghttp2"],
         "Ledger": rowOne,
         "Splice": ["Ledger", "Metrics", "Wire", "Reactor", "TLS"],

@@ -31,27 +31,43 @@ extension FuzzTarget {
         let (high, low, mask) = (input.takeChoice(), input.takeChoice(), input.takeChoice())
         let cut = input.takeCut()
         let secrets = [1, 2].map { [UInt8](repeating: $0, count: RecordEnd.secretBytes) }
-        guard let peer = RecordEnd(cipher: suite, reading: secrets[0], writing: secrets[1]),
-            let end = RecordEnd(cipher: suite, reading: secrets[1], writing: secrets[0])
-        else { throw BrokenProperty("Keys can be derived.") }
-        var plan = RecordPlan()
-        try plan.carryOut(&input, peer)
-        if mask != 0, !plan.wire.isEmpty {
-            plan.touch((Int(high) << 8 | Int(low)) % plan.wire.count, mask)
+        // Its peer is OpenSSL's in any case.
+        for engine in engines {
+            var input = input
+            guard let peer = RecordEnd(cipher: suite, reading: secrets[0], writing: secrets[1]),
+                let end = RecordEnd(
+                    cipher: suite, reading: secrets[1], writing: secrets[0], engine: engine)
+            else { throw BrokenProperty("Keys can be derived.") }
+            var plan = RecordPlan()
+            try plan.carryOut(&input, peer)
+            if mask != 0, !plan.wire.isEmpty {
+                plan.touch((Int(high) << 8 | Int(low)) % plan.wire.count, mask)
+            }
+            try requireReading(of: plan, cut, by: end, from: peer)
         }
-        var plain: [UInt8] = []
-        for piece in cut.pieces(of: plan.wire) { plain += end.read(piece) }
-        try requireEqual(plain, plan.expected.plain, "What is opened is what was sealed.")
-        if plan.isTouched {
-            // How far the bytes get that nobody sealed depends on them; nothing of them is opened.
-            if end.failure == nil && !end.isReadClosed { return }
-        } else {
-            try requireEqual(
-                end.failure != nil, plan.expected.isFailed, "A peer is held to the rules.")
-            try requireEqual(end.isReadClosed, plan.expected.isClosed, "A close is seen.")
-        }
-        try requireAnswers(of: end, to: peer, plan)
     }
+
+    /// Who seals and opens: OpenSSL, and what is used in its stead where there is something.
+    private static let engines =
+        RecordEngine.best.reason == nil ? [RecordEngine.openSSL, .best] : [.openSSL]
+}
+
+/// States that an end reads what a plan says, in pieces.
+private func requireReading(
+    of plan: RecordPlan, _ cut: Cut, by end: RecordEnd, from peer: RecordEnd
+) throws(BrokenProperty) {
+    var plain: [UInt8] = []
+    for piece in cut.pieces(of: plan.wire) { plain += end.read(piece) }
+    try requireEqual(plain, plan.expected.plain, "What is opened is what was sealed.")
+    if plan.isTouched {
+        // How far the bytes get that nobody sealed depends on them; nothing of them is opened.
+        if end.failure == nil && !end.isReadClosed { return }
+    } else {
+        try requireEqual(
+            end.failure != nil, plan.expected.isFailed, "A peer is held to the rules.")
+        try requireEqual(end.isReadClosed, plan.expected.isClosed, "A close is seen.")
+    }
+    try requireAnswers(of: end, to: peer, plan)
 }
 
 /// States that what an end says by itself is understood, and what it sends opens to the same.

@@ -1,100 +1,53 @@
 // SPDX-License-Identifier: Apache-2.0
-import COpenSSL
-import Glibc
 
-/// The AEAD contexts of one thread, lent to every session.
+/// What one thread seals and opens records with, lent to every session.
 ///
-/// A key has its place by its number, so that the contexts of some hundred busy sessions stay set up,
-/// which saves 0.2 µs per record; and an idle session owns none. Whoever finds another's key in its
-/// place sets its own.
+/// AES-GCM is intel-ipsec-mb's where the engine is that; all else is OpenSSL's. A key belongs to its
+/// session, and what is computed from it (a context, round keys) is kept here, as long as there is a
+/// place for it.
 struct RecordCiphers {
-    private struct Slot {
-        var context: OpaquePointer?
-        /// The number of the `TrafficKey` that it holds; 0 for none.
-        var keyNumber: UInt64 = 0
+    private struct State {
+        let contexts: AEADContexts
+        /// Nil where OpenSSL does everything.
+        var keys: ExpandedKeys?
+        var lastKeyNumber: UInt64 = 0
     }
 
-    private let slots: UnsafeMutablePointer<Slot>
-    private let nonce: UnsafeMutablePointer<UInt8>
-    private let lastKeyNumber: UnsafeMutablePointer<UInt64>
+    private let state: UnsafeMutablePointer<State>
 
-    /// Places for each suite, a power of two: about 1 kB each once they are used.
-    private static let slotsPerSuite = 512
-    private static let slotCount = RecordSuite.count * slotsPerSuite
-
-    init() {
-        slots = .allocate(capacity: Self.slotCount)
-        slots.initialize(repeating: Slot(), count: Self.slotCount)
-        nonce = .allocate(capacity: RecordSuite.nonceBytes)
-        nonce.initialize(repeating: 0, count: RecordSuite.nonceBytes)
-        lastKeyNumber = .allocate(capacity: 1)
-        lastKeyNumber.initialize(to: 0)
+    init(_ engine: RecordEngine) {
+        state = .allocate(capacity: 1)
+        state.initialize(
+            to: State(contexts: AEADContexts(), keys: engine.form.flatMap { ExpandedKeys($0) }))
     }
 
     func free() {
-        for index in 0..<Self.slotCount { EVP_CIPHER_CTX_free(slots[index].context) }
-        slots.deallocate()
-        nonce.deallocate()
-        lastKeyNumber.deallocate()
+        state.pointee.contexts.free()
+        state.pointee.keys?.free()
+        state.deinitialize(count: 1)
+        state.deallocate()
     }
+
+    /// Seals and opens by this engine from now on, also for sessions that live already.
+    func use(_ engine: RecordEngine) {
+        state.pointee.keys?.free()
+        state.pointee.keys = engine.form.flatMap { ExpandedKeys($0) }
+    }
+
+    /// Whether AES-GCM is intel-ipsec-mb's.
+    var isFast: Bool { state.pointee.keys != nil }
 
     /// A number for a key, that none of this thread had before.
     func nextKeyNumber() -> UInt64 {
-        lastKeyNumber.pointee &+= 1
-        return lastKeyNumber.pointee
+        state.pointee.lastKeyNumber &+= 1
+        return state.pointee.lastKeyNumber
     }
 
-    private func slot(_ number: UInt64, _ suite: RecordSuite) -> UnsafeMutablePointer<Slot> {
-        let place = Int(truncatingIfNeeded: number) & (Self.slotsPerSuite &- 1)
-        return slots + (Int(suite.rawValue) &* Self.slotsPerSuite &+ place)
-    }
-
-    /// Overwrites a key that a context may still hold, since its session ends or has another one.
+    /// Overwrites what is still kept of a key, since its session ends or has another one.
     func forget(_ key: TrafficKey, _ suite: RecordSuite) {
-        let slot = slot(key.number, suite)
-        guard slot.pointee.keyNumber == key.number, let context = slot.pointee.context else {
-            return
-        }
-        slot.pointee.keyNumber = 0
-        memset(nonce, 0, RecordSuite.nonceBytes)
-        withUnsafeTemporaryAllocation(of: UInt8.self, capacity: RecordSuite.keyBytesMax) {
-            $0.initialize(repeating: 0)
-            _ = sluice_aead_begin(context, $0.baseAddress, nonce, 1, nil)
-        }
+        state.pointee.keys?.forget(key, suite)
+        state.pointee.contexts.forget(key, suite)
     }
-
-    /// A context that holds the key and the nonce of its next record, and the tag to check unless
-    /// it seals.
-    private func ready(
-        _ key: TrafficKey, _ suite: RecordSuite, opening tag: UnsafePointer<UInt8>?
-    ) -> OpaquePointer? {
-        let slot = slot(key.number, suite)
-        if slot.pointee.context == nil {
-            guard let context = EVP_CIPHER_CTX_new() else { return nil }
-            guard EVP_CipherInit_ex(context, suite.cipher, nil, nil, nil, 1) == 1 else {
-                EVP_CIPHER_CTX_free(context)
-                return nil
-            }
-            slot.pointee.context = context
-        }
-        let context = slot.pointee.context
-        key.writeNonce(nonce)
-        let isSet = slot.pointee.keyNumber == key.number
-        let result =
-            isSet && suite != .chaCha20Poly1305
-            ? sluice_gcm_next(context, nonce, tag)
-            : sluice_aead_begin(context, isSet ? nil : key.key, nonce, tag == nil ? 1 : 0, tag)
-        guard result == 1 else {
-            slot.pointee.keyNumber = 0
-            return nil
-        }
-        slot.pointee.keyNumber = key.number
-        return context
-    }
-
-    /// Plaintexts up to this size are copied into place first, so that one call seals them
-    /// together with their type.
-    private static let copiedBytesMax = 512
 
     /// Seals one record (RFC 8446 §5.2).
     ///
@@ -106,33 +59,20 @@ struct RecordCiphers {
         _ type: UInt8, _ bytes: UnsafePointer<UInt8>, count: Int, _ key: inout TrafficKey,
         _ suite: RecordSuite, into record: UnsafeMutablePointer<UInt8>
     ) -> Int? {
-        guard let context = ready(key, suite, opening: nil) else { return nil }
         let bodyCount = count &+ 1 &+ RecordSuite.tagBytes
         record[0] = RecordType.applicationData.rawValue
         record[1] = 3
         record[2] = 3
         record[3] = UInt8(truncatingIfNeeded: bodyCount &>> 8)
         record[4] = UInt8(truncatingIfNeeded: bodyCount)
-        let body = record + RecordLayer.headerBytes
-        var made: Int32 = 0
-        guard EVP_CipherUpdate(context, nil, &made, record, Int32(RecordLayer.headerBytes)) == 1
-        else { return nil }
-        if count <= Self.copiedBytesMax {
-            memcpy(body, bytes, count)
-            body[count] = type
-            let length = Int32(truncatingIfNeeded: count &+ 1)
-            guard EVP_CipherUpdate(context, body, &made, body, length) == 1 else { return nil }
+        if suite != .chaCha20Poly1305, let keys = state.pointee.keys {
+            keys.seal(type, bytes, count: count, key, suite, into: record)
         } else {
-            var last = type
-            guard
-                EVP_CipherUpdate(context, body, &made, bytes, Int32(truncatingIfNeeded: count))
-                    == 1, EVP_CipherUpdate(context, body + count, &made, &last, 1) == 1
-            else { return nil }
+            let contexts = state.pointee.contexts
+            guard contexts.seal(type, bytes, count: count, key, suite, into: record) else {
+                return nil
+            }
         }
-        let tag = body + (count &+ 1)
-        guard EVP_CipherFinal_ex(context, tag, &made) == 1,
-            sluice_aead_tag(context, tag) == 1
-        else { return nil }
         key.sequence &+= 1
         return RecordLayer.headerBytes &+ bodyCount
     }
@@ -147,18 +87,14 @@ struct RecordCiphers {
         _ record: UnsafePointer<UInt8>, bodyCount: Int, _ key: inout TrafficKey,
         _ suite: RecordSuite, into bytes: UnsafeMutablePointer<UInt8>
     ) -> Bool {
-        let body = record + RecordLayer.headerBytes
-        let count = bodyCount &- RecordSuite.tagBytes
-        var made: Int32 = 0
-        guard let context = ready(key, suite, opening: body + count),
-            EVP_CipherUpdate(context, nil, &made, record, Int32(RecordLayer.headerBytes)) == 1,
-            EVP_CipherUpdate(context, bytes, &made, body, Int32(truncatingIfNeeded: count)) == 1,
-            EVP_CipherFinal_ex(context, bytes + count, &made) == 1
-        else {
-            ERR_clear_error()
-            return false
-        }
-        key.sequence &+= 1
-        return true
+        let isOpened =
+            if suite != .chaCha20Poly1305, let keys = state.pointee.keys {
+                keys.open(record, bodyCount: bodyCount, key, suite, into: bytes)
+            } else {
+                state.pointee.contexts.open(
+                    record, bodyCount: bodyCount, key, suite, into: bytes)
+            }
+        if isOpened { key.sequence &+= 1 }
+        return isOpened
     }
 }

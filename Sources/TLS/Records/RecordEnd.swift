@@ -7,7 +7,7 @@ import COpenSSL
 /// the secrets exchanged understand each other. The fuzz targets use it, also to seal what no honest
 /// peer would. Not to be shared between threads.
 package final class RecordEnd {
-    private let buffers = RecordBuffers(outputCapacity: 40_000)
+    private let buffers: RecordBuffers
     private let layer: UnsafeMutablePointer<RecordLayer>
     private let plain = UnsafeMutablePointer<UInt8>.allocate(capacity: plainCapacity)
 
@@ -22,7 +22,11 @@ package final class RecordEnd {
     ///   - cipher: the suite's number in the IANA registry.
     ///   - reading: the secret of what the peer sends, `secretBytes` of them.
     ///   - writing: the secret of what this end sends, `secretBytes` of them.
-    package init?(cipher: UInt16, reading: [UInt8], writing: [UInt8]) {
+    ///   - engine: who seals and opens.
+    package init?(
+        cipher: UInt16, reading: [UInt8], writing: [UInt8], engine: RecordEngine = .openSSL
+    ) {
+        buffers = RecordBuffers(outputCapacity: 40_000, engine: engine)
         precondition(reading.count == Self.secretBytes && writing.count == Self.secretBytes)
         let ciphers = buffers.ciphers
         let made = RecordSuite(number: cipher).flatMap { suite in

@@ -22,12 +22,16 @@ public struct RecordBuffers {
     /// One BIO for all sessions of the thread: its only state is the window.
     let bio: OpaquePointer
     /// What sessions seal and open with that have released OpenSSL's object.
-    let ciphers = RecordCiphers()
+    let ciphers: RecordCiphers
 
     /// Makes an empty window.
     ///
-    /// - Parameter outputCapacity: bytes of records that may wait to be sent.
-    public init(outputCapacity: Int = outputCapacityDefault) {
+    /// - Parameters:
+    ///   - outputCapacity: bytes of records that may wait to be sent.
+    ///   - engine: who seals and opens for sessions that have released OpenSSL's object.
+    public init(
+        outputCapacity: Int = outputCapacityDefault, engine: RecordEngine = .openSSL
+    ) {
         let output = UnsafeMutablePointer<UInt8>.allocate(capacity: outputCapacity)
         window = .allocate(capacity: 1)
         window.initialize(
@@ -35,7 +39,11 @@ public struct RecordBuffers {
                 input: UnsafePointer(output), inputCount: 0, output: output, outputCount: 0,
                 outputCapacity: outputCapacity))
         bio = RecordBIO.make(window: window)
+        ciphers = RecordCiphers(engine)
     }
+
+    /// Has another engine seal and open from now on, also for sessions that live already.
+    public func use(_ engine: RecordEngine) { ciphers.use(engine) }
 
     /// Frees the window; no session may use it any more.
     public func free() {

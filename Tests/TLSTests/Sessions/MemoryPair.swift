@@ -12,7 +12,7 @@ final class MemoryEnd {
     init(
         accepting context: TLSContext, outputCapacity: Int = RecordBuffers.outputCapacityDefault
     ) {
-        buffers = RecordBuffers(outputCapacity: outputCapacity)
+        buffers = RecordBuffers(outputCapacity: outputCapacity, engine: Engines.current)
         session = TLSSession.accepting(context, through: buffers)
     }
 
@@ -20,7 +20,7 @@ final class MemoryEnd {
         connecting context: TLSContext, serverName: String? = nil,
         resuming ticket: ResumptionTicket? = nil
     ) {
-        buffers = RecordBuffers()
+        buffers = RecordBuffers(engine: Engines.current)
         session = TLSSession.connecting(
             context, through: buffers, serverName: serverName, resuming: ticket)
     }
@@ -41,6 +41,9 @@ final class MemoryEnd {
 
     /// Asks the session to go on without OpenSSL's object.
     func release() -> ReleaseOutcome { session?.releaseOpenSSL() ?? .never }
+
+    /// Has another engine seal and open once OpenSSL's object is released.
+    func use(_ engine: RecordEngine) { buffers.use(engine) }
 
     /// Lets the session take its records back, to send them with those it makes next.
     func setOutputAside() { session?.setOutputAside() }

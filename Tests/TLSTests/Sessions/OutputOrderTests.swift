@@ -9,6 +9,7 @@ import Testing
 ///
 /// Method: the ticket is set aside, the session is brought to say something in each way that it can,
 /// and a client of OpenSSL's reads it.
+@Suite(.eachEngine, .namingEngine)
 struct OutputOrderTests {
     enum Way: String, CaseIterable {
         case data, closeNotify, dataAndClose, alert, keyUpdate, itself

@@ -8,6 +8,7 @@ import Testing
 /// Goal: a session that has released OpenSSL's object goes on as if nothing had happened.
 ///
 /// Method: the peer is OpenSSL, and knows nothing of it.
+@Suite(.eachEngine, .namingEngine)
 struct RecordLayerTests {
     let identities: Identities
 
@@ -70,7 +71,7 @@ struct RecordLayerTests {
 
     @Test func `two sessions of one thread do not mix up their keys`() throws {
         // Their windows differ in these tests, so let one window see both.
-        let buffers = RecordBuffers()
+        let buffers = RecordBuffers(engine: Engines.current)
         defer { buffers.free() }
         let store = try identities.store([identities.local])
         var ends: [(client: MemoryEnd, server: SharedEnd)] = []
@@ -226,7 +227,7 @@ struct RecordLayerTests {
     }
 
     @Test func `what does not fit into the window is refused whole`() throws {
-        let buffers = RecordBuffers(outputCapacity: 30_000)
+        let buffers = RecordBuffers(outputCapacity: 30_000, engine: Engines.current)
         defer { buffers.free() }
         let server = try #require(
             SharedEnd(try identities.store([identities.local]).initial, buffers))

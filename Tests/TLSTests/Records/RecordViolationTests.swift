@@ -6,6 +6,7 @@ import Testing
 @testable import TLS
 
 /// Goal: whatever a peer that knows its keys seals, the rules of RFC 8446 hold, and nothing traps.
+@Suite(.eachEngine, .namingEngine)
 struct RecordViolationTests {
     private let pair: MemoryPair
     private let forger: Forger

@@ -6,6 +6,7 @@ import Testing
 
 /// Goal: what the handshake agreed on the size of records (max_fragment_length, RFC 6066 §4) holds as
 /// long as the session lives, in both of its forms and both directions.
+@Suite(.eachEngine, .namingEngine)
 struct AgreedFragmentTests {
     static let codes = [UInt8(1), 2, 3, 4]
     static let suites = RecordLayerTests.suites

@@ -6,7 +6,7 @@ import Testing
 
 /// Whoever knows a client's keys, and can seal what no client would.
 final class Forger {
-    private let ciphers = RecordCiphers()
+    private let ciphers = RecordCiphers(.openSSL)
     private let memory = UnsafeMutablePointer<UInt8>.allocate(capacity: 2 * TrafficKey.byteCount)
     private let suite: RecordSuite
     /// What the client seals with.
