@@ -34,8 +34,11 @@ public struct Workspace: ~Copyable {
     public var patience: Patience
 
     /// Allocates the buffers.
+    ///
+    /// `engine` seals and opens records of sessions that have released OpenSSL's object.
     public init(
-        receiveCapacity: Int, pumpBytesMax: Int = 256 * 1024, patience: Patience
+        receiveCapacity: Int, pumpBytesMax: Int = 256 * 1024, patience: Patience,
+        engine: RecordEngine = .openSSL
     ) {
         self.receiveCapacity = receiveCapacity
         self.pumpBytesMax = pumpBytesMax
@@ -44,7 +47,8 @@ public struct Workspace: ~Copyable {
         received = Self.buffer(receiveCapacity)
         opened = Self.buffer(openedCapacity)
         control = .allocate(capacity: ControlFrame.byteCountMax)
-        records = RecordBuffers(outputCapacity: Self.outputCapacity(openedCapacity))
+        records = RecordBuffers(
+            outputCapacity: Self.outputCapacity(openedCapacity), engine: engine)
         pool = BufferPool()
         nowMilliseconds = Clock.nowMilliseconds()
     }

@@ -57,8 +57,6 @@ public final class CertificateStore: Sendable {
     public init(
         _ identities: [IdentityFiles], options: TLSServerOptions, tickets: TicketKeys
     ) throws(TLSError) {
-        // At the start, not in the first connection's time.
-        _ = TrafficSecretLayout.learned
         SessionMemory.install()
         var loaded: [ServerIdentity] = []
         var problems: [IdentityProblem] = []

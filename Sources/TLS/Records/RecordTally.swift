@@ -20,11 +20,25 @@ struct RecordTally {
     /// Bytes of a header that have come.
     private var headerCount: UInt8 = 0
     private var lengthHigh: UInt8 = 0
+    /// Bytes that may still be read and written before the session is a busy one.
+    private var quietBytes = (read: Self.busyBytes, written: Self.busyBytes)
     /// Something passed by which the keys or the numbers may have changed.
     var isUncertain = false
 
+    /// Bytes in one direction, as they travel, after which a session is a busy one.
+    static let busyBytes: Int32 = 64 * 1_024
+
+    /// Whether so much has passed in one direction that the session had better leave OpenSSL.
+    var isBusy: Bool { quietBytes.read <= 0 || quietBytes.written <= 0 }
+
+    /// Has the session count as quiet for 2 GiB more, since it can't leave OpenSSL.
+    mutating func countAsQuiet() { quietBytes = (.max, .max) }
+
     /// Whether no record is half read.
     var isAtBorder: Bool { bodyLeft == 0 && headerCount == 0 }
+
+    /// Bytes that are still to come of a record whose header has been read; 0 for none.
+    var recordBytesLeft: Int { headerCount == 0 ? Int(bodyLeft) : 0 }
 
     /// Takes note of bytes that OpenSSL has read.
     ///
@@ -51,6 +65,7 @@ struct RecordTally {
             at &+= 1
         }
         readCount &+= whole
+        if quietBytes.read > 0 { quietBytes.read &-= Int32(truncatingIfNeeded: count) }
         return Int32(truncatingIfNeeded: whole)
     }
 
@@ -62,6 +77,7 @@ struct RecordTally {
             if bytes[at] == RecordType.applicationData.rawValue { writtenCount &+= 1 }
             at &+= RecordLayer.headerBytes &+ length
         }
+        if quietBytes.written > 0 { quietBytes.written &-= Int32(truncatingIfNeeded: count) }
         // More than this in OpenSSL's form is not this session's life: it may not leave it.
         if at != count || writtenCount > 1 << 23 || readCount > 1 << 23 { isUncertain = true }
     }

@@ -13,6 +13,10 @@ public struct RecordBuffers {
         var output: UnsafeMutablePointer<UInt8>
         var outputCount: Int
         var outputCapacity: Int
+        /// Whether busy sessions release OpenSSL's object by themselves.
+        var releasesBusy = false
+        /// Sessions that have released it since somebody asked.
+        var releasedCount = 0
     }
 
     /// Bytes of output that one call may make: what is sealed plus every record's overhead.
@@ -52,6 +56,17 @@ public struct RecordBuffers {
         window.pointee.output.deallocate()
         window.deinitialize(count: 1)
         window.deallocate()
+    }
+
+    /// Says whether sessions release OpenSSL's object by themselves once they are busy.
+    ///
+    /// They are when 64 KiB have passed in one direction. Unless it is said they do not.
+    public func releaseBusy(_ isWanted: Bool) { window.pointee.releasesBusy = isWanted }
+
+    /// How many sessions have released OpenSSL's object since the last time.
+    public func takeReleasedCount() -> Int {
+        defer { window.pointee.releasedCount = 0 }
+        return window.pointee.releasedCount
     }
 
     /// Has room for so many bytes of records from now on, or as many as wait to be sent.

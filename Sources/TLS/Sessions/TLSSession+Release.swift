@@ -12,6 +12,42 @@ public enum ReleaseOutcome: Sendable {
 }
 
 extension TLSSession {
+    /// Whether this OpenSSL shows what a session needs to go on without its object: looked for in a few
+    /// handshakes in memory when the process first asks.
+    public static var canReleaseOpenSSL: Bool { TrafficSecretLayout.learned != nil }
+
+    /// Leaves OpenSSL's object before anybody asks, if the session is busy and the reactor wants it.
+    mutating func releaseIfBusy() {
+        guard tally.isBusy, buffers.window.pointee.releasesBusy else { return }
+        if case .never = releaseOpenSSL() { tally.countAsQuiet() }
+    }
+
+    /// What `readAll` does for a busy session that is still OpenSSL's.
+    ///
+    /// Of a peer that sends all the time, a record is mostly half read. So OpenSSL gets the rest of it and
+    /// no more, and what follows is read without it.
+    mutating func readBusily(
+        into bytes: UnsafeMutablePointer<UInt8>, capacity: Int
+    ) -> ReadOutcome {
+        let window = buffers.window
+        let rest = tally.recordBytesLeft
+        var first = ReadOutcome(count: 0, status: .open)
+        if rest > 0 && rest < window.pointee.inputCount {
+            let kept = window.pointee.inputCount &- rest
+            window.pointee.inputCount = rest
+            first = readByOpenSSL(into: bytes, capacity: capacity)
+            window.pointee.inputCount &+= kept
+            if first.status != .open { return first }
+        }
+        releaseIfBusy()
+        let (place, room) = (bytes + first.count, capacity &- first.count)
+        let second =
+            if let layer { readDirectly(layer, into: place, capacity: room) } else {
+                readByOpenSSL(into: place, capacity: room)
+            }
+        return ReadOutcome(count: first.count &+ second.count, status: second.status)
+    }
+
     /// Frees OpenSSL's `SSL` and goes on by the traffic keys alone: some 13 kB less.
     ///
     /// For the server's side of TLS 1.3, and nothing that the peer can notice. `facts()` tells
@@ -45,6 +81,7 @@ extension TLSSession {
         layer = made
         Self.free(ssl)
         self.ssl = nil
+        buffers.window.pointee.releasedCount &+= 1
         return .released
     }
 

@@ -167,6 +167,16 @@ public struct TLSSession: ~Copyable {
         into bytes: UnsafeMutablePointer<UInt8>, capacity: Int
     ) -> ReadOutcome {
         if let layer { return readDirectly(layer, into: bytes, capacity: capacity) }
+        if tally.isBusy && buffers.window.pointee.releasesBusy {
+            return readBusily(into: bytes, capacity: capacity)
+        }
+        return readByOpenSSL(into: bytes, capacity: capacity)
+    }
+
+    /// What `readAll` does as long as OpenSSL's object is there.
+    mutating func readByOpenSSL(
+        into bytes: UnsafeMutablePointer<UInt8>, capacity: Int
+    ) -> ReadOutcome {
         guard let ssl else { return ReadOutcome(count: 0, status: .failed) }
         let window = buffers.window
         let input = (start: window.pointee.input, count: window.pointee.inputCount)
@@ -206,6 +216,7 @@ public struct TLSSession: ~Copyable {
     public mutating func write(_ bytes: UnsafePointer<UInt8>, count: Int) -> Bool {
         if count == 0 { return true }
         putBackOutput()
+        if ssl != nil { releaseIfBusy() }
         if let layer { return layer.pointee.write(bytes, count: count, buffers) }
         guard let ssl else { return false }
         let window = buffers.window

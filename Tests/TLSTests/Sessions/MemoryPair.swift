@@ -45,6 +45,12 @@ final class MemoryEnd {
     /// Has another engine seal and open once OpenSSL's object is released.
     func use(_ engine: RecordEngine) { buffers.use(engine) }
 
+    /// Says whether the session releases OpenSSL's object by itself once it is busy.
+    func releaseBusy(_ isWanted: Bool) { buffers.releaseBusy(isWanted) }
+
+    /// How many sessions have released it since the last time.
+    func takeReleasedCount() -> Int { buffers.takeReleasedCount() }
+
     /// Lets the session take its records back, to send them with those it makes next.
     func setOutputAside() { session?.setOutputAside() }
 
