@@ -20,6 +20,8 @@ public struct AdminState: Codable, Sendable {
     public var reactors: [Int] = []
     /// How far the limit of open files reaches; nil where no reserve is kept, or an older Sluice answers.
     public var descriptors: DescriptorState?
+    /// How TLS records are sealed and opened; nil without TLS, and of an older Sluice.
+    public var records: RecordState?
     /// The listeners, in the order of the configuration.
     public var listeners: [ListenerState] = []
     /// Which requests go where.
@@ -52,6 +54,27 @@ public struct DescriptorState: Codable, Sendable {
     public init(used: Int, most: Int) {
         self.used = used
         self.most = most
+    }
+}
+
+/// How TLS records are sealed and opened.
+public struct RecordState: Codable, Sendable {
+    /// Whether sessions leave OpenSSL's object.
+    public var areReleased: Bool
+    /// Why they keep it; nil where they leave it.
+    public var keepingReason: String?
+    /// Sessions that have left it, since the start.
+    public var releasedSessions: Int
+    /// What people call who seals and opens their records in AES-GCM then.
+    public var engine: String
+    /// Why that is OpenSSL; nil where it is not.
+    public var engineReason: String?
+
+    /// Whether sessions are released, how many were since the start, and who does it for them.
+    public init(areReleased: Bool, releasedSessions: Int, engine: String) {
+        self.areReleased = areReleased
+        self.releasedSessions = releasedSessions
+        self.engine = engine
     }
 }
 

@@ -150,6 +150,8 @@ public final class Frontend: Sendable {
             entrances.append(
                 Entrance(number: number, socket: socket, plan: plan, settings.headLimits))
         }
+        // At the start, not in the first connection's time.
+        if settings.releases { _ = TLSSession.canReleaseOpenSSL }
         untaken = inherited.left
         for descriptor in untaken { _ = Socket(adopting: descriptor) }
         crew = try Crew(count: workers, journal: journal)
@@ -483,6 +485,9 @@ public final class Frontend: Sendable {
 
     /// Descriptors that the connections of all reactors have or are going to need.
     public var descriptorClaims: Int { crew.descriptorClaims }
+
+    /// Sessions that have gone on without OpenSSL's object, since the start.
+    public var releasedSessionCount: Int { crew.settledCount.load(ordering: .relaxed) }
 
     /// Connections of each reactor.
     public var connectionCounts: [Int] { crew.loads.map { $0.isExcluded ? 0 : $0.count } }

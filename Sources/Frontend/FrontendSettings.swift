@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 public import Splice
+public import TLS
 public import Wire
 
 /// Bounds and deadlines of the Frontend; durations in milliseconds.
@@ -27,10 +28,14 @@ public struct FrontendSettings: Sendable {
     public var keepAliveMilliseconds: UInt64
     /// Requests that one client connection may carry.
     public var requestsPerConnectionMax: Int
-    /// From the end of a handshake until the session goes on without OpenSSL's object.
+    /// Whether sessions go on without OpenSSL's object at all.
+    public var releases: Bool
+    /// From the end of a handshake until the session does so, unless it is busy before.
     ///
     /// Connections that end before pay nothing for it.
     public var settleMilliseconds = Self.usualSettleMilliseconds
+    /// Who seals and opens records of sessions that have released OpenSSL's object.
+    public var records: RecordEngine
     /// For the ends of relays.
     public var patience: Patience
     /// Bounds of request and response heads.
@@ -55,7 +60,8 @@ public struct FrontendSettings: Sendable {
         clientHelloMilliseconds: UInt64, handshakeMilliseconds: UInt64, headMilliseconds: UInt64,
         connectMilliseconds: UInt64, upgradeMilliseconds: UInt64, answerMilliseconds: UInt64,
         bodyMilliseconds: UInt64, answerBodyMilliseconds: UInt64, keepAliveMilliseconds: UInt64,
-        requestsPerConnectionMax: Int, patience: Patience, headLimits: HeadLimits,
+        requestsPerConnectionMax: Int, releases: Bool, records: RecordEngine,
+        patience: Patience, headLimits: HeadLimits,
         handshakesPerTurn: Int, connectionsMax: Int, clientLimits: AdmissionLimits,
         relayBufferBytes: Int
     ) {
@@ -69,6 +75,8 @@ public struct FrontendSettings: Sendable {
         self.answerBodyMilliseconds = answerBodyMilliseconds
         self.keepAliveMilliseconds = keepAliveMilliseconds
         self.requestsPerConnectionMax = requestsPerConnectionMax
+        self.releases = releases
+        self.records = records
         self.patience = patience
         self.headLimits = headLimits
         self.handshakesPerTurn = handshakesPerTurn

@@ -197,6 +197,8 @@ struct DecodingTests {
         #expect(configuration.limits == limits)
         #expect(configuration.metrics.address == ":9902")
         #expect(configuration.workers == 3)
+        #expect(configuration.tls.records == .openssl)
+        #expect(!configuration.tls.release)
     }
 
     @Test func `every key that the decoder knows stands in that file`() {
@@ -407,6 +409,7 @@ let everything = """
     limits: { headBytes: 32KiB, headFields: 64, targetBytes: 4KiB, connections: 20000, connectionsPerClient: 100, newConnectionsPerSecond: 10, requestsPerConnection: 5,
         handshakesPerTurn: 4, relayBufferBytes: 1MB }
     workers: 3
+    tls: { records: openssl, release: false }
     """
 
 private func at(_ line: Int, _ column: Int) -> SourcePlace {

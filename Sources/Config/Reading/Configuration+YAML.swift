@@ -113,6 +113,9 @@ extension Configuration {
             .section(
                 "resolver", \.resolver, "resolver", "which DNS servers are asked for names"
             ) { ResolverSettings.section.decode($0) },
+            .section("tls", \.tls, "tls", "how TLS is done for all listeners") {
+                ProcessTLSSettings.section.decode($0)
+            },
             .boolean(
                 "watch", \.watch,
                 "whether a changed file, certificate or key is taken up by itself, once it has stood unchanged for "

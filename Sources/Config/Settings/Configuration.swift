@@ -28,6 +28,8 @@ public struct Configuration: Sendable, Equatable {
     public var metrics = MetricsSettings()
     /// Which DNS servers are asked for names.
     public var resolver = ResolverSettings()
+    /// How TLS is done for all listeners.
+    public var tls = ProcessTLSSettings()
     /// Whether a change of the file or of a certificate is taken up without being told.
     public var watch = false
 
@@ -140,6 +142,25 @@ public struct MetricsSettings: Sendable, Equatable {
 public struct ResolverSettings: Sendable, Equatable {
     /// DNS servers, each as address and port; those of the system when empty.
     public var servers: [String] = []
+
+    /// What holds where a file says nothing of it.
+    public init() {}
+}
+
+/// How TLS is done, whichever listener it is for.
+public struct ProcessTLSSettings: Sendable, Equatable {
+    /// Who seals and opens records.
+    public enum Records: String, Sendable, CaseIterable {
+        /// The library intel-ipsec-mb, where it can be used.
+        case auto
+        /// OpenSSL does it in any case.
+        case openssl
+    }
+
+    /// Who seals and opens records.
+    public var records = Records.auto
+    /// Whether sessions leave OpenSSL's object once they have lived a while or are busy.
+    public var release = true
 
     /// What holds where a file says nothing of it.
     public init() {}

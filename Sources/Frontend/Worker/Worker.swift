@@ -94,6 +94,10 @@ struct Worker: ~Copyable {
         }
         runTimers(now)
         if state.pointee.settling.nextMilliseconds != nil { settle() }
+        let released = state.pointee.space.pointee.records.takeReleasedCount()
+        if released > 0 {
+            state.pointee.crew.settledCount.wrappingAdd(released, ordering: .relaxed)
+        }
         if !state.pointee.drains.isEmpty { DrainKeeper(state).run() }
         if state.pointee.hasToFlush { MultiplexKeeper(state).flush() }
         acceptors.resumeDue()
@@ -232,7 +236,9 @@ struct Worker: ~Copyable {
         let delay = state.pointee.settings.settleMilliseconds
         var left = Settling.perTurn
         while left > 0, let entry = state.pointee.settling.popDue(state.pointee.now) {
-            guard let client = state.pointee.clients.pointer(entry.token) else { continue }
+            guard state.pointee.settings.releases,
+                let client = state.pointee.clients.pointer(entry.token)
+            else { continue }
             left -= 1
             let outcome =
                 switch client.pointee {
@@ -240,10 +246,8 @@ struct Worker: ~Copyable {
                 case .session(let session): session.pointee.stream.leg.tls?.releaseOpenSSL()
                 }
             switch outcome {
-            case .released:
-                state.pointee.crew.settledCount.wrappingAdd(1, ordering: .relaxed)
             case .notNow: state.pointee.settling.retry(entry, state.pointee.now, delay)
-            case .never, nil: break
+            case .released, .never, nil: break
             }
         }
     }
@@ -306,8 +310,13 @@ struct Worker: ~Copyable {
     /// Serves by another snapshot from now on; whoever was judged by the old one keeps to it.
     private mutating func use(_ snapshot: Snapshot, _ entrances: [Entrance]) {
         if state.pointee.leaving != nil { return }
+        let engine = state.pointee.settings.records.name
         state.pointee.snapshot = snapshot
         state.pointee.space.pointee.patience = snapshot.settings.patience
+        if snapshot.settings.records.name != engine {
+            state.pointee.space.pointee.records.use(snapshot.settings.records)
+        }
+        state.pointee.space.pointee.records.releaseBusy(snapshot.settings.releases)
         state.pointee.space.pointee.resize(
             receiveCapacity: snapshot.settings.relayBufferBytes)
         acceptors.use(entrances)

@@ -87,7 +87,8 @@ struct WorkerState: ~Copyable {
         space.initialize(
             to: Workspace(
                 receiveCapacity: snapshot.settings.relayBufferBytes,
-                patience: snapshot.settings.patience))
+                patience: snapshot.settings.patience, engine: snapshot.settings.records))
+        space.pointee.records.releaseBusy(snapshot.settings.releases)
     }
 
     deinit {

@@ -521,6 +521,8 @@ public struct Assembly: Sendable {
             answerBodyMilliseconds: timeouts.answerBody.wholeMilliseconds,
             keepAliveMilliseconds: timeouts.keepAlive.wholeMilliseconds,
             requestsPerConnectionMax: limits.requestsPerConnection,
+            releases: RecordPlan(configuration)?.releases ?? false,
+            records: RecordPlan(configuration)?.engine ?? .openSSL,
             patience: Patience(
                 closingMilliseconds: timeouts.closing.wholeMilliseconds,
                 lingerMilliseconds: timeouts.linger.wholeMilliseconds),

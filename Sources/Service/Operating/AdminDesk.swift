@@ -224,6 +224,14 @@ struct AdminDesk: Sendable {
             state.descriptors = DescriptorState(
                 used: controller.frontend.descriptorClaims, most: OpenFiles.forConnections)
         }
+        state.records = RecordPlan(now.configuration).map { plan in
+            var state = RecordState(
+                areReleased: plan.releases,
+                releasedSessions: controller.frontend.releasedSessionCount,
+                engine: plan.engine.name)
+            (state.keepingReason, state.engineReason) = (plan.keepingReason, plan.engineReason)
+            return state
+        }
         state.droppedLogLines = controller.log.droppedCount
         state.unwrittenLogLines = controller.log.unwrittenCount
         state.logProblem = controller.log.problem

@@ -226,6 +226,11 @@ public final class Controller: Sendable {
         try? names.watch(assembly.endpoints, expanding: expanding, until: 0)
         if let logChange { log.use(logChange) }
         Server.warn(assembly, log)
+        if let plan = RecordPlan(configuration),
+            plan.sentence != RecordPlan(before.configuration)?.sentence
+        {
+            log.write(LogEvent(.info, plan.sentence))
+        }
         if let removed { add(removed, "routes that were removed") }
         let changes = ReloadChanges(
             from: (before.configuration, before.assembly.certificates),

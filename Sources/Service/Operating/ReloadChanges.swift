@@ -161,7 +161,8 @@ struct ReloadChanges: Equatable {
         let sections = [
             ("drain", old.drain != new.drain), ("limits", old.limits != new.limits),
             ("log", bare(old.log) != bare(new.log)), ("resolver", old.resolver != new.resolver),
-            ("timeouts", old.timeouts != new.timeouts), ("watch", old.watch != new.watch),
+            ("timeouts", old.timeouts != new.timeouts), ("tls", old.tls != new.tls),
+            ("watch", old.watch != new.watch),
         ]
         return sections.filter(\.1).map(\.0)
     }

@@ -71,6 +71,7 @@ public enum Server {
         let raised = files.soft > files.was ? " (raised from \(files.was))" : ""
         let room = "\(Count.words(workers, "reactor")), room for \(files.soft) open files\(raised)."
         log.write(LogEvent(.info, "sluice \(version) is ready: \(room)"))
+        if let plan = RecordPlan(configuration) { log.write(LogEvent(.info, plan.sentence)) }
         let obeying = try ReactorThread.start(name: "sluice-signals") { obey(signals, controller) }
         try observer.begins(controller)
         controller.minder.follow(controller, configuration.watch ? watch : nil)

@@ -210,6 +210,7 @@ enum StatusText {
                 "new connections wait: all \(descriptors.most) descriptors for connections are in use"
             )
         }
+        if let records = state.records { lines.append(line(records)) }
         if state.droppedLogLines > 0 {
             lines.append(
                 Count.words(state.droppedLogLines, "log line", one: "was", many: "were")
@@ -254,6 +255,16 @@ enum StatusText {
         }
         let drains = state.drains.map(DrainText.line)
         return lines + (drains.isEmpty ? [] : [""] + drains)
+    }
+
+    private static func line(_ records: RecordState) -> String {
+        let left = Count.words(records.releasedSessions, "TLS session", one: "has", many: "have")
+        guard records.areReleased else {
+            return "TLS sessions keep OpenSSL's object: \(records.keepingReason ?? "")"
+                + (records.releasedSessions > 0 ? "; \(left) left it before" : "")
+        }
+        let reason = records.engineReason.map { " (\($0))" } ?? ""
+        return "\(left) left OpenSSL's object since the start, for \(records.engine)\(reason)"
     }
 
     private static func endpoints(_ state: AdminState) -> [[String]] {

@@ -62,6 +62,7 @@ struct CheckCommand: ParsableCommand {
             ])
         }
         if certificates.count > 1 { Output.line("\n" + Table.text(certificates)) }
+        if let plan = RecordPlan(configuration) { Output.line("\n\(plan.sentence)") }
         if !assembly.warnings.isEmpty { Output.line("") }
         for warning in assembly.warnings {
             Output.line("Warning: \(warning.place): \(Program.pasteable(warning.sentence)).")

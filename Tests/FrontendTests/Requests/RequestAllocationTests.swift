@@ -62,7 +62,8 @@ struct CountedRequestTests {
             }, event: { _ in })
         // At once or not at all: in between it would depend on how long the first requests take.
         var settings = FrontendSettings()
-        settings.settleMilliseconds = settles ? 0 : 3_600_000
+        settings.settleMilliseconds = 0
+        settings.releases = settles
         let rig = try FrontendRig(
             secure: tls, settings: settings, journal: journal, hash: Self.sources[source],
             requestFields: Self.connectionFields

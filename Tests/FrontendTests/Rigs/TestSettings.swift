@@ -2,6 +2,7 @@
 import Ledger
 import Router
 import Splice
+import TLS
 import Wire
 
 @testable import Frontend
@@ -15,7 +16,8 @@ extension FrontendSettings {
             clientHelloMilliseconds: 60_000, handshakeMilliseconds: 60_000,
             headMilliseconds: 60_000, connectMilliseconds: 60_000, upgradeMilliseconds: 60_000,
             answerMilliseconds: 60_000, bodyMilliseconds: 60_000, answerBodyMilliseconds: 60_000,
-            keepAliveMilliseconds: 60_000, requestsPerConnectionMax: 10_000,
+            keepAliveMilliseconds: 60_000, requestsPerConnectionMax: 10_000, releases: true,
+            records: .best,
             patience: Patience(closingMilliseconds: 10_000, lingerMilliseconds: 2_000),
             headLimits: HeadLimits(bytesMax: 20_000), handshakesPerTurn: 16,
             connectionsMax: .max, clientLimits: AdmissionLimits(), relayBufferBytes: 128 * 1_024)

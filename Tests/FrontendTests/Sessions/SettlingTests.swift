@@ -13,10 +13,13 @@ import Wire
 /// Goal: connections that have lived a while go on without OpenSSL's object, and nobody notices.
 struct SettlingTests {
     private static func rig(
-        milliseconds: UInt64 = 0, suites: String? = nil, workers: Int = 1
+        milliseconds: UInt64 = 0, suites: String? = nil, workers: Int = 1, releases: Bool = true,
+        engine: RecordEngine = .best
     ) throws -> FrontendRig {
         var settings = FrontendSettings()
         settings.settleMilliseconds = milliseconds
+        settings.releases = releases
+        settings.records = engine
         let store = try CertificateStore(
             [Certificates.shared().first.files],
             options: TLSServerOptions(minimumVersion: .tls12, cipherSuites: suites),
@@ -29,11 +32,12 @@ struct SettlingTests {
         rig.frontend.crew.settledCount.load(ordering: .relaxed)
     }
 
-    @Test(arguments: [
-        "TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256",
-    ])
-    func `a relay goes on in each suite`(suite: String) throws {
-        let rig = try Self.rig(suites: suite)
+    @Test(
+        arguments: [
+            "TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256",
+        ], ["fastest", "OpenSSL"])
+    func `a relay goes on in each suite`(suite: String, engine: String) throws {
+        let rig = try Self.rig(suites: suite, engine: engine == "OpenSSL" ? .openSSL : .best)
         let visitors = try (0..<8).map { _ in
             try rig.visitor(tls: Certificates.shared().first.client())
         }
@@ -70,6 +74,32 @@ struct SettlingTests {
         let visitor = try rig.visitor(tls: Certificates.shared().first.client())
         #expect(try visitor.upgrade(path: "/a").status == 101)
         #expect(try visitor.echoes("hello"))
+        #expect(settled(rig) == 0)
+    }
+
+    /// 64 KiB in one direction are enough, long before its time.
+    @Test(arguments: ["TLS_AES_128_GCM_SHA256", "TLS_CHACHA20_POLY1305_SHA256"])
+    func `a busy connection goes on early`(suite: String) throws {
+        let rig = try Self.rig(milliseconds: 3_600_000, suites: suite)
+        let visitor = try rig.visitor(tls: Certificates.shared().first.client())
+        #expect(try visitor.upgrade(path: "/a").status == 101)
+        let message = String(repeating: "0123456789", count: 2_000)
+        #expect(try visitor.echoes(message))
+        #expect(settled(rig) == 0)
+        for _ in 0..<20 { #expect(try visitor.echoes(message)) }
+        #expect(settled(rig) == 1)
+        try visitor.sendFrame(.close, [0x03, 0xE8])
+        #expect(try visitor.receiveFrame().opcode == .close)
+        #expect(try visitor.receiveToEnd() == [])
+        #expect(visitor.wasClosedByNotify)
+    }
+
+    @Test func `none goes on without OpenSSL's object where the operator says so`() throws {
+        let rig = try Self.rig(releases: false)
+        let visitor = try rig.visitor(tls: Certificates.shared().first.client())
+        #expect(try visitor.upgrade(path: "/a").status == 101)
+        let message = String(repeating: "0123456789", count: 20_000)
+        for _ in 0..<5 { #expect(try visitor.echoes(message)) }
         #expect(settled(rig) == 0)
     }
 

@@ -22,6 +22,11 @@ async def upload(request):
     return web.json_response({"count": count, "digest": digest.hexdigest()})
 
 
+async def echo(request):
+    """The body of the request, once it is whole."""
+    return web.Response(body=await request.read())
+
+
 async def download(request):
     response = web.StreamResponse()
     await response.prepare(request)
@@ -71,6 +76,7 @@ async def main():
     app = web.Application(client_max_size=1 << 40)
     app.router.add_get("/", page)
     app.router.add_post("/upload", upload)
+    app.router.add_post("/echo", echo)
     app.router.add_get("/download", download)
     app.router.add_get("/events", events)
     app.router.add_get("/poll", poll)

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+public import Config
+import TLS
+
+/// Whether sessions leave OpenSSL's object by a configuration, who seals and opens their records then,
+/// and why it is so.
+public struct RecordPlan: Sendable {
+    let releases: Bool
+    let engine: RecordEngine
+    /// Why every session keeps OpenSSL's object; nil where they leave it.
+    let keepingReason: String?
+    /// Why OpenSSL seals and opens for those that leave it; nil where it does not.
+    let engineReason: String?
+
+    /// The plan of a configuration; nil where it has no listener with TLS.
+    public init?(_ configuration: Configuration) {
+        guard configuration.listen.contains(where: { $0.tls != nil }) else { return nil }
+        let settings = configuration.tls
+        if !settings.release {
+            keepingReason = "tls.release says so"
+        } else if !TLSSession.canReleaseOpenSSL {
+            keepingReason = "the places of the traffic secrets in it could not be learned"
+        } else {
+            keepingReason = nil
+        }
+        releases = keepingReason == nil
+        engine = releases && settings.records == .auto ? .best : .openSSL
+        engineReason =
+            if !releases { nil } else if settings.records == .openssl {
+                "tls.records says so"
+            } else { engine.reason }
+    }
+
+    /// What operators read of it, in `sluice check` and in the log.
+    public var sentence: String {
+        if let keepingReason {
+            return "TLS sessions keep OpenSSL's object, which seals and opens their records: "
+                + "\(keepingReason)."
+        }
+        let reason = engineReason.map { ": \($0)" } ?? ""
+        return "TLS sessions leave OpenSSL's object; then \(engine.name) seals and opens their "
+            + "records in AES-GCM\(reason)."
+    }
+}

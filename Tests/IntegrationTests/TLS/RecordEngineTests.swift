@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Goal: foreign clients exchange much with sessions that have left OpenSSL's object, whoever seals and
+// opens their records, and operators can see who does.
+// Method: OpenSSL's, GnuTLS's and Node's clients send random bytes and get the same back.
+
+import Foundation
+import TestKit
+import Testing
+
+@Suite struct RecordEngineTests {
+    static let engines = ["auto", "openssl"]
+    private static let bodyBytes = 24 << 20
+
+    /// What `sluice status` says of records.
+    private func status(_ sluice: Operated) throws -> String {
+        let output = try sluice.command(["status"]).output
+        let lines = output.split(separator: "\n").map(String.init)
+        return try #require(lines.first { $0.contains("OpenSSL's object") }, "\(output)")
+    }
+
+    @Test(arguments: engines)
+    func `Node's ws gets tens of MiB back as it has sent them`(engine: String) throws {
+        let backend = try ScriptedBackend.echo()
+        let sluice = try Operated(
+            routes: ["{ path: /Esv/ocp, to: \"\(backend.address)\" }"],
+            settings: ["tls: { records: \(engine) }"])
+        defer { Scratch.remove(sluice.folder) }
+        let authority = try TestCertificates.shared().authority
+        let script = "\(Scratch.packageFolder)/Tests/IntegrationTests/Foreign/bulk_client.js"
+        let child = try ChildProcess(
+            ["node", script, sluice.proxy.url(), authority, "24", "\(1 << 20)"],
+            environment: ["NODE_PATH": "/usr/share/nodejs"])
+        try child.waitForExit(by: .after(.seconds(120)))
+        #expect(child.output == ["closed with 1000"], "\(child.errors)")
+        #expect(try status(sluice).hasPrefix("1 TLS session has left OpenSSL's object"))
+    }
+
+    @Test(
+        arguments: [
+            "openssl s_client -quiet -tls1_3 -ciphersuites TLS_AES_128_GCM_SHA256 -connect 127.0.0.1:PORT",
+            "openssl s_client -quiet -tls1_3 -ciphersuites TLS_AES_256_GCM_SHA384 -connect 127.0.0.1:PORT",
+            "openssl s_client -quiet -tls1_3 -ciphersuites TLS_CHACHA20_POLY1305_SHA256 -connect 127.0.0.1:PORT",
+            "gnutls-cli --insecure --logfile=errors -p PORT 127.0.0.1 "
+                + "--priority NORMAL:-VERS-ALL:+VERS-TLS1.3:-CIPHER-ALL:+AES-128-GCM",
+            "gnutls-cli --insecure --logfile=errors -p PORT 127.0.0.1 "
+                + "--priority NORMAL:-VERS-ALL:+VERS-TLS1.3:-CIPHER-ALL:+AES-256-GCM",
+        ], engines)
+    func `a foreign client gets its long body back`(command: String, engine: String) throws {
+        let app = try PythonPeer.start("web_app.py")
+        let port = try app.waitForLine(containing: "port ")[0].dropFirst(5)
+        let sluice = try Operated(
+            routes: ["{ path: \"/*\", to: \"http://127.0.0.1:\(port)\" }"],
+            settings: ["tls: { records: \(engine) }"])
+        let folder = sluice.folder
+        defer { Scratch.remove(folder) }
+        let client = command.replacingOccurrences(of: "PORT", with: "\(sluice.proxy.port())")
+        let script = """
+            cd \(folder); mkfifo in; head -c \(Self.bodyBytes) /dev/urandom > body
+            \(client) <in >out 2>>errors &
+            exec 3>in
+            printf 'POST /echo HTTP/1.1\\r\\nHost: localhost\\r\\nContent-Length: \(Self.bodyBytes)\\r\\n' >&3
+            printf 'Connection: close\\r\\n\\r\\n' >&3
+            cat body >&3
+            until [ $(stat -c %s out) -gt \(Self.bodyBytes) ] || ! kill -0 $! 2>/dev/null; do sleep 0.05; done
+            exec 3>&-; wait $!
+            python3 -c 'import sys
+            head, _, rest = open("out", "rb").read().partition(b"\\r\\n\\r\\n")
+            body = open("body", "rb").read()
+            print("the same" if b"HTTP/1.1 200" in head and rest[:len(body)] == body else "another body")'
+            cat errors >&2
+            """
+        let child = try ChildProcess(["bash", "-c", script])
+        try child.waitForExit(by: .after(.seconds(120)))
+        #expect(child.output == ["the same"], "\(child.errors)")
+        #expect(try status(sluice).hasPrefix("1 TLS session has left OpenSSL's object"))
+    }
+
+    @Test func `check, log and status say who does it, and what the operator has set`() throws {
+        let backend = try ScriptedBackend.echo()
+        for (settings, status, sentence) in [
+            (
+                "records: openssl",
+                "0 TLS sessions have left OpenSSL's object since the start, for OpenSSL (tls.records says so)",
+                "TLS sessions leave OpenSSL's object; then OpenSSL seals and opens their records in AES-GCM: tls.records says so."
+            ),
+            (
+                "release: false", "TLS sessions keep OpenSSL's object: tls.release says so",
+                "TLS sessions keep OpenSSL's object, which seals and opens their records: tls.release says so."
+            ),
+        ] {
+            let sluice = try Operated(
+                routes: ["{ path: /Esv/ocp, to: \"\(backend.address)\" }"],
+                settings: ["tls: { \(settings) }"])
+            defer { Scratch.remove(sluice.folder) }
+            try sluice.proxy.process.waitForLine(containing: sentence)
+            #expect(try self.status(sluice) == status)
+            let check = try ended([
+                try ProxyFixture.program(), "check", "-c", sluice.proxy.configurationPath,
+            ])
+            #expect(check.output.contains(sentence), "\(check.output)")
+        }
+    }
+
+    @Test func `a reload changes who does it, also for a session that is there`() throws {
+        let backend = try ManualBackend()
+        let sluice = try Operated(
+            routes: ["{ path: /Esv/ocp, to: \"\(backend.address)\" }"],
+            settings: ["tls: { records: auto }"])
+        defer { Scratch.remove(sluice.folder) }
+        let ends = try sluice.proxy.relay(to: backend)
+        let message = String(repeating: "0123456789", count: 5_000)
+        for _ in 0..<3 { try ends.exchange(message) }
+        var before = "records: auto"
+        for (setting, word) in [
+            ("records: openssl", "then OpenSSL seals"), ("release: false", "TLS sessions keep"),
+            ("release: true", "TLS sessions leave"),
+        ] {
+            try sluice.rewrite(before, setting)
+            before = setting
+            let said = try sluice.command(["reload"]).output
+            #expect(said.contains("Settings: changed tls."), "\(said)")
+            try sluice.proxy.process.waitForLine(containing: word)
+            for _ in 0..<3 { try ends.exchange(message) }
+        }
+        #expect(try status(sluice).hasPrefix("1 TLS session has left"))
+    }
+}
