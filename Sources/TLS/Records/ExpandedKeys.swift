@@ -7,7 +7,8 @@ import Glibc
 ///
 /// A key so expanded has a kilobyte, and to expand it takes some 0.1 µs. So a session owns none: a key
 /// has its place by its number, as it has among `AEADContexts`, and the busy ones find theirs expanded.
-/// The memory is the kernel's until a place is used.
+/// The memory is the kernel's until a place is used. One pointer is all that there is of it here: where
+/// `flatMap` makes an optional of several pointers nil, Swift 6.3 may take it for a value (decision 210).
 struct ExpandedKeys {
     /// The places one behind the other, each at a multiple of 64; then the other parts in their order.
     private let memory: UnsafeMutableRawPointer
