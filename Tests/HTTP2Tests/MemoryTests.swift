@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import CNghttp2
+import Glibc
 import TestKit
 import Testing
 
@@ -101,6 +102,35 @@ struct MemoryTests {
             #expect(usable != nil)
             free(object)
         }
+    }
+
+    @Test func `a buffer for frames is nobody else's, and only its first page is kept`() throws {
+        var buffers = FrameBuffers()
+        defer { buffers.unmap() }
+        let pageBytes = 4_096
+        func residentPages(_ buffer: UnsafeMutableRawPointer) -> Int {
+            var pages = [UInt8](repeating: 0, count: 5)
+            #expect(mincore(buffer, 5 * pageBytes, &pages) == 0)
+            return pages.reduce(0) { $0 + Int($1 & 1) }
+        }
+        let taken = [buffers.take(), buffers.take()]
+        let first = try #require(taken[0])
+        let second = try #require(taken[1])
+        #expect(UInt(bitPattern: first) % UInt(pageBytes) == 0)
+        #expect(residentPages(first) == 0)
+        first.storeBytes(of: 7, as: UInt8.self)
+        #expect(residentPages(first) == 1)
+        #expect(second - first >= FrameBuffers.sizes.upperBound)
+        memset(second, 7, FrameBuffers.sizes.upperBound)
+        #expect(residentPages(second) == 5)
+        let other = try #require(malloc(16_384))
+        #expect(buffers.holds(first) && buffers.holds(second) && !buffers.holds(other))
+        free(other)
+        buffers.giveBack(second)
+        #expect(residentPages(second) == 1)
+        let again = buffers.take()
+        #expect(again == second)
+        for buffer in [first, second] { buffers.giveBack(buffer) }
     }
 
     @Test func `a queue of bytes keeps their order through every growth and shift`() {

@@ -157,4 +157,57 @@ private struct Tenant: ~Copyable {
         getrusage(1, &usage)
         return usage.ru_minflt
     }
+
+    @Test func `what a burst has left behind goes back to the system, and neighbours stay`() throws
+    {
+        struct Large: ~Copyable {
+            let number: Int
+            let rest = InlineArray<128, UInt64>(repeating: 1)
+        }
+        var slab = Slab<Large>(capacity: 10_000)
+        var tokens: [Token] = []
+        for number in 0..<5_000 {
+            let token = slab.insert(Large(number: number))
+            tokens.append(try #require(token))
+        }
+        let pageBytes = sysconf(Int32(_SC_PAGESIZE))
+        // Where the third chunk lies, whose first and last page it may share with others.
+        let third = slab.pointer(tokens[2 * 1_024]).map { UInt(bitPattern: $0) }
+        let begin = try #require(third)
+        let place = (begin / UInt(pageBytes) + 1) * UInt(pageBytes)
+        let pageCount = 1_024 * MemoryLayout<Large>.stride / pageBytes - 1
+        let start = try #require(UnsafeMutableRawPointer(bitPattern: place))
+        func residentPages() -> Int {
+            var pages = [UInt8](repeating: 0, count: pageCount)
+            #expect(mincore(start, pageCount * pageBytes, &pages) == 0)
+            return pages.reduce(0) { $0 + Int($1 & 1) }
+        }
+        var resident = residentPages()
+        #expect(resident == pageCount)
+        // All of the third chunk and most of the others: each of those has a tenant left.
+        let kept = [5, 1_024 + 7, 3 * 1_024, 4 * 1_024 + 9]
+        for (number, token) in tokens.enumerated() where !kept.contains(number) {
+            slab.retire(token)
+        }
+        slab.releaseRetired()
+        let spare = slab.spareCount
+        #expect(spare == 4_996)
+        slab.giveBackUnused()
+        resident = residentPages()
+        #expect(resident == 0)
+        for number in kept {
+            let found = slab.pointer(tokens[number])?.pointee.number
+            #expect(found == number)
+        }
+        let isGone = slab.pointer(tokens[2 * 1_024 + 3]) == nil
+        #expect(isGone)
+        // They are used again.
+        for number in 0..<4_996 {
+            let token = slab.insert(Large(number: number))
+            let found = token.flatMap { slab.pointer($0)?.pointee.number }
+            #expect(found == number)
+        }
+        let count = slab.count
+        #expect(count == 5_000)
+    }
 }

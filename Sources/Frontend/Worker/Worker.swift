@@ -107,6 +107,7 @@ struct Worker: ~Copyable {
             state.pointee.space.pointee.records.outputCount == 0,
             "a turn ends with records that nobody has sent")
         state.pointee.releaseRetired()
+        if state.pointee.spareDueMilliseconds != .max { state.pointee.giveBackSpare() }
         if let leaving = state.pointee.leaving, now >= leaving.deadlineMilliseconds {
             isCut = true
         }
@@ -134,6 +135,7 @@ struct Worker: ~Copyable {
         wait.limit(until: state.pointee.settling.nextMilliseconds ?? .max)
         if hasDrains { wait.limit(until: state.pointee.drains.nextMilliseconds) }
         wait.limit(until: acceptors.resumeMilliseconds)
+        wait.limit(until: state.pointee.spareDueMilliseconds)
         if let leaving = state.pointee.leaving {
             wait.limit(until: leaving.deadlineMilliseconds)
             // Nobody tells when the last of the others has stopped listening. Whether they have is not

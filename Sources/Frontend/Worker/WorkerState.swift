@@ -24,6 +24,8 @@ struct WorkerState: ~Copyable {
     var snapshot: Snapshot
     /// Clients' sockets, by the token of their events.
     var clients = Slab<Client>(capacity: connectionsMax)
+    /// When slots without a tenant are given back; `.max` for never.
+    var spareDueMilliseconds: UInt64 = .max
     /// Those of clients that have no tunnel.
     var sessions = Slab<ClientSession>(capacity: connectionsMax)
     /// Requests in progress.
@@ -172,12 +174,52 @@ struct WorkerState: ~Copyable {
     mutating func releaseRetired() {
         // What points goes before what it points to: requests to streams and sessions (`ClientStream`),
         // streams to sessions. The others hold tokens, which are stale by now.
-        if requests.hasRetired { requests.releaseRetired() }
-        if substreams.hasRetired { substreams.releaseRetired() }
-        if sessions.hasRetired { sessions.releaseRetired() }
-        if tunnels.hasRetired { tunnels.releaseRetired() }
-        if upstreams.hasRetired { upstreams.releaseRetired() }
+        if requests.hasRetired {
+            requests.releaseRetired()
+            noteSpare(requests.spareCount)
+        }
+        if substreams.hasRetired {
+            substreams.releaseRetired()
+            noteSpare(substreams.spareCount)
+        }
+        if sessions.hasRetired {
+            sessions.releaseRetired()
+            noteSpare(sessions.spareCount)
+        }
+        if tunnels.hasRetired {
+            tunnels.releaseRetired()
+            noteSpare(tunnels.spareCount)
+        }
+        if upstreams.hasRetired {
+            upstreams.releaseRetired()
+            noteSpare(upstreams.spareCount)
+        }
         if clients.hasRetired { clients.releaseRetired() }
+    }
+
+    /// So many slots without a tenant are more than the next burst is kept waiting for: about 1 MiB of requests.
+    private static let spareSlotsMax = 1_024
+    /// How long after a burst its memory is kept for the next one.
+    private static let spareMilliseconds: UInt64 = 1_000
+
+    @inline(__always)
+    private mutating func noteSpare(_ count: Int) {
+        if count > Self.spareSlotsMax, spareDueMilliseconds == .max {
+            spareDueMilliseconds = now &+ Self.spareMilliseconds
+        }
+    }
+
+    /// Gives back what a burst of requests or connections has left behind, where it is due.
+    ///
+    /// To be called behind `releaseRetired`.
+    mutating func giveBackSpare() {
+        guard now >= spareDueMilliseconds else { return }
+        spareDueMilliseconds = .max
+        requests.giveBackUnused()
+        substreams.giveBackUnused()
+        sessions.giveBackUnused()
+        tunnels.giveBackUnused()
+        upstreams.giveBackUnused()
     }
 }
 

@@ -19,6 +19,11 @@ enum LibraryMemory {
             free: { object, core in
                 guard let object else { return }
                 let core = CorePointer.of(core)
+                if core.pointee.freeObjects.pointee.frames.holds(object) {
+                    core.pointee.libraryBytes -= LibraryMemory.frameBytes
+                    core.pointee.freeObjects.pointee.frames.giveBack(object)
+                    return
+                }
                 let size = malloc_usable_size(object)
                 core.pointee.libraryBytes -= size
                 if !core.pointee.freeObjects.pointee.keep(object, size) { CNghttp2.free(object) }
@@ -29,19 +34,45 @@ enum LibraryMemory {
                 return object
             },
             realloc: { object, count, core in
+                let core = CorePointer.of(core)
+                guard let object else { return LibraryMemory.allocate(count, core) }
+                if core.pointee.freeObjects.pointee.frames.holds(object) {
+                    if count <= FrameBuffers.sizes.upperBound { return object }
+                    guard let new = LibraryMemory.allocate(count, core) else { return nil }
+                    new.copyMemory(from: object, byteCount: FrameBuffers.sizes.upperBound)
+                    core.pointee.libraryBytes -= LibraryMemory.frameBytes
+                    core.pointee.freeObjects.pointee.frames.giveBack(object)
+                    return new
+                }
                 let before = malloc_usable_size(object)
                 let new = CNghttp2.realloc(object, count)
-                if new != nil {
-                    CorePointer.of(core).pointee.libraryBytes += malloc_usable_size(new) - before
-                }
+                if new != nil { core.pointee.libraryBytes += malloc_usable_size(new) - before }
                 return new
             })
+    }
+
+    /// What a buffer for frames counts for, of whatever size it was asked for.
+    private static let frameBytes = FrameBuffers.sizes.lowerBound
+
+    /// Memory for what is told apart by its size: a buffer for frames, or anything else.
+    private static func allocate(_ count: Int, _ core: CorePointer) -> UnsafeMutableRawPointer? {
+        if FrameBuffers.sizes.contains(count),
+            let buffer = core.pointee.freeObjects.pointee.frames.take()
+        {
+            core.pointee.libraryBytes += frameBytes
+            return buffer
+        }
+        let object = CNghttp2.malloc(count)
+        if object != nil { core.pointee.libraryBytes += malloc_usable_size(object) }
+        return object
     }
 
     /// Small objects that are free, one list for each size of malloc's.
     ///
     /// List k has objects of at least 16 k + 8 bytes, which are malloc's sizes; the links are in the objects.
     struct FreeObjects {
+        /// The buffers in which frames are made.
+        var frames = FrameBuffers()
         /// Larger ones are no request's.
         private static let listCount = 33
         /// Bytes that are kept at most: those of some 100 requests.
@@ -78,6 +109,7 @@ enum LibraryMemory {
                 }
             }
             keptBytes = 0
+            frames.unmap()
         }
     }
 }

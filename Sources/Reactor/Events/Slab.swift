@@ -10,7 +10,8 @@ import Glibc
 /// All of it is inlinable: a generic that is called across targets without that goes through
 /// run-time metadata at each call.
 ///
-/// Memory grows by chunks of 1024 slots that never move and are kept until the slab goes.
+/// Memory grows by chunks of 1024 slots that never move. A chunk without a tenant can be given back to the
+/// system (`giveBackUnused`); its addresses stay the slab's.
 public struct Slab<Slot: ~Copyable>: ~Copyable {
     @inlinable static var chunkBits: Int { 10 }
     @inlinable static var slotsPerChunk: Int { 1 << chunkBits }
@@ -127,6 +128,27 @@ public struct Slab<Slot: ~Copyable>: ~Copyable {
         }
     }
 
+    /// How many slots were used and have no tenant now.
+    @inlinable public var spareCount: Int { used &- liveCount }
+
+    /// Gives the memory of chunks without a tenant back to the system, until slots of theirs are used again.
+    ///
+    /// To be called where nothing is retired that is not destroyed.
+    @inlinable public mutating func giveBackUnused() {
+        assert(!hasRetired, "the memory of what was retired is given back before that is destroyed")
+        var first = 0
+        while first < used {
+            let count = min(Self.slotsPerChunk, used - first)
+            var index = first
+            while index < first + count, states[index] & Self.liveBit == 0 { index += 1 }
+            if index == first + count, let chunk = chunks[first >> Self.chunkBits] {
+                // No slot of it holds anything, so what its bytes are is no matter.
+                giveBackPages(chunk, byteCount: count * MemoryLayout<Slot>.stride)
+            }
+            first += Self.slotsPerChunk
+        }
+    }
+
     /// The live tenant with the lowest index above `index`; begin with -1.
     @inlinable public func nextLive(after index: Int) -> Token? {
         var next = index + 1
@@ -158,6 +180,16 @@ public struct Slab<Slot: ~Copyable>: ~Copyable {
         fatalError("no memory for a slab of \(count) slots")
     }
     return memory.bindMemory(to: UInt32.self, capacity: count)
+}
+
+/// Gives the pages that lie wholly within so many bytes back to the system; they are there again, and zero, when
+/// somebody touches them (madvise(2)).
+@usableFromInline func giveBackPages(_ memory: UnsafeMutableRawPointer, byteCount: Int) {
+    let pageBytes = UInt(sysconf(Int32(_SC_PAGESIZE)))
+    let begin = (UInt(bitPattern: memory) + pageBytes - 1) / pageBytes * pageBytes
+    let end = (UInt(bitPattern: memory) + UInt(byteCount)) / pageBytes * pageBytes
+    guard end > begin, let first = UnsafeMutableRawPointer(bitPattern: begin) else { return }
+    madvise(first, Int(end - begin), MADV_DONTNEED)
 }
 
 /// Gives back what `zeroedWords` got for as many words.
