@@ -8,8 +8,8 @@ public struct AdminRequest: Sendable {
     public let method: String
     /// The segments of the path.
     public let path: [String]
-    /// The fields of the query, decoded; of equal names the last.
-    public let query: [String: String]
+    /// The fields of the query, decoded, in the order in which they stand there.
+    public let query: [(name: String, value: String)]
     /// The body as it came; empty where there is none.
     public let body: Data
     /// Which forms of an answer are wanted (RFC 9110 §12.5.1); empty where nothing was said.
@@ -31,13 +31,12 @@ public struct AdminRequest: Sendable {
         }
         method = head.method
         path = String(decoding: target.path, as: UTF8.self).split(separator: "/").map(String.init)
-        var query: [String: String] = [:]
-        for field in String(decoding: target.query ?? [], as: UTF8.self).split(separator: "&") {
+        query = String(decoding: target.query ?? [], as: UTF8.self).split(separator: "&").map {
+            field in
             let parts = field.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-            let value = parts.count > 1 ? String(parts[1]) : ""
-            query[String(parts[0])] = value.removingPercentEncoding ?? value
+                .map { String($0).removingPercentEncoding ?? String($0) }
+            return (parts[0], parts.count > 1 ? parts[1] : "")
         }
-        self.query = query
         self.body = body
         accept = String(decoding: head.fields.first("accept") ?? [], as: UTF8.self)
     }
@@ -61,17 +60,22 @@ public struct AdminAnswer: Sendable {
     let type: String
     /// The bytes that are sent behind the head, in the form that `type` names.
     public let body: Data
+    /// The methods that are served there, where another was used (RFC 9110 §10.2.1); nil elsewhere.
+    let allow: String?
 
     /// Bytes of a type (RFC 9110 §8.3).
-    public init(status: Int = 200, type: String, body: Data) {
+    public init(status: Int = 200, type: String, body: Data, allow: String? = nil) {
         self.status = status
         self.type = type
         self.body = body
+        self.allow = allow
     }
 
     /// A line of text.
-    public init(status: Int = 200, text: String) {
-        self.init(status: status, type: "text/plain; charset=utf-8", body: Data((text + "\n").utf8))
+    public init(status: Int = 200, text: String, allow: String? = nil) {
+        self.init(
+            status: status, type: "text/plain; charset=utf-8", body: Data((text + "\n").utf8),
+            allow: allow)
     }
 
     /// A value as JSON.
@@ -89,6 +93,7 @@ public struct AdminAnswer: Sendable {
         writer.field("Content-Type", type)
         writer.field("Content-Length", String(body.count))
         writer.field("Cache-Control", "no-store")
+        if let allow { writer.field("Allow", allow) }
         // By these a command tells this server from others, and this process from the next one.
         writer.field("Server", AdminProcess.serverName)
         writer.field(AdminProcess.fieldName, AdminProcess.own)

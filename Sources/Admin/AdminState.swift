@@ -369,6 +369,8 @@ public struct DrainRequest: Codable, Sendable {
     public var route: String?
     /// The endpoint's label; all when nil.
     public var endpoint: String?
+    /// True where the whole process is to be drained and to stop, which has to be said; else nil.
+    public var everything: Bool?
     /// The Close code (RFC 6455 §7.4) that the relays end with.
     public var code: UInt16?
     /// The reason in the Close.

@@ -15,39 +15,34 @@ import TLS
 struct AdminDesk: Sendable {
     let controller: Controller
 
-    /// What is served, for those who ask for something else.
-    private static let menu = """
-        GET /healthz, /readyz, /metrics, /state, /relays?route=&endpoint=&client=&limit=, /drains/ID
-        POST /reload, /drain, /resume, /rebalance, /upgrade, /relays/ID/close?code=
-        """
-
     func answer(_ request: AdminRequest) -> AdminAnswer {
-        let isRead = request.method == "GET" || request.method == "HEAD"
-        let path = request.path
-        switch (isRead, path.first, path.count) {
-        case (true, "healthz", 1): return health()
-        case (true, "readyz", 1):
-            return controller.state.isLeaving
+        switch AdminWish.judge(request) {
+        case .refused(let answer): answer
+        case .wanted(let wish): answer(wish, request)
+        }
+    }
+
+    private func answer(_ wish: AdminWish, _ request: AdminRequest) -> AdminAnswer {
+        switch wish.errand {
+        case .health: health()
+        case .readiness:
+            controller.state.isLeaving
                 ? AdminAnswer(status: 503, text: "stopping") : AdminAnswer(text: "ready")
-        case (true, "metrics", 1): return MetricsDesk(controller: controller).answer(request)
-        case (true, "state", 1): return overview()
-        case (true, "relays", 1): return relays(request.query)
-        case (true, "drains", 2): return drain(path[1])
-        case (false, "reload", 1): return answer(controller.reload(), failure: 422)
-        case (false, "upgrade", 1):
-            guard
-                let time = Self.number(
-                    request.query, "timeoutMilliseconds", 1...3_600_000,
-                    otherwise: Int(AdminDefaults.upgradeMilliseconds))
-            else { return Self.noNumber("timeoutMilliseconds", "1 to 3600000") }
-            return answer(
-                controller.upgrade(withinMilliseconds: Int32(clamping: time)), failure: 422)
-        case (false, "drain", 1): return drain(request, controller.drain)
-        case (false, "resume", 1): return drain(request, controller.resume)
-        case (false, "rebalance", 1): return rebalance(request.body)
-        case (false, "relays", 3) where path[2] == "close": return close(path[1], request.query)
-        default:
-            return AdminAnswer(status: 404, text: "There is nothing here. There is:\n" + Self.menu)
+        case .metrics: MetricsDesk(controller: controller).answer(request)
+        case .state: overview()
+        case .relays: relays(wish)
+        case .progress: drain(wish.id)
+        case .reload: result(of: controller.reload())
+        case .upgrade:
+            result(
+                of: controller.upgrade(
+                    withinMilliseconds: wish.number("timeoutMilliseconds").map(Int32.init)
+                        ?? AdminDefaults.upgradeMilliseconds))
+        case .drain: drain(wish)
+        case .resume: wish.read(DrainRequest.self).map(controller.resume).map(begun) ?? Self.unread
+        case .rebalance:
+            wish.read(RebalanceRequest.self).map(controller.rebalance).map(begun) ?? Self.unread
+        case .close: close(wish)
         }
     }
 
@@ -59,12 +54,21 @@ struct AdminDesk: Sendable {
         }
     }
 
-    private func answer(_ outcome: AdminOutcome, failure: Int) -> AdminAnswer {
+    /// What has become of something that was tried, well or not.
+    private func result(of outcome: AdminOutcome) -> AdminAnswer {
         var outcome = outcome
         outcome.process = getpid()
         outcome.configuration = file
-        return AdminAnswer(status: outcome.isDone ? 200 : failure, json: outcome)
+        return AdminAnswer(status: outcome.isDone ? 200 : 422, json: outcome)
     }
+
+    /// What has begun; where nothing was even tried, the reason alone, as for all that is refused.
+    private func begun(_ outcome: AdminOutcome) -> AdminAnswer {
+        outcome.isDone ? result(of: outcome) : AdminAnswer(status: 422, text: outcome.message)
+    }
+
+    /// The form of a wish was judged, so it can be read.
+    private static let unread = AdminAnswer(status: 400, text: "The body can't be read.")
 
     /// The configuration's file as others find it, whatever folder they run in; empty in quick mode.
     private var file: String {
@@ -74,45 +78,24 @@ struct AdminDesk: Sendable {
         return (folder == "/" ? "" : folder) + "/" + path
     }
 
-    /// A whole number of the query; nil where it is none, or none that is allowed.
-    private static func number(
-        _ query: [String: String], _ name: String, _ range: ClosedRange<Int>, otherwise: Int
-    ) -> Int? {
-        guard let text = query[name] else { return otherwise }
-        return Int(text).flatMap { range.contains($0) ? $0 : nil }
-    }
-
-    private static func noNumber(_ name: String, _ allowed: String) -> AdminAnswer {
-        AdminAnswer(status: 400, text: "\(name) is a whole number, \(allowed).")
-    }
-
     private func health() -> AdminAnswer {
         controller.frontend.isResponsive(within: 2_000)
             ? AdminAnswer(text: "ok") : AdminAnswer(status: 503, text: "a reactor does not turn")
     }
 
-    private func drain(
-        _ request: AdminRequest, _ action: (DrainRequest) -> AdminOutcome
-    ) -> AdminAnswer {
-        let body = request.body.isEmpty ? Data("{}".utf8) : request.body
-        guard let wish = try? JSONDecoder().decode(DrainRequest.self, from: body) else {
+    private func drain(_ wish: AdminWish) -> AdminAnswer {
+        guard let request = wish.read(DrainRequest.self) else { return Self.unread }
+        let isNamed = request.route != nil || request.endpoint != nil
+        if isNamed == (request.everything != nil) {
             return AdminAnswer(
                 status: 400,
-                text: "The body is a JSON object with route, endpoint, code, reason, "
-                    + "spreadMilliseconds, timeoutMilliseconds; all may be left out.")
+                text: isNamed
+                    ? "everything stops Sluice, so it does not go together with a route or an endpoint."
+                    : "Nothing is named, so nothing was done. Send {\"route\": …} or {\"endpoint\": …}, or"
+                        + " {\"everything\": true} to drain all and stop Sluice. A `sluice drain` that sends"
+                        + " none of them is of an older version.")
         }
-        return answer(action(wish), failure: 422)
-    }
-
-    private func rebalance(_ body: Data) -> AdminAnswer {
-        guard let wish = try? JSONDecoder().decode(RebalanceRequest.self, from: body) else {
-            return AdminAnswer(
-                status: 400,
-                text: "The body is a JSON object with upstream, perSecond (a whole number, "
-                    + "\(Controller.pacesAllowed)), and code (\(DrainSettings.codesAllowed)) where it is "
-                    + "not to be 1012.")
-        }
-        return answer(controller.rebalance(wish), failure: 422)
+        return begun(controller.drain(request))
     }
 
     private func drain(_ id: String) -> AdminAnswer {
@@ -125,20 +108,19 @@ struct AdminDesk: Sendable {
         return AdminAnswer(json: state)
     }
 
-    private func close(_ text: String, _ query: [String: String]) -> AdminAnswer {
-        let code = query["code"].map { UInt16($0) ?? 0 } ?? AdminDefaults.closeCode
+    private func close(_ wish: AdminWish) -> AdminAnswer {
+        let code = wish.number("code").map { UInt16(clamping: $0) } ?? AdminDefaults.closeCode
         guard DrainSettings.allows(code: code) else {
             return AdminAnswer(status: 400, text: "The code is \(DrainSettings.codesAllowed).")
         }
-        guard let id = RelayID(text), controller.frontend.end(id, code: code) else {
-            return answer(
-                AdminOutcome(
-                    isDone: false,
-                    message: "There is no relay \(text): it has ended, or never was. `sluice status"
-                        + " --relays` lists those that live."), failure: 404)
+        guard let id = RelayID(wish.id), controller.frontend.end(id, code: code) else {
+            return AdminAnswer(
+                status: 404,
+                text: "There is no relay \(wish.id): it has ended, or never was. `sluice status"
+                    + " --relays` lists those that live.")
         }
-        return answer(
-            AdminOutcome(isDone: true, message: "The relay \(text) is told \(code)."), failure: 404)
+        return result(
+            of: AdminOutcome(isDone: true, message: "The relay \(wish.id) is told \(code)."))
     }
 
     /// Live relays, of the route, endpoint and client that the query names.
@@ -146,7 +128,8 @@ struct AdminDesk: Sendable {
     /// A name that nothing has is an error, so that a slip does not look like "no sockets". Of a client without
     /// live relays nothing is known. Relays of a route or endpoint that a reload has taken out are found by its
     /// name for as long as they live.
-    private func relays(_ query: [String: String]) -> AdminAnswer {
+    private func relays(_ wish: AdminWish) -> AdminAnswer {
+        let query = wish.query
         let names = ServedNames(controller.state.assembly, drained: controller.frontend.drained)
         var filter = RelayFilter()
         filter.route = query["route"]
@@ -155,18 +138,12 @@ struct AdminDesk: Sendable {
         if let wanted = query["client"] {
             guard let name = ClientName(wanted) else {
                 let message = "A client is \(ClientName.allowed): found \(wanted)."
-                return answer(AdminOutcome(isDone: false, message: message), failure: 400)
+                return AdminAnswer(status: 400, text: message)
             }
             client = name
             filter.client = name.host
         }
-        guard
-            let limit = Self.number(
-                query, "limit", 1...FrontendSettings.connectionsUnlimited,
-                otherwise: AdminDefaults.relaysMax)
-        else {
-            return Self.noNumber("limit", "1 to \(FrontendSettings.connectionsUnlimited)")
-        }
+        let limit = wish.number("limit") ?? AdminDefaults.relaysMax
         let found = relays(filter, of: client, countMax: limit)
         if found.isEmpty {
             var problem: String?
@@ -184,9 +161,7 @@ struct AdminDesk: Sendable {
                 ).map { client.port == nil ? $0.client.hostString : "\($0.client)" }
                 problem = ServedNames.noClient(wanted, among: Set(clients).sorted())
             }
-            if let problem {
-                return answer(AdminOutcome(isDone: false, message: problem), failure: 404)
-            }
+            if let problem { return AdminAnswer(status: 404, text: problem) }
         }
         return AdminAnswer(json: found.map(Self.state))
     }

@@ -100,6 +100,8 @@ struct DrainCommand: ParsableCommand {
         var request = DrainRequest()
         request.route = route
         request.endpoint = endpoint
+        // Said in so many words, so that no slip in a name can mean it.
+        request.everything = route == nil && endpoint == nil ? true : nil
         request.code = code
         request.reason = reason
         request.spreadMilliseconds = spread?.wholeMilliseconds

@@ -49,7 +49,8 @@ import Testing
         let sluice = try Self.started()
         defer { Scratch.remove(sluice.folder) }
         for key in ["timeoutMilliseconds", "spreadMilliseconds"] {
-            let answer = try ask(sluice, post("/drain", "{\"\(key)\":18446744073709551615}"))
+            let answer = try ask(
+                sluice, post("/drain", "{\"everything\":true,\"\(key)\":18446744073709551615}"))
             #expect(answer?.status == 422)
             #expect(answer?.text.contains("7 days at most") == true, "\(answer?.text as Any)")
         }
@@ -196,7 +197,10 @@ import Testing
         for (body, status, words) in [
             ("\"perSecond\":0", 422, "perSecond is 1 to 1000000, found 0."),
             ("\"perSecond\":-7", 422, "perSecond is 1 to 1000000, found -7."),
-            ("\"perSecond\":0.5", 400, "perSecond (a whole number, 1 to 1000000)"),
+            (
+                "\"perSecond\":0.5", 400,
+                "perSecond is a whole number, 1 to 1000000: found a fraction"
+            ),
             ("\"code\":1000", 400, "perSecond (a whole number, 1 to 1000000)"),
             ("\"perSecond\":1,\"code\":1005", 422, "3000 to 4999, found 1005."),
         ] {

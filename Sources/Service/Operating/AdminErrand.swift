@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+import Admin
+import Config
+import Frontend
+
+/// What can be asked for at the admin socket: how a request for it looks, and which names it may hold.
+///
+/// The one list of them: what is not in it is refused, since a slip in a name must not be taken for a wish that
+/// leaves that name out.
+enum AdminErrand: CaseIterable {
+    case health, readiness, metrics, state, relays, progress
+    case reload, drain, resume, rebalance, upgrade, close
+
+    /// What a name in a query or a body stands for.
+    struct Field {
+        enum Kind {
+            case text
+            case number(ClosedRange<Int128>)
+            /// `true`, said to be sure.
+            case consent
+        }
+
+        let name: String
+        let kind: Kind
+        /// What it takes, behind `is`.
+        let words: String
+
+        static func text(_ name: String) -> Field {
+            Field(name: name, kind: .text, words: "a text")
+        }
+
+        static func number(_ name: String, _ range: ClosedRange<Int128>) -> Field {
+            Field(
+                name: name, kind: .number(range),
+                words: "a whole number, \(range.lowerBound) to \(range.upperBound)")
+        }
+
+        /// A number whose bounds the one who is asked checks, with what else was asked for.
+        static func number(_ name: String) -> Field {
+            Field(name: name, kind: .number(0...Int128(UInt64.max)), words: "a whole number")
+        }
+
+        static let code = Field(
+            name: "code", kind: .number(0...65_535), words: DrainSettings.codesAllowed)
+        static let everything = Field(
+            name: "everything", kind: .consent, words: "true, or left out")
+    }
+
+    /// The method; `GET` stands for `HEAD` too.
+    var method: String {
+        switch self {
+        case .health, .readiness, .metrics, .state, .relays, .progress: "GET"
+        case .reload, .drain, .resume, .rebalance, .upgrade, .close: "POST"
+        }
+    }
+
+    /// The segments of the path; `ID` stands for any.
+    var path: [String] {
+        switch self {
+        case .health: ["healthz"]
+        case .readiness: ["readyz"]
+        case .metrics: ["metrics"]
+        case .state: ["state"]
+        case .relays: ["relays"]
+        case .progress: ["drains", "ID"]
+        case .reload: ["reload"]
+        case .drain: ["drain"]
+        case .resume: ["resume"]
+        case .rebalance: ["rebalance"]
+        case .upgrade: ["upgrade"]
+        case .close: ["relays", "ID", "close"]
+        }
+    }
+
+    /// What may stand in the query.
+    var query: [Field] {
+        switch self {
+        case .relays:
+            [
+                .text("route"), .text("endpoint"), .text("client"),
+                .number("limit", 1...Int128(FrontendSettings.connectionsUnlimited)),
+            ]
+        case .upgrade: [.number("timeoutMilliseconds", 1...3_600_000)]
+        case .close: [.code]
+        default: []
+        }
+    }
+
+    /// What may stand in the JSON object of the body.
+    var keys: [Field] {
+        switch self {
+        case .drain:
+            [
+                .text("route"), .text("endpoint"), .everything, .code, .text("reason"),
+                .number("spreadMilliseconds"), .number("timeoutMilliseconds"),
+            ]
+        case .resume: [.text("route"), .text("endpoint")]
+        case .rebalance:
+            [
+                .text("upstream"),
+                Field(
+                    name: "perSecond",
+                    kind: .number(Int128(Int64.min)...Int128(Int64.max)),
+                    words: "a whole number, \(Controller.pacesAllowed)"), .code,
+            ]
+        default: []
+        }
+    }
+
+    /// What of `keys` has to be there.
+    var needed: [String] { self == .rebalance ? ["upstream", "perSecond"] : [] }
+
+    /// How it is written down: `GET /relays`.
+    var title: String { "\(method) /\(path.joined(separator: "/"))" }
+
+    /// All of them with the names of their queries, by method.
+    static var menu: String {
+        ["GET", "POST"].map { method in
+            let all = allCases.filter { $0.method == method }.map { errand in
+                let names = errand.query.map { "\($0.name)=" }.joined(separator: "&")
+                return "/\(errand.path.joined(separator: "/"))" + (names.isEmpty ? "" : "?\(names)")
+            }
+            return "\(method) \(all.joined(separator: ", "))"
+        }.joined(separator: "\n")
+    }
+
+    func takes(_ path: [String]) -> Bool {
+        path.count == self.path.count
+            && zip(path, self.path).allSatisfy { $1 == "ID" || $0 == $1 }
+    }
+}
