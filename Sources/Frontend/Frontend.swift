@@ -253,6 +253,7 @@ public final class Frontend: Sendable {
         }
         let snapshot = Snapshot(settings: settings, routing: routing, entrances: entrances)
         let names = Set(routing.routes.map(\.name))
+        takeStock(for: routing, settings)
         state.withLock {
             // Before anybody is sent there.
             $0.drained.apply(to: routing)
@@ -269,6 +270,7 @@ public final class Frontend: Sendable {
         }
         let ready = entrances
         ask { .use(snapshot, ready, done: $0) }
+        endStock(for: routing, settings)
         // There may be more places now.
         routing.callWaiting()
         // Where an upstream has no line any more, those in it are served or refused by its new rules.

@@ -128,8 +128,8 @@ struct RequestJudge {
         _ client: Address, _ plan: RoutePlan, _ upgrade: UpgradeAsked, _ places: inout Places
     ) -> Refusal? {
         let limits = plan.route.admission
-        if limits.isEmpty { return nil }
         let admission = plan.tally.admission
+        if limits.isEmpty && !admission.isCounting { return nil }
         switch admission.enter(client, limits, nowMilliseconds: now) {
         case .admitted:
             places.take(admission, as: client)

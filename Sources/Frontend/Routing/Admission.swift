@@ -34,8 +34,17 @@ public struct AdmissionLimits: Sendable, Equatable {
 
 /// Who has how many places on a route; shared by all reactors, and touched by routes with limits only.
 ///
-/// A place is taken before the upstream is asked and given back when the connection ends.
+/// A place is taken before the upstream is asked and given back when the connection ends. Where no limit stood
+/// before, `StockTaker` gives places to those who are there, before the limit holds.
 final class Admission: Sendable {
+    private let counting = Atomic<Bool>(false)
+
+    /// Whether places are taken also by those whom nothing limits, since a limit is about to hold or does.
+    var isCounting: Bool {
+        get { counting.load(ordering: .acquiring) }
+        set { counting.store(newValue, ordering: .releasing) }
+    }
+
     /// What became of somebody who asked for a place.
     enum Outcome: Equatable {
         case admitted

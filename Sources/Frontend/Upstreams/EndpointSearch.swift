@@ -192,6 +192,9 @@ struct Places {
         line = place
     }
 
+    /// Whether a place on a route is held.
+    var isAdmitted: Bool { admission != nil }
+
     /// Holds a place on a route, which `client` was given.
     mutating func take(_ admission: Admission, as client: Address) {
         self.admission = admission

@@ -15,11 +15,9 @@ struct ClientCounts {
     ///   without a word.
     func admit(_ facts: inout ClientFacts) -> Bool {
         let limits = state.pointee.settings.clientLimits
-        // Who comes through a socket file has no address to be counted by, and through a proxy in
-        // front many clients come.
-        if limits.isEmpty || facts.peer.isUnix || facts.listener.trusts(facts.peer) { return true }
-        let now = state.pointee.now
         let crew = state.pointee.crew
+        if limits.isEmpty && !crew.clients.isCounting || !Self.counts(facts) { return true }
+        let now = state.pointee.now
         let outcome = crew.clients.enter(facts.peer, limits, nowMilliseconds: now)
         if outcome == .admitted {
             facts.isCounted = true
@@ -43,6 +41,20 @@ struct ClientCounts {
             crew.journal.event(LogEvent(.warning, sentence))
         }
         return false
+    }
+
+    /// Whether the connection is one of its peer's: who comes through a socket file has no address to be counted
+    /// by, and through a proxy in front many clients come.
+    private static func counts(_ facts: borrowing ClientFacts) -> Bool {
+        !facts.peer.isUnix && !facts.listener.trusts(facts.peer)
+    }
+
+    /// Counts a connection that was let in before anything was limited.
+    func admitLate(_ facts: inout ClientFacts) {
+        guard !facts.isCounted, Self.counts(facts) else { return }
+        facts.isCounted = true
+        _ = state.pointee.crew.clients.enter(
+            facts.peer, AdmissionLimits(), nowMilliseconds: state.pointee.now)
     }
 
     /// Gives the connection's place back.

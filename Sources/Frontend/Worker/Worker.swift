@@ -275,6 +275,12 @@ struct Worker: ~Copyable {
             answer.post(TunnelKeeper(state).list(filter, from: first))
         case .survey(let first, let answer):
             answer.post(LiveSurveyor(state).survey(from: first))
+        case .takeStock(let first, let done):
+            if let next = StockTaker(state).take(from: first) {
+                mailbox.post(.takeStock(from: next, done: done))
+            } else {
+                done.post(state.pointee.index)
+            }
         case .end(let token, let code, let answer):
             answer.post(TunnelKeeper(state).end(token, code: code))
         case .place(let queue, let waiter): PlaceWaiting(state).placeIsFree(queue, waiter)
@@ -291,9 +297,11 @@ struct Worker: ~Copyable {
         case .leave(let drain):
             drain.stoppedListening()
             drain.told(by: 1, count: 0)
-        case .drain(let drain): drain.told(by: 1, count: 0)
+        case .drain(let drain):
+            drain.told(by: 1, count: 0)
         case .list(_, _, let answer): answer.post(RelayList(relays: [], next: nil))
         case .survey(_, let answer): answer.post(LiveSurvey())
+        case .takeStock(_, let done): done.post(state.pointee.index)
         case .end(_, _, let answer): answer.post(false)
         case .place(let queue, _):
             queue.served()

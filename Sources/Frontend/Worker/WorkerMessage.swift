@@ -20,6 +20,8 @@ enum WorkerMessage: Sendable {
     /// Count what live relays have carried since they were asked last, from there on, and say what they and the
     /// requests are.
     case survey(from: LiveSurvey.Position, answer: Mailbox<LiveSurvey>)
+    /// Count those who came before anything limited their number, from there on; say there when all are.
+    case takeStock(from: StockTaker.Position, done: Mailbox<Int>)
     /// End the relay of this token with a Close; say there whether it is one.
     case end(Token, code: UInt16, answer: Mailbox<Bool>)
     /// There may be a place at an endpoint, for the one that waits.
