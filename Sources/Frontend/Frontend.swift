@@ -110,6 +110,8 @@ public final class Frontend: Sendable {
         var threads: [ReactorThread] = []
         var isLeaving = false
         var drained: DrainedNames
+        /// Counts of routes that are not served any more.
+        var keptTallies = KeptTallies()
         /// Drains of routes and endpoints that are not done.
         var drains: [Drain] = []
     }
@@ -171,6 +173,13 @@ public final class Frontend: Sendable {
     /// What is served now, and all listeners that there ever were, by their numbers.
     var served: (routing: Routing, entrances: [Int], listeners: [Int: Address]) {
         state.withLock { ($0.snapshot.routing, $0.entrances.map(\.number), $0.listeners) }
+    }
+
+    /// Lets go of the counts of routes that are gone for long enough, behind a scrape that has told them.
+    func tendTallies() {
+        state.withLock {
+            $0.keptTallies.tend($0.snapshot.routing, nowMilliseconds: Clock.nowMilliseconds())
+        }
     }
 
     /// The addresses as bound, in the order of the plans; the last ones once it leaves.
@@ -263,6 +272,7 @@ public final class Frontend: Sendable {
                 drain.takeNoneLate()
             }
             $0.snapshot = snapshot
+            $0.keptTallies.tend(routing, nowMilliseconds: Clock.nowMilliseconds())
             $0.entrances = entrances
             $0.addresses = entrances.map(\.socket.address)
             $0.nextNumber = number

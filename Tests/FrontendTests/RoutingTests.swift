@@ -57,6 +57,53 @@ struct RoutingTests {
             "of a route that nothing uses nothing is kept")
     }
 
+    @Test
+    func `the counts of a route that is gone are kept for a while, and go on if it comes back`()
+        throws
+    {
+        var kept = KeptTallies()
+        var current = try routing(["/a", "/b"], nil)
+        current.plans[0].tally.opened()
+        _ = current.plans[0].tally.meters.meter(of: 0, among: 1)
+        let next = try routing(["/b"], current)
+        kept.tend(next, nowMilliseconds: 0)
+        current = next
+        let name = current.tallies.first { $0.name == "/a" }
+        let first = ObjectIdentifier(try #require(name?.tally))
+        name?.tally.closed()
+        // The time begins with the first look behind the last relay, however late that is.
+        kept.tend(current, nowMilliseconds: 1_000_000)
+        kept.tend(current, nowMilliseconds: 1_299_999)
+        #expect(current.tallies.map(\.name) == ["/b", "/a"])
+        let back = try routing(["/a", "/b"], current)
+        #expect(ObjectIdentifier(back.plans[0].tally) == first)
+        kept.tend(back, nowMilliseconds: 1_299_999)
+        #expect(kept.count == 0)
+    }
+
+    @Test func `the counts of a route that is gone for long are let go`() throws {
+        var kept = KeptTallies()
+        var current = try routing(["/a", "/b"], nil)
+        let next = try routing(["/b"], current)
+        kept.tend(next, nowMilliseconds: 0)
+        current = next
+        #expect(current.tallies.map(\.name) == ["/b", "/a"])
+        kept.tend(current, nowMilliseconds: KeptTallies.idleMilliseconds)
+        #expect(kept.count == 0 && current.tallies.map(\.name) == ["/b"])
+    }
+
+    @Test func `totals are told when every reactor has looked`() {
+        let drain = Drain(
+            DrainPlan(
+                code: 1001, reason: "", spreadMilliseconds: nil, timeoutMilliseconds: 1_000),
+            workers: 2)
+        _ = drain.find()
+        drain.looked()
+        #expect(drain.progress.isLooking)
+        drain.looked()
+        #expect(!drain.progress.isLooking && drain.progress.found == 1)
+    }
+
     @Test func `what is drained is drained by its name, whenever it is there`() throws {
         var names = DrainedNames()
         var plan = DrainPlan(

@@ -14,6 +14,7 @@ extension Frontend {
     /// - Returns: whether every reactor has answered; otherwise much is missing.
     public func measure(into readings: inout MetricReadings) -> Bool {
         guard surveyLive(into: &readings) else { return false }
+        defer { tendTallies() }
         let (routing, _, _) = served
         for (name, tally) in routing.tallies {
             if let meters = tally.meters.all { add(meters, of: name, to: &readings) }

@@ -39,10 +39,15 @@ public final class Routing: Sendable {
         }.sorted { $0.name < $1.name }
     }
 
-    /// The counts of all routes by name, also of those that are not here any more, as long as anything uses them.
+    /// The counts of all routes by name, also of those that are not here any more, as long as anything uses or
+    /// keeps them.
     var tallies: [(name: String, tally: RouteTally)] {
-        plans.map { ($0.route.name, $0.tally) }
-            + departed.compactMap { name, departed in departed.tally.map { (name, $0) } }
+        plans.map { ($0.route.name, $0.tally) } + departedTallies
+    }
+
+    /// The counts of those that are not here any more.
+    var departedTallies: [(name: String, tally: RouteTally)] {
+        departed.compactMap { name, departed in departed.tally.map { (name, $0) } }
     }
 
     /// All endpoints, each once.
@@ -145,7 +150,8 @@ final class RouteTally: Sendable {
     }
 }
 
-/// The counts of a route that is not served any more, for as long as a request or a relay has them.
+/// The counts of a route that is not served any more, for as long as a request or a relay has them, or
+/// `KeptTallies` does.
 private struct DepartedTally: Sendable {
     weak let tally: RouteTally?
 

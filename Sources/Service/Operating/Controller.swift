@@ -153,13 +153,18 @@ public final class Controller: Sendable {
                 minder.follow(self, configuration.watch ? files : nil)
             }
             do {
-                let message = try take(try source.read(), before)
-                log.write(LogEvent(.info, message))
+                let taken = try take(try source.read(), before)
+                log.write(LogEvent(.info, taken.message))
+                if let removal = taken.removal { log.write(LogEvent(.info, removal.message)) }
                 // The log has them already, each as an event of its own.
                 let warnings = state.assembly.warnings.map {
                     "\nWarning: \($0.place): \($0.sentence)."
                 }
-                return AdminOutcome(isDone: true, message: message + warnings.joined())
+                let removal = taken.removal.map { "\n\($0.message)" } ?? ""
+                return AdminOutcome(
+                    isDone: true,
+                    message: taken.message + removal + warnings.joined(),
+                    drain: taken.removal?.drain)
             } catch {
                 let problem = "\(error)"
                 current.withLock { state in
@@ -185,7 +190,13 @@ public final class Controller: Sendable {
         }
     }
 
-    private func take(_ configuration: Configuration, _ before: State) throws -> String {
+    /// What taking up a configuration has changed, in words; and the drain of routes that it has removed.
+    private struct Taken {
+        let message: String
+        let removal: (drain: Int, message: String)?
+    }
+
+    private func take(_ configuration: Configuration, _ before: State) throws -> Taken {
         let logChange = try log(for: configuration.log, before: before.configuration.log)
         // Looked up before anybody is sent there, all within one time; what is known is not waited for.
         let expanding = configuration.expandingNames
@@ -231,14 +242,15 @@ public final class Controller: Sendable {
         {
             log.write(LogEvent(.info, plan.sentence))
         }
-        if let removed { add(removed, "routes that were removed") }
+        let removal = removed.map { told(of: $0, assembly) }
         let changes = ReloadChanges(
             from: (before.configuration, before.assembly.certificates),
             to: (configuration, assembly.certificates))
         // However often the file changed since: the process runs with what it started with.
         let waiting = Self.needingRestart(started, configuration)
-        return "The configuration was taken up as generation \(state.generation)."
-            + " \(changes.text(waiting: waiting))"
+        return Taken(
+            message: "The configuration was taken up as generation \(state.generation)."
+                + " \(changes.text(waiting: waiting))", removal: removal)
     }
 
     /// Watches and checks what a configuration names that stays in use after all.
@@ -261,7 +273,7 @@ public final class Controller: Sendable {
     }
 
     @discardableResult
-    private func add(_ drain: Drain, _ what: String) -> Int {
+    func add(_ drain: Drain, _ what: String) -> Int {
         add(
             what, problem: { drain.isStopped ? "The drain of \(what) was ended by --resume." : nil }
         ) {
@@ -516,7 +528,7 @@ public final class Controller: Sendable {
     }
 
     /// What live sockets are told, and how much time they have; that there are none where there are none.
-    private static func told(_ relays: Int, _ plan: DrainPlan) -> String {
+    static func told(_ relays: Int, _ plan: DrainPlan) -> String {
         if relays == 0 { return "no socket is live" }
         return Count.words(relays, "live socket", one: "is", many: "are")
             + " told \(plan.code) and \(relays == 1 ? "has" : "have") up to"
