@@ -367,6 +367,7 @@ public final class Frontend: Sendable {
             if crew.loads[index].hasEnded {
                 // It listens nowhere, and has nobody to tell.
                 drain.stoppedListening()
+                drain.looked()
                 drain.told(by: 1, count: 0)
             } else {
                 mailbox.post(.leave(drain))
@@ -402,6 +403,7 @@ public final class Frontend: Sendable {
         }
         for (index, mailbox) in crew.mailboxes.enumerated() {
             if crew.loads[index].hasEnded {
+                drain.looked()
                 drain.told(by: 1, count: 0)
             } else {
                 mailbox.post(.drain(drain))

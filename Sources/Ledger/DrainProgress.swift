@@ -15,11 +15,13 @@ public struct DrainProgress: Codable, Sendable, Equatable {
     public var endedElsewhere: Int
     /// Whether nothing is left to do.
     public var isDone: Bool
+    /// Whether relays are still looked for, so that `found` is not all of them.
+    public var isLooking: Bool
 
     /// Counts of a drain that has found nothing yet.
     public init(
         found: Int = 0, told: Int = 0, closed: Int = 0, cut: Int = 0, endedElsewhere: Int = 0,
-        isDone: Bool = false
+        isDone: Bool = false, isLooking: Bool = false
     ) {
         self.found = found
         self.told = told
@@ -27,9 +29,10 @@ public struct DrainProgress: Codable, Sendable, Equatable {
         self.cut = cut
         self.endedElsewhere = endedElsewhere
         self.isDone = isDone
+        self.isLooking = isLooking
     }
 
-    /// Reads the counts; an older Sluice does not say what has ended elsewhere.
+    /// Reads the counts; an older Sluice does not say what has ended elsewhere, nor that it still looks.
     public init(from decoder: any Decoder) throws {
         let container = try decoder.container(keyedBy: CodingKeys.self)
         found = try container.decode(Int.self, forKey: .found)
@@ -38,6 +41,7 @@ public struct DrainProgress: Codable, Sendable, Equatable {
         cut = try container.decode(Int.self, forKey: .cut)
         endedElsewhere = try container.decodeIfPresent(Int.self, forKey: .endedElsewhere) ?? 0
         isDone = try container.decode(Bool.self, forKey: .isDone)
+        isLooking = try container.decodeIfPresent(Bool.self, forKey: .isLooking) ?? false
     }
 
     /// The counts of two drains together, which are done when both are.
@@ -46,6 +50,6 @@ public struct DrainProgress: Codable, Sendable, Equatable {
             found: left.found + right.found, told: left.told + right.told,
             closed: left.closed + right.closed, cut: left.cut + right.cut,
             endedElsewhere: left.endedElsewhere + right.endedElsewhere,
-            isDone: left.isDone && right.isDone)
+            isDone: left.isDone && right.isDone, isLooking: left.isLooking || right.isLooking)
     }
 }

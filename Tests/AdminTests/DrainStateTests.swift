@@ -15,7 +15,7 @@ struct DrainStateTests {
         let json = try encoder.encode(state)
         #expect(
             String(decoding: json, as: UTF8.self)
-                == #"{"closed":2,"cut":1,"endedElsewhere":0,"found":4,"id":7,"isDone":false,"told":3,"what":"route /"}"#
+                == #"{"closed":2,"cut":1,"endedElsewhere":0,"found":4,"id":7,"isDone":false,"isLooking":false,"told":3,"what":"route /"}"#
         )
         let again = try JSONDecoder().decode(DrainState.self, from: json)
         #expect(again.id == 7 && again.what == "route /" && again.progress == progress)
@@ -23,8 +23,8 @@ struct DrainStateTests {
 
     @Test func `two drains together are done when both are`() {
         let done = DrainProgress(found: 1, told: 1, closed: 1, cut: 0, isDone: true)
-        let open = DrainProgress(found: 5, told: 2)
-        #expect(done + open == DrainProgress(found: 6, told: 3, closed: 1, cut: 0))
+        let open = DrainProgress(found: 5, told: 2, isLooking: true)
+        #expect(done + open == DrainProgress(found: 6, told: 3, closed: 1, cut: 0, isLooking: true))
         #expect((done + done).isDone)
     }
 }

@@ -98,30 +98,52 @@ struct ReloadChangesTests {
 
 /// How many relays a rebalance closes.
 struct CensusTests {
-    private func surplus(_ census: inout Census, _ counts: [Int]) -> [Int] {
-        census.surplus(counts.map { ($0, 1) })
+    private func surplus(_ census: inout Census, _ counts: [Int], at second: UInt64) -> [Int] {
+        census.look(counts.map { ($0, 1) }, nowMilliseconds: second * 1_000).surplus
     }
 
     @Test func `clients on their way back are counted`() {
         var census = Census()
-        #expect(surplus(&census, [50, 0]) == [25, 0])
+        #expect(surplus(&census, [50, 0], at: 1) == [25, 0])
+        census.note(closed: 25, nowMilliseconds: 1_500)
         // Five of the 25 are back: the average is 25 still, and not 15.
-        #expect(surplus(&census, [25, 5]) == [0, 0])
-        #expect(surplus(&census, [25, 25]) == [0, 0])
+        #expect(surplus(&census, [25, 5], at: 2) == [0, 0])
+        #expect(surplus(&census, [25, 25], at: 3) == [0, 0])
+    }
+
+    @Test func `it is not even until those are back that were told to go`() {
+        var census = Census()
+        _ = census.look([(50, 1), (0, 1)], nowMilliseconds: 0)
+        census.note(closed: 25, nowMilliseconds: 500)
+        let gone = census.look([(25, 1), (0, 1)], nowMilliseconds: 1_000)
+        #expect(gone.surplus == [0, 0] && gone.missing == 25 && !gone.isEven)
+        let back = census.look([(25, 1), (25, 1)], nowMilliseconds: 2_000)
+        #expect(back.missing == 0 && back.isEven)
+        // Whoever waits for longer than is remembered goes on to expect as many.
+        let late = census.look([(25, 1), (0, 1)], expecting: 50, nowMilliseconds: 90_000)
+        #expect(late.surplus == [0, 0] && late.missing == 25)
+    }
+
+    @Test func `those that nobody has told to go are not awaited`() {
+        var census = Census()
+        #expect(surplus(&census, [50, 0], at: 0) == [25, 0])
+        census.note(closed: 5, nowMilliseconds: 0)
+        #expect(surplus(&census, [25, 0], at: 1) == [10, 0])
     }
 
     @Test func `clients that are gone for good are forgotten after a while`() {
         var census = Census()
-        _ = surplus(&census, [100, 0])
-        for _ in 0..<29 { #expect(surplus(&census, [30, 10]) == [0, 0]) }
-        #expect(surplus(&census, [30, 10]) == [10, 0])
+        _ = surplus(&census, [100, 0], at: 0)
+        census.note(closed: 60, nowMilliseconds: 0)
+        for second: UInt64 in 1..<30 { #expect(surplus(&census, [30, 10], at: second) == [0, 0]) }
+        #expect(surplus(&census, [30, 10], at: 30) == [10, 0])
     }
 
     @Test func `shares count, and what takes nothing does not`() {
         var census = Census()
-        #expect(census.surplus([(90, 1), (0, 2)]) == [60, 0])
+        #expect(census.look([(90, 1), (0, 2)], nowMilliseconds: 0).surplus == [60, 0])
         var other = Census()
-        #expect(other.surplus([(7, 0), (0, 0)]) == [0, 0])
-        #expect(other.surplus([]) == [])
+        #expect(other.look([(7, 0), (0, 0)], nowMilliseconds: 0).surplus == [0, 0])
+        #expect(other.look([], nowMilliseconds: 0).surplus == [])
     }
 }

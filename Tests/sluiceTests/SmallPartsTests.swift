@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+import Admin
 import ArgumentParser
 import Foundation
+import Ledger
 import Testing
 
 @testable import sluice
@@ -20,6 +22,14 @@ struct SmallPartsTests {
         #expect(Table.text([]) == "")
         #expect(Table.text([["a"]]) == "a")
         #expect(Table.text([["a", "b"], ["cc"]]) == "a   b\ncc")
+    }
+
+    @Test func `a drain has no totals while its relays are looked for`() {
+        var drain = DrainState(
+            id: 3, what: "route /", progress: DrainProgress(found: 11, told: 1, isLooking: true))
+        #expect(DrainText.line(drain) == "drain 3 of route /: looking for its relays")
+        drain.progress.isLooking = false
+        #expect(DrainText.line(drain) == "drain 3 of route /: 1 of 11 relays told, 0 closed")
     }
 
     @Test func `the data directory is the user's`() {

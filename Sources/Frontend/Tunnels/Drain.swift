@@ -76,6 +76,8 @@ public final class Drain: Sendable {
     private let closedCount = Atomic<Int>(0)
     private let cutCount = Atomic<Int>(0)
     private let foundCount = Atomic<Int>(0)
+    /// Reactors that have not looked at all of their relays yet.
+    private let looking: Atomic<Int>
     private let late: Atomic<Bool>
     private let stopped = Atomic<Bool>(false)
 
@@ -93,6 +95,7 @@ public final class Drain: Sendable {
         workersLeft = Atomic(workers)
         late = Atomic(plan.takesLate)
         listening = Atomic(workers)
+        looking = Atomic(workers)
     }
 
     /// Whether relays that open there by now are told too.
@@ -136,13 +139,14 @@ public final class Drain: Sendable {
     public var progress: DrainProgress {
         // In this order: what is told later must not make an undone drain look done.
         let isAllTold = workersLeft.load(ordering: .acquiring) == 0
+        let isLooking = !isAllTold && !isStopped && looking.load(ordering: .acquiring) > 0
         let closed = closedCount.load(ordering: .acquiring)
         let told = toldCount.load(ordering: .acquiring)
         return DrainProgress(
             found: foundCount.load(ordering: .relaxed), told: told, closed: closed,
             cut: cutCount.load(ordering: .relaxed),
             endedElsewhere: endedElsewhereCount.load(ordering: .relaxed),
-            isDone: isAllTold && closed >= told)
+            isDone: isAllTold && closed >= told, isLooking: isLooking)
     }
 
     /// Counts one more relay; false when there are as many as there may be.
@@ -152,6 +156,9 @@ public final class Drain: Sendable {
         foundCount.wrappingSubtract(1, ordering: .relaxed)
         return false
     }
+
+    /// A reactor has looked at all of its relays, or has none.
+    func looked() { looking.wrappingSubtract(1, ordering: .releasing) }
 
     /// Relays were told; `workers` reactors have nobody left to tell.
     func told(by workers: Int, count: Int) {

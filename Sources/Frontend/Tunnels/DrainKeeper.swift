@@ -211,6 +211,7 @@ struct DrainKeeper {
         for _ in 0..<DrainSchedule.scannedPerTurn {
             guard let slot = state.pointee.tunnels.nextLive(after: last) else {
                 state.pointee.drains.tasks[index].scannedUp(to: nil)
+                state.pointee.drains.tasks[index].drain.looked()
                 return
             }
             last = Int(slot.index)

@@ -296,8 +296,10 @@ struct Worker: ~Copyable {
         case .use(_, _, let done): done.post(state.pointee.index)
         case .leave(let drain):
             drain.stoppedListening()
+            drain.looked()
             drain.told(by: 1, count: 0)
         case .drain(let drain):
+            drain.looked()
             drain.told(by: 1, count: 0)
         case .list(_, _, let answer): answer.post(RelayList(relays: [], next: nil))
         case .survey(_, let answer): answer.post(LiveSurvey())

@@ -88,6 +88,8 @@ public final class Controller: Sendable {
     private let started: Configuration
     /// Whether a new process is being waited for; held while something is drained or resumed.
     private let isUpgrading = Mutex(false)
+    /// The last rebalance of each upstream, with its number among the drains.
+    let rebalances = Mutex<[String: (drain: Int, rebalance: Rebalance)]>([:])
     /// Held while something is changed, so that changes come one after the other.
     private let changing = Mutex<Void>(())
 

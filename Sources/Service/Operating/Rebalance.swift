@@ -23,32 +23,53 @@ final class Rebalance: Sendable {
     private let perSecond: Int
     private let code: UInt16
     private let total = Mutex(DrainProgress())
-    /// How many relays were above their endpoints' shares when it gave up, and whether their hash sends
-    /// each of them to where it is.
-    private let remaining = Mutex((count: 0, isHashed: false))
+    /// How many relays were above their endpoints' shares when it gave up, and why.
+    private let remaining = Mutex((count: 0, cause: Cause.goBack))
+    let memory: RebalanceMemory
 
-    init(_ group: EndpointGroup, routes: Set<String>, perSecond: Int, code: UInt16) {
+    /// Why it is over without even counts.
+    private enum Cause {
+        /// Clients come again to where they were.
+        case goBack
+        /// Their hash sends each of them to where it is.
+        case hashed
+        /// So many clients that were told to go have not come again.
+        case missing(Int)
+    }
+
+    init(
+        _ group: EndpointGroup, routes: Set<String>, perSecond: Int, code: UInt16,
+        memory: RebalanceMemory
+    ) {
         self.group = group
         self.routes = routes
         self.perSecond = perSecond
         self.code = code
+        self.memory = memory
     }
 
     var progress: DrainProgress { total.withLock { $0 } }
 
     /// Why it ended without even counts; nil where it has not.
     var problem: String? {
-        let (count, isHashed) = remaining.withLock { $0 }
+        let (count, cause) = remaining.withLock { $0 }
         if count == 0 { return nil }
         let relays = Count.words(count, "relay", one: "is", many: "are")
-        if isHashed {
+        switch cause {
+        case .hashed:
             return
                 "\(relays) above the endpoints' shares and \(count == 1 ? "stays" : "stay"): balance hash sends"
                 + " every client there to the endpoint at which it is."
+        case .goBack:
+            return
+                "\(relays) still above the endpoints' shares: clients go back to where they were, as they do with"
+                + " sessions of the app's own."
+        case .missing(let missing):
+            return
+                "\(relays) still above the endpoints' shares (\(spread)):"
+                + " \(Count.words(missing, "client")) that \(missing == 1 ? "was" : "were") told to go"
+                + " \(missing == 1 ? "has" : "have") not come back within \(Census.returnSeconds) s."
         }
-        return
-            "\(relays) still above the endpoints' shares: clients go back to where they were, as they do with"
-            + " sessions of the app's own."
     }
 
     /// Endpoints that take relays, with as many as each has.
@@ -63,45 +84,62 @@ final class Rebalance: Sendable {
         }
     }
 
-    /// That there is nothing to close, and how the relays are spread; nil where there is a surplus.
-    var nothingToDo: String? {
+    /// How many relays each endpoint has, in words.
+    private var spread: String {
         let counts = counts
-        var census = Census()
-        guard census.surplus(counts.map { ($0.count, $0.share) }).allSatisfy({ $0 == 0 }) else {
-            return nil
-        }
+        let most = 8
+        return counts.prefix(most).map { "\($0.label) has \($0.count)" }.joined(separator: ", ")
+            + (counts.count > most ? ", and so on" : "")
+    }
+
+    /// Whether there is nothing to close for now.
+    var awaitsClients: Bool { memory.look(counts).surplus.allSatisfy { $0 == 0 } }
+
+    /// That there is nothing to close, and how the relays are spread; nil where there is a surplus, or where clients
+    /// are on their way back, of whom nobody knows yet where they go.
+    var nothingToDo: String? {
+        let found = memory.look(counts)
+        guard found.isEven, found.missing == 0 else { return nil }
         let name = group.picker.name
         if counts.isEmpty { return "Nothing is closed: no endpoint of \(name) takes new relays." }
-        let most = 8
-        let spread = counts.prefix(most).map { "\($0.label) has \($0.count)" }
-            .joined(separator: ", ")
-        let more = counts.count > most ? ", and so on" : ""
-        return
-            "Nothing is closed: no endpoint of \(name) has more than its share (\(spread)\(more))."
+        return "Nothing is closed: no endpoint of \(name) has more than its share (\(spread))."
     }
 
     /// A second's worth after the other, until there is no surplus or nothing is won any more.
+    ///
+    /// It is over when the clients that were told to go are back, and not before: until then the counts are not even.
     func run(_ frontend: Frontend, isOver: () -> Bool) {
         defer { total.withLock { $0.isDone = true } }
-        var census = Census()
         var best = Int.max
         var inVain = 0
+        var expected = 0
         while !isOver() {
             let counts = counts
-            let surplus = census.surplus(counts.map { ($0.count, $0.share) })
-            let sum = surplus.reduce(0, +)
-            if sum == 0 { return }
+            let found = memory.look(counts, expecting: expected)
+            let sum = found.surplus.reduce(0, +)
+            if sum == 0 {
+                // Whom it awaits it does not forget, or it would close more.
+                expected = found.expected
+                let isWaitedFor = memory.isWaitedFor
+                if found.isEven && (found.missing == 0 || !isWaitedFor) { return }
+                guard isWaitedFor, found.missing > 0 else {
+                    remaining.withLock { $0 = (found.surplusNow, .missing(found.missing)) }
+                    return
+                }
+                usleep(100_000)
+                continue
+            }
             // Where the choice of endpoints does not lead to even counts, it would never end.
             inVain = sum < best ? 0 : inVain + 1
             best = min(best, sum)
             if inVain >= 10 {
-                remaining.withLock { $0 = (sum, false) }
+                remaining.withLock { $0 = (sum, .goBack) }
                 return
             }
             var left = perSecond
-            var found = 0
+            var closed = 0
             var spared = 0
-            for (endpoint, count) in zip(counts, surplus) where count > 0 && left > 0 {
+            for (endpoint, count) in zip(counts, found.surplus) where count > 0 && left > 0 {
                 var plan = DrainPlan(
                     code: code, reason: "rebalance", spreadMilliseconds: Self.turnMilliseconds,
                     timeoutMilliseconds: 5_000)
@@ -111,12 +149,13 @@ final class Rebalance: Sendable {
                 plan.sparing = group
                 left -= plan.relaysMax
                 let drain = end(frontend, plan)
-                found += drain.progress.found
+                closed += drain.progress.found
                 spared += drain.spared
             }
+            if closed > 0 { memory.note(closed: closed) }
             // Whom the hash sends to where it is would come back there however often it is closed.
-            if found == 0 && spared > 0 {
-                remaining.withLock { $0 = (sum, true) }
+            if closed == 0 && spared > 0 {
+                remaining.withLock { $0 = (sum, .hashed) }
                 return
             }
         }
@@ -136,29 +175,6 @@ final class Rebalance: Sendable {
             if now.isDone && (isPaced || now.found == 0 && drain.spared > 0) { return drain }
             usleep(20_000)
         }
-    }
-}
-
-/// Counts relays round by round, those of clients that are on their way back too.
-///
-/// A client that was told to come again takes its time. Without it the average would be lower than it is
-/// about to be, and more relays would be closed than there is surplus.
-struct Census {
-    /// For so many rounds a client may be on its way back.
-    private static let roundsMax = 30
-    private var totals: [Int] = []
-
-    /// How many relays of each endpoint are above its share of all, rounded up.
-    ///
-    /// - Parameter counts: relays and share of each endpoint, now.
-    /// - Returns: the surplus of each, in the same order.
-    mutating func surplus(_ counts: [(count: Int, share: UInt64)]) -> [Int] {
-        totals = totals.suffix(Self.roundsMax - 1) + [counts.reduce(0) { $0 + $1.count }]
-        let whole = Double(counts.reduce(0) { $0 + $1.share })
-        guard whole > 0, let all = totals.max().map(Double.init) else {
-            return counts.map { _ in 0 }
-        }
-        return counts.map { max(0, $0.count - Int((all * Double($0.share) / whole).rounded(.up))) }
     }
 }
 
@@ -187,11 +203,31 @@ extension Controller {
                 message: "perSecond is \(Self.pacesAllowed), found \(request.perSecond).")
         }
         let routes = routing.routes.filter { $0.upstream?.picker.name == request.upstream }
-        let rebalance = Rebalance(
-            group, routes: Set(routes.map(\.name)), perSecond: request.perSecond, code: code)
+        return rebalances.withLock { rebalances in
+            let last = rebalances[request.upstream]
+            if let last, !last.rebalance.progress.isDone {
+                return AdminOutcome(
+                    isDone: true,
+                    message:
+                        "A rebalance of \(request.upstream) is under way already, at a rate and with a code of"
+                        + " its own. This is how far it is.", drain: last.drain)
+            }
+            let rebalance = Rebalance(
+                group, routes: Set(routes.map(\.name)), perSecond: request.perSecond, code: code,
+                memory: last?.rebalance.memory ?? RebalanceMemory())
+            let outcome = begin(rebalance, request, code: code)
+            if let drain = outcome.drain { rebalances[request.upstream] = (drain, rebalance) }
+            return outcome
+        }
+    }
+
+    private func begin(
+        _ rebalance: Rebalance, _ request: RebalanceRequest, code: UInt16
+    ) -> AdminOutcome {
         if let nothing = rebalance.nothingToDo {
             return AdminOutcome(isDone: true, message: nothing)
         }
+        let isWaiting = rebalance.awaitsClients
         let started = try? ReactorThread.start(name: "sluice-balance") { [self] in
             rebalance.run(frontend) { state.isLeaving }
         }
@@ -202,8 +238,11 @@ extension Controller {
             rebalance.progress
         }
         let message =
-            "Rebalancing \(request.upstream): surplus relays are told \(code), "
-            + "\(request.perSecond) in a second."
+            isWaiting
+            ? "Rebalancing \(request.upstream): those that were told to go in the last \(Census.returnSeconds) s and"
+                + " are not back are waited for."
+            : "Rebalancing \(request.upstream): surplus relays are told \(code), "
+                + "\(request.perSecond) in a second."
         log.write(LogEvent(.info, message))
         return AdminOutcome(isDone: true, message: message, drain: id)
     }

@@ -300,6 +300,10 @@ enum StatusText {
 enum DrainText {
     static func line(_ drain: DrainState) -> String {
         let progress = drain.progress
+        // What some reactors have found so far is no total.
+        if progress.isLooking {
+            return "drain \(drain.id) of \(drain.what): looking for its relays"
+        }
         return
             "drain \(drain.id) of \(drain.what): \(progress.told) of "
             + "\(Count.words(progress.found, "relay")) told, "

@@ -153,7 +153,11 @@ enum ExitCodes {
         Entry(
             commands: ["rebalance"],
             outcomes: [
-                Outcome(code: 0, when: "no endpoint has more than its share"),
+                Outcome(
+                    code: 0,
+                    when:
+                        "no endpoint has more than its share, with those clients that were told to go and are back"
+                ),
                 Outcome(
                     code: 1,
                     when:
