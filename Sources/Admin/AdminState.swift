@@ -22,6 +22,9 @@ public struct AdminState: Codable, Sendable {
     public var descriptors: DescriptorState?
     /// How TLS records are sealed and opened; nil without TLS, and of an older Sluice.
     public var records: RecordState?
+    /// How many connections from clients there may be (`limits.connections`); nil where nothing limits them, or an
+    /// older Sluice answers.
+    public var connectionsMax: Int?
     /// The listeners, in the order of the configuration.
     public var listeners: [ListenerState] = []
     /// Which requests go where.
@@ -39,6 +42,18 @@ public struct AdminState: Codable, Sendable {
 
     /// An empty state; `AdminDesk` fills it in.
     public init() {}
+
+    /// Why new connections wait at present, as a sentence goes on behind `new connections wait: `; nil where they
+    /// do not.
+    public var whyClientsWait: String? {
+        if let most = connectionsMax, connections >= most {
+            return "all \(most) connections that limits.connections allows are open"
+        }
+        if let descriptors, descriptors.isFull {
+            return "all \(descriptors.most) descriptors for connections are in use"
+        }
+        return nil
+    }
 }
 
 /// Descriptors of the connections of clients and to endpoints.

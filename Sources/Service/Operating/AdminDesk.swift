@@ -195,6 +195,8 @@ struct AdminDesk: Sendable {
         state.configuration.lastProblem = now.lastProblem
         state.reactors = controller.frontend.connectionCounts
         state.connections = controller.frontend.connectionCount
+        let most = now.assembly.settings.connectionsMax
+        state.connectionsMax = most < FrontendSettings.connectionsUnlimited ? most : nil
         if OpenFiles.forConnections < .max {
             state.descriptors = DescriptorState(
                 used: controller.frontend.descriptorClaims, most: OpenFiles.forConnections)

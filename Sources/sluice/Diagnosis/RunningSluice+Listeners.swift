@@ -85,7 +85,12 @@ extension RunningSluice {
     private static func date(_ text: String) -> Date? { try? Date(text, strategy: .iso8601) }
 
     /// Whether it answers, and with the certificates that it should have.
-    mutating func look(at listener: ListenerState, of pid: Int32) {
+    ///
+    /// - Parameters:
+    ///   - listener: what the process says of it.
+    ///   - pid: the process.
+    ///   - isFull: whether new connections wait: then a handshake has no answer, and is not tried.
+    mutating func look(at listener: ListenerState, of pid: Int32, isFull: Bool) {
         let name = listener.address
         guard let address = Self.reachable(listener.address) else { return }
         if let failure = Knock.failure(address, withinMilliseconds: 2_000) {
@@ -94,7 +99,11 @@ extension RunningSluice {
                 "See the log; a packet filter may stand before it.")
             return
         }
-        if listener.expectsProxyHeader == true {
+        if isFull {
+            add(
+                "listener", name, .note,
+                "connections wait in its queue\(Self.spoken(listener)), so it was asked nothing")
+        } else if listener.expectsProxyHeader == true {
             add(
                 "listener", name, .good,
                 "takes connections\(Self.spoken(listener)), with the PROXY protocol in front")

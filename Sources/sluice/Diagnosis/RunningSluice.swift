@@ -114,7 +114,9 @@ struct RunningSluice: Encodable {
         look(atConfiguration: state)
         // It has closed its listeners itself, and drains everything.
         guard state.isReady else { return }
-        for listener in state.listeners { look(at: listener, of: state.pid) }
+        for listener in state.listeners {
+            look(at: listener, of: state.pid, isFull: state.whyClientsWait != nil)
+        }
         for route in state.routes {
             if route.isLeft == true {
                 let relays = Count.words(route.relays, "live relay")
@@ -170,11 +172,13 @@ struct RunningSluice: Encodable {
                 "process", name, .note, "the program here has version \(Sluice.version)",
                 "\(command("upgrade")) puts it in place.")
         }
-        if let descriptors = state.descriptors, descriptors.isFull {
+        if let reason = state.whyClientsWait {
             add(
-                "process", name, .fault,
-                "new connections wait: all \(descriptors.most) descriptors for connections are in use",
-                Shortage.descriptors.cure)
+                "process", name, .fault, "new connections wait: \(reason)",
+                reason.contains("limits.connections")
+                    ? "Raise limits.connections and do: \(command("reload")); \(command("status --relays")) says"
+                        + " whose sockets they are."
+                    : Shortage.descriptors.cure)
         }
         if state.droppedLogLines > 0 {
             add(

@@ -205,11 +205,7 @@ enum StatusText {
         lines.append(
             "\(Count.words(state.connections, "connection")), per reactor "
                 + state.reactors.map(String.init).joined(separator: " "))
-        if let descriptors = state.descriptors, descriptors.isFull {
-            lines.append(
-                "new connections wait: all \(descriptors.most) descriptors for connections are in use"
-            )
-        }
+        if let reason = state.whyClientsWait { lines.append("new connections wait: \(reason)") }
         if let records = state.records { lines.append(line(records)) }
         if state.droppedLogLines > 0 {
             lines.append(
