@@ -30,6 +30,12 @@ public struct AdminClient: Sendable {
         return peer.pid
     }
 
+    /// Whether a process of this number has ended, or is not there (proc_pid_stat(5): Z, X).
+    public static func hasEnded(_ process: Int32) -> Bool {
+        if kill(process, 0) != 0 && errno == ESRCH { return true }
+        return AdminFault.condition(of: process).map { $0 == "Z" || $0 == "X" } ?? false
+    }
+
     /// How long nothing may come before the process is asked whether it still turns.
     static let silenceMilliseconds: UInt64 = 3_000
     /// How long that may take.
@@ -227,10 +233,13 @@ public struct AdminFault: Error, Sendable, CustomStringConvertible {
     }
 
     /// Whether a process is stopped by a signal (proc_pid_stat(5): T).
-    private static func isStopped(_ process: Int32) -> Bool {
+    private static func isStopped(_ process: Int32) -> Bool { condition(of: process) == "T" }
+
+    /// The letter for what a process does; nil where that can't be read.
+    static func condition(of process: Int32) -> Character? {
         guard let text = try? String(contentsOfFile: "/proc/\(process)/stat", encoding: .utf8),
             let end = text.lastIndex(of: ")")
-        else { return false }
-        return text[end...].dropFirst(2).first == "T"
+        else { return nil }
+        return text[end...].dropFirst(2).first
     }
 }

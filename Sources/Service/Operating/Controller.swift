@@ -142,9 +142,7 @@ public final class Controller: Sendable {
     private func reloadHere() -> AdminOutcome {
         changing.withLock { _ in
             let before = state
-            if before.isLeaving {
-                return AdminOutcome(isDone: false, message: "Sluice is stopping.")
-            }
+            if before.isLeaving { return Self.stopping }
             ServiceManager.notify("RELOADING=1", ServiceManager.monotonic)
             defer { ServiceManager.notify("READY=1") }
             // Looked at before they are read, so that no change falls in between.
@@ -342,6 +340,8 @@ public final class Controller: Sendable {
         if let problem = scope(request, &plan) {
             return AdminOutcome(isDone: false, message: problem)
         }
+        // All sockets are told to go, and no new ones begin anywhere.
+        if state.isLeaving { return Self.stopping }
         let what =
             request.route.map { "route \($0)" } ?? "endpoint \(plan.endpoint ?? "")"
         guard let drain = unlessUpgrading({ frontend.drain(plan) }) else { return Self.underway }
@@ -350,6 +350,14 @@ public final class Controller: Sendable {
         log.write(LogEvent(.info, message))
         return AdminOutcome(isDone: true, message: message, drain: id)
     }
+
+    /// That nothing is changed any more.
+    static let stopping = AdminOutcome(
+        isDone: false,
+        message:
+            "Sluice is stopping: all its sockets are told to go, and nothing else is changed any more."
+            + " `sluice status` shows how far it is; a second TERM to its process cuts what is left."
+    )
 
     /// That this process stops, and which one it has taken over from, if that still drains.
     private var stops: String {
@@ -374,7 +382,7 @@ public final class Controller: Sendable {
             return AdminOutcome(isDone: false, message: problem)
         }
         // Nobody listens any more, so nothing comes to it.
-        if state.isLeaving { return AdminOutcome(isDone: false, message: "Sluice is stopping.") }
+        if state.isLeaving { return Self.stopping }
         let what = plan.endpoint.map { "endpoint \($0)" } ?? "route \(plan.routes.first ?? "")"
         let outcome = unlessUpgrading {
             let drained = frontend.drained
@@ -466,7 +474,7 @@ public final class Controller: Sendable {
             }
         }
         switch started {
-        case nil: return AdminOutcome(isDone: false, message: "Sluice is stopping.")
+        case nil: return Self.stopping
         case .failure(let fault):
             let rest = isLeaving ? "this process stops" : "this process goes on"
             let message = "Not upgraded, \(rest): \(fault)."

@@ -185,6 +185,7 @@ extension Controller {
 
     /// Begins to end surplus relays.
     func rebalance(_ request: RebalanceRequest) -> AdminOutcome {
+        if state.isLeaving { return Self.stopping }
         let routing = state.assembly.routing
         let groups = routing.routes.compactMap(\.upstream)
         guard let group = groups.first(where: { $0.picker.name == request.upstream }) else {

@@ -74,11 +74,18 @@ final class AdminPeer {
     /// Prints how far a drain is until it is done.
     ///
     /// - Parameter id: the drain's number.
-    /// - Throws: `AdminFault` or `Complaint`, where the process does not tell.
+    /// - Throws: `AdminFault` where the process does not tell, `Complaint` also where it is over before the drain.
     func follow(_ id: Int) throws {
         var last = ""
         while true {
-            let state = try ask("GET", "/drains/\(id)", for: DrainState.self)
+            let state: DrainState
+            do {
+                state = try ask("GET", "/drains/\(id)", for: DrainState.self)
+            } catch let fault as AdminFault where !fault.isSilent && isGone {
+                let known = last.isEmpty ? "" : " The last that it said: \(last)."
+                throw Complaint(
+                    "Sluice has stopped meanwhile, and all its sockets have ended.\(known)")
+            }
             Self.show(state, &last)
             if state.progress.isDone {
                 if let problem = state.problem { throw Complaint(problem) }
@@ -116,6 +123,18 @@ final class AdminPeer {
             }
             usleep(end?.progress.isDone == true ? 20_000 : 250_000)
         }
+    }
+
+    /// Whether the process that was asked has ended.
+    private var isGone: Bool {
+        guard let number = process.flatMap(AdminReply.number) else { return false }
+        let end = Clock.nowMilliseconds() + 2_000
+        // It has taken its socket away, and is about to end; who has started it may not have asked for its end yet.
+        while !AdminClient.hasEnded(number) {
+            if Clock.nowMilliseconds() >= end { return false }
+            usleep(20_000)
+        }
+        return true
     }
 
     private static func show(_ state: DrainState, _ last: inout String) {

@@ -117,7 +117,10 @@ struct DrainCommand: ParsableCommand {
         } else {
             try peer.follow(id)
         }
-        if let endpoint { try tellOfRequests(at: endpoint, peer) }
+        // The drain is done, also where the process has ended since.
+        if let endpoint {
+            do { try tellOfRequests(at: endpoint, peer) } catch is AdminFault {}
+        }
     }
 
     /// Says that an endpoint without relays still answers requests, where it does.

@@ -146,7 +146,8 @@ enum ExitCodes {
                     when:
                         "nothing has the name that was given, `--spread` is longer than the timeout of the"
                         + " configuration, Sluice is stopping already, an upgrade is under way, somebody has resumed"
-                        + " what is drained, or another process has taken the place of the one that drains"
+                        + " what is drained, Sluice has stopped before the drain of a route or an endpoint was done, or"
+                        + " another process has taken the place of the one that drains"
                         + orSeveral),
                 nobodyAnswers,
             ]),
@@ -161,7 +162,8 @@ enum ExitCodes {
                 Outcome(
                     code: 1,
                     when:
-                        "nothing has the upstream's name, or its clients go back to where they were"
+                        "nothing has the upstream's name, its clients go back to where they were or do not come"
+                        + " back, or Sluice is stopping or has stopped meanwhile"
                         + orSeveral
                 ),
                 nobodyAnswers,

@@ -435,9 +435,38 @@ import Testing
         #expect(try client.readFrame().closeCode != nil)
         let resumed = try sluice.command(["drain", "--route", "/Esv/ocp", "--resume"])
         #expect(
-            resumed.status == 1 && resumed.output.contains("Sluice is stopping."), "\(resumed)")
+            resumed.status == 1 && resumed.output.contains("Sluice is stopping:"), "\(resumed)")
+        for words in [
+            ["drain", "--route", "/Esv/ocp"], ["reload"],
+            ["rebalance", "--upstream", "\(backend.address)"],
+        ] {
+            let refused = try sluice.command(words)
+            #expect(
+                refused.status == 1
+                    && refused.output.contains("Sluice is stopping: all its sockets are told to go"),
+                "\(refused)")
+        }
         try client.send(Frame.close(1001).masked())
         #expect(try sluice.proxy.process.waitForExit(by: .after(.seconds(60))) == 0)
+    }
+
+    @Test func `a drain that waits while the process ends says that it has stopped`() throws {
+        let backend = try ScriptedBackend.echo()
+        let sluice = try Self.started(backend.address, settings: ["drain: { timeout: 24h }"])
+        defer { Scratch.remove(sluice.folder) }
+        // It does not answer its Close, so that the drain goes on.
+        let client = try sluice.proxy.open()
+        let draining = TestThread { try sluice.command(["drain", "--route", "/Esv/ocp"]) }
+        #expect(try client.readFrame().closeCode != nil)
+        try eventually("it is told how far that is") {
+            try sluice.command(["status"]).output.contains("1 of 1 relay told")
+        }
+        try cut(sluice.proxy.process)
+        let drain = try draining.join(by: .after(.seconds(60)))
+        #expect(drain.status == 1, "\(drain)")
+        #expect(
+            drain.output.contains("Sluice has stopped meanwhile, and all its sockets have ended."),
+            "\(drain)")
     }
 
     @Test func `a log file is opened anew at USR1`() throws {
