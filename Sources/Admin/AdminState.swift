@@ -103,6 +103,16 @@ public struct ConfigurationState: Codable, Sendable {
     public var loaded = ""
     /// Why the last attempt to take up another one failed; nil when it did not.
     public var lastProblem: String?
+    /// Keys that differ from what the process started with, and that a new process alone takes up; nil where there
+    /// are none, and of an older Sluice.
+    public var waiting: [String]?
+
+    /// That something waits for a new process, in a sentence without its end; nil where nothing does.
+    public var waitingSentence: String? {
+        guard let waiting, !waiting.isEmpty else { return nil }
+        return "\(waiting.joined(separator: " and ")) \(waiting.count == 1 ? "waits" : "wait") for"
+            + " `sluice upgrade` or a restart"
+    }
 
     /// Empty: whoever makes one fills it in.
     public init() {}

@@ -193,6 +193,8 @@ struct AdminDesk: Sendable {
         state.configuration.generation = now.generation
         state.configuration.loaded = Self.time(now.loadedMilliseconds)
         state.configuration.lastProblem = now.lastProblem
+        let waiting = Controller.needingRestart(controller.started, now.configuration)
+        state.configuration.waiting = waiting.isEmpty ? nil : waiting
         state.reactors = controller.frontend.connectionCounts
         state.connections = controller.frontend.connectionCount
         let most = now.assembly.settings.connectionsMax

@@ -85,7 +85,7 @@ public final class Controller: Sendable {
     private let admins = Mutex<AdminServers?>(nil)
     private let current: Mutex<State>
     /// With what the process started.
-    private let started: Configuration
+    let started: Configuration
     /// Whether a new process is being waited for; held while something is drained or resumed.
     private let isUpgrading = Mutex(false)
     /// The last rebalance of each upstream, with its number among the drains.
@@ -163,7 +163,7 @@ public final class Controller: Sendable {
                 let removal = taken.removal.map { "\n\($0.message)" } ?? ""
                 return AdminOutcome(
                     isDone: true,
-                    message: taken.message + removal + warnings.joined(),
+                    message: taken.message + removal + warnings.joined() + unresolved.joined(),
                     drain: taken.removal?.drain)
             } catch {
                 let problem = "\(error)"

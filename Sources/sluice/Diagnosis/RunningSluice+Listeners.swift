@@ -41,6 +41,11 @@ extension RunningSluice {
                 return
             }
         }
+        if let waiting = configuration.waitingSentence {
+            add(
+                "configuration", configuration.file, .note, waiting,
+                "\(command("upgrade")) starts a process that takes it up.")
+        }
         if let problem = configuration.lastProblem {
             add(
                 "configuration", configuration.file, .fault, "the last reload failed: \(problem)",

@@ -202,6 +202,7 @@ enum StatusText {
         if let problem = configuration.lastProblem {
             lines.append("the last reload failed: \(problem)")
         }
+        if let waiting = configuration.waitingSentence { lines.append(waiting) }
         lines.append(
             "\(Count.words(state.connections, "connection")), per reactor "
                 + state.reactors.map(String.init).joined(separator: " "))
