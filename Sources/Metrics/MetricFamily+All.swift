@@ -17,7 +17,7 @@ extension MetricFamily {
     /// How long relays have lived.
     public static let relayDuration = MetricFamily(
         "sluice_relay_duration_seconds", .histogram, ["route"],
-        "How long WebSockets that have ended had lived, as durationMs of the access line")
+        "How long WebSockets that have ended had lived, as milliseconds of the access line")
     /// Data messages.
     public static let messages = MetricFamily(
         "sluice_messages_total", .counter, ["route", "direction", "type"],
