@@ -23,8 +23,8 @@ final class Rebalance: Sendable {
     private let perSecond: Int
     private let code: UInt16
     private let total = Mutex(DrainProgress())
-    /// How many relays were above their endpoints' shares when it gave up, and why.
-    private let remaining = Mutex((count: 0, cause: Cause.goBack))
+    /// How many relays were above their endpoints' shares when it gave up, and why; nil where it has not.
+    private let remaining = Mutex<(count: Int, cause: Cause)?>(nil)
     let memory: RebalanceMemory
 
     /// Why it is over without even counts.
@@ -35,6 +35,8 @@ final class Rebalance: Sendable {
         case hashed
         /// So many clients that were told to go have not come again.
         case missing(Int)
+        /// The process stops.
+        case stopping
     }
 
     init(
@@ -52,10 +54,12 @@ final class Rebalance: Sendable {
 
     /// Why it ended without even counts; nil where it has not.
     var problem: String? {
-        let (count, cause) = remaining.withLock { $0 }
-        if count == 0 { return nil }
+        guard let (count, cause) = remaining.withLock({ $0 }) else { return nil }
         let relays = Count.words(count, "relay", one: "is", many: "are")
         switch cause {
+        case .stopping:
+            return
+                "The rebalance has ended, since Sluice is stopping: \(relays) above the endpoints' shares."
         case .hashed:
             return
                 "\(relays) above the endpoints' shares and \(count == 1 ? "stays" : "stay"): balance hash sends"
@@ -113,10 +117,14 @@ final class Rebalance: Sendable {
         var best = Int.max
         var inVain = 0
         var expected = 0
-        while !isOver() {
+        while true {
             let counts = counts
             let found = memory.look(counts, expecting: expected)
             let sum = found.surplus.reduce(0, +)
+            if isOver() {
+                remaining.withLock { $0 = (max(sum, found.surplusNow), .stopping) }
+                return
+            }
             if sum == 0 {
                 // Whom it awaits it does not forget, or it would close more.
                 expected = found.expected

@@ -116,6 +116,34 @@ import Testing
         #expect(codes.filter { $0 == 1012 }.count == 2)
     }
 
+    @Test func `a rebalance that the end of Sluice cuts short is not taken for done`() throws {
+        let first = try ScriptedBackend.echo()
+        let second = try ScriptedBackend.echo()
+        let sluice = try Operated(
+            routes: ["{ path: /Esv/ocp, to: app }"],
+            settings: [
+                "upstreams: { app: { endpoints: [\"\(first.address)\"] } }",
+                "drain: { timeout: 24h }",
+            ])
+        defer { Scratch.remove(sluice.folder) }
+        let clients = try (0..<4).map { _ in try sluice.proxy.open() }
+        try sluice.rewrite(
+            "\"\(first.address)\"]", "\"\(first.address)\", \"\(second.address)\"]")
+        #expect(try sluice.command(["reload"]).status == 0)
+        let balancing = TestThread { try sluice.command(["rebalance", "--upstream", "app"]) }
+        try eventually("it has told two") {
+            try sluice.command(["status"]).output.contains("2 of 2 relays told")
+        }
+        #expect(try sluice.command(["drain", "--background"]).status == 0)
+        let rebalance = try balancing.join(by: .after(.seconds(60)))
+        #expect(rebalance.status == 1, "\(rebalance.output)")
+        #expect(
+            rebalance.output.contains("The rebalance has ended, since Sluice is stopping:"),
+            "\(rebalance.output)")
+        try cut(sluice.proxy.process)
+        withExtendedLifetime(clients) {}
+    }
+
     @Test func `a rebalance whose clients go back to where they were says so, and fails`() throws {
         let first = try ScriptedBackend.echo()
         let second = try ScriptedBackend.echo()
