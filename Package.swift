@@ -197,7 +197,7 @@ let package = Package(
         .testTarget(
             name: "sluiceTests",
             dependencies: [
-                "sluice", "Admin", "Config", "Doctor", "Reactor", "TLS",
+                "sluice", "Admin", "Config", "Doctor", "Reactor", "TLS", "TestKit",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),

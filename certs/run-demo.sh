@@ -18,6 +18,8 @@ host=localhost
 case $listen in *:*) host=${listen%:*} ;; esac
 case $host in '' | '*' | 127.0.0.1 | 0.0.0.0 | '[::1]' | '[::]') host=localhost ;; esac
 
+[ -e certs/localhost.pem ] || certs/make-certs.sh
+
 log=$(mktemp)
 # In a session of its own, so that Ctrl-C reaches Sluice alone: the app is there until the last socket has closed.
 setsid "$sluice" echo --listen 127.0.0.1:0 >"$log" &
@@ -46,5 +48,11 @@ proxy=$!
 trap 'kill "$echo_app" "$proxy" 2>/dev/null || true; rm -f "$log"' EXIT
 # A terminal's Ctrl-C reaches Sluice as well, which takes the two for one.
 trap 'kill -TERM "$proxy" 2>/dev/null || true' INT TERM
-wait "$proxy" || true
-wait "$proxy" 2>/dev/null || true
+status=0
+wait "$proxy" || status=$?
+# A signal ends the wait before it ends Sluice.
+if [ "$status" -gt 128 ]; then
+    status=0
+    wait "$proxy" || status=$?
+fi
+exit "$status"

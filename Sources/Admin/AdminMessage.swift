@@ -86,8 +86,8 @@ public struct AdminAnswer: Sendable {
         self.init(status: status, type: "application/json", body: body + Data("\n".utf8))
     }
 
-    /// The whole message, behind which the connection ends.
-    func bytes(omittingBody: Bool) -> [UInt8] {
+    /// The whole message, behind which the connection ends; `isForThisMachine` has it name the process.
+    func bytes(omittingBody: Bool, isForThisMachine: Bool = true) -> [UInt8] {
         var writer = HeadWriter()
         writer.statusLine(status)
         writer.field("Content-Type", type)
@@ -95,8 +95,10 @@ public struct AdminAnswer: Sendable {
         writer.field("Cache-Control", "no-store")
         if let allow { writer.field("Allow", allow) }
         // By these a command tells this server from others, and this process from the next one.
-        writer.field("Server", AdminProcess.serverName)
-        writer.field(AdminProcess.fieldName, AdminProcess.own)
+        if isForThisMachine {
+            writer.field("Server", AdminProcess.serverName)
+            writer.field(AdminProcess.fieldName, AdminProcess.own)
+        }
         writer.field("Connection", "close")
         writer.end()
         return writer.bytes + (omittingBody ? [] : Array(body))

@@ -167,7 +167,8 @@ public final class AdminServer: Sendable {
                 }
                 let answer = answer(message)
                 stream.send(
-                    answer.bytes(omittingBody: message.isHead),
+                    answer.bytes(
+                        omittingBody: message.isHead, isForThisMachine: isForThisMachine),
                     until: Clock.nowMilliseconds() + Self.answerMilliseconds)
                 taken.giveBack()
             } : nil

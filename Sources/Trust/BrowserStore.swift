@@ -178,9 +178,23 @@ struct BrowserStore {
         }
     }
 
+    /// What stands beside `cert9.db`, and what older browsers had in its place.
+    private static let otherFiles = [
+        "key4.db", "key4.db-journal", "pkcs11.txt", "key3.db", "cert8.db",
+    ]
+
     private func add(_ authority: Authority) throws(Unreadable) -> StoreReport {
         if try isTrusted(authority) { return report(.trusted) }
         if !isThere {
+            // certutil would ask for the password of the others, and a key may be among them.
+            if let other = Self.otherFiles.first(where: {
+                FileManager.default.fileExists(atPath: "\(folder)/\($0)")
+            }) {
+                return report(
+                    .failed(
+                        "\(other) is there and cert9.db is not: end that browser, move the folder \(folder)"
+                            + " away, and run this again"))
+            }
             do {
                 try FileManager.default.createDirectory(
                     atPath: folder, withIntermediateDirectories: true,
@@ -191,7 +205,8 @@ struct BrowserStore {
             let made = certutil(["-N", "--empty-password"])
             guard let made, made.status == 0 else {
                 // Half a database would be in the way of the next try, and of the browser.
-                for name in ["cert9.db", "key4.db", "pkcs11.txt"] {
+                // None of it was there before.
+                for name in ["cert9.db", "cert9.db-journal"] + Self.otherFiles {
                     try? FileManager.default.removeItem(atPath: "\(folder)/\(name)")
                 }
                 let said = Program.lastLine(made?.output ?? "")
@@ -314,8 +329,8 @@ enum CertutilFault: Equatable {
             self = .wantsPassword
         } else if line.contains("SEC_ERROR_BAD_DATABASE") {
             self = .other(
-                "the cert9.db there is damaged (SEC_ERROR_BAD_DATABASE): end that browser, move the file away,"
-                    + " and run this again")
+                "the cert9.db there is damaged (SEC_ERROR_BAD_DATABASE): end that browser, move the whole folder"
+                    + " away, and run this again")
         } else {
             self = .other(line)
         }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Foundation
 import TestKit
 import Testing
 
@@ -74,5 +75,19 @@ struct CertutilFaultTests {
             #expect(reason.contains("SEC_ERROR_"), "\(reason)")
         }
         #expect(try Scratch.read(database) == "garbage")
+    }
+
+    @Test func `keys without certificates beside them stay, and are told of`() throws {
+        let place = try TrustPlace()
+        try place.makeDatabase("home/.pki/nssdb")
+        let folder = "\(place.folder)/home/.pki/nssdb"
+        try FileManager.default.removeItem(atPath: "\(folder)/cert9.db")
+        let before = try place.contents("home")
+        let report = try #require(try place.stores(root: false).trust().first)
+        #expect(
+            report.text.contains(
+                "failed: key4.db is there and cert9.db is not: end that browser, move the folder"),
+            "\(report.text)")
+        #expect(try place.contents("home") == before)
     }
 }

@@ -23,7 +23,12 @@ struct ListenOptionTests {
         #expect(try ListenOption.addresses(text) == [text])
     }
 
-    @Test(arguments: ["70000", "app.test:443", "443/tcp", ""])
+    @Test func `a number that is no port is told the range`() {
+        let error = #expect(throws: ValidationError.self) { try ListenOption.addresses("70000") }
+        #expect(error?.message == "70000 is no port: a port is a number from 0 to 65535.")
+    }
+
+    @Test(arguments: ["app.test:443", "443/tcp", ""])
     func `what is no address is told the forms there are`(text: String) {
         let error = #expect(throws: ValidationError.self) {
             try ListenOption.addresses(text)

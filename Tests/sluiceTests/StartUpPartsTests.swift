@@ -2,6 +2,7 @@
 import Config
 import Glibc
 import Reactor
+import TestKit
 import Testing
 
 @testable import sluice
@@ -160,5 +161,26 @@ struct StartUpPartsTests {
         #expect(drawn.contains { $0.contains("▀") })
         let narrow = announcement.lines([address], terminal: terminal, columns: 20)
         #expect(!narrow.contains { $0.contains("▀") })
+    }
+
+    @Test func `a certificate that is not for the printed names is told of`() throws {
+        let folder = try Scratch.makeFolder()
+        defer { Scratch.remove(folder) }
+        try run([
+            "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+            "-nodes",
+            "-days", "2", "-subj", "/CN=x", "-addext", "subjectAltName=DNS:app.test,DNS:*.b.test",
+            "-keyout", "\(folder)/key.pem", "-out", "\(folder)/c.pem",
+        ])
+        func notice(_ hosts: String...) -> String? {
+            QuickCommand.notice(onCertificate: "\(folder)/c.pem", for: hosts)
+        }
+        #expect(notice("app.test") == nil && notice("X.b.test", "app.test") == nil)
+        #expect(
+            notice("localhost")
+                == "\(folder)/c.pem is for app.test, *.b.test and not for localhost, so clients refuse it there: add"
+                + " --host app.test and use that name, or give a certificate for localhost.")
+        #expect(notice("app.test", "x.y.b.test")?.contains("not for x.y.b.test,") == true)
+        #expect(QuickCommand.notice(onCertificate: "\(folder)/none.pem", for: ["a"]) == nil)
     }
 }

@@ -54,6 +54,10 @@ struct Metering {
             }
             times.pointee.head.note(marks.judgedMilliseconds &- ready)
         }
+        assert(
+            marks.judgedMilliseconds <= marks.placedMilliseconds
+                && marks.placedMilliseconds <= marks.sentMilliseconds,
+            "a WebSocket opens that had no place, or was not asked for")
         times.pointee.queue.note(marks.placedMilliseconds &- marks.judgedMilliseconds)
         times.pointee.connect.note(marks.sentMilliseconds &- marks.placedMilliseconds)
         times.pointee.answer.note(now &- marks.sentMilliseconds)

@@ -82,8 +82,10 @@ extension Refusal {
         let hint =
             if path.hasSuffix("/"), path.utf8.count > 1, isServed(String(path.dropLast())) {
                 " A route serves it without the slash at its end."
+            } else if !path.hasSuffix("/"), isServed(path + "/-") {
+                " A route serves what is below \(path)/."
             } else if !path.hasSuffix("/"), isServed(path + "/") {
-                " A route serves \(path)/ and what is below it."
+                " A route serves it with a slash at its end."
             } else {
                 ""
             }

@@ -174,6 +174,15 @@ struct Request: ~Copyable {
         movedMilliseconds = now
     }
 
+    /// Takes a place that was claimed for it.
+    mutating func take(_ endpoint: Int, of group: EndpointGroup, nowMilliseconds now: UInt64) {
+        places.take(endpoint, of: group)
+        facts.endpoint = group.endpoints[endpoint]
+        if let upgrade, upgrade.marks.placedMilliseconds == 0 {
+            upgrade.marks.placedMilliseconds = now
+        }
+    }
+
     /// What few requests have; made now, if there is none of it yet.
     mutating func makeExtras() -> RequestExtras {
         if let extras { return extras }

@@ -225,11 +225,7 @@ struct RequestExecutor {
 
     private func take(_ index: Int, _ request: RequestPointer) {
         guard let group = request.pointee.upstream?.search.group else { return }
-        request.pointee.places.take(index, of: group)
-        if let upgrade = request.pointee.upgrade, upgrade.marks.placedMilliseconds == 0 {
-            upgrade.marks.placedMilliseconds = now
-        }
-        request.pointee.facts.endpoint = group.endpoints[index]
+        request.pointee.take(index, of: group, nowMilliseconds: now)
     }
 
     /// Begins to connect to the next address of the endpoint.

@@ -80,8 +80,7 @@ struct PlaceWaiting {
             // Nobody has asked for more of the body meanwhile.
             request.pointee.body.movedMilliseconds = now
             if let claimed {
-                request.pointee.places.take(claimed, of: group)
-                request.pointee.facts.endpoint = group.endpoints[claimed]
+                request.pointee.take(claimed, of: group, nowMilliseconds: now)
             }
             state.pointee.work.push(.request(token, claimed == nil ? .lineClosed : .claimed))
         }

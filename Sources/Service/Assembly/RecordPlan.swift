@@ -34,11 +34,11 @@ public struct RecordPlan: Sendable {
     /// What operators read of it, in `sluice check` and in the log.
     public var sentence: String {
         if let keepingReason {
-            return "TLS sessions keep OpenSSL's object, which seals and opens their records: "
-                + "\(keepingReason)."
+            return "TLS: OpenSSL does the handshakes and all records: \(keepingReason)."
         }
         let reason = engineReason.map { ": \($0)" } ?? ""
-        return "TLS sessions leave OpenSSL's object; then \(engine.name) seals and opens their "
-            + "records in AES-GCM\(reason)."
+        return engine.name == RecordEngine.openSSL.name
+            ? "TLS: OpenSSL does the handshakes, and the arithmetic of the records behind them\(reason)."
+            : "TLS: OpenSSL does the handshakes, and \(engine.name) the records behind them\(reason)."
     }
 }

@@ -45,6 +45,20 @@ struct AdminServers {
         inherited = handed.filter { $0.purpose == .admin }
         let takesOver = Successor.isTakingOver
         let desk = AdminDesk(controller: controller)
+        // First what may fail: the file of a unix socket takes the place of the predecessor's.
+        if let text = settings.address {
+            let made = try server(
+                "admin.address", text, settings.addressPlace, isForThisMachine: true, desk.answer)
+            servers.append(made)
+        }
+        let metrics = configuration.metrics
+        if let text = metrics.address {
+            // On this machine alone, no page may have a browser ask under a name of its own.
+            let isLoopback = (try? Address(parsing: text))?.isLoopback ?? false
+            self.metrics = try server(
+                "metrics.address", text, metrics.addressPlace, isForThisMachine: isLoopback,
+                MetricsDesk(controller: controller).answerAlone)
+        }
         switch settings.socket {
         case .off: break
         case .path(let path):
@@ -68,17 +82,9 @@ struct AdminServers {
                         .warning, "There is no admin socket at \(path): \(error.description)."))
             }
         }
-        if let text = settings.address {
-            servers.append(
-                try server(
-                    "admin.address", text, settings.addressPlace, isForThisMachine: true,
-                    desk.answer))
-        }
-        let metrics = configuration.metrics
-        if let text = metrics.address {
-            self.metrics = try server(
-                "metrics.address", text, metrics.addressPlace, isForThisMachine: false,
-                MetricsDesk(controller: controller).answerAlone)
+        // What the process before this one had listened at, and nobody wants any more.
+        for socket in inherited where !all.contains(where: { $0.descriptor == socket.descriptor }) {
+            close(socket.descriptor)
         }
     }
 

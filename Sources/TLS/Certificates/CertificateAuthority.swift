@@ -177,9 +177,14 @@ public struct CertificateAuthority: Sendable {
         guard CertificateFiles.hasContent(chainPath) else {
             // The chain is always written first, so a lonely key is not from here.
             guard !CertificateFiles.hasContent(keyPath) else {
+                let isEmpty = access(chainPath, F_OK) == 0
                 throw CertificateFault(
-                    keyPath, found: "a key without its certificate \(chainPath)",
-                    remedy: "move it away or choose another directory; it is not overwritten")
+                    keyPath,
+                    found: "a key whose certificate \(chainPath) is "
+                        + (isEmpty ? "empty" : "not there"),
+                    remedy:
+                        "delete that key\(isEmpty ? " and that file" : "") if nobody needs it, and both are made"
+                        + " anew; nothing is overwritten")
             }
             return .made
         }

@@ -141,8 +141,8 @@ extension TLSSession {
     /// The names of the certificate that a client has refused by an alert, where that is for no such name as it asked
     /// for; else nil.
     private borrowing func namesWithoutMatch(_ alert: UInt8) -> String? {
-        // Bad, unknown certificate, unknown authority: clients send any of them for a wrong name.
-        guard [42, 46, 48].contains(alert), let ssl,
+        // Clients send these two for a wrong name, and 48, unknown authority, for that alone.
+        guard [42, 46].contains(alert), let ssl,
             let name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name),
             let certificate = SSL_get_certificate(ssl),
             X509_check_host(certificate, name, 0, 0, nil) == 0, X509_up_ref(certificate) == 1

@@ -134,6 +134,14 @@ struct CertMakeCommand: ParsableCommand {
     private func refuseMistypedCommand() throws {
         let commands = CertCommand.configuration.subcommands
             .compactMap { $0.configuration.commandName }
+        if let word = names.first,
+            ["create", "new", "add", "issue", "generate"].contains(word.lowercased())
+        {
+            let rest = names.dropFirst().map(Shell.word).joined(separator: " ")
+            throw ValidationError(
+                "\(word) is no command of `sluice cert`. Did you mean `sluice cert make"
+                    + "\(rest.isEmpty ? "" : " " + rest)`?")
+        }
         guard names.count == 1, let word = names.first, !word.contains("."), !word.contains(":"),
             word != "localhost",
             let meant = ["ls": "list", "rm": "untrust", "info": "show", "print": "show"][

@@ -257,11 +257,12 @@ enum StatusText {
     private static func line(_ records: RecordState) -> String {
         let left = Count.words(records.releasedSessions, "TLS session", one: "has", many: "have")
         guard records.areReleased else {
-            return "TLS sessions keep OpenSSL's object: \(records.keepingReason ?? "")"
-                + (records.releasedSessions > 0 ? "; \(left) left it before" : "")
+            return "TLS records by OpenSSL: \(records.keepingReason ?? "")"
+                + (records.releasedSessions > 0 ? "; \(left) left its object before" : "")
         }
         let reason = records.engineReason.map { " (\($0))" } ?? ""
-        return "\(left) left OpenSSL's object since the start, for \(records.engine)\(reason)"
+        return
+            "TLS records by \(records.engine)\(reason); \(left) left OpenSSL's object since the start"
     }
 
     private static func endpoints(_ state: AdminState) -> [[String]] {

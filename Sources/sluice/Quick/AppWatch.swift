@@ -244,27 +244,31 @@ final class AppWatch: Sendable {
                 step.found.first.map({ ("0"..."9").contains($0) }) == true
             {
                 return "\(label) answers a WebSocket at \(place) with \(step.found)"
-                    + Self.advice(onAnswer: step.found, diagnosis)
+                    + advice(onAnswer: step.found, diagnosis)
             }
             return "\(label) listens; whether it takes a WebSocket could not be told."
-                + " \(diagnosis.sentence)"
+                + " \(diagnosis.sentence) See the app's log, or try the path of its socket: sluice doctor"
+                + " \(label)/your/path"
         }
     }
 
     /// What to change where the app answers with that status at a path that nobody has named, with the app's own words.
-    private static func advice(onAnswer found: String, _ diagnosis: Diagnosis) -> String {
+    private func advice(onAnswer found: String, _ diagnosis: Diagnosis) -> String {
+        let page = pageOrigin
         let words = diagnosis.notes.first { $0.hasPrefix("The answer says: ") }
         let said = words.map { " (\($0.dropFirst("The answer says: ".count)))" } ?? ""
         return switch Int(found.prefix { $0 != " " }) {
         case 401: said + ": it wants to know who asks; pages that have logged in get in"
         case 403:
-            said
-                + ": it may let in the origins or hosts of other pages only, or serve the socket at"
-                + " another path"
+            said + ": the app refuses "
+                + (page.map { "pages of \($0): let it take that origin" } ?? "the page's origin")
+                + ", or the socket is at another path"
         case 400:
             said + ": it may want a subprotocol or a parameter, or serve the socket at another path"
         case .some(500...): said + ": see its log"
-        default: said + "; the socket may be at another path"
+        default:
+            said
+                + "; the socket may be at another path: `sluice doctor \(label)/your/path` tries one"
         }
     }
 
@@ -301,7 +305,9 @@ final class AppWatch: Sendable {
             return
                 "\(label) speaks TLS itself, and Sluice relays to plain ws: switch TLS off in the"
                 + " app, or leave Sluice out and open \(secure)."
-        case .otherProtocol, .wrongAccept, .fieldsStripped:
+        case .otherProtocol:
+            return "\(diagnosis.sentence) Give the port of your app: sluice PORT."
+        case .wrongAccept, .fieldsStripped:
             return "\(diagnosis.sentence) \(diagnosis.remedy)"
         default:
             guard let path else { return nil }

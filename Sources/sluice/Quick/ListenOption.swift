@@ -31,6 +31,9 @@ enum ListenOption {
             _ = try Address(parsing: text)
         } catch {
             let start = isArgument ? "An address to listen at is" : "--listen takes"
+            if !text.isEmpty, text.allSatisfy({ ("0"..."9").contains($0) }) {
+                throw ValidationError("\(text) is no port: a port is a number from 0 to 65535.")
+            }
             throw ValidationError(
                 "\(start) a port (8443), an address with a port (192.0.2.1:8443, :8443 for"
                     + " everybody) or unix:/path, found \(text).")

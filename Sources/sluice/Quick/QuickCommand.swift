@@ -166,9 +166,12 @@ struct QuickCommand: ParsableCommand {
         let app = try QuickUpstream(parsing: upstream)
         var network: [Address] = []
         var localAuthority: String?
+        var certificateNotice: String?
         let certificate: CertificateSettings
         if let cert, let key {
             if lan { network = NetworkAddresses.all() }
+            certificateNotice = Self.notice(
+                onCertificate: cert, for: host.isEmpty ? ["localhost"] : host)
             certificate = CertificateSettings(
                 chain: cert, key: key,
                 place: SourcePlace(file: "--cert and --key", line: 0, column: 0))
@@ -214,7 +217,7 @@ struct QuickCommand: ParsableCommand {
         announcement.hosts = host
         announcement.network = network
         announcement.notices = [
-            listening.notice, unreachedHost(listening), Self.queryNotice(app),
+            listening.notice, certificateNotice, unreachedHost(listening), Self.queryNotice(app),
         ].compactMap(\.self)
         if localAuthority != nil, let invoker = Invoker.current {
             announcement.notices.append(invoker.otherAuthority)
@@ -225,6 +228,25 @@ struct QuickCommand: ParsableCommand {
             app.endpoint, path: socketPath, names: host, isChecked: !isUnchecked)
         let held = listening.held.map { Successor.Handed(.listen, $0.address, $0.descriptor) }
         try Serving.run(.fixed(configuration), watching: watch, holding: held) { _ in announced }
+    }
+
+    /// That a certificate is not for the names in the URLs that are printed, so that clients refuse them; nil where it
+    /// is, and where it can't be read, which is said elsewhere.
+    static func notice(onCertificate chain: String, for hosts: [String]) -> String? {
+        guard let names = try? CertificateFacts.readLeaf(chain: chain).names else { return nil }
+        func covers(_ host: String) -> Bool {
+            let host = host.lowercased()
+            let parent = host.firstIndex(of: ".").map { "*" + host[$0...] }
+            return names.contains(host) || parent.map(names.contains) ?? false
+        }
+        let missing = hosts.filter { !covers($0) }
+        guard !missing.isEmpty else { return nil }
+        let usable = names.first { !$0.contains("*") }
+        let shown = names.isEmpty ? "no name" : names.prefix(4).joined(separator: ", ")
+        return
+            "\(chain) is for \(shown) and not for \(missing.joined(separator: ", ")), so clients refuse it there: "
+            + (usable.map { "add --host \($0) and use that name, or " } ?? "")
+            + "give a certificate for \(missing[0])."
     }
 
     /// Where the command line names each address; none where it leaves that to quick mode.

@@ -39,7 +39,8 @@ struct RefusalTests {
     ]
 
     @Test(arguments: [
-        ("/api", " A route serves /api/ and what is below it."),
+        ("/api", " A route serves what is below /api/."),
+        ("/page", " A route serves it with a slash at its end."),
         ("/chat/", " A route serves it without the slash at its end."), ("/other", ""), ("/", ""),
     ])
     func `where a slash at the end makes the difference, that is said`(path: String, hint: String)
@@ -48,7 +49,7 @@ struct RefusalTests {
         let group = EndpointGroup(
             name: "app", endpoints: [Endpoint(label: "ws://app", address: .loopback(port: 1))],
             rules: UpstreamRules(balance: .roundRobin))
-        let paths = ["/api/*", "/chat"]
+        let paths = ["/api/*", "/chat", "/page/"]
         let entries = try paths.map {
             RouteEntry(
                 host: try HostPattern(parsing: nil), path: try PathPattern(parsing: $0),

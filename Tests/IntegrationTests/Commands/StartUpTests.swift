@@ -115,8 +115,8 @@ import Testing
                 "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
         },
         Answering(
-            words: "answers a WebSocket at / with 403 Forbidden (no such origin): it may let in the"
-                + " origins or hosts of other pages only"
+            words: "answers a WebSocket at / with 403 Forbidden (no such origin): the app refuses"
+                + " pages of https://localhost:"
         ) {
             try .answering(
                 "HTTP/1.1 403 Forbidden\r\nContent-Type: text/plain\r\nContent-Length: 14\r\n"

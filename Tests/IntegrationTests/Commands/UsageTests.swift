@@ -89,6 +89,7 @@ import Testing
         slip("3000:8443", "is two ports", "sluice 3000 --listen 8443"),
         slip("untrust", "Did you mean `sluice cert untrust`?"),
         slip("cert ls", "Did you mean `sluice cert list`?"),
+        slip("cert create localhost", "Did you mean `sluice cert make localhost`?"),
         slip("s.yaml --workers 2", "s.yaml is a configuration", "`sluice run s.yaml`"),
         slip("-c s.yaml", "s.yaml is a configuration"),
         slip("--lan", "No app is named: give its port, as in `sluice 3000`."),

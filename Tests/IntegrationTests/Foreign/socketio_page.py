@@ -2,7 +2,8 @@
 """The page of socketio_app.py in Chromium: port, authority, `h2` or `http/1.1`.
 
 The client begins with long polls and then takes a WebSocket, as socket.io does; events go both ways in
-both. What the browser says of the protocol of page, polls and socket must be the one that is named.
+both. A poll's body fits into one TLS record, since python-engineio's reader for aiohttp takes what has come of a body
+for all of it. What the browser says of the protocol of page, polls and socket must be the one that is named.
 """
 
 import os
@@ -24,13 +25,13 @@ TALK = """
         const ask = (...words) => new Promise(done => socket.emit(...words, done))
         socket.on("connect", async () => {
             const said = []
-            for (let number = 0; number < 20; number++) said.push(await ask("say", "x".repeat(number * 1000)))
+            for (let number = 0; number < 20; number++) said.push(await ask("say", "x".repeat(number * 500)))
             socket.emit("shout", 50)
             while (heard.length < 50) await ask("say", "")
             const transport = () => socket.io.engine.transport.name
             while (%s && transport() !== "websocket") await ask("say", "")
             socket.emit("leave")
-            resolve([said.map(text => text.length / 1000).join(), heard.join(), transport(), await left].join(" "))
+            resolve([said.map(text => text.length / 500).join(), heard.join(), transport(), await left].join(" "))
         })
     })
 """

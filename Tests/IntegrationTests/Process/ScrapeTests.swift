@@ -135,6 +135,34 @@ extension Operated {
         #expect(samples["sluice_message_bytes_sum{\(labels)}"] == 70_065)
     }
 
+    @Test func `the time in the queue is that of the queue`() throws {
+        let backend = try ManualBackend()
+        let sluice = try Operated(
+            routes: ["{ path: /Esv/ocp, to: app }"],
+            settings: [
+                "upstreams: { app: { endpoints: [\"\(backend.address)\"], maxConnections: 1, queue: { wait: 60s } } }"
+            ])
+        defer { Scratch.remove(sluice.folder) }
+        let first = try sluice.proxy.relay(to: backend)
+        let second = try sluice.proxy.connect()
+        try second.send(Opening().bytes)
+        let waiting = "sluice_queue_waiting{upstream=\"app\"}"
+        try eventually("it waits") { try sluice.scrape()[waiting] == 1 }
+        try first.client.send(Frame.close(1000).masked())
+        #expect(try first.upstream.readFrame().closeCode == 1000)
+        try first.upstream.send(Frame.close(1000))
+        let upstream = try backend.next()
+        _ = try upstream.accept()
+        #expect(try second.readHead().status == 101)
+        let samples = try sluice.scrape()
+        for phase in ["queue", "connect", "answer", "total"] {
+            let labels = "{route=\"/Esv/ocp\",phase=\"\(phase)\"}"
+            #expect(samples["sluice_upgrade_duration_seconds_count\(labels)"] == 2)
+            let sum = try #require(samples["sluice_upgrade_duration_seconds_sum\(labels)"])
+            #expect(sum < 600, "\(phase) took \(sum) s")
+        }
+    }
+
     @Test func `round trips are counted as the route's pings find them`() throws {
         let backend = try ManualBackend()
         let sluice = try Operated(routes: [
@@ -370,9 +398,11 @@ extension Operated {
         let port = try #require(line.split(separator: ":").last?.split(separator: "/").first)
         let ends = try sluice.proxy.relay(to: backend)
         try ends.exchange("counted")
+        // From other machines under whatever name; on this one no page may choose it (DNS rebinding).
+        var host = address.hasPrefix("127") ? "127.0.0.1" : "metrics.example"
         func fetch(_ path: String, _ options: String...) throws -> String {
             try ended(
-                ["curl", "-s", "-w", "%{http_code}", "-H", "Host: metrics.example"] + options
+                ["curl", "-s", "-w", "%{http_code}", "-H", "Host: \(host)"] + options
                     + ["http://127.0.0.1:\(port)\(path)"]
             ).output
         }
@@ -389,9 +419,47 @@ extension Operated {
             #expect(said.hasSuffix("\(status)\n"), "\(method) \(path): \(said)")
         }
         #expect(try fetch("/metrics", "-H", "Origin: https://page.example").hasSuffix("403\n"))
+        #expect(try fetch("/metrics", "-I").contains("Sluice-Process") == address.hasPrefix("127"))
+        host = "page.example"
+        #expect(try fetch("/metrics").hasSuffix(address.hasPrefix("127") ? "403\n" : "200\n"))
         // Commands find the socket that is theirs all the same.
         #expect(try sluice.command(["status"]).output.contains("/Esv/ocp"))
         try ends.exchange("still here")
+    }
+
+    @Test
+    func `an upgrade that can't have the address for metrics leaves the admin socket as it is`()
+        throws
+    {
+        let taken = try ManualBackend()
+        let sluice = try Operated(routes: [Self.page], isReplaceable: true)
+        defer { Scratch.remove(sluice.folder) }
+        try sluice.rewrite(
+            "routes:", "metrics: { address: \"127.0.0.1:\(taken.address.port)\" }\nroutes:")
+        let upgrade = try sluice.command(["upgrade"])
+        #expect(upgrade.status == 1 && upgrade.output.contains("Not upgraded"), "\(upgrade)")
+        #expect(try sluice.command(["status"]).status == 0)
+        #expect(try sluice.scrape()["sluice_config_last_reload_success"] == 1)
+    }
+
+    @Test func `an address for metrics that an upgrade does away with is free`() throws {
+        let sluice = try Operated(
+            routes: [Self.page], settings: ["metrics: { address: \"127.0.0.1:0\" }"],
+            isReplaceable: true)
+        defer { Scratch.remove(sluice.folder) }
+        let line = try sluice.proxy.process.waitForLine(containing: "metrics   http://")[0]
+        let url = try #require(line.split(separator: " ").last)
+        #expect(try ended(["curl", "-s", "-o", "/dev/null", "\(url)"]).status == 0)
+        try sluice.rewrite("metrics: { address: \"127.0.0.1:0\" }", "# none")
+        let upgrade = try sluice.command(["upgrade"])
+        #expect(upgrade.status == 0, "\(upgrade.output)")
+        let state = try sluice.command(["status", "--json"]).output
+        let pid = state.split(separator: "\n").first { $0.contains("\"pid\"") }
+        let new = try #require(pid.flatMap { Int32($0.filter(\.isNumber)) })
+        defer { kill(new, SIGKILL) }
+        try eventually("nobody listens there") {
+            try ended(["curl", "-s", "--max-time", "5", "-o", "/dev/null", "\(url)"]).status == 7
+        }
     }
 
     @Test func `the process tells of itself as Prometheus's own clients do`() throws {
