@@ -52,7 +52,9 @@ struct MixedStreamsTests {
         rig.turn()
         #expect(rig.state.pointee.tunnels.count == 1)
         client.end()
-        rig.turn()
+        // On a busy machine the kernel brings an end later than the call for it returns.
+        let deadline = Deadline.after()
+        repeat { rig.turn() } while rig.state.pointee.tunnels.count > 0 && !deadline.hasPassed
         #expect(rig.state.pointee.tunnels.count == 0 && rig.state.pointee.substreams.count == 0)
         #expect(try rig.records(1).count == 1)
         // Its socket is open until here: nothing but the end that it had sent was there to be seen.
