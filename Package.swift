@@ -39,16 +39,22 @@ let package = Package(
         .systemLibrary(
             name: "CNghttp2", pkgConfig: "libnghttp2", providers: [.apt(["libnghttp2-dev"])]),
 
+        // The form in which state goes to another process.
+        .target(name: "Serialization", swiftSettings: strict),
+
         // Row 1: tools that know nothing of the proxy, each alone.
-        .target(name: "Wire", swiftSettings: pure),
+        .target(name: "Wire", dependencies: ["Serialization"], swiftSettings: pure),
         .target(name: "Router", swiftSettings: pure),
         // What is counted, and how it is told.
         .target(name: "Metrics", swiftSettings: strict),
         .target(
             name: "Config", dependencies: [.product(name: "Yams", package: "Yams")],
             swiftSettings: pure),
-        .target(name: "Reactor", dependencies: ["CLinux"], swiftSettings: strict),
-        .target(name: "TLS", dependencies: ["CIPSecMB", "COpenSSL"], swiftSettings: strict),
+        .target(
+            name: "Reactor", dependencies: ["CLinux", "Serialization"], swiftSettings: strict),
+        .target(
+            name: "TLS", dependencies: ["CIPSecMB", "COpenSSL", "Serialization"],
+            swiftSettings: strict),
         // One HTTP/2 connection: bytes in, bytes out.
         .target(name: "HTTP2", dependencies: ["CNghttp2"], swiftSettings: strict),
         .target(name: "QRCode", dependencies: ["CQREncode"], swiftSettings: strict),
@@ -60,7 +66,8 @@ let package = Package(
 
         // Row 3: relays between two connections, and names.
         .target(
-            name: "Splice", dependencies: ["Ledger", "Metrics", "Wire", "Reactor", "TLS"],
+            name: "Splice",
+            dependencies: ["Ledger", "Metrics", "Wire", "Reactor", "TLS", "Serialization"],
             swiftSettings: strict),
         .target(
             name: "Naming", dependencies: ["CAres", "Ledger", "Reactor"], swiftSettings: strict),
@@ -73,6 +80,7 @@ let package = Package(
             name: "Frontend",
             dependencies: [
                 "Proxy", "Splice", "Ledger", "Metrics", "Router", "Wire", "Reactor", "TLS", "HTTP2",
+                "Serialization",
             ],
             swiftSettings: strict),
         .target(name: "Log", dependencies: ["Ledger", "Reactor", "TLS"], swiftSettings: strict),
@@ -90,7 +98,7 @@ let package = Package(
                 "Frontend", "Log", "Health", "Admin", "Naming", "Splice", "Ledger", "Metrics",
                 "Router",
                 "Wire",
-                "Reactor", "TLS", "Config",
+                "Reactor", "TLS", "Config", "Serialization",
             ],
             swiftSettings: strict),
 
@@ -133,6 +141,8 @@ let package = Package(
             name: "WireTests", dependencies: ["Wire", "FuzzTargets", "TestKit"],
             swiftSettings: strict),
         .testTarget(
+            name: "SerializationTests", dependencies: ["Serialization"], swiftSettings: strict),
+        .testTarget(
             name: "RouterTests", dependencies: ["Router", "TestKit"], swiftSettings: strict),
         .testTarget(name: "ConfigTests", dependencies: ["Config"], swiftSettings: strict),
         .testTarget(name: "MetricsTests", dependencies: ["Metrics"], swiftSettings: strict),
@@ -161,7 +171,7 @@ let package = Package(
             dependencies: [
                 "Frontend", "HTTP2", "Metrics", "Proxy", "Splice", "Ledger", "Echo", "Wire",
                 "Router",
-                "Reactor",
+                "Reactor", "Serialization",
                 "TLS", "TestKit",
             ],
             swiftSettings: strict),

@@ -13,4 +13,6 @@ public enum AdminDefaults {
     public static let drainSecondsMax = 7 * 86_400
     /// How long a new process may take to serve, in milliseconds.
     public static let upgradeMilliseconds: Int32 = 30_000
+    /// How long an upgrade waits for live sockets that can't move at once, in milliseconds.
+    public static let settleMilliseconds: UInt64 = 3_000
 }

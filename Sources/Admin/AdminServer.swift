@@ -128,6 +128,26 @@ public final class AdminServer: Sendable {
         }
     }
 
+    private var keptPath: String { "\(address.path).kept-\(getpid())" }
+
+    /// Keeps the socket's file under a second name (link(2)), while another process may take its place.
+    public func keepFile() {
+        guard file != nil else { return }
+        unlink(keptPath)
+        _ = link(address.path, keptPath)
+    }
+
+    /// Puts the file back in its place, whoever has had that meanwhile.
+    public func restoreFile() {
+        guard file != nil else { return }
+        rename(keptPath, address.path)
+    }
+
+    /// Takes the second name away.
+    public func forgetKeptFile() {
+        if file != nil { unlink(keptPath) }
+    }
+
     /// The listening socket's descriptor, which stays the server's; a successor gets a copy.
     public var descriptor: Int32 { socket.descriptor }
 

@@ -379,6 +379,8 @@ public struct AdminOutcome: Codable, Sendable {
     public var process: Int32?
     /// The path of its configuration file, from `/` on; empty in quick mode.
     public var configuration: String?
+    /// What became of the live sockets, where it was an upgrade.
+    public var upgrade: UpgradeReport?
 
     /// What became of a request of an operator, in a sentence; the drain's number if it began one.
     public init(isDone: Bool, message: String, drain: Int? = nil) {

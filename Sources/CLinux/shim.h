@@ -132,3 +132,73 @@ static inline ssize_t sluice_send_descriptor(int socket, const struct sockaddr *
 static inline int sluice_set_malloc(int mapped_from, int kept) {
     return mallopt(M_MMAP_THRESHOLD, mapped_from) && mallopt(M_TRIM_THRESHOLD, kept);
 }
+
+/* Who was at the other end of a Unix socket when it was connected or made (SO_PEERCRED in unix(7)): the user's number,
+   -1 where that is not known. struct ucred is declared with _GNU_SOURCE alone. */
+static inline long long sluice_peer_user(int socket) {
+    struct { int process; unsigned user, group; } peer;
+    socklen_t length = sizeof peer;
+    if (getsockopt(socket, SOL_SOCKET, 17 /* SO_PEERCRED */, &peer, &length) != 0 || length != sizeof peer) return -1;
+    return peer.user;
+}
+
+/* Memory behind a descriptor that can be written and read (memfd_create(2)); -1 where there is none. */
+static inline int sluice_memory_file(const char *name) {
+    extern long syscall(long, ...);
+    return (int)syscall(SYS_memfd_create, name, 1u /* MFD_CLOEXEC */);
+}
+
+enum { sluice_message_descriptors_max = 254 };
+
+/* Sends one message with descriptors (SCM_RIGHTS in unix(7)), without waiting; bytes sent, or -1. */
+static inline ssize_t sluice_send_message(
+    int socket, const void *bytes, size_t count, const int *descriptors, int descriptor_count) {
+    union { char bytes[CMSG_SPACE(sizeof(int) * sluice_message_descriptors_max)]; struct cmsghdr align; } control;
+    struct iovec part = {.iov_base = (void *)bytes, .iov_len = count};
+    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+    if (descriptor_count > sluice_message_descriptors_max) {
+        errno = EINVAL;
+        return -1;
+    }
+    if (descriptor_count > 0) {
+        size_t size = sizeof(int) * (size_t)descriptor_count;
+        __builtin_memset(&control, 0, sizeof control);
+        message.msg_control = control.bytes;
+        message.msg_controllen = CMSG_SPACE(size);
+        struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+        header->cmsg_level = SOL_SOCKET;
+        header->cmsg_type = SCM_RIGHTS;
+        header->cmsg_len = CMSG_LEN(size);
+        __builtin_memcpy(CMSG_DATA(header), descriptors, size);
+    }
+    return sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT | MSG_EOR);
+}
+
+/* Receives one message, without waiting; bytes of it, 0 at the end, or -1. *descriptor_count has room for so many and
+   says how many have come. A message that had no room is taken for the end. */
+static inline ssize_t sluice_receive_message(
+    int socket, void *bytes, size_t capacity, int *descriptors, int *descriptor_count) {
+    union { char bytes[CMSG_SPACE(sizeof(int) * sluice_message_descriptors_max)]; struct cmsghdr align; } control;
+    struct iovec part = {.iov_base = bytes, .iov_len = capacity};
+    struct msghdr message = {
+        .msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
+    int room = *descriptor_count;
+    *descriptor_count = 0;
+    ssize_t got = recvmsg(socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    if (got < 0) return got;
+    for (struct cmsghdr *header = CMSG_FIRSTHDR(&message); header != NULL; header = CMSG_NXTHDR(&message, header)) {
+        if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
+        size_t count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        for (size_t index = 0; index < count; index++) {
+            int descriptor;
+            __builtin_memcpy(&descriptor, CMSG_DATA(header) + index * sizeof(int), sizeof(int));
+            if (*descriptor_count < room) {
+                descriptors[(*descriptor_count)++] = descriptor;
+            } else {
+                extern int close(int);
+                close(descriptor);
+            }
+        }
+    }
+    return message.msg_flags & (MSG_TRUNC | MSG_CTRUNC) ? 0 : got;
+}

@@ -117,6 +117,8 @@ public final class Frontend: Sendable {
     }
 
     let crew: Crew
+    /// What relays of the process before have, and this one has not.
+    let gone = Gone()
     private let state: Mutex<State>
     /// Whether a listening socket ends when it is closed here.
     private let ownsSockets: Bool
@@ -173,6 +175,11 @@ public final class Frontend: Sendable {
     /// What is served now, and all listeners that there ever were, by their numbers.
     var served: (routing: Routing, entrances: [Int], listeners: [Int: Address]) {
         state.withLock { ($0.snapshot.routing, $0.entrances.map(\.number), $0.listeners) }
+    }
+
+    /// What there is, by name.
+    var directory: RelayDirectory {
+        state.withLock { RelayDirectory($0.snapshot.routing, $0.entrances, gone: gone) }
     }
 
     /// Lets go of the counts of routes that are gone for long enough, behind a scrape that has told them.

@@ -126,6 +126,11 @@ public final class Upstream: Sendable {
         return false
     }
 
+    /// Takes a place for what has come from elsewhere and is there already: also where there is none left.
+    public func reopen(_ endpoint: Int) {
+        loads[endpoint].active.wrappingAdd(1, ordering: .relaxed)
+    }
+
     /// Gives back the place that `claim` took.
     public func closed(_ endpoint: Int) {
         // Whoever waits for a place has said so before looking for one, and is seen after this.

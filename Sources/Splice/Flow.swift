@@ -43,7 +43,7 @@ struct Flow {
     /// Bytes of `tail` in use.
     var tailCount: UInt8 = 0
     /// An incomplete frame header, kept back so that no frame is begun that can't be judged.
-    private var tail: (UInt64, UInt64) = (0, 0)
+    var tail: (UInt64, UInt64) = (0, 0)
 
     init(scanner: FrameScanner) { self.scanner = scanner }
 

@@ -274,6 +274,16 @@ public struct Leg: ~Copyable {
         tls = nil
     }
 
+    /// Takes the socket away; the leg is one without a socket then, for which nothing is awaited.
+    mutating func takeSocket() -> Socket {
+        var taken = Socket.none()
+        swap(&taken, &socket)
+        hasEnded = true
+        isShut = true
+        isUnwritable = true
+        return taken
+    }
+
     /// Gives everything that was lent back; the leg is about to be closed.
     public mutating func release(_ space: UnsafeMutablePointer<Workspace>) {
         discardHeld(space)

@@ -26,22 +26,22 @@ public struct RelayLimits: Sendable, Equatable {
 /// The rates of one direction; a direction without has none.
 final class Meter {
     /// 0 for any number.
-    private let messagesPerSecond: UInt64
+    let messagesPerSecond: UInt64
     /// Thousandths of a message that the relay may still send.
-    private var messageThousandths: UInt64 = 0
-    private var messagesFilledMilliseconds: UInt64 = 0
+    var messageThousandths: UInt64 = 0
+    var messagesFilledMilliseconds: UInt64 = 0
     /// What the scanner was allowed, and has not been found to have used.
-    private var messagesGranted: UInt64 = 0
+    var messagesGranted: UInt64 = 0
     /// What all relays of the client share.
-    private let sharedMessages: SharedRate?
+    let sharedMessages: SharedRate?
     /// 0 for any number.
-    private let bytesPerSecond: Int64
+    let bytesPerSecond: Int64
     /// Thousandths of a byte that may come; less than none where a whole record came at once.
-    private var byteThousandths: Int64 = 0
-    private var bytesFilledMilliseconds: UInt64 = 0
-    private let sharedBytes: SharedRate?
+    var byteThousandths: Int64 = 0
+    var bytesFilledMilliseconds: UInt64 = 0
+    let sharedBytes: SharedRate?
     /// When the source may be read again, after `bytesAllowed` has said 0.
-    private(set) var resumeMilliseconds: UInt64 = 0
+    var resumeMilliseconds: UInt64 = 0
 
     /// Rates per second of one direction, its own and shared ones; nil for no limit.
     init(

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Serialization
 import Synchronization
 
 /// One rate that several relays draw from, each on its own reactor and without a lock.
@@ -51,6 +52,42 @@ public final class SharedRate: Sendable {
     /// Whether all that was drawn is paid for, so that nothing is lost with this object.
     func isIdle(nowMilliseconds: UInt64) -> Bool {
         dueNanoseconds.load(ordering: .relaxed) <= nowMilliseconds &* 1_000_000
+    }
+
+    private enum Number {
+        static let perSecond: UInt16 = 1
+        static let due: UInt16 = 2
+    }
+
+    /// Writes the rate, and how far ahead of it those are who draw from it.
+    func write(to writer: inout FieldWriter) {
+        writer.put(Number.perSecond, perSecond)
+        writer.put(Number.due, dueNanoseconds.load(ordering: .relaxed))
+    }
+
+    /// Reads what `write` wrote: into `present`, where that is the same rate, so that nobody is forgiven.
+    static func read(
+        _ reader: inout FieldReader, joining present: SharedRate?
+    ) throws(FieldFault) -> SharedRate {
+        let perSecond: UInt64 = try reader.integer(Number.perSecond)
+        let due: UInt64 = try reader.integer(Number.due)
+        try reader.finish()
+        let rate =
+            present.flatMap { $0.perSecond == perSecond ? $0 : nil }
+            ?? SharedRate(perSecond: perSecond)
+        rate.raise(to: due)
+        return rate
+    }
+
+    /// Has nothing be drawn before a time that is later than the one it knows.
+    private func raise(to due: UInt64) {
+        var known = dueNanoseconds.load(ordering: .relaxed)
+        while known < due {
+            let (isExchanged, found) = dueNanoseconds.weakCompareExchange(
+                expected: known, desired: due, ordering: .relaxed)
+            if isExchanged { return }
+            known = found
+        }
     }
 
     private static func units(_ nanoseconds: UInt64, _ perSecond: UInt64) -> UInt64 {

@@ -9,20 +9,24 @@ enum Arrows {
     /// For each target the targets of ours that it may import; every target is here.
     static let allowed: [String: Set<String>] = [
         "CLinux": [], "CIPSecMB": [], "COpenSSL": [], "CAres": [], "CQREncode": [], "CNghttp2": [],
-        "Metrics": [],
-        "Wire": [], "Router": [], "Config": [], "Reactor": ["CLinux"],
-        "TLS": ["CIPSecMB", "COpenSSL"],
+        "Serialization": [], "Metrics": [],
+        "Wire": ["Serialization"], "Router": [], "Config": [],
+        "Reactor": ["CLinux", "Serialization"],
+        "TLS": ["CIPSecMB", "COpenSSL", "Serialization"],
         "QRCode": ["CQREncode"], "HTTP2": ["CNghttp2"],
         "Ledger": rowOne,
-        "Splice": ["Ledger", "Metrics", "Wire", "Reactor", "TLS"],
+        "Splice": ["Ledger", "Metrics", "Wire", "Reactor", "TLS", "Serialization"],
         "Naming": ["Ledger", "Reactor", "CAres"],
         "Proxy": [],
-        "Frontend": rowOne.union(["HTTP2", "Ledger", "Metrics", "Proxy", "Splice"]),
+        "Frontend": rowOne.union([
+            "HTTP2", "Ledger", "Metrics", "Proxy", "Splice", "Serialization",
+        ]),
         "Log": ["Ledger", "Reactor", "TLS"], "Health": rowOne.union(["Ledger"]),
         "Admin": ["Ledger", "Wire", "Reactor"],
         "Trust": ["TLS"], "Doctor": ["Wire", "TLS", "HTTP2"],
         "Service": rowOne.union([
             "Config", "Ledger", "Metrics", "Splice", "Naming", "Frontend", "Log", "Health", "Admin",
+            "Serialization",
         ]),
         "sluice": [
             "Config", "Reactor", "TLS", "QRCode", "Ledger", "Log", "Admin", "Doctor", "Trust",

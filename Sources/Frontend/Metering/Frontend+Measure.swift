@@ -16,7 +16,7 @@ extension Frontend {
         guard surveyLive(into: &readings) else { return false }
         defer { tendTallies() }
         let (routing, _, _) = served
-        for (name, tally) in routing.tallies {
+        for (name, tally) in routing.tallies + gone.tallies {
             if let meters = tally.meters.all { add(meters, of: name, to: &readings) }
         }
         if let meters = crew.unrouted.meters.all { add(meters, of: "", to: &readings) }
@@ -110,7 +110,8 @@ extension Frontend {
         _ meters: RouteMeters, of name: String, to readings: inout MetricReadings
     ) {
         let opened = meters.sum(.relaysOpened)
-        if opened == 0 { return }
+        // Of relays that the process before has opened, this one counts what they carry.
+        if opened == 0 && meters.sum(.upFrames) == 0 && meters.sum(.downFrames) == 0 { return }
         readings.add(.relaysOpened, [name], count: opened)
         readings.add(.frames, [name, "up"], count: meters.sum(.upFrames))
         readings.add(.frames, [name, "down"], count: meters.sum(.downFrames))

@@ -101,6 +101,15 @@ struct Acceptors {
         acceptors = []
     }
 
+    /// Leaves all listeners alone until then; a time that is over ends such a pause.
+    func pauseAll(untilMilliseconds end: UInt64) {
+        for acceptor in acceptors {
+            stop(acceptor)
+            acceptor.resumeMilliseconds = end
+        }
+        resumeDue()
+    }
+
     private func stop(_ acceptor: Acceptor) {
         if acceptor.resumeMilliseconds == nil {
             state.pointee.poller.remove(acceptor.entrance.socket.descriptor)

@@ -35,6 +35,21 @@ final class ListenerFacts: Sendable {
         trustedProxies = plan.trustedProxies
     }
 
+    /// Numbers from here on are of listeners that this process does not have.
+    static let goneNumbers = 1 << 48
+
+    /// A listener that is not there any more.
+    init(gone address: Address, number: Int, isSecure: Bool) {
+        self.number = number
+        self.address = address
+        self.isSecure = isSecure
+        multiplexing = nil
+        strictTransportSecurity = nil
+        redirectsToHTTPS = false
+        expectsProxyHeader = false
+        trustedProxies = []
+    }
+
     /// Whether somebody is a proxy in front whose word counts.
     func trusts(_ peer: Address) -> Bool {
         !trustedProxies.isEmpty && trustedProxies.contains { $0.contains(peer) }

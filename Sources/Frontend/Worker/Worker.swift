@@ -283,6 +283,16 @@ struct Worker: ~Copyable {
             }
         case .end(let token, let code, let answer):
             answer.post(TunnelKeeper(state).end(token, code: code))
+        case .moveOut(let order, let first, let answer):
+            answer.post(RelayMover(state).moveOut(order, from: first))
+        case .takeOver(let parcels, let answer):
+            answer.post(
+                parcels.map { parcel in
+                    (parcel.index, RelayMover(state).takeOver(parcel.relay, at: parcel.place))
+                })
+        case .pauseListening(let end, let done):
+            acceptors.pauseAll(untilMilliseconds: end)
+            done.post(state.pointee.index)
         case .place(let queue, let waiter): PlaceWaiting(state).placeIsFree(queue, waiter)
         case .beat(let answer): answer.post(state.pointee.index)
         case .cut: isCut = true
@@ -305,6 +315,10 @@ struct Worker: ~Copyable {
         case .survey(_, let answer): answer.post(LiveSurvey())
         case .takeStock(_, let done): done.post(state.pointee.index)
         case .end(_, _, let answer): answer.post(false)
+        case .moveOut(_, _, let answer): answer.post(MovedOut())
+        case .takeOver(let parcels, let answer):
+            answer.post(parcels.map { ($0.index, .refused("its reactor has ended")) })
+        case .pauseListening(_, let done): done.post(state.pointee.index)
         case .place(let queue, _):
             queue.served()
             queue.callNext()

@@ -24,6 +24,12 @@ enum WorkerMessage: Sendable {
     case takeStock(from: StockTaker.Position, done: Mailbox<Int>)
     /// End the relay of this token with a Close; say there whether it is one.
     case end(Token, code: UInt16, answer: Mailbox<Bool>)
+    /// Give up relays, from a slot on.
+    case moveOut(MoveOrder, from: Int, answer: Mailbox<MovedOut>)
+    /// Take these over, and say what became of each.
+    case takeOver([Parcel], answer: Mailbox<[(index: Int, outcome: TakeOver)]>)
+    /// Accept no connections until then.
+    case pauseListening(untilMilliseconds: UInt64, done: Mailbox<Int>)
     /// There may be a place at an endpoint, for the one that waits.
     case place(PlaceQueue, PlaceQueue.Waiter)
     /// Say that the loop turns.

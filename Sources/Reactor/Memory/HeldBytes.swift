@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import CLinux
 import Glibc
+public import Serialization
 
 /// Bytes that could not be sent yet, first in first out, in chunks of a pool.
 ///
@@ -96,6 +97,21 @@ public struct HeldBytes {
         }
         remove(taken, pool: &pool)
         return taken
+    }
+
+    /// Writes what is held as the value of a field, and goes on holding it.
+    public func write(_ number: UInt16, to writer: inout FieldWriter) {
+        writer.part(number) { value in
+            var next = first
+            while let link = next {
+                let start = Int(link.pointee.start)
+                value.append(
+                    UnsafeRawBufferPointer(
+                        start: UnsafeRawPointer(link) + start,
+                        count: Int(link.pointee.end) &- start))
+                next = link.pointee.next
+            }
+        }
     }
 
     /// Forgets what is held.

@@ -23,6 +23,13 @@ public struct Socket: ~Copyable, Sendable {
         if descriptor >= 0 { close(descriptor) }
     }
 
+    /// The descriptor, which is the caller's from here on.
+    public consuming func handOver() -> Int32 {
+        let descriptor = descriptor
+        discard self
+        return descriptor
+    }
+
     /// No socket: a place where one will be.
     ///
     /// Only its deinitialiser may be called.
@@ -160,4 +167,15 @@ public struct Socket: ~Copyable, Sendable {
     public var first: Socket
     /// The other end.
     public var second: Socket
+
+    /// Two sockets.
+    public init(first: consuming Socket, second: consuming Socket) {
+        self.first = first
+        self.second = second
+    }
+
+    /// The descriptors, which are the caller's from here on.
+    public consuming func handOver() -> (first: Int32, second: Int32) {
+        (first.handOver(), second.handOver())
+    }
 }

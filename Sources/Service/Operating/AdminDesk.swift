@@ -34,10 +34,7 @@ struct AdminDesk: Sendable {
         case .progress: drain(wish.id)
         case .reload: result(of: controller.reload())
         case .upgrade:
-            result(
-                of: controller.upgrade(
-                    withinMilliseconds: wish.number("timeoutMilliseconds").map(Int32.init)
-                        ?? AdminDefaults.upgradeMilliseconds))
+            result(of: controller.upgrade(upgrade(wish)))
         case .drain: drain(wish)
         case .resume: wish.read(DrainRequest.self).map(controller.resume).map(begun) ?? Self.unread
         case .rebalance:
@@ -52,6 +49,18 @@ struct AdminDesk: Sendable {
         } catch {
             return AdminAnswer(status: 503, text: error.description)
         }
+    }
+
+    private func upgrade(_ wish: AdminWish) -> UpgradePlan {
+        var plan = UpgradePlan()
+        if let asked = wish.number("timeoutMilliseconds") {
+            plan.timeoutMilliseconds = Int32(asked)
+        }
+        if let asked = wish.number("settleMilliseconds") {
+            plan.settleMilliseconds = UInt64(asked)
+        }
+        plan.movesRelays = wish.number("move") != 0
+        return plan
     }
 
     /// What has become of something that was tried, well or not.

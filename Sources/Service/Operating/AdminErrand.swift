@@ -80,7 +80,11 @@ enum AdminErrand: CaseIterable {
                 .text("route"), .text("endpoint"), .text("client"),
                 .number("limit", 1...Int128(FrontendSettings.connectionsUnlimited)),
             ]
-        case .upgrade: [.number("timeoutMilliseconds", 1...3_600_000)]
+        case .upgrade:
+            [
+                .number("timeoutMilliseconds", 1...3_600_000),
+                .number("settleMilliseconds", 0...600_000), .number("move", 0...1),
+            ]
         case .close: [.code]
         default: []
         }

@@ -160,6 +160,15 @@ struct AdminServers {
         throw ConfigurationProblems([ConfigurationProblem(place: place, sentence: sentence)])
     }
 
+    /// Keeps the files of unix sockets under a second name, while a new process may take their places.
+    func keep() { for server in servers { server.keepFile() } }
+
+    /// Puts those back whose places another process has had that is gone.
+    func restore() { for server in servers { server.restoreFile() } }
+
+    /// Takes the second names away.
+    func forgetKept() { for server in servers { server.forgetKeptFile() } }
+
     func start() throws { for server in all { try server.start(sharing: all.count) } }
 
     /// Stops, and lets answers that are under way go out for so long.

@@ -79,19 +79,19 @@ public final class Controller: Sendable {
     let farewell: Farewell
     let startedMilliseconds = Clock.wallMilliseconds()
     /// Where the program stood when it was started.
-    private let program = Successor.programPath()
+    let program = Successor.programPath()
     /// The process from which this one has taken over; nil where there is none.
     private let predecessor = Successor.isTakingOver ? getppid() : nil
-    private let admins = Mutex<AdminServers?>(nil)
+    let admins = Mutex<AdminServers?>(nil)
     private let current: Mutex<State>
     /// With what the process started.
     let started: Configuration
     /// Whether a new process is being waited for; held while something is drained or resumed.
-    private let isUpgrading = Mutex(false)
+    let isUpgrading = Mutex(false)
     /// The last rebalance of each upstream, with its number among the drains.
     let rebalances = Mutex<[String: (drain: Int, rebalance: Rebalance)]>([:])
     /// Held while something is changed, so that changes come one after the other.
-    private let changing = Mutex<Void>(())
+    let changing = Mutex<Void>(())
 
     init(
         source: Source, configuration: Configuration, assembly: Assembly, frontend: Frontend,
@@ -423,74 +423,6 @@ public final class Controller: Sendable {
         }
         if plan.routes.isEmpty && plan.endpoint == nil { return "Name a route or an endpoint." }
         return nil
-    }
-
-    // MARK: Upgrade
-
-    /// Sets what a successor takes over beside the listeners, and what is stopped when it has.
-    func hand(over admin: AdminServers) { admins.withLock { $0 = admin } }
-
-    /// What is drained is the new process's too, so nothing of it changes while that one starts.
-    private static let underway = AdminOutcome(
-        isDone: false,
-        message: "An upgrade is under way, and its new process would not know of it: ask again when"
-            + " that one has taken over.")
-
-    /// Does something, but not while a new process is being waited for.
-    private func unlessUpgrading<Done>(_ action: () -> Done) -> Done? {
-        isUpgrading.withLock { $0 ? nil : action() }
-    }
-
-    /// Starts the program anew, which takes over the sockets; then this process drains and ends.
-    func upgrade(
-        withinMilliseconds milliseconds: Int32 = AdminDefaults.upgradeMilliseconds
-    ) -> AdminOutcome {
-        let names: DrainedNames? = isUpgrading.withLock { isUpgrading in
-            if isUpgrading { return nil }
-            isUpgrading = true
-            return frontend.drained
-        }
-        guard let drained = names else {
-            return AdminOutcome(
-                isDone: false,
-                message: "An upgrade is under way already: its new process is being waited for.")
-        }
-        defer { isUpgrading.withLock { $0 = false } }
-        let started: Result<Successor.Started, SuccessorFault>? = changing.withLock { _ in
-            if state.isLeaving { return nil }
-            guard let path = program else {
-                return .failure(SuccessorFault("the program is not found in PATH any more"))
-            }
-            let sockets =
-                frontend.sockets.map { Successor.Handed(.listen, $0.address, $0.descriptor) }
-                + (admins.withLock { $0 }?.sockets ?? [])
-            do throws(SuccessorFault) {
-                return .success(
-                    try Successor.start(
-                        path, Array(CommandLine.arguments.dropFirst()), sockets: sockets,
-                        drained: drained, within: milliseconds, unless: { isLeaving }))
-            } catch {
-                return .failure(error)
-            }
-        }
-        switch started {
-        case nil: return Self.stopping
-        case .failure(let fault):
-            let rest = isLeaving ? "this process stops" : "this process goes on"
-            let message = "Not upgraded, \(rest): \(fault)."
-            log.write(LogEvent(.error, message))
-            return AdminOutcome(isDone: false, message: message)
-        case .success(let started):
-            let message =
-                "Process \(started.process) has taken over; process \(getpid()) drains and ends."
-                + Self.handedOn(drained)
-            log.write(LogEvent(.info, message))
-            ServiceManager.notify("MAINPID=\(started.process)")
-            admins.withLock { $0 }?.stop()
-            leave(
-                Self.plan(state.configuration.drain), isReplaced: true, untaken: started.untaken)
-            return AdminOutcome(isDone: true, message: message)
-        }
     }
 
     // MARK: The end

@@ -28,6 +28,7 @@ public enum Server {
         ProcessMemory.prepare()
         let inherited = Successor.inherited() + held
         let drained = Successor.inheritedDrains()
+        let arrivals = Arrivals.inherited()
         // Before any thread: threads inherit what is blocked.
         let signals = SignalWaiter([SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2])
         SignalWaiter.ignoreBrokenPipes()
@@ -77,12 +78,17 @@ public enum Server {
         controller.minder.follow(controller, configuration.watch ? watch : nil)
         ServiceManager.notify("READY=1")
         Successor.sayReady(untaken: frontend.untaken)
+        let arriving = try arrivals.map { arrivals in
+            try ReactorThread.start(name: "sluice-arrivals") {
+                arrivals.serve(frontend, controller.log)
+            }
+        }
         frontend.wait()
         observer.ends()
         controller.farewell.wait()
         stop(admin, names, health, log)
         // It waits for ever; the process ends without it.
-        withExtendedLifetime(obeying) {}
+        withExtendedLifetime((obeying, arriving)) {}
     }
 
     /// Stops what serves beside the engine, the log last.

@@ -41,6 +41,8 @@ public enum Successor {
         let process: Int32
         /// Descriptors of sockets that it was handed and does not listen at, as the caller knows them.
         let untaken: Set<Int32>
+        /// Where live sockets are handed on; nil where they are not.
+        let relays: MessageSocket?
     }
 
     static let socketsVariable = "SLUICE_SOCKETS"
@@ -70,13 +72,15 @@ public enum Successor {
     ///   - arguments: its arguments, without its name.
     ///   - sockets: what it takes over.
     ///   - drained: what it takes no new relays at.
+    ///   - movesRelays: whether it is handed a channel on which live sockets come.
     ///   - milliseconds: how long it may take.
     ///   - isGivenUp: whether nobody wants it any more, which is asked a few times a second.
     /// - Returns: the new process.
     /// - Throws: `SuccessorFault` when it does not serve in time, or is given up; then it is gone.
     static func start(
         _ path: String, _ arguments: [String], sockets: [Handed], drained: DrainedNames,
-        within milliseconds: Int32, unless isGivenUp: () -> Bool = { false }
+        movesRelays: Bool = false, within milliseconds: Int32,
+        unless isGivenUp: () -> Bool = { false }
     ) throws(SuccessorFault) -> Started {
         var ends: [Int32] = [-1, -1]
         guard pipe(&ends) == 0 else { throw .system("pipe") }
@@ -88,32 +92,62 @@ public enum Successor {
         close(ends[1])
         let outcome: Result<Int32, SuccessorFault>
         var names: Int32 = -1
+        var relays: MessageSocket?
+        var end: Int32 = -1
         do throws(SystemError) {
             if door < 0 || copies.contains(where: { $0 < 0 }) {
                 throw SystemError(code: errno, call: "dup")
             }
             if !drained.isEmpty { names = try HandedDrains.file(of: drained) }
             var environment = environment(zip(sockets, copies).map { $0 }, door)
+            if movesRelays {
+                let channel = try MessageSocket.pair()
+                relays = channel.own
+                end = dup(channel.other.descriptor)
+                if end < 0 { throw SystemError(code: errno, call: "dup") }
+                environment[Arrivals.variable] = String(end)
+            }
             environment[drainedVariable] = names < 0 ? nil : String(names)
             outcome = spawn(path, arguments, environment)
         } catch {
             outcome = .failure(SuccessorFault(error.description))
         }
         // Only the child holds the writing end from here, so its death is the pipe's end.
-        for copy in copies + [door, names] where copy >= 0 { close(copy) }
+        for copy in copies + [door, names, end] where copy >= 0 { close(copy) }
         let child = try outcome.get()
         let untaken = try watch(child, ends[0], milliseconds, isGivenUp)
         return Started(
             process: child,
             untaken: Set(
-                zip(sockets, copies).filter { untaken.contains($1) }.map { $0.0.descriptor }))
+                zip(sockets, copies).filter { untaken.contains($1) }.map { $0.0.descriptor }),
+            relays: relays)
+    }
+
+    /// How a process has ended that was started here; nil where it has not.
+    static func ending(of process: Int32) -> String? {
+        var status: Int32 = 0
+        // One that is killed is gone a moment after its sockets.
+        for _ in 0..<50 {
+            let found = waitpid(process, &status, WNOHANG)
+            if found == process { return "ended \(words(on: status))" }
+            if found < 0 && errno != EINTR { return "ended" }
+            usleep(10_000)
+        }
+        return nil
+    }
+
+    private static func words(on status: Int32) -> String {
+        status & 0x7F == 0
+            ? "with status \((status >> 8) & 0xFF)" : "by signal \(status & 0x7F)"
     }
 
     private static func environment(
         _ sockets: [(Handed, Int32)], _ door: Int32
     ) -> [String: String] {
         var environment = ProcessInfo.processInfo.environment
-        for name in ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "WATCHDOG_PID"] {
+        for name in [
+            "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "WATCHDOG_PID", Arrivals.variable,
+        ] {
             environment[name] = nil
         }
         environment[socketsVariable] =
@@ -179,11 +213,8 @@ public enum Successor {
             throw SuccessorFault(
                 "the new process did not serve within \(milliseconds) ms and was ended")
         }
-        let how =
-            status & 0x7F == 0
-            ? "with status \((status >> 8) & 0xFF)" : "by signal \(status & 0x7F)"
         throw SuccessorFault(
-            "the new process ended \(how) before it served; what it said stands where this process has its"
+            "the new process ended \(words(on: status)) before it served; what it said stands where this process has its"
                 + " standard error (under systemd in the journal), and `sluice check` says what is wrong with a"
                 + " configuration")
     }

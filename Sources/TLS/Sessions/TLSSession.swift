@@ -73,6 +73,19 @@ public struct TLSSession: ~Copyable {
         SSL_set_bio(ssl, buffers.bio, buffers.bio)
     }
 
+    /// A session without OpenSSL's object from the beginning.
+    init(
+        adopting layer: UnsafeMutablePointer<RecordLayer>, through buffers: RecordBuffers,
+        quietRecordCredit: Int32
+    ) {
+        self.layer = layer
+        self.buffers = buffers
+        self.quietRecordCredit = min(quietRecordCredit, TLSSession.quietRecordsMax)
+    }
+
+    /// Whether records wait that were set aside.
+    var hasRecordsAside: Bool { aside != nil }
+
     deinit {
         if let ssl { TLSSession.free(ssl) }
         if let layer { RecordLayer.destroy(layer, buffers.ciphers) }

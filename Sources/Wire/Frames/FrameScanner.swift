@@ -31,37 +31,37 @@ public struct FrameScanner: Sendable {
     /// The most bytes that `scan` leaves over when nothing is wrong: a header less one byte.
     public static let tailBytesMax = 13
 
-    private enum Place: UInt8 { case betweenMessages, insideMessage, closed }
-    private enum Kind: UInt8 { case control, data, finalData }
+    enum Place: UInt8 { case betweenMessages, insideMessage, closed }
+    enum Kind: UInt8 { case control, data, finalData }
 
     /// Payload of the frame in progress that has not come yet.
-    public private(set) var outstanding: UInt64 = 0
+    public internal(set) var outstanding: UInt64 = 0
     /// Payload declared so far by the frames of the message in progress, or of the last one.
-    private var messageBytes: UInt64 = 0
-    private let messageBytesMax: UInt64
-    private var dataMessagesBegunToEnd: UInt64 = 0
-    private var declaredPayloadBytes: UInt64 = 0
+    var messageBytes: UInt64 = 0
+    let messageBytesMax: UInt64
+    var dataMessagesBegunToEnd: UInt64 = 0
+    var declaredPayloadBytes: UInt64 = 0
     /// Frames whose header has gone on, control frames included.
-    public private(set) var frames: UInt64 = 0
+    public internal(set) var frames: UInt64 = 0
     /// At this number of `frames` no further message may begin; `max` for any number.
-    private var framesMax = UInt64.max
+    var framesMax = UInt64.max
     /// Frames of the fragmented message in progress.
-    private var fragments: UInt32 = 0
-    private let fragmentsMax: UInt32
+    var fragments: UInt32 = 0
+    let fragmentsMax: UInt32
     /// The code of the Close that went by: 0 before it, 1005 if it carried none.
-    public private(set) var closeCode: UInt16 = 0
+    public internal(set) var closeCode: UInt16 = 0
     /// Where it is counted what passes; nil for nowhere.
-    private var tally: FrameTally.Cells?
+    var tally: FrameTally.Cells?
     /// What has passed with the frame in progress, by its opcode; 0 where a message is not over with it.
-    private var passing: UInt8 = 0
+    var passing: UInt8 = 0
     /// The opcode of the fragmented message in progress.
-    private var messageOpcode: UInt8 = 0
-    private let maskBit: UInt8
-    private let shortHeaderLength: UInt8
-    private let shortPayloadMax: UInt8
-    private let reservedBitsAllowed: UInt8
-    private var place = Place.betweenMessages
-    private var kind = Kind.control
+    var messageOpcode: UInt8 = 0
+    let maskBit: UInt8
+    let shortHeaderLength: UInt8
+    let shortPayloadMax: UInt8
+    let reservedBitsAllowed: UInt8
+    var place = Place.betweenMessages
+    var kind = Kind.control
 
     /// A scanner at the start of a direction.
     ///

@@ -2,6 +2,7 @@
 import Admin
 import ArgumentParser
 import Config
+import Foundation
 
 /// `sluice upgrade`: a new program takes over without a closed door.
 struct UpgradeCommand: ParsableCommand {
@@ -10,10 +11,11 @@ struct UpgradeCommand: ParsableCommand {
         abstract: "Have a newly installed program take over from a running Sluice.",
         discussion: """
             The running process starts the program file that it was started from, with the same \
-            arguments, and hands the listening sockets to it. When the new process serves, the old one \
-            drains as its configuration says, and ends: live sockets are told to go, and their clients \
-            reconnect. If the new process does not serve in time, it \
-            is ended, and nothing has changed.
+            arguments, and hands the listening sockets to it. When the new process serves, the live \
+            WebSockets go there too, and neither clients nor apps notice. The old process drains what \
+            has to stay, as its configuration says, and ends: WebSockets over HTTP/2 or TLS 1.2, and \
+            all with --no-move, are told to go, and their clients reconnect. If the new process does \
+            not serve in time, it is ended, and nothing has changed.
             """ + ExitCodes.help("upgrade"))
 
     @OptionGroup var options: AdminOptions
@@ -23,18 +25,46 @@ struct UpgradeCommand: ParsableCommand {
         help: ArgumentHelp("How long the new process may take to serve.", valueName: "duration"))
     var timeout = Units.text(.milliseconds(AdminDefaults.upgradeMilliseconds))
 
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp(
+            "How long to wait for live sockets that can't move at once.", valueName: "duration"))
+    var settle = Units.text(.milliseconds(AdminDefaults.settleMilliseconds))
+
+    @Flag(help: "Move no live sockets: all are told to go, and their clients reconnect.")
+    var noMove = false
+
+    @Flag(help: "Print the outcome as JSON: how many sockets moved, stayed and were lost.")
+    var json = false
+
+    private func settleMilliseconds() throws -> UInt64 {
+        try Number.duration("--settle", settle, max: .seconds(600), hasZero: true).wholeMilliseconds
+    }
+
     private func milliseconds() throws -> UInt64 {
         try Number.duration("--timeout", timeout, max: .seconds(3_600)).wholeMilliseconds
     }
 
     /// Refuses what is no duration.
-    func validate() throws { _ = try milliseconds() }
+    func validate() throws {
+        _ = try milliseconds()
+        _ = try settleMilliseconds()
+    }
 
     /// Asks for it and says what became of it.
     func run() throws {
-        let query = "?timeoutMilliseconds=\(try milliseconds())"
+        let query =
+            "?timeoutMilliseconds=\(try milliseconds())&settleMilliseconds=\(try settleMilliseconds())"
+            + (noMove ? "&move=0" : "")
         let outcome = try options.peer(to: .change).ask(
             "POST", "/upgrade\(query)", for: AdminOutcome.self)
-        options.show(outcome)
+        if json, let report = outcome.upgrade {
+            let encoder = JSONEncoder()
+            encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
+            print(String(decoding: try encoder.encode(report), as: UTF8.self))
+        } else {
+            options.show(outcome)
+        }
+        if !outcome.isDone || outcome.upgrade?.lost ?? 0 > 0 { throw ExitCode(1) }
     }
 }

@@ -171,8 +171,12 @@ enum ExitCodes {
         Entry(
             commands: ["upgrade"],
             outcomes: [
-                Outcome(code: 0, when: "the new process has taken over"),
-                Outcome(code: 1, when: "it has not, and the old one goes on" + orSeveral),
+                Outcome(
+                    code: 0, when: "the new process has taken over, and no live socket was lost"),
+                Outcome(
+                    code: 1,
+                    when: "it has not, and the old one goes on, or live sockets were lost"
+                        + orSeveral),
                 nobodyAnswers,
             ]),
     ]

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0
+import Ledger
+import Reactor
+import Router
+import Serialization
+import Splice
+import TLS
+
+/// What is written of a tunnel beside its relay: who has it, where it leads, and what it holds.
+///
+/// Whatever belongs to one process (a route, an endpoint, a listener) stands there by its name.
+struct RelayImage {
+    /// What the fields mean in this build; a reader that needs more or less of them says so by itself.
+    static let version: UInt16 = 1
+
+    enum Number {
+        static let version: UInt16 = 1
+        static let relay: UInt16 = 2
+        static let client: UInt16 = 3
+        static let peer: UInt16 = 4
+        static let listener: UInt16 = 5
+        static let isSecure: UInt16 = 6
+        static let accepted: UInt16 = 7
+        static let tls: UInt16 = 8
+        static let host: UInt16 = 9
+        static let path: UInt16 = 10
+        static let route: UInt16 = 11
+        static let drainsWhenRemoved: UInt16 = 12
+        static let upstream: UInt16 = 13
+        static let endpoint: UInt16 = 14
+        static let key: UInt16 = 15
+        static let counted: UInt16 = 16
+    }
+
+    /// Who asked, as a trusted proxy named them.
+    let client: Address
+    /// Who has connected.
+    let peer: Address
+    /// The listener's address.
+    let listener: Address
+    let isSecure: Bool
+    let acceptedMilliseconds: UInt64
+    let tls: TLSFacts?
+    let host: String
+    let path: String
+    /// The route's pattern.
+    let route: String
+    let drainsWhenRemoved: Bool
+    /// The name of the upstream at whose endpoint it has a place; empty for none.
+    let upstream: String
+    /// The endpoint's label.
+    let endpoint: String
+    let key: UInt64?
+    let counted: CountedTraffic
+
+    /// What is known of a tunnel.
+    init(_ tunnel: TunnelPointer) {
+        let facts = tunnel.pointee.facts
+        let asked = tunnel.pointee.asked
+        client = asked.client
+        peer = facts.peer
+        listener = facts.listener.address
+        isSecure = facts.listener.isSecure
+        acceptedMilliseconds = facts.acceptedMilliseconds
+        tls = facts.tls
+        host = asked.host
+        path = asked.path
+        route = asked.route
+        drainsWhenRemoved = asked.plan?.route.drainsWhenRemoved ?? false
+        upstream = tunnel.pointee.places.group?.picker.name ?? ""
+        endpoint = asked.upstream
+        key = asked.key
+        counted = tunnel.pointee.counted
+    }
+
+    /// Writes it; `relay` writes the relay.
+    func write(to writer: inout FieldWriter, relay: (inout FieldWriter) -> Void) {
+        writer.put(Number.version, Self.version)
+        writer.part(Number.client) { client.write(to: &$0) }
+        writer.part(Number.peer) { peer.write(to: &$0) }
+        writer.part(Number.listener) { listener.write(to: &$0) }
+        writer.put(Number.isSecure, isSecure)
+        writer.put(Number.accepted, acceptedMilliseconds)
+        if let tls { writer.part(Number.tls) { tls.write(to: &$0) } }
+        writer.put(Number.host, host)
+        writer.put(Number.path, path)
+        writer.put(Number.route, route)
+        writer.put(Number.drainsWhenRemoved, drainsWhenRemoved)
+        writer.put(Number.upstream, upstream)
+        writer.put(Number.endpoint, endpoint)
+        if let key { writer.put(Number.key, key, isRequired: false) }
+        // A build that counts other things counts what passes from then on.
+        writer.part(Number.counted, isRequired: false) { counted.write(to: &$0) }
+        writer.part(Number.relay, relay)
+    }
+
+    /// Reads what `write` wrote, but for the relay: `reader` is left where that can be read.
+    init(_ reader: inout FieldReader) throws(FieldFault) {
+        let _: UInt16 = try reader.integer(Number.version)
+        client = try Self.address(Number.client, &reader)
+        peer = try Self.address(Number.peer, &reader)
+        listener = try Self.address(Number.listener, &reader)
+        isSecure = try reader.flag(Number.isSecure)
+        acceptedMilliseconds = try reader.integer(Number.accepted)
+        if reader.has(Number.tls) {
+            var part = try reader.part(Number.tls)
+            tls = try TLSFacts(&part)
+        } else {
+            tls = nil
+        }
+        host = try reader.text(Number.host)
+        path = try reader.text(Number.path)
+        route = try reader.text(Number.route)
+        drainsWhenRemoved = try reader.flag(Number.drainsWhenRemoved)
+        upstream = try reader.text(Number.upstream)
+        endpoint = try reader.text(Number.endpoint)
+        key = reader.has(Number.key) ? try reader.integer(Number.key) : nil
+        if reader.has(Number.counted) {
+            var part = try reader.part(Number.counted)
+            counted = try CountedTraffic(&part)
+        } else {
+            counted = CountedTraffic()
+        }
+        _ = try reader.bytes(Number.relay)
+        try reader.finish()
+    }
+
+    private static func address(
+        _ number: UInt16, _ reader: inout FieldReader
+    ) throws(FieldFault) -> Address {
+        var part = try reader.part(number)
+        return try Address(&part)
+    }
+}
+
+extension CountedTraffic {
+    private enum Number {
+        static let upFrames: UInt16 = 1
+        static let upPayloadBytes: UInt16 = 2
+        static let downFrames: UInt16 = 3
+        static let downPayloadBytes: UInt16 = 4
+    }
+
+    fileprivate func write(to writer: inout FieldWriter) {
+        writer.put(Number.upFrames, up.frames)
+        writer.put(Number.upPayloadBytes, up.payloadBytes)
+        writer.put(Number.downFrames, down.frames)
+        writer.put(Number.downPayloadBytes, down.payloadBytes)
+    }
+
+    fileprivate init(_ reader: inout FieldReader) throws(FieldFault) {
+        self.init()
+        up.frames = try reader.integer(Number.upFrames)
+        up.payloadBytes = try reader.integer(Number.upPayloadBytes)
+        down.frames = try reader.integer(Number.downFrames)
+        down.payloadBytes = try reader.integer(Number.downPayloadBytes)
+        try reader.finish()
+    }
+}
+
+extension TLSFacts {
+    private enum Number {
+        static let version: UInt16 = 1
+        static let cipher: UInt16 = 2
+        static let group: UInt16 = 3
+        static let serverName: UInt16 = 4
+        static let applicationProtocol: UInt16 = 5
+        static let isResumed: UInt16 = 6
+    }
+
+    fileprivate func write(to writer: inout FieldWriter) {
+        writer.put(Number.version, version.rawValue)
+        writer.put(Number.cipher, cipher)
+        writer.put(Number.group, group)
+        if let serverName { writer.put(Number.serverName, serverName) }
+        if let applicationProtocol {
+            writer.put(Number.applicationProtocol, applicationProtocol)
+        }
+        writer.put(Number.isResumed, isResumed)
+    }
+
+    fileprivate init(_ reader: inout FieldReader) throws(FieldFault) {
+        guard let version = TLSVersion(rawValue: try reader.integer(Number.version)) else {
+            throw .outOfRange(Number.version)
+        }
+        let cipher: UInt16 = try reader.integer(Number.cipher)
+        let group: UInt16 = try reader.integer(Number.group)
+        let serverName = reader.has(Number.serverName) ? try reader.text(Number.serverName) : nil
+        let chosen =
+            reader.has(Number.applicationProtocol)
+            ? try reader.text(Number.applicationProtocol) : nil
+        let isResumed = try reader.flag(Number.isResumed)
+        try reader.finish()
+        self.init(
+            version: version, cipher: cipher, group: group, serverName: serverName,
+            applicationProtocol: chosen, isResumed: isResumed)
+    }
+}

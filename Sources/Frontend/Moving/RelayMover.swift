@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: Apache-2.0
+import Ledger
+import Reactor
+import Router
+import Serialization
+import Splice
+
+/// Gives relays up to another reactor or process, and takes up those of others.
+struct RelayMover {
+    /// Slots that are looked at in one turn, and relays that are given up in it: some 10 µs each.
+    static let slotsPerTurn = 1_024
+    static let relaysPerTurn = 100
+    /// Bytes of images in one turn: what relays hold for slow readers goes along.
+    static let imageBytesPerTurn = 8 << 20
+
+    let state: StatePointer
+
+    init(_ state: StatePointer) { self.state = state }
+
+    private var space: UnsafeMutablePointer<Workspace> { state.pointee.space }
+
+    // MARK: Out
+
+    /// Gives up relays from a slot on.
+    func moveOut(_ order: MoveOrder, from first: Int) -> MovedOut {
+        var out = MovedOut()
+        var last = first - 1
+        var byteCount = 0
+        for _ in 0..<Self.slotsPerTurn {
+            if out.relays.count >= min(order.relaysMax, Self.relaysPerTurn) { break }
+            if byteCount >= Self.imageBytesPerTurn { break }
+            guard let slot = state.pointee.tunnels.nextLive(after: last) else { return out }
+            last = Int(slot.index)
+            guard let tunnel = state.pointee.tunnels.pointer(slot) else { continue }
+            switch obstacle(tunnel, order) {
+            case .record: out.waiting += 1
+            case .stream: out.staying.streams += 1
+            case .session: out.staying.sessions += 1
+            case .ending: out.staying.ending += 1
+            case nil:
+                let relay = moveOut(tunnel)
+                byteCount += relay.byteCount
+                out.relays.append(relay)
+            }
+        }
+        out.next = last + 1
+        return out
+    }
+
+    private func obstacle(_ tunnel: TunnelPointer, _ order: MoveOrder) -> Relay.Obstacle? {
+        guard case .socket = tunnel.pointee.client else { return .stream }
+        if tunnel.pointee.drain != nil { return .ending }
+        let asked = tunnel.pointee.asked
+        for task in state.pointee.drains.tasks where task.drain.plan.concerns(asked) {
+            return .ending
+        }
+        return tunnel.pointee.relay.obstacle(
+            releases: order.releases && state.pointee.settings.releases, space)
+    }
+
+    /// Gives one up. Its books here are closed as if it had ended, but nothing is written down of it.
+    private func moveOut(_ tunnel: TunnelPointer) -> RelayInTransit {
+        let slot = tunnel.pointee.slot
+        state.pointee.poller.remove(tunnel.pointee.relay.client.socket.descriptor)
+        state.pointee.poller.remove(tunnel.pointee.relay.backend.socket.descriptor)
+        state.pointee.tunnelTimers.cancel(slot)
+        state.pointee.paceTimers.cancel(slot)
+        Metering(state).countTraffic(of: tunnel)
+        let seat = tunnel.pointee.places.group.map {
+            (group: $0, index: tunnel.pointee.places.endpoint)
+        }
+        let place = RelayPlace(
+            plan: tunnel.pointee.asked.plan, endpoint: tunnel.pointee.asked.endpoint, seat: seat,
+            listener: tunnel.pointee.facts.listener)
+        var writer = FieldWriter()
+        var descriptors: (client: Int32, backend: Int32) = (-1, -1)
+        RelayImage(tunnel).write(to: &writer) { relay in
+            let handed = tunnel.pointee.relay.moveOut(to: &relay, space).handOver()
+            descriptors = (handed.first, handed.second)
+        }
+        tunnel.pointee.places.giveBack(nowMilliseconds: state.pointee.now)
+        tunnel.pointee.asked.plan?.tally.closed()
+        ClientCounts(state).release(&tunnel.pointee.facts)
+        let load = state.pointee.crew.loads[state.pointee.index]
+        load.claim(-1)
+        load.closed(hasUpstream: true)
+        Metering(state).disconnected(tunnel.pointee.facts)
+        if case .socket(let token) = tunnel.pointee.client { state.pointee.clients.retire(token) }
+        state.pointee.tunnels.retire(slot)
+        return writer.withBytes {
+            RelayInTransit(
+                image: $0, client: descriptors.client, backend: descriptors.backend, place: place)
+        }
+    }
+
+    // MARK: In
+
+    /// Takes up a relay of another reactor or process.
+    func takeOver(_ relay: RelayInTransit, at place: RelayPlace) -> TakeOver {
+        relay.withImage { bytes in
+            do throws(FieldFault) {
+                return try takeOver(relay, bytes, at: place)
+            } catch {
+                return .refused("\(error)")
+            }
+        }
+    }
+
+    private func takeOver(
+        _ moved: RelayInTransit, _ bytes: UnsafeRawBufferPointer, at place: RelayPlace
+    ) throws(FieldFault) -> TakeOver {
+        var reader = try FieldReader(bytes)
+        let image = try RelayImage(&reader)
+        var part = try reader.part(RelayImage.Number.relay)
+        var places = Places()
+        let rates = admit(image, place, &places)
+        guard let sockets = moved.takeSockets() else { return .refused("it was taken already") }
+        let made: Relay
+        do throws(FieldFault) {
+            made = try Relay(
+                &part, sockets: sockets, rates: rates,
+                tally: place.plan.flatMap { Metering(state).tally($0) }, space)
+        } catch {
+            places.giveBack(nowMilliseconds: state.pointee.now)
+            return .lost("\(error)")
+        }
+        if let seat = place.seat {
+            seat.group.picker.reopen(seat.index)
+            places.take(seat.index, of: seat.group)
+        }
+        var facts = ClientFacts(
+            peer: image.peer, listener: place.listener,
+            acceptedMilliseconds: image.acceptedMilliseconds)
+        facts.tls = image.tls
+        let tunnel = Tunnel(
+            relay: made, client: .gone, facts: facts, asked: TunnelFacts(image, place),
+            places: places)
+        return insert(tunnel, counted: image.counted)
+    }
+
+    /// Gives it its place on the route, where such places are counted; what its client may send together.
+    private func admit(
+        _ image: RelayImage, _ place: RelayPlace, _ places: inout Places
+    ) -> ClientRates? {
+        guard let plan = place.plan else { return nil }
+        let (admission, limits) = (plan.tally.admission, plan.route.admission)
+        if limits.isEmpty && !admission.isCounting { return nil }
+        _ = admission.enter(
+            image.client, AdmissionLimits(), nowMilliseconds: state.pointee.now)
+        places.take(admission, as: image.client)
+        return admission.rates(of: image.client, limits)
+    }
+
+    private func insert(_ made: consuming Tunnel, counted: CountedTraffic) -> TakeOver {
+        let client = made.relay.client.socket.descriptor
+        let backend = made.relay.backend.socket.descriptor
+        guard let slot = state.pointee.tunnels.insert(made),
+            let tunnel = state.pointee.tunnels.pointer(slot)
+        else { return .lost("there is no slot for it") }
+        tunnel.pointee.slot = slot
+        tunnel.pointee.counted = counted
+        guard let token = state.pointee.clients.insert(.tunnel(tunnel)) else {
+            // There are as many slots for clients as for tunnels.
+            preconditionFailure("there is no slot for a client")
+        }
+        tunnel.pointee.client = .socket(token)
+        let load = state.pointee.crew.loads[state.pointee.index]
+        load.opened()
+        Metering(state).connected(tunnel.pointee.facts)
+        let clients = state.pointee.crew.clients
+        if !state.pointee.settings.clientLimits.isEmpty || clients.isCounting {
+            ClientCounts(state).admitLate(&tunnel.pointee.facts)
+        }
+        tunnel.pointee.asked.plan?.tally.opened()
+        // Watched last: what the sockets have to tell comes with the next turn.
+        let isWatched =
+            state.pointee.poller.add(client, token.tagged(TokenTag.client), .edgeBoth)
+            && state.pointee.poller.add(backend, slot.tagged(TokenTag.tunnel), .edgeBoth)
+        guard isWatched else {
+            TunnelKeeper(state).close(tunnel)
+            return .lost("the system has no room to watch its sockets")
+        }
+        if tunnel.pointee.relay.deadlineMilliseconds > 0 {
+            TunnelKeeper(state).obey(.deadline, tunnel)
+        }
+        DrainKeeper(state).join(tunnel)
+        return .taken
+    }
+}
+
+extension TunnelFacts {
+    fileprivate init(_ image: RelayImage, _ place: RelayPlace) {
+        client = image.client
+        host = image.host
+        path = image.path
+        plan = place.plan
+        endpoint = place.endpoint
+        key = image.key
+    }
+}

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+import Frontend
+import Glibc
+import Reactor
+
+/// Moves the live relays of this process to the one that has taken over its listeners.
+///
+/// Invariant: a relay is served by one process at most. It is given up here before its image leaves, and taken back
+/// only where the image has not left, or the other process has said that it did not touch it. Where the answer is
+/// missing, its sockets are closed: both processes sealing records with one key and number would give the key away
+/// (RFC 5116 §5.1.1).
+struct RelayMove {
+    /// What became of all.
+    struct Outcome: Equatable {
+        var moved = 0
+        var lost = 0
+        var staying = MovedOut.Staying()
+        var milliseconds: UInt64 = 0
+        /// Why no further ones were moved; nil where all were that could be.
+        var fault: String?
+    }
+
+    /// How long the other process may take to say that it takes relays over.
+    private static let helloMilliseconds: Int32 = 2_000
+    /// How long it may take for one message.
+    private static let answerMilliseconds: Int32 = 15_000
+    /// From one look at the relays that could not move to the next.
+    private static let pauseMicroseconds: UInt32 = 20_000
+    /// For so long at least is looked at what becomes of handshakes that were under way.
+    private static let handshakeMilliseconds: UInt64 = 300
+
+    let frontend: Frontend
+    let channel: MessageSocket
+    /// How long relays are waited for that can't move at once.
+    let settleMilliseconds: UInt64
+    /// Whether nobody wants it any more.
+    let isGivenUp: () -> Bool
+
+    /// Moves whatever can be moved.
+    func run() -> Outcome {
+        let begin = Clock.nowMilliseconds()
+        var outcome = Outcome()
+        guard
+            case .message(let bytes, let descriptors) = channel.receive(
+                withinMilliseconds: Self.helloMilliseconds), MoveMessage(bytes) == .hello
+        else {
+            outcome.fault = "the new process does not take live sockets over"
+            return outcome
+        }
+        for descriptor in descriptors { close(descriptor) }
+        while true {
+            let movedBefore = outcome.moved
+            let waiting = pass(&outcome)
+            outcome.milliseconds = Clock.nowMilliseconds() - begin
+            if outcome.fault != nil || isGivenUp() { break }
+            let left = frontend.connectionCount - outcome.staying.sum
+            let isQuiet = waiting == 0 && outcome.moved == movedBefore
+            let isEarly = outcome.milliseconds < Self.handshakeMilliseconds && left > 0
+            if isQuiet && !isEarly || outcome.milliseconds >= settleMilliseconds { break }
+            usleep(Self.pauseMicroseconds)
+        }
+        return outcome
+    }
+
+    /// Moves what can be moved at this moment; how many could not and may a little later.
+    private func pass(_ outcome: inout Outcome) -> Int {
+        var waiting = 0
+        outcome.staying = MovedOut.Staying()
+        for reactor in 0..<frontend.reactorCount {
+            var position: Int? = 0
+            while let first = position {
+                let order = MoveOrder(relaysMax: MoveMessage.relaysMax)
+                guard let out = frontend.moveOut(order, of: reactor, from: first) else {
+                    outcome.fault = "reactor \(reactor) does not answer"
+                    return waiting
+                }
+                if !out.relays.isEmpty { ship(out.relays, &outcome) }
+                waiting += out.waiting
+                outcome.staying += out.staying
+                position = out.next
+                if outcome.fault != nil { return waiting }
+            }
+        }
+        return waiting
+    }
+
+    private func ship(_ relays: [RelayInTransit], _ outcome: inout Outcome) {
+        guard let file = ImageFile.write(relays) else {
+            takeBack(relays, &outcome)
+            outcome.fault = "no memory or no descriptor is left for what is handed on"
+            return
+        }
+        MoveStep.written.reached()
+        let sockets = relays.flatMap { [$0.descriptors.client, $0.descriptors.backend] }
+        let message = MoveMessage.relays(count: relays.count)
+        guard
+            channel.send(
+                message.bytes, [file.descriptor] + sockets,
+                withinMilliseconds: Self.answerMilliseconds)
+        else {
+            takeBack(relays, &outcome)
+            outcome.fault = "the new process takes nothing any more"
+            return
+        }
+        MoveStep.sent.reached()
+        guard
+            case .message(let bytes, let descriptors) = channel.receive(
+                withinMilliseconds: Self.answerMilliseconds),
+            case .outcomes(let answers)? = MoveMessage(bytes), answers.count == relays.count
+        else {
+            // Nobody knows whether it serves them: they end here, and there if it is gone.
+            outcome.lost += relays.count
+            for relay in relays { relay.end() }
+            outcome.fault = "the new process has not said what became of some sockets"
+            return
+        }
+        for descriptor in descriptors { close(descriptor) }
+        MoveStep.answered.reached()
+        var refused: [RelayInTransit] = []
+        for (relay, answer) in zip(relays, answers) {
+            switch answer {
+            case .taken: outcome.moved += 1
+            case .refused: refused.append(relay)
+            case .lost: outcome.lost += 1
+            }
+        }
+        takeBack(refused, &outcome)
+    }
+
+    /// They go on here, as if they had never been given up.
+    private func takeBack(_ relays: [RelayInTransit], _ outcome: inout Outcome) {
+        for answer in frontend.takeBack(relays) where answer != .taken { outcome.lost += 1 }
+    }
+}
+
+/// The steps of a move, at which a test can have a process end: what follows from that is the same as with a kill.
+enum MoveStep: String {
+    /// Images were written, and nobody has them yet.
+    case written
+    /// They were sent.
+    case sent
+    /// The answer has come.
+    case answered
+    /// The new process has said that it takes relays over.
+    case ready
+    /// It has got a message, and looked at nothing of it.
+    case received
+    /// It serves the relays, and has not said so.
+    case taken
+    /// It has said so.
+    case told
+
+    /// Goes on, unless a test wants the process to end here.
+    @inline(__always) func reached() {
+        #if DEBUG
+        endIfWanted()
+        #endif
+    }
+
+    #if DEBUG
+    private func endIfWanted() {
+        guard let wanted = getenv("SLUICE_TEST_END_AT"), String(cString: wanted) == rawValue
+        else { return }
+        kill(getpid(), SIGKILL)
+    }
+    #endif
+}

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+import Admin
+import Config
+import Frontend
+import Glibc
+import Ledger
+import Log
+import Reactor
+import Synchronization
+
+/// How an upgrade is to be done.
+struct UpgradePlan {
+    /// How long the new process may take to serve.
+    var timeoutMilliseconds = AdminDefaults.upgradeMilliseconds
+    /// How long live sockets are waited for that can't move at once.
+    var settleMilliseconds = AdminDefaults.settleMilliseconds
+    /// Whether live sockets go to the new process; else all are told to go.
+    var movesRelays = true
+}
+
+extension Controller {
+    /// Sets what a successor takes over beside the listeners, and what is stopped when it has.
+    func hand(over admin: AdminServers) { admins.withLock { $0 = admin } }
+
+    /// What is drained is the new process's too, so nothing of it changes while that one starts.
+    static let underway = AdminOutcome(
+        isDone: false,
+        message: "An upgrade is under way, and its new process would not know of it: ask again when"
+            + " that one has taken over.")
+
+    /// Does something, but not while a new process is being waited for.
+    func unlessUpgrading<Done>(_ action: () -> Done) -> Done? {
+        isUpgrading.withLock { $0 ? nil : action() }
+    }
+
+    /// Starts the program anew, which takes over the listening sockets and the live ones; then this process drains
+    /// what has stayed, and ends.
+    func upgrade(_ plan: UpgradePlan = UpgradePlan()) -> AdminOutcome {
+        let names: DrainedNames? = isUpgrading.withLock { isUpgrading in
+            if isUpgrading { return nil }
+            isUpgrading = true
+            return frontend.drained
+        }
+        guard let drained = names else {
+            return AdminOutcome(
+                isDone: false,
+                message: "An upgrade is under way already: its new process is being waited for.")
+        }
+        defer { isUpgrading.withLock { $0 = false } }
+        let admin = admins.withLock { $0 }
+        admin?.keep()
+        defer { admin?.forgetKept() }
+        let handed: Result<Handed, SuccessorFault>? = changing.withLock { _ in
+            state.isLeaving ? nil : start(plan, drained, admin).map { move($0, plan) }
+        }
+        switch handed {
+        case nil: return Self.stopping
+        case .failure(let fault):
+            let rest = isLeaving ? "this process stops" : "this process goes on"
+            let message = "Not upgraded, \(rest): \(fault)."
+            log.write(LogEvent(.error, message))
+            return AdminOutcome(isDone: false, message: message)
+        case .success(let handed):
+            if let ended = handed.ended { return goOn(handed, ended, admin) }
+            let message =
+                handed.sentence + " Process \(getpid()) drains and ends." + Self.handedOn(drained)
+            log.write(LogEvent(handed.report.lost > 0 ? .error : .info, message))
+            admin?.stop()
+            leave(
+                Self.plan(state.configuration.drain), isReplaced: true,
+                untaken: handed.started.untaken)
+            var outcome = AdminOutcome(isDone: true, message: message)
+            outcome.upgrade = handed.report
+            return outcome
+        }
+    }
+
+    /// A process that serves, and what it has got.
+    private struct Handed {
+        let started: Successor.Started
+        var report: UpgradeReport
+        /// Why not all was moved that could have been; nil where it was.
+        var fault: String?
+        /// How the new process has ended meanwhile; nil where it serves.
+        var ended: String?
+
+        /// What has become of the live sockets.
+        var sentence: String {
+            let sockets = Count.words(report.moved, "live socket")
+            var words = "Process \(started.process) has taken over"
+            if report.moved > 0 {
+                words += ", and \(sockets) with it in \(report.moveMilliseconds) ms"
+            }
+            words += "."
+            if report.stayed > 0 {
+                words += " \(report.stayed) stay\(report.stayed == 1 ? "s" : "") here."
+            }
+            if report.lost > 0 {
+                words += " \(report.lost) \(report.lost == 1 ? "was" : "were") lost."
+            }
+            if let fault { words += " Not all were moved: \(fault)." }
+            return words
+        }
+    }
+
+    private func start(
+        _ plan: UpgradePlan, _ drained: DrainedNames, _ admin: AdminServers?
+    ) -> Result<Successor.Started, SuccessorFault> {
+        guard let path = program else {
+            return .failure(SuccessorFault("the program is not found in PATH any more"))
+        }
+        let sockets =
+            frontend.sockets.map { Successor.Handed(.listen, $0.address, $0.descriptor) }
+            + (admin?.sockets ?? [])
+        do throws(SuccessorFault) {
+            return .success(
+                try Successor.start(
+                    path, Array(CommandLine.arguments.dropFirst()), sockets: sockets,
+                    drained: drained, movesRelays: plan.movesRelays,
+                    within: plan.timeoutMilliseconds, unless: { self.isLeaving }))
+        } catch {
+            return .failure(error)
+        }
+    }
+
+    /// Moves the live sockets to the process that serves by now.
+    private func move(_ started: Successor.Started, _ plan: UpgradePlan) -> Handed {
+        ServiceManager.notify("MAINPID=\(started.process)")
+        var report = UpgradeReport(oldProcess: getpid(), newProcess: started.process)
+        guard let channel = started.relays else {
+            report.stayed = relayCount
+            return Handed(started: started, report: report)
+        }
+        // The new process accepts whoever comes, so that nobody has to move who has just come.
+        frontend.pauseListening(forMilliseconds: plan.settleMilliseconds + 60_000)
+        let outcome = RelayMove(
+            frontend: frontend, channel: channel, settleMilliseconds: plan.settleMilliseconds,
+            isGivenUp: { self.isLeaving }
+        ).run()
+        report.moved = outcome.moved
+        report.lost = outcome.lost
+        report.stayed = relayCount
+        report.moveMilliseconds = outcome.milliseconds
+        var handed = Handed(started: started, report: report, fault: outcome.fault)
+        if outcome.fault != nil { handed.ended = Successor.ending(of: started.process) }
+        return handed
+    }
+
+    /// The new process has ended while it took over: this one goes on with what it has.
+    private func goOn(_ handed: Handed, _ ended: String, _ admin: AdminServers?) -> AdminOutcome {
+        frontend.resumeListening()
+        admin?.restore()
+        ServiceManager.notify("MAINPID=\(getpid())")
+        let lost = handed.report.lost + handed.report.moved
+        let message =
+            "Not upgraded: process \(handed.started.process) \(ended) while it took live sockets over."
+            + " \(Count.words(lost, "socket", one: "was", many: "were")) lost with it;"
+            + " \(handed.report.stayed) \(handed.report.stayed == 1 ? "goes" : "go") on here."
+        log.write(LogEvent(.error, message))
+        var outcome = AdminOutcome(isDone: false, message: message)
+        outcome.upgrade = handed.report
+        outcome.upgrade?.lost = lost
+        outcome.upgrade?.moved = 0
+        return outcome
+    }
+}
