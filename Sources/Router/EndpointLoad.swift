@@ -76,6 +76,46 @@ public final class EndpointLoad: Sendable {
     /// Whether it has joined others, or has come back, since the start.
     public var hasJoined: Bool { joined.load(ordering: .relaxed) != 0 }
 
+    /// How far it is with its failures; times in monotonic milliseconds.
+    public struct Standing: Sendable, Equatable {
+        /// The end of the cool-down; 0 while all is well.
+        public var failedUntilMilliseconds: UInt64
+        /// Cool-downs in a row.
+        public var failures: Int
+        /// Answers in a row that were none.
+        public var failedAnswers: Int
+        /// When it joined the others or came back; 0 where that is no matter.
+        public var joinedMilliseconds: UInt64
+
+        /// A standing that is put together.
+        public init(
+            failedUntilMilliseconds: UInt64, failures: Int, failedAnswers: Int,
+            joinedMilliseconds: UInt64
+        ) {
+            self.failedUntilMilliseconds = failedUntilMilliseconds
+            self.failures = failures
+            self.failedAnswers = failedAnswers
+            self.joinedMilliseconds = joinedMilliseconds
+        }
+    }
+
+    /// Its standing: a successor of the process takes it over before anybody is sent there.
+    public var standing: Standing {
+        get {
+            Standing(
+                failedUntilMilliseconds: failedUntil.load(ordering: .relaxed),
+                failures: failures.load(ordering: .relaxed),
+                failedAnswers: failedAnswers.load(ordering: .relaxed),
+                joinedMilliseconds: joined.load(ordering: .relaxed))
+        }
+        set {
+            failures.store(max(0, newValue.failures), ordering: .relaxed)
+            failedAnswers.store(max(0, newValue.failedAnswers), ordering: .relaxed)
+            joined.store(newValue.joinedMilliseconds, ordering: .relaxed)
+            failedUntil.store(newValue.failedUntilMilliseconds, ordering: .relaxed)
+        }
+    }
+
     /// Says that it has joined others or is back, with all that it failed in before forgotten: where
     /// there is a slow start, its share grows from now on.
     public func join(nowMilliseconds now: UInt64) {

@@ -33,9 +33,12 @@ extension Relay {
         case record
     }
 
-    /// What keeps the relay from being moved at this moment; nil where nothing does.
+    /// What keeps the relay from being moved at this moment.
     ///
-    /// - Parameter releases: whether a session may leave OpenSSL's object for it.
+    /// - Parameters:
+    ///   - releases: whether a session may leave OpenSSL's object for it.
+    ///   - space: the reactor's.
+    /// - Returns: nil where nothing does.
     public mutating func obstacle(
         releases: Bool, _ space: UnsafeMutablePointer<Workspace>
     ) -> Obstacle? {
@@ -96,6 +99,8 @@ extension Relay {
     ///   - sockets: the client's and the upstream's; they close where this throws.
     ///   - rates: what all relays of the client may send together, where it has such rates here.
     ///   - tally: where it is counted what passes, as in `open`.
+    ///   - space: the reactor's.
+    /// - Throws: `FieldFault`; then the sockets are closed.
     public init(
         _ reader: inout FieldReader, sockets: consuming SocketPair, rates: ClientRates?,
         tally: UnsafePointer<RelayTally>?, _ space: UnsafeMutablePointer<Workspace>

@@ -58,7 +58,9 @@ struct RelayMover {
             releases: order.releases && state.pointee.settings.releases, space)
     }
 
-    /// Gives one up. Its books here are closed as if it had ended, but nothing is written down of it.
+    /// Gives one up.
+    ///
+    /// Its books here are closed as if it had ended, but nothing is written down of it.
     private func moveOut(_ tunnel: TunnelPointer) -> RelayInTransit {
         let slot = tunnel.pointee.slot
         state.pointee.poller.remove(tunnel.pointee.relay.client.socket.descriptor)

@@ -137,6 +137,24 @@ final class Admission: Sendable {
         }
     }
 
+    /// Clients whose next relay is not due yet at the even pace, and when it is, in microseconds of `Clock`.
+    func owing(nowMilliseconds now: UInt64) -> [(client: Address, dueMicroseconds: UInt64)] {
+        state.withLock { state in
+            state.clients.compactMap { client, entry in
+                entry.dueMicroseconds > now * 1_000 ? (client, entry.dueMicroseconds) : nil
+            }
+        }
+    }
+
+    /// Has the next relay of a client be due no sooner than then.
+    func owe(_ client: Address, until due: UInt64) {
+        state.withLock { state in
+            var entry = state.clients[client] ?? Client()
+            entry.dueMicroseconds = max(entry.dueMicroseconds, due)
+            state.clients[client] = entry
+        }
+    }
+
     /// Forgets clients without a place whose time is over; as rarely as makes it cheap.
     private static func sweep(_ state: inout State, _ now: UInt64) {
         state.clients = state.clients.filter { !$1.isForgotten(nowMilliseconds: now) }

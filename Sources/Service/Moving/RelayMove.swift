@@ -51,12 +51,13 @@ struct RelayMove {
         while true {
             let movedBefore = outcome.moved
             let waiting = pass(&outcome)
-            outcome.milliseconds = Clock.nowMilliseconds() - begin
+            let time = Clock.nowMilliseconds() - begin
+            if outcome.moved > movedBefore || outcome.lost > 0 { outcome.milliseconds = time }
             if outcome.fault != nil || isGivenUp() { break }
             let left = frontend.connectionCount - outcome.staying.sum
             let isQuiet = waiting == 0 && outcome.moved == movedBefore
-            let isEarly = outcome.milliseconds < Self.handshakeMilliseconds && left > 0
-            if isQuiet && !isEarly || outcome.milliseconds >= settleMilliseconds { break }
+            let isEarly = time < Self.handshakeMilliseconds && left > 0
+            if isQuiet && !isEarly || time >= settleMilliseconds { break }
             usleep(Self.pauseMicroseconds)
         }
         return outcome

@@ -39,6 +39,7 @@ struct AdminDesk: Sendable {
         case .resume: wish.read(DrainRequest.self).map(controller.resume).map(begun) ?? Self.unread
         case .rebalance:
             wish.read(RebalanceRequest.self).map(controller.rebalance).map(begun) ?? Self.unread
+        case .balance: begun(controller.balanceReactors())
         case .close: close(wish)
         }
     }

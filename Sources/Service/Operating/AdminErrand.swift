@@ -9,7 +9,7 @@ import Frontend
 /// leaves that name out.
 enum AdminErrand: CaseIterable {
     case health, readiness, metrics, state, relays, progress
-    case reload, drain, resume, rebalance, upgrade, close
+    case reload, drain, resume, rebalance, balance, upgrade, close
 
     /// What a name in a query or a body stands for.
     struct Field {
@@ -50,7 +50,7 @@ enum AdminErrand: CaseIterable {
     var method: String {
         switch self {
         case .health, .readiness, .metrics, .state, .relays, .progress: "GET"
-        case .reload, .drain, .resume, .rebalance, .upgrade, .close: "POST"
+        case .reload, .drain, .resume, .rebalance, .balance, .upgrade, .close: "POST"
         }
     }
 
@@ -67,6 +67,7 @@ enum AdminErrand: CaseIterable {
         case .drain: ["drain"]
         case .resume: ["resume"]
         case .rebalance: ["rebalance"]
+        case .balance: ["rebalance", "reactors"]
         case .upgrade: ["upgrade"]
         case .close: ["relays", "ID", "close"]
         }

@@ -112,11 +112,12 @@ extension Controller {
         let sockets =
             frontend.sockets.map { Successor.Handed(.listen, $0.address, $0.descriptor) }
             + (admin?.sockets ?? [])
+        let known = HandedState.file(frontend, state.assembly)
         do throws(SuccessorFault) {
             return .success(
                 try Successor.start(
                     path, Array(CommandLine.arguments.dropFirst()), sockets: sockets,
-                    drained: drained, movesRelays: plan.movesRelays,
+                    drained: drained, state: known?.descriptor, movesRelays: plan.movesRelays,
                     within: plan.timeoutMilliseconds, unless: { self.isLeaving }))
         } catch {
             return .failure(error)
@@ -142,7 +143,9 @@ extension Controller {
         report.stayed = relayCount
         report.moveMilliseconds = outcome.milliseconds
         var handed = Handed(started: started, report: report, fault: outcome.fault)
-        if outcome.fault != nil { handed.ended = Successor.ending(of: started.process) }
+        // One that is killed is gone a moment after its end of the channel.
+        handed.ended = Successor.ending(
+            of: started.process, withinMilliseconds: outcome.fault == nil ? 0 : 500)
         return handed
     }
 

@@ -29,6 +29,7 @@ public enum Server {
         let inherited = Successor.inherited() + held
         let drained = Successor.inheritedDrains()
         let arrivals = Arrivals.inherited()
+        let known = HandedState.inherited()
         // Before any thread: threads inherit what is blocked.
         let signals = SignalWaiter([SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2])
         SignalWaiter.ignoreBrokenPipes()
@@ -58,6 +59,8 @@ public enum Server {
                 journal: observer.listening(to: log.journal), inheriting: listeners,
                 drained: drained)
         }
+        known?.apply(to: controller.state.assembly)
+        known?.apply(to: frontend)
         let admin = try AdminServers(configuration, controller, inheriting: inherited)
         controller.hand(over: admin)
         // Each reactor has an epoll set, and some threads one or two descriptors.

@@ -72,6 +72,7 @@ public enum Successor {
     ///   - arguments: its arguments, without its name.
     ///   - sockets: what it takes over.
     ///   - drained: what it takes no new relays at.
+    ///   - state: memory with a `HandedState`, which stays the caller's.
     ///   - movesRelays: whether it is handed a channel on which live sockets come.
     ///   - milliseconds: how long it may take.
     ///   - isGivenUp: whether nobody wants it any more, which is asked a few times a second.
@@ -79,7 +80,7 @@ public enum Successor {
     /// - Throws: `SuccessorFault` when it does not serve in time, or is given up; then it is gone.
     static func start(
         _ path: String, _ arguments: [String], sockets: [Handed], drained: DrainedNames,
-        movesRelays: Bool = false, within milliseconds: Int32,
+        state: Int32? = nil, movesRelays: Bool = false, within milliseconds: Int32,
         unless isGivenUp: () -> Bool = { false }
     ) throws(SuccessorFault) -> Started {
         var ends: [Int32] = [-1, -1]
@@ -94,12 +95,17 @@ public enum Successor {
         var names: Int32 = -1
         var relays: MessageSocket?
         var end: Int32 = -1
+        var known: Int32 = -1
         do throws(SystemError) {
             if door < 0 || copies.contains(where: { $0 < 0 }) {
                 throw SystemError(code: errno, call: "dup")
             }
             if !drained.isEmpty { names = try HandedDrains.file(of: drained) }
             var environment = environment(zip(sockets, copies).map { $0 }, door)
+            if let state {
+                known = dup(state)
+                if known >= 0 { environment[HandedState.variable] = String(known) }
+            }
             if movesRelays {
                 let channel = try MessageSocket.pair()
                 relays = channel.own
@@ -113,7 +119,7 @@ public enum Successor {
             outcome = .failure(SuccessorFault(error.description))
         }
         // Only the child holds the writing end from here, so its death is the pipe's end.
-        for copy in copies + [door, names, end] where copy >= 0 { close(copy) }
+        for copy in copies + [door, names, end, known] where copy >= 0 { close(copy) }
         let child = try outcome.get()
         let untaken = try watch(child, ends[0], milliseconds, isGivenUp)
         return Started(
@@ -124,16 +130,16 @@ public enum Successor {
     }
 
     /// How a process has ended that was started here; nil where it has not.
-    static func ending(of process: Int32) -> String? {
+    static func ending(of process: Int32, withinMilliseconds milliseconds: UInt64) -> String? {
         var status: Int32 = 0
-        // One that is killed is gone a moment after its sockets.
-        for _ in 0..<50 {
+        let end = Clock.nowMilliseconds() + milliseconds
+        while true {
             let found = waitpid(process, &status, WNOHANG)
             if found == process { return "ended \(words(on: status))" }
             if found < 0 && errno != EINTR { return "ended" }
+            if Clock.nowMilliseconds() >= end { return nil }
             usleep(10_000)
         }
-        return nil
     }
 
     private static func words(on status: Int32) -> String {
@@ -147,6 +153,7 @@ public enum Successor {
         var environment = ProcessInfo.processInfo.environment
         for name in [
             "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "WATCHDOG_PID", Arrivals.variable,
+            HandedState.variable,
         ] {
             environment[name] = nil
         }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import COpenSSL
 import Glibc
+public import Serialization
 import Synchronization
 
 /// The keys that seal session tickets (RFC 5077 §4), shared by all contexts and all reactors.
@@ -29,9 +30,23 @@ public final class TicketKeys: Sendable {
             if RAND_bytes(bytes, Int32(2 * Self.halfBytes)) != 1 { return nil }
         }
 
+        /// Copies one; nil where it has another length.
+        init?(_ copied: UnsafeRawBufferPointer) {
+            guard copied.count == 2 * Self.halfBytes, let start = copied.baseAddress else {
+                return nil
+            }
+            bytes = .allocate(capacity: 2 * Self.halfBytes)
+            memcpy(bytes, start, copied.count)
+        }
+
         deinit {
             OPENSSL_cleanse(bytes, 2 * Self.halfBytes)
             bytes.deallocate()
+        }
+
+        /// Both halves, as long as it lives.
+        var whole: UnsafeRawBufferPointer {
+            UnsafeRawBufferPointer(start: bytes, count: 2 * Self.halfBytes)
         }
 
         /// The key of AES-256, `halfBytes` long.
@@ -120,6 +135,44 @@ public final class TicketKeys: Sendable {
     private static func randomBytes(_ count: Int) -> [UInt8]? {
         var bytes = [UInt8](repeating: 0, count: count)
         return RAND_bytes(&bytes, Int32(count)) == 1 ? bytes : nil
+    }
+
+    private enum Number {
+        static let name: UInt16 = 1
+        static let secret: UInt16 = 2
+        static let madeAt: UInt16 = 3
+    }
+
+    /// Writes all keys, the newest first: whoever reads them opens the tickets that were sealed here.
+    public func write(to writer: inout FieldWriter) {
+        let keys = keys.withLock { $0 }
+        for (index, key) in keys.enumerated() {
+            writer.part(UInt16(index + 1)) { part in
+                key.name.withUnsafeBytes { part.put(Number.name, bytes: $0) }
+                withExtendedLifetime(key.secret) { part.put(Number.secret, bytes: $0.whole) }
+                // The clock of the system's start is the same for both processes.
+                part.put(Number.madeAt, key.madeAtSeconds)
+            }
+        }
+    }
+
+    /// Has these keys in the place of its own.
+    ///
+    /// - Throws: `FieldFault`; then it keeps those that it has.
+    public func take(_ reader: inout FieldReader) throws(FieldFault) {
+        var taken: [Key] = []
+        var number: UInt16 = 1
+        while number < 16, reader.has(number) {
+            var part = try reader.part(number)
+            let name = [UInt8](try part.bytes(Number.name))
+            guard name.count == 16, let secret = Secret(try part.bytes(Number.secret)) else {
+                throw .outOfRange(number)
+            }
+            let madeAt: Int = try part.integer(Number.madeAt)
+            taken.append(Key(name: name, secret: secret, madeAtSeconds: madeAt))
+            number += 1
+        }
+        if !taken.isEmpty { keys.withLock { $0 = taken } }
     }
 
     /// Prepares sealing: fills in name and vector, sets up cipher and MAC.

@@ -49,6 +49,7 @@ extension FrameScanner {
     /// - Parameters:
     ///   - reader: what `write` wrote.
     ///   - tally: where it is counted what passes from now on, as in the other initialiser.
+    /// - Throws: `FieldFault` where a field is missing or holds what it can't hold.
     public init(
         _ reader: inout FieldReader, tally: FrameTally.Cells? = nil
     ) throws(FieldFault) {

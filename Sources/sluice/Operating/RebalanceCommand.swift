@@ -13,12 +13,17 @@ struct RebalanceCommand: ParsableCommand {
             This closes sockets of endpoints above the average, --rate in a second, with 1012 \
             (service restart), until all have their share. The clients reconnect. With balance \
             leastConnections that takes the fewest closes.
+
+            --reactors spreads live sockets over the threads of Sluice itself, and closes none.
             """ + ExitCodes.help("rebalance"))
 
     @OptionGroup var options: AdminOptions
 
     @Option(help: ArgumentHelp("The upstream, as the configuration names it.", valueName: "name"))
-    var upstream: String
+    var upstream: String?
+
+    @Flag(help: "Move live sockets between reactors (threads), until all have about as many.")
+    var reactors = false
 
     @Option(
         parsing: .unconditional,
@@ -43,10 +48,24 @@ struct RebalanceCommand: ParsableCommand {
     }
 
     /// Refuses what is no rate.
-    func validate() throws { _ = try perSecond() }
+    func validate() throws {
+        _ = try perSecond()
+        if (upstream == nil) != reactors {
+            throw ValidationError(
+                reactors
+                    ? "--reactors moves sockets within Sluice, so it does not go together with --upstream."
+                    : "Missing expected argument '--upstream <name>'.")
+        }
+    }
 
     /// Asks for it, and says how far it is.
     func run() throws {
+        guard let upstream else {
+            options.show(
+                try options.peer(to: .change).ask(
+                    "POST", "/rebalance/reactors", for: AdminOutcome.self))
+            return
+        }
         let request = RebalanceRequest(
             upstream: upstream, perSecond: try perSecond(), code: code ?? AdminDefaults.closeCode)
         let peer = try options.peer(to: .change)

@@ -54,7 +54,7 @@ import Testing
             }
         }
         try comings.wait(for: "the first clients", by: .after(.seconds(60))) { $0 >= 3 }
-        let upgrade = try sluice.command(["upgrade"])
+        let upgrade = try sluice.command(["upgrade", "--no-move"])
         #expect(upgrade.status == 0, "\(upgrade.output)")
         let new = try processIdentifier(sluice)
         #expect(new != old)

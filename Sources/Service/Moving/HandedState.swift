@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+import Foundation
+import Frontend
+import Glibc
+import Ledger
+import Reactor
+import Router
+import Serialization
+import TLS
+
+/// What a process knows that its successor has to know from the first connection on: the keys of session tickets, so
+/// that clients take up their sessions again; which endpoints fail, and how they are; who has come too often.
+///
+/// It goes through memory behind a descriptor, and both processes overwrite what they have of it.
+struct HandedState: ~Copyable {
+    static let variable = "SLUICE_STATE"
+    private static let bytesMax = 64 << 20
+
+    private enum Number {
+        static let tickets: UInt16 = 1
+        static let endpoint: UInt16 = 2
+        static let admissions: UInt16 = 3
+        static let endpoints: UInt16 = 4
+    }
+
+    private enum EndpointNumber {
+        static let upstream: UInt16 = 1
+        static let label: UInt16 = 2
+        static let failedUntil: UInt16 = 3
+        static let failures: UInt16 = 4
+        static let failedAnswers: UInt16 = 5
+        static let joined: UInt16 = 6
+        static let health: UInt16 = 7
+        static let reason: UInt16 = 8
+        static let reasonMilliseconds: UInt16 = 9
+    }
+
+    private let bytes: FieldWriter
+
+    /// Writes it to memory that the next process inherits by a copy of the descriptor; nil where there is none.
+    static func file(_ frontend: Frontend, _ assembly: Assembly) -> SharedFile? {
+        guard var file = try? SharedFile(name: "sluice state") else { return nil }
+        var writer = FieldWriter()
+        writer.part(Number.tickets) { assembly.tickets.write(to: &$0) }
+        writer.part(Number.endpoints) { endpoints in
+            var number: UInt16 = 0
+            for upstream in assembly.routing.upstreams {
+                for endpoint in upstream.endpoints where number < 0x7FFF {
+                    number += 1
+                    endpoints.part(number) { Self.write(endpoint, of: upstream, to: &$0) }
+                }
+            }
+        }
+        writer.part(Number.admissions) { frontend.writeAdmissions(to: &$0) }
+        return writer.withBytes { file.append($0) } ? file : nil
+    }
+
+    private static func write(
+        _ endpoint: Endpoint, of upstream: EndpointGroup, to writer: inout FieldWriter
+    ) {
+        let standing = endpoint.load.standing
+        writer.put(EndpointNumber.upstream, upstream.picker.name)
+        writer.put(EndpointNumber.label, endpoint.label)
+        writer.put(EndpointNumber.failedUntil, standing.failedUntilMilliseconds)
+        writer.put(EndpointNumber.failures, standing.failures)
+        writer.put(EndpointNumber.failedAnswers, standing.failedAnswers)
+        writer.put(EndpointNumber.joined, standing.joinedMilliseconds)
+        writer.put(EndpointNumber.health, endpoint.load.health.rawValue)
+        if let failure = endpoint.load.lastFailure {
+            writer.put(EndpointNumber.reason, failure.reason, isRequired: false)
+            writer.put(EndpointNumber.reasonMilliseconds, failure.milliseconds, isRequired: false)
+        }
+    }
+
+    /// What the process before this one has written; nil where there was none.
+    ///
+    /// To be asked once: the variable is taken away.
+    static func inherited() -> HandedState? {
+        defer { unsetenv(variable) }
+        guard let text = getenv(variable).map({ String(cString: $0) }),
+            let descriptor = Int32(text), descriptor > 2
+        else { return nil }
+        var copy = FieldWriter()
+        let isRead = SharedFile.read(descriptor, bytesMax: bytesMax) { copy.append($0) } != nil
+        return isRead ? HandedState(bytes: copy) : nil
+    }
+
+    private init(bytes: consuming FieldWriter) { self.bytes = bytes }
+
+    /// Has the keys of session tickets and the standing of endpoints be those of the process before.
+    ///
+    /// What is written in another way than this build does is left out: nothing of it is needed to serve.
+    borrowing func apply(to assembly: Assembly) {
+        bytes.withBytes { bytes in
+            guard var reader = try? FieldReader(bytes) else { return }
+            if var tickets = try? reader.part(Number.tickets) {
+                try? assembly.tickets.take(&tickets)
+            }
+            guard var endpoints = try? reader.part(Number.endpoints) else { return }
+            let groups = Dictionary(assembly.routing.upstreams.map { ($0.picker.name, $0) }) {
+                first, _ in first
+            }
+            var number: UInt16 = 1
+            while endpoints.has(number) {
+                if var part = try? endpoints.part(number) { try? Self.take(&part, groups) }
+                number += 1
+            }
+        }
+    }
+
+    private static func take(
+        _ reader: inout FieldReader, _ groups: [String: EndpointGroup]
+    ) throws(FieldFault) {
+        let upstream = try reader.text(EndpointNumber.upstream)
+        let label = try reader.text(EndpointNumber.label)
+        guard let endpoint = groups[upstream]?.endpoints.first(where: { $0.label == label }) else {
+            return
+        }
+        endpoint.load.standing = EndpointLoad.Standing(
+            failedUntilMilliseconds: try reader.integer(EndpointNumber.failedUntil),
+            failures: try reader.integer(EndpointNumber.failures),
+            failedAnswers: try reader.integer(EndpointNumber.failedAnswers),
+            joinedMilliseconds: try reader.integer(EndpointNumber.joined))
+        // Only of those that are checked here too, and until the first check of this process.
+        let health: UInt8 = try reader.integer(EndpointNumber.health)
+        if endpoint.load.health == .pending, let known = EndpointHealth(rawValue: health),
+            known == .healthy || known == .unhealthy
+        {
+            endpoint.load.health = known
+        }
+        if reader.has(EndpointNumber.reason) {
+            endpoint.load.lastFailure = EndpointFailure(
+                reason: try reader.text(EndpointNumber.reason),
+                milliseconds: try reader.integer(EndpointNumber.reasonMilliseconds))
+        }
+    }
+
+    /// Has clients that came too often before be as far as they were.
+    borrowing func apply(to frontend: Frontend) {
+        bytes.withBytes { bytes in
+            guard var reader = try? FieldReader(bytes),
+                var admissions = try? reader.part(Number.admissions)
+            else { return }
+            frontend.takeAdmissions(&admissions)
+        }
+    }
+}
