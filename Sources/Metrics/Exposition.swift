@@ -48,7 +48,8 @@ public enum Exposition: Sendable, Equatable {
         for family in families {
             guard let samples = readings.series[family.name]?.samples else { continue }
             writer.head(family)
-            for sample in samples { writer.write(sample, of: family) }
+            let words = ExpositionWriter.Words(family)
+            for sample in samples { writer.write(sample, of: words) }
         }
         if self == .openMetrics { writer.append("# EOF\n") }
         return writer.bytes
@@ -57,8 +58,32 @@ public enum Exposition: Sendable, Equatable {
 
 /// Writes families and their samples, line by line.
 struct ExpositionWriter {
+    /// What is the same in all lines of a family.
+    struct Words {
+        let name: [UInt8]
+        let bucket: [UInt8]
+        let sum: [UInt8]
+        let count: [UInt8]
+        /// What stands before the value of each label: `{route="`, `",code="`.
+        let labels: [[UInt8]]
+
+        init(_ family: MetricFamily) {
+            name = Array(family.name.utf8)
+            bucket = name + "_bucket".utf8
+            sum = name + "_sum".utf8
+            count = name + "_count".utf8
+            labels = family.labels.enumerated().map { index, label in
+                Array("\(index == 0 ? "{" : "\",")\(label)=\"".utf8)
+            }
+        }
+    }
+
     let form: Exposition
     private(set) var bytes: [UInt8] = []
+    /// The labels of the sample that is written, without the brace that ends them.
+    private var labels: [UInt8] = []
+    /// What all lines of a histogram's buckets begin with.
+    private var bucket: [UInt8] = []
 
     init(form: Exposition) { self.form = form }
 
@@ -68,63 +93,101 @@ struct ExpositionWriter {
     mutating func head(_ family: MetricFamily) {
         let name = form == .openMetrics ? family.openMetricsName : family.name
         append("# HELP \(name) ")
-        escape(family.help, quotes: form == .openMetrics)
+        Self.escape(family.help, quotes: form == .openMetrics, into: &bytes)
         let isPlainInfo = family.kind == .info && form == .text
         append("\n# TYPE \(name) \(isPlainInfo ? "gauge" : family.kind.rawValue)\n")
     }
 
-    mutating func write(_ sample: MetricReadings.Sample, of family: MetricFamily) {
+    mutating func write(_ sample: MetricReadings.Sample, of words: Words) {
+        labels.removeAll(keepingCapacity: true)
+        for (head, value) in zip(words.labels, sample.labels) {
+            labels.append(contentsOf: head)
+            Self.escape(value, quotes: true, into: &labels)
+        }
+        if !sample.labels.isEmpty { labels.append(UInt8(ascii: "\"")) }
         switch sample.value {
-        case .number(let number): line(family, "", sample.labels, nil, Self.text(number))
-        case .histogram(let histogram):
-            var below: UInt64 = 0
-            for (index, bound) in histogram.bounds.enumerated() {
-                below &+= histogram.counts[index]
-                line(family, "_bucket", sample.labels, "\(bound)", "\(below)")
-            }
-            let total = histogram.total
-            line(family, "_bucket", sample.labels, "+Inf", "\(total)")
-            line(family, "_sum", sample.labels, nil, Self.text(histogram.sum))
-            line(family, "_count", sample.labels, nil, "\(total)")
+        case .number(let number):
+            begin(words.name)
+            append(number)
+        case .histogram(let histogram): write(histogram, of: words)
         }
     }
 
-    private mutating func line(
-        _ family: MetricFamily, _ suffix: String, _ values: [String], _ bound: String?,
-        _ number: String
-    ) {
-        append(family.name)
-        append(suffix)
-        if !values.isEmpty || bound != nil {
-            append("{")
-            for (index, value) in values.enumerated() {
-                append("\(index == 0 ? "" : ",")\(family.labels[index])=\"")
-                escape(value, quotes: true)
-                append("\"")
-            }
-            if let bound { append("\(values.isEmpty ? "" : ",")le=\"\(bound)\"") }
-            append("}")
+    private mutating func write(_ histogram: HistogramReading, of words: Words) {
+        bucket.removeAll(keepingCapacity: true)
+        bucket.append(contentsOf: words.bucket)
+        bucket.append(contentsOf: labels)
+        bucket.append(UInt8(ascii: labels.isEmpty ? "{" : ","))
+        var total: UInt64 = 0
+        for (count, bound) in zip(histogram.counts, histogram.limits.words) {
+            total &+= count
+            bytes.append(contentsOf: bucket)
+            bytes.append(contentsOf: bound)
+            append(whole: total)
         }
-        append(" \(number)\n")
+        begin(words.sum)
+        append(histogram.sum)
+        begin(words.count)
+        append(whole: total)
+    }
+
+    /// A line up to its number.
+    private mutating func begin(_ name: [UInt8]) {
+        bytes.append(contentsOf: name)
+        if !labels.isEmpty {
+            bytes.append(contentsOf: labels)
+            bytes.append(UInt8(ascii: "}"))
+        }
+        bytes.append(UInt8(ascii: " "))
+    }
+
+    /// A number as both forms read it, and the end of its line; whole ones have no fraction.
+    private mutating func append(_ number: Double) {
+        if number >= 0, let whole = UInt64(exactly: number) {
+            append(whole: whole)
+            return
+        }
+        if number.isNaN {
+            append("NaN\n")
+        } else if number.isInfinite {
+            append(number > 0 ? "+Inf\n" : "-Inf\n")
+        } else {
+            append("\(Int64(exactly: number).map(String.init) ?? "\(number)")\n")
+        }
+    }
+
+    /// A whole number, and the end of its line: most of what is written.
+    private mutating func append(whole number: UInt64) {
+        let digitsMax = 20
+        withUnsafeTemporaryAllocation(of: UInt8.self, capacity: digitsMax + 1) { text in
+            var first = digitsMax
+            text.initializeElement(at: first, to: UInt8(ascii: "\n"))
+            var rest = number
+            repeat {
+                let (quotient, digit) = rest.quotientAndRemainder(dividingBy: 10)
+                first &-= 1
+                text.initializeElement(
+                    at: first, to: UInt8(ascii: "0") &+ UInt8(truncatingIfNeeded: digit))
+                rest = quotient
+            } while rest > 0
+            bytes.append(contentsOf: text[first...])
+        }
     }
 
     /// Text in which nothing ends a line or a value before its time; a Swift string is UTF-8 whatever it was made of.
-    private mutating func escape(_ text: String, quotes: Bool) {
-        for byte in text.utf8 {
-            switch byte {
-            case UInt8(ascii: "\\"): append("\\\\")
-            case UInt8(ascii: "\n"): append("\\n")
-            case UInt8(ascii: "\"") where quotes: append("\\\"")
-            default: bytes.append(byte)
-            }
+    private static func escape(_ text: String, quotes: Bool, into bytes: inout [UInt8]) {
+        func needsEscape(_ byte: UInt8) -> Bool {
+            byte == UInt8(ascii: "\\") || byte == UInt8(ascii: "\n")
+                || quotes && byte == UInt8(ascii: "\"")
         }
-    }
-
-    /// A number as both forms read it; whole ones without a fraction.
-    private static func text(_ number: Double) -> String {
-        if number.isNaN { return "NaN" }
-        if number.isInfinite { return number > 0 ? "+Inf" : "-Inf" }
-        return Int64(exactly: number).map(String.init) ?? "\(number)"
+        guard text.utf8.contains(where: needsEscape) else {
+            bytes.append(contentsOf: text.utf8)
+            return
+        }
+        for byte in text.utf8 {
+            if needsEscape(byte) { bytes.append(UInt8(ascii: "\\")) }
+            bytes.append(byte == UInt8(ascii: "\n") ? UInt8(ascii: "n") : byte)
+        }
     }
 }
 

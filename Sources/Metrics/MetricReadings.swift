@@ -2,7 +2,7 @@
 
 /// Values of metrics at one moment, gathered from all who have some.
 ///
-/// What is added under the same labels is summed: each reactor adds its own.
+/// What is added under the same labels is summed: each reactor adds its own. What is appended is all of its series.
 public struct MetricReadings: Sendable {
     enum Value: Sendable, Equatable {
         case number(Double)
@@ -33,6 +33,11 @@ public struct MetricReadings: Sendable {
             default: preconditionFailure("a family has values of two kinds")
             }
         }
+
+        mutating func append(_ labels: [String], _ value: Value) {
+            precondition(places.isEmpty, "a family has values that are summed and others that are not")
+            samples.append(Sample(labels: labels, value: value))
+        }
     }
 
     private(set) var series: [String: Series] = [:]
@@ -59,6 +64,23 @@ public struct MetricReadings: Sendable {
     ) {
         precondition(labels.count == family.labels.count && family.kind == .histogram)
         series[family.name, default: Series()].add(labels, .histogram(reading))
+    }
+
+    /// Adds a count that is all of its series; the family has no others that are summed. It need not be looked for
+    /// whether there is one already, which takes longer than everything else.
+    public mutating func append(
+        _ family: MetricFamily, _ labels: [String], count: some BinaryInteger
+    ) {
+        precondition(labels.count == family.labels.count && family.kind != .histogram)
+        series[family.name, default: Series()].append(labels, .number(Double(count)))
+    }
+
+    /// Adds what a histogram has counted and is all of its series, as the other one does.
+    public mutating func append(
+        _ family: MetricFamily, _ labels: [String], _ reading: HistogramReading
+    ) {
+        precondition(labels.count == family.labels.count && family.kind == .histogram)
+        series[family.name, default: Series()].append(labels, .histogram(reading))
     }
 
     /// The number under these labels; nil where there is none.

@@ -11,14 +11,15 @@ public struct RelayTally: ~Copyable, Sendable {
     /// To clients.
     public let down = FrameTally()
     /// How long clients took to answer Pings of ours, in microseconds.
-    public let clientRoundTrips = DurationCounter(bounds: bounds, perSecond: 1_000_000)
+    public let clientRoundTrips = DurationCounter(roundTrips)
     /// How long upstreams took.
-    public let upstreamRoundTrips = DurationCounter(bounds: bounds, perSecond: 1_000_000)
+    public let upstreamRoundTrips = DurationCounter(roundTrips)
 
-    private static let bounds: [UInt64] = [
-        100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000,
-        1_000_000, 2_500_000, 10_000_000,
-    ]
+    private static let roundTrips = DurationCounter.Kind(
+        bounds: [
+            100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000,
+            1_000_000, 2_500_000, 10_000_000,
+        ], perSecond: 1_000_000)
 
     /// Nothing was counted yet.
     public init() {}

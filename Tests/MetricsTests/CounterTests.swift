@@ -34,7 +34,7 @@ import Testing
     }
 
     @Test func `a duration that is a bound belongs to its bucket`() {
-        let durations = DurationCounter(bounds: [1, 10, 1_000])
+        let durations = DurationCounter(DurationCounter.Kind(bounds: [1, 10, 1_000]))
         let atFirst = durations.isEmpty
         #expect(atFirst)
         for milliseconds: UInt64 in [0, 1, 2, 10, 11, 1_000, 1_001, 60_000] {
@@ -48,13 +48,27 @@ import Testing
     }
 
     @Test func `what was not noted is filled into the first bucket, and never taken out of it`() {
-        let durations = DurationCounter(bounds: [1, 10])
+        let durations = DurationCounter(DurationCounter.Kind(bounds: [1, 10]))
         durations.note(5)
         durations.note(50)
         for total: UInt64 in [7, 3, 9] { durations.fillFirst(total: total) }
         let reading = durations.reading
         #expect(reading.counts == [7, 1, 1])
         #expect(reading.sum == 0.055)
+    }
+
+    @Test func `what another writer has counted comes to it bucket by bucket`() {
+        let kind = DurationCounter.Kind(bounds: [100, 250], perSecond: 1_000_000)
+        let one = DurationCounter(kind)
+        let other = DurationCounter(kind)
+        one.note(100)
+        other.note(101)
+        other.note(300)
+        var sum = one.reading
+        sum.add(other)
+        #expect(sum.bounds == [0.0001, 0.00025])
+        #expect(sum.counts == [1, 1, 1])
+        #expect(sum.sum == 0.000501)
     }
 
     @Test func `histograms of two writers are added bucket by bucket`() {

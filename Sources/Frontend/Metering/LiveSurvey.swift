@@ -6,13 +6,35 @@ import Splice
 
 /// What a piece of one reactor's relays and requests are.
 struct LiveSurvey: Sendable {
-    /// Relays that have all this in common.
-    struct Group: Sendable {
+    /// What relays have in common that are counted together.
+    struct Group: Sendable, Hashable {
         let plan: RoutePlan?
         let endpoint: Endpoint?
         let listener: ListenerFacts
         let isHTTP2: Bool
-        var count: Int
+
+        static func == (one: Group, other: Group) -> Bool {
+            one.plan === other.plan && one.endpoint === other.endpoint
+                && one.listener === other.listener && one.isHTTP2 == other.isHTTP2
+        }
+
+        func hash(into hasher: inout Hasher) {
+            if let plan { hasher.combine(ObjectIdentifier(plan)) }
+            if let endpoint { hasher.combine(ObjectIdentifier(endpoint)) }
+            hasher.combine(ObjectIdentifier(listener))
+            hasher.combine(isHTTP2)
+        }
+    }
+
+    /// A route, told from others by what it is and not by its name.
+    struct RouteOfRequests: Sendable, Hashable {
+        let plan: RoutePlan
+
+        static func == (one: RouteOfRequests, other: RouteOfRequests) -> Bool {
+            one.plan === other.plan
+        }
+
+        func hash(into hasher: inout Hasher) { hasher.combine(ObjectIdentifier(plan)) }
     }
 
     /// Where in a reactor's slots to go on.
@@ -20,20 +42,23 @@ struct LiveSurvey: Sendable {
         case relays(from: Int), requests(from: Int)
     }
 
-    var groups: [Group] = []
+    /// How many relays there are of each group.
+    var relays: [Group: Int] = [:]
     /// Ordinary requests in progress, by their routes.
-    var requests: [(plan: RoutePlan, count: Int)] = []
+    var requests: [RouteOfRequests: Int] = [:]
     /// Bytes that these relays hold for both their peers.
     var heldBytes = 0
     /// Where to go on; nil when all were seen.
     var next: Position?
+
+    /// Whether the reactor has said all.
+    var isLast: Bool { next == nil }
 }
 
 /// Looks at live relays and requests for a scrape, a piece at a time.
 struct LiveSurveyor {
-    /// Slots that are looked at in one turn, and groups that may be among them.
+    /// Slots that are looked at in one turn.
     private static let slotsPerTurn = 512
-    private static let groupsMax = 64
 
     let state: StatePointer
 
@@ -51,8 +76,12 @@ struct LiveSurveyor {
         Metering(state).countTurns()
         var survey = LiveSurvey()
         var last = first - 1
+        // Neighbours mostly are of one group.
+        var group: LiveSurvey.Group?
+        var count = 0
         for _ in 0..<Self.slotsPerTurn {
             guard let slot = state.pointee.tunnels.nextLive(after: last) else {
+                if let group { survey.relays[group, default: 0] += count }
                 survey.next = .requests(from: 0)
                 return survey
             }
@@ -61,9 +90,15 @@ struct LiveSurveyor {
             Metering(state).countTraffic(of: tunnel)
             survey.heldBytes +=
                 tunnel.pointee.relay.client.held.count + tunnel.pointee.relay.backend.held.count
-            add(tunnel, to: &survey)
-            if survey.groups.count >= Self.groupsMax { break }
+            let own = LiveSurvey.Group(tunnel)
+            if own != group {
+                if let group { survey.relays[group, default: 0] += count }
+                group = own
+                count = 0
+            }
+            count += 1
         }
+        if let group { survey.relays[group, default: 0] += count }
         survey.next = .relays(from: last + 1)
         return survey
     }
@@ -77,32 +112,17 @@ struct LiveSurveyor {
             guard let request = state.pointee.requests.pointer(slot), !request.pointee.isUpgrade,
                 let plan = request.pointee.facts.plan
             else { continue }
-            if let index = survey.requests.firstIndex(where: { $0.plan === plan }) {
-                survey.requests[index].count += 1
-            } else {
-                survey.requests.append((plan, 1))
-            }
-            if survey.requests.count >= Self.groupsMax { break }
+            survey.requests[LiveSurvey.RouteOfRequests(plan: plan), default: 0] += 1
         }
         survey.next = .requests(from: last + 1)
         return survey
     }
+}
 
-    private func add(_ tunnel: TunnelPointer, to survey: inout LiveSurvey) {
-        let plan = tunnel.pointee.asked.plan
-        let endpoint = tunnel.pointee.asked.endpoint
-        let listener = tunnel.pointee.facts.listener
-        let isHTTP2 = tunnel.pointee.facts.isHTTP2
-        for index in survey.groups.indices
-        where survey.groups[index].plan === plan && survey.groups[index].endpoint === endpoint
-            && survey.groups[index].listener === listener
-            && survey.groups[index].isHTTP2 == isHTTP2
-        {
-            survey.groups[index].count += 1
-            return
-        }
-        survey.groups.append(
-            LiveSurvey.Group(
-                plan: plan, endpoint: endpoint, listener: listener, isHTTP2: isHTTP2, count: 1))
+extension LiveSurvey.Group {
+    fileprivate init(_ tunnel: TunnelPointer) {
+        self.init(
+            plan: tunnel.pointee.asked.plan, endpoint: tunnel.pointee.asked.endpoint,
+            listener: tunnel.pointee.facts.listener, isHTTP2: tunnel.pointee.facts.isHTTP2)
     }
 }

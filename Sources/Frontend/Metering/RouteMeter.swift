@@ -25,31 +25,32 @@ struct RouteMeter: ~Copyable, Sendable {
     let requests = KeyedCounter()
     /// By `MetLimit`.
     let limits = KeyedCounter()
-    let relayDurations = DurationCounter(bounds: [
-        1_000, 10_000, minute, 5 * minute, 15 * minute, hour, 4 * hour, 12 * hour, 24 * hour,
-        168 * hour,
-    ])
-    let requestDurations = DurationCounter(bounds: answerBounds)
+    let relayDurations = DurationCounter(lives)
+    let requestDurations = DurationCounter(answers)
     var upgradeTimes = UpgradeTimes()
     /// What relays pass on, and how fast their peers answer.
     var traffic = RelayTally()
 
+    private static let lives = DurationCounter.Kind(bounds: [
+        1_000, 10_000, minute, 5 * minute, 15 * minute, hour, 4 * hour, 12 * hour, 24 * hour,
+        168 * hour,
+    ])
     /// Those of requests and upgrades: the clock of a turn counts milliseconds.
-    fileprivate static let answerBounds: [UInt64] = [
+    fileprivate static let answers = DurationCounter.Kind(bounds: [
         1, 2, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000,
-    ]
+    ])
 
     func add(_ count: Count, _ amount: UInt64 = 1) { counts.add(amount, at: count.rawValue) }
 }
 
 /// How long the steps to a WebSocket have taken.
 struct UpgradeTimes: ~Copyable, Sendable {
-    let tls = DurationCounter(bounds: RouteMeter.answerBounds)
-    let head = DurationCounter(bounds: RouteMeter.answerBounds)
-    let queue = DurationCounter(bounds: RouteMeter.answerBounds)
-    let connect = DurationCounter(bounds: RouteMeter.answerBounds)
-    let answer = DurationCounter(bounds: RouteMeter.answerBounds)
-    let total = DurationCounter(bounds: RouteMeter.answerBounds)
+    let tls = DurationCounter(RouteMeter.answers)
+    let head = DurationCounter(RouteMeter.answers)
+    let queue = DurationCounter(RouteMeter.answers)
+    let connect = DurationCounter(RouteMeter.answers)
+    let answer = DurationCounter(RouteMeter.answers)
+    let total = DurationCounter(RouteMeter.answers)
 }
 
 /// The counters of all reactors for one route, side by side; the route's tally keeps them for as long as it lives.
@@ -119,7 +120,8 @@ final class ReactorMeter: Sendable {
     /// Its turns, as it said last.
     let turns = CounterRow(count: 1)
     /// How long its turns took, which is what others had to wait for.
-    let lag = DurationCounter(bounds: [1, 2, 5, 10, 25, 50, 100, 250, 500, 1_000, 5_000])
+    let lag = DurationCounter(
+        DurationCounter.Kind(bounds: [1, 2, 5, 10, 25, 50, 100, 250, 500, 1_000, 5_000]))
     /// By the listener's number.
     let connected = KeyedCounter(keysMax: 4_096)
     /// By the listener's number.

@@ -274,7 +274,9 @@ struct Worker: ~Copyable {
         case .list(let filter, let first, let answer):
             answer.post(TunnelKeeper(state).list(filter, from: first))
         case .survey(let first, let answer):
-            answer.post(LiveSurveyor(state).survey(from: first))
+            let survey = LiveSurveyor(state).survey(from: first)
+            if let next = survey.next { mailbox.post(.survey(from: next, answer: answer)) }
+            answer.post(survey)
         case .takeStock(let first, let done):
             if let next = StockTaker(state).take(from: first) {
                 mailbox.post(.takeStock(from: next, done: done))

@@ -66,10 +66,10 @@ struct MetricsDesk {
                 let labels = [name, endpoint.label]
                 guard told.insert(labels).inserted else { continue }
                 let isUp = AdminDesk.word(group, index) == .ok
-                readings.add(.endpointUp, labels, value: isUp ? 1 : 0)
+                readings.append(.endpointUp, labels, count: isUp ? 1 : 0)
                 readings.add(.endpointRelays, labels, count: 0)
-                readings.add(.endpointFailures, labels, count: endpoint.failureCount)
-                readings.add(.endpointEjections, labels, count: endpoint.ejectionCount)
+                readings.append(.endpointFailures, labels, count: endpoint.failureCount)
+                readings.append(.endpointEjections, labels, count: endpoint.ejectionCount)
             }
         }
     }

@@ -86,7 +86,11 @@ public struct FrameTally: ~Copyable, Sendable {
     public var messageBytes: UInt64 { value(at: 0) }
 
     /// How many messages have passed up to each of `sizeBounds` and above the one before, and last how many above all.
-    public var sizes: [UInt64] {
-        (0..<Self.sizeCells).map { value(at: Self.sizesBegin + $0) }
+    public var sizes: [UInt64] { (0..<Self.sizeCells).map { size($0) } }
+
+    /// One of `sizes`, by its index.
+    public func size(_ index: Int) -> UInt64 {
+        precondition(index >= 0 && index < Self.sizeCells)
+        return value(at: Self.sizesBegin + index)
     }
 }
