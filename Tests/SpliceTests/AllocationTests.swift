@@ -56,6 +56,7 @@ struct CountedAllocationTests {
             rig.backend.pump()
         }
         #expect(rig.upCounts.messages == 1_100 && rig.downCounts.messages == 1_100)
+        #expect(rig.talliedTexts == (1_100, 1_100), "counting for metrics is on")
         #expect(allocations == 0)
     }
 }

@@ -90,8 +90,9 @@ class Peer:
         return found.group() if found else (text.split() or ["?"])[0]
 
 
-# What `--only` may name beside NAMES: Sluice with everything on that watches over relays.
-VARIANTS = ["sluice-rules"]
+# What `--only` may name beside NAMES: Sluice with everything on that watches over relays, and a build that counts
+# nothing for /metrics.
+VARIANTS = ["sluice-rules", "sluice-bare"]
 NAMES = ["sluice", "nginx", "nginx-16k", "haproxy", "caddy", "envoy"]
 
 
@@ -100,6 +101,7 @@ def find(name: str, may_install: bool) -> Peer | None:
     program = {
         "sluice": lambda: _built(),
         "sluice-rules": lambda: _built(),
+        "sluice-bare": lambda: _built_bare(),
         "nginx": lambda: _debian("nginx", may_install),
         "nginx-16k": lambda: _debian("nginx", may_install),
         "haproxy": lambda: _debian("haproxy", may_install),
@@ -117,6 +119,8 @@ def find(name: str, may_install: bool) -> Peer | None:
         Peer("sluice-rules", program, "sluice-rules.yaml",
              ["run", "-c", "@CONFIG@", "--workers", "1"], ["--version"],
              note="--workers 1; pings, limits and log on"),
+        Peer("sluice-bare", program, "sluice.yaml", ["run", "-c", "@CONFIG@", "--workers", "1"],
+             ["--version"], note="--workers 1; the same commit, built without metrics"),
         Peer("nginx", program, "nginx.conf", nginx, ["-v"], has_master=True,
              has_extended_connect=False, note="worker_processes 1; the worker is measured"),
         Peer("nginx-16k", program, "nginx.conf", nginx, ["-v"], buffers=sixteen, has_master=True,
@@ -144,6 +148,22 @@ def _built() -> str | None:
         return str(path)
     _say("sluice: not built; do: swift build -c release")
     return None
+
+
+def _built_bare() -> str | None:
+    """The same sources in a folder of their own, where reactors count nothing for /metrics."""
+    usual = _built()
+    if usual is None:
+        return None
+    libraries = subprocess.run(["ldd", usual], capture_output=True, text=True).stdout
+    # As the other one was built: what it is linked to must not make the difference.
+    is_static = "libswiftCore" not in libraries
+    _say("sluice-bare: building")
+    built = subprocess.run(
+        ["swift", "build", "-c", "release", "--product", "sluice", "--scratch-path", ".build/bare",
+         "-Xswiftc", "-DSLUICE_BARE"] + (["--static-swift-stdlib"] if is_static else []),
+        cwd=ROOT, stdout=subprocess.DEVNULL)
+    return str(ROOT / ".build/bare/release/sluice") if built.returncode == 0 else None
 
 
 def _debian(package: str, may_install: bool) -> str | None:

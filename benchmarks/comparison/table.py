@@ -157,7 +157,7 @@ def aims(results: Results) -> list[str]:
         own = results.value(metric[load, key], "sluice")
         others = {
             peer: value for peer in results.samples.get(load, {})
-            if peer != "sluice" and (value := results.value(metric[load, key], peer))}
+            if not peer.startswith("sluice") and (value := results.value(metric[load, key], peer))}
         if own is not None and others:
             best = min(others, key=others.__getitem__)
             judge(f"{title}, against the best peer ({best})", own / others[best], 1, "×")
@@ -196,6 +196,15 @@ def aims(results: Results) -> list[str]:
           70, " µs")
     judge("resident memory of an idle relay over h2",
           results.value(metric["h2idle", "residentBytesPerConnection"], "sluice"), 4.0, " kB")
+    for load, key, title in [
+        ("echo64", message, "message"), ("echo1000", message, "message, 1000 connections"),
+        ("requests", "cpuMicrosecondsPerRequest", "request"),
+        ("h2echo64", message, "message over h2"),
+        ("h2requests", "cpuMicrosecondsPerRequest", "request over h2"),
+    ]:
+        counting, bare = (results.value(metric[load, key], name) for name in ("sluice", "sluice-bare"))
+        if counting and bare:
+            judge(f"CPU per {title}, against a build without metrics", counting / bare, 1.02, "×")
     idle = metric["idle", "residentBytesPerConnection"]
     judge("resident memory of an idle relay", results.value(idle, "sluice"), 15.5, " kB")
     few = results.value(metric["beside100", message], "sluice")

@@ -16,6 +16,16 @@ struct Metering {
 
     init(_ state: StatePointer) { self.state = state }
 
+    /// Whether anything is counted: a build with `SLUICE_BARE` shows what counting costs, and serves nothing else.
+    @inline(__always)
+    private static var isOn: Bool {
+        #if SLUICE_BARE
+            false
+        #else
+            true
+        #endif
+    }
+
     private var now: UInt64 { state.pointee.now }
     private var reactor: ReactorMeter { state.pointee.crew.meters[state.pointee.index] }
 
@@ -32,12 +42,14 @@ struct Metering {
     // MARK: Relays
 
     /// Where the relays of a route count what they pass on; it lives as long as the route's tally.
-    func tally(_ plan: RoutePlan) -> UnsafePointer<RelayTally> {
-        UnsafePointer(withUnsafeMutablePointer(to: &meter(plan).pointee.traffic) { $0 })
+    func tally(_ plan: RoutePlan) -> UnsafePointer<RelayTally>? {
+        guard Self.isOn else { return nil }
+        return UnsafePointer(withUnsafeMutablePointer(to: &meter(plan).pointee.traffic) { $0 })
     }
 
     /// A request for a WebSocket opens one: how long each step to it has taken.
     func opens(_ request: RequestPointer) {
+        guard Self.isOn else { return }
         let meter = meter(request.pointee.facts.plan)
         meter.pointee.add(.relaysOpened)
         guard let marks = request.pointee.upgrade?.marks else { return }
@@ -66,6 +78,7 @@ struct Metering {
 
     /// A tunnel ends.
     func ended(_ tunnel: TunnelPointer) {
+        guard Self.isOn else { return }
         countTraffic(of: tunnel)
         let meter = meter(tunnel.pointee.asked.plan)
         meter.pointee.relayDurations.note(now &- tunnel.pointee.facts.acceptedMilliseconds)
@@ -77,6 +90,7 @@ struct Metering {
 
     /// Counts what a relay has carried since this was last asked for.
     func countTraffic(of tunnel: TunnelPointer) {
+        guard Self.isOn else { return }
         let meter = meter(tunnel.pointee.asked.plan)
         let up = tunnel.pointee.relay.upCounts
         let down = tunnel.pointee.relay.downCounts
@@ -93,6 +107,7 @@ struct Metering {
 
     /// A request is over that has opened no tunnel.
     func ended(_ request: RequestPointer) {
+        guard Self.isOn else { return }
         let meter = meter(request.pointee.facts.plan)
         let status = request.pointee.facts.status
         if case .over(let cause?) = request.pointee.life.phase { note(cause, meter) }
@@ -117,6 +132,7 @@ struct Metering {
 
     /// A request was refused before it was taken up.
     func refused(_ session: SessionPointer, _ facts: borrowing RequestFacts) {
+        guard Self.isOn else { return }
         // What spoke the wrong protocol is counted as that.
         if case .misaddressed = session.pointee.stage { return }
         let meter = meter(facts.plan)
@@ -134,6 +150,7 @@ struct Metering {
 
     /// A request for a WebSocket, or an ordinary one, was refused since it met a limit of its route.
     func met(_ limit: MetLimit, _ plan: RoutePlan) {
+        guard Self.isOn else { return }
         meter(plan).pointee.limits.add(limit.rawValue)
     }
 
@@ -143,12 +160,15 @@ struct Metering {
     ///
     /// Those that took less than a millisecond are nearly all, and are counted at a scrape.
     @inline(__always)
-    func turned(until end: UInt64) {
+    func turned(until end: @autoclosure () -> UInt64) {
+        guard Self.isOn else { return }
+        let end = end()
         if end != now { reactor.lag.note(end &- now) }
     }
 
     /// Says how many turns there were.
     func countTurns() {
+        guard Self.isOn else { return }
         let meter = reactor
         meter.turns.add(state.pointee.turnNumber &- meter.turns.value(at: 0), at: 0)
         // The one in which this is asked for is not over.
@@ -158,23 +178,34 @@ struct Metering {
     // MARK: Connections
 
     /// Somebody met a limit before there was a route.
-    func met(_ limit: MetLimit) { meter(nil).pointee.limits.add(limit.rawValue) }
+    func met(_ limit: MetLimit) {
+        guard Self.isOn else { return }
+        meter(nil).pointee.limits.add(limit.rawValue)
+    }
 
     /// A client's connection was taken up.
     func connected(_ facts: borrowing ClientFacts) {
+        guard Self.isOn else { return }
         reactor.connected.add(UInt64(facts.listener.number))
     }
 
     /// A client's connection ends.
     func disconnected(_ facts: borrowing ClientFacts) {
+        guard Self.isOn else { return }
         reactor.disconnected.add(UInt64(facts.listener.number))
     }
 
     /// A TLS handshake was completed.
-    func completed(_ facts: TLSFacts) { reactor.handshakes.add(CompletedHandshake(facts).key) }
+    func completed(_ facts: TLSFacts) {
+        guard Self.isOn else { return }
+        reactor.handshakes.add(CompletedHandshake(facts).key)
+    }
 
     /// A TLS handshake has failed.
-    func failed(_ trouble: HandshakeTrouble) { reactor.troubles.add(trouble.rawValue) }
+    func failed(_ trouble: HandshakeTrouble) {
+        guard Self.isOn else { return }
+        reactor.troubles.add(trouble.rawValue)
+    }
 
     /// A connection closes; where it is within a TLS handshake, that has failed.
     func leftHandshake(_ session: SessionPointer) {
@@ -184,6 +215,7 @@ struct Metering {
 
     /// A connection speaks something else than its listener.
     func misaddressed(_ session: SessionPointer, _ kind: OtherProtocol) {
+        guard Self.isOn else { return }
         reactor.misaddressed.add(kind.key(listener: session.pointee.facts.listener.number))
     }
 }

@@ -179,8 +179,10 @@ public struct FrameScanner: Sendable {
     /// Counts what is over with the frame whose last byte has just passed.
     @inline(__always)
     private func frameHasPassed() {
-        guard let tally, passing != 0 else { return }
-        FrameTally.count(passing, bytes: messageBytes, in: tally)
+        #if !SLUICE_BARE
+            guard let tally, passing != 0 else { return }
+            FrameTally.count(passing, bytes: messageBytes, in: tally)
+        #endif
     }
 
     /// The same for bytes that go nowhere: what comes is judged, and nothing of it counted.

@@ -23,6 +23,8 @@ enum ClientEnd: CaseIterable {
 final class RelayRig {
     let space: UnsafeMutablePointer<Workspace>
     private let relay: UnsafeMutablePointer<Relay>
+    /// What passes is counted, as it is in the program.
+    private let tally: UnsafeMutablePointer<RelayTally>
     private var poller: Poller
     /// Who brings and takes the bytes of the client's leg, where that is a stream.
     private var owner: StreamOwner?
@@ -67,6 +69,8 @@ final class RelayRig {
             leg.tls = TLSSession.accepting(
                 try Store.shared().initial, through: space.pointee.records)
         }
+        tally = .allocate(capacity: 1)
+        tally.initialize(to: RelayTally())
         relay = .allocate(capacity: 1)
         relay.initialize(to: Relay(client: leg))
         relay.pointee.backend = Leg(back.first)
@@ -84,6 +88,8 @@ final class RelayRig {
         relay.pointee.release(space)
         relay.deinitialize(count: 1)
         relay.deallocate()
+        tally.deinitialize(count: 1)
+        tally.deallocate()
         space.deinitialize(count: 1)
         space.deallocate()
     }
@@ -98,7 +104,7 @@ final class RelayRig {
             end, released: released, receiveCapacity: receiveCapacity,
             smallBuffers: smallBuffers)
         rig.relay.pointee.open(
-            reservedBits: reservedBits, limits: limits, rules: rules)
+            reservedBits: reservedBits, limits: limits, rules: rules, tally: rig.tally)
         if rules != nil { rig.verdict.formUnion(rig.relay.pointee.begin(rig.space)) }
         rig.settle()
         return rig
@@ -107,6 +113,10 @@ final class RelayRig {
     var ending: Ending { relay.pointee.ending }
     var isEnded: Bool { verdict.contains(.ended) }
     var lentCount: Int { space.pointee.pool.lentCount }
+    /// Text messages that were counted for `/metrics`.
+    var talliedTexts: (up: UInt64, down: UInt64) {
+        (tally.pointee.up.count(of: .text), tally.pointee.down.count(of: .text))
+    }
     var upCounts: DirectionCounts { relay.pointee.upCounts }
     var downCounts: DirectionCounts { relay.pointee.downCounts }
     var deadlineMilliseconds: UInt64 { relay.pointee.deadlineMilliseconds }
