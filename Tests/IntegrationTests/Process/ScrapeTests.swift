@@ -517,25 +517,4 @@ extension Operated {
         #expect(said.status == 0, "\(said.output)")
         #expect(said.output == "", "\(said.output)")
     }
-
-    @Test func `many scrapes at once, of which some are cut, leave the process well`() throws {
-        let sluice = try Operated(routes: [Self.page])
-        defer { Scratch.remove(sluice.folder) }
-        let clients = try (0..<100).map { _ in
-            try WebSocketPeer.connect(to: .unix(sluice.socket))
-        }
-        for (index, client) in clients.enumerated() {
-            try? client.send("GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
-            if index % 3 == 0 { client.stream.close() }
-        }
-        var statuses: [Int: Int] = [:]
-        for (index, client) in clients.enumerated() where index % 3 != 0 {
-            // Who came too late for one of the places may find the connection closed.
-            if let status = try? client.readResponse().status { statuses[status, default: 0] += 1 }
-        }
-        #expect(Set(statuses.keys).isSubset(of: [200, 408, 503]), "\(statuses)")
-        #expect((statuses[200] ?? 0) > 0, "\(statuses)")
-        #expect(try sluice.ask("/healthz").output == "ok\n")
-        #expect(try !sluice.scrape().isEmpty)
-    }
 }
