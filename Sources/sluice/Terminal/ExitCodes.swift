@@ -124,6 +124,17 @@ enum ExitCodes {
                 nobodyAnswers,
             ]),
         Entry(
+            commands: ["top"],
+            outcomes: [
+                Outcome(code: 0, when: "somebody has quit, or with `--once` it was printed"),
+                Outcome(
+                    code: 1,
+                    when:
+                        "there is no terminal to draw on and `--once` is not given, or a Sluice of another version answers"
+                ),
+                nobodyAnswers,
+            ]),
+        Entry(
             commands: ["reload"],
             outcomes: [
                 Outcome(code: 0, when: "the configuration was taken up"),

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+import Admin
+import Glibc
+import Reactor
+
+/// `sluice top` while it runs: keys, signals and looks at the process come side by side, and each draws anew.
+final class TopScreen {
+    /// What comes from other threads.
+    private enum News: Sendable {
+        case look(LiveState)
+        case trouble(String)
+        case signal(Int32)
+    }
+
+    private let terminal: TopTerminal
+    private var wish: TopWish
+    private var look: TopLook
+    private var trouble: String?
+    private let everyMilliseconds: UInt64
+    /// A look is under way: the one behind it is asked for when it is there.
+    private var isLooking = false
+    private var nextMilliseconds: UInt64
+    private let news: Mailbox<News>
+    private let wishes: Mailbox<TopWish>
+
+    /// Looks at the process that the options name, or that is found without; the first look is there already.
+    init(
+        _ terminal: TopTerminal, wish: TopWish, first: TopLook, options: AdminOptions,
+        everySeconds: Double
+    ) throws {
+        self.terminal = terminal
+        self.wish = wish
+        look = first
+        everyMilliseconds = UInt64(everySeconds * 1_000)
+        nextMilliseconds = Clock.nowMilliseconds() + everyMilliseconds
+        news = try Mailbox()
+        wishes = try Mailbox()
+        let (news, wishes) = (news, wishes)
+        // A process that does not answer must not keep keys from being taken.
+        _ = try ReactorThread.start(name: "sluice-look") {
+            while wishes.wait(milliseconds: -1) {
+                guard let wish = wishes.take().last else { continue }
+                do {
+                    // Found anew each time: after an upgrade or a restart another process is there.
+                    let peer = try options.peer(to: .look)
+                    news.post(.look(try TopCommand.look(peer, wish)))
+                } catch {
+                    news.post(.trouble(Self.sentence(error)))
+                }
+            }
+        }
+    }
+
+    private static func sentence(_ error: any Error) -> String {
+        let text = (error as? Complaint)?.description ?? "\(error)"
+        return text.split(separator: "\n").first.map(String.init) ?? text
+    }
+
+    /// Draws until somebody quits.
+    ///
+    /// - Returns: the signal that has ended it; nil where a key has.
+    func run(_ waiter: SignalWaiter) throws -> Int32? {
+        let news = news
+        _ = try ReactorThread.start(name: "sluice-keys") {
+            while true { news.post(.signal(waiter.next())) }
+        }
+        terminal.take()
+        defer { terminal.restore() }
+        while !wish.isOver {
+            draw()
+            askIfDue()
+            var waitFor = [
+                pollfd(fd: STDIN_FILENO, events: Int16(POLLIN), revents: 0),
+                pollfd(fd: news.descriptor, events: Int16(POLLIN), revents: 0),
+            ]
+            _ = poll(&waitFor, nfds_t(waitFor.count), pause)
+            if let signal = takeNews() { return signal }
+            if waitFor[0].revents != 0 {
+                guard let keys = terminal.keys() else { return SIGHUP }
+                for key in keys { take(key) }
+            }
+        }
+        return nil
+    }
+
+    /// How long nothing is to be done, in milliseconds; -1 for as long as nothing happens.
+    private var pause: Int32 {
+        if isLooking || wish.isPaused { return -1 }
+        let now = Clock.nowMilliseconds()
+        return Int32(clamping: nextMilliseconds > now ? nextMilliseconds - now : 0)
+    }
+
+    private func askIfDue() {
+        guard !isLooking, !wish.isPaused, Clock.nowMilliseconds() >= nextMilliseconds else {
+            return
+        }
+        isLooking = true
+        wishes.post(wish)
+    }
+
+    private func take(_ key: TopKey) {
+        if key == .suspend {
+            terminal.restore()
+            // Its shell goes on; it comes back here by `fg`.
+            kill(getpid(), SIGSTOP)
+            terminal.take()
+            return
+        }
+        let before = wish
+        let room = TopText.rows(onScreenOf: terminal.size.rows)
+        guard wish.take(key, rows: room) else { return }
+        let count = TopTable(look, wish).chosen(wish).count
+        wish.offset = min(wish.offset, max(0, count - room))
+        // Relays are chosen by the process, so it is asked at once.
+        if wish.target(relays: 1) != before.target(relays: 1) { nextMilliseconds = 0 }
+    }
+
+    /// - Returns: the signal that ends the program, if there was one.
+    private func takeNews() -> Int32? {
+        for item in news.take() {
+            switch item {
+            case .look(let state):
+                isLooking = false
+                trouble = nil
+                look = TopLook(state, after: look.state)
+                nextMilliseconds =
+                    nextMilliseconds == 0 ? 0 : Clock.nowMilliseconds() + everyMilliseconds
+            case .trouble(let sentence):
+                isLooking = false
+                trouble = sentence
+                nextMilliseconds = Clock.nowMilliseconds() + max(everyMilliseconds, 1_000)
+            case .signal(SIGWINCH): break
+            case .signal(SIGCONT):
+                // Stopped by somebody else, whose shell has had the terminal meanwhile.
+                terminal.take()
+            case .signal(let number): return number
+            }
+        }
+        return nil
+    }
+
+    private func draw() {
+        let (columns, rows) = terminal.size
+        terminal.draw(
+            TopText.screen(look, wish, trouble: trouble, columns: columns, rows: rows))
+    }
+}
