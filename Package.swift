@@ -87,7 +87,9 @@ let package = Package(
         .target(
             name: "Health", dependencies: ["Ledger", "Router", "Wire", "Reactor", "TLS"],
             swiftSettings: strict),
-        .target(name: "Admin", dependencies: ["Ledger", "Wire", "Reactor"], swiftSettings: strict),
+        .target(
+            name: "Admin", dependencies: ["Ledger", "Wire", "Reactor", "TLS"],
+            resources: [.embedInCode("Resources/dashboard.html")], swiftSettings: strict),
         .target(name: "Trust", dependencies: ["TLS"], swiftSettings: strict),
         .target(name: "Doctor", dependencies: ["Wire", "TLS", "HTTP2"], swiftSettings: strict),
 

@@ -8,9 +8,14 @@ import Wire
 public struct AdminClient: Sendable {
     /// The process's admin socket: a unix socket's path, or an address on loopback.
     public let address: Address
+    /// The token that goes along, by which changes are allowed; nil for none.
+    private let token: [UInt8]?
 
-    /// A client of the process that serves there.
-    public init(_ address: Address) { self.address = address }
+    /// A client of the process that serves there; with the token of `admin.token`, where that is needed.
+    public init(_ address: Address, token: [UInt8]? = nil) {
+        self.address = address
+        self.token = token
+    }
 
     /// Whether somebody takes connections at an address.
     public static func answers(_ address: Address) -> Bool {
@@ -53,6 +58,7 @@ public struct AdminClient: Sendable {
         var writer = HeadWriter()
         writer.append(Array("\(method) \(target) HTTP/1.1\r\n".utf8))
         writer.field("Host", "localhost")
+        if let token { writer.field("Authorization", Array("Bearer ".utf8) + token) }
         if let body { writer.field("Content-Length", String(body.count)) }
         writer.field("Connection", "close")
         writer.end()

@@ -15,17 +15,8 @@ public struct AdminRequest: Sendable {
     /// Which forms of an answer are wanted (RFC 9110 §12.5.1); empty where nothing was said.
     public let accept: String
 
-    /// A request, or why it is refused; `isForThisMachine` has it name this machine as its host.
-    init(_ head: RequestHead, body: Data, isForThisMachine: Bool = true) throws(AdminRefusal) {
-        // Web pages can reach loopback addresses, but can't leave these out or name us right.
-        if head.fields.first("origin") != nil || head.fields.first("sec-fetch-site") != nil {
-            throw AdminRefusal(403, "Requests of web pages are not served here.")
-        }
-        let host = head.fields.first("host").flatMap { try? HostName(parsing: $0) }
-        let isOwn = host.map { ["localhost", "127.0.0.1", "::1"].contains($0.name) } ?? false
-        guard isOwn || !isForThisMachine else {
-            throw AdminRefusal(403, "The Host field has to be localhost, 127.0.0.1 or [::1].")
-        }
+    /// A request that the gate has let in, or why it can't be read.
+    init(_ head: RequestHead, body: Data) throws(AdminRefusal) {
         guard let target = try? RequestTarget(parsing: head.target) else {
             throw AdminRefusal(400, "The path can't be read.")
         }
@@ -47,6 +38,14 @@ struct AdminRefusal: Error {
     let status: Int
     let sentence: String
 
+    /// What is answered.
+    var answer: AdminAnswer {
+        var answer = AdminAnswer(status: status, text: sentence)
+        // How to ask so that it is not refused (RFC 9110 §11.6.1, RFC 6750 §3).
+        if status == 401 { answer.fields = [("WWW-Authenticate", "Bearer realm=\"sluice\"")] }
+        return answer
+    }
+
     init(_ status: Int, _ sentence: String) {
         self.status = status
         self.sentence = sentence
@@ -62,6 +61,8 @@ public struct AdminAnswer: Sendable {
     public let body: Data
     /// The methods that are served there, where another was used (RFC 9110 §10.2.1); nil elsewhere.
     let allow: String?
+    /// Further fields of the head.
+    var fields: [(name: StaticString, value: String)] = []
 
     /// Bytes of a type (RFC 9110 §8.3).
     public init(status: Int = 200, type: String, body: Data, allow: String? = nil) {
@@ -93,7 +94,9 @@ public struct AdminAnswer: Sendable {
         writer.field("Content-Type", type)
         writer.field("Content-Length", String(body.count))
         writer.field("Cache-Control", "no-store")
+        writer.field("X-Content-Type-Options", "nosniff")
         if let allow { writer.field("Allow", allow) }
+        for field in fields { writer.field(field.name, field.value) }
         // By these a command tells this server from others, and this process from the next one.
         if isForThisMachine {
             writer.field("Server", AdminProcess.serverName)

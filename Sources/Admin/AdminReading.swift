@@ -8,16 +8,22 @@ import Wire
 struct AdminMessage: Sendable {
     let head: RequestHead
     let body: Data
+    /// How many bytes have come behind it.
+    var bytesBehind = 0
 
     /// Whether the answer goes without its body.
     var isHead: Bool { head.method == "HEAD" }
 
-    /// Whether it asks how the process is, which is answered whatever else waits.
-    var isAboutHealth: Bool {
-        let path = String(decoding: head.target, as: UTF8.self)
+    private var path: Substring {
+        String(decoding: head.target, as: UTF8.self)
             .split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)[0]
-        return path == "/healthz" || path == "/readyz"
     }
+
+    /// Whether it asks how the process is, which is answered whatever else waits.
+    var isAboutHealth: Bool { path == "/healthz" || path == "/readyz" }
+
+    /// Whether it asks for the WebSocket of a dashboard.
+    var asksForFeed: Bool { path == "/live" && head.fields.first("upgrade") != nil }
 }
 
 /// Accepts connections to the admin socket and reads their requests, all side by side.
@@ -54,9 +60,10 @@ struct AdminReading: ~Copyable {
                     rest = rest.dropFirst(consumed)
                 }
             }
-            body.append(contentsOf: rest.prefix(bodyBytes - body.count))
+            let own = min(rest.count, bodyBytes - body.count)
+            body.append(contentsOf: rest.prefix(own))
             guard let head, body.count == bodyBytes else { return nil }
-            return AdminMessage(head: head, body: body)
+            return AdminMessage(head: head, body: body, bytesBehind: rest.count - own)
         }
 
         private static func bodyBytes(_ head: RequestHead) throws(AdminRefusal) -> Int {
@@ -183,7 +190,7 @@ struct AdminReading: ~Copyable {
                     server.answer(message, on: stream, places)
                 } catch {
                     forget(caller)
-                    stream.sendNow(AdminAnswer(status: error.status, text: error.sentence))
+                    stream.sendNow(error.answer)
                 }
                 return
             }
@@ -193,7 +200,7 @@ struct AdminReading: ~Copyable {
     private mutating func refuse(_ caller: Caller, _ refusal: AdminRefusal) {
         forget(caller)
         AdminStream(adopting: caller.descriptor)
-            .sendNow(AdminAnswer(status: refusal.status, text: refusal.sentence))
+            .sendNow(refusal.answer)
     }
 
     private mutating func forget(_ caller: Caller) { callers.removeAll { $0 === caller } }

@@ -57,7 +57,9 @@ public final class AdminServer: Sendable {
     private let running = Places.Taken()
     private let runningHealth = Places.Taken()
     private let handler: @Sendable (AdminRequest) -> AdminAnswer
-    private let isForThisMachine: Bool
+    private let gate: AdminGate
+    /// Where dashboards sit; nil where there are none.
+    private let hall: LiveHall?
     private let thread = Mutex<ReactorThread?>(nil)
 
     /// Begins to listen.
@@ -68,15 +70,19 @@ public final class AdminServer: Sendable {
     ///   - inherited: a socket that listens there already.
     ///   - isForThisMachine: whether requests have to name this machine as their host, so that no page can have a
     ///     browser ask.
+    ///   - token: what requests that change something have to bring along; nil for nothing.
+    ///   - hall: where dashboards sit, which are served at `/live`; nil for none, and for no page at all.
     ///   - handler: answers requests, on any thread.
     /// - Throws: `SystemError`, `EADDRINUSE` where another process serves.
     public init(
         address: Address, takesOver: Bool = false, inheriting inherited: Int32? = nil,
-        isForThisMachine: Bool = true,
+        isForThisMachine: Bool = true, token: AdminToken? = nil, hall: LiveHall? = nil,
         handler: @escaping @Sendable (AdminRequest) -> AdminAnswer
     ) throws(SystemError) {
         self.handler = handler
-        self.isForThisMachine = isForThisMachine
+        gate = AdminGate(
+            isForThisMachine: isForThisMachine, hasPage: hall != nil, token: token)
+        self.hall = hall
         door = try Mailbox()
         guard address.isUnix else {
             socket =
@@ -185,11 +191,7 @@ public final class AdminServer: Sendable {
                     taken.giveBack()
                     return
                 }
-                let answer = answer(message)
-                stream.send(
-                    answer.bytes(
-                        omittingBody: message.isHead, isForThisMachine: isForThisMachine),
-                    until: Clock.nowMilliseconds() + Self.answerMilliseconds)
+                serve(message, stream)
                 taken.giveBack()
             } : nil
         if started == nil {
@@ -201,13 +203,32 @@ public final class AdminServer: Sendable {
         }
     }
 
-    private func answer(_ message: AdminMessage) -> AdminAnswer {
+    private func serve(_ message: AdminMessage, _ stream: consuming AdminStream) {
+        let until = Clock.nowMilliseconds() + Self.answerMilliseconds
+        let answer: AdminAnswer
         do throws(AdminRefusal) {
-            return handler(
-                try AdminRequest(
-                    message.head, body: message.body, isForThisMachine: isForThisMachine))
+            try gate.check(message.head)
+            if let hall, message.asksForFeed {
+                let head = try LiveOpening.answer(to: message)
+                guard hall.reserve() else {
+                    throw AdminRefusal(
+                        503,
+                        "There are \(LiveHall.seatsMax) dashboards, which is the most: close one.")
+                }
+                if stream.send(head, until: until) {
+                    hall.seat(stream.release())
+                } else {
+                    hall.giveBack()
+                }
+                return
+            }
+            answer = handler(try AdminRequest(message.head, body: message.body))
         } catch {
-            return AdminAnswer(status: error.status, text: error.sentence)
+            answer = error.answer
         }
+        stream.send(
+            answer.bytes(
+                omittingBody: message.isHead, isForThisMachine: gate.isForThisMachine),
+            until: until)
     }
 }

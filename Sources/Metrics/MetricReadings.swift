@@ -83,6 +83,24 @@ public struct MetricReadings: Sendable {
         series[family.name, default: Series()].append(labels, .histogram(reading))
     }
 
+    /// All numbers of a family, each with the values of the family's labels.
+    public func numbers(_ family: MetricFamily) -> [(labels: [String], number: Double)] {
+        (series[family.name]?.samples ?? []).compactMap { sample in
+            guard case .number(let number) = sample.value else { return nil }
+            return (sample.labels, number)
+        }
+    }
+
+    /// All histograms of a family, each with the values of the family's labels.
+    public func histograms(
+        _ family: MetricFamily
+    ) -> [(labels: [String], reading: HistogramReading)] {
+        (series[family.name]?.samples ?? []).compactMap { sample in
+            guard case .histogram(let reading) = sample.value else { return nil }
+            return (sample.labels, reading)
+        }
+    }
+
     /// The number under these labels; nil where there is none.
     public func number(_ family: MetricFamily, _ labels: [String] = []) -> Double? {
         let sample = series[family.name]?.samples.first { $0.labels == labels }

@@ -22,7 +22,7 @@ enum Arrows {
             "HTTP2", "Ledger", "Metrics", "Proxy", "Splice", "Serialization",
         ]),
         "Log": ["Ledger", "Reactor", "TLS"], "Health": rowOne.union(["Ledger"]),
-        "Admin": ["Ledger", "Wire", "Reactor"],
+        "Admin": ["Ledger", "Wire", "Reactor", "TLS"],
         "Trust": ["TLS"], "Doctor": ["Wire", "TLS", "HTTP2"],
         "Service": rowOne.union([
             "Config", "Ledger", "Metrics", "Splice", "Naming", "Frontend", "Log", "Health", "Admin",

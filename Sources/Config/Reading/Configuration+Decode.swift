@@ -95,6 +95,17 @@ extension AdminSettings {
                 owner.addressPlace = value.place
                 return true
             },
+            .custom(
+                "token", .text("path"), absent: "none",
+                "a file with a token of 16 to 4,096 visible characters, which its owner alone may read. "
+                    + "With it the dashboard may act, and whoever changes something at `address` has to send it; "
+                    + "without it the dashboard shows and does nothing. It is read at each use, so a new token holds at once"
+            ) { owner, value in
+                guard let path = value.text("the path of a file with a token") else { return false }
+                owner.token = value.findings.resolve(path)
+                owner.tokenPlace = value.place
+                return true
+            },
         ])
 }
 

@@ -122,6 +122,10 @@ public struct AdminSettings: Sendable, Equatable {
     public var address: String?
     /// Where `address` was written.
     public var addressPlace = SourcePlace.commandLine
+    /// The file of the token that changes need at `address`; none when nil.
+    public var token: String?
+    /// Where `token` was written.
+    public var tokenPlace = SourcePlace.commandLine
 
     /// What holds where a file says nothing of it.
     public init() {}

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+import Admin
 import Config
 import Frontend
 import Reactor
+import TLS
 
 /// What addresses beside the listeners may be.
 extension Assembly {
@@ -9,6 +11,7 @@ extension Assembly {
     static func checkAdmin(
         _ admin: AdminSettings, beside listeners: [ListenerPlan]
     ) throws(ConfigurationProblems) {
+        try checkToken(admin)
         guard let text = admin.address else { return }
         guard let address = try? Address(parsing: text), address.isLoopback, !address.isUnix else {
             let meant = text.hasPrefix("localhost:") ? "127.0.0.1" + text.dropFirst(9) : nil
@@ -23,6 +26,32 @@ extension Assembly {
         }
         try check(
             address, "admin.address: found '\(text)'", admin.addressPlace, beside: listeners)
+    }
+
+    /// A token that can't be used would let nobody change anything.
+    private static func checkToken(_ admin: AdminSettings) throws(ConfigurationProblems) {
+        guard let path = admin.token else { return }
+        do throws(AdminToken.Fault) {
+            _ = try AdminToken(path: path).read()
+        } catch {
+            throw problem(admin.tokenPlace, "admin.token: '\(path)': \(error.sentence)")
+        }
+    }
+
+    /// What is not as it is probably meant with the token.
+    static func tokenWarnings(_ admin: AdminSettings) -> [ConfigurationProblem] {
+        guard let path = admin.token else { return [] }
+        var sentences: [String] = []
+        if CertificateFacts.isReadableByOthers(path) {
+            sentences.append(
+                "admin.token: others can read '\(path)', and whoever has the token may stop Sluice; chmod 600 it"
+            )
+        }
+        if admin.address == nil {
+            sentences.append(
+                "admin.token is asked for at admin.address alone, which is not set")
+        }
+        return sentences.map { ConfigurationProblem(place: admin.tokenPlace, sentence: $0) }
     }
 
     /// Metrics may be read from anywhere, at an address that nobody else has.

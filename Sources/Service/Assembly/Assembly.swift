@@ -259,7 +259,7 @@ public struct Assembly: Sendable {
                 warnings.append(ConfigurationProblem(place: tls.hstsPlace, sentence: sentence))
             }
         }
-        return warnings + repeatedEndpoints(configuration)
+        return warnings + repeatedEndpoints(configuration) + tokenWarnings(configuration.admin)
     }
 
     /// What `hsts` does beside what was meant, for a listener whose certificates have these names.

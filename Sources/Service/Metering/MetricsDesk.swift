@@ -43,7 +43,7 @@ struct MetricsDesk {
     }
 
     /// What all have counted; nil where a reactor does not answer.
-    private func readings() -> MetricReadings? {
+    func readings() -> MetricReadings? {
         var readings = MetricReadings()
         guard controller.frontend.measure(into: &readings) else { return nil }
         addUpstreams(to: &readings)

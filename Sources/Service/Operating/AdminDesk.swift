@@ -24,14 +24,18 @@ struct AdminDesk: Sendable {
 
     private func answer(_ wish: AdminWish, _ request: AdminRequest) -> AdminAnswer {
         switch wish.errand {
+        case .page: .dashboard()
         case .health: health()
         case .readiness:
             controller.state.isLeaving
                 ? AdminAnswer(status: 503, text: "stopping") : AdminAnswer(text: "ready")
         case .metrics: MetricsDesk(controller: controller).answer(request)
         case .state: overview()
+        case .live: live(wish)
         case .relays: relays(wish)
         case .progress: drain(wish.id)
+        // Who has come so far has the right one, or needs none.
+        case .token: AdminAnswer(text: "You may change things here.")
         case .reload: result(of: controller.reload())
         case .upgrade:
             result(of: controller.upgrade(upgrade(wish)))
@@ -64,6 +68,17 @@ struct AdminDesk: Sendable {
         return plan
     }
 
+    private func live(_ wish: AdminWish) -> AdminAnswer {
+        var query = LiveQuery()
+        query.filter = wish.query["filter"] ?? query.filter
+        query.order = wish.query["sort"].flatMap(LiveQuery.Order.init) ?? query.order
+        query.limit = wish.number("limit") ?? query.limit
+        guard let state = controller.live.states(for: [query])?.first else {
+            return AdminAnswer(status: 503, text: LiveSource.silence)
+        }
+        return AdminAnswer(json: state)
+    }
+
     /// What has become of something that was tried, well or not.
     private func result(of outcome: AdminOutcome) -> AdminAnswer {
         var outcome = outcome
@@ -81,7 +96,7 @@ struct AdminDesk: Sendable {
     private static let unread = AdminAnswer(status: 400, text: "The body can't be read.")
 
     /// The configuration's file as others find it, whatever folder they run in; empty in quick mode.
-    private var file: String {
+    var file: String {
         let path = controller.source.path
         if path.isEmpty || path.hasPrefix("/") { return path }
         let folder = FileManager.default.currentDirectoryPath
@@ -199,20 +214,11 @@ struct AdminDesk: Sendable {
         state.pid = getpid()
         state.started = Self.time(controller.startedMilliseconds)
         state.isReady = !now.isLeaving
-        state.configuration.file = file
-        state.configuration.generation = now.generation
-        state.configuration.loaded = Self.time(now.loadedMilliseconds)
-        state.configuration.lastProblem = now.lastProblem
-        let waiting = Controller.needingRestart(controller.started, now.configuration)
-        state.configuration.waiting = waiting.isEmpty ? nil : waiting
+        state.configuration = configuration(now)
         state.reactors = controller.frontend.connectionCounts
         state.connections = controller.frontend.connectionCount
-        let most = now.assembly.settings.connectionsMax
-        state.connectionsMax = most < FrontendSettings.connectionsUnlimited ? most : nil
-        if OpenFiles.forConnections < .max {
-            state.descriptors = DescriptorState(
-                used: controller.frontend.descriptorClaims, most: OpenFiles.forConnections)
-        }
+        let load = load(now)
+        (state.connectionsMax, state.descriptors) = (load.connectionsMax, load.descriptors)
         state.records = RecordPlan(now.configuration).map { plan in
             var state = RecordState(
                 areReleased: plan.releases,
@@ -226,10 +232,8 @@ struct AdminDesk: Sendable {
         state.logProblem = controller.log.problem
         state.listeners = zip(now.configuration.listen, controller.frontend.addresses)
             .map { listener, address in
-                let scheme =
-                    listener.redirectsToHTTPS ? "http" : listener.tls == nil ? "ws" : "wss"
                 var state = ListenerState(
-                    address: "\(scheme)://\(address)",
+                    address: Self.url(of: listener, at: address),
                     certificates: (listener.tls?.certificates ?? []).compactMap(Self.state),
                     expectsProxyHeader: listener.proxyProtocol == .required)
                 state.protocols = listener.protocolNames
@@ -255,7 +259,39 @@ struct AdminDesk: Sendable {
         return state
     }
 
-    private func upstreams(_ assembly: Assembly) -> [UpstreamState] {
+    /// The configuration in use.
+    func configuration(_ now: Controller.State) -> ConfigurationState {
+        var state = ConfigurationState()
+        state.file = file
+        state.generation = now.generation
+        state.loaded = Self.time(now.loadedMilliseconds)
+        state.lastProblem = now.lastProblem
+        let waiting = Controller.needingRestart(controller.started, now.configuration)
+        state.waiting = waiting.isEmpty ? nil : waiting
+        return state
+    }
+
+    /// How many connections there are, and how many there may be: what says whether new ones wait.
+    func load(_ now: Controller.State) -> AdminState {
+        var state = AdminState()
+        state.connections = controller.frontend.connectionCount
+        let most = now.assembly.settings.connectionsMax
+        state.connectionsMax = most < FrontendSettings.connectionsUnlimited ? most : nil
+        if OpenFiles.forConnections < .max {
+            state.descriptors = DescriptorState(
+                used: controller.frontend.descriptorClaims, most: OpenFiles.forConnections)
+        }
+        return state
+    }
+
+    /// How clients name a listener.
+    static func url(of listener: ListenerSettings, at address: Address) -> String {
+        let scheme = listener.redirectsToHTTPS ? "http" : listener.tls == nil ? "ws" : "wss"
+        return "\(scheme)://\(address)"
+    }
+
+    /// All upstreams, and how their endpoints are.
+    func upstreams(_ assembly: Assembly) -> [UpstreamState] {
         var states = assembly.routing.upstreams.map { group in
             let endpoints = group.endpoints.indices.map { index in
                 let endpoint = group.endpoints[index]
@@ -322,7 +358,7 @@ struct AdminDesk: Sendable {
         return state
     }
 
-    private static func state(of drain: Controller.NumberedDrain) -> DrainState {
+    static func state(of drain: Controller.NumberedDrain) -> DrainState {
         var state = DrainState(id: drain.id, what: drain.what, progress: drain.progress())
         state.problem = drain.problem()
         return state
@@ -332,7 +368,8 @@ struct AdminDesk: Sendable {
         RelayState(relay)
     }
 
-    private static func time(_ milliseconds: UInt64) -> String {
+    /// A moment in UTC (RFC 3339).
+    static func time(_ milliseconds: UInt64) -> String {
         Date(timeIntervalSince1970: Double(milliseconds) / 1_000).ISO8601Format()
     }
 }

@@ -8,16 +8,20 @@ import Frontend
 /// The one list of them: what is not in it is refused, since a slip in a name must not be taken for a wish that
 /// leaves that name out.
 enum AdminErrand: CaseIterable {
-    case health, readiness, metrics, state, relays, progress
-    case reload, drain, resume, rebalance, balance, upgrade, close
+    case page, health, readiness, metrics, state, live, relays, progress
+    case token, reload, drain, resume, rebalance, balance, upgrade, close
 
     /// What a name in a query or a body stands for.
     struct Field {
         enum Kind {
             case text
+            /// A text of so many bytes at most.
+            case shortText(Int)
             case number(ClosedRange<Int128>)
             /// `true`, said to be sure.
             case consent
+            /// One of these words.
+            case word([String])
         }
 
         let name: String
@@ -35,6 +39,12 @@ enum AdminErrand: CaseIterable {
                 words: "a whole number, \(range.lowerBound) to \(range.upperBound)")
         }
 
+        static func word(_ name: String, _ allowed: [String]) -> Field {
+            Field(
+                name: name, kind: .word(allowed),
+                words: "one of \(allowed.joined(separator: ", "))")
+        }
+
         /// A number whose bounds the one who is asked checks, with what else was asked for.
         static func number(_ name: String) -> Field {
             Field(name: name, kind: .number(0...Int128(UInt64.max)), words: "a whole number")
@@ -49,20 +59,23 @@ enum AdminErrand: CaseIterable {
     /// The method; `GET` stands for `HEAD` too.
     var method: String {
         switch self {
-        case .health, .readiness, .metrics, .state, .relays, .progress: "GET"
-        case .reload, .drain, .resume, .rebalance, .balance, .upgrade, .close: "POST"
+        case .page, .health, .readiness, .metrics, .state, .live, .relays, .progress: "GET"
+        case .token, .reload, .drain, .resume, .rebalance, .balance, .upgrade, .close: "POST"
         }
     }
 
     /// The segments of the path; `ID` stands for any.
     var path: [String] {
         switch self {
+        case .page: []
         case .health: ["healthz"]
         case .readiness: ["readyz"]
         case .metrics: ["metrics"]
         case .state: ["state"]
+        case .live: ["live"]
         case .relays: ["relays"]
         case .progress: ["drains", "ID"]
+        case .token: ["token"]
         case .reload: ["reload"]
         case .drain: ["drain"]
         case .resume: ["resume"]
@@ -76,6 +89,14 @@ enum AdminErrand: CaseIterable {
     /// What may stand in the query.
     var query: [Field] {
         switch self {
+        case .live:
+            [
+                Field(
+                    name: "filter", kind: .shortText(LiveQuery.filterBytesMax),
+                    words: "a text of 1 to \(LiveQuery.filterBytesMax) bytes"),
+                .word("sort", LiveQuery.Order.allCases.map(\.rawValue)),
+                .number("limit", 0...Int128(LiveQuery.limitMax)),
+            ]
         case .relays:
             [
                 .text("route"), .text("endpoint"), .text("client"),

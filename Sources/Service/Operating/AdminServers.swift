@@ -7,6 +7,12 @@ import Ledger
 import Log
 import Reactor
 
+/// Who answers at a place, and where its dashboards sit.
+private struct AdminPlace {
+    let hall: LiveHall
+    let desk: AdminDesk
+}
+
 /// The places where a running process can be asked: a unix socket, a loopback address, both or none; and the address
 /// at which it answers for metrics alone.
 struct AdminServers {
@@ -15,6 +21,8 @@ struct AdminServers {
     private var metrics: AdminServer?
     private var all: [AdminServer] { servers + [metrics].compactMap(\.self) }
     private let inherited: [Successor.Handed]
+    /// Where dashboards of all servers sit.
+    private let hall: LiveHall
 
     /// What a successor takes over: files of unix sockets it replaces by itself.
     var sockets: [Successor.Handed] {
@@ -44,11 +52,14 @@ struct AdminServers {
         let settings = configuration.admin
         inherited = handed.filter { $0.purpose == .admin }
         let takesOver = Successor.isTakingOver
-        let desk = AdminDesk(controller: controller)
+        let live = controller.live
+        hall = try LiveHall { live.texts(for: $0) }
+        let desk = AdminPlace(hall: hall, desk: AdminDesk(controller: controller))
         // First what may fail: the file of a unix socket takes the place of the predecessor's.
         if let text = settings.address {
             let made = try server(
-                "admin.address", text, settings.addressPlace, isForThisMachine: true, desk.answer)
+                "admin.address", text, settings.addressPlace, isForThisMachine: true,
+                token: settings.token.map(AdminToken.init), hall: hall, desk.desk.answer)
             servers.append(made)
         }
         let metrics = configuration.metrics
@@ -92,7 +103,7 @@ struct AdminServers {
     ///
     /// A successor takes over the place of the process that has started it, and no other's.
     private static func server(
-        at path: String, _ takesOver: Bool, _ desk: AdminDesk
+        at path: String, _ takesOver: Bool, _ desk: AdminPlace
     ) throws(SystemError) -> AdminServer {
         let own = AdminSocket.ownPlace(beside: path, of: takesOver ? getppid() : getpid())
         for (index, file) in [path, own].enumerated() {
@@ -104,7 +115,8 @@ struct AdminServers {
             do throws(SystemError) {
                 return try AdminServer(
                     address: address,
-                    takesOver: takesOver && Self.isPredecessors(address), handler: desk.answer)
+                    takesOver: takesOver && Self.isPredecessors(address), hall: desk.hall,
+                    handler: desk.desk.answer)
             } catch  where index == 0 && error.code == EADDRINUSE {
                 continue
             }
@@ -121,14 +133,14 @@ struct AdminServers {
 
     /// A server at the place that the configuration names, which has to be free.
     private static func server(
-        named path: String, _ place: SourcePlace, _ takesOver: Bool, _ desk: AdminDesk
+        named path: String, _ place: SourcePlace, _ takesOver: Bool, _ desk: AdminPlace
     ) throws -> AdminServer {
         let sentence: String
         do {
             let address = try Address(parsing: "unix:" + path)
             return try AdminServer(
                 address: address, takesOver: takesOver && isPredecessors(address),
-                handler: desk.answer)
+                hall: desk.hall, handler: desk.desk.answer)
         } catch let error as SystemError {
             sentence = PortHolder.sentence(on: error)
         } catch {
@@ -142,6 +154,7 @@ struct AdminServers {
     /// A server at an address that a key of the configuration gives.
     private func server(
         _ key: String, _ text: String, _ place: SourcePlace, isForThisMachine: Bool,
+        token: AdminToken? = nil, hall: LiveHall? = nil,
         _ answer: @escaping @Sendable (AdminRequest) -> AdminAnswer
     ) throws -> AdminServer {
         let sentence: String
@@ -151,7 +164,7 @@ struct AdminServers {
             let socket = inherited.first { $0.address == address }?.descriptor
             return try AdminServer(
                 address: address, inheriting: socket, isForThisMachine: isForThisMachine,
-                handler: answer)
+                token: token, hall: hall, handler: answer)
         } catch let error as SystemError {
             sentence = "\(key): \(PortHolder.sentence(on: error))"
         } catch {
@@ -174,5 +187,6 @@ struct AdminServers {
     /// Stops, and lets answers that are under way go out for so long.
     func stop(finishingWithin milliseconds: UInt64 = 0) {
         for server in all { server.stop(finishingWithin: milliseconds) }
+        hall.stop()
     }
 }

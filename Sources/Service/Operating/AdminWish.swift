@@ -115,6 +115,8 @@ struct AdminWish {
     private static func fits(_ text: String, _ field: AdminErrand.Field) -> Bool {
         switch field.kind {
         case .text: !text.isEmpty
+        case .shortText(let most): 1...most ~= text.utf8.count
+        case .word(let allowed): allowed.contains(text)
         case .number(let range): Int128(text).map(range.contains) ?? false
         case .consent: text == "true"
         }

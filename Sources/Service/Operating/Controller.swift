@@ -90,6 +90,10 @@ public final class Controller: Sendable {
     let isUpgrading = Mutex(false)
     /// The last rebalance of each upstream, with its number among the drains.
     let rebalances = Mutex<[String: (drain: Int, rebalance: Rebalance)]>([:])
+    /// What is looked at again and again.
+    var live: LiveSource { LiveSource(controller: self) }
+    /// What the looks at live relays have found, for the rates between them.
+    let liveMarks = Mutex(LiveMarks())
     /// Held while something is changed, so that changes come one after the other.
     let changing = Mutex<Void>(())
 

@@ -11,6 +11,21 @@ public enum PythonPeer {
     /// The interpreter that has the packages.
     public static func interpreter() throws -> String { try environment.get() }
 
+    /// The script of axe-core, which looks for what keeps people out of a page.
+    public static func axeScript() throws -> String {
+        let packages = try run(["-c", "import sysconfig; print(sysconfig.get_path('purelib'))"])
+        return "\(packages)/axe_playwright_python/axe.min.js"
+    }
+
+    /// What the interpreter prints to these arguments.
+    private static func run(_ arguments: [String]) throws -> String {
+        let child = try ChildProcess([try environment.get()] + arguments)
+        guard try child.waitForExit() == 0, let line = child.output.last else {
+            throw PeerError("python \(arguments) has failed: \(child.errors)")
+        }
+        return line
+    }
+
     /// Starts a script with arguments.
     public static func start(_ script: String, _ arguments: [String] = []) throws -> ChildProcess {
         try ChildProcess(
@@ -41,7 +56,7 @@ public enum PythonPeer {
 
     /// Makes the environment in the build folder unless it is there; other processes wait.
     private static func makeEnvironment() throws -> String {
-        let folder = "\(Scratch.packageFolder)/.build/test-venv-8"
+        let folder = "\(Scratch.packageFolder)/.build/test-venv-9"
         let python = "\(folder)/bin/python"
         let lock = Descriptor(open("\(folder).lock", O_CREAT | O_RDWR | O_CLOEXEC, 0o644))
         guard lock.number >= 0, flock(lock.number, LOCK_EX) == 0 else {
@@ -58,10 +73,12 @@ public enum PythonPeer {
                 "flask", "flask-sock", "jsonschema", "pyyaml", "channels", "daphne", "pyte",
                 "trustme", "zxing-cpp", "python-socketio",
             ], by: deadline)
-        // Of this one only its copy of socket.io's JavaScript client is used.
+        // Of these only their copies of JavaScript are used: socket.io's client, and axe-core.
         try TestKit.run(
-            [python, "-m", "pip", "install", "--quiet", "--no-compile", "--no-deps", "nicegui"],
-            by: deadline)
+            [
+                python, "-m", "pip", "install", "--quiet", "--no-compile", "--no-deps", "nicegui",
+                "axe-playwright-python",
+            ], by: deadline)
         try Scratch.write("", to: mark)
         return python
     }

@@ -51,13 +51,32 @@ struct AdminOptions: ParsableArguments {
             valueName: "socket"))
     var admin: String?
 
+    @Option(
+        help: ArgumentHelp(
+            "The file that admin.token names: with --admin PORT changes need its token. (default: none)",
+            valueName: "file"))
+    var adminToken: String?
+
     /// Refuses what names no socket.
     func validate() throws {
         if let admin { _ = try Self.address(named: admin) }
     }
 
-    /// The option as it was given, for another command, with a blank in front; empty where it was not.
-    var words: String { admin.map { " --admin \(Shell.word($0))" } ?? "" }
+    /// The options as they were given, for another command, with a blank in front; empty where they were not.
+    var words: String {
+        (admin.map { " --admin \(Shell.word($0))" } ?? "")
+            + (adminToken.map { " --admin-token \(Shell.word($0))" } ?? "")
+    }
+
+    /// A client of the process at an address, with the token where one was given.
+    private func client(_ address: Address) throws -> AdminClient {
+        guard let adminToken else { return AdminClient(address) }
+        do throws(AdminToken.Fault) {
+            return AdminClient(address, token: try AdminToken(path: adminToken).read())
+        } catch {
+            throw Complaint("--admin-token: '\(adminToken)': \(error.sentence).")
+        }
+    }
 
     /// What a command does with the process that it finds.
     enum Purpose {
@@ -73,7 +92,7 @@ struct AdminOptions: ParsableArguments {
     ///
     /// - Throws: `NoAdminSocket` where none runs, `Complaint` where several do and it matters which.
     func peer(to purpose: Purpose) throws -> AdminPeer {
-        if let admin { return AdminPeer(AdminClient(try Self.address(named: admin))) }
+        if let admin { return AdminPeer(try client(Self.address(named: admin))) }
         let places = AdminSocket.places
         // Where the first process of a user has ended, the others are still found.
         let usual = Self.answering(places)
@@ -88,7 +107,7 @@ struct AdminOptions: ParsableArguments {
         let isUsual = AdminSocket.usualPlaces.contains(first.hostString)
         if purpose == .change && !isUsual { throw Complaint(Self.refusal(toChange: first)) }
         return AdminPeer(
-            AdminClient(first), others: all.dropFirst().map(Self.line),
+            try client(first), others: all.dropFirst().map(Self.line),
             unusual: isUsual ? nil : first.hostString)
     }
 
