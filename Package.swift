@@ -38,6 +38,7 @@ let package = Package(
             name: "CQREncode", pkgConfig: "libqrencode", providers: [.apt(["libqrencode-dev"])]),
         .systemLibrary(
             name: "CNghttp2", pkgConfig: "libnghttp2", providers: [.apt(["libnghttp2-dev"])]),
+        .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
 
         // The form in which state goes to another process.
         .target(name: "Serialization", swiftSettings: strict),
@@ -58,6 +59,8 @@ let package = Package(
         // One HTTP/2 connection: bytes in, bytes out.
         .target(name: "HTTP2", dependencies: ["CNghttp2"], swiftSettings: strict),
         .target(name: "QRCode", dependencies: ["CQREncode"], swiftSettings: strict),
+        // What a tap tells: its lines, for people, programs and files.
+        .target(name: "Tap", dependencies: ["CZlib"], swiftSettings: strict),
 
         // Row 2: the words that rooms share.
         .target(
@@ -100,7 +103,7 @@ let package = Package(
                 "Frontend", "Log", "Health", "Admin", "Naming", "Splice", "Ledger", "Metrics",
                 "Router",
                 "Wire",
-                "Reactor", "TLS", "Config", "Serialization",
+                "Reactor", "TLS", "Config", "Serialization", "Tap",
             ],
             swiftSettings: strict),
 
@@ -109,7 +112,7 @@ let package = Package(
             name: "sluice",
             dependencies: [
                 "Service", "Log", "Admin", "Doctor", "Trust", "Echo", "Ledger", "Reactor", "TLS",
-                "QRCode", "Config",
+                "QRCode", "Config", "Tap",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),
@@ -156,6 +159,7 @@ let package = Package(
             exclude: ["Foreign"],
             swiftSettings: strict),
         .testTarget(name: "QRCodeTests", dependencies: ["QRCode"], swiftSettings: strict),
+        .testTarget(name: "TapTests", dependencies: ["Tap", "CZlib"], swiftSettings: strict),
         .testTarget(
             name: "ReactorTests", dependencies: ["Reactor", "TestKit"], swiftSettings: strict),
         .testTarget(
@@ -214,7 +218,7 @@ let package = Package(
             ],
             swiftSettings: strict),
         .testTarget(
-            name: "IntegrationTests", dependencies: ["TestKit", "Wire", "TLS"],
+            name: "IntegrationTests", dependencies: ["TestKit", "Wire", "TLS", "Tap"],
             exclude: ["Foreign"],
             swiftSettings: strict),
         .testTarget(

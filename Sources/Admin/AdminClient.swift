@@ -55,6 +55,31 @@ public struct AdminClient: Sendable {
         _ method: String, _ target: String, body: Data? = nil
     ) throws(AdminFault) -> AdminReply {
         let stream = try connect()
+        try ask(method, target, body: body, on: stream)
+        var parser = ResponseHeadParser(limits: .builtIn)
+        var found: ResponseHead?
+        var answer = Data()
+        while let bytes = try next(of: stream) {
+            if found != nil {
+                answer.append(contentsOf: bytes)
+                continue
+            }
+            switch bytes.withUnsafeBytes({ parser.append($0) }) {
+            case .needsMore: continue
+            case .failed(let fault): throw .foreign(address, fault.sentence)
+            case .complete(let head, let consumed):
+                found = head
+                answer.append(contentsOf: bytes.dropFirst(consumed))
+            }
+        }
+        guard let found else { throw .unanswered(address) }
+        return AdminReply(found, body: answer)
+    }
+
+    /// Sends a request.
+    func ask(
+        _ method: String, _ target: String, body: Data? = nil, on stream: borrowing AdminStream
+    ) throws(AdminFault) {
         var writer = HeadWriter()
         writer.append(Array("\(method) \(target) HTTP/1.1\r\n".utf8))
         writer.field("Host", "localhost")
@@ -66,31 +91,6 @@ public struct AdminClient: Sendable {
         guard stream.send(writer.bytes + Array(body ?? Data()), until: deadline) else {
             throw AdminFault("The connection to \(address) ended before the request was sent.")
         }
-        var parser = ResponseHeadParser(limits: .builtIn)
-        var found: ResponseHead?
-        var answer = Data()
-        while let bytes = try next(of: stream) {
-            if found != nil {
-                answer.append(contentsOf: bytes)
-                continue
-            }
-            switch bytes.withUnsafeBytes({ parser.append($0) }) {
-            case .needsMore: continue
-            case .failed(let fault):
-                throw AdminFault(
-                    "What answers at \(address) is no admin socket of Sluice: \(fault.sentence)."
-                        + " \(Self.naming)")
-            case .complete(let head, let consumed):
-                found = head
-                answer.append(contentsOf: bytes.dropFirst(consumed))
-            }
-        }
-        guard let found else {
-            throw AdminFault(
-                "\(address) ended the connection without an answer: Sluice is stopping, or another"
-                    + " program listens there. \(Self.naming)")
-        }
-        return AdminReply(found, body: answer)
     }
 
     static let naming = "Name the right socket with --admin."
@@ -133,7 +133,7 @@ public struct AdminClient: Sendable {
         return true
     }
 
-    private func connect() throws(AdminFault) -> AdminStream {
+    func connect() throws(AdminFault) -> AdminStream {
         let code: Int32
         do throws(SystemError) {
             let stream = AdminStream(adopting: try Knock.open(address))
@@ -217,6 +217,20 @@ public struct AdminFault: Error, Sendable, CustomStringConvertible {
         self.sentence = sentence
         self.remedy = remedy
         self.isSilent = isSilent
+    }
+
+    /// That what answers speaks no HTTP.
+    static func foreign(_ address: Address, _ sentence: String) -> AdminFault {
+        AdminFault(
+            "What answers at \(address) is no admin socket of Sluice: \(sentence)."
+                + " \(AdminClient.naming)")
+    }
+
+    /// That the connection ended without an answer.
+    static func unanswered(_ address: Address) -> AdminFault {
+        AdminFault(
+            "\(address) ended the connection without an answer: Sluice is stopping, or another"
+                + " program listens there. \(AdminClient.naming)")
     }
 
     /// That a process which listens says nothing: it is stopped, or it hangs.

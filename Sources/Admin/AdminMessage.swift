@@ -12,11 +12,14 @@ public struct AdminRequest: Sendable {
     public let query: [(name: String, value: String)]
     /// The body as it came; empty where there is none.
     public let body: Data
+    /// The user whose process asks, where that came through a unix socket (unix(7), SO_PEERCRED); nil elsewhere.
+    public let user: UInt32?
     /// Which forms of an answer are wanted (RFC 9110 §12.5.1); empty where nothing was said.
     public let accept: String
 
     /// A request that the gate has let in, or why it can't be read.
-    init(_ head: RequestHead, body: Data) throws(AdminRefusal) {
+    init(_ head: RequestHead, body: Data, user: UInt32? = nil) throws(AdminRefusal) {
+        self.user = user
         guard let target = try? RequestTarget(parsing: head.target) else {
             throw AdminRefusal(400, "The path can't be read.")
         }
@@ -59,6 +62,8 @@ public struct AdminAnswer: Sendable {
     let type: String
     /// The bytes that are sent behind the head, in the form that `type` names.
     public let body: Data
+    /// What goes on writing behind the head; nil where `body` is all.
+    let story: (@Sendable (borrowing AdminOutlet) -> Void)?
     /// The methods that are served there, where another was used (RFC 9110 §10.2.1); nil elsewhere.
     let allow: String?
     /// Further fields of the head.
@@ -70,6 +75,19 @@ public struct AdminAnswer: Sendable {
         self.type = type
         self.body = body
         self.allow = allow
+        story = nil
+    }
+
+    /// An answer whose body is written as it comes to be, for as long as `story` runs: on a thread of its own, which
+    /// waits for nobody else.
+    public init(
+        type: String, story: @escaping @Sendable (borrowing AdminOutlet) -> Void
+    ) {
+        status = 200
+        self.type = type
+        body = Data()
+        allow = nil
+        self.story = story
     }
 
     /// A line of text.
@@ -92,7 +110,11 @@ public struct AdminAnswer: Sendable {
         var writer = HeadWriter()
         writer.statusLine(status)
         writer.field("Content-Type", type)
-        writer.field("Content-Length", String(body.count))
+        if story == nil {
+            writer.field("Content-Length", String(body.count))
+        } else {
+            writer.field("Transfer-Encoding", "chunked")
+        }
         writer.field("Cache-Control", "no-store")
         writer.field("X-Content-Type-Options", "nosniff")
         if let allow { writer.field("Allow", allow) }

@@ -56,6 +56,7 @@ public final class AdminServer: Sendable {
     private let door: Mailbox<Bool>
     private let running = Places.Taken()
     private let runningHealth = Places.Taken()
+    private let stories = Places.Taken()
     private let handler: @Sendable (AdminRequest) -> AdminAnswer
     private let gate: AdminGate
     /// Where dashboards sit; nil where there are none.
@@ -174,7 +175,9 @@ public final class AdminServer: Sendable {
         thread.withLock { $0 }?.join()
         file?.remove()
         let end = Clock.nowMilliseconds() + milliseconds
-        while running.isAny || runningHealth.isAny, Clock.nowMilliseconds() < end { usleep(1_000) }
+        while running.isAny || runningHealth.isAny || stories.isAny,
+            Clock.nowMilliseconds() < end
+        { usleep(1_000) }
     }
 
     /// Answers a request on a thread of its own, if there is a place for it.
@@ -191,8 +194,7 @@ public final class AdminServer: Sendable {
                     taken.giveBack()
                     return
                 }
-                serve(message, stream)
-                taken.giveBack()
+                serve(message, stream, in: taken)
             } : nil
         if started == nil {
             taken.giveBack()
@@ -203,7 +205,12 @@ public final class AdminServer: Sendable {
         }
     }
 
-    private func serve(_ message: AdminMessage, _ stream: consuming AdminStream) {
+    /// Answers, and gives the place back in which it does so.
+    private func serve(
+        _ message: AdminMessage, _ stream: consuming AdminStream, in taken: Places.Taken
+    ) {
+        var isGivenBack = false
+        defer { if !isGivenBack { taken.giveBack() } }
         let until = Clock.nowMilliseconds() + Self.answerMilliseconds
         let answer: AdminAnswer
         do throws(AdminRefusal) {
@@ -222,9 +229,22 @@ public final class AdminServer: Sendable {
                 }
                 return
             }
-            answer = handler(try AdminRequest(message.head, body: message.body))
+            answer = handler(
+                try AdminRequest(
+                    message.head, body: message.body, user: address.isUnix ? stream.user : nil))
         } catch {
             answer = error.answer
+        }
+        if let story = answer.story, !message.isHead {
+            // Who stays for long takes no place of those who are answered at once.
+            taken.giveBack()
+            isGivenBack = true
+            _ = stories.take()
+            AdminOutlet(stream).tell(
+                answer.bytes(
+                    omittingBody: true, isForThisMachine: gate.isForThisMachine), story)
+            stories.giveBack()
+            return
         }
         stream.send(
             answer.bytes(

@@ -56,6 +56,17 @@ struct AdminStream: ~Copyable {
         return poll(&look, 1, 0) > 0 && look.revents & Int16(POLLHUP | POLLERR) != 0
     }
 
+    /// The user of the process at the other end of a unix socket, as it was when that connected (unix(7)).
+    var user: UInt32? {
+        // `struct ucred`, which glibc's headers show to programs of C alone.
+        var peer: (pid: pid_t, uid: uid_t, gid: gid_t) = (0, 0, 0)
+        var length = socklen_t(MemoryLayout.size(ofValue: peer))
+        guard getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &peer, &length) == 0 else {
+            return nil
+        }
+        return peer.uid
+    }
+
     /// Has the other end see at once that it was given up, also by a process that is killed: by TCP the end of a
     /// stream alone does not tell (socket(7), SO_LINGER).
     func resetsAtClose() {
@@ -69,18 +80,27 @@ struct AdminStream: ~Copyable {
     func send(_ bytes: [UInt8], until deadline: UInt64? = nil) -> Bool {
         var rest = bytes[...]
         while !rest.isEmpty {
-            let count = rest.withUnsafeBytes {
-                Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
-            }
-            if count > 0 {
-                rest = rest.dropFirst(count)
-            } else if count < 0 && errno == EAGAIN {
-                guard wait(for: Int16(POLLOUT), until: deadline) else { return false }
-            } else if count == 0 || errno != EINTR {
-                return false
-            }
+            guard let count = sendSome(rest, until: deadline), count > 0 else { return false }
+            rest = rest.dropFirst(count)
         }
         return true
+    }
+
+    /// Sends as much as the peer takes at once, which is more than nothing.
+    ///
+    /// - Returns: how many bytes; none where the peer has taken nothing in time, nil where it never will.
+    func sendSome(_ bytes: ArraySlice<UInt8>, until deadline: UInt64? = nil) -> Int? {
+        while true {
+            let count = bytes.withUnsafeBytes {
+                Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
+            }
+            if count > 0 { return count }
+            if count < 0 && errno == EAGAIN {
+                guard wait(for: Int16(POLLOUT), until: deadline) else { return 0 }
+            } else if count == 0 || errno != EINTR {
+                return nil
+            }
+        }
     }
 
     /// Sends a short answer without waiting: a new connection has room for it.

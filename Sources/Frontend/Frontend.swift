@@ -119,6 +119,7 @@ public final class Frontend: Sendable {
     let crew: Crew
     /// What relays of the process before have, and this one has not.
     let gone = Gone()
+    let taps = TapRoom()
     private let state: Mutex<State>
     /// Whether a listening socket ends when it is closed here.
     private let ownsSockets: Bool

@@ -36,6 +36,8 @@ struct Flow {
     var meter: Meter?
     /// The source has something, and has to wait for its rate.
     var isPaused = false
+    /// The cursor in `Workspace.taps`, where a tap listens; 0 else.
+    var tap: UInt32 = 0
     /// Bytes that went on.
     var bytes: UInt64 = 0
     /// Bytes that will be read for nobody before the source is not read any more.

@@ -15,7 +15,7 @@ extension Relay {
         _ space: UnsafeMutablePointer<Workspace>
     ) {
         if stage == .relaying && !ending.hasSpoken(side) {
-            switch Relay.search(&self[from: side], bytes, count: count) {
+            switch Relay.search(&self[from: side], bytes, count: count, space) {
             case .nothing: break
             case .close:
                 ending.closeCame(
@@ -37,11 +37,15 @@ extension Relay {
     }
 
     private static func search(
-        _ flow: inout Flow, _ bytes: UnsafeMutablePointer<UInt8>, count: Int
+        _ flow: inout Flow, _ bytes: UnsafeMutablePointer<UInt8>, count: Int,
+        _ space: UnsafeMutablePointer<Workspace>
     ) -> Found {
         let total = count &+ Int(flow.tailCount)
         let start = flow.prependTail(to: bytes)
         let outcome = flow.scanner.scanUncounted(start, count: total)
+        if flow.tap != 0 {
+            tell(flow.tap, start, count: outcome.forwardable, isSwallowed: true, space)
+        }
         if flow.scanner.isCloseComplete { return .close }
         if outcome.violation != .none { return .nonsense }
         let left = total &- outcome.forwardable

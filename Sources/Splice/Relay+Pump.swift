@@ -182,6 +182,7 @@ extension Relay {
         }
         let outcome = flow.scanner.scan(start, count: offered)
         let forwardable = outcome.forwardable
+        if flow.tap != 0 { tell(flow.tap, start, count: forwardable, space) }
         if forwardable > 0 {
             let isSent =
                 flow.scanner.isCloseComplete

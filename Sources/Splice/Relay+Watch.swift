@@ -160,20 +160,22 @@ extension Relay {
             // What has gone out on a stream's connection is known when a timer next looks.
             watch[side].sentBefore =
                 side == .client && client.feed != nil ? .max : carriage(of: side).sentBytes
-            change(side) { Relay.ping(&$0, &watch[side], maskKey: key, space) }
+            let count = change(side) { Relay.ping(&$0, &watch[side], maskKey: key, space) }
             self[from: side].awaitsPong = true
+            tellOwn(to: side, space.pointee.control, count: count, space)
         }
     }
 
     private static func ping(
         _ leg: inout Leg, _ probe: inout Watch.Probe, maskKey: UInt32?,
         _ space: UnsafeMutablePointer<Workspace>
-    ) {
+    ) -> Int {
         probe.payload = UInt64.random(in: .min ... .max)
         probe.sentNanoseconds = Clock.nowNanoseconds()
         let control = space.pointee.control
         let count = ControlFrame.ping(payload: probe.payload, maskKey: maskKey, into: control)
         leg.put(control, count: count, space)
+        return count
     }
 
     /// `pass` while a Pong is awaited from that side: the answer to our Ping is taken out, and all
@@ -204,6 +206,7 @@ extension Relay {
                 self[from: side].keepTail(start + at, count: left)
                 return
             } else if isAnswer(side, start + at) {
+                tellSwallowed(from: side, start + at, count: pongBytes, space)
                 at &+= pongBytes
             } else {
                 passPiece(side, start + at, count: pongBytes, space)

@@ -209,6 +209,7 @@ public struct Relay: ~Copyable {
                 closeText.map {
                     ControlFrame.close(code, reason: $0.bytes, maskKey: key, into: control)
                 } ?? ControlFrame.close(code, reason: ending.closeText, maskKey: key, into: control)
+            tellOwn(to: side, control, count: count, space)
             _ = change(side) { $0.put(control, count: count, space) }
             self[to: side].state = .closeInjected
             self[to: side].pendingClose = 0

@@ -26,6 +26,8 @@ public struct Workspace: ~Copyable {
     public let records: RecordBuffers
     /// Chunks lent to relays whose destination is full.
     public var pool: BufferPool
+    /// Who listens to relays.
+    public var taps = TapTable()
     /// The time of this turn, so that nobody asks the clock again.
     public var nowMilliseconds: UInt64
     /// Bytes that one relay may move before the others get their turn.

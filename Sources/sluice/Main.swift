@@ -83,7 +83,8 @@ struct Sluice: ParsableCommand {
         subcommands: [
             QuickCommand.self, RunCommand.self, CheckCommand.self, SchemaCommand.self,
             CertCommand.self, DoctorCommand.self,
-            StatusCommand.self, TopCommand.self, ReloadCommand.self, DrainCommand.self,
+            StatusCommand.self, TopCommand.self, TapCommand.self, ReloadCommand.self,
+            DrainCommand.self,
             RebalanceCommand.self, UpgradeCommand.self, EchoCommand.self,
         ],
         defaultSubcommand: QuickCommand.self)

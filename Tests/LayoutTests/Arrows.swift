@@ -9,11 +9,11 @@ enum Arrows {
     /// For each target the targets of ours that it may import; every target is here.
     static let allowed: [String: Set<String>] = [
         "CLinux": [], "CIPSecMB": [], "COpenSSL": [], "CAres": [], "CQREncode": [], "CNghttp2": [],
-        "Serialization": [], "Metrics": [],
+        "CZlib": [], "Serialization": [], "Metrics": [],
         "Wire": ["Serialization"], "Router": [], "Config": [],
         "Reactor": ["CLinux", "Serialization"],
         "TLS": ["CIPSecMB", "COpenSSL", "Serialization"],
-        "QRCode": ["CQREncode"], "HTTP2": ["CNghttp2"],
+        "QRCode": ["CQREncode"], "Tap": ["CZlib"], "HTTP2": ["CNghttp2"],
         "Ledger": rowOne,
         "Splice": ["Ledger", "Metrics", "Wire", "Reactor", "TLS", "Serialization"],
         "Naming": ["Ledger", "Reactor", "CAres"],
@@ -26,11 +26,11 @@ enum Arrows {
         "Trust": ["TLS"], "Doctor": ["Wire", "TLS", "HTTP2"],
         "Service": rowOne.union([
             "Config", "Ledger", "Metrics", "Splice", "Naming", "Frontend", "Log", "Health", "Admin",
-            "Serialization",
+            "Serialization", "Tap",
         ]),
         "sluice": [
             "Config", "Reactor", "TLS", "QRCode", "Ledger", "Log", "Admin", "Doctor", "Trust",
-            "Service", "Echo",
+            "Service", "Echo", "Tap",
         ],
         "Echo": ["Wire", "Reactor", "TLS"],
         "LoadGenerator": ["Wire", "Reactor", "TLS", "HTTP2"],

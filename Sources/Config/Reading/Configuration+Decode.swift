@@ -106,6 +106,11 @@ extension AdminSettings {
                 owner.tokenPlace = value.place
                 return true
             },
+            .word(
+                "tap", \.tap,
+                "what `sluice tap` is told of the frames of live sockets: `headers` (times, lengths and opcodes), "
+                    + "`payloads` too, or nothing. Payloads are all that clients and apps say to each other, secrets "
+                    + "included. A reload ends taps that are told more than it allows"),
         ])
 }
 

@@ -126,9 +126,21 @@ public struct AdminSettings: Sendable, Equatable {
     public var token: String?
     /// Where `token` was written.
     public var tokenPlace = SourcePlace.commandLine
+    /// What a tap is told.
+    public var tap = TapLevel.headers
 
     /// What holds where a file says nothing of it.
     public init() {}
+}
+
+/// What `sluice tap` may be told of the frames of live relays.
+public enum TapLevel: String, CaseIterable, Sendable {
+    /// Nothing.
+    case off
+    /// Times, lengths and opcodes.
+    case headers
+    /// Payloads too.
+    case payloads
 }
 
 /// Where a monitoring system scrapes metrics.

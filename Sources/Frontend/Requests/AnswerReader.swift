@@ -7,6 +7,10 @@ import Wire
 struct TunnelOpening {
     /// The RSV bits that the granted extensions may use.
     let reservedBits: UInt8
+    /// The subprotocol that the client is granted; nil for none.
+    let subprotocol: String?
+    /// The extensions that it is granted; nil for none.
+    let extensions: String?
     /// The 101 as the client gets it.
     let answer: [UInt8]
     /// The upstream's bytes behind its 101.
@@ -114,7 +118,9 @@ struct AnswerReader: ~Copyable {
                 answer, subprotocol: subprotocol, extensions: extensions, accept: ownAccept,
                 plan: plan)
             return .switching(
-                TunnelOpening(reservedBits: reservedBits, answer: bytes, early: Array(early)),
+                TunnelOpening(
+                    reservedBits: reservedBits, subprotocol: subprotocol, extensions: extensions,
+                    answer: bytes, early: Array(early)),
                 remark: remark)
         }
     }

@@ -49,6 +49,8 @@ struct Tunnel: ~Copyable {
     var slot = Token(rawValue: 0)
     var facts: ClientFacts
     let asked: TunnelFacts
+    /// What was agreed in the handshake; nil where there was no room to keep it.
+    let agreed: Agreed?
     var places: Places
     /// The drain that ends it.
     var drain: Drain?
@@ -59,12 +61,13 @@ struct Tunnel: ~Copyable {
 
     init(
         relay: consuming Relay, client: ClientEnd, facts: ClientFacts, asked: TunnelFacts,
-        places: Places
+        agreed: Agreed?, places: Places
     ) {
         self.relay = relay
         self.client = client
         self.facts = facts
         self.asked = asked
+        self.agreed = agreed
         self.places = places
     }
 }
@@ -108,6 +111,8 @@ struct TunnelKeeper {
             relay: relay, client: client, facts: taken.facts,
             asked: TunnelFacts(
                 request.pointee.facts, key: request.pointee.upstream?.search.key),
+            agreed: state.pointee.agreed.take(
+                subprotocol: opening.subprotocol, extensions: opening.extensions),
             places: request.pointee.places)
         guard let slot = state.pointee.tunnels.insert(made),
             let tunnel = state.pointee.tunnels.pointer(slot)
@@ -133,6 +138,7 @@ struct TunnelKeeper {
         state.pointee.retireRequest(token)
         plan.tally.opened()
         Recorder(state).opened(tunnel)
+        if state.pointee.space.pointee.taps.isAny { TapKeeper(state).opened(tunnel) }
         let isWatched = state.pointee.poller.modify(
             descriptor, slot.tagged(TokenTag.tunnel), .edgeBoth)
         if !isWatched {
@@ -218,6 +224,7 @@ struct TunnelKeeper {
         tunnel.pointee.drain?.closed(isCut: !isOver)
         Metering(state).ended(tunnel)
         Recorder(state).ended(tunnel)
+        if tunnel.pointee.relay.isTapped { TapKeeper(state).ended(tunnel) }
         // The sockets close when the slot is released, behind the last event of this batch.
         let load = state.pointee.crew.loads[state.pointee.index]
         load.claim(-1)

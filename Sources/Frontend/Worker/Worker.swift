@@ -283,6 +283,18 @@ struct Worker: ~Copyable {
             } else {
                 done.post(state.pointee.index)
             }
+        case .tap(let plan, let first, let done):
+            if let next = TapKeeper(state).begin(plan, from: first) {
+                mailbox.post(.tap(plan, from: next, done: done))
+            } else {
+                done.post(state.pointee.index)
+            }
+        case .untap(let plan, let first, let done):
+            if let next = TapKeeper(state).end(plan, from: first) {
+                mailbox.post(.untap(plan, from: next, done: done))
+            } else {
+                done.post(state.pointee.index)
+            }
         case .end(let token, let code, let answer):
             answer.post(TunnelKeeper(state).end(token, code: code))
         case .moveOut(let order, let first, let answer):
@@ -316,6 +328,7 @@ struct Worker: ~Copyable {
         case .list(_, _, let answer): answer.post(RelayList(relays: [], next: nil))
         case .survey(_, let answer): answer.post(LiveSurvey())
         case .takeStock(_, let done): done.post(state.pointee.index)
+        case .tap(_, _, let done), .untap(_, _, let done): done.post(state.pointee.index)
         case .end(_, _, let answer): answer.post(false)
         case .moveOut(_, _, let answer): answer.post(MovedOut())
         case .takeOver(let parcels, let answer):

@@ -22,6 +22,10 @@ enum WorkerMessage: Sendable {
     case survey(from: LiveSurvey.Position, answer: Mailbox<LiveSurvey>)
     /// Count those who came before anything limited their number, from there on; say there when all are.
     case takeStock(from: StockTaker.Position, done: Mailbox<Int>)
+    /// Have a tap listen to relays, from a slot on; say so there when all were seen.
+    case tap(TapPlan, from: Int, done: Mailbox<Int>)
+    /// Have a tap listen to no relay any more, from a slot on; say so there when all were seen.
+    case untap(TapPlan, from: Int, done: Mailbox<Int>)
     /// End the relay of this token with a Close; say there whether it is one.
     case end(Token, code: UInt16, answer: Mailbox<Bool>)
     /// Give up relays, from a slot on.

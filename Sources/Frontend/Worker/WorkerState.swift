@@ -69,6 +69,10 @@ struct WorkerState: ~Copyable {
     /// Handshakes that wait for their turn.
     var deferredHandshakes: [Token] = []
     var handshakesLeft = 0
+    /// What relays have agreed on.
+    var agreed = AgreedNames()
+    /// Which relays taps listen to.
+    var taps = TapPlans()
     /// Relays that are being ended on purpose.
     var drains = DrainSchedule()
     /// Set while the process drains: what is left at its deadline is cut.

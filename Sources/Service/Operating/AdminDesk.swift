@@ -36,6 +36,7 @@ struct AdminDesk: Sendable {
         case .progress: drain(wish.id)
         // Who has come so far has the right one, or needs none.
         case .token: AdminAnswer(text: "You may change things here.")
+        case .tap: TapDesk(controller: controller).answer(wish, request)
         case .reload: result(of: controller.reload())
         case .upgrade:
             result(of: controller.upgrade(upgrade(wish)))

@@ -2,13 +2,14 @@
 import Admin
 import Config
 import Frontend
+import Splice
 
 /// What can be asked for at the admin socket: how a request for it looks, and which names it may hold.
 ///
 /// The one list of them: what is not in it is refused, since a slip in a name must not be taken for a wish that
 /// leaves that name out.
 enum AdminErrand: CaseIterable {
-    case page, health, readiness, metrics, state, live, relays, progress
+    case page, health, readiness, metrics, state, live, relays, progress, tap
     case token, reload, drain, resume, rebalance, balance, upgrade, close
 
     /// What a name in a query or a body stands for.
@@ -59,7 +60,7 @@ enum AdminErrand: CaseIterable {
     /// The method; `GET` stands for `HEAD` too.
     var method: String {
         switch self {
-        case .page, .health, .readiness, .metrics, .state, .live, .relays, .progress: "GET"
+        case .page, .health, .readiness, .metrics, .state, .live, .relays, .progress, .tap: "GET"
         case .token, .reload, .drain, .resume, .rebalance, .balance, .upgrade, .close: "POST"
         }
     }
@@ -76,6 +77,7 @@ enum AdminErrand: CaseIterable {
         case .relays: ["relays"]
         case .progress: ["drains", "ID"]
         case .token: ["token"]
+        case .tap: ["tap"]
         case .reload: ["reload"]
         case .drain: ["drain"]
         case .resume: ["resume"]
@@ -101,6 +103,11 @@ enum AdminErrand: CaseIterable {
             [
                 .text("route"), .text("endpoint"), .text("client"),
                 .number("limit", 1...Int128(FrontendSettings.connectionsUnlimited)),
+            ]
+        case .tap:
+            [
+                .text("route"), .text("relay"), .text("client"), .text("side"), .text("opcode"),
+                .number("maxBytes", 0...Int128(TapScope.payloadBytesMax)),
             ]
         case .upgrade:
             [

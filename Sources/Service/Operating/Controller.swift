@@ -237,6 +237,7 @@ public final class Controller: Sendable {
             state.loadedMilliseconds = Clock.wallMilliseconds()
             state.lastProblem = nil
         }
+        TapDesk.endForbidden(frontend, by: configuration.admin.tap)
         // Where there is no descriptor left for it, those of before are asked for in vain, no more.
         try? names.watch(assembly.endpoints, expanding: expanding, until: 0)
         if let logChange { log.use(logChange) }

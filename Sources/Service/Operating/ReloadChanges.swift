@@ -159,6 +159,7 @@ struct ReloadChanges: Equatable {
             return log
         }
         let sections = [
+            ("admin.tap", old.admin.tap != new.admin.tap),
             ("drain", old.drain != new.drain), ("limits", old.limits != new.limits),
             ("log", bare(old.log) != bare(new.log)), ("resolver", old.resolver != new.resolver),
             ("timeouts", old.timeouts != new.timeouts), ("tls", old.tls != new.tls),

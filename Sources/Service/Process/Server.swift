@@ -89,6 +89,7 @@ public enum Server {
         frontend.wait()
         observer.ends()
         controller.farewell.wait()
+        TapDesk.endAll(frontend)
         stop(admin, names, health, log)
         // It waits for ever; the process ends without it.
         withExtendedLifetime((obeying, arriving)) {}

@@ -95,6 +95,9 @@ public struct FrameScanner: Sendable {
     /// What is left of the messages that were allowed.
     public var messagesAllowed: UInt64 { framesMax &- frames }
 
+    /// Whether RSV1 alone may be set, which says then that a message is compressed (RFC 7692 §6).
+    public var allowsCompression: Bool { reservedBitsAllowed == 0x40 }
+
     /// Whether all that was forwardable so far ends between two frames.
     public var isAtFrameBorder: Bool { outstanding == 0 }
 

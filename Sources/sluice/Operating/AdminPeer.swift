@@ -71,6 +71,19 @@ final class AdminPeer {
         throw Complaint(text.trimmingCharacters(in: .whitespacesAndNewlines))
     }
 
+    /// Reads an answer that is written as it comes to be, a line at a time.
+    ///
+    /// - Throws: `Complaint` with the words of whoever refuses it.
+    func story(
+        _ target: String, until isOver: () -> Bool, _ take: (Data) throws -> Void
+    ) throws -> AdminStoryEnd {
+        let end = try client.story(target, until: isOver, take)
+        guard case .refused(let reply) = end else { return end }
+        guard reply.isOfSluice else { throw client.foreign(reply) }
+        let text = String(decoding: reply.body, as: UTF8.self)
+        throw Complaint(text.trimmingCharacters(in: .whitespacesAndNewlines))
+    }
+
     /// Prints how far a drain is until it is done.
     ///
     /// - Parameter id: the drain's number.

@@ -85,10 +85,23 @@ struct QuickCommand: ParsableCommand {
         transform: { try Number.read("--workers", $0, 1...1_024) })
     var workers: Int?
 
+    @Option(
+        help: ArgumentHelp(
+            "What sluice tap is shown of frames: headers, payloads or off. (default: headers)",
+            valueName: "level"), transform: Self.tapLevel)
+    var tap: TapLevel?
+
     @Flag(
         name: .customLong("no-check"),
         help: "Do not test the app by opening a WebSocket to it.")
     var isUnchecked = false
+
+    private static func tapLevel(_ text: String) throws -> TapLevel {
+        guard let level = TapLevel(rawValue: text) else {
+            throw ValidationError("--tap takes headers, payloads or off, found \(text).")
+        }
+        return level
+    }
 
     static let defaultHosts = ["127.0.0.1", "[::1]"]
 
@@ -201,6 +214,7 @@ struct QuickCommand: ParsableCommand {
             origins: try OriginSettings(
                 arguments: origin, more: Self.isForThisMachine(listening) ? ["file://"] : []))
         configuration.workers = workers
+        if let tap { configuration.admin.tap = tap }
         for (index, place) in try listenPlaces().enumerated() {
             configuration.listen[index].place = place
         }

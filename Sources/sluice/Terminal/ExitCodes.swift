@@ -135,6 +135,21 @@ enum ExitCodes {
                 nobodyAnswers,
             ]),
         Entry(
+            commands: ["tap"],
+            outcomes: [
+                Outcome(
+                    code: 0,
+                    when: "Ctrl-C or TERM has ended it, or its relay, a reload or Sluice has ended"),
+                Outcome(
+                    code: 1,
+                    when:
+                        "nothing has the name that was given for a route or relay, `admin.tap` is `off`, the user is"
+                        + " neither Sluice's nor root, four taps listen already, a file could not be written, or the"
+                        + " process is gone; or `--admin` names none, more than one Sluice runs, and none is at the usual"
+                        + " place"),
+                nobodyAnswers,
+            ]),
+        Entry(
             commands: ["reload"],
             outcomes: [
                 Outcome(code: 0, when: "the configuration was taken up"),

@@ -12,6 +12,8 @@ enum Output {
     private struct State {
         /// The `errno` of the first write that failed.
         var failure: Int32?
+        /// Nobody reads it any more, as of `head` that has seen enough.
+        var isUnread = false
         var isServers = false
         var isTold = false
     }
@@ -29,6 +31,9 @@ enum Output {
                 + " (\(SystemError.text(of: code))): \(remedy)."
         }
     }
+
+    /// Whether nobody reads standard output any more.
+    static var isUnread: Bool { state.withLock { $0.isUnread } }
 
     /// Takes the standard descriptors that whoever has started the program has closed, so that no socket or file
     /// gets their numbers and what is printed; printing fails then.
@@ -63,7 +68,8 @@ enum Output {
 
     /// Writes a text or file that has its line ends.
     static func write(_ bytes: [UInt8]) {
-        if let code = write(bytes, to: STDOUT_FILENO), code != EPIPE { note(code) }
+        guard let code = write(bytes, to: STDOUT_FILENO) else { return }
+        if code == EPIPE { state.withLock { $0.isUnread = true } } else { note(code) }
     }
 
     /// Writes a line to standard error.

@@ -170,6 +170,22 @@ final class RelayRig {
         settle()
     }
 
+    /// Has a tap listen from here on.
+    func listen(_ scope: TapScope, bit: Int = 0, capacity: Int = TapLine.capacity) -> TapLine {
+        let line = TapLine(scope, capacity: capacity)
+        space.pointee.taps.set(line, of: bit)
+        relay.pointee.listen(bit: bit, slot: Self.token, space)
+        return line
+    }
+
+    /// Has a tap listen no more.
+    func ignore(bit: Int) {
+        space.pointee.taps.set(nil, of: bit)
+        relay.pointee.ignore(bit: bit, space)
+    }
+
+    var isTapped: Bool { relay.pointee.isTapped }
+
     func peer(_ side: Side) -> RigPeer { side == .client ? client : backend }
 
     /// Turns the relay until nothing is left to do, as a reactor would.

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+public import Ledger
+public import Reactor
+import Synchronization
+
+/// What is known of a relay when a tap begins to listen to it.
+public struct TapRelay: Sendable {
+    /// Its name.
+    public let id: RelayID
+    /// When that was, in nanoseconds of `Clock`.
+    public let nanoseconds: UInt64
+    /// Whether it was open before the tap listened.
+    public let isLive: Bool
+    /// Since the client connected or, in HTTP/2, since the stream began.
+    public let ageMilliseconds: UInt64
+    /// The client's address.
+    public let client: Address
+    /// The host that was asked for, without port.
+    public let host: String
+    /// The path that was asked for, without query.
+    public let path: String
+    /// The route's pattern.
+    public let route: String
+    /// The endpoint's label.
+    public let endpoint: String
+    /// Whether the client has it on a stream of HTTP/2.
+    public let isHTTP2: Bool
+    /// Whether the client speaks TLS.
+    public let isTLS: Bool
+    /// What was agreed in the opening handshake; nil where that is not known any more.
+    public let agreed: Agreed?
+
+    /// What is known of the relay of this name.
+    public init(
+        id: RelayID, nanoseconds: UInt64, isLive: Bool, ageMilliseconds: UInt64, client: Address,
+        host: String, path: String, route: String, endpoint: String, isHTTP2: Bool, isTLS: Bool,
+        agreed: Agreed?
+    ) {
+        self.id = id
+        self.nanoseconds = nanoseconds
+        self.isLive = isLive
+        self.ageMilliseconds = ageMilliseconds
+        self.client = client
+        self.host = host
+        self.path = path
+        self.route = route
+        self.endpoint = endpoint
+        self.isHTTP2 = isHTTP2
+        self.isTLS = isTLS
+        self.agreed = agreed
+    }
+}
+
+/// How a relay that a tap listened to has ended.
+public struct TapEnd: Sendable {
+    /// Its name.
+    public let id: RelayID
+    /// When that was, in nanoseconds of `Clock`.
+    public let nanoseconds: UInt64
+    /// The code of the Close with which the end began; 0 for none, 1005 for a Close without one.
+    public let code: UInt16
+    /// Who began the end.
+    public let initiator: Initiator
+    /// Why it ended.
+    public let reason: EndReason
+    /// What was against the rules; empty where nothing was.
+    public let detail: String
+    /// From the client to the upstream.
+    public let up: DirectionCounts
+    /// From the upstream to the client.
+    public let down: DirectionCounts
+
+    /// The end of the relay of this name.
+    public init(
+        id: RelayID, nanoseconds: UInt64, code: UInt16, initiator: Initiator, reason: EndReason,
+        detail: String, up: DirectionCounts, down: DirectionCounts
+    ) {
+        self.id = id
+        self.nanoseconds = nanoseconds
+        self.code = code
+        self.initiator = initiator
+        self.reason = reason
+        self.detail = detail
+        self.up = up
+        self.down = down
+    }
+}
+
+/// What one reactor tells one tap: the reactor writes, the tap's thread reads (`TapReader`).
+///
+/// The reactor waits for nothing. What has no room is counted as lost.
+public final class TapLine: Sendable {
+    /// Bytes that may wait to be read.
+    public static let capacity = 1 << 20
+    /// Relays that begin or end and may wait to be read.
+    static let noticesMax = 16_384
+
+    /// The begin or end of a relay, and how far the ring was then.
+    enum Notice: Sendable {
+        case begun(TapRelay, at: UInt64)
+        case ended(TapEnd, at: UInt64)
+
+        var position: UInt64 {
+            switch self {
+            case .begun(_, let position), .ended(_, let position): position
+            }
+        }
+    }
+
+    /// What is told.
+    public let scope: TapScope
+    let ring: TapRing
+    private let notices = Mutex<[Notice]>([])
+    private let lost = Atomic<UInt64>(0)
+    private let lostNotices = Atomic<UInt64>(0)
+
+    /// A line of which nothing was read.
+    public init(_ scope: TapScope, capacity: Int = TapLine.capacity) {
+        self.scope = scope
+        ring = TapRing(capacity: capacity)
+    }
+
+    /// Frames that had no room, since the begin.
+    public var lostFrames: UInt64 { lost.load(ordering: .relaxed) }
+    /// Begins and ends of relays that had no room, since the begin.
+    public var lostRelays: UInt64 { lostNotices.load(ordering: .relaxed) }
+
+    /// Tells of a relay that is listened to from here on.
+    public func begun(_ relay: TapRelay) { append(.begun(relay, at: ring.position)) }
+
+    /// Tells of a relay that has ended.
+    public func ended(_ end: TapEnd) { append(.ended(end, at: ring.position)) }
+
+    private func append(_ notice: Notice) {
+        let isTaken = notices.withLock { notices in
+            guard notices.count < Self.noticesMax else { return false }
+            notices.append(notice)
+            return true
+        }
+        if !isTaken { lostNotices.wrappingAdd(1, ordering: .relaxed) }
+    }
+
+    func takeNotices() -> [Notice] {
+        notices.withLock { notices in
+            let taken = notices
+            notices = []
+            return taken
+        }
+    }
+
+    /// Puts an event in; what has no room is counted.
+    func write(_ event: TapEvent, _ payload: UnsafePointer<UInt8>?) -> Bool {
+        if ring.write(event, payload) { return true }
+        lost.wrappingAdd(1, ordering: .relaxed)
+        return false
+    }
+}
