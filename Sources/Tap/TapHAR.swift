@@ -135,8 +135,9 @@ public struct TapHAR {
 
     private static func time(_ milliseconds: UInt64) -> String {
         Date(timeIntervalSince1970: Double(milliseconds) / 1_000)
-            .formatted(.iso8601.year().month().day().dateSeparator(.dash)
-                .time(includingFractionalSeconds: true).timeZone(separator: .omitted))
+            .formatted(
+                .iso8601.year().month().day().dateSeparator(.dash)
+                    .time(includingFractionalSeconds: true).timeZone(separator: .omitted))
     }
 
     // The form of HTTP Archive 1.2, with the keys of Chromium's behind `_`.

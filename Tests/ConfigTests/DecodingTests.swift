@@ -150,6 +150,7 @@ struct DecodingTests {
         #expect(configuration.admin.socket == .path("/run/s/admin.sock"))
         #expect(configuration.admin.address == "127.0.0.1:9901")
         #expect(configuration.admin.token == "/etc/sluice/admin.token")
+        #expect(configuration.admin.tap == .payloads)
         #expect(configuration.watch)
         #expect(configuration.listen.map(\.proxyProtocol) == [.none, .required, .none])
         #expect(route.onRemove == .drain)
@@ -400,7 +401,8 @@ let everything = """
           every: 11s, timeout: 700ms, rise: 6, fall: 8 }
         pool: { max: 7, idle: 2s }
     drain: { timeout: 60s, code: 1012, reason: "see you", spread: 20s, delay: 5s }
-    admin: { socket: /run/s/admin.sock, address: "127.0.0.1:9901", token: admin.token }
+    admin: { socket: /run/s/admin.sock, address: "127.0.0.1:9901", token: admin.token,
+        tap: payloads }
     metrics: { address: ":9902" }
     watch: true
     timeouts: { clientHello: 1s, handshake: 2s, head: 3s, connect: 4s, upgrade: 5m, answer: 7s, body: 8s, answerBody: 9s,

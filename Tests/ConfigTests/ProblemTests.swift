@@ -21,6 +21,10 @@ struct ProblemTests {
             "3:10: drain: unknown key 'pause', allowed: timeout, code, reason, spread, delay"
         ),
         (
+            "admin: { tap: on }",
+            "3:15: admin.tap: found 'on', allowed: off, headers, payloads"
+        ),
+        (
             "[a]: 1",
             "3:1: unknown key a list, allowed: listen, routes, upstreams, drain, timeouts, log, limits, admin, metrics, resolver, tls, watch, workers"
         ),

@@ -111,7 +111,9 @@ final class Deflater {
         var bomb: [UInt8] = []
         let mebibyte = [UInt8](repeating: 0, count: 1 << 20)
         // Each is a message of its own to the sender; behind one another they are one to us.
-        for _ in 0...(Inflater.bytesMax >> 20) { bomb += deflater.message(mebibyte) + [0, 0, 0xFF, 0xFF] }
+        for _ in 0...(Inflater.bytesMax >> 20) {
+            bomb += deflater.message(mebibyte) + [0, 0, 0xFF, 0xFF]
+        }
         #expect(throws: Inflater.Fault.tooLong) {
             try inflater.inflate(bomb, isFinal: true, keeping: 10)
         }

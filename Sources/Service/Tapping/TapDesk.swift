@@ -77,7 +77,8 @@ struct TapDesk: Sendable {
                     + " use admin.address.")
         }
         guard user == geteuid() || user == 0 else {
-            throw Refusal(403, "Frames are told to the user alone that Sluice runs as, and to root.")
+            throw Refusal(
+                403, "Frames are told to the user alone that Sluice runs as, and to root.")
         }
         let level = controller.state.configuration.admin.tap
         guard level != .off else {
@@ -109,7 +110,8 @@ struct TapDesk: Sendable {
         controller.log.write(
             LogEvent(
                 .info,
-                "A tap listens to \(whose), \(what), for the user \(user.map(String.init) ?? "-")."))
+                "A tap listens to \(whose), \(what), for the user \(user.map(String.init) ?? "-").")
+        )
     }
 
     // MARK: What is wanted

@@ -105,7 +105,8 @@ struct TapCommand: ParsableCommand {
             guard isKnown else {
                 throw ValidationError(
                     "--opcode takes text, binary, close, ping and pong, with commas between, found"
-                        + " \(word.isEmpty ? "nothing" : word). A continuation goes with its message.")
+                        + " \(word.isEmpty ? "nothing" : word). A continuation goes with its message."
+                )
             }
         }
         if record == "-" && har == "-" {
@@ -141,7 +142,8 @@ struct TapCommand: ParsableCommand {
         let end = try peer.story(target, until: { stop.isWanted || Output.isUnread }) { line in
             guard let record = TapRecord(line: line) else {
                 throw Complaint(
-                    "What the Sluice tells can't be read: it has another version than this program.")
+                    "What the Sluice tells can't be read: it has another version than this program."
+                )
             }
             try printer.take(record)
         }

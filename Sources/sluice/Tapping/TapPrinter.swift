@@ -16,11 +16,14 @@ final class TapPrinter {
     private var frames: UInt64 = 0
     private var lost: UInt64 = 0
 
+    /// A printer that has opened its files.
+    ///
     /// - Parameters:
     ///   - record: where lines of JSON go; nil for nowhere, `-` for standard output.
     ///   - har: where an archive goes, in the same way.
     ///   - payloadBytes: bytes of each payload that are kept.
     ///   - isSilent: whether nobody wants payloads, so that nothing is said where there are none.
+    /// - Throws: `Complaint` where a file can't be written.
     init(record: String?, har: String?, payloadBytes: Int, isSilent: Bool) throws {
         decoder = TapDecoder(payloadBytesMax: payloadBytes)
         self.har = har == nil ? nil : TapHAR(version: Sluice.version)
@@ -83,7 +86,7 @@ final class SecretFile {
 
     /// Opens it, and takes its content away.
     ///
-    /// - Throws: `SystemError` where that can't be.
+    /// - Throws: `Complaint` where that can't be.
     init(_ path: String) throws {
         self.path = path
         descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)

@@ -158,7 +158,7 @@ import Testing
         let place = try Place()
         let asking = [
             ["status"], ["reload"], ["drain", "--route", "/*"],
-            ["rebalance", "--upstream", "chat"], ["upgrade"],
+            ["rebalance", "--upstream", "chat"], ["upgrade"], ["tap"],
         ]
         for arguments in asking {
             let nobody = arguments + ["--admin", "\(place.folder)/none.sock"]
@@ -174,6 +174,9 @@ import Testing
         }
         meet("status", 0, try ask("status"))
         meet("status", 1, try ask("status", "--route", "/none"))
+        meet("tap", 1, try ask("tap", "--route", "/none"))
+        let tap = ["tap", "--record", "-", "--admin", "\(place.folder)/admin.sock"]
+        meet("tap", 0, try place.codeWhenTold(tap, "Listening."))
         meet("reload", 0, try ask("reload"))
         meet("rebalance", 0, try ask("rebalance", "--upstream", "chat"))
         meet("rebalance", 1, try ask("rebalance", "--upstream", "none"))

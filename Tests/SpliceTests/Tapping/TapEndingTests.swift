@@ -78,7 +78,8 @@ struct TapEndingTests {
         #expect(end.code == 1001)
     }
 
-    @Test func `a tap that nobody reads loses frames with a count, and the relay loses none`() throws
+    @Test func `a tap that nobody reads loses frames with a count, and the relay loses none`()
+        throws
     {
         let rig = try RelayRig.open()
         let line = rig.listen(.payloads(), capacity: 4_096)

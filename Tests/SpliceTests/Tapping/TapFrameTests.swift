@@ -15,7 +15,8 @@ struct Told: Equatable, CustomStringConvertible {
     var way: TapWay
 
     init(
-        _ opcode: Opcode, _ payload: [UInt8], length: Int? = nil, isFinal: Bool = true, _ way: TapWay
+        _ opcode: Opcode, _ payload: [UInt8], length: Int? = nil, isFinal: Bool = true,
+        _ way: TapWay
     ) {
         self.opcode = opcode.rawValue
         self.payload = payload
@@ -32,7 +33,9 @@ struct Told: Equatable, CustomStringConvertible {
         way = frame.way
     }
 
-    var description: String { "[\(opcode) \(isFinal) \(way.rawValue) \(length) \(payload.prefix(40))]" }
+    var description: String {
+        "[\(opcode) \(isFinal) \(way.rawValue) \(length) \(payload.prefix(40))]"
+    }
 }
 
 extension TapReader {
@@ -62,7 +65,8 @@ struct TapFrameTests {
             Told(.text, bytes("a"), isFinal: false, way), Told(.ping, [1, 2, 3], way),
             Told(.continuation, bytes("b"), isFinal: false, way), Told(.pong, [], way),
             Told(.continuation, [], way),
-            Told(.binary, [UInt8](repeating: 0xA5, count: 126), way), Told(.text, bytes("bye"), way),
+            Told(.binary, [UInt8](repeating: 0xA5, count: 126), way),
+            Told(.text, bytes("bye"), way),
         ]
     }
 
@@ -184,7 +188,8 @@ struct TapFrameTests {
         #expect(rig.upCounts.messages == 3)
     }
 
-    @Test func `compressed frames are told whole, and those that are not wanted as context`() throws {
+    @Test func `compressed frames are told whole, and those that are not wanted as context`() throws
+    {
         let rig = try RelayRig.open(reservedBits: 0x40)
         var scope = TapScope.payloads(1)
         scope.opcodes = 1 << 1
