@@ -67,14 +67,14 @@ struct TapKeeper {
         let id = RelayID(worker: state.pointee.index, token: slot)
         guard plan.wish.takes(asked, id) else { return }
         let facts = tunnel.pointee.facts
+        let counts = tunnel.pointee.relay.listen(bit: plan.bit, slot: slot, space)
         plan.lines[state.pointee.index].begun(
             TapRelay(
                 id: id, nanoseconds: Clock.nowNanoseconds(), isLive: isLive,
                 ageMilliseconds: state.pointee.now &- facts.acceptedMilliseconds,
                 client: asked.client, host: asked.host, path: asked.path, route: asked.route,
                 endpoint: asked.upstream, isHTTP2: facts.isHTTP2, isTLS: facts.tls != nil,
-                agreed: tunnel.pointee.agreed))
-        tunnel.pointee.relay.listen(bit: plan.bit, slot: slot, space)
+                agreed: tunnel.pointee.agreed), counts)
     }
 
     /// A relay that is listened to has ended.

@@ -14,15 +14,18 @@ extension Relay {
 
     /// Has a tap be told from the next frame on, under the name of the relay's slot; the rest of a frame in progress
     /// is passed over.
+    ///
+    /// - Returns: what the tap's line is told of the relay.
     public mutating func listen(
         bit: Int, slot: Token, _ space: UnsafeMutablePointer<Workspace>
-    ) {
+    ) -> TapCounts {
         if up.tap == 0 {
             (up.tap, down.tap) = space.pointee.taps.add(
                 slot.rawValue, deflates: up.scanner.allowsCompression,
                 upOutstanding: up.scanner.outstanding, downOutstanding: down.scanner.outstanding)
         }
         space.pointee.taps.listen(up.tap, bit: bit)
+        return space.pointee.taps.counts(up.tap)
     }
 
     /// Has a tap be told nothing more.

@@ -86,6 +86,17 @@ public struct TapEnd: Sendable {
     }
 }
 
+/// How many compressed frames of a relay have passed since the first tap listens to it.
+public struct TapCounts: Sendable {
+    /// From the client to the upstream.
+    var up: UInt32 = 0
+    /// From the upstream to the client.
+    var down: UInt32 = 0
+
+    /// None has passed.
+    public init() {}
+}
+
 /// What one reactor tells one tap: the reactor writes, the tap's thread reads (`TapReader`).
 ///
 /// The reactor waits for nothing. What has no room is counted as lost.
@@ -96,15 +107,14 @@ public final class TapLine: Sendable {
     static let noticesMax = 16_384
 
     /// The begin or end of a relay, and how far the ring was then.
-    enum Notice: Sendable {
-        case begun(TapRelay, at: UInt64)
-        case ended(TapEnd, at: UInt64)
-
-        var position: UInt64 {
-            switch self {
-            case .begun(_, let position), .ended(_, let position): position
-            }
+    struct Notice: Sendable {
+        enum Kind: Sendable {
+            case begun(TapRelay, TapCounts)
+            case ended(TapEnd)
         }
+
+        let kind: Kind
+        let position: UInt64
     }
 
     /// What is told.
@@ -125,13 +135,16 @@ public final class TapLine: Sendable {
     /// Begins and ends of relays that had no room, since the begin.
     public var lostRelays: UInt64 { lostNotices.load(ordering: .relaxed) }
 
-    /// Tells of a relay that is listened to from here on.
-    public func begun(_ relay: TapRelay) { append(.begun(relay, at: ring.position)) }
+    /// Tells of a relay that is listened to from here on; `counts` are those of its compressed frames by now.
+    public func begun(_ relay: TapRelay, _ counts: TapCounts = TapCounts()) {
+        append(.begun(relay, counts))
+    }
 
     /// Tells of a relay that has ended.
-    public func ended(_ end: TapEnd) { append(.ended(end, at: ring.position)) }
+    public func ended(_ end: TapEnd) { append(.ended(end)) }
 
-    private func append(_ notice: Notice) {
+    private func append(_ kind: Notice.Kind) {
+        let notice = Notice(kind: kind, position: ring.position)
         let isTaken = notices.withLock { notices in
             guard notices.count < Self.noticesMax else { return false }
             notices.append(notice)

@@ -89,9 +89,13 @@ public struct TapReader {
         var news: [TapNews] = []
         for notice in line.takeNotices() {
             read(to: notice.position, &news)
-            switch notice {
-            case .begun(let relay, _): news.append(.begun(relay))
-            case .ended(let relay, _):
+            switch notice.kind {
+            case .begun(let relay, let counts):
+                let token = relay.id.token.rawValue
+                compressedFrames[Key(token: token, isDown: false)] = counts.up
+                compressedFrames[Key(token: token, isDown: true)] = counts.down
+                news.append(.begun(relay))
+            case .ended(let relay):
                 leave(relay.id.token, &news)
                 news.append(.ended(relay))
             }

@@ -93,6 +93,15 @@ public struct TapTable: ~Copyable {
     /// The taps that listen to a relay, a bit each.
     func listening(_ cursor: UInt32) -> UInt8 { entries[Self.index(cursor)].listening }
 
+    /// How many compressed frames of a relay have passed since it has an entry.
+    func counts(_ cursor: UInt32) -> TapCounts {
+        let entry = entries[Self.index(cursor)]
+        var counts = TapCounts()
+        counts.up = entry.up.compressedFrames
+        counts.down = entry.down.compressedFrames
+        return counts
+    }
+
     /// Takes the entry of a relay back.
     mutating func remove(_ cursor: UInt32) {
         let index = Self.index(cursor)

@@ -174,7 +174,12 @@ final class RelayRig {
     func listen(_ scope: TapScope, bit: Int = 0, capacity: Int = TapLine.capacity) -> TapLine {
         let line = TapLine(scope, capacity: capacity)
         space.pointee.taps.set(line, of: bit)
-        relay.pointee.listen(bit: bit, slot: Self.token, space)
+        let counts = relay.pointee.listen(bit: bit, slot: Self.token, space)
+        line.begun(
+            TapRelay(
+                id: RelayID(worker: 0, token: Self.token), nanoseconds: 0, isLive: true,
+                ageMilliseconds: 0, client: Address.loopback(port: 1), host: "", path: "/",
+                route: "/*", endpoint: "", isHTTP2: false, isTLS: false, agreed: nil), counts)
         return line
     }
 

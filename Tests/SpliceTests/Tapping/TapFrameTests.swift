@@ -188,6 +188,19 @@ struct TapFrameTests {
         #expect(rig.upCounts.messages == 3)
     }
 
+    @Test func `a tap that comes later misses nothing of what came before it`() throws {
+        let rig = try RelayRig.open(reservedBits: 0x40)
+        var first = TapReader(rig.listen(.payloads(), bit: 0))
+        var compressed = Frames.server(.binary, [1, 2, 3])
+        compressed[0] |= 0x40
+        rig.exchange(.backend, compressed)
+        #expect(first.frames().map(\.followsGap) == [false])
+        var second = TapReader(rig.listen(.payloads(), bit: 1))
+        rig.exchange(.backend, compressed)
+        #expect(first.frames().map(\.followsGap) == [false])
+        #expect(second.frames().map(\.followsGap) == [false])
+    }
+
     @Test func `compressed frames are told whole, and those that are not wanted as context`() throws
     {
         let rig = try RelayRig.open(reservedBits: 0x40)
