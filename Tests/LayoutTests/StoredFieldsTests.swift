@@ -66,7 +66,7 @@ struct StoredFieldsTests {
         Kind(
             name: "Flow", file: "Sources/Splice/Flow.swift", writers: [relay],
             spared: [
-                "pendingClose": "a relay that is ending stays",
+                "pendingClose": "a relay that is ending stays", "tap": "taps are the reactor's",
                 "isPaused": "found out again when the socket is read",
             ]),
         Kind(
@@ -101,6 +101,7 @@ struct StoredFieldsTests {
         Kind(
             name: "CountedTraffic", file: "Sources/Frontend/Metering/RouteMeter.swift",
             writers: [image]),
+        Kind(name: "Agreed", file: "Sources/Splice/Tapping/Agreed.swift", writers: [image]),
         Kind(name: "TLSFacts", file: "Sources/TLS/Sessions/TLSFacts.swift", writers: [image]),
         Kind(
             name: "Address", file: "Sources/Reactor/Addresses/Address.swift",

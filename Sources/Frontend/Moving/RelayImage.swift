@@ -30,6 +30,7 @@ struct RelayImage {
         static let endpoint: UInt16 = 14
         static let key: UInt16 = 15
         static let counted: UInt16 = 16
+        static let agreed: UInt16 = 17
     }
 
     /// Who asked, as a trusted proxy named them.
@@ -52,6 +53,8 @@ struct RelayImage {
     let endpoint: String
     let key: UInt64?
     let counted: CountedTraffic
+    /// What was agreed on in the handshake; nil where that was not kept.
+    let agreed: Agreed?
 
     /// What is known of a tunnel.
     init(_ tunnel: TunnelPointer) {
@@ -71,6 +74,7 @@ struct RelayImage {
         endpoint = asked.upstream
         key = asked.key
         counted = tunnel.pointee.counted
+        agreed = tunnel.pointee.agreed
     }
 
     /// Writes it; `relay` writes the relay.
@@ -91,6 +95,9 @@ struct RelayImage {
         if let key { writer.put(Number.key, key, isRequired: false) }
         // A build that counts other things counts what passes from then on.
         writer.part(Number.counted, isRequired: false) { counted.write(to: &$0) }
+        if let agreed {
+            writer.part(Number.agreed, isRequired: false) { agreed.write(to: &$0) }
+        }
         writer.part(Number.relay, relay)
     }
 
@@ -121,6 +128,12 @@ struct RelayImage {
         } else {
             counted = CountedTraffic()
         }
+        if reader.has(Number.agreed) {
+            var part = try reader.part(Number.agreed)
+            agreed = try Agreed(&part)
+        } else {
+            agreed = nil
+        }
         _ = try reader.bytes(Number.relay)
         try reader.finish()
     }
@@ -130,6 +143,26 @@ struct RelayImage {
     ) throws(FieldFault) -> Address {
         var part = try reader.part(number)
         return try Address(&part)
+    }
+}
+
+extension Agreed {
+    private enum Number {
+        static let subprotocol: UInt16 = 1
+        static let extensions: UInt16 = 2
+    }
+
+    fileprivate func write(to writer: inout FieldWriter) {
+        if let subprotocol { writer.put(Number.subprotocol, subprotocol) }
+        if let extensions { writer.put(Number.extensions, extensions) }
+    }
+
+    fileprivate convenience init(_ reader: inout FieldReader) throws(FieldFault) {
+        let subprotocol =
+            reader.has(Number.subprotocol) ? try reader.text(Number.subprotocol) : nil
+        let extensions = reader.has(Number.extensions) ? try reader.text(Number.extensions) : nil
+        try reader.finish()
+        self.init(subprotocol: subprotocol, extensions: extensions)
     }
 }
 

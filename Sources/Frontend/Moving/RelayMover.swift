@@ -68,6 +68,8 @@ struct RelayMover {
         state.pointee.tunnelTimers.cancel(slot)
         state.pointee.paceTimers.cancel(slot)
         Metering(state).countTraffic(of: tunnel)
+        // Who listens is told that it ends here; where it goes on in this process, that it was live before.
+        if tunnel.pointee.relay.isTapped { TapKeeper(state).ended(tunnel) }
         let seat = tunnel.pointee.places.group.map {
             (group: $0, index: tunnel.pointee.places.endpoint)
         }
@@ -136,7 +138,9 @@ struct RelayMover {
         facts.tls = image.tls
         let tunnel = Tunnel(
             relay: made, client: .gone, facts: facts, asked: TunnelFacts(image, place),
-            places: places)
+            agreed: image.agreed.flatMap {
+                state.pointee.agreed.take(subprotocol: $0.subprotocol, extensions: $0.extensions)
+            }, places: places)
         return insert(tunnel, counted: image.counted)
     }
 
@@ -174,6 +178,7 @@ struct RelayMover {
             ClientCounts(state).admitLate(&tunnel.pointee.facts)
         }
         tunnel.pointee.asked.plan?.tally.opened()
+        if state.pointee.space.pointee.taps.isAny { TapKeeper(state).arrived(tunnel) }
         // Watched last: what the sockets have to tell comes with the next turn.
         let isWatched =
             state.pointee.poller.add(client, token.tagged(TokenTag.client), .edgeBoth)

@@ -61,6 +61,13 @@ struct TapKeeper {
         }
     }
 
+    /// A relay has come that was opened elsewhere.
+    func arrived(_ tunnel: TunnelPointer) {
+        for bit in 0..<TapTable.tapsMax {
+            if let plan = state.pointee.taps[bit] { listen(plan, tunnel, isLive: true) }
+        }
+    }
+
     private func listen(_ plan: TapPlan, _ tunnel: TunnelPointer, isLive: Bool) {
         let asked = tunnel.pointee.asked
         let slot = tunnel.pointee.slot

@@ -52,7 +52,8 @@ struct HandedState: ~Copyable {
             }
         }
         writer.part(Number.admissions) { frontend.writeAdmissions(to: &$0) }
-        return writer.withBytes { file.append($0) } ? file : nil
+        guard writer.withBytes({ file.append($0) }) else { return nil }
+        return file
     }
 
     private static func write(

@@ -106,18 +106,29 @@ extension Controller {
     private func start(
         _ plan: UpgradePlan, _ drained: DrainedNames, _ admin: AdminServers?
     ) -> Result<Successor.Started, SuccessorFault> {
+        guard let state = HandedState.file(frontend, state.assembly) else {
+            return start(plan, drained, admin, state: nil)
+        }
+        let started = start(plan, drained, admin, state: state.descriptor)
+        // Overwritten now: the new process has read it.
+        _ = consume state
+        return started
+    }
+
+    private func start(
+        _ plan: UpgradePlan, _ drained: DrainedNames, _ admin: AdminServers?, state: Int32?
+    ) -> Result<Successor.Started, SuccessorFault> {
         guard let path = program else {
             return .failure(SuccessorFault("the program is not found in PATH any more"))
         }
         let sockets =
             frontend.sockets.map { Successor.Handed(.listen, $0.address, $0.descriptor) }
             + (admin?.sockets ?? [])
-        let known = HandedState.file(frontend, state.assembly)
         do throws(SuccessorFault) {
             return .success(
                 try Successor.start(
                     path, Array(CommandLine.arguments.dropFirst()), sockets: sockets,
-                    drained: drained, state: known?.descriptor, movesRelays: plan.movesRelays,
+                    drained: drained, state: state, movesRelays: plan.movesRelays,
                     within: plan.timeoutMilliseconds, unless: { self.isLeaving }))
         } catch {
             return .failure(error)
