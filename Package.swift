@@ -39,6 +39,8 @@ let package = Package(
         .systemLibrary(
             name: "CNghttp2", pkgConfig: "libnghttp2", providers: [.apt(["libnghttp2-dev"])]),
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+        .systemLibrary(
+            name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
 
         // The form in which state goes to another process.
         .target(name: "Serialization", swiftSettings: strict),
@@ -88,6 +90,9 @@ let package = Package(
             swiftSettings: strict),
         .target(name: "Log", dependencies: ["Ledger", "Reactor", "TLS"], swiftSettings: strict),
         .target(
+            name: "Traces", dependencies: ["CCurl", "Ledger", "Wire", "Reactor", "TLS"],
+            swiftSettings: strict),
+        .target(
             name: "Health", dependencies: ["Ledger", "Router", "Wire", "Reactor", "TLS"],
             swiftSettings: strict),
         .target(
@@ -100,7 +105,8 @@ let package = Package(
         .target(
             name: "Service",
             dependencies: [
-                "Frontend", "Log", "Health", "Admin", "Naming", "Splice", "Ledger", "Metrics",
+                "Frontend", "Log", "Traces", "Health", "Admin", "Naming", "Splice", "Ledger",
+                "Metrics",
                 "Router",
                 "Wire",
                 "Reactor", "TLS", "Config", "Serialization", "Tap",
@@ -183,6 +189,10 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "LogTests", dependencies: ["Log", "Ledger", "Wire", "Reactor", "TLS", "TestKit"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "TracesTests",
+            dependencies: ["Traces", "Ledger", "Wire", "Reactor", "TLS", "TestKit"],
             swiftSettings: strict),
         .testTarget(
             name: "HealthTests",

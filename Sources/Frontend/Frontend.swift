@@ -134,12 +134,14 @@ public final class Frontend: Sendable {
     ///   - settings: bounds and deadlines.
     ///   - workers: how many reactors to run.
     ///   - journal: where records and events go.
+    ///   - spans: where spans of traces go.
     ///   - inherited: sockets that listen already.
     ///   - drained: what takes no new relays from the start.
     /// - Throws: `SystemError` when an address can't be bound.
     public init(
         listening plans: [ListenerPlan], routing: Routing, settings: FrontendSettings,
-        workers: Int, journal: Journal, inheriting inherited: InheritedListeners = .init(),
+        workers: Int, journal: Journal, spans: SpanSink = SpanSink(),
+        inheriting inherited: InheritedListeners = .init(),
         drained: DrainedNames = .init()
     ) throws(SystemError) {
         ownsSockets = !inherited.areKept
@@ -159,7 +161,7 @@ public final class Frontend: Sendable {
         if settings.releases { _ = TLSSession.canReleaseOpenSSL }
         untaken = inherited.left
         for descriptor in untaken { _ = Socket(adopting: descriptor) }
-        crew = try Crew(count: workers, journal: journal)
+        crew = try Crew(count: workers, journal: journal, spans: spans)
         drained.apply(to: routing)
         state = Mutex(
             State(

@@ -48,6 +48,8 @@ public struct FrontendSettings: Sendable {
     public var clientLimits: AdmissionLimits
     /// Bytes of one `recv`, and so what is held for one direction of a relay.
     public var relayBufferBytes: Int
+    /// What holds for the traces of requests; nil where nothing is traced.
+    public var tracing: TracingRules?
 
     /// How long a session keeps OpenSSL's object where nobody says otherwise; no setting concerns it.
     public static let usualSettleMilliseconds: UInt64 = 1_000
@@ -63,7 +65,7 @@ public struct FrontendSettings: Sendable {
         requestsPerConnectionMax: Int, releases: Bool, records: RecordEngine,
         patience: Patience, headLimits: HeadLimits,
         handshakesPerTurn: Int, connectionsMax: Int, clientLimits: AdmissionLimits,
-        relayBufferBytes: Int
+        relayBufferBytes: Int, tracing: TracingRules?
     ) {
         self.clientHelloMilliseconds = clientHelloMilliseconds
         self.handshakeMilliseconds = handshakeMilliseconds
@@ -83,5 +85,6 @@ public struct FrontendSettings: Sendable {
         self.connectionsMax = connectionsMax
         self.clientLimits = clientLimits
         self.relayBufferBytes = relayBufferBytes
+        self.tracing = tracing
     }
 }

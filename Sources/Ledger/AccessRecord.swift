@@ -77,6 +77,10 @@ public struct AccessRecord: Sendable {
     public var initiator = Initiator.none
     /// Why the relay ended; `none` for other records.
     public var reason = EndReason.none
+    /// The trace that it belongs to; that of its request for a WebSocket.
+    public var trace = TraceID.none
+    /// The trace's name, 32 hexadecimal digits; empty for none.
+    public var traceName: String { trace.isNone ? "" : trace.description }
 
     /// Whether it came on a stream of HTTP/2 (ALPN `h2`); else by HTTP/1.1.
     public var isHTTP2: Bool { tls?.isHTTP2 ?? false }

@@ -96,6 +96,10 @@ struct LogLines: ~Copyable {
             line.append(" relay=")
             line.append(relay)
         }
+        if !record.traceName.isEmpty {
+            line.append(" trace=")
+            line.append(string: record.traceName)
+        }
         if record.kind == .opened { line.append(" opened") }
         if record.kind == .ended { appendEnd(record, to: &line) }
         if !record.method.isEmpty {
@@ -170,6 +174,10 @@ struct LogLines: ~Copyable {
         if let relay = record.relay {
             buffer.append("\",\"relay\":\"")
             buffer.append(relay)
+        }
+        if !record.traceName.isEmpty {
+            buffer.append("\",\"traceId\":\"")
+            buffer.append(string: record.traceName)
         }
         buffer.append("\"")
         if let tls = record.tls {

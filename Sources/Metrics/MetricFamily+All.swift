@@ -150,6 +150,13 @@ extension MetricFamily {
     public static let logLinesLost = MetricFamily(
         "sluice_log_lines_lost_total", .counter, [],
         "Log lines that were lost since the log was too slow or could not be written")
+    /// Spans that a collector has taken.
+    public static let spansExported = MetricFamily(
+        "sluice_trace_spans_exported_total", .counter, [], "Spans that the collector has taken")
+    /// Spans that no collector has taken.
+    public static let spansDropped = MetricFamily(
+        "sluice_trace_spans_dropped_total", .counter, ["cause"],
+        "Spans that were dropped; cause is queue_full, rejected, failed or stopped")
     /// How late reactors are.
     public static let reactorLag = MetricFamily(
         "sluice_reactor_lag_seconds", .histogram, ["reactor"],
@@ -190,6 +197,7 @@ extension MetricFamily {
         .handshakes, .handshakeFailures, .wrongProtocol,
         .endpointUp, .endpointRelays, .endpointFailures, .endpointEjections, .queueWaiting,
         .reloads, .lastReloadSuccess, .lastReloadTime, .certificateEnd, .logLinesLost,
+        .spansExported, .spansDropped,
         .reactorTurns, .reactorLag, .buildInfo, .cpuSeconds, .startTime, .residentBytes,
         .virtualBytes,
         .openDescriptors, .mostDescriptors,

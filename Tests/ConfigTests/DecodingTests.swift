@@ -197,6 +197,17 @@ struct DecodingTests {
         limits.connectionsPerClient = 100
         limits.newConnectionsPerSecond = 10
         #expect(configuration.limits == limits)
+        let traces = try #require(configuration.traces)
+        #expect(traces.endpoint == "https://tempo.example:4318/v1/traces")
+        #expect(traces.samplePerMillion == 2_500 && traces.sampleText == "0.25%")
+        #expect(traces.serviceName == "edge")
+        #expect(traces.authorities == "/etc/sluice/ca.pem")
+        #expect(traces.timeout == .seconds(3))
+        #expect(traces.queue == 99)
+        #expect(traces.headers.map(\.name).sorted() == ["Authorization", "X-Scope"])
+        #expect(
+            traces.headers.map(\.source).contains(.file("/etc/sluice/secrets/token"))
+                && traces.headers.map(\.source).contains(.text("one")))
         #expect(configuration.metrics.address == ":9902")
         #expect(configuration.workers == 3)
         #expect(configuration.tls.records == .openssl)
@@ -404,6 +415,8 @@ let everything = """
     admin: { socket: /run/s/admin.sock, address: "127.0.0.1:9901", token: admin.token,
         tap: payloads }
     metrics: { address: ":9902" }
+    traces: { endpoint: "https://tempo.example:4318", sample: 0.25%, serviceName: edge, ca: ca.pem, timeout: 3s, queue: 99,
+        headers: { X-Scope: one, Authorization: "file:secrets/token" } }
     watch: true
     timeouts: { clientHello: 1s, handshake: 2s, head: 3s, connect: 4s, upgrade: 5m, answer: 7s, body: 8s, answerBody: 9s,
         keepAlive: 10s, closing: 6s, linger: 0s }

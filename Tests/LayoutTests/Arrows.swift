@@ -9,7 +9,7 @@ enum Arrows {
     /// For each target the targets of ours that it may import; every target is here.
     static let allowed: [String: Set<String>] = [
         "CLinux": [], "CIPSecMB": [], "COpenSSL": [], "CAres": [], "CQREncode": [], "CNghttp2": [],
-        "CZlib": [], "Serialization": [], "Metrics": [],
+        "CCurl": [], "CZlib": [], "Serialization": [], "Metrics": [],
         "Wire": ["Serialization"], "Router": [], "Config": [],
         "Reactor": ["CLinux", "Serialization"],
         "TLS": ["CIPSecMB", "COpenSSL", "Serialization"],
@@ -22,10 +22,12 @@ enum Arrows {
             "HTTP2", "Ledger", "Metrics", "Proxy", "Splice", "Serialization",
         ]),
         "Log": ["Ledger", "Reactor", "TLS"], "Health": rowOne.union(["Ledger"]),
+        "Traces": ["CCurl", "Ledger", "Wire", "Reactor", "TLS"],
         "Admin": ["Ledger", "Wire", "Reactor", "TLS"],
         "Trust": ["TLS"], "Doctor": ["Wire", "TLS", "HTTP2"],
         "Service": rowOne.union([
-            "Config", "Ledger", "Metrics", "Splice", "Naming", "Frontend", "Log", "Health", "Admin",
+            "Config", "Ledger", "Metrics", "Splice", "Naming", "Frontend", "Log", "Traces",
+            "Health", "Admin",
             "Serialization", "Tap",
         ]),
         "sluice": [

@@ -210,7 +210,7 @@ extension TransportSecuritySettings {
 }
 
 /// Names and values of fields (RFC 9110 §5).
-private enum FieldSyntax {
+enum FieldSyntax {
     /// Fields that are Sluice's own to write, or hold for one hop.
     private static let ours: Set<String> = [
         "connection", "content-length", "transfer-encoding", "upgrade", "keep-alive", "te",

@@ -110,6 +110,13 @@ extension Configuration {
                 "metrics", \.metrics, "metrics",
                 "where a monitoring system scrapes what was counted"
             ) { MetricsSettings.section.decode($0) },
+            .custom(
+                "traces", .mapping("traces"), absent: "none",
+                "where spans of requests are sent (OpenTelemetry); without it nothing is traced"
+            ) { owner, value in
+                owner.traces = TraceSettings.section.decode(value)
+                return owner.traces != nil
+            },
             .section(
                 "resolver", \.resolver, "resolver", "which DNS servers are asked for names"
             ) { ResolverSettings.section.decode($0) },

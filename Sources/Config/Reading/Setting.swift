@@ -277,6 +277,7 @@ struct KeySection: Sendable {
         PingSettings.section.keys, RouteLimits.section.keys, UpstreamSettings.section.keys,
         HealthSettings.section.keys, QueueSettings.section.keys, PoolSettings.section.keys,
         DrainSettings.section.keys, AdminSettings.section.keys, MetricsSettings.section.keys,
+        TraceSettings.section.keys,
         ResolverSettings.section.keys, ProcessTLSSettings.section.keys,
         TimeoutSettings.section.keys, LogSettings.section.keys, GlobalLimits.section.keys,
     ]

@@ -26,6 +26,8 @@ public struct Configuration: Sendable, Equatable {
     public var admin = AdminSettings()
     /// Where what was counted can be read, beside the admin interface.
     public var metrics = MetricsSettings()
+    /// Where spans of requests are sent; nothing is traced when nil.
+    public var traces: TraceSettings?
     /// Which DNS servers are asked for names.
     public var resolver = ResolverSettings()
     /// How TLS is done for all listeners.

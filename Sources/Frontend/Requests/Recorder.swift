@@ -18,13 +18,17 @@ struct Recorder {
 
     /// The record of a connection that ends, or is refused, before a request was taken up.
     func refused(_ session: SessionPointer, _ facts: borrowing RequestFacts) {
-        guard journal.takesRequests else { return }
-        journal.access(record(session.pointee.facts, facts))
+        let isSampled = facts.trace.isSampled
+        guard journal.takesRequests || isSampled else { return }
+        let record = record(session.pointee.facts, facts)
+        if journal.takesRequests { journal.access(record) }
+        if isSampled { put(.request, facts.trace, record, session.pointee.facts) }
     }
 
     /// The record of a request that is over, since its client has gone or its answer went out.
     func ended(_ request: RequestPointer, isGone: Bool) {
-        guard journal.takesRequests else { return }
+        let isSampled = request.pointee.facts.trace.isSampled
+        guard journal.takesRequests || isSampled else { return }
         var record = record(request.pointee.stream.facts.pointee, request.pointee.facts)
         if isGone && record.detail.isEmpty { record.detail = request.pointee.goneDetail }
         let hasAnswer = request.pointee.answer.hasHead
@@ -50,7 +54,8 @@ struct Recorder {
         if !request.pointee.isUpgrade || hasAnswer {
             record.reason = isGone || request.pointee.answer.isCut ? .none : .answered
         }
-        journal.access(record)
+        if journal.takesRequests { journal.access(record) }
+        if isSampled { putEnded(request, record) }
     }
 
     /// Says what was asked for.
@@ -65,6 +70,59 @@ struct Recorder {
         }
     }
 
+    // MARK: Spans
+
+    /// The span of a request for a WebSocket, whose 101 has just gone out.
+    func opens(_ request: RequestPointer) {
+        guard request.pointee.facts.trace.isSampled else { return }
+        var record = record(request.pointee.stream.facts.pointee, request.pointee.facts)
+        record.status = 101
+        putEnded(request, record)
+    }
+
+    private func putEnded(_ request: RequestPointer, _ access: AccessRecord) {
+        let stream = request.pointee.stream
+        let marks = request.pointee.upgrade?.marks.recorded
+        let isOpen = access.status == 101
+        put(
+            isOpen ? .handshake : .request, request.pointee.facts.trace, access,
+            stream.facts.pointee, since: marks?.began
+        ) { span, now, wall in
+            if let marks { span.steps = marks.steps(until: isOpen ? now : 0, wall: wall) }
+            if let upgrade = request.pointee.upgrade {
+                span.port = upgrade.request.host.port ?? 0
+            } else if !request.pointee.isUpgrade {
+                span.port = request.pointee.asked.port ?? 0
+                span.isHTTP10 = !request.pointee.isHTTP11
+            }
+        }
+    }
+
+    /// Hands over a span that is over.
+    private func put(
+        _ kind: SpanRecord.Kind, _ trace: TraceSpan, _ access: AccessRecord,
+        _ session: borrowing ClientFacts, since began: UInt64? = nil,
+        _ complete: (inout SpanRecord, _ now: UInt64, _ wall: UInt64) -> Void = { _, _, _ in }
+    ) {
+        let now = Clock.nowNanoseconds()
+        let wall = Clock.wallNanoseconds() &- now
+        var span = SpanRecord(
+            kind, trace, access, beganWallNanoseconds: (began ?? trace.beganNanoseconds) &+ wall,
+            endedWallNanoseconds: now &+ wall)
+        span.isSecure = session.listener.isSecure
+        complete(&span, now, wall)
+        state.pointee.crew.spans.take(span)
+    }
+
+    /// The span of a tunnel that ends: in a trace of its own, since the one of its request is long complete.
+    private func putEnd(_ tunnel: TunnelPointer, _ access: AccessRecord, of handshake: TraceSpan) {
+        put(.relayEnd, Tracing(state).beginRecorded(), access, tunnel.pointee.facts) { span, _, _ in
+            span.handshake = handshake
+        }
+    }
+
+    // MARK: Tunnels
+
     /// The record of a tunnel that has just opened.
     func opened(_ tunnel: UnsafeMutablePointer<Tunnel>) {
         guard journal.takesRelayOpens else { return }
@@ -75,7 +133,9 @@ struct Recorder {
 
     /// The record of a tunnel that ends.
     func ended(_ tunnel: UnsafeMutablePointer<Tunnel>) {
-        guard journal.takesRelayEnds else { return }
+        let trace = tunnel.pointee.asked.trace?.span
+        let isSampled = trace?.isSampled ?? false
+        guard journal.takesRelayEnds || isSampled else { return }
         var record = record(of: tunnel)
         record.kind = .ended
         let ending = tunnel.pointee.relay.ending
@@ -87,7 +147,8 @@ struct Recorder {
         record.initiator = ending.initiator
         record.reason = ending.toldReason
         if ending.violation != .none { record.detail = ending.violationSentence }
-        journal.access(record)
+        if journal.takesRelayEnds { journal.access(record) }
+        if isSampled, let trace { putEnd(tunnel, record, of: trace) }
     }
 
     private func record(of tunnel: UnsafeMutablePointer<Tunnel>) -> AccessRecord {
@@ -101,6 +162,7 @@ struct Recorder {
         record.route = asked.route
         record.upstream = asked.upstream
         record.status = 101
+        if let trace = asked.trace { record.trace = trace.span.trace }
         return record
     }
 
@@ -116,6 +178,7 @@ struct Recorder {
         record.proxyError = facts.proxyError
         record.detail = facts.detail
         record.upstream = facts.upstream
+        record.trace = facts.trace.trace
         return record
     }
 

@@ -33,6 +33,8 @@ struct UpgradeMarks {
     var placedMilliseconds: UInt64 = 0
     /// Its head went to an endpoint, for the last time.
     var sentMilliseconds: UInt64 = 0
+    /// The same more exactly, where its span is recorded.
+    var recorded: RecordedMarks?
 }
 
 /// What a request for a WebSocket needs beyond others, and no tunnel does.
@@ -180,6 +182,9 @@ struct Request: ~Copyable {
         facts.endpoint = group.endpoints[endpoint]
         if let upgrade, upgrade.marks.placedMilliseconds == 0 {
             upgrade.marks.placedMilliseconds = now
+            if upgrade.marks.recorded != nil {
+                upgrade.marks.recorded?.placed = Clock.nowNanoseconds()
+            }
         }
     }
 

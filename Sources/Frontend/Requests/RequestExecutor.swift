@@ -298,6 +298,9 @@ struct RequestExecutor {
             if moved < count { slot.pointee.leg.put(start + moved, count: count - moved, space) }
             slot.pointee.isConnected = true
             request.pointee.body.transfer.bytesSent += bodyCount
+            if let upgrade = request.pointee.upgrade, upgrade.marks.recorded != nil {
+                upgrade.marks.recorded?.sent = Clock.nowNanoseconds()
+            }
             return .headSent
         case .failed(let code):
             let failure = DialFailure(code)
@@ -322,12 +325,14 @@ struct RequestExecutor {
             UpstreamRequest.write(
                 upgrade.request, path: upgrade.path, plan: plan,
                 endpoint: slot.pointee.endpoint, hop: stream.facts.pointee.hop,
-                key: upgrade.ownKey, into: &state.pointee.heads.writer)
+                key: upgrade.ownKey, trace: request.pointee.facts.trace,
+                into: &state.pointee.heads.writer)
             return
         }
         stream.write(
             request.pointee.asked, path: request.pointee.extras?.path, plan: plan,
-            endpoint: slot.pointee.endpoint, into: &state.pointee.heads.writer)
+            endpoint: slot.pointee.endpoint, trace: request.pointee.facts.trace,
+            into: &state.pointee.heads.writer)
         if let first = request.pointee.extras?.firstBody, !first.isEmpty {
             state.pointee.heads.writer.append(first)
         }

@@ -26,6 +26,8 @@ struct RequestFacts {
     var endpoint: Endpoint?
     /// The status that the client was sent; 0 before.
     var status = 0
+    /// Its place in a trace; none where nothing is traced.
+    var trace = TraceSpan()
     /// Made with the first word: an ordinary request that is answered has none.
     private var words: Words?
 

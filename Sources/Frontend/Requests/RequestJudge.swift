@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Ledger
 import Proxy
 import Reactor
 import Router
@@ -25,18 +26,25 @@ struct RequestJudge {
             client =
                 Forwarding(head.fields, peer: peer, trusted: listener.trustedProxies).client
         }
+        var trace = TraceSpan()
+        if let rules = snapshot.settings.tracing {
+            trace = Tracing(state).begin(rules, head.fields, from: stream)
+        }
         if head.fields.upgradesToWebSocket {
-            judgeUpgrade(stream, head, client)
+            judgeUpgrade(stream, head, client, trace)
         } else {
-            judgeOrdinary(stream, &head, client)
+            judgeOrdinary(stream, &head, client, trace)
         }
     }
 
     // MARK: WebSockets
 
-    private func judgeUpgrade(_ stream: ClientStream, _ head: RequestHead, _ client: Address) {
+    private func judgeUpgrade(
+        _ stream: ClientStream, _ head: RequestHead, _ client: Address, _ trace: TraceSpan
+    ) {
         var facts = RequestFacts(
             client: client, beganMilliseconds: stream.beganMilliseconds)
+        facts.trace = trace
         let asked: UpgradeRequest
         do throws(UpgradeFault) {
             asked = try UpgradeRequest.judge(head, noting: [.missingConnection, .anyKeyLength])
@@ -59,6 +67,9 @@ struct RequestJudge {
             request.makeExtras().own = OwnAnswer(refusal)
             begin(request, stream, .answeredHere)
         case .forwarded(let upgrade, let group):
+            if trace.isSampled {
+                upgrade.marks.recorded = RecordedMarks(stream, judged: trace.beganNanoseconds)
+            }
             var request = Request(
                 upgrade, of: stream, facts, places, limits: limits, nowMilliseconds: now)
             request.upstream = UpstreamUse(
@@ -150,7 +161,7 @@ struct RequestJudge {
     // MARK: Ordinary requests
 
     private func judgeOrdinary(
-        _ stream: ClientStream, _ head: inout RequestHead, _ client: Address
+        _ stream: ClientStream, _ head: inout RequestHead, _ client: Address, _ trace: TraceSpan
     ) {
         stream.countRequest()
         let slot: Token?
@@ -163,6 +174,7 @@ struct RequestJudge {
                 Request(asked, of: stream, client: client, limits: limits, nowMilliseconds: now))
         } catch {
             var facts = RequestFacts(client: client, beganMilliseconds: now)
+            facts.trace = trace
             facts.method = head.method
             note(head, &facts)
             SessionKeeper(state).refuse(stream, Refusal(error), facts, to: head.verb)
@@ -172,6 +184,7 @@ struct RequestJudge {
             SessionKeeper(state).close(stream)
             return
         }
+        if trace.isOn { request.pointee.facts.trace = trace }
         if stream.isSpent(state) || state.pointee.leaving != nil { stream.isPersistent = false }
         stream.begin(slot)
         state.pointee.work.push(.request(slot, judge(&request.pointee)))

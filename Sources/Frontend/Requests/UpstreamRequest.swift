@@ -47,10 +47,11 @@ enum UpstreamRequest {
     ///   - endpoint: who gets it.
     ///   - hop: the way it came.
     ///   - key: the key to ask with, where the client's own is not one; else nil.
+    ///   - trace: its place in a trace, if it has one.
     ///   - writer: where the head is written to.
     static func write(
         _ request: UpgradeRequest, path: [UInt8], plan: RoutePlan, endpoint: Endpoint, hop: Hop,
-        key: [UInt8]? = nil, into writer: inout HeadWriter
+        key: [UInt8]? = nil, trace: TraceSpan = TraceSpan(), into writer: inout HeadWriter
     ) {
         writer.append("GET ")
         writer.append(path)
@@ -79,6 +80,7 @@ enum UpstreamRequest {
         if request.unsound.has(.secWebSocketExtensions), !request.soundOffers.isEmpty {
             writer.field("Sec-WebSocket-Extensions", request.soundOffers)
         }
+        if trace.isOn { folded.formUnion(write(trace, plan, into: &writer)) }
         writer.fields(
             of: fields, fields.connectionOptions, except: .hopByHop, folded: folded,
             names: plan.request.dropped)
@@ -95,7 +97,7 @@ enum UpstreamRequest {
     /// the route rewrites it.
     static func write(
         _ request: borrowing OrdinaryRequest, path: [UInt8]?, plan: RoutePlan, endpoint: Endpoint,
-        passage: borrowing Passage, into writer: inout HeadWriter
+        passage: borrowing Passage, trace: TraceSpan, into writer: inout HeadWriter
     ) {
         writer.method(of: request.head)
         if request.isAsterisk {
@@ -128,9 +130,11 @@ enum UpstreamRequest {
         var hopByHop = KnownFields.hopByHop
         // Trailers go on, so what announces them does (RFC 9110 §6.6.2).
         if request.framing == .chunked { hopByHop.remove(KnownFields(.trailer)) }
+        var folded = ours
+        if trace.isOn { folded.formUnion(write(trace, plan, into: &writer)) }
         writer.fields(
             of: request.head.fields, request.head.fields.connectionOptions, except: hopByHop,
-            folded: ours, names: plan.request.dropped)
+            folded: folded, names: plan.request.dropped)
         switch request.framing {
         case .length(let length):
             writer.append("Content-Length: ")
@@ -148,6 +152,17 @@ enum UpstreamRequest {
         writer.append(passage.lines)
         plan.request.write(passage.hop, into: &writer)
         writer.end()
+    }
+
+    /// Writes a request's place in a trace, unless the route's own fields say another.
+    ///
+    /// - Returns: the client's fields that do not go on, since others take their places.
+    private static func write(
+        _ trace: TraceSpan, _ plan: RoutePlan, into writer: inout HeadWriter
+    ) -> KnownFields {
+        if !plan.request.saysTrace { writer.field(trace.parentOfNext) }
+        let parent = KnownFields(.traceparent)
+        return trace.passesState ? parent : parent.union(KnownFields(.tracestate))
     }
 
     /// What ends the chunks of a request's body; its trailers are judged as its fields are.
@@ -204,10 +219,11 @@ struct Passage: ~Copyable {
     /// Writes an ordinary request as the upstream gets it.
     func write(
         _ request: borrowing OrdinaryRequest, path: [UInt8]?, plan: RoutePlan, endpoint: Endpoint,
-        into writer: inout HeadWriter
+        trace: TraceSpan = TraceSpan(), into writer: inout HeadWriter
     ) {
         UpstreamRequest.write(
-            request, path: path, plan: plan, endpoint: endpoint, passage: self, into: &writer)
+            request, path: path, plan: plan, endpoint: endpoint, passage: self, trace: trace,
+            into: &writer)
     }
 
     /// The lines that say who asked, and how.

@@ -25,6 +25,8 @@ final class RoutePlan: Sendable {
 struct FieldPlan: Sendable {
     /// Fields that are left out: they are removed, or others take their place.
     let dropped: FieldNames
+    /// Whether `traceparent` is among them, so that what is said of a trace is the operator's.
+    let saysTrace: Bool
     /// The lines of the fields that are set and added, up to the first one that names a fact.
     let lines: [UInt8]
     /// The lines from that one on, in their order; empty where no field names a fact.
@@ -44,6 +46,7 @@ struct FieldPlan: Sendable {
 
     init(_ edits: FieldEdits) {
         dropped = FieldNames(edits.removed + edits.set.map(\.name))
+        saysTrace = dropped.contains("traceparent")
         let fields = edits.set + edits.added
         let first = fields.firstIndex { $0.constant == nil } ?? fields.endIndex
         var writer = HeadWriter()

@@ -15,6 +15,8 @@ struct TunnelFacts {
     let endpoint: Endpoint?
     /// What the endpoint was chosen by, where that was by hash.
     let key: UInt64?
+    /// The trace that it belongs to; nil where nothing was traced.
+    let trace: TunnelTrace?
 
     init(_ facts: borrowing RequestFacts, key: UInt64?) {
         client = facts.client
@@ -23,6 +25,7 @@ struct TunnelFacts {
         plan = facts.plan
         endpoint = facts.endpoint
         self.key = key
+        trace = facts.trace.isOn ? TunnelTrace(facts.trace) : nil
     }
 
     /// The route's pattern.
@@ -92,6 +95,7 @@ struct TunnelKeeper {
         }
         request.pointee.stream.send(opening.answer, space)
         Metering(state).opens(request)
+        Recorder(state).opens(request)
         var taken = request.pointee.stream.handOver(state)
         var leg = Leg(.none())
         swap(&leg, &taken.leg)

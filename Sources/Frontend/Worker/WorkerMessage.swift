@@ -95,18 +95,21 @@ final class Crew: Sendable {
     /// Clients have to wait, since the descriptors that are left are kept for other things.
     let isShort = Atomic<Bool>(false)
     let journal: Journal
+    /// Where spans go that are over.
+    let spans: SpanSink
     /// Who has how many connections, where those are limited for each client.
     let clients = Admission()
     let remarks = Remarks()
     let handshakeComplaints = HandshakeComplaints()
 
-    init(count: Int, journal: Journal) throws(SystemError) {
+    init(count: Int, journal: Journal, spans: SpanSink = SpanSink()) throws(SystemError) {
         var mailboxes: [Mailbox<WorkerMessage>] = []
         for _ in 0..<count { mailboxes.append(try Mailbox()) }
         self.mailboxes = mailboxes
         loads = (0..<count).map { _ in WorkerLoad() }
         meters = (0..<count).map { _ in ReactorMeter() }
         self.journal = journal
+        self.spans = spans
     }
 
     /// The reactor with the fewest connections; `own` unless another has really fewer.

@@ -62,6 +62,8 @@ struct WorkerState: ~Copyable {
     var heads = HeadStore()
     /// Keys for the WebSockets that clients of HTTP/2 ask for.
     var webSocketKeys = WebSocketKeys()
+    /// Numbers for the names of traces and spans.
+    var randomNumbers = RandomNumbers()
     /// Idle connections to endpoints.
     var pool = UpstreamPool()
     /// Sessions that OpenSSL still keeps.

@@ -26,6 +26,13 @@ public enum Clock {
             &+ UInt64(truncatingIfNeeded: time.tv_nsec) / 1_000_000
     }
 
+    /// Nanoseconds since 1970 in UTC.
+    public static func wallNanoseconds() -> UInt64 {
+        let time = read(CLOCK_REALTIME)
+        return UInt64(truncatingIfNeeded: time.tv_sec) &* 1_000_000_000
+            &+ UInt64(truncatingIfNeeded: time.tv_nsec)
+    }
+
     private static func read(_ clock: clockid_t) -> timespec {
         var time = timespec()
         clock_gettime(clock, &time)

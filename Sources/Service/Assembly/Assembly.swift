@@ -534,7 +534,8 @@ public struct Assembly: Sendable {
             clientLimits: AdmissionLimits(
                 relaysPerClient: limits.connectionsPerClient,
                 newRelaysPerSecond: limits.newConnectionsPerSecond),
-            relayBufferBytes: limits.relayBufferBytes)
+            relayBufferBytes: limits.relayBufferBytes,
+            tracing: TracingRules(configuration.traces))
     }
 
     static func problem(_ place: SourcePlace, _ sentence: String) -> ConfigurationProblems {

@@ -7,6 +7,7 @@ import Log
 import Metrics
 import Reactor
 import Router
+import Traces
 
 /// Answers a scrape: gathers what all parts of the process have counted, and writes it down.
 struct MetricsDesk {
@@ -50,10 +51,20 @@ struct MetricsDesk {
         addConfiguration(to: &readings)
         let lost = controller.log.droppedCount + controller.log.unwrittenCount
         readings.add(.logLinesLost, count: lost)
+        Self.add(controller.traces, to: &readings)
         readings.add(.buildInfo, [controller.version], value: 1)
         readings.add(.startTime, value: Double(controller.startedMilliseconds) / 1_000)
         ProcessReadings().add(to: &readings)
         return readings
+    }
+
+    /// Adds what became of spans; nothing where there was never a collector.
+    private static func add(_ traces: TraceExporter, to readings: inout MetricReadings) {
+        guard traces.isInUse else { return }
+        readings.add(.spansExported, count: traces.exportedCount)
+        for loss in SpanLoss.allCases {
+            readings.add(.spansDropped, [loss.label], count: traces.droppedCount(loss))
+        }
     }
 
     private func addUpstreams(to readings: inout MetricReadings) {

@@ -10,6 +10,7 @@ import Log
 import Naming
 import Reactor
 import Synchronization
+import Traces
 
 /// What an operator can have done to a running Sluice, whoever passes the wish on: a signal, the admin
 /// socket, a changed file.
@@ -74,6 +75,7 @@ public final class Controller: Sendable {
     let names: NameWatch
     let health: HealthWatch
     let log: LogWriter
+    let traces: TraceExporter
     let thread: ControlThread
     let minder = Minder()
     let farewell: Farewell
@@ -99,8 +101,8 @@ public final class Controller: Sendable {
 
     init(
         source: Source, configuration: Configuration, assembly: Assembly, frontend: Frontend,
-        names: NameWatch, health: HealthWatch, log: LogWriter, thread: ControlThread,
-        version: String
+        names: NameWatch, health: HealthWatch, log: LogWriter, traces: TraceExporter,
+        thread: ControlThread, version: String
     ) throws(SystemError) {
         farewell = try Farewell()
         self.version = version
@@ -110,6 +112,7 @@ public final class Controller: Sendable {
         self.names = names
         self.health = health
         self.log = log
+        self.traces = traces
         started = configuration
         current = Mutex(State(configuration: configuration, assembly: assembly))
     }
@@ -203,6 +206,7 @@ public final class Controller: Sendable {
     private func take(_ configuration: Configuration, _ before: State) throws -> Taken {
         let logChange = try log(for: configuration.log, before: before.configuration.log)
         // Looked up before anybody is sent there, all within one time; what is known is not waited for.
+        let tracePlan = try configuration.traces.map { try TracePlan($0, version: version) }
         let expanding = configuration.expandingNames
         let all = expanding.union(before.configuration.expandingNames)
         let deadline = Clock.nowMilliseconds() + NameWatch.waitMilliseconds
@@ -241,6 +245,7 @@ public final class Controller: Sendable {
         // Where there is no descriptor left for it, those of before are asked for in vain, no more.
         try? names.watch(assembly.endpoints, expanding: expanding, until: 0)
         if let logChange { log.use(logChange) }
+        use(tracePlan, before.configuration.traces, configuration.traces)
         Server.warn(assembly, log)
         if let plan = RecordPlan(configuration),
             plan.sentence != RecordPlan(before.configuration)?.sentence
@@ -256,6 +261,19 @@ public final class Controller: Sendable {
         return Taken(
             message: "The configuration was taken up as generation \(state.generation)."
                 + " \(changes.text(waiting: waiting))", removal: removal)
+    }
+
+    /// Sends spans where the configuration says now.
+    private func use(_ plan: TracePlan?, _ before: TraceSettings?, _ settings: TraceSettings?) {
+        do throws(SystemError) {
+            // A file may have another token in it, however the settings stand.
+            if plan != nil || before != nil { try traces.use(plan) }
+        } catch {
+            log.write(LogEvent(.error, "No spans are sent: \(error)."))
+        }
+        if let sentence = TraceWords.sentence(settings), sentence != TraceWords.sentence(before) {
+            log.write(LogEvent(.info, sentence))
+        }
     }
 
     /// Watches and checks what a configuration names that stays in use after all.

@@ -163,6 +163,7 @@ struct ReloadChanges: Equatable {
             ("drain", old.drain != new.drain), ("limits", old.limits != new.limits),
             ("log", bare(old.log) != bare(new.log)), ("resolver", old.resolver != new.resolver),
             ("timeouts", old.timeouts != new.timeouts), ("tls", old.tls != new.tls),
+            ("traces", old.traces?.bare != new.traces?.bare),
             ("watch", old.watch != new.watch),
         ]
         return sections.filter(\.1).map(\.0)

@@ -10,6 +10,7 @@ import Naming
 import Reactor
 import Synchronization
 import TLS
+import Traces
 
 /// Runs a configuration from the first bind to the last goodbye.
 public enum Server {
@@ -48,15 +49,19 @@ public enum Server {
             changed: { following.controller?.followNames() })
         try names.watch([], expanding: configuration.expandingNames)
         let health = try HealthWatch(journal: log.journal)
+        let traces = try TraceExporter { [log] event in log.write(event) }
+        let tracePlan = try configuration.traces.map { try TracePlan($0, version: version) }
         let workers = configuration.workers ?? ReactorThread.availableCores
         let (controller, frontend) = try assemble(
-            source, version, configuration, watchers: (names: names, health: health, log: log),
+            source, version, configuration,
+            watchers: (names: names, health: health, log: log, traces: traces),
             thread, inherited
         ) { assembly, listeners throws(SystemError) in
             try Frontend(
                 listening: assembly.listeners, routing: assembly.routing,
                 settings: assembly.settings, workers: workers,
-                journal: observer.listening(to: log.journal), inheriting: listeners,
+                journal: observer.listening(to: log.journal), spans: traces.sink,
+                inheriting: listeners,
                 drained: drained)
         }
         known?.apply(to: controller.state.assembly)
@@ -65,6 +70,7 @@ public enum Server {
         controller.hand(over: admin)
         // Each reactor has an epoll set, and some threads one or two descriptors.
         OpenFiles.keepReserve(more: workers + 4)
+        if let tracePlan { try traces.use(tracePlan) }
         try frontend.start()
         following.begin(controller)
         try admin.start()
@@ -76,6 +82,9 @@ public enum Server {
         let room = "\(Count.words(workers, "reactor")), room for \(files.soft) open files\(raised)."
         log.write(LogEvent(.info, "sluice \(version) is ready: \(room)"))
         if let plan = RecordPlan(configuration) { log.write(LogEvent(.info, plan.sentence)) }
+        if let sentence = TraceWords.sentence(configuration.traces) {
+            log.write(LogEvent(.info, sentence))
+        }
         let obeying = try ReactorThread.start(name: "sluice-signals") { obey(signals, controller) }
         try observer.begins(controller)
         controller.minder.follow(controller, configuration.watch ? watch : nil)
@@ -90,18 +99,21 @@ public enum Server {
         observer.ends()
         controller.farewell.wait()
         TapDesk.endAll(frontend)
-        stop(admin, names, health, log)
+        stop(admin, names, health, log, traces)
         // It waits for ever; the process ends without it.
         withExtendedLifetime((obeying, arriving)) {}
     }
 
     /// Stops what serves beside the engine, the log last.
     private static func stop(
-        _ admin: AdminServers, _ names: NameWatch, _ health: HealthWatch, _ log: LogWriter
+        _ admin: AdminServers, _ names: NameWatch, _ health: HealthWatch, _ log: LogWriter,
+        _ traces: TraceExporter
     ) {
         admin.stop(finishingWithin: Farewell.patienceMilliseconds)
         names.stop()
         health.stop()
+        // Behind the last request, and before the log: it may have something to say.
+        traces.close()
         log.write(LogEvent(.info, "sluice has stopped."))
         log.close()
     }
@@ -122,7 +134,9 @@ public enum Server {
     /// goes when a reload has put another one in its place.
     private static func assemble(
         _ source: Controller.Source, _ version: String, _ configuration: Configuration,
-        watchers: (names: NameWatch, health: HealthWatch, log: LogWriter),
+        watchers: (
+            names: NameWatch, health: HealthWatch, log: LogWriter, traces: TraceExporter
+        ),
         _ thread: ControlThread, _ inherited: [Successor.Handed],
         making make: (Assembly, InheritedListeners) throws(SystemError) -> Frontend
     ) throws -> (Controller, Frontend) {
@@ -143,8 +157,8 @@ public enum Server {
         }
         let controller = try Controller(
             source: source, configuration: configuration, assembly: assembly, frontend: frontend,
-            names: watchers.names, health: watchers.health, log: watchers.log, thread: thread,
-            version: version)
+            names: watchers.names, health: watchers.health, log: watchers.log,
+            traces: watchers.traces, thread: thread, version: version)
         try watchers.names.watch(
             assembly.endpoints, expanding: configuration.expandingNames)
         try watchers.health.watch(assembly.checks)

@@ -71,7 +71,7 @@ public enum PythonPeer {
                 python, "-m", "pip", "install", "--quiet", "--no-compile", "websockets>=15",
                 "requests", "aiohttp", "h2", "wsproto",
                 "flask", "flask-sock", "jsonschema", "pyyaml", "channels", "daphne", "pyte",
-                "trustme", "zxing-cpp", "python-socketio",
+                "trustme", "zxing-cpp", "python-socketio", "opentelemetry-proto",
             ], by: deadline)
         // Of these only their copies of JavaScript are used: socket.io's client, and axe-core.
         try TestKit.run(

@@ -102,6 +102,12 @@
         } while rest > 0
     }
 
+    /// Writes a number in 16 hexadecimal digits, letters small.
+    mutating func append(hexadecimal number: UInt64) {
+        reserve(16)
+        for place in 0..<16 { put(Hexadecimal.digit(number, place)) }
+    }
+
     /// Writes `METHOD target HTTP/1.1`.
     public mutating func requestLine(_ method: String, target: ArraySlice<UInt8>) {
         assert(!target.isEmpty)

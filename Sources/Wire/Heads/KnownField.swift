@@ -13,7 +13,7 @@ public enum KnownField: UInt8, Sendable {
     case proxyAuthenticate, proxyAuthorization, proxyConnection, strictTransportSecurity
     case secWebSocketAccept, secWebSocketExtensions, secWebSocketKey, secWebSocketProtocol
     case secWebSocketVersion
-    case te, trailer, transferEncoding, upgrade, wwwAuthenticate
+    case te, traceparent, tracestate, trailer, transferEncoding, upgrade, wwwAuthenticate
     case xForwardedFor, xForwardedHost, xForwardedPort, xForwardedProto, xForwardedScheme
     case xForwardedSSL, xRealIP
 
@@ -30,7 +30,11 @@ public enum KnownField: UInt8, Sendable {
         case 6: match(name, ("expect", .expect), ("origin", .origin))
         case 7: match(name, ("upgrade", .upgrade), ("trailer", .trailer))
         case 9: match(name, ("forwarded", .forwarded), ("x-real-ip", .xRealIP))
-        case 10: match(name, ("connection", .connection), ("keep-alive", .keepAlive))
+        case 10:
+            match(
+                name, ("connection", .connection), ("keep-alive", .keepAlive),
+                ("tracestate", .tracestate))
+        case 11: match(name, ("traceparent", .traceparent))
         case 13: match(name, ("authorization", .authorization))
         case 14:
             match(name, ("content-length", .contentLength), ("http2-settings", .http2Settings))

@@ -30,6 +30,7 @@ struct CheckCommand: ParsableCommand {
         let assembly: Assembly
         do {
             assembly = try Assembly(configuration)
+            try TraceWords.check(configuration.traces)
         } catch let error as ConfigurationProblems {
             throw ConfigurationProblems(sorting: error.problems + unwritable)
         }
@@ -63,6 +64,7 @@ struct CheckCommand: ParsableCommand {
         }
         if certificates.count > 1 { Output.line("\n" + Table.text(certificates)) }
         if let plan = RecordPlan(configuration) { Output.line("\n\(plan.sentence)") }
+        if let sentence = TraceWords.sentence(configuration.traces) { Output.line("\n\(sentence)") }
         if !assembly.warnings.isEmpty { Output.line("") }
         for warning in assembly.warnings {
             Output.line("Warning: \(warning.place): \(Program.pasteable(warning.sentence)).")

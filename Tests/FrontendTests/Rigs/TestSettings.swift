@@ -20,7 +20,8 @@ extension FrontendSettings {
             records: .best,
             patience: Patience(closingMilliseconds: 10_000, lingerMilliseconds: 2_000),
             headLimits: HeadLimits(bytesMax: 20_000), handshakesPerTurn: 16,
-            connectionsMax: .max, clientLimits: AdmissionLimits(), relayBufferBytes: 128 * 1_024)
+            connectionsMax: .max, clientLimits: AdmissionLimits(), relayBufferBytes: 128 * 1_024,
+            tracing: nil)
     }
 }
 
