@@ -102,6 +102,7 @@ struct StoredFieldsTests {
             name: "CountedTraffic", file: "Sources/Frontend/Metering/RouteMeter.swift",
             writers: [image]),
         Kind(name: "Agreed", file: "Sources/Splice/Tapping/Agreed.swift", writers: [image]),
+        Kind(name: "TraceSpan", file: "Sources/Ledger/TraceSpan.swift", writers: [image]),
         Kind(name: "TLSFacts", file: "Sources/TLS/Sessions/TLSFacts.swift", writers: [image]),
         Kind(
             name: "Address", file: "Sources/Reactor/Addresses/Address.swift",

@@ -5,6 +5,7 @@ import Router
 import Serialization
 import Splice
 import TLS
+import Wire
 
 /// What is written of a tunnel beside its relay: who has it, where it leads, and what it holds.
 ///
@@ -31,6 +32,7 @@ struct RelayImage {
         static let key: UInt16 = 15
         static let counted: UInt16 = 16
         static let agreed: UInt16 = 17
+        static let trace: UInt16 = 18
     }
 
     /// Who asked, as a trusted proxy named them.
@@ -55,6 +57,8 @@ struct RelayImage {
     let counted: CountedTraffic
     /// What was agreed on in the handshake; nil where that was not kept.
     let agreed: Agreed?
+    /// The trace of its handshake; nil where nothing was traced.
+    let trace: TraceSpan?
 
     /// What is known of a tunnel.
     init(_ tunnel: TunnelPointer) {
@@ -75,6 +79,7 @@ struct RelayImage {
         key = asked.key
         counted = tunnel.pointee.counted
         agreed = tunnel.pointee.agreed
+        trace = asked.trace?.span
     }
 
     /// Writes it; `relay` writes the relay.
@@ -97,6 +102,9 @@ struct RelayImage {
         writer.part(Number.counted, isRequired: false) { counted.write(to: &$0) }
         if let agreed {
             writer.part(Number.agreed, isRequired: false) { agreed.write(to: &$0) }
+        }
+        if let trace {
+            writer.part(Number.trace, isRequired: false) { trace.write(to: &$0) }
         }
         writer.part(Number.relay, relay)
     }
@@ -134,6 +142,12 @@ struct RelayImage {
         } else {
             agreed = nil
         }
+        if reader.has(Number.trace) {
+            var part = try reader.part(Number.trace)
+            trace = try TraceSpan(&part)
+        } else {
+            trace = nil
+        }
         _ = try reader.bytes(Number.relay)
         try reader.finish()
     }
@@ -163,6 +177,40 @@ extension Agreed {
         let extensions = reader.has(Number.extensions) ? try reader.text(Number.extensions) : nil
         try reader.finish()
         self.init(subprotocol: subprotocol, extensions: extensions)
+    }
+}
+
+extension TraceSpan {
+    private enum Number {
+        static let high: UInt16 = 1
+        static let low: UInt16 = 2
+        static let span: UInt16 = 3
+        static let parent: UInt16 = 4
+        static let began: UInt16 = 5
+        static let flags: UInt16 = 6
+        static let passesState: UInt16 = 7
+    }
+
+    fileprivate func write(to writer: inout FieldWriter) {
+        writer.put(Number.high, trace.high)
+        writer.put(Number.low, trace.low)
+        writer.put(Number.span, span)
+        writer.put(Number.parent, parent)
+        writer.put(Number.began, beganNanoseconds)
+        writer.put(Number.flags, flags.rawValue)
+        writer.put(Number.passesState, passesState)
+    }
+
+    fileprivate init(_ reader: inout FieldReader) throws(FieldFault) {
+        self.init()
+        let high: UInt64 = try reader.integer(Number.high)
+        trace = TraceID(high: high, low: try reader.integer(Number.low))
+        span = try reader.integer(Number.span)
+        parent = try reader.integer(Number.parent)
+        beganNanoseconds = try reader.integer(Number.began)
+        flags = TraceFlags(rawValue: try reader.integer(Number.flags))
+        passesState = try reader.flag(Number.passesState)
+        try reader.finish()
     }
 }
 

@@ -203,5 +203,6 @@ extension TunnelFacts {
         plan = place.plan
         endpoint = place.endpoint
         key = image.key
+        trace = image.trace.map { TunnelTrace($0) }
     }
 }
