@@ -87,6 +87,19 @@ struct LogLineTests {
         #expect(tls["resumed"] as? Bool == true)
     }
 
+    @Test func `a line names its trace, where there is one`() throws {
+        var record = Self.record()
+        #expect(!access(record, .text).contains("trace="))
+        #expect(try object(access(record, .json))["traceId"] == nil)
+        record.trace = TraceID(high: 0x4bf9_2f35_77b3_4da6, low: 7)
+        let name = "4bf92f3577b34da60000000000000007"
+        #expect(access(record, .text).contains(" relay=1-23-4 trace=\(name) up="))
+        #expect(try object(access(record, .json))["traceId"] as? String == name)
+        record.relay = nil
+        #expect(access(record, .text).contains(" route=a.example/chat/* trace=\(name) up="))
+        #expect(try object(access(record, .json))["traceId"] as? String == name)
+    }
+
     @Test func `round trips are there where a Ping was answered`() throws {
         var record = Self.record()
         #expect(!access(record, .text).contains("rtt="))

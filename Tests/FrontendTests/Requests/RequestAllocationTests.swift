@@ -40,11 +40,12 @@ struct CountedRequestTests {
         ])
 
     @Test(arguments: [
-        (false, false, 0), (true, false, 0), (true, true, 0), (false, false, 1), (false, false, 2),
-        (false, false, 3), (false, false, 4),
+        (false, false, 0, false), (true, false, 0, false), (true, true, 0, false),
+        (false, false, 1, false), (false, false, 2, false), (false, false, 3, false),
+        (false, false, 4, false), (true, false, 0, true),
     ])
     func `a thousand requests of a browser allocate nothing`(
-        tls: Bool, settles: Bool, source: Int
+        tls: Bool, settles: Bool, source: Int, isTraced: Bool
     ) throws {
         // As the program does first of all: then what OpenSSL frees is kept.
         SessionMemory.install()
@@ -64,6 +65,10 @@ struct CountedRequestTests {
         var settings = FrontendSettings()
         settings.settleMilliseconds = 0
         settings.releases = settles
+        // Each has its place in a trace, and none is recorded.
+        if isTraced {
+            settings.tracing = TracingRules(sampling: TraceSampling(perMillion: 0))
+        }
         let rig = try FrontendRig(
             secure: tls, settings: settings, journal: journal, hash: Self.sources[source],
             requestFields: Self.connectionFields
