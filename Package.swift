@@ -199,14 +199,14 @@ let package = Package(
             dependencies: ["Health", "Ledger", "Router", "Wire", "Reactor", "TestKit"],
             swiftSettings: strict),
         .testTarget(
-            name: "AdminTests", dependencies: ["Admin", "Ledger", "Reactor", "TestKit"],
+            name: "AdminTests", dependencies: ["Admin", "Ledger", "Wire", "Reactor", "TestKit"],
             swiftSettings: strict
         ),
         .testTarget(
             name: "ServiceTests",
             dependencies: [
-                "Service", "Config", "Frontend", "Health", "Naming", "Splice", "Ledger", "Router",
-                "Wire", "Reactor", "TLS", "TestKit",
+                "Service", "Admin", "Config", "Frontend", "Health", "Naming", "Splice", "Ledger",
+                "Router", "Wire", "Reactor", "TLS", "TestKit",
             ],
             swiftSettings: strict),
         .testTarget(

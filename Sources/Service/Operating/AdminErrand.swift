@@ -10,7 +10,7 @@ import Splice
 /// leaves that name out.
 enum AdminErrand: CaseIterable {
     case page, health, readiness, metrics, state, live, relays, progress, tap
-    case token, reload, drain, resume, rebalance, balance, upgrade, close
+    case reload, drain, resume, rebalance, balance, upgrade, close, token
 
     /// What a name in a query or a body stands for.
     struct Field {
@@ -61,7 +61,7 @@ enum AdminErrand: CaseIterable {
     var method: String {
         switch self {
         case .page, .health, .readiness, .metrics, .state, .live, .relays, .progress, .tap: "GET"
-        case .token, .reload, .drain, .resume, .rebalance, .balance, .upgrade, .close: "POST"
+        case .reload, .drain, .resume, .rebalance, .balance, .upgrade, .close, .token: "POST"
         }
     }
 
