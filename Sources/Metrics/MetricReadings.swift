@@ -35,8 +35,7 @@ public struct MetricReadings: Sendable {
         }
 
         mutating func append(_ labels: [String], _ value: Value) {
-            precondition(
-                places.isEmpty, "a family has values that are summed and others that are not")
+            precondition(places.isEmpty, "a family has values that are summed and others that are not")
             samples.append(Sample(labels: labels, value: value))
         }
     }
