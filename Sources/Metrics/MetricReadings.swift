@@ -35,7 +35,8 @@ public struct MetricReadings: Sendable {
         }
 
         mutating func append(_ labels: [String], _ value: Value) {
-            precondition(places.isEmpty, "a family has values that are summed and others that are not")
+            precondition(
+                places.isEmpty, "a family has values that are summed and others that are not")
             samples.append(Sample(labels: labels, value: value))
         }
     }
@@ -66,8 +67,10 @@ public struct MetricReadings: Sendable {
         series[family.name, default: Series()].add(labels, .histogram(reading))
     }
 
-    /// Adds a count that is all of its series; the family has no others that are summed. It need not be looked for
-    /// whether there is one already, which takes longer than everything else.
+    /// Adds a count that is all of its series.
+    ///
+    /// The family has no others that are summed, so it need not be looked for whether there is one already: that takes
+    /// longer than everything else.
     public mutating func append(
         _ family: MetricFamily, _ labels: [String], count: some BinaryInteger
     ) {

@@ -40,16 +40,19 @@ import Testing
     @Test(arguments: [
         ([0x71], [TopKey.character("q")]), ([0x1B], [.escape]), ([0x1B, 0x5B, 0x41], [.up]),
         ([0x1B, 0x4F, 0x42], [.down]), ([0x1B, 0x5B, 0x35, 0x7E], [.pageUp]),
-        ([0x1B, 0x5B, 0x31, 0x3B, 0x35, 0x43], [.other]), ([0xC3, 0xA9, 0x0D], [.character("é"), .enter]),
+        ([0x1B, 0x5B, 0x31, 0x3B, 0x35, 0x43], [.other]),
+        ([0xC3, 0xA9, 0x0D], [.character("é"), .enter]),
         ([3, 26, 9, 0x7F, 8, 1], [.interrupt, .suspend, .tab, .backspace, .backspace, .other]),
-        ([0x1B, 0x5B], [.other]), ([0x1B, 0x1B, 0x5B, 0x42, 0x78], [.escape, .down, .character("x")]),
+        ([0x1B, 0x5B], [.other]),
+        ([0x1B, 0x1B, 0x5B, 0x42, 0x78], [.escape, .down, .character("x")]),
         ([0xFF, 0x31], [.character("\u{FFFD}"), .character("1")]), ([], []),
     ])
     func `bytes of a terminal are keys`(bytes: [UInt8], keys: [TopKey]) {
         #expect(TopKey.keys(in: bytes) == keys)
     }
 
-    @Test func `what a filter holds is escaped where it is asked for, and no longer than allowed`() {
+    @Test func `what a filter holds is escaped where it is asked for, and no longer than allowed`()
+    {
         var wish = TopWish()
         #expect(wish.target(relays: 500) == "/live?limit=0")
         wish.show(.relays)
@@ -63,12 +66,16 @@ import Testing
 
     @Test func `typing goes to the filter alone`() {
         var wish = TopWish()
-        let keys = [TopKey.character("/"), .character("q"), .character("s"), .backspace, .up, .enter]
+        let keys = [
+            TopKey.character("/"), .character("q"), .character("s"), .backspace, .up, .enter,
+        ]
         for key in keys { _ = wish.take(key, rows: 10) }
         #expect(wish.filter == "q" && !wish.isTyping && !wish.isOver && wish.order == "messages")
         #expect(wish.matches("/QUOTES 1") && !wish.matches("/chat 1"))
-        #expect(wish.take(.escape, rows: 10) && wish.filter.isEmpty)
-        #expect(!wish.take(.character("x"), rows: 10), "a key without a meaning changes nothing")
+        let isCleared = wish.take(.escape, rows: 10)
+        #expect(isCleared && wish.filter.isEmpty)
+        let isChanged = wish.take(.character("x"), rows: 10)
+        #expect(!isChanged, "a key without a meaning changes nothing")
         for _ in 0..<3 { _ = wish.take(.down, rows: 10) }
         _ = wish.take(.pageDown, rows: 10)
         #expect(wish.offset == 13)
@@ -91,12 +98,15 @@ import Testing
         }
     }
 
-    @Test func `at 80 columns numbers of a route stand beside a name that is shortened at its beginning`() {
+    @Test
+    func `at 80 columns numbers of a route stand beside a name that is shortened at its beginning`()
+    {
         let name = "*.example.com/a/route/with/a/long/name/that/ends/in/chat"
         let look = TopLook(
             Self.state([name: 1_000], at: 2_000), after: Self.state([name: 0], at: 1_000))
         let lines = TopText.screen(look, TopWish(), trouble: nil, columns: 80, rows: 24)
-        #expect(lines[6].text.hasPrefix("ROUTE ") && lines[6].text.count == 80 && lines[6].isReversed)
+        #expect(
+            lines[6].text.hasPrefix("ROUTE ") && lines[6].text.count == 80 && lines[6].isReversed)
         #expect(lines[7].text.hasPrefix("…") && lines[7].text.contains("/in/chat"))
         #expect(lines[7].text.contains(" 1000 "))
     }
@@ -116,9 +126,17 @@ import Testing
     }
 
     @Test func `numbers are short`() {
-        #expect([0, 0.04, 0.26, 9.94, 9.96, 1_234.5].map { TopText.rate($0) } == ["0", "0.0", "0.3", "9.9", "10", "1235"])
-        #expect(TopText.rate(nil) == "-" && TopText.rate(.infinity) == "-" && TopText.rate(1e300).count == 16)
-        #expect([0, 59, 61, 3_599, 7_500, 90_000].map { TopText.duration($0) } == ["0s", "59s", "1m01s", "59m59s", "2h05m", "1d1h"])
+        #expect(
+            [0, 0.04, 0.26, 9.94, 9.96, 1_234.5].map { TopText.rate($0) } == [
+                "0", "0.0", "0.3", "9.9", "10", "1235",
+            ])
+        #expect(
+            TopText.rate(nil) == "-" && TopText.rate(.infinity) == "-"
+                && TopText.rate(1e300).count == 16)
+        #expect(
+            [0, 59, 61, 3_599, 7_500, 90_000].map { TopText.duration($0) } == [
+                "0s", "59s", "1m01s", "59m59s", "2h05m", "1d1h",
+            ])
         #expect(TopText.size(1_500) == "1.5 kB" && TopText.size(nil) == "-")
         #expect(TopText.time(0.00123) == "1.2ms" && TopText.time(0.25) == "250ms")
     }

@@ -20,9 +20,9 @@ struct Metering {
     @inline(__always)
     private static var isOn: Bool {
         #if SLUICE_BARE
-            false
+        false
         #else
-            true
+        true
         #endif
     }
 

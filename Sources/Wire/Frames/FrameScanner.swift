@@ -183,8 +183,8 @@ public struct FrameScanner: Sendable {
     @inline(__always)
     private func frameHasPassed() {
         #if !SLUICE_BARE
-            guard let tally, passing != 0 else { return }
-            FrameTally.count(passing, bytes: messageBytes, in: tally)
+        guard let tally, passing != 0 else { return }
+        FrameTally.count(passing, bytes: messageBytes, in: tally)
         #endif
     }
 

@@ -100,10 +100,7 @@ final class TopScreen {
 
     private func take(_ key: TopKey) {
         if key == .suspend {
-            terminal.restore()
-            // Its shell goes on; it comes back here by `fg`.
-            kill(getpid(), SIGSTOP)
-            terminal.take()
+            suspend()
             return
         }
         let before = wish
@@ -113,6 +110,13 @@ final class TopScreen {
         wish.offset = min(wish.offset, max(0, count - room))
         // Relays are chosen by the process, so it is asked at once.
         if wish.target(relays: 1) != before.target(relays: 1) { nextMilliseconds = 0 }
+    }
+
+    /// Stops, with the terminal as its shell wants it; goes on behind this by `fg`.
+    private func suspend() {
+        terminal.restore()
+        kill(getpid(), SIGSTOP)
+        terminal.take()
     }
 
     /// - Returns: the signal that ends the program, if there was one.
@@ -130,6 +134,7 @@ final class TopScreen {
                 trouble = sentence
                 nextMilliseconds = Clock.nowMilliseconds() + max(everyMilliseconds, 1_000)
             case .signal(SIGWINCH): break
+            case .signal(SIGTSTP): suspend()
             case .signal(SIGCONT):
                 // Stopped by somebody else, whose shell has had the terminal meanwhile.
                 terminal.take()

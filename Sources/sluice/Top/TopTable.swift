@@ -54,7 +54,9 @@ struct TopTable {
         func total() -> Int { shown.map { widths[$0] }.reduce(0, +) + 2 * (shown.count - 1) }
         func shrink() {
             while total() > width,
-                let widest = shown.filter({ columns[$0].isName }).max(by: { widths[$0] < widths[$1] }),
+                let widest = shown.filter({ columns[$0].isName }).max(by: {
+                    widths[$0] < widths[$1]
+                }),
                 widths[widest] > Self.nameMin
             {
                 widths[widest] -= 1

@@ -6,8 +6,10 @@ import Reactor
 ///
 /// `restore` is called on every way out, also by a signal; a program that is killed (SIGKILL) can't.
 final class TopTerminal {
-    /// Signals that end the program, the size that has changed, and the return from a stop (Ctrl-Z).
-    static let signals: [Int32] = [SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGWINCH, SIGCONT]
+    /// Signals that end the program, that stop it and let it go on, and that say of another size.
+    static let signals: [Int32] = [
+        SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGCONT, SIGWINCH,
+    ]
 
     private static let enter = "\u{1B}[?1049h\u{1B}[?25l\u{1B}[?7l"
     private static let leave = "\u{1B}[?7h\u{1B}[?25h\u{1B}[?1049l"
@@ -60,9 +62,10 @@ final class TopTerminal {
             let painted =
                 codes.isEmpty
                 ? line.text : "\u{1B}[\(codes.joined(separator: ";"))m\(line.text)\u{1B}[0m"
-            return painted + "\u{1B}[K"
+            // Before the text: behind a line that fills all columns it would take the last one away.
+            return "\u{1B}[2K" + painted
         }.joined(separator: "\r\n")
-        Output.write(Array("\u{1B}[H\(text)\u{1B}[J".utf8))
+        Output.write(Array("\u{1B}[H\(text)".utf8))
     }
 
     /// Keys that were pressed, which wait; nil where the terminal is gone.

@@ -75,7 +75,8 @@ enum TopText {
         let cores = look.cores.map { "\(Int(($0 * 100).rounded())) %" } ?? "-"
         var lines = [
             Line(
-                text: "sluice \(state.version)  pid \(state.pid)  \(Output.escaped(file)), generation"
+                text:
+                    "sluice \(state.version)  pid \(state.pid)  \(Output.escaped(file)), generation"
                     + " \(state.configuration.generation)" + (state.isReady ? "" : "  stopping")),
             Line(
                 text: "\(totals.relays) relays  \(totals.connections) connections"

@@ -62,7 +62,8 @@ struct TopWish: Equatable {
         let digits = Array("0123456789ABCDEF")
         return text.utf8.map { byte in
             let scalar = Character(UnicodeScalar(byte))
-            let isPlain = byte < 0x80 && (scalar.isLetter || scalar.isNumber || "-._~".contains(scalar))
+            let isPlain =
+                byte < 0x80 && (scalar.isLetter || scalar.isNumber || "-._~".contains(scalar))
             return isPlain ? "\(scalar)" : "%\(digits[Int(byte >> 4)])\(digits[Int(byte & 15)])"
         }.joined()
     }
@@ -142,8 +143,9 @@ enum TopKey: Equatable {
         var keys: [TopKey] = []
         var rest = bytes[...]
         while let byte = rest.first {
-            if byte == 0x1B, rest.count > 1, rest.dropFirst().first == UInt8(ascii: "[")
-                || rest.dropFirst().first == UInt8(ascii: "O")
+            if byte == 0x1B, rest.count > 1,
+                rest.dropFirst().first == UInt8(ascii: "[")
+                    || rest.dropFirst().first == UInt8(ascii: "O")
             {
                 let sequence = rest.dropFirst(2)
                 let parameters = sequence.prefix { !(0x40...0x7E).contains($0) }

@@ -196,7 +196,9 @@ import Testing
         let folder = try Scratch.makeFolder()
         defer { Scratch.remove(folder) }
         // As YAML writes it in double quotes, and as it is.
-        let path = ("\(folder)/we\\\"ird\\\\na\\nme \u{E9}.sock", "\(folder)/we\"ird\\na\nme \u{E9}.sock")
+        let path = (
+            "\(folder)/we\\\"ird\\\\na\\nme \u{E9}.sock", "\(folder)/we\"ird\\na\nme \u{E9}.sock"
+        )
         let sluice = try Operated(
             routes: [
                 "{ path: /caf\u{E9}/%7E, to: \"ups\\\"tr\\\\e\\nam\" }",
@@ -208,7 +210,8 @@ import Testing
             ])
         defer { Scratch.remove(sluice.folder) }
         #expect(
-            try sluice.proxy.connect().refusal(of: Opening().with(target: "/caf%C3%A9/~")).status == 502)
+            try sluice.proxy.connect().refusal(of: Opening().with(target: "/caf%C3%A9/~")).status
+                == 502)
         let address = try sluice.metricsAddress()
         for accept in ["text/plain", "application/openmetrics-text"] {
             let said = try ended([

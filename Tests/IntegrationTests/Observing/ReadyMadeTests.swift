@@ -43,7 +43,8 @@ import Testing
         #expect(said.output.contains("SUCCESS"), "\(said.output)")
     }
 
-    @Test func `each alert is of metrics that exist, is tried, and has a section that says what to do`()
+    @Test
+    func `each alert is of metrics that exist, is tried, and has a section that says what to do`()
         throws
     {
         let rules = try Scratch.read("\(Self.docs)/prometheus/alerts.yml")

@@ -32,7 +32,8 @@ import Testing
         let before = try openDescriptors(of: sluice.proxy)
         // These take nothing of their answers for as long as the test lasts.
         let silent = try (0..<4).map { _ in
-            let peer = try WebSocketPeer.connect(to: .unix(sluice.socket), receiveBufferBytes: 4_096)
+            let peer = try WebSocketPeer.connect(
+                to: .unix(sluice.socket), receiveBufferBytes: 4_096)
             try peer.send(Self.request)
             return peer
         }
@@ -51,7 +52,9 @@ import Testing
         }
     }
 
-    @Test func `of a thousand scrapes at once some are answered, and the others are told so`() throws {
+    @Test func `of a thousand scrapes at once some are answered, and the others are told so`()
+        throws
+    {
         let backend = try ManualBackend()
         let sluice = try Self.started(backend)
         defer { Scratch.remove(sluice.folder) }

@@ -13,13 +13,14 @@ final class Tmux {
     init(columns: Int = 80, rows: Int = 24, environment: [String: String] = [:]) throws {
         folder = try Scratch.makeFolder()
         // Names of colours and of the screen are the terminal's own, whatever the test was started in.
-        let variables = ["LC_ALL": "C.UTF-8", "PS1": "ready> "].merging(environment) { $1 }
+        let variables = ["LC_ALL": "C.UTF-8"].merging(environment) { $1 }
+        try Scratch.write("PS1='ready> '\n", to: "\(folder)/rc")
         let words = variables.flatMap { ["-e", "\($0.key)=\($0.value)"] }
         try run(
             [
                 "tmux", "-u", "-S", socket, "-f", "/dev/null", "new-session", "-d", "-x",
                 "\(columns)", "-y", "\(rows)",
-            ] + words + ["bash --norc --noprofile -i"], environment: ["LC_ALL": "C.UTF-8"])
+            ] + words + ["bash --rcfile \(folder)/rc -i"], environment: ["LC_ALL": "C.UTF-8"])
         try eventually("the shell's prompt") { try lines().contains { $0.hasPrefix("ready>") } }
     }
 

@@ -21,7 +21,9 @@ import Testing
         "\(try ProxyFixture.program()) top --every 0.2 --admin \(sluice.socket) \(more)"
     }
 
-    @Test func `at 80 by 24 each view shows what peers do, and keys sort, filter, pause and quit`() throws {
+    @Test func `at 80 by 24 each view shows what peers do, and keys sort, filter, pause and quit`()
+        throws
+    {
         let backend = try ManualBackend()
         let sluice = try Self.started(backend)
         defer { Scratch.remove(sluice.folder) }
@@ -42,13 +44,16 @@ import Testing
         // A message that passes is seen in a rate.
         try eventually("a rate") {
             try ends.exchange("more")
-            return try terminal.lines()[2].firstMatch(of: /messages\/s [1-9\d.]+ up [1-9\d.]+ down/) != nil
+            return try terminal.lines()[2].firstMatch(of: /messages\/s [1-9\d.]+ up [1-9\d.]+ down/)
+                != nil
         }
 
         try terminal.press("2")
         try terminal.expect("the endpoints") { lines in
             lines[5].contains("[2 endpoints]")
-                && lines.contains { $0.contains("\(backend.address)".suffix(10)) && $0.contains(" ok ") }
+                && lines.contains {
+                    $0.contains("\(backend.address)".suffix(10)) && $0.contains(" ok ")
+                }
         }
         try terminal.press("3")
         let port = try #require(
@@ -69,13 +74,17 @@ import Testing
         lines = try terminal.lines()
         #expect(lines[7].hasPrefix("/pages") && lines[8].hasPrefix("/Esv/ocp"), "\(lines)")
         try terminal.press("/", "P", "A", "G")
-        try terminal.expect("what is typed") { $0[23].hasPrefix("filter: PAG") && $0[7].hasPrefix("/pages") }
+        try terminal.expect("what is typed") {
+            $0[23].hasPrefix("filter: PAG") && $0[7].hasPrefix("/pages")
+        }
         try terminal.press("q", "x", "Enter")
         try terminal.expect("that a filter may hold any letter") { lines in
             lines.contains { $0.hasPrefix("Nothing of it matches PAGqx.") }
         }
         try terminal.press("Escape")
-        try terminal.expect("all of them") { $0[5].contains("2 by relays") && !$0[5].contains("/PAG") }
+        try terminal.expect("all of them") {
+            $0[5].contains("2 by relays") && !$0[5].contains("/PAG")
+        }
         try terminal.press("p")
         try terminal.expect("the pause") { $0[5].hasSuffix("PAUSED") }
         let paused = try terminal.lines()
@@ -83,7 +92,8 @@ import Testing
         #expect(try terminal.lines() == paused)
         try terminal.press("q")
         try terminal.expect("the shell") { $0.contains { $0.hasPrefix("left with 0") } }
-        #expect(try terminal.lines().contains { $0.hasPrefix("before") }, "the screen before is back")
+        #expect(
+            try terminal.lines().contains { $0.hasPrefix("before") }, "the screen before is back")
         try Self.expectOrdinary(terminal)
     }
 
@@ -119,7 +129,8 @@ import Testing
         let terminal = try Tmux()
         let pid = "\(sluice.folder)/pid"
         try terminal.enter(
-            "(sh -c 'echo $$ > \(pid).new; mv \(pid).new \(pid); exec \(try Self.command(sluice))'); echo left with $?")
+            "(sh -c 'echo $$ > \(pid).new; mv \(pid).new \(pid); exec \(try Self.command(sluice))'); echo left with $?"
+        )
         try terminal.expect("the first screen") { $0.last?.hasPrefix(Self.help) == true }
         let number = try #require(
             Int32(try Scratch.read(pid).trimmingCharacters(in: .whitespacesAndNewlines)))
@@ -127,7 +138,9 @@ import Testing
         let signal = try #require(signals[name])
         kill(number, signal)
         try terminal.expect("the shell") { lines in
-            lines.contains { $0.hasPrefix("left with \(128 + signal)") || name == "INT" && $0.hasPrefix("ready>") }
+            lines.contains {
+                $0.hasPrefix("left with \(128 + signal)") || name == "INT" && $0.hasPrefix("ready>")
+            }
         }
         try Self.expectOrdinary(terminal)
     }
@@ -164,7 +177,9 @@ import Testing
         }
     }
 
-    @Test func `a Sluice that goes away is told of, and one that comes to its place is shown`() throws {
+    @Test func `a Sluice that goes away is told of, and one that comes to its place is shown`()
+        throws
+    {
         let backend = try ManualBackend()
         let sluice = try Operated(
             routes: ["{ path: /Esv/ocp, to: \"\(backend.address)\" }"], isReplaceable: true)
@@ -227,12 +242,15 @@ import Testing
         let piped = try sluice.command(["top"])
         #expect(piped.status == 1)
         #expect(piped.output.contains("with --once it prints what there is and ends"), "\(piped)")
-        for wrong in [["--json"], ["--every", "0"], ["--every", "61"], ["--view", "x"], ["--sort", "rtt"]] {
+        for wrong in [
+            ["--json"], ["--every", "0"], ["--every", "61"], ["--view", "x"], ["--sort", "rtt"],
+        ] {
             #expect(try sluice.command(["top"] + wrong).status == 64, "\(wrong)")
         }
         let sorts = try sluice.command(["top", "--once", "--view", "clients", "--sort", "opened"])
         #expect(
-            sorts.output.contains("--sort takes, of clients, bytes, messages, relays, name; found opened."))
+            sorts.output.contains(
+                "--sort takes, of clients, bytes, messages, relays, name; found opened."))
     }
 
     @Test func `in quick mode it finds the process as status does`() throws {
@@ -240,7 +258,8 @@ import Testing
         let folder = try Scratch.makeFolder()
         defer { Scratch.remove(folder) }
         let quick = try ProxyFixture(
-            arguments: ["\(backend.address)", "--listen", "127.0.0.1:0", "--no-check"], home: folder)
+            arguments: ["\(backend.address)", "--listen", "127.0.0.1:0", "--no-check"], home: folder
+        )
         try eventually("quick mode says how to ask it") {
             quick.process.output.contains { $0.contains("status    ") }
         }
@@ -252,20 +271,25 @@ import Testing
         let environment = ["HOME": folder, "TMPDIR": quick.folder, "XDG_RUNTIME_DIR": ""]
         let said = try run(
             [program, "top", "--once", "--every", "0.2"] + more, environment: environment)
-        #expect(said.first?.contains("pid \(quick.process.identifier)  quick mode") == true, "\(said)")
+        #expect(
+            said.first?.contains("pid \(quick.process.identifier)  quick mode") == true, "\(said)")
     }
 
     /// The terminal has its lines, its echo and its cursor.
     private static func expectOrdinary(
         _ terminal: Tmux, _ sourceLocation: SourceLocation = #_sourceLocation
     ) throws {
-        try terminal.enter("clear; stty -a | tr ' ;' '\\n\\n' | grep -xE -e '-?(icanon|echo|isig|ixon)' | paste -sd,")
+        try terminal.enter(
+            "clear; stty -a | tr ' ;' '\\n\\n' | grep -xE -e '-?(icanon|echo|isig|ixon)' | paste -sd,"
+        )
         try terminal.expect("the settings of the terminal") { lines in
             lines.contains { $0.contains(",") && $0.contains("icanon") }
         }
-        let settings = try terminal.lines().first { $0.contains(",") && $0.contains("icanon") } ?? ""
+        let settings =
+            try terminal.lines().first { $0.contains(",") && $0.contains("icanon") } ?? ""
         #expect(
-            Set(settings.split(separator: ",")) == ["icanon", "echo", "isig", "ixon"], "\(settings)",
+            Set(settings.split(separator: ",")) == ["icanon", "echo", "isig", "ixon"],
+            "\(settings)",
             sourceLocation: sourceLocation)
     }
 }
