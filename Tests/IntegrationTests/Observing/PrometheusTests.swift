@@ -196,38 +196,42 @@ import Testing
         let folder = try Scratch.makeFolder()
         defer { Scratch.remove(folder) }
         // As YAML writes it in double quotes, and as it is.
-        let path = (
-            "\(folder)/we\\\"ird\\\\na\\nme \u{E9}.sock", "\(folder)/we\"ird\\na\nme \u{E9}.sock"
-        )
+        let written = "unix:\(folder)/we\\\"ird\\\\na\\nme \u{E9}.sock"
+        let endpoint = "unix:\(folder)/we\"ird\\na\nme \u{E9}.sock"
         let sluice = try Operated(
-            routes: [
-                "{ path: /caf\u{E9}/%7E, to: \"ups\\\"tr\\\\e\\nam\" }",
-                "{ path: /pages, respond: { body: \"a page\", type: text/plain } }",
-            ],
-            settings: [
-                "metrics: { address: \"127.0.0.1:0\" }",
-                "upstreams: { \"ups\\\"tr\\\\e\\nam\": { endpoints: [\"unix:\(path.0)\"] } }",
-            ])
+            routes: ["{ path: /caf\u{E9}/%7E, to: \"\(written)\" }"],
+            settings: ["metrics: { address: \"127.0.0.1:0\" }"])
         defer { Scratch.remove(sluice.folder) }
-        #expect(
-            try sluice.proxy.connect().refusal(of: Opening().with(target: "/caf%C3%A9/~")).status
-                == 502)
+        let client = try sluice.proxy.connect()
+        #expect(try client.refusal(of: Opening().with(target: "/caf%C3%A9/~")).status == 502)
         let address = try sluice.metricsAddress()
-        for accept in ["text/plain", "application/openmetrics-text"] {
-            let said = try ended([
-                "/bin/sh", "-c",
-                "curl -s -H 'Accept: \(accept)' http://\(address)/metrics | promtool check metrics",
-            ])
-            // The tool reads the text format alone; the other one is read by Prometheus below.
-            if accept == "text/plain" { #expect(said.status == 0 && said.output == "", "\(said)") }
-        }
+        let said = try ended([
+            "/bin/sh", "-c", "curl -s http://\(address)/metrics | promtool check metrics",
+        ])
+        #expect(said.status == 0 && said.output == "", "\(said)")
+        // It asks for OpenMetrics.
         let prometheus = try Prometheus(scraping: address)
         try eventually("a scrape") { try prometheus.query("up") == [Series("up"): 1] }
-        let labels = ["upstream": "ups\"tr\\e\nam", "endpoint": "unix:\(path.1)"]
-        #expect(
-            try prometheus.query("sluice_endpoint_failures_total")
-                == [Series("sluice_endpoint_failures_total", labels): 1])
+        let name = "sluice_endpoint_failures_total"
+        let labels = ["upstream": endpoint, "endpoint": endpoint]
+        #expect(try prometheus.query(name) == [Series(name, labels): 1])
         let refused = try prometheus.query("sluice_upgrades_refused_total").keys.first
         #expect(refused?.labels["route"] == "/caf\u{E9}/%7E", "\(String(describing: refused))")
+    }
+
+    @Test func `a configuration with names that are not UTF-8 is refused`() throws {
+        let folder = try Scratch.makeFolder()
+        defer { Scratch.remove(folder) }
+        let file = URL(fileURLWithPath: "\(folder)/sluice.yaml")
+        for name in ["path: /a", "to: \"unix:/run/a"] {
+            var text = Data(
+                "listen: [{ address: \"127.0.0.1:0\" }]\nroutes: [{ path: /a, to: \"unix:/run/a\" }]\n"
+                    .utf8)
+            let place = try #require(text.range(of: Data(name.utf8)))
+            text.insert(0xFF, at: place.upperBound)
+            try text.write(to: file)
+            let said = try ended([try ProxyFixture.program(), "check", "-c", file.path])
+            #expect(said.status == 1 && said.output.contains("UTF-8"), "\(said)")
+        }
     }
 }
