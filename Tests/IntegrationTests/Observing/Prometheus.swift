@@ -13,7 +13,8 @@ final class Prometheus {
 
         init(_ name: String, _ labels: [String: String] = [:]) {
             self.name = name
-            self.labels = labels
+            // To Prometheus a label that is empty is none.
+            self.labels = labels.filter { !$0.value.isEmpty }
         }
 
         var description: String {
