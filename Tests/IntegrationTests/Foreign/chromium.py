@@ -64,7 +64,9 @@ def open_tab(home, seconds=150, switches=(), display=None):
         threading.Thread(target=browser.stderr.read, daemon=True).start()
         with urllib.request.urlopen(f"http://{place}/json/list") as targets:
             target = next(entry for entry in json.load(targets) if entry["type"] == "page")
-        with connect(target["webSocketDebuggerUrl"], proxy=None, max_size=None) as peer:
+        with connect(target["webSocketDebuggerUrl"], proxy=None, max_size=None,
+                     # A script that looks away for a while does not read its pongs.
+                     ping_interval=None) as peer:
             yield Tab(peer)
     finally:
         timer.cancel()
