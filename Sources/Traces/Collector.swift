@@ -30,25 +30,47 @@ final class Collector {
         var isTooLong = false
     }
 
+    private var curl: sluice_curl
     private let multi: UnsafeMutableRawPointer
     private let easy: UnsafeMutableRawPointer
     private let answer: UnsafeMutablePointer<Answer>
     private let sentence: UnsafeMutablePointer<CChar>
     private var headers: UnsafeMutablePointer<curl_slist>?
 
+    /// Opens libcurl, which no other part of the process needs.
+    private static func open() throws(Unusable) -> sluice_curl {
+        var curl = sluice_curl()
+        if let missing = sluice_curl_open(&curl) {
+            throw Unusable(
+                reason: "libcurl is not installed (libcurl4): there is no"
+                    + " \(String(cString: missing))")
+        }
+        return curl
+    }
+
+    /// Why nothing can be sent on this machine; nil where it can.
+    static func problem() -> String? {
+        do throws(Unusable) {
+            _ = try open()
+            return nil
+        } catch {
+            return error.reason
+        }
+    }
+
     /// Prepares libcurl for whom a plan names; nothing is sent yet.
     init(_ plan: TracePlan) throws(Unusable) {
-        let code = curl_global_init(Int(CURL_GLOBAL_DEFAULT))
-        guard code == CURLE_OK else { throw Unusable(reason: Self.text(code)) }
-        guard let multi = curl_multi_init() else {
+        let opened = try Self.open()
+        curl = opened
+        guard opened.global_init(Int(CURL_GLOBAL_DEFAULT)) == CURLE_OK,
+            let multi = opened.multi_init()
+        else { throw Unusable(reason: "libcurl can't begin") }
+        guard let easy = opened.easy_init() else {
+            _ = opened.multi_cleanup(multi)
             throw Unusable(reason: "libcurl has no memory")
         }
-        guard let easy = curl_easy_init() else {
-            curl_multi_cleanup(multi)
-            throw Unusable(reason: "libcurl has no memory")
-        }
-        self.multi = UnsafeMutableRawPointer(multi)
-        self.easy = UnsafeMutableRawPointer(easy)
+        self.multi = multi
+        self.easy = easy
         answer = .allocate(capacity: 1)
         answer.initialize(to: Answer())
         let sentenceBytes = Int(CURL_ERROR_SIZE)
@@ -56,23 +78,27 @@ final class Collector {
         sentence.initialize(repeating: 0, count: sentenceBytes)
         for line in Self.lines(plan) {
             // Where there is no memory for a line, the list stays as it was.
-            if let longer = curl_slist_append(headers, line) { headers = longer }
+            if let longer = opened.slist_append(headers, line) { headers = longer }
         }
         let problem = setUp(plan)
-        guard problem == CURLE_OK else { throw Unusable(reason: Self.text(problem)) }
+        guard problem == CURLE_OK else { throw Unusable(reason: text(problem)) }
     }
 
     deinit {
-        curl_easy_cleanup(easy)
-        curl_multi_cleanup(multi)
-        curl_slist_free_all(headers)
+        curl.easy_cleanup(easy)
+        _ = curl.multi_cleanup(multi)
+        curl.slist_free_all(headers)
         answer.deinitialize(count: 1)
         answer.deallocate()
         sentence.deallocate()
     }
 
-    private static func text(_ code: CURLcode) -> String {
-        String(cString: curl_easy_strerror(code))
+    private func text(_ code: CURLcode) -> String {
+        curl.easy_strerror(code).map { String(cString: $0) } ?? "libcurl has failed"
+    }
+
+    private func failure(_ code: CURLMcode) -> Outcome {
+        .failed(curl.multi_strerror(code).map { String(cString: $0) } ?? "libcurl has failed")
     }
 
     private static func lines(_ plan: TracePlan) -> [String] {
@@ -83,22 +109,23 @@ final class Collector {
 
     private func setUp(_ plan: TracePlan) -> CURLcode {
         let settings: [CURLcode] = [
-            sluice_curl_set_text(easy, CURLOPT_URL, plan.endpoint),
+            sluice_curl_set_text(&curl, easy, CURLOPT_URL, plan.endpoint),
             // Neither files nor other protocols, whatever an address may lead to; no redirect is followed.
-            sluice_curl_set_text(easy, CURLOPT_PROTOCOLS_STR, "http,https"),
+            sluice_curl_set_text(&curl, easy, CURLOPT_PROTOCOLS_STR, "http,https"),
             // Spans go where the configuration says, whatever the environment says of proxies.
-            sluice_curl_set_text(easy, CURLOPT_PROXY, ""),
-            sluice_curl_set_number(easy, CURLOPT_NOSIGNAL, 1),
-            sluice_curl_set_number(easy, CURLOPT_POST, 1),
+            sluice_curl_set_text(&curl, easy, CURLOPT_PROXY, ""),
+            sluice_curl_set_number(&curl, easy, CURLOPT_NOSIGNAL, 1),
+            sluice_curl_set_number(&curl, easy, CURLOPT_POST, 1),
             sluice_curl_set_number(
-                easy, CURLOPT_TIMEOUT_MS, Int(clamping: plan.timeoutMilliseconds)),
+                &curl, easy, CURLOPT_TIMEOUT_MS, Int(clamping: plan.timeoutMilliseconds)),
             // Whoever leaves while a name is looked up does not wait for that.
-            sluice_curl_set_number(easy, CURLOPT_QUICK_EXIT, 1),
-            sluice_curl_set_pointer(easy, CURLOPT_HTTPHEADER, headers),
-            sluice_curl_set_pointer(easy, CURLOPT_ERRORBUFFER, sentence),
-            plan.authorities.map { sluice_curl_set_text(easy, CURLOPT_CAINFO, $0) } ?? CURLE_OK,
+            sluice_curl_set_number(&curl, easy, CURLOPT_QUICK_EXIT, 1),
+            sluice_curl_set_pointer(&curl, easy, CURLOPT_HTTPHEADER, headers),
+            sluice_curl_set_pointer(&curl, easy, CURLOPT_ERRORBUFFER, sentence),
+            plan.authorities.map { sluice_curl_set_text(&curl, easy, CURLOPT_CAINFO, $0) }
+                ?? CURLE_OK,
             sluice_curl_set_writer(
-                easy,
+                &curl, easy,
                 { bytes, size, count, context in
                     guard let context else { return 0 }
                     return Collector.take(
@@ -133,12 +160,13 @@ final class Collector {
         sentence[0] = 0
         return body.withUnsafeBytes { body in
             let code = sluice_curl_set_size(
-                easy, CURLOPT_POSTFIELDSIZE_LARGE, curl_off_t(body.count))
+                &curl, easy, CURLOPT_POSTFIELDSIZE_LARGE, curl_off_t(body.count))
             guard code == CURLE_OK,
-                sluice_curl_set_pointer(easy, CURLOPT_POSTFIELDS, body.baseAddress) == CURLE_OK,
-                curl_multi_add_handle(multi, easy) == CURLM_OK
+                sluice_curl_set_pointer(&curl, easy, CURLOPT_POSTFIELDS, body.baseAddress)
+                    == CURLE_OK,
+                curl.multi_add_handle(multi, easy) == CURLM_OK
             else { return .failed("libcurl takes no request") }
-            defer { curl_multi_remove_handle(multi, easy) }
+            defer { _ = curl.multi_remove_handle(multi, easy) }
             return transfer(waking: descriptor, look)
         }
     }
@@ -146,36 +174,32 @@ final class Collector {
     private func transfer(waking descriptor: Int32, _ look: () -> UInt64?) -> Outcome {
         var running: Int32 = 1
         while true {
-            let code = curl_multi_perform(multi, &running)
-            guard code == CURLM_OK else {
-                return .failed(String(cString: curl_multi_strerror(code)))
-            }
+            let code = curl.multi_perform(multi, &running)
+            guard code == CURLM_OK else { return failure(code) }
             if running == 0 { return outcome }
             let deadline = look()
             let now = Clock.nowMilliseconds()
             if let deadline, now >= deadline { return .abandoned }
             let patience = deadline.map { min($0 - now, 60_000) } ?? 60_000
             var news = curl_waitfd(fd: descriptor, events: Int16(CURL_WAIT_POLLIN), revents: 0)
-            let polled = curl_multi_poll(multi, &news, 1, Int32(patience), nil)
-            guard polled == CURLM_OK else {
-                return .failed(String(cString: curl_multi_strerror(polled)))
-            }
+            let polled = curl.multi_poll(multi, &news, 1, Int32(patience), nil)
+            guard polled == CURLM_OK else { return failure(polled) }
         }
     }
 
     private var outcome: Outcome {
-        let result = sluice_curl_result(multi)
+        let result = sluice_curl_result(&curl, multi)
         var status = 0
-        _ = sluice_curl_number(easy, CURLINFO_RESPONSE_CODE, &status)
+        _ = sluice_curl_number(&curl, easy, CURLINFO_RESPONSE_CODE, &status)
         // What an answer says beyond its bound is not needed.
         let isAnswered = result == Int32(CURLE_OK.rawValue) || answer.pointee.isTooLong
         guard isAnswered, status > 0 else {
             let said = String(cString: sentence)
             let code = CURLcode(rawValue: UInt32(bitPattern: max(0, result)))
-            return .failed(said.isEmpty ? Self.text(code) : said)
+            return .failed(said.isEmpty ? text(code) : said)
         }
         var seconds: curl_off_t = 0
-        _ = sluice_curl_size(easy, CURLINFO_RETRY_AFTER, &seconds)
+        _ = sluice_curl_size(&curl, easy, CURLINFO_RETRY_AFTER, &seconds)
         return .answered(
             status: status, retryAfterSeconds: Int(clamping: max(0, seconds)),
             body: answer.pointee.bytes)

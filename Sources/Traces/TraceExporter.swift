@@ -70,6 +70,9 @@ public final class TraceExporter: Sendable {
         ended = try Mailbox()
     }
 
+    /// Why no spans can be sent on this machine; nil where they can.
+    public static func problem() -> String? { Collector.problem() }
+
     /// Whether there is a plan, or was one.
     public var isInUse: Bool { isRunning.withLock { $0 } }
 

@@ -19,6 +19,7 @@ extension TraceSettings {
                     return false
                 }
                 owner.endpoint = endpoint
+                owner.endpointPlace = value.place
                 return true
             },
             .custom(

@@ -29,6 +29,8 @@ public struct TraceSettings: Sendable, Equatable {
 
     /// The URL that spans are posted to, with its path.
     public var endpoint = ""
+    /// Where it was written.
+    public var endpointPlace = SourcePlace.commandLine
     /// Of a million traces that begin here so many are recorded.
     public var samplePerMillion = 1_000_000
     /// What the spans say of whose they are.
@@ -53,6 +55,7 @@ public struct TraceSettings: Sendable, Equatable {
     /// The same without where it was written: equal where it means the same.
     public var bare: TraceSettings {
         var bare = self
+        bare.endpointPlace = .commandLine
         bare.authoritiesPlace = .commandLine
         for index in bare.headers.indices { bare.headers[index].place = .commandLine }
         return bare

@@ -16,8 +16,11 @@ extension TracingRules {
 extension TracePlan {
     /// What the configuration says of the collector, with the values of fields that stand in files.
     ///
-    /// - Throws: `ConfigurationProblems`, where one of these can't be read.
+    /// - Throws: `ConfigurationProblems`, where one of these can't be read, or nothing can be sent at all.
     init(_ settings: TraceSettings, version: String) throws(ConfigurationProblems) {
+        if let problem = TraceExporter.problem() {
+            throw Assembly.problem(settings.endpointPlace, "traces: \(problem)")
+        }
         var headers: [Header] = []
         for header in settings.headers {
             headers.append(Header(name: header.name, value: try Self.value(of: header)))

@@ -245,7 +245,7 @@ import Testing
             settings: ["drain: { timeout: 60s }"], isReplaceable: true)
         defer { Scratch.remove(operated.folder) }
         let ends = try operated.proxy.relay(to: backend)
-        let upgrade = try operated.command(["upgrade"])
+        let upgrade = try operated.command(["upgrade", "--no-move"])
         #expect(upgrade.status == 0, "\(upgrade)")
         let next = try #require(
             upgrade.output.firstMatch(of: /Process (\d+) has taken over/)?.output.1)

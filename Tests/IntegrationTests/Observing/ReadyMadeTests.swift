@@ -165,8 +165,10 @@ import Testing
         let folder = try Scratch.makeFolder()
         defer { Scratch.remove(folder) }
         // JSON is YAML, so its quotes are right whatever a query holds.
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = .withoutEscapingSlashes
         let rules = try queries.enumerated().map { index, query in
-            let text = String(decoding: try JSONEncoder().encode(query), as: UTF8.self)
+            let text = String(decoding: try encoder.encode(query), as: UTF8.self)
             return "  - { record: \"query:\(index)\", expr: \(text) }\n"
         }
         try Scratch.write(
