@@ -39,6 +39,7 @@ struct ExtremeNumbersTests {
             "upstreams: { app: { endpoints: [\"ws://127.0.0.1:1\"], maxConnections: 1, queue: { KEYS } } }",
         "upstreams.NAME.pool":
             "upstreams: { app: { endpoints: [\"ws://127.0.0.1:1\"], pool: { KEYS } } }",
+        "traces": "traces: { endpoint: \"http://127.0.0.1:1\", KEYS }",
         "drain": "drain: { KEYS }", "timeouts": "timeouts: { KEYS }", "limits": "limits: { KEYS }",
     ]
     /// What stands there when the section is another.

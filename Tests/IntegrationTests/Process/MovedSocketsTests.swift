@@ -27,7 +27,9 @@ import Testing
     ) throws -> Operated {
         try Operated(
             routes: ["{ path: /Esv/ocp, to: \"\(backend)\"\(more) }"], listeners: listeners,
-            settings: ["drain: { timeout: 20s, code: 1012 }"] + settings,
+            settings: ["drain: { timeout: 20s, code: 1012 }"] + settings
+                // One reactor, so that all sockets are of one group.
+                + (step == nil ? [] : ["workers: 1"]),
             wrapper: step.map { ["/usr/bin/env", "SLUICE_TEST_END_AT=\($0)"] } ?? [])
     }
 
