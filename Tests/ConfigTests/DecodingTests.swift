@@ -412,8 +412,7 @@ let everything = """
           every: 11s, timeout: 700ms, rise: 6, fall: 8 }
         pool: { max: 7, idle: 2s }
     drain: { timeout: 60s, code: 1012, reason: "see you", spread: 20s, delay: 5s }
-    admin: { socket: /run/s/admin.sock, address: "127.0.0.1:9901", token: admin.token,
-        tap: payloads }
+    admin: { socket: /run/s/admin.sock, address: "127.0.0.1:9901", token: admin.token, tap: payloads }
     metrics: { address: ":9902" }
     traces: { endpoint: "https://tempo.example:4318", sample: 0.25%, serviceName: edge, ca: ca.pem, timeout: 3s, queue: 99,
         headers: { X-Scope: one, Authorization: "file:secrets/token" } }

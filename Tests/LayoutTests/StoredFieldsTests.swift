@@ -25,7 +25,8 @@ struct StoredFieldsTests {
             name: "FrameScanner", file: "Sources/Wire/Frames/FrameScanner.swift",
             writers: ["Sources/Wire/Frames/FrameScanner+Fields.swift"],
             spared: [
-                "tally": "the counters are the reactor's", "shortHeaderLength": "follows from the sender",
+                "tally": "the counters are the reactor's",
+                "shortHeaderLength": "follows from the sender",
                 "shortPayloadMax": "follows from messageBytesMax",
             ]),
         Kind(
@@ -59,7 +60,8 @@ struct StoredFieldsTests {
         Kind(
             name: "Relay", file: "Sources/Splice/Relay.swift", writers: [relay],
             spared: [
-                "ending": "a relay that is ending stays", "closeText": "a relay that is ending stays",
+                "ending": "a relay that is ending stays",
+                "closeText": "a relay that is ending stays",
                 "hasClosingDeadline": "a relay that is ending stays",
                 "stall": "a relay whose peer hangs up stays",
             ]),
@@ -97,7 +99,9 @@ struct StoredFieldsTests {
         Kind(
             name: "Places", file: "Sources/Frontend/Upstreams/EndpointSearch.swift",
             writers: [image, mover],
-            spared: ["line": "a relay waits for no place", "admitted": "the client, which is written"]),
+            spared: [
+                "line": "a relay waits for no place", "admitted": "the client, which is written",
+            ]),
         Kind(
             name: "CountedTraffic", file: "Sources/Frontend/Metering/RouteMeter.swift",
             writers: [image]),
@@ -153,7 +157,8 @@ struct StoredFieldsTests {
             let word = try Regex("\\b\(name)\\b")
             #expect(
                 written.contains(word),
-                "\(kind.name).\(name) does not travel: write it in \(kind.writers[0]), or say here why not")
+                "\(kind.name).\(name) does not travel: write it in \(kind.writers[0]), or say here why not"
+            )
         }
         for name in kind.spared.keys.sorted() {
             #expect(names.contains(name), "\(kind.name) has no \(name) any more")

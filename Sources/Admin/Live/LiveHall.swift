@@ -15,9 +15,9 @@ public final class LiveHall: Sendable {
     static let paceMilliseconds: UInt64 = 1_000
     /// The least time between two looks, which a dashboard may bring about by its messages.
     static let leastMilliseconds: UInt64 = 250
-    /// A look that has taken long is followed by so many times as long a pause, so that it has a fifth of a core,
+    /// A look that has taken long is followed by so many times as long a pause, so that it has a fifth of a core.
     static let pausesPerLook: UInt64 = 4
-    /// and by no longer one, since on a busy machine a look takes long without doing much.
+    /// The longest such pause, since on a busy machine a look takes long without doing much.
     static let pauseMillisecondsMax: UInt64 = 5_000
     /// How long Closes may take to go out when the process ends.
     static let farewellMilliseconds: UInt64 = 500

@@ -14,7 +14,9 @@ extension Controller {
         if balance.before.count < 2 {
             return AdminOutcome(
                 isDone: false,
-                message: "There is one reactor, which has everything (`workers` sets how many there are).")
+                message:
+                    "There is one reactor, which has everything (`workers` sets how many there are)."
+            )
         }
         let counts = balance.after.map { "\($0)" }.joined(separator: ", ")
         var message =
