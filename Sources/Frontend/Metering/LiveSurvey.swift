@@ -90,10 +90,10 @@ struct LiveSurveyor {
             Metering(state).countTraffic(of: tunnel)
             survey.heldBytes +=
                 tunnel.pointee.relay.client.held.count + tunnel.pointee.relay.backend.held.count
-            let own = LiveSurvey.Group(tunnel)
-            if own != group {
+            // Compared where it lies: what both reactors count the owners of would go back and forth between them.
+            if group?.isOf(tunnel) != true {
                 if let group { survey.relays[group, default: 0] += count }
-                group = own
+                group = LiveSurvey.Group(tunnel)
                 count = 0
             }
             count += 1
@@ -120,6 +120,12 @@ struct LiveSurveyor {
 }
 
 extension LiveSurvey.Group {
+    fileprivate func isOf(_ tunnel: TunnelPointer) -> Bool {
+        tunnel.pointee.asked.plan === plan && tunnel.pointee.asked.endpoint === endpoint
+            && tunnel.pointee.facts.listener === listener
+            && tunnel.pointee.facts.isHTTP2 == isHTTP2
+    }
+
     fileprivate init(_ tunnel: TunnelPointer) {
         self.init(
             plan: tunnel.pointee.asked.plan, endpoint: tunnel.pointee.asked.endpoint,
