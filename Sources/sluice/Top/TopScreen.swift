@@ -19,6 +19,7 @@ final class TopScreen {
     private let everyMilliseconds: UInt64
     /// A look is under way: the one behind it is asked for when it is there.
     private var isLooking = false
+    /// When to look again: 0 for at once, also in a pause; `max` for what the present look will say.
     private var nextMilliseconds: UInt64
     private let news: Mailbox<News>
     private let wishes: Mailbox<TopWish>
@@ -85,16 +86,20 @@ final class TopScreen {
 
     /// How long nothing is to be done, in milliseconds; -1 for as long as nothing happens.
     private var pause: Int32 {
-        if isLooking || wish.isPaused { return -1 }
+        if isLooking || !isDueSomeTime { return -1 }
         let now = Clock.nowMilliseconds()
         return Int32(clamping: nextMilliseconds > now ? nextMilliseconds - now : 0)
     }
 
+    /// In a pause nothing is asked for but what was not seen yet, as the relays of a filter.
+    private var isDueSomeTime: Bool { !wish.isPaused || nextMilliseconds == 0 }
+
     private func askIfDue() {
-        guard !isLooking, !wish.isPaused, Clock.nowMilliseconds() >= nextMilliseconds else {
+        guard !isLooking, isDueSomeTime, Clock.nowMilliseconds() >= nextMilliseconds else {
             return
         }
         isLooking = true
+        nextMilliseconds = .max
         wishes.post(wish)
     }
 
@@ -127,12 +132,11 @@ final class TopScreen {
                 isLooking = false
                 trouble = nil
                 look = TopLook(state, after: look.state)
-                nextMilliseconds =
-                    nextMilliseconds == 0 ? 0 : Clock.nowMilliseconds() + everyMilliseconds
+                comeBack(in: everyMilliseconds)
             case .trouble(let sentence):
                 isLooking = false
                 trouble = sentence
-                nextMilliseconds = Clock.nowMilliseconds() + max(everyMilliseconds, 1_000)
+                comeBack(in: max(everyMilliseconds, 1_000))
             case .signal(SIGWINCH): break
             case .signal(SIGTSTP): suspend()
             case .signal(SIGCONT):
@@ -142,6 +146,11 @@ final class TopScreen {
             }
         }
         return nil
+    }
+
+    /// Looks again after so long, unless a key has asked for that at once.
+    private func comeBack(in milliseconds: UInt64) {
+        if nextMilliseconds > 0 { nextMilliseconds = Clock.nowMilliseconds() + milliseconds }
     }
 
     private func draw() {

@@ -40,7 +40,7 @@ enum TopText {
             let text = index == 0 ? padded(line.text, to: columns) : line.text
             lines.append(Line(text: text, color: line.color, isReversed: index == 0))
         }
-        if all.isEmpty { lines.append(Line(text: empty(wish))) }
+        if all.isEmpty { lines.append(Line(text: empty(wish, look.state))) }
         while lines.count < rows - 1 { lines.append(Line(text: "")) }
         lines = Array(lines.prefix(max(0, rows - 1)))
         lines.append(Line(text: footer(wish)))
@@ -56,7 +56,8 @@ enum TopText {
         wish.isTyping ? "filter: \(wish.filter)▏ Enter keeps it, Esc takes it away" : help
     }
 
-    private static func empty(_ wish: TopWish) -> String {
+    private static func empty(_ wish: TopWish, _ state: LiveState) -> String {
+        if wish.view == .relays && state.relaysMatching > 0 { return "Looking for them." }
         if !wish.filter.isEmpty { return "Nothing of it matches \(wish.filter)." }
         switch wish.view {
         case .routes: return "There are no routes."
