@@ -19,6 +19,8 @@ final class TopScreen {
     private let everyMilliseconds: UInt64
     /// A look is under way: the one behind it is asked for when it is there.
     private var isLooking = false
+    /// What is under way was asked for in a pause, and is shown all the same.
+    private var isWanted = false
     /// When to look again: 0 for at once, also in a pause; `max` for what the present look will say.
     private var nextMilliseconds: UInt64
     private let news: Mailbox<News>
@@ -99,6 +101,7 @@ final class TopScreen {
             return
         }
         isLooking = true
+        isWanted = wish.isPaused
         nextMilliseconds = .max
         wishes.post(wish)
     }
@@ -131,7 +134,7 @@ final class TopScreen {
             case .look(let state):
                 isLooking = false
                 trouble = nil
-                look = TopLook(state, after: look.state)
+                if !wish.isPaused || isWanted { look = TopLook(state, after: look.state) }
                 comeBack(in: everyMilliseconds)
             case .trouble(let sentence):
                 isLooking = false
