@@ -134,7 +134,8 @@ public struct TapHAR {
     }
 
     private static func time(_ milliseconds: UInt64) -> String {
-        Date(timeIntervalSince1970: Double(milliseconds) / 1_000)
+        // What is told is cut off behind the milliseconds, and a binary number may be a little below them.
+        Date(timeIntervalSince1970: (Double(milliseconds) + 0.25) / 1_000)
             .formatted(
                 .iso8601.year().month().day().dateSeparator(.dash)
                     .time(includingFractionalSeconds: true).timeZone(separator: .omitted))

@@ -63,6 +63,9 @@ struct MovingTests {
         let records = try rig.notebook.next(visitors.count)
         #expect(records.allSatisfy { $0.up.messages == 60 && $0.down.messages == 60 })
         #expect(records.allSatisfy { $0.closeCode == 1000 && $0.reason == .close })
+        // A record is written just before its connection is counted off.
+        let deadline = Deadline.after()
+        while rig.frontend.connectionCount > 0 && !deadline.hasPassed { usleep(1_000) }
         #expect(rig.frontend.connectionCount == 0)
     }
 
@@ -98,30 +101,6 @@ struct MovingTests {
         let answer = try visitor.receiveFrame()
         #expect(answer.opcode == .binary)
         #expect(answer.payload == payload)
-    }
-
-    @Test func `what a slow reader has not taken goes along`() throws {
-        let rig = try Self.rig(bufferBytes: 64 * 1_024)
-        let visitor = try rig.visitor(tls: Certificates.shared().first.client())
-        #expect(try visitor.upgrade(path: "/a").status == 101)
-        // Until the sockets' buffers are full and the relay has to hold something: there is room for more then on the
-        // way to the app, so the client is not held up.
-        var sent: [UInt8] = []
-        var held = 0
-        while held == 0 && sent.count < 40_000_000 {
-            let piece = [UInt8](
-                (0..<1_000_000).map { UInt8(truncatingIfNeeded: ($0 &+ sent.count) >> 3) })
-            try visitor.sendFrame(.binary, piece)
-            sent += piece
-            for _ in 0..<20 where held == 0 { held = try Self.move(rig.frontend) }
-        }
-        #expect(held > 0)
-        var got: [UInt8] = []
-        while got.count < sent.count {
-            got += try visitor.receiveFrame().payload
-            try Self.move(rig.frontend)
-        }
-        #expect(got == sent)
     }
 
     @Test func `a relay that this build does not understand stays where it is`() throws {

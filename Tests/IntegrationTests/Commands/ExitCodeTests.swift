@@ -158,7 +158,7 @@ import Testing
         let place = try Place()
         let asking = [
             ["status"], ["reload"], ["drain", "--route", "/*"],
-            ["rebalance", "--upstream", "chat"], ["upgrade"], ["tap"],
+            ["rebalance", "--upstream", "chat"], ["upgrade"], ["tap"], ["top", "--once"],
         ]
         for arguments in asking {
             let nobody = arguments + ["--admin", "\(place.folder)/none.sock"]
@@ -174,6 +174,8 @@ import Testing
         }
         meet("status", 0, try ask("status"))
         meet("status", 1, try ask("status", "--route", "/none"))
+        meet("top", 0, try ask("top", "--once"))
+        meet("top", 1, try ask("top"))
         meet("tap", 1, try ask("tap", "--route", "/none"))
         let tap = ["tap", "--record", "-", "--admin", "\(place.folder)/admin.sock"]
         meet("tap", 0, try place.codeWhenTold(tap, "Listening."))

@@ -18,7 +18,9 @@ final class Tmux {
         let words = variables.flatMap { ["-e", "\($0.key)=\($0.value)"] }
         try run(
             [
-                "tmux", "-u", "-S", socket, "-f", "/dev/null", "new-session", "-d", "-x",
+                // Whoever runs the tests may want no colours in what they print.
+                "env", "-u", "NO_COLOR", "tmux", "-u", "-S", socket, "-f", "/dev/null",
+                "new-session", "-d", "-x",
                 "\(columns)", "-y", "\(rows)",
             ] + words + ["bash --rcfile \(folder)/rc -i"], environment: ["LC_ALL": "C.UTF-8"])
         try eventually("the shell's prompt") { try lines().contains { $0.hasPrefix("ready>") } }

@@ -32,7 +32,7 @@ import Testing
         let terminal = try Tmux()
         try terminal.enter("echo before; \(try Self.command(sluice)); echo left with $?")
         try terminal.expect("the routes") { lines in
-            lines.count == 24 && lines[0].hasPrefix("sluice ") && lines[0].contains("generation 1")
+            lines.count == 24 && lines[0].hasPrefix("sluice ") && lines[0].contains("/sluice.yaml")
                 && lines[1].hasPrefix("1 relays  1 connections") && lines[5].hasPrefix("[1 routes]")
                 && lines[6].hasPrefix("ROUTE") && lines[23].hasPrefix(Self.help)
         }
