@@ -90,6 +90,7 @@ enum WordAdvice {
                 + " from. Install the new program there first."
         case "drain", "status":
             "'\(last)' is too much. Did you mean `sluice \(command) \(scope(of: last)) \(word)`?"
+        case "top": "'\(last)' is too much. Did you mean `sluice top --filter \(word)`?"
         case "tap": "'\(last)' is too much. Did you mean `sluice tap --route \(word)`?"
         case "cert trust", "cert untrust", "cert status":
             "'\(last)' is too much: it is done for the authority that Sluice signs with, in the folder that"

@@ -111,6 +111,7 @@ import Testing
         slip("upgrade sluice", "Install the new program there first."),
         slip("drain /chat", "Did you mean `sluice drain --route /chat`?"),
         slip("drain 10.0.0.2:9000", "Did you mean `sluice drain --endpoint 10.0.0.2:9000`?"),
+        slip("top /chat", "Did you mean `sluice top --filter /chat`?"),
         slip("status ws://a:1", "Did you mean `sluice status --endpoint ws://a:1`?"),
         slip("rebalance chat", "Did you mean `sluice rebalance --upstream chat`?"),
         slip("reload --spread 1s", "It is an option of `sluice drain`."),
