@@ -157,7 +157,8 @@ import Testing
         defer { Scratch.remove(sluice.folder) }
         let polite = try sluice.proxy.relay(to: backend)
         let silent = try sluice.proxy.relay(to: backend)
-        let begun = try sluice.command(way == "drain" ? ["drain", "--background"] : ["upgrade"])
+        let begun = try sluice.command(
+            way == "drain" ? ["drain", "--background"] : ["upgrade", "--no-move"])
         #expect(begun.status == 0, "\(begun.output)")
         let new = way == "upgrade" ? try processIdentifier(sluice) : 0
         defer { if new > 0 { kill(new, SIGKILL) } }
