@@ -57,10 +57,8 @@ public struct SharedFile: ~Copyable {
         _ descriptor: Int32, bytesMax: Int, _ use: (UnsafeRawBufferPointer) -> Outcome
     ) -> Outcome? {
         defer { close(descriptor) }
-        var status = stat()
-        guard fstat(descriptor, &status) == 0, status.st_size >= 0, status.st_size <= bytesMax
-        else { return nil }
-        let size = Int(status.st_size)
+        let size = Int(lseek(descriptor, 0, SEEK_END))
+        guard size >= 0, size <= bytesMax else { return nil }
         let memory = UnsafeMutableRawPointer.allocate(byteCount: max(1, size), alignment: 8)
         defer {
             explicit_bzero(memory, size)
