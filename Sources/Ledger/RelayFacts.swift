@@ -46,7 +46,12 @@ public struct RelayFacts: Sendable {
     public let path: String
     /// The label of the endpoint that it leads to, as people wrote it.
     public let endpoint: String
-    /// Since the client connected or, in HTTP/2, since the WebSocket's stream began.
+    /// When the client connected or, in HTTP/2, when the WebSocket's stream began; by the monotonic clock.
+    ///
+    /// Relays of several reactors are put in order by this and not by their ages, which each reactor takes at
+    /// a moment of its own.
+    public let acceptedMilliseconds: UInt64
+    /// How long ago that was.
     public let ageMilliseconds: UInt64
     /// From the client to the upstream.
     public let up: DirectionCounts
@@ -60,7 +65,8 @@ public struct RelayFacts: Sendable {
     /// What is known of the relay of this name.
     public init(
         id: RelayID, client: Address, isHTTP2: Bool, route: String, path: String, endpoint: String,
-        ageMilliseconds: UInt64, up: DirectionCounts, down: DirectionCounts,
+        acceptedMilliseconds: UInt64, nowMilliseconds: UInt64, up: DirectionCounts,
+        down: DirectionCounts,
         clientRoundTrip: RoundTrip, isEnding: Bool
     ) {
         self.id = id
@@ -69,7 +75,8 @@ public struct RelayFacts: Sendable {
         self.route = route
         self.path = path
         self.endpoint = endpoint
-        self.ageMilliseconds = ageMilliseconds
+        self.acceptedMilliseconds = acceptedMilliseconds
+        ageMilliseconds = nowMilliseconds - min(acceptedMilliseconds, nowMilliseconds)
         self.up = up
         self.down = down
         self.clientRoundTrip = clientRoundTrip

@@ -10,7 +10,8 @@ import Testing
 struct LiveTableTests {
     private func relay(
         _ slot: UInt32, client: String = "192.0.2.1", route: String = "/chat", age: UInt64 = 5_000,
-        messages: UInt64 = 0, bytes: UInt64 = 0, roundTrip: UInt64? = nil, isHTTP2: Bool = false
+        seenLater: UInt64 = 0, messages: UInt64 = 0, bytes: UInt64 = 0, roundTrip: UInt64? = nil,
+        isHTTP2: Bool = false
     ) throws -> RelayFacts {
         var up = DirectionCounts()
         up.messages = messages
@@ -21,8 +22,9 @@ struct LiveTableTests {
             id: RelayID(worker: 0, token: Token(index: slot, generation: 1)),
             client: try #require(Address(host: client, port: UInt16(1_000 + slot))),
             isHTTP2: isHTTP2, route: route, path: "\(route)/room-\(slot)",
-            endpoint: "ws://10.0.0.\(slot):9000", ageMilliseconds: age, up: up,
-            down: DirectionCounts(), clientRoundTrip: trip, isEnding: false)
+            endpoint: "ws://10.0.0.\(slot):9000", acceptedMilliseconds: 100_000 - age,
+            nowMilliseconds: 100_000 + seenLater, up: up, down: DirectionCounts(),
+            clientRoundTrip: trip, isEnding: false)
     }
 
     private func query(
@@ -73,7 +75,8 @@ struct LiveTableTests {
     @Test func `each order puts its own first, and equals by their ids`() throws {
         let relays = [
             try relay(1, age: 3_000, messages: 9, bytes: 10, roundTrip: 50),
-            try relay(2, age: 1_000, messages: 1, bytes: 30),
+            // Its reactor has looked much later than the others.
+            try relay(2, age: 1_000, seenLater: 5_000, messages: 1, bytes: 30),
             try relay(3, age: 9_000, messages: 5, bytes: 20, roundTrip: 900),
             try relay(4, age: 9_000, messages: 5, bytes: 20),
         ]

@@ -291,9 +291,8 @@ struct TunnelKeeper {
                     id: RelayID(worker: state.pointee.index, token: slot), client: asked.client,
                     isHTTP2: tunnel.pointee.facts.isHTTP2, route: asked.route, path: asked.path,
                     endpoint: asked.upstream,
-                    ageMilliseconds: state.pointee.now
-                        &- tunnel.pointee.facts.acceptedMilliseconds,
-                    up: tunnel.pointee.relay.upCounts,
+                    acceptedMilliseconds: tunnel.pointee.facts.acceptedMilliseconds,
+                    nowMilliseconds: state.pointee.now, up: tunnel.pointee.relay.upCounts,
                     down: tunnel.pointee.relay.downCounts,
                     clientRoundTrip: tunnel.pointee.relay.clientRoundTrip,
                     isEnding: tunnel.pointee.relay.ending.hasBegun))

@@ -67,8 +67,8 @@ struct LiveTable {
     private static func rank(_ entry: Entry, _ order: LiveQuery.Order) -> (Double, Double) {
         switch order {
         case .busiest: (entry.bytesPerSecond, Double(entry.carried.bytes))
-        case .newest: (-Double(entry.relay.ageMilliseconds), 0)
-        case .oldest: (Double(entry.relay.ageMilliseconds), 0)
+        case .newest: (Double(entry.relay.acceptedMilliseconds), 0)
+        case .oldest: (-Double(entry.relay.acceptedMilliseconds), 0)
         case .messages: (Double(entry.carried.messages), 0)
         case .bytes: (Double(entry.carried.bytes), 0)
         case .roundTrip:

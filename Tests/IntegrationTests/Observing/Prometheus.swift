@@ -49,12 +49,12 @@ final class Prometheus {
     private let folder: String
     private let port: String
 
-    /// Starts it; it scrapes `host:port` five times a second.
+    /// Starts it; it scrapes `host:port` each second.
     init(scraping target: String) throws {
         folder = try Scratch.makeFolder()
         try Scratch.write(
             """
-            global: { scrape_interval: 200ms, scrape_timeout: 200ms }
+            global: { scrape_interval: 1s, scrape_timeout: 1s }
             scrape_configs:
               - { job_name: sluice, static_configs: [{ targets: ["\(target)"] }] }
 
@@ -66,6 +66,8 @@ final class Prometheus {
         ])
         let line = try process.waitForLine(containing: "\"TLS is disabled.\"")[0]
         port = String(try #require(line.firstMatch(of: /"address":"127\.0\.0\.1:(\d+)"/)).output.1)
+        // Until then its answers are no JSON.
+        try process.waitForLine(containing: "Server is ready to receive web requests")
     }
 
     deinit {
