@@ -15,4 +15,6 @@ public enum AdminDefaults {
     public static let upgradeMilliseconds: Int32 = 30_000
     /// How long an upgrade waits for live sockets that can't move at once, in milliseconds.
     public static let settleMilliseconds: UInt64 = 3_000
+    /// The longest that they may be waited for.
+    public static let settleMillisecondsMax: UInt64 = 600_000
 }

@@ -10,6 +10,8 @@ public struct UpgradeReport: Codable, Sendable, Equatable {
     public var lost = 0
     /// From the first look at them to the last one that moved, in milliseconds.
     public var moveMilliseconds: UInt64 = 0
+    /// Why not all were moved that could have been, or why there is no new process; nil where all is well.
+    public var fault: String?
     /// The number of the process that was asked.
     public var oldProcess: Int32
     /// The number of the process that has taken over.

@@ -177,11 +177,12 @@ static inline ssize_t sluice_send_message(
 /* Receives one message, without waiting; bytes of it, 0 at the end, or -1. *descriptor_count has room for so many and
    says how many have come. A message that had no room is taken for the end. */
 static inline ssize_t sluice_receive_message(
-    int socket, void *bytes, size_t capacity, int *descriptors, int *descriptor_count) {
+    int socket, void *bytes, size_t capacity, int *descriptors, int *descriptor_count, int *are_all_there) {
     union { char bytes[CMSG_SPACE(sizeof(int) * sluice_message_descriptors_max)]; struct cmsghdr align; } control;
     struct iovec part = {.iov_base = bytes, .iov_len = capacity};
     struct msghdr message = {
         .msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
+    *are_all_there = 0;
     int room = *descriptor_count;
     *descriptor_count = 0;
     ssize_t got = recvmsg(socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
@@ -200,5 +201,6 @@ static inline ssize_t sluice_receive_message(
             }
         }
     }
-    return message.msg_flags & (MSG_TRUNC | MSG_CTRUNC) ? 0 : got;
+    *are_all_there = !(message.msg_flags & MSG_CTRUNC);
+    return message.msg_flags & MSG_TRUNC ? 0 : got;
 }

@@ -111,6 +111,19 @@ public enum FieldFault: Error, Equatable, Sendable, CustomStringConvertible {
         try FieldReader(try bytes(number))
     }
 
+    /// The values of all fields, whatever their numbers, each as fields again, in the order in which they stand.
+    public mutating func parts() throws(FieldFault) -> [FieldReader] {
+        var parts: [FieldReader] = []
+        parts.reserveCapacity(entries.count)
+        for index in entries.indices {
+            entries[index].wasRead = true
+            let (start, count) = (entries[index].start, entries[index].count)
+            parts.append(
+                try FieldReader(UnsafeRawBufferPointer(rebasing: bytes[start..<start + count])))
+        }
+        return parts
+    }
+
     /// Has to be called when all known fields were read.
     ///
     /// - Throws: `unknown` where one is left that a reader has to know.

@@ -97,12 +97,12 @@ extension Relay {
     /// - Parameters:
     ///   - reader: what `moveOut` wrote.
     ///   - sockets: the client's and the upstream's; they close where this throws.
-    ///   - rates: what all relays of the client may send together, where it has such rates here.
+    ///   - rates: what all relays of the client may send together.
     ///   - tally: where it is counted what passes, as in `open`.
     ///   - space: the reactor's.
     /// - Throws: `FieldFault`; then the sockets are closed.
     public init(
-        _ reader: inout FieldReader, sockets: consuming SocketPair, rates: ClientRates?,
+        _ reader: inout FieldReader, sockets: consuming SocketPair, rates: MovedRates,
         tally: UnsafePointer<RelayTally>?, _ space: UnsafeMutablePointer<Workspace>
     ) throws(FieldFault) {
         let held = (
@@ -114,10 +114,9 @@ extension Relay {
         var upPart = try reader.part(Number.up)
         var downPart = try reader.part(Number.down)
         let up = try Flow(
-            &upPart, tally: tally?.pointee.up.cells, messages: rates?.messages,
-            bytes: rates?.bytesUp)
+            &upPart, tally: tally?.pointee.up.cells, rates, bytesAs: .bytesUp)
         let down = try Flow(
-            &downPart, tally: tally?.pointee.down.cells, messages: nil, bytes: rates?.bytesDown)
+            &downPart, tally: tally?.pointee.down.cells, rates, bytesAs: .bytesDown)
         var watch: Watch?
         if reader.has(Number.watch) {
             var part = try reader.part(Number.watch)
@@ -176,8 +175,8 @@ extension Flow {
     }
 
     fileprivate init(
-        _ reader: inout FieldReader, tally: FrameTally.Cells?, messages: SharedRate?,
-        bytes: SharedRate?
+        _ reader: inout FieldReader, tally: FrameTally.Cells?, _ rates: MovedRates,
+        bytesAs kind: MovedRates.Kind
     ) throws(FieldFault) {
         var part = try reader.part(Number.scanner)
         self.init(scanner: try FrameScanner(&part, tally: tally))
@@ -185,7 +184,7 @@ extension Flow {
         awaitsPong = try reader.flag(Number.awaitsPong)
         if reader.has(Number.meter) {
             var part = try reader.part(Number.meter)
-            meter = try Meter(&part, messages: messages, bytes: bytes)
+            meter = try Meter(&part, rates, bytesAs: kind)
         }
         self.bytes = try reader.integer(Number.bytes)
         droppable = try reader.integer(Number.droppable)
@@ -227,17 +226,16 @@ extension Meter {
         if let sharedBytes { writer.part(Number.sharedBytes) { sharedBytes.write(to: &$0) } }
     }
 
-    /// The rates that it shared are the client's here, where they are the same; else rates of its own.
     fileprivate convenience init(
-        _ reader: inout FieldReader, messages: SharedRate?, bytes: SharedRate?
+        _ reader: inout FieldReader, _ rates: MovedRates, bytesAs kind: MovedRates.Kind
     ) throws(FieldFault) {
         let ownMessages: UInt64 = try reader.integer(Number.messagesPerSecond)
         let ownBytes: Int64 = try reader.integer(Number.bytesPerSecond)
         guard ownBytes >= 0 else { throw .outOfRange(Number.bytesPerSecond) }
         self.init(
             messagesPerSecond: ownMessages, bytesPerSecond: UInt64(ownBytes),
-            sharedMessages: try Self.shared(Number.sharedMessages, &reader, messages),
-            sharedBytes: try Self.shared(Number.sharedBytes, &reader, bytes))
+            sharedMessages: try Self.shared(Number.sharedMessages, &reader, rates, .messages),
+            sharedBytes: try Self.shared(Number.sharedBytes, &reader, rates, kind))
         messageThousandths = try reader.integer(Number.messageThousandths)
         messagesFilledMilliseconds = try reader.integer(Number.messagesFilled)
         messagesGranted = try reader.integer(Number.messagesGranted)
@@ -248,11 +246,12 @@ extension Meter {
     }
 
     private static func shared(
-        _ number: UInt16, _ reader: inout FieldReader, _ present: SharedRate?
+        _ number: UInt16, _ reader: inout FieldReader, _ rates: MovedRates,
+        _ kind: MovedRates.Kind
     ) throws(FieldFault) -> SharedRate? {
         guard reader.has(number) else { return nil }
         var part = try reader.part(number)
-        return try SharedRate.read(&part, joining: present)
+        return try SharedRate.read(&part, as: kind, joining: rates)
     }
 }
 

@@ -65,16 +65,14 @@ public final class SharedRate: Sendable {
         writer.put(Number.due, dueNanoseconds.load(ordering: .relaxed))
     }
 
-    /// Reads what `write` wrote: into `present`, where that is the same rate, so that nobody is forgiven.
+    /// Reads what `write` wrote: into the rate that others of the client draw from, so that nobody is forgiven.
     static func read(
-        _ reader: inout FieldReader, joining present: SharedRate?
+        _ reader: inout FieldReader, as kind: MovedRates.Kind, joining rates: MovedRates
     ) throws(FieldFault) -> SharedRate {
         let perSecond: UInt64 = try reader.integer(Number.perSecond)
         let due: UInt64 = try reader.integer(Number.due)
         try reader.finish()
-        let rate =
-            present.flatMap { $0.perSecond == perSecond ? $0 : nil }
-            ?? SharedRate(perSecond: perSecond)
+        let rate = rates.rate(kind, perSecond: perSecond)
         rate.raise(to: due)
         return rate
     }

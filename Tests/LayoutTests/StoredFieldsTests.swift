@@ -89,6 +89,7 @@ struct StoredFieldsTests {
             spared: [
                 "drain": "a relay that a drain has stays",
                 "goesOnLater": "the sockets tell it anew",
+                "wasRefused": "of this process alone",
             ]),
         Kind(
             name: "TunnelFacts", file: "Sources/Frontend/Tunnels/TunnelKeeper.swift",

@@ -4,6 +4,7 @@
 // time brings, and nothing gets lost in between.
 // Method: drawing by a clock of the test's own, and by several threads at once.
 
+import Reactor
 import Testing
 import Wire
 
@@ -74,5 +75,31 @@ import Wire
         scanner.allow(messages: nil)
         meter.charge(scanner, nowMilliseconds: 2_000)
         #expect(shared.available(nowMilliseconds: 2_000) == 6)
+    }
+}
+
+/// Goal: relays of one client that have moved share what they shared, also where the rules have changed meanwhile.
+struct MovedRatesTests {
+    @Test func `those with the same rate share it, whatever the rules say now`() throws {
+        let earlier = EarlierRates()
+        let client = try #require(Address(host: "192.0.2.7", port: 0))
+        let other = try #require(Address(host: "192.0.2.8", port: 0))
+        let present = ClientRates(messagesPerSecond: 100, bytesPerSecond: nil)
+        let rates = MovedRates(of: client, present: present, earlier: earlier)
+        let changed = MovedRates(of: client, present: nil, earlier: earlier)
+        #expect(rates.rate(.messages, perSecond: 100) === present.messages)
+        let first = rates.rate(.messages, perSecond: 5)
+        #expect(first === changed.rate(.messages, perSecond: 5))
+        #expect(first !== rates.rate(.bytesUp, perSecond: 5))
+        #expect(
+            first
+                !== MovedRates(of: other, present: nil, earlier: earlier).rate(
+                    .messages, perSecond: 5))
+        // Nobody draws from it any more, so it is forgotten, and so are many others.
+        weak var forgotten: SharedRate?
+        do { forgotten = rates.rate(.bytesDown, perSecond: 7) }
+        #expect(forgotten == nil)
+        for perSecond in 1...1_000 { _ = rates.rate(.bytesUp, perSecond: UInt64(perSecond)) }
+        #expect(first === rates.rate(.messages, perSecond: 5))
     }
 }

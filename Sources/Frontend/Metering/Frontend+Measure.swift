@@ -16,10 +16,7 @@ extension Frontend {
         guard surveyLive(into: &readings) else { return false }
         defer { tendTallies() }
         let (routing, _, _) = served
-        let tallies = routing.tallies
-        let names = Set(tallies.map(\.name))
-        // A route of the process before that a reload has brought back goes by its own counts.
-        for (name, tally) in tallies + gone.tallies.filter({ !names.contains($0.name) }) {
+        for (name, tally) in routing.tallies {
             if let meters = tally.meters.all { meters.add(to: &readings, as: name) }
         }
         crew.unrouted.meters.all?.add(to: &readings, as: "")
@@ -86,6 +83,7 @@ extension Frontend {
     private func addConnections(to readings: inout MetricReadings) {
         let (_, present, listeners) = served
         var begun: [Int: UInt64] = [:]
+        var arrived: [Int: UInt64] = [:]
         var ended: [Int: UInt64] = [:]
         var misaddressed: [UInt64: UInt64] = [:]
         for meter in crew.meters {
@@ -96,6 +94,9 @@ extension Frontend {
             for (key, count) in meter.connected.counts where key != KeyedCounter.other {
                 begun[Int(key), default: 0] += count
             }
+            for (key, count) in meter.arrived.counts where key != KeyedCounter.other {
+                arrived[Int(key), default: 0] += count
+            }
             for (key, count) in meter.misaddressed.counts where key != KeyedCounter.other {
                 misaddressed[key, default: 0] += count
             }
@@ -104,7 +105,8 @@ extension Frontend {
         let bound = Set(present.compactMap { listeners[$0].map { "\($0)" } })
         for (number, address) in listeners {
             let total = begun[number] ?? 0
-            let open = total - min(total, ended[number] ?? 0)
+            let here = total + (arrived[number] ?? 0)
+            let open = here - min(here, ended[number] ?? 0)
             // One that a reload has taken away is told of for as long as somebody is connected.
             guard bound.contains("\(address)") || open > 0 else { continue }
             readings.add(.connections, ["\(address)"], count: open)

@@ -189,6 +189,12 @@ struct Metering {
         reactor.connected.add(UInt64(facts.listener.number))
     }
 
+    /// A client's connection has come from another reactor or process, where it was counted when it began.
+    func arrived(_ facts: borrowing ClientFacts) {
+        guard Self.isOn else { return }
+        reactor.arrived.add(UInt64(facts.listener.number))
+    }
+
     /// A client's connection ends.
     func disconnected(_ facts: borrowing ClientFacts) {
         guard Self.isOn else { return }

@@ -126,6 +126,8 @@ final class ReactorMeter: Sendable {
     let connected = KeyedCounter(keysMax: 4_096)
     /// By the listener's number.
     let disconnected = KeyedCounter(keysMax: 4_096)
+    /// Connections that have come from another reactor or process, by the number of their listener.
+    let arrived = KeyedCounter(keysMax: 4_096)
     /// By `CompletedHandshake`.
     let handshakes = KeyedCounter()
     /// By `HandshakeTrouble`.

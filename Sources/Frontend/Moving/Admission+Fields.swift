@@ -25,12 +25,9 @@ extension Admission {
     }
 
     func take(_ reader: inout FieldReader) throws(FieldFault) {
-        var number: UInt16 = 1
-        while number <= Self.clientsMax, reader.has(number) {
-            var part = try reader.part(number)
+        for var part in try reader.parts() {
             var client = try part.part(Number.client)
             owe(try Address(&client), until: try part.integer(Number.due))
-            number += 1
         }
     }
 }
@@ -65,18 +62,18 @@ extension Frontend {
     /// Takes what `writeAdmissions` of the process before wrote, as far as this build understands it.
     public func takeAdmissions(_ reader: inout FieldReader) {
         if var clients = try? reader.part(Number.clients) { try? crew.clients.take(&clients) }
-        guard var routes = try? reader.part(Number.routes) else { return }
+        guard var routes = try? reader.part(Number.routes), let parts = try? routes.parts() else {
+            return
+        }
         let plans = Dictionary(served.routing.plans.map { ($0.route.name, $0) }) { first, _ in
             first
         }
-        var number: UInt16 = 1
-        while routes.has(number) {
-            if var route = try? routes.part(number), let name = try? route.text(Number.name),
+        for var route in parts {
+            if let name = try? route.text(Number.name),
                 var admission = try? route.part(Number.admission)
             {
                 try? plans[name]?.tally.admission.take(&admission)
             }
-            number += 1
         }
     }
 }

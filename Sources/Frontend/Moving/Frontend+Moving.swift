@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 import Ledger
-import Reactor
+public import Reactor
 import Serialization
 
 extension Frontend {
     /// How many reactors there are.
     public var reactorCount: Int { crew.mailboxes.count }
+
+    /// How long a reactor may take to begin, in milliseconds, before nothing is asked of it any more.
+    private static let beginMilliseconds: Int32 = 5_000
+    /// How long it may take for what it has begun: until then nobody knows what it has done.
+    private static let doneMilliseconds: Int32 = 60_000
 
     /// Has a reactor give up relays, a piece in one of its turns.
     ///
@@ -13,29 +18,38 @@ extension Frontend {
     ///   - order: which.
     ///   - reactor: its index.
     ///   - first: the slot to begin with; 0, or what the piece before said.
+    ///   - answers: where it answers.
     /// - Returns: the relays, which end with the value; nil where the reactor does not answer.
-    public func moveOut(_ order: MoveOrder, of reactor: Int, from first: Int) -> MovedOut? {
+    public func moveOut(
+        _ order: MoveOrder, of reactor: Int, from first: Int, _ answers: MoveAnswers
+    ) -> MovedOut? {
         if crew.loads[reactor].hasEnded { return MovedOut() }
-        guard let answers = try? Mailbox<MovedOut>() else { return nil }
-        crew.mailboxes[reactor].post(.moveOut(order, from: first, answer: answers))
-        guard answers.wait(milliseconds: 5_000) else { return nil }
-        return answers.take().first
+        let errand = Errand()
+        crew.mailboxes[reactor].post(
+            .moveOut(order, from: first, errand, answer: answers.movedOut))
+        let isAnswered =
+            answers.movedOut.wait(milliseconds: Self.beginMilliseconds)
+            || !errand.withdraw() && answers.movedOut.wait(milliseconds: Self.doneMilliseconds)
+        return isAnswered ? answers.movedOut.take().first : nil
     }
 
-    /// Gives relays back to the reactors that they came from, or to others of this process.
+    /// Gives relays back to this process, which has given them up.
     ///
+    /// - Parameters:
+    ///   - relays: those that nobody has taken.
+    ///   - wasRefused: whether another process has refused them: they are not given up again.
+    ///   - answers: where reactors answer.
     /// - Returns: what became of each.
-    public func takeBack(_ relays: [RelayInTransit]) -> [TakeOver] {
-        takeUp(
-            relays.map { relay in
-                relay.place.map { .place($0) } ?? .refused("it is not of this process")
-            }, relays, to: nil)
+    public func takeBack(
+        _ relays: [RelayInTransit], wasRefused: Bool = false, _ answers: MoveAnswers
+    ) -> [TakeOver] {
+        takeUp(Self.places(relays), relays, to: nil, wasRefused: wasRefused, answers)
     }
 
     /// Has the reactors take over relays of another process.
     ///
     /// - Returns: what became of each.
-    public func takeOver(_ relays: [RelayInTransit]) -> [TakeOver] {
+    public func takeOver(_ relays: [RelayInTransit], _ answers: MoveAnswers) -> [TakeOver] {
         let directory = self.directory
         return takeUp(
             relays.map { relay in
@@ -47,20 +61,26 @@ extension Frontend {
                         return .refused("\(error)")
                     }
                 }
-            }, relays, to: nil)
+            }, relays, to: nil, answers)
+    }
+
+    private static func places(_ relays: [RelayInTransit]) -> [RelayDirectory.Found] {
+        relays.map { relay in
+            relay.place.map { .place($0) } ?? .refused("it is not of this process")
+        }
     }
 
     /// Gives relays of this process to one of its reactors.
-    func hand(_ relays: [RelayInTransit], to reactor: Int) -> [TakeOver] {
-        takeUp(
-            relays.map { relay in
-                relay.place.map { .place($0) } ?? .refused("it is not of this process")
-            }, relays, to: reactor)
+    func hand(
+        _ relays: [RelayInTransit], to reactor: Int, _ answers: MoveAnswers
+    ) -> [TakeOver] {
+        takeUp(Self.places(relays), relays, to: reactor, answers)
     }
 
     /// Hands each to the reactor with the fewest connections, or all to one, and waits for all.
     private func takeUp(
-        _ found: [RelayDirectory.Found], _ relays: [RelayInTransit], to only: Int?
+        _ found: [RelayDirectory.Found], _ relays: [RelayInTransit], to only: Int?,
+        wasRefused: Bool = false, _ answers: MoveAnswers
     ) -> [TakeOver] {
         var outcomes = [TakeOver](
             repeating: .lost("its reactor has not answered"), count: relays.count)
@@ -74,26 +94,34 @@ extension Frontend {
                     outcomes[index] = .refused("no reactor turns any more")
                     continue
                 }
-                parcels[reactor].append(Parcel(relay: relays[index], place: place, index: index))
+                parcels[reactor].append(
+                    Parcel(
+                        relay: relays[index], place: place, index: index, wasRefused: wasRefused))
             }
         }
-        guard let answers = try? Mailbox<[(index: Int, outcome: TakeOver)]>() else {
-            for parcel in parcels.joined() {
-                outcomes[parcel.index] = .refused("no descriptor is left for a channel")
-            }
-            return outcomes
-        }
-        var awaited = 0
+        var awaited: [Int: (errand: Errand, parcels: [Parcel])] = [:]
         for (reactor, parcels) in parcels.enumerated() where !parcels.isEmpty {
-            awaited += parcels.count
-            crew.mailboxes[reactor].post(.takeOver(parcels, answer: answers))
+            let errand = Errand()
+            awaited[reactor] = (errand, parcels)
+            crew.mailboxes[reactor].post(
+                .takeOver(parcels, by: reactor, errand, answer: answers.taken))
         }
-        while awaited > 0, answers.wait(milliseconds: 10_000) {
-            for (index, outcome) in answers.take().joined() {
-                outcomes[index] = outcome
-                awaited -= 1
+        func take(within milliseconds: Int32) {
+            while !awaited.isEmpty, answers.taken.wait(milliseconds: milliseconds) {
+                for (reactor, taken) in answers.taken.take() {
+                    awaited[reactor] = nil
+                    for (index, outcome) in taken { outcomes[index] = outcome }
+                }
             }
         }
+        take(within: Self.beginMilliseconds)
+        for (reactor, waiting) in awaited where waiting.errand.withdraw() {
+            awaited[reactor] = nil
+            for parcel in waiting.parcels {
+                outcomes[parcel.index] = .refused("its reactor does not answer")
+            }
+        }
+        take(within: Self.doneMilliseconds)
         return outcomes
     }
 
@@ -136,7 +164,10 @@ extension Frontend {
     /// Moves relays from reactors that have more connections than others to those, until all have about as many.
     ///
     /// Clients notice nothing: each relay goes on where it stood. Streams of HTTP/2 stay with their connection.
-    public func balanceReactors() -> ReactorBalance {
+    ///
+    /// - Throws: `SystemError` where no descriptor is left to ask the reactors by.
+    public func balanceReactors() throws(SystemError) -> ReactorBalance {
+        let answers = try MoveAnswers()
         let indices = crew.loads.indices.filter { !crew.loads[$0].hasEnded }
         var balance = ReactorBalance()
         balance.before = indices.map { crew.loads[$0].count }
@@ -151,17 +182,31 @@ extension Frontend {
                     }), receiver != index, crew.loads[receiver].count < even
                 else { break }
                 let most = min(surplus, even - crew.loads[receiver].count)
-                guard
-                    let out = moveOut(MoveOrder(relaysMax: most), of: index, from: first)
-                else { break }
-                for outcome in hand(out.relays, to: receiver) {
-                    if outcome == .taken { balance.moved += 1 } else { balance.lost += 1 }
-                }
+                let order = MoveOrder(relaysMax: most)
+                guard let out = moveOut(order, of: index, from: first, answers) else { break }
+                hand(out.relays, to: receiver, &balance, answers)
                 position = out.next
             }
         }
         balance.after = indices.map { crew.loads[$0].count }
         return balance
+    }
+
+    /// Gives relays of this process to one of its reactors; to any, where that one does not take them.
+    private func hand(
+        _ relays: [RelayInTransit], to reactor: Int, _ balance: inout ReactorBalance,
+        _ answers: MoveAnswers
+    ) {
+        let outcomes = hand(relays, to: reactor, answers)
+        var refused: [RelayInTransit] = []
+        for (relay, outcome) in zip(relays, outcomes) {
+            switch outcome {
+            case .taken: balance.moved += 1
+            case .refused: refused.append(relay)
+            case .lost: balance.lost += 1
+            }
+        }
+        balance.lost += takeBack(refused, answers).count { $0 != .taken }
     }
 }
 
@@ -171,4 +216,6 @@ struct Parcel: Sendable {
     let place: RelayPlace
     /// Its place in the list of who sent it.
     let index: Int
+    /// Whether it comes back, since the process to which it was to move has refused it.
+    var wasRefused = false
 }

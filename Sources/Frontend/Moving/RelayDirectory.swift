@@ -6,6 +6,7 @@ import Serialization
 
 /// What there is in this process of routes, endpoints and listeners, by the names that images have.
 struct RelayDirectory: Sendable {
+    private let routing: Routing
     private let plans: [String: RoutePlan]
     private let groups: [String: EndpointGroup]
     private let listeners: [Address: ListenerFacts]
@@ -13,6 +14,7 @@ struct RelayDirectory: Sendable {
     private let gone: Gone
 
     init(_ routing: Routing, _ entrances: [Entrance], gone: Gone) {
+        self.routing = routing
         plans = Dictionary(routing.plans.map { ($0.route.name, $0) }) { first, _ in first }
         groups = Dictionary(routing.upstreams.map { ($0.picker.name, $0) }) { first, _ in first }
         listeners = Dictionary(entrances.map { ($0.socket.address, $0.facts) }) { first, _ in first
@@ -35,16 +37,19 @@ struct RelayDirectory: Sendable {
         } else if image.drainsWhenRemoved {
             return .refused("its route is gone and has `onRemove: drain`")
         } else {
-            plan = gone.plan(image.route)
+            plan = gone.plan(image.route, countedBy: routing)
         }
         var seat: (group: EndpointGroup, index: Int)?
         if let group = groups[image.upstream],
             let index = group.endpoints.firstIndex(where: { $0.label == image.endpoint })
         {
             seat = (group, index)
+        } else if !image.upstream.isEmpty {
+            seat = (gone.group(image.upstream, image.endpoint), 0)
         }
         let endpoint =
-            seat.map { $0.group.endpoints[$0.index] } ?? gone.endpoint(image.endpoint)
+            seat.map { $0.group.endpoints[$0.index] }
+            ?? gone.group("", image.endpoint).endpoints[0]
         let listener = listeners[image.listener] ?? gone.listener(image.listener, image.isSecure)
         return .place(
             RelayPlace(plan: plan, endpoint: endpoint, seat: seat, listener: listener))

@@ -33,6 +33,7 @@ struct RelayImage {
         static let counted: UInt16 = 16
         static let agreed: UInt16 = 17
         static let trace: UInt16 = 18
+        static let hash: UInt16 = 19
     }
 
     /// Who asked, as a trusted proxy named them.
@@ -53,7 +54,10 @@ struct RelayImage {
     let upstream: String
     /// The endpoint's label.
     let endpoint: String
+    /// What it was balanced by; nil where that was not by hash.
     let key: UInt64?
+    /// Of what that is the hash, as `HashSource` describes it.
+    let hash: String?
     let counted: CountedTraffic
     /// What was agreed on in the handshake; nil where that was not kept.
     let agreed: Agreed?
@@ -77,6 +81,7 @@ struct RelayImage {
         upstream = tunnel.pointee.places.group?.picker.name ?? ""
         endpoint = asked.upstream
         key = asked.key
+        hash = asked.key == nil ? nil : asked.plan?.route.upstream?.hash?.description
         counted = tunnel.pointee.counted
         agreed = tunnel.pointee.agreed
         trace = asked.trace?.span
@@ -98,6 +103,7 @@ struct RelayImage {
         writer.put(Number.upstream, upstream)
         writer.put(Number.endpoint, endpoint)
         if let key { writer.put(Number.key, key, isRequired: false) }
+        if let hash { writer.put(Number.hash, hash, isRequired: false) }
         // A build that counts other things counts what passes from then on.
         writer.part(Number.counted, isRequired: false) { counted.write(to: &$0) }
         if let agreed {
@@ -129,27 +135,30 @@ struct RelayImage {
         drainsWhenRemoved = try reader.flag(Number.drainsWhenRemoved)
         upstream = try reader.text(Number.upstream)
         endpoint = try reader.text(Number.endpoint)
-        key = reader.has(Number.key) ? try reader.integer(Number.key) : nil
-        if reader.has(Number.counted) {
-            var part = try reader.part(Number.counted)
-            counted = try CountedTraffic(&part)
-        } else {
-            counted = CountedTraffic()
+        key = try? reader.integer(Number.key)
+        hash = try? reader.text(Number.hash)
+        // A relay goes on without these: what of them this build does not understand is left out.
+        counted =
+            Self.optional(Number.counted, &reader) { (part) throws(FieldFault) in
+                try CountedTraffic(&part)
+            } ?? CountedTraffic()
+        agreed = Self.optional(Number.agreed, &reader) { (part) throws(FieldFault) in
+            try Agreed(&part)
         }
-        if reader.has(Number.agreed) {
-            var part = try reader.part(Number.agreed)
-            agreed = try Agreed(&part)
-        } else {
-            agreed = nil
-        }
-        if reader.has(Number.trace) {
-            var part = try reader.part(Number.trace)
-            trace = try TraceSpan(&part)
-        } else {
-            trace = nil
+        trace = Self.optional(Number.trace, &reader) { (part) throws(FieldFault) in
+            try TraceSpan(&part)
         }
         _ = try reader.bytes(Number.relay)
         try reader.finish()
+    }
+
+    /// What `make` reads of a part; nil where there is none, or one of another build.
+    private static func optional<Value>(
+        _ number: UInt16, _ reader: inout FieldReader,
+        _ make: (inout FieldReader) throws(FieldFault) -> Value
+    ) -> Value? {
+        guard var part = try? reader.part(number) else { return nil }
+        return try? make(&part)
     }
 
     private static func address(

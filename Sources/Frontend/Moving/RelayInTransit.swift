@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import Glibc
 import Ledger
-import Reactor
+public import Reactor
 import Router
 import Serialization
 import Synchronization
@@ -80,9 +80,42 @@ public struct MoveOrder: Sendable {
     public var relaysMax: Int
     /// Whether sessions may leave OpenSSL's object for it.
     var releases = true
+    /// Whether those are asked again that an earlier process has refused.
+    public var isFirstLook = true
 
     /// An order to move so many relays of a reactor at most.
     public init(relaysMax: Int = .max) { self.relaysMax = relaysMax }
+}
+
+/// Something that a reactor is asked for and that nobody may want any more when its turn comes: either it is begun, or
+/// it is withdrawn.
+final class Errand: Sendable {
+    private let state = Atomic<UInt8>(0)
+
+    /// Whether it is still wanted; it can't be withdrawn from then on.
+    func begin() -> Bool {
+        state.compareExchange(expected: 0, desired: 1, ordering: .acquiringAndReleasing).exchanged
+    }
+
+    /// Withdraws it; false where it was begun.
+    func withdraw() -> Bool {
+        state.compareExchange(expected: 0, desired: 2, ordering: .acquiringAndReleasing).exchanged
+    }
+}
+
+/// Where reactors answer who moves relays; made once, so that a move needs no further descriptor.
+public final class MoveAnswers: Sendable {
+    /// The reactor, and what became of which.
+    typealias Taken = (reactor: Int, outcomes: [(index: Int, outcome: TakeOver)])
+
+    let movedOut: Mailbox<MovedOut>
+    let taken: Mailbox<Taken>
+
+    /// - Throws: `SystemError` where no descriptor is left.
+    public init() throws(SystemError) {
+        movedOut = try Mailbox()
+        taken = try Mailbox()
+    }
 }
 
 /// Relays that one reactor has given up, and those that it could not.

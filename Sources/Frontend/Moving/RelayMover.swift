@@ -13,6 +13,9 @@ struct RelayMover {
     /// Bytes of images in one turn: what relays hold for slow readers goes along.
     static let imageBytesPerTurn = 8 << 20
 
+    /// No time of a relay that has just come is over sooner: its sockets were not read while it was on its way.
+    static let graceMilliseconds: UInt64 = 128
+
     let state: StatePointer
 
     init(_ state: StatePointer) { self.state = state }
@@ -26,13 +29,19 @@ struct RelayMover {
         var out = MovedOut()
         var last = first - 1
         var byteCount = 0
+        let due = relaysOfDrains()
         for _ in 0..<Self.slotsPerTurn {
             if out.relays.count >= min(order.relaysMax, Self.relaysPerTurn) { break }
             if byteCount >= Self.imageBytesPerTurn { break }
             guard let slot = state.pointee.tunnels.nextLive(after: last) else { return out }
             last = Int(slot.index)
             guard let tunnel = state.pointee.tunnels.pointer(slot) else { continue }
-            switch obstacle(tunnel, order) {
+            if order.isFirstLook { tunnel.pointee.wasRefused = false }
+            if tunnel.pointee.wasRefused {
+                out.staying.refused += 1
+                continue
+            }
+            switch obstacle(tunnel, order, due) {
             case .record: out.waiting += 1
             case .stream: out.staying.streams += 1
             case .session: out.staying.sessions += 1
@@ -47,12 +56,23 @@ struct RelayMover {
         return out
     }
 
-    private func obstacle(_ tunnel: TunnelPointer, _ order: MoveOrder) -> Relay.Obstacle? {
+    /// Relays that drains are going to end; who is only of a drained route and came later is none of them.
+    private func relaysOfDrains() -> Set<Token> {
+        var due: Set<Token> = []
+        for task in state.pointee.drains.tasks { due.formUnion(task.ahead) }
+        return due
+    }
+
+    private func obstacle(
+        _ tunnel: TunnelPointer, _ order: MoveOrder, _ due: Set<Token>
+    ) -> Relay.Obstacle? {
         guard case .socket = tunnel.pointee.client else { return .stream }
-        if tunnel.pointee.drain != nil { return .ending }
+        if tunnel.pointee.drain != nil || due.contains(tunnel.pointee.slot) { return .ending }
         let asked = tunnel.pointee.asked
-        for task in state.pointee.drains.tasks where task.drain.plan.concerns(asked) {
-            return .ending
+        for task in state.pointee.drains.tasks
+        where task.isScanning && task.drain.plan.concerns(asked) {
+            // It is not known yet whether it is one of those.
+            return .record
         }
         return tunnel.pointee.relay.obstacle(
             releases: order.releases && state.pointee.settings.releases, space)
@@ -100,10 +120,10 @@ struct RelayMover {
     // MARK: In
 
     /// Takes up a relay of another reactor or process.
-    func takeOver(_ relay: RelayInTransit, at place: RelayPlace) -> TakeOver {
-        relay.withImage { bytes in
+    func takeOver(_ parcel: Parcel) -> TakeOver {
+        parcel.relay.withImage { bytes in
             do throws(FieldFault) {
-                return try takeOver(relay, bytes, at: place)
+                return try takeOver(parcel, bytes)
             } catch {
                 return .refused("\(error)")
             }
@@ -111,14 +131,17 @@ struct RelayMover {
     }
 
     private func takeOver(
-        _ moved: RelayInTransit, _ bytes: UnsafeRawBufferPointer, at place: RelayPlace
+        _ parcel: Parcel, _ bytes: UnsafeRawBufferPointer
     ) throws(FieldFault) -> TakeOver {
+        let place = parcel.place
         var reader = try FieldReader(bytes)
         let image = try RelayImage(&reader)
         var part = try reader.part(RelayImage.Number.relay)
+        guard let sockets = parcel.relay.takeSockets() else {
+            return .refused("it was taken already")
+        }
         var places = Places()
         let rates = admit(image, place, &places)
-        guard let sockets = moved.takeSockets() else { return .refused("it was taken already") }
         let made: Relay
         do throws(FieldFault) {
             made = try Relay(
@@ -126,7 +149,8 @@ struct RelayMover {
                 tally: place.plan.flatMap { Metering(state).tally($0) }, space)
         } catch {
             places.giveBack(nowMilliseconds: state.pointee.now)
-            return .lost("\(error)")
+            // Nothing was sent. A process that has handed it on has sockets and image of its own still.
+            return parcel.relay.place == nil ? .refused("\(error)") : .lost("\(error)")
         }
         if let seat = place.seat {
             seat.group.picker.reopen(seat.index)
@@ -136,33 +160,43 @@ struct RelayMover {
             peer: image.peer, listener: place.listener,
             acceptedMilliseconds: image.acceptedMilliseconds)
         facts.tls = image.tls
-        let tunnel = Tunnel(
+        var tunnel = Tunnel(
             relay: made, client: .gone, facts: facts, asked: TunnelFacts(image, place),
             agreed: image.agreed.flatMap {
                 state.pointee.agreed.take(subprotocol: $0.subprotocol, extensions: $0.extensions)
             }, places: places)
+        tunnel.wasRefused = parcel.wasRefused
         return insert(tunnel, counted: image.counted)
     }
 
     /// Gives it its place on the route, where such places are counted; what its client may send together.
     private func admit(
         _ image: RelayImage, _ place: RelayPlace, _ places: inout Places
-    ) -> ClientRates? {
-        guard let plan = place.plan else { return nil }
+    ) -> MovedRates {
+        guard let plan = place.plan else { return MovedRates() }
         let (admission, limits) = (plan.tally.admission, plan.route.admission)
-        if limits.isEmpty && !admission.isCounting { return nil }
+        let client = image.client.subscriber
+        if limits.isEmpty && !admission.isCounting {
+            return MovedRates(of: client, present: nil, earlier: admission.earlierRates)
+        }
         _ = admission.enter(
             image.client, AdmissionLimits(), nowMilliseconds: state.pointee.now)
         places.take(admission, as: image.client)
-        return admission.rates(of: image.client, limits)
+        return MovedRates(
+            of: client, present: admission.rates(of: image.client, limits),
+            earlier: admission.earlierRates)
     }
 
     private func insert(_ made: consuming Tunnel, counted: CountedTraffic) -> TakeOver {
         let client = made.relay.client.socket.descriptor
         let backend = made.relay.backend.socket.descriptor
+        var places = made.places
         guard let slot = state.pointee.tunnels.insert(made),
             let tunnel = state.pointee.tunnels.pointer(slot)
-        else { return .lost("there is no slot for it") }
+        else {
+            places.giveBack(nowMilliseconds: state.pointee.now)
+            return .lost("there is no slot for it")
+        }
         tunnel.pointee.slot = slot
         tunnel.pointee.counted = counted
         guard let token = state.pointee.clients.insert(.tunnel(tunnel)) else {
@@ -172,7 +206,7 @@ struct RelayMover {
         tunnel.pointee.client = .socket(token)
         let load = state.pointee.crew.loads[state.pointee.index]
         load.opened()
-        Metering(state).connected(tunnel.pointee.facts)
+        Metering(state).arrived(tunnel.pointee.facts)
         let clients = state.pointee.crew.clients
         if !state.pointee.settings.clientLimits.isEmpty || clients.isCounting {
             ClientCounts(state).admitLate(&tunnel.pointee.facts)
@@ -188,7 +222,13 @@ struct RelayMover {
             return .lost("the system has no room to watch its sockets")
         }
         if tunnel.pointee.relay.deadlineMilliseconds > 0 {
-            TunnelKeeper(state).obey(.deadline, tunnel)
+            // Not in this turn, though it may be over: what the sockets have for it comes first.
+            state.pointee.tunnelTimers.reserve(index: Int(slot.index))
+            state.pointee.tunnelTimers.arm(
+                slot,
+                at: max(
+                    tunnel.pointee.relay.deadlineMilliseconds,
+                    state.pointee.now + Self.graceMilliseconds))
         }
         DrainKeeper(state).join(tunnel)
         return .taken
@@ -202,7 +242,8 @@ extension TunnelFacts {
         path = image.path
         plan = place.plan
         endpoint = place.endpoint
-        key = image.key
+        // What was hashed before says nothing where something else is hashed now.
+        key = image.hash == place.plan?.route.upstream?.hash?.description ? image.key : nil
         trace = image.trace.map { TunnelTrace($0) }
     }
 }

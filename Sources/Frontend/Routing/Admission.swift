@@ -78,6 +78,10 @@ final class Admission: Sendable {
     }
 
     private let state = Mutex(State())
+    private let earlier = AtomicLazyReference<EarlierRates>()
+
+    /// Rates of relays that have come from another reactor or process, and that no rule gives any more.
+    var earlierRates: EarlierRates { earlier.load() ?? earlier.storeIfNil(EarlierRates()) }
 
     /// Clients that are remembered.
     var clientCount: Int { state.withLock { $0.clients.count } }

@@ -4,7 +4,7 @@ import Router
 import Wire
 
 /// What of a request decides where it goes, where an upstream balances by hash.
-public enum HashSource: Sendable, Equatable {
+public enum HashSource: Sendable, Equatable, CustomStringConvertible {
     /// The path as it was asked for, without query.
     case path
     /// The value of the first field of this name, which is in lower case.
@@ -13,6 +13,16 @@ public enum HashSource: Sendable, Equatable {
     case cookie([UInt8])
     /// Who asks: an IPv4 address, or the network of an IPv6 one.
     case client
+
+    /// Its name, as another process knows it too: `path`, `header:x-user`, `cookie:id`, `client`.
+    public var description: String {
+        switch self {
+        case .path: "path"
+        case .header(let name): "header:" + String(decoding: name, as: UTF8.self)
+        case .cookie(let name): "cookie:" + String(decoding: name, as: UTF8.self)
+        case .client: "client"
+        }
+    }
 
     /// The key of a request; nil where it has no such field or cookie, or an empty one.
     ///

@@ -16,6 +16,8 @@ public final class Routing: Sendable {
     let plans: [RoutePlan]
     /// The counts of routes that are not here any more, by name, for as long as anything uses them.
     private let departed: [String: DepartedTally]
+    /// The same of relays that have come from another process.
+    private let adopted = Mutex<[String: DepartedTally]>([:])
 
     /// Puts a table and its routes together; routes that were there before, and on which something still
     /// runs, go on being counted.
@@ -24,16 +26,28 @@ public final class Routing: Sendable {
         self.table = table
         self.routes = routes
         var tallies: [String: RouteTally] = [:]
-        for (name, tally) in previous?.departed ?? [:] { tallies[name] = tally.tally }
+        for (name, tally) in previous?.allDeparted ?? [:] { tallies[name] = tally.tally }
         for plan in previous?.plans ?? [] { tallies[plan.route.name] = plan.tally }
         plans = routes.map { RoutePlan($0, tally: tallies[$0.name] ?? RouteTally()) }
         for route in routes { tallies[route.name] = nil }
         departed = tallies.mapValues { DepartedTally($0) }
     }
 
-    /// Routes that a reload has taken out and that have live relays, by name, with how many.
+    private var allDeparted: [String: DepartedTally] {
+        departed.merging(adopted.withLock { $0 }) { _, adopted in adopted }
+    }
+
+    /// Has the counts of a route that is not here be told and kept like those of one that a reload has taken out.
+    func adopt(_ tally: RouteTally, of name: String) {
+        adopted.withLock { $0[name] = DepartedTally(tally) }
+    }
+
+    /// The counts of a route that is not here any more; nil where nothing uses them.
+    func departedTally(_ name: String) -> RouteTally? { allDeparted[name]?.tally }
+
+    /// Routes that a reload or an upgrade has taken out and that have live relays, by name, with how many.
     public var departedCounts: [(name: String, count: Int)] {
-        departed.compactMap { name, departed in
+        allDeparted.compactMap { name, departed in
             guard let count = departed.tally?.count, count > 0 else { return nil }
             return (name, count)
         }.sorted { $0.name < $1.name }
@@ -47,7 +61,7 @@ public final class Routing: Sendable {
 
     /// The counts of those that are not here any more.
     var departedTallies: [(name: String, tally: RouteTally)] {
-        departed.compactMap { name, departed in departed.tally.map { (name, $0) } }
+        allDeparted.compactMap { name, departed in departed.tally.map { (name, $0) } }
     }
 
     /// All endpoints, each once.

@@ -35,6 +35,9 @@ struct DrainTask {
     /// Relays that were found and neither told nor seen to be over.
     var leftCount: Int { tokens.count - next + toldElsewhere.count }
 
+    /// Relays that were found and whose turn has not come.
+    var ahead: ArraySlice<Token> { tokens[next...] }
+
     /// When the next relay is to be told; never while they are being looked for.
     var nextMilliseconds: UInt64 {
         isScanning || next >= tokens.count ? .max : due(next)

@@ -59,6 +59,8 @@ struct Tunnel: ~Copyable {
     var drain: Drain?
     /// It stands in `WorkerState.unfinished`.
     var goesOnLater = false
+    /// The process to which it was to move has refused it.
+    var wasRefused = false
     /// What of its traffic the counters have.
     var counted = CountedTraffic()
 

@@ -297,13 +297,13 @@ struct Worker: ~Copyable {
             }
         case .end(let token, let code, let answer):
             answer.post(TunnelKeeper(state).end(token, code: code))
-        case .moveOut(let order, let first, let answer):
-            answer.post(RelayMover(state).moveOut(order, from: first))
-        case .takeOver(let parcels, let answer):
-            answer.post(
-                parcels.map { parcel in
-                    (parcel.index, RelayMover(state).takeOver(parcel.relay, at: parcel.place))
-                })
+        case .moveOut(let order, let first, let errand, let answer):
+            if errand.begin() { answer.post(RelayMover(state).moveOut(order, from: first)) }
+        case .takeOver(let parcels, let reactor, let errand, let answer):
+            if errand.begin() {
+                answer.post(
+                    (reactor, parcels.map { ($0.index, RelayMover(state).takeOver($0)) }))
+            }
         case .pauseListening(let end, let done):
             acceptors.pauseAll(untilMilliseconds: end)
             done.post(state.pointee.index)
@@ -330,9 +330,13 @@ struct Worker: ~Copyable {
         case .takeStock(_, let done): done.post(state.pointee.index)
         case .tap(_, _, let done), .untap(_, _, let done): done.post(state.pointee.index)
         case .end(_, _, let answer): answer.post(false)
-        case .moveOut(_, _, let answer): answer.post(MovedOut())
-        case .takeOver(let parcels, let answer):
-            answer.post(parcels.map { ($0.index, .refused("its reactor has ended")) })
+        case .moveOut(_, _, let errand, let answer):
+            if errand.begin() { answer.post(MovedOut()) }
+        case .takeOver(let parcels, let reactor, let errand, let answer):
+            if errand.begin() {
+                answer.post(
+                    (reactor, parcels.map { ($0.index, .refused("its reactor has ended")) }))
+            }
         case .pauseListening(_, let done): done.post(state.pointee.index)
         case .place(let queue, _):
             queue.served()

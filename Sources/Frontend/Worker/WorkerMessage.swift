@@ -29,9 +29,9 @@ enum WorkerMessage: Sendable {
     /// End the relay of this token with a Close; say there whether it is one.
     case end(Token, code: UInt16, answer: Mailbox<Bool>)
     /// Give up relays, from a slot on.
-    case moveOut(MoveOrder, from: Int, answer: Mailbox<MovedOut>)
-    /// Take these over, and say what became of each.
-    case takeOver([Parcel], answer: Mailbox<[(index: Int, outcome: TakeOver)]>)
+    case moveOut(MoveOrder, from: Int, Errand, answer: Mailbox<MovedOut>)
+    /// Take these over, as the reactor of this index, and say what became of each.
+    case takeOver([Parcel], by: Int, Errand, answer: Mailbox<MoveAnswers.Taken>)
     /// Accept no connections until then.
     case pauseListening(untilMilliseconds: UInt64, done: Mailbox<Int>)
     /// There may be a place at an endpoint, for the one that waits.

@@ -68,7 +68,8 @@ public final class MessageSocket: Sendable {
 
     /// What has come.
     public enum Received: Sendable {
-        /// A message, and descriptors that are the caller's from here on.
+        /// A message, and descriptors that are the caller's from here on: none, where not all have found room in this
+        /// process.
         case message([UInt8], [Int32])
         /// The other end is closed, or has sent what is no message of ours.
         case ended
@@ -84,17 +85,19 @@ public final class MessageSocket: Sendable {
         while true {
             guard wait(POLLIN, until: end) else { return .nothing }
             var count = Int32(descriptors.count)
+            var isWhole: Int32 = 0
             let got = sluice_receive_message(
-                descriptor, &bytes, bytes.count, &descriptors, &count)
+                descriptor, &bytes, bytes.count, &descriptors, &count, &isWhole)
             if got < 0 && (errno == EINTR || errno == EAGAIN) { continue }
             let handed = Array(descriptors.prefix(Int(max(0, count))))
-            guard got > 0 else {
-                for descriptor in handed { close(descriptor) }
-                return .ended
-            }
-            return .message(Array(bytes.prefix(got)), handed)
+            if got > 0 && isWhole != 0 { return .message(Array(bytes.prefix(got)), handed) }
+            for descriptor in handed { close(descriptor) }
+            return got > 0 ? .message(Array(bytes.prefix(got)), []) : .ended
         }
     }
+
+    /// Ends the connection: the other side is told, and nothing is sent or received any more.
+    public func end() { shutdown(descriptor, Int32(SHUT_RDWR)) }
 
     private func wait(_ events: Int32, until end: UInt64) -> Bool {
         var waitFor = pollfd(fd: descriptor, events: Int16(events), revents: 0)

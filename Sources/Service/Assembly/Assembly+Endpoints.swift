@@ -63,6 +63,16 @@ struct DepartedEndpoint: Sendable {
     }
 }
 
+extension Assembly {
+    /// Adds endpoints that get nothing here and on which something runs that another process has begun.
+    mutating func keepDeparted(_ endpoints: [(upstream: String, endpoint: Endpoint)]) {
+        let known = departed.map(\.endpoint) + routing.endpoints
+        for (upstream, endpoint) in endpoints where !known.contains(where: { $0 === endpoint }) {
+            departed.append(DepartedEndpoint(upstream: upstream, endpoint: endpoint))
+        }
+    }
+}
+
 /// The endpoints of the configuration before, each to be taken over once.
 struct KnownEndpoints {
     private struct Key: Hashable {

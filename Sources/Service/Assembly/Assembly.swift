@@ -40,7 +40,7 @@ public struct Assembly: Sendable {
     }
 
     /// Endpoints that were served before and on which something still runs.
-    let departed: [DepartedEndpoint]
+    var departed: [DepartedEndpoint]
 
     /// The fingerprints of all certificates that are served, by their files.
     var certificates: [String: String] {

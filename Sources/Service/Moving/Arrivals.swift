@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Admin
 import Frontend
 import Glibc
 import Ledger
@@ -8,8 +9,10 @@ import Synchronization
 
 /// Takes over the live relays of the process before this one.
 final class Arrivals: Sendable {
-    /// How long the other may take for its next message: it is waiting for sockets that settle.
-    private static let messageMilliseconds: Int32 = 60_000
+    /// How long the other may take for its next message: it may wait for sockets that settle, as long as it may be
+    /// told to.
+    private static let messageMilliseconds =
+        Int32(AdminDefaults.settleMillisecondsMax + 60_000)
 
     static let variable = "SLUICE_RELAYS"
 
@@ -34,34 +37,55 @@ final class Arrivals: Sendable {
     var count: Int { taken.load(ordering: .relaxed) }
 
     /// Says that relays may come, and takes them over until there are no more.
-    func serve(_ frontend: Frontend, _ log: LogWriter) {
+    ///
+    /// Until then nothing is drained or upgraded here: what comes later would not know of it.
+    func serve(_ controller: Controller) {
         defer {
+            channel.end()
+            controller.arrivalsEnded()
             if count > 0 {
                 let sockets = Count.words(count, "live socket", one: "goes", many: "go")
-                log.write(
+                controller.log.write(
                     LogEvent(.info, "\(sockets) on here that the process before this one had."))
             }
         }
-        guard channel.send(MoveMessage.hello.bytes, withinMilliseconds: 1_000) else { return }
+        guard let answers = try? MoveAnswers(),
+            channel.send(MoveMessage.hello.bytes, withinMilliseconds: 1_000)
+        else { return }
         MoveStep.ready.reached()
         while case .message(let bytes, let descriptors) = channel.receive(
             withinMilliseconds: Self.messageMilliseconds)
         {
             MoveStep.received.reached()
-            guard case .relays(let count)? = MoveMessage(bytes),
-                (1...MoveMessage.relaysMax).contains(count),
-                let relays = ImageFile.read(descriptors, count: count)
-            else {
-                if MoveMessage(bytes) == nil { for descriptor in descriptors { close(descriptor) } }
+            switch MoveMessage(bytes) {
+            case .relays(let count) where (1...MoveMessage.relaysMax).contains(count):
+                let outcomes = take(descriptors, count, controller, answers)
+                MoveStep.taken.reached()
+                taken.wrappingAdd(outcomes.count { $0 == .taken }, ordering: .relaxed)
+                let answer = MoveMessage.outcomes(outcomes.map { MoveMessage.Outcome($0) })
+                // Where nobody hears it, those that were taken go on all the same: the other ends its part.
+                guard channel.send(answer.bytes, withinMilliseconds: 5_000) else { return }
+                MoveStep.told.reached()
+            case .finished:
+                for descriptor in descriptors { close(descriptor) }
+                controller.arrivalsEnded()
+                _ = channel.send(MoveMessage.finished.bytes, withinMilliseconds: 1_000)
+                return
+            default:
+                for descriptor in descriptors { close(descriptor) }
                 return
             }
-            let outcomes = frontend.takeOver(relays)
-            MoveStep.taken.reached()
-            taken.wrappingAdd(outcomes.count { $0 == .taken }, ordering: .relaxed)
-            let answer = MoveMessage.outcomes(outcomes.map { MoveMessage.Outcome($0) })
-            // Where nobody hears it, those that were taken go on all the same: the other ends its part.
-            guard channel.send(answer.bytes, withinMilliseconds: 5_000) else { return }
-            MoveStep.told.reached()
         }
+    }
+
+    private func take(
+        _ descriptors: [Int32], _ count: Int, _ controller: Controller, _ answers: MoveAnswers
+    ) -> [TakeOver] {
+        guard let relays = ImageFile.read(descriptors, count: count) else {
+            // Nothing of them was touched.
+            let reason = "their sockets or their states have not come whole"
+            return [TakeOver](repeating: .refused(reason), count: count)
+        }
+        return controller.takeOver(relays, answers)
     }
 }

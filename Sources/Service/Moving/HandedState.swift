@@ -97,15 +97,13 @@ struct HandedState: ~Copyable {
             if var tickets = try? reader.part(Number.tickets) {
                 try? assembly.tickets.take(&tickets)
             }
-            guard var endpoints = try? reader.part(Number.endpoints) else { return }
+            guard var endpoints = try? reader.part(Number.endpoints),
+                let parts = try? endpoints.parts()
+            else { return }
             let groups = Dictionary(assembly.routing.upstreams.map { ($0.picker.name, $0) }) {
                 first, _ in first
             }
-            var number: UInt16 = 1
-            while endpoints.has(number) {
-                if var part = try? endpoints.part(number) { try? Self.take(&part, groups) }
-                number += 1
-            }
+            for var part in parts { try? Self.take(&part, groups) }
         }
     }
 

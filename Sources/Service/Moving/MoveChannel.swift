@@ -8,7 +8,7 @@ import Reactor
 /// descriptor.
 ///
 /// The one that takes over speaks first (`hello`). Then each `relays` is answered by one `outcomes`, in their order,
-/// until the other closes the channel. What stands in a `relays` message is the new process's from the moment in
+/// until the other says `finished` and is told so too, or closes the channel. What stands in a `relays` message is the new process's from the moment in
 /// which it was sent; only what `outcomes` says was refused comes back.
 enum MoveMessage: Codable, Equatable {
     /// The new process can take relays over.
@@ -17,6 +17,8 @@ enum MoveMessage: Codable, Equatable {
     case relays(count: Int)
     /// What became of each.
     case outcomes([Outcome])
+    /// No more relays come; and, as the answer, that none are expected any more.
+    case finished
 
     /// What became of a relay.
     enum Outcome: Codable, Equatable {

@@ -18,6 +18,10 @@ struct RelayMove {
         var milliseconds: UInt64 = 0
         /// Why no further ones were moved; nil where all were that could be.
         var fault: String?
+        /// Whether the new process has said that it expects no more.
+        var isConfirmed = false
+        /// Why the new process has refused some, of one of them; nil where it has refused none.
+        var refusal: String?
     }
 
     /// How long the other process may take to say that it takes relays over.
@@ -38,6 +42,17 @@ struct RelayMove {
 
     /// Moves whatever can be moved.
     func run() -> Outcome {
+        var outcome = Outcome()
+        do throws(SystemError) {
+            outcome = run(try MoveAnswers())
+        } catch {
+            outcome.fault = error.description
+        }
+        outcome.isConfirmed = finish()
+        return outcome
+    }
+
+    private func run(_ answers: MoveAnswers) -> Outcome {
         let begin = Clock.nowMilliseconds()
         var outcome = Outcome()
         guard
@@ -48,9 +63,11 @@ struct RelayMove {
             return outcome
         }
         for descriptor in descriptors { close(descriptor) }
+        var order = MoveOrder(relaysMax: MoveMessage.relaysMax)
         while true {
             let movedBefore = outcome.moved
-            let waiting = pass(&outcome)
+            let waiting = pass(order, &outcome, answers)
+            order.isFirstLook = false
             let time = Clock.nowMilliseconds() - begin
             if outcome.moved > movedBefore || outcome.lost > 0 { outcome.milliseconds = time }
             if outcome.fault != nil || isGivenUp() { break }
@@ -64,18 +81,19 @@ struct RelayMove {
     }
 
     /// Moves what can be moved at this moment; how many could not and may a little later.
-    private func pass(_ outcome: inout Outcome) -> Int {
+    private func pass(
+        _ order: MoveOrder, _ outcome: inout Outcome, _ answers: MoveAnswers
+    ) -> Int {
         var waiting = 0
         outcome.staying = MovedOut.Staying()
         for reactor in 0..<frontend.reactorCount {
             var position: Int? = 0
             while let first = position {
-                let order = MoveOrder(relaysMax: MoveMessage.relaysMax)
-                guard let out = frontend.moveOut(order, of: reactor, from: first) else {
+                guard let out = frontend.moveOut(order, of: reactor, from: first, answers) else {
                     outcome.fault = "reactor \(reactor) does not answer"
                     return waiting
                 }
-                if !out.relays.isEmpty { ship(out.relays, &outcome) }
+                if !out.relays.isEmpty { ship(out.relays, &outcome, answers) }
                 waiting += out.waiting
                 outcome.staying += out.staying
                 position = out.next
@@ -85,9 +103,11 @@ struct RelayMove {
         return waiting
     }
 
-    private func ship(_ relays: [RelayInTransit], _ outcome: inout Outcome) {
+    private func ship(
+        _ relays: [RelayInTransit], _ outcome: inout Outcome, _ mailboxes: MoveAnswers
+    ) {
         guard let file = ImageFile.write(relays) else {
-            takeBack(relays, &outcome)
+            takeBack(relays, &outcome, mailboxes)
             outcome.fault = "no memory or no descriptor is left for what is handed on"
             return
         }
@@ -99,7 +119,7 @@ struct RelayMove {
                 message.bytes, [file.descriptor] + sockets,
                 withinMilliseconds: Self.answerMilliseconds)
         else {
-            takeBack(relays, &outcome)
+            takeBack(relays, &outcome, mailboxes)
             outcome.fault = "the new process takes nothing any more"
             return
         }
@@ -118,19 +138,42 @@ struct RelayMove {
         for descriptor in descriptors { close(descriptor) }
         MoveStep.answered.reached()
         var refused: [RelayInTransit] = []
+        var lost = 0
         for (relay, answer) in zip(relays, answers) {
             switch answer {
             case .taken: outcome.moved += 1
-            case .refused: refused.append(relay)
-            case .lost: outcome.lost += 1
+            case .refused(let reason):
+                refused.append(relay)
+                outcome.refusal = reason
+            case .lost(let reason):
+                lost += 1
+                if lost == relays.count {
+                    outcome.fault = "the new process has lost all of some sockets, since \(reason)"
+                }
             }
         }
-        takeBack(refused, &outcome)
+        outcome.lost += lost
+        takeBack(refused, wereRefused: true, &outcome, mailboxes)
     }
 
     /// They go on here, as if they had never been given up.
-    private func takeBack(_ relays: [RelayInTransit], _ outcome: inout Outcome) {
-        for answer in frontend.takeBack(relays) where answer != .taken { outcome.lost += 1 }
+    private func takeBack(
+        _ relays: [RelayInTransit], wereRefused: Bool = false, _ outcome: inout Outcome,
+        _ answers: MoveAnswers
+    ) {
+        if relays.isEmpty { return }
+        let outcomes = frontend.takeBack(relays, wasRefused: wereRefused, answers)
+        outcome.lost += outcomes.count { $0 != .taken }
+    }
+
+    /// Waits until the new process expects no more of them: then it can be asked for everything.
+    private func finish() -> Bool {
+        guard channel.send(MoveMessage.finished.bytes, withinMilliseconds: 1_000),
+            case .message(let bytes, let descriptors) = channel.receive(
+                withinMilliseconds: Self.helloMilliseconds)
+        else { return false }
+        for descriptor in descriptors { close(descriptor) }
+        return MoveMessage(bytes) == .finished
     }
 }
 

@@ -112,7 +112,8 @@ enum AdminErrand: CaseIterable {
         case .upgrade:
             [
                 .number("timeoutMilliseconds", 1...3_600_000),
-                .number("settleMilliseconds", 0...600_000), .number("move", 0...1),
+                .number("settleMilliseconds", 0...Int128(AdminDefaults.settleMillisecondsMax)),
+                .number("move", 0...1),
             ]
         case .close: [.code]
         default: []

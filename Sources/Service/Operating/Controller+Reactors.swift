@@ -3,13 +3,25 @@ import Admin
 import Frontend
 import Ledger
 import Log
+import Reactor
+import Synchronization
 
 extension Controller {
     /// Moves live sockets from reactors that have more than others to those; nobody notices.
     func balanceReactors() -> AdminOutcome {
+        let outcome: Result<Frontend.ReactorBalance, SystemError>? = unlessUpgrading {
+            // No reload and no end of all begins meanwhile.
+            changing.withLock { _ in
+                Result { () throws(SystemError) in try frontend.balanceReactors() }
+            }
+        }
         if state.isLeaving { return Self.stopping }
-        guard let balance = unlessUpgrading({ frontend.balanceReactors() }) else {
-            return Self.underway
+        let balance: Frontend.ReactorBalance
+        switch outcome {
+        case nil: return Self.underway
+        case .failure(let error):
+            return AdminOutcome(isDone: false, message: "Nothing was moved: \(error.description).")
+        case .success(let done): balance = done
         }
         if balance.before.count < 2 {
             return AdminOutcome(
@@ -26,8 +38,8 @@ extension Controller {
                 + " \(counts) connections now."
         if balance.lost > 0 {
             message +=
-                " \(Count.words(balance.lost, "socket", one: "was", many: "were")) lost, since the system had no"
-                + " room to watch them."
+                " \(Count.words(balance.lost, "socket", one: "was", many: "were")) lost: the system had no room"
+                + " to watch them, or a reactor has not answered."
         }
         log.write(LogEvent(balance.lost > 0 ? .error : .info, message))
         return AdminOutcome(isDone: balance.lost == 0, message: message)

@@ -28,7 +28,30 @@ extension Controller {
         message: "An upgrade is under way, and its new process would not know of it: ask again when"
             + " that one has taken over.")
 
-    /// Does something, but not while a new process is being waited for.
+    /// Takes over relays of the process before this one.
+    func takeOver(_ relays: [RelayInTransit], _ answers: MoveAnswers) -> [TakeOver] {
+        // Not in the midst of a reload, which says what there is of routes and endpoints.
+        changing.withLock { _ in
+            let outcomes = frontend.takeOver(relays, answers)
+            let gone = frontend.goneEndpoints
+            if !gone.isEmpty { keepDeparted(gone) }
+            return outcomes
+        }
+    }
+
+    /// Relays may come that the process before this one has: until they are here nothing is drained or upgraded.
+    func arrivalsBegin() {
+        isArriving.store(true, ordering: .relaxed)
+        isUpgrading.withLock { $0 = true }
+    }
+
+    /// All have come: from now on things can be changed.
+    func arrivalsEnded() {
+        guard isArriving.exchange(false, ordering: .relaxed) else { return }
+        isUpgrading.withLock { $0 = false }
+    }
+
+    /// Does something, but not while a new process is being waited for, or relays of the one before.
     func unlessUpgrading<Done>(_ action: () -> Done) -> Done? {
         isUpgrading.withLock { $0 ? nil : action() }
     }
@@ -44,7 +67,8 @@ extension Controller {
         guard let drained = names else {
             return AdminOutcome(
                 isDone: false,
-                message: "An upgrade is under way already: its new process is being waited for.")
+                message: "An upgrade is under way already: its new process is being waited for, or"
+                    + " takes live sockets over.")
         }
         defer { isUpgrading.withLock { $0 = false } }
         let admin = admins.withLock { $0 }
@@ -64,11 +88,10 @@ extension Controller {
             if let ended = handed.ended { return goOn(handed, ended, admin) }
             let message =
                 handed.sentence + " Process \(getpid()) drains and ends." + Self.handedOn(drained)
-            log.write(LogEvent(handed.report.lost > 0 ? .error : .info, message))
+            let isWhole = handed.report.lost == 0 && handed.fault == nil
+            log.write(LogEvent(isWhole ? .info : .error, message))
             admin?.stop()
-            leave(
-                Self.plan(state.configuration.drain), isReplaced: true,
-                untaken: handed.started.untaken)
+            leave(Self.plan(state.configuration.drain))
             var outcome = AdminOutcome(isDone: true, message: message)
             outcome.upgrade = handed.report
             return outcome
@@ -81,6 +104,8 @@ extension Controller {
         var report: UpgradeReport
         /// Why not all was moved that could have been; nil where it was.
         var fault: String?
+        /// Why the new process has refused some; nil where it has refused none.
+        var refusal: String?
         /// How the new process has ended meanwhile; nil where it serves.
         var ended: String?
 
@@ -99,6 +124,9 @@ extension Controller {
                 words += " \(report.lost) \(report.lost == 1 ? "was" : "were") lost."
             }
             if let fault { words += " Not all were moved: \(fault)." }
+            if let refusal {
+                words += " The new process has refused some: \(refusal)."
+            }
             return words
         }
     }
@@ -137,6 +165,8 @@ extension Controller {
 
     /// Moves the live sockets to the process that serves by now.
     private func move(_ started: Successor.Started, _ plan: UpgradePlan) -> Handed {
+        // From here on whoever ends this process leaves the files of its listeners to the new one.
+        replaced(untaken: started.untaken)
         ServiceManager.notify("MAINPID=\(started.process)")
         var report = UpgradeReport(oldProcess: getpid(), newProcess: started.process)
         guard let channel = started.relays else {
@@ -153,10 +183,14 @@ extension Controller {
         report.lost = outcome.lost
         report.stayed = relayCount
         report.moveMilliseconds = outcome.milliseconds
-        var handed = Handed(started: started, report: report, fault: outcome.fault)
+        report.fault = outcome.fault
+        var handed = Handed(
+            started: started, report: report, fault: outcome.fault, refusal: outcome.refusal)
         // One that is killed is gone a moment after its end of the channel.
         handed.ended = Successor.ending(
-            of: started.process, withinMilliseconds: outcome.fault == nil ? 0 : 500)
+            of: started.process,
+            withinMilliseconds: outcome.fault == nil && outcome.isConfirmed ? 0 : 500)
+        if handed.ended != nil { replaced(untaken: nil) }
         return handed
     }
 
@@ -175,6 +209,7 @@ extension Controller {
         outcome.upgrade = handed.report
         outcome.upgrade?.lost = lost
         outcome.upgrade?.moved = 0
+        outcome.upgrade?.fault = "process \(handed.started.process) \(ended)"
         return outcome
     }
 }

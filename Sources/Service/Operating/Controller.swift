@@ -62,6 +62,8 @@ public final class Controller: Sendable {
         /// The drain with which the process ends.
         var lastDrain: Int?
         var isLeaving = false
+        /// The descriptors that the process which has taken over does not listen at; nil where none has.
+        var untaken: Set<Int32>?
         /// When a signal has said to stop, in milliseconds of `Clock`; nil where none has.
         var toldToStopMilliseconds: UInt64?
         /// A second one came: nobody is waited for.
@@ -88,8 +90,11 @@ public final class Controller: Sendable {
     private let current: Mutex<State>
     /// With what the process started.
     let started: Configuration
-    /// Whether a new process is being waited for; held while something is drained or resumed.
+    /// Whether a new process is being waited for, or relays of the one before; held while something is drained or
+    /// resumed.
     let isUpgrading = Mutex(false)
+    /// Whether the process before this one has relays to hand on.
+    let isArriving = Atomic<Bool>(false)
     /// The last rebalance of each upstream, with its number among the drains.
     let rebalances = Mutex<[String: (drain: Int, rebalance: Rebalance)]>([:])
     /// What is looked at again and again.
@@ -355,6 +360,7 @@ public final class Controller: Sendable {
                 message: "The reason is longer than \(DrainSettings.reasonBytesMax) bytes.")
         }
         if request.route == nil && request.endpoint == nil {
+            if isArriving.load(ordering: .relaxed) { return Self.underway }
             let id = leave(plan, mayTakeLonger: request.timeoutMilliseconds != nil)
             return AdminOutcome(
                 isDone: id != nil, message: id == nil ? "Sluice is stopping already." : stops,
@@ -448,19 +454,24 @@ public final class Controller: Sendable {
         return nil
     }
 
+    /// Another process has taken over, but for these descriptors; nil where it has ended meanwhile.
+    func replaced(untaken: Set<Int32>?) { current.withLock { $0.untaken = untaken } }
+
+    /// Endpoints that are not served any more are told of for as long as relays have places there.
+    func keepDeparted(_ endpoints: [(upstream: String, endpoint: Endpoint)]) {
+        current.withLock { $0.assembly.keepDeparted(endpoints) }
+    }
+
     // MARK: The end
 
     /// Begins to stop; nil when that has begun before.
     ///
     /// `mayTakeLonger`: the service manager is asked to wait for as long as the plan says.
     @discardableResult
-    func leave(
-        _ plan: DrainPlan, isReplaced: Bool = false, untaken: Set<Int32> = [],
-        mayTakeLonger: Bool = false
-    ) -> Int? {
-        let isFirst = current.withLock { state in
+    func leave(_ plan: DrainPlan, mayTakeLonger: Bool = false) -> Int? {
+        let (isFirst, isReplaced) = current.withLock { state in
             defer { state.isLeaving = true }
-            return !state.isLeaving
+            return (!state.isLeaving, state.untaken != nil)
         }
         guard isFirst else { return nil }
         // Not ready any more, but still open, for as long as balancers take to notice.
@@ -485,7 +496,10 @@ public final class Controller: Sendable {
                 frontend.connectionCount, "connection", one: "is", many: "are")
             log.write(
                 LogEvent(.info, "Stopping: \(Self.told(relayCount, plan)); \(connections) open."))
-            let drain = frontend.leave(plan, isReplaced: isReplaced, untaken: untaken)
+            // Sockets may have gone to another process since it was told to stop.
+            let untaken = state.untaken
+            let drain = frontend.leave(
+                plan, isReplaced: untaken != nil, untaken: untaken ?? [])
             let id = add(drain, "everything")
             current.withLock { $0.lastDrain = id }
             return id

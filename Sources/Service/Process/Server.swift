@@ -66,6 +66,9 @@ public enum Server {
         }
         known?.apply(to: controller.state.assembly)
         known?.apply(to: frontend)
+        // Its copy of the keys is overwritten now.
+        _ = consume known
+        if arrivals != nil { controller.arrivalsBegin() }
         let admin = try AdminServers(configuration, controller, inheriting: inherited)
         controller.hand(over: admin)
         // Each reactor has an epoll set, and some threads one or two descriptors.
@@ -92,7 +95,7 @@ public enum Server {
         Successor.sayReady(untaken: frontend.untaken)
         let arriving = try arrivals.map { arrivals in
             try ReactorThread.start(name: "sluice-arrivals") {
-                arrivals.serve(frontend, controller.log)
+                arrivals.serve(controller)
             }
         }
         frontend.wait()

@@ -60,6 +60,11 @@ public final class PeerStream {
         }
     }
 
+    /// What goes over the wire for bytes, for `sendRaw` to send it in pieces.
+    public func sealed(_ bytes: [UInt8]) throws -> [UInt8] {
+        try records?.seal(bytes[...]) ?? bytes
+    }
+
     /// Sends bytes below TLS.
     public func sendRaw(_ bytes: [UInt8], by deadline: Deadline = .after()) throws {
         var rest = bytes[...]

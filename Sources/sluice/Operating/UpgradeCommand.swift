@@ -38,7 +38,10 @@ struct UpgradeCommand: ParsableCommand {
     var json = false
 
     private func settleMilliseconds() throws -> UInt64 {
-        try Number.duration("--settle", settle, max: .seconds(600), hasZero: true).wholeMilliseconds
+        try Number.duration(
+            "--settle", settle, max: .milliseconds(AdminDefaults.settleMillisecondsMax),
+            hasZero: true
+        ).wholeMilliseconds
     }
 
     private func milliseconds() throws -> UInt64 {
@@ -58,13 +61,19 @@ struct UpgradeCommand: ParsableCommand {
             + (noMove ? "&move=0" : "")
         let outcome = try options.peer(to: .change).ask(
             "POST", "/upgrade\(query)", for: AdminOutcome.self)
-        if json, let report = outcome.upgrade {
+        if json {
+            // Where no new process has come up, all is as it was.
+            var report =
+                outcome.upgrade
+                ?? UpgradeReport(oldProcess: outcome.process ?? 0, newProcess: 0)
+            if outcome.upgrade == nil { report.fault = outcome.message }
             let encoder = JSONEncoder()
-            encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
+            encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
             print(String(decoding: try encoder.encode(report), as: UTF8.self))
         } else {
             options.show(outcome)
         }
-        if !outcome.isDone || outcome.upgrade?.lost ?? 0 > 0 { throw ExitCode(1) }
+        let isWhole = outcome.upgrade.map { $0.lost == 0 && $0.fault == nil } ?? true
+        if !outcome.isDone || !isWhole { throw ExitCode(1) }
     }
 }

@@ -108,7 +108,8 @@ struct MovingTests {
         let visitor = try rig.visitor()
         #expect(try visitor.upgrade(path: "/a").status == 101)
         let reactor = try #require((0..<2).first { rig.frontend.crew.loads[$0].count == 1 })
-        let out = try #require(rig.frontend.moveOut(MoveOrder(), of: reactor, from: 0))
+        let answers = try MoveAnswers()
+        let out = try #require(rig.frontend.moveOut(MoveOrder(), of: reactor, from: 0, answers))
         let relay = try #require(out.relays.first)
         // A later build that keeps something without which the relay would be another one.
         let later = relay.withImage { image in
@@ -121,8 +122,39 @@ struct MovingTests {
                     backend: dup(relay.descriptors.backend), place: nil)
             }
         }
-        let refused = rig.frontend.takeOver([later])
+        let refused = rig.frontend.takeOver([later], answers)
         #expect(refused == [.refused("field 900 has to be known and is not")])
+        // The same where such a field is deep within it: the relay is whole where it was, and goes on there.
+        let deep = relay.withImage { image in
+            withPart(RelayImage.Number.relay, of: image, with: { $0.put(902, 1) }) {
+                RelayInTransit(
+                    image: $0, client: dup(relay.descriptors.client),
+                    backend: dup(relay.descriptors.backend), place: nil)
+            }
+        }
+        #expect(
+            rig.frontend.takeOver([deep], answers)
+                == [.refused("field 902 has to be known and is not")])
+        // A part without which it goes on may be of another build in whatever way.
+        let spare = relay.withImage { image in
+            withPart(RelayImage.Number.counted, of: image, with: { $0.put(903, 1) }) {
+                RelayInTransit(
+                    image: $0, client: dup(relay.descriptors.client),
+                    backend: dup(relay.descriptors.backend), place: nil)
+            }
+        }
+        #expect(rig.frontend.takeOver([spare], answers) == [.taken])
+        #expect(try visitor.echoes("it has moved"))
+    }
+
+    @Test func `a field that may be left out is left out`() throws {
+        let rig = try Self.rig(secure: false)
+        let visitor = try rig.visitor()
+        #expect(try visitor.upgrade(path: "/a").status == 101)
+        let reactor = try #require((0..<2).first { rig.frontend.crew.loads[$0].count == 1 })
+        let answers = try MoveAnswers()
+        let out = try #require(rig.frontend.moveOut(MoveOrder(), of: reactor, from: 0, answers))
+        let relay = try #require(out.relays.first)
         // What it may leave out is left out.
         let optional = relay.withImage { image in
             var writer = FieldWriter()
@@ -134,7 +166,7 @@ struct MovingTests {
                     backend: dup(relay.descriptors.backend), place: nil)
             }
         }
-        #expect(rig.frontend.takeOver([optional]) == [.taken])
+        #expect(rig.frontend.takeOver([optional], answers) == [.taken])
         #expect(try visitor.echoes("it goes on"))
     }
 
@@ -143,7 +175,8 @@ struct MovingTests {
         let visitor = try rig.visitor(tls: Certificates.shared().first.client())
         #expect(try visitor.upgrade(path: "/a").status == 101)
         let reactor = try #require((0..<2).first { rig.frontend.crew.loads[$0].count == 1 })
-        let out = try #require(rig.frontend.moveOut(MoveOrder(), of: reactor, from: 0))
+        let answers = try MoveAnswers()
+        let out = try #require(rig.frontend.moveOut(MoveOrder(), of: reactor, from: 0, answers))
         let relay = try #require(out.relays.first)
         let image = relay.withImage { [UInt8]($0) }
         var refused = 0
@@ -154,10 +187,10 @@ struct MovingTests {
             let broken = changed.withUnsafeBytes {
                 RelayInTransit(image: $0, client: pair.first, backend: pair.second, place: nil)
             }
-            if rig.frontend.takeOver([broken]) != [.taken] { refused += 1 }
+            if rig.frontend.takeOver([broken], answers) != [.taken] { refused += 1 }
         }
         #expect(refused > image.count / 2)
-        #expect(rig.frontend.takeBack([relay]) == [.taken])
+        #expect(rig.frontend.takeBack([relay], answers) == [.taken])
         #expect(try visitor.echoes("still here"))
     }
 
@@ -167,11 +200,34 @@ struct MovingTests {
         for visitor in visitors { #expect(try visitor.upgrade(path: "/a").status == 101) }
         try Self.move(rig.frontend, to: 1)
         #expect(rig.frontend.crew.loads.map(\.count) == [0, 40])
-        let balance = rig.frontend.balanceReactors()
+        let balance = try rig.frontend.balanceReactors()
         #expect(
             balance
                 == Frontend.ReactorBalance(before: [0, 40], after: [20, 20], moved: 20, lost: 0))
         for visitor in visitors { #expect(try visitor.echoes("here")) }
+    }
+
+    /// An image in which a part has further fields.
+    private func withPart<Outcome>(
+        _ number: UInt16, of image: UnsafeRawBufferPointer,
+        with more: (inout FieldWriter) -> Void, _ use: (UnsafeRawBufferPointer) -> Outcome
+    ) -> Outcome {
+        var writer = FieldWriter()
+        var at = 0
+        while at < image.count {
+            let mark = UInt16(
+                littleEndian: image.loadUnaligned(fromByteOffset: at, as: UInt16.self))
+            let length = UInt32(
+                littleEndian: image.loadUnaligned(fromByteOffset: at + 2, as: UInt32.self))
+            let value = UnsafeRawBufferPointer(rebasing: image[(at + 6)..<(at + 6 + Int(length))])
+            let isRequired = mark & 0x8000 != 0
+            writer.part(mark & 0x7FFF, isRequired: isRequired) { part in
+                part.append(value)
+                if mark & 0x7FFF == number { more(&part) }
+            }
+            at += 6 + Int(length)
+        }
+        return writer.withBytes(use)
     }
 
     /// Moves all relays to the other reactor, or to one.
@@ -180,18 +236,20 @@ struct MovingTests {
     @discardableResult
     static func move(_ frontend: Frontend, to only: Int? = nil) throws -> Int {
         var extra = 0
+        let answers = try MoveAnswers()
         var moved: [(relay: RelayInTransit, to: Int)] = []
         for reactor in 0..<2 where reactor != only {
             var position: Int? = 0
             while let first = position {
-                let out = try #require(frontend.moveOut(MoveOrder(), of: reactor, from: first))
+                let out = try #require(
+                    frontend.moveOut(MoveOrder(), of: reactor, from: first, answers))
                 moved += out.relays.map { ($0, 1 - reactor) }
                 position = out.next
             }
         }
         for (relay, reactor) in moved {
             extra += max(0, relay.byteCount - 4_096)
-            #expect(frontend.hand([relay], to: reactor) == [.taken])
+            #expect(frontend.hand([relay], to: reactor, answers) == [.taken])
         }
         return extra
     }
@@ -203,8 +261,10 @@ final class Shuttle: Sendable {
     private let moved = Atomic<Int>(0)
     private let failures = Mutex<[String: Int]>([:])
     private let thread = Mutex<ReactorThread?>(nil)
+    private let answers: MoveAnswers
 
     init(_ frontend: Frontend) throws {
+        answers = try MoveAnswers()
         let started = try ReactorThread.start(name: "shuttle") { [self] in
             while !isOver.load(ordering: .relaxed) { turn(frontend) }
         }
@@ -213,11 +273,11 @@ final class Shuttle: Sendable {
 
     private func turn(_ frontend: Frontend) {
         for reactor in 0..<2 {
-            guard let out = frontend.moveOut(MoveOrder(), of: reactor, from: 0) else {
+            guard let out = frontend.moveOut(MoveOrder(), of: reactor, from: 0, answers) else {
                 failures.withLock { $0["no answer", default: 0] += 1 }
                 continue
             }
-            for outcome in frontend.hand(out.relays, to: 1 - reactor) {
+            for outcome in frontend.hand(out.relays, to: 1 - reactor, answers) {
                 if outcome == .taken {
                     moved.wrappingAdd(1, ordering: .relaxed)
                 } else {
