@@ -194,6 +194,8 @@ extension Controller {
     /// Begins to end surplus relays.
     func rebalance(_ request: RebalanceRequest) -> AdminOutcome {
         if state.isLeaving { return Self.stopping }
+        // Those that come would not be among the surplus, or those that go would be.
+        if isUpgrading.withLock({ $0 }) { return Self.underway }
         let routing = state.assembly.routing
         let groups = routing.routes.compactMap(\.upstream)
         guard let group = groups.first(where: { $0.picker.name == request.upstream }) else {

@@ -183,13 +183,15 @@ enum ExitCodes {
                 Outcome(
                     code: 0,
                     when:
-                        "no endpoint has more than its share, with those clients that were told to go and are back"
+                        "no endpoint has more than its share, with those clients that were told to go and are back;"
+                        + " or, with --reactors, the reactors have about as many connections"
                 ),
                 Outcome(
                     code: 1,
                     when:
                         "nothing has the upstream's name, its clients go back to where they were or do not come"
-                        + " back, or Sluice is stopping or has stopped meanwhile"
+                        + " back, or Sluice is stopping or has stopped meanwhile; with --reactors, there is only one,"
+                        + " or a socket was lost; in both cases, an upgrade is under way"
                         + orSeveral
                 ),
                 nobodyAnswers,
@@ -201,7 +203,9 @@ enum ExitCodes {
                     code: 0, when: "the new process has taken over, and no live socket was lost"),
                 Outcome(
                     code: 1,
-                    when: "it has not, and the old one goes on, or live sockets were lost"
+                    when:
+                        "it has not, and the old one goes on, or live sockets were lost, or some stayed that could"
+                        + " have moved"
                         + orSeveral),
                 nobodyAnswers,
             ]),
