@@ -71,13 +71,14 @@ public enum FieldFault: Error, Equatable, Sendable, CustomStringConvertible {
     }
 
     /// A number; `standIn` where the field is not there.
+    ///
+    /// Inlinable, so that other targets need no run-time metadata for each number.
+    @inlinable
     public mutating func integer<Value: FixedWidthInteger>(
         _ number: UInt16, standIn: Value? = nil
     ) throws(FieldFault) -> Value {
         if let standIn, !has(number) { return standIn }
-        let value = try bytes(number)
-        guard value.count == 8 else { throw .outOfRange(number) }
-        let bits = UInt64(littleEndian: value.loadUnaligned(as: UInt64.self))
+        let bits = try bits(number)
         if Value.isSigned {
             guard let exact = Value(exactly: Int64(bitPattern: bits)) else {
                 throw .outOfRange(number)
@@ -86,6 +87,13 @@ public enum FieldFault: Error, Equatable, Sendable, CustomStringConvertible {
         }
         guard let exact = Value(exactly: bits) else { throw .outOfRange(number) }
         return exact
+    }
+
+    @usableFromInline
+    mutating func bits(_ number: UInt16) throws(FieldFault) -> UInt64 {
+        let value = try bytes(number)
+        guard value.count == 8 else { throw .outOfRange(number) }
+        return UInt64(littleEndian: value.loadUnaligned(as: UInt64.self))
     }
 
     /// A truth value; `standIn` where the field is not there.

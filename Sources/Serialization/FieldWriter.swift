@@ -29,11 +29,19 @@ import Glibc
     }
 
     /// Writes a number of up to 64 bits; one below zero keeps its sign.
+    ///
+    /// Inlinable, so that other targets need no run-time metadata for each number.
+    @inlinable
     public mutating func put(
         _ number: UInt16, _ value: some FixedWidthInteger, isRequired: Bool = true
     ) {
+        put(number, bits: UInt64(truncatingIfNeeded: value), isRequired: isRequired)
+    }
+
+    @usableFromInline
+    mutating func put(_ number: UInt16, bits: UInt64, isRequired: Bool) {
         header(number, isRequired, byteCount: 8)
-        append(UInt64(truncatingIfNeeded: value))
+        append(bits)
     }
 
     /// Writes a truth value.

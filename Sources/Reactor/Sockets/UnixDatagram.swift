@@ -38,6 +38,20 @@ public enum UnixDatagram {
         }
     }
 
+    /// Sends one datagram with a copy of a descriptor; 0, or the value of `errno`.
+    public static func send(
+        _ bytes: [UInt8], with descriptor: Int32, to address: sockaddr_un, on socket: Int32
+    ) -> Int32 {
+        with(address) { address, length in
+            guard connect(socket, address, length) == 0 else { return errno }
+            while true {
+                let sent = sluice_send_message(socket, bytes, bytes.count, [descriptor], 1)
+                if sent >= 0 { return 0 }
+                if errno != EINTR { return errno }
+            }
+        }
+    }
+
     /// Passes bytes of any number as sealed memory; 0, or the value of `errno`.
     public static func pass(
         _ bytes: UnsafeRawBufferPointer, to address: sockaddr_un, on socket: Int32

@@ -79,6 +79,8 @@ public final class Controller: Sendable {
     let log: LogWriter
     let traces: TraceExporter
     let thread: ControlThread
+    /// Where the service manager keeps copies of the listening sockets.
+    let store: ListenerStore
     let minder = Minder()
     let farewell: Farewell
     let startedMilliseconds = Clock.wallMilliseconds()
@@ -107,11 +109,12 @@ public final class Controller: Sendable {
     init(
         source: Source, configuration: Configuration, assembly: Assembly, frontend: Frontend,
         names: NameWatch, health: HealthWatch, log: LogWriter, traces: TraceExporter,
-        thread: ControlThread, version: String
+        thread: ControlThread, store: ListenerStore, version: String
     ) throws(SystemError) {
         farewell = try Farewell()
         self.version = version
         self.thread = thread
+        self.store = store
         self.source = source
         self.frontend = frontend
         self.names = names
@@ -246,6 +249,7 @@ public final class Controller: Sendable {
             state.loadedMilliseconds = Clock.wallMilliseconds()
             state.lastProblem = nil
         }
+        store.keep(frontend.sockets)
         TapDesk.endForbidden(frontend, by: configuration.admin.tap)
         // Where there is no descriptor left for it, those of before are asked for in vain, no more.
         try? names.watch(assembly.endpoints, expanding: expanding, until: 0)

@@ -29,6 +29,8 @@ public enum Server {
         ProcessMemory.prepare()
         let inherited = Successor.inherited() + held
         let drained = Successor.inheritedDrains()
+        let store = ListenerStore(
+            inherited: inherited.filter { $0.purpose == .listen }.map(\.address))
         let arrivals = Arrivals.inherited()
         let known = HandedState.inherited()
         // Before any thread: threads inherit what is blocked.
@@ -55,7 +57,7 @@ public enum Server {
         let (controller, frontend) = try assemble(
             source, version, configuration,
             watchers: (names: names, health: health, log: log, traces: traces),
-            thread, inherited
+            thread, inherited, store
         ) { assembly, listeners throws(SystemError) in
             try Frontend(
                 listening: assembly.listeners, routing: assembly.routing,
@@ -92,6 +94,7 @@ public enum Server {
         try observer.begins(controller)
         controller.minder.follow(controller, configuration.watch ? watch : nil)
         ServiceManager.notify("READY=1")
+        store.keep(frontend.sockets)
         Successor.sayReady(untaken: frontend.untaken)
         let arriving = try arrivals.map { arrivals in
             try ReactorThread.start(name: "sluice-arrivals") {
@@ -140,7 +143,7 @@ public enum Server {
         watchers: (
             names: NameWatch, health: HealthWatch, log: LogWriter, traces: TraceExporter
         ),
-        _ thread: ControlThread, _ inherited: [Successor.Handed],
+        _ thread: ControlThread, _ inherited: [Successor.Handed], _ store: ListenerStore,
         making make: (Assembly, InheritedListeners) throws(SystemError) -> Frontend
     ) throws -> (Controller, Frontend) {
         let assembly = try thread.perform { [found = watchers.names.found] in
@@ -152,7 +155,8 @@ public enum Server {
                 assembly,
                 InheritedListeners(
                     inherited.filter { $0.purpose == .listen }
-                        .map { ($0.address, $0.descriptor) }, areKept: Successor.isActivated))
+                        .map { ($0.address, $0.descriptor) },
+                    areKept: Successor.isActivated || store.isWanted))
         } catch {
             throw Controller.problem(
                 error, configuration, assembly,
@@ -161,7 +165,7 @@ public enum Server {
         let controller = try Controller(
             source: source, configuration: configuration, assembly: assembly, frontend: frontend,
             names: watchers.names, health: watchers.health, log: watchers.log,
-            traces: watchers.traces, thread: thread, version: version)
+            traces: watchers.traces, thread: thread, store: store, version: version)
         try watchers.names.watch(
             assembly.endpoints, expanding: configuration.expandingNames)
         try watchers.health.watch(assembly.checks)

@@ -19,6 +19,18 @@ public enum ServiceManager {
         _ = text.withUnsafeBytes { UnixDatagram.send($0, to: address, on: socket) }
     }
 
+    /// Says something, and hands a copy of a descriptor over.
+    static func notify(_ lines: String..., passing descriptor: Int32) {
+        guard let name = ProcessInfo.processInfo.environment["NOTIFY_SOCKET"],
+            let address = UnixDatagram.address(name)
+        else { return }
+        let socket = UnixDatagram.socket()
+        guard socket >= 0 else { return }
+        defer { close(socket) }
+        let text = Array(lines.joined(separator: "\n").utf8)
+        _ = UnixDatagram.send(text, with: descriptor, to: address, on: socket)
+    }
+
     /// How long what follows the last relay's end may take: the log, the threads, the process itself.
     private static let farewellMilliseconds: UInt64 = 10_000
 

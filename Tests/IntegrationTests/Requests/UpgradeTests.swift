@@ -157,6 +157,28 @@ import Testing
         #expect(words.last == "served 404 on the given socket, exit 0", "\(words)")
     }
 
+    /// systemd.service(5), `FileDescriptorStoreMax`.
+    @Test func `a service manager keeps the listening sockets while a killed process is started again`()
+        throws
+    {
+        let folder = try Scratch.makeFolder()
+        defer { Scratch.remove(folder) }
+        let ports = try (0..<2).map { _ in try HeldPort() }
+        let identity = try TestCertificates.shared().local.setting
+        let listeners = ports.map {
+            "  - { address: \"127.0.0.1:\($0.number)\", tls: { certificates: [\(identity)] } }\n"
+        }
+        try Scratch.write(
+            "listen:\n\(listeners.joined())admin: { socket: \(folder)/admin.sock }\nroutes: [{ path: /a, to: \"ws://127.0.0.1:9\" }]\n",
+            to: "\(folder)/sluice.yaml")
+        let words = try PythonPeer.run(
+            "fd_store.py", [try ProxyFixture.program(), "\(folder)/sluice.yaml", folder])
+        #expect(words.contains("kept 2"))
+        #expect(words.contains("answered 404 404"))
+        #expect(words.contains("moved 404"))
+        #expect(words.last == "exit 0", "\(words)")
+    }
+
     /// The unit, the text about it and the configuration's defaults say the same.
     @Test func `the unit gives a stop more time than it takes by default`() throws {
         let docs = "\(Scratch.packageFolder)/docs"
