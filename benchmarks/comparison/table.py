@@ -157,7 +157,7 @@ def aims(results: Results) -> list[str]:
         own = results.value(metric[load, key], "sluice")
         others = {
             peer: value for peer in results.samples.get(load, {})
-            if not peer.startswith("sluice") and (value := results.value(metric[load, key], peer))}
+            if not peer.startswith("sluice") and peer != "floor" and (value := results.value(metric[load, key], peer))}
         if own is not None and others:
             best = min(others, key=others.__getitem__)
             judge(f"{title}, against the best peer ({best})", own / others[best], 1, "×")
@@ -205,6 +205,15 @@ def aims(results: Results) -> list[str]:
         counting, bare = (results.value(metric[load, key], name) for name in ("sluice", "sluice-bare"))
         if counting and bare:
             judge(f"CPU per {title}, against a build without metrics", counting / bare, 1.02, "×")
+    for load, key, title, allowed in [
+        ("echo64", message, "CPU per message, 64 connections", 1.12),
+        ("echo1000", message, "CPU per message, 1000 connections", 1.22),
+        ("stream64k", megabyte, "CPU per MB, 64 KiB frames", 1.7),
+        ("stream1m", megabyte, "CPU per MB, 1 MiB frames", 1.7),
+    ]:
+        own, least = (results.value(metric[load, key], name) for name in ("sluice", "floor"))
+        if own and least:
+            judge(f"{title}, against the floor", own / least, allowed, "×")
     idle = metric["idle", "residentBytesPerConnection"]
     judge("resident memory of an idle relay", results.value(idle, "sluice"), 15.5, " kB")
     few = results.value(metric["beside100", message], "sluice")

@@ -102,7 +102,8 @@ class WebRun:
         if "Non-2xx" in text or "Socket errors" in text:
             raise RuntimeError(f"wrk: {text}")
         quantile = {
-            name: _microseconds(re.search(rf"{name}%\s+(\S+)", text).group(1))
+            # At the beginning of a line: the share within one deviation may be 50 % or 99 % too.
+            name: _microseconds(re.search(rf"^\s+{name}%\s+(\S+)", text, re.MULTILINE).group(1))
             for name in ("50", "99")}
         return {
             "requestsPerSecond": float(re.search(r"Requests/sec:\s+(\S+)", text).group(1)),
