@@ -138,7 +138,16 @@ class Running:
             self._children.append(proxy)
             proxy.wait_for_port(self.port)
             self.worker = peer.worker(proxy)
-            probe(self.port, None if self.is_plain else bed.authority)
+            # Some listen before they know what they serve.
+            until = time.monotonic() + 10
+            while True:
+                try:
+                    probe(self.port, None if self.is_plain else bed.authority)
+                    break
+                except (OSError, RuntimeError):
+                    if time.monotonic() > until:
+                        raise
+                    time.sleep(0.1)
         except BaseException:
             self.__exit__()
             raise
