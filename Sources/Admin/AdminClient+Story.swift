@@ -94,14 +94,17 @@ private struct StoryLines: ~Copyable {
             fault = outcome.fault
         }
         if let fault { throw AdminFault.foreign(address, fault.sentence) }
+        // In what was there before is no end of a line.
+        var unseen = rest.endIndex
         rest.append(contentsOf: bytes[..<payload])
         guard isStory else { return }
         var begin = rest.startIndex
-        while let end = rest[begin...].firstIndex(of: 10) {
+        while let end = rest[unseen...].firstIndex(of: 10) {
             try take(rest[begin..<end])
             begin = end + 1
+            unseen = begin
         }
-        rest = Data(rest[begin...])
+        if begin > rest.startIndex { rest = Data(rest[begin...]) }
     }
 
     mutating func end(at address: Address) throws -> AdminStoryEnd {

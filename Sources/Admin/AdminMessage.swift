@@ -105,6 +105,20 @@ public struct AdminAnswer: Sendable {
         self.init(status: status, type: "application/json", body: body + Data("\n".utf8))
     }
 
+    /// A body that is longer is sent behind its head, instead of being copied together with it.
+    private static let togetherMax = 65_536
+
+    /// Sends the whole message, behind which the connection ends; `isForThisMachine` has it name the process.
+    func send(
+        on stream: borrowing AdminStream, omittingBody: Bool, isForThisMachine: Bool,
+        until deadline: UInt64
+    ) {
+        let isTogether = omittingBody || body.count <= Self.togetherMax
+        let first = bytes(
+            omittingBody: omittingBody || !isTogether, isForThisMachine: isForThisMachine)
+        if stream.send(first, until: deadline), !isTogether { stream.send(body, until: deadline) }
+    }
+
     /// The whole message, behind which the connection ends; `isForThisMachine` has it name the process.
     func bytes(omittingBody: Bool, isForThisMachine: Bool = true) -> [UInt8] {
         var writer = HeadWriter()

@@ -12,9 +12,15 @@ public struct AdminOutlet: ~Copyable {
     init(_ stream: consuming AdminStream) { self.stream = stream }
 
     /// Sends the head, has the body be written, and ends it.
+    ///
+    /// The story is told also where whoever asked has gone meanwhile: its first write fails then, and it gives back
+    /// what was taken for it.
     consuming func tell(_ head: [UInt8], _ story: (borrowing AdminOutlet) -> Void) {
         let deadline = Clock.nowMilliseconds() + AdminServer.answerMilliseconds
-        guard stream.send(head, until: deadline) else { return }
+        if !stream.send(head, until: deadline) {
+            // Nobody gets a body without its head.
+            _ = shutdown(stream.descriptor, Int32(SHUT_RDWR))
+        }
         story(self)
     }
 

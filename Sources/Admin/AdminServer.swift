@@ -246,9 +246,8 @@ public final class AdminServer: Sendable {
             stories.giveBack()
             return
         }
-        stream.send(
-            answer.bytes(
-                omittingBody: message.isHead, isForThisMachine: gate.isForThisMachine),
+        answer.send(
+            on: stream, omittingBody: message.isHead, isForThisMachine: gate.isForThisMachine,
             until: until)
     }
 }

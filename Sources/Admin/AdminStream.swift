@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Foundation
 import Glibc
 import Reactor
 
@@ -77,23 +78,29 @@ struct AdminStream: ~Copyable {
 
     /// Sends all; false when the peer does not take it, or not in time.
     @discardableResult
-    func send(_ bytes: [UInt8], until deadline: UInt64? = nil) -> Bool {
-        var rest = bytes[...]
-        while !rest.isEmpty {
-            guard let count = sendSome(rest, until: deadline), count > 0 else { return false }
-            rest = rest.dropFirst(count)
+    func send(_ bytes: some ContiguousBytes, until deadline: UInt64? = nil) -> Bool {
+        bytes.withUnsafeBytes { bytes in
+            var rest = bytes[...]
+            while !rest.isEmpty {
+                let part = UnsafeRawBufferPointer(rebasing: rest)
+                guard let count = sendSome(part, until: deadline), count > 0 else { return false }
+                rest = rest.dropFirst(count)
+            }
+            return true
         }
-        return true
     }
 
     /// Sends as much as the peer takes at once, which is more than nothing.
     ///
     /// - Returns: how many bytes; none where the peer has taken nothing in time, nil where it never will.
     func sendSome(_ bytes: ArraySlice<UInt8>, until deadline: UInt64? = nil) -> Int? {
+        bytes.withUnsafeBytes { sendSome($0, until: deadline) }
+    }
+
+    private func sendSome(_ bytes: UnsafeRawBufferPointer, until deadline: UInt64?) -> Int? {
         while true {
-            let count = bytes.withUnsafeBytes {
-                Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
-            }
+            let count = Glibc.send(
+                descriptor, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL))
             if count > 0 { return count }
             if count < 0 && errno == EAGAIN {
                 guard wait(for: Int16(POLLOUT), until: deadline) else { return 0 }
