@@ -49,16 +49,16 @@ struct AdminGate: Sendable {
         let origins = head.fields.all("origin").map(Self.lowercased)
         let sites = head.fields.all("sec-fetch-site").map(Self.lowercased)
         if origins.isEmpty && sites.isEmpty { return false }
-        guard hasPage, origins.count <= 1, sites.count <= 1 else { throw Self.otherPage }
+        // By the address bar.
+        if origins.isEmpty, sites == ["none"], isQuestion(head) { return true }
+        guard hasPage, origins.count <= 1, sites.count <= 1 else { throw otherPage }
         // The host was found to be this machine, and the browser has it from the page's own URL.
         let host = Self.lowercased(head.fields.first("host") ?? [])
-        if let origin = origins.first, origin != "http://" + host { throw Self.otherPage }
+        if let origin = origins.first, origin != "http://" + host { throw otherPage }
         switch sites.first {
         case nil, "same-origin": return true
-        // By the address bar.
-        case "none" where isQuestion(head): return true
         case _ where isVisit(head): return true
-        default: throw Self.otherPage
+        default: throw otherPage
         }
     }
 
@@ -69,8 +69,13 @@ struct AdminGate: Sendable {
             && head.fields.first("sec-fetch-dest").map(Self.lowercased) == "document"
     }
 
-    private static let otherPage = AdminRefusal(
-        403, "Requests of other pages than the dashboard are not served here.")
+    private var otherPage: AdminRefusal {
+        AdminRefusal(
+            403,
+            hasPage
+                ? "Requests of other pages than the dashboard are not served here."
+                : "Requests of web pages are not served here.")
+    }
 
     private static func lowercased(_ bytes: some Sequence<UInt8>) -> String {
         String(decoding: Array(bytes), as: UTF8.self).lowercased()

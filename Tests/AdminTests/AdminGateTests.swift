@@ -151,7 +151,14 @@ struct AdminGateTests {
     @Test func `a server without a page serves no page`() throws {
         let page = [Self.own, "Origin: http://localhost:9901"]
         #expect(try refusal("GET", page, hasPage: false) == 403)
-        #expect(try refusal("GET", [Self.own, "Sec-Fetch-Site: none"], hasPage: false) == 403)
+        // By the address bar somebody asks, and no page.
+        let typed = [Self.own, "Sec-Fetch-Site: none"]
+        #expect(try refusal("GET", typed, hasPage: false) == nil)
+        #expect(try refusal("POST", typed, hasPage: false) == 403)
+        #expect(try refusal("GET", typed + ["Sec-Fetch-Site: none"], hasPage: false) == 403)
+        #expect(try refusal("GET", typed + ["Origin: null"], hasPage: false) == 403)
+        #expect(
+            try refusal("GET", [Self.own, "Sec-Fetch-Site: cross-site"], hasPage: false) == 403)
         #expect(try refusal("GET", [Self.own], hasPage: false) == nil)
     }
 }
