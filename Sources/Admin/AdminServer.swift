@@ -59,6 +59,7 @@ public final class AdminServer: Sendable {
     private let stories = Places.Taken()
     private let handler: @Sendable (AdminRequest) -> AdminAnswer
     private let gate: AdminGate
+    private let refusals: AdminRefusals
     /// Where dashboards sit; nil where there are none.
     private let hall: LiveHall?
     private let thread = Mutex<ReactorThread?>(nil)
@@ -73,17 +74,20 @@ public final class AdminServer: Sendable {
     ///     browser ask.
     ///   - token: what requests that change something have to bring along; nil for nothing.
     ///   - hall: where dashboards sit, which are served at `/live`; nil for none, and for no page at all.
+    ///   - refused: gets a sentence for the log where somebody asks for what is not theirs, now and then.
     ///   - handler: answers requests, on any thread.
     /// - Throws: `SystemError`, `EADDRINUSE` where another process serves.
     public init(
         address: Address, takesOver: Bool = false, inheriting inherited: Int32? = nil,
         isForThisMachine: Bool = true, token: AdminToken? = nil, hall: LiveHall? = nil,
+        refused: @escaping @Sendable (String) -> Void = { _ in },
         handler: @escaping @Sendable (AdminRequest) -> AdminAnswer
     ) throws(SystemError) {
         self.handler = handler
         gate = AdminGate(
             isForThisMachine: isForThisMachine, hasPage: hall != nil, token: token)
         self.hall = hall
+        refusals = AdminRefusals(refused)
         door = try Mailbox()
         guard address.isUnix else {
             socket =
@@ -214,7 +218,12 @@ public final class AdminServer: Sendable {
         let until = Clock.nowMilliseconds() + Self.answerMilliseconds
         let answer: AdminAnswer
         do throws(AdminRefusal) {
-            try gate.check(message.head)
+            do throws(AdminRefusal) {
+                try gate.check(message.head)
+            } catch {
+                refusals.note(error, at: "\(address)", nowMilliseconds: Clock.nowMilliseconds())
+                throw error
+            }
             if let hall, message.asksForFeed {
                 let head = try LiveOpening.answer(to: message)
                 guard hall.reserve() else {

@@ -23,6 +23,7 @@ struct AdminServers {
     private let inherited: [Successor.Handed]
     /// Where dashboards of all servers sit.
     private let hall: LiveHall
+    private let log: LogWriter
 
     /// What a successor takes over: files of unix sockets it replaces by itself.
     var sockets: [Successor.Handed] {
@@ -51,6 +52,7 @@ struct AdminServers {
     ) throws {
         let settings = configuration.admin
         inherited = handed.filter { $0.purpose == .admin }
+        log = controller.log
         let takesOver = Successor.isTakingOver
         let live = controller.live
         hall = try LiveHall { live.texts(for: $0) }
@@ -162,9 +164,11 @@ struct AdminServers {
             // The assembly has judged it.
             let address = try Address(parsing: text)
             let socket = inherited.first { $0.address == address }?.descriptor
+            let log = log
             return try AdminServer(
                 address: address, inheriting: socket, isForThisMachine: isForThisMachine,
-                token: token, hall: hall, handler: answer)
+                token: token, hall: hall, refused: { log.write(LogEvent(.warning, $0)) },
+                handler: answer)
         } catch let error as SystemError {
             sentence = "\(key): \(PortHolder.sentence(on: error))"
         } catch {
