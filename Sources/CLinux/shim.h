@@ -142,6 +142,13 @@ static inline long long sluice_peer_user(int socket) {
     return peer.user;
 }
 
+/* Has no program that is started from here on inherit a descriptor from `first` on (close_range(2), Linux 5.11); -1
+   where the system can't. */
+static inline int sluice_keep_from_programs(unsigned first) {
+    extern long syscall(long, ...);
+    return (int)syscall(SYS_close_range, first, ~0u, 4u /* CLOSE_RANGE_CLOEXEC */);
+}
+
 /* Memory behind a descriptor that can be written and read (memfd_create(2)); -1 where there is none. */
 static inline int sluice_memory_file(const char *name) {
     extern long syscall(long, ...);

@@ -2,6 +2,7 @@
 import Foundation
 import Frontend
 import Glibc
+import Reactor
 import Testing
 
 @testable import Service
@@ -31,6 +32,35 @@ struct SuccessorTests {
         let text = try Data(contentsOf: URL(fileURLWithPath: "\(folder)/names"))
         #expect(text.count > 128 * 1_024)
         #expect(try JSONDecoder().decode(DrainedNames.self, from: text) == drained)
+    }
+
+    /// As libcurl's sockets are, which have no FD_CLOEXEC.
+    @Test func `the next process gets what it is handed, and nothing that is open here by chance`()
+        throws
+    {
+        let folder = FileManager.default.temporaryDirectory
+            .appendingPathComponent("sluice-successor-\(UUID().uuidString)").path
+        try FileManager.default.createDirectory(
+            atPath: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        var ends: [Int32] = [-1, -1]
+        try #require(socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0, &ends) == 0)
+        defer { for end in ends { close(end) } }
+        func name(_ descriptor: Int32) throws -> String {
+            try FileManager.default.destinationOfSymbolicLink(
+                atPath: "/proc/self/fd/\(descriptor)")
+        }
+        let script =
+            "ls -l /proc/$$/fd > \(folder)/list && printf '\\001' > /proc/self/fd/$SLUICE_READY"
+        let handed = Successor.Handed(.listen, .loopback(port: 1), ends[0])
+        let started = try Successor.start(
+            "/bin/sh", ["-c", script], sockets: [handed], drained: DrainedNames(), within: 60_000)
+        var status: Int32 = 0
+        while waitpid(started.process, &status, 0) < 0 && errno == EINTR {}
+        #expect(status == 0)
+        let list = try String(contentsOfFile: "\(folder)/list", encoding: .utf8)
+        #expect(list.contains(try name(ends[0])), "\(list)")
+        #expect(!list.contains(try name(ends[1])), "\(list)")
     }
 
     @Test func `names are read from a descriptor, and it is closed`() throws {

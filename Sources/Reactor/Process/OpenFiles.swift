@@ -29,6 +29,23 @@ public enum OpenFiles {
         return Limits(soft: raised ? hard : was, hard: hard, was: was)
     }
 
+    /// Has no program that is started from here on inherit what is open now, but for the standard descriptors:
+    /// libraries open some without saying so (libcurl's sockets have no FD_CLOEXEC).
+    public static func keepFromPrograms() {
+        if sluice_keep_from_programs(3) == 0 { return }
+        // Before Linux 5.11 each is told for itself.
+        guard let folder = opendir("/proc/self/fd") else { return }
+        defer { closedir(folder) }
+        while let entry = readdir(folder) {
+            let name = withUnsafePointer(to: &entry.pointee.d_name) {
+                String(cString: UnsafeRawPointer($0).assumingMemoryBound(to: CChar.self))
+            }
+            if let descriptor = Int32(name), descriptor > 2 {
+                _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
+            }
+        }
+    }
+
     // MARK: The reserve
 
     /// How many descriptors are kept for what.

@@ -3,6 +3,7 @@ import Foundation
 public import Frontend
 import Glibc
 public import Reactor
+import Synchronization
 
 /// Another process of the same program, started to take over the listening sockets.
 ///
@@ -65,7 +66,12 @@ public enum Successor {
             .first { manager.isExecutableFile(atPath: $0) }
     }
 
+    /// Held while descriptors are made ready to be inherited, which another start would take back.
+    private static let starting = Mutex<Void>(())
+
     /// Starts the program and waits until it serves.
+    ///
+    /// It inherits what is named here and the standard descriptors, and nothing else.
     ///
     /// - Parameters:
     ///   - path: the program.
@@ -87,46 +93,72 @@ public enum Successor {
         guard pipe(&ends) == 0 else { throw .system("pipe") }
         for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
         defer { close(ends[0]) }
-        // Copies survive the start of the other program; they are closed here right behind it.
-        let copies = sockets.map { dup($0.descriptor) }
-        let door = dup(ends[1])
-        close(ends[1])
-        let outcome: Result<Int32, SuccessorFault>
-        var names: Int32 = -1
+        let launched = starting.withLock { _ -> Launch in
+            launch(
+                path, arguments, sockets: sockets, drained: drained, state: state,
+                movesRelays: movesRelays, door: ends[1])
+        }
+        let child = try launched.outcome.get()
+        let untaken = try watch(child, ends[0], milliseconds, isGivenUp)
+        return Started(
+            process: child,
+            untaken: Set(
+                zip(sockets, launched.copies).filter { untaken.contains($1) }
+                    .map { $0.0.descriptor }),
+            relays: launched.relays)
+    }
+
+    /// A process that was started, or was not.
+    private struct Launch: Sendable {
+        /// Its number.
+        var outcome = Result<Int32, SuccessorFault>.failure(SuccessorFault(""))
+        /// The numbers that it has the sockets by.
+        var copies: [Int32] = []
+        /// Where live sockets are handed on; nil where they are not.
         var relays: MessageSocket?
-        var end: Int32 = -1
+    }
+
+    /// Starts the program with copies of what it inherits; takes the pipe's end through which it says that it serves.
+    private static func launch(
+        _ path: String, _ arguments: [String], sockets: [Handed], drained: DrainedNames,
+        state: Int32?, movesRelays: Bool, door end: Int32
+    ) -> Launch {
+        OpenFiles.keepFromPrograms()
+        var launch = Launch()
+        // Copies survive the start of the other program; they are closed here right behind it.
+        launch.copies = sockets.map { dup($0.descriptor) }
+        let door = dup(end)
+        close(end)
+        var names: Int32 = -1
+        var channelEnd: Int32 = -1
         var known: Int32 = -1
         do throws(SystemError) {
-            if door < 0 || copies.contains(where: { $0 < 0 }) {
+            if door < 0 || launch.copies.contains(where: { $0 < 0 }) {
                 throw SystemError(code: errno, call: "dup")
             }
             if !drained.isEmpty { names = try HandedDrains.file(of: drained) }
-            var environment = environment(zip(sockets, copies).map { $0 }, door)
+            var environment = environment(zip(sockets, launch.copies).map { $0 }, door)
             if let state {
                 known = dup(state)
                 if known >= 0 { environment[HandedState.variable] = String(known) }
             }
             if movesRelays {
                 let channel = try MessageSocket.pair()
-                relays = channel.own
-                end = dup(channel.other.descriptor)
-                if end < 0 { throw SystemError(code: errno, call: "dup") }
-                environment[Arrivals.variable] = String(end)
+                launch.relays = channel.own
+                channelEnd = dup(channel.other.descriptor)
+                if channelEnd < 0 { throw SystemError(code: errno, call: "dup") }
+                environment[Arrivals.variable] = String(channelEnd)
             }
             environment[drainedVariable] = names < 0 ? nil : String(names)
-            outcome = spawn(path, arguments, environment)
+            launch.outcome = spawn(path, arguments, environment)
         } catch {
-            outcome = .failure(SuccessorFault(error.description))
+            launch.outcome = .failure(SuccessorFault(error.description))
         }
         // Only the child holds the writing end from here, so its death is the pipe's end.
-        for copy in copies + [door, names, end, known] where copy >= 0 { close(copy) }
-        let child = try outcome.get()
-        let untaken = try watch(child, ends[0], milliseconds, isGivenUp)
-        return Started(
-            process: child,
-            untaken: Set(
-                zip(sockets, copies).filter { untaken.contains($1) }.map { $0.0.descriptor }),
-            relays: relays)
+        for copy in launch.copies + [door, names, channelEnd, known] where copy >= 0 {
+            close(copy)
+        }
+        return launch
     }
 
     /// How a process has ended that was started here; nil where it has not.
