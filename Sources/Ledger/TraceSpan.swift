@@ -101,7 +101,7 @@ public struct SpanRecord: Sendable {
     /// Its place in the trace.
     public let span: TraceSpan
     /// What the access line says of the same.
-    public let access: AccessRecord
+    public var access: AccessRecord
     /// When it began, in nanoseconds since 1970.
     public let beganWallNanoseconds: UInt64
     /// When it was over, in nanoseconds since 1970.

@@ -100,14 +100,14 @@ struct TraceAttribute: Encodable, Equatable {
 
 /// A list of attributes that leaves out what says nothing.
 struct TraceAttributes {
-    /// What a peer chooses is cut there, so that a span has a bound.
+    /// What a peer chooses is cut behind so many bytes, so that a span has a bound.
     static let textMax = 1_024
 
     private(set) var list: [TraceAttribute] = []
 
     mutating func add(_ key: String, _ text: String) {
         if text.isEmpty { return }
-        list.append(TraceAttribute(key: key, value: .text(String(text.prefix(Self.textMax)))))
+        list.append(TraceAttribute(key: key, value: .text(text.cut(toBytes: Self.textMax))))
     }
 
     mutating func add(_ key: String, _ number: some BinaryInteger) {
@@ -121,6 +121,16 @@ struct TraceAttributes {
 
     mutating func add(_ key: String, _ flag: Bool) {
         list.append(TraceAttribute(key: key, value: .boolean(flag)))
+    }
+}
+
+extension String {
+    /// As many of the first characters (Unicode scalars) as have so many bytes of UTF-8 together at most.
+    func cut(toBytes most: Int) -> String {
+        if utf8.count <= most { return self }
+        var end = utf8.index(utf8.startIndex, offsetBy: most)
+        while end > utf8.startIndex, UTF8.isContinuation(utf8[end]) { utf8.formIndex(before: &end) }
+        return String(self[..<end])
     }
 }
 

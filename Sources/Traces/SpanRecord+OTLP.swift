@@ -10,6 +10,19 @@ extension SpanRecord {
         "CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE",
     ]
 
+    /// The same with texts as long as they are sent at most: what waits for a collector has a bound in bytes too.
+    var bounded: SpanRecord {
+        var record = self
+        let most = TraceAttributes.textMax
+        for text in [
+            \AccessRecord.method, \.host, \.path, \.route, \.upstream, \.otherUpgrade, \.detail,
+        ]
+        where record.access[keyPath: text].utf8.count > most {
+            record.access[keyPath: text] = record.access[keyPath: text].cut(toBytes: most)
+        }
+        return record
+    }
+
     /// The span as OTLP has it, named and described by OpenTelemetry's semantic conventions for HTTP servers.
     var message: TraceSpanMessage {
         TraceSpanMessage(
@@ -61,7 +74,7 @@ extension SpanRecord {
         return TraceSpanMessage.Status(
             code: 2,
             message: access.detail.isEmpty
-                ? nil : String(access.detail.prefix(TraceAttributes.textMax)))
+                ? nil : access.detail.cut(toBytes: TraceAttributes.textMax))
     }
 
     private var attributes: [TraceAttribute] {

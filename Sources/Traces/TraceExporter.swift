@@ -132,7 +132,7 @@ public final class TraceExporter: Sendable {
             dropped(1, most == 0 ? .stopped : .queueFull)
             return
         }
-        queue.post(span)
+        queue.post(span.bounded)
     }
 
     // MARK: What the thread counts

@@ -121,6 +121,22 @@ extension WebSocketPeer {
         #expect(run.events.value.isEmpty)
     }
 
+    @Test func `texts of a span have a bound in bytes before they wait`() throws {
+        var span = Exporting.span(1)
+        // One character of one thousand and more scalars, and scalars of four bytes.
+        span.access.host = "e" + String(repeating: "\u{301}", count: 5_000)
+        span.access.path = "/" + String(repeating: "\u{1F600}", count: 5_000)
+        span.access.detail = String(repeating: "a", count: TraceAttributes.textMax)
+        let bounded = span.bounded.access
+        #expect(bounded.host == "e" + String(repeating: "\u{301}", count: 511))
+        #expect(bounded.path == "/" + String(repeating: "\u{1F600}", count: 255))
+        #expect(bounded.detail == span.access.detail)
+        let texts = span.message.attributes.compactMap {
+            if case .text(let text) = $0.value { text } else { nil }
+        }
+        #expect(texts.allSatisfy { $0.utf8.count <= TraceAttributes.textMax })
+    }
+
     @Test(arguments: [400, 401, 404, 413, 500, 501, 301])
     func `what a collector does not want is dropped, counted and said once`(status: Int) throws {
         let backend = try ScriptedBackend { peer in
