@@ -22,6 +22,20 @@ struct RoutingTests {
             previous: previous)
     }
 
+    @Test func `a route that relays of another process came for goes on with their counts`() throws
+    {
+        let first = try routing(["/b"], nil)
+        let tally = RouteTally()
+        first.adopt(tally, of: "/a")
+        tally.opened()
+        let second = try routing(["/b"], first)
+        #expect(second.departedCounts.map(\.name) == ["/a"])
+        let third = try routing(["/b", "/a"], second)
+        #expect(third.plans[1].tally === tally)
+        #expect(third.relayCounts == [0, 1])
+        #expect(try routing(["/a"], third).plans[0].tally === tally)
+    }
+
     @Test func `a route that comes back has its live relays and its places`() throws {
         let limits = AdmissionLimits(relays: 1)
         let client = Address.ipv4(192, 0, 2, 7, port: 1)
