@@ -98,6 +98,23 @@ import Testing
         }
     }
 
+    @Test func `several problems of a reload, and names with line ends, stay on their lines`() {
+        var state = Self.state(["/a\nb\tc": 5], at: 2_000)
+        state.configuration.lastProblem = "s.yaml:3:1: the first\ns.yaml:4:1: the second\u{9B}2J"
+        let look = TopLook(state, after: Self.state(["/a\nb\tc": 0], at: 1_000))
+        let lines = TopText.screen(look, TopWish(), trouble: nil, columns: 120, rows: 24)
+        #expect(lines.count == 24)
+        let problem = "the last reload failed: s.yaml:3:1: the first; s.yaml:4:1: the second"
+        #expect(lines.contains { $0.text.hasPrefix(problem + "\\u{9b}2J") })
+        #expect(lines.contains { $0.text.hasPrefix("/a\\nb\\tc ") })
+        for line in lines {
+            let isPlain = line.text.unicodeScalars.allSatisfy {
+                $0.properties.generalCategory != .control
+            }
+            #expect(isPlain, "\(line.text)")
+        }
+    }
+
     @Test
     func `at 80 columns numbers of a route stand beside a name that is shortened at its beginning`()
     {

@@ -123,7 +123,7 @@ extension TopTable {
             let state = route.isDraining ? " (draining)" : route.isLeft ? " (left)" : ""
             return Row(
                 cells: [
-                    Output.escaped(route.name) + state, "\(route.relays)",
+                    TopText.oneLine(route.name) + state, "\(route.relays)",
                     TopText.rate(rates?.messages), TopText.size(rates?.bytes),
                     TopText.rate(rates?.relaysOpened), TopText.rate(rates?.relaysClosed),
                     TopText.rate(rates?.requests), TopText.rate(rates?.requestErrors),
@@ -152,7 +152,7 @@ extension TopTable {
                     }
                 return Row(
                     cells: [
-                        Output.escaped(endpoint.state.label), Output.escaped(upstream.name),
+                        TopText.oneLine(endpoint.state.label), Output.escaped(upstream.name),
                         endpoint.state.state.rawValue, "\(endpoint.relays)",
                         "\(endpoint.state.active)", "\(endpoint.failures)",
                         "\(endpoint.ejections)", "\(upstream.waiting)",
@@ -175,8 +175,8 @@ extension TopTable {
             let trip = relay.state.roundTripMicroseconds.map { Double($0) / 1_000_000 }
             return Row(
                 cells: [
-                    relay.state.id, Output.escaped(relay.state.client),
-                    Output.escaped(relay.state.route), TopText.duration(relay.state.seconds),
+                    relay.state.id, TopText.oneLine(relay.state.client),
+                    TopText.oneLine(relay.state.route), TopText.duration(relay.state.seconds),
                     TopText.rate(relay.messagesPerSecond), TopText.size(relay.bytesPerSecond),
                     "\(relay.state.upMessages)", "\(relay.state.downMessages)",
                     trip.map(TopText.time) ?? "-", relay.state.protocol ?? "-",
@@ -200,7 +200,7 @@ extension TopTable {
                 }
             return Row(
                 cells: [
-                    Output.escaped(client.client), "\(client.relays)",
+                    TopText.oneLine(client.client), "\(client.relays)",
                     TopText.rate(client.messagesPerSecond), TopText.size(client.bytesPerSecond),
                     "\(client.messages)", TopText.size(Double(client.bytes)),
                 ], weight: weight)

@@ -46,7 +46,7 @@ enum TopText {
         lines.append(Line(text: footer(wish)))
         return lines.map { line in
             var line = line
-            line.text = String(line.text.prefix(columns))
+            line.text = String(oneLine(line.text).prefix(columns))
             return line
         }
     }
@@ -77,7 +77,7 @@ enum TopText {
         var lines = [
             Line(
                 text:
-                    "sluice \(state.version)  pid \(state.pid)  \(Output.escaped(file)), generation"
+                    "sluice \(state.version)  pid \(state.pid)  \(oneLine(file)), generation"
                     + " \(state.configuration.generation)" + (state.isReady ? "" : "  stopping")),
             Line(
                 text: "\(totals.relays) relays  \(totals.connections) connections"
@@ -96,8 +96,13 @@ enum TopText {
         ]
         let warning = trouble ?? self.trouble(of: state)
         lines.append(
-            Line(text: warning.map(Output.escaped) ?? "", color: warning == nil ? nil : yellow))
+            Line(text: warning.map(oneLine) ?? "", color: warning == nil ? nil : yellow))
         return lines
+    }
+
+    /// A text that neither steers a terminal nor goes on in the next line.
+    static func oneLine(_ text: String) -> String {
+        Output.escaped(text).replacing("\n", with: "\\n").replacing("\t", with: "\\t")
     }
 
     /// What an operator has to know first; nil where nothing is wrong.
@@ -105,7 +110,9 @@ enum TopText {
         if let reason = state.process.waitingReason { return "new connections wait: \(reason)" }
         if let problem = state.process.logProblem { return "the log can't be written: \(problem)" }
         if let problem = state.configuration.lastProblem {
-            return "the last reload failed: \(problem)"
+            // Each of several problems is a line.
+            return "the last reload failed: "
+                + problem.split(separator: "\n").joined(separator: "; ")
         }
         let ends = state.listeners.flatMap(\.certificates).filter { $0.secondsLeft < 14 * 86_400 }
         if let first = ends.min(by: { $0.secondsLeft < $1.secondsLeft }) {
