@@ -24,6 +24,17 @@ final class AdminPeer {
         self.unusual = unusual
     }
 
+    /// Says that this is not all that runs, where programs that read the output do not stumble over it.
+    func tellOfOthers() {
+        guard !others.isEmpty else { return }
+        let lines = others.map { "\n  \($0)" }.joined()
+        Output.complain(
+            others.count == 1
+                ? "Note: another Sluice of this user is running; ask it with\(lines)"
+                : "Note: \(others.count) other Sluices of this user are running; ask them with\(lines)"
+        )
+    }
+
     /// Another process than the first answers.
     private struct Replaced: Error {
         let first: Int32

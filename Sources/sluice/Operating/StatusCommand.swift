@@ -99,7 +99,7 @@ struct StatusCommand: ParsableCommand {
         }
         let peer = try options.peer(to: .look)
         defer {
-            Self.tell(of: peer.others)
+            peer.tellOfOthers()
             if let place = peer.unusual {
                 Self.note(
                     "this Sluice is not at the usual place: commands that change something reach it with"
@@ -116,16 +116,6 @@ struct StatusCommand: ParsableCommand {
         } else {
             for line in StatusText.lines(state) { Output.line(line) }
         }
-    }
-
-    /// That this is not all that runs, where programs that read the output do not stumble over it.
-    private static func tell(of others: [String]) {
-        guard !others.isEmpty else { return }
-        let lines = others.map { "\n  \($0)" }.joined()
-        note(
-            others.count == 1
-                ? "another Sluice of this user is running; ask it with\(lines)"
-                : "\(others.count) other Sluices of this user are running; ask them with\(lines)")
     }
 
     private static func note(_ text: String) {

@@ -136,6 +136,7 @@ struct TapCommand: ParsableCommand {
     /// Shows or writes what passes until it is told to stop.
     func run() throws {
         let peer = try options.peer(to: .look)
+        peer.tellOfOthers()
         let stop = try TapStop()
         let printer = try TapPrinter(
             record: record, har: har, payloadBytes: payloadBytes, isSilent: maxBytes == 0)

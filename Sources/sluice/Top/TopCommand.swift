@@ -67,6 +67,8 @@ struct TopCommand: ParsableCommand {
     /// Asks the running process again and again and draws what it says, until somebody has seen enough.
     func run() throws {
         let peer = try options.peer(to: .look)
+        // Behind what is printed or drawn, where it is seen.
+        defer { peer.tellOfOthers() }
         let first = TopLook(try Self.look(peer, wish), after: nil)
         if once {
             usleep(UInt32(every * 1_000_000))
@@ -85,6 +87,7 @@ struct TopCommand: ParsableCommand {
         let screen = try TopScreen(
             terminal, wish: wish, first: first, options: options, everySeconds: every)
         if let signal = try screen.run(waiter) {
+            peer.tellOfOthers()
             // It ends as its shell expects of this signal.
             var set = sigset_t()
             sigemptyset(&set)
@@ -108,9 +111,12 @@ struct TopCommand: ParsableCommand {
             return
         }
         let table = TopTable(look, wish)
-        let lines = TopText.head(look, trouble: nil).map(\.text).filter { !$0.isEmpty }
+        let lines = TopText.head(look, trouble: nil).map { TopText.oneLine($0.text) }
+            .filter { !$0.isEmpty }
         Output.line(lines.joined(separator: "\n"))
         Output.line("")
-        for line in table.lines(table.chosen(wish), width: .max) { Output.line(line.text) }
+        for line in table.lines(table.chosen(wish), width: .max) {
+            Output.line(TopText.oneLine(line.text))
+        }
     }
 }

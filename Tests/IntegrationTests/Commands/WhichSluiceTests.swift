@@ -158,6 +158,15 @@ import Testing
         let text = Data(json.output.joined(separator: "\n").utf8)
         #expect(try JSONSerialization.jsonObject(with: text) is [String: Any])
         #expect(json.errors.contains { $0.contains(sockets[1]) }, "\(json.errors)")
+        let top = try sluice(["top", "--once", "--every", "0.1"], environment)
+        #expect(top.status == 0 && top.output.contains("other Sluices"), "\(top)")
+        #expect(top.output.contains(sockets[1]), "\(top)")
+        let tap = try ChildProcess(
+            [try ProxyFixture.program(), "tap", "--record", "-"], environment: environment)
+        try tap.waitForLine(containing: "\"type\":\"tap\"")
+        tap.signal(SIGINT)
+        #expect(try tap.waitForExit() == 0)
+        #expect(tap.errors.contains { $0.contains(sockets[1]) }, "\(tap.errors)")
         let doctor = try sluice(["doctor"], environment)
         #expect(doctor.output.contains("another Sluice of this user, not looked at"), "\(doctor)")
         // Named, it is done.
