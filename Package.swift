@@ -206,7 +206,7 @@ let package = Package(
             name: "ServiceTests",
             dependencies: [
                 "Service", "Admin", "Config", "Frontend", "Health", "Naming", "Splice", "Ledger",
-                "Router", "Wire", "Reactor", "TLS", "TestKit",
+                "Metrics", "Router", "Wire", "Reactor", "TLS", "TestKit",
             ],
             swiftSettings: strict),
         .testTarget(

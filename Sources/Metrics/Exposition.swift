@@ -193,7 +193,7 @@ struct ExpositionWriter {
 
 extension MetricFamily {
     /// The name of the family in OpenMetrics, where that of its samples has an ending by its kind.
-    fileprivate var openMetricsName: String {
+    var openMetricsName: String {
         switch kind {
         case .counter: String(name.dropLast("_total".count))
         case .info: String(name.dropLast("_info".count))

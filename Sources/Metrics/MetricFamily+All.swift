@@ -85,7 +85,7 @@ extension MetricFamily {
         "sluice_connections", .gauge, ["listener"], "Connections from clients that are open now")
     /// Connections from clients since the start.
     public static let connectionsTotal = MetricFamily(
-        "sluice_connections_total", .counter, ["listener"],
+        "sluice_connections_opened_total", .counter, ["listener"],
         "Connections from clients that were taken up")
     /// TLS handshakes.
     public static let handshakes = MetricFamily(
@@ -106,8 +106,12 @@ extension MetricFamily {
     /// Whether endpoints get requests.
     public static let endpointUp = MetricFamily(
         "sluice_endpoint_up", .gauge, ["upstream", "endpoint"],
-        "1 where the endpoint gets its share of requests, 0 where it fails, is unhealthy, or has no address"
-    )
+        "0 where the endpoint fails, is unhealthy, or has no address, else 1: also while it is drained, and where"
+            + " its first check has not ended yet")
+    /// Whether endpoints are drained.
+    public static let endpointDraining = MetricFamily(
+        "sluice_endpoint_draining", .gauge, ["upstream", "endpoint"],
+        "1 where the endpoint is drained, so that nothing new goes there, else 0")
     /// Relays of each endpoint.
     public static let endpointRelays = MetricFamily(
         "sluice_endpoint_relays", .gauge, ["upstream", "endpoint"],
@@ -195,7 +199,8 @@ extension MetricFamily {
         .payloadBytes, .pingRoundTrip, .upgradeDuration, .upgradesRefused, .heldBytes,
         .requests, .requestDuration, .requestsInFlight, .limitHits, .connections, .connectionsTotal,
         .handshakes, .handshakeFailures, .wrongProtocol,
-        .endpointUp, .endpointRelays, .endpointFailures, .endpointEjections, .queueWaiting,
+        .endpointUp, .endpointDraining, .endpointRelays, .endpointFailures, .endpointEjections,
+        .queueWaiting,
         .reloads, .lastReloadSuccess, .lastReloadTime, .certificateEnd, .logLinesLost,
         .spansExported, .spansDropped,
         .reactorTurns, .reactorLag, .buildInfo, .cpuSeconds, .startTime, .residentBytes,

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import Foundation
-import Metrics
 import Testing
+
+@testable import Metrics
 
 /// docs/metrics.md against the families that the program declares, both ways.
 @Suite struct MetricsReferenceTests {
@@ -42,6 +43,9 @@ import Testing
     @Test func `every family is declared once, named by its kind, and says what it means`() {
         let names = MetricFamily.all.map(\.name)
         #expect(Set(names).count == names.count)
+        // OpenMetrics names a counter without `_total`, and knows each name once.
+        let families = MetricFamily.all.map(\.openMetricsName)
+        #expect(Set(families).count == families.count)
         for family in MetricFamily.all {
             #expect(family.name.hasPrefix("sluice_") || family.name.hasPrefix("process_"))
             #expect(family.name.hasSuffix("_total") == (family.kind == .counter), "\(family.name)")

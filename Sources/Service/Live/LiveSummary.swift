@@ -44,11 +44,11 @@ struct LiveSummary {
     }
 
     private func number(_ family: MetricFamily, _ labels: [String] = []) -> UInt64 {
-        UInt64(readings.number(family, labels) ?? 0)
+        UInt64(clamping: readings.number(family, labels) ?? 0)
     }
 
     private func sum(_ family: MetricFamily) -> UInt64 {
-        readings.numbers(family).reduce(0) { $0 &+ UInt64($1.number) }
+        readings.numbers(family).reduce(0) { $0 &+ UInt64(clamping: $1.number) }
     }
 
     // MARK: The process
@@ -57,8 +57,8 @@ struct LiveSummary {
         var process = LiveProcess()
         process.cpuSeconds = readings.number(.cpuSeconds) ?? 0
         process.residentBytes = number(.residentBytes)
-        process.descriptors = Int(number(.openDescriptors))
-        process.descriptorsMax = Int(number(.mostDescriptors))
+        process.descriptors = Int(clamping: number(.openDescriptors))
+        process.descriptorsMax = Int(clamping: number(.mostDescriptors))
         process.heldBytes = number(.heldBytes)
         process.logLinesLost = number(.logLinesLost)
         process.logProblem = controller.log.problem
@@ -101,7 +101,8 @@ struct LiveSummary {
                 // Of relays the listener stands before the route.
                 let name = labels[family == .relays ? 1 : 0]
                 note(
-                    &routes[name, default: LiveRoute(name: name, to: "-")], labels, UInt64(number))
+                    &routes[name, default: LiveRoute(name: name, to: "-")], labels,
+                    UInt64(clamping: number))
             }
         }
         add(.relays) { $0.relays &+= $2 }
@@ -229,7 +230,7 @@ struct LiveSummary {
     private func closes() -> [LiveClose] {
         var counts: [[String]: UInt64] = [:]
         for (labels, number) in readings.numbers(.relaysClosed) {
-            counts[Array(labels.dropFirst()), default: 0] &+= UInt64(number)
+            counts[Array(labels.dropFirst()), default: 0] &+= UInt64(clamping: number)
         }
         let sorted = counts.sorted {
             $0.value == $1.value
@@ -238,6 +239,15 @@ struct LiveSummary {
         return sorted.prefix(LiveQuery.closesMax).map { labels, count in
             LiveClose(code: labels[0], by: labels[1], reason: labels[2], count: count)
         }
+    }
+}
+
+extension UInt64 {
+    /// The whole part of a number; the nearest that there is, where it is none of these, and 0 for no number.
+    ///
+    /// A limit that is infinite is 2^64 as a number with a fraction.
+    init(clamping number: Double) {
+        self = number >= 0x1p64 ? .max : number > 0 ? UInt64(number) : 0
     }
 }
 

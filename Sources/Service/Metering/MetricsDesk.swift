@@ -7,6 +7,7 @@ import Log
 import Metrics
 import Reactor
 import Router
+import Synchronization
 import Traces
 
 /// Answers a scrape: gathers what all parts of the process have counted, and writes it down.
@@ -18,21 +19,34 @@ struct MetricsDesk {
     /// It is made on the control thread, one scrape after the other: it takes memory for every series.
     func answer(_ request: AdminRequest) -> AdminAnswer {
         let form = Exposition(accept: request.accept)
+        return onControlThread { $0.made(form) }
+    }
+
+    private func onControlThread(
+        _ make: @escaping @Sendable (MetricsDesk) -> AdminAnswer
+    ) -> AdminAnswer {
         let controller = controller
         do throws(SystemError) {
-            return try controller.thread.perform {
-                guard let readings = MetricsDesk(controller: controller).readings() else {
-                    return AdminAnswer(status: 503, text: "a reactor does not turn")
-                }
-                return AdminAnswer(
-                    type: form.contentType, body: Data(form.bytes(of: readings, MetricFamily.all)))
-            }
+            return try controller.thread.perform { make(MetricsDesk(controller: controller)) }
         } catch {
             return AdminAnswer(status: 503, text: error.description)
         }
     }
 
-    /// The answer at an address that has nothing else.
+    private func kept(_ form: Exposition) -> AdminAnswer? {
+        controller.scrapes.withLock { $0.answer(form, nowMilliseconds: Clock.nowMilliseconds()) }
+    }
+
+    private func made(_ form: Exposition) -> AdminAnswer {
+        guard let readings = readings() else {
+            return AdminAnswer(status: 503, text: "a reactor does not turn")
+        }
+        return AdminAnswer(
+            type: form.contentType, body: Data(form.bytes(of: readings, MetricFamily.all)))
+    }
+
+    /// The answer at an address that has nothing else, and that others than the operator may reach: who asks often
+    /// gets what was made a moment ago.
     func answerAlone(_ request: AdminRequest) -> AdminAnswer {
         guard request.path == ["metrics"] else {
             return AdminAnswer(status: 404, text: "There is nothing here but GET /metrics.")
@@ -40,7 +54,23 @@ struct MetricsDesk {
         guard request.method == "GET" || request.method == "HEAD" else {
             return AdminAnswer(status: 405, text: "Metrics are read with GET.")
         }
-        return answer(request)
+        let form = Exposition(accept: request.accept)
+        let isOneOfMany = controller.scrapes.withLock {
+            $0.begin(nowMilliseconds: Clock.nowMilliseconds())
+        }
+        if isOneOfMany, let known = kept(form) { return known }
+        return onControlThread { desk in
+            // Another one may have been made while this one waited.
+            if isOneOfMany, let known = desk.kept(form) { return known }
+            let begin = Clock.nowMilliseconds()
+            let answer = desk.made(form)
+            desk.controller.scrapes.withLock {
+                $0.keep(
+                    answer, form, begunMilliseconds: begin,
+                    nowMilliseconds: Clock.nowMilliseconds())
+            }
+            return answer
+        }
     }
 
     /// What all have counted; nil where a reactor does not answer.
@@ -76,8 +106,10 @@ struct MetricsDesk {
             for (index, endpoint) in group.endpoints.enumerated() {
                 let labels = [name, endpoint.label]
                 guard told.insert(labels).inserted else { continue }
-                let isUp = AdminDesk.word(group, index) == .ok
+                let word = AdminDesk.word(group, index)
+                let isUp = word == .ok || word == .draining || word == .unchecked
                 readings.append(.endpointUp, labels, count: isUp ? 1 : 0)
+                readings.append(.endpointDraining, labels, count: word == .draining ? 1 : 0)
                 readings.add(.endpointRelays, labels, count: 0)
                 readings.append(.endpointFailures, labels, count: endpoint.failureCount)
                 readings.append(.endpointEjections, labels, count: endpoint.ejectionCount)

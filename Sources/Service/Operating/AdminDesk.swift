@@ -294,7 +294,12 @@ struct AdminDesk: Sendable {
     /// All upstreams, and how their endpoints are.
     func upstreams(_ assembly: Assembly) -> [UpstreamState] {
         var states = assembly.routing.upstreams.map { group in
-            let endpoints = group.endpoints.indices.map { index in
+            // One that a configuration names twice is one endpoint.
+            var told: Set<String> = []
+            let indices = group.endpoints.indices.filter {
+                told.insert(group.endpoints[$0].label).inserted
+            }
+            let endpoints = indices.map { index in
                 let endpoint = group.endpoints[index]
                 var state = EndpointState(
                     label: endpoint.label, addresses: endpoint.addresses.map(\.description),

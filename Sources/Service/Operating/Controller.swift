@@ -103,6 +103,8 @@ public final class Controller: Sendable {
     var live: LiveSource { LiveSource(controller: self) }
     /// What the looks at live relays have found, for the rates between them.
     let liveMarks = Mutex(LiveMarks())
+    /// What scrapes of `metrics.address` were answered a moment ago.
+    let scrapes = Mutex(KeptScrapes())
     /// Held while something is changed, so that changes come one after the other.
     let changing = Mutex<Void>(())
 
