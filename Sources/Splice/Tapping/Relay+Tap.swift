@@ -12,6 +12,13 @@ extension Relay {
         up.tap == 0 ? 0 : space.pointee.taps.listening(up.tap)
     }
 
+    /// Whether a frame is in progress in each direction of which a tap was told all that has come.
+    public func unfinished(
+        bit: Int, _ space: UnsafeMutablePointer<Workspace>
+    ) -> (up: Bool, down: Bool) {
+        up.tap == 0 ? (false, false) : space.pointee.taps.unfinished(up.tap, bit: bit)
+    }
+
     /// Has a tap be told from the next frame on, under the name of the relay's slot; the rest of a frame in progress
     /// is passed over.
     ///

@@ -51,7 +51,15 @@ public struct TapRelay: Sendable {
     }
 }
 
-/// How a relay that a tap listened to has ended.
+/// Where a relay goes on that was given up.
+public enum TapMove: Sendable {
+    /// In another reactor of the same process, under another name.
+    case reactor
+    /// In the process that takes over from this one.
+    case process
+}
+
+/// How a relay that a tap listened to has ended, for that tap.
 public struct TapEnd: Sendable {
     /// Its name.
     public let id: RelayID
@@ -69,6 +77,10 @@ public struct TapEnd: Sendable {
     public let up: DirectionCounts
     /// From the upstream to the client.
     public let down: DirectionCounts
+    /// Whether a frame was in progress, of which the tap was told all until then.
+    public var unfinished = (up: true, down: true)
+    /// Where the relay goes on; nil where it is over.
+    public var moved: TapMove?
 
     /// The end of the relay of this name.
     public init(

@@ -70,13 +70,15 @@ public struct TapReader {
     private struct Pending {
         var frame: TapFrame
         let maskKey: UInt32
+        /// What counts it among the compressed frames of its direction.
+        let compressedFrames: UInt32
         var isFull = false
     }
 
     private let line: TapLine
     private var pending: [Key: Pending] = [:]
     private var pendingBytes = 0
-    /// How many compressed frames of a direction there were with the last one that was told.
+    /// How many compressed frames of a direction there were with the last one that was told whole.
     private var compressedFrames: [Key: UInt32] = [:]
 
     /// A reader of what will be written into that line.
@@ -96,7 +98,7 @@ public struct TapReader {
                 compressedFrames[Key(token: token, isDown: true)] = counts.down
                 news.append(.begun(relay))
             case .ended(let relay):
-                leave(relay.id.token, &news)
+                leave(relay, &news)
                 news.append(.ended(relay))
             }
         }
@@ -126,19 +128,26 @@ public struct TapReader {
             isCompressed: isCompressed, isContext: event.flags.contains(.context),
             followsGap: isCompressed && !follows(event.compressedFrames, key))
         Self.unmask(&frame.payload, event.maskKey, from: 0)
-        // A control frame of Sluice's own stands between frames, and one that goes nowhere behind them.
+        // Where another frame begins the one before is over: if its end was not told, that was lost. A frame of
+        // Sluice's own is none of the peer's.
+        if !event.way.contains(.own) { drop(key) }
         if event.flags.contains(.last) {
+            if isCompressed { compressedFrames[key] = event.compressedFrames }
             news.append(.frame(frame))
             return
         }
-        drop(key)
-        pendingBytes += frame.payload.count
-        pending[key] = Pending(frame: frame, maskKey: event.maskKey)
+        var begun = Pending(
+            frame: frame, maskKey: event.maskKey, compressedFrames: event.compressedFrames)
+        if pendingBytes + frame.payload.count > Self.pendingBytesMax {
+            begun.frame.payload = []
+            begun.isFull = true
+        }
+        pendingBytes += begun.frame.payload.count
+        pending[key] = begun
     }
 
-    private mutating func follows(_ count: UInt32, _ key: Key) -> Bool {
-        let before = compressedFrames.updateValue(count, forKey: key) ?? 0
-        return count == before &+ 1
+    private func follows(_ count: UInt32, _ key: Key) -> Bool {
+        count == (compressedFrames[key] ?? 0) &+ 1
     }
 
     private mutating func goOn(
@@ -157,6 +166,7 @@ public struct TapReader {
         if event.flags.contains(.last) {
             pendingBytes -= known.frame.payload.count
             known.frame.nanoseconds = event.nanoseconds
+            if known.frame.isCompressed { compressedFrames[key] = known.compressedFrames }
             news.append(.frame(known.frame))
         } else {
             pending[key] = known
@@ -169,13 +179,14 @@ public struct TapReader {
         }
     }
 
-    /// Tells of what a relay that has ended leaves unfinished.
-    private mutating func leave(_ slot: Token, _ news: inout [TapNews]) {
+    /// Tells of what a relay that has ended leaves unfinished; a frame whose end was lost is none of that.
+    private mutating func leave(_ end: TapEnd, _ news: inout [TapNews]) {
         for isDown in [false, true] {
-            let key = Key(token: slot.rawValue, isDown: isDown)
+            let key = Key(token: end.id.token.rawValue, isDown: isDown)
             compressedFrames[key] = nil
             guard var known = pending[key] else { continue }
             drop(key)
+            guard isDown ? end.unfinished.down : end.unfinished.up else { continue }
             known.frame.isCut = true
             news.append(.frame(known.frame))
         }

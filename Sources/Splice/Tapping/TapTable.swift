@@ -102,6 +102,15 @@ public struct TapTable: ~Copyable {
         return counts
     }
 
+    /// Whether a frame is in progress in each direction that a tap was told of, with all that has come of it.
+    func unfinished(_ cursor: UInt32, bit: Int) -> (up: Bool, down: Bool) {
+        func isTold(_ cursor: Cursor) -> Bool {
+            cursor.outstanding > 0 && cursor.told >> UInt8(bit) & 1 == 1
+        }
+        let entry = entries[Self.index(cursor)]
+        return (isTold(entry.up), isTold(entry.down))
+    }
+
     /// Takes the entry of a relay back.
     mutating func remove(_ cursor: UInt32) {
         let index = Self.index(cursor)

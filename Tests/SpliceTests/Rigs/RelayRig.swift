@@ -183,6 +183,16 @@ final class RelayRig {
         return line
     }
 
+    /// The end of the relay, as that tap is told of it.
+    func end(bit: Int) -> TapEnd {
+        var end = TapEnd(
+            id: RelayID(worker: 0, token: Self.token), nanoseconds: 1, code: 1001,
+            initiator: .client, reason: .vanished, detail: "", up: DirectionCounts(),
+            down: DirectionCounts())
+        end.unfinished = relay.pointee.unfinished(bit: bit, space)
+        return end
+    }
+
     /// Has a tap listen no more.
     func ignore(bit: Int) {
         space.pointee.taps.set(nil, of: bit)

@@ -61,11 +61,7 @@ struct TapEndingTests {
         let message = Frames.client(.text, Array("hello".utf8))
         rig.exchange(.client, Array(message.dropLast(2)))
         #expect(reader.told() == [])
-        line.ended(
-            TapEnd(
-                id: RelayID(worker: 0, token: Token(index: 0, generation: 0)), nanoseconds: 1,
-                code: 1001, initiator: .client, reason: .vanished, detail: "",
-                up: DirectionCounts(), down: DirectionCounts()))
+        line.ended(rig.end(bit: 0))
         let news = reader.take()
         #expect(news.count == 2)
         guard case .frame(let frame)? = news.first, case .ended(let end)? = news.last else {
@@ -124,6 +120,65 @@ struct TapEndingTests {
         #expect(reader.frames().map(\.followsGap) == [false])
         rig.exchange(.backend, compressed(10) + compressed(10))
         #expect(reader.frames().map(\.followsGap) == [true, false])
+    }
+
+    @Test func `a compressed frame that loses its end is a loss for the next one, and is not cut`()
+        throws
+    {
+        let rig = try RelayRig.open(reservedBits: 0x40, receiveCapacity: 2_048)
+        let line = rig.listen(.payloads(), capacity: 4_096)
+        var reader = TapReader(line)
+        func compressed(_ count: Int) -> [UInt8] {
+            var frame = Frames.server(.binary, [UInt8](repeating: 1, count: count))
+            frame[0] |= 0x40
+            return frame
+        }
+        rig.exchange(.backend, compressed(10))
+        // Its begin has room, and some of its rest; its end has none.
+        rig.exchange(.backend, compressed(9_000))
+        #expect(reader.frames().map(\.followsGap) == [false])
+        #expect(line.lostFrames == 1)
+        rig.exchange(.backend, compressed(10))
+        #expect(reader.frames().map(\.followsGap) == [true])
+        // Another one has no end that was told, and behind it nothing comes.
+        rig.exchange(.backend, compressed(9_000))
+        #expect(line.lostFrames == 2)
+        line.ended(rig.end(bit: 0))
+        let news = reader.take()
+        #expect(news.count == 1, "\(news)")
+        guard case .ended? = news.first else {
+            Issue.record("\(news)")
+            return
+        }
+    }
+
+    @Test func `frames in progress have a bound together, however many relays there are`() throws {
+        let line = TapLine(.payloads())
+        var reader = TapReader(line)
+        let payload = [UInt8](repeating: 65, count: 512 * 1_024)
+        let count: UInt32 = 100
+        for index in 0..<count {
+            var event = TapEvent(
+                size: UInt32(TapEvent.size(payload: payload.count)), kind: .frame)
+            event.firstByte = 0x82
+            event.token = Token(index: index, generation: 0).rawValue
+            event.payloadLength = UInt64(payload.count + 1)
+            event.count = UInt32(payload.count)
+            let isWritten = payload.withUnsafeBufferPointer { line.write(event, $0.baseAddress) }
+            #expect(isWritten)
+            #expect(reader.frames() == [])
+        }
+        for index in 0..<count {
+            line.ended(
+                TapEnd(
+                    id: RelayID(worker: 0, token: Token(index: index, generation: 0)),
+                    nanoseconds: 1, code: 0, initiator: .none, reason: .none, detail: "",
+                    up: DirectionCounts(), down: DirectionCounts()))
+        }
+        let told = reader.frames()
+        #expect(told.count == Int(count) && told.allSatisfy(\.isCut))
+        let kept = told.reduce(0) { $0 + $1.payload.count }
+        #expect((payload.count...TapReader.pendingBytesMax).contains(kept), "\(kept)")
     }
 
     @Test func `a ring hands out what was put in, wherever it wraps`() {
