@@ -93,12 +93,14 @@ public struct TapDecoder {
             course.fault = "its message began before this tap did"
         }
         let bytes = Array(shown.payloadData)
+        // Behind the bytes of a frame that are missing stands no end of the message.
+        let isWhole = UInt64(bytes.count) >= shown.bytes ?? 0
         if course.fault == nil {
             let inflater = course.inflater ?? makeInflater(&course)
             if let inflater {
                 do {
                     let made = try inflater.inflate(
-                        bytes, isFinal: shown.final == true, keeping: payloadBytesMax)
+                        bytes, isFinal: shown.final == true && isWhole, keeping: payloadBytesMax)
                     shown.inflatedBytes = made.count
                     Self.fill(
                         &shown, made.bytes, isText: course.message == "text", isClose: false)
@@ -117,7 +119,7 @@ public struct TapDecoder {
             shown.payload = Data(bytes.prefix(payloadBytesMax)).base64EncodedString()
             shown.truncated = (shown.bytes ?? 0) > UInt64(payloadBytesMax) ? true : nil
         }
-        if UInt64(bytes.count) < shown.bytes ?? 0 {
+        if !isWhole {
             // The rest of it is not known, so neither is what comes of it.
             course.inflater?.reset()
             course.unknown = Self.behindLong

@@ -30,14 +30,30 @@ public struct TapHAR {
         var endMicroseconds: UInt64?
     }
 
+    /// Bytes of messages that an archive may have: it is made in memory.
+    public static let bytesMax = 128 << 20
+    /// What a message, a relay or a part of a message takes beside its payload, about.
+    private static let overheadBytes = 512
+
     private let version: String
+    private let bytesMax: Int
+    /// What was collected takes so much, about.
+    private var byteCount = 0
     private var startedMilliseconds: UInt64 = 0
     private var stories: [String: Story] = [:]
     /// Relays of names that came again.
     private var over: [Story] = []
 
     /// Nothing was collected yet; `version` is the program's.
-    public init(version: String) { self.version = version }
+    public init(version: String) { self.init(version: version, bytesMax: Self.bytesMax) }
+
+    init(version: String, bytesMax: Int) {
+        self.version = version
+        self.bytesMax = bytesMax
+    }
+
+    /// Whether it has as much as it may have, so that nothing more is to be taken.
+    public var isFull: Bool { byteCount >= bytesMax }
 
     /// Takes a line that was decoded.
     public mutating func take(_ record: TapRecord) {
@@ -45,6 +61,7 @@ public struct TapHAR {
         case .tap: startedMilliseconds = record.startedMilliseconds ?? 0
         case .relay:
             guard let relay = record.relay else { return }
+            byteCount += Self.overheadBytes
             if let known = stories.removeValue(forKey: relay) { over.append(known) }
             stories[relay] = Story(record: record)
         case .frame: frame(record)
@@ -76,6 +93,7 @@ public struct TapHAR {
             stories[relay]?.parts[direction]?.comments += comments
         default: return
         }
+        byteCount += data.count + Self.overheadBytes
         guard record.final == true, let part = stories[relay]?.parts.removeValue(forKey: direction)
         else { return }
         let text =

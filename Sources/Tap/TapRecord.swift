@@ -14,13 +14,16 @@ public struct TapRecord: Codable, Sendable, Equatable {
         case relay
         /// A frame has passed.
         case frame
-        /// A relay has ended.
+        /// A relay has ended, or goes on elsewhere.
         case closed
         /// Something was lost, since the tap is too slow.
         case lost
         /// The tap has ended, and why: the last line.
         case end
     }
+
+    /// The reason of a relay that has not ended, but goes on in another reactor or process.
+    public static let movedReason = "moved"
 
     /// The number of this form; a form that readers of this one can't read has another one.
     public static let currentVersion = 1

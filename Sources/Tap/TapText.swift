@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import Foundation
+public import Foundation
 
 /// Lines of a tap as people read them.
 public enum TapText {
@@ -57,12 +57,16 @@ public enum TapText {
     }
 
     private static func closed(_ record: TapRecord) -> String {
-        var text = "closed  by \(record.initiator ?? "nobody"): \(record.reason ?? "-")"
+        let isMoved = record.reason == TapRecord.movedReason
+        var text =
+            isMoved
+            ? "moved  \(record.detail ?? "")"
+            : "closed  by \(record.initiator ?? "nobody"): \(record.reason ?? "-")"
         if let code = record.code { text += " \(code)" }
         text +=
             "  \(record.upMessages ?? 0) messages, \(bytes(record.upPayloadBytes ?? 0)) up;"
             + " \(record.downMessages ?? 0) messages, \(bytes(record.downPayloadBytes ?? 0)) down"
-        if let detail = record.detail { text += "  \(escaped(detail))" }
+        if let detail = record.detail, !isMoved { text += "  \(escaped(detail))" }
         return text
     }
 
@@ -88,6 +92,26 @@ public enum TapText {
             text.append(digits[Int(byte & 15)])
         }
         return String(decoding: text, as: UTF8.self)
+    }
+
+    /// Lines of JSON without the control characters that JSON lets stand (U+007F to U+009F), each as its escape: some
+    /// of them steer a terminal.
+    public static func harmless(_ json: Data) -> [UInt8] {
+        var text: [UInt8] = []
+        text.reserveCapacity(json.count)
+        var mayBegin = false
+        for byte in json {
+            // In UTF-8 U+0080 to U+009F are C2 and a byte of the same number.
+            if mayBegin && (0x80...0x9F).contains(byte) || byte == 0x7F {
+                if mayBegin && byte != 0x7F { text.removeLast() }
+                let digits = String(byte, radix: 16)
+                text += "\\u00\(digits)".utf8
+            } else {
+                text.append(byte)
+            }
+            mayBegin = byte == 0xC2
+        }
+        return text
     }
 
     /// A text on one line: what steers a terminal, and what ends a line, as escapes.

@@ -148,6 +148,63 @@ import Testing
         #expect(found == text)
     }
 
+    @Test func ofAFrameThatIsNotWholeWhatHasComeIsInflatedAndNoMore() {
+        var decoder = TapDecoder(payloadBytesMax: 1_000)
+        _ = decoder.decode(Self.relay())
+        // A stored block (RFC 1951 §3.2.4) of ten bytes, of which three have come.
+        let block: [UInt8] = [0, 10, 0, 245, 255] + Array("abc".utf8)
+        var cut = Self.frame("text", block, bytes: 16, isCompressed: true)
+        cut.cut = true
+        let shown = decoder.decode(cut)
+        #expect(shown?.text == "abc")
+        #expect(shown?.truncated == true)
+        #expect(shown?.inflatedBytes == 3)
+    }
+
+    @Test func controlCharactersThatJSONLetsStandAreEscapes() throws {
+        var record = Self.frame("text", nil)
+        record.text = "a\u{7F}\u{9B}31mä\u{C2}\u{80}\u{A0}é"
+        let harmless = TapText.harmless(record.line)
+        let text = String(decoding: harmless, as: UTF8.self)
+        #expect(text.contains("a\\u007f\\u009b31mä\u{C2}\\u0080\u{A0}é"), "\(text)")
+        #expect(TapRecord(line: Data(harmless)) == record)
+        #expect(TapText.harmless(Data([0xC2])) == [0xC2])
+    }
+
+    @Test func aRelayThatHasMovedIsNotClosed() {
+        var moved = TapRecord(.closed, atMicroseconds: 5)
+        moved.relay = "0-1-1"
+        moved.initiator = "sluice"
+        moved.reason = TapRecord.movedReason
+        moved.detail = "to another reactor"
+        #expect(
+            TapText.line(moved)
+                == "0.000005  0-1-1  moved  to another reactor  0 messages, 0 B up; 0 messages, 0 B down"
+        )
+    }
+
+    @Test func anArchiveHasABound() {
+        var har = TapHAR(version: "1.0", bytesMax: 20_000)
+        har.take(Self.relay())
+        var count = 0
+        while !har.isFull, count < 1_000 {
+            var frame = Self.frame("text", nil)
+            frame.text = "a short message"
+            har.take(frame)
+            count += 1
+        }
+        #expect((10..<100).contains(count), "\(count)")
+        var long = TapHAR(version: "1.0", bytesMax: 20_000)
+        long.take(Self.relay())
+        // A message that never ends is held as well.
+        var part = Self.frame("binary", [UInt8](repeating: 1, count: 15_000), isFinal: false)
+        long.take(part)
+        #expect(!long.isFull)
+        part.opcode = "continuation"
+        long.take(part)
+        #expect(long.isFull)
+    }
+
     @Test func contextIsUsedAndNotShown() {
         var decoder = TapDecoder(payloadBytesMax: 1_000)
         let deflater = Deflater()

@@ -82,9 +82,14 @@ public struct MoveOrder: Sendable {
     var releases = true
     /// Whether those are asked again that an earlier process has refused.
     public var isFirstLook = true
+    /// Whether they go to another process, and not to another reactor of this one.
+    public var leavesProcess: Bool
 
     /// An order to move so many relays of a reactor at most.
-    public init(relaysMax: Int = .max) { self.relaysMax = relaysMax }
+    public init(relaysMax: Int = .max, leavesProcess: Bool = false) {
+        self.relaysMax = relaysMax
+        self.leavesProcess = leavesProcess
+    }
 }
 
 /// Something that a reactor is asked for and that nobody may want any more when its turn comes: either it is begun, or

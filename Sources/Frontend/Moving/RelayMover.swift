@@ -47,7 +47,7 @@ struct RelayMover {
             case .session: out.staying.sessions += 1
             case .ending: out.staying.ending += 1
             case nil:
-                let relay = moveOut(tunnel)
+                let relay = moveOut(tunnel, order.leavesProcess ? .process : .reactor)
                 byteCount += relay.byteCount
                 out.relays.append(relay)
             }
@@ -81,15 +81,15 @@ struct RelayMover {
     /// Gives one up.
     ///
     /// Its books here are closed as if it had ended, but nothing is written down of it.
-    private func moveOut(_ tunnel: TunnelPointer) -> RelayInTransit {
+    private func moveOut(_ tunnel: TunnelPointer, _ goal: TapMove) -> RelayInTransit {
         let slot = tunnel.pointee.slot
         state.pointee.poller.remove(tunnel.pointee.relay.client.socket.descriptor)
         state.pointee.poller.remove(tunnel.pointee.relay.backend.socket.descriptor)
         state.pointee.tunnelTimers.cancel(slot)
         state.pointee.paceTimers.cancel(slot)
         Metering(state).countTraffic(of: tunnel)
-        // Who listens is told that it ends here; where it goes on in this process, that it was live before.
-        if tunnel.pointee.relay.isTapped { TapKeeper(state).ended(tunnel) }
+        // Who listens is told that it has moved; where it goes on in this process, that it was live before.
+        if tunnel.pointee.relay.isTapped { TapKeeper(state).ended(tunnel, moved: goal) }
         let seat = tunnel.pointee.places.group.map {
             (group: $0, index: tunnel.pointee.places.endpoint)
         }

@@ -84,20 +84,24 @@ struct TapKeeper {
                 agreed: tunnel.pointee.agreed), counts)
     }
 
-    /// A relay that is listened to has ended.
-    func ended(_ tunnel: TunnelPointer) {
+    /// A relay that is listened to has ended, or goes on elsewhere.
+    func ended(_ tunnel: TunnelPointer, moved: TapMove? = nil) {
         let listening = tunnel.pointee.relay.taps(space)
-        tunnel.pointee.relay.endTaps(space)
         let ending = tunnel.pointee.relay.ending
         for bit in 0..<TapTable.tapsMax where listening >> UInt8(bit) & 1 == 1 {
             guard let line = space.pointee.taps.line(of: bit) else { continue }
-            line.ended(
-                TapEnd(
-                    id: RelayID(worker: state.pointee.index, token: tunnel.pointee.slot),
-                    nanoseconds: Clock.nowNanoseconds(), code: ending.code,
-                    initiator: ending.initiator, reason: ending.toldReason,
-                    detail: ending.violation == .none ? "" : ending.violationSentence,
-                    up: tunnel.pointee.relay.upCounts, down: tunnel.pointee.relay.downCounts))
+            var end = TapEnd(
+                id: RelayID(worker: state.pointee.index, token: tunnel.pointee.slot),
+                nanoseconds: Clock.nowNanoseconds(), code: ending.code,
+                initiator: ending.initiator, reason: ending.toldReason,
+                detail: ending.violation == .none ? "" : ending.violationSentence,
+                up: tunnel.pointee.relay.upCounts, down: tunnel.pointee.relay.downCounts)
+            // What is in progress of a relay that moves is told whole by nobody, but nothing cuts it.
+            end.unfinished =
+                moved == nil ? tunnel.pointee.relay.unfinished(bit: bit, space) : (false, false)
+            end.moved = moved
+            line.ended(end)
         }
+        tunnel.pointee.relay.endTaps(space)
     }
 }

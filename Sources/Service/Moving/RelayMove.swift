@@ -63,7 +63,7 @@ struct RelayMove {
             return outcome
         }
         for descriptor in descriptors { close(descriptor) }
-        var order = MoveOrder(relaysMax: MoveMessage.relaysMax)
+        var order = MoveOrder(relaysMax: MoveMessage.relaysMax, leavesProcess: true)
         while true {
             let movedBefore = outcome.moved
             let waiting = pass(order, &outcome, answers)

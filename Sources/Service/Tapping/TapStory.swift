@@ -32,8 +32,11 @@ struct TapStory: Sendable {
         guard write([start], to: outlet) else { return }
         while true {
             // Asked before what there is is taken: what was told until then is written yet.
-            let reason = tap.end ?? (isOver(news) ? "The relay has ended." : nil)
-            if reason != nil { news += tap.take() }
+            var reason = tap.end ?? end(of: news)
+            if reason != nil {
+                news += tap.take()
+                reason = end(of: news) ?? reason
+            }
             guard write(news, to: outlet), writeLoss(&told, to: outlet) else { return }
             if let reason {
                 var end = TapRecord(.end, atMicroseconds: now)
@@ -46,11 +49,20 @@ struct TapStory: Sendable {
         }
     }
 
-    private func isOver(_ news: [(worker: Int, news: TapNews)]) -> Bool {
-        guard let relay else { return false }
-        return news.contains {
-            if case .ended(let end) = $0.news { end.id == relay } else { false }
+    /// Why there is nothing more to say of the one relay that is listened to; nil where there may be.
+    private func end(of news: [(worker: Int, news: TapNews)]) -> String? {
+        guard let relay else { return nil }
+        for case .ended(let end) in news.map(\.news) where end.id == relay {
+            return switch end.moved {
+            case nil: "The relay has ended."
+            case .reactor:
+                "The relay goes on in another reactor, under another id: `sluice status --relays` lists it."
+            case .process:
+                "The relay goes on in the process that takes over from this one, under another id:"
+                    + " `sluice status --relays` lists it there."
+            }
         }
+        return nil
     }
 
     private func write(
@@ -161,6 +173,15 @@ struct TapStory: Sendable {
         record.initiator = end.initiator.word.description
         record.reason = end.reason.word.description
         record.detail = end.detail.isEmpty ? nil : end.detail
+        if let moved = end.moved {
+            record.initiator = Initiator.sluice.word.description
+            record.reason = TapRecord.movedReason
+            record.detail =
+                switch moved {
+                case .reactor: "to another reactor"
+                case .process: "to another process"
+                }
+        }
         record.upMessages = end.up.messages
         record.upPayloadBytes = end.up.payloadBytes
         record.downMessages = end.down.messages

@@ -8,6 +8,7 @@
 import Foundation
 import Glibc
 import TLS
+import Tap
 import TestKit
 import Testing
 
@@ -122,7 +123,42 @@ import Testing
             #expect(
                 metrics.contains("sluice_relays{") && metrics.contains("route=\"/Esv/ocp\""),
                 "\(metrics)")
+            // Where the route comes back, what its sockets have carried here is counted on.
+            let frames = "sluice_frames_total{route=\"/Esv/ocp\",direction=\"up\"}"
+            let before = try #require(try sluice.scrape()[frames])
+            try sluice.rewrite("path: /elsewhere", "path: /Esv/ocp")
+            #expect(try sluice.command(["reload"]).status == 0)
+            #expect(try sluice.scrape()[frames] == before)
+            try Self.exchange(client, "and again")
+            #expect(try sluice.scrape()[frames] == before + 1)
+            #expect(try sluice.command(["status"]).output.contains("/Esv/ocp  1 "))
         }
+    }
+
+    @Test func `a tap is told that a socket has moved, and where it goes on`() throws {
+        let backend = try ScriptedBackend.echo()
+        let sluice = try Self.started(backend.address)
+        defer { Scratch.remove(sluice.folder) }
+        let client = try sluice.proxy.open()
+        try Self.exchange(client, "before")
+        let listed = try sluice.command(["status", "--relays"]).output
+        let id = try #require(listed.firstMatch(of: /\d+-\d+-\d+/)?.output).description
+        let one = try Tapping(sluice, ["--relay", id])
+        try one.process.waitForLine(containing: "\(id)  live")
+        let all = try Tapping(sluice, ["--record", "-"]).begun()
+        let report = try Self.upgrade(sluice)
+        defer { kill(report.newProcess, SIGKILL) }
+        #expect(report.moved == 1)
+        #expect(try one.process.waitForExit() == 0, "\(one.process.errors)")
+        let lines = one.process.output
+        #expect(lines.contains { $0.contains("\(id)  moved  to another process") }, "\(lines)")
+        #expect(
+            lines.last?.contains("goes on in the process that takes over") == true, "\(lines)")
+        _ = try all.process.waitForExit()
+        let closed = try #require(all.records.first { $0.type == .closed })
+        #expect(closed.reason == "moved" && closed.initiator == "sluice" && closed.code == nil)
+        #expect(!all.records.contains { $0.cut == true })
+        try Self.exchange(client, "behind")
     }
 
     @Test func `limits and Pings hold on behind the move`() throws {
