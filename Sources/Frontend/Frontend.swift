@@ -334,21 +334,19 @@ public final class Frontend: Sendable {
     func ask(
         within milliseconds: UInt64 = 5_000, _ message: (Mailbox<Int>) -> WorkerMessage
     ) -> Bool {
-        guard let answers = try? Mailbox<Int>() else { return false }
-        var awaited = 0
+        var asked = post(message)
+        return asked.wait(within: milliseconds)
+    }
+
+    /// Asks every reactor for an answer, which may be waited for later.
+    func post(_ message: (Mailbox<Int>) -> WorkerMessage) -> AskedReactors {
+        guard let answers = try? Mailbox<Int>() else { return AskedReactors(answers: nil) }
+        var asked = AskedReactors(answers: answers)
         for (index, mailbox) in crew.mailboxes.enumerated() where !crew.loads[index].hasEnded {
             mailbox.post(message(answers))
-            awaited += 1
+            asked.awaited += 1
         }
-        let deadline = Clock.nowMilliseconds() + min(milliseconds, 86_400_000)
-        while awaited > 0 {
-            let now = Clock.nowMilliseconds()
-            guard now < deadline, answers.wait(milliseconds: Int32(deadline - now)) else {
-                return false
-            }
-            awaited -= answers.take().count
-        }
-        return true
+        return asked
     }
 
     /// Whether every reactor turns: false when one has not answered in time.
@@ -515,4 +513,29 @@ public final class Frontend: Sendable {
 
     /// Connections of each reactor.
     public var connectionCounts: [Int] { crew.loads.map { $0.isExcluded ? 0 : $0.count } }
+}
+
+/// Reactors that were asked, and have not all answered.
+struct AskedReactors: Sendable {
+    /// Nil where there was no descriptor for it, so that none was asked.
+    let answers: Mailbox<Int>?
+    /// How many have not answered.
+    var awaited = 0
+
+    init(answers: Mailbox<Int>?) { self.answers = answers }
+
+    /// Waits for all; whether all have answered.
+    mutating func wait(within milliseconds: UInt64) -> Bool {
+        guard let answers else { return false }
+        let deadline = Clock.nowMilliseconds() + min(milliseconds, 86_400_000)
+        awaited -= answers.take().count
+        while awaited > 0 {
+            let now = Clock.nowMilliseconds()
+            guard now < deadline, answers.wait(milliseconds: Int32(deadline - now)) else {
+                return false
+            }
+            awaited -= answers.take().count
+        }
+        return true
+    }
 }

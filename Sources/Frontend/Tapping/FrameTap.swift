@@ -52,25 +52,49 @@ public final class FrameTap: Sendable {
     }
 
     /// Has all reactors tell it nothing any more, and makes room for another tap; to be called once.
-    public func leave() {
+    ///
+    /// A reactor that does not answer may still use the number: that is free again when it has.
+    public func leave() { leave(within: 5_000) }
+
+    fileprivate func leave(within milliseconds: UInt64) {
         frontend.taps.remove(self)
-        // Where a reactor does not answer it may still use the number.
-        if frontend.ask({ .untap(plan, from: 0, done: $0) }) {
+        var asked = frontend.post { .untap(plan, from: 0, done: $0) }
+        if asked.wait(within: milliseconds) {
             frontend.taps.giveBack(plan.bit)
+        } else {
+            frontend.taps.giveBack(plan.bit, behind: asked)
         }
     }
 }
 
+/// Why no tap listens.
+public enum TapFault: Error {
+    /// There are as many as there may be (`TapTable.tapsMax`).
+    case full
+    /// A reactor has not answered, so it may not have looked at its relays.
+    case silent
+}
+
 extension Frontend {
-    /// Has a tap listen; nil where there are as many as there may be (`TapTable.tapsMax`).
+    /// Has a tap listen.
     ///
     /// Returns when every reactor has looked at all of its relays.
-    public func tap(_ wish: TapWish) -> FrameTap? {
-        guard let bit = taps.take() else { return nil }
+    ///
+    /// - Throws: `TapFault` where none listens.
+    public func tap(_ wish: TapWish) throws(TapFault) -> FrameTap {
+        try tap(wish, within: 5_000)
+    }
+
+    func tap(_ wish: TapWish, within milliseconds: UInt64) throws(TapFault) -> FrameTap {
+        guard let bit = taps.take() else { throw .full }
         let plan = TapPlan(wish, bit: bit, reactors: crew.mailboxes.count)
         let tap = FrameTap(plan, self)
         taps.add(tap)
-        ask { .tap(plan, from: 0, done: $0) }
+        guard ask(within: milliseconds, { .tap(plan, from: 0, done: $0) }) else {
+            // It was waited for already.
+            tap.leave(within: 0)
+            throw .silent
+        }
         return tap
     }
 

@@ -57,6 +57,8 @@ final class TapRoom: Sendable {
     private struct State {
         var taken: UInt8 = 0
         var taps: [FrameTap] = []
+        /// Numbers that some reactors may still use.
+        var leaving: [(bit: Int, asked: AskedReactors)] = []
     }
 
     private let state = Mutex(State())
@@ -64,6 +66,10 @@ final class TapRoom: Sendable {
     /// Takes a number for a tap; nil where there are as many as there may be.
     func take() -> Int? {
         state.withLock { state in
+            for index in state.leaving.indices.reversed()
+            where state.leaving[index].asked.wait(within: 0) {
+                state.taken &= ~(1 << UInt8(state.leaving.remove(at: index).bit))
+            }
             let free = (0..<TapTable.tapsMax).first { state.taken >> UInt8($0) & 1 == 0 }
             if let free { state.taken |= 1 << UInt8(free) }
             return free
@@ -72,6 +78,11 @@ final class TapRoom: Sendable {
 
     /// Gives a number back that no reactor uses any more.
     func giveBack(_ bit: Int) { state.withLock { $0.taken &= ~(1 << UInt8(bit)) } }
+
+    /// Gives a number back as soon as all reactors have answered.
+    func giveBack(_ bit: Int, behind asked: AskedReactors) {
+        state.withLock { $0.leaving.append((bit, asked)) }
+    }
 
     func add(_ tap: FrameTap) { state.withLock { $0.taps.append(tap) } }
     func remove(_ tap: FrameTap) { state.withLock { $0.taps.removeAll { $0 === tap } } }

@@ -30,12 +30,7 @@ struct TapDesk: Sendable {
             let level = try level(for: request.user)
             let wanted = try self.wish(wish, level)
             if request.method == "HEAD" { return AdminAnswer(text: "A tap may begin.") }
-            guard let tap = controller.frontend.tap(wanted) else {
-                throw Refusal(
-                    503,
-                    "There are \(TapTable.tapsMax) taps already, which is as many as may listen at one time: end"
-                        + " one of them.")
-            }
+            let tap = try begin(wanted)
             // Read again: a reload in between has not seen this one.
             if controller.state.configuration.admin.tap != level {
                 tap.leave()
@@ -57,6 +52,25 @@ struct TapDesk: Sendable {
             }
         } catch {
             return AdminAnswer(status: error.status, text: error.sentence)
+        }
+    }
+
+    private func begin(_ wanted: TapWish) throws(Refusal) -> FrameTap {
+        do throws(TapFault) {
+            return try controller.frontend.tap(wanted)
+        } catch {
+            switch error {
+            case .full:
+                throw Refusal(
+                    503,
+                    "There are \(TapTable.tapsMax) taps already, which is as many as may listen at one time: end"
+                        + " one of them.")
+            case .silent:
+                throw Refusal(
+                    503,
+                    "A reactor does not answer, so not all relays would be told of: ask again later."
+                )
+            }
         }
     }
 

@@ -144,7 +144,7 @@ enum ExitCodes {
                     code: 1,
                     when:
                         "nothing has the name that was given for a route or relay, `admin.tap` is `off`, the user is"
-                        + " neither Sluice's nor root, four taps listen already, a file could not be written, or the"
+                        + " neither Sluice's nor root, four taps listen already, a reactor does not answer, a file could not be written, or the"
                         + " process is gone; or `--admin` names none, more than one Sluice runs, and none is at the usual"
                         + " place"),
                 nobodyAnswers,
