@@ -33,6 +33,8 @@ public struct AdminState: Codable, Sendable {
     public var upstreams: [UpstreamState] = []
     /// Drains since the start, the newest last; of those that are done the last few.
     public var drains: [DrainState] = []
+    /// How many taps listen; nil of an older Sluice.
+    public var taps: Int?
     /// Log lines that were lost because the log was too slow.
     public var droppedLogLines = 0
     /// Log lines that were lost because they could not be written.

@@ -228,6 +228,7 @@ struct AdminDesk: Sendable {
             (state.keepingReason, state.engineReason) = (plan.keepingReason, plan.engineReason)
             return state
         }
+        state.taps = controller.frontend.frameTaps.count
         state.droppedLogLines = controller.log.droppedCount
         state.unwrittenLogLines = controller.log.unwrittenCount
         state.logProblem = controller.log.problem

@@ -198,6 +198,10 @@ enum StatusText {
                 + state.reactors.map(String.init).joined(separator: " "))
         if let reason = state.whyClientsWait { lines.append("new connections wait: \(reason)") }
         if let records = state.records { lines.append(line(records)) }
+        if let taps = state.taps, taps > 0 {
+            lines.append(
+                Count.words(taps, "tap", one: "listens", many: "listen") + " to what sockets carry")
+        }
         if state.droppedLogLines > 0 {
             lines.append(
                 Count.words(state.droppedLogLines, "log line", one: "was", many: "were")

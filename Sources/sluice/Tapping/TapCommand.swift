@@ -34,8 +34,9 @@ struct TapCommand: ParsableCommand {
             A tap never slows a socket: what it is too slow for is lost, and counted. One that \
             begins amid a compressed socket shows a message as it is until one no longer refers to \
             what went before. --record and --har write to files that only you may read; what the \
-            lines of a record mean is in docs/tap.md. Query strings and header fields, cookies \
-            included, are in neither.
+            lines of a record mean is in docs/tap.md. Query strings, and header fields but for the \
+            subprotocol and the extensions that were agreed on, are in neither. The messages of \
+            --har wait in memory for its end, so at 128 MiB of them the tap ends.
             """ + ExitCodes.help("tap"))
 
     @OptionGroup var options: AdminOptions
@@ -140,13 +141,23 @@ struct TapCommand: ParsableCommand {
         let stop = try TapStop()
         let printer = try TapPrinter(
             record: record, har: har, payloadBytes: payloadBytes, isSilent: maxBytes == 0)
-        let end = try peer.story(target, until: { stop.isWanted || Output.isUnread }) { line in
-            guard let record = TapRecord(line: line) else {
-                throw Complaint(
-                    "What the Sluice tells can't be read: it has another version than this program."
-                )
+        let isOver = { stop.isWanted || Output.isUnread || printer.isFull }
+        let end: AdminStoryEnd
+        do {
+            end = try peer.story(target, until: isOver) { line in
+                // What came along with the last line that there was room for.
+                if printer.isFull { return }
+                guard let record = TapRecord(line: line) else {
+                    throw Complaint(
+                        "What the Sluice tells can't be read: it has another version than this program."
+                    )
+                }
+                try printer.take(record)
             }
-            try printer.take(record)
+        } catch {
+            // What was told until then is written all the same.
+            if printer.hasBegun { try? printer.finish() }
+            throw error
         }
         try printer.finish()
         switch end {

@@ -15,6 +15,8 @@ final class TapPrinter {
     private let isSilent: Bool
     private var frames: UInt64 = 0
     private var lost: UInt64 = 0
+    /// Whether the Sluice has begun to tell.
+    private(set) var hasBegun = false
 
     /// A printer that has opened its files.
     ///
@@ -38,7 +40,11 @@ final class TapPrinter {
     /// Whether lines for people are printed.
     private var isShown: Bool { recordPath == nil && harPath == nil }
 
+    /// Whether the archive has as much as it may have, so that the tap ends.
+    var isFull: Bool { har?.isFull ?? false }
+
     func take(_ told: TapRecord) throws {
+        hasBegun = true
         guard let record = decoder.decode(told) else { return }
         switch record.type {
         case .tap: begin(record)
@@ -47,7 +53,7 @@ final class TapPrinter {
         case .relay, .closed, .end: break
         }
         har?.take(record)
-        if recordPath == "-" { Output.write(Array(record.line)) }
+        if recordPath == "-" { Self.print(record.line) }
         try recordFile?.write(record.line)
         if isShown {
             let line = TapText.line(record)
@@ -55,6 +61,11 @@ final class TapPrinter {
         } else if record.type == .end, let reason = record.reason {
             Output.complain(reason)
         }
+    }
+
+    /// Prints JSON, on a terminal without what would steer it.
+    private static func print(_ json: Data) {
+        Output.write(isatty(STDOUT_FILENO) == 1 ? TapText.harmless(json) : Array(json))
     }
 
     private func begin(_ record: TapRecord) {
@@ -68,8 +79,13 @@ final class TapPrinter {
 
     func finish() throws {
         if let archive = har?.archive() {
-            if harPath == "-" { Output.write(Array(archive)) }
+            if harPath == "-" { Self.print(archive) }
             try harFile?.write(archive)
+        }
+        if isFull {
+            Output.complain(
+                "The tap has ended, since \(TapHAR.bytesMax >> 20) MiB of messages are as much as an archive may have:"
+                    + " --record has no such limit.")
         }
         if frames > 0 || lost > 0 || !isShown {
             Output.complain(
@@ -79,28 +95,41 @@ final class TapPrinter {
     }
 }
 
-/// A file that its owner alone may read, written anew.
+/// A file of the user's own that nobody else may read; what it has is replaced when something is written to it.
 final class SecretFile {
     private let descriptor: Int32
     private let path: String
+    /// Whether it has content that was not written here.
+    private var isOld: Bool
 
-    /// Opens it, and takes its content away.
+    /// Opens it.
     ///
-    /// - Throws: `Complaint` where that can't be.
+    /// - Throws: `Complaint` where it can't be written, or others could read what is.
     init(_ path: String) throws {
         self.path = path
-        descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
-        guard descriptor >= 0 else { throw Self.failure(path, errno) }
+        descriptor = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0o600)
         var facts = stat()
-        // One that was there may be open to others; a terminal or a pipe is left as it is.
-        if fstat(descriptor, &facts) == 0, facts.st_mode & S_IFMT == S_IFREG {
-            fchmod(descriptor, 0o600)
+        guard descriptor >= 0, fstat(descriptor, &facts) == 0 else {
+            throw Self.failure(path, errno)
+        }
+        // A terminal or a pipe is left as it is.
+        isOld = facts.st_mode & S_IFMT == S_IFREG
+        guard isOld else { return }
+        // One that was there may be open to others.
+        guard facts.st_uid == geteuid(), fchmod(descriptor, 0o600) == 0 else {
+            throw Complaint(
+                "'\(path)' belongs to another user, who could read what is written there: name a file of your own."
+            )
         }
     }
 
     deinit { close(descriptor) }
 
     func write(_ data: Data) throws {
+        if isOld {
+            guard ftruncate(descriptor, 0) == 0 else { throw Self.failure(path, errno) }
+            isOld = false
+        }
         var rest = data[...]
         while !rest.isEmpty {
             let count = rest.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
