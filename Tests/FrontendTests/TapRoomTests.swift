@@ -2,6 +2,7 @@
 import Reactor
 import Router
 import Splice
+import TestKit
 import Testing
 import Wire
 
@@ -33,5 +34,36 @@ struct TapRoomTests {
         #expect(throws: TapFault.full) { try frontend.tap(TapWish()) }
         for tap in taps { tap.leave() }
         try frontend.tap(TapWish()).leave()
+    }
+
+    @Test func `a relay that goes to another reactor is told to have moved, and goes on as live`()
+        throws
+    {
+        let rig = try MovingTests.rig(secure: false)
+        let visitor = try rig.visitor()
+        #expect(try visitor.upgrade(path: "/a").status == 101)
+        #expect(try visitor.echoes("first"))
+        let tap = try rig.frontend.tap(TapWish())
+        defer { tap.leave() }
+        // A frame is in progress meanwhile.
+        let frame =
+            FrameHeader(opcode: .text, payloadLength: 5, maskKey: 0).encoded() + Array("hello".utf8)
+        try visitor.send(Array(frame.dropLast(2)))
+        #expect(rig.frontend.isResponsive(within: 60_000))
+        try MovingTests.move(rig.frontend)
+        try visitor.send(Array(frame.suffix(2)))
+        #expect(try visitor.receiveFrame().payload == Array("hello".utf8))
+        #expect(try visitor.echoes("last"))
+        var relays: [Bool] = []
+        var moves: [TapMove?] = []
+        for news in tap.take().map(\.news) {
+            switch news {
+            case .begun(let relay): relays.append(relay.isLive)
+            case .ended(let end): moves.append(end.moved)
+            case .frame(let frame): #expect(!frame.isCut)
+            }
+        }
+        #expect(relays == [true, true])
+        #expect(moves == [.reactor])
     }
 }

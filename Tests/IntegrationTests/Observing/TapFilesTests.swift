@@ -82,6 +82,29 @@ import Testing
         #expect(try Scratch.read(har).contains("\"hello\""))
     }
 
+    @Test func `on a terminal JSON has no bytes that steer it`() throws {
+        let backend = try ManualBackend()
+        let sluice = try Operated.tapped(backend.address)
+        defer { Scratch.remove(sluice.folder) }
+        let ends = try sluice.proxy.relay(to: backend)
+        let listed = try sluice.command(["status", "--relays"]).output
+        let id = try #require(listed.firstMatch(of: /\d+-\d+-\d+/)?.output).description
+        let tap = try ChildProcess([
+            "python3", "-c", "import pty, sys; pty.spawn(sys.argv[1:])",
+            try ProxyFixture.program(), "tap", "--admin", sluice.socket, "--relay", id,
+            "--record", "-",
+        ])
+        try tap.waitForLine(containing: "\"type\":\"relay\"")
+        try ends.exchange("\u{9B}31m and \u{7F}")
+        try ends.client.send(Frame.close(1000).masked())
+        _ = try ends.upstream.readFrame()
+        try ends.upstream.send(Frame.close(1000))
+        try tap.waitForExit()
+        let lines = tap.output.filter { $0.contains("31m and") }
+        #expect(lines.count == 2)
+        #expect(lines.allSatisfy { $0.contains("\\u009b31m and \\u007f") }, "\(lines)")
+    }
+
     @Test func `status says how many taps listen`() throws {
         let sluice = try Operated.tapped(ManualBackend().address)
         defer { Scratch.remove(sluice.folder) }
