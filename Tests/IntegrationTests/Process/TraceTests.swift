@@ -6,6 +6,7 @@
 // clients by HTTP/1.1 and HTTP/2, and collectors that hang or are away.
 
 import Foundation
+import Glibc
 import TestKit
 import Testing
 
@@ -96,6 +97,35 @@ extension Operated {
         let next = try ask(sluice, backend)
         #expect(next["traceparent"]?.contains(span.trace) == false)
         _ = try collector.waitForSpans(2)
+    }
+
+    @Test func `an upgrade hands on the listening sockets, and none that the export has`() throws {
+        let collector = try OTLPCollector()
+        let backend = try ManualBackend()
+        let sluice = try started(backend.address, collector.setting())
+        defer { Scratch.remove(sluice.folder) }
+        try ask(sluice, backend)
+        _ = try collector.waitForSpans(1)
+        func sockets(of process: Int32) throws -> Set<String> {
+            let folder = "/proc/\(process)/fd"
+            let names = try FileManager.default.contentsOfDirectory(atPath: folder)
+            // One that is closed meanwhile leads nowhere.
+            let links = names.compactMap {
+                try? FileManager.default.destinationOfSymbolicLink(atPath: "\(folder)/\($0)")
+            }
+            return Set(links.filter { $0.hasPrefix("socket:") })
+        }
+        let before = try sockets(of: sluice.proxy.process.identifier)
+        let report = try MovedSocketsTests.upgrade(sluice)
+        defer { kill(report.newProcess, SIGKILL) }
+        let shared = before.intersection(try sockets(of: report.newProcess))
+        // Of proc_net(5): state 0A listens, and the tenth column is the socket's number.
+        let listening = try Scratch.read("/proc/net/tcp").split(separator: "\n").compactMap {
+            line in
+            let columns = line.split(separator: " ")
+            return columns.count > 9 && columns[3] == "0A" ? "socket:[\(columns[9])]" : nil
+        }
+        #expect(!shared.isEmpty && shared.isSubset(of: listening), "\(shared)")
     }
 
     @Test func `a trusted proxy's trace goes on, and it says what is recorded`() throws {
