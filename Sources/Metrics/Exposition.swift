@@ -94,8 +94,12 @@ struct ExpositionWriter {
         let name = form == .openMetrics ? family.openMetricsName : family.name
         append("# HELP \(name) ")
         Self.escape(family.help, quotes: form == .openMetrics, into: &bytes)
-        let isPlainInfo = family.kind == .info && form == .text
-        append("\n# TYPE \(name) \(isPlainInfo ? "gauge" : family.kind.rawValue)\n")
+        let type =
+            switch form {
+            case .text: family.kind == .info ? "gauge" : family.kind.rawValue
+            case .openMetrics: family.isUntypedInOpenMetrics ? "unknown" : family.kind.rawValue
+            }
+        append("\n# TYPE \(name) \(type)\n")
     }
 
     mutating func write(_ sample: MetricReadings.Sample, of words: Words) {
@@ -192,10 +196,18 @@ struct ExpositionWriter {
 }
 
 extension MetricFamily {
+    private static let names = Set(all.map(\.name))
+
+    /// Whether it is a counter whose family would have the name of another family in OpenMetrics, which is not allowed:
+    /// it stands there without a type, under its whole name.
+    var isUntypedInOpenMetrics: Bool {
+        kind == .counter && Self.names.contains(String(name.dropLast("_total".count)))
+    }
+
     /// The name of the family in OpenMetrics, where that of its samples has an ending by its kind.
     var openMetricsName: String {
         switch kind {
-        case .counter: String(name.dropLast("_total".count))
+        case .counter: isUntypedInOpenMetrics ? name : String(name.dropLast("_total".count))
         case .info: String(name.dropLast("_info".count))
         case .gauge, .histogram: name
         }

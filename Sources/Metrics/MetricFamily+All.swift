@@ -85,7 +85,7 @@ extension MetricFamily {
         "sluice_connections", .gauge, ["listener"], "Connections from clients that are open now")
     /// Connections from clients since the start.
     public static let connectionsTotal = MetricFamily(
-        "sluice_connections_opened_total", .counter, ["listener"],
+        "sluice_connections_total", .counter, ["listener"],
         "Connections from clients that were taken up")
     /// TLS handshakes.
     public static let handshakes = MetricFamily(

@@ -61,6 +61,9 @@ final class ExportThread {
             takeCommands()
             while !changes.isEmpty { use(changes.removeFirst()) }
             take()
+            // A plan that came before these spans did is theirs.
+            takeCommands()
+            if !changes.isEmpty { continue }
             if spans.isEmpty {
                 if deadline != nil { return }
                 sleep()

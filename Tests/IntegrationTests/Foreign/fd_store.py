@@ -11,6 +11,7 @@ import signal
 import socket
 import ssl
 import sys
+import time
 
 program, configuration, folder = sys.argv[1:]
 door = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -22,7 +23,7 @@ told = []
 
 def hear(word):
     while word not in told:
-        data, control, _, _ = door.recvmsg(4096, socket.CMSG_SPACE(16 * 4))
+        data, control, _, _ = door.recvmsg(4096, socket.CMSG_SPACE(16 * 4), socket.MSG_CMSG_CLOEXEC)
         lines = data.decode().splitlines()
         fields = dict(line.split("=", 1) for line in lines)
         descriptors = array.array("i")
@@ -104,11 +105,14 @@ hear("FDSTOREREMOVE=1")
 while port not in (address(name)[1] for name in store):
     hear("FDSTORE=1")
 assert len(store) == 2, store
-try:
-    socket.create_connection(places[1], timeout=60)
-    raise AssertionError("the socket that was removed listens on")
-except ConnectionRefusedError:
-    pass
+deadline = time.monotonic() + 60
+while True:
+    try:
+        socket.create_connection(places[1], timeout=60).close()
+    except ConnectionRefusedError:
+        break
+    assert time.monotonic() < deadline, "the socket that was removed listens on"
+    time.sleep(0.02)
 print("moved", ask(socket.create_connection(("127.0.0.1", port), timeout=60)), flush=True)
 os.kill(child, signal.SIGTERM)
 _, code = os.waitpid(child, 0)

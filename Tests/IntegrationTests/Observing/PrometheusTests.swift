@@ -78,7 +78,7 @@ import Testing
         let connections = expected.values.filter { $0.key.name == "handshakes" }.values
         let listener = ["listener": sluice.listener()]
         expected.add(
-            "sluice_connections_opened_total", listener, connections.reduce(0, +))
+            "sluice_connections_total", listener, connections.reduce(0, +))
         expected.add("sluice_connections", listener, 0)
 
         try expectEventually(expected.values, in: prometheus)

@@ -263,7 +263,7 @@ extension Operated {
         #expect(samples[count("", "GET", 404, "h1")] == 1)
         #expect(samples["sluice_request_duration_seconds_count{route=\"/pages\"}"] == 7)
         #expect(samples["sluice_requests_in_flight{route=\"/pages\"}"] == 0)
-        #expect(samples["sluice_connections_opened_total{listener=\"\(sluice.listener())\"}"] == 8)
+        #expect(samples["sluice_connections_total{listener=\"\(sluice.listener())\"}"] == 8)
         let handshakes = samples.filter { $0.key.hasPrefix("sluice_tls_handshakes_total{") }
         #expect(handshakes.values.reduce(0, +) == 8)
         #expect(handshakes.keys.allSatisfy { $0.contains("version=\"TLSv1.3\",group=\"") })
