@@ -3,6 +3,7 @@ import Foundation
 import Frontend
 import Glibc
 import Reactor
+import Serialization
 
 /// What two processes say to each other while relays move: small messages in JSON, and images in memory behind a
 /// descriptor.
@@ -59,12 +60,14 @@ enum ImageFile {
     /// - Returns: nil where there is no memory or no descriptor.
     static func write(_ relays: [RelayInTransit]) -> SharedFile? {
         guard var file = try? SharedFile(name: "sluice relays") else { return nil }
+        // Written at once: two calls for each would be half of what it costs.
+        let byteCount = relays.reduce(0) { $0 + 8 + $1.byteCount }
+        var images = FieldWriter(capacity: byteCount)
         for relay in relays {
-            let isWritten = withUnsafeBytes(of: UInt64(relay.byteCount).littleEndian) {
-                file.append($0)
-            }
-            guard isWritten, relay.withImage({ file.append($0) }) else { return nil }
+            withUnsafeBytes(of: UInt64(relay.byteCount).littleEndian) { images.append($0) }
+            relay.withImage { images.append($0) }
         }
+        guard images.withBytes({ file.append($0) }) else { return nil }
         return file
     }
 

@@ -81,49 +81,82 @@ struct RelayMove {
     }
 
     /// Moves what can be moved at this moment; how many could not and may a little later.
+    ///
+    /// While the new process takes a group over, this one writes the next; that leaves when the answer has come.
     private func pass(
         _ order: MoveOrder, _ outcome: inout Outcome, _ answers: MoveAnswers
     ) -> Int {
         var waiting = 0
+        var sent: SentGroup?
         outcome.staying = MovedOut.Staying()
         for reactor in 0..<frontend.reactorCount {
             var position: Int? = 0
-            while let first = position {
+            while let first = position, outcome.fault == nil {
                 guard let out = frontend.moveOut(order, of: reactor, from: first, answers) else {
                     outcome.fault = "reactor \(reactor) does not answer"
-                    return waiting
+                    break
                 }
-                if !out.relays.isEmpty { ship(out.relays, &outcome, answers) }
                 waiting += out.waiting
                 outcome.staying += out.staying
                 position = out.next
-                if outcome.fault != nil { return waiting }
+                settle(&sent, &outcome, answers)
+                if outcome.fault != nil {
+                    takeBack(out.relays, &outcome, answers)
+                } else if !out.relays.isEmpty {
+                    sent = send(out.relays, &outcome, answers)
+                }
             }
         }
+        settle(&sent, &outcome, answers)
         return waiting
     }
 
-    private func ship(
-        _ relays: [RelayInTransit], _ outcome: inout Outcome, _ mailboxes: MoveAnswers
-    ) {
-        guard let file = ImageFile.write(relays) else {
-            takeBack(relays, &outcome, mailboxes)
-            outcome.fault = "no memory or no descriptor is left for what is handed on"
-            return
+    /// Relays that were sent, with the memory in which the other process reads them.
+    private final class SentGroup {
+        let relays: [RelayInTransit]
+        /// Overwritten as it ends, so it lasts until the answer.
+        private let file: SharedFile
+
+        init(_ relays: [RelayInTransit], _ file: consuming SharedFile) {
+            self.relays = relays
+            self.file = file
         }
+
+        var descriptor: Int32 { file.descriptor }
+    }
+
+    /// Sends a group; nil where that can't be, and it was taken back.
+    private func send(
+        _ relays: [RelayInTransit], _ outcome: inout Outcome, _ answers: MoveAnswers
+    ) -> SentGroup? {
+        guard let file = ImageFile.write(relays) else {
+            takeBack(relays, &outcome, answers)
+            outcome.fault = "no memory or no descriptor is left for what is handed on"
+            return nil
+        }
+        let group = SentGroup(relays, file)
         MoveStep.written.reached()
         let sockets = relays.flatMap { [$0.descriptors.client, $0.descriptors.backend] }
         let message = MoveMessage.relays(count: relays.count)
-        guard
-            channel.send(
-                message.bytes, [file.descriptor] + sockets,
-                withinMilliseconds: Self.answerMilliseconds)
-        else {
-            takeBack(relays, &outcome, mailboxes)
+        let isSent = channel.send(
+            message.bytes, [group.descriptor] + sockets,
+            withinMilliseconds: Self.answerMilliseconds)
+        guard isSent else {
+            takeBack(relays, &outcome, answers)
             outcome.fault = "the new process takes nothing any more"
-            return
+            return nil
         }
         MoveStep.sent.reached()
+        return group
+    }
+
+    /// Waits for what has become of a group that was sent; does nothing where none was.
+    private func settle(
+        _ sent: inout SentGroup?, _ outcome: inout Outcome, _ mailboxes: MoveAnswers
+    ) {
+        guard let group = sent else { return }
+        defer { sent = nil }
+        let relays = group.relays
         guard
             case .message(let bytes, let descriptors) = channel.receive(
                 withinMilliseconds: Self.answerMilliseconds),
