@@ -73,6 +73,16 @@ extension Socket {
             descriptor, SOL_SOCKET, SO_LINGER, &value, socklen_t(MemoryLayout<linger>.size)) == 0
     }
 
+    /// Has connections leave from an address; its port is chosen by the system when it connects, so that one port
+    /// may serve connections to several servers (IP_BIND_ADDRESS_NO_PORT, ip(7)).
+    ///
+    /// - Returns: 0, or the error code of the system.
+    public borrowing func bindSource(_ address: Address) -> Int32 {
+        let bindsLate: Int32 = 24
+        _ = set(Int32(IPPROTO_IP), bindsLate, 1)
+        return address.with(port: 0).withSockaddr { bind(descriptor, $0, $1) == 0 ? 0 : errno }
+    }
+
     borrowing func set(_ level: Int32, _ option: Int32, _ value: Int32) -> Bool {
         var value = value
         return setsockopt(

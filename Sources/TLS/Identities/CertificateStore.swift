@@ -152,19 +152,20 @@ public final class CertificateStore: Sendable {
         SSL_CTX_set_session_id_context(pointer, sessionContext, UInt32(sessionContext.count))
         SSL_CTX_set_alpn_select_cb(pointer, ALPN.select, options.speaksHTTP2 ? ALPN.withHTTP2 : nil)
         tickets.attach(to: context)
-        for identity in identities { try use(identity, in: pointer) }
+        for identity in identities { try identity.use(in: pointer) }
         return context
     }
+}
 
-    private static func use(
-        _ identity: ServerIdentity, in pointer: OpaquePointer
-    ) throws(TLSError) {
-        guard SSL_CTX_use_certificate(pointer, identity.leaf) == 1,
-            SSL_CTX_use_PrivateKey(pointer, identity.key) == 1
-        else { throw TLSError.drainingQueue("using the certificate \(identity.files.chain)") }
-        for certificate in identity.behind
+extension ServerIdentity {
+    /// Has a context show this chain.
+    func use(in pointer: OpaquePointer) throws(TLSError) {
+        guard SSL_CTX_use_certificate(pointer, leaf) == 1,
+            SSL_CTX_use_PrivateKey(pointer, key) == 1
+        else { throw TLSError.drainingQueue("using the certificate \(files.chain)") }
+        for certificate in behind
         where sluice_ctx_add1_chain_cert(pointer, certificate.pointer) != 1 {
-            throw TLSError.drainingQueue("using the chain \(identity.files.chain)")
+            throw TLSError.drainingQueue("using the chain \(files.chain)")
         }
     }
 }

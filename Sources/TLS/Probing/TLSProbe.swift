@@ -209,7 +209,7 @@ private func probe(of ssl: OpaquePointer?) -> TLSProbe? {
 }
 
 /// An alert's name in words: OpenSSL's, or where it knows none that of RFC 8446 §6.
-private func alertName(_ number: UInt8) -> String {
+func alertName(_ number: UInt8) -> String {
     switch number {
     case 86: return "inappropriate fallback"
     case 109: return "missing extension"

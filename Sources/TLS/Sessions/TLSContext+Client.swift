@@ -70,6 +70,41 @@ extension TLSContext {
         }
         return context
     }
+
+    /// Makes a context for a client that verifies servers as browsers do: by the authorities of the system
+    /// and those of files.
+    ///
+    /// - Parameters:
+    ///   - files: further authorities, in PEM or DER form.
+    ///   - identity: what the client shows where a server asks for a certificate; nil for nothing.
+    ///   - cipherSuites: TLS 1.3 suites to offer, colon-separated; nil for the library's.
+    ///   - applicationProtocols: ALPN names to offer; empty for none.
+    ///   - isVerifying: false takes any certificate.
+    /// - Returns: the context.
+    /// - Throws: `TLSError` when a file can't be read, or a key does not belong to its certificate.
+    public static func client(
+        trustingSystemAnd files: [String], presenting identity: IdentityFiles? = nil,
+        cipherSuites: String? = nil, applicationProtocols: [String] = ["http/1.1"],
+        isVerifying: Bool = true
+    ) throws(TLSError) -> TLSContext {
+        let context = try client(
+            trusting: nil, cipherSuites: cipherSuites, applicationProtocols: applicationProtocols)
+        if isVerifying {
+            try SystemAuthorities.load(into: context.pointer)
+            for file in files { try trust(file, in: context.pointer) }
+            SSL_CTX_set_verify(context.pointer, SSL_VERIFY_PEER, nil)
+        }
+        if let identity { try read(identity).use(in: context.pointer) }
+        return context
+    }
+
+    private static func read(_ files: IdentityFiles) throws(TLSError) -> ServerIdentity {
+        do throws(IdentityProblem) {
+            return try ServerIdentity(reading: files)
+        } catch {
+            throw TLSError([error])
+        }
+    }
 }
 
 /// A session that a server let a client take up again, as bytes.

@@ -38,7 +38,8 @@ extension LoadLoop {
                 return streamEnded(client, token)
             case .failed(let code):
                 if client.pointee.phase == .ending { return streamEnded(client, token) }
-                return fail(client, token, "receive: \(SystemError.text(of: code))")
+                return fail(
+                    client, token, .system(code), "receive: \(SystemError.text(of: code))")
             }
         }
     }
@@ -62,8 +63,8 @@ extension LoadLoop {
         case .closed:
             return streamEnded(client, token)
         case .failed:
-            let reason = client.pointee.tls?.takeError().description ?? ""
-            return fail(client, token, "TLS: \(reason)")
+            guard let fault = client.pointee.tls?.takePeerFault() else { return false }
+            return fail(client, token, .session(fault), "TLS: \(fault.sentence)")
         }
     }
 
@@ -83,7 +84,16 @@ extension LoadLoop {
             finish(client, token)
             return false
         }
-        return fail(client, token, "the connection ended without a Close")
+        return fail(client, token, .vanished, "the connection ended without a Close\(whereItEnded(client))")
+    }
+
+    /// In which phase of its opening a connection is, for a sentence.
+    private func whereItEnded(_ client: ClientPointer) -> String {
+        switch client.pointee.phase {
+        case .connecting, .handshaking: ", in the TLS handshake"
+        case .upgrading, .greeting: ", before the upgrade was answered"
+        case .open, .closing, .ending, .carrying: ""
+        }
     }
 
     // MARK: Sending
@@ -109,39 +119,69 @@ extension LoadLoop {
         while filled < Self.scratchBytes {
             if client.pointee.frameOffset == 0 {
                 guard client.pointee.sent < allowance(client) else { break }
-                if client.pointee.trackedIndex == .max {
-                    client.pointee.trackedIndex = client.pointee.sent
-                    client.pointee.trackedAt = Clock.nowNanoseconds()
-                }
-                client.pointee.sent &+= 1
+                beginMessage(client, isFirst: filled == 0)
             }
             let offset = client.pointee.frameOffset
-            let piece = min(template.frameBytes &- offset, Self.scratchBytes &- filled)
+            let size = client.pointee.sentSize
+            let whole = template.frameBytes(size)
+            let piece = min(whole &- offset, Self.scratchBytes &- filled)
+            let marker = FrameMarker(
+                sequence: client.pointee.sent &- 1, connection: client.pointee.number)
             template.write(
-                into: scratch + filled, offset: offset, count: piece,
-                marker: FrameMarker(
-                    sequence: client.pointee.sent &- 1, connection: client.pointee.number))
+                into: scratch + filled, offset: offset, count: piece, marker: marker, size: size)
             filled &+= piece
-            client.pointee.frameOffset =
-                offset &+ piece == template.frameBytes ? 0 : offset &+ piece
+            client.pointee.frameOffset = offset &+ piece == whole ? 0 : offset &+ piece
         }
         return filled
+    }
+
+    /// Begins the next message, and notes when it leaves where its latency is measured.
+    private mutating func beginMessage(_ client: ClientPointer, isFirst: Bool) {
+        let sequence = client.pointee.sent
+        let marker = FrameMarker(sequence: sequence, connection: client.pointee.number)
+        client.pointee.sentSize = template.size(of: marker)
+        client.pointee.sent = sequence &+ 1
+        if let sentTimes, case .closed(let inFlight) = plan.mode {
+            // What leaves in one piece leaves at one time.
+            if isFirst { now = Clock.nowNanoseconds() }
+            sentTimes[sendPlace(client, sequence, inFlight)] = now
+        } else if client.pointee.trackedIndex == .max, !isByTheClock {
+            client.pointee.trackedIndex = sequence
+            client.pointee.trackedAt = Clock.nowNanoseconds()
+        }
+        var isTimed = meter.isMeasuring
+        if isByTheClock {
+            let intended = intendedAt(position: client.pointee.position, index: sequence)
+            isTimed = intended >= measureBeganAt && intended < measureEndedAt && isTimed
+        }
+        meter.countSent(isTimed: isTimed)
+    }
+
+    /// Where the time is kept at which a message was sent.
+    @inline(__always)
+    func sendPlace(_ client: ClientPointer, _ sequence: UInt64, _ inFlight: Int) -> Int {
+        Int(truncatingIfNeeded: client.pointee.number &- plan.firstNumber) &* inFlight
+            &+ Int(truncatingIfNeeded: sequence % UInt64(truncatingIfNeeded: inFlight))
     }
 
     /// How many messages the connection may have begun.
     private func allowance(_ client: ClientPointer) -> UInt64 {
         guard stage == .warming || stage == .measuring || stage == .draining else { return 0 }
+        let mayBegin = stage != .draining
         switch plan.mode {
         case .echo:
-            return client.pointee.answered &+ 1
+            return mayBegin ? client.pointee.answered &+ 1 : client.pointee.sent
+        case .closed(let inFlight):
+            return mayBegin
+                ? client.pointee.answered &+ UInt64(inFlight) : client.pointee.sent
         case .stream(let windowBytes):
             let window = max(1, windowBytes / max(1, plan.messageBytes))
-            return client.pointee.answered &+ UInt64(window)
+            return mayBegin ? client.pointee.answered &+ UInt64(window) : client.pointee.sent
         case .rate:
             return client.pointee.allowed
         case .cycle:
             return 1
-        case .connect, .idle:
+        case .connect, .idle, .push, .storm, .script:
             return 0
         }
     }
@@ -162,7 +202,7 @@ extension LoadLoop {
         }
         if client.pointee.tls == nil { return transmit(bytes, count: count, client, token) }
         guard client.pointee.tls?.write(bytes, count: count) == true else {
-            return fail(client, token, "TLS: nothing more can be sent")
+            return fail(client, token, .tls, "TLS: nothing more can be sent")
         }
         return flush(client, token)
     }
@@ -185,7 +225,8 @@ extension LoadLoop {
             case .blocked, .ended: break
             case .failed(let code):
                 if client.pointee.phase == .ending { return streamEnded(client, token) }
-                return fail(client, token, "send: \(SystemError.text(of: code))")
+                return fail(
+                    client, token, .system(code), "send: \(SystemError.text(of: code))")
             }
         }
         if sent < count {
@@ -203,7 +244,8 @@ extension LoadLoop {
             return true
         case .failed(let code):
             if client.pointee.phase == .ending { return streamEnded(client, token) }
-            return fail(client, token, "send: \(SystemError.text(of: code))")
+            return fail(
+                    client, token, .system(code), "send: \(SystemError.text(of: code))")
         }
     }
 

@@ -22,25 +22,42 @@ public enum LoadGenerator {
         if let cpu = plan.cpu, !ReactorThread.pinCurrent(toCPU: cpu) {
             throw LoadFault("core \(cpu) cannot be used")
         }
-        let opening = try OpeningHandshake(target: plan.target)
+        let opening = try OpeningHandshake(target: plan.target, dialing: plan.dialing)
         let address = try reachableAddress(of: plan.target)
         do {
-            var context: TLSContext?
-            if plan.target.isSecure {
-                context = try TLSContext.client(
-                    trusting: plan.caFile, cipherSuites: plan.cipherSuites,
-                    applicationProtocols: [plan.streams == nil ? ALPN.http1 : ALPN.http2])
-            }
+            let context = plan.target.isSecure ? try clientContext(of: plan) : nil
             var loop = try LoadLoop(
                 plan: plan, address: address, context: context, opening: opening)
-            return loop.run(onOpen: onOpen)
+            loop.run(onOpen: onOpen)
+            return loop.report()
         } catch {
             throw LoadFault("\(error)")
         }
     }
 
+    /// The context of all TLS sessions of a plan.
+    static func clientContext(of plan: LoadPlan) throws(TLSError) -> TLSContext {
+        let protocols = [plan.streams == nil ? ALPN.http1 : ALPN.http2]
+        let dialing = plan.dialing
+        switch dialing.trust {
+        case .anything:
+            return try TLSContext.client(
+                trustingSystemAnd: [], presenting: dialing.identity,
+                cipherSuites: plan.cipherSuites, applicationProtocols: protocols,
+                isVerifying: false)
+        case .file(let file):
+            return try TLSContext.client(
+                trusting: file, cipherSuites: plan.cipherSuites,
+                applicationProtocols: protocols)
+        case .systemAnd(let files):
+            return try TLSContext.client(
+                trustingSystemAnd: files, presenting: dialing.identity,
+                cipherSuites: plan.cipherSuites, applicationProtocols: protocols)
+        }
+    }
+
     /// The first address of the target that answers.
-    private static func reachableAddress(of target: LoadTarget) throws(LoadFault) -> Address {
+    static func reachableAddress(of target: LoadTarget) throws(LoadFault) -> Address {
         if let address = target.address { return address }
         let addresses: [Address]
         do throws(ResolveFault) {
@@ -58,7 +75,7 @@ public enum LoadGenerator {
     }
 
     /// Connects once and says with which error that failed; 0 for none.
-    private static func connectError(_ address: Address) -> Int32 {
+    static func connectError(_ address: Address) -> Int32 {
         do throws(SystemError) {
             let socket = try Socket.stream(for: address)
             switch socket.connect(to: address) {

@@ -5,7 +5,7 @@ import Reactor
 import TLS
 import Wire
 
-/// The reactor of a load: all connections on one thread.
+/// The reactor of a load: all its connections on one thread.
 ///
 /// Buffers belong to the loop and not to connections, so that ten thousand of them cost little more
 /// than their sockets and TLS sessions.
@@ -14,7 +14,7 @@ struct LoadLoop: ~Copyable, Reacting {
 
     enum Stage: UInt8 {
         case opening, warming, measuring
-        /// Messages that left by the clock are still awaited.
+        /// Answers that are missing are still awaited.
         case draining
         case closing, done
     }
@@ -26,8 +26,6 @@ struct LoadLoop: ~Copyable, Reacting {
     static let scratchBytes = 64 * 1024
     static let second: UInt64 = 1_000_000_000
     private static let inputToken = Token.fixed(1)
-    /// A run by count ends with an error when nothing comes back for so long.
-    private static let stallNanoseconds = 30 * second
 
     let plan: LoadPlan
     let address: Address
@@ -40,7 +38,15 @@ struct LoadLoop: ~Copyable, Reacting {
     let scratch: UnsafeMutablePointer<UInt8>
     /// What carriers have produced.
     let produced: UnsafeMutablePointer<UInt8>
+    /// When the messages under way were sent, in `closed` with several: as many for each connection.
+    let sentTimes: UnsafeMutablePointer<UInt64>?
+    /// What HTTP/2 is asked with.
+    let streamFields: [(String, String)]
     let streamMemory = HTTP2Memory()
+    /// What several loops of one load share; nil for one that runs alone.
+    let control: LoadControl?
+    /// In nanoseconds; `max` where nothing is late.
+    let lateNanoseconds: UInt64
     var loop: ReactorLoop<Never>
     var slab: Slab<LoadClient>
     var pool = BufferPool(chunksKept: 256)
@@ -50,7 +56,10 @@ struct LoadLoop: ~Copyable, Reacting {
     var stage = Stage.opening
     /// The time in nanoseconds, read anew for each event.
     var now: UInt64
-    private var stageEndsAt: UInt64 = .max
+    var turnBeganAt: UInt64
+    var stageEndsAt: UInt64 = .max
+    var openingBeganAt: UInt64 = 0
+    var openingEndedAt: UInt64 = 0
     var startedCount = 0
     var openingCount = 0
     var openCount = 0
@@ -64,35 +73,62 @@ struct LoadLoop: ~Copyable, Reacting {
     var dirtyCarriers: [Token] = []
     /// Tickets that the server has given, each of which is used once (RFC 8446 §C.4).
     var tickets: [ResumptionTicket] = []
-    private var isInputClosed = false
+    /// Clients of a storm that wait for their next attempt.
+    var comebacks = ComebackQueue()
+    var stormBeganAt: UInt64 = 0
+    var servedCount = 0
+    var attemptCount: UInt64 = 0
+    var isInputClosed = false
+    var hasArrived = false
     /// Is told how many connections are open before traffic begins.
-    private var onOpen: (Int) -> Void = { _ in }
+    var onOpen: (Int) -> Void = { _ in }
 
     /// When the clock of `rate` began, and how many messages it has let go since.
     var clockBeganAt: UInt64 = 0
     private var clockCount: UInt64 = 0
     var measureBeganAt: UInt64 = 0
-    private(set) var measureEndedAt: UInt64 = .max
-    private var lastProgress: (count: UInt64, at: UInt64) = (0, 0)
-    private var usage: UsageSample
+    var measureEndedAt: UInt64 = .max
+    var receivedAtEnd: UInt64 = 0
+    var lastProgress: (count: UInt64, at: UInt64) = (0, 0)
+    var nextGaugeAt: UInt64 = 0
+    var usage: UsageSample
+    var threadCPU = ThreadCPU()
 
     init(
-        plan: LoadPlan, address: Address, context: TLSContext?, opening: OpeningHandshake
+        plan: LoadPlan, address: Address, context: TLSContext?, opening: OpeningHandshake,
+        control: LoadControl? = nil
     ) throws(SystemError) {
         self.plan = plan
         self.address = address
         self.context = context
         self.opening = opening
-        template = FrameTemplate(messageBytes: plan.messageBytes)
+        self.control = control
+        template = FrameTemplate(plan.message)
         now = Clock.nowNanoseconds()
+        turnBeganAt = now
+        lateNanoseconds = plan.lateSeconds.map { UInt64($0 * 1e9) } ?? .max
+        streamFields =
+            [
+                (":method", "CONNECT"), (":protocol", "websocket"), (":scheme", "https"),
+                (":path", plan.target.target), (":authority", plan.target.authority),
+                ("sec-websocket-version", "13"),
+            ] + opening.moreFields
         usage = UsageSample(watch: ProcessWatch(processes: plan.watchedProcesses))
+        if let control { meter.timeline = LoadTimeline(beganAt: control.beganAt) }
+        streamNumber = plan.firstNumber
         records = RecordBuffers()
         received = Self.buffer(Self.receiveBytes)
         opened = Self.buffer(Self.openedBytes)
         scratch = Self.buffer(Self.scratchBytes)
         produced = .allocate(capacity: Self.producedBytes)
+        let sockets = plan.connections * (plan.streams ?? 1)
+        if case .closed(let inFlight) = plan.mode, inFlight > 1 {
+            sentTimes = .allocate(capacity: sockets * inFlight)
+        } else {
+            sentTimes = nil
+        }
         slab = Slab(capacity: plan.connections * (1 + (plan.streams ?? 0)) * 2 + 1024)
-        loop = ReactorLoop(poller: try Poller())
+        loop = ReactorLoop(poller: try Poller(), tickMilliseconds: Self.tick(of: plan.mode))
     }
 
     deinit {
@@ -100,6 +136,7 @@ struct LoadLoop: ~Copyable, Reacting {
         (opened - Self.headroom).deallocate()
         (scratch - Self.headroom).deallocate()
         produced.deallocate()
+        sentTimes?.deallocate()
         // `run` leaves no session behind that would use the window.
         records.free()
     }
@@ -108,31 +145,51 @@ struct LoadLoop: ~Copyable, Reacting {
         .allocate(capacity: capacity + headroom) + headroom
     }
 
+    /// How exact timers are, in milliseconds: scripts wait by them, and for others they are deadlines.
+    private static func tick(of mode: LoadPlan.Mode) -> UInt64 { mode == .script ? 1 : 64 }
+
     /// Whether each connection is closed as soon as it is open, and followed by another.
     var isCycling: Bool {
         if case .connect = plan.mode { true } else { false }
     }
 
+    /// Whether connections drop and come back.
+    var isStorm: Bool {
+        if case .storm = plan.mode { true } else { false }
+    }
+
+    /// Whether messages leave by the clock.
+    var isByTheClock: Bool {
+        if case .rate = plan.mode { true } else { false }
+    }
+
     /// Generates the load; `onOpen` is told how many connections are open before traffic begins.
-    mutating func run(onOpen: @escaping (Int) -> Void) -> LoadReport {
+    mutating func run(onOpen: @escaping (Int) -> Void) {
         self.onOpen = onOpen
         watchInput()
         usage.begin()
+        now = Clock.nowNanoseconds()
+        openingBeganAt = now
         if isCycling { beginTraffic() }
         openMore()
         _ = turnUntilOver()
         discardAll()
-        return report()
+        meter.timeline?.finish()
     }
 
     var isOver: Bool { stage == .done }
 
-    mutating func beginTurn() { now = Clock.nowNanoseconds() }
+    mutating func beginTurn() {
+        now = Clock.nowNanoseconds()
+        turnBeganAt = now
+        meter.timeline?.advance(to: now)
+    }
 
     mutating func isReady(_ token: Token, _ flags: Readiness) {
         if let client = slab.pointer(token) {
             // Latency is a matter of single events, not of batches.
             now = Clock.nowNanoseconds()
+            if stage == .measuring { meter.receiveLag.record(now &- turnBeganAt) }
             clientIsReady(client, token, flags)
         } else if token == Self.inputToken {
             readInput()
@@ -143,10 +200,24 @@ struct LoadLoop: ~Copyable, Reacting {
 
     mutating func endTurn() {
         sendByTheClock()
+        if let control { attend(control) }
         advance()
         flushCarriers()
         slab.releaseRetired()
         openMore()
+    }
+
+    /// Does what the other threads want, and tells them how it stands.
+    private mutating func attend(_ control: LoadControl) {
+        if control.isStopped { stopEarly() }
+        guard now >= nextGaugeAt else { return }
+        nextGaugeAt = now + LoadControl.gaugeNanoseconds
+        control.tell(
+            LoadGauge(
+                stage: stage, open: openCount, opened: meter.opened, sent: meter.totalSent,
+                received: meter.totalReceived, errors: meter.errors,
+                latencies: meter.timeline?.current.latencies ?? LatencyBuckets(),
+                handshakes: isCycling ? meter.opened : 0), from: plan.threadIndex)
     }
 
     private mutating func discardAll() {
@@ -162,17 +233,32 @@ struct LoadLoop: ~Copyable, Reacting {
         loop.poller.add(descriptor, token, .edgeBoth)
     }
 
+    // MARK: The clock
+
+    /// When the clock lets a message go.
+    private func intendedAt(_ number: UInt64, _ rate: Double) -> UInt64 {
+        clockBeganAt + UInt64((Double(number) + plan.clockPhase) / rate * Double(Self.second))
+    }
+
     /// When the message of the clock that is a connection's `index`th should leave.
     func intendedAt(position: Int, index: UInt64) -> UInt64 {
         guard case .rate(let rate) = plan.mode else { return 0 }
-        let number = Double(position) + Double(index) * Double(roster.count)
-        return clockBeganAt + UInt64(number / rate * Double(Self.second))
+        return intendedAt(UInt64(position) + index * UInt64(roster.count), rate)
     }
 
     func limit(_ wait: inout WaitTime) {
         wait.limit(toNanoseconds: min(Self.second, stageEndsAt > now ? stageEndsAt - now : 0))
+        if control != nil {
+            // Until all threads have their connections, each looks whether the others have.
+            wait.limit(toNanoseconds: hasArrived && stage == .opening ? 2_000_000 : 100_000_000)
+        }
+        if let next = comebacks.first { wait.limit(toNanoseconds: next > now ? next - now : 0) }
+        if stage == .opening, plan.dialing.rampSeconds > 0, startedCount < plan.connections {
+            let next = openingBeganAt + rampNanoseconds(of: startedCount)
+            wait.limit(toNanoseconds: next > now ? next - now : 0)
+        }
         if case .rate(let rate) = plan.mode, stage == .warming || stage == .measuring {
-            let next = clockBeganAt + UInt64(Double(clockCount) / rate * Double(Self.second))
+            let next = intendedAt(clockCount, rate)
             wait.limit(toNanoseconds: next > now ? next - now : 0)
         }
     }
@@ -182,144 +268,20 @@ struct LoadLoop: ~Copyable, Reacting {
             !roster.isEmpty
         else { return }
         now = Clock.nowNanoseconds()
-        let due = UInt64(Double(now - clockBeganAt) / Double(Self.second) * rate) + 1
-        while clockCount < due {
+        while true {
+            let intended = intendedAt(clockCount, rate)
+            if intended > now { return }
             let token = roster[Int(clockCount % UInt64(roster.count))]
             clockCount += 1
-            guard let client = slab.pointer(token) else { continue }
+            let isTimed = stage == .measuring && intended >= measureBeganAt
+            if isTimed { meter.sendLag.record(now &- intended) }
+            guard let client = slab.pointer(token) else {
+                if isTimed { meter.unsent &+= 1 }
+                continue
+            }
             client.pointee.allowed += 1
             sendMore(client, token)
         }
-    }
-
-    // MARK: Stages
-
-    private mutating func advance() {
-        switch stage {
-        case .opening:
-            guard startedCount >= plan.connections, openingCount == 0 else { return }
-            onOpen(plan.mode == .cycle ? carrierCount : openCount)
-            beginTraffic()
-        case .warming:
-            if now >= stageEndsAt { beginMeasuring() }
-        case .measuring:
-            if isMeasured() { endMeasuring() }
-        case .draining:
-            if now >= stageEndsAt || awaitedCount() == 0 { beginClosing() }
-        case .closing:
-            if now >= stageEndsAt || slab.count == 0 { stage = .done }
-        case .done:
-            break
-        }
-    }
-
-    private mutating func beginTraffic() {
-        clockBeganAt = now
-        if plan.mode == .idle { usage.noteOpened() }
-        if plan.warmupSeconds > 0 {
-            stage = .warming
-            stageEndsAt = now + UInt64(plan.warmupSeconds * Double(Self.second))
-        } else {
-            beginMeasuring()
-        }
-        for token in roster {
-            guard let client = slab.pointer(token) else { continue }
-            sendMore(client, token)
-        }
-        guard plan.mode == .cycle, let streams = plan.streams else { return }
-        for token in carriers {
-            guard let carrier = slab.pointer(token) else { continue }
-            _ = openStreams(streams, on: carrier, token)
-        }
-    }
-
-    private mutating func beginMeasuring() {
-        stage = .measuring
-        now = Clock.nowNanoseconds()
-        measureBeganAt = now
-        lastProgress = (0, now)
-        stageEndsAt = .max
-        if case .seconds(let seconds) = plan.end {
-            stageEndsAt = now + UInt64(seconds * Double(Self.second))
-        }
-        meter.isMeasuring = true
-        if plan.mode != .idle { usage.beginMeasuring() }
-    }
-
-    private mutating func isMeasured() -> Bool {
-        let isGone = plan.mode == .cycle ? carrierCount == 0 : openCount == 0 && !isCycling
-        if isGone { return true }
-        // Nothing works: no use in going on until the time is over.
-        if isCycling && meter.count == 0 && meter.errors >= 4 * UInt64(plan.connections) {
-            return true
-        }
-        switch plan.end {
-        case .seconds:
-            return now >= stageEndsAt
-        case .standardInputCloses:
-            return isInputClosed
-        case .count(let count):
-            if meter.count >= count { return true }
-            if meter.count > lastProgress.count { lastProgress = (meter.count, now) }
-            guard now - lastProgress.at > Self.stallNanoseconds else { return false }
-            meter.note(error: "nothing came back for 30 seconds")
-            return true
-        }
-    }
-
-    private mutating func endMeasuring() {
-        usage.endMeasuring(isOpeningMeasured: plan.mode == .idle)
-        measureEndedAt = now
-        if case .rate = plan.mode {
-            stage = .draining
-            stageEndsAt = now + 2 * Self.second
-        } else {
-            beginClosing()
-        }
-    }
-
-    /// Messages that the clock has let go and that are not back.
-    private func awaitedCount() -> UInt64 {
-        var count: UInt64 = 0
-        for token in roster {
-            guard let client = slab.pointer(token) else { continue }
-            count += client.pointee.allowed - client.pointee.answered
-        }
-        return count
-    }
-
-    private mutating func beginClosing() {
-        if stage == .draining {
-            let count = awaitedCount()
-            if count > 0 { meter.note(count, "\(count) messages did not come back") }
-        }
-        meter.isMeasuring = false
-        stage = .closing
-        stageEndsAt = now + 2 * Self.second
-        var index = -1
-        while let token = slab.nextLive(after: index) {
-            index = Int(token.index)
-            guard let client = slab.pointer(token) else { continue }
-            switch client.pointee.phase {
-            case .connecting, .handshaking, .upgrading, .greeting: finish(client, token)
-            case .carrying: endIdleCarrier(client, token)
-            case .open: sendMore(client, token)
-            case .closing, .ending: break
-            }
-        }
-    }
-
-    private func report() -> LoadReport {
-        var report = LoadReport()
-        report.connections = plan.connections
-        report.streams = plan.streams
-        report.opened = roster.count
-        report.messageBytes = plan.messageBytes
-        report.url = plan.target.url
-        report.seconds = Double(measureEndedAt - measureBeganAt) / Double(Self.second)
-        report.fill(from: meter, mode: plan.mode)
-        usage.fill(&report, mode: plan.mode)
-        return report
     }
 
     // MARK: Standard input

@@ -74,16 +74,20 @@ extension LoadReport {
         case .connect: self.mode = "connect"
         case .idle: self.mode = "idle"
         case .cycle: self.mode = "cycle"
+        case .closed: self.mode = "closed"
+        case .push: self.mode = "push"
+        case .storm: self.mode = "storm"
+        case .script: self.mode = "script"
         }
         switch mode {
-        case .connect, .cycle:
+        case .connect, .cycle, .storm:
             handshakes = meter.count
             handshakesPerSecond = seconds > 0 ? Double(handshakes) / seconds : 0
-        case .echo, .rate, .stream, .idle:
+        case .echo, .rate, .stream, .idle, .closed, .push, .script:
             handshakes = UInt64(opened)
             messages = meter.count
             messagesPerSecond = seconds > 0 ? Double(messages) / seconds : 0
-            megabytes = Double(messages) * Double(messageBytes) / 1e6
+            megabytes = Double(meter.payloadBytes) / 1e6
             megabytesPerSecond = seconds > 0 ? megabytes / seconds : 0
         }
         p50Microseconds = meter.microseconds(atPercentile: 50)

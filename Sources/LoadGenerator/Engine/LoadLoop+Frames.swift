@@ -28,7 +28,8 @@ extension LoadLoop {
                 return true
             }
             guard header.maskKey == nil, header.reservedBits == 0 else {
-                return fail(client, token, "a frame came back masked or with reserved bits")
+                return fail(
+                    client, token, .protocolError, "a frame came back masked or with reserved bits")
             }
             if header.opcodeBits >= 8 {
                 let whole = length &+ Int(min(header.payloadLength, 126))
@@ -57,10 +58,11 @@ extension LoadLoop {
     private mutating func beginData(
         _ header: FrameHeader, _ client: ClientPointer, _ token: Token
     ) -> Bool {
+        if isPushed { return beginPushed(header, client, token) }
         let isStart = header.opcode != .continuation
         guard isStart == (client.pointee.messageOffset == 0 && client.pointee.isFinal),
             header.payloadLength <= UInt64(plan.messageBytes)
-        else { return fail(client, token, "a frame came back that is no echo") }
+        else { return fail(client, token, .content, "a frame came back that is no echo") }
         client.pointee.isFinal = header.isFinal
         client.pointee.payloadLeft = Int(header.payloadLength)
         return header.payloadLength > 0 || endFrame(client, token)
@@ -72,10 +74,17 @@ extension LoadLoop {
         let marker = FrameMarker(
             sequence: client.pointee.answered, connection: client.pointee.number)
         let offset = client.pointee.messageOffset
+        if isPushed {
+            keepPushed(bytes, count, client)
+            client.pointee.messageOffset = offset &+ count
+            client.pointee.payloadLeft &-= count
+            return client.pointee.payloadLeft > 0 || endFrame(client, token)
+        }
+        let size = template.size(of: marker)
         guard client.pointee.answered < client.pointee.sent,
-            template.matches(bytes, offset: offset, count: count, marker: marker)
+            template.matches(bytes, offset: offset, count: count, marker: marker, size: size)
         else {
-            return fail(client, token, "a message came back altered, or somebody else's")
+            return fail(client, token, .content, "a message came back altered, or somebody else's")
         }
         client.pointee.messageOffset = offset &+ count
         client.pointee.payloadLeft &-= count
@@ -84,31 +93,44 @@ extension LoadLoop {
 
     private mutating func endFrame(_ client: ClientPointer, _ token: Token) -> Bool {
         guard client.pointee.isFinal else { return true }
-        guard client.pointee.messageOffset == plan.messageBytes,
-            client.pointee.answered < client.pointee.sent
-        else {
-            return fail(
-                client, token,
-                "\(client.pointee.messageOffset) of \(plan.messageBytes) bytes came back")
-        }
+        if isPushed { return endPushed(client, token) }
         let index = client.pointee.answered
-        client.pointee.answered &+= 1
-        client.pointee.messageOffset = 0
-        // The whole of its life counts, once it is over.
-        if plan.mode == .cycle { return true }
-        if case .rate = plan.mode {
-            let intended = intendedAt(position: client.pointee.position, index: index)
-            guard intended >= measureBeganAt, intended < measureEndedAt else { return true }
-            meter.countOne()
-            meter.record(nanoseconds: now > intended ? now &- intended : 0)
-            return true
+        let size = template.size(
+            of: FrameMarker(sequence: index, connection: client.pointee.number))
+        guard client.pointee.messageOffset == size, index < client.pointee.sent else {
+            return fail(
+                client, token, .content,
+                "\(client.pointee.messageOffset) of \(size) bytes came back")
         }
-        meter.countOne()
-        if index == client.pointee.trackedIndex {
-            meter.record(nanoseconds: now &- min(now, client.pointee.trackedAt))
+        client.pointee.answered = index &+ 1
+        client.pointee.messageOffset = 0
+        meter.countReceived()
+        noteLatency(client, index, size)
+        return true
+    }
+
+    /// A message is back: counts it, and how long that took.
+    private mutating func noteLatency(_ client: ClientPointer, _ index: UInt64, _ size: Int) {
+        // The whole of its life counts, once it is over.
+        if plan.mode == .cycle { return }
+        var since: UInt64
+        if case .rate = plan.mode {
+            since = intendedAt(position: client.pointee.position, index: index)
+            guard since >= measureBeganAt, since < measureEndedAt else { return }
+        } else if let sentTimes, case .closed(let inFlight) = plan.mode {
+            since = sentTimes[sendPlace(client, index, inFlight)]
+        } else {
+            guard index == client.pointee.trackedIndex else {
+                meter.countOne(payloadBytes: size)
+                return
+            }
+            since = client.pointee.trackedAt
             client.pointee.trackedIndex = .max
         }
-        return true
+        let latency = now > since ? now &- since : 0
+        meter.countOne(payloadBytes: size)
+        meter.record(nanoseconds: latency)
+        if latency > lateNanoseconds { meter.noteLate(nanoseconds: latency) }
     }
 
     private mutating func takeControl(
@@ -124,11 +146,12 @@ extension LoadLoop {
             let count = ControlFrame.pong(payload: payload, maskKey: key, into: scratch)
             return put(scratch, count: count, client, token)
         case .pong where payload.count <= 125:
+            notePong(client)
             return true
         case .close where payload.count <= 125:
             return takeClose(payload, client, token)
         default:
-            return fail(client, token, "a frame of an unknown kind came back")
+            return fail(client, token, .protocolError, "a frame of an unknown kind came back")
         }
     }
 
@@ -137,11 +160,14 @@ extension LoadLoop {
     ) -> Bool {
         let code = payload.count >= 2 ? Int(payload[0]) << 8 | Int(payload[1]) : 1005
         guard client.pointee.phase == .closing else {
-            return fail(client, token, "the server closed the connection with \(code)")
+            let reason = Self.reason(payload)
+            return fail(
+                client, token, .close(code),
+                "the server closed the connection with \(code)\(reason)")
         }
         if isCycling || plan.mode == .cycle {
             guard code == 1000 else {
-                return fail(client, token, "the Close was answered with \(code)")
+                return fail(client, token, .close(code), "the Close was answered with \(code)")
             }
         }
         if isCycling {
@@ -150,5 +176,20 @@ extension LoadLoop {
             meter.record(nanoseconds: now &- client.pointee.startedAt)
         }
         return beginEnding(client, token)
+    }
+
+    /// The reason of a Close, for a sentence.
+    private static func reason(_ payload: UnsafeBufferPointer<UInt8>) -> String {
+        payload.count > 2 ? ": " + String(decoding: payload.dropFirst(2), as: UTF8.self) : ""
+    }
+
+    /// A socket that was held is alive.
+    private mutating func notePong(_ client: ClientPointer) {
+        guard plan.mode == .idle, client.pointee.sent == 1, client.pointee.answered == 0 else {
+            return
+        }
+        client.pointee.answered = 1
+        meter.countOne()
+        meter.record(nanoseconds: now &- min(now, client.pointee.trackedAt))
     }
 }

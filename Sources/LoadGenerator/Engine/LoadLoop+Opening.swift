@@ -10,60 +10,106 @@ extension LoadLoop {
         if isCycling {
             // One attempt per place and turn: where connecting fails at once, this does not spin.
             for _ in 0..<max(0, plan.connections - slab.count) { begin() }
-        } else {
-            while startedCount < plan.connections && openingCount < plan.openingsAtOnce { begin() }
+            return
+        }
+        if isStorm { tryAgain() }
+        while startedCount < plan.connections, openingCount < plan.openingsAtOnce,
+            plan.dialing.rampSeconds <= 0
+                || now >= openingBeganAt + rampNanoseconds(of: startedCount)
+        {
+            begin()
         }
     }
 
+    /// When a connection is begun that is the `index`th of a ramp, behind the first.
+    func rampNanoseconds(of index: Int) -> UInt64 {
+        let share = Double(index) / Double(max(1, plan.connections))
+        return UInt64(plan.dialing.rampSeconds * share * Double(Self.second))
+    }
+
     private mutating func begin() {
-        let number = UInt64(startedCount)
+        let number = UInt64(startedCount) + plan.firstNumber
         startedCount += 1
+        begin(number, attempt: 0)
+    }
+
+    /// Begins a connection.
+    mutating func begin(_ number: UInt64, attempt: Int) {
         let socket: Socket
         do throws(SystemError) {
             socket = try Socket.stream(for: address)
         } catch {
-            meter.note(error: error.description)
+            notBegun(number, attempt, .system(error.code), error.description)
             return
         }
         socket.setNoDelay()
+        let sources = plan.dialing.sources
+        if !sources.isEmpty {
+            let source = sources[Int(number % UInt64(sources.count))]
+            let code = socket.bindSource(source)
+            guard code == 0 else {
+                let sentence = "leave from \(source): \(SystemError.text(of: code))"
+                notBegun(number, attempt, .system(code), sentence)
+                return
+            }
+        }
         let started = socket.connect(to: address)
         if case .failed(let code) = started {
-            meter.note(error: "connect \(address): \(SystemError.text(of: code))")
+            let sentence = "connect \(address): \(SystemError.text(of: code))"
+            notBegun(number, attempt, .system(code), sentence)
             return
         }
         let descriptor = socket.descriptor
         let client = LoadClient(socket: socket, number: number, startedAt: now)
         guard let token = slab.insert(client), let place = slab.pointer(token) else {
-            meter.note(error: "no room for another connection")
+            notBegun(number, attempt, .system, "no room for another connection")
             return
         }
+        place.pointee.attempt = attempt
         openingCount += 1
         loop.timers.reserve(index: Int(token.index))
         loop.timers.arm(token, at: now / 1_000_000 + UInt64(plan.openingSeconds * 1000))
         guard watch(descriptor, token) else {
-            fail(place, token, "epoll has no room for another connection")
+            fail(place, token, .system, "epoll has no room for another connection")
             return
         }
         // A connection in progress is told by an event; so is one that is there already, since the
         // socket is writable. Both go on in `connected`.
     }
 
+    /// A connection could not even be begun.
+    private mutating func notBegun(
+        _ number: UInt64, _ attempt: Int, _ cause: LoadCause, _ sentence: String
+    ) {
+        meter.note(cause, sentence)
+        if isStorm, stage == .measuring {
+            comeBack(Int(number - plan.firstNumber), attempt: attempt + 1)
+        } else {
+            meter.noteFailed(UInt64(plan.streams ?? 1))
+        }
+    }
+
     /// TCP is there, or is not.
     mutating func connected(_ client: ClientPointer, _ token: Token) -> Bool {
         let code = client.pointee.socket.pendingError()
         guard code == 0 else {
-            return fail(client, token, "connect \(address): \(SystemError.text(of: code))")
+            return fail(
+                client, token, .system(code),
+                "connect \(address): \(SystemError.text(of: code))")
         }
+        meter.phases.note(\.tcp, now &- client.pointee.startedAt)
+        client.pointee.phaseBeganAt = now
         guard let context else {
             client.pointee.phase = .upgrading
             return sendRequest(client, token)
         }
-        let ticket = plan.mode == .connect(resumes: true) ? tickets.popLast() : nil
+        let ticket = takesTicket() ? tickets.popLast() : nil
         client.pointee.ticket = ticket
         guard
             let session = TLSSession.connecting(
-                context, through: records, serverName: plan.target.host, resuming: ticket)
-        else { return fail(client, token, "no TLS session could be made") }
+                context, through: records, serverName: plan.dialing.serverName ?? plan.target.host,
+                resuming: ticket)
+        else { return fail(client, token, .tls, "no TLS session could be made") }
         client.pointee.tls = consume session
         client.pointee.phase = .handshaking
         return shakeHands(client, token)
@@ -76,14 +122,15 @@ extension LoadLoop {
             return flush(client, token)
         case .done:
             noteFacts(client)
+            noteHandshake(client)
             if plan.streams != nil { return greet(client, token) }
             client.pointee.phase = .upgrading
             // Finished and the request leave together.
             return sendRequest(client, token)
         case .failed, nil:
-            let reason = client.pointee.tls?.takeError().description ?? "no session"
+            guard let fault = client.pointee.tls?.takePeerFault() else { return false }
             guard flush(client, token) else { return false }
-            return fail(client, token, "TLS handshake: \(reason)")
+            return fail(client, token, .session(fault), "TLS handshake: \(fault.sentence)")
         }
     }
 
@@ -96,6 +143,19 @@ extension LoadLoop {
             meter.tlsVersion = facts.version == .tls13 ? "1.3" : "1.2"
             meter.cipher = facts.cipherName
         }
+    }
+
+    private mutating func noteHandshake(_ client: ClientPointer) {
+        let taken = now &- client.pointee.phaseBeganAt
+        meter.phases.note(client.pointee.isResumed ? \.tlsResumed : \.tlsFull, taken)
+        client.pointee.phaseBeganAt = now
+    }
+
+    /// Whether the next connection takes up an earlier session, where it can.
+    private mutating func takesTicket() -> Bool {
+        guard plan.mode == .connect(resumes: true) else { return false }
+        let share = plan.dialing.resumedShare
+        return share >= 1 || Double.random(in: 0..<1, using: &random) < share
     }
 
     private mutating func sendRequest(_ client: ClientPointer, _ token: Token) -> Bool {
@@ -118,7 +178,8 @@ extension LoadLoop {
                 client.pointee.parser = parser
                 return true
             case .failed(let fault):
-                return fail(client, token, "the answer's head: \(fault.sentence)")
+                return fail(
+                    client, token, .upgrade, "the answer's head: \(fault.sentence)")
             case .complete(let head, let consumed):
                 used += consumed
                 if head.status < 200 && head.status != 101 {
@@ -126,7 +187,7 @@ extension LoadLoop {
                     continue
                 }
                 if let refusal = opening.refusal(in: head) {
-                    return fail(client, token, refusal)
+                    return fail(client, token, refusal.cause, refusal.sentence)
                 }
                 guard opened(client, token) else { return false }
                 return used == count
@@ -150,6 +211,8 @@ extension LoadLoop {
         client.pointee.phase = .open
         client.pointee.parser = nil
         openingCount -= 1
+        meter.noteOpened()
+        meter.phases.note(\.upgrade, now &- client.pointee.phaseBeganAt)
         if isCycling {
             keepTicket(client)
             return sendClose(client, token)
@@ -160,21 +223,28 @@ extension LoadLoop {
         loop.timers.cancel(token)
         client.pointee.position = roster.count
         roster.append(token)
-        return true
+        if isStorm, stage == .measuring { served(client) }
+        return subscribe(client, token)
     }
 
     /// A connection's time to open or to end is over.
     mutating func timeIsOut(_ token: Token) {
         guard let client = slab.pointer(token) else { return }
         switch client.pointee.phase {
-        case .connecting: fail(client, token, "connect \(address): no answer in time")
-        case .handshaking: fail(client, token, "the TLS handshake was not done in time")
-        case .greeting: fail(client, token, "the server's SETTINGS did not come in time")
-        case .upgrading: fail(client, token, "the upgrade was not answered in time")
-        case .closing: fail(client, token, "the Close was not answered in time")
-        case .open: fail(client, token, "the message did not come back in time")
+        case .connecting:
+            fail(client, token, .timeout(.connect), "connect \(address): no answer in time")
+        case .handshaking:
+            fail(client, token, .timeout(.tls), "the TLS handshake was not done in time")
+        case .greeting:
+            fail(client, token, .timeout(.tls), "the server's SETTINGS did not come in time")
+        case .upgrading:
+            fail(client, token, .timeout(.upgrade), "the upgrade was not answered in time")
+        case .closing:
+            fail(client, token, .timeout(.close), "the Close was not answered in time")
+        case .open:
+            fail(client, token, .timeout(.message), "the message did not come back in time")
         case .ending where client.pointee.carrier != nil:
-            fail(client, token, "the stream did not end in time")
+            fail(client, token, .timeout(.close), "the stream did not end in time")
         case .ending, .carrying: finish(client, token)
         }
     }
@@ -182,9 +252,26 @@ extension LoadLoop {
     /// Notes an error and forgets the connection; false, so that callers can return it.
     @discardableResult
     mutating func fail(
-        _ client: ClientPointer, _ token: Token, _ sentence: String
+        _ client: ClientPointer, _ token: Token, _ cause: LoadCause, _ sentence: String
     ) -> Bool {
-        if stage.rawValue < Stage.closing.rawValue { meter.note(error: sentence) }
+        guard stage.rawValue < Stage.closing.rawValue else {
+            finish(client, token)
+            return false
+        }
+        meter.note(cause, sentence)
+        let isOpening = client.pointee.isOpening
+        if isStorm, stage == .measuring {
+            let attempt = isOpening ? client.pointee.attempt + 1 : 0
+            if !isOpening {
+                meter.lost &+= 1
+                servedCount -= 1
+            }
+            comeBack(Int(client.pointee.number - plan.firstNumber), attempt: attempt)
+        } else if isOpening {
+            meter.noteFailed(client.pointee.carrier == nil ? UInt64(plan.streams ?? 1) : 1)
+        } else if !isCycling, !client.pointee.isCarrier {
+            meter.lost &+= 1
+        }
         finish(client, token)
         return false
     }

@@ -17,7 +17,7 @@ extension LoadLoop {
     /// TLS is there: HTTP/2 begins, with our preface and SETTINGS.
     mutating func greet(_ client: ClientPointer, _ token: Token) -> Bool {
         guard client.pointee.tls?.facts()?.isHTTP2 == true else {
-            return fail(client, token, "the server did not agree on HTTP/2 (ALPN h2)")
+            return fail(client, token, .http2, "the server did not agree on HTTP/2 (ALPN h2)")
         }
         client.pointee.isCarrier = true
         client.pointee.http2 = HTTP2Client(streamMemory)
@@ -31,11 +31,11 @@ extension LoadLoop {
             let wanted = plan.streams
         else { return true }
         guard http2.allowsExtendedConnect else {
-            return fail(client, token, "the server does not offer extended CONNECT (RFC 8441)")
+            return fail(client, token, .http2, "the server does not offer extended CONNECT (RFC 8441)")
         }
         guard http2.streamsMax >= wanted else {
             return fail(
-                client, token,
+                client, token, .http2,
                 "the server allows \(http2.streamsMax) streams on a connection, not \(wanted)")
         }
         client.pointee.phase = .carrying
@@ -57,7 +57,7 @@ extension LoadLoop {
                     LoadClient(socket: .none(), number: streamNumber, startedAt: now)),
                 let client = slab.pointer(token)
             else {
-                meter.note(error: "no room for another stream")
+                meter.note(.system, "no room for another stream")
                 return true
             }
             streamNumber += 1
@@ -67,10 +67,10 @@ extension LoadLoop {
             carrier.pointee.streamCount += 1
             loop.timers.reserve(index: Int(token.index))
             loop.timers.arm(token, at: now / 1_000_000 + UInt64(plan.openingSeconds * 1000))
-            let id = carrier.pointee.http2?.openWebSocket(
-                authority: plan.target.authority, path: plan.target.target, tag: token.rawValue)
+            let id = carrier.pointee.http2?.open(
+                streamFields, tag: token.rawValue, hasBody: true)
             guard let id else {
-                return fail(carrier, carrierToken, "no stream can be opened any more")
+                return fail(carrier, carrierToken, .http2, "no stream can be opened any more")
             }
             client.pointee.streamID = id
         }
@@ -95,10 +95,10 @@ extension LoadLoop {
             case .settings:
                 guard greeted(client, token) else { return false }
             case .failed(let reason):
-                return fail(client, token, "HTTP/2: \(reason)")
+                return fail(client, token, .http2, "HTTP/2: \(reason)")
             case .goAway(let code):
                 if code != .noError {
-                    return fail(client, token, "the server has sent GOAWAY: \(code)")
+                    return fail(client, token, .http2, "the server has sent GOAWAY: \(code)")
                 }
             case .answer(let answer, let tag):
                 withStream(tag) { $0.takeStreamAnswer(answer, $1, $2) }
@@ -128,7 +128,7 @@ extension LoadLoop {
     ) {
         guard client.pointee.phase == .upgrading else { return }
         if let refusal = opening.refusal(in: answer) {
-            fail(client, token, refusal)
+            fail(client, token, refusal.cause, refusal.sentence)
             return
         }
         if opened(client, token) { sendMore(client, token) }
@@ -143,7 +143,7 @@ extension LoadLoop {
             // What stands in front of the bytes was taken before them, so there is room for a tail.
             guard takeFrames(start, count: bytes.count, client, token) else { return }
             sendMore(client, token)
-        case .upgrading: fail(client, token, "bytes came before the answer")
+        case .upgrading: fail(client, token, .http2, "bytes came before the answer")
         case .connecting, .handshaking, .greeting, .carrying, .ending: break
         }
     }
@@ -151,7 +151,7 @@ extension LoadLoop {
     /// The server has ended its side of a stream.
     private mutating func peerEnded(_ client: ClientPointer, _ token: Token) {
         if client.pointee.phase != .ending {
-            fail(client, token, "the stream ended without a Close")
+            fail(client, token, .vanished, "the stream ended without a Close")
         }
     }
 
@@ -162,7 +162,7 @@ extension LoadLoop {
         client.pointee.streamID = 0
         // Behind both Closes and our end some servers reset what they could end.
         guard client.pointee.phase == .ending else {
-            fail(client, token, "the stream was reset: \(code)")
+            fail(client, token, .reset, "the stream was reset: \(code)")
             return
         }
         let carrierToken = client.pointee.carrier
@@ -187,7 +187,7 @@ extension LoadLoop {
             carrier.pointee.http2?.send(
                 client.pointee.streamID, UnsafeRawBufferPointer(start: bytes, count: count))
                 == true
-        else { return fail(client, token, "nothing more can be sent on the stream") }
+        else { return fail(client, token, .http2, "nothing more can be sent on the stream") }
         markDirty(carrier, carrierToken)
         return true
     }
@@ -276,7 +276,7 @@ extension LoadLoop {
                 continue
             }
             client.pointee.carrier = nil
-            fail(client, token, "the connection of a stream is gone")
+            fail(client, token, .vanished, "the connection of a stream is gone")
         }
     }
 }

@@ -19,6 +19,18 @@ public struct LoadPlan: Sendable {
         /// On each stream of each connection of HTTP/2, over and over: a WebSocket is opened, one message
         /// comes back, it is closed, and the stream ends on both sides.
         case cycle
+        /// Each connection has so many messages under way and sends the next when one is back. Every message is
+        /// timed.
+        case closed(inFlight: Int)
+        /// Messages come from the server. Their latency is told by a clock that the server's program puts into
+        /// them, under this key of their JSON, since 1970; without one it is the gap between two messages of a
+        /// connection.
+        case push(clock: String?)
+        /// All connections are dropped at once and come back. Latency is how long a client takes from the drop
+        /// until it is served again; the run ends when all are.
+        case storm(BackOff)
+        /// Connections do what a script says, as `scenarios` of the plan have it.
+        case script
     }
 
     /// When the measured part ends.
@@ -40,8 +52,15 @@ public struct LoadPlan: Sendable {
     /// How many WebSockets each connection carries, as streams of HTTP/2 (RFC 8441); nil: each connection
     /// is one, by HTTP/1.1 (RFC 6455).
     public var streams: Int?
-    /// Payload of each message.
-    public var messageBytes = 128
+    /// What the messages look like.
+    public var message = LoadMessage(sizes: 128...128)
+    /// Payload of each message where all are of one size; setting it makes them binary messages of that size.
+    public var messageBytes: Int {
+        get { message.sizes.upperBound }
+        set { message = LoadMessage(sizes: newValue...newValue) }
+    }
+    /// A message that every connection sends once, as soon as it is open, in `push`.
+    public var subscription: LoadMessage?
     /// When the measured part ends, which begins behind the warm-up.
     public var end = End.seconds(5)
     /// How long to run before measuring begins.
@@ -50,45 +69,36 @@ public struct LoadPlan: Sendable {
     public var openingsAtOnce = 64
     /// How long a connection may take to open.
     public var openingSeconds = 15.0
+    /// How connections are made.
+    public var dialing = LoadDialing()
     /// PEM file with the certificates to trust; nil: any certificate will do.
-    public var caFile: String?
+    public var caFile: String? {
+        get { if case .file(let file) = dialing.trust { file } else { nil } }
+        set { dialing.trust = newValue.map(LoadTrust.file) ?? .anything }
+    }
     /// TLS 1.3 cipher suites to offer, colon-separated.
     public var cipherSuites: String?
     /// Processes whose CPU time and memory are measured along.
     public var watchedProcesses: [Int32] = []
     /// The core to run on.
     public var cpu: Int?
+    /// A message that takes longer counts as late; nil: none does.
+    public var lateSeconds: Double?
+    /// How long answers are awaited when the measured part is over.
+    public var drainSeconds = 2.0
+    /// Whether that holds in every mode, so that each message that was sent is accounted for; else by the clock
+    /// alone. Sockets of `idle` are asked by a Ping then whether they are alive.
+    public var awaitsAll = false
+    /// The number of the first connection, which is part of the marker of its messages.
+    var firstNumber: UInt64 = 0
+    /// Which of the threads of the load carries it out.
+    var threadIndex = 0
+    /// How far the clock of `rate` is ahead, in messages: between 0 and 1.
+    var clockPhase = 0.0
 
     /// A plan with the defaults of everything else.
     public init(target: LoadTarget, mode: Mode) {
         self.target = target
         self.mode = mode
-    }
-
-    func check() throws(LoadFault) {
-        if connections < 1 { throw LoadFault("there must be at least one connection") }
-        if let streams {
-            if streams < 1 { throw LoadFault("a connection must carry at least one stream") }
-            if !target.isSecure {
-                throw LoadFault("HTTP/2 is agreed on in TLS (ALPN), so it needs wss://")
-            }
-            if case .connect = mode {
-                throw LoadFault("connections over and over are those of HTTP/1.1; streams: cycle")
-            }
-        } else if mode == .cycle {
-            throw LoadFault("only streams of HTTP/2 are opened over and over; say how many")
-        }
-        if messageBytes < 0 { throw LoadFault("a message cannot have \(messageBytes) bytes") }
-        if messageBytes > 1 << 30 { throw LoadFault("a message may have up to 1 GiB") }
-        if warmupSeconds < 0 { throw LoadFault("the warm-up cannot be negative") }
-        if case .rate(let rate) = mode, !(rate > 0) {
-            throw LoadFault("the rate must be more than 0 messages per second")
-        }
-        if case .seconds(let seconds) = end, !(seconds > 0) {
-            throw LoadFault("the duration must be more than 0 seconds")
-        }
-        if end == .standardInputCloses, mode != .idle {
-            throw LoadFault("only idle connections wait for the end of standard input")
-        }
     }
 }

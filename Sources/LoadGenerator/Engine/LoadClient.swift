@@ -37,6 +37,10 @@ struct LoadClient: ~Copyable {
     let number: UInt64
     /// When its opening began, in nanoseconds.
     let startedAt: UInt64
+    /// When its present phase of opening began, in nanoseconds.
+    var phaseBeganAt: UInt64
+    /// How often it has tried to come back before, in `storm`.
+    var attempt = 0
     /// Only while the answer's head is being read.
     var parser: ResponseHeadParser?
 
@@ -59,6 +63,8 @@ struct LoadClient: ~Copyable {
     var allowed: UInt64 = 0
     /// How many were begun.
     var sent: UInt64 = 0
+    /// The payload's size of the message that was begun last.
+    var sentSize = 0
     /// Bytes of the frame in progress that went out; 0 between frames.
     var frameOffset = 0
     /// How many came back.
@@ -71,6 +77,8 @@ struct LoadClient: ~Copyable {
     /// The message whose latency is measured, and when it left.
     var trackedIndex: UInt64 = .max
     var trackedAt: UInt64 = 0
+    /// The start of the message in progress, where a clock is looked for in it.
+    var pushed: [UInt8] = []
     /// An incomplete header or control frame, given again in front of the next bytes.
     var tail: [UInt8] = []
 
@@ -78,6 +86,7 @@ struct LoadClient: ~Copyable {
         self.socket = socket
         self.number = number
         self.startedAt = startedAt
+        phaseBeganAt = startedAt
     }
 
     /// Whether it still has to become open.

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+import Glibc
+import Reactor
+import Wire
+
+/// Messages that come from the server.
+extension LoadLoop {
+    /// Bytes at the start of a message in which its clock is looked for.
+    private static let clockBytesMax = 4096
+
+    /// Whether what comes is the server's own, and no echo.
+    var isPushed: Bool {
+        if case .push = plan.mode { true } else { false }
+    }
+
+    /// Asks for messages, where the plan has a message for that; false when the connection is gone.
+    mutating func subscribe(_ client: ClientPointer, _ token: Token) -> Bool {
+        guard let subscription = plan.subscription, let content = subscription.content else {
+            return true
+        }
+        let key = random.next(upperBound: UInt32.max)
+        let header = FrameHeader(
+            opcode: subscription.isText ? .text : .binary, payloadLength: UInt64(content.count),
+            maskKey: key)
+        var bytes = header.encoded()
+        let start = bytes.count
+        bytes += content
+        bytes.withUnsafeMutableBufferPointer { buffer in
+            guard let base = buffer.baseAddress else { return }
+            FrameMask.apply(key, phase: 0, to: base + start, count: content.count)
+        }
+        meter.countSent(isTimed: false)
+        return bytes.withUnsafeBufferPointer { buffer in
+            guard let base = buffer.baseAddress else { return true }
+            return put(base, count: buffer.count, client, token)
+        }
+    }
+
+    mutating func beginPushed(
+        _ header: FrameHeader, _ client: ClientPointer, _ token: Token
+    ) -> Bool {
+        let isStart = header.opcode != .continuation
+        guard isStart == client.pointee.isFinal,
+            header.payloadLength <= UInt64(Int32.max)
+        else {
+            return fail(client, token, .protocolError, "a frame came that does not continue its message")
+        }
+        client.pointee.isFinal = header.isFinal
+        client.pointee.payloadLeft = Int(header.payloadLength)
+        return header.payloadLength > 0 || endPushedFrame(client, token)
+    }
+
+    private mutating func endPushedFrame(_ client: ClientPointer, _ token: Token) -> Bool {
+        client.pointee.isFinal ? endPushed(client, token) : true
+    }
+
+    /// Keeps the start of a message in which a clock is looked for.
+    func keepPushed(_ bytes: UnsafePointer<UInt8>, _ count: Int, _ client: ClientPointer) {
+        guard case .push(let clock) = plan.mode, clock != nil else { return }
+        let room = Self.clockBytesMax - client.pointee.pushed.count
+        guard room > 0 else { return }
+        client.pointee.pushed.append(
+            contentsOf: UnsafeBufferPointer(start: bytes, count: min(room, count)))
+    }
+
+    /// A message has come: counts it, and how old it is or how long after the one before.
+    mutating func endPushed(_ client: ClientPointer, _ token: Token) -> Bool {
+        guard case .push(let clock) = plan.mode else { return true }
+        let size = client.pointee.messageOffset
+        client.pointee.messageOffset = 0
+        client.pointee.answered &+= 1
+        meter.countReceived()
+        meter.countOne(payloadBytes: size)
+        if let clock {
+            let sentAt = PushClock.nanoseconds(in: client.pointee.pushed, key: clock)
+            client.pointee.pushed.removeAll(keepingCapacity: true)
+            guard let sentAt else {
+                return fail(
+                    client, token, .content,
+                    "a message came in which no number stands under “\(clock)”")
+            }
+            let wall = Clock.wallNanoseconds()
+            noteAge(wall > sentAt ? wall - sentAt : 0)
+            return true
+        }
+        let before = client.pointee.trackedAt
+        client.pointee.trackedAt = now
+        // The gap to what came before the measured part is not of it.
+        if before >= measureBeganAt, before > 0 { noteAge(now &- min(now, before)) }
+        return true
+    }
+
+    private mutating func noteAge(_ nanoseconds: UInt64) {
+        meter.record(nanoseconds: nanoseconds)
+        if nanoseconds > lateNanoseconds { meter.noteLate(nanoseconds: nanoseconds) }
+    }
+}
+
+/// The clock that a server's program puts into its messages.
+enum PushClock {
+    /// The time under a key, in nanoseconds since 1970; nil where no such number stands there.
+    ///
+    /// The number may be in seconds, milliseconds, microseconds or nanoseconds: which of them follows from its
+    /// size, since every time of this century has another number of digits in each.
+    static func nanoseconds(in bytes: [UInt8], key: String) -> UInt64? {
+        let wanted = Array("\"\(key)\"".utf8)
+        guard bytes.count > wanted.count else { return nil }
+        for start in 0..<(bytes.count - wanted.count) where bytes[start] == wanted[0] {
+            guard bytes[start..<(start + wanted.count)].elementsEqual(wanted) else { continue }
+            var rest = bytes[(start + wanted.count)...].drop { $0 == 0x20 }
+            guard rest.popFirst() == UInt8(ascii: ":") else { continue }
+            let digits = rest.drop { $0 == 0x20 }.prefix { byte in
+                (0x30...0x39).contains(byte) || byte == UInt8(ascii: ".")
+            }
+            return scaled(String(decoding: digits, as: UTF8.self))
+        }
+        return nil
+    }
+
+    private static func scaled(_ text: String) -> UInt64? {
+        // As a whole number where it is one: nanoseconds since 1970 do not fit a Double.
+        if let whole = UInt64(text) {
+            switch whole {
+            case ..<100_000_000_000: return whole * 1_000_000_000
+            case ..<100_000_000_000_000: return whole * 1_000_000
+            case ..<100_000_000_000_000_000: return whole * 1000
+            default: return whole
+            }
+        }
+        guard let number = Double(text), number >= 0, number < 1e17 else { return nil }
+        return number < 1e11
+            ? UInt64(number * 1e9) : number < 1e14 ? UInt64(number * 1e6) : UInt64(number * 1e3)
+    }
+}

@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: Apache-2.0
+import Glibc
+import Reactor
+import Wire
+
+/// What a run does first, and what then.
+extension LoadLoop {
+    /// A run by count ends with an error when nothing comes back for so long.
+    private static let stallNanoseconds = 30 * second
+
+    mutating func advance() {
+        switch stage {
+        case .opening:
+            guard startedCount >= plan.connections, openingCount == 0 else { return }
+            guard allHaveArrived() else { return }
+            onOpen(plan.mode == .cycle ? carrierCount : openCount)
+            beginTraffic()
+        case .warming:
+            if now >= stageEndsAt || openCount == 0 { beginMeasuring() }
+        case .measuring:
+            if isMeasured() { endMeasuring() }
+        case .draining:
+            if now >= stageEndsAt || awaitedCount() == 0 { beginClosing() }
+        case .closing:
+            if now >= stageEndsAt || slab.count == 0 { stage = .done }
+        case .done:
+            break
+        }
+    }
+
+    /// Whether the other threads have their connections as well.
+    private mutating func allHaveArrived() -> Bool {
+        if openingEndedAt == 0 { openingEndedAt = now }
+        guard let control else { return true }
+        if !hasArrived { control.arrive() }
+        hasArrived = true
+        return control.allHaveArrived
+    }
+
+    mutating func beginTraffic() {
+        clockBeganAt = now
+        if plan.mode == .idle { usage.noteOpened() }
+        if plan.warmupSeconds > 0 {
+            stage = .warming
+            stageEndsAt = now + UInt64(plan.warmupSeconds * Double(Self.second))
+        } else {
+            beginMeasuring()
+        }
+        for token in roster {
+            guard let client = slab.pointer(token) else { continue }
+            sendMore(client, token)
+        }
+        guard plan.mode == .cycle, let streams = plan.streams else { return }
+        for token in carriers {
+            guard let carrier = slab.pointer(token) else { continue }
+            _ = openStreams(streams, on: carrier, token)
+        }
+    }
+
+    private mutating func beginMeasuring() {
+        stage = .measuring
+        now = Clock.nowNanoseconds()
+        measureBeganAt = now
+        lastProgress = (0, now)
+        stageEndsAt = .max
+        if case .seconds(let seconds) = plan.end {
+            stageEndsAt = now + UInt64(seconds * Double(Self.second))
+        }
+        meter.isMeasuring = true
+        threadCPU.begin(at: now)
+        if plan.mode != .idle { usage.beginMeasuring() }
+        // What is under way will come back in the measured part.
+        if !isByTheClock { meter.sent = awaitedCount() }
+        if isStorm { dropAll() }
+    }
+
+    private mutating func isMeasured() -> Bool {
+        if isStorm { return servedCount >= plan.connections || now >= stageEndsAt }
+        let isGone = plan.mode == .cycle ? carrierCount == 0 : openCount == 0 && !isCycling
+        if isGone { return true }
+        // Nothing works: no use in going on until the time is over.
+        if isCycling && meter.count == 0 && meter.errors >= 4 * UInt64(plan.connections) {
+            return true
+        }
+        switch plan.end {
+        case .seconds:
+            return now >= stageEndsAt
+        case .standardInputCloses:
+            return isInputClosed
+        case .count(let count):
+            if meter.count >= count { return true }
+            if meter.count > lastProgress.count { lastProgress = (meter.count, now) }
+            guard now - lastProgress.at > Self.stallNanoseconds else { return false }
+            meter.note(.missing, "nothing came back for 30 seconds")
+            return true
+        }
+    }
+
+    /// Somebody does not want to wait for the end.
+    mutating func stopEarly() {
+        switch stage {
+        case .opening:
+            openingEndedAt = now
+            measureBeganAt = now
+            measureEndedAt = now
+            beginClosing()
+        case .warming:
+            beginMeasuring()
+            endMeasuring()
+        case .measuring: endMeasuring()
+        case .draining, .closing, .done: break
+        }
+    }
+
+    private mutating func endMeasuring() {
+        usage.endMeasuring(isOpeningMeasured: plan.mode == .idle)
+        threadCPU.end(at: now)
+        measureEndedAt = now
+        receivedAtEnd = meter.count
+        if isByTheClock || plan.awaitsAll {
+            stage = .draining
+            stageEndsAt = now + UInt64(plan.drainSeconds * Double(Self.second))
+            if plan.mode == .idle, plan.awaitsAll { pingAll() }
+        } else {
+            beginClosing()
+        }
+    }
+
+    /// Asks every socket that is held whether it is alive.
+    private mutating func pingAll() {
+        for token in roster {
+            guard let client = slab.pointer(token), client.pointee.phase == .open,
+                !isBlocked(client)
+            else { continue }
+            client.pointee.allowed = 1
+            client.pointee.sent = 1
+            client.pointee.trackedAt = Clock.nowNanoseconds()
+            let key = random.next(upperBound: UInt32.max)
+            let count = ControlFrame.ping(
+                payload: client.pointee.number, maskKey: key, into: scratch)
+            _ = put(scratch, count: count, client, token)
+        }
+    }
+
+    /// Messages that have left, or should have, and that are not back.
+    private func awaitedCount() -> UInt64 {
+        var count: UInt64 = 0
+        for token in roster {
+            guard let client = slab.pointer(token) else { continue }
+            let begun = isByTheClock ? client.pointee.allowed : client.pointee.sent
+            count += begun - min(begun, client.pointee.answered)
+        }
+        return count
+    }
+
+    private mutating func beginClosing() {
+        if stage == .draining {
+            let count = awaitedCount()
+            if count > 0, plan.mode == .idle {
+                meter.note(count, .dead, "\(count) sockets did not answer a Ping")
+            } else if count > 0 {
+                meter.note(count, .missing, "\(count) messages did not come back")
+            }
+        }
+        meter.isMeasuring = false
+        stage = .closing
+        stageEndsAt = now + 2 * Self.second
+        comebacks.removeAll()
+        var index = -1
+        while let token = slab.nextLive(after: index) {
+            index = Int(token.index)
+            guard let client = slab.pointer(token) else { continue }
+            switch client.pointee.phase {
+            case .connecting, .handshaking, .upgrading, .greeting: finish(client, token)
+            case .carrying: endIdleCarrier(client, token)
+            case .open: sendMore(client, token)
+            case .closing, .ending: break
+            }
+        }
+    }
+
+    /// What a benchmark is told.
+    func report() -> LoadReport {
+        var report = LoadReport()
+        report.connections = plan.connections
+        report.streams = plan.streams
+        report.opened = roster.count
+        report.messageBytes = plan.messageBytes
+        report.url = plan.target.url
+        report.seconds = measuredSeconds
+        report.fill(from: meter, mode: plan.mode)
+        usage.fill(&report, mode: plan.mode)
+        return report
+    }
+
+    var measuredSeconds: Double {
+        measureEndedAt == .max ? 0 : Double(measureEndedAt - measureBeganAt) / Double(Self.second)
+    }
+
+    /// What a load is told, when the run is over.
+    func outcome() -> LoadOutcome {
+        LoadOutcome(
+            meter: meter, seconds: measuredSeconds,
+            openingSeconds: Double((openingEndedAt == 0 ? now : openingEndedAt) - openingBeganAt)
+                / Double(Self.second),
+            receivedInTime: measureEndedAt == .max ? meter.count : receivedAtEnd,
+            cpuShare: threadCPU.share, served: servedCount, attempts: attemptCount)
+    }
+}
+
+/// How much of its core a thread has used while measuring.
+struct ThreadCPU {
+    private var cpuAtBegin: UInt64 = 0
+    private var beganAt: UInt64 = 0
+    /// 1 is all of it.
+    private(set) var share = 0.0
+
+    private static func used() -> UInt64 {
+        var time = timespec()
+        clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
+        return UInt64(truncatingIfNeeded: time.tv_sec) &* 1_000_000_000
+            &+ UInt64(truncatingIfNeeded: time.tv_nsec)
+    }
+
+    mutating func begin(at now: UInt64) {
+        beganAt = now
+        cpuAtBegin = Self.used()
+    }
+
+    mutating func end(at now: UInt64) {
+        share = now > beganAt ? Double(Self.used() - cpuAtBegin) / Double(now - beganAt) : 0
+    }
+}

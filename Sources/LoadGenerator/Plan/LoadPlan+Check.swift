@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+
+extension LoadPlan {
+    /// Refuses what makes no sense.
+    func check() throws(LoadFault) {
+        if connections < 1 { throw LoadFault("there must be at least one connection") }
+        try checkStreams()
+        let sizes = message.sizes
+        if sizes.lowerBound < 0 {
+            throw LoadFault("a message cannot have \(sizes.lowerBound) bytes")
+        }
+        if sizes.upperBound > 1 << 30 { throw LoadFault("a message may have up to 1 GiB") }
+        if warmupSeconds < 0 { throw LoadFault("the warm-up cannot be negative") }
+        if case .rate(let rate) = mode, !(rate > 0) {
+            throw LoadFault("the rate must be more than 0 messages per second")
+        }
+        if case .closed(let inFlight) = mode, !(1...1_000_000 ~= inFlight) {
+            throw LoadFault("1 to 1,000,000 messages may be under way on a connection")
+        }
+        if case .seconds(let seconds) = end, !(seconds > 0) {
+            throw LoadFault("the duration must be more than 0 seconds")
+        }
+        if end == .standardInputCloses, mode != .idle {
+            throw LoadFault("only idle connections wait for the end of standard input")
+        }
+    }
+
+    private func checkStreams() throws(LoadFault) {
+        guard let streams else {
+            if mode == .cycle {
+                throw LoadFault("only streams of HTTP/2 are opened over and over; say how many")
+            }
+            return
+        }
+        if streams < 1 { throw LoadFault("a connection must carry at least one stream") }
+        if !target.isSecure {
+            throw LoadFault("HTTP/2 is agreed on in TLS (ALPN), so it needs wss://")
+        }
+        switch mode {
+        case .connect:
+            throw LoadFault("connections over and over are those of HTTP/1.1; streams: cycle")
+        case .storm:
+            throw LoadFault("connections that drop and come back are those of HTTP/1.1")
+        case .script:
+            throw LoadFault("a script's connections are those of HTTP/1.1")
+        default: break
+        }
+    }
+}

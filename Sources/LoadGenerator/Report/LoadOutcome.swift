@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// What one thread of a load has measured.
+struct LoadOutcome: Sendable {
+    var meter: LoadMeter
+    /// The measured part.
+    var seconds: Double
+    /// From the first connection until all were open, or were not.
+    var openingSeconds: Double
+    /// Messages that came back before the measured part was over.
+    var receivedInTime: UInt64
+    /// How much of its core the thread has used while measuring: 1 is all of it.
+    var cpuShare: Double
+    /// Clients of a storm that were served again, and their attempts.
+    var served: Int
+    var attempts: UInt64
+}

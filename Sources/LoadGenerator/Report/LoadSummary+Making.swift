@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0
+import Foundation
+import Histogram
+
+extension LoadSummary.Latency {
+    init(_ histogram: Histogram<UInt64>) {
+        self.init()
+        guard histogram.totalCount > 0 else { return }
+        func microseconds(_ percentile: Double) -> Double {
+            // A percentile is the end of its bucket, which may lie behind the longest time.
+            Double(Swift.min(histogram.valueAtPercentile(percentile), histogram.maxRecorded)) / 1000
+        }
+        count = UInt64(histogram.totalCount)
+        p50 = microseconds(50)
+        p90 = microseconds(90)
+        p99 = microseconds(99)
+        p999 = microseconds(99.9)
+        max = Double(histogram.maxRecorded) / 1000
+        mean = (histogram.mean / 10).rounded() / 100
+    }
+
+    init(_ buckets: LatencyBuckets) {
+        self.init()
+        count = buckets.total
+        p50 = buckets.microseconds(atPercentile: 50)
+        p90 = buckets.microseconds(atPercentile: 90)
+        p99 = buckets.microseconds(atPercentile: 99)
+        p999 = buckets.microseconds(atPercentile: 99.9)
+        max = buckets.maxMicroseconds
+    }
+}
+
+/// All that is known at the end of a run, from which a summary is made.
+struct LoadFindings {
+    let plan: LoadPlan
+    let outcomes: [LoadOutcome]
+    let nameMicroseconds: Double?
+    let cpuSeconds: Double
+    let startedAt: Date
+
+    /// What all threads have counted together.
+    var meter: LoadMeter {
+        var meter = outcomes.first?.meter ?? LoadMeter()
+        for outcome in outcomes.dropFirst() { meter.add(outcome.meter) }
+        return meter
+    }
+}
+
+extension LoadSummary {
+    init(_ findings: LoadFindings) {
+        self.init()
+        let (plan, meter) = (findings.plan, findings.meter)
+        mode = Self.name(of: plan.mode)
+        if case .rate = plan.mode { model = "open" }
+        url = plan.target.url
+        startedAt = findings.startedAt.ISO8601Format()
+        seconds = findings.outcomes.map(\.seconds).max() ?? 0
+        setConnections(plan, meter)
+        setMessages(findings, meter)
+        latencyMicroseconds = Latency(meter.latencies)
+        setOpening(findings, meter)
+        errors = meter.tallies.map { cause, tally in
+            Failure(cause: cause.word, count: tally.count, example: tally.example)
+        }.sorted { ($1.count, $0.cause) < ($0.count, $1.cause) }
+        setGenerator(findings, meter)
+        if case .storm = plan.mode { setStorm(findings, meter) }
+        if let version = meter.tlsVersion {
+            tls = Security(version: version, cipher: meter.cipher ?? "")
+        }
+        histogram = HistogramText.base64(meter.latencies)
+        if let timeline = meter.timeline { setTimeline(timeline) }
+        if meter.latencies.totalCount > 0 {
+            distribution = meter.latencies.percentiles(ticksPerHalfDistance: 5).map {
+                Point(
+                    percentile: $0.percentileLevelIteratedTo,
+                    microseconds: Double(Swift.min($0.value, meter.latencies.maxRecorded)) / 1000)
+            }
+        }
+    }
+
+    private static func name(of mode: LoadPlan.Mode) -> String {
+        switch mode {
+        case .echo, .rate, .closed: "echo"
+        case .stream: "stream"
+        case .connect, .cycle: "connect"
+        case .idle: "hold"
+        case .push: "push"
+        case .storm: "storm"
+        case .script: "script"
+        }
+    }
+
+    private mutating func setConnections(_ plan: LoadPlan, _ meter: LoadMeter) {
+        connections.wanted = plan.connections * (plan.streams ?? 1)
+        connections.opened = meter.opened
+        connections.failed = meter.failed
+        connections.lost = meter.lost
+        if plan.mode == .idle { connections.alive = meter.count }
+    }
+
+    private mutating func setMessages(_ findings: LoadFindings, _ meter: LoadMeter) {
+        switch findings.plan.mode {
+        case .connect, .cycle, .storm, .idle: return
+        case .echo, .rate, .closed, .stream, .push, .script: break
+        }
+        messages.sent = meter.sent
+        messages.received = meter.count
+        messages.late = meter.late
+        messages.unsent = meter.unsent
+        messages.totalSent = meter.totalSent
+        messages.totalReceived = meter.totalReceived
+        messages.megabytes = Double(meter.payloadBytes) / 1e6
+        guard seconds > 0 else { return }
+        let inTime = findings.outcomes.reduce(0) { $0 + $1.receivedInTime }
+        messages.perSecond = Double(inTime) / seconds
+        let share = meter.count > 0 ? Double(inTime) / Double(meter.count) : 0
+        messages.megabytesPerSecond = messages.megabytes * share / seconds
+    }
+
+    private mutating func setOpening(_ findings: LoadFindings, _ meter: LoadMeter) {
+        let isCycling =
+            switch findings.plan.mode {
+            case .connect, .cycle: true
+            default: false
+            }
+        opening.seconds = isCycling ? seconds : findings.outcomes.map(\.openingSeconds).max() ?? 0
+        let count = isCycling ? meter.count : meter.opened
+        if opening.seconds > 0, findings.outcomes.allSatisfy({ $0.attempts == 0 }) {
+            opening.perSecond = Double(count) / opening.seconds
+        }
+        opening.nameMicroseconds = findings.nameMicroseconds
+        let phases = meter.phases
+        opening.tcpMicroseconds = Latency(phases.tcp)
+        if phases.tlsFull.totalCount > 0 { opening.tlsMicroseconds = Latency(phases.tlsFull) }
+        if phases.tlsResumed.totalCount > 0 {
+            opening.tlsResumedMicroseconds = Latency(phases.tlsResumed)
+        }
+        opening.upgradeMicroseconds = Latency(phases.upgrade)
+        opening.resumed = UInt64(phases.tlsResumed.totalCount)
+    }
+
+    private mutating func setStorm(_ findings: LoadFindings, _ meter: LoadMeter) {
+        var storm = Storm()
+        storm.served = findings.outcomes.reduce(0) { $0 + $1.served }
+        storm.attempts = findings.outcomes.reduce(0) { $0 + $1.attempts }
+        if storm.served == findings.plan.connections {
+            storm.secondsUntilAllServed = Double(meter.latencies.maxRecorded) / 1e9
+        }
+        self.storm = storm
+    }
+
+    private mutating func setGenerator(_ findings: LoadFindings, _ meter: LoadMeter) {
+        generator.threads = findings.outcomes.count
+        generator.cpuShares = findings.outcomes.map { ($0.cpuShare * 1000).rounded() / 1000 }
+        if meter.count > 0 {
+            generator.cpuMicrosecondsPerMessage = findings.cpuSeconds * 1e6 / Double(meter.count)
+        }
+        if model == "open" { generator.sendLateMicroseconds = Latency(meter.sendLag) }
+        generator.receiveLateMicroseconds = Latency(meter.receiveLag)
+        generator.peakKilobytes = ProcessWatch.peakKilobytes()
+        generator.reasons = limits()
+        generatorLimited = !generator.reasons.isEmpty
+    }
+
+    /// Why this program was the limit.
+    ///
+    /// A thread that never rests is slower than what it measures. Where messages leave or are read late by a share
+    /// of what was measured, that share is this program's own.
+    private func limits() -> [String] {
+        var reasons: [String] = []
+        let busiest = generator.cpuShares.max() ?? 0
+        if busiest >= 0.95 {
+            reasons.append("a thread of the generator used \(Int(busiest * 100)) % of its core")
+        }
+        func milliseconds(_ microseconds: Double) -> String {
+            "\((microseconds / 10).rounded() / 100) ms"
+        }
+        let least = Swift.max(1000, latencyMicroseconds.p99 / 10)
+        if let late = generator.sendLateMicroseconds, late.p99 > least {
+            reasons.append(
+                "1 of 100 messages left \(milliseconds(late.p99)) late or more, against a p99 of"
+                    + " \(milliseconds(latencyMicroseconds.p99))")
+        }
+        let received = generator.receiveLateMicroseconds
+        if received.p99 > Swift.max(1000, latencyMicroseconds.p99 / 4) {
+            reasons.append(
+                "1 of 100 answers waited \(milliseconds(received.p99)) or more until the generator read it,"
+                    + " against a p99 of \(milliseconds(latencyMicroseconds.p99))")
+        }
+        return reasons
+    }
+
+    private mutating func setTimeline(_ timeline: LoadTimeline) {
+        self.timeline.intervalSeconds = Double(timeline.intervalNanoseconds) / 1e9
+        self.timeline.intervals = timeline.intervals.map { interval in
+            let latencies = interval.latencies
+            return Interval(
+                opened: interval.opened, failed: interval.failed, sent: interval.sent,
+                received: interval.received, errors: interval.errors,
+                p50: latencies.microseconds(atPercentile: 50),
+                p99: latencies.microseconds(atPercentile: 99), max: latencies.maxMicroseconds,
+                buckets: latencies.counts.indices.filter { latencies.counts[$0] > 0 }.map {
+                    [Double(LatencyBuckets.lowest($0)) / 1000, Double(latencies.counts[$0])]
+                })
+        }
+    }
+}

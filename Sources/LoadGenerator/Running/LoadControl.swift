@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+import Reactor
+import Synchronization
+
+/// How a thread of a load stands.
+struct LoadGauge: Sendable {
+    var stage = LoadLoop.Stage.opening
+    var open = 0
+    var opened: UInt64 = 0
+    var sent: UInt64 = 0
+    var received: UInt64 = 0
+    var errors: UInt64 = 0
+    /// Of the present second.
+    var latencies = LatencyBuckets()
+    var handshakes: UInt64 = 0
+}
+
+/// What the threads of a load share, and those who watch it.
+public final class LoadControl: Sendable {
+    /// How often threads tell how they stand.
+    static let gaugeNanoseconds: UInt64 = 200_000_000
+
+    let beganAt = Clock.nowNanoseconds()
+    private let threads: Int
+    private let stopped = Atomic<Bool>(false)
+    private let arrived = Atomic<Int>(0)
+    private let gauges: Mutex<[LoadGauge]>
+
+    init(threads: Int) {
+        self.threads = threads
+        gauges = Mutex([LoadGauge](repeating: LoadGauge(), count: threads))
+    }
+
+    /// Ends the run soon: what was measured until then is reported.
+    public func stop() { stopped.store(true, ordering: .relaxed) }
+
+    /// Whether somebody has ended it.
+    public var isStopped: Bool { stopped.load(ordering: .relaxed) }
+
+    /// A thread has its connections, or will not get them.
+    func arrive() { arrived.wrappingAdd(1, ordering: .acquiringAndReleasing) }
+
+    var allHaveArrived: Bool { arrived.load(ordering: .acquiring) >= threads }
+
+    func tell(_ gauge: LoadGauge, from thread: Int) {
+        gauges.withLock { if $0.indices.contains(thread) { $0[thread] = gauge } }
+    }
+
+    /// How the whole load stands.
+    public var progress: LoadProgress {
+        var progress = LoadProgress()
+        var latencies = LatencyBuckets()
+        for gauge in gauges.withLock({ $0 }) {
+            progress.open += gauge.open
+            progress.opened &+= gauge.opened
+            progress.sent &+= gauge.sent
+            progress.received &+= gauge.received
+            progress.errors &+= gauge.errors
+            progress.isOpening = progress.isOpening || gauge.stage == .opening
+            latencies.add(gauge.latencies)
+        }
+        progress.p50Microseconds = latencies.microseconds(atPercentile: 50)
+        progress.p99Microseconds = latencies.microseconds(atPercentile: 99)
+        progress.seconds = Double(Clock.nowNanoseconds() - beganAt) / 1e9
+        return progress
+    }
+}
+
+/// How a load stands at a moment.
+public struct LoadProgress: Sendable, Equatable {
+    /// Seconds since the run began.
+    public var seconds = 0.0
+    /// Whether connections are still being opened before traffic begins.
+    public var isOpening = false
+    /// WebSockets that are open.
+    public var open = 0
+    /// WebSockets that have become open so far.
+    public var opened: UInt64 = 0
+    /// Messages sent so far.
+    public var sent: UInt64 = 0
+    /// Messages that have come so far.
+    public var received: UInt64 = 0
+    /// Errors so far.
+    public var errors: UInt64 = 0
+    /// Half of the present second's messages took no longer; 0 if there are none.
+    public var p50Microseconds = 0.0
+    /// All but one of a hundred of the present second's messages took no longer; 0 if there are none.
+    public var p99Microseconds = 0.0
+}

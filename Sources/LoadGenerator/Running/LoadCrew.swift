@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+import Foundation
+import Glibc
+import Histogram
+import Reactor
+import Synchronization
+import TLS
+
+/// A load on several threads, each of which has a share of the connections.
+public struct LoadCrew: Sendable {
+    /// By which the run is watched and ended.
+    public let control: LoadControl
+    private let plan: LoadPlan
+    private let shares: [LoadPlan]
+
+    /// A load that has not begun.
+    ///
+    /// - Parameters:
+    ///   - plan: what to do.
+    ///   - threads: how many threads at most; there are never more than connections.
+    /// - Throws: `LoadFault` where the plan makes no sense.
+    public init(_ plan: LoadPlan, threads: Int) throws(LoadFault) {
+        try plan.check()
+        self.plan = plan
+        shares = plan.shares(min(max(1, threads), plan.connections))
+        control = LoadControl(threads: shares.count)
+    }
+
+    /// Carries the plan out; returns when it is done.
+    ///
+    /// - Returns: what was measured, and its latencies for those who want more of them.
+    /// - Throws: `LoadFault` when the load cannot begin at all.
+    public func run() throws(LoadFault) -> LoadResult {
+        OpenFiles.raiseLimit()
+        let startedAt = Date()
+        let opening = try OpeningHandshake(target: plan.target, dialing: plan.dialing)
+        let (address, nameMicroseconds) = try Self.address(of: plan.target)
+        let context = try context()
+        let outcomes = Mutex<[LoadOutcome?]>([LoadOutcome?](repeating: nil, count: shares.count))
+        let fault = Mutex<LoadFault?>(nil)
+        let cpuBefore = ProcessWatch.ownCPUSeconds()
+        let threads = shares.enumerated().compactMap { index, share in
+            let control = control
+            return try? ReactorThread.start(name: "sluice-load-\(index)") {
+                do throws(SystemError) {
+                    var loop = try LoadLoop(
+                        plan: share, address: address, context: context, opening: opening,
+                        control: control)
+                    loop.run { _ in }
+                    let outcome = loop.outcome()
+                    outcomes.withLock { $0[index] = outcome }
+                } catch {
+                    control.arrive()
+                    fault.withLock { $0 = LoadFault("\(error)") }
+                }
+            }
+        }
+        if threads.count < shares.count {
+            control.stop()
+            for _ in threads.count..<shares.count { control.arrive() }
+            fault.withLock { $0 = LoadFault("the system has no room for another thread") }
+        }
+        for thread in threads { thread.join() }
+        if let fault = fault.withLock({ $0 }) { throw fault }
+        let findings = LoadFindings(
+            plan: plan, outcomes: outcomes.withLock { $0.compactMap { $0 } },
+            nameMicroseconds: nameMicroseconds,
+            cpuSeconds: ProcessWatch.ownCPUSeconds() - cpuBefore, startedAt: startedAt)
+        return LoadResult(findings)
+    }
+
+    private func context() throws(LoadFault) -> TLSContext? {
+        guard plan.target.isSecure else { return nil }
+        do throws(TLSError) {
+            return try LoadGenerator.clientContext(of: plan)
+        } catch {
+            throw LoadFault("\(error)")
+        }
+    }
+
+    /// Where to connect, and how long a name took to be looked up.
+    ///
+    /// Of several addresses the first that answers is taken. A single one is not tried, so that the server sees the
+    /// connections of the load alone.
+    private static func address(
+        of target: LoadTarget
+    ) throws(LoadFault) -> (Address, microseconds: Double?) {
+        if let address = target.address { return (address, nil) }
+        let began = Clock.nowNanoseconds()
+        let addresses: [Address]
+        do throws(ResolveFault) {
+            addresses = try Resolver.resolve(host: target.host, port: target.port)
+        } catch {
+            throw LoadFault(error.sentence)
+        }
+        let isAddress = Address(host: target.host, port: target.port) != nil
+        let taken = Double(Clock.nowNanoseconds() - began) / 1000
+        guard let first = addresses.first else {
+            throw LoadFault("the name \(target.host) stands for no address")
+        }
+        let answering =
+            addresses.count == 1
+            ? first : addresses.first { LoadGenerator.connectError($0) == 0 } ?? first
+        return (answering, isAddress ? nil : taken)
+    }
+}
+
+/// What a run has shown.
+public struct LoadResult: Sendable {
+    /// All of it, in the form that is written down.
+    public var summary: LoadSummary
+    private var latencies: Histogram<UInt64>
+
+    init(_ findings: LoadFindings) {
+        summary = LoadSummary(findings)
+        latencies = findings.meter.latencies
+    }
+
+    /// The distribution of latencies by percentile, as HdrHistogram writes it; in microseconds.
+    public var percentileText: String { HistogramText.percentiles(latencies) }
+}
+
+extension LoadPlan {
+    /// The plan in so many parts, one for each thread.
+    func shares(_ count: Int) -> [LoadPlan] {
+        var first = 0
+        return (0..<count).map { index in
+            var share = self
+            share.connections = connections / count + (index < connections % count ? 1 : 0)
+            share.threadIndex = index
+            share.firstNumber = UInt64(first * (streams ?? 1))
+            first += share.connections
+            share.clockPhase = Double(index) / Double(count)
+            let part = Double(share.connections) / Double(connections)
+            if case .rate(let rate) = mode { share.mode = .rate(messagesPerSecond: rate * part) }
+            if case .count(let whole) = end {
+                let parts = UInt64(count)
+                share.end = .count(whole / parts + (UInt64(index) < whole % parts ? 1 : 0))
+            }
+            return share
+        }
+    }
+}
