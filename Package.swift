@@ -118,7 +118,7 @@ let package = Package(
             name: "sluice",
             dependencies: [
                 "Service", "Log", "Admin", "Doctor", "Trust", "Echo", "Ledger", "Reactor", "TLS",
-                "QRCode", "Config", "Tap",
+                "QRCode", "Config", "Tap", "LoadGenerator",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),
@@ -223,7 +223,7 @@ let package = Package(
         .testTarget(
             name: "sluiceTests",
             dependencies: [
-                "sluice", "Admin", "Config", "Doctor", "Reactor", "TLS", "TestKit",
+                "sluice", "Admin", "Config", "Doctor", "LoadGenerator", "Reactor", "TLS", "TestKit",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),

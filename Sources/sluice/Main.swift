@@ -85,7 +85,7 @@ struct Sluice: ParsableCommand {
             CertCommand.self, DoctorCommand.self,
             StatusCommand.self, TopCommand.self, TapCommand.self, ReloadCommand.self,
             DrainCommand.self,
-            RebalanceCommand.self, UpgradeCommand.self, EchoCommand.self,
+            RebalanceCommand.self, UpgradeCommand.self, EchoCommand.self, LoadCommand.self,
         ],
         defaultSubcommand: QuickCommand.self)
 }

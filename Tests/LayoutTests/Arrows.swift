@@ -32,7 +32,7 @@ enum Arrows {
         ]),
         "sluice": [
             "Config", "Reactor", "TLS", "QRCode", "Ledger", "Log", "Admin", "Doctor", "Trust",
-            "Service", "Echo", "Tap",
+            "Service", "Echo", "Tap", "LoadGenerator",
         ],
         "Echo": ["Wire", "Reactor", "TLS"],
         "LoadGenerator": ["Wire", "Reactor", "TLS", "HTTP2"],

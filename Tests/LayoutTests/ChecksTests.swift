@@ -25,7 +25,7 @@ struct ChecksTests {
         ("Health", "Log"), ("Admin", "Health"), ("Frontend", "Log"), ("Frontend", "Health"),
         ("Log", "Config"), ("Service", "QRCode"), ("Service", "Trust"), ("Frontend", "Service"),
         ("sluice", "Frontend"), ("sluice", "Splice"), ("sluice", "Router"),
-        ("sluice", "LoadGenerator"), ("sluice", "TestKit"), ("sluice", "COpenSSL"),
+        ("sluice", "TestKit"), ("sluice", "COpenSSL"),
         ("Echo", "Splice"), ("LoadGenerator", "Echo"), ("TestKit", "Router"), ("Bench", "TLS"),
         ("Splice", "COpenSSL"), ("TLS", "CLinux"), ("Reactor", "COpenSSL"),
         ("sluice", "CQREncode"), ("QRCode", "TLS"), ("Frontend", "QRCode"),
@@ -45,7 +45,7 @@ struct ChecksTests {
         ("Reactor", "CLinux"), ("TLS", "COpenSSL"), ("Splice", "Wire"), ("Frontend", "Splice"),
         ("Splice", "Ledger"), ("Frontend", "Proxy"), ("Health", "Ledger"), ("Naming", "Ledger"),
         ("Service", "Frontend"), ("Service", "Config"), ("sluice", "Service"),
-        ("sluice", "Config"), ("Bench", "LoadGenerator"), ("Wire", "Wire"),
+        ("sluice", "Config"), ("sluice", "LoadGenerator"), ("Bench", "LoadGenerator"), ("Wire", "Wire"),
         ("HTTP2", "CNghttp2"), ("FuzzTargets", "HTTP2"),
     ])
     func `an arrow that points down is fine`(target: String, module: String) {

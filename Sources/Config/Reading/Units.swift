@@ -46,6 +46,9 @@ public enum Units {
     /// Reads a duration as configuration would; nil where it is none.
     public static func duration(of text: String) -> Duration? { try? duration(text) }
 
+    /// The bytes that a size with its unit stands for, as 64KiB; nil where it is none.
+    public static func bytes(of text: String) -> Int? { try? size(text) }
+
     /// What was probably meant by a text that is no duration, as `5s` by `5`; nil where that can't be told.
     public static func meant(by text: String) -> String? {
         do throws(Fault) {

@@ -86,4 +86,7 @@ public struct LoadProgress: Sendable, Equatable {
     public var p50Microseconds = 0.0
     /// All but one of a hundred of the present second's messages took no longer; 0 if there are none.
     public var p99Microseconds = 0.0
+
+    /// Nothing has happened yet.
+    public init() {}
 }

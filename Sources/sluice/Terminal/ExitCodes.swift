@@ -2,6 +2,7 @@
 import Admin
 import ArgumentParser
 import Doctor
+import LoadGenerator
 
 /// One way in which a command can end.
 struct Outcome: Sendable, Equatable {
@@ -209,6 +210,25 @@ enum ExitCodes {
                         + orSeveral),
                 nobodyAnswers,
             ]),
+        Entry(
+            commands: ["load"],
+            outcomes: [
+                Outcome(
+                    code: 0, when: "it has run, and everything was as `--expect` says"),
+                Outcome(
+                    code: LoadExit.unexpected,
+                    when:
+                        "an expectation was not met; without `--expect`, if there was an error"),
+                Outcome(
+                    code: LoadExit.couldNotRun,
+                    when:
+                        "it could not run, since the URL is none, its name is not known, a file can't be read or"
+                        + " this machine has too few descriptors, ports or bytes; or a report could not be written"
+                ),
+                Outcome(
+                    code: LoadExit.limited,
+                    when: "with `--strict`, the generator was slower than what it measured"),
+            ]),
     ]
 
     /// All commands, as they are typed behind `sluice`.
@@ -257,6 +277,7 @@ enum ExitCodes {
 
     /// The code for an error that has ended a command; nil where it is the parser's to say.
     static func code(of error: any Error) -> Int32? {
-        error is NoAdminSocket || error is AdminFault ? notRunning : nil
+        if error is LoadFault { return LoadExit.couldNotRun }
+        return error is NoAdminSocket || error is AdminFault ? notRunning : nil
     }
 }

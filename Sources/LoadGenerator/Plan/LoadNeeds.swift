@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+import Foundation
+import Reactor
+
+/// What a load needs of this machine, and does not get: found out before it begins.
+public enum LoadNeeds {
+    /// What this machine has.
+    struct Machine {
+        var descriptors = 0
+        /// Ports for one source address.
+        var ports = 0
+        var memoryBytes = 0
+
+        /// This machine as it is now; raises the soft limit of descriptors.
+        static var here: Machine {
+            var machine = Machine()
+            machine.descriptors = Int(clamping: OpenFiles.raiseLimit().soft)
+            let range = text("/proc/sys/net/ipv4/ip_local_port_range")
+                .split(whereSeparator: \.isWhitespace).compactMap { Int($0) }
+            if range.count == 2, range[1] >= range[0] { machine.ports = range[1] - range[0] + 1 }
+            let line = text("/proc/meminfo").split(separator: "\n").first {
+                $0.hasPrefix("MemAvailable:")
+            }
+            let kilobytes = line?.split(separator: " ").dropFirst().first.flatMap { Int($0) } ?? 0
+            machine.memoryBytes = kilobytes * 1024
+            return machine
+        }
+
+        private static func text(_ path: String) -> String {
+            (try? String(contentsOfFile: path, encoding: .utf8)) ?? ""
+        }
+    }
+
+    /// What can't work, each in a sentence that says what to change; empty where all is well.
+    public static func problems(of plan: LoadPlan, threads: Int) -> [String] {
+        problems(of: plan, threads: threads, on: .here)
+    }
+
+    static func problems(of plan: LoadPlan, threads: Int, on machine: Machine) -> [String] {
+        var problems: [String] = []
+        func number(_ value: Int) -> String { LoadNumber.grouped(value) }
+        let descriptors = plan.connections + 16 + 4 * threads
+        if machine.descriptors > 0, descriptors > machine.descriptors {
+            problems.append(
+                "\(number(plan.connections)) connections need \(number(descriptors)) open files, and this process"
+                    + " may have \(number(machine.descriptors)). Raise the limit, as by"
+                    + " `ulimit -Hn \(descriptors)` in a shell of root, or open fewer connections.")
+        }
+        let sources = max(1, plan.dialing.sources.count)
+        let ports = machine.ports * sources
+        let isUnix = plan.target.address?.isUnix == true
+        if machine.ports > 0, !isUnix, plan.connections > ports {
+            let from = sources == 1 ? "one address" : "\(sources) addresses"
+            problems.append(
+                "\(number(plan.connections)) connections from \(from) to one port need as many source ports, and the"
+                    + " system has \(number(ports)) for them. Let them leave from several addresses (--source"
+                    + " 127.0.0.2,127.0.0.3), or widen the range: sysctl -w net.ipv4.ip_local_port_range=\"1024 65535\".")
+        }
+        let memory = memoryBytes(of: plan)
+        if machine.memoryBytes > 0, memory > machine.memoryBytes {
+            problems.append(
+                "\(number(plan.connections)) connections need about \(number(memory >> 20)) MiB of memory, and"
+                    + " \(number(machine.memoryBytes >> 20)) MiB are free. Open fewer of them, or share them out over"
+                    + " several machines.")
+        }
+        return problems
+    }
+
+    /// About how much memory a load takes, with what the system has for its sockets.
+    static func memoryBytes(of plan: LoadPlan) -> Int {
+        let perConnection = plan.target.isSecure ? 24_576 : 6_144
+        let perStream = (plan.streams ?? 0) * 1024
+        var perMessage = 0
+        if case .closed(let inFlight) = plan.mode { perMessage = inFlight * 8 * (plan.streams ?? 1) }
+        return plan.connections * (perConnection + perStream + perMessage)
+            + 2 * plan.message.sizes.upperBound
+    }
+}

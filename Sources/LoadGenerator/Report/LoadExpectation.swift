@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// What is expected of a run: a measure, how it compares, and a number, as `p99 < 50ms`.
+public struct LoadExpectation: Sendable, Equatable {
+    /// A measure of a run.
+    enum Measure: String, CaseIterable {
+        case p50, p90, p99, p999, max, mean
+        case errors, connected, failed, lost, alive, sent, received, late, resumed
+        case messagesPerSecond, megabytesPerSecond, openedPerSecond, openingSeconds
+
+        /// Whether it is a time.
+        var isTime: Bool {
+            switch self {
+            case .p50, .p90, .p99, .p999, .max, .mean, .openingSeconds: true
+            default: false
+            }
+        }
+    }
+
+    private enum Comparison: String, CaseIterable {
+        case atMost = "<="
+        case atLeast = ">="
+        case equal = "=="
+        case notEqual = "!="
+        case less = "<"
+        case more = ">"
+    }
+
+    /// As it was written.
+    public let text: String
+    private let measure: Measure
+    private let comparison: Comparison
+    /// A time in microseconds, a share of 100, or a plain number.
+    private let wanted: Double
+    private let isShare: Bool
+
+    /// The measures that can be expected, for messages.
+    public static let measures = Measure.allCases.map(\.rawValue)
+
+    /// Reads an expectation.
+    ///
+    /// - Throws: `LoadFault` that says what was found and what is allowed.
+    public init(parsing text: String) throws(LoadFault) {
+        self.text = text
+        let allowed =
+            "write a measure, a comparison and a number, as “p99 < 50ms”, “errors < 0.1%” or “connected == 5000”"
+        guard
+            let comparison = Comparison.allCases.first(where: { text.contains($0.rawValue) }),
+            let place = text.firstRange(of: comparison.rawValue)
+        else { throw LoadFault("“\(text)” compares nothing; \(allowed)") }
+        let name = Self.trimmed(text[..<place.lowerBound])
+        let known = name == "p99.9" ? "p999" : String(name)
+        guard let measure = Measure(rawValue: known) else {
+            throw LoadFault(
+                "“\(text)”: there is no measure “\(name)”; there are"
+                    + " \(Self.measures.joined(separator: ", "))")
+        }
+        let value = Self.trimmed(text[place.upperBound...])
+        self.measure = measure
+        self.comparison = comparison
+        isShare = value.hasSuffix("%")
+        if isShare, measure != .errors, measure != .late {
+            throw LoadFault("“\(text)”: a share stands behind errors and late only")
+        }
+        let number =
+            measure.isTime ? Self.microseconds(value) : Double(isShare ? value.dropLast() : value)
+        guard let number, number.isFinite, number >= 0 else {
+            let what = measure.isTime ? "a time with its unit, as 50ms" : "a number"
+            throw LoadFault("“\(text)”: “\(value)” is not \(what)")
+        }
+        wanted = number
+    }
+
+    private static func trimmed(_ text: Substring) -> Substring {
+        var text = text.drop(while: \.isWhitespace)
+        while text.last?.isWhitespace == true { text.removeLast() }
+        return text
+    }
+
+    private static func microseconds(_ text: Substring) -> Double? {
+        for (unit, factor) in [("us", 1.0), ("µs", 1), ("ms", 1000), ("s", 1e6)]
+        where text.hasSuffix(unit) {
+            return Double(trimmed(text.dropLast(unit.count))).map { $0 * factor }
+        }
+        return nil
+    }
+
+    /// Whether a run is as expected, and what it has shown.
+    public func judge(_ summary: LoadSummary) -> LoadSummary.Expected {
+        let found = value(summary)
+        let isMet =
+            switch comparison {
+            case .less: found < wanted
+            case .atMost: found <= wanted
+            case .more: found > wanted
+            case .atLeast: found >= wanted
+            case .equal: found == wanted
+            case .notEqual: found != wanted
+            }
+        let rounded = (found * 1000).rounded() / 1000
+        let shown =
+            measure.isTime
+            ? LoadNumber.time(microseconds: found)
+            : rounded == rounded.rounded() && abs(rounded) < 1e15
+                ? "\(Int(rounded))" : "\(rounded)"
+        return LoadSummary.Expected(
+            text: text, isMet: isMet, found: shown + (isShare ? " %" : ""))
+    }
+
+    private func value(_ summary: LoadSummary) -> Double {
+        let (messages, connections) = (summary.messages, summary.connections)
+        let latency = summary.latencyMicroseconds
+        switch measure {
+        case .p50: return latency.p50
+        case .p90: return latency.p90
+        case .p99: return latency.p99
+        case .p999: return latency.p999
+        case .max: return latency.max
+        case .mean: return latency.mean
+        case .errors:
+            let count = summary.errors.reduce(0.0) { $0 + Double($1.count) }
+            let tries = Double(messages.totalSent) + Double(connections.opened + connections.failed)
+            return isShare ? (tries > 0 ? count / tries * 100 : 0) : count
+        case .late:
+            let all = Double(messages.received)
+            return isShare
+                ? (all > 0 ? Double(messages.late) / all * 100 : 0) : Double(messages.late)
+        case .connected: return Double(connections.opened)
+        case .failed: return Double(connections.failed)
+        case .lost: return Double(connections.lost)
+        case .alive: return Double(connections.alive ?? 0)
+        case .sent: return Double(messages.sent)
+        case .received: return Double(messages.received)
+        case .resumed: return Double(summary.opening.resumed)
+        case .messagesPerSecond: return messages.perSecond
+        case .megabytesPerSecond: return messages.megabytesPerSecond
+        case .openedPerSecond: return summary.opening.perSecond
+        case .openingSeconds: return summary.opening.seconds * 1e6
+        }
+    }
+}
+
+/// Numbers for people.
+public enum LoadNumber {
+    /// A time with the unit that suits it.
+    public static func time(microseconds: Double) -> String {
+        switch microseconds {
+        case ..<1000: "\(digits(microseconds)) µs"
+        case ..<1_000_000: "\(digits(microseconds / 1000)) ms"
+        default: "\(digits(microseconds / 1_000_000)) s"
+        }
+    }
+
+    /// A number with three digits, and all of those in front of the point.
+    public static func digits(_ value: Double) -> String {
+        let factor = value < 10 ? 100.0 : value < 100 ? 10 : 1
+        let rounded = (value * factor).rounded() / factor
+        return rounded == rounded.rounded() && abs(rounded) < 1e15
+            ? grouped(Int(rounded)) : "\(rounded)"
+    }
+
+    /// A whole number with commas between its thousands.
+    public static func grouped(_ number: Int) -> String {
+        var text = String(number.magnitude)
+        var place = text.count - 3
+        while place > 0 {
+            text.insert(",", at: text.index(text.startIndex, offsetBy: place))
+            place -= 3
+        }
+        return (number < 0 ? "-" : "") + text
+    }
+
+    /// The same of a count.
+    public static func grouped(_ count: UInt64) -> String { grouped(Int(clamping: count)) }
+}

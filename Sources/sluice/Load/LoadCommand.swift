@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+import ArgumentParser
+import Foundation
+import LoadGenerator
+import Reactor
+
+/// `sluice load`: load for a WebSocket server, and what it has shown.
+struct LoadCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "load",
+        abstract: "Load test a WebSocket server.",
+        usage: """
+            sluice load wss://localhost:8443/chat
+            sluice load wss://app.test/ws --connections 1000 --ramp 10s --rate 500/s
+            sluice load ws://127.0.0.1:3000/ --messages 100000 --size 100..4000
+            sluice load wss://app.test/feed --mode push --message '{"subscribe":"a"}' --clock ts
+            sluice load wss://app.test/ws --mode hold --connections 20000 --source 10.0.0.2,10.0.0.3
+            sluice load wss://app.test/ws --mode storm --back-off 1s..30s
+            sluice load wss://app.test/ws --expect 'p99 < 50ms' --expect 'errors < 0.1%' --json -
+            """,
+        discussion: """
+            --mode echo sends messages that the server sends back, checks every byte, and times the way there \
+            and back; push counts and times what the server sends by itself; stream sends large messages back \
+            and forth (MB/s); hold opens sockets, leaves them alone and asks each at the end whether it is \
+            alive; connect opens and closes connections over and over and times name, TCP, TLS and upgrade; \
+            storm opens all, drops them at once, and times how long each needs until it is served again.
+
+            With --rate messages leave by the clock, whether or not earlier ones are back, and latency counts \
+            from the moment at which a message should have left (the open model): a server that stalls is \
+            charged for all that it makes wait. Without it, each connection has --in-flight messages under \
+            way and sends the next when one is back (the closed model): it finds how fast a server can go, and \
+            its percentiles leave out what was not sent meanwhile.
+
+            Certificates are verified by the system's authorities, Sluice's own and --ca. Traffic begins when \
+            all connections are open. Ctrl-C ends the run early, and what was measured is reported; a second \
+            one ends it without a report. The report says whether this program was slower than what it \
+            measured. What the numbers mean is in docs/load-testing.md.
+            """ + ExitCodes.help("load"))
+
+    @Argument(help: "Where to: wss://host[:port]/path or ws://host[:port]/path.")
+    var url: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "What the connections do: \(LoadMode.allCases.map(\.rawValue).joined(separator: ", ")).",
+            valueName: "mode"))
+    var mode = LoadMode.echo
+
+    @OptionGroup(title: "Traffic") var traffic: LoadTrafficOptions
+    @OptionGroup(title: "Connections") var dialing: LoadDialingOptions
+    @OptionGroup(title: "Report") var report: LoadReportOptions
+
+    @Option(
+        help: ArgumentHelp(
+            "Run on so many threads at most. (default: one for each core)", valueName: "n"))
+    var threads: Int?
+
+    /// Refuses what has no meaning in the mode.
+    func validate() throws {
+        if let threads, !(1...1024 ~= threads) {
+            throw ValidationError("--threads takes a whole number from 1 to 1024, found \(threads).")
+        }
+        try LoadPlanning(self).validate()
+    }
+
+    /// Carries the load out and tells what it has shown.
+    func run() throws {
+        guard let url else {
+            throw ValidationError(
+                "No server is named: give its URL, as in `sluice load wss://localhost:8443/`.")
+        }
+        let plan = try LoadPlanning(self).plan(url)
+        let threads = min(threads ?? ReactorThread.availableCores, plan.connections)
+        let problems = LoadNeeds.problems(of: plan, threads: threads)
+        guard problems.isEmpty else { throw LoadFault(problems.joined(separator: "\n")) }
+        let files = try LoadFiles(report)
+        let isPiped = report.json == "-"
+        let watch = LoadWatch(isPiped: isPiped)
+        let crew = try LoadCrew(plan, threads: threads)
+        try watch.begin(crew.control)
+        let outcome = Result { try crew.run() }
+        watch.end()
+        var result = try outcome.get()
+        try finish(&result)
+        let lines = LoadText.lines(result.summary)
+        for line in lines { isPiped ? Output.complain(line) : Output.line(line) }
+        try files.write(result)
+        try conclude(result.summary)
+    }
+
+    /// Adds what the generator does not know.
+    private func finish(_ result: inout LoadResult) throws {
+        result.summary.command = LoadCommandLine.text
+        result.summary.url = LoadCommandLine.withoutQuery(result.summary.url)
+        result.summary.environment = LoadMachine.environment
+        result.summary.expectations = try report.expectations().map { $0.judge(result.summary) }
+    }
+
+    /// Ends with the exit code that fits.
+    private func conclude(_ summary: LoadSummary) throws {
+        if report.strict, summary.generatorLimited { throw ExitCode(LoadExit.limited) }
+        if summary.expectations.contains(where: { !$0.isMet }) {
+            throw ExitCode(LoadExit.unexpected)
+        }
+    }
+}
+
+/// How a load ends that was not as it should be.
+enum LoadExit {
+    /// An expectation was not met.
+    static let unexpected: Int32 = 1
+    /// It could not run.
+    static let couldNotRun: Int32 = 2
+    /// The generator was the limit, with `--strict`.
+    static let limited: Int32 = 3
+}
