@@ -218,7 +218,10 @@ let package = Package(
             name: "EchoTests", dependencies: ["Echo", "Reactor", "TestKit"], swiftSettings: strict),
         .testTarget(
             name: "LoadGeneratorTests",
-            dependencies: ["LoadGenerator", "Echo", "Reactor", "TLS", "TestKit"],
+            dependencies: [
+                "LoadGenerator", "Echo", "Reactor", "TLS", "TestKit",
+                .product(name: "Histogram", package: "hdrhistogram-swift"),
+            ],
             swiftSettings: strict),
         .testTarget(
             name: "sluiceTests",

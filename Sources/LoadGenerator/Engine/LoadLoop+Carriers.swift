@@ -31,7 +31,8 @@ extension LoadLoop {
             let wanted = plan.streams
         else { return true }
         guard http2.allowsExtendedConnect else {
-            return fail(client, token, .http2, "the server does not offer extended CONNECT (RFC 8441)")
+            return fail(
+                client, token, .http2, "the server does not offer extended CONNECT (RFC 8441)")
         }
         guard http2.streamsMax >= wanted else {
             return fail(

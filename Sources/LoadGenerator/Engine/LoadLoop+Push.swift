@@ -43,7 +43,8 @@ extension LoadLoop {
         guard isStart == client.pointee.isFinal,
             header.payloadLength <= UInt64(Int32.max)
         else {
-            return fail(client, token, .protocolError, "a frame came that does not continue its message")
+            return fail(
+                client, token, .protocolError, "a frame came that does not continue its message")
         }
         client.pointee.isFinal = header.isFinal
         client.pointee.payloadLeft = Int(header.payloadLength)
@@ -118,17 +119,19 @@ enum PushClock {
     }
 
     private static func scaled(_ text: String) -> UInt64? {
-        // As a whole number where it is one: nanoseconds since 1970 do not fit a Double.
-        if let whole = UInt64(text) {
+        // In two parts, since nanoseconds since 1970 do not fit a Double.
+        let parts = text.split(separator: ".", omittingEmptySubsequences: false)
+        guard parts.count <= 2, let whole = parts.first.flatMap({ UInt64($0) }),
+            let fraction = parts.count == 2 ? Double("0.\(parts[1])") : 0
+        else { return nil }
+        let unit: UInt64 =
             switch whole {
-            case ..<100_000_000_000: return whole * 1_000_000_000
-            case ..<100_000_000_000_000: return whole * 1_000_000
-            case ..<100_000_000_000_000_000: return whole * 1000
-            default: return whole
+            case ..<100_000_000_000: 1_000_000_000
+            case ..<100_000_000_000_000: 1_000_000
+            case ..<100_000_000_000_000_000: 1000
+            default: 1
             }
-        }
-        guard let number = Double(text), number >= 0, number < 1e17 else { return nil }
-        return number < 1e11
-            ? UInt64(number * 1e9) : number < 1e14 ? UInt64(number * 1e6) : UInt64(number * 1e3)
+        let (nanoseconds, isTooLarge) = whole.multipliedReportingOverflow(by: unit)
+        return isTooLarge ? nil : nanoseconds &+ UInt64(fraction * Double(unit))
     }
 }

@@ -58,8 +58,10 @@ extension LoadLoop {
     }
 
     private mutating func beginMeasuring() {
-        stage = .measuring
         now = Clock.nowNanoseconds()
+        // Without warm-up the first message of the clock is measured too.
+        if stage != .warming { clockBeganAt = now }
+        stage = .measuring
         measureBeganAt = now
         lastProgress = (0, now)
         stageEndsAt = .max

@@ -84,7 +84,8 @@ extension LoadLoop {
             finish(client, token)
             return false
         }
-        return fail(client, token, .vanished, "the connection ended without a Close\(whereItEnded(client))")
+        return fail(
+            client, token, .vanished, "the connection ended without a Close\(whereItEnded(client))")
     }
 
     /// In which phase of its opening a connection is, for a sentence.
@@ -167,7 +168,7 @@ extension LoadLoop {
     /// How many messages the connection may have begun.
     private func allowance(_ client: ClientPointer) -> UInt64 {
         guard stage == .warming || stage == .measuring || stage == .draining else { return 0 }
-        let mayBegin = stage != .draining
+        let mayBegin = stage != .draining && meter.sent < messagesMax
         switch plan.mode {
         case .echo:
             return mayBegin ? client.pointee.answered &+ 1 : client.pointee.sent
@@ -245,7 +246,7 @@ extension LoadLoop {
         case .failed(let code):
             if client.pointee.phase == .ending { return streamEnded(client, token) }
             return fail(
-                    client, token, .system(code), "send: \(SystemError.text(of: code))")
+                client, token, .system(code), "send: \(SystemError.text(of: code))")
         }
     }
 

@@ -47,6 +47,8 @@ struct LoadLoop: ~Copyable, Reacting {
     let control: LoadControl?
     /// In nanoseconds; `max` where nothing is late.
     let lateNanoseconds: UInt64
+    /// As many messages are sent where each is accounted for; `max` where there is no such bound.
+    let messagesMax: UInt64
     var loop: ReactorLoop<Never>
     var slab: Slab<LoadClient>
     var pool = BufferPool(chunksKept: 256)
@@ -106,6 +108,7 @@ struct LoadLoop: ~Copyable, Reacting {
         template = FrameTemplate(plan.message)
         now = Clock.nowNanoseconds()
         turnBeganAt = now
+        messagesMax = if case .count(let count) = plan.end, plan.awaitsAll { count } else { .max }
         lateNanoseconds = plan.lateSeconds.map { UInt64($0 * 1e9) } ?? .max
         streamFields =
             [
@@ -166,6 +169,7 @@ struct LoadLoop: ~Copyable, Reacting {
     /// Generates the load; `onOpen` is told how many connections are open before traffic begins.
     mutating func run(onOpen: @escaping (Int) -> Void) {
         self.onOpen = onOpen
+        if isByTheClock { ReactorThread.sharpenTimers() }
         watchInput()
         usage.begin()
         now = Clock.nowNanoseconds()

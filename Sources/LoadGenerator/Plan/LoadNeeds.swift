@@ -54,7 +54,8 @@ public enum LoadNeeds {
             problems.append(
                 "\(number(plan.connections)) connections from \(from) to one port need as many source ports, and the"
                     + " system has \(number(ports)) for them. Let them leave from several addresses (--source"
-                    + " 127.0.0.2,127.0.0.3), or widen the range: sysctl -w net.ipv4.ip_local_port_range=\"1024 65535\".")
+                    + " 127.0.0.2,127.0.0.3), or widen the range: sysctl -w net.ipv4.ip_local_port_range=\"1024 65535\"."
+            )
         }
         let memory = memoryBytes(of: plan)
         if machine.memoryBytes > 0, memory > machine.memoryBytes {
@@ -71,7 +72,9 @@ public enum LoadNeeds {
         let perConnection = plan.target.isSecure ? 24_576 : 6_144
         let perStream = (plan.streams ?? 0) * 1024
         var perMessage = 0
-        if case .closed(let inFlight) = plan.mode { perMessage = inFlight * 8 * (plan.streams ?? 1) }
+        if case .closed(let inFlight) = plan.mode {
+            perMessage = inFlight * 8 * (plan.streams ?? 1)
+        }
         return plan.connections * (perConnection + perStream + perMessage)
             + 2 * plan.message.sizes.upperBound
     }

@@ -6,12 +6,13 @@
 public struct LatencyBuckets: Sendable, Equatable {
     /// Longer times than 2⁴⁰ ns, 18 minutes, count as this long.
     private static let bitsMax = 40
-    static let count = (bitsMax - 2) * 8 + 8
+    static let count = (bitsMax - 2) * 8
 
     private(set) var counts: [UInt32]
     /// How many times were recorded.
     public private(set) var total: UInt64 = 0
     private(set) var largest: UInt64 = 0
+    private var sum: UInt64 = 0
 
     init() { counts = [UInt32](repeating: 0, count: Self.count) }
 
@@ -34,19 +35,15 @@ public struct LatencyBuckets: Sendable, Equatable {
         let index = Self.index(nanoseconds)
         counts[index] &+= 1
         total &+= 1
+        sum &+= nanoseconds
         if nanoseconds > largest { largest = nanoseconds }
     }
 
     mutating func add(_ other: LatencyBuckets) {
         for index in 0..<Self.count { counts[index] &+= other.counts[index] }
         total &+= other.total
+        sum &+= other.sum
         largest = max(largest, other.largest)
-    }
-
-    mutating func clear() {
-        for index in 0..<Self.count { counts[index] = 0 }
-        total = 0
-        largest = 0
     }
 
     /// The time that so many of a hundred did not exceed, in microseconds, as the upper end of its bucket; 0 if
@@ -63,6 +60,9 @@ public struct LatencyBuckets: Sendable, Equatable {
         }
         return Double(largest) / 1000
     }
+
+    /// The mean, in microseconds; 0 if there are none.
+    public var meanMicroseconds: Double { total == 0 ? 0 : Double(sum) / Double(total) / 1000 }
 
     /// The longest time, in microseconds.
     public var maxMicroseconds: Double { Double(largest) / 1000 }

@@ -14,4 +14,18 @@ struct LoadOutcome: Sendable {
     /// Clients of a storm that were served again, and their attempts.
     var served: Int
     var attempts: UInt64
+
+    /// Adds what the thread of the same number has measured in a later run, which was the `number`th.
+    mutating func append(_ other: LoadOutcome, number: Int) {
+        var timeline = meter.timeline
+        if let later = other.meter.timeline { timeline?.append(later) }
+        meter.add(other.meter)
+        meter.timeline = timeline
+        seconds += other.seconds
+        openingSeconds += other.openingSeconds
+        receivedInTime &+= other.receivedInTime
+        cpuShare += (other.cpuShare - cpuShare) / Double(number)
+        served += other.served
+        attempts &+= other.attempts
+    }
 }

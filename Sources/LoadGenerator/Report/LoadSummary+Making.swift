@@ -27,16 +27,28 @@ extension LoadSummary.Latency {
         p99 = buckets.microseconds(atPercentile: 99)
         p999 = buckets.microseconds(atPercentile: 99.9)
         max = buckets.maxMicroseconds
+        mean = (buckets.meanMicroseconds * 100).rounded() / 100
     }
 }
 
 /// All that is known at the end of a run, from which a summary is made.
 struct LoadFindings {
     let plan: LoadPlan
-    let outcomes: [LoadOutcome]
+    var outcomes: [LoadOutcome]
     let nameMicroseconds: Double?
-    let cpuSeconds: Double
+    var cpuSeconds: Double
     let startedAt: Date
+    /// How many runs there were.
+    var runs = 1
+
+    /// Adds those of a later run.
+    mutating func append(_ other: LoadFindings) {
+        runs += 1
+        cpuSeconds += other.cpuSeconds
+        for (index, outcome) in other.outcomes.enumerated() where index < outcomes.count {
+            outcomes[index].append(outcome, number: runs)
+        }
+    }
 
     /// What all threads have counted together.
     var meter: LoadMeter {
@@ -143,7 +155,7 @@ extension LoadSummary {
         var storm = Storm()
         storm.served = findings.outcomes.reduce(0) { $0 + $1.served }
         storm.attempts = findings.outcomes.reduce(0) { $0 + $1.attempts }
-        if storm.served == findings.plan.connections {
+        if storm.served == findings.plan.connections * findings.runs {
             storm.secondsUntilAllServed = Double(meter.latencies.maxRecorded) / 1e9
         }
         self.storm = storm

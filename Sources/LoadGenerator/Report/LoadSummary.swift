@@ -250,4 +250,14 @@ public struct LoadSummary: Sendable, Codable, Equatable {
         /// Nothing known.
         public init() {}
     }
+
+    /// The same as one run of several.
+    var asRun: Run {
+        Run(
+            seconds: seconds,
+            perSecond: mode == "connect" ? opening.perSecond : messages.perSecond,
+            latencyMicroseconds: latencyMicroseconds,
+            errors: errors.reduce(0) { $0 + $1.count },
+            cpuMicrosecondsPerMessage: generator.cpuMicrosecondsPerMessage)
+    }
 }

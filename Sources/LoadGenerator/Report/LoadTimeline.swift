@@ -77,6 +77,15 @@ public struct LoadTimeline: Sendable {
         current = LoadInterval()
     }
 
+    /// Adds what happened afterwards; both are finished.
+    mutating func append(_ other: LoadTimeline) {
+        var other = other
+        while intervalNanoseconds < other.intervalNanoseconds { halve() }
+        while other.intervalNanoseconds < intervalNanoseconds { other.halve() }
+        intervals += other.intervals
+        while intervals.count > Self.intervalsMax { halve() }
+    }
+
     /// Adds what happened at the same time elsewhere; both are finished.
     mutating func add(_ other: LoadTimeline) {
         var other = other

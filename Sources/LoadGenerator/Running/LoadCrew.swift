@@ -109,11 +109,23 @@ public struct LoadCrew: Sendable {
 public struct LoadResult: Sendable {
     /// All of it, in the form that is written down.
     public var summary: LoadSummary
-    private var latencies: Histogram<UInt64>
+    private let latencies: Histogram<UInt64>
+    private let findings: LoadFindings
 
     init(_ findings: LoadFindings) {
         summary = LoadSummary(findings)
         latencies = findings.meter.latencies
+        self.findings = findings
+    }
+
+    /// What several runs of one plan have shown: all together, and each in `runs`; nil where there is none.
+    public static func together(_ results: [LoadResult]) -> LoadResult? {
+        guard let first = results.first, results.count > 1 else { return results.first }
+        var findings = first.findings
+        for result in results.dropFirst() { findings.append(result.findings) }
+        var all = LoadResult(findings)
+        all.summary.runs = results.map { $0.summary.asRun }
+        return all
     }
 
     /// The distribution of latencies by percentile, as HdrHistogram writes it; in microseconds.

@@ -17,6 +17,8 @@ struct LoadCommand: ParsableCommand {
             sluice load wss://app.test/ws --mode hold --connections 20000 --source 10.0.0.2,10.0.0.3
             sluice load wss://app.test/ws --mode storm --back-off 1s..30s
             sluice load wss://app.test/ws --expect 'p99 < 50ms' --expect 'errors < 0.1%' --json -
+            sluice load wss://app.test/ws --repeat 5 --json a.json --report a.html
+            sluice load compare a.json b.json
             """,
         discussion: """
             --mode echo sends messages that the server sends back, checks every byte, and times the way there \
@@ -35,7 +37,8 @@ struct LoadCommand: ParsableCommand {
             all connections are open. Ctrl-C ends the run early, and what was measured is reported; a second \
             one ends it without a report. The report says whether this program was slower than what it \
             measured. What the numbers mean is in docs/load-testing.md.
-            """ + ExitCodes.help("load"))
+            """ + ExitCodes.help("load"),
+        subcommands: [LoadCompareCommand.self])
 
     @Argument(help: "Where to: wss://host[:port]/path or ws://host[:port]/path.")
     var url: String?
@@ -58,7 +61,8 @@ struct LoadCommand: ParsableCommand {
     /// Refuses what has no meaning in the mode.
     func validate() throws {
         if let threads, !(1...1024 ~= threads) {
-            throw ValidationError("--threads takes a whole number from 1 to 1024, found \(threads).")
+            throw ValidationError(
+                "--threads takes a whole number from 1 to 1024, found \(threads).")
         }
         try LoadPlanning(self).validate()
     }
@@ -75,17 +79,29 @@ struct LoadCommand: ParsableCommand {
         guard problems.isEmpty else { throw LoadFault(problems.joined(separator: "\n")) }
         let files = try LoadFiles(report)
         let isPiped = report.json == "-"
-        let watch = LoadWatch(isPiped: isPiped)
-        let crew = try LoadCrew(plan, threads: threads)
-        try watch.begin(crew.control)
-        let outcome = Result { try crew.run() }
-        watch.end()
-        var result = try outcome.get()
+        var result = try runAll(plan, threads: threads, isPiped: isPiped)
         try finish(&result)
         let lines = LoadText.lines(result.summary)
         for line in lines { isPiped ? Output.complain(line) : Output.line(line) }
         try files.write(result)
         try conclude(result.summary)
+    }
+
+    /// Runs as often as is wanted; the runs that were done where somebody has ended them.
+    private func runAll(_ plan: LoadPlan, threads: Int, isPiped: Bool) throws -> LoadResult {
+        let watch = LoadWatch(isPiped: isPiped)
+        try watch.begin()
+        defer { watch.end() }
+        var results: [LoadResult] = []
+        repeat {
+            let crew = try LoadCrew(plan, threads: threads)
+            watch.follow(crew.control)
+            results.append(try crew.run())
+        } while results.count < report.repeats && !watch.isStopped
+        guard let all = LoadResult.together(results) else {
+            throw LoadFault("nothing has run")
+        }
+        return all
     }
 
     /// Adds what the generator does not know.

@@ -114,7 +114,8 @@ struct LoadDialingOptions: ParsableArguments {
         try (source ?? "").split(separator: ",").map { text in
             guard let address = Address(host: String(text), port: 0) else {
                 throw ValidationError(
-                    "--source takes addresses of this machine, as 127.0.0.2,127.0.0.3, found \(text).")
+                    "--source takes addresses of this machine, as 127.0.0.2,127.0.0.3, found \(text)."
+                )
             }
             return address
         }

@@ -7,12 +7,14 @@ import LoadGenerator
 final class LoadFiles {
     private let json: ReportFile?
     private let hgrm: ReportFile?
+    private let page: ReportFile?
     private let isJSONPrinted: Bool
 
     init(_ options: LoadReportOptions) throws(LoadFault) {
         isJSONPrinted = options.json == "-"
         json = try isJSONPrinted ? nil : ReportFile.opened(options.json)
         hgrm = try ReportFile.opened(options.hgrm)
+        page = try ReportFile.opened(options.report)
     }
 
     /// Writes all of them, also where one can't be written.
@@ -25,6 +27,7 @@ final class LoadFiles {
         if isJSONPrinted { Output.write(Array(try Self.json(result.summary))) }
         try write(json, Self.json(result.summary))
         try write(hgrm, Data(result.percentileText.utf8))
+        try write(page, Data(LoadPage.html(result.summary).utf8))
         if !faults.isEmpty { throw LoadFault(faults.joined(separator: "\n")) }
     }
 

@@ -23,10 +23,25 @@ struct LoadReportOptions: ParsableArguments {
             valueName: "file"))
     var hgrm: String?
 
+    @Option(
+        help: ArgumentHelp(
+            "Write the report as one page of HTML, with charts and without scripts.",
+            valueName: "file"))
+    var report: String?
+
+    @Option(
+        name: .customLong("repeat"),
+        help: ArgumentHelp(
+            "Run so often, and report all together and each. (default: 1)", valueName: "n"))
+    var repeats = 1
+
     /// Refuses what can't be expected or written.
     func validate() throws {
         _ = try expectations()
-        let files = [json, hgrm].compactMap { $0 }
+        if !(1...1000 ~= repeats) {
+            throw ValidationError("--repeat takes a whole number from 1 to 1000, found \(repeats).")
+        }
+        let files = [json, hgrm, report].compactMap { $0 }
         if Set(files).count < files.count {
             throw ValidationError("Two reports would go to one file: give each its own.")
         }

@@ -148,4 +148,23 @@ enum LoadText {
         text += ", \(LoadNumber.digits(Double(generator.peakKilobytes) / 1000)) MB of memory"
         return text
     }
+
+    /// A comparison as a table.
+    static func lines(_ comparison: LoadComparison) -> [String] {
+        let head = ["", "first", "second", "ratio", "beyond the noise?"]
+        let rows =
+            [head]
+            + comparison.rows.map {
+                [$0.name, $0.before, $0.after, $0.ratioText, $0.verdictText]
+            }
+        let widths = head.indices.map { column in rows.map { $0[column].count }.max() ?? 0 }
+        return rows.map { row in
+            let cells = zip(row, widths).map { text, width in
+                text + String(repeating: " ", count: width - text.count)
+            }
+            var line = cells.joined(separator: "   ")
+            while line.hasSuffix(" ") { line.removeLast() }
+            return line
+        }
+    }
 }

@@ -111,7 +111,8 @@ struct LoadTrafficOptions: ParsableArguments {
         }
         if rate != nil, inFlight != nil {
             throw ValidationError(
-                "--rate and --in-flight don't go together: by the clock messages leave however many are under way.")
+                "--rate and --in-flight don't go together: by the clock messages leave however many are under way."
+            )
         }
         if messages != nil, duration != nil {
             throw ValidationError("--messages and --duration don't go together: give one of them.")

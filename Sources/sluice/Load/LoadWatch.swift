@@ -9,6 +9,8 @@ import Synchronization
 final class LoadWatch: Sendable {
     private let lastLine: LastLine?
     private let isOver = Mutex(false)
+    private let stopped = Mutex(false)
+    private let control = Mutex<LoadControl?>(nil)
 
     /// - Parameter isPiped: whether standard output is for a program.
     init(isPiped: Bool) {
@@ -17,11 +19,11 @@ final class LoadWatch: Sendable {
     }
 
     /// Begins to watch; to be called on the main thread before there is another one.
-    func begin(_ control: LoadControl) throws {
+    func begin() throws {
         let waiter = SignalWaiter([SIGINT, SIGTERM, SIGHUP])
-        _ = try ReactorThread.start(name: "sluice-stop") {
+        _ = try ReactorThread.start(name: "sluice-stop") { [self] in
             _ = waiter.next()
-            control.stop()
+            stop()
             let signal = waiter.next()
             exit(128 + signal)
         }
@@ -29,12 +31,28 @@ final class LoadWatch: Sendable {
             var last = LoadProgress()
             while !isOver.withLock({ $0 }) {
                 usleep(100_000)
-                let progress = control.progress
+                guard let progress = control.withLock({ $0 })?.progress else { continue }
+                // Another run has begun.
+                if progress.seconds < last.seconds { last = LoadProgress() }
                 guard progress.seconds - last.seconds >= pause(progress.seconds) else { continue }
                 show(LoadText.line(progress, after: last))
                 last = progress
             }
         }
+    }
+
+    /// Watches this run from now on.
+    func follow(_ run: LoadControl) {
+        control.withLock { $0 = run }
+        if isStopped { run.stop() }
+    }
+
+    /// Whether somebody has ended it.
+    var isStopped: Bool { stopped.withLock { $0 } }
+
+    private func stop() {
+        stopped.withLock { $0 = true }
+        control.withLock { $0 }?.stop()
     }
 
     /// A line that stays is written seldom where a run is long.

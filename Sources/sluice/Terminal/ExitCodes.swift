@@ -229,6 +229,14 @@ enum ExitCodes {
                     code: LoadExit.limited,
                     when: "with `--strict`, the generator was slower than what it measured"),
             ]),
+        Entry(
+            commands: ["load compare"],
+            outcomes: [
+                Outcome(code: 0, when: "the comparison was printed, whatever it shows"),
+                Outcome(
+                    code: LoadExit.couldNotRun,
+                    when: "a report can't be read or written, or is none"),
+            ]),
     ]
 
     /// All commands, as they are typed behind `sluice`.

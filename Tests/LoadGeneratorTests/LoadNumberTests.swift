@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Goal: what is made of latencies says the same as the latencies.
+// Method: known values; a histogram is read by another implementation of HdrHistogram.
+
+import Foundation
+import Histogram
+import TestKit
+import Testing
+
+@testable import LoadGenerator
+
+@Suite struct LoadNumberTests {
+    @Test func `each bucket holds what lies between its lowest value and the next`() {
+        for index in 0..<(LatencyBuckets.count - 1) {
+            let lowest = LatencyBuckets.lowest(index)
+            let next = LatencyBuckets.lowest(index + 1)
+            #expect(lowest < next)
+            #expect(LatencyBuckets.index(lowest) == index)
+            #expect(LatencyBuckets.index(next - 1) == index)
+            #expect(Double(next - lowest) <= max(1, Double(lowest) / 8))
+        }
+        #expect(LatencyBuckets.index(.max) == LatencyBuckets.count - 1)
+    }
+
+    @Test func `percentiles of buckets are as wide as a bucket`() {
+        var buckets = LatencyBuckets()
+        for value in 1...1000 { buckets.record(UInt64(value) * 1000) }
+        #expect((500...563).contains(buckets.microseconds(atPercentile: 50)))
+        #expect((990...1000).contains(buckets.microseconds(atPercentile: 99)))
+        #expect(buckets.maxMicroseconds == 1000)
+        #expect(buckets.meanMicroseconds == 500.5)
+    }
+
+    @Test func `a long run has as many stretches as a short one`() {
+        var timeline = LoadTimeline(beganAt: 0)
+        for second in 0..<2000 {
+            timeline.advance(to: UInt64(second) * 1_000_000_000)
+            timeline.current.sent += 1
+        }
+        timeline.finish()
+        #expect(timeline.intervals.count <= LoadTimeline.intervalsMax)
+        #expect(timeline.intervals.reduce(0) { $0 + $1.sent } == 2000)
+        #expect(timeline.intervalNanoseconds == 4_000_000_000)
+        var other = LoadTimeline(beganAt: 0)
+        other.advance(to: 5_000_000_000)
+        other.current.sent = 7
+        other.finish()
+        timeline.add(other)
+        #expect(timeline.intervals[1].sent == 4 + 7)
+    }
+
+    @Test func `expectations compare, with units`() throws {
+        var summary = LoadSummary()
+        summary.latencyMicroseconds.p99 = 40_000
+        summary.messages.totalSent = 2000
+        summary.connections.opened = 50
+        summary.errors = [LoadSummary.Failure(cause: "late", count: 2, example: "")]
+        for text in [
+            "p99 < 50ms", "p99<=40ms", "p99 == 40000us", "p99 > 0.03 s", "errors < 0.1%",
+            "errors == 2", "connected == 50", "connected != 51", "failed == 0",
+        ] { #expect(try LoadExpectation(parsing: text).judge(summary).isMet, "\(text)") }
+        for text in ["p99 < 40ms", "errors < 0.09%", "errors == 0", "connected >= 51"] {
+            #expect(try !LoadExpectation(parsing: text).judge(summary).isMet, "\(text)")
+        }
+        #expect(try LoadExpectation(parsing: "p99 < 1ms").judge(summary).found == "40 ms")
+    }
+
+    @Test(arguments: [
+        ("p99", "compares nothing"), ("p98 < 1ms", "no measure “p98”"),
+        ("p99 < 50", "not a time with its unit"), ("connected < many", "not a number"),
+        ("p99 < 5%", "a share stands behind errors and late only"),
+    ])
+    func `an expectation that can't be read says what is allowed`(text: String, words: String) {
+        let fault = #expect(throws: LoadFault.self) { try LoadExpectation(parsing: text) }
+        #expect(fault?.sentence.contains(words) == true, "\(fault?.sentence ?? "")")
+    }
+
+    @Test(arguments: [
+        ("1760000000", 1_760_000_000_000_000_000), ("1760000000123", 1_760_000_000_123_000_000),
+        ("1760000000123456", 1_760_000_000_123_456_000),
+        ("1760000000123456789", 1_760_000_000_123_456_789),
+        ("1760000000.25", 1_760_000_000_250_000_000),
+    ])
+    func `a clock is read in the unit that it has`(text: String, nanoseconds: UInt64) {
+        let bytes = Array("{\"id\":\"ts\", \"ts\" : \(text)}".utf8)
+        #expect(PushClock.nanoseconds(in: bytes, key: "ts") == nanoseconds)
+        #expect(PushClock.nanoseconds(in: bytes, key: "at") == nil)
+    }
+
+    @Test func `what a machine lacks is told with the way to get it`() throws {
+        var plan = LoadPlan(target: try LoadTarget(parsing: "wss://a.test/"), mode: .echo)
+        plan.connections = 40_000
+        var machine = LoadNeeds.Machine()
+        machine.descriptors = 20_000
+        machine.ports = 28_232
+        machine.memoryBytes = 100 << 20
+        let problems = LoadNeeds.problems(of: plan, threads: 2, on: machine)
+        #expect(problems.count == 3)
+        #expect(problems[0].contains("40,024 open files") && problems[0].contains("ulimit -Hn"))
+        #expect(problems[1].contains("28,232") && problems[1].contains("--source"))
+        #expect(problems[2].contains("MiB are free"))
+        plan.connections = 1000
+        #expect(LoadNeeds.problems(of: plan, threads: 2, on: machine) == [])
+    }
+
+    @Test func `those who come back do so in the order of their times`() {
+        var queue = ComebackQueue()
+        for number in 0..<500 {
+            queue.insert(
+                Comeback(at: UInt64(number * 7919 % 500), number: number, attempt: 0))
+        }
+        #expect(queue.first == 0)
+        var times: [UInt64] = []
+        while let next = queue.pop(before: 400) { times.append(next.at) }
+        #expect(times == Array(0...400))
+        #expect(queue.first == 401)
+    }
+
+    @Test func `a pause doubles up to the longest, and jitter takes a share of it`() {
+        let backOff = BackOff(firstSeconds: 1, longestSeconds: 5, jitter: 0.5)
+        #expect(backOff.nanoseconds(beforeAttempt: 0, random: 1) == 1_000_000_000)
+        #expect(backOff.nanoseconds(beforeAttempt: 1, random: 0) == 1_000_000_000)
+        #expect(backOff.nanoseconds(beforeAttempt: 2, random: 1) == 4_000_000_000)
+        #expect(backOff.nanoseconds(beforeAttempt: 1_000_000, random: 1) == 5_000_000_000)
+    }
+
+    @Test func `a histogram is read by another implementation`() throws {
+        var histogram = LoadMeter.histogram(.three)
+        for value in [1, 2047, 2048, 4095, 4096, 1_000_000, 123_456_789, 599_999_999_999] {
+            for _ in 0..<(value % 7 + 1) { histogram.record(UInt64(value)) }
+        }
+        let lines = try PythonPeer.run("hdr_reading.py", [HistogramText.base64(histogram)])
+        let expected = histogram.recordedValues().map { "\($0.value) \($0.count)" }
+        #expect(lines.first == "total \(histogram.totalCount)")
+        #expect(Array(lines.dropFirst()) == expected)
+    }
+}
