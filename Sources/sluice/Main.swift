@@ -17,7 +17,8 @@ enum Entry {
                 "\(word): this word is not in UTF-8, and Sluice takes names of files and all else in UTF-8"
                     + " alone. Rename the file, or reach it by a link with another name (ln -s).")
         }
-        let arguments = WrongArguments.helpFirst(Array(CommandLine.arguments.dropFirst()))
+        let arguments = LoadCommand.withUsualHelp(
+            WrongArguments.helpFirst(Array(CommandLine.arguments.dropFirst())))
         if arguments.isEmpty { WrongArguments.refuse(WrongArguments.nothing) }
         if let fault = WrongArguments.inHelp(arguments) { WrongArguments.refuse(fault) }
         do {

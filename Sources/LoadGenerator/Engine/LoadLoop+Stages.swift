@@ -86,10 +86,13 @@ extension LoadLoop {
         }
         switch plan.end {
         case .seconds:
-            return now >= stageEndsAt
+            // What the clock is late with still leaves, for a while.
+            let patience = UInt64(plan.drainSeconds * Double(Self.second))
+            return now >= stageEndsAt && (clockIsDone || now - stageEndsAt > patience)
         case .standardInputCloses:
             return isInputClosed
         case .count(let count):
+            if isPushed, let control { return control.received >= count }
             if meter.count >= count { return true }
             if meter.count > lastProgress.count { lastProgress = (meter.count, now) }
             guard now - lastProgress.at > Self.stallNanoseconds else { return false }
@@ -117,7 +120,8 @@ extension LoadLoop {
     private mutating func endMeasuring() {
         usage.endMeasuring(isOpeningMeasured: plan.mode == .idle)
         threadCPU.end(at: now)
-        measureEndedAt = now
+        measureEndedAt = isByTheClock ? min(now, stageEndsAt) : now
+        meter.unsent &+= clockBacklog
         receivedAtEnd = meter.count
         if isByTheClock || plan.awaitsAll {
             stage = .draining

@@ -175,6 +175,8 @@ struct LoadLoop: ~Copyable, Reacting {
         now = Clock.nowNanoseconds()
         openingBeganAt = now
         if isCycling { beginTraffic() }
+        // A server may send as soon as it can.
+        if isPushed, plan.warmupSeconds <= 0 { meter.isMeasuring = true }
         openMore()
         _ = turnUntilOver()
         discardAll()
@@ -261,20 +263,42 @@ struct LoadLoop: ~Copyable, Reacting {
             let next = openingBeganAt + rampNanoseconds(of: startedCount)
             wait.limit(toNanoseconds: next > now ? next - now : 0)
         }
-        if case .rate(let rate) = plan.mode, stage == .warming || stage == .measuring {
-            let next = intendedAt(clockCount, rate)
+        if case .rate(let rate) = plan.mode, let next = nextOfClock(rate) {
             wait.limit(toNanoseconds: next > now ? next - now : 0)
         }
     }
 
+    /// Messages that the clock lets go in one turn; behind them comes what has come back.
+    private static let messagesPerTurn = 1024
+
+    /// When the next message of the clock leaves; nil where none does any more.
+    private func nextOfClock(_ rate: Double) -> UInt64? {
+        guard stage == .warming || stage == .measuring, !roster.isEmpty else { return nil }
+        let next = intendedAt(clockCount, rate)
+        if stage == .warming { return next }
+        return next < stageEndsAt && meter.sendLag.total < messagesMax ? next : nil
+    }
+
+    /// Whether the clock has let all messages of the measured part go.
+    var clockIsDone: Bool {
+        guard case .rate(let rate) = plan.mode else { return true }
+        return nextOfClock(rate) == nil
+    }
+
+    /// How many messages of the measured part the clock has not let go, since it was late.
+    var clockBacklog: UInt64 {
+        guard case .rate(let rate) = plan.mode, measureEndedAt > clockBeganAt else { return 0 }
+        let seconds = Double(measureEndedAt - clockBeganAt) / Double(Self.second)
+        let due = UInt64(max(0, (seconds * rate - plan.clockPhase).rounded(.up)))
+        let most = messagesMax - min(messagesMax, meter.sendLag.total)
+        return min(most, due - min(due, clockCount))
+    }
+
     private mutating func sendByTheClock() {
-        guard case .rate(let rate) = plan.mode, stage == .warming || stage == .measuring,
-            !roster.isEmpty
-        else { return }
+        guard case .rate(let rate) = plan.mode else { return }
         now = Clock.nowNanoseconds()
-        while true {
-            let intended = intendedAt(clockCount, rate)
-            if intended > now { return }
+        for _ in 0..<Self.messagesPerTurn {
+            guard let intended = nextOfClock(rate), intended <= now else { return }
             let token = roster[Int(clockCount % UInt64(roster.count))]
             clockCount += 1
             let isTimed = stage == .measuring && intended >= measureBeganAt
@@ -286,6 +310,8 @@ struct LoadLoop: ~Copyable, Reacting {
             client.pointee.allowed += 1
             sendMore(client, token)
         }
+        // So many at once are late by the time that they take.
+        now = Clock.nowNanoseconds()
     }
 
     // MARK: Standard input

@@ -86,8 +86,9 @@ public struct LoadPlan: Sendable {
     public var lateSeconds: Double?
     /// How long answers are awaited when the measured part is over.
     public var drainSeconds = 2.0
-    /// Whether that holds in every mode, so that each message that was sent is accounted for; else by the clock
-    /// alone. Sockets of `idle` are asked by a Ping then whether they are alive.
+    /// Whether that holds in every mode, so that each message that was sent is accounted for; else by the clock alone.
+    ///
+    /// Sockets of `idle` are asked by a Ping then whether they are alive.
     public var awaitsAll = false
     /// The number of the first connection, which is part of the marker of its messages.
     var firstNumber: UInt64 = 0

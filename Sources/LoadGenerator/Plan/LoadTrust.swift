@@ -70,6 +70,7 @@ public struct BackOff: Sendable, Equatable {
     /// - Parameters:
     ///   - attempt: 0 for the first.
     ///   - random: 0 to 1.
+    /// - Returns: the pause.
     func nanoseconds(beforeAttempt attempt: Int, random: Double) -> UInt64 {
         var pause = firstSeconds
         for _ in 0..<min(attempt, 64) where pause < longestSeconds { pause *= 2 }

@@ -46,6 +46,11 @@ public final class LoadControl: Sendable {
         gauges.withLock { if $0.indices.contains(thread) { $0[thread] = gauge } }
     }
 
+    /// Messages that have come so far, as threads have told it.
+    var received: UInt64 {
+        gauges.withLock { $0.reduce(0) { $0 &+ $1.received } }
+    }
+
     /// How the whole load stands.
     public var progress: LoadProgress {
         var progress = LoadProgress()

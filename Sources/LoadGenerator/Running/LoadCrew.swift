@@ -145,6 +145,8 @@ extension LoadPlan {
             share.clockPhase = Double(index) / Double(count)
             let part = Double(share.connections) / Double(connections)
             if case .rate(let rate) = mode { share.mode = .rate(messagesPerSecond: rate * part) }
+            // What servers send by themselves is counted by all threads together.
+            if case .push = mode { return share }
             if case .count(let whole) = end {
                 let parts = UInt64(count)
                 share.end = .count(whole / parts + (UInt64(index) < whole % parts ? 1 : 0))

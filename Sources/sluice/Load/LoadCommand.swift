@@ -4,11 +4,32 @@ import Foundation
 import LoadGenerator
 import Reactor
 
-/// `sluice load`: load for a WebSocket server, and what it has shown.
+/// `sluice load` and its commands.
 struct LoadCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "load",
         abstract: "Load test a WebSocket server.",
+        subcommands: [LoadTestCommand.self, LoadCompareCommand.self],
+        defaultSubcommand: LoadTestCommand.self)
+
+    /// Its default command, whose help is that of `sluice load`.
+    static let usual = "test"
+
+    /// The words with the default command in them, where the help of `load` is asked for.
+    static func withUsualHelp(_ words: [String]) -> [String] {
+        switch words {
+        case ["load", "--help"], ["load", "-h"]: ["load", usual, "--help"]
+        case ["help", "load"]: ["help", "load", usual]
+        default: words
+        }
+    }
+}
+
+/// `sluice load test`, or `sluice load` alone: load for a WebSocket server, and what it has shown.
+struct LoadTestCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: LoadCommand.usual,
+        abstract: "Load test a WebSocket server; `sluice load URL` does the same.",
         usage: """
             sluice load wss://localhost:8443/chat
             sluice load wss://app.test/ws --connections 1000 --ramp 10s --rate 500/s
@@ -37,11 +58,10 @@ struct LoadCommand: ParsableCommand {
             all connections are open. Ctrl-C ends the run early, and what was measured is reported; a second \
             one ends it without a report. The report says whether this program was slower than what it \
             measured. What the numbers mean is in docs/load-testing.md.
-            """ + ExitCodes.help("load"),
-        subcommands: [LoadCompareCommand.self])
+            """ + ExitCodes.help("load test"))
 
     @Argument(help: "Where to: wss://host[:port]/path or ws://host[:port]/path.")
-    var url: String?
+    var url: String
 
     @Option(
         help: ArgumentHelp(
@@ -69,10 +89,6 @@ struct LoadCommand: ParsableCommand {
 
     /// Carries the load out and tells what it has shown.
     func run() throws {
-        guard let url else {
-            throw ValidationError(
-                "No server is named: give its URL, as in `sluice load wss://localhost:8443/`.")
-        }
         let plan = try LoadPlanning(self).plan(url)
         let threads = min(threads ?? ReactorThread.availableCores, plan.connections)
         let problems = LoadNeeds.problems(of: plan, threads: threads)

@@ -4,10 +4,10 @@ import LoadGenerator
 
 /// From the options of `sluice load` to a plan.
 struct LoadPlanning {
-    private let command: LoadCommand
+    private let command: LoadTestCommand
     private var traffic: LoadTrafficOptions { command.traffic }
 
-    init(_ command: LoadCommand) { self.command = command }
+    init(_ command: LoadTestCommand) { self.command = command }
 
     /// Refuses options that have no meaning in the mode.
     func validate() throws {

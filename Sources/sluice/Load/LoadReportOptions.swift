@@ -32,7 +32,7 @@ struct LoadReportOptions: ParsableArguments {
     @Option(
         name: .customLong("repeat"),
         help: ArgumentHelp(
-            "Run so often, and report all together and each. (default: 1)", valueName: "n"))
+            "Run so often, and report all together and each.", valueName: "n"))
     var repeats = 1
 
     /// Refuses what can't be expected or written.

@@ -211,7 +211,7 @@ enum ExitCodes {
                 nobodyAnswers,
             ]),
         Entry(
-            commands: ["load"],
+            commands: ["load test"],
             outcomes: [
                 Outcome(
                     code: 0, when: "it has run, and everything was as `--expect` says"),

@@ -12,6 +12,16 @@ enum WordAdvice {
         "--admin": "admin.socket", "--to": "routes[].to", "--log": "log",
     ]
 
+    /// What other load generators call the options of `load`.
+    private static let loadOptions = [
+        "--users": "--connections", "--vus": "--connections", "--clients": "--connections",
+        "--concurrency": "--connections", "-n": "--messages", "--requests": "--messages",
+        "-d": "--duration", "--time": "--duration", "--iterations": "--messages",
+        "--ramp-up": "--ramp", "--warmup": "--warm-up", "--output": "--json", "-o": "--json",
+        "--html": "--report", "--bind": "--source", "-k": "--insecure", "--cacert": "--ca",
+        "-H": "--header", "--protocol": "--subprotocol",
+    ]
+
     /// What to do in place of `-c` where a command takes no configuration.
     static func configurationOption(_ name: String, _ words: CommandWords) -> String? {
         guard ["-c", "--config"].contains(name) else { return nil }
@@ -47,6 +57,7 @@ enum WordAdvice {
         if name.hasPrefix("--"), CommandWords.subcommand(String(word), of: Sluice.self) != nil {
             return "Did you mean `sluice \(word)`?"
         }
+        if words.path.dropFirst().first == "load", let meant = loadOptions[name] { return "Did you mean '\(meant)'?" }
         let owners = owners(of: name)
         return owners.isEmpty
             ? nil
@@ -77,6 +88,8 @@ enum WordAdvice {
                     : "Start it once for each, or serve them by a configuration: sluice run -c FILE")
         case "run", "check":
             "One configuration can be given, found \(all.count): \(both)."
+        case "load", "load test": "One server can be loaded at a time, found \(both)."
+        case "load compare": "Two reports are compared, found \(all.count): \(both)."
         case "doctor": "One URL can be looked at, found \(all.count): \(both)."
         case "cert show": "One certificate can be shown, found \(all.count): \(both)."
         case "cert export":
@@ -119,6 +132,9 @@ enum WordAdvice {
                 return "No app is named. Its port stands by itself: did you mean `sluice \(port)`?"
             }
             return "No app is named: give its port, as in `sluice 3000`."
+        case "load", "load test":
+            return
+                "No server is named: give its URL, as in `sluice load wss://localhost:8443/`."
         case "rebalance":
             return words.positionals.first.map {
                 "No upstream is named. Did you mean `sluice rebalance --upstream \(Shell.word($0))`?"

@@ -80,6 +80,7 @@ import Testing
         try servers(meet)
         try certificates(meet)
         try operating(meet)
+        try loads(meet)
         for row in try rows() {
             #expect(met[row] == row.code, "\(row)")
         }
@@ -95,12 +96,34 @@ import Testing
         for arguments in [
             ["99999"], ["wss://app.test"], ["3000", "--listen", "app.test:443"],
             ["echo", "--listen", "x"], ["status", "--admin", "nonsense"],
-            ["drain", "--code", "1005"], ["rebalance", "--upstream", "chat", "--code", "1"],
+            ["drain", "--code", "1005"], ["load"],
+            ["load", "ws://a.test/", "--mode", "hold", "--rate", "5/s"],
+            ["rebalance", "--upstream", "chat", "--code", "1"],
             ["status", "--close", "0-0-0", "--code", "999"],
             ["drain", "--reason", String(repeating: "x", count: 124)],
         ] {
             #expect(try place.code(arguments) == 64, "\(arguments)")
         }
+    }
+
+    private func loads(_ meet: (String, Int32, Int32) -> Void) throws {
+        let place = try Place()
+        let app = try ScriptedBackend.echo()
+        defer { app.stop() }
+        let (url, report) = ("ws://127.0.0.1:\(app.address.port)/", "\(place.folder)/a.json")
+        let few = ["load", url, "--connections", "1", "--messages", "3"]
+        meet("load test", 0, try place.code(few + ["--json", report]))
+        meet("load test", 1, try place.code(few + ["--expect", "received > 3"]))
+        meet("load test", 2, try place.code(["load", "http://127.0.0.1:1/"]))
+        // More messages in a second than one core can write.
+        meet(
+            "load test", 3,
+            try place.code([
+                "load", url, "--connections", "1", "--rate", "50000000/s", "--messages", "200000",
+                "--strict",
+            ]))
+        meet("load compare", 0, try place.code(["load", "compare", report, report]))
+        meet("load compare", 2, try place.code(["load", "compare", report, "/nowhere"]))
     }
 
     private func servers(_ meet: (String, Int32, Int32) -> Void) throws {

@@ -111,6 +111,17 @@ import Testing
         slip("upgrade sluice", "Install the new program there first."),
         slip("drain /chat", "Did you mean `sluice drain --route /chat`?"),
         slip("drain 10.0.0.2:9000", "Did you mean `sluice drain --endpoint 10.0.0.2:9000`?"),
+        slip("load", "No server is named: give its URL"),
+        slip(
+            "load ws://a:1 ws://b:1",
+            "One server can be loaded at a time, found ws://a:1 and ws://b:1."),
+        slip("load ws://a:1 -c x", "`sluice load` reads no configuration"),
+        slip("load ws://a:1 --users 5", "Did you mean '--connections'?"),
+        slip("load ws://a:1 --rate 5 --in-flight 2", "--rate and --in-flight don't go together"),
+        slip(
+            "load ws://a:1 --mode hold --rate 5", "--rate is for --mode echo, not for --mode hold."),
+        slip("load ws://a:1 --expect p98<1ms", "there is no measure “p98”"),
+        slip("load compare a.json b.json c.json", "Two reports are compared, found 3"),
         slip("top /chat", "Did you mean `sluice top --filter /chat`?"),
         slip("status ws://a:1", "Did you mean `sluice status --endpoint ws://a:1`?"),
         slip("rebalance chat", "Did you mean `sluice rebalance --upstream chat`?"),

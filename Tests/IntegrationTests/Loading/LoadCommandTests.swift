@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Goal: `sluice load` counts what a foreign server counts, and what it writes says the same in every form.
+// Method: the program as a child, against `websockets` in Python, directly and through Sluice with TLS.
+
+import Foundation
+import Glibc
+import TestKit
+import Testing
+
+@Suite struct LoadCommandTests {
+    /// A running server in Python.
+    private final class Server {
+        let process: ChildProcess
+        let port: UInt16
+
+        init() throws {
+            process = try PythonPeer.start("load_server.py")
+            let line = try process.waitForLine(
+                containing: "port ", by: .after(.seconds(900)))[0]
+            port = try #require(line.split(separator: " ").last.flatMap { UInt16($0) })
+        }
+
+        func url(_ path: String = "/echo") -> String { "ws://127.0.0.1:\(port)\(path)" }
+
+        /// The messages of so many connections, when all are closed.
+        func messages(connections: Int) throws -> Int {
+            try process.waitForLine(containing: "closed ", count: connections)
+                .compactMap { $0.split(separator: " ").last.flatMap { Int($0) } }.reduce(0, +)
+        }
+    }
+
+    private func load(
+        _ arguments: [String], environment: [String: String] = [:]
+    ) throws -> ChildProcess {
+        try ChildProcess(
+            [try ProxyFixture.program(), "load"] + arguments, environment: environment)
+    }
+
+    private func object(_ text: String) throws -> [String: Any] {
+        try #require(try JSONSerialization.jsonObject(with: Data(text.utf8)) as? [String: Any])
+    }
+
+    @Test(arguments: [
+        ["--rate", "300/s"], ["--in-flight", "4"], ["--size", "0..2000", "--text"],
+    ])
+    func `messages are as many as the server has counted`(options: [String]) throws {
+        let server = try Server()
+        let run = try load(
+            [server.url(), "--connections", "3", "--messages", "200", "--json", "-"] + options)
+        #expect(try run.waitForExit() == 0, "\(run.errors)")
+        let report = try object(run.output.joined(separator: "\n"))
+        let messages = try #require(report["messages"] as? [String: Any])
+        #expect(messages["sent"] as? Int == 200)
+        #expect(messages["received"] as? Int == 200)
+        #expect(messages["late"] as? Int == 0)
+        #expect(try server.messages(connections: 3) == 200)
+        #expect(report["model"] as? String == (options[0] == "--rate" ? "open" : "closed"))
+        #expect(report["generatorLimited"] is Bool)
+        #expect((report["errors"] as? [Any])?.isEmpty == true)
+        let latency = try #require(report["latencyMicroseconds"] as? [String: Any])
+        #expect(Set(latency.keys).isSuperset(of: ["p50", "p90", "p99", "p999", "max"]))
+        let connections = try #require(report["connections"] as? [String: Any])
+        #expect(connections["opened"] as? Int == 3)
+        #expect(connections["failed"] as? Int == 0)
+        #expect(connections["lost"] as? Int == 0)
+    }
+
+    @Test func `the page, the percentiles and the JSON tell the same numbers`() throws {
+        let folder = try Scratch.makeFolder()
+        defer { Scratch.remove(folder) }
+        let server = try Server()
+        let run = try load([
+            server.url("/echo?token=hush"), "--connections", "2", "--messages", "100",
+            "--header", "Authorization: Bearer hush", "--repeat", "2",
+            "--json", "\(folder)/a.json", "--report", "\(folder)/a.html",
+            "--hgrm", "\(folder)/a.hgrm",
+        ])
+        #expect(try run.waitForExit() == 0, "\(run.errors)")
+        let text = try Scratch.read("\(folder)/a.json")
+        let report = try object(text)
+        let page = try Scratch.read("\(folder)/a.html")
+        // Both runs together.
+        #expect((report["messages"] as? [String: Any])?["received"] as? Int == 200)
+        #expect((report["runs"] as? [Any])?.count == 2)
+        for group in ["latencyMicroseconds", "messages", "connections"] {
+            let values = try #require(report[group] as? [String: Any])
+            for match in page.matches(of: /data-key="(\w+)\.(\w+)" data-value="([0-9.e+-]+)"/)
+            where match.output.1 == group {
+                let value = try #require(values[String(match.output.2)] as? Double)
+                #expect(Double(match.output.3) == value, "\(match.output.0)")
+            }
+        }
+        #expect(page.matches(of: /data-key=/).count == 12)
+        #expect(try Scratch.read("\(folder)/a.hgrm").contains("Total count    =          200"))
+        for secret in [text, page] { #expect(!secret.contains("hush")) }
+        #expect(!page.contains("<script") && !page.contains("http://") && !page.contains("src="))
+    }
+
+    @Test func `two reports are compared, by their single runs`() throws {
+        let folder = try Scratch.makeFolder()
+        defer { Scratch.remove(folder) }
+        let server = try Server()
+        for name in ["a", "b"] {
+            let run = try load([
+                server.url(), "--connections", "1", "--messages", "20", "--repeat", "2",
+                "--json", "\(folder)/\(name).json",
+            ])
+            #expect(try run.waitForExit() == 0, "\(run.errors)")
+        }
+        let comparison = try load([
+            "compare", "\(folder)/a.json", "\(folder)/b.json", "--report", "\(folder)/c.html",
+            "--json",
+        ])
+        #expect(try comparison.waitForExit() == 0, "\(comparison.errors)")
+        let rows = try object(comparison.output.joined(separator: "\n"))["rows"] as? [[String: Any]]
+        #expect(rows?.compactMap { $0["name"] as? String }.contains("p99") == true)
+        #expect(rows?.allSatisfy { $0["verdict"] as? String != "unknown" } == true)
+        #expect(try Scratch.read("\(folder)/c.html").contains("beyond the noise?"))
+        try Scratch.write("{}", to: "\(folder)/none.json")
+        let wrong = try load(["compare", "\(folder)/a.json", "\(folder)/none.json"])
+        #expect(try wrong.waitForExit() == 2)
+        #expect(wrong.errors.joined().contains("no report of sluice load"))
+    }
+
+    @Test func `a run through Sluice trusts its authority when told so`() throws {
+        let server = try Server()
+        let proxy = try ProxyFixture(to: .tcp(server.port))
+        let authority = try TestCertificates.shared().authority
+        let refused = try load([proxy.url(), "--connections", "1", "--messages", "5"])
+        #expect(try refused.waitForExit() == 1)
+        #expect(refused.output.contains { $0.contains("certificate is not trusted") })
+        for more in [["--ca", authority], ["--insecure"]] {
+            let run = try load([proxy.url(), "--connections", "2", "--messages", "50"] + more)
+            #expect(try run.waitForExit() == 0, "\(run.output)")
+            #expect(run.output.contains { $0.contains("50 sent, 50 received") })
+        }
+    }
+
+    @Test func `what a server pushes is told by its clock`() throws {
+        let server = try Server()
+        let run = try load([
+            server.url("/push"), "--mode", "push", "--message", "go", "--clock", "ts",
+            "--connections", "2", "--messages", "100", "--json", "-",
+        ])
+        #expect(try run.waitForExit() == 0, "\(run.errors)")
+        let report = try object(run.output.joined(separator: "\n"))
+        let messages = try #require(report["messages"] as? [String: Any])
+        #expect(messages["totalReceived"] as? Int == 100)
+    }
+
+    @Test func `Ctrl-C ends a run early, and the report is written`() throws {
+        let folder = try Scratch.makeFolder()
+        defer { Scratch.remove(folder) }
+        let server = try Server()
+        let run = try load([
+            server.url(), "--connections", "2", "--duration", "600s", "--json", "\(folder)/a.json",
+        ])
+        try run.waitForLine(containing: "msg/s")
+        run.signal(SIGINT)
+        #expect(try run.waitForExit() == 0, "\(run.errors)")
+        let report = try object(try Scratch.read("\(folder)/a.json"))
+        let messages = try #require(report["messages"] as? [String: Any])
+        let sent = try #require(messages["sent"] as? Int)
+        #expect(sent > 0)
+        #expect(messages["received"] as? Int == sent)
+        #expect(try server.messages(connections: 2) == sent)
+    }
+
+    @Test func `a disk that is full is told, and the other reports are written`() throws {
+        let folder = try Scratch.makeFolder()
+        defer { Scratch.remove(folder) }
+        let server = try Server()
+        let run = try load([
+            server.url(), "--connections", "1", "--messages", "5", "--json", "/dev/full",
+            "--hgrm", "\(folder)/a.hgrm",
+        ])
+        #expect(try run.waitForExit() == 2)
+        #expect(run.errors.joined().contains("/dev/full: it can't be written: No space left"))
+        #expect(run.output.contains { $0.contains("5 sent, 5 received") })
+        #expect(try Scratch.read("\(folder)/a.hgrm").contains("Percentile"))
+    }
+
+    @Test func `what can't work is said before the run`() throws {
+        let files = try load(["ws://127.0.0.1:1/", "--connections", "5000000"])
+        #expect(try files.waitForExit() == 2)
+        #expect(files.errors.joined().contains("open files"))
+        #expect(files.errors.joined().contains("source ports"))
+        let folder = try load(["ws://127.0.0.1:1/", "--json", "/nowhere/a.json"])
+        #expect(try folder.waitForExit() == 2)
+        let name = try load(["ws://nobody.invalid/"])
+        #expect(try name.waitForExit() == 2)
+    }
+}
