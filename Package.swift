@@ -129,7 +129,7 @@ let package = Package(
         .target(
             name: "LoadGenerator",
             dependencies: [
-                "Wire", "Reactor", "TLS", "HTTP2",
+                "Config", "Tap", "Wire", "Reactor", "TLS", "HTTP2",
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
             ],
             swiftSettings: strict),

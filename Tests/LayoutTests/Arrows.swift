@@ -35,7 +35,7 @@ enum Arrows {
             "Service", "Echo", "Tap", "LoadGenerator",
         ],
         "Echo": ["Wire", "Reactor", "TLS"],
-        "LoadGenerator": ["Wire", "Reactor", "TLS", "HTTP2"],
+        "LoadGenerator": ["Config", "Tap", "Wire", "Reactor", "TLS", "HTTP2"],
         "TestKit": ["Wire", "Reactor", "TLS"],
         "Bench": ["LoadGenerator", "Echo", "Wire", "Router"],
         "FuzzTargets": ["Naming", "Proxy", "Wire", "TLS", "HTTP2", "Config"],

@@ -41,6 +41,10 @@ struct LoadClient: ~Copyable {
     var phaseBeganAt: UInt64
     /// How often it has tried to come back before, in `storm`.
     var attempt = 0
+    /// Who it plays in `script`.
+    var player: ScriptPlayer?
+    /// Whether an expectation of its scenario was not met.
+    var hasFailed = false
     /// Only while the answer's head is being read.
     var parser: ResponseHeadParser?
 

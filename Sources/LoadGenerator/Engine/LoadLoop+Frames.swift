@@ -75,7 +75,9 @@ extension LoadLoop {
             sequence: client.pointee.answered, connection: client.pointee.number)
         let offset = client.pointee.messageOffset
         if isPushed {
-            keepPushed(bytes, count, client)
+            guard keepPushed(bytes, count, client) else {
+                return fail(client, token, .content, "a message came with more than 16 MiB")
+            }
             client.pointee.messageOffset = offset &+ count
             client.pointee.payloadLeft &-= count
             return client.pointee.payloadLeft > 0 || endFrame(client, token)

@@ -12,7 +12,7 @@ extension LoadLoop {
             for _ in 0..<max(0, plan.connections - slab.count) { begin() }
             return
         }
-        if isStorm { tryAgain() }
+        if isStorm || plan.mode == .script { tryAgain() }
         while startedCount < plan.connections, openingCount < plan.openingsAtOnce,
             plan.dialing.rampSeconds <= 0
                 || now >= openingBeganAt + rampNanoseconds(of: startedCount)
@@ -33,8 +33,17 @@ extension LoadLoop {
         begin(number, attempt: 0)
     }
 
-    /// Begins a connection.
+    /// Begins a connection; of a script, `attempt` is the round.
     mutating func begin(_ number: UInt64, attempt: Int) {
+        var player: ScriptPlayer?
+        if plan.mode == .script {
+            player = self.player(number: number, iteration: attempt)
+            guard player != nil else {
+                let sentence = "the path or a header of the scenario can't stand in a request"
+                notBegun(number, attempt, .upgrade, sentence)
+                return
+            }
+        }
         let socket: Socket
         do throws(SystemError) {
             socket = try Socket.stream(for: address)
@@ -66,6 +75,7 @@ extension LoadLoop {
             return
         }
         place.pointee.attempt = attempt
+        place.pointee.player = player
         openingCount += 1
         loop.timers.reserve(index: Int(token.index))
         loop.timers.arm(token, at: now / 1_000_000 + UInt64(plan.openingSeconds * 1000))
@@ -84,9 +94,10 @@ extension LoadLoop {
         meter.note(cause, sentence)
         if isStorm, stage == .measuring {
             comeBack(Int(number - plan.firstNumber), attempt: attempt + 1)
-        } else {
-            meter.noteFailed(UInt64(plan.streams ?? 1))
+            return
         }
+        meter.noteFailed(UInt64(plan.streams ?? 1))
+        if plan.mode == .script { followScript(number, iteration: attempt, hasFailed: true) }
     }
 
     /// TCP is there, or is not.
@@ -160,7 +171,8 @@ extension LoadLoop {
 
     private mutating func sendRequest(_ client: ClientPointer, _ token: Token) -> Bool {
         client.pointee.parser = ResponseHeadParser(limits: .builtIn)
-        return put(opening.request, count: opening.request.count, client, token)
+        let request = client.pointee.player?.handshake.request ?? opening.request
+        return put(request, count: request.count, client, token)
     }
 
     /// Reads the answer's head; what stands behind it are frames.
@@ -186,7 +198,8 @@ extension LoadLoop {
                     client.pointee.parser = ResponseHeadParser(limits: .builtIn)
                     continue
                 }
-                if let refusal = opening.refusal(in: head) {
+                let handshake = client.pointee.player?.handshake ?? opening
+                if let refusal = handshake.refusal(in: head) {
                     return fail(client, token, refusal.cause, refusal.sentence)
                 }
                 guard opened(client, token) else { return false }
@@ -221,6 +234,7 @@ extension LoadLoop {
         // One that comes and goes has its time for all of that, and no place of its own.
         if plan.mode == .cycle { return true }
         loop.timers.cancel(token)
+        if plan.mode == .script { return beginPlay(client, token) }
         client.pointee.position = roster.count
         roster.append(token)
         if isStorm, stage == .measuring { served(client) }
@@ -241,6 +255,7 @@ extension LoadLoop {
             fail(client, token, .timeout(.upgrade), "the upgrade was not answered in time")
         case .closing:
             fail(client, token, .timeout(.close), "the Close was not answered in time")
+        case .open where plan.mode == .script: _ = play(client, token)
         case .open:
             fail(client, token, .timeout(.message), "the message did not come back in time")
         case .ending where client.pointee.carrier != nil:
@@ -283,6 +298,7 @@ extension LoadLoop {
         } else if !isCycling, !client.pointee.isCarrier {
             openCount -= 1
         }
+        scriptEnded(client)
         if client.pointee.carrier != nil { leaveCarrier(client) }
         if client.pointee.http2 != nil { dropStreams(of: client, token) }
         loop.timers.cancel(token)

@@ -10,7 +10,10 @@ extension LoadLoop {
 
     /// Whether what comes is the server's own, and no echo.
     var isPushed: Bool {
-        if case .push = plan.mode { true } else { false }
+        switch plan.mode {
+        case .push, .script: true
+        default: false
+        }
     }
 
     /// Asks for messages, where the plan has a message for that; false when the connection is gone.
@@ -18,10 +21,17 @@ extension LoadLoop {
         guard let subscription = plan.subscription, let content = subscription.content else {
             return true
         }
+        meter.countSent(isTimed: false)
+        return sendMessage(content, subscription.isText ? .text : .binary, client, token)
+    }
+
+    /// Sends a message that is made for this connection; false when the connection is gone.
+    mutating func sendMessage(
+        _ content: [UInt8], _ opcode: Opcode, _ client: ClientPointer, _ token: Token
+    ) -> Bool {
         let key = random.next(upperBound: UInt32.max)
         let header = FrameHeader(
-            opcode: subscription.isText ? .text : .binary, payloadLength: UInt64(content.count),
-            maskKey: key)
+            opcode: opcode, payloadLength: UInt64(content.count), maskKey: key)
         var bytes = header.encoded()
         let start = bytes.count
         bytes += content
@@ -29,7 +39,6 @@ extension LoadLoop {
             guard let base = buffer.baseAddress else { return }
             FrameMask.apply(key, phase: 0, to: base + start, count: content.count)
         }
-        meter.countSent(isTimed: false)
         return bytes.withUnsafeBufferPointer { buffer in
             guard let base = buffer.baseAddress else { return true }
             return put(base, count: buffer.count, client, token)
@@ -46,6 +55,7 @@ extension LoadLoop {
             return fail(
                 client, token, .protocolError, "a frame came that does not continue its message")
         }
+        if isStart { client.pointee.player?.incomingIsText = header.opcode == .text }
         client.pointee.isFinal = header.isFinal
         client.pointee.payloadLeft = Int(header.payloadLength)
         return header.payloadLength > 0 || endPushedFrame(client, token)
@@ -55,17 +65,25 @@ extension LoadLoop {
         client.pointee.isFinal ? endPushed(client, token) : true
     }
 
-    /// Keeps the start of a message in which a clock is looked for.
-    func keepPushed(_ bytes: UnsafePointer<UInt8>, _ count: Int, _ client: ClientPointer) {
-        guard case .push(let clock) = plan.mode, clock != nil else { return }
+    /// Keeps the start of a message in which a clock is looked for, and of a script all of it; false where that is
+    /// too much.
+    func keepPushed(
+        _ bytes: UnsafePointer<UInt8>, _ count: Int, _ client: ClientPointer
+    ) -> Bool {
+        if let player = client.pointee.player {
+            return player.collect(UnsafeBufferPointer(start: bytes, count: count))
+        }
+        guard case .push(let clock) = plan.mode, clock != nil else { return true }
         let room = Self.clockBytesMax - client.pointee.pushed.count
-        guard room > 0 else { return }
+        guard room > 0 else { return true }
         client.pointee.pushed.append(
             contentsOf: UnsafeBufferPointer(start: bytes, count: min(room, count)))
+        return true
     }
 
     /// A message has come: counts it, and how old it is or how long after the one before.
     mutating func endPushed(_ client: ClientPointer, _ token: Token) -> Bool {
+        if plan.mode == .script { return endScripted(client, token) }
         guard case .push(let clock) = plan.mode else { return true }
         let size = client.pointee.messageOffset
         client.pointee.messageOffset = 0

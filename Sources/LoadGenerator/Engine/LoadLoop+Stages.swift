@@ -16,7 +16,8 @@ extension LoadLoop {
             onOpen(plan.mode == .cycle ? carrierCount : openCount)
             beginTraffic()
         case .warming:
-            if now >= stageEndsAt || openCount == 0 { beginMeasuring() }
+            let isEmpty = openCount == 0 && !isCycling && plan.mode != .script
+            if now >= stageEndsAt || isEmpty { beginMeasuring() }
         case .measuring:
             if isMeasured() { endMeasuring() }
         case .draining:
@@ -77,6 +78,10 @@ extension LoadLoop {
     }
 
     private mutating func isMeasured() -> Bool {
+        if plan.mode == .script {
+            return plan.repeatsScenarios
+                ? now >= stageEndsAt : servedCount >= plan.connections
+        }
         if isStorm { return servedCount >= plan.connections || now >= stageEndsAt }
         let isGone = plan.mode == .cycle ? carrierCount == 0 : openCount == 0 && !isCycling
         if isGone { return true }

@@ -24,7 +24,7 @@ extension LoadLoop {
 
     /// Begins the attempts whose time has come.
     mutating func tryAgain() {
-        guard stage == .measuring else { return }
+        guard stage == .measuring || stage == .warming else { return }
         while let comeback = comebacks.pop(before: now) {
             attemptCount += 1
             begin(UInt64(comeback.number) + plan.firstNumber, attempt: comeback.attempt)

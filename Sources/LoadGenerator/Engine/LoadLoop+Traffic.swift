@@ -187,10 +187,15 @@ extension LoadLoop {
         }
     }
 
-    mutating func sendClose(_ client: ClientPointer, _ token: Token) -> Bool {
+    mutating func sendClose(
+        _ client: ClientPointer, _ token: Token, code: CloseCode = .normal
+    ) -> Bool {
         client.pointee.phase = .closing
+        if plan.mode == .script {
+            loop.timers.arm(token, at: now / 1_000_000 + UInt64(plan.openingSeconds * 1000))
+        }
         let key = random.next(upperBound: UInt32.max)
-        let count = ControlFrame.close(.normal, reason: "", maskKey: key, into: scratch)
+        let count = ControlFrame.close(code, reason: "", maskKey: key, into: scratch)
         return put(scratch, count: count, client, token)
     }
 

@@ -43,6 +43,8 @@ struct LoadLoop: ~Copyable, Reacting {
     /// What HTTP/2 is asked with.
     let streamFields: [(String, String)]
     let streamMemory = HTTP2Memory()
+    /// The regular expressions of the script.
+    let matchers: [Regex<AnyRegexOutput>]
     /// What several loops of one load share; nil for one that runs alone.
     let control: LoadControl?
     /// In nanoseconds; `max` where nothing is late.
@@ -110,6 +112,7 @@ struct LoadLoop: ~Copyable, Reacting {
         turnBeganAt = now
         messagesMax = if case .count(let count) = plan.end, plan.awaitsAll { count } else { .max }
         lateNanoseconds = plan.lateSeconds.map { UInt64($0 * 1e9) } ?? .max
+        matchers = plan.program?.patterns.compactMap { try? Regex($0) } ?? []
         streamFields =
             [
                 (":method", "CONNECT"), (":protocol", "websocket"), (":scheme", "https"),
@@ -174,7 +177,7 @@ struct LoadLoop: ~Copyable, Reacting {
         usage.begin()
         now = Clock.nowNanoseconds()
         openingBeganAt = now
-        if isCycling { beginTraffic() }
+        if isCycling || plan.mode == .script { beginTraffic() }
         // A server may send as soon as it can.
         if isPushed, plan.warmupSeconds <= 0 { meter.isMeasuring = true }
         openMore()

@@ -29,6 +29,8 @@ struct LoadMeter: Sendable {
     private(set) var errors: UInt64 = 0
     private(set) var firstError: String?
     private(set) var tallies: [LoadCause: LoadTally] = [:]
+    /// How scenarios have ended, by their names.
+    var scenarios: [String: ScenarioTally] = [:]
     var tlsVersion: String?
     var cipher: String?
     var timeline: LoadTimeline?
@@ -126,6 +128,10 @@ struct LoadMeter: Sendable {
             let none = LoadTally(count: 0, example: tally.example)
             tallies[cause, default: none].count &+= tally.count
         }
+        for (name, tally) in other.scenarios {
+            scenarios[name, default: ScenarioTally()].finished &+= tally.finished
+            scenarios[name, default: ScenarioTally()].failed &+= tally.failed
+        }
         if let more = other.timeline { timeline?.add(more) }
         latencies.add(other.latencies)
         phases.add(other.phases)
@@ -141,6 +147,12 @@ struct LoadMeter: Sendable {
     var maxMicroseconds: Double {
         latencies.totalCount == 0 ? 0 : Double(latencies.max) / 1000
     }
+}
+
+/// How often a scenario has ended, in which way.
+struct ScenarioTally: Sendable {
+    var finished: UInt64 = 0
+    var failed: UInt64 = 0
 }
 
 /// How long the phases of opening took, over the whole run.

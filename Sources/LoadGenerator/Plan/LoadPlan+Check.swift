@@ -5,6 +5,7 @@ extension LoadPlan {
     func check() throws(LoadFault) {
         if connections < 1 { throw LoadFault("there must be at least one connection") }
         try checkStreams()
+        if mode == .script, program == nil { throw LoadFault("there is no script to be played") }
         let sizes = message.sizes
         if sizes.lowerBound < 0 {
             throw LoadFault("a message cannot have \(sizes.lowerBound) bytes")

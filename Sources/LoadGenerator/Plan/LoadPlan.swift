@@ -29,7 +29,8 @@ public struct LoadPlan: Sendable {
         /// All connections are dropped at once and come back. Latency is how long a client takes from the drop
         /// until it is served again; the run ends when all are.
         case storm(BackOff)
-        /// Connections do what a script says, as `scenarios` of the plan have it.
+        /// Clients do what `program` says. Latency is from the last message that a client has sent, or from its
+        /// opening, until the message that it expects is there.
         case script
     }
 
@@ -69,6 +70,10 @@ public struct LoadPlan: Sendable {
     public var openingsAtOnce = 64
     /// How long a connection may take to open.
     public var openingSeconds = 15.0
+    /// What clients do in `script`.
+    public var program: LoadProgram?
+    /// Whether clients begin their scenario anew when they are through, until the time is over.
+    public var repeatsScenarios = false
     /// How connections are made.
     public var dialing = LoadDialing()
     /// PEM file with the certificates to trust; nil: any certificate will do.

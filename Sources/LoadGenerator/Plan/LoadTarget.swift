@@ -10,7 +10,7 @@ public struct LoadTarget: Sendable, Equatable {
     /// The port, 443 or 80 when the URL has none.
     public let port: UInt16
     /// What the request asks for: path and query.
-    public let target: String
+    public internal(set) var target: String
     /// Where to connect in place of the URL's host and port.
     public var address: Address?
 

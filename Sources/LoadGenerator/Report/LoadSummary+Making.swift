@@ -76,6 +76,9 @@ extension LoadSummary {
         }.sorted { ($1.count, $0.cause) < ($0.count, $1.cause) }
         setGenerator(findings, meter)
         if case .storm = plan.mode { setStorm(findings, meter) }
+        scenarios = meter.scenarios.map { name, tally in
+            Scenario(name: name, finished: tally.finished, failed: tally.failed)
+        }.sorted { $0.name < $1.name }
         if let version = meter.tlsVersion {
             tls = Security(version: version, cipher: meter.cipher ?? "")
         }

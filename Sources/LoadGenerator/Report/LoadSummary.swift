@@ -38,6 +38,8 @@ public struct LoadSummary: Sendable, Codable, Equatable {
     public var expectations: [Expected] = []
     /// How a storm went; nil in other modes.
     public var storm: Storm?
+    /// How the scenarios of a script went; empty in other modes.
+    public var scenarios: [Scenario] = []
     /// What TLS agreed on; nil without TLS.
     public var tls: Security?
     /// The latencies as HdrHistogram's compressed form in base64, in nanoseconds.
@@ -174,6 +176,16 @@ public struct LoadSummary: Sendable, Codable, Equatable {
         public var attempts: UInt64 = 0
         /// From the drop until all were served; nil where some were not.
         public var secondsUntilAllServed: Double?
+    }
+
+    /// How a scenario of a script went.
+    public struct Scenario: Sendable, Codable, Equatable {
+        /// Its name.
+        public var name: String
+        /// How often a client went through all of it.
+        public var finished: UInt64
+        /// How often a client did not.
+        public var failed: UInt64
     }
 
     /// What TLS agreed on.

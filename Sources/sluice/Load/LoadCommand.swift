@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import ArgumentParser
+import Config
 import Foundation
 import LoadGenerator
 import Reactor
@@ -37,6 +38,7 @@ struct LoadTestCommand: ParsableCommand {
             sluice load wss://app.test/feed --mode push --message '{"subscribe":"a"}' --clock ts
             sluice load wss://app.test/ws --mode hold --connections 20000 --source 10.0.0.2,10.0.0.3
             sluice load wss://app.test/ws --mode storm --back-off 1s..30s
+            sluice load wss://app.test/ --script chat.yaml --connections 200 --duration 1m
             sluice load wss://app.test/ws --expect 'p99 < 50ms' --expect 'errors < 0.1%' --json -
             sluice load wss://app.test/ws --repeat 5 --json a.json --report a.html
             sluice load compare a.json b.json
@@ -47,6 +49,9 @@ struct LoadTestCommand: ParsableCommand {
             and forth (MB/s); hold opens sockets, leaves them alone and asks each at the end whether it is \
             alive; connect opens and closes connections over and over and times name, TCP, TLS and upgrade; \
             storm opens all, drops them at once, and times how long each needs until it is served again.
+
+            With --script clients do what a file says step by step: send, expect, wait, loop, with variables and \
+            several weighted scenarios.
 
             With --rate messages leave by the clock, whether or not earlier ones are back, and latency counts \
             from the moment at which a message should have left (the open model): a server that stalls is \
@@ -69,6 +74,11 @@ struct LoadTestCommand: ParsableCommand {
             valueName: "mode"))
     var mode = LoadMode.echo
 
+    @Option(
+        help: ArgumentHelp(
+            "Have clients do what a script says (YAML), in place of --mode.", valueName: "file"))
+    var script: String?
+
     @OptionGroup(title: "Traffic") var traffic: LoadTrafficOptions
     @OptionGroup(title: "Connections") var dialing: LoadDialingOptions
     @OptionGroup(title: "Report") var report: LoadReportOptions
@@ -89,18 +99,31 @@ struct LoadTestCommand: ParsableCommand {
 
     /// Carries the load out and tells what it has shown.
     func run() throws {
-        let plan = try LoadPlanning(self).plan(url)
+        let (plan, expectations) = try planned()
         let threads = min(threads ?? ReactorThread.availableCores, plan.connections)
         let problems = LoadNeeds.problems(of: plan, threads: threads)
         guard problems.isEmpty else { throw LoadFault(problems.joined(separator: "\n")) }
         let files = try LoadFiles(report)
         let isPiped = report.json == "-"
         var result = try runAll(plan, threads: threads, isPiped: isPiped)
-        try finish(&result)
+        finish(&result, expectations)
         let lines = LoadText.lines(result.summary)
         for line in lines { isPiped ? Output.complain(line) : Output.line(line) }
         try files.write(result)
         try conclude(result.summary)
+    }
+
+    /// The plan, and what is expected of it.
+    private func planned() throws -> (LoadPlan, [LoadExpectation]) {
+        do {
+            let planning = try LoadPlanning(self, script: script.map(LoadScriptFile.read))
+            let texts = report.expect.isEmpty ? planning.expected : report.expect
+            return (try planning.plan(url), try LoadReportOptions.expectations(texts))
+        } catch let problems as ConfigurationProblems {
+            // Each line begins with its place, for editors that jump there.
+            Output.complain(problems.description)
+            throw ExitCode(LoadExit.couldNotRun)
+        }
     }
 
     /// Runs as often as is wanted; the runs that were done where somebody has ended them.
@@ -121,11 +144,11 @@ struct LoadTestCommand: ParsableCommand {
     }
 
     /// Adds what the generator does not know.
-    private func finish(_ result: inout LoadResult) throws {
+    private func finish(_ result: inout LoadResult, _ expectations: [LoadExpectation]) {
         result.summary.command = LoadCommandLine.text
         result.summary.url = LoadCommandLine.withoutQuery(result.summary.url)
         result.summary.environment = LoadMachine.environment
-        result.summary.expectations = try report.expectations().map { $0.judge(result.summary) }
+        result.summary.expectations = expectations.map { $0.judge(result.summary) }
     }
 
     /// Ends with the exit code that fits.

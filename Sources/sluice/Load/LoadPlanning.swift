@@ -1,17 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 import ArgumentParser
+import Config
 import LoadGenerator
 
 /// From the options of `sluice load` to a plan.
 struct LoadPlanning {
     private let command: LoadTestCommand
+    private let script: LoadScript?
     private var traffic: LoadTrafficOptions { command.traffic }
 
-    init(_ command: LoadTestCommand) { self.command = command }
+    init(_ command: LoadTestCommand, script: LoadScript? = nil) {
+        self.command = command
+        self.script = script
+    }
+
+    /// What the script expects.
+    var expected: [String] { script?.expectations.map(\.text) ?? [] }
 
     /// Refuses options that have no meaning in the mode.
     func validate() throws {
         let mode = command.mode
+        if command.script != nil { try refuseBesideScript() }
         func refuse(_ option: String, _ isGiven: Bool, unless modes: LoadMode...) throws {
             guard isGiven, !modes.contains(mode) else { return }
             let names = modes.map { "--mode \($0.rawValue)" }.joined(separator: " and ")
@@ -29,6 +38,35 @@ struct LoadPlanning {
         try refuse("--late", traffic.late != nil, unless: .echo, .push, .stream)
     }
 
+    /// Refuses options whose part a script has.
+    private func refuseBesideScript() throws {
+        let given = [
+            ("--mode", command.mode != .echo), ("--rate", traffic.rate != nil),
+            ("--in-flight", traffic.inFlight != nil), ("--size", traffic.size != nil),
+            ("--message", traffic.message != nil), ("--messages", traffic.messages != nil),
+            ("--http2", command.dialing.http2), ("--text", traffic.text),
+            ("--binary", traffic.binary),
+        ]
+        if let option = given.first(where: \.1)?.0 {
+            throw ValidationError(
+                "\(option) and --script don't go together: the script says what is sent and how.")
+        }
+    }
+
+    /// Has the plan play the script.
+    private func play(_ script: LoadScript, _ plan: inout LoadPlan) throws {
+        let program = try LoadProgram(script)
+        plan.mode = .script
+        plan.program = program
+        plan.connections = traffic.connections ?? script.connections ?? program.count
+        if traffic.ramp == .zero, let ramp = script.ramp {
+            plan.dialing.rampSeconds = ramp.inSeconds
+        }
+        let duration = traffic.duration ?? script.duration
+        plan.repeatsScenarios = duration != nil
+        plan.end = .seconds((duration ?? .seconds(30 * 86_400)).inSeconds)
+    }
+
     /// The plan.
     ///
     /// - Throws: `LoadFault` where the URL is none, and `ValidationError` where an option can't be used.
@@ -36,7 +74,7 @@ struct LoadPlanning {
         var target = try LoadTarget(parsing: url)
         if let address = command.dialing.resolve { try target.connect(to: address) }
         var plan = LoadPlan(target: target, mode: mode)
-        plan.connections = traffic.connections
+        plan.connections = traffic.connections ?? 64
         plan.dialing = try command.dialing.dialing(rampSeconds: traffic.ramp.inSeconds)
         if command.dialing.http2 { plan.streams = command.dialing.streams ?? 1 }
         let shape = try traffic.shape(isStream: command.mode == .stream)
@@ -58,6 +96,7 @@ struct LoadPlanning {
         plan.drainSeconds = traffic.timeout.inSeconds
         plan.lateSeconds = traffic.late?.inSeconds
         plan.awaitsAll = true
+        if let script { try play(script, &plan) }
         return plan
     }
 

@@ -37,7 +37,7 @@ struct LoadReportOptions: ParsableArguments {
 
     /// Refuses what can't be expected or written.
     func validate() throws {
-        _ = try expectations()
+        _ = try Self.expectations(expect)
         if !(1...1000 ~= repeats) {
             throw ValidationError("--repeat takes a whole number from 1 to 1000, found \(repeats).")
         }
@@ -47,11 +47,11 @@ struct LoadReportOptions: ParsableArguments {
         }
     }
 
-    /// The expectations, those that hold by themselves where none is given.
-    func expectations() throws -> [LoadExpectation] {
+    /// Expectations, and the one that holds by itself where there is none.
+    static func expectations(_ texts: [String]) throws -> [LoadExpectation] {
         do throws(LoadFault) {
             var result: [LoadExpectation] = []
-            for text in expect.isEmpty ? ["errors == 0"] : expect {
+            for text in texts.isEmpty ? ["errors == 0"] : texts {
                 result.append(try LoadExpectation(parsing: text))
             }
             return result

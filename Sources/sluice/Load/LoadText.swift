@@ -42,6 +42,11 @@ enum LoadText {
         lines += messages(summary)
         lines += latency(summary)
         lines += storm(summary)
+        lines += summary.scenarios.map {
+            row(
+                "scenario", "\($0.name): \(count($0.finished)) finished, \(count($0.failed)) failed"
+            )
+        }
         lines += errors(summary)
         lines.append(row("generator", generator(summary)))
         for expected in summary.expectations {
@@ -62,7 +67,7 @@ enum LoadText {
     private static func opening(_ summary: LoadSummary) -> [String] {
         let (connections, opening) = (summary.connections, summary.opening)
         var text = count(connections.opened)
-        if summary.mode != "connect", summary.mode != "storm" {
+        if !["connect", "storm", "script"].contains(summary.mode) {
             text += " of \(LoadNumber.grouped(connections.wanted))"
         }
         text += " in \(time(opening.seconds * 1e6))"

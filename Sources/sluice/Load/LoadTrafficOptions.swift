@@ -6,8 +6,11 @@ import LoadGenerator
 
 /// What a load sends, how much of it, and for how long.
 struct LoadTrafficOptions: ParsableArguments {
-    @Option(help: ArgumentHelp("How many WebSockets are open at one time.", valueName: "n"))
-    var connections = 64
+    @Option(
+        help: ArgumentHelp(
+            "How many WebSockets are open at one time. (default: 64; with --script what it says, or one for each scenario)",
+            valueName: "n"))
+    var connections: Int?
 
     @Option(
         parsing: .unconditional,
@@ -98,7 +101,7 @@ struct LoadTrafficOptions: ParsableArguments {
 
     /// Refuses what can't go together.
     func validate() throws {
-        guard 1...10_000_000 ~= connections else {
+        if let connections, !(1...10_000_000 ~= connections) {
             throw ValidationError(
                 "--connections takes a whole number from 1 to 10000000, found \(connections).")
         }

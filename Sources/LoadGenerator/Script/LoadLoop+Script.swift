@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0
+import Config
+import Reactor
+import Wire
+
+/// Clients that do what a script says.
+extension LoadLoop {
+    /// Begins a client's scenario, with a handshake of its own where it wants one.
+    mutating func player(number: UInt64, iteration: Int) -> ScriptPlayer? {
+        guard let program = plan.program else { return nil }
+        let player = ScriptPlayer(
+            program, number: number, iteration: iteration, handshake: opening, random: &random)
+        let scenario = player.scenario
+        if scenario.path == nil, scenario.headers.isEmpty, scenario.subprotocols.isEmpty {
+            return player
+        }
+        var dialing = plan.dialing
+        dialing.fields += scenario.headers.map {
+            LoadField(name: $0.name, value: player.filled($0.value))
+        }
+        if !scenario.subprotocols.isEmpty { dialing.subprotocols = scenario.subprotocols }
+        var target = plan.target
+        if let path = scenario.path { target.target = player.filled(path) }
+        guard let handshake = try? OpeningHandshake(target: target, dialing: dialing) else {
+            return nil
+        }
+        player.handshake = handshake
+        return player
+    }
+
+    /// The client's WebSocket is open: its scenario begins. False when the connection is gone.
+    mutating func beginPlay(_ client: ClientPointer, _ token: Token) -> Bool {
+        guard let player = client.pointee.player else { return true }
+        player.openedAt = now
+        player.sentAt = now
+        return play(client, token)
+    }
+
+    /// Goes on with a client's scenario as far as that goes; false when the connection is gone.
+    mutating func play(_ client: ClientPointer, _ token: Token) -> Bool {
+        guard let player = client.pointee.player else { return true }
+        while client.pointee.phase == .open {
+            guard let operation = player.operation() else {
+                player.isDone = true
+                return sendClose(client, token)
+            }
+            switch operation {
+            case .send(let template):
+                let bytes = Array(player.filled(template).utf8)
+                guard sendScripted(bytes, .text, player, client, token) else { return false }
+            case .sendBytes(let bytes):
+                guard sendScripted(bytes, .binary, player, client, token) else { return false }
+            case .expect(let check, let pattern):
+                guard expect(check, pattern, player, client, token) else {
+                    return slab.pointer(token) != nil
+                }
+            case .wait(let range):
+                let (low, high) = (range.lowerBound.nanoseconds, range.upperBound.nanoseconds)
+                let pause = UInt64.random(in: low...max(low, high), using: &random)
+                guard hasWaited(until: now &+ pause, player, token) else { return true }
+            case .until(let time):
+                let moment = player.openedAt &+ time.nanoseconds
+                guard hasWaited(until: moment, player, token) else { return true }
+            case .close(let code):
+                player.isDone = true
+                return sendClose(client, token, code: CloseCode(rawValue: UInt16(clamping: code)))
+            case .loop, .again: break
+            }
+            player.advance()
+        }
+        return true
+    }
+
+    /// Whether a wait is over; where it is not, a timer wakes the client.
+    private mutating func hasWaited(
+        until moment: UInt64, _ player: ScriptPlayer, _ token: Token
+    ) -> Bool {
+        if player.waitsUntil == 0 { player.waitsUntil = moment }
+        if now >= player.waitsUntil { return true }
+        arm(token, player.waitsUntil)
+        return false
+    }
+
+    /// A timer never fires early: up to the next millisecond.
+    private mutating func arm(_ token: Token, _ moment: UInt64) {
+        loop.timers.arm(token, at: (moment + 999_999) / 1_000_000)
+    }
+
+    private mutating func sendScripted(
+        _ content: [UInt8], _ opcode: Opcode, _ player: ScriptPlayer, _ client: ClientPointer,
+        _ token: Token
+    ) -> Bool {
+        meter.countSent(isTimed: meter.isMeasuring)
+        player.sentAt = now
+        return sendMessage(content, opcode, client, token)
+    }
+
+    /// Looks for a message; false where it has not come, or the scenario has failed.
+    private mutating func expect(
+        _ check: LoadCheck, _ pattern: Int?, _ player: ScriptPlayer, _ client: ClientPointer,
+        _ token: Token
+    ) -> Bool {
+        let matcher = pattern.flatMap { matchers.indices.contains($0) ? matchers[$0] : nil }
+        switch player.find(check, matcher) {
+        case .found:
+            loop.timers.cancel(token)
+            let latency = now > player.sentAt ? now &- player.sentAt : 0
+            meter.record(nanoseconds: latency)
+            if latency > lateNanoseconds { meter.noteLate(nanoseconds: latency) }
+            return true
+        case .wrong:
+            return failScript(
+                "\(player.place): \(player.wish(check)) was expected, and \(player.lastShown)",
+                client, token)
+        case .missing:
+            if player.waitsUntil == 0 {
+                player.waitsUntil = now &+ check.within.nanoseconds
+                arm(token, player.waitsUntil)
+            } else if now >= player.waitsUntil {
+                let within = Double(check.within.nanoseconds / 1_000_000) / 1000
+                return failScript(
+                    "\(player.place): \(player.wish(check)) did not come within \(within) s;"
+                        + " \(player.lastShown)", client, token)
+            }
+            return false
+        }
+    }
+
+    /// An expectation is not met: the scenario ends here, with an orderly Close.
+    private mutating func failScript(
+        _ sentence: String, _ client: ClientPointer, _ token: Token
+    ) -> Bool {
+        if stage == .measuring { meter.note(.expectation, sentence) }
+        client.pointee.hasFailed = true
+        _ = sendClose(client, token)
+        return false
+    }
+
+    /// A message of a scripted client is whole; false when the connection is gone.
+    mutating func endScripted(_ client: ClientPointer, _ token: Token) -> Bool {
+        let size = client.pointee.messageOffset
+        client.pointee.messageOffset = 0
+        meter.countReceived()
+        meter.countOne(payloadBytes: size)
+        client.pointee.player?.endMessage()
+        return play(client, token)
+    }
+
+    /// A scripted client's connection is gone: another one follows where scenarios are repeated.
+    mutating func scriptEnded(_ client: ClientPointer) {
+        guard let player = client.pointee.player else { return }
+        client.pointee.player = nil
+        noteScenarioEnd(player, hasFailed: client.pointee.hasFailed || !player.isDone)
+        followScript(
+            client.pointee.number, iteration: player.iteration,
+            hasFailed: client.pointee.hasFailed || !player.isDone)
+    }
+
+    private mutating func noteScenarioEnd(_ player: ScriptPlayer, hasFailed: Bool) {
+        guard stage == .measuring else { return }
+        let name = player.scenario.name
+        if hasFailed {
+            meter.scenarios[name, default: ScenarioTally()].failed &+= 1
+        } else {
+            meter.scenarios[name, default: ScenarioTally()].finished &+= 1
+        }
+    }
+
+    /// Begins the client's next round, behind a pause where the one before went wrong.
+    mutating func followScript(_ number: UInt64, iteration: Int, hasFailed: Bool) {
+        guard stage == .measuring else { return }
+        guard plan.repeatsScenarios else {
+            servedCount += 1
+            return
+        }
+        let pause = hasFailed ? Self.second : 0
+        comebacks.insert(
+            Comeback(
+                at: now + pause, number: Int(number - plan.firstNumber), attempt: iteration + 1))
+    }
+}
+
+extension Duration {
+    /// The same in nanoseconds, 0 or more.
+    var nanoseconds: UInt64 {
+        let (seconds, attoseconds) = components
+        guard seconds >= 0, attoseconds >= 0 else { return 0 }
+        return UInt64(seconds) &* 1_000_000_000 &+ UInt64(attoseconds) / 1_000_000_000
+    }
+}

@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: Apache-2.0
+import Config
+import Foundation
+import Reactor
+
+/// A message that has come to a scripted client.
+struct ScriptMessage {
+    let bytes: [UInt8]
+    let isText: Bool
+
+    /// As much of it as an error can show.
+    var shown: String {
+        let text = isText ? String(decoding: bytes.prefix(200), as: UTF8.self) : "binary"
+        return bytes.count > 200 || !isText ? "\(text)… (\(bytes.count) bytes)" : text
+    }
+}
+
+/// One client that goes through its scenario: where it is, and what it knows.
+final class ScriptPlayer {
+    /// Messages that wait to be expected, and their bytes, at most; older ones are dropped.
+    private static let inboxMax = 1024
+    private static let messageBytesMax = 16 << 20
+
+    let scenario: LoadProgram.Scenario
+    let iteration: Int
+    private let program: LoadProgram
+    private let number: UInt64
+    private(set) var values: [String: String] = [:]
+    private(set) var position = 0
+    /// How often the loops in which it is are still to be done, the innermost last.
+    private var loops: [Int] = []
+    private var inbox: [ScriptMessage] = []
+    private var last: ScriptMessage?
+    /// The message that is coming.
+    var incoming: [UInt8] = []
+    var incomingIsText = false
+    /// Until when it waits, in nanoseconds; 0 where it does not.
+    var waitsUntil: UInt64 = 0
+    var openedAt: UInt64 = 0
+    var sentAt: UInt64 = 0
+    /// How its WebSocket is asked for.
+    var handshake: OpeningHandshake
+    /// Whether it has gone through all of it.
+    var isDone = false
+
+    init(
+        _ program: LoadProgram, number: UInt64, iteration: Int, handshake: OpeningHandshake,
+        random: inout SystemRandomNumberGenerator
+    ) {
+        self.program = program
+        self.number = number
+        self.iteration = iteration
+        self.handshake = handshake
+        scenario = program.scenarios[program.scenario(of: number)]
+        for variable in program.variables {
+            values[variable.name] =
+                switch variable.source {
+                case .text(let text): text
+                case .counter(let first): "\(UInt64(first) &+ number)"
+                case .random(let range): "\(Int.random(in: range, using: &random))"
+                }
+        }
+        if let table = program.table {
+            for (name, value) in zip(table.columns, table.row(Int(truncatingIfNeeded: number))) {
+                values[name] = value
+            }
+        }
+    }
+
+    /// A text with this client's values in it.
+    func filled(_ template: LoadTemplate) -> String {
+        template.filled { name in
+            if let value = values[name] { return value }
+            return switch name {
+            case "connection": "\(number)"
+            case "iteration": "\(iteration)"
+            case "time": "\(Clock.wallMilliseconds())"
+            default: ""
+            }
+        }
+    }
+
+    /// What is to be done now; nil at the end. Loops are gone through here.
+    func operation() -> LoadProgram.Operation? {
+        while position < scenario.operations.count {
+            let operation = scenario.operations[position].operation
+            switch operation {
+            case .loop(let times, _):
+                loops.append(times)
+                position += 1
+            case .again(let start):
+                let left = (loops.popLast() ?? 1) - 1
+                if left > 0 { loops.append(left) }
+                position = left > 0 ? start + 1 : position + 1
+            case .send, .sendBytes, .expect, .wait, .until, .close: return operation
+            }
+        }
+        return nil
+    }
+
+    /// Goes on to the next.
+    func advance() {
+        position += 1
+        waitsUntil = 0
+    }
+
+    /// Where the present step stands, for errors.
+    var place: String {
+        let place =
+            scenario.operations.indices.contains(position)
+            ? "\(scenario.operations[position].place)" : "its end"
+        return "scenario '\(scenario.name)', \(place)"
+    }
+
+    // MARK: Messages
+
+    /// Takes bytes of the message that is coming; false where it is too long.
+    func collect(_ bytes: UnsafeBufferPointer<UInt8>) -> Bool {
+        guard incoming.count + bytes.count <= Self.messageBytesMax else { return false }
+        incoming.append(contentsOf: bytes)
+        return true
+    }
+
+    /// The message is whole.
+    func endMessage() {
+        let message = ScriptMessage(bytes: incoming, isText: incomingIsText)
+        incoming = []
+        inbox.append(message)
+        last = message
+        if inbox.count > Self.inboxMax { inbox.removeFirst() }
+    }
+
+    /// What came of looking for a message.
+    enum Finding {
+        case found
+        case missing
+        /// The next message is another one.
+        case wrong
+    }
+
+    /// Looks for a message that is as it should be; those before it are passed over.
+    func find(
+        _ check: LoadCheck, _ pattern: Regex<AnyRegexOutput>?
+    ) -> Finding {
+        while !inbox.isEmpty {
+            let message = inbox.removeFirst()
+            if let captures = captures(message, check, pattern) {
+                for (name, value) in zip(check.captures, captures) { values[name] = value }
+                return .found
+            }
+            if check.isNext { return .wrong }
+        }
+        return .missing
+    }
+
+    /// What is captured of a message that is as it should be; nil for another one.
+    private func captures(
+        _ message: ScriptMessage, _ check: LoadCheck, _ pattern: Regex<AnyRegexOutput>?
+    ) -> [String]? {
+        if let bytes = check.bytes { return message.bytes == bytes ? [] : nil }
+        let text = String(decoding: message.bytes, as: UTF8.self)
+        if let whole = check.text, text != filled(LoadTemplate(whole)) { return nil }
+        if let part = check.contains, !text.contains(filled(LoadTemplate(part))) { return nil }
+        var captures = [text]
+        if let path = check.json {
+            guard let value = JSONValue(message: message.bytes)?.value(at: path) else { return nil }
+            if let wanted = check.equals, value.text != filled(LoadTemplate(wanted)) { return nil }
+            captures = [value.text ?? ""]
+        }
+        if check.matches != nil {
+            guard let pattern, let match = try? pattern.firstMatch(in: text) else { return nil }
+            let groups = match.output.dropFirst().map { $0.substring.map(String.init) ?? "" }
+            captures = groups.isEmpty ? [String(text[match.range])] : groups
+        }
+        return captures
+    }
+
+    /// What is expected, for errors.
+    func wish(_ check: LoadCheck) -> String {
+        var parts: [String] = []
+        if let text = check.text { parts.append("the text '\(filled(LoadTemplate(text)))'") }
+        if let part = check.contains { parts.append("with '\(filled(LoadTemplate(part)))' in it") }
+        if let pattern = check.matches { parts.append("that fits '\(pattern)'") }
+        if let path = check.json {
+            let value = check.equals.map { " '\(filled(LoadTemplate($0)))'" } ?? ""
+            parts.append("with \(path)\(value) in its JSON")
+        }
+        if let bytes = check.bytes { parts.append("of \(bytes.count) bytes") }
+        return parts.isEmpty ? "a message" : "a message " + parts.joined(separator: " and ")
+    }
+
+    /// The last message that has come, for errors.
+    var lastShown: String {
+        last.map { "the last one was: \($0.shown)" } ?? "no message has come"
+    }
+}
