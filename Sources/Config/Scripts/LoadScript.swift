@@ -126,7 +126,7 @@ public struct LoadStep: Sendable, Equatable {
 public struct LoadCheck: Sendable, Equatable {
     /// The whole text; nil where it does not matter.
     public var text: String?
-    /// The whole payload of a binary message; nil where it does not matter.
+    /// The whole payload; nil where it does not matter.
     public var bytes: [UInt8]?
     /// A text that is in it.
     public var contains: String?

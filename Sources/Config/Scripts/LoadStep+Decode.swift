@@ -116,6 +116,16 @@ extension LoadCheck {
         "steps[].expect", LoadCheck(),
         [
             .text("text", \.text, what: "a text", absent: "any", "the whole text of the message"),
+            .custom(
+                "base64", .text("base64"), absent: "any", "the whole payload of the message"
+            ) { owner, value in
+                guard let text = value.text("base64"), let data = Data(base64Encoded: text) else {
+                    value.report("found \(value.found), allowed: base64, as AQID")
+                    return false
+                }
+                owner.bytes = Array(data)
+                return true
+            },
             .text("contains", \.contains, what: "a text", absent: "any", "a text that is in it"),
             .text(
                 "matches", \.matches, kind: "regular expression", what: "a regular expression",

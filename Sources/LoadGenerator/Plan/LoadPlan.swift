@@ -74,6 +74,8 @@ public struct LoadPlan: Sendable {
     public var program: LoadProgram?
     /// Whether clients begin their scenario anew when they are through, until the time is over.
     public var repeatsScenarios = false
+    /// Whether clients send by a clock of the script, as one that was recorded: the open model.
+    public var isPlayedByTheClock = false
     /// How connections are made.
     public var dialing = LoadDialing()
     /// PEM file with the certificates to trust; nil: any certificate will do.

@@ -64,6 +64,7 @@ extension LoadSummary {
         let (plan, meter) = (findings.plan, findings.meter)
         mode = Self.name(of: plan.mode)
         if case .rate = plan.mode { model = "open" }
+        if plan.isPlayedByTheClock { model = "open" }
         url = plan.target.url
         startedAt = findings.startedAt.ISO8601Format()
         seconds = findings.outcomes.map(\.seconds).max() ?? 0
@@ -135,11 +136,12 @@ extension LoadSummary {
     private mutating func setOpening(_ findings: LoadFindings, _ meter: LoadMeter) {
         let isCycling =
             switch findings.plan.mode {
-            case .connect, .cycle: true
+            case .connect, .cycle, .script: true
             default: false
             }
         opening.seconds = isCycling ? seconds : findings.outcomes.map(\.openingSeconds).max() ?? 0
-        let count = isCycling ? meter.count : meter.opened
+        let isScript = findings.plan.mode == .script
+        let count = isCycling && !isScript ? meter.count : meter.opened
         if opening.seconds > 0, findings.outcomes.allSatisfy({ $0.attempts == 0 }) {
             opening.perSecond = Double(count) / opening.seconds
         }

@@ -61,6 +61,7 @@ extension LoadLoop {
             case .until(let time):
                 let moment = player.openedAt &+ time.nanoseconds
                 guard hasWaited(until: moment, player, token) else { return true }
+                if meter.isMeasuring { meter.sendLag.record(now &- min(now, moment)) }
             case .close(let code):
                 player.isDone = true
                 return sendClose(client, token, code: CloseCode(rawValue: UInt16(clamping: code)))

@@ -37,6 +37,8 @@ public struct LoadProgram: Sendable {
     let variables: [LoadVariable]
     let table: LoadTable?
     private var problems: [ConfigurationProblem] = []
+    /// Whether clients take the scenarios one after the other; else by their weights.
+    private var playsInTurn = false
 
     /// Makes a program of a script, and reads its file of users.
     ///
@@ -65,6 +67,36 @@ public struct LoadProgram: Sendable {
             }
         }
         if !problems.isEmpty { throw ConfigurationProblems(sorting: problems) }
+    }
+
+    /// Makes a program of what was recorded: every text stands for itself.
+    init(playing recorded: [LoadScenario]) {
+        variables = []
+        table = nil
+        for scenario in recorded {
+            var made = Scenario(
+                name: scenario.name, weight: 1,
+                path: scenario.path.map { LoadTemplate(verbatim: $0) },
+                subprotocols: scenario.subprotocols,
+                headers: scenario.headers.map { ($0.name, LoadTemplate(verbatim: $0.value)) })
+            for step in scenario.steps {
+                switch step.action {
+                case .send(let text):
+                    let template = LoadTemplate(verbatim: text)
+                    made.operations.append((.send(template), step.place))
+                case .sendBytes(let bytes): made.operations.append((.sendBytes(bytes), step.place))
+                case .expect(let check):
+                    made.operations.append((.expect(check, pattern: nil), step.place))
+                case .until(let time): made.operations.append((.until(time), step.place))
+                case .wait(let range): made.operations.append((.wait(range), step.place))
+                case .close(let code): made.operations.append((.close(code), step.place))
+                // A recording has none.
+                case .loop: break
+                }
+            }
+            scenarios.append(made)
+        }
+        playsInTurn = true
     }
 
     private mutating func add(_ scenario: LoadScenario, given: Set<String>) {
@@ -139,6 +171,7 @@ public struct LoadProgram: Sendable {
 
     /// Which scenario a client plays: each gets its share of any run of numbers.
     func scenario(of number: UInt64) -> Int {
+        if playsInTurn { return Int(number % UInt64(scenarios.count)) }
         let all = scenarios.reduce(0.0) { $0 + Double($1.weight) }
         // Multiples of the golden ratio are spread evenly over 0 to 1.
         let share = (Double(number) * 0.618_033_988_749_895 + 0.5).truncatingRemainder(

@@ -178,14 +178,16 @@ final class ScriptPlayer {
     /// What is expected, for errors.
     func wish(_ check: LoadCheck) -> String {
         var parts: [String] = []
-        if let text = check.text { parts.append("the text '\(filled(LoadTemplate(text)))'") }
+        if let text = check.text { parts.append("that is '\(filled(LoadTemplate(text)))'") }
         if let part = check.contains { parts.append("with '\(filled(LoadTemplate(part)))' in it") }
         if let pattern = check.matches { parts.append("that fits '\(pattern)'") }
         if let path = check.json {
             let value = check.equals.map { " '\(filled(LoadTemplate($0)))'" } ?? ""
             parts.append("with \(path)\(value) in its JSON")
         }
-        if let bytes = check.bytes { parts.append("of \(bytes.count) bytes") }
+        if let bytes = check.bytes {
+            parts.append("that is '\(ScriptMessage(bytes: bytes, isText: true).shown)'")
+        }
         return parts.isEmpty ? "a message" : "a message " + parts.joined(separator: " and ")
     }
 

@@ -39,6 +39,7 @@ struct LoadTestCommand: ParsableCommand {
             sluice load wss://app.test/ws --mode hold --connections 20000 --source 10.0.0.2,10.0.0.3
             sluice load wss://app.test/ws --mode storm --back-off 1s..30s
             sluice load wss://app.test/ --script chat.yaml --connections 200 --duration 1m
+            sluice load wss://app.test/ --replay frames.jsonl --speed 10x --connections 500
             sluice load wss://app.test/ws --expect 'p99 < 50ms' --expect 'errors < 0.1%' --json -
             sluice load wss://app.test/ws --repeat 5 --json a.json --report a.html
             sluice load compare a.json b.json
@@ -52,6 +53,9 @@ struct LoadTestCommand: ParsableCommand {
 
             With --script clients do what a file says step by step: send, expect, wait, loop, with variables and \
             several weighted scenarios.
+
+            With --replay clients send what `sluice tap --record` or a browser (HAR) has recorded, at the same times \
+            or faster. Cookies, queries and fields for logging in are left out unless --replay-secrets is given.
 
             With --rate messages leave by the clock, whether or not earlier ones are back, and latency counts \
             from the moment at which a message should have left (the open model): a server that stalls is \
@@ -79,6 +83,7 @@ struct LoadTestCommand: ParsableCommand {
             "Have clients do what a script says (YAML), in place of --mode.", valueName: "file"))
     var script: String?
 
+    @OptionGroup(title: "Replay") var replaying: LoadReplayOptions
     @OptionGroup(title: "Traffic") var traffic: LoadTrafficOptions
     @OptionGroup(title: "Connections") var dialing: LoadDialingOptions
     @OptionGroup(title: "Report") var report: LoadReportOptions

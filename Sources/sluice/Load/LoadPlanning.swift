@@ -20,7 +20,11 @@ struct LoadPlanning {
     /// Refuses options that have no meaning in the mode.
     func validate() throws {
         let mode = command.mode
-        if command.script != nil { try refuseBesideScript() }
+        if command.script != nil { try refuseBeside("--script") }
+        if command.replaying.replay != nil { try refuseBeside("--replay") }
+        if command.script != nil, command.replaying.replay != nil {
+            throw ValidationError("--script and --replay don't go together: give one of them.")
+        }
         func refuse(_ option: String, _ isGiven: Bool, unless modes: LoadMode...) throws {
             guard isGiven, !modes.contains(mode) else { return }
             let names = modes.map { "--mode \($0.rawValue)" }.joined(separator: " and ")
@@ -38,8 +42,8 @@ struct LoadPlanning {
         try refuse("--late", traffic.late != nil, unless: .echo, .push, .stream)
     }
 
-    /// Refuses options whose part a script has.
-    private func refuseBesideScript() throws {
+    /// Refuses options whose part a script or a recording has.
+    private func refuseBeside(_ other: String) throws {
         let given = [
             ("--mode", command.mode != .echo), ("--rate", traffic.rate != nil),
             ("--in-flight", traffic.inFlight != nil), ("--size", traffic.size != nil),
@@ -49,7 +53,7 @@ struct LoadPlanning {
         ]
         if let option = given.first(where: \.1)?.0 {
             throw ValidationError(
-                "\(option) and --script don't go together: the script says what is sent and how.")
+                "\(option) and \(other) don't go together: the file says what is sent and how.")
         }
     }
 
@@ -65,6 +69,21 @@ struct LoadPlanning {
         let duration = traffic.duration ?? script.duration
         plan.repeatsScenarios = duration != nil
         plan.end = .seconds((duration ?? .seconds(30 * 86_400)).inSeconds)
+    }
+
+    /// Has the plan play a recording.
+    private func replay(_ path: String, _ plan: inout LoadPlan) throws(LoadFault) {
+        let options = command.replaying
+        let recording = try LoadRecording(path: path)
+        let speed = options.speed?.speed ?? .times(1)
+        plan.mode = .script
+        plan.program = recording.program(
+            speed: speed, expectsReplies: options.expectsReplies,
+            sendsSecrets: options.sendsSecrets)
+        plan.isPlayedByTheClock = speed != .max
+        plan.connections = traffic.connections ?? recording.count
+        plan.repeatsScenarios = traffic.duration != nil
+        plan.end = .seconds((traffic.duration ?? .seconds(30 * 86_400)).inSeconds)
     }
 
     /// The plan.
@@ -97,6 +116,7 @@ struct LoadPlanning {
         plan.lateSeconds = traffic.late?.inSeconds
         plan.awaitsAll = true
         if let script { try play(script, &plan) }
+        if let path = command.replaying.replay { try replay(path, &plan) }
         return plan
     }
 

@@ -8,7 +8,7 @@ import LoadGenerator
 struct LoadTrafficOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "How many WebSockets are open at one time. (default: 64; with --script what it says, or one for each scenario)",
+            "How many WebSockets are open at one time. (default: 64; with --script what it says, or one for each scenario; with --replay as many as were recorded)",
             valueName: "n"))
     var connections: Int?
 

@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: Apache-2.0
+import Config
+import Foundation
+import Tap
+
+/// What was recorded of WebSockets, to be played again: a file of `sluice tap --record`, or a HAR with
+/// `_webSocketMessages` as browsers write it.
+public struct LoadRecording: Sendable {
+    /// A whole message.
+    struct Message: Sendable, Equatable {
+        /// Since the WebSocket was opened, in seconds.
+        let seconds: Double
+        /// Whether the client sent it.
+        let isSent: Bool
+        let isText: Bool
+        let bytes: [UInt8]
+    }
+
+    /// One WebSocket.
+    struct Socket: Sendable {
+        var name: String
+        var path: String?
+        /// Fields of the request that may be secrets.
+        var secrets: [LoadHeader] = []
+        /// The query of the URL, which may be one as well.
+        var query: String?
+        var subprotocols: [String] = []
+        var messages: [Message] = []
+    }
+
+    /// How fast a recording is played.
+    public enum Speed: Sendable, Equatable {
+        /// So many times as fast as it was.
+        case times(Double)
+        /// Each message as soon as those that had come before it are there.
+        case max
+    }
+
+    let sockets: [Socket]
+
+    /// How many WebSockets it has.
+    public var count: Int { sockets.count }
+
+    /// Reads a file of either form.
+    ///
+    /// - Throws: `LoadFault` that says what is wrong with it and what to do.
+    public init(path: String) throws(LoadFault) {
+        let data: Data
+        do {
+            data = try Data(contentsOf: URL(fileURLWithPath: path))
+        } catch {
+            throw LoadFault(
+                "\(path): it can't be read; see whether it is there and who may read it")
+        }
+        let isRecord = data.firstIndex(of: 0x0A).map { TapRecord(line: data[..<$0]) != nil }
+        let all =
+            isRecord == true
+            ? try Self.sockets(ofRecord: data, path) : try Self.sockets(ofHAR: data, path)
+        sockets = all.filter { $0.messages.contains(where: \.isSent) }
+        if sockets.isEmpty {
+            throw LoadFault(
+                "\(path): no WebSocket in it has a message of its client, so there is nothing to play"
+            )
+        }
+    }
+
+    /// The recording as a script, in which each WebSocket is a scenario.
+    ///
+    /// - Parameters:
+    ///   - speed: how fast it is played.
+    ///   - expectsReplies: whether what comes back has to be what was recorded.
+    ///   - sendsSecrets: whether fields of requests and queries of URLs are sent as recorded.
+    public func program(
+        speed: Speed, expectsReplies: Bool, sendsSecrets: Bool
+    ) -> LoadProgram {
+        LoadProgram(
+            playing: sockets.map { socket in
+                var scenario = LoadScenario()
+                scenario.name = socket.name
+                if let path = socket.path {
+                    let query = sendsSecrets ? socket.query.map { "?" + $0 } ?? "" : ""
+                    scenario.path = path + query
+                }
+                scenario.subprotocols = socket.subprotocols
+                if sendsSecrets { scenario.headers = socket.secrets }
+                scenario.steps = Self.steps(socket, speed, expectsReplies)
+                return scenario
+            })
+    }
+
+    private static func steps(
+        _ socket: Socket, _ speed: Speed, _ expectsReplies: Bool
+    ) -> [LoadStep] {
+        let place = SourcePlace(file: socket.name, line: 0, column: 0)
+        var steps: [LoadStep] = []
+        for (index, message) in socket.messages.enumerated() {
+            let place = SourcePlace(file: "message \(index + 1)", line: 0, column: 0)
+            if message.isSent {
+                if case .times(let factor) = speed {
+                    steps.append(LoadStep(.until(.seconds(message.seconds / factor)), place: place))
+                }
+                let action: LoadStep.Action =
+                    message.isText
+                    ? .send(String(decoding: message.bytes, as: UTF8.self))
+                    : .sendBytes(message.bytes)
+                steps.append(LoadStep(action, place: place))
+            } else if expectsReplies || speed == .max {
+                var check = LoadCheck()
+                if expectsReplies {
+                    check.bytes = message.bytes
+                    check.isNext = true
+                }
+                steps.append(LoadStep(.expect(check), place: place))
+            }
+        }
+        if case .times(let factor) = speed, let last = socket.messages.last {
+            steps.append(LoadStep(.until(.seconds(last.seconds / factor)), place: place))
+        }
+        return steps
+    }
+
+    // MARK: Records of taps
+
+    /// A message that is not whole yet.
+    private struct Part {
+        let seconds: Double
+        let isText: Bool
+        var bytes: [UInt8]
+    }
+
+    private static func sockets(
+        ofRecord data: Data, _ path: String
+    ) throws(LoadFault) -> [Socket] {
+        var sockets: [Socket] = []
+        var places: [String: (index: Int, openedAt: Double)] = [:]
+        var parts: [String: Part] = [:]
+        for (number, line) in data.split(separator: 0x0A).enumerated() {
+            guard let record = TapRecord(line: line) else {
+                throw LoadFault(
+                    "\(path), line \(number + 1): this is no line of sluice tap --record")
+            }
+            let seconds = Double(record.atMicroseconds) / 1e6
+            guard let relay = record.relay else { continue }
+            if record.type == .relay {
+                places[relay] = (sockets.count, seconds)
+                var socket = Socket(name: relay)
+                socket.path = record.path
+                socket.subprotocols = record.subprotocol.map { [$0] } ?? []
+                sockets.append(socket)
+            }
+            guard record.type == .frame, let place = places[relay],
+                let direction = record.direction, record.context != true
+            else { continue }
+            let bytes = try payload(record, path, number + 1)
+            let key = "\(relay) \(direction)"
+            switch record.opcode {
+            case "text", "binary":
+                parts[key] = Part(
+                    seconds: seconds - place.openedAt, isText: record.opcode == "text",
+                    bytes: bytes)
+            case "continuation": parts[key]?.bytes += bytes
+            default: continue
+            }
+            guard record.final != false, let part = parts.removeValue(forKey: key) else { continue }
+            sockets[place.index].messages.append(
+                Message(
+                    seconds: max(0, part.seconds), isSent: direction == "up", isText: part.isText,
+                    bytes: part.bytes))
+        }
+        return sockets
+    }
+
+    private static func payload(
+        _ record: TapRecord, _ path: String, _ line: Int
+    ) throws(LoadFault) -> [UInt8] {
+        guard ["text", "binary", "continuation"].contains(record.opcode ?? "") else { return [] }
+        let bytes = record.text.map { Array($0.utf8) } ?? Array(record.payloadData)
+        let isLacking = bytes.isEmpty && (record.inflatedBytes ?? record.bytes ?? 0) > 0
+        if record.truncated == true || record.notInflated != nil || isLacking {
+            throw LoadFault(
+                "\(path), line \(line): the payload is not all there, so it can't be played; record with"
+                    + " payloads (admin: { tap: payloads }) and with --max-bytes 1048576")
+        }
+        return bytes
+    }
+
+    // MARK: HAR
+
+    private struct Archive: Decodable {
+        struct Log: Decodable { let entries: [Entry] }
+        struct Entry: Decodable {
+            let request: Request?
+            let _webSocketMessages: [Message]?
+        }
+        struct Request: Decodable {
+            let url: String
+            let headers: [Header]?
+        }
+        struct Header: Decodable {
+            let name: String
+            let value: String
+        }
+        struct Message: Decodable {
+            let type: String
+            let time: Double
+            let opcode: Int
+            let data: String
+        }
+        let log: Log
+    }
+
+    private static func sockets(ofHAR data: Data, _ path: String) throws(LoadFault) -> [Socket] {
+        let archive: Archive
+        do {
+            archive = try JSONDecoder().decode(Archive.self, from: data)
+        } catch {
+            throw LoadFault(
+                "\(path): this is neither a record of sluice tap --record nor a HAR (HTTP Archive)")
+        }
+        return archive.log.entries.compactMap { entry in
+            guard let messages = entry._webSocketMessages, let first = messages.first else {
+                return nil
+            }
+            return socket(entry.request, messages, first.time)
+        }
+    }
+
+    private static func socket(
+        _ request: Archive.Request?, _ messages: [Archive.Message], _ beganAt: Double
+    ) -> Socket {
+        let parts = request.flatMap { URLComponents(string: $0.url) }
+        var socket = Socket(name: parts?.path ?? "socket")
+        socket.path = parts.map { $0.percentEncodedPath.isEmpty ? "/" : $0.percentEncodedPath }
+        socket.query = parts?.percentEncodedQuery
+        for header in request?.headers ?? [] {
+            switch header.name.lowercased() {
+            case "sec-websocket-protocol":
+                socket.subprotocols = header.value.split(separator: ",").map {
+                    $0.trimmingCharacters(in: .whitespaces)
+                }
+            case "cookie", "authorization", "origin":
+                socket.secrets.append(LoadHeader(name: header.name, value: header.value))
+            default: break
+            }
+        }
+        socket.messages = messages.compactMap { message in
+            guard message.opcode == 1 || message.opcode == 2 else { return nil }
+            let isText = message.opcode == 1
+            let bytes =
+                isText
+                ? Array(message.data.utf8) : Array(Data(base64Encoded: message.data) ?? Data())
+            return Message(
+                seconds: max(0, message.time - beganAt), isSent: message.type == "send",
+                isText: isText, bytes: bytes)
+        }
+        return socket
+    }
+}
