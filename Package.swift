@@ -219,7 +219,7 @@ let package = Package(
         .testTarget(
             name: "LoadGeneratorTests",
             dependencies: [
-                "LoadGenerator", "Echo", "Reactor", "TLS", "TestKit",
+                "LoadGenerator", "Config", "Echo", "Reactor", "TLS", "TestKit",
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
             ],
             swiftSettings: strict),

@@ -22,15 +22,24 @@ struct ReferenceTests {
         #expect(Self.headings(in: text).isSuperset(of: KeySection.all.map(\.title)))
     }
 
+    @Test func `the tables of scripts are those of the declared keys`() throws {
+        let text = try String(contentsOf: Self.scripts, encoding: .utf8)
+        let made = Self.tables(in: text, from: LoadScript.sections)
+        if Self.writes { try made.write(to: Self.scripts, atomically: true, encoding: .utf8) }
+        #expect(text == made || Self.writes, "`make reference` writes it")
+        #expect(Self.headings(in: text).isSuperset(of: LoadScript.sections.map(\.title)))
+    }
+
     @Test func `every key is declared once, with a meaning`() {
-        for section in KeySection.all {
+        let all = KeySection.all + LoadScript.sections
+        for section in all {
             #expect(Set(section.names).count == section.names.count, "\(section.title)")
             for key in section.keys {
                 #expect(key.meaning.count > 10, "\(section.title) \(key.name)")
                 #expect(!key.meaning.hasSuffix("."), "\(section.title) \(key.name)")
                 // A section that a key leads to has to be there.
                 for title in Self.titles(in: key.type) {
-                    #expect(KeySection.all.contains { $0.title == title }, "\(title)")
+                    #expect(all.contains { $0.title == title }, "\(title)")
                 }
             }
         }
@@ -156,6 +165,9 @@ struct ReferenceTests {
     private static let file = URL(fileURLWithPath: #filePath)
         .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
         .appendingPathComponent("docs/configuration.md")
+
+    private static let scripts = file.deletingLastPathComponent()
+        .appendingPathComponent("load-scripts.md")
 
     private static func reference() throws -> String {
         try String(contentsOf: file, encoding: .utf8)

@@ -45,7 +45,8 @@ struct ChecksTests {
         ("Reactor", "CLinux"), ("TLS", "COpenSSL"), ("Splice", "Wire"), ("Frontend", "Splice"),
         ("Splice", "Ledger"), ("Frontend", "Proxy"), ("Health", "Ledger"), ("Naming", "Ledger"),
         ("Service", "Frontend"), ("Service", "Config"), ("sluice", "Service"),
-        ("sluice", "Config"), ("sluice", "LoadGenerator"), ("Bench", "LoadGenerator"), ("Wire", "Wire"),
+        ("sluice", "Config"), ("sluice", "LoadGenerator"),
+        ("Bench", "LoadGenerator"), ("Wire", "Wire"),
         ("HTTP2", "CNghttp2"), ("FuzzTargets", "HTTP2"),
     ])
     func `an arrow that points down is fine`(target: String, module: String) {

@@ -73,7 +73,7 @@ extension LoadStep {
     static let loopSection = Section(
         "steps[].loop", LoopKeys(),
         [
-            .number("times", \.times, 1...1_000_000_000, "how often"),
+            .number("times", \.times, 1...1_000_000_000, "how often the steps are done"),
             .required("steps", .list(.mapping("steps[]")), "what is done each time") {
                 owner, value in
                 owner.steps = (value.nonEmptyList(of: "steps") ?? []).compactMap(LoadStep.init)

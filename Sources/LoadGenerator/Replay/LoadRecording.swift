@@ -70,6 +70,7 @@ public struct LoadRecording: Sendable {
     ///   - speed: how fast it is played.
     ///   - expectsReplies: whether what comes back has to be what was recorded.
     ///   - sendsSecrets: whether fields of requests and queries of URLs are sent as recorded.
+    /// - Returns: the script.
     public func program(
         speed: Speed, expectsReplies: Bool, sendsSecrets: Bool
     ) -> LoadProgram {

@@ -28,7 +28,7 @@ extension LoadLoop {
         return player
     }
 
-    /// The client's WebSocket is open: its scenario begins. False when the connection is gone.
+    /// The client's WebSocket is open: its scenario begins; false when the connection is gone.
     mutating func beginPlay(_ client: ClientPointer, _ token: Token) -> Bool {
         guard let player = client.pointee.player else { return true }
         player.openedAt = now

@@ -38,7 +38,9 @@ struct LoadTable: Sendable {
         }
     }
 
-    /// The values of a row; rows begin again behind the last one. A row that is too short has empty values.
+    /// The values of a row; rows begin again behind the last one.
+    ///
+    /// A row that is too short has empty values.
     func row(_ index: Int) -> [String] {
         let index = index % count
         var fields = Self.fields(bytes[starts[index]..<starts[index + 1]])

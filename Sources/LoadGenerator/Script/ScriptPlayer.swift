@@ -80,7 +80,9 @@ final class ScriptPlayer {
         }
     }
 
-    /// What is to be done now; nil at the end. Loops are gone through here.
+    /// What is to be done now; nil at the end.
+    ///
+    /// Loops are gone through here.
     func operation() -> LoadProgram.Operation? {
         while position < scenario.operations.count {
             let operation = scenario.operations[position].operation

@@ -57,7 +57,9 @@ enum WordAdvice {
         if name.hasPrefix("--"), CommandWords.subcommand(String(word), of: Sluice.self) != nil {
             return "Did you mean `sluice \(word)`?"
         }
-        if words.path.dropFirst().first == "load", let meant = loadOptions[name] { return "Did you mean '\(meant)'?" }
+        if words.path.dropFirst().first == "load", let meant = loadOptions[name] {
+            return "Did you mean '\(meant)'?"
+        }
         let owners = owners(of: name)
         return owners.isEmpty
             ? nil

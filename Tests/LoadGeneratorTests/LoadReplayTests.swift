@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Goal: what was recorded is sent again, in its order and not before its time.
+// Method: a record of a tap and a HAR, against a server that keeps what it gets.
+
+import Foundation
+import TestKit
+import Testing
+
+@testable import LoadGenerator
+
+@Suite struct LoadReplayTests {
+    private static let record = """
+        {"type":"tap","atMicroseconds":0,"version":1,"startedMilliseconds":1760000000000,"payloads":true}
+        {"type":"relay","atMicroseconds":1000,"relay":"0-1-1","path":"/chat","scheme":"wss","host":"a"}
+        {"type":"relay","atMicroseconds":1500,"relay":"0-2-1","path":"/chat","scheme":"wss","host":"a"}
+        {"type":"frame","atMicroseconds":2000,"relay":"0-1-1","direction":"up","opcode":"text","final":false,"bytes":3,"text":"one"}
+        {"type":"frame","atMicroseconds":2500,"relay":"0-1-1","direction":"up","opcode":"ping","final":true,"bytes":0}
+        {"type":"frame","atMicroseconds":3000,"relay":"0-1-1","direction":"up","opcode":"continuation","final":true,"bytes":4,"text":" ${x"}
+        {"type":"frame","atMicroseconds":4000,"relay":"0-1-1","direction":"down","opcode":"text","final":true,"bytes":7,"text":"one ${x"}
+        {"type":"frame","atMicroseconds":201000,"relay":"0-1-1","direction":"up","opcode":"binary","final":true,"bytes":2,"payload":"AQI="}
+        {"type":"frame","atMicroseconds":202000,"relay":"0-1-1","direction":"down","opcode":"binary","final":true,"bytes":2,"payload":"AQI="}
+        {"type":"frame","atMicroseconds":203000,"relay":"0-2-1","direction":"down","opcode":"text","final":true,"bytes":2,"text":"hi"}
+        {"type":"closed","atMicroseconds":300000,"relay":"0-1-1","code":1000}
+
+        """
+
+    private static let archive = """
+        {"log": {"version": "1.2", "entries": [
+          {"request": {"url": "https://a.test/page", "headers": []}},
+          {"request": {"url": "wss://a.test/feed?token=hush", "headers": [
+              {"name": "Cookie", "value": "s=hush"}, {"name": "Sec-WebSocket-Protocol", "value": "v1, v2"}]},
+           "_webSocketMessages": [
+             {"type": "send", "time": 1760000000.5, "opcode": 1, "data": "a"},
+             {"type": "receive", "time": 1760000000.6, "opcode": 1, "data": "a"},
+             {"type": "send", "time": 1760000000.7, "opcode": 2, "data": "AQI="},
+             {"type": "receive", "time": 1760000000.8, "opcode": 2, "data": "AQI="}]}]}}
+        """
+
+    private func recording(_ text: String) throws -> LoadRecording {
+        let folder = try Scratch.makeFolder()
+        defer { Scratch.remove(folder) }
+        try Scratch.write(text, to: "\(folder)/r")
+        return try LoadRecording(path: "\(folder)/r")
+    }
+
+    /// Plays a recording against an echo server: the summary, and the heads and payloads that came.
+    private func play(
+        _ recording: LoadRecording, _ speed: LoadRecording.Speed, expects: Bool = true,
+        sendsSecrets: Bool = false, connections: Int = 1
+    ) throws -> (LoadSummary, heads: [String], payloads: [[UInt8]]) {
+        let kept = Monitor<(heads: [String], payloads: [[UInt8]])>(([], []))
+        let backend = try ScriptedBackend { peer in
+            let head = try peer.accept(
+                extra: recording.sockets[0].subprotocols.first.map {
+                    [(name: "Sec-WebSocket-Protocol", value: $0)]
+                } ?? [])
+            kept.update { $0.heads.append("\(head.target) \(head.fields)") }
+            while let frame = try peer.readFrameOrEnd() {
+                var answer = frame
+                answer.maskKey = nil
+                if frame.opcode < 8 { kept.update { $0.payloads.append(frame.payload) } }
+                try peer.send(answer)
+                if frame.opcode == 8 { return }
+            }
+        }
+        defer { backend.stop() }
+        var plan = try plan(backend.address.port, .script, connections: connections)
+        plan.program = recording.program(
+            speed: speed, expectsReplies: expects, sendsSecrets: sendsSecrets)
+        plan.end = .seconds(600)
+        let summary = try LoadCrew(plan, threads: 1).run().summary
+        return (summary, kept.value.heads, kept.value.payloads)
+    }
+
+    private static let sent = [Array("one ${x".utf8), [1, 2]]
+
+    @Test func `a record of a tap is played with its pauses, and what comes back is checked`()
+        throws
+    {
+        let recording = try recording(Self.record)
+        // The other socket's client has said nothing.
+        #expect(recording.count == 1)
+        let (summary, heads, payloads) = try play(recording, .times(1))
+        #expect(summary.errors == [])
+        #expect(payloads == Self.sent)
+        #expect(heads.first?.hasPrefix("/chat ") == true)
+        #expect(summary.seconds >= 0.2)
+        #expect(summary.latencyMicroseconds.count == 2)
+    }
+
+    @Test func `faster means shorter pauses, and at most none at all`() throws {
+        let recording = try recording(Self.record)
+        for speed in [LoadRecording.Speed.times(4), .max] {
+            let (summary, _, payloads) = try play(recording, speed, expects: speed == .max)
+            #expect(summary.errors == [])
+            #expect(payloads == Self.sent)
+            if speed != .max { #expect(summary.seconds >= 0.05) }
+        }
+        let (summary, _, payloads) = try play(recording, .max, connections: 5)
+        #expect(summary.errors == [])
+        #expect(payloads.count == 10)
+        #expect(summary.scenarios.map(\.finished) == [5])
+    }
+
+    @Test func `a reply that is not the recorded one is an error`() throws {
+        let changed = Self.record.replacing(
+            "\"direction\":\"down\",\"opcode\":\"text\",\"final\":true,\"bytes\":7,\"text\":\"one",
+            with:
+                "\"direction\":\"down\",\"opcode\":\"text\",\"final\":true,\"bytes\":7,\"text\":\"two"
+        )
+        let (summary, _, _) = try play(try recording(changed), .max)
+        #expect(summary.errors.map(\.cause) == ["expectation"])
+        let example = summary.errors.first?.example ?? ""
+        #expect(example.contains("scenario '0-1-1', message 2: "), "\(example)")
+        let (lenient, _, _) = try play(try recording(changed), .max, expects: false)
+        #expect(lenient.errors == [])
+    }
+
+    @Test func `a HAR is played without its secrets, or with them when asked`() throws {
+        let recording = try recording(Self.archive)
+        #expect(recording.count == 1)
+        let (plain, heads, payloads) = try play(recording, .times(10))
+        #expect(plain.errors == [])
+        #expect(payloads == [[0x61], [1, 2]])
+        #expect(heads.first?.hasPrefix("/feed ") == true)
+        #expect(heads.first?.contains("hush") == false)
+        #expect(heads.first?.contains("v1, v2") == true)
+        let (_, secret, _) = try play(recording, .max, sendsSecrets: true)
+        #expect(secret.first?.hasPrefix("/feed?token=hush ") == true)
+        #expect(secret.first?.contains("s=hush") == true)
+    }
+
+    @Test(arguments: [
+        ("hello", "neither a record of sluice tap --record nor a HAR"),
+        ("{\"log\": {\"entries\": []}}", "nothing to play"),
+        (
+            record.replacing("\"text\":\"one\"", with: "\"truncated\":true"),
+            "line 4: the payload is not all there"
+        ),
+        (record + "nonsense\n", "line 12: this is no line of sluice tap"),
+    ])
+    func `a file that can't be played says why`(text: String, words: String) throws {
+        let fault = #expect(throws: LoadFault.self) { try recording(text) }
+        #expect(fault?.sentence.contains(words) == true, "\(fault?.sentence ?? "")")
+    }
+}
