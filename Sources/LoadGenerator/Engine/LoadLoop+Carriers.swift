@@ -45,7 +45,7 @@ extension LoadLoop {
         loop.timers.cancel(token)
         carriers.append(token)
         // Streams that come and go do so when traffic begins.
-        return plan.mode == .cycle || openStreams(wanted, on: client, token)
+        return kind == .cycle || openStreams(wanted, on: client, token)
     }
 
     /// Opens so many streams; false when the connection is gone.
@@ -167,12 +167,12 @@ extension LoadLoop {
             return
         }
         let carrierToken = client.pointee.carrier
-        if plan.mode == .cycle {
+        if kind == .cycle {
             meter.countOne()
             meter.record(nanoseconds: now &- client.pointee.startedAt)
         }
         finish(client, token)
-        guard plan.mode == .cycle, stage.rawValue <= Stage.measuring.rawValue,
+        guard kind == .cycle, stage.rawValue <= Stage.measuring.rawValue,
             let carrierToken, let carrier = slab.pointer(carrierToken)
         else { return }
         _ = openStreams(1, on: carrier, carrierToken)

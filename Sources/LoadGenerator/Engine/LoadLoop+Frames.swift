@@ -114,13 +114,13 @@ extension LoadLoop {
     /// A message is back: counts it, and how long that took.
     private mutating func noteLatency(_ client: ClientPointer, _ index: UInt64, _ size: Int) {
         // The whole of its life counts, once it is over.
-        if plan.mode == .cycle { return }
+        if kind == .cycle { return }
         var since: UInt64
-        if case .rate = plan.mode {
+        if kind == .rate {
             since = intendedAt(position: client.pointee.position, index: index)
             guard since >= measureBeganAt, since < measureEndedAt else { return }
-        } else if let sentTimes, case .closed(let inFlight) = plan.mode {
-            since = sentTimes[sendPlace(client, index, inFlight)]
+        } else if let sentTimes {
+            since = sentTimes[sendPlace(client, index)]
         } else {
             guard index == client.pointee.trackedIndex else {
                 meter.countOne(payloadBytes: size)
@@ -167,7 +167,7 @@ extension LoadLoop {
                 client, token, .close(code),
                 "the server closed the connection with \(code)\(reason)")
         }
-        if isCycling || plan.mode == .cycle {
+        if isCycling || kind == .cycle {
             guard code == 1000 else {
                 return fail(client, token, .close(code), "the Close was answered with \(code)")
             }
@@ -187,7 +187,7 @@ extension LoadLoop {
 
     /// A socket that was held is alive.
     private mutating func notePong(_ client: ClientPointer) {
-        guard plan.mode == .idle, client.pointee.sent == 1, client.pointee.answered == 0 else {
+        guard kind == .idle, client.pointee.sent == 1, client.pointee.answered == 0 else {
             return
         }
         client.pointee.answered = 1

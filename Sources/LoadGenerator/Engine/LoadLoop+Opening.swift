@@ -12,7 +12,7 @@ extension LoadLoop {
             for _ in 0..<max(0, plan.connections - slab.count) { begin() }
             return
         }
-        if isStorm || plan.mode == .script { tryAgain() }
+        if isStorm || kind == .script { tryAgain() }
         while startedCount < plan.connections, openingCount < plan.openingsAtOnce,
             plan.dialing.rampSeconds <= 0
                 || now >= openingBeganAt + rampNanoseconds(of: startedCount)
@@ -36,7 +36,7 @@ extension LoadLoop {
     /// Begins a connection; of a script, `attempt` is the round.
     mutating func begin(_ number: UInt64, attempt: Int) {
         var player: ScriptPlayer?
-        if plan.mode == .script {
+        if kind == .script {
             player = self.player(number: number, iteration: attempt)
             guard player != nil else {
                 let sentence = "the path or a header of the scenario can't stand in a request"
@@ -97,7 +97,7 @@ extension LoadLoop {
             return
         }
         meter.noteFailed(UInt64(plan.streams ?? 1))
-        if plan.mode == .script { followScript(number, iteration: attempt, hasFailed: true) }
+        if kind == .script { followScript(number, iteration: attempt, hasFailed: true) }
     }
 
     /// TCP is there, or is not.
@@ -232,9 +232,9 @@ extension LoadLoop {
         }
         openCount += 1
         // One that comes and goes has its time for all of that, and no place of its own.
-        if plan.mode == .cycle { return true }
+        if kind == .cycle { return true }
         loop.timers.cancel(token)
-        if plan.mode == .script { return beginPlay(client, token) }
+        if kind == .script { return beginPlay(client, token) }
         client.pointee.position = roster.count
         roster.append(token)
         if isStorm, stage == .measuring { served(client) }
@@ -255,7 +255,7 @@ extension LoadLoop {
             fail(client, token, .timeout(.upgrade), "the upgrade was not answered in time")
         case .closing:
             fail(client, token, .timeout(.close), "the Close was not answered in time")
-        case .open where plan.mode == .script: _ = play(client, token)
+        case .open where kind == .script: _ = play(client, token)
         case .open:
             fail(client, token, .timeout(.message), "the message did not come back in time")
         case .ending where client.pointee.carrier != nil:

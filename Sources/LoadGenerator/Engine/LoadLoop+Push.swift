@@ -8,14 +8,6 @@ extension LoadLoop {
     /// Bytes at the start of a message in which its clock is looked for.
     private static let clockBytesMax = 4096
 
-    /// Whether what comes is the server's own, and no echo.
-    var isPushed: Bool {
-        switch plan.mode {
-        case .push, .script: true
-        default: false
-        }
-    }
-
     /// Asks for messages, where the plan has a message for that; false when the connection is gone.
     mutating func subscribe(_ client: ClientPointer, _ token: Token) -> Bool {
         guard let subscription = plan.subscription, let content = subscription.content else {
@@ -83,7 +75,7 @@ extension LoadLoop {
 
     /// A message has come: counts it, and how old it is or how long after the one before.
     mutating func endPushed(_ client: ClientPointer, _ token: Token) -> Bool {
-        if plan.mode == .script { return endScripted(client, token) }
+        if kind == .script { return endScripted(client, token) }
         guard case .push(let clock) = plan.mode else { return true }
         let size = client.pointee.messageOffset
         client.pointee.messageOffset = 0

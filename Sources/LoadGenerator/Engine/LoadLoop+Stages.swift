@@ -13,10 +13,10 @@ extension LoadLoop {
         case .opening:
             guard startedCount >= plan.connections, openingCount == 0 else { return }
             guard allHaveArrived() else { return }
-            onOpen(plan.mode == .cycle ? carrierCount : openCount)
+            onOpen(kind == .cycle ? carrierCount : openCount)
             beginTraffic()
         case .warming:
-            let isEmpty = openCount == 0 && !isCycling && plan.mode != .script
+            let isEmpty = openCount == 0 && !isCycling && kind != .script
             if now >= stageEndsAt || isEmpty { beginMeasuring() }
         case .measuring:
             if isMeasured() { endMeasuring() }
@@ -40,7 +40,7 @@ extension LoadLoop {
 
     mutating func beginTraffic() {
         clockBeganAt = now
-        if plan.mode == .idle { usage.noteOpened() }
+        if kind == .idle { usage.noteOpened() }
         if plan.warmupSeconds > 0 {
             stage = .warming
             stageEndsAt = now + UInt64(plan.warmupSeconds * Double(Self.second))
@@ -51,7 +51,7 @@ extension LoadLoop {
             guard let client = slab.pointer(token) else { continue }
             sendMore(client, token)
         }
-        guard plan.mode == .cycle, let streams = plan.streams else { return }
+        guard kind == .cycle, let streams = plan.streams else { return }
         for token in carriers {
             guard let carrier = slab.pointer(token) else { continue }
             _ = openStreams(streams, on: carrier, token)
@@ -71,19 +71,19 @@ extension LoadLoop {
         }
         meter.isMeasuring = true
         threadCPU.begin(at: now)
-        if plan.mode != .idle { usage.beginMeasuring() }
+        if kind != .idle { usage.beginMeasuring() }
         // What is under way will come back in the measured part.
         if !isByTheClock { meter.sent = awaitedCount() }
         if isStorm { dropAll() }
     }
 
     private mutating func isMeasured() -> Bool {
-        if plan.mode == .script {
+        if kind == .script {
             return plan.repeatsScenarios
                 ? now >= stageEndsAt : servedCount >= plan.connections
         }
         if isStorm { return servedCount >= plan.connections || now >= stageEndsAt }
-        let isGone = plan.mode == .cycle ? carrierCount == 0 : openCount == 0 && !isCycling
+        let isGone = kind == .cycle ? carrierCount == 0 : openCount == 0 && !isCycling
         if isGone { return true }
         // Nothing works: no use in going on until the time is over.
         if isCycling && meter.count == 0 && meter.errors >= 4 * UInt64(plan.connections) {
@@ -123,7 +123,7 @@ extension LoadLoop {
     }
 
     private mutating func endMeasuring() {
-        usage.endMeasuring(isOpeningMeasured: plan.mode == .idle)
+        usage.endMeasuring(isOpeningMeasured: kind == .idle)
         threadCPU.end(at: now)
         measureEndedAt = isByTheClock ? min(now, stageEndsAt) : now
         meter.unsent &+= clockBacklog
@@ -131,7 +131,7 @@ extension LoadLoop {
         if isByTheClock || plan.awaitsAll {
             stage = .draining
             stageEndsAt = now + UInt64(plan.drainSeconds * Double(Self.second))
-            if plan.mode == .idle, plan.awaitsAll { pingAll() }
+            if kind == .idle, plan.awaitsAll { pingAll() }
         } else {
             beginClosing()
         }
@@ -167,7 +167,7 @@ extension LoadLoop {
     private mutating func beginClosing() {
         if stage == .draining {
             let count = awaitedCount()
-            if count > 0, plan.mode == .idle {
+            if count > 0, kind == .idle {
                 meter.note(count, .dead, "\(count) sockets did not answer a Ping")
             } else if count > 0 {
                 meter.note(count, .missing, "\(count) messages did not come back")

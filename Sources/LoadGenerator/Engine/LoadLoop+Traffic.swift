@@ -106,7 +106,7 @@ extension LoadLoop {
             if count == 0 { break }
             guard put(scratch, count: count, client, token) else { return }
         }
-        let isDone = stage == .closing || plan.mode == .cycle && client.pointee.answered == 1
+        let isDone = stage == .closing || kind == .cycle && client.pointee.answered == 1
         if isDone, client.pointee.phase == .open, client.pointee.frameOffset == 0,
             !isBlocked(client)
         {
@@ -142,10 +142,10 @@ extension LoadLoop {
         let marker = FrameMarker(sequence: sequence, connection: client.pointee.number)
         client.pointee.sentSize = template.size(of: marker)
         client.pointee.sent = sequence &+ 1
-        if let sentTimes, case .closed(let inFlight) = plan.mode {
+        if let sentTimes {
             // What leaves in one piece leaves at one time.
             if isFirst { now = Clock.nowNanoseconds() }
-            sentTimes[sendPlace(client, sequence, inFlight)] = now
+            sentTimes[sendPlace(client, sequence)] = now
         } else if client.pointee.trackedIndex == .max, !isByTheClock {
             client.pointee.trackedIndex = sequence
             client.pointee.trackedAt = Clock.nowNanoseconds()
@@ -160,24 +160,18 @@ extension LoadLoop {
 
     /// Where the time is kept at which a message was sent.
     @inline(__always)
-    func sendPlace(_ client: ClientPointer, _ sequence: UInt64, _ inFlight: Int) -> Int {
-        Int(truncatingIfNeeded: client.pointee.number &- plan.firstNumber) &* inFlight
-            &+ Int(truncatingIfNeeded: sequence % UInt64(truncatingIfNeeded: inFlight))
+    func sendPlace(_ client: ClientPointer, _ sequence: UInt64) -> Int {
+        Int(truncatingIfNeeded: (client.pointee.number &- plan.firstNumber) &* inFlight)
+            &+ Int(truncatingIfNeeded: sequence % inFlight)
     }
 
     /// How many messages the connection may have begun.
     private func allowance(_ client: ClientPointer) -> UInt64 {
         guard stage == .warming || stage == .measuring || stage == .draining else { return 0 }
         let mayBegin = stage != .draining && meter.sent < messagesMax
-        switch plan.mode {
-        case .echo:
-            return mayBegin ? client.pointee.answered &+ 1 : client.pointee.sent
-        case .closed(let inFlight):
-            return mayBegin
-                ? client.pointee.answered &+ UInt64(inFlight) : client.pointee.sent
-        case .stream(let windowBytes):
-            let window = max(1, windowBytes / max(1, plan.messageBytes))
-            return mayBegin ? client.pointee.answered &+ UInt64(window) : client.pointee.sent
+        switch kind {
+        case .echo, .closed, .stream:
+            return mayBegin ? client.pointee.answered &+ inFlight : client.pointee.sent
         case .rate:
             return client.pointee.allowed
         case .cycle:
@@ -191,7 +185,7 @@ extension LoadLoop {
         _ client: ClientPointer, _ token: Token, code: CloseCode = .normal
     ) -> Bool {
         client.pointee.phase = .closing
-        if plan.mode == .script {
+        if kind == .script {
             loop.timers.arm(token, at: now / 1_000_000 + UInt64(plan.openingSeconds * 1000))
         }
         let key = random.next(upperBound: UInt32.max)

@@ -28,6 +28,12 @@ struct LoadLoop: ~Copyable, Reacting {
     private static let inputToken = Token.fixed(1)
 
     let plan: LoadPlan
+    /// What of the plan's mode is asked for with every message.
+    let kind: LoadKind
+    /// Messages that a connection may have under way, where one waits for another.
+    let inFlight: UInt64
+    /// Messages per second of the clock.
+    private let clockRate: Double
     let address: Address
     let context: TLSContext?
     let opening: OpeningHandshake
@@ -103,6 +109,9 @@ struct LoadLoop: ~Copyable, Reacting {
         control: LoadControl? = nil
     ) throws(SystemError) {
         self.plan = plan
+        kind = LoadKind(plan.mode)
+        inFlight = Self.inFlight(of: plan)
+        clockRate = if case .rate(let rate) = plan.mode { rate } else { 1 }
         self.address = address
         self.context = context
         self.opening = opening
@@ -128,13 +137,14 @@ struct LoadLoop: ~Copyable, Reacting {
         scratch = Self.buffer(Self.scratchBytes)
         produced = .allocate(capacity: Self.producedBytes)
         let sockets = plan.connections * (plan.streams ?? 1)
-        if case .closed(let inFlight) = plan.mode, inFlight > 1 {
-            sentTimes = .allocate(capacity: sockets * inFlight)
+        if kind == .closed, inFlight > 1 {
+            sentTimes = .allocate(capacity: sockets * Int(inFlight))
         } else {
             sentTimes = nil
         }
         slab = Slab(capacity: plan.connections * (1 + (plan.streams ?? 0)) * 2 + 1024)
-        loop = ReactorLoop(poller: try Poller(), tickMilliseconds: Self.tick(of: plan.mode))
+        // Scripts wait by timers; for others they are deadlines.
+        loop = ReactorLoop(poller: try Poller(), tickMilliseconds: kind == .script ? 1 : 64)
     }
 
     deinit {
@@ -151,23 +161,25 @@ struct LoadLoop: ~Copyable, Reacting {
         .allocate(capacity: capacity + headroom) + headroom
     }
 
-    /// How exact timers are, in milliseconds: scripts wait by them, and for others they are deadlines.
-    private static func tick(of mode: LoadPlan.Mode) -> UInt64 { mode == .script ? 1 : 64 }
+    private static func inFlight(of plan: LoadPlan) -> UInt64 {
+        switch plan.mode {
+        case .closed(let messages): UInt64(messages)
+        case .stream(let windowBytes): UInt64(max(1, windowBytes / max(1, plan.messageBytes)))
+        default: 1
+        }
+    }
 
     /// Whether each connection is closed as soon as it is open, and followed by another.
-    var isCycling: Bool {
-        if case .connect = plan.mode { true } else { false }
-    }
+    var isCycling: Bool { kind == .connect }
 
     /// Whether connections drop and come back.
-    var isStorm: Bool {
-        if case .storm = plan.mode { true } else { false }
-    }
+    var isStorm: Bool { kind == .storm }
 
     /// Whether messages leave by the clock.
-    var isByTheClock: Bool {
-        if case .rate = plan.mode { true } else { false }
-    }
+    var isByTheClock: Bool { kind == .rate }
+
+    /// Whether what comes is the server's own, and no echo.
+    var isPushed: Bool { kind == .push || kind == .script }
 
     /// Generates the load; `onOpen` is told how many connections are open before traffic begins.
     mutating func run(onOpen: @escaping (Int) -> Void) {
@@ -177,7 +189,7 @@ struct LoadLoop: ~Copyable, Reacting {
         usage.begin()
         now = Clock.nowNanoseconds()
         openingBeganAt = now
-        if isCycling || plan.mode == .script { beginTraffic() }
+        if isCycling || kind == .script { beginTraffic() }
         // A server may send as soon as it can.
         if isPushed, plan.warmupSeconds <= 0 { meter.isMeasuring = true }
         openMore()
@@ -245,14 +257,14 @@ struct LoadLoop: ~Copyable, Reacting {
     // MARK: The clock
 
     /// When the clock lets a message go.
-    private func intendedAt(_ number: UInt64, _ rate: Double) -> UInt64 {
-        clockBeganAt + UInt64((Double(number) + plan.clockPhase) / rate * Double(Self.second))
+    private func intendedAt(_ number: UInt64) -> UInt64 {
+        clockBeganAt
+            + UInt64((Double(number) + plan.clockPhase) / clockRate * Double(Self.second))
     }
 
     /// When the message of the clock that is a connection's `index`th should leave.
     func intendedAt(position: Int, index: UInt64) -> UInt64 {
-        guard case .rate(let rate) = plan.mode else { return 0 }
-        return intendedAt(UInt64(position) + index * UInt64(roster.count), rate)
+        intendedAt(UInt64(position) &+ index &* UInt64(roster.count))
     }
 
     func limit(_ wait: inout WaitTime) {
@@ -266,7 +278,7 @@ struct LoadLoop: ~Copyable, Reacting {
             let next = openingBeganAt + rampNanoseconds(of: startedCount)
             wait.limit(toNanoseconds: next > now ? next - now : 0)
         }
-        if case .rate(let rate) = plan.mode, let next = nextOfClock(rate) {
+        if isByTheClock, let next = nextOfClock() {
             wait.limit(toNanoseconds: next > now ? next - now : 0)
         }
     }
@@ -275,33 +287,32 @@ struct LoadLoop: ~Copyable, Reacting {
     private static let messagesPerTurn = 1024
 
     /// When the next message of the clock leaves; nil where none does any more.
-    private func nextOfClock(_ rate: Double) -> UInt64? {
+    private func nextOfClock() -> UInt64? {
         guard stage == .warming || stage == .measuring, !roster.isEmpty else { return nil }
-        let next = intendedAt(clockCount, rate)
+        let next = intendedAt(clockCount)
         if stage == .warming { return next }
         return next < stageEndsAt && meter.sendLag.total < messagesMax ? next : nil
     }
 
     /// Whether the clock has let all messages of the measured part go.
     var clockIsDone: Bool {
-        guard case .rate(let rate) = plan.mode else { return true }
-        return nextOfClock(rate) == nil
+        !isByTheClock || nextOfClock() == nil
     }
 
     /// How many messages of the measured part the clock has not let go, since it was late.
     var clockBacklog: UInt64 {
-        guard case .rate(let rate) = plan.mode, measureEndedAt > clockBeganAt else { return 0 }
+        guard isByTheClock, measureEndedAt > clockBeganAt else { return 0 }
         let seconds = Double(measureEndedAt - clockBeganAt) / Double(Self.second)
-        let due = UInt64(max(0, (seconds * rate - plan.clockPhase).rounded(.up)))
+        let due = UInt64(max(0, (seconds * clockRate - plan.clockPhase).rounded(.up)))
         let most = messagesMax - min(messagesMax, meter.sendLag.total)
         return min(most, due - min(due, clockCount))
     }
 
     private mutating func sendByTheClock() {
-        guard case .rate(let rate) = plan.mode else { return }
+        guard isByTheClock else { return }
         now = Clock.nowNanoseconds()
         for _ in 0..<Self.messagesPerTurn {
-            guard let intended = nextOfClock(rate), intended <= now else { return }
+            guard let intended = nextOfClock(), intended <= now else { return }
             let token = roster[Int(clockCount % UInt64(roster.count))]
             clockCount += 1
             let isTimed = stage == .measuring && intended >= measureBeganAt
@@ -331,5 +342,26 @@ struct LoadLoop: ~Copyable, Reacting {
         guard read(STDIN_FILENO, scratch, Self.scratchBytes) <= 0 else { return }
         isInputClosed = true
         loop.poller.remove(STDIN_FILENO)
+    }
+}
+
+/// What connections do, without what a mode has beside it: a plain number, which costs nothing to look at.
+enum LoadKind: UInt8 {
+    case echo, closed, rate, stream, connect, idle, cycle, push, storm, script
+
+    init(_ mode: LoadPlan.Mode) {
+        self =
+            switch mode {
+            case .echo: .echo
+            case .closed: .closed
+            case .rate: .rate
+            case .stream: .stream
+            case .connect: .connect
+            case .idle: .idle
+            case .cycle: .cycle
+            case .push: .push
+            case .storm: .storm
+            case .script: .script
+            }
     }
 }
