@@ -6,9 +6,9 @@ import CZlib
 /// It can begin amid a relay: a message that refers only to what was inflated here comes out whole, and one that refers
 /// to what went before is an error, never wrong bytes, since zlib knows how much there was (`inflate`, "invalid
 /// distance too far back").
-final class Inflater {
+public final class Inflater {
     /// Why bytes could not be inflated.
-    enum Fault: Error {
+    public enum Fault: Error {
         /// They refer to bytes that did not come here, or they are no deflate data.
         case unreadable
         /// They become more than anybody wants to look at.
@@ -25,7 +25,8 @@ final class Inflater {
     /// Whether something was inflated since the window was empty.
     private(set) var hasWindow = false
 
-    init() {
+    /// An inflater that has inflated nothing.
+    public init() {
         stream = .allocate(capacity: 1)
         stream.initialize(to: z_stream())
         // A negative number: deflate alone, without a header of zlib's (zlib.h, inflateInit2).
@@ -39,7 +40,7 @@ final class Inflater {
     }
 
     /// Forgets what was inflated before.
-    func reset() {
+    public func reset() {
         if isReady { inflateReset(stream) }
         hasWindow = false
     }
@@ -52,7 +53,7 @@ final class Inflater {
     ///   - keeping: how many bytes of the outcome are wanted.
     /// - Returns: the first of the bytes that it becomes, and how many there are.
     /// - Throws: what is wrong; the window is empty then.
-    func inflate(
+    public func inflate(
         _ bytes: [UInt8], isFinal: Bool, keeping: Int
     ) throws(Fault) -> (bytes: [UInt8], count: UInt64) {
         // What a sender takes off the end of each message (RFC 7692 §7.2.1).

@@ -125,6 +125,15 @@ import Testing
         #expect(backOff.nanoseconds(beforeAttempt: 1_000_000, random: 1) == 5_000_000_000)
     }
 
+    @Test func `a change is beyond the noise where no run lies among those of the other`() {
+        let first = [5.0, 6, 7, 8]
+        #expect(LoadComparison.verdict(first, [1, 2, 3, 4], true) == .better)
+        #expect(LoadComparison.verdict(first, [1, 2, 3, 4], false) == .worse)
+        #expect(LoadComparison.verdict(first, [9, 10, 11, 12], true) == .worse)
+        #expect(LoadComparison.verdict(first, [1, 2, 3, 5.5], true) == .within)
+        #expect(LoadComparison.verdict(first, [1, 2, 3], true) == .unknown)
+    }
+
     @Test func `a histogram is read by another implementation`() throws {
         var histogram = LoadMeter.histogram(.three)
         for value in [1, 2047, 2048, 4095, 4096, 1_000_000, 123_456_789, 599_999_999_999] {

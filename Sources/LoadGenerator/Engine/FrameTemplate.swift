@@ -12,6 +12,9 @@ struct FrameTemplate: ~Copyable {
     /// The bytes that a marker has at most, as text.
     private static let markerBytesMax = 32
 
+    /// Noise that can be compressed comes again behind so many bytes.
+    private static let repeatedBytes = 64
+
     private let sizes: ClosedRange<Int>
     private let isFixed: Bool
     private let isText: Bool
@@ -37,6 +40,11 @@ struct FrameTemplate: ~Copyable {
             // ASCII from @ to _, so that any cut of it is text.
             let bits = isText ? noise & 0x1F1F_1F1F_1F1F_1F1F | 0x4040_4040_4040_4040 : noise
             UnsafeMutableRawPointer(payload + word).storeBytes(of: bits, as: UInt64.self)
+        }
+        if message.isCompressible {
+            for index in stride(from: Self.repeatedBytes, to: most, by: 1) where index % 5 != 0 {
+                payload[index] = payload[index - Self.repeatedBytes]
+            }
         }
         if let content = message.content {
             for (index, byte) in content.enumerated() where index < most { payload[index] = byte }
@@ -96,6 +104,15 @@ struct FrameTemplate: ~Copyable {
             bytes[place &- offset] = marker.byte(index, isText: isText) ^ key
             place &+= 1
         }
+    }
+
+    /// The whole payload of a message, not masked.
+    func plain(_ marker: FrameMarker, size: Int) -> [UInt8] {
+        var bytes = Array(UnsafeBufferPointer(start: payload, count: size))
+        for index in 0..<min(markerBytes, size) {
+            bytes[index] = marker.byte(index, isText: isText)
+        }
+        return bytes
     }
 
     /// Whether `count` bytes are what belongs into a message of `size` bytes from `offset` on.

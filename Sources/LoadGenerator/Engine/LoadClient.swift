@@ -45,6 +45,9 @@ struct LoadClient: ~Copyable {
     var player: ScriptPlayer?
     /// Whether an expectation of its scenario was not met.
     var hasFailed = false
+    /// Whether messages may be compressed on it, and whether the one that is coming is.
+    var isDeflated = false
+    var isCompressed = false
     /// Only while the answer's head is being read.
     var parser: ResponseHeadParser?
 

@@ -27,7 +27,8 @@ extension LoadLoop {
                 keepTail(start + position, left, client)
                 return true
             }
-            guard header.maskKey == nil, header.reservedBits == 0 else {
+            guard header.maskKey == nil, header.reservedBits == 0 || mayBeCompressed(header, client)
+            else {
                 return fail(
                     client, token, .protocolError, "a frame came back masked or with reserved bits")
             }
@@ -49,6 +50,12 @@ extension LoadLoop {
         return true
     }
 
+    /// Whether RSV1 says that a message begins which is compressed (RFC 7692 §6).
+    private func mayBeCompressed(_ header: FrameHeader, _ client: ClientPointer) -> Bool {
+        client.pointee.isDeflated && header.reservedBits == 0x40
+            && (header.opcode == .text || header.opcode == .binary)
+    }
+
     private func keepTail(
         _ bytes: UnsafeMutablePointer<UInt8>, _ count: Int, _ client: ClientPointer
     ) {
@@ -58,7 +65,7 @@ extension LoadLoop {
     private mutating func beginData(
         _ header: FrameHeader, _ client: ClientPointer, _ token: Token
     ) -> Bool {
-        if isPushed { return beginPushed(header, client, token) }
+        if isPushed || client.pointee.isDeflated { return beginPushed(header, client, token) }
         let isStart = header.opcode != .continuation
         guard isStart == (client.pointee.messageOffset == 0 && client.pointee.isFinal),
             header.payloadLength <= UInt64(plan.messageBytes)
@@ -74,7 +81,7 @@ extension LoadLoop {
         let marker = FrameMarker(
             sequence: client.pointee.answered, connection: client.pointee.number)
         let offset = client.pointee.messageOffset
-        if isPushed {
+        if isPushed || client.pointee.isDeflated {
             guard keepPushed(bytes, count, client) else {
                 return fail(client, token, .content, "a message came with more than 16 MiB")
             }
@@ -95,7 +102,7 @@ extension LoadLoop {
 
     private mutating func endFrame(_ client: ClientPointer, _ token: Token) -> Bool {
         guard client.pointee.isFinal else { return true }
-        if isPushed { return endPushed(client, token) }
+        if isPushed || client.pointee.isDeflated { return endPushed(client, token) }
         let index = client.pointee.answered
         let size = template.size(
             of: FrameMarker(sequence: index, connection: client.pointee.number))
@@ -112,7 +119,7 @@ extension LoadLoop {
     }
 
     /// A message is back: counts it, and how long that took.
-    private mutating func noteLatency(_ client: ClientPointer, _ index: UInt64, _ size: Int) {
+    mutating func noteLatency(_ client: ClientPointer, _ index: UInt64, _ size: Int) {
         // The whole of its life counts, once it is over.
         if kind == .cycle { return }
         var since: UInt64

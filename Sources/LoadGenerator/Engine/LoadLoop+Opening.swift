@@ -202,6 +202,7 @@ extension LoadLoop {
                 if let refusal = handshake.refusal(in: head) {
                     return fail(client, token, refusal.cause, refusal.sentence)
                 }
+                client.pointee.isDeflated = handshake.grantsDeflate(head)
                 guard opened(client, token) else { return false }
                 return used == count
                     || takeFrames(bytes + used, count: count - used, client, token)

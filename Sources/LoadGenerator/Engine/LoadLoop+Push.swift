@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 import Glibc
 import Reactor
+import Tap
 import Wire
 
 /// Messages that come from the server.
 extension LoadLoop {
     /// Bytes at the start of a message in which its clock is looked for.
     private static let clockBytesMax = 4096
+    /// Bytes of a message that is kept as a whole.
+    private static let messageBytesMax = 16 << 20
 
     /// Asks for messages, where the plan has a message for that; false when the connection is gone.
     mutating func subscribe(_ client: ClientPointer, _ token: Token) -> Bool {
@@ -21,9 +24,16 @@ extension LoadLoop {
     mutating func sendMessage(
         _ content: [UInt8], _ opcode: Opcode, _ client: ClientPointer, _ token: Token
     ) -> Bool {
-        let key = random.next(upperBound: UInt32.max)
-        let header = FrameHeader(
-            opcode: opcode, payloadLength: UInt64(content.count), maskKey: key)
+        var content = content
+        var header = FrameHeader(
+            opcode: opcode, payloadLength: UInt64(content.count),
+            maskKey: random.next(upperBound: UInt32.max))
+        if client.pointee.isDeflated, let deflated = deflater?.deflate(content) {
+            content = deflated
+            header.payloadLength = UInt64(content.count)
+            header.reservedBits = 0x40
+        }
+        let key = header.maskKey ?? 0
         var bytes = header.encoded()
         let start = bytes.count
         bytes += content
@@ -47,6 +57,7 @@ extension LoadLoop {
             return fail(
                 client, token, .protocolError, "a frame came that does not continue its message")
         }
+        if isStart { client.pointee.isCompressed = header.reservedBits == 0x40 }
         if isStart { client.pointee.player?.incomingIsText = header.opcode == .text }
         client.pointee.isFinal = header.isFinal
         client.pointee.payloadLeft = Int(header.payloadLength)
@@ -62,6 +73,12 @@ extension LoadLoop {
     func keepPushed(
         _ bytes: UnsafePointer<UInt8>, _ count: Int, _ client: ClientPointer
     ) -> Bool {
+        if client.pointee.isDeflated {
+            guard client.pointee.pushed.count + count <= Self.messageBytesMax else { return false }
+            client.pointee.pushed.append(
+                contentsOf: UnsafeBufferPointer(start: bytes, count: count))
+            return true
+        }
         if let player = client.pointee.player {
             return player.collect(UnsafeBufferPointer(start: bytes, count: count))
         }
@@ -75,6 +92,21 @@ extension LoadLoop {
 
     /// A message has come: counts it, and how old it is or how long after the one before.
     mutating func endPushed(_ client: ClientPointer, _ token: Token) -> Bool {
+        if client.pointee.isDeflated {
+            client.pointee.messageOffset = 0
+            guard inflate(client) else {
+                return fail(client, token, .content, "a message came that can't be inflated")
+            }
+            client.pointee.messageOffset = client.pointee.pushed.count
+            if !isPushed {
+                client.pointee.messageOffset = 0
+                return endDeflated(client, token)
+            }
+            if let player = client.pointee.player {
+                player.incoming = client.pointee.pushed
+                client.pointee.pushed.removeAll(keepingCapacity: true)
+            }
+        }
         if kind == .script { return endScripted(client, token) }
         guard case .push(let clock) = plan.mode else { return true }
         let size = client.pointee.messageOffset
@@ -94,6 +126,7 @@ extension LoadLoop {
             noteAge(wall > sentAt ? wall - sentAt : 0)
             return true
         }
+        client.pointee.pushed.removeAll(keepingCapacity: true)
         let before = client.pointee.trackedAt
         client.pointee.trackedAt = now
         // The gap to what came before the measured part is not of it.

@@ -101,6 +101,9 @@ extension LoadLoop {
 
     /// Sends messages as far as the mode allows and the socket takes them.
     mutating func sendMore(_ client: ClientPointer, _ token: Token) {
+        if client.pointee.isDeflated {
+            guard sendDeflated(client, token) else { return }
+        }
         while client.pointee.phase == .open && !isBlocked(client) {
             let count = fillScratch(client)
             if count == 0 { break }
@@ -137,7 +140,7 @@ extension LoadLoop {
     }
 
     /// Begins the next message, and notes when it leaves where its latency is measured.
-    private mutating func beginMessage(_ client: ClientPointer, isFirst: Bool) {
+    mutating func beginMessage(_ client: ClientPointer, isFirst: Bool) {
         let sequence = client.pointee.sent
         let marker = FrameMarker(sequence: sequence, connection: client.pointee.number)
         client.pointee.sentSize = template.size(of: marker)
@@ -166,7 +169,7 @@ extension LoadLoop {
     }
 
     /// How many messages the connection may have begun.
-    private func allowance(_ client: ClientPointer) -> UInt64 {
+    func allowance(_ client: ClientPointer) -> UInt64 {
         guard stage == .warming || stage == .measuring || stage == .draining else { return 0 }
         let mayBegin = stage != .draining && meter.sent < messagesMax
         switch kind {

@@ -3,6 +3,7 @@ import Glibc
 import HTTP2
 import Reactor
 import TLS
+import Tap
 import Wire
 
 /// The reactor of a load: all its connections on one thread.
@@ -51,6 +52,9 @@ struct LoadLoop: ~Copyable, Reacting {
     let streamMemory = HTTP2Memory()
     /// The regular expressions of the script.
     let matchers: [Regex<AnyRegexOutput>]
+    /// By which messages are compressed and read, where they are.
+    let deflater: Deflater?
+    let inflater = Inflater()
     /// What several loops of one load share; nil for one that runs alone.
     let control: LoadControl?
     /// In nanoseconds; `max` where nothing is late.
@@ -121,6 +125,7 @@ struct LoadLoop: ~Copyable, Reacting {
         turnBeganAt = now
         messagesMax = if case .count(let count) = plan.end, plan.awaitsAll { count } else { .max }
         lateNanoseconds = plan.lateSeconds.map { UInt64($0 * 1e9) } ?? .max
+        deflater = plan.dialing.offersDeflate ? Deflater() : nil
         matchers = plan.program?.patterns.compactMap { try? Regex($0) } ?? []
         streamFields =
             [

@@ -57,6 +57,11 @@ struct OpeningHandshake: Sendable {
             let value = dialing.subprotocols.joined(separator: ", ")
             fields.append(LoadField(name: "Sec-WebSocket-Protocol", value: value))
         }
+        if dialing.offersDeflate {
+            let value =
+                "permessage-deflate; client_no_context_takeover; server_no_context_takeover"
+            fields.append(LoadField(name: "Sec-WebSocket-Extensions", value: value))
+        }
         return fields
     }
 
@@ -95,6 +100,12 @@ struct OpeningHandshake: Sendable {
             return LoadRefusal(
                 .status(head.status), "the answer was \(head.status) \(reason)\(more)")
         }
+    }
+
+    /// Whether an answer that opens a WebSocket grants permessage-deflate, which alone may be asked for.
+    func grantsDeflate(_ head: ResponseHead) -> Bool {
+        guard offered.offersDeflate else { return false }
+        return !head.fields.all("sec-websocket-extensions").isEmpty
     }
 
     /// The same for the answer to an extended CONNECT (RFC 8441 §5), which asks for no extension.

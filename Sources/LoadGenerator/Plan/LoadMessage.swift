@@ -6,6 +6,8 @@ public struct LoadMessage: Sendable, Equatable {
     public var sizes: ClosedRange<Int>
     /// Whether they are text messages; else binary ones (RFC 6455 §5.6).
     public var isText: Bool
+    /// Whether noise repeats itself, so that it can be compressed to about a fifth.
+    public var isCompressible = false
     /// The whole payload of each message; nil for noise with a marker that tells every message from every other.
     public private(set) var content: [UInt8]?
 

@@ -37,6 +37,9 @@ extension LoadPlan {
         if !target.isSecure {
             throw LoadFault("HTTP/2 is agreed on in TLS (ALPN), so it needs wss://")
         }
+        if dialing.offersDeflate {
+            throw LoadFault("messages are compressed in HTTP/1.1 alone")
+        }
         switch mode {
         case .connect:
             throw LoadFault("connections over and over are those of HTTP/1.1; streams: cycle")

@@ -38,6 +38,8 @@ public struct LoadDialing: Sendable {
     public var fields: [LoadField] = []
     /// The subprotocols that are offered (RFC 6455 §1.9).
     public var subprotocols: [String] = []
+    /// Whether permessage-deflate is offered (RFC 7692), without context takeover.
+    public var offersDeflate = false
     /// The addresses that connections leave from, one after the other; empty for the system's choice.
     public var sources: [Address] = []
     /// Of connections in `connect` that can take up an earlier TLS session, how many do: 0 to 1.

@@ -29,7 +29,7 @@ public struct LoadComparison: Sendable {
 
         /// The ratio for people.
         public var ratioText: String {
-            ratio.map { "\(($0 * 1000).rounded() / 1000) ×" } ?? "–"
+            ratio.map { "\(LoadNumber.digits($0)) ×" } ?? "–"
         }
 
         /// The verdict for people.
@@ -110,9 +110,9 @@ public struct LoadComparison: Sendable {
             verdict: verdict(first, second, isLessBetter))
     }
 
-    /// Whether all runs of one lie on one side of all of the other.
+    /// Whether all runs of one lie on one side of all of the other; of fewer than four each, chance does that too often.
     static func verdict(_ first: [Double], _ second: [Double], _ isLessBetter: Bool) -> Verdict {
-        guard first.count > 1, second.count > 1, let low = first.min(), let high = first.max(),
+        guard first.count >= 4, second.count >= 4, let low = first.min(), let high = first.max(),
             let otherLow = second.min(), let otherHigh = second.max()
         else { return .unknown }
         if otherLow > high { return isLessBetter ? .worse : .better }

@@ -218,7 +218,7 @@ public enum LoadPage {
         table { border-collapse: collapse; margin: .5rem 0; } caption { text-align: left; font-weight: 600; }
         th, td { text-align: left; padding: .25rem .9rem .25rem 0; border-bottom: 1px solid var(--line);
           vertical-align: top; overflow-wrap: anywhere; font-variant-numeric: tabular-nums; }
-        th { font-weight: 500; color: var(--faint); }
+        th { white-space: nowrap; font-weight: 500; color: var(--faint); }
         .better { color: var(--good); } .worse { color: var(--bad); }
         svg { width: 100%; height: auto; display: block; }
         svg text { fill: var(--faint); font: 11px system-ui, sans-serif; }

@@ -61,6 +61,12 @@ struct LoadDialingOptions: ParsableArguments {
             valueName: "share"))
     var resume: Double?
 
+    @Flag(
+        help:
+            "Offer permessage-deflate (RFC 7692), each message compressed by itself; noise can be compressed then."
+    )
+    var deflate = false
+
     @Flag(name: .customLong("http2"), help: "Speak HTTP/2 (RFC 8441).") var http2 = false
 
     @Option(
@@ -79,6 +85,11 @@ struct LoadDialingOptions: ParsableArguments {
         }
         if streams != nil, !http2 {
             throw ValidationError("--streams are those of HTTP/2: give --http2 too.")
+        }
+        if deflate, http2 {
+            throw ValidationError(
+                "--deflate and --http2 don't go together: messages are compressed in HTTP/1.1 alone."
+            )
         }
         if (cert == nil) != (key == nil) {
             throw ValidationError("--cert and --key go together: give both.")
@@ -128,6 +139,7 @@ struct LoadDialingOptions: ParsableArguments {
         dialing.subprotocols = subprotocol
         dialing.sources = try sources()
         dialing.serverName = sni
+        dialing.offersDeflate = deflate
         dialing.resumedShare = resume ?? 0
         dialing.rampSeconds = rampSeconds
         if let cert, let key { dialing.identity = IdentityFiles(chain: cert, key: key) }

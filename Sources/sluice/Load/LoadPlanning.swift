@@ -96,7 +96,8 @@ struct LoadPlanning {
         plan.connections = traffic.connections ?? 64
         plan.dialing = try command.dialing.dialing(rampSeconds: traffic.ramp.inSeconds)
         if command.dialing.http2 { plan.streams = command.dialing.streams ?? 1 }
-        let shape = try traffic.shape(isStream: command.mode == .stream)
+        var shape = try traffic.shape(isStream: command.mode == .stream)
+        shape.isCompressible = command.dialing.deflate
         if command.mode == .push {
             plan.subscription = traffic.message == nil ? nil : shape
         } else {

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""load_server.py: an echo server that prints "closed PATH MESSAGES" behind each connection; /push sends 50 messages."""
+"""load_server.py: an echo server that prints "closed PATH MESSAGES" behind each connection; /push sends 50 messages,
+and /compressed wants permessage-deflate."""
 import asyncio
 import json
 import time
@@ -10,6 +11,8 @@ from websockets.exceptions import ConnectionClosed
 
 async def handle(socket):
     count = 0
+    if socket.request.path == "/compressed" and not socket.protocol.extensions:
+        await socket.close(1008, "not compressed")
     try:
         async for message in socket:
             count += 1

@@ -66,6 +66,23 @@ import Testing
         #expect(connections["lost"] as? Int == 0)
     }
 
+    @Test(arguments: [
+        ["--size", "0..3000"], ["--size", "200KiB", "--text"], ["--in-flight", "5", "--text"],
+        ["--rate", "300/s"], ["--message", "to and fro, to and fro"],
+    ])
+    func `messages are compressed where the server grants it`(options: [String]) throws {
+        let server = try Server()
+        let run = try load(
+            [server.url("/compressed"), "--deflate", "--connections", "3", "--messages", "60"]
+                + options)
+        #expect(try run.waitForExit() == 0, "\(run.output)")
+        #expect(run.output.contains { $0.contains("60 sent, 60 received") }, "\(run.output)")
+        #expect(try server.messages(connections: 3) == 60)
+        let plain = try load([server.url("/compressed"), "--connections", "1"])
+        #expect(try plain.waitForExit() == 1)
+        #expect(plain.output.contains { $0.contains("close-1008, the first") })
+    }
+
     @Test func `the page, the percentiles and the JSON tell the same numbers`() throws {
         let folder = try Scratch.makeFolder()
         defer { Scratch.remove(folder) }
@@ -97,13 +114,29 @@ import Testing
         #expect(!page.contains("<script") && !page.contains("http://") && !page.contains("src="))
     }
 
+    @Test func `the page shows in a browser what the JSON says, in light and dark`() throws {
+        let folder = try Scratch.makeFolder()
+        defer { Scratch.remove(folder) }
+        let server = try Server()
+        let run = try load([
+            server.url(), "--connections", "5", "--duration", "3s", "--rate", "200/s",
+            "--expect", "p99 < 1us", "--expect", "errors < 5%",
+            "--json", "\(folder)/a.json", "--report", "\(folder)/a.html",
+        ])
+        #expect(try run.waitForExit() == 1, "\(run.errors)")
+        let lines = try PythonPeer.run(
+            "load_page.py",
+            [folder, "\(folder)/a.html", "\(folder)/a.json", try PythonPeer.axeScript()])
+        #expect(lines == ["numbers 12"])
+    }
+
     @Test func `two reports are compared, by their single runs`() throws {
         let folder = try Scratch.makeFolder()
         defer { Scratch.remove(folder) }
         let server = try Server()
         for name in ["a", "b"] {
             let run = try load([
-                server.url(), "--connections", "1", "--messages", "20", "--repeat", "2",
+                server.url(), "--connections", "1", "--messages", "20", "--repeat", "4",
                 "--json", "\(folder)/\(name).json",
             ])
             #expect(try run.waitForExit() == 0, "\(run.errors)")
