@@ -37,19 +37,9 @@ struct LoadClient: ~Copyable {
     let number: UInt64
     /// When its opening began, in nanoseconds.
     let startedAt: UInt64
-    /// When its present phase of opening began, in nanoseconds.
-    var phaseBeganAt: UInt64
-    /// How often it has tried to come back before, in `storm`.
-    var attempt = 0
-    /// Who it plays in `script`.
-    var player: ScriptPlayer?
-    /// Whether an expectation of its scenario was not met.
-    var hasFailed = false
     /// Whether messages may be compressed on it, and whether the one that is coming is.
     var isDeflated = false
     var isCompressed = false
-    /// Only while the answer's head is being read.
-    var parser: ResponseHeadParser?
 
     /// Whether it is a connection that carries WebSockets, and none itself.
     var isCarrier = false
@@ -88,6 +78,19 @@ struct LoadClient: ~Copyable {
     var pushed: [UInt8] = []
     /// An incomplete header or control frame, given again in front of the next bytes.
     var tail: [UInt8] = []
+
+    // What is not looked at with every message stands behind the rest.
+
+    /// When its present phase of opening began, in nanoseconds.
+    var phaseBeganAt: UInt64
+    /// How often it has tried to come back before, in `storm`.
+    var attempt = 0
+    /// Who it plays in `script`.
+    var player: ScriptPlayer?
+    /// Whether an expectation of its scenario was not met.
+    var hasFailed = false
+    /// Only while the answer's head is being read.
+    var parser: ResponseHeadParser?
 
     init(socket: consuming Socket, number: UInt64, startedAt: UInt64) {
         self.socket = socket

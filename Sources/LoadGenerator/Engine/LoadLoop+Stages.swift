@@ -92,6 +92,7 @@ extension LoadLoop {
         switch plan.end {
         case .seconds:
             // What the clock is late with still leaves, for a while.
+            if now >= stageEndsAt, receivedAtEnd == nil { receivedAtEnd = meter.count }
             let patience = UInt64(plan.drainSeconds * Double(Self.second))
             return now >= stageEndsAt && (clockIsDone || now - stageEndsAt > patience)
         case .standardInputCloses:
@@ -127,7 +128,7 @@ extension LoadLoop {
         threadCPU.end(at: now)
         measureEndedAt = isByTheClock ? min(now, stageEndsAt) : now
         meter.unsent &+= clockBacklog
-        receivedAtEnd = meter.count
+        receivedAtEnd = receivedAtEnd ?? meter.count
         if isByTheClock || plan.awaitsAll {
             stage = .draining
             stageEndsAt = now + UInt64(plan.drainSeconds * Double(Self.second))
@@ -214,7 +215,7 @@ extension LoadLoop {
             meter: meter, seconds: measuredSeconds,
             openingSeconds: Double((openingEndedAt == 0 ? now : openingEndedAt) - openingBeganAt)
                 / Double(Self.second),
-            receivedInTime: measureEndedAt == .max ? meter.count : receivedAtEnd,
+            receivedInTime: receivedAtEnd ?? meter.count,
             cpuShare: threadCPU.share, served: servedCount, attempts: attemptCount)
     }
 }

@@ -102,7 +102,8 @@ struct LoadLoop: ~Copyable, Reacting {
     private var clockCount: UInt64 = 0
     var measureBeganAt: UInt64 = 0
     var measureEndedAt: UInt64 = .max
-    var receivedAtEnd: UInt64 = 0
+    /// Messages that were back when the measured time was over; nil before that.
+    var receivedAtEnd: UInt64?
     var lastProgress: (count: UInt64, at: UInt64) = (0, 0)
     var nextGaugeAt: UInt64 = 0
     var usage: UsageSample

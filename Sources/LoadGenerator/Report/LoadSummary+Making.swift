@@ -169,8 +169,9 @@ extension LoadSummary {
     private mutating func setGenerator(_ findings: LoadFindings, _ meter: LoadMeter) {
         generator.threads = findings.outcomes.count
         generator.cpuShares = findings.outcomes.map { ($0.cpuShare * 1000).rounded() / 1000 }
-        if meter.count > 0 {
-            generator.cpuMicrosecondsPerMessage = findings.cpuSeconds * 1e6 / Double(meter.count)
+        if messages.received > 0 {
+            generator.cpuMicrosecondsPerMessage =
+                findings.cpuSeconds * 1e6 / Double(messages.received)
         }
         if model == "open" { generator.sendLateMicroseconds = Latency(meter.sendLag) }
         generator.receiveLateMicroseconds = Latency(meter.receiveLag)

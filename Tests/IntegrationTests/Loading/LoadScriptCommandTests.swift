@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Goal: scripts talk to real servers of real protocols, and what a tap has recorded is played again.
-// Method: the examples in docs/load against servers of Socket.IO and OCPP in Python; a record by `sluice tap` itself.
+// Method: the examples in docs/load against servers of Socket.IO, OCPP, GraphQL and MQTT in Python; a record by `sluice tap` itself.
 
 import Foundation
 import Glibc
@@ -22,7 +22,8 @@ import Testing
 
     @Test(arguments: [
         ("load_server.py", "chat.yaml"), ("load_socketio.py", "socketio.yaml"),
-        ("load_ocpp.py", "ocpp.yaml"),
+        ("load_ocpp.py", "ocpp.yaml"), ("load_graphql.py", "graphql.yaml"),
+        ("load_mqtt.py", "mqtt.yaml"),
     ])
     func `an example runs against a real server`(server: String, script: String) throws {
         let app = try PythonPeer.start(server)
