@@ -56,7 +56,7 @@ public enum PythonPeer {
 
     /// Makes the environment in the build folder unless it is there; other processes wait.
     private static func makeEnvironment() throws -> String {
-        let folder = "\(Scratch.packageFolder)/.build/test-venv-12"
+        let folder = "\(Scratch.packageFolder)/.build/test-venv-13"
         let python = "\(folder)/bin/python"
         let lock = Descriptor(open("\(folder).lock", O_CREAT | O_RDWR | O_CLOEXEC, 0o644))
         guard lock.number >= 0, flock(lock.number, LOCK_EX) == 0 else {
@@ -72,7 +72,8 @@ public enum PythonPeer {
                 "requests", "aiohttp", "h2", "wsproto",
                 "flask", "flask-sock", "jsonschema", "pyyaml", "channels", "daphne", "pyte",
                 "trustme", "zxing-cpp", "python-socketio", "opentelemetry-proto", "tlslite-ng",
-                "prometheus-client", "hdrhistogram", "ocpp",
+                "prometheus-client", "hdrhistogram", "ocpp", "strawberry-graphql",
+                "amqtt",
             ], by: deadline)
         // Of these only their copies of JavaScript are used: socket.io's client, and axe-core.
         try TestKit.run(
