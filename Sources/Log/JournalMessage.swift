@@ -70,6 +70,7 @@ struct JournalMessage: ~Copyable {
         field("SLUICE_STATUS", UInt64(clamping: record.status))
         field("SLUICE_MILLISECONDS", record.durationMilliseconds)
         field("SLUICE_ERROR", record.errorName)
+        field("SLUICE_ACCESS", record.accessRule)
         field("SLUICE_DETAIL", record.detail)
         if record.kind == .opened { return }
         field("SLUICE_UP_MESSAGES", record.up.messages)

@@ -116,6 +116,10 @@ struct LogLines: ~Copyable {
             line.append(" error=")
             line.append(string: record.errorName)
         }
+        if !record.accessRule.isEmpty {
+            line.append(" access=")
+            line.append(string: record.accessRule)
+        }
         if !record.detail.isEmpty {
             line.append(" detail=\"")
             line.append(record.detail, as: .sentence)
@@ -198,6 +202,7 @@ struct LogLines: ~Copyable {
         buffer.append(",\"status\":")
         buffer.append(UInt64(clamping: record.status))
         member(",\"error\":\"", record.errorName)
+        if !record.accessRule.isEmpty { member(",\"access\":\"", record.accessRule) }
         member(",\"detail\":\"", record.detail)
         member(",\"up\":{\"frames\":", record.up)
         member(",\"down\":{\"frames\":", record.down)

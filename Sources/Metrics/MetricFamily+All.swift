@@ -80,6 +80,11 @@ extension MetricFamily {
         "sluice_limit_hits_total", .counter, ["route", "limit"],
         "Requests refused, connections closed or kept waiting and WebSockets ended since they met a limit, by"
             + " its key below limits or routes[].limits, or maxConnections of the upstream")
+    /// Requests that a rule has refused.
+    public static let accessRefused = MetricFamily(
+        "sluice_access_refused_total", .counter, ["route", "rule"],
+        "Requests, also for a WebSocket, that a rule below routes[].access has refused, by its key"
+    )
     /// Connections from clients.
     public static let connections = MetricFamily(
         "sluice_connections", .gauge, ["listener"], "Connections from clients that are open now")
@@ -197,7 +202,8 @@ extension MetricFamily {
     public static let all: [MetricFamily] = [
         .relays, .relaysOpened, .relaysClosed, .relayDuration, .messages, .messageBytes, .frames,
         .payloadBytes, .pingRoundTrip, .upgradeDuration, .upgradesRefused, .heldBytes,
-        .requests, .requestDuration, .requestsInFlight, .limitHits, .connections, .connectionsTotal,
+        .requests, .requestDuration, .requestsInFlight, .limitHits, .accessRefused, .connections,
+        .connectionsTotal,
         .handshakes, .handshakeFailures, .wrongProtocol,
         .endpointUp, .endpointDraining, .endpointRelays, .endpointFailures, .endpointEjections,
         .queueWaiting,

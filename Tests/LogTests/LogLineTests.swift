@@ -227,6 +227,17 @@ struct LogLineTests {
         #expect(!access(record, .text).contains("upgrade="))
     }
 
+    @Test func `the rule that has refused a request is a word of the line`() throws {
+        var record = AccessRecord(
+            client: .ipv4(192, 0, 2, 7, port: 1), listener: .ipv4(127, 0, 0, 1, port: 8_443))
+        record.accessRule = "addresses"
+        #expect(try object(access(record, .json))["access"] as? String == "addresses")
+        #expect(access(record, .text).split(separator: " ").contains("access=addresses"))
+        record.accessRule = ""
+        #expect(try object(access(record, .json))["access"] == nil)
+        #expect(!access(record, .text).contains("access="))
+    }
+
     @Test func `events in both forms`() throws {
         let event = LogEvent(.warning, "Name \"x\"\nis gone.")
         let text = self.event(event, .text)

@@ -176,6 +176,8 @@ struct Fields {
     private var values: [String: Value] = [:]
     /// What stands behind unknown keys, by the keys that were probably meant.
     private var meant: [String: Value] = [:]
+    /// Whether there are keys that nobody knows, which was told.
+    private(set) var hasUnknown = false
 
     init(_ mapping: Node.Mapping, of whole: Value, _ section: KeySection) {
         self.whole = whole
@@ -190,6 +192,7 @@ struct Fields {
         for (key, node) in mapping {
             let name = key.scalar?.string ?? ""
             guard known.contains(name) else {
+                hasUnknown = true
                 let written = Value(node: key, path: whole.path, findings: whole.findings)
                 // A key that is there as well can't have been meant.
                 let free = known.filter { !given.contains($0) && meant[$0] == nil }

@@ -91,7 +91,7 @@ extension ListenerSettings {
             ) { owner, value in
                 owner.trustedProxies =
                     (value.list(of: "addresses, as 10.0.0.0/8") ?? []).compactMap(
-                        TrustedProxy.init)
+                        PlacedBlock.init)
                 return true
             },
         ])
@@ -101,28 +101,6 @@ extension ListenerSettings {
         if text == "https" { return true }
         value.report("found '\(text)', allowed: https")
         return false
-    }
-}
-
-extension ListenerSettings.TrustedProxy {
-    /// Judges the form; whether the block's bits fit its length is seen when it is made.
-    fileprivate init?(_ value: Value) {
-        let allowed = "an address or a block of them, as 10.0.0.0/8, 2001:db8::/32 or ::1, or unix"
-        guard let text = value.text(allowed) else { return nil }
-        let parts = text.split(separator: "/", omittingEmptySubsequences: false)
-        let isIPv4 = Syntax.isIPv4(parts[0])
-        guard text == "unix" || parts.count <= 2 && (isIPv4 || Syntax.isIPv6(parts[0])) else {
-            value.report("found '\(text)', allowed: \(allowed)")
-            return nil
-        }
-        if parts.count == 2 {
-            let most = isIPv4 ? 32 : 128
-            guard let length = Int(decimal: parts[1]), length <= most else {
-                value.report("found '/\(parts[1])' in '\(text)', allowed: /0 to /\(most)")
-                return nil
-            }
-        }
-        self.init(text, place: value.place)
     }
 }
 

@@ -83,6 +83,13 @@ extension RouteSettings {
                 "what the opening handshakes of devices may lack"
             ) { AcceptSettings.section.decode($0) },
             .custom(
+                "access", .mapping("routes[].access"), absent: "everybody",
+                "who may use the route: each rule that is there has to let a request in"
+            ) { owner, value in
+                owner.access = AccessSettings(value)
+                return owner.access != nil
+            },
+            .custom(
                 "request", .mapping("routes[].request"), absent: "none",
                 "what is changed in the fields of requests, upgrades included"
             ) { owner, value in

@@ -20,22 +20,8 @@ public struct ListenerSettings: Sendable, Equatable {
 
     /// Whether connections begin with a header of the PROXY protocol.
     public var proxyProtocol = ProxyProtocol.none
-    /// A proxy in front, or many, whose word on requests counts.
-    public struct TrustedProxy: Sendable, Equatable {
-        /// An address, a block of them as `10.0.0.0/8`, or `unix`.
-        public var block: String
-        /// Where it was written.
-        public var place: SourcePlace
-
-        /// A block, and where it was written.
-        public init(_ block: String, place: SourcePlace = .commandLine) {
-            self.block = block
-            self.place = place
-        }
-    }
-
     /// Proxies in front whose word on requests counts.
-    public var trustedProxies: [TrustedProxy] = []
+    public var trustedProxies: [PlacedBlock] = []
     /// Where it was written.
     public var place: SourcePlace
     /// Where its address was written; nil where that is its own place.

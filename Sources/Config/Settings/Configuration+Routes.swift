@@ -53,6 +53,8 @@ public struct RouteSettings: Sendable, Equatable {
     public var origins: OriginSettings
     /// What the opening handshakes of devices may lack.
     public var accept = AcceptSettings()
+    /// Who may use it; everybody when nil.
+    public var access: AccessSettings?
     /// How peers are asked whether they are there; not at all when nil.
     public var ping: PingSettings?
     /// How long a relay may pass no data; for ever when nil.

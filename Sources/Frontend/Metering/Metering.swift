@@ -154,6 +154,12 @@ struct Metering {
         meter(plan).pointee.limits.add(limit.rawValue)
     }
 
+    /// A request was refused by a rule of its route's `access`.
+    func refused(by rule: AccessRule, _ plan: RoutePlan) {
+        guard Self.isOn else { return }
+        meter(plan).pointee.denials.add(rule.rawValue)
+    }
+
     // MARK: Turns
 
     /// A turn has lasted from the present time of the reactor until then.

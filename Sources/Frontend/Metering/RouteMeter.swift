@@ -23,6 +23,8 @@ struct RouteMeter: ~Copyable, Sendable {
     let refusals = KeyedCounter()
     /// By `AnsweredRequest`.
     let requests = KeyedCounter()
+    /// By `AccessRule`.
+    let denials = KeyedCounter()
     /// By `MetLimit`.
     let limits = KeyedCounter()
     let relayDurations = DurationCounter(lives)

@@ -13,6 +13,9 @@ extension RouteMeters {
         addRelays(to: &readings, as: name)
         addRequests(to: &readings, as: name)
         addKeyed(.limitHits, name, { [MetLimit.label($0)] }, to: &readings) { $0.limits.counts }
+        addKeyed(.accessRefused, name, { [AccessRule.label($0)] }, to: &readings) {
+            $0.denials.counts
+        }
     }
 
     private func addRelays(to readings: inout MetricReadings, as name: String) {

@@ -177,6 +177,7 @@ struct Recorder {
         record.status = facts.status
         record.proxyError = facts.proxyError
         record.detail = facts.detail
+        record.accessRule = facts.refusedBy?.word ?? ""
         record.upstream = facts.upstream
         record.trace = facts.trace.trace
         return record

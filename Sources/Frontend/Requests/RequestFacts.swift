@@ -13,6 +13,7 @@ struct RequestFacts {
         var proxyError: ProxyError?
         var detail = ""
         var isUpgrade = false
+        var refusedBy: AccessRule?
     }
 
     /// Who asks: who connected, or whom a trusted proxy names.
@@ -61,6 +62,11 @@ struct RequestFacts {
         get { words?.isUpgrade ?? false }
         set { withWords { $0.isUpgrade = newValue } }
     }
+    /// Which rule of the route's `access` has refused it.
+    var refusedBy: AccessRule? {
+        get { words?.refusedBy }
+        set { withWords { $0.refusedBy = newValue } }
+    }
     /// Notes what can be read of a host and a target; the query stays out of the log.
     mutating func note(host: ArraySlice<UInt8>, target: ArraySlice<UInt8>) {
         if let name = try? HostName(parsing: host) { self.host = name.name }
@@ -92,6 +98,7 @@ struct RequestFacts {
             own.proxyError = shared.proxyError
             own.detail = shared.detail
             own.isUpgrade = shared.isUpgrade
+            own.refusedBy = shared.refusedBy
             words = own
         }
         if let words { change(words) }

@@ -108,6 +108,11 @@ struct RequestJudge {
         {
             return .refused(refusal)
         }
+        if let access = route.access,
+            let refusal = AccessGate(state).refusal(access, plan, &facts)
+        {
+            return .refused(refusal)
+        }
         guard let group = route.upstream else { return .refused(.noSocket(path: facts.path)) }
         if let fault = asked.fault(accepting: route.accept) {
             return .refused(.departure(fault, of: asked, route: route.name))
@@ -218,6 +223,12 @@ struct RequestJudge {
             let refusal = routing.refusal(
                 ofReadings: Array(bytes[path]), host: bytes.span.extracting(host),
                 route: found)
+        {
+            request.makeExtras().own = OwnAnswer(refusal)
+            return .answeredHere
+        }
+        if let access = plan.route.access,
+            let refusal = AccessGate(state).refusal(access, plan, &request.facts)
         {
             request.makeExtras().own = OwnAnswer(refusal)
             return .answeredHere

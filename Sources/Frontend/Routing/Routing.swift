@@ -98,6 +98,8 @@ public struct Route: Sendable {
     public let action: RouteAction
     /// Which pages may open a WebSocket here (RFC 6455 §10.2).
     public var origins = OriginRule.same
+    /// Who may use it; everybody where it is nil.
+    public var access: AccessRules?
     /// What a device's opening handshake may lack.
     public var accept: UpgradeRequest.Departures = []
     /// Whether paths with an escaped slash are refused, also where they would be this route's read with

@@ -3,11 +3,11 @@
 /// Addresses that have their first bits in common, as `10.0.0.0/8` (RFC 4632 §3.1, RFC 4291 §2.3),
 /// one address, or all who come through a socket file.
 public struct AddressBlock: Sendable, Hashable, CustomStringConvertible {
-    private let kind: Address.Kind
-    private let high: UInt64
-    private let low: UInt64
+    let kind: Address.Kind
+    let high: UInt64
+    let low: UInt64
     /// How many bits count; of IPv4 up to 32.
-    private let length: Int
+    let length: Int
 
     /// Reads `10.0.0.0/8`, `2001:db8::/32`, `::1` or `unix`.
     public init(parsing text: String) throws(AddressFault) {

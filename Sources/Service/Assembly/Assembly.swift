@@ -97,13 +97,7 @@ public struct Assembly: Sendable {
             plan.strictTransportSecurity = listener.tls?.hsts?.value
             plan.redirectsToHTTPS = listener.redirectsToHTTPS
             plan.expectsProxyHeader = listener.proxyProtocol == .required
-            plan.trustedProxies = try listener.trustedProxies.map { proxy in
-                do throws(AddressFault) {
-                    return try AddressBlock(parsing: proxy.block)
-                } catch {
-                    throw Self.problem(proxy.place, error.sentence)
-                }
-            }
+            plan.trustedProxies = try Self.blocks(listener.trustedProxies)
             listeners.append(plan)
         }
         self.listeners = listeners
@@ -334,6 +328,7 @@ public struct Assembly: Sendable {
                         RedirectRule(status: redirect.status, origin: redirect.origin)))
             }
             set(&made, to: route)
+            made.access = try route.access.map(access)
             routes.append(made)
         }
         return Routing(table: try RouteTable(entries), routes: routes, previous: previous)

@@ -99,8 +99,7 @@ struct ReloadChanges: Equatable {
         for var listener in configuration.listen {
             listener.place = .commandLine
             listener.addressPlace = nil
-            listener.trustedProxies = listener.trustedProxies
-                .map { ListenerSettings.TrustedProxy($0.block) }
+            listener.trustedProxies = listener.trustedProxies.map(\.withoutPlace)
             if var tls = listener.tls {
                 tls.certificates = tls.certificates
                     .map { CertificateSettings(chain: $0.chain, key: $0.key) }
@@ -120,6 +119,7 @@ struct ReloadChanges: Equatable {
         for var route in configuration.routes {
             route.place = .commandLine
             route.places = RouteSettings.Places(all: .commandLine)
+            route.access = route.access?.withoutPlaces
             found[(route.host ?? "") + route.path] = route
         }
         return found

@@ -245,6 +245,19 @@ def statuses(client, *_):
     print("echoed")
 
 
+def gate(client, path, *fields):
+    """A WebSocket and a request with these fields: what each is answered, and what it is asked for."""
+    pairs = [tuple(field.split(":", 1)) for field in fields]
+    socket = WebSocket(client, path, pairs)
+    answer = socket.open()
+    print("socket", socket.status, answer.get("www-authenticate", "-"))
+    if socket.status == 200:
+        socket.echo("let in")
+        socket.close()
+    status, answer, _, _ = client.answer(client.request("GET", path, pairs))
+    print("request", status, answer.get("www-authenticate", "-"))
+
+
 def bounds(client, *_):
     """Requests that are refused for their head, and one that is not, on one connection."""
     stream = client.h2.get_next_available_stream_id()

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Who may use a route: each rule that is there has to let a request in.
+public struct AccessSettings: Sendable, Equatable {
+    /// From which addresses; any where it is nil.
+    public var addresses: AddressRules?
+
+    /// No rule yet.
+    public init() {}
+
+    /// The same, wherever it was written.
+    public var withoutPlaces: AccessSettings {
+        var same = self
+        same.addresses?.allow = addresses?.allow.map(\.withoutPlace) ?? []
+        same.addresses?.deny = addresses?.deny.map(\.withoutPlace) ?? []
+        return same
+    }
+}
+
+/// Which addresses may use a route; of the blocks that hold an address the longest decides.
+public struct AddressRules: Sendable, Equatable {
+    /// Those that may.
+    ///
+    /// Where there is one, those that no block holds may not.
+    public var allow: [PlacedBlock] = []
+    /// Those that may not.
+    public var deny: [PlacedBlock] = []
+
+    /// No block yet.
+    public init() {}
+}
+
+/// A block of addresses, and where it was written.
+public struct PlacedBlock: Sendable, Equatable {
+    /// An address, a block of them as `10.0.0.0/8`, or `unix`.
+    public var block: String
+    /// Where it was written.
+    public var place: SourcePlace
+
+    /// A block, and where it was written.
+    public init(_ block: String, place: SourcePlace = .commandLine) {
+        self.block = block
+        self.place = place
+    }
+
+    /// The same block, wherever it was written.
+    public var withoutPlace: PlacedBlock { PlacedBlock(block) }
+}
