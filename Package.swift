@@ -38,6 +38,7 @@ let package = Package(
             name: "CQREncode", pkgConfig: "libqrencode", providers: [.apt(["libqrencode-dev"])]),
         .systemLibrary(
             name: "CNghttp2", pkgConfig: "libnghttp2", providers: [.apt(["libnghttp2-dev"])]),
+        .systemLibrary(name: "CCrypt", providers: [.apt(["libcrypt-dev"])]),
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         // Opened where a configuration needs it, so linked with nothing.
         .systemLibrary(name: "CCurl", providers: [.apt(["libcurl4-openssl-dev"])]),
@@ -69,6 +70,10 @@ let package = Package(
             name: "Ledger", dependencies: ["Router", "Wire", "Reactor", "TLS"],
             swiftSettings: strict),
 
+        // Who may use a route: what is asked, and what is known of those who answer.
+        .target(
+            name: "Access", dependencies: ["CCrypt", "Reactor", "TLS"], swiftSettings: strict),
+
         // Row 3: relays between two connections, and names.
         .target(
             name: "Splice",
@@ -84,8 +89,9 @@ let package = Package(
         .target(
             name: "Frontend",
             dependencies: [
-                "Proxy", "Splice", "Ledger", "Metrics", "Router", "Wire", "Reactor", "TLS", "HTTP2",
-                "Serialization",
+                "Access", "Proxy", "Splice", "Ledger", "Metrics", "Router", "Wire", "Reactor",
+                "TLS",
+                "HTTP2", "Serialization",
             ],
             swiftSettings: strict),
         .target(name: "Log", dependencies: ["Ledger", "Reactor", "TLS"], swiftSettings: strict),
@@ -106,7 +112,7 @@ let package = Package(
             name: "Service",
             dependencies: [
                 "Frontend", "Log", "Traces", "Health", "Admin", "Naming", "Splice", "Ledger",
-                "Metrics",
+                "Access", "Metrics",
                 "Router",
                 "Wire",
                 "Reactor", "TLS", "Config", "Serialization", "Tap",
@@ -170,6 +176,9 @@ let package = Package(
             name: "ReactorTests", dependencies: ["Reactor", "TestKit"], swiftSettings: strict),
         .testTarget(
             name: "TLSTests", dependencies: ["TLS", "CIPSecMB", "COpenSSL", "TestKit"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "AccessTests", dependencies: ["Access", "Reactor", "TLS", "TestKit"],
             swiftSettings: strict),
         .testTarget(
             name: "SpliceTests",

@@ -58,6 +58,8 @@ public struct AccessRecord: Sendable {
     public var proxyError: ProxyError?
     /// The error type as the log names it (RFC 9209 §2.3); empty for none.
     public var errorName: String { proxyError?.rawValue ?? "" }
+    /// Who the client has proven to be; empty where the route does not ask.
+    public var user = ""
     /// The key of the rule below `routes[].access` that has refused the request; empty where none has.
     public var accessRule = ""
     /// Whether Sluice has answered that the upstream could not be had; the upstream itself may be a

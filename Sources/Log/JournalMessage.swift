@@ -65,6 +65,7 @@ struct JournalMessage: ~Copyable {
         field("SLUICE_HOST", record.host)
         field("SLUICE_PATH", record.path)
         field("SLUICE_UPGRADE", record.otherUpgrade)
+        field("SLUICE_USER", record.user)
         field("SLUICE_ROUTE", record.route)
         field("SLUICE_UPSTREAM", record.upstream)
         field("SLUICE_STATUS", UInt64(clamping: record.status))

@@ -92,6 +92,10 @@ struct LogLines: ~Copyable {
             line.append(" upgrade=")
             line.append(record.otherUpgrade, as: .word)
         }
+        if !record.user.isEmpty {
+            line.append(" user=")
+            line.append(record.user, as: .word)
+        }
         if let relay = record.relay {
             line.append(" relay=")
             line.append(relay)
@@ -197,6 +201,7 @@ struct LogLines: ~Copyable {
         member(",\"host\":\"", record.host)
         member(",\"path\":\"", record.path)
         if !record.otherUpgrade.isEmpty { member(",\"upgrade\":\"", record.otherUpgrade) }
+        if !record.user.isEmpty { member(",\"user\":\"", record.user) }
         member(",\"route\":\"", record.route)
         member(",\"upstream\":\"", record.upstream)
         buffer.append(",\"status\":")

@@ -35,11 +35,11 @@ struct AccessKeysTests {
     }
 
     @Test(arguments: [
-        ("{}", "2:46: routes[0].access: found no rule, allowed: one or more of addresses"),
-        ("yes", "2:46: routes[0].access: found 'yes', allowed: a mapping with addresses"),
+        ("{}", "2:46: routes[0].access: found no rule, allowed: one or more of addresses, basic"),
+        ("yes", "2:46: routes[0].access: found 'yes', allowed: a mapping with addresses, basic"),
         (
             "{ adresses: {} }",
-            "2:48: routes[0].access: unknown key 'adresses', allowed: addresses (did you mean 'addresses'?)"
+            "2:48: routes[0].access: unknown key 'adresses', allowed: addresses, basic (did you mean 'addresses'?)"
         ),
         (
             "{ addresses: {} }",
@@ -56,6 +56,11 @@ struct AccessKeysTests {
         (
             "{ addresses: { allow: [localhost] } }",
             "2:69: routes[0].access.addresses.allow[0]: found 'localhost', allowed: an address or a block of them, as 10.0.0.0/8, 2001:db8::/32 or ::1, or unix"
+        ),
+        ("{ basic: {} }", "2:55: routes[0].access.basic: 'file' is missing"),
+        (
+            "{ basic: { file: users, realm: \"a\\tb\\n\" } }",
+            "2:77: routes[0].access.basic.realm: found a control character, allowed: a text in one line"
         ),
     ])
     func `a mistake is told with its place`(access: String, line: String) {

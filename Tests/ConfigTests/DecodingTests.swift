@@ -77,6 +77,8 @@ struct DecodingTests {
         #expect(route.idle == .seconds(600))
         #expect(route.lifetime == .seconds(43_200))
         #expect(route.access?.addresses?.allow.map(\.block) == ["10.0.0.0/8"])
+        #expect(route.access?.basic?.file == "/etc/sluice/users")
+        #expect(route.access?.basic?.realm == "lab")
         #expect(route.access?.addresses?.deny.map(\.block) == ["10.1.0.0/16"])
         #expect(route.limits.messageBytes == 1_048_576)
         #expect(route.places.host.line == 14)
@@ -392,7 +394,7 @@ let everything = """
         origins: [same, "https://example.com", null], accept: { missingConnection: true, anyKeyLength: true }, limits: { messageBytes: 1MiB, bodyBytes: 2MiB,
         relays: 9000, relaysPerClient: 20, newRelaysPerSecond: 3, messagesPerSecond: 200, fragments: 64,
         bytesPerSecond: 2MiB, messagesPerSecondPerClient: 300, bytesPerSecondPerClient: 3MiB },
-        access: { addresses: { allow: [10.0.0.0/8], deny: [10.1.0.0/16] } },
+        access: { addresses: { allow: [10.0.0.0/8], deny: [10.1.0.0/16] }, basic: { file: users, realm: lab } },
         ping: { every: 20s, timeout: 5s, to: both }, idle: 10m, lifetime: 12h, onRemove: drain,
         request: { remove: [Cookie], set: { X-A: "1" }, add: { X-B: "2" }, host: upstream },
         answer: { remove: [Server], set: { X-C: "3" }, add: { X-D: "4" } } },

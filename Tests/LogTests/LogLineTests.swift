@@ -231,6 +231,12 @@ struct LogLineTests {
         var record = AccessRecord(
             client: .ipv4(192, 0, 2, 7, port: 1), listener: .ipv4(127, 0, 0, 1, port: 8_443))
         record.accessRule = "addresses"
+        record.user = "ann \" access=x"
+        #expect(try object(access(record, .json))["user"] as? String == "ann \" access=x")
+        #expect(access(record, .text).split(separator: " ").count { $0.hasPrefix("user=ann") } == 1)
+        #expect(!access(record, .text).contains(" access=x"))
+        record.user = ""
+        #expect(try object(access(record, .json))["user"] == nil)
         #expect(try object(access(record, .json))["access"] as? String == "addresses")
         #expect(access(record, .text).split(separator: " ").contains("access=addresses"))
         record.accessRule = ""

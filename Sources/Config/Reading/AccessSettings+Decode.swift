@@ -10,7 +10,14 @@ extension AccessSettings {
             ) { owner, value in
                 owner.addresses = AddressRules(value)
                 return owner.addresses != nil
-            }
+            },
+            .custom(
+                "basic", .mapping("routes[].access.basic"), absent: "none is asked for",
+                "which users with which passwords may use the route; others get 401"
+            ) { owner, value in
+                owner.basic = BasicSettings.section.decode(value)
+                return owner.basic != nil
+            },
         ])
 
     init?(_ value: Value) {
@@ -56,6 +63,36 @@ extension AddressRules {
     private static func blocks(_ value: Value) -> [PlacedBlock]? {
         value.nonEmptyList(of: "addresses, as 10.0.0.0/8")?.compactMap(PlacedBlock.init)
     }
+}
+
+extension BasicSettings {
+    static let section = Section(
+        "routes[].access.basic", BasicSettings(file: ""),
+        [
+            .required(
+                "file", .text("path"),
+                "the users, a line each: name, `:` and the hash of the password, as `htpasswd -B` writes it"
+            ) { owner, value in
+                guard let path = value.text("the path of a file of users and passwords") else {
+                    return false
+                }
+                owner.file = value.findings.resolve(path)
+                owner.place = value.place
+                return true
+            },
+            .custom(
+                "realm", .text("text"), absent: "`\(BasicSettings(file: "").realm)`",
+                "what browsers show to people whom they ask for a password"
+            ) { owner, value in
+                guard let text = value.text("a text in one line") else { return false }
+                guard FieldSyntax.isValue(text) else {
+                    value.report("found a control character, allowed: a text in one line")
+                    return false
+                }
+                owner.realm = text
+                return true
+            },
+        ])
 }
 
 extension PlacedBlock {

@@ -273,7 +273,7 @@ struct KeySection: Sendable {
         HTTP2Settings.section.keys,
         RouteSettings.section.keys, RespondSettings.section.keys, RedirectSettings.section.keys,
         AcceptSettings.section.keys,
-        AccessSettings.section.keys, AddressRules.section.keys,
+        AccessSettings.section.keys, AddressRules.section.keys, BasicSettings.section.keys,
         RouteSettings.requestSection.keys, RouteSettings.answerSection.keys,
         PingSettings.section.keys, RouteLimits.section.keys, UpstreamSettings.section.keys,
         HealthSettings.section.keys, QueueSettings.section.keys, PoolSettings.section.keys,

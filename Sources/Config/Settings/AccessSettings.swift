@@ -4,6 +4,8 @@
 public struct AccessSettings: Sendable, Equatable {
     /// From which addresses; any where it is nil.
     public var addresses: AddressRules?
+    /// With which user and password; without any where it is nil.
+    public var basic: BasicSettings?
 
     /// No rule yet.
     public init() {}
@@ -13,8 +15,22 @@ public struct AccessSettings: Sendable, Equatable {
         var same = self
         same.addresses?.allow = addresses?.allow.map(\.withoutPlace) ?? []
         same.addresses?.deny = addresses?.deny.map(\.withoutPlace) ?? []
+        same.basic?.place = .commandLine
         return same
     }
+}
+
+/// Users and passwords that are asked for.
+public struct BasicSettings: Sendable, Equatable {
+    /// The file of users and hashed passwords.
+    public var file: String
+    /// What browsers show to people.
+    public var realm = "Sluice"
+    /// Where the file was named.
+    public var place = SourcePlace.commandLine
+
+    /// Users of this file.
+    public init(file: String) { self.file = file }
 }
 
 /// Which addresses may use a route; of the blocks that hold an address the longest decides.

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Access
 import Reactor
 import Wire
 
@@ -10,17 +11,93 @@ struct AccessGate {
 
     init(_ state: StatePointer) { self.state = state }
 
-    /// The refusal of a request; nil where it is let in.
+    /// What is to be done with a request.
+    enum Judgement {
+        case admitted
+        case refused(Refusal)
+        /// That is known once a password was hashed, which reactors don't do.
+        case asking(PasswordQuestion)
+    }
+
+    /// Judges a request by all rules.
     ///
     /// What has refused it stands in the facts for the log, and is counted.
-    func refusal(
+    func judge(
+        _ rules: AccessRules, _ plan: RoutePlan, _ facts: inout RequestFacts, _ fields: FieldList
+    ) -> Judgement {
+        if let refusal = judgeAddress(rules, plan, &facts) { return .refused(refusal) }
+        return judgeLogin(rules, plan, &facts, fields)
+    }
+
+    /// The refusal of a request from an address that may not use the route; nil for others.
+    func judgeAddress(
         _ rules: AccessRules, _ plan: RoutePlan, _ facts: inout RequestFacts
     ) -> Refusal? {
-        if let addresses = rules.addresses, !addresses.admits(facts.client) {
-            refused(by: .addresses, plan, &facts)
-            return .forbiddenAddress(facts.client, plan.route)
+        guard let addresses = rules.addresses, !addresses.admits(facts.client) else { return nil }
+        refused(by: .addresses, plan, &facts)
+        return .forbiddenAddress(facts.client, plan.route)
+    }
+
+    /// Judges a request by who it says that it is of.
+    func judgeLogin(
+        _ rules: AccessRules, _ plan: RoutePlan, _ facts: inout RequestFacts, _ fields: FieldList
+    ) -> Judgement {
+        guard let basic = rules.basic else { return .admitted }
+        guard let credentials = BasicCredentials(fields) else {
+            refused(by: .basic, plan, &facts)
+            return .refused(.loginMissing(basic, plan.route))
         }
-        return nil
+        let question = basic.passwords.question(
+            user: credentials.user, password: credentials.password)
+        switch basic.passwords.known(question) {
+        case true?:
+            facts.user = question.userName
+            return .admitted
+        case false?:
+            refused(by: .basic, plan, &facts)
+            return .refused(.loginWrong(basic, plan.route))
+        case nil: return .asking(question)
+        }
+    }
+
+    // MARK: Passwords that have to be hashed
+
+    /// Has a request's password hashed; the request has its slot already, and waits.
+    ///
+    /// - Returns: the refusal where that can't be done now.
+    func ask(_ question: PasswordQuestion, _ request: inout Request) -> Refusal? {
+        let mailbox = state.pointee.crew.mailboxes[state.pointee.index]
+        let token = request.slot
+        let outcome = state.pointee.crew.passwords.ask(question, for: request.facts.client) {
+            mailbox.post(.passwordJudged(token, $0))
+        }
+        switch outcome {
+        case .taken:
+            request.makeExtras().asked = question
+            return nil
+        case .full, .noThread: return .loginsWait
+        case .clientHasTooMany: return .clientLogsInTooOften
+        }
+    }
+
+    /// Judges a request whose password was hashed.
+    ///
+    /// - Returns: the refusal; nil where it is let in.
+    func judge(
+        _ verdict: PasswordVerdict, of question: PasswordQuestion, _ request: inout Request
+    ) -> Refusal? {
+        guard let plan = request.facts.plan, let basic = plan.route.access?.basic else {
+            preconditionFailure("a password was asked for by no rule")
+        }
+        switch verdict {
+        case .right:
+            request.facts.user = question.userName
+            return nil
+        case .wrong:
+            refused(by: .basic, plan, &request.facts)
+            return .loginWrong(basic, plan.route)
+        case .unknown: return .loginsWait
+        }
     }
 
     private func refused(by rule: AccessRule, _ plan: RoutePlan, _ facts: inout RequestFacts) {
@@ -29,12 +106,7 @@ struct AccessGate {
     }
 }
 
-extension Refusal {
-    /// The client's address is none of those that may use the route.
-    static func forbiddenAddress(_ client: Address, _ route: Route) -> Refusal {
-        Refusal(
-            status: 403, proxyError: .httpRequestDenied,
-            sentence: "The address \(client.isUnix ? "unix" : client.hostString) may not use the"
-                + " route \(route.name) (routes[].access.addresses).")
-    }
+extension PasswordQuestion {
+    /// The user's name as text.
+    fileprivate var userName: String { String(decoding: user, as: UTF8.self) }
 }

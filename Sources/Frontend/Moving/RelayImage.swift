@@ -34,6 +34,7 @@ struct RelayImage {
         static let agreed: UInt16 = 17
         static let trace: UInt16 = 18
         static let hash: UInt16 = 19
+        static let user: UInt16 = 20
     }
 
     /// Who asked, as a trusted proxy named them.
@@ -47,6 +48,8 @@ struct RelayImage {
     let tls: TLSFacts?
     let host: String
     let path: String
+    /// Who the client has proven to be; empty where the route did not ask.
+    let user: String
     /// The route's pattern.
     let route: String
     let drainsWhenRemoved: Bool
@@ -76,6 +79,7 @@ struct RelayImage {
         tls = facts.tls
         host = asked.host
         path = asked.path
+        user = asked.user
         route = asked.route
         drainsWhenRemoved = asked.plan?.route.drainsWhenRemoved ?? false
         upstream = tunnel.pointee.places.group?.picker.name ?? ""
@@ -112,6 +116,7 @@ struct RelayImage {
         if let trace {
             writer.part(Number.trace, isRequired: false) { trace.write(to: &$0) }
         }
+        if !user.isEmpty { writer.put(Number.user, user, isRequired: false) }
         writer.part(Number.relay, relay)
     }
 
@@ -131,6 +136,7 @@ struct RelayImage {
         }
         host = try reader.text(Number.host)
         path = try reader.text(Number.path)
+        user = reader.has(Number.user) ? try reader.text(Number.user) : ""
         route = try reader.text(Number.route)
         drainsWhenRemoved = try reader.flag(Number.drainsWhenRemoved)
         upstream = try reader.text(Number.upstream)

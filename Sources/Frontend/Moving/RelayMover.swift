@@ -240,6 +240,7 @@ extension TunnelFacts {
         client = image.client
         host = image.host
         path = image.path
+        user = image.user
         plan = place.plan
         endpoint = place.endpoint
         // What was hashed before says nothing where something else is hashed now.

@@ -159,6 +159,7 @@ struct Recorder {
         record.relay = RelayID(worker: state.pointee.index, token: tunnel.pointee.slot)
         record.host = asked.host
         record.path = asked.path
+        record.user = asked.user
         record.route = asked.route
         record.upstream = asked.upstream
         record.status = 101
@@ -177,6 +178,7 @@ struct Recorder {
         record.status = facts.status
         record.proxyError = facts.proxyError
         record.detail = facts.detail
+        record.user = facts.user
         record.accessRule = facts.refusedBy?.word ?? ""
         record.upstream = facts.upstream
         record.trace = facts.trace.trace

@@ -217,7 +217,7 @@ extension Refusal {
     }
 
     /// A refusal that says when to come again (RFC 9110 §10.2.3, RFC 6585 §4).
-    private static func later(
+    static func later(
         _ status: Int, _ sentence: String, seconds: UInt64,
         proxyError: ProxyError = .connectionLimitReached
     ) -> Refusal {

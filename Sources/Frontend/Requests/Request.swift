@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Access
 import Ledger
 import Proxy
 import Reactor
@@ -92,6 +93,8 @@ final class RequestExtras {
     var own: OwnAnswer?
     /// What is wrong with a message of the client's or the upstream's.
     var fault: HeadFault?
+    /// The password that is being hashed, which the request waits for.
+    var asked: PasswordQuestion?
     /// Set by a proven 101.
     var opening: TunnelOpening?
 }

@@ -14,6 +14,7 @@ struct RequestFacts {
         var detail = ""
         var isUpgrade = false
         var refusedBy: AccessRule?
+        var user = ""
     }
 
     /// Who asks: who connected, or whom a trusted proxy names.
@@ -67,6 +68,11 @@ struct RequestFacts {
         get { words?.refusedBy }
         set { withWords { $0.refusedBy = newValue } }
     }
+    /// Who the client has proven to be; empty where the route does not ask.
+    var user: String {
+        get { words?.user ?? "" }
+        set { withWords { $0.user = newValue } }
+    }
     /// Notes what can be read of a host and a target; the query stays out of the log.
     mutating func note(host: ArraySlice<UInt8>, target: ArraySlice<UInt8>) {
         if let name = try? HostName(parsing: host) { self.host = name.name }
@@ -99,6 +105,7 @@ struct RequestFacts {
             own.detail = shared.detail
             own.isUpgrade = shared.isUpgrade
             own.refusedBy = shared.refusedBy
+            own.user = shared.user
             words = own
         }
         if let words { change(words) }

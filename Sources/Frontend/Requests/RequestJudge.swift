@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Access
 import Ledger
 import Proxy
 import Reactor
@@ -66,7 +67,7 @@ struct RequestJudge {
                 nil, of: stream, facts, places, limits: limits, nowMilliseconds: now)
             request.makeExtras().own = OwnAnswer(refusal)
             begin(request, stream, .answeredHere)
-        case .forwarded(let upgrade, let group):
+        case .forwarded(let upgrade, let group, let question):
             if trace.isSampled {
                 upgrade.marks.recorded = RecordedMarks(stream, judged: trace.beganNanoseconds)
             }
@@ -76,13 +77,18 @@ struct RequestJudge {
                 EndpointSearch(
                     group, deadlineMilliseconds: now + state.pointee.settings.connectMilliseconds,
                     key: group.key(of: asked, client)), mayReuse: false)
-            begin(request, stream, .forwarded)
+            if let question {
+                begin(request, stream, asking: question)
+            } else {
+                begin(request, stream, .forwarded)
+            }
         }
     }
 
     private enum UpgradeOutcome {
         case refused(Refusal)
-        case forwarded(UpgradeAsked, EndpointGroup)
+        /// With a password that has to be hashed before anything else is done.
+        case forwarded(UpgradeAsked, EndpointGroup, PasswordQuestion?)
     }
 
     private func judge(
@@ -108,10 +114,13 @@ struct RequestJudge {
         {
             return .refused(refusal)
         }
-        if let access = route.access,
-            let refusal = AccessGate(state).refusal(access, plan, &facts)
-        {
-            return .refused(refusal)
+        var question: PasswordQuestion?
+        if let access = route.access {
+            switch AccessGate(state).judge(access, plan, &facts, asked.head.fields) {
+            case .admitted: break
+            case .refused(let refusal): return .refused(refusal)
+            case .asking(let asking): question = asking
+            }
         }
         guard let group = route.upstream else { return .refused(.noSocket(path: facts.path)) }
         if let fault = asked.fault(accepting: route.accept) {
@@ -135,8 +144,9 @@ struct RequestJudge {
         let upgrade = UpgradeAsked(
             asked, path: rewritten ?? sentPath, nowMilliseconds: now)
         if asked.departures.contains(.anyKeyLength) { upgrade.ownKey = WebSocketAccept.makeKey() }
+        if let question { return .forwarded(upgrade, group, question) }
         if let refusal = admit(facts.client, plan, upgrade, &places) { return .refused(refusal) }
-        return .forwarded(upgrade, group)
+        return .forwarded(upgrade, group, nil)
     }
 
     /// Takes a place on the route, where places are limited; the refusal if there is none.
@@ -192,10 +202,11 @@ struct RequestJudge {
         if trace.isOn { request.pointee.facts.trace = trace }
         if stream.isSpent(state) || state.pointee.leaving != nil { stream.isPersistent = false }
         stream.begin(slot)
-        state.pointee.work.push(.request(slot, judge(&request.pointee)))
+        if let event = judge(&request.pointee) { state.pointee.work.push(.request(slot, event)) }
     }
 
-    private func judge(_ request: inout Request) -> RequestLife.Event {
+    /// - Returns: what becomes of it; nil where a password has to be hashed first.
+    private func judge(_ request: inout Request) -> RequestLife.Event? {
         if request.stream.facts.pointee.listener.redirectsToHTTPS {
             request.makeExtras().own = .toHTTPS(request.asked, snapshot)
             return .answeredHere
@@ -228,16 +239,40 @@ struct RequestJudge {
             return .answeredHere
         }
         if let access = plan.route.access,
-            let refusal = AccessGate(state).refusal(access, plan, &request.facts)
+            let refusal = AccessGate(state).judgeAddress(access, plan, &request.facts)
         {
             request.makeExtras().own = OwnAnswer(refusal)
             return .answeredHere
         }
+        // Browsers send no password with it.
         if request.method == .options, let origin = allowedPrivateNetworkOrigin(request, plan.route)
         {
             request.makeExtras().own = OwnAnswer(allowingPrivateNetworkFor: origin)
             return .answeredHere
         }
+        if let access = plan.route.access {
+            return judgeLogin(access, plan, &request)
+        }
+        return serve(&request, plan)
+    }
+
+    private func judgeLogin(
+        _ access: AccessRules, _ plan: RoutePlan, _ request: inout Request
+    ) -> RequestLife.Event? {
+        let fields = request.asked.head.fields
+        let refusal: Refusal?
+        switch AccessGate(state).judgeLogin(access, plan, &request.facts, fields) {
+        case .admitted: return serve(&request, plan)
+        case .refused(let refused): refusal = refused
+        case .asking(let question): refusal = AccessGate(state).ask(question, &request)
+        }
+        guard let refusal else { return nil }
+        request.makeExtras().own = OwnAnswer(refusal)
+        return .answeredHere
+    }
+
+    /// Has an ordinary request that may use its route served by it.
+    private func serve(_ request: inout Request, _ plan: RoutePlan) -> RequestLife.Event {
         switch plan.route.action {
         case .forward(let group):
             if case .length(let length) = request.asked.framing, length > plan.route.bodyBytesMax {
@@ -255,9 +290,47 @@ struct RequestJudge {
         case .redirect(let rule):
             let target = request.asked.target
             request.makeExtras().own = OwnAnswer(
-                rule, rewritten ?? target.sentPath, target.query, plan)
+                rule, request.extras?.path ?? target.sentPath, target.query, plan)
         }
         return .answeredHere
+    }
+
+    // MARK: Passwords
+
+    /// A password was hashed, for which a request has waited; it may be over since.
+    func goOn(_ token: Token, _ verdict: PasswordVerdict) {
+        guard let request = state.pointee.requests.pointer(token),
+            case .judged = request.pointee.life.phase, let extras = request.pointee.extras,
+            let question = extras.asked, let plan = request.pointee.facts.plan
+        else { return }
+        extras.asked = nil
+        let event: RequestLife.Event
+        if let refusal = AccessGate(state).judge(verdict, of: question, &request.pointee) {
+            extras.own = OwnAnswer(refusal)
+            event = .answeredHere
+        } else if let upgrade = request.pointee.upgrade {
+            event = admit(upgrade, &request.pointee, plan)
+        } else {
+            event = serve(&request.pointee, plan)
+        }
+        state.pointee.work.push(.request(token, event))
+    }
+
+    /// Takes a place on the route for a request for a WebSocket that has waited for its password.
+    private func admit(
+        _ upgrade: UpgradeAsked, _ request: inout Request, _ plan: RoutePlan
+    ) -> RequestLife.Event {
+        let refusal =
+            plan.tally.isDraining
+            ? .routeDraining(plan.route.name)
+            : admit(request.facts.client, plan, upgrade, &request.places)
+        if let refusal {
+            request.makeExtras().own = OwnAnswer(refusal)
+            return .answeredHere
+        }
+        request.upstream?.search.restart(
+            deadlineMilliseconds: now + state.pointee.settings.connectMilliseconds)
+        return .forwarded
     }
 
     /// The page of a preflight for a more private network, where the route lets that page open sockets.
@@ -286,6 +359,22 @@ struct RequestJudge {
         }
         stream.begin(token)
         state.pointee.work.push(.request(token, event))
+    }
+
+    /// The same where a password has to be hashed first.
+    private func begin(
+        _ request: consuming Request, _ stream: ClientStream, asking question: PasswordQuestion
+    ) {
+        guard let token = state.pointee.insertRequest(request),
+            let request = state.pointee.requests.pointer(token)
+        else {
+            SessionKeeper(state).close(stream)
+            return
+        }
+        stream.begin(token)
+        guard let refusal = AccessGate(state).ask(question, &request.pointee) else { return }
+        request.pointee.makeExtras().own = OwnAnswer(refusal)
+        state.pointee.work.push(.request(token, .answeredHere))
     }
 
     /// Notes for the log what can be read of a request that is refused.

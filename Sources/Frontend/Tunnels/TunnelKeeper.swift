@@ -11,6 +11,8 @@ struct TunnelFacts {
     let client: Address
     let host: String
     let path: String
+    /// Who the client has proven to be; empty where the route did not ask.
+    let user: String
     let plan: RoutePlan?
     let endpoint: Endpoint?
     /// What the endpoint was chosen by, where that was by hash.
@@ -22,6 +24,7 @@ struct TunnelFacts {
         client = facts.client
         host = facts.host
         path = facts.path
+        user = facts.user
         plan = facts.plan
         endpoint = facts.endpoint
         self.key = key

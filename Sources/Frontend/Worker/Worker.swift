@@ -308,6 +308,7 @@ struct Worker: ~Copyable {
             acceptors.pauseAll(untilMilliseconds: end)
             done.post(state.pointee.index)
         case .place(let queue, let waiter): PlaceWaiting(state).placeIsFree(queue, waiter)
+        case .passwordJudged(let token, let verdict): RequestJudge(state).goOn(token, verdict)
         case .beat(let answer): answer.post(state.pointee.index)
         case .cut: isCut = true
         }
@@ -342,7 +343,7 @@ struct Worker: ~Copyable {
             queue.served()
             queue.callNext()
         case .beat(let answer): answer.post(state.pointee.index)
-        case .stop, .cut: break
+        case .stop, .passwordJudged, .cut: break
         }
     }
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Access
 import Ledger
 import Reactor
 import Synchronization
@@ -36,6 +37,8 @@ enum WorkerMessage: Sendable {
     case pauseListening(untilMilliseconds: UInt64, done: Mailbox<Int>)
     /// There may be a place at an endpoint, for the one that waits.
     case place(PlaceQueue, PlaceQueue.Waiter)
+    /// The password that a request waits for was hashed.
+    case passwordJudged(Token, PasswordVerdict)
     /// Say that the loop turns.
     case beat(Mailbox<Int>)
     /// Close all connections now, without a word to their peers.
@@ -99,6 +102,8 @@ final class Crew: Sendable {
     let spans: SpanSink
     /// Who has how many connections, where those are limited for each client.
     let clients = Admission()
+    /// Where passwords are hashed.
+    let passwords = PasswordDesk()
     let remarks = Remarks()
     let handshakeComplaints = HandshakeComplaints()
 

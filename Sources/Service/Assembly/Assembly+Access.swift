@@ -1,12 +1,58 @@
 // SPDX-License-Identifier: Apache-2.0
+import Access
 import Config
 import Frontend
 import Reactor
 
+/// The users and passwords of a configuration, by their files.
+typealias PasswordLists = [String: PasswordList]
+
 /// Who may use a route: from its settings to what requests are judged by.
 extension Assembly {
-    static func access(_ settings: AccessSettings) throws(ConfigurationProblems) -> AccessRules {
-        AccessRules(addresses: try settings.addresses.map(addresses))
+    static func access(
+        _ settings: AccessSettings, _ passwords: PasswordLists
+    ) throws(ConfigurationProblems) -> AccessRules {
+        let addresses = try settings.addresses.map(addresses)
+        let basic = settings.basic.flatMap { basic in
+            passwords[basic.file].map { BasicRule(passwords: $0, realm: basic.realm) }
+        }
+        precondition(
+            (basic == nil) == (settings.basic == nil), "a file of passwords was not read")
+        return AccessRules(addresses: addresses, basic: basic)
+    }
+
+    /// Reads the files of users and passwords, each once; those whose content is as before stay what they are, with
+    /// what they have found.
+    ///
+    /// - Throws: `ConfigurationProblems`, with those of all files.
+    static func passwords(
+        _ configuration: Configuration, previous: PasswordLists
+    ) throws(ConfigurationProblems) -> PasswordLists {
+        var lists: PasswordLists = [:]
+        var problems: [ConfigurationProblem] = []
+        var failed: Set<String> = []
+        for basic in configuration.routes.compactMap(\.access?.basic)
+        where lists[basic.file] == nil && failed.insert(basic.file).inserted {
+            do {
+                let read = try PasswordList(WholeFile.read(basic.file))
+                let known = previous[basic.file].flatMap { $0.isSame(as: read) ? $0 : nil }
+                lists[basic.file] = known ?? read
+            } catch {
+                let clause =
+                    switch error {
+                    case let fault as PasswordList.Fault: fault.clause
+                    case let refusal as WholeFile.Refusal:
+                        "\(refusal.sentence); \(refusal.remedy)"
+                    default: "\(error)"
+                    }
+                problems.append(
+                    ConfigurationProblem(
+                        place: basic.place,
+                        sentence: "access.basic.file: '\(basic.file)': \(clause)"))
+            }
+        }
+        guard problems.isEmpty else { throw ConfigurationProblems(sorting: problems) }
+        return lists
     }
 
     private static func addresses(

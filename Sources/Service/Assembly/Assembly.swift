@@ -39,6 +39,8 @@ public struct Assembly: Sendable {
         let seconds: Int64
     }
 
+    /// Users and passwords, by their files.
+    let passwords: PasswordLists
     /// Endpoints that were served before and on which something still runs.
     var departed: [DepartedEndpoint]
 
@@ -73,7 +75,8 @@ public struct Assembly: Sendable {
         let stores = try Self.certificates(
             configuration, tickets: tickets,
             beside: Self.entries(of: configuration.routes).problems)
-        routing = try Self.routing(configuration, &known, previous: previous?.routing)
+        passwords = try Self.passwords(configuration, previous: previous?.passwords ?? [:])
+        routing = try Self.routing(configuration, &known, passwords, previous: previous?.routing)
         departed = DepartedEndpoint.all(since: previous, without: routing)
         checks = Self.checks(configuration, routing)
         var listeners: [ListenerPlan] = []
@@ -137,7 +140,8 @@ public struct Assembly: Sendable {
         self.found = found
         var known = KnownEndpoints(previous, found: found)
         known.keepsGroups = true
-        routing = try Self.routing(configuration, &known, previous: previous.routing)
+        passwords = previous.passwords
+        routing = try Self.routing(configuration, &known, passwords, previous: previous.routing)
         departed = DepartedEndpoint.all(since: previous, without: routing)
         checks = Self.checks(configuration, routing)
     }
@@ -294,7 +298,8 @@ public struct Assembly: Sendable {
     }
 
     private static func routing(
-        _ configuration: Configuration, _ known: inout KnownEndpoints, previous: Routing?
+        _ configuration: Configuration, _ known: inout KnownEndpoints, _ passwords: PasswordLists,
+        previous: Routing?
     ) throws -> Routing {
         var groups: [String: EndpointGroup] = [:]
         // Routes straight to one endpoint share what is known of it.
@@ -328,7 +333,7 @@ public struct Assembly: Sendable {
                         RedirectRule(status: redirect.status, origin: redirect.origin)))
             }
             set(&made, to: route)
-            made.access = try route.access.map(access)
+            made.access = try route.access.map { try access($0, passwords) }
             routes.append(made)
         }
         return Routing(table: try RouteTable(entries), routes: routes, previous: previous)

@@ -65,11 +65,12 @@ final class Minder: Sendable {
         }
     }
 
-    /// The configuration, and the certificates and keys that it names.
+    /// The configuration, and the certificates, keys and passwords that it names.
     static func paths(_ source: Controller.Source, _ configuration: Configuration) -> [String] {
         let certificates = configuration.listen.compactMap(\.tls)
             .flatMap(\.certificates)
         return source.files + certificates.flatMap { [$0.chain, $0.key] }
+            + configuration.routes.compactMap(\.access?.basic?.file)
     }
 }
 
