@@ -240,6 +240,8 @@ public enum EndpointCondition: String, Codable, Sendable {
     case unchecked
     /// It gets no new connections.
     case draining
+    /// Its weight is 0, so it gets no new connections.
+    case resting
     /// Its name has no address.
     case unresolved
     /// It is in no upstream any more.

@@ -5,8 +5,10 @@ import Synchronization
 
 /// One place where an app listens, and the addresses its name stands for at present.
 public final class Endpoint: Sendable {
-    /// The endpoint as people wrote it: `ws://localhost:3000`.
+    /// What people call the endpoint: by the name that they gave it, or as they wrote it, `ws://localhost:3000`.
     public let label: String
+    /// The endpoint's address as people wrote it; its label, unless it has a name.
+    public let url: String
     /// The name that is looked up; nil for an address or a socket file, which need no look-up.
     public let host: String?
     /// The TCP port; 0 for a socket file.
@@ -22,8 +24,13 @@ public final class Endpoint: Sendable {
     private let ejections = Atomic<UInt64>(0)
 
     /// An endpoint whose address is known; `authority` where that is not the label's.
-    public init(label: String, address: Address, authority: String? = nil) {
-        self.label = label
+    ///
+    /// Each of them has a `name` where it is called something else than the label.
+    public init(
+        label: String, address: Address, authority: String? = nil, name: String? = nil
+    ) {
+        url = label
+        self.label = name ?? label
         self.authority = authority ?? Self.authority(label)
         host = nil
         port = address.port
@@ -31,8 +38,9 @@ public final class Endpoint: Sendable {
     }
 
     /// An endpoint with a name that needs no look-up.
-    public init(label: String, addresses: [Address], port: UInt16) {
-        self.label = label
+    public init(label: String, addresses: [Address], port: UInt16, name: String? = nil) {
+        url = label
+        self.label = name ?? label
         authority = Self.authority(label)
         host = nil
         self.port = port
@@ -40,8 +48,9 @@ public final class Endpoint: Sendable {
     }
 
     /// An endpoint with a name, without addresses until `addresses` is set.
-    public init(label: String, host: String, port: UInt16) {
-        self.label = label
+    public init(label: String, host: String, port: UInt16, name: String? = nil) {
+        url = label
+        self.label = name ?? label
         authority = Self.authority(label)
         self.host = host
         self.port = port
@@ -50,6 +59,7 @@ public final class Endpoint: Sendable {
 
     /// Stands for a name that stands for no endpoint at present: nobody can be sent there.
     public init(unresolved label: String) {
+        url = label
         self.label = label
         authority = Self.authority(label)
         host = nil

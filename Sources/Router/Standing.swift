@@ -6,11 +6,14 @@ public struct Standing: Sendable, Equatable {
     public var priority: UInt16
     /// Its share among those of the same priority; 0 is a sixteenth of 1.
     public var weight: UInt16
+    /// Whether it takes nothing new, whatever its weight.
+    public var isResting: Bool
 
     /// One of many that are the same.
-    public init(priority: UInt16 = 0, weight: UInt16 = 1) {
+    public init(priority: UInt16 = 0, weight: UInt16 = 1, isResting: Bool = false) {
         self.priority = priority
         self.weight = weight
+        self.isResting = isResting
     }
 
     /// The weight without fractions.
@@ -25,6 +28,8 @@ struct Standings: Sendable {
     let priorities: [UInt16]
     /// Those that there are, lowest first; empty where all are the same.
     let tiers: [UInt16]
+    /// By endpoint, whether it takes nothing new; empty where all take something.
+    let resting: [Bool]
 
     init(_ standings: [Standing]) {
         let tiers = Set(standings.map(\.priority)).sorted()
@@ -32,6 +37,8 @@ struct Standings: Sendable {
         priorities = tiers.count > 1 ? standings.map(\.priority) : []
         let shares = standings.map(\.share)
         self.shares = Set(shares).count > 1 ? shares : []
+        let resting = standings.map(\.isResting)
+        self.resting = resting.contains(true) ? resting : []
     }
 
     /// -ln(x) for a number drawn evenly, by the same steps everywhere: a library's logarithm may differ

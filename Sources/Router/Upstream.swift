@@ -68,7 +68,7 @@ public final class Upstream: Sendable {
     /// Takes a place at this endpoint, if it takes more and neither fails nor is unhealthy.
     public func claim(only endpoint: Int) -> Bool {
         let load = loads[endpoint]
-        return !load.isDraining && load.health.isFit
+        return !load.isDraining && !isResting(endpoint) && load.health.isFit
             && load.failedUntil.load(ordering: .relaxed) == 0 && open(endpoint)
     }
 
@@ -218,7 +218,14 @@ public final class Upstream: Sendable {
     }
 
     /// Whether nothing new goes to any endpoint.
-    public var isDraining: Bool { loads.allSatisfy(\.isDraining) }
+    public var isDraining: Bool {
+        loads.indices.allSatisfy { loads[$0].isDraining || isResting($0) }
+    }
+
+    /// Whether the configuration gives an endpoint nothing new.
+    public func isResting(_ endpoint: Int) -> Bool {
+        !standings.resting.isEmpty && standings.resting[endpoint]
+    }
 
     /// Whether `pick` finds none because those that are left have as much as they may have.
     public func isFull(nowMilliseconds now: UInt64, excluding tried: [Int] = []) -> Bool {
@@ -292,14 +299,14 @@ public final class Upstream: Sendable {
     func isMeant(
         _ endpoint: Int, _ tried: [Int], _ needsFit: Bool, _ tier: UInt16?
     ) -> Bool {
-        !loads[endpoint].isDraining && (!needsFit || loads[endpoint].health.isFit)
-            && !tried.contains(endpoint)
+        !loads[endpoint].isDraining && !isResting(endpoint)
+            && (!needsFit || loads[endpoint].health.isFit) && !tried.contains(endpoint)
             && (tier == nil || standings.priorities[endpoint] == tier)
     }
 
     /// Whether an endpoint takes anything new.
     func takes(_ endpoint: Int) -> Bool {
-        !loads[endpoint].isDraining
+        !loads[endpoint].isDraining && !isResting(endpoint)
             && (rules.activeMax == .max || active(endpoint) < rules.activeMax)
     }
 

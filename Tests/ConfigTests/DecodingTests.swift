@@ -120,10 +120,29 @@ struct DecodingTests {
                     $0.idle = .seconds(2)
                 })
         #expect(
-            chat.endpoints == [
+            chat.endpoints.map(\.address) == [
                 .tcp(host: "10.0.0.1", port: 9000), .tcp(host: "::1", port: 80),
                 .unix(path: "/run/chat.sock"),
             ])
+        #expect(chat.endpoints.map(\.weight) == [nil, nil, 3])
+        #expect(chat.endpoints.map(\.label) == ["ws://10.0.0.1:9000", "ws://[::1]:80", "blue"])
+        #expect(
+            route.timeouts
+                == with(RouteTimeouts()) {
+                    $0.connect = .seconds(1)
+                    $0.upgrade = .seconds(2)
+                    $0.answer = .seconds(3)
+                    $0.body = .seconds(4)
+                    $0.answerBody = .seconds(5)
+                })
+        #expect(
+            route.forwarded
+                == with(ForwardedSettings()) {
+                    $0.xForwarded = false
+                    $0.forwarded = false
+                    $0.port = .number(8_443)
+                })
+        #expect(!route.via)
         #expect(chat.balance == .roundRobin)
         #expect(chat.cooldown == .milliseconds(1_500))
         #expect(chat.cooldownMax == .seconds(60))
@@ -183,8 +202,8 @@ struct DecodingTests {
         log.accessPlace = configuration.log.accessPlace
         log.eventsPlace = configuration.log.eventsPlace
         #expect(configuration.log == log)
-        #expect(configuration.log.accessPlace?.line == 48)
-        #expect(configuration.log.eventsPlace?.line == 48)
+        #expect(configuration.log.accessPlace?.line == 50)
+        #expect(configuration.log.eventsPlace?.line == 50)
         #expect(
             configuration.resolver.servers == [
                 "192.0.2.1:53", "192.0.2.2:5353", "[::1]:53", "[::1]:54",
@@ -395,6 +414,8 @@ let everything = """
         relays: 9000, relaysPerClient: 20, newRelaysPerSecond: 3, messagesPerSecond: 200, fragments: 64,
         bytesPerSecond: 2MiB, messagesPerSecondPerClient: 300, bytesPerSecondPerClient: 3MiB },
         access: { addresses: { allow: [10.0.0.0/8], deny: [10.1.0.0/16] }, basic: { file: users, realm: lab } },
+        timeouts: { connect: 1s, upgrade: 2s, answer: 3s, body: 4s, answerBody: 5s }, via: false,
+        forwarded: { xForwarded: false, forwarded: false, port: 8443 },
         ping: { every: 20s, timeout: 5s, to: both }, idle: 10m, lifetime: 12h, onRemove: drain,
         request: { remove: [Cookie], set: { X-A: "1" }, add: { X-B: "2" }, host: upstream },
         answer: { remove: [Server], set: { X-C: "3" }, add: { X-D: "4" } } },
@@ -402,7 +423,7 @@ let everything = """
       { path: /old/*, redirect: { to: "https://example.com/new/*", status: 301 } }]
     upstreams:
       chat:
-        endpoints: ["ws://10.0.0.1:9000", "ws://[::1]", "unix:///run/chat.sock"]
+        endpoints: ["ws://10.0.0.1:9000", "ws://[::1]", { url: "unix:///run/chat.sock", weight: 3, name: blue }]
         resolve: each
         balance: roundRobin
         cooldown: 1500ms

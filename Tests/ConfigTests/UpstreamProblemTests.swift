@@ -25,6 +25,30 @@ struct UpstreamProblemTests {
             "3:72: upstreams.a.cooldownMax: found '20s', allowed: no less than cooldown, 30s"
         ),
         (
+            "upstreams: { a: { endpoints: [{ weight: 1 }] } }",
+            "3:31: upstreams.a.endpoints[0]: 'url' is missing"
+        ),
+        (
+            "upstreams: { a: { endpoints: [{ url: \"ws://h:1\", weight: -1 }] } }",
+            "3:58: upstreams.a.endpoints[0].weight: found '-1', allowed: a whole number, 0 to 65535"
+        ),
+        (
+            "upstreams: { a: { endpoints: [{ url: \"ws://h:1\", name: a b }] } }",
+            "3:56: upstreams.a.endpoints[0].name: found 'a b', allowed: a name of letters, digits, '-', '_' and '.', up to 64"
+        ),
+        (
+            "upstreams: { a: { endpoints: [{ url: \"ws://h:1\", name: b }, { url: \"ws://i:1\", name: b }] } }",
+            "3:61: upstreams.a.endpoints: found the name 'b', which the endpoint at sluice.yaml:3:31 has too, allowed: a name for each"
+        ),
+        (
+            "upstreams: { a: { endpoints: [{ url: \"srv:_a._tcp.b\", weight: 2 }] } }",
+            "3:63: upstreams.a.endpoints[0].weight: has no meaning for a service, which stands for many endpoints"
+        ),
+        (
+            "upstreams: { a: { resolve: each, endpoints: [{ url: \"ws://h:1\", name: b }] } }",
+            "3:46: upstreams.a.endpoints: found a name for 'h', which stands for an endpoint for each of its addresses with resolve: each, allowed: no name"
+        ),
+        (
             "upstreams: { a: { endpoints: [\"ws://h:1\"], source: [app.internal] } }",
             "3:53: upstreams.a.source[0]: found 'app.internal', allowed: an IPv4 or IPv6 address of this machine, without port and brackets"
         ),

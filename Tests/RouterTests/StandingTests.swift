@@ -46,6 +46,36 @@ import Testing
         #expect((5...15).contains(counts[0]), "\(counts)")
     }
 
+    @Test func `one that rests gets nothing, whatever becomes of the others`() throws {
+        for balance in [Balance.roundRobin, .leastConnections, .random2, .hash] {
+            let rests = [false, true, false]
+            let loads = rests.map { _ in EndpointLoad() }
+            let upstream = Upstream(
+                name: "app", endpoints: loads.enumerated().map { ($1, "e\($0)") },
+                rules: .made(balance: balance),
+                standings: rests.map { Standing(isResting: $0) })
+            let spread = try counts(upstream, 600)
+            #expect(spread[1] == 0 && spread[0] > 0 && spread[2] > 0, "\(balance): \(spread)")
+            #expect(!upstream.claim(only: 1) && upstream.isResting(1) && !upstream.isResting(0))
+            #expect(upstream.shares(nowMilliseconds: 1) == [1, nil, 1])
+            upstream.failed(0, nowMilliseconds: 1)
+            upstream.failed(2, nowMilliseconds: 1)
+            #expect(try counts(upstream, 60)[1] == 0)
+            #expect(!upstream.isDraining)
+            loads[0].isDraining = true
+            loads[2].isDraining = true
+            #expect(upstream.pick(nowMilliseconds: 1) == nil && upstream.isDraining)
+        }
+    }
+
+    @Test func `one alone that rests gets nothing`() {
+        let upstream = Upstream(
+            name: "app", endpoints: [(EndpointLoad(), "a")], rules: .made(),
+            standings: [Standing(isResting: true)])
+        #expect(upstream.pick(nowMilliseconds: 1) == nil)
+        #expect(upstream.isDraining)
+    }
+
     @Test func `relays are in proportion to weights`() throws {
         let upstream = upstream([(1, 1), (1, 3), (1, 6)])
         for _ in 0..<1_000 { _ = try #require(upstream.claim(nowMilliseconds: 1)) }

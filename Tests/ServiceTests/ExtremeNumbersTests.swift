@@ -33,6 +33,10 @@ struct ExtremeNumbersTests {
         "routes[].redirect": "routes: [{ path: /, redirect: { to: /x, KEYS } }]",
         "routes[].limits": "routes: [{ path: /, to: app, limits: { KEYS } }]",
         "upstreams.NAME": "upstreams: { app: { endpoints: [\"ws://127.0.0.1:1\"], KEYS } }",
+        "routes[].timeouts": "routes: [{ path: /, to: app, timeouts: { KEYS } }]",
+        "routes[].forwarded": "routes: [{ path: /, to: app, forwarded: { KEYS } }]",
+        "upstreams.NAME.endpoints[]":
+            "upstreams: { app: { endpoints: [{ url: \"ws://127.0.0.1:1\", KEYS }] } }",
         "upstreams.NAME.health":
             "upstreams: { app: { endpoints: [\"ws://127.0.0.1:1\"], health: { path: /, KEYS } } }",
         "upstreams.NAME.queue":

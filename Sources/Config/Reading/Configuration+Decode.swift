@@ -133,7 +133,7 @@ extension MetricsSettings {
 
 extension TimeoutSettings {
     // A phase without any time would refuse everybody; an ending without any is a quick one.
-    private static let phase: ClosedRange<Duration> = .milliseconds(1) ... .seconds(86_400)
+    static let phase: ClosedRange<Duration> = .milliseconds(1) ... .seconds(86_400)
     private static let ending: ClosedRange<Duration> = .zero ... .seconds(86_400)
 
     static let section = Section(

@@ -89,6 +89,18 @@ extension RouteSettings {
                 owner.access = AccessSettings(value)
                 return owner.access != nil
             },
+            .section(
+                "timeouts", \.timeouts, "routes[].timeouts", absent: "those of `timeouts`",
+                "how long requests of this route may take"
+            ) { RouteTimeouts.section.decode($0) },
+            .section(
+                "forwarded", \.forwarded, "routes[].forwarded",
+                "what the upstream is told of the way that requests came"
+            ) { ForwardedSettings.section.decode($0) },
+            .boolean(
+                "via", \.via,
+                "whether requests and answers get a `Via` that says that they have come through Sluice"
+            ),
             .custom(
                 "request", .mapping("routes[].request"), absent: "none",
                 "what is changed in the fields of requests, upgrades included"
@@ -167,6 +179,7 @@ extension RouteSettings {
     /// Keys that say something of what goes to an upstream.
     private static let forwardingKeys = [
         "rewrite", "origins", "accept", "limits", "request", "ping", "idle", "lifetime", "onRemove",
+        "timeouts", "forwarded", "via",
     ]
 
     /// Whether exactly one of three keys says where the route leads; what is wrong is reported.
@@ -248,6 +261,61 @@ extension PingSettings {
                 "timeout", \.timeout, range,
                 "from a ping to the end of the relay, if nothing came from the peer"),
             .word("to", \.to, "which peers of a relay Sluice sends pings to"),
+        ])
+}
+
+extension RouteTimeouts {
+    static let section = Section(
+        "routes[].timeouts", RouteTimeouts(),
+        [
+            .duration(
+                "connect", \.connect, TimeoutSettings.phase, absent: same("connect"),
+                meaning("connect")),
+            .duration(
+                "upgrade", \.upgrade, TimeoutSettings.phase, absent: same("upgrade"),
+                meaning("upgrade")),
+            .duration(
+                "answer", \.answer, TimeoutSettings.phase, absent: same("answer"), meaning("answer")
+            ),
+            .duration("body", \.body, TimeoutSettings.phase, absent: same("body"), meaning("body")),
+            .duration(
+                "answerBody", \.answerBody, TimeoutSettings.phase, absent: same("answerBody"),
+                meaning("answerBody")),
+        ])
+
+    private static func same(_ key: String) -> String { "`timeouts.\(key)`" }
+
+    /// What the key of this name means everywhere.
+    private static func meaning(_ key: String) -> String {
+        TimeoutSettings.section.keys.keys.first { $0.name == key }?.meaning ?? ""
+    }
+}
+
+extension ForwardedSettings {
+    static let section = Section(
+        "routes[].forwarded", ForwardedSettings(),
+        [
+            .boolean(
+                "xForwarded", \.xForwarded,
+                "whether `X-Forwarded-For`, `-Proto`, `-Host` and `-Port` are written"),
+            .boolean("forwarded", \.forwarded, "whether `Forwarded` is written (RFC 7239)"),
+            .custom(
+                "port", .either([.words(["auto"]), .number(1...65_535)]), absent: "`auto`",
+                "the port in `X-Forwarded-Port`: `auto` is the one that the client used, or always this number"
+            ) { owner, value in
+                if value.writtenText == "auto" {
+                    owner.port = .auto
+                    return true
+                }
+                guard let number = value.writtenText.flatMap({ Int(decimal: $0[...]) }),
+                    let port = UInt16(exactly: number), port > 0
+                else {
+                    value.report("found \(value.found), allowed: auto, or a port, 1 to 65535")
+                    return false
+                }
+                owner.port = .number(port)
+                return true
+            },
         ])
 }
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Yams
 
 extension UpstreamSettings {
     private static let hour: ClosedRange<Duration> = .zero ... .seconds(3_600)
@@ -7,10 +8,13 @@ extension UpstreamSettings {
         "upstreams.NAME", UpstreamSettings(endpoints: []),
         [
             .required(
-                "endpoints", .list(.text("endpoint")), "where relays may go; at least one"
+                "endpoints",
+                .list(.either([.text("endpoint"), .mapping("upstreams.NAME.endpoints[]")])),
+                "where relays may go; at least one, each an address or a mapping"
             ) { owner, value in
                 owner.endpoints = (value.nonEmptyList(of: "endpoints") ?? [])
-                    .compactMap(EndpointAddress.init)
+                    .compactMap(EndpointSettings.init)
+                Self.checkNames(owner.endpoints, value)
                 return true
             },
             .word(
@@ -91,6 +95,7 @@ extension UpstreamSettings {
                         : "found '\(Units.text(upstream.cooldown))', allowed: no more than cooldownMax, "
                             + Units.text(upstream.cooldownMax))
             }
+            if upstream.resolve == .each { Self.refuseNames(upstream.endpoints, value) }
             if fields["maxConnections"] == nil {
                 fields["queue"]?
                     .report("has no meaning without maxConnections: nobody has to wait")
@@ -99,6 +104,102 @@ extension UpstreamSettings {
         }
         guard let read else { return nil }
         self = read
+    }
+}
+
+extension UpstreamSettings {
+    /// Each name stands for one endpoint.
+    private static func checkNames(_ endpoints: [EndpointSettings], _ value: Value) {
+        var seen: [String: EndpointSettings] = [:]
+        for endpoint in endpoints {
+            // An address that stands there twice is another matter.
+            if let other = seen[endpoint.label], endpoint.name != nil || other.name != nil {
+                value.findings.report(
+                    endpoint.place,
+                    "\(value.path): found the name '\(endpoint.label)', which the endpoint at"
+                        + " \(other.place) has too, allowed: a name for each")
+            }
+            seen[endpoint.label] = endpoint
+        }
+    }
+
+    /// A host that stands for as many endpoints as it has addresses can't have one name.
+    private static func refuseNames(_ endpoints: [EndpointSettings], _ value: Value) {
+        for endpoint in endpoints where endpoint.name != nil {
+            guard case .tcp(let host, _) = endpoint.address, !Syntax.isIPv4(host[...]),
+                !Syntax.isIPv6(host[...])
+            else { continue }
+            value.findings.report(
+                endpoint.place,
+                "\(value.path).endpoints: found a name for '\(host)', which stands for an endpoint"
+                    + " for each of its addresses with resolve: each, allowed: no name")
+        }
+    }
+}
+
+extension EndpointSettings {
+    static let section = Section(
+        "upstreams.NAME.endpoints[]", EndpointSettings(.unix(path: "")),
+        [
+            .required(
+                "url", .text("endpoint"),
+                "the address, as it stands alone where nothing else is said"
+            ) { owner, value in
+                guard let address = EndpointAddress(value) else { return false }
+                owner.address = address
+                return true
+            },
+            .custom(
+                "weight", .number(0...65_535), absent: "`1`",
+                "its share beside the others: one of 2 gets twice as much as one of 1. 0 takes nothing new, "
+                    + "and what runs on it goes on. Not for a service, whose records say it"
+            ) { owner, value in
+                owner.weight = value.integer(0...65_535)
+                return owner.weight != nil
+            },
+            .custom(
+                "name", .text("name"), absent: "its address",
+                "what it is called in the log, in metrics, by commands and by hashing, so that it may move to "
+                    + "another address and keep its keys: letters, digits, `-`, `_` and `.`. Not for a service"
+            ) { owner, value in
+                let what = "a name of letters, digits, '-', '_' and '.', up to 64"
+                guard let text = value.text(what) else { return false }
+                guard Self.isName(text) else {
+                    value.report("found '\(text)', allowed: \(what)")
+                    return false
+                }
+                owner.name = text
+                return true
+            },
+        ])
+
+    /// Reads an endpoint: its address alone, or a mapping.
+    fileprivate init?(_ value: Value) {
+        guard value.node.mapping != nil else {
+            guard let address = EndpointAddress(value) else { return nil }
+            self.init(address, place: value.place)
+            return
+        }
+        let read = Self.section.decode(value) { endpoint, fields in
+            endpoint.place = fields.place
+            guard case .service = endpoint.address else { return true }
+            for key in ["weight", "name"] {
+                fields[key]?.report("has no meaning for a service, which stands for many endpoints")
+            }
+            return true
+        }
+        guard let read else { return nil }
+        self = read
+    }
+
+    private static func isName(_ text: String) -> Bool {
+        text.utf8.count <= 64
+            && text.utf8.allSatisfy { byte in
+                switch byte {
+                case 0x30...0x39, 0x41...0x5A, 0x61...0x7A: true
+                default: "-_.".utf8.contains(byte)
+                }
+            }
     }
 }
 

@@ -73,6 +73,12 @@ public struct RouteSettings: Sendable, Equatable {
     public var onRemove = Removal.keep
     /// What one relay or request may use.
     public var limits: RouteLimits
+    /// Times of its own for requests; those of `timeouts` where nothing is said.
+    public var timeouts = RouteTimeouts()
+    /// What the upstream is told of the way that requests came.
+    public var forwarded = ForwardedSettings()
+    /// Whether requests and answers say in `Via` that they have come this way.
+    public var via = true
     /// What is changed in requests before they go on.
     public var request: FieldSettings
     /// Which `Host` the upstream sees.
@@ -147,6 +153,44 @@ public struct PingSettings: Sendable, Equatable {
     public var timeout = Duration.seconds(10)
     /// Which peers of a relay get Pings.
     public var to = Peers.client
+
+    /// What holds where a file says nothing of it.
+    public init() {}
+}
+
+/// Times of one route, each of which takes the place of the one of this name in `timeouts`.
+public struct RouteTimeouts: Sendable, Equatable {
+    /// For connecting to the upstream, all attempts together.
+    public var connect: Duration?
+    /// From a request for a WebSocket sent upstream to its answer.
+    public var upgrade: Duration?
+    /// From an ordinary request sent upstream to the head of its answer.
+    public var answer: Duration?
+    /// Without a byte of a request's body from the client, or of an answer's taken by it.
+    public var body: Duration?
+    /// Without a byte of an answer's body from the upstream.
+    public var answerBody: Duration?
+
+    /// A route without times of its own.
+    public init() {}
+}
+
+/// What the upstream is told of the way that requests came.
+public struct ForwardedSettings: Sendable, Equatable {
+    /// The port in `X-Forwarded-Port`.
+    public enum Port: Sendable, Equatable {
+        /// The one that the client asked for: that of `Host`, else the usual one of the scheme.
+        case auto
+        /// Always this one.
+        case number(UInt16)
+    }
+
+    /// Whether `X-Forwarded-For`, `-Proto`, `-Host` and `-Port` are written.
+    public var xForwarded = true
+    /// Whether `Forwarded` is written (RFC 7239).
+    public var forwarded = true
+    /// Which port is told.
+    public var port = Port.auto
 
     /// What holds where a file says nothing of it.
     public init() {}

@@ -65,7 +65,7 @@ public struct UpstreamSettings: Sendable, Equatable {
     }
 
     /// Where its relays may go; at least one.
-    public var endpoints: [EndpointAddress]
+    public var endpoints: [EndpointSettings]
     /// What the names of hosts in it stand for.
     public var resolve = Resolution.one
     /// How relays are spread.
@@ -95,9 +95,30 @@ public struct UpstreamSettings: Sendable, Equatable {
 
     /// An upstream made by hand.
     public init(endpoints: [EndpointAddress], place: SourcePlace = .commandLine) {
-        self.endpoints = endpoints
+        self.endpoints = endpoints.map { EndpointSettings($0) }
         self.place = place
     }
+}
+
+/// One endpoint of an upstream.
+public struct EndpointSettings: Sendable, Equatable {
+    /// Where it is.
+    public var address: EndpointAddress
+    /// Its share beside the others; 0 takes nothing new, and nil was not said, which is 1.
+    public var weight: Int?
+    /// What it is called; by its address when nil.
+    public var name: String?
+    /// Where it was written.
+    public var place: SourcePlace
+
+    /// An endpoint of which nothing but its address is said.
+    public init(_ address: EndpointAddress, place: SourcePlace = .commandLine) {
+        self.address = address
+        self.place = place
+    }
+
+    /// What it is called in the log, in metrics and by commands.
+    public var label: String { name ?? address.description }
 }
 
 /// An address of this machine that connections to endpoints come from.

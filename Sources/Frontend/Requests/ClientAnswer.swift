@@ -116,7 +116,9 @@ enum ClientAnswer {
         case .chunked: writer.append("Transfer-Encoding: chunked\r\n")
         case .none, .untilClose: break
         }
-        if answer.isHTTP11 {
+        if plan.route.wayTold?.via == false {
+            // Nothing is said of it.
+        } else if answer.isHTTP11 {
             writer.append("Via: 1.1 sluice\r\n")
         } else {
             writer.append("Via: 1.0 sluice\r\n")

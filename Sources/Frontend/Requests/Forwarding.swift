@@ -69,21 +69,25 @@ struct Forwarding {
     /// The lines for the upstream.
     func write(
         _ fields: FieldList, authority: [UInt8], port: UInt16?, hop: Hop,
-        into writer: inout HeadWriter
+        told: WayTold = WayTold(), into writer: inout HeadWriter
     ) {
-        let peer = Passage.text(of: hop.client)
-        writer.field(
-            "X-Forwarded-For",
-            received.isEmpty ? Array(peer.utf8) : received + Array(", \(peer)".utf8))
         let elements = ForwardedElements(fields)
         let scheme =
             Self.scheme(fields) ?? elements.scheme(trusted: hop.trusted) ?? hop.scheme
-        writer.field("X-Forwarded-Proto", scheme)
         let said = Self.host(fields)
         let (host, hostPort) = said.map { ($0.text, $0.name.port) } ?? (authority, port)
-        writer.field("X-Forwarded-Host", host)
-        let usual = Hop.usualPort(isSecure: scheme == "https")
-        writer.field("X-Forwarded-Port", String(Self.port(fields) ?? hostPort ?? usual))
+        if told.xForwarded {
+            let peer = Passage.text(of: hop.client)
+            writer.field(
+                "X-Forwarded-For",
+                received.isEmpty ? Array(peer.utf8) : received + Array(", \(peer)".utf8))
+            writer.field("X-Forwarded-Proto", scheme)
+            writer.field("X-Forwarded-Host", host)
+            let usual = Hop.usualPort(isSecure: scheme == "https")
+            writer.field(
+                "X-Forwarded-Port", String(told.port ?? Self.port(fields) ?? hostPort ?? usual))
+        }
+        guard told.forwarded else { return }
         // Some applications read the first element and some the last, so what an element says of the
         // scheme and host is what the fields above say, or nothing.
         var told = elements.text(scheme: scheme)

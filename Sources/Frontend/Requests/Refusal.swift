@@ -13,7 +13,7 @@ public struct Refusal: Sendable, Equatable {
     /// The error type (RFC 9209 §2.3).
     public let proxyError: ProxyError
     /// The body: what is wrong, and what to do.
-    public let sentence: String
+    public private(set) var sentence: String
     /// Fields that this status wants.
     public var extraFields: [(String, String)] = []
 
@@ -234,9 +234,11 @@ extension Refusal {
     }
 
     /// All endpoints of the upstream are being drained.
-    static func endpointsDraining(_ upstream: String) -> Refusal {
+    static func endpointsDraining(_ upstream: String, someRest: Bool = false) -> Refusal {
         later(
-            503, "Every endpoint of \(upstream) is being drained.", seconds: 5,
+            503,
+            "Every endpoint of \(upstream) is being drained"
+                + (someRest ? ", or has the weight 0." : "."), seconds: 5,
             proxyError: .destinationUnavailable)
     }
 
@@ -318,7 +320,12 @@ extension Refusal {
         case .unresolved, .unreachable, .connectTimeout, .shortage:
             self = (request.pointee.upstream?.search.lastFailure ?? .unresolved).refusal(label)
         case .endpointsFull: self = .endpointsFull(upstream)
-        case .endpointsDraining: self = .endpointsDraining(upstream)
+        case .endpointsDraining:
+            let picker = request.pointee.upstream?.search.group.picker
+            let rests = (0..<(picker?.endpointCount ?? 0)).contains {
+                picker?.isResting($0) == true
+            }
+            self = .endpointsDraining(upstream, someRest: rests)
         case .noAnswer: self = .noAnswer
         case .incompleteAnswer: self = .incompleteAnswer
         case .answerTimeout: self = isUpgrade ? .answerTimeout : .requestTimeout
@@ -336,6 +343,15 @@ extension Refusal {
             self = .clientGone
         case .leaving: self = .draining
         }
+        if request.pointee.facts.plan?.times?.has(cause, isUpgrade: isUpgrade) == true {
+            nameRoutesKey()
+        }
+    }
+
+    /// Names the route's own key for a time.
+    private mutating func nameRoutesKey() {
+        guard let key = sentence.firstRange(of: "(timeouts.") else { return }
+        sentence.replaceSubrange(key, with: "(routes[].timeouts.")
     }
 }
 

@@ -169,7 +169,7 @@ struct RequestExecutor {
         // What was wrong with the connection before says nothing about this one.
         request.pointee.upstream?.mayReuse = !request.pointee.isUpgrade
         request.pointee.upstream?.search
-            .restart(deadlineMilliseconds: now + settings.connectMilliseconds)
+            .restart(deadlineMilliseconds: now + settings.connect(request.pointee.facts.plan))
         return dial(request, token)
     }
 
@@ -441,7 +441,8 @@ struct RequestExecutor {
         case .attempt:
             let search = request.pointee.upstream?.search
             arm(request, at: search?.attemptDeadline(nowMilliseconds: now) ?? now)
-        case .upgradeAnswer: arm(request, at: now + settings.upgradeMilliseconds)
+        case .upgradeAnswer:
+            arm(request, at: now + settings.upgrade(request.pointee.facts.plan))
         case .progress:
             // That of an attempt to connect is over.
             if !request.pointee.life.isOnReused { request.pointee.timer.forget() }
@@ -476,6 +477,7 @@ struct RequestExecutor {
     /// What a request in progress waits for, and until when.
     private func awaited(_ request: RequestPointer) -> (deadline: UInt64, what: Awaited) {
         let times = state.pointee.snapshot.settings
+        let plan = request.pointee.facts.plan
         let stream = request.pointee.stream
         let moved = request.pointee.movedMilliseconds
         if stream.isHangingUp { return (moved + times.patience.lingerMilliseconds, .client) }
@@ -483,14 +485,14 @@ struct RequestExecutor {
         let isBodyAwaited =
             !request.pointee.body.isDone && !request.pointee.body.isCut
             && !UpstreamKeeper(state).holds(request)
-        let bodyDeadline = request.pointee.body.movedMilliseconds + times.bodyMilliseconds
+        let bodyDeadline = request.pointee.body.movedMilliseconds + times.body(plan)
         if !request.pointee.life.hasAnswer {
             return isBodyAwaited
                 ? (bodyDeadline, .body)
-                : (moved + times.answerMilliseconds, .answer)
+                : (moved + times.answer(plan), .answer)
         }
-        if stream.isBlocked { return (moved + times.bodyMilliseconds, .client) }
-        let deadline = moved + times.answerBodyMilliseconds
+        if stream.isBlocked { return (moved + times.body(plan), .client) }
+        let deadline = moved + times.answerBody(plan)
         if isBodyAwaited && bodyDeadline < deadline { return (bodyDeadline, .body) }
         return (deadline, .answerBody)
     }

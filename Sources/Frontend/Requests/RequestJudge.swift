@@ -75,7 +75,7 @@ struct RequestJudge {
                 upgrade, of: stream, facts, places, limits: limits, nowMilliseconds: now)
             request.upstream = UpstreamUse(
                 EndpointSearch(
-                    group, deadlineMilliseconds: now + state.pointee.settings.connectMilliseconds,
+                    group, deadlineMilliseconds: now + state.pointee.settings.connect(facts.plan),
                     key: group.key(of: asked, client)), mayReuse: false)
             if let question {
                 begin(request, stream, asking: question)
@@ -283,7 +283,7 @@ struct RequestJudge {
             if let cause = BodyPump(state).takeFirstBody(&request) { return .failed(cause) }
             request.upstream = UpstreamUse(
                 EndpointSearch(
-                    group, deadlineMilliseconds: now + state.pointee.settings.connectMilliseconds,
+                    group, deadlineMilliseconds: now + state.pointee.settings.connect(plan),
                     key: group.key(of: request.asked, request.facts.client)), mayReuse: true)
             return .forwarded
         case .respond(let answer): request.makeExtras().own = OwnAnswer(answer, plan)
@@ -329,7 +329,7 @@ struct RequestJudge {
             return .answeredHere
         }
         request.upstream?.search.restart(
-            deadlineMilliseconds: now + state.pointee.settings.connectMilliseconds)
+            deadlineMilliseconds: now + state.pointee.settings.connect(plan))
         return .forwarded
     }
 

@@ -86,7 +86,7 @@ enum UpstreamRequest {
             names: plan.request.dropped)
         Passage.writeLines(
             authority: authority, port: request.host.port, isHTTP11: true, hop: hop,
-            fields: fields, into: &writer)
+            fields: fields, told: plan.route.wayTold ?? WayTold(), into: &writer)
         plan.request.write(hop, into: &writer)
         writer.end()
     }
@@ -149,7 +149,11 @@ enum UpstreamRequest {
         case .untilClose: break
         }
         if request.expectsContinue { writer.append("Expect: 100-continue\r\n") }
-        writer.append(passage.lines)
+        if let told = plan.route.wayTold {
+            passage.writeLines(of: request, told, into: &writer)
+        } else {
+            writer.append(passage.lines)
+        }
         plan.request.write(passage.hop, into: &writer)
         writer.end()
     }
@@ -226,6 +230,15 @@ struct Passage: ~Copyable {
             into: &writer)
     }
 
+    /// Writes the lines for a route that tells less of the way, or another port.
+    func writeLines(
+        of request: borrowing OrdinaryRequest, _ told: WayTold, into writer: inout HeadWriter
+    ) {
+        Self.writeLines(
+            authority: request.authority, port: request.port, isHTTP11: request.head.isHTTP11,
+            hop: hop, fields: request.head.fields, told: told, into: &writer)
+    }
+
     /// The lines that say who asked, and how.
     static func lines(
         authority: [UInt8], port: UInt16?, isHTTP11: Bool, hop: Hop, fields: FieldList
@@ -240,27 +253,35 @@ struct Passage: ~Copyable {
     /// Writes the lines that say who asked, and how.
     static func writeLines(
         authority: [UInt8], port: UInt16?, isHTTP11: Bool, hop: Hop, fields: FieldList,
-        into writer: inout HeadWriter
+        told: WayTold = WayTold(), into writer: inout HeadWriter
     ) {
-        // The version in which it was received (RFC 9110 §7.6.3).
-        if hop.isHTTP2 {
-            writer.append("Via: 2 sluice\r\n")
-        } else {
-            writer.append(isHTTP11 ? "Via: 1.1 sluice\r\n" : "Via: 1.0 sluice\r\n")
+        if told.via {
+            // The version in which it was received (RFC 9110 §7.6.3).
+            if hop.isHTTP2 {
+                writer.append("Via: 2 sluice\r\n")
+            } else {
+                writer.append(isHTTP11 ? "Via: 1.1 sluice\r\n" : "Via: 1.0 sluice\r\n")
+            }
         }
         guard hop.trusted.isEmpty else {
             Forwarding(fields, peer: hop.client, trusted: hop.trusted)
-                .write(fields, authority: authority, port: port, hop: hop, into: &writer)
+                .write(
+                    fields, authority: authority, port: port, hop: hop, told: told, into: &writer)
             return
         }
         let client = text(of: hop.client)
-        writer.field("X-Forwarded-For", client)
-        writer.append(
-            hop.isSecure ? "X-Forwarded-Proto: https\r\n" : "X-Forwarded-Proto: http\r\n")
-        writer.field("X-Forwarded-Host", authority)
-        writer.append("X-Forwarded-Port: ")
-        writer.append(UInt64(port ?? Hop.usualPort(isSecure: hop.isSecure)))
-        writer.append("\r\nForwarded: ")
+        if told.xForwarded {
+            writer.field("X-Forwarded-For", client)
+            writer.append(
+                hop.isSecure ? "X-Forwarded-Proto: https\r\n" : "X-Forwarded-Proto: http\r\n")
+            writer.field("X-Forwarded-Host", authority)
+            writer.append("X-Forwarded-Port: ")
+            writer.append(
+                UInt64(told.port ?? port ?? Hop.usualPort(isSecure: hop.isSecure)))
+            writer.end()
+        }
+        guard told.forwarded else { return }
+        writer.append("Forwarded: ")
         writeElement(
             for: hop.client, text: client, host: authority, scheme: hop.scheme, into: &writer)
         writer.end()

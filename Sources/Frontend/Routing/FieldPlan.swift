@@ -10,12 +10,16 @@ final class RoutePlan: Sendable {
     /// What is changed in answers.
     let answer: FieldPlan
 
+    /// Times of its own; nil where it has none.
+    let times: RouteTimes?
+
     /// The route's relays, counted over reloads.
     let tally: RouteTally
 
     init(_ route: Route, tally: RouteTally = RouteTally()) {
         self.route = route
         self.tally = tally
+        times = route.times
         request = FieldPlan(route.requestFields)
         answer = FieldPlan(route.answerFields)
     }

@@ -100,6 +100,10 @@ public struct Route: Sendable {
     public var origins = OriginRule.same
     /// Who may use it; everybody where it is nil.
     public var access: AccessRules?
+    /// Times of its own; nil where it has none.
+    public var times: RouteTimes?
+    /// What is said of the way; nil where all is.
+    public var wayTold: WayTold?
     /// What a device's opening handshake may lack.
     public var accept: UpgradeRequest.Departures = []
     /// Whether paths with an escaped slash are refused, also where they would be this route's read with

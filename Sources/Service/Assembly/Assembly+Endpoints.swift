@@ -14,8 +14,8 @@ extension Configuration {
     var expandingNames: Set<NameQuestion> {
         var names: Set<NameQuestion> = []
         for upstream in upstreams.values {
-            for address in upstream.endpoints {
-                if let name = address.expandingName(each: upstream.resolve == .each) {
+            for endpoint in upstream.endpoints {
+                if let name = endpoint.address.expandingName(each: upstream.resolve == .each) {
                     names.insert(name)
                 }
             }
@@ -78,6 +78,8 @@ struct KnownEndpoints {
     private struct Key: Hashable {
         let upstream: String
         let label: String
+        /// One that has moved under its name is another.
+        let url: String
     }
 
     private let found: NamesFound
@@ -91,12 +93,15 @@ struct KnownEndpoints {
     init(_ previous: Assembly?, found: NamesFound) {
         self.found = found
         for one in previous?.departed ?? [] {
-            departed[Key(upstream: one.upstream, label: one.endpoint.label)] = one.endpoint
+            let key = Key(
+                upstream: one.upstream, label: one.endpoint.label, url: one.endpoint.url)
+            departed[key] = one.endpoint
         }
         for group in previous?.routing.upstreams ?? [] {
             groups[group.picker.name] = group
             for endpoint in group.endpoints {
-                let key = Key(upstream: group.picker.name, label: endpoint.label)
+                let key = Key(
+                    upstream: group.picker.name, label: endpoint.label, url: endpoint.url)
                 endpoints[key, default: []].append(endpoint)
             }
         }
@@ -118,58 +123,80 @@ struct KnownEndpoints {
     /// The endpoints that are written so, as they are known, or new ones; and where each stands among
     /// them, unless all are the same.
     ///
-    /// What is written beside a service is of the first priority and of a weight of 1.
+    /// What is written beside a service is of the first priority.
     mutating func take(
-        _ addresses: [EndpointAddress], of upstream: String, each: Bool
+        _ settings: [EndpointSettings], of upstream: String, each: Bool
     ) throws -> (endpoints: [Endpoint], standings: [Standing]) {
         var all: [Endpoint] = []
         var standings: [Int: Standing] = [:]
-        for address in addresses {
-            guard let name = address.expandingName(each: each) else {
+        // What was written of those that are not a service's.
+        var weights: [Int: Int] = [:]
+        for setting in settings {
+            let first = all.count
+            if let name = setting.address.expandingName(each: each) {
+                all += try expand(setting.address, found[name], of: upstream) { index, standing in
+                    standings[first + index] = standing
+                }
+            } else {
                 all.append(
-                    try take(address.description, of: upstream) { try Self.endpoint(address) })
-                continue
+                    try take(setting.label, setting.address.description, of: upstream) {
+                        try Self.endpoint(setting.address, name: setting.name)
+                    })
             }
-            switch (address, found[name]) {
-            case (.tcp(let host, let port), .addresses(let addresses)):
-                for address in Self.one(family: addresses) {
-                    let address = address.with(port: port)
-                    all.append(
-                        take("ws://\(address)", of: upstream) {
-                            Endpoint(
-                                label: "ws://\(address)", address: address,
-                                authority: "\(host):\(port)")
-                        })
-                }
-            case (_, .services(let records)):
-                for record in records {
-                    standings[all.count] = Standing(
-                        priority: record.priority, weight: record.weight)
-                    let address = EndpointAddress.tcp(host: record.host, port: record.port)
-                    all.append(
-                        try take(address.description, of: upstream) {
-                            try Self.endpoint(address)
-                        })
-                }
-            default:
-                let label = address.description
-                all.append(take(label, of: upstream) { Endpoint(unresolved: label) })
-            }
+            for index in first..<all.count { weights[index] = setting.weight }
         }
         // Two names may stand for one place.
         var seen: Set<String> = []
-        let isExpanded = addresses.contains { $0.expandingName(each: each) != nil }
+        let isExpanded = settings.contains { $0.address.expandingName(each: each) != nil }
         let kept = all.indices.filter { !isExpanded || seen.insert(all[$0].label).inserted }
         let first = standings.values.map(\.priority).min() ?? 0
-        let placed = kept.map { standings[$0] ?? Standing(priority: first) }
-        let isUneven = placed.contains { $0 != placed[0] }
+        let placed = kept.map { index in
+            standings[index]
+                ?? Standing(
+                    priority: first, weight: UInt16(clamping: weights[index] ?? 1),
+                    isResting: weights[index] == 0)
+        }
+        let isUneven = placed.contains { $0 != placed[0] || $0.isResting }
         return (kept.map { all[$0] }, isUneven ? placed : [])
     }
 
+    /// The endpoints that a name stands for; those of a service with what its records say.
+    private mutating func expand(
+        _ address: EndpointAddress, _ found: NameContent?, of upstream: String,
+        _ stands: (Int, Standing) -> Void
+    ) throws -> [Endpoint] {
+        var all: [Endpoint] = []
+        switch (address, found) {
+        case (.tcp(let host, let port), .addresses(let addresses)):
+            for address in Self.one(family: addresses) {
+                let address = address.with(port: port)
+                let url = "ws://\(address)"
+                all.append(
+                    take(url, url, of: upstream) {
+                        Endpoint(label: url, address: address, authority: "\(host):\(port)")
+                    })
+            }
+        case (_, .services(let records)):
+            for record in records {
+                stands(
+                    all.count, Standing(priority: record.priority, weight: record.weight))
+                let address = EndpointAddress.tcp(host: record.host, port: record.port)
+                all.append(
+                    try take(address.description, address.description, of: upstream) {
+                        try Self.endpoint(address)
+                    })
+            }
+        default:
+            let label = address.description
+            all.append(take(label, label, of: upstream) { Endpoint(unresolved: label) })
+        }
+        return all
+    }
+
     private mutating func take<Fault: Error>(
-        _ label: String, of upstream: String, or make: () throws(Fault) -> Endpoint
+        _ label: String, _ url: String, of upstream: String, or make: () throws(Fault) -> Endpoint
     ) throws(Fault) -> Endpoint {
-        let key = Key(upstream: upstream, label: label)
+        let key = Key(upstream: upstream, label: label, url: url)
         if let first = endpoints[key]?.first {
             endpoints[key]?.removeFirst()
             return first
@@ -187,19 +214,21 @@ struct KnownEndpoints {
         return old.isEmpty ? addresses : old
     }
 
-    private static func endpoint(_ address: EndpointAddress) throws -> Endpoint {
+    private static func endpoint(
+        _ address: EndpointAddress, name: String? = nil
+    ) throws -> Endpoint {
         let label = address.description
         switch address {
         case .unix(let path):
-            return Endpoint(label: label, address: try Address(parsing: "unix:" + path))
+            return Endpoint(label: label, address: try Address(parsing: "unix:" + path), name: name)
         case .tcp(let host, let port):
             if let known = Address(host: host, port: port) {
-                return Endpoint(label: label, address: known)
+                return Endpoint(label: label, address: known, name: name)
             }
             if let both = Resolver.thisMachine(host, port: port) {
-                return Endpoint(label: label, addresses: both, port: port)
+                return Endpoint(label: label, addresses: both, port: port, name: name)
             }
-            return Endpoint(label: label, host: host, port: port)
+            return Endpoint(label: label, host: host, port: port, name: name)
         case .service: return Endpoint(unresolved: label)
         }
     }

@@ -47,7 +47,7 @@ extension Assembly {
     static func repeatedEndpoints(_ configuration: Configuration) -> [ConfigurationProblem] {
         configuration.upstreams.sorted { $0.key < $1.key }.flatMap { name, upstream in
             let counts = Dictionary(
-                upstream.endpoints.map { ($0.description, 1) }, uniquingKeysWith: +)
+                upstream.endpoints.map { ($0.address.description, 1) }, uniquingKeysWith: +)
             return counts.filter { $0.value > 1 }.sorted { $0.key < $1.key }.map { label, count in
                 ConfigurationProblem(
                     place: upstream.place,
@@ -55,6 +55,18 @@ extension Assembly {
                         + " \(count == 2 ? "twice" : "\(count) times"). It is one endpoint, and would get a"
                         + " share of the clients for each time; write it once")
             }
+        }
+    }
+
+    /// Upstreams whose endpoints all take nothing new.
+    static func restingUpstreams(_ configuration: Configuration) -> [ConfigurationProblem] {
+        configuration.upstreams.sorted { $0.key < $1.key }.compactMap { name, upstream in
+            guard upstream.endpoints.allSatisfy({ $0.weight == 0 }) else { return nil }
+            return ConfigurationProblem(
+                place: upstream.place,
+                sentence:
+                    "upstreams.\(name).endpoints: all have the weight 0, so none takes anything"
+                    + " new and each request is answered with 503")
         }
     }
 
@@ -81,7 +93,8 @@ extension Assembly {
         _ address: EndpointAddress, _ known: inout KnownEndpoints
     ) throws -> EndpointGroup {
         let label = address.description
-        let (endpoints, standings) = try known.take([address], of: label, each: false)
+        let (endpoints, standings) = try known.take(
+            [EndpointSettings(address)], of: label, each: false)
         return try known.group(label, of: endpoints, standings)
             ?? group(
                 label, UpstreamSettings(endpoints: [address]), endpoints, standings, queue: nil)

@@ -257,7 +257,8 @@ public struct Assembly: Sendable {
                 warnings.append(ConfigurationProblem(place: tls.hstsPlace, sentence: sentence))
             }
         }
-        return warnings + repeatedEndpoints(configuration) + tokenWarnings(configuration.admin)
+        return warnings + repeatedEndpoints(configuration) + restingUpstreams(configuration)
+            + tokenWarnings(configuration.admin)
     }
 
     /// What `hsts` does beside what was meant, for a listener whose certificates have these names.
@@ -362,6 +363,8 @@ public struct Assembly: Sendable {
         made.admission.bytesPerSecondPerClient =
             route.limits.bytesPerSecondPerClient.map(UInt64.init)
         made.drainsWhenRemoved = route.onRemove == .drain
+        made.times = times(route.timeouts)
+        made.wayTold = wayTold(route)
         made.rejectsEscapedSlash = route.escapedSlash == .reject
         made.requestFields = edits(route.request)
         made.answerFields = edits(route.answer)
@@ -548,7 +551,7 @@ public struct Assembly: Sendable {
         case .endpoint(let address): return address.description
         case .upstream(let name):
             let endpoints = configuration.upstreams[name]?.endpoints ?? []
-            return endpoints.map(\.description).joined(separator: " ")
+            return endpoints.map(\.address.description).joined(separator: " ")
         case .respond(let answer): return "answer \(answer.status)"
         case .redirect(let redirect):
             return "redirect \(redirect.status) \(redirect.origin)\(redirect.path)"

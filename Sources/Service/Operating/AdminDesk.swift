@@ -335,6 +335,7 @@ struct AdminDesk: Sendable {
     static func word(_ group: EndpointGroup, _ index: Int) -> EndpointCondition {
         let endpoint = group.endpoints[index]
         if endpoint.load.isDraining { return .draining }
+        if group.picker.isResting(index) { return .resting }
         if endpoint.addresses.isEmpty { return .unresolved }
         switch endpoint.load.health {
         case .unhealthy: return .unhealthy

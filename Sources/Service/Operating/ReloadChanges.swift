@@ -142,7 +142,9 @@ struct ReloadChanges: Equatable {
         var found: [String: Set<String>] = [:]
         for (name, upstream) in configuration.upstreams {
             for endpoint in upstream.endpoints {
-                found[endpoint.description, default: []].insert(name)
+                // Another weight makes it another one.
+                let weight = endpoint.weight.map { " (\($0))" } ?? ""
+                found[endpoint.label + weight, default: []].insert(name)
             }
         }
         for case .endpoint(let endpoint) in configuration.routes.map(\.to) {

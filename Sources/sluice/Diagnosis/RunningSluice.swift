@@ -227,6 +227,10 @@ struct RunningSluice: Encodable {
             add(
                 "endpoint", name, .note, "draining: it gets no new sockets",
                 "\(command("drain --endpoint \(Shell.word(name)) --resume")) opens it again.")
+        } else if endpoint.state == .resting {
+            add(
+                "endpoint", name, .note, "it gets no new sockets",
+                "Its weight in the configuration is 0; give it another one, and reload.")
         } else if endpoint.state == .unhealthy {
             let reason = endpoint.health?.lastError.map { ": \($0)" } ?? ""
             add(

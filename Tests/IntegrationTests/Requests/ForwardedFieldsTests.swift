@@ -46,6 +46,73 @@ import Testing
         #expect(head["Forwarded"]?.contains("https") == false)
     }
 
+    @Test func `a route tells as much of the way as it is told to`() throws {
+        let ours = ["X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Port"]
+        let forged = (ours + ["Forwarded", "X-Real-IP"]).map { (name: $0, value: "forged") }
+        for (options, hasX, hasForwarded, hasVia) in [
+            ("via: true", true, true, true), ("via: false", true, true, false),
+            ("forwarded: { xForwarded: false }", false, true, true),
+            ("forwarded: { forwarded: false }", true, false, true),
+            ("forwarded: { xForwarded: false, forwarded: false }, via: false", false, false, false),
+        ] {
+            let (head, _) = try request(Opening(extra: forged), route: options)
+            for name in ours { #expect(head.all(name).count == (hasX ? 1 : 0), "\(options)") }
+            #expect(head.all("Forwarded").count == (hasForwarded ? 1 : 0), "\(options)")
+            #expect(head.all("Via").count == (hasVia ? 1 : 0), "\(options)")
+            #expect(!head.description.contains("forged"), "\(head)")
+        }
+        let (head, _) = try request(Opening(host: "a.example:9"), route: "forwarded: { port: 443 }")
+        #expect(head.all("X-Forwarded-Port") == ["443"])
+        #expect(head.all("X-Forwarded-Host") == ["a.example:9"])
+    }
+
+    @Test func `requests on one connection are told what their routes say, and answers too`() throws
+    {
+        let backend = try ManualBackend()
+        let options = "to: \"\(backend.address)\""
+        let proxy = try ProxyFixture(routes: [
+            "{ path: /all, \(options) }",
+            "{ path: /none, \(options), via: false, forwarded: { xForwarded: false, forwarded: false } }",
+            "{ path: /port, \(options), forwarded: { port: 8443 } }",
+        ])
+        let client = try proxy.connect()
+        var upstream: WebSocketPeer?
+        for (path, hasVia, port) in [
+            ("/all", true, "443"), ("/none", false, nil), ("/port", true, "8443"),
+            ("/all", true, "443"),
+        ] as [(String, Bool, String?)] {
+            try client.send("GET \(path) HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            let app = try upstream ?? backend.next()
+            upstream = app
+            let head = try app.readHead()
+            #expect(head.target == path)
+            #expect(head["X-Forwarded-Port"] == port, "\(path)")
+            #expect((head["Forwarded"] != nil) == hasVia && (head["Via"] != nil) == hasVia)
+            try app.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+            let answer = try client.readResponse()
+            #expect(answer.text == "ok")
+            #expect((answer.head["Via"] != nil) == hasVia, "\(answer.head)")
+        }
+    }
+
+    @Test func `a trusted proxy's word is told as far as the route tells it`() throws {
+        let backend = try ManualBackend()
+        let proxy = try ProxyFixture(
+            configuration: """
+                listen: [{ address: "127.0.0.1:0", trustedProxies: [127.0.0.1] }]
+                routes: [{ path: /*, to: "\(backend.address)", forwarded: { forwarded: false, port: 9 } }]
+
+                """)
+        let said = [
+            (name: "X-Forwarded-For", value: "192.0.2.7"),
+            (name: "Forwarded", value: "for=192.0.2.7"),
+        ]
+        let head = try proxy.relay(to: backend, Opening(extra: said)).request
+        #expect(head.all("X-Forwarded-For") == ["192.0.2.7, 127.0.0.1"])
+        #expect(head.all("X-Forwarded-Port") == ["9"])
+        #expect(head.all("Forwarded").isEmpty)
+    }
+
     /// The client is Debian's OpenSSL, which says itself what was agreed on.
     @Test(arguments: [("-tls1_3", "TLSv1.3", "P-384"), ("-tls1_2", "TLSv1.2", "P-256")])
     func `a route tells the app which TLS the client speaks`(
