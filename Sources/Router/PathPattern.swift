@@ -11,10 +11,17 @@ public struct PathPattern: Sendable, Hashable {
     public let bytes: [UInt8]
     /// Whether everything below `bytes` matches too.
     public let isPrefix: Bool
+    /// Segments that may be anything but empty, each of which is `-` in `bytes`.
+    public let captures: [PathCapture]
 
-    /// Reads a pattern as it stands in configuration; `isRewrite` where it says what stands in place of
-    /// a path, and may hold an escaped slash.
-    public init(parsing text: String, isRewrite: Bool = false) throws(PatternFault) {
+    /// Reads a pattern as it stands in configuration.
+    ///
+    /// With `isRewrite` it says what stands in place of a path, and may hold an escaped slash. `captures` were taken
+    /// out of it before.
+    public init(
+        parsing text: String, isRewrite: Bool = false, captures: [PathCapture] = []
+    ) throws(PatternFault) {
+        self.captures = captures
         var source = Array(text.utf8)
         guard source.first == UInt8(ascii: "/") else {
             throw PatternFault("a path begins with '/'", at: 1)
@@ -122,7 +129,13 @@ public struct PathPattern: Sendable, Hashable {
 extension PathPattern: CustomStringConvertible {
     /// The pattern as it would be written in configuration.
     public var description: String {
-        String(decoding: bytes, as: UTF8.self) + (isPrefix ? "*" : "")
+        let text = String(decoding: bytes, as: UTF8.self) + (isPrefix ? "*" : "")
+        if captures.isEmpty { return text }
+        var segments = text.split(separator: "/", omittingEmptySubsequences: false).map(String.init)
+        for capture in captures where capture.segment + 1 < segments.count {
+            segments[capture.segment + 1] = "{\(capture.name)}"
+        }
+        return segments.joined(separator: "/")
     }
 }
 

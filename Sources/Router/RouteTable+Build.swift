@@ -33,6 +33,8 @@ extension RouteTable {
     /// other leaves hosts or paths over, of which there is no end.
     private mutating func add(_ entry: RouteEntry, as index: Int32) -> Int32? {
         let bytes = entry.path.bytes
+        let anything = Set(entry.path.captures.map(\.segment))
+        var segment = 0
         var node = root(for: entry.host)
         var start = 1
         // A prefix ends with its slash: the segment behind it is what the star stands for.
@@ -40,20 +42,60 @@ extension RouteTable {
         while start <= end {
             var next = start
             while next < end, bytes[next] != UInt8(ascii: "/") { next += 1 }
-            node = addChild(of: node, bytes[start..<next])
+            node =
+                anything.contains(segment)
+                ? addAnything(below: node) : addChild(of: node, bytes[start..<next])
             start = next + 1
+            segment += 1
         }
         rewrites.append(
             entry.rewrite.map {
                 Rewrite(
                     bytes: $0.bytes, dropped: $0.isPrefix ? bytes.count : nil,
-                    droppedSlashes: bytes.count { $0 == UInt8(ascii: "/") })
+                    droppedSlashes: bytes.count { $0 == UInt8(ascii: "/") },
+                    pieces: Self.pieces($0, of: entry.path),
+                    countsSlashes: !anything.isEmpty)
             })
         let place: WritableKeyPath<Node, Int32> = entry.path.isPrefix ? \.prefix : \.exact
         let taken = nodes[Int(node)][keyPath: place]
         guard taken < 0 else { return taken }
         nodes[Int(node)][keyPath: place] = index
         return nil
+    }
+
+    /// What a rewrite is put together of, where it has captures of the path.
+    private static func pieces(
+        _ rewrite: PathPattern, of path: PathPattern
+    ) -> [Rewrite.Piece] {
+        if rewrite.captures.isEmpty { return [] }
+        let slash = UInt8(ascii: "/")
+        var pieces: [Rewrite.Piece] = []
+        var plain: [UInt8] = []
+        let segments = rewrite.bytes.dropFirst()
+            .split(separator: slash, omittingEmptySubsequences: false)
+        for (index, segment) in segments.enumerated() {
+            plain.append(slash)
+            let name = rewrite.captures.first { $0.segment == index }?.name
+            guard let capture = path.captures.first(where: { $0.name == name }) else {
+                plain += segment
+                continue
+            }
+            pieces += [.bytes(plain), .segment(capture.segment)]
+            plain = []
+        }
+        return plain.isEmpty ? pieces : pieces + [.bytes(plain)]
+    }
+
+    /// The node below another one that any segment leads to.
+    private mutating func addAnything(below parent: UInt32) -> UInt32 {
+        hasCaptures = true
+        if nodes[Int(parent)].any != 0 { return nodes[Int(parent)].any }
+        // Nodes are found by the number of their edge, so this one has an edge too, which no name leads to.
+        edges.append(Edge(parent: .max, hash: 0, start: 0, length: 0))
+        nodes.append(Node())
+        let node = UInt32(nodes.count - 1)
+        nodes[Int(parent)].any = node
+        return node
     }
 
     private mutating func root(for host: HostPattern) -> UInt32 {
@@ -76,7 +118,7 @@ extension RouteTable {
         // At most half full, so that a look-up ends after one or two slots.
         if edges.count * 2 > slots.count {
             slots = [UInt32](repeating: 0, count: slots.count * 2)
-            for index in edges.indices { place(edgeAt: index) }
+            for index in edges.indices where edges[index].parent != .max { place(edgeAt: index) }
         } else {
             place(edgeAt: edges.count - 1)
         }
@@ -108,6 +150,15 @@ public struct RouteConflict: Error, Sendable, Equatable {
             + "(\(entry.host)) and path (\(entry.path))"
     }
 
+    init(unknown name: String, inRewriteOf entry: RouteEntry) {
+        first = entry.place
+        second = entry.place
+        let known = entry.path.captures.map { "{\($0.name)}" }.joined(separator: ", ")
+        sentence =
+            "the rewrite of the route at \(second) has {\(name)}, which its path \(entry.path) has not,"
+            + " allowed: \(known.isEmpty ? "no name in braces" : known)"
+    }
+
     init(rewriteWithoutRest entry: RouteEntry) {
         first = entry.place
         second = entry.place
@@ -125,7 +176,12 @@ extension RouteConflict: CustomStringConvertible {
 extension RouteEntry {
     /// What is wrong with this route whatever the others are.
     fileprivate var ownConflict: RouteConflict? {
-        guard let rewrite, rewrite.isPrefix, !path.isPrefix else { return nil }
+        guard let rewrite else { return nil }
+        for capture in rewrite.captures
+        where !path.captures.contains(where: { $0.name == capture.name }) {
+            return RouteConflict(unknown: capture.name, inRewriteOf: self)
+        }
+        guard rewrite.isPrefix, !path.isPrefix else { return nil }
         return RouteConflict(rewriteWithoutRest: self)
     }
 }

@@ -46,6 +46,8 @@ public struct RouteTable: Sendable {
     struct Node: Sendable {
         var exact: Int32 = -1
         var prefix: Int32 = -1
+        /// The node behind a segment that may be anything; 0 for none.
+        var any: UInt32 = 0
     }
 
     /// The way from `parent` to the node that this edge made, by one segment or host name.
@@ -63,6 +65,15 @@ public struct RouteTable: Sendable {
         let dropped: Int?
         /// How many slashes are among them; the last byte is one.
         let droppedSlashes: Int
+        /// What is put together, where it has segments of the request's path; else empty.
+        let pieces: [Piece]
+        /// Whether the leading bytes differ from request to request, so that slashes are counted.
+        let countsSlashes: Bool
+
+        enum Piece: Sendable {
+            case bytes([UInt8])
+            case segment(Int)
+        }
     }
 
     /// Below this node hang the exact host names, below the next the wildcards' names; the third is
@@ -78,6 +89,8 @@ public struct RouteTable: Sendable {
     var slots = [UInt32](repeating: 0, count: 16)
     var names: [UInt8] = []
     var rewrites: [Rewrite?] = []
+    /// Whether any route has segments that may be anything: the others are looked up without a way back.
+    var hasCaptures = false
 
     /// How many routes the table holds.
     public var count: Int { rewrites.count }
@@ -113,20 +126,42 @@ public struct RouteTable: Sendable {
         _ path: ArraySlice<UInt8>, isCanonical: Bool = true, by index: Int
     ) -> [UInt8]? {
         guard let rewrite = rewrites[index] else { return nil }
-        guard let dropped = rewrite.dropped else { return rewrite.bytes }
-        if isCanonical { return rewrite.bytes + path.dropFirst(dropped) }
+        let start = rewrite.pieces.isEmpty ? rewrite.bytes : Self.made(rewrite.pieces, of: path)
+        guard let dropped = rewrite.dropped else { return start }
+        if isCanonical && !rewrite.countsSlashes { return start + path.dropFirst(dropped) }
+        return start + Self.rest(of: path, behind: rewrite.droppedSlashes)
+    }
+
+    /// What stands behind so many slashes.
+    private static func rest(
+        of path: ArraySlice<UInt8>, behind slashes: Int
+    ) -> ArraySlice<UInt8> {
         var rest = path
-        for _ in 0..<rewrite.droppedSlashes {
-            rest = rest.drop { $0 != UInt8(ascii: "/") }.dropFirst()
+        for _ in 0..<slashes { rest = rest.drop { $0 != UInt8(ascii: "/") }.dropFirst() }
+        return rest
+    }
+
+    private static func made(_ pieces: [Rewrite.Piece], of path: ArraySlice<UInt8>) -> [UInt8] {
+        var made: [UInt8] = []
+        for piece in pieces {
+            switch piece {
+            case .bytes(let bytes): made += bytes
+            case .segment(let segment):
+                if let range = PathCapture.range(of: segment, in: path.span) {
+                    made += path.dropFirst(range.lowerBound).prefix(range.count)
+                }
+            }
         }
-        return rewrite.bytes + rest
+        return made
     }
 
     /// What this entry keeps of a canonical path that it serves and rewrites, from the slash on that ends
     /// its prefix; nil where it keeps nothing, or the whole path.
     public func keptByRewrite(_ path: [UInt8], by index: Int) -> ArraySlice<UInt8>? {
-        guard let dropped = rewrites[index]?.dropped else { return nil }
-        return path.dropFirst(dropped - 1)
+        guard let rewrite = rewrites[index], let dropped = rewrite.dropped else { return nil }
+        guard rewrite.countsSlashes else { return path.dropFirst(dropped - 1) }
+        let kept = Self.rest(of: path[...], behind: rewrite.droppedSlashes)
+        return path[max(0, kept.startIndex - 1)...]
     }
 
     private func route(host: Span<UInt8>, path: Span<UInt8>, steps: inout Int) -> Int32 {
@@ -145,8 +180,37 @@ public struct RouteTable: Sendable {
         return route(path, below: Self.anyHost, steps: &steps)
     }
 
+    /// The same where segments may be anything: at each one the name that is written goes first, with all
+    /// that is below it, then the one that may be anything, then the prefix that ends here.
+    ///
+    /// It goes no deeper than the routes do, however many segments a request has.
+    private func search(
+        _ path: Span<UInt8>, _ node: UInt32, from start: Int, steps: inout Int
+    ) -> Int32 {
+        var end = start
+        while end < path.count, path[end] != UInt8(ascii: "/") { end += 1 }
+        if let next = child(of: node, path, start..<end, steps: &steps) {
+            let found = self.found(path, below: next, from: end, steps: &steps)
+            if found >= 0 { return found }
+        }
+        let any = nodes[Int(node)].any
+        if any != 0, end > start {
+            let found = self.found(path, below: any, from: end, steps: &steps)
+            if found >= 0 { return found }
+        }
+        return nodes[Int(node)].prefix
+    }
+
+    private func found(
+        _ path: Span<UInt8>, below node: UInt32, from end: Int, steps: inout Int
+    ) -> Int32 {
+        end == path.count
+            ? nodes[Int(node)].exact : search(path, node, from: end + 1, steps: &steps)
+    }
+
     /// Walks one segment at a time; remembers the last prefix passed, and stops where nothing leads on.
     private func route(_ path: Span<UInt8>, below root: UInt32, steps: inout Int) -> Int32 {
+        if hasCaptures { return search(path, root, from: 1, steps: &steps) }
         var node = root
         var longestPrefix: Int32 = -1
         var start = 1

@@ -346,8 +346,20 @@ struct DecodingTests {
             ),
             ("$$tlsVersion", [.text("$tlsVersion")]),
             ("$$$alpn", [.text("$"), .placeholder(.alpn)]),
-            ("5 $", [.text("5 $")]), ("$5.00", [.text("$5.00")]), ("${x}", [.text("${x}")]),
-            ("", [.text("")]),
+            ("5 $", [.text("5 $")]), ("$5.00", [.text("$5.00")]),
+            ("${x}", [.text("$"), .capture("x")]),
+            ("", [.text("")]), ("{client}", [.word(.client)]),
+            (
+                "{scheme}://{host}:{port}/{id}",
+                [
+                    .word(.scheme), .text("://"), .word(.host), .text(":"), .word(.port),
+                    .text("/"),
+                    .capture("id"),
+                ]
+            ),
+            ("{{client}", [.text("{client}")]), ("{{{client}", [.text("{"), .word(.client)]),
+            ("{\"a\": 1}", [.text("{\"a\": 1}")]), ("{", [.text("{")]), ("{}", [.text("{}")]),
+            ("{a b}", [.text("{a b}")]), ("{1}", [.text("{1}")]), ("{sni", [.text("{sni")]),
         ] as [(String, [FieldValue.Part])])
     func `a field's value is text with placeholders`(text: String, parts: [FieldValue.Part]) throws
     {

@@ -14,11 +14,11 @@ struct UpstreamProblemTests {
     @Test(arguments: [
         (
             "upstreams: { a: { endpoints: [\"ws://h:1\"], balance: random } }",
-            "3:53: upstreams.a.balance: found 'random', allowed: leastConnections, roundRobin, random2, hash(path), hash(header:NAME), hash(cookie:NAME), hash(client) (did you mean 'random2'?)"
+            "3:53: upstreams.a.balance: found 'random', allowed: leastConnections, roundRobin, random2, hash(path), hash(path:NAME), hash(header:NAME), hash(cookie:NAME), hash(client) (did you mean 'random2'?)"
         ),
         (
             "upstreams: { a: { endpoints: [\"ws://h:1\"], balance: hash(cookie:) } }",
-            "3:53: upstreams.a.balance: found 'hash(cookie:)', allowed: leastConnections, roundRobin, random2, hash(path), hash(header:NAME), hash(cookie:NAME), hash(client) (did you mean 'hash(cookie:NAME)'?)"
+            "3:53: upstreams.a.balance: found 'hash(cookie:)', allowed: leastConnections, roundRobin, random2, hash(path), hash(path:NAME), hash(header:NAME), hash(cookie:NAME), hash(client) (did you mean 'hash(cookie:NAME)'?)"
         ),
         (
             "upstreams: { a: { endpoints: [\"ws://h:1\"], cooldown: 30s, cooldownMax: 20s } }",

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Yams
 
 extension RouteSettings {
     /// What stands for a target until it was read: exactly one of three keys has to say it.
@@ -19,7 +20,8 @@ extension RouteSettings {
         [
             .required(
                 "path", .text("pattern"),
-                "`/chat` for that path, `/chat/*` for everything below `/chat/`"
+                "`/chat` for that path, `/chat/*` for everything below `/chat/`, `/ocpp/{station}` for any one segment, "
+                    + "which [has a name](#segments-with-names)"
             ) { owner, value in
                 owner.places.path = value.place
                 guard let path = pattern(value) else { return false }
@@ -170,10 +172,51 @@ extension RouteSettings {
             if !route.path.isEmpty, route.host != nil || fields["host"] == nil {
                 value.findings.routes.append(route)
             }
+            Self.checkCaptures(fields, path: route.path)
             return Self.hasOneTarget(fields, value) && route.to != Self.noTarget
         }
         guard let read else { return nil }
         self = read
+    }
+
+    /// The names in braces of a path pattern, whose form is judged later.
+    static func captures(of path: String) -> [String] {
+        path.split(separator: "/").filter { $0.hasPrefix("{") && $0.hasSuffix("}") }
+            .map { String($0.dropFirst().dropLast()) }
+    }
+
+    /// Whether the values of fields name segments that the path has; what is wrong is reported.
+    private static func checkCaptures(_ fields: Fields, path: String) {
+        let known = captures(of: path)
+        let words = RequestWord.allCases.map(\.rawValue)
+        if let taken = known.first(where: words.contains) {
+            fields["path"]?
+                .report("found {\(taken)}, which is a word of Sluice's own, allowed: another name")
+        }
+        for (key, isRequest) in [("request", true), ("answer", false)] {
+            guard let changes = fields[key], let mapping = changes.node.mapping else { continue }
+            for (kind, node) in mapping where ["set", "add"].contains(kind.scalar?.string) {
+                guard let pairs = node.mapping else { continue }
+                let path = "\(changes.path).\(kind.scalar?.string ?? "")"
+                for (name, value) in pairs {
+                    guard let text = value.scalar?.string,
+                        let read = try? FieldValue(parsing: text, isRequest: isRequest)
+                    else { continue }
+                    for capture in read.captures where !known.contains(capture) {
+                        let allowed = words + known
+                        Value(
+                            node: value, path: "\(path).\(name.scalar?.string ?? "?")",
+                            findings: changes.findings
+                        ).report(
+                            "found {\(capture)}, allowed: "
+                                + allowed.map { "{\($0)}" }.joined(separator: ", ")
+                                + ", or {{ for a brace",
+                            hint: Nearest.suggestion(for: capture, among: allowed)
+                                .map { Nearest.didYouMean("{\($0)}") })
+                    }
+                }
+            }
+        }
     }
 
     /// Keys that say something of what goes to an upstream.

@@ -225,8 +225,8 @@ extension SourceAddress {
 
 extension UpstreamSettings.Balance {
     private static let words = [
-        "leastConnections", "roundRobin", "random2", "hash(path)", "hash(header:NAME)",
-        "hash(cookie:NAME)", "hash(client)",
+        "leastConnections", "roundRobin", "random2", "hash(path)", "hash(path:NAME)",
+        "hash(header:NAME)", "hash(cookie:NAME)", "hash(client)",
     ]
 
     init?(_ value: Value) {
@@ -241,6 +241,8 @@ extension UpstreamSettings.Balance {
         default:
             if let name = Self.name(in: text, behind: "hash(header:") {
                 self = .hash(.header(name))
+            } else if let name = Self.name(in: text, behind: "hash(path:") {
+                self = .hash(.segment(name))
             } else if let name = Self.name(in: text, behind: "hash(cookie:") {
                 self = .hash(.cookie(name))
             } else {

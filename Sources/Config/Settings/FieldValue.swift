@@ -13,14 +13,34 @@ public enum Placeholder: String, Sendable, Equatable, CaseIterable {
     case alpn
 }
 
+/// What Sluice knows of a request, and tells in the value of a field: a file writes it in braces.
+public enum RequestWord: String, Sendable, Equatable, CaseIterable {
+    /// The client's address, as the log has it, without a port.
+    case client
+    /// The host that was asked for, without a port.
+    case host
+    /// `https` or `http`.
+    case scheme
+    /// The port that the client used.
+    case port
+    /// The server name in the TLS handshake (RFC 6066 §3).
+    case sni
+    /// Who the client has proven to be by the route's `access`.
+    case subject
+}
+
 /// The value of a field that is set or added: text, with placeholders or without.
 public struct FieldValue: Sendable, Equatable, ExpressibleByStringLiteral {
     /// A piece of the value.
     public enum Part: Sendable, Equatable {
         /// Always the same text.
         case text(String)
-        /// What is filled in for each request.
+        /// What is filled in for each request, of its connection.
         case placeholder(Placeholder)
+        /// What is filled in for each request, of itself.
+        case word(RequestWord)
+        /// The segment of the path that the route's `path` gives this name.
+        case capture(String)
     }
 
     /// The pieces, in their order.
@@ -32,8 +52,10 @@ public struct FieldValue: Sendable, Equatable, ExpressibleByStringLiteral {
     /// A value that is always the same; a `$` in it means nothing.
     public init(stringLiteral text: String) { self.init([.text(text)]) }
 
-    /// Reads a value as a file has it: `$` and a name is a placeholder, `$$` is one `$`, and before anything
-    /// else `$` is itself.
+    /// Reads a value as a file has it.
+    ///
+    /// `$` and a name is a placeholder, `$$` is one `$`, and before anything else `$` is itself. A name in braces is
+    /// a word or a segment of the path, `{{` is one `{`, and before anything else `{` is itself.
     ///
     /// - Parameters:
     ///   - text: the value.
@@ -44,30 +66,61 @@ public struct FieldValue: Sendable, Equatable, ExpressibleByStringLiteral {
         var plain = ""
         var rest = text[...]
         while let character = rest.popFirst() {
-            guard character == "$", let next = rest.first else {
+            guard character == "$" || character == "{", let next = rest.first else {
                 plain.append(character)
                 continue
             }
-            if next == "$" {
+            if next == character {
                 plain.append(next)
                 rest.removeFirst()
                 continue
             }
-            let name = rest.prefix { $0.isASCII && ($0.isLetter || $0.isNumber) }
-            guard name.first?.isLetter == true else {
+            let read =
+                character == "$"
+                ? try Self.placeholder(&rest, isRequest: isRequest) : Self.braced(&rest)
+            guard let read else {
                 plain.append(character)
                 continue
             }
-            guard isRequest, let placeholder = Placeholder(rawValue: String(name)) else {
-                throw FieldValueFault(name: String(name), isRequest: isRequest)
-            }
-            rest.removeFirst(name.count)
             if !plain.isEmpty { parts.append(.text(plain)) }
             plain = ""
-            parts.append(.placeholder(placeholder))
+            parts.append(read)
         }
         if !plain.isEmpty || parts.isEmpty { parts.append(.text(plain)) }
         self.parts = parts
+    }
+}
+
+extension FieldValue {
+    /// The placeholder behind a `$`; nil where none is meant.
+    private static func placeholder(
+        _ rest: inout Substring, isRequest: Bool
+    ) throws(FieldValueFault) -> Part? {
+        let name = rest.prefix { $0.isASCII && ($0.isLetter || $0.isNumber) }
+        guard name.first?.isLetter == true else { return nil }
+        guard isRequest, let placeholder = Placeholder(rawValue: String(name)) else {
+            throw FieldValueFault(name: String(name), isRequest: isRequest)
+        }
+        rest.removeFirst(name.count)
+        return .placeholder(placeholder)
+    }
+
+    /// What a name in braces stands for; nil where there is none.
+    private static func braced(_ rest: inout Substring) -> Part? {
+        let name = rest.prefix { $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "_") }
+        guard name.first?.isNumber == false, rest.dropFirst(name.count).first == "}" else {
+            return nil
+        }
+        rest.removeFirst(name.count + 1)
+        return RequestWord(rawValue: String(name)).map(Part.word) ?? .capture(String(name))
+    }
+
+    /// The segments of the path that it tells, by their names.
+    var captures: [String] {
+        parts.compactMap { part in
+            if case .capture(let name) = part { return name }
+            return nil
+        }
     }
 }
 

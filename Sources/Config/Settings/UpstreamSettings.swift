@@ -28,6 +28,8 @@ public struct UpstreamSettings: Sendable, Equatable {
     public enum HashSource: Sendable, Equatable, CustomStringConvertible {
         /// The request's path, without its query.
         case path
+        /// The segment that the route's path gives this name.
+        case segment(String)
         /// The value of this field.
         case header(String)
         /// The value of this cookie.
@@ -39,6 +41,7 @@ public struct UpstreamSettings: Sendable, Equatable {
         public var description: String {
             switch self {
             case .path: "path"
+            case .segment(let name): "path:\(name)"
             case .header(let name): "header:\(name)"
             case .cookie(let name): "cookie:\(name)"
             case .client: "client"

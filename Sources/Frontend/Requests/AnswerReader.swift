@@ -100,7 +100,8 @@ struct AnswerReader: ~Copyable {
 
     /// Judges the head that was read as one of an answer to an upgrade; `early` are the bytes behind it.
     mutating func judge(
-        _ upgrade: UpgradeAsked, _ plan: FieldPlan, early: UnsafeMutableBufferPointer<UInt8>
+        _ upgrade: UpgradeAsked, _ plan: FieldPlan, _ told: AnswerTold? = nil,
+        early: UnsafeMutableBufferPointer<UInt8>
     ) -> Verdict {
         guard let answer = head else { return .ordinary }
         let accept = WebSocketAccept.value(forKey: upgrade.ownKey ?? upgrade.request.key)
@@ -116,7 +117,7 @@ struct AnswerReader: ~Copyable {
                 upgrade.ownKey == nil ? nil : WebSocketAccept.value(forKey: upgrade.request.key)
             let bytes = ClientAnswer.switching(
                 answer, subprotocol: subprotocol, extensions: extensions, accept: ownAccept,
-                plan: plan)
+                plan: plan, told: told)
             return .switching(
                 TunnelOpening(
                     reservedBits: reservedBits, subprotocol: subprotocol, extensions: extensions,

@@ -273,7 +273,9 @@ struct BodyPump {
     ) -> RequestLife.Event? {
         guard let upgrade = request.pointee.upgrade, let plan = request.pointee.facts.plan
         else { return nil }
-        switch request.pointee.answer.judge(upgrade, plan.answer, early: early) {
+        switch request.pointee.answer.judge(
+            upgrade, plan.answer, AnswerTold(plan.answer, request), early: early)
+        {
         case .ordinary: return request.pointee.stream.isMultiplexed ? judgeSuccess(request) : nil
         case .failed(let cause, let fault): return fail(request, cause, fault)
         case .switching(let opening, let remark):
@@ -355,7 +357,8 @@ struct BodyPump {
             framing: ClientAnswer.Framing(
                 framing, of: head, writesChunks: writesChunks || stream.isMultiplexed,
                 isToHead: request.pointee.method == .head),
-            persistence: request.pointee.persistence, into: &state.pointee.heads.writer)
+            persistence: request.pointee.persistence, told: AnswerTold(plan.answer, request),
+            into: &state.pointee.heads.writer)
         state.pointee.heads.takeBack(head.takeMemory())
     }
 

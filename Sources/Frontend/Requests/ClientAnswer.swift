@@ -61,10 +61,11 @@ enum ClientAnswer {
     ///   - extensions: those that hold, if any.
     ///   - accept: the accept for the client's key, where the upstream was asked with another.
     ///   - plan: what the route changes in the fields.
+    ///   - told: what these fields tell of the request, if anything.
     /// - Returns: the bytes of the head.
     static func switching(
         _ answer: ResponseHead, subprotocol: String?, extensions: String?, accept: [UInt8]? = nil,
-        plan: FieldPlan
+        plan: FieldPlan, told: AnswerTold? = nil
     ) -> [UInt8] {
         var writer = HeadWriter()
         writer.append("HTTP/1.1 101 Switching Protocols\r\n")
@@ -82,7 +83,7 @@ enum ClientAnswer {
         }
         writer.fields(
             of: fields, fields.connectionOptions, except: dropped, names: plan.dropped)
-        writer.append(plan.lines)
+        plan.write(told, into: &writer)
         writer.end()
         return writer.bytes
     }
@@ -99,7 +100,7 @@ enum ClientAnswer {
     /// Writes a final answer's head as the client gets it; its body follows in the framing given.
     static func writeFinal(
         _ answer: ResponseHead, _ options: ConnectionOptions, plan: RoutePlan,
-        policyLine: [UInt8], framing: Framing, persistence: Persistence,
+        policyLine: [UInt8], framing: Framing, persistence: Persistence, told: AnswerTold? = nil,
         into writer: inout HeadWriter
     ) {
         writer.statusLine(of: answer)
@@ -135,7 +136,7 @@ enum ClientAnswer {
         case (.closes, false): writer.append("Connection: close\r\n")
         case (.closes, true): writer.append("Connection: close, Upgrade\r\n")
         }
-        writer.append(plan.answer.lines)
+        plan.answer.write(told, into: &writer)
         writer.end()
     }
 

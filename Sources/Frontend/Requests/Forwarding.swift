@@ -72,8 +72,7 @@ struct Forwarding {
         told: WayTold = WayTold(), into writer: inout HeadWriter
     ) {
         let elements = ForwardedElements(fields)
-        let scheme =
-            Self.scheme(fields) ?? elements.scheme(trusted: hop.trusted) ?? hop.scheme
+        let scheme = Self.scheme(of: fields, elements, hop)
         let said = Self.host(fields)
         let (host, hostPort) = said.map { ($0.text, $0.name.port) } ?? (authority, port)
         if told.xForwarded {
@@ -108,6 +107,20 @@ struct Forwarding {
                     for: hop.client, host: isFirst || authority == host ? host : [],
                     scheme: isFirst || hop.scheme == scheme ? scheme : nil))
     }
+
+    /// The scheme that a trusted proxy says the client has used; ours where it says none.
+    static func scheme(of fields: FieldList, _ hop: Hop) -> String {
+        scheme(of: fields, ForwardedElements(fields), hop)
+    }
+
+    private static func scheme(
+        of fields: FieldList, _ elements: ForwardedElements, _ hop: Hop
+    ) -> String {
+        scheme(fields) ?? elements.scheme(trusted: hop.trusted) ?? hop.scheme
+    }
+
+    /// The port that a trusted proxy says the client has used; nil where it says none.
+    static func port(of fields: FieldList) -> UInt16? { port(fields) }
 
     /// The value of a field that came once.
     private static func only(_ fields: FieldList, _ name: String) -> ArraySlice<UInt8>? {

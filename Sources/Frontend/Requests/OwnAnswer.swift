@@ -98,7 +98,7 @@ struct OwnAnswer {
     /// Writes the whole answer to a request of that method.
     func write(
         date: String, policyLine: [UInt8], persistence: ClientAnswer.Persistence, to method: Method,
-        into writer: inout HeadWriter
+        told: AnswerTold? = nil, into writer: inout HeadWriter
     ) {
         writer.statusLine(status)
         // What a route changes takes the place of what would stand here (RFC 9110 §5.3).
@@ -122,7 +122,7 @@ struct OwnAnswer {
             writer.append(
                 hasUpgrade ? "Connection: close, Upgrade\r\n" : "Connection: close\r\n")
         }
-        if let edits { writer.append(edits.lines) }
+        edits?.write(told, into: &writer)
         writer.end()
         writer.append(sentBody(to: method))
     }

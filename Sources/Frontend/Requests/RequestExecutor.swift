@@ -321,17 +321,18 @@ struct RequestExecutor {
             state.pointee.heads.writer.append(
                 Introduction.bytes(version, of: stream, client: request.pointee.facts.client))
         }
+        let told = plan.request.tellsOfRequest ? ToldFacts(request.pointee) : nil
         if let upgrade = request.pointee.upgrade {
             UpstreamRequest.write(
                 upgrade.request, path: upgrade.path, plan: plan,
                 endpoint: slot.pointee.endpoint, hop: stream.facts.pointee.hop,
-                key: upgrade.ownKey, trace: request.pointee.facts.trace,
+                key: upgrade.ownKey, trace: request.pointee.facts.trace, told: told,
                 into: &state.pointee.heads.writer)
             return
         }
         stream.write(
             request.pointee.asked, path: request.pointee.extras?.path, plan: plan,
-            endpoint: slot.pointee.endpoint, trace: request.pointee.facts.trace,
+            endpoint: slot.pointee.endpoint, trace: request.pointee.facts.trace, told: told,
             into: &state.pointee.heads.writer)
         if let first = request.pointee.extras?.firstBody, !first.isEmpty {
             state.pointee.heads.writer.append(first)
@@ -363,7 +364,7 @@ struct RequestExecutor {
         own.write(
             date: state.pointee.heads.date.now(), policyLine: stream.policyLine,
             persistence: request.pointee.persistence, to: request.pointee.method,
-            into: &state.pointee.heads.writer)
+            told: AnswerTold(own.edits, request), into: &state.pointee.heads.writer)
         stream.sendWritten(state)
     }
 

@@ -76,7 +76,7 @@ struct RequestJudge {
             request.upstream = UpstreamUse(
                 EndpointSearch(
                     group, deadlineMilliseconds: now + state.pointee.settings.connect(facts.plan),
-                    key: group.key(of: asked, client)), mayReuse: false)
+                    key: group.key(of: asked, client, facts.plan)), mayReuse: false)
             if let question {
                 begin(request, stream, asking: question)
             } else {
@@ -284,7 +284,7 @@ struct RequestJudge {
             request.upstream = UpstreamUse(
                 EndpointSearch(
                     group, deadlineMilliseconds: now + state.pointee.settings.connect(plan),
-                    key: group.key(of: request.asked, request.facts.client)), mayReuse: true)
+                    key: group.key(of: request.asked, request.facts.client, plan)), mayReuse: true)
             return .forwarded
         case .respond(let answer): request.makeExtras().own = OwnAnswer(answer, plan)
         case .redirect(let rule):

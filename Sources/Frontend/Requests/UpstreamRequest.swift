@@ -48,10 +48,12 @@ enum UpstreamRequest {
     ///   - hop: the way it came.
     ///   - key: the key to ask with, where the client's own is not one; else nil.
     ///   - trace: its place in a trace, if it has one.
+    ///   - told: what the route's fields tell of it, if anything.
     ///   - writer: where the head is written to.
     static func write(
         _ request: UpgradeRequest, path: [UInt8], plan: RoutePlan, endpoint: Endpoint, hop: Hop,
-        key: [UInt8]? = nil, trace: TraceSpan = TraceSpan(), into writer: inout HeadWriter
+        key: [UInt8]? = nil, trace: TraceSpan = TraceSpan(), told: ToldFacts? = nil,
+        into writer: inout HeadWriter
     ) {
         writer.append("GET ")
         writer.append(path)
@@ -87,7 +89,7 @@ enum UpstreamRequest {
         Passage.writeLines(
             authority: authority, port: request.host.port, isHTTP11: true, hop: hop,
             fields: fields, told: plan.route.wayTold ?? WayTold(), into: &writer)
-        plan.request.write(hop, into: &writer)
+        plan.request.write(hop, told, into: &writer)
         writer.end()
     }
 
@@ -97,7 +99,8 @@ enum UpstreamRequest {
     /// the route rewrites it.
     static func write(
         _ request: borrowing OrdinaryRequest, path: [UInt8]?, plan: RoutePlan, endpoint: Endpoint,
-        passage: borrowing Passage, trace: TraceSpan, into writer: inout HeadWriter
+        passage: borrowing Passage, trace: TraceSpan, told: ToldFacts? = nil,
+        into writer: inout HeadWriter
     ) {
         writer.method(of: request.head)
         if request.isAsterisk {
@@ -154,7 +157,7 @@ enum UpstreamRequest {
         } else {
             writer.append(passage.lines)
         }
-        plan.request.write(passage.hop, into: &writer)
+        plan.request.write(passage.hop, told, into: &writer)
         writer.end()
     }
 
@@ -223,11 +226,11 @@ struct Passage: ~Copyable {
     /// Writes an ordinary request as the upstream gets it.
     func write(
         _ request: borrowing OrdinaryRequest, path: [UInt8]?, plan: RoutePlan, endpoint: Endpoint,
-        trace: TraceSpan = TraceSpan(), into writer: inout HeadWriter
+        trace: TraceSpan = TraceSpan(), told: ToldFacts? = nil, into writer: inout HeadWriter
     ) {
         UpstreamRequest.write(
             request, path: path, plan: plan, endpoint: endpoint, passage: self, trace: trace,
-            into: &writer)
+            told: told, into: &writer)
     }
 
     /// Writes the lines for a route that tells less of the way, or another port.

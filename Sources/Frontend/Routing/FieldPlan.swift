@@ -35,6 +35,8 @@ struct FieldPlan: Sendable {
     let lines: [UInt8]
     /// The lines from that one on, in their order; empty where no field names a fact.
     private let rest: [Line]
+    /// Whether one of them tells something of the request.
+    let tellsOfRequest: Bool
 
     /// A field of which a part is known only with the request.
     struct Line {
@@ -45,6 +47,7 @@ struct FieldPlan: Sendable {
         enum Part {
             case text([UInt8])
             case fact(ConnectionFact)
+            case told(RequestFact)
         }
     }
 
@@ -63,35 +66,51 @@ struct FieldPlan: Sendable {
                     switch part {
                     case .text(let text): .text(Array(text.utf8))
                     case .fact(let fact): .fact(fact)
+                    case .told(let fact): .told(fact)
                     }
                 })
         }
+        tellsOfRequest = rest.contains { $0.tellsOfRequest }
     }
 
     /// Writes the lines of a request that came this way.
     ///
-    /// A field that names a fact which this way does not have is left out.
-    func write(_ hop: Hop, into writer: inout HeadWriter) {
+    /// A field that names a fact which this way or request does not have is left out. `told` is there where
+    /// `tellsOfRequest` says so.
+    func write(_ hop: Hop, _ told: ToldFacts? = nil, into writer: inout HeadWriter) {
         writer.append(lines)
         // By index: an iterator over values of this kind allocates where nothing is optimized.
         for index in 0..<rest.count {
             let line = rest[index]
-            if line.isKnown(hop) { line.write(hop, into: &writer) }
+            if line.isKnown(hop, told) { line.write(hop, told, into: &writer) }
         }
     }
 }
 
 extension FieldPlan.Line {
-    func isKnown(_ hop: Hop) -> Bool {
+    var tellsOfRequest: Bool {
+        parts.contains { part in
+            if case .told = part { return true }
+            return false
+        }
+    }
+
+    func isKnown(_ hop: Hop, _ told: ToldFacts?) -> Bool {
         for index in 0..<parts.count {
-            if case .fact(let fact) = parts[index], !fact.isKnown(hop) { return false }
+            switch parts[index] {
+            case .text: break
+            case .fact(let fact): if !fact.isKnown(hop) { return false }
+            case .told(let fact): if told?.value(of: fact) == nil { return false }
+            }
         }
         return true
     }
 
-    /// Values of facts are names from registries and what ALPN agreed on out of our own list, so that no
-    /// peer's bytes stand here.
-    func write(_ hop: Hop, into writer: inout HeadWriter) {
+    /// Writes the whole line.
+    ///
+    /// Values of facts are names from registries and what ALPN agreed on out of our own list. Those of a request
+    /// hold nothing that can't stand in a field, or are not known.
+    func write(_ hop: Hop, _ told: ToldFacts?, into writer: inout HeadWriter) {
         writer.append(name)
         for index in 0..<parts.count {
             switch parts[index] {
@@ -99,6 +118,7 @@ extension FieldPlan.Line {
             case .fact(let fact):
                 var value = fact.value(hop) ?? ""
                 value.withUTF8 { writer.append($0) }
+            case .told(let fact): writer.append(told?.value(of: fact) ?? [])
             }
         }
         writer.end()

@@ -7,6 +7,8 @@ import Wire
 public enum HashSource: Sendable, Equatable, CustomStringConvertible {
     /// The path as it was asked for, without query.
     case path
+    /// The segment of the path that the route gives this name.
+    case segment(String)
     /// The value of the first field of this name, which is in lower case.
     case header([UInt8])
     /// The value of the cookie of this name.
@@ -27,8 +29,15 @@ public enum HashSource: Sendable, Equatable, CustomStringConvertible {
     /// The key of a request; nil where it has no such field or cookie, or an empty one.
     ///
     /// Nothing is allocated for it.
-    func key(path: Span<UInt8>, fields: FieldList, client: Address) -> UInt64? {
+    func key(
+        path: Span<UInt8>, fields: FieldList, client: Address, captures: [PathCapture]
+    ) -> UInt64? {
         switch self {
+        case .segment(let name):
+            guard let capture = captures.first(where: { $0.name == name }),
+                let range = PathCapture.range(of: capture.segment, in: path), !range.isEmpty
+            else { return nil }
+            return StableHash.of(path.extracting(range))
         case .path: return StableHash.of(path)
         case .header(let name): return Self.hash(fields.valueRange(name), fields)
         case .cookie(let name): return Self.hash(fields.cookieRange(name), fields)
@@ -44,15 +53,20 @@ public enum HashSource: Sendable, Equatable, CustomStringConvertible {
 
 extension EndpointGroup {
     /// The key of an upgrade.
-    func key(of request: UpgradeRequest, _ client: Address) -> UInt64? {
-        hash?.key(path: request.target.path.span, fields: request.head.fields, client: client)
+    func key(of request: UpgradeRequest, _ client: Address, _ plan: RoutePlan?) -> UInt64? {
+        hash?.key(
+            path: request.target.path.span, fields: request.head.fields, client: client,
+            captures: plan?.route.captures ?? [])
     }
 
     /// The key of an ordinary request.
-    func key(of request: borrowing OrdinaryRequest, _ client: Address) -> UInt64? {
+    func key(
+        of request: borrowing OrdinaryRequest, _ client: Address, _ plan: RoutePlan
+    ) -> UInt64? {
         guard let hash else { return nil }
         let fields = request.head.fields
         let path = fields.bytes.span.extracting(request.pathRange)
-        return hash.key(path: path, fields: fields, client: client)
+        return hash.key(
+            path: path, fields: fields, client: client, captures: plan.route.captures)
     }
 }

@@ -16,6 +16,15 @@ extension Routing {
         if hasEscape && route.rejectsEscapedSlash { return .escapedSlash(rejectedBy: route.name) }
         let leaving: Refusal =
             hasEscape ? .escapedSlash(leaving: route.name) : .otherReading(leaving: route.name)
+        // A segment with a name is one, however it is read.
+        if hasEscape,
+            route.captures.contains(where: { capture in
+                PathCapture.range(of: capture.segment, in: path.span)
+                    .map { EscapedSlash.isIn(Array(path[$0])) } ?? false
+            })
+        {
+            return leaving
+        }
         guard let readings = EscapedSlash.readings(of: path) else { return leaving }
         for reading in readings where table.index(host: host, path: reading.span) != index {
             return leaving

@@ -100,6 +100,8 @@ public struct Route: Sendable {
     public var origins = OriginRule.same
     /// Who may use it; everybody where it is nil.
     public var access: AccessRules?
+    /// The segments of its path that have names.
+    public var captures: [PathCapture] = []
     /// Times of its own; nil where it has none.
     public var times: RouteTimes?
     /// What is said of the way; nil where all is.
@@ -242,6 +244,8 @@ public struct FieldEdits: Sendable, Equatable {
             case text(String)
             /// What is known of the connection that the request came on.
             case fact(ConnectionFact)
+            /// What is known of the request.
+            case told(RequestFact)
         }
 
         /// A field to set or to add, by name and value.
@@ -287,6 +291,24 @@ public enum ConnectionFact: Sendable, Equatable {
     case tlsGroup
     /// The protocol that both agreed on (ALPN, RFC 7301).
     case alpn
+}
+
+/// What a field for the upstream or the client can tell of a request.
+public enum RequestFact: Sendable, Equatable {
+    /// The client's address, without a port.
+    case client
+    /// The host that was asked for, without a port.
+    case host
+    /// `https` or `http`.
+    case scheme
+    /// The port that the client used.
+    case port
+    /// The server name in the TLS handshake.
+    case serverName
+    /// Who the client has proven to be.
+    case user
+    /// A segment of the canonical path.
+    case segment(Int)
 }
 
 /// Which `Host` the upstream sees.

@@ -147,6 +147,7 @@ extension Assembly {
         case .roundRobin: (.roundRobin, nil)
         case .random2: (.random2, nil)
         case .hash(.path): (.hash, .path)
+        case .hash(.segment(let name)): (.hash, .segment(name))
         case .hash(.client): (.hash, .client)
         case .hash(.cookie(let name)): (.hash, .cookie(Array(name.utf8)))
         case .hash(.header(let name)): (.hash, .header(Array(name.lowercased().utf8)))

@@ -333,10 +333,12 @@ public struct Assembly: Sendable {
                     action: .redirect(
                         RedirectRule(status: redirect.status, origin: redirect.origin)))
             }
+            made.captures = entries[routes.count].path.captures
             set(&made, to: route)
             made.access = try route.access.map { try access($0, passwords) }
             routes.append(made)
         }
+        try checkSegments(configuration, routes)
         return Routing(table: try RouteTable(entries), routes: routes, previous: previous)
     }
 
@@ -366,8 +368,8 @@ public struct Assembly: Sendable {
         made.times = times(route.timeouts)
         made.wayTold = wayTold(route)
         made.rejectsEscapedSlash = route.escapedSlash == .reject
-        made.requestFields = edits(route.request)
-        made.answerFields = edits(route.answer)
+        made.requestFields = edits(route.request, made.captures)
+        made.answerFields = edits(route.answer, made.captures)
         switch route.upstreamHost {
         case .keep: made.upstreamHost = .keep
         case .upstream: made.upstreamHost = .upstream
@@ -400,44 +402,6 @@ public struct Assembly: Sendable {
         return (entries, ConfigurationProblems(sorting: problems).problems)
     }
 
-    private static func entry(
-        of route: RouteSettings
-    ) throws(ConfigurationProblems) -> RouteEntry {
-        let host: HostPattern
-        do throws(PatternFault) {
-            host = try HostPattern(parsing: route.host)
-        } catch {
-            throw problem(route.places.host, error.description)
-        }
-        let path = try pattern(route.path, at: route.places.path)
-        var rewriteText = route.rewrite
-        if case .redirect(let redirect) = route.to { rewriteText = redirect.path }
-        let rewrite = try rewriteText.map { text throws(ConfigurationProblems) in
-            try pattern(text, at: route.places.rewrite, isRewrite: true)
-        }
-        return RouteEntry(
-            host: host, path: path, rewrite: rewrite, place: route.place.description)
-    }
-
-    /// A path pattern in the one form in which requests are compared with it.
-    private static func pattern(
-        _ text: String, at place: SourcePlace, isRewrite: Bool = false
-    ) throws(ConfigurationProblems) -> PathPattern {
-        let isPrefix = text.hasSuffix("*")
-        let canonical: [UInt8]
-        do throws(HeadFault) {
-            canonical = try RequestTarget.canonicalPath(isPrefix ? String(text.dropLast()) : text)
-        } catch {
-            throw problem(place, error.sentence)
-        }
-        do throws(PatternFault) {
-            let form = String(decoding: canonical, as: UTF8.self) + (isPrefix ? "*" : "")
-            return try PathPattern(parsing: form, isRewrite: isRewrite)
-        } catch {
-            throw problem(place, error.description)
-        }
-    }
-
     /// Why a text is no path of a route, as a sentence; nil where it is one.
     public static func fault(inPath text: String) -> String? {
         do throws(ConfigurationProblems) {
@@ -460,24 +424,13 @@ public struct Assembly: Sendable {
         }
     }
 
-    private static func edits(_ fields: FieldSettings) -> FieldEdits {
+    private static func edits(
+        _ fields: FieldSettings, _ captures: [PathCapture]
+    ) -> FieldEdits {
         FieldEdits(
             removed: fields.remove.map { $0.lowercased() },
-            set: fields.set.map(field), added: fields.add.map(field))
-    }
-
-    private static func field(_ field: FieldSettings.Field) -> FieldEdits.Field {
-        FieldEdits.Field(
-            name: field.name,
-            value: field.value.parts.map { part in
-                switch part {
-                case .text(let text): .text(text)
-                case .placeholder(.tlsVersion): .fact(.tlsVersion)
-                case .placeholder(.tlsCipher): .fact(.tlsCipher)
-                case .placeholder(.tlsGroup): .fact(.tlsGroup)
-                case .placeholder(.alpn): .fact(.alpn)
-                }
-            })
+            set: fields.set.map { field($0, captures) },
+            added: fields.add.map { field($0, captures) })
     }
 
     private static func relayRules(_ route: RouteSettings) -> RelayRules? {

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+import Testing
+
+@testable import Config
+
+/// Names in braces: those of paths, and what values of fields may tell.
+struct CaptureKeysTests {
+    private static func file(_ route: String) -> String {
+        """
+        listen: [{ address: ":1" }]
+        routes: [{ to: app, \(route) }]
+        upstreams: { app: { endpoints: ["ws://h:1"], balance: hash(path:station) } }
+
+        """
+    }
+
+    @Test func `values tell segments of the path and words, in requests and answers`() throws {
+        let configuration = try Configuration.load(
+            yaml: Self.file(
+                "path: \"/ocpp/{station}\", request: { set: { X-Station: \"{station}\", X-Real-IP: \"{client}\" } },"
+                    + " answer: { add: { X-Who: \"{subject} of {station}\" } }"),
+            file: "sluice.yaml")
+        let route = try #require(configuration.routes.first)
+        #expect(route.request.set.map(\.value.parts) == [[.capture("station")], [.word(.client)]])
+        #expect(
+            route.answer.add.map(\.value.parts)
+                == [[.word(.subject), .text(" of "), .capture("station")]])
+        #expect(configuration.upstreams["app"]?.balance == .hash(.segment("station")))
+        #expect(configuration.upstreams["app"]?.balance.description == "hash(path:station)")
+    }
+
+    @Test(arguments: [
+        (
+            "path: \"/ocpp/{station}\", request: { set: { X: \"{statoin}\" } }",
+            "2:67: routes[0].request.set.X: found {statoin}, allowed: {client}, {host}, {scheme}, {port}, {sni}, {subject}, {station}, or {{ for a brace (did you mean '{station}'?)"
+        ),
+        (
+            "path: /a, answer: { add: { X: \"{clinet}\" } }",
+            "2:51: routes[0].answer.add.X: found {clinet}, allowed: {client}, {host}, {scheme}, {port}, {sni}, {subject}, or {{ for a brace (did you mean '{client}'?)"
+        ),
+        (
+            "path: \"/a/{client}\"",
+            "2:27: routes[0].path: found {client}, which is a word of Sluice's own, allowed: another name"
+        ),
+    ])
+    func `a name that is none is told with its place`(route: String, line: String) {
+        #expect(problems(of: Self.file(route)) == ["sluice.yaml:\(line)"])
+    }
+}
