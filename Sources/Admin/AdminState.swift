@@ -329,6 +329,8 @@ public struct RelayState: Codable, Sendable {
     public var id: String
     /// The client's address: who connected, or whom a trusted proxy names.
     public var client: String
+    /// Who the client has proven to be; nil where the route did not ask.
+    public var subject: String?
     /// By what: `h1` on a connection of its own, `h2` on a stream of HTTP/2; an older Sluice does not say.
     public var `protocol`: String?
     /// The pattern of the route by which it was opened.
@@ -356,6 +358,7 @@ public struct RelayState: Codable, Sendable {
     public init(_ relay: RelayFacts) {
         id = relay.id.description
         client = relay.client.peerDescription
+        subject = relay.user.isEmpty ? nil : relay.user
         `protocol` = relay.isHTTP2 ? "h2" : "h1"
         route = relay.route
         path = relay.path

@@ -20,6 +20,8 @@ public struct ListenerPlan: Sendable {
     public var redirectsToHTTPS = false
     /// Whether each connection begins with a header of the PROXY protocol.
     public var expectsProxyHeader = false
+    /// What routes call it; empty where none names it.
+    public var name = ""
     /// Proxies in front, whose `X-Forwarded-…` and `Forwarded` are taken over.
     public var trustedProxies: [AddressBlock] = []
 
@@ -490,6 +492,34 @@ public final class Frontend: Sendable {
         else { return false }
         crew.mailboxes[relay.worker].post(.end(relay.token, code: code, answer: answers))
         return answers.wait(milliseconds: 2_000) && answers.take().first == true
+    }
+
+    /// Ends all relays that a filter lets pass with a Close.
+    ///
+    /// - Parameters:
+    ///   - filter: which.
+    ///   - code: that of the Close.
+    ///   - reason: the text in it, up to 123 bytes (RFC 6455 §5.5); empty for none.
+    /// - Returns: how many were told; nil where a reactor did not answer in time.
+    public func end(_ filter: RelayFilter, code: UInt16, reason: String) -> Int? {
+        guard let answers = try? Mailbox<EndedRelays>() else { return nil }
+        let text = reason.isEmpty ? nil : CloseText(reason)
+        var count = 0
+        for (index, mailbox) in crew.mailboxes.enumerated() where !crew.loads[index].hasEnded {
+            var next: Int? = 0
+            while let first = next {
+                mailbox.post(
+                    .endAll(
+                        filter, from: first, code: code, text: text, answer: answers
+                    ))
+                guard answers.wait(milliseconds: 2_000), let ended = answers.take().first else {
+                    return nil
+                }
+                count += ended.count
+                next = ended.next
+            }
+        }
+        return count
     }
 
     /// Closes everything now.

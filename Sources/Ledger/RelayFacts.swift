@@ -38,6 +38,8 @@ public struct RelayFacts: Sendable {
     public let id: RelayID
     /// The client's address: who connected, or whom a trusted proxy names.
     public let client: Address
+    /// Who the client has proven to be; empty where the route did not ask.
+    public let user: String
     /// Whether the client has it on a stream of HTTP/2.
     public let isHTTP2: Bool
     /// The pattern of the route that it was opened by, as people wrote it.
@@ -64,13 +66,14 @@ public struct RelayFacts: Sendable {
 
     /// What is known of the relay of this name.
     public init(
-        id: RelayID, client: Address, isHTTP2: Bool, route: String, path: String, endpoint: String,
-        acceptedMilliseconds: UInt64, nowMilliseconds: UInt64, up: DirectionCounts,
+        id: RelayID, client: Address, user: String = "", isHTTP2: Bool, route: String, path: String,
+        endpoint: String, acceptedMilliseconds: UInt64, nowMilliseconds: UInt64, up: DirectionCounts,
         down: DirectionCounts,
         clientRoundTrip: RoundTrip, isEnding: Bool
     ) {
         self.id = id
         self.client = client
+        self.user = user
         self.isHTTP2 = isHTTP2
         self.route = route
         self.path = path

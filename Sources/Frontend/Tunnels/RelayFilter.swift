@@ -10,6 +10,10 @@ public struct RelayFilter: Sendable {
     public var endpoint: String?
     /// The client's address without its port.
     public var client: String?
+    /// The port that the client connected from; any when nil.
+    public var clientPort: UInt16?
+    /// Who the client has proven to be; anybody when nil.
+    public var subject: String?
 
     /// A filter that lets all relays pass.
     public init() {}
@@ -17,7 +21,16 @@ public struct RelayFilter: Sendable {
     func takes(_ asked: borrowing TunnelFacts) -> Bool {
         (route == nil || route == asked.route) && (endpoint == nil || endpoint == asked.upstream)
             && (client == nil || client == asked.client.hostString)
+            && (clientPort == nil || clientPort == asked.client.port)
+            && (subject == nil || subject == asked.user)
     }
+}
+
+/// How many relays of a piece were ended.
+struct EndedRelays: Sendable {
+    let count: Int
+    /// The slot to go on from; nil when all were seen.
+    let next: Int?
 }
 
 /// A piece of one reactor's relays.

@@ -278,6 +278,32 @@ struct TunnelKeeper {
         return true
     }
 
+    /// Ends relays with a Close from a slot on, so many as a turn has time for; those that are ending go on doing so.
+    func end(
+        _ filter: RelayFilter, from first: Int, code: UInt16, text: CloseText?
+    ) -> EndedRelays {
+        var count = 0
+        var last = first - 1
+        let deadline =
+            state.pointee.now + state.pointee.settings.patience.closingMilliseconds
+        for _ in 0..<DrainSchedule.scannedPerTurn {
+            guard let slot = state.pointee.tunnels.nextLive(after: last) else {
+                return EndedRelays(count: count, next: nil)
+            }
+            last = Int(slot.index)
+            guard let tunnel = state.pointee.tunnels.pointer(slot),
+                filter.takes(tunnel.pointee.asked), !tunnel.pointee.relay.ending.hasBegun
+            else { continue }
+            count += 1
+            obey(
+                tunnel.pointee.relay.drain(
+                    code: code, text: text, deadlineMilliseconds: deadline,
+                    space), tunnel)
+            if count >= RelayList.relaysMax { break }
+        }
+        return EndedRelays(count: count, next: last + 1)
+    }
+
     /// Describes relays from a slot on, so many as a turn has time for.
     func list(_ filter: RelayFilter, from first: Int) -> RelayList {
         var relays: [RelayFacts] = []
@@ -294,7 +320,8 @@ struct TunnelKeeper {
             relays.append(
                 RelayFacts(
                     id: RelayID(worker: state.pointee.index, token: slot), client: asked.client,
-                    isHTTP2: tunnel.pointee.facts.isHTTP2, route: asked.route, path: asked.path,
+                    user: asked.user, isHTTP2: tunnel.pointee.facts.isHTTP2, route: asked.route,
+                    path: asked.path,
                     endpoint: asked.upstream,
                     acceptedMilliseconds: tunnel.pointee.facts.acceptedMilliseconds,
                     nowMilliseconds: state.pointee.now, up: tunnel.pointee.relay.upCounts,

@@ -297,6 +297,9 @@ struct Worker: ~Copyable {
             }
         case .end(let token, let code, let answer):
             answer.post(TunnelKeeper(state).end(token, code: code))
+        case .endAll(let filter, let first, let code, let text, let answer):
+            answer.post(
+                TunnelKeeper(state).end(filter, from: first, code: code, text: text))
         case .moveOut(let order, let first, let errand, let answer):
             if errand.begin() { answer.post(RelayMover(state).moveOut(order, from: first)) }
         case .takeOver(let parcels, let reactor, let errand, let answer):
@@ -331,6 +334,7 @@ struct Worker: ~Copyable {
         case .takeStock(_, let done): done.post(state.pointee.index)
         case .tap(_, _, let done), .untap(_, _, let done): done.post(state.pointee.index)
         case .end(_, _, let answer): answer.post(false)
+        case .endAll(_, _, _, _, let answer): answer.post(EndedRelays(count: 0, next: nil))
         case .moveOut(_, _, let errand, let answer):
             if errand.begin() { answer.post(MovedOut()) }
         case .takeOver(let parcels, let reactor, let errand, let answer):

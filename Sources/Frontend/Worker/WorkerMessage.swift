@@ -2,6 +2,7 @@
 import Access
 import Ledger
 import Reactor
+import Splice
 import Synchronization
 
 /// What other threads may ask of a reactor.
@@ -29,6 +30,9 @@ enum WorkerMessage: Sendable {
     case untap(TapPlan, from: Int, done: Mailbox<Int>)
     /// End the relay of this token with a Close; say there whether it is one.
     case end(Token, code: UInt16, answer: Mailbox<Bool>)
+    /// End relays with a Close, from a slot on.
+    case endAll(
+        RelayFilter, from: Int, code: UInt16, text: CloseText?, answer: Mailbox<EndedRelays>)
     /// Give up relays, from a slot on.
     case moveOut(MoveOrder, from: Int, Errand, answer: Mailbox<MovedOut>)
     /// Take these over, as the reactor of this index, and say what became of each.

@@ -46,6 +46,7 @@ struct AdminDesk: Sendable {
             wish.read(RebalanceRequest.self).map(controller.rebalance).map(begun) ?? Self.unread
         case .balance: begun(controller.balanceReactors())
         case .close: close(wish)
+        case .closeAll: closeAll(wish)
         }
     }
 
@@ -147,6 +148,62 @@ struct AdminDesk: Sendable {
         }
         return result(
             of: AdminOutcome(isDone: true, message: "The relay \(wish.id) is told \(code)."))
+    }
+
+    private struct CloseRequest: Decodable {
+        var route: String?
+        var client: String?
+        var subject: String?
+        var code: UInt16?
+        var reason: String?
+    }
+
+    /// Ends the relays that all the given names fit; one at least is given, so that a slip does not end everybody's.
+    private func closeAll(_ wish: AdminWish) -> AdminAnswer {
+        guard let request = wish.read(CloseRequest.self) else { return Self.unread }
+        func refused(_ text: String) -> AdminAnswer { AdminAnswer(status: 400, text: text) }
+        guard request.route != nil || request.client != nil || request.subject != nil else {
+            return refused(
+                "Which relays? Name a route, a client or a subject; all that are given must fit.")
+        }
+        var filter = RelayFilter()
+        filter.subject = request.subject
+        if let route = request.route {
+            let names = ServedNames(controller.state.assembly, drained: controller.frontend.drained)
+            guard let known = names.route(route) else {
+                return AdminAnswer(status: 404, text: names.noRoute(route))
+            }
+            filter.route = known
+        }
+        if let client = request.client {
+            guard let name = ClientName(client) else {
+                return refused("A client is \(ClientName.allowed): found \(client).")
+            }
+            filter.client = name.host
+            filter.clientPort = name.port
+        }
+        let code = request.code ?? AdminDefaults.closeCode
+        guard DrainSettings.allows(code: code) else {
+            return refused("The code is \(DrainSettings.codesAllowed).")
+        }
+        let reason = request.reason ?? ""
+        guard reason.utf8.count <= DrainSettings.reasonBytesMax else {
+            return refused("The reason is longer than \(DrainSettings.reasonBytesMax) bytes.")
+        }
+        guard let count = controller.frontend.end(filter, code: code, reason: reason) else {
+            return AdminAnswer(
+                status: 503,
+                text: "A reactor did not answer in time; some relays may have been told.")
+        }
+        let whom = Count.words(count, "relay")
+        controller.log.write(
+            LogEvent(
+                .info, "\(whom) \(count == 1 ? "was" : "were") told \(code), as was asked for."))
+        return AdminAnswer(json: ClosedRelays(closed: count))
+    }
+
+    private struct ClosedRelays: Encodable {
+        let closed: Int
     }
 
     /// Live relays, of the route, endpoint and client that the query names.

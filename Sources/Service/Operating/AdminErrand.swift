@@ -10,7 +10,7 @@ import Splice
 /// leaves that name out.
 enum AdminErrand: CaseIterable {
     case page, health, readiness, metrics, state, live, relays, progress, tap
-    case reload, drain, resume, rebalance, balance, upgrade, close, token
+    case reload, drain, resume, rebalance, balance, upgrade, close, closeAll, token
 
     /// What a name in a query or a body stands for.
     struct Field {
@@ -61,7 +61,8 @@ enum AdminErrand: CaseIterable {
     var method: String {
         switch self {
         case .page, .health, .readiness, .metrics, .state, .live, .relays, .progress, .tap: "GET"
-        case .reload, .drain, .resume, .rebalance, .balance, .upgrade, .close, .token: "POST"
+        case .reload, .drain, .resume, .rebalance, .balance, .upgrade, .close, .closeAll, .token:
+            "POST"
         }
     }
 
@@ -85,6 +86,7 @@ enum AdminErrand: CaseIterable {
         case .balance: ["rebalance", "reactors"]
         case .upgrade: ["upgrade"]
         case .close: ["relays", "ID", "close"]
+        case .closeAll: ["relays", "close"]
         }
     }
 
@@ -128,6 +130,8 @@ enum AdminErrand: CaseIterable {
                 .text("route"), .text("endpoint"), .everything, .code, .text("reason"),
                 .number("spreadMilliseconds"), .number("timeoutMilliseconds"),
             ]
+        case .closeAll:
+            [.text("route"), .text("client"), .text("subject"), .code, .text("reason")]
         case .resume: [.text("route"), .text("endpoint")]
         case .rebalance:
             [
