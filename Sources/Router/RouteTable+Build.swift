@@ -6,10 +6,11 @@ extension RouteTable {
     /// Throws the first conflict; `conflicts(in:)` lists them all.
     public init(_ entries: [RouteEntry]) throws(RouteConflict) {
         rewrites.reserveCapacity(entries.count)
+        prepare(for: entries)
         for (index, entry) in entries.enumerated() {
             if let conflict = entry.ownConflict { throw conflict }
-            if let taken = add(entry, as: Int32(index)) {
-                throw RouteConflict(entries[Int(taken)], neverReached: entry)
+            if let taken = add(entry, as: Int32(index), among: entries) {
+                throw RouteConflict(between: entries[Int(taken)], entry)
             }
         }
     }
@@ -18,10 +19,11 @@ extension RouteTable {
     public static func conflicts(in entries: [RouteEntry]) -> [RouteConflict] {
         var conflicts: [RouteConflict] = []
         var table = RouteTable()
+        table.prepare(for: entries)
         for (index, entry) in entries.enumerated() {
             if let conflict = entry.ownConflict { conflicts.append(conflict) }
-            if let taken = table.add(entry, as: Int32(index)) {
-                conflicts.append(RouteConflict(entries[Int(taken)], neverReached: entry))
+            if let taken = table.add(entry, as: Int32(index), among: entries) {
+                conflicts.append(RouteConflict(between: entries[Int(taken)], entry))
             }
         }
         return conflicts
@@ -31,7 +33,9 @@ extension RouteTable {
     ///
     /// As the more specific pattern always wins, a route can be shadowed by an equal one only: any
     /// other leaves hosts or paths over, of which there is no end.
-    private mutating func add(_ entry: RouteEntry, as index: Int32) -> Int32? {
+    private mutating func add(
+        _ entry: RouteEntry, as index: Int32, among entries: [RouteEntry]
+    ) -> Int32? {
         let bytes = entry.path.bytes
         let anything = Set(entry.path.captures.map(\.segment))
         var segment = 0
@@ -58,9 +62,55 @@ extension RouteTable {
             })
         let place: WritableKeyPath<Node, Int32> = entry.path.isPrefix ? \.prefix : \.exact
         let taken = nodes[Int(node)][keyPath: place]
-        guard taken < 0 else { return taken }
-        nodes[Int(node)][keyPath: place] = index
-        return nil
+        guard hasConditions, taken >= 0 else {
+            if taken >= 0 { return taken }
+            nodes[Int(node)][keyPath: place] = index
+            return nil
+        }
+        switch chain(index, among: entries, from: taken) {
+        case .beside(let other): return other
+        case .begins(let first):
+            nodes[Int(node)][keyPath: place] = first
+            return nil
+        }
+    }
+
+    /// What came of putting a route in among others.
+    private enum Chained {
+        /// It can't stand beside that one.
+        case beside(Int32)
+        /// The first of them is that one now.
+        case begins(Int32)
+    }
+
+    private mutating func prepare(for entries: [RouteEntry]) {
+        hasConditions = entries.contains { !$0.conditions.isEmpty }
+        if hasConditions { others = [Int32](repeating: -1, count: entries.count) }
+    }
+
+    /// Puts a route in among those for the same host and path, the narrowest in front.
+    private mutating func chain(
+        _ index: Int32, among entries: [RouteEntry], from first: Int32
+    ) -> Chained {
+        let own = entries[Int(index)].conditions
+        var before: Int32 = -1
+        var entry = first
+        while entry >= 0 {
+            let other = entries[Int(entry)].conditions
+            switch own.relation(to: other) {
+            case .same, .across: return .beside(entry)
+            case .apart, .narrower, .wider: break
+            }
+            if other.rank >= own.rank { before = entry }
+            entry = others[Int(entry)]
+        }
+        if before < 0 {
+            others[Int(index)] = first
+            return .begins(index)
+        }
+        others[Int(index)] = others[Int(before)]
+        others[Int(before)] = index
+        return .begins(first)
     }
 
     /// What a rewrite is put together of, where it has captures of the path.
@@ -148,6 +198,24 @@ public struct RouteConflict: Error, Sendable, Equatable {
         sentence =
             "this route is never reached: the route at \(first) has the same host "
             + "(\(entry.host)) and path (\(entry.path))"
+    }
+
+    /// Two routes for the same host and path that can't stand side by side.
+    init(between taken: RouteEntry, _ entry: RouteEntry) {
+        self =
+            taken.conditions == entry.conditions
+            ? RouteConflict(taken, neverReached: entry) : RouteConflict(taken, beside: entry)
+    }
+
+    /// Two routes for the same host and path, neither of which is the more specific one.
+    init(_ taken: RouteEntry, beside entry: RouteEntry) {
+        first = taken.place
+        second = entry.place
+        sentence =
+            "this route and the one at \(first) have the same host (\(entry.host)) and path"
+            + " (\(entry.path)), and some requests fit the conditions of both, of which neither says more;"
+            + " allowed: one that says all that the other says and something else, or conditions that no"
+            + " request fits together"
     }
 
     init(unknown name: String, inRewriteOf entry: RouteEntry) {

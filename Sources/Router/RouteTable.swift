@@ -10,9 +10,15 @@ public struct RouteEntry: Sendable, Hashable {
     public let rewrite: PathPattern?
     /// Where it was written, as `sluice.yaml:12:5`; conflicts name it.
     public let place: String
+    /// What else a request has to be.
+    public let conditions: RouteConditions
 
-    /// A route for what `host` and `path` say.
-    public init(host: HostPattern, path: PathPattern, rewrite: PathPattern? = nil, place: String) {
+    /// A route for what `host`, `path` and `conditions` say.
+    public init(
+        host: HostPattern, path: PathPattern, rewrite: PathPattern? = nil, place: String,
+        conditions: RouteConditions = RouteConditions()
+    ) {
+        self.conditions = conditions
         self.host = host
         self.path = path
         self.rewrite = rewrite
@@ -91,6 +97,12 @@ public struct RouteTable: Sendable {
     var rewrites: [Rewrite?] = []
     /// Whether any route has segments that may be anything: the others are looked up without a way back.
     var hasCaptures = false
+    /// Whether any route has conditions: where none has, a request needs no more than its host and path.
+    public internal(set) var hasConditions = false
+    /// For each route the one that is tried behind it, for the same host and path; -1 for none.
+    ///
+    /// Empty where no route has conditions.
+    var others: [Int32] = []
 
     /// How many routes the table holds.
     public var count: Int { rewrites.count }
@@ -117,6 +129,43 @@ public struct RouteTable: Sendable {
         var steps = 0
         let index = route(host: host, path: path, steps: &steps)
         return index >= 0 ? Int(index) : nil
+    }
+
+    /// Which of the entries serves a request whose conditions are asked for; those of a host and path are tried from
+    /// the narrowest on, and where none of them holds, less specific paths and hosts are.
+    ///
+    /// - Parameters:
+    ///   - host: in lower case, without port.
+    ///   - path: in its canonical form.
+    ///   - holds: whether the conditions of this entry hold.
+    /// - Returns: the number of the entry; nil where none serves it.
+    public func index(
+        host: Span<UInt8>, path: Span<UInt8>, where holds: (Int) -> Bool
+    ) -> Int? {
+        guard !path.isEmpty, path[0] == UInt8(ascii: "/") else { return nil }
+        var steps = 0
+        if let root = child(of: Self.exactHosts, host, 0..<host.count, steps: &steps) {
+            let found = search(path, root, from: 1, steps: &steps, holds)
+            if found >= 0 { return Int(found) }
+        }
+        var dot = 0
+        while dot < host.count, host[dot] != UInt8(ascii: ".") { dot += 1 }
+        if dot > 0, dot < host.count,
+            let root = child(of: Self.wildcardHosts, host, dot + 1..<host.count, steps: &steps)
+        {
+            let found = search(path, root, from: 1, steps: &steps, holds)
+            if found >= 0 { return Int(found) }
+        }
+        let found = search(path, Self.anyHost, from: 1, steps: &steps, holds)
+        return found >= 0 ? Int(found) : nil
+    }
+
+    /// The first of the routes for one host and path whose conditions hold.
+    private func fitting(_ first: Int32, _ holds: (Int) -> Bool) -> Int32 {
+        if others.isEmpty { return first }
+        var entry = first
+        while entry >= 0, !holds(Int(entry)) { entry = others[Int(entry)] }
+        return entry
     }
 
     /// The path for the upstream, where this entry rewrites it; nil where the request's own goes on.
@@ -185,32 +234,35 @@ public struct RouteTable: Sendable {
     ///
     /// It goes no deeper than the routes do, however many segments a request has.
     private func search(
-        _ path: Span<UInt8>, _ node: UInt32, from start: Int, steps: inout Int
+        _ path: Span<UInt8>, _ node: UInt32, from start: Int, steps: inout Int,
+        _ holds: (Int) -> Bool
     ) -> Int32 {
         var end = start
         while end < path.count, path[end] != UInt8(ascii: "/") { end += 1 }
         if let next = child(of: node, path, start..<end, steps: &steps) {
-            let found = self.found(path, below: next, from: end, steps: &steps)
+            let found = self.found(path, below: next, from: end, steps: &steps, holds)
             if found >= 0 { return found }
         }
         let any = nodes[Int(node)].any
         if any != 0, end > start {
-            let found = self.found(path, below: any, from: end, steps: &steps)
+            let found = self.found(path, below: any, from: end, steps: &steps, holds)
             if found >= 0 { return found }
         }
-        return nodes[Int(node)].prefix
+        return fitting(nodes[Int(node)].prefix, holds)
     }
 
     private func found(
-        _ path: Span<UInt8>, below node: UInt32, from end: Int, steps: inout Int
+        _ path: Span<UInt8>, below node: UInt32, from end: Int, steps: inout Int,
+        _ holds: (Int) -> Bool
     ) -> Int32 {
         end == path.count
-            ? nodes[Int(node)].exact : search(path, node, from: end + 1, steps: &steps)
+            ? fitting(nodes[Int(node)].exact, holds)
+            : search(path, node, from: end + 1, steps: &steps, holds)
     }
 
     /// Walks one segment at a time; remembers the last prefix passed, and stops where nothing leads on.
     private func route(_ path: Span<UInt8>, below root: UInt32, steps: inout Int) -> Int32 {
-        if hasCaptures { return search(path, root, from: 1, steps: &steps) }
+        if hasCaptures { return search(path, root, from: 1, steps: &steps) { _ in true } }
         var node = root
         var longestPrefix: Int32 = -1
         var start = 1

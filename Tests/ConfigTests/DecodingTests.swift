@@ -143,6 +143,16 @@ struct DecodingTests {
                     $0.port = .number(8_443)
                 })
         #expect(!route.via)
+        #expect(configuration.listen.map(\.name) == [nil, nil, "inner"])
+        #expect(route.listen == ["inner"])
+        #expect(
+            route.when
+                == with(WhenSettings()) {
+                    $0.upgrade = true
+                    $0.methods = ["GET"]
+                    $0.fields = [.init(name: "X-A", value: "b")]
+                    $0.query = [.init(name: "c", value: "d*")]
+                })
         #expect(chat.balance == .roundRobin)
         #expect(chat.cooldown == .milliseconds(1_500))
         #expect(chat.cooldownMax == .seconds(60))
@@ -202,8 +212,8 @@ struct DecodingTests {
         log.accessPlace = configuration.log.accessPlace
         log.eventsPlace = configuration.log.eventsPlace
         #expect(configuration.log == log)
-        #expect(configuration.log.accessPlace?.line == 50)
-        #expect(configuration.log.eventsPlace?.line == 50)
+        #expect(configuration.log.accessPlace?.line == 51)
+        #expect(configuration.log.eventsPlace?.line == 51)
         #expect(
             configuration.resolver.servers == [
                 "192.0.2.1:53", "192.0.2.2:5353", "[::1]:53", "[::1]:54",
@@ -420,12 +430,13 @@ let everything = """
           hsts: { maxAge: 180d, includeSubdomains: true, preload: true }
         http2: { websockets: false, maxStreams: 9, windowBytes: 1MiB, resetsPerSecond: 8, pingAfter: 7s, pingTimeout: 6s }
       - { address: ":8080", redirect: https, proxyProtocol: required, trustedProxies: [10.0.0.0/8] }
-      - { address: "unix:/run/s.sock" }
+      - { address: "unix:/run/s.sock", name: inner }
     routes: [{ path: /chat/*, host: "*.example.com", to: chat, rewrite: /socket/*, escapedSlash: reject,
         origins: [same, "https://example.com", null], accept: { missingConnection: true, anyKeyLength: true }, limits: { messageBytes: 1MiB, bodyBytes: 2MiB,
         relays: 9000, relaysPerClient: 20, newRelaysPerSecond: 3, messagesPerSecond: 200, fragments: 64,
         bytesPerSecond: 2MiB, messagesPerSecondPerClient: 300, bytesPerSecondPerClient: 3MiB },
         access: { addresses: { allow: [10.0.0.0/8], deny: [10.1.0.0/16] }, basic: { file: users, realm: lab } },
+        listen: [inner], when: { upgrade: true, methods: [GET], fields: { X-A: b }, query: { c: d* } },
         timeouts: { connect: 1s, upgrade: 2s, answer: 3s, body: 4s, answerBody: 5s }, via: false,
         forwarded: { xForwarded: false, forwarded: false, port: 8443 },
         ping: { every: 20s, timeout: 5s, to: both }, idle: 10m, lifetime: 12h, onRemove: drain,

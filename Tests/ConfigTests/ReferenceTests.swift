@@ -65,7 +65,7 @@ struct ReferenceTests {
 
     @Test func `the problem shown in the reference is told in these words`() throws {
         let line =
-            "sluice.yaml:3:5: listen[0]: unknown key 'adress', allowed: address, tls, http2, redirect, proxyProtocol, trustedProxies "
+            "sluice.yaml:3:5: listen[0]: unknown key 'adress', allowed: address, name, tls, http2, redirect, proxyProtocol, trustedProxies "
         #expect(try Self.reference().contains(line + "(did you mean 'address'?)\n"))
         let yaml = """
             # Where to listen.

@@ -7,6 +7,8 @@ final class Findings {
     private var problems: [ConfigurationProblem] = []
     /// The names that routes may refer to.
     var upstreamNames = UpstreamNames()
+    /// The names that listeners have.
+    var listenerNames: [String] = []
     /// The routes whose host and path could be read, whatever else is wrong with them.
     var routes: [RouteSettings] = []
 

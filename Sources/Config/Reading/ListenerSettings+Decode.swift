@@ -56,6 +56,20 @@ extension ListenerSettings {
                 return true
             },
             .custom(
+                "name", .text("name"), absent: "none",
+                "what `listen` of routes calls it; several listeners may have one name"
+            ) { owner, value in
+                let what = "a name of letters, digits, '-', '_' and '.'"
+                guard let text = value.text(what) else { return false }
+                guard EndpointSettings.isName(text) else {
+                    value.report("found '\(text)', allowed: \(what)")
+                    return false
+                }
+                owner.name = text
+                value.findings.listenerNames.append(text)
+                return true
+            },
+            .custom(
                 "tls", .mapping("listen[].tls"), absent: "none",
                 "how to speak TLS; without it the listener speaks plain `ws` and `http`"
             ) { owner, value in

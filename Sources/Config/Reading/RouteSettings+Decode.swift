@@ -15,6 +15,26 @@ extension RouteSettings {
         return nil
     }
 
+    /// Names that listeners have.
+    private static func listeners(_ value: Value) -> [String]? {
+        guard let items = value.nonEmptyList(of: "names of listeners") else { return nil }
+        let known = value.findings.listenerNames
+        return items.compactMap { item in
+            guard let text = item.text("the name of a listener") else { return nil }
+            guard known.contains(text) else {
+                let allowed =
+                    known.isEmpty
+                    ? "a name that listen[].name gives"
+                    : Set(known).sorted().joined(separator: ", ")
+                item.report(
+                    "found '\(text)', which no listener is called, allowed: \(allowed)",
+                    hint: Nearest.suggestion(for: text, among: known).map(Nearest.didYouMean))
+                return nil
+            }
+            return text
+        }
+    }
+
     static let section = Section(
         "routes[]", RouteSettings(path: "", to: noTarget),
         [
@@ -35,6 +55,22 @@ extension RouteSettings {
                 owner.places.host = value.place
                 owner.host = value.text("a host, as a.example.com or *.example.com")
                 return owner.host != nil
+            },
+            .custom(
+                "listen", .list(.text("name")), absent: "all listeners",
+                "the names of the listeners (`listen[].name`) by which requests come"
+            ) { owner, value in
+                guard let names = listeners(value) else { return false }
+                owner.listen = names
+                return true
+            },
+            .custom(
+                "when", .mapping("routes[].when"), absent: "any request",
+                "what else requests have to be, so that several routes may have one path"
+            ) { owner, value in
+                guard let when = WhenSettings(value) else { return false }
+                owner.when = when
+                return true
             },
             .custom(
                 "to", .text("endpoint or name"), absent: "required",

@@ -272,7 +272,7 @@ struct KeySection: Sendable {
         TransportSecuritySettings.section.keys, CertificateSettings.section.keys,
         HTTP2Settings.section.keys,
         RouteSettings.section.keys, RespondSettings.section.keys, RedirectSettings.section.keys,
-        AcceptSettings.section.keys,
+        WhenSettings.section.keys, AcceptSettings.section.keys,
         AccessSettings.section.keys, AddressRules.section.keys, BasicSettings.section.keys,
         RouteSettings.requestSection.keys, RouteSettings.answerSection.keys,
         PingSettings.section.keys, RouteLimits.section.keys,

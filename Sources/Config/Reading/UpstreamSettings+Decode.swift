@@ -192,7 +192,7 @@ extension EndpointSettings {
         self = read
     }
 
-    private static func isName(_ text: String) -> Bool {
+    static func isName(_ text: String) -> Bool {
         text.utf8.count <= 64
             && text.utf8.allSatisfy { byte in
                 switch byte {

@@ -20,6 +20,8 @@ public struct ListenerSettings: Sendable, Equatable {
 
     /// Whether connections begin with a header of the PROXY protocol.
     public var proxyProtocol = ProxyProtocol.none
+    /// What routes call it; nil where none names it.
+    public var name: String?
     /// Proxies in front whose word on requests counts.
     public var trustedProxies: [PlacedBlock] = []
     /// Where it was written.

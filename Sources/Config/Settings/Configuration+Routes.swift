@@ -35,6 +35,10 @@ public struct RouteSettings: Sendable, Equatable {
     public var path: String
     /// The host pattern, `a.example.com` or `*.example.com`; any host when nil.
     public var host: String?
+    /// The names of the listeners that it serves; all where there is none.
+    public var listen: [String] = []
+    /// What else requests have to be.
+    public var when = WhenSettings()
     /// Where its requests go, or what answers them here.
     public var to: Target
     /// What the upstream sees instead of the path; the path itself when nil.

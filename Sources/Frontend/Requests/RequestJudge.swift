@@ -102,7 +102,10 @@ struct RequestJudge {
             return .refused(facts.host.isEmpty ? .noHost : .useTLS(url))
         }
         let routing = snapshot.routing
-        guard let found = routing.table.index(host: facts.host.utf8.span, path: path.span) else {
+        let listener = stream.facts.pointee.listener.name
+        func question() -> RouteAsked { RouteAsked(asked, listener: listener) }
+        let index = routing.route(host: facts.host.utf8.span, path: path.span, question)
+        guard let found = index else {
             return .refused(.noRoute(host: facts.host, path: facts.path, in: routing))
         }
         let plan = routing.plans[found]
@@ -110,7 +113,7 @@ struct RequestJudge {
         facts.plan = plan
         if asked.target.hasOtherReadings,
             let refusal = routing.refusal(
-                ofReadings: path, host: facts.host.utf8.span, route: found)
+                ofReadings: path, host: facts.host.utf8.span, route: found, question)
         {
             return .refused(refusal)
         }
@@ -215,8 +218,9 @@ struct RequestJudge {
         let bytes = request.asked.bytes
         let path = request.asked.pathRange
         let host = request.asked.hostRange
-        let found = routing.table.index(
-            host: bytes.span.extracting(host), path: bytes.span.extracting(path))
+        let found = routing.route(
+            host: bytes.span.extracting(host), path: bytes.span.extracting(path)
+        ) { RouteAsked(request) }
         guard let found else {
             request.makeExtras().own = OwnAnswer(
                 .noRoute(
@@ -233,7 +237,7 @@ struct RequestJudge {
         if request.asked.hasOtherReadings,
             let refusal = routing.refusal(
                 ofReadings: Array(bytes[path]), host: bytes.span.extracting(host),
-                route: found)
+                route: found, { RouteAsked(request) })
         {
             request.makeExtras().own = OwnAnswer(refusal)
             return .answeredHere

@@ -9,7 +9,8 @@ extension Routing {
     /// reading has to be a path of the same route, or a request could reach what that route does not
     /// lead to. Where the route rewrites a prefix, none may leave what stands in its place.
     func refusal(
-        ofReadings path: [UInt8], host: Span<UInt8>, route index: Int
+        ofReadings path: [UInt8], host: Span<UInt8>, route index: Int,
+        _ asked: () -> RouteAsked
     ) -> Refusal? {
         let route = plans[index].route
         let hasEscape = EscapedSlash.isIn(path)
@@ -26,7 +27,7 @@ extension Routing {
             return leaving
         }
         guard let readings = EscapedSlash.readings(of: path) else { return leaving }
-        for reading in readings where table.index(host: host, path: reading.span) != index {
+        for reading in readings where self.route(host: host, path: reading.span, asked) != index {
             return leaving
         }
         if let kept = table.keptByRewrite(path, by: index),

@@ -100,6 +100,8 @@ public struct Route: Sendable {
     public var origins = OriginRule.same
     /// Who may use it; everybody where it is nil.
     public var access: AccessRules?
+    /// What else a request has to be.
+    public var conditions = RouteConditions()
     /// The segments of its path that have names.
     public var captures: [PathCapture] = []
     /// Times of its own; nil where it has none.

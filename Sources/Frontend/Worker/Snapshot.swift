@@ -9,6 +9,8 @@ import Wire
 final class ListenerFacts: Sendable {
     /// Names the listener among others of this process; it stays over reloads.
     let number: Int
+    /// What routes call it; empty where none names it.
+    let name: String
     /// The address as bound.
     let address: Address
     /// Whether it speaks TLS.
@@ -27,6 +29,7 @@ final class ListenerFacts: Sendable {
     init(_ plan: ListenerPlan, number: Int, address: Address, _ heads: HeadLimits) {
         self.number = number
         self.address = address
+        name = plan.name
         multiplexing = plan.multiplexing.map { ($0, $0.policy(heads)) }
         isSecure = plan.certificates != nil
         strictTransportSecurity = plan.strictTransportSecurity
@@ -43,6 +46,7 @@ final class ListenerFacts: Sendable {
         self.number = number
         self.address = address
         self.isSecure = isSecure
+        name = ""
         multiplexing = nil
         strictTransportSecurity = nil
         redirectsToHTTPS = false

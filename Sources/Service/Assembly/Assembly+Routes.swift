@@ -47,7 +47,23 @@ extension Assembly {
             try pattern(text, at: route.places.rewrite, isRewrite: true)
         }
         return RouteEntry(
-            host: host, path: path, rewrite: rewrite, place: route.place.description)
+            host: host, path: path, rewrite: rewrite, place: route.place.description,
+            conditions: conditions(route))
+    }
+
+    /// What requests have to be beside their host and path.
+    private static func conditions(_ route: RouteSettings) -> RouteConditions {
+        var conditions = RouteConditions()
+        conditions.listeners = Set(route.listen)
+        conditions.upgrade = route.when.upgrade
+        conditions.methods = Set(route.when.methods)
+        for field in route.when.fields {
+            conditions.fields[field.name.lowercased()] = ValueGlob(field.value)
+        }
+        for parameter in route.when.query {
+            conditions.query[parameter.name] = ValueGlob(parameter.value)
+        }
+        return conditions
     }
 
     /// A path pattern in the one form in which requests are compared with it.

@@ -100,6 +100,7 @@ public struct Assembly: Sendable {
             plan.strictTransportSecurity = listener.tls?.hsts?.value
             plan.redirectsToHTTPS = listener.redirectsToHTTPS
             plan.expectsProxyHeader = listener.proxyProtocol == .required
+            plan.name = listener.name ?? ""
             plan.trustedProxies = try Self.blocks(listener.trustedProxies)
             listeners.append(plan)
         }
@@ -312,7 +313,7 @@ public struct Assembly: Sendable {
         guard problems.isEmpty else { throw ConfigurationProblems(problems) }
         var routes: [Route] = []
         for route in configuration.routes {
-            let name = (route.host ?? "") + route.path
+            let name = route.name
             var made: Route
             switch route.to {
             case .upstream(let upstream):
@@ -334,6 +335,7 @@ public struct Assembly: Sendable {
                         RedirectRule(status: redirect.status, origin: redirect.origin)))
             }
             made.captures = entries[routes.count].path.captures
+            made.conditions = entries[routes.count].conditions
             set(&made, to: route)
             made.access = try route.access.map { try access($0, passwords) }
             routes.append(made)

@@ -120,7 +120,7 @@ struct ReloadChanges: Equatable {
             route.place = .commandLine
             route.places = RouteSettings.Places(all: .commandLine)
             route.access = route.access?.withoutPlaces
-            found[(route.host ?? "") + route.path] = route
+            found[route.name] = route
         }
         return found
     }

@@ -44,10 +44,12 @@ struct CheckCommand: ParsableCommand {
                 ])
                 continue
             }
-            for route in configuration.routes {
+            for route in configuration.routes
+            where route.listen.isEmpty || route.listen.contains(listener.name ?? "") {
                 let scheme = listener.tls == nil ? "ws" : "wss"
                 routes.append([
-                    "\(scheme) \(listener.address)", protocols, route.host ?? "any", route.path,
+                    "\(scheme) \(listener.address)", protocols, route.host ?? "any",
+                    String(route.name.dropFirst(route.host?.count ?? 0)),
                     Assembly.label(of: route, in: configuration),
                     Assembly.balance(of: route, in: configuration),
                 ])

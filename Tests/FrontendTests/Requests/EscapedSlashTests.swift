@@ -193,3 +193,14 @@ struct EscapedSlashTests {
         }
     }
 }
+
+extension Routing {
+    /// The refusal where no route has conditions.
+    fileprivate func refusal(
+        ofReadings path: [UInt8], host: Span<UInt8>, route index: Int
+    ) -> Refusal? {
+        refusal(ofReadings: path, host: host, route: index) {
+            preconditionFailure("no route has conditions")
+        }
+    }
+}
