@@ -5,6 +5,8 @@ import Wire
 public enum AdminDefaults {
     /// The code of the Close that ends one relay, or those that a rebalance ends: the service restarts.
     public static let closeCode = CloseCode.serviceRestart.rawValue
+    /// The Close code of sockets that end by who their clients are: nobody should come again by himself.
+    public static let logoutCode = CloseCode.policyViolation.rawValue
     /// How many live relays are listed at most.
     public static let relaysMax = 1_000
     /// How many relays a rebalance may end in a second.

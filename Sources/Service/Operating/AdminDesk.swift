@@ -182,7 +182,7 @@ struct AdminDesk: Sendable {
             filter.client = name.host
             filter.clientPort = name.port
         }
-        let code = request.code ?? AdminDefaults.closeCode
+        let code = request.code ?? AdminDefaults.logoutCode
         guard DrainSettings.allows(code: code) else {
             return refused("The code is \(DrainSettings.codesAllowed).")
         }
