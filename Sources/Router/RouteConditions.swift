@@ -84,7 +84,7 @@ public struct RouteConditions: Sendable, Hashable {
         func rank(_ names: Set<String>) -> Int { names.isEmpty ? 0 : 1_000_000 - names.count }
         let values = Array(fields.values) + Array(query.values)
         return rank(listeners) + rank(methods) + (upgrade == nil ? 0 : 1)
-            + values.reduce(0) { $0 + ($1.isExact ? 2 : 1) }
+            + values.reduce(0) { $0 + $1.rank }
     }
 }
 
@@ -97,6 +97,9 @@ public struct ValueGlob: Sendable, Hashable {
 
     /// Whether it is one value.
     var isExact: Bool { !text.contains(UInt8(ascii: "*")) }
+
+    /// Grows where fewer values fit.
+    fileprivate var rank: Int { isExact ? 3 : text.count > 1 ? 2 : 1 }
 
     /// Whether a value is such a one; the work grows with both lengths multiplied at most.
     public func matches(_ value: Span<UInt8>) -> Bool {

@@ -31,7 +31,7 @@ struct WhenKeysTests {
     @Test(arguments: [
         (
             "listen: [outer]",
-            "2:48: routes[0].listen[0]: found 'outer', which no listener is called, allowed: inner"
+            "2:47: routes[0].listen[0]: found 'outer', which no listener is called, allowed: inner"
         ),
         (
             "listen: []",

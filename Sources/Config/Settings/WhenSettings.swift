@@ -40,7 +40,11 @@ extension RouteSettings {
             words.append("?\(parameter.name)=\(parameter.value)")
         }
         if words.isEmpty { return pattern }
-        // One word of a log line.
-        return "\(pattern)[\(words.joined(separator: ","))]".replacing(" ", with: "_")
+        // One word of a log line, and another one for each route.
+        let plain = words.map { word in
+            word.replacing("%", with: "%25").replacing(" ", with: "%20")
+                .replacing(",", with: "%2C")
+        }
+        return "\(pattern)[\(plain.joined(separator: ","))]"
     }
 }

@@ -80,7 +80,9 @@ extension Refusal {
             routing.table.index(host: host.utf8.span, path: other.utf8.span) != nil
         }
         let hint =
-            if path.hasSuffix("/"), path.utf8.count > 1, isServed(String(path.dropLast())) {
+            if routing.table.hasConditions, isServed(path) {
+                " Routes for it ask for something else of a request (routes[].listen, routes[].when)."
+            } else if path.hasSuffix("/"), path.utf8.count > 1, isServed(String(path.dropLast())) {
                 " A route serves it without the slash at its end."
             } else if !path.hasSuffix("/"), isServed(path + "/-") {
                 " A route serves what is below \(path)/."

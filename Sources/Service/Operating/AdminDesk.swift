@@ -183,8 +183,9 @@ struct AdminDesk: Sendable {
             filter.clientPort = name.port
         }
         let code = request.code ?? AdminDefaults.logoutCode
-        guard DrainSettings.allows(code: code) else {
-            return refused("The code is \(DrainSettings.codesAllowed).")
+        guard code == AdminDefaults.logoutCode || DrainSettings.allows(code: code) else {
+            return refused(
+                "The code is \(AdminDefaults.logoutCode), or \(DrainSettings.codesAllowed).")
         }
         let reason = request.reason ?? ""
         guard reason.utf8.count <= DrainSettings.reasonBytesMax else {

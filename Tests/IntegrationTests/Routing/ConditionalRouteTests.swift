@@ -97,13 +97,25 @@ import Testing
             ("/a", ["X-Tier;"], "any"),
             ("/a", [], "404"), ("/a", ["X-Tier: beta", "X-Tier: beta"], "404"),
             ("/a", ["X_Tier: beta"], "404"),
-            ("/b", [], "old"), ("/b?v=2", [], "v2"), ("/b?x=1&v=2.1", [], "v2"),
+            ("/c", [], "404"), ("/b", [], "old"), ("/b?v=2", [], "v2"), ("/b?x=1&v=2.1", [], "v2"),
             ("/b?v=1", [], "old"),
             ("/b?v=2&v=2", [], "old"), ("/b?vv=2", [], "old"), ("/b?v", [], "old"),
             ("/b?V=2", [], "old"),
         ] {
             let options = fields.flatMap { ["-H", $0] }
             #expect(try curl(proxy, path, options) == body, "\(path) \(fields)")
+        }
+    }
+
+    @Test func `a refusal says that routes ask for something else`() throws {
+        let proxy = try ProxyFixture(routes: [
+            "{ path: /a, respond: {}, when: { fields: { X-Tier: beta } } }",
+            "{ path: /b, respond: {} }",
+        ])
+        for (path, isAsked) in [("/a", true), ("/c", false)] {
+            let refusal = try proxy.connect().refusal(of: Opening(path))
+            #expect(refusal.status == 404)
+            #expect(refusal.text.contains("routes[].when") == isAsked, "\(refusal.text)")
         }
     }
 
