@@ -161,6 +161,14 @@ struct DecodingTests {
         #expect(chat.maxConnections == 500)
         #expect(chat.queue?.wait == .seconds(3))
         #expect(chat.queue?.size == 9)
+        #expect(
+            chat.sticky
+                == with(StickySettings()) {
+                    $0.cookie = "srv"
+                    $0.maxAge = .seconds(3_600)
+                    $0.path = "/app"
+                    $0.sameSite = .none
+                })
         #expect(chat.source.map(\.address) == ["192.0.2.1", "2001:db8::1"])
         var health = HealthSettings()
         health.kind = .http
@@ -212,8 +220,8 @@ struct DecodingTests {
         log.accessPlace = configuration.log.accessPlace
         log.eventsPlace = configuration.log.eventsPlace
         #expect(configuration.log == log)
-        #expect(configuration.log.accessPlace?.line == 51)
-        #expect(configuration.log.eventsPlace?.line == 51)
+        #expect(configuration.log.accessPlace?.line == 52)
+        #expect(configuration.log.eventsPlace?.line == 52)
         #expect(
             configuration.resolver.servers == [
                 "192.0.2.1:53", "192.0.2.2:5353", "[::1]:53", "[::1]:54",
@@ -457,6 +465,7 @@ let everything = """
         proxyProtocol: v1
         source: [192.0.2.1, "2001:db8::1"]
         queue: { wait: 3s, size: 9 }
+        sticky: { cookie: srv, maxAge: 1h, path: /app, sameSite: none }
         health: { kind: http, path: "/healthz?deep=1", host: "app.internal:3000", status: [200, 204],
           every: 11s, timeout: 700ms, rise: 6, fall: 8 }
         pool: { max: 7, idle: 2s }

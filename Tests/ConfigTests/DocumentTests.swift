@@ -196,7 +196,7 @@ struct DocumentTests {
             """
         #expect(
             problems(of: yaml) == [
-                "sluice.yaml:3:20: upstreams.chat: found '1', allowed: a mapping with endpoints, resolve, balance, health, cooldown, cooldownMax, failedUpgrades, slowStart, maxConnections, proxyProtocol, source, queue, pool"
+                "sluice.yaml:3:20: upstreams.chat: found '1', allowed: a mapping with endpoints, resolve, balance, sticky, health, cooldown, cooldownMax, failedUpgrades, slowStart, maxConnections, proxyProtocol, source, queue, pool"
             ])
     }
 

@@ -25,6 +25,14 @@ struct UpstreamProblemTests {
             "3:72: upstreams.a.cooldownMax: found '20s', allowed: no less than cooldown, 30s"
         ),
         (
+            "upstreams: { a: { endpoints: [\"ws://h:1\"], sticky: { cookie: a b } } }",
+            "3:62: upstreams.a.sticky.cookie: found 'a b', allowed: the name of a cookie, as sluice"
+        ),
+        (
+            "upstreams: { a: { endpoints: [\"ws://h:1\"], sticky: { path: \"/a;b\" } } }",
+            "3:60: upstreams.a.sticky.path: found '/a;b', allowed: a path that begins with '/', without ';'"
+        ),
+        (
             "upstreams: { a: { endpoints: [{ weight: 1 }] } }",
             "3:31: upstreams.a.endpoints[0]: 'url' is missing"
         ),

@@ -37,6 +37,8 @@ struct ExtremeNumbersTests {
         "routes[].forwarded": "routes: [{ path: /, to: app, forwarded: { KEYS } }]",
         "upstreams.NAME.endpoints[]":
             "upstreams: { app: { endpoints: [{ url: \"ws://127.0.0.1:1\", KEYS }] } }",
+        "upstreams.NAME.sticky":
+            "upstreams: { app: { endpoints: [\"ws://127.0.0.1:1\"], sticky: { KEYS } } }",
         "upstreams.NAME.health":
             "upstreams: { app: { endpoints: [\"ws://127.0.0.1:1\"], health: { path: /, KEYS } } }",
         "upstreams.NAME.queue":

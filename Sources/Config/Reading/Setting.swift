@@ -277,7 +277,7 @@ struct KeySection: Sendable {
         RouteSettings.requestSection.keys, RouteSettings.answerSection.keys,
         PingSettings.section.keys, RouteLimits.section.keys,
         RouteTimeouts.section.keys, ForwardedSettings.section.keys, UpstreamSettings.section.keys,
-        EndpointSettings.section.keys,
+        EndpointSettings.section.keys, StickySettings.section.keys,
         HealthSettings.section.keys, QueueSettings.section.keys, PoolSettings.section.keys,
         DrainSettings.section.keys, AdminSettings.section.keys, MetricsSettings.section.keys,
         TraceSettings.section.keys,

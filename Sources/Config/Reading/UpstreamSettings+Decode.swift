@@ -30,6 +30,13 @@ extension UpstreamSettings {
                 return true
             },
             .custom(
+                "sticky", .mapping("upstreams.NAME.sticky"), absent: "none",
+                "a cookie that brings clients back to the endpoint that they had"
+            ) { owner, value in
+                owner.sticky = StickySettings.section.decode(value)
+                return owner.sticky != nil
+            },
+            .custom(
                 "health", .mapping("upstreams.NAME.health"), absent: "none",
                 "how endpoints are checked"
             ) { owner, value in
@@ -135,6 +142,47 @@ extension UpstreamSettings {
                     + " for each of its addresses with resolve: each, allowed: no name")
         }
     }
+}
+
+extension StickySettings {
+    static let section = Section(
+        "upstreams.NAME.sticky", StickySettings(),
+        [
+            .custom(
+                "cookie", .text("name"), absent: "`\(StickySettings().cookie)`", "the cookie's name"
+            ) { owner, value in
+                let what = "the name of a cookie, as sluice"
+                guard let text = value.text(what) else { return false }
+                guard text.utf8.allSatisfy(FieldSyntax.isToken) else {
+                    value.report("found '\(text)', allowed: \(what)")
+                    return false
+                }
+                owner.cookie = text
+                return true
+            },
+            .duration(
+                "maxAge", \.maxAge, .seconds(1) ... .seconds(365 * 86_400),
+                absent: "until the browser is closed", "how long browsers keep it"),
+            .custom(
+                "path", .text("path"), absent: "`\(StickySettings().path)`",
+                "below which path browsers send it"
+            ) { owner, value in
+                let what = "a path that begins with '/', without ';'"
+                guard let text = value.text(what) else { return false }
+                guard text.hasPrefix("/"),
+                    text.utf8.allSatisfy({ 0x21...0x7E ~= $0 && $0 != UInt8(ascii: ";") })
+                else {
+                    value.report("found '\(text)', allowed: \(what)")
+                    return false
+                }
+                owner.path = text
+                return true
+            },
+            .word(
+                "sameSite", \.sameSite,
+                "whether browsers send it with requests that other sites bring about: with a link that is followed "
+                    + "(`lax`), with none (`strict`), or with all (`none`)"),
+        ])
 }
 
 extension EndpointSettings {

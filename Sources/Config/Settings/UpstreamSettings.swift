@@ -81,6 +81,8 @@ public struct UpstreamSettings: Sendable, Equatable {
     public var failedUpgrades = 5
     /// How long the share of an endpoint grows that joins or comes back.
     public var slowStart = Duration.zero
+    /// How clients come back to the endpoint that they had; not at all when nil.
+    public var sticky: StickySettings?
     /// Relays and requests under way that one endpoint may have; no limit when nil.
     public var maxConnections: Int?
     /// Who may wait for a place when all endpoints are full; nobody when nil.
@@ -101,6 +103,31 @@ public struct UpstreamSettings: Sendable, Equatable {
         self.endpoints = endpoints.map { EndpointSettings($0) }
         self.place = place
     }
+}
+
+/// A cookie that brings clients back to the endpoint that they had (RFC 6265).
+public struct StickySettings: Sendable, Equatable {
+    /// Whether browsers send the cookie with requests that other sites bring about.
+    public enum SameSite: String, Sendable, CaseIterable {
+        /// With a link that is followed, and no others.
+        case lax
+        /// With none.
+        case strict
+        /// With all.
+        case none
+    }
+
+    /// The cookie's name.
+    public var cookie = "sluice"
+    /// How long browsers keep it; until they are closed when nil.
+    public var maxAge: Duration?
+    /// Below which path it is sent.
+    public var path = "/"
+    /// Whether requests that other sites bring about have it.
+    public var sameSite = SameSite.lax
+
+    /// What holds where a file says nothing of it.
+    public init() {}
 }
 
 /// One endpoint of an upstream.

@@ -101,7 +101,7 @@ struct AnswerReader: ~Copyable {
     /// Judges the head that was read as one of an answer to an upgrade; `early` are the bytes behind it.
     mutating func judge(
         _ upgrade: UpgradeAsked, _ plan: FieldPlan, _ told: AnswerTold? = nil,
-        early: UnsafeMutableBufferPointer<UInt8>
+        sticky: [UInt8]? = nil, early: UnsafeMutableBufferPointer<UInt8>
     ) -> Verdict {
         guard let answer = head else { return .ordinary }
         let accept = WebSocketAccept.value(forKey: upgrade.ownKey ?? upgrade.request.key)
@@ -117,7 +117,7 @@ struct AnswerReader: ~Copyable {
                 upgrade.ownKey == nil ? nil : WebSocketAccept.value(forKey: upgrade.request.key)
             let bytes = ClientAnswer.switching(
                 answer, subprotocol: subprotocol, extensions: extensions, accept: ownAccept,
-                plan: plan, told: told)
+                plan: plan, told: told, sticky: sticky)
             return .switching(
                 TunnelOpening(
                     reservedBits: reservedBits, subprotocol: subprotocol, extensions: extensions,

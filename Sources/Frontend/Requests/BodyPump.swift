@@ -273,8 +273,9 @@ struct BodyPump {
     ) -> RequestLife.Event? {
         guard let upgrade = request.pointee.upgrade, let plan = request.pointee.facts.plan
         else { return nil }
+        let sticky = request.pointee.stickyLine()
         switch request.pointee.answer.judge(
-            upgrade, plan.answer, AnswerTold(plan.answer, request), early: early)
+            upgrade, plan.answer, AnswerTold(plan.answer, request), sticky: sticky, early: early)
         {
         case .ordinary: return request.pointee.stream.isMultiplexed ? judgeSuccess(request) : nil
         case .failed(let cause, let fault): return fail(request, cause, fault)
@@ -358,7 +359,7 @@ struct BodyPump {
                 framing, of: head, writesChunks: writesChunks || stream.isMultiplexed,
                 isToHead: request.pointee.method == .head),
             persistence: request.pointee.persistence, told: AnswerTold(plan.answer, request),
-            into: &state.pointee.heads.writer)
+            sticky: request.pointee.stickyLine(), into: &state.pointee.heads.writer)
         state.pointee.heads.takeBack(head.takeMemory())
     }
 

@@ -62,10 +62,11 @@ enum ClientAnswer {
     ///   - accept: the accept for the client's key, where the upstream was asked with another.
     ///   - plan: what the route changes in the fields.
     ///   - told: what these fields tell of the request, if anything.
+    ///   - sticky: the line of a cookie that brings the client back to the endpoint, if there is one.
     /// - Returns: the bytes of the head.
     static func switching(
         _ answer: ResponseHead, subprotocol: String?, extensions: String?, accept: [UInt8]? = nil,
-        plan: FieldPlan, told: AnswerTold? = nil
+        plan: FieldPlan, told: AnswerTold? = nil, sticky: [UInt8]? = nil
     ) -> [UInt8] {
         var writer = HeadWriter()
         writer.append("HTTP/1.1 101 Switching Protocols\r\n")
@@ -84,6 +85,7 @@ enum ClientAnswer {
         writer.fields(
             of: fields, fields.connectionOptions, except: dropped, names: plan.dropped)
         plan.write(told, into: &writer)
+        if let sticky { writer.append(sticky) }
         writer.end()
         return writer.bytes
     }
@@ -101,7 +103,7 @@ enum ClientAnswer {
     static func writeFinal(
         _ answer: ResponseHead, _ options: ConnectionOptions, plan: RoutePlan,
         policyLine: [UInt8], framing: Framing, persistence: Persistence, told: AnswerTold? = nil,
-        into writer: inout HeadWriter
+        sticky: [UInt8]? = nil, into writer: inout HeadWriter
     ) {
         writer.statusLine(of: answer)
         var dropped = notCopied
@@ -137,6 +139,7 @@ enum ClientAnswer {
         case (.closes, true): writer.append("Connection: close, Upgrade\r\n")
         }
         plan.answer.write(told, into: &writer)
+        if let sticky { writer.append(sticky) }
         writer.end()
     }
 

@@ -76,7 +76,8 @@ struct RequestJudge {
             request.upstream = UpstreamUse(
                 EndpointSearch(
                     group, deadlineMilliseconds: now + state.pointee.settings.connect(facts.plan),
-                    key: group.key(of: asked, client, facts.plan)), mayReuse: false)
+                    key: group.key(of: asked, client, facts.plan),
+                    sticky: group.sticky?.number(in: asked.head.fields)), mayReuse: false)
             if let question {
                 begin(request, stream, asking: question)
             } else {
@@ -288,7 +289,8 @@ struct RequestJudge {
             request.upstream = UpstreamUse(
                 EndpointSearch(
                     group, deadlineMilliseconds: now + state.pointee.settings.connect(plan),
-                    key: group.key(of: request.asked, request.facts.client, plan)), mayReuse: true)
+                    key: group.key(of: request.asked, request.facts.client, plan),
+                    sticky: group.sticky?.number(in: request.asked.head.fields)), mayReuse: true)
             return .forwarded
         case .respond(let answer): request.makeExtras().own = OwnAnswer(answer, plan)
         case .redirect(let rule):

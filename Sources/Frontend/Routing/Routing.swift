@@ -337,6 +337,10 @@ public final class EndpointGroup: Sendable {
     public let introduction: ProxyHeader.Version?
     /// What of a request is hashed, where the picker balances by hash.
     public let hash: HashSource?
+    /// How clients come back to the endpoint that they had; nil where they don't.
+    public let sticky: StickyRule?
+    /// The numbers of the endpoints in that cookie; empty without it.
+    let stickyNumbers: [UInt64]
     /// Who waits for a place; nil where nobody may.
     public let queue: PlaceQueue?
     /// How many may wait, and for how long.
@@ -359,13 +363,17 @@ public final class EndpointGroup: Sendable {
     ///   - introduction: how each connection says first who the client is; nil where it does not.
     ///   - standings: priority and weight of each endpoint; empty where all are the same.
     ///   - sources: addresses of this machine that connections come from, with port 0.
+    ///   - sticky: how clients come back to the endpoint that they had; nil where they don't.
     public init(
         name: String, endpoints: [Endpoint], rules: UpstreamRules, pool: PoolLimits,
         hash: HashSource? = nil, queue: PlaceQueue? = nil, queueLimits: QueueLimits? = nil,
         introduction: ProxyHeader.Version? = nil, standings: [Standing] = [],
-        sources: [Address] = []
+        sources: [Address] = [], sticky: StickyRule? = nil
     ) {
         self.endpoints = endpoints
+        self.sticky = sticky
+        stickyNumbers =
+            sticky == nil ? [] : endpoints.map { Self.stickyNumber($0.label, of: name) }
         self.sources = sources
         self.standings = standings
         self.introduction = introduction

@@ -14,6 +14,8 @@ struct EndpointSearch {
     var deadlineMilliseconds: UInt64
     /// What the endpoint is chosen by, where that is by hash.
     let key: UInt64?
+    /// The number of the endpoint that the client has had before, by its cookie.
+    let sticky: UInt64?
     /// The endpoint being tried or in use.
     private(set) var endpoint: Int?
     /// Those given up before.
@@ -28,7 +30,10 @@ struct EndpointSearch {
     private(set) var lastFailure: DialFailure?
 
     /// A search among the endpoints of a group.
-    init(_ group: EndpointGroup, deadlineMilliseconds: UInt64, key: UInt64?) {
+    init(
+        _ group: EndpointGroup, deadlineMilliseconds: UInt64, key: UInt64?, sticky: UInt64? = nil
+    ) {
+        self.sticky = sticky
         self.group = group
         self.deadlineMilliseconds = deadlineMilliseconds
         self.key = key
@@ -54,6 +59,11 @@ struct EndpointSearch {
     mutating func claim(nowMilliseconds now: UInt64) -> Int? {
         leaveCurrent()
         if isInLine { return nil }
+        if let sticky, tried.isEmpty, let index = group.endpoint(ofSticky: sticky),
+            group.picker.claim(only: index)
+        {
+            return use(index)
+        }
         return use(group.picker.claim(nowMilliseconds: now, key: key, excluding: tried))
     }
 

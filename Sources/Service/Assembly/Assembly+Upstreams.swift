@@ -40,7 +40,15 @@ extension Assembly {
                 idleMilliseconds: upstream.pool.idle.wholeMilliseconds),
             hash: hash, queue: queue, queueLimits: queueLimits,
             introduction: introduction(upstream.proxyProtocol), standings: standings,
-            sources: try sources(upstream.source))
+            sources: try sources(upstream.source), sticky: upstream.sticky.map(sticky))
+    }
+
+    private static func sticky(_ settings: StickySettings) -> StickyRule {
+        var attributes = "; Path=\(settings.path)"
+        if let age = settings.maxAge { attributes += "; Max-Age=\(age.components.seconds)" }
+        attributes += "; SameSite=" + settings.sameSite.rawValue.prefix(1).uppercased()
+        attributes += settings.sameSite.rawValue.dropFirst()
+        return StickyRule(cookie: settings.cookie, attributes: attributes)
     }
 
     /// Endpoints that stand in one upstream more than once, which would have more than one share.

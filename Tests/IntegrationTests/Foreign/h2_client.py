@@ -258,6 +258,16 @@ def gate(client, path, *fields):
     print("request", status, answer.get("www-authenticate", "-"))
 
 
+def cookies(client, path, cookie):
+    """The cookies that the answers to a WebSocket and a request with this cookie set, but for the app's own."""
+    fields = [("cookie", cookie)]
+    socket = WebSocket(client, path, fields)
+    print("socket", socket.open().get("set-cookie", "none"))
+    _, answer, _, _ = client.answer(client.request("GET", path, fields))
+    mine = answer.get("set-cookie", "own=1")
+    print("request", "none" if mine == "own=1" else mine)
+
+
 def bounds(client, *_):
     """Requests that are refused for their head, and one that is not, on one connection."""
     stream = client.h2.get_next_available_stream_id()
