@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Goal: each configuration in docs/coming-from.md does what its heading says.
+// Method: the blocks are read out of the page and served by the program, with two apps of the test's at the ports that they
+// name; curl asks.
+
+import Foundation
+import TestKit
+import Testing
+
+@Suite struct ComingFromTests {
+    /// The blocks of the page by their headings.
+    private static func blocks() throws -> [String: String] {
+        let page = try Scratch.read("\(Scratch.packageFolder)/docs/coming-from.md")
+        var blocks: [String: String] = [:]
+        for section in page.components(separatedBy: "\n## ").dropFirst() {
+            let heading = section.prefix { $0 != "\n" }
+            let parts = section.components(separatedBy: "```yaml\n")
+            if parts.count == 2 {
+                blocks[String(heading)] = parts[1].components(separatedBy: "```")[0]
+            }
+        }
+        return blocks
+    }
+
+    /// An app that opens sockets, says its name and what it was asked for, and is silent at `/slow`.
+    private static func app(_ name: String) throws -> ScriptedBackend {
+        try ScriptedBackend { peer in
+            let head = try peer.readHead()
+            if let key = head["Sec-WebSocket-Key"] {
+                try peer.send(WebSocketPeer.switching(key: key) + Frame.text(name).bytes)
+                _ = try peer.readUntilEnd()
+                return
+            }
+            if head.target == "/slow" {
+                _ = try peer.readUntilEnd(by: .after(.seconds(600)))
+                return
+            }
+            let words = [
+                name, head.target, head["X-Real-IP"] ?? "-", head["X-Station"] ?? "-",
+                head["X-Forwarded-For"] ?? "-", head["Via"] ?? "-",
+            ].joined(separator: " ")
+            try peer.send(
+                "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: \(words.utf8.count)\r\n\r\n\(words)"
+            )
+            try peer.stream.halfClose()
+            _ = try peer.readUntilEnd()
+        }
+    }
+
+    private struct Served {
+        let proxy: ProxyFixture
+        let folder: String
+
+        init(_ heading: String) throws {
+            let block = try #require(try ComingFromTests.blocks()[heading])
+            folder = try Scratch.makeFolder()
+            let hash = try run(["openssl", "passwd", "-6", "-salt", "salt", "secret"]).first ?? ""
+            try Scratch.write("CP-1:\(hash)\n", to: "\(folder)/users")
+            let apps = try ["a", "b"].map(ComingFromTests.app)
+            var yaml = block.replacingOccurrences(of: "file: users", with: "file: \(folder)/users")
+            for (port, app) in zip(["3000", "3001"], apps) {
+                for scheme in ["ws", "http"] {
+                    yaml = yaml.replacingOccurrences(
+                        of: "\(scheme)://127.0.0.1:\(port)", with: "\(app.address)")
+                }
+            }
+            proxy = try ProxyFixture(
+                configuration: "listen: [{ address: \"127.0.0.1:0\" }]\n" + yaml)
+        }
+
+        /// What curl gets: the body where the status is 200, else the status.
+        func curl(_ path: String, _ options: String...) throws -> String {
+            let said = try run(
+                ["curl", "-sS", "-w", "\n%{http_code}"] + options
+                    + ["http://localhost:\(proxy.port())\(path)"])
+            return said.last == "200" ? said.first ?? "" : said.last ?? ""
+        }
+
+        /// The name of the app that a socket leads to; the status where none opens.
+        func socket(_ path: String = "/x", _ extra: [(name: String, value: String)] = []) throws
+            -> String
+        {
+            let client = try proxy.connect()
+            try client.send(Opening(path, extra: extra).bytes)
+            let head = try client.readHead()
+            return head.status == 101 ? try client.readFrame().text : "\(head.status)"
+        }
+
+        func remove() { Scratch.remove(folder) }
+    }
+
+    @Test func `every block of the page is tried here`() throws {
+        let source = try Scratch.read(#filePath)
+        let headings = try Self.blocks().keys
+        #expect(headings.count == 10)
+        for heading in headings { #expect(source.contains("Served(\"\(heading)\")"), "\(heading)") }
+    }
+
+    @Test func `a socket and a page share a path`() throws {
+        let served = try Served("A socket and a page on one path")
+        defer { served.remove() }
+        #expect(try served.socket() == "a")
+        #expect(try served.curl("/x").hasPrefix("b /x "))
+    }
+
+    @Test func `nothing is needed for a WebSocket, and the client is told of`() throws {
+        let plain = try Served("The headers for a WebSocket")
+        defer { plain.remove() }
+        #expect(try plain.socket() == "a")
+        #expect(try plain.curl("/x") == "a /x - - 127.0.0.1 1.1 sluice")
+        let told = try Served("Who the client is")
+        defer { told.remove() }
+        #expect(try told.curl("/x", "-H", "X-Real-IP: forged").hasPrefix("a /x 127.0.0.1 "))
+        let nothing = try Served("Nothing of the proxy to the app")
+        defer { nothing.remove() }
+        #expect(try nothing.curl("/x") == "a /x - - - -")
+        #expect(try nothing.socket() == "a")
+    }
+
+    @Test func `passwords and addresses are asked for`() throws {
+        let password = try Served("A password")
+        defer { password.remove() }
+        #expect(try password.curl("/x") == "401" && password.socket() == "401")
+        #expect(try password.curl("/x", "-u", "CP-1:secret").hasPrefix("a /x "))
+        #expect(try password.socket("/x", [("Authorization", "Basic Q1AtMTpzZWNyZXQ=")]) == "a")
+        let addresses = try Served("Some addresses only")
+        defer { addresses.remove() }
+        #expect(try addresses.curl("/admin/x") == "403" && addresses.socket("/admin/x") == "403")
+        #expect(try addresses.socket() == "a")
+    }
+
+    @Test func `a segment has a name`() throws {
+        let served = try Served("A part of the path as a name")
+        defer { served.remove() }
+        #expect(try served.curl("/ocpp/CP-1").hasPrefix("a /v16/CP-1/socket - CP-1 "))
+        #expect(try served.socket("/ocpp/CP-1") == "a")
+        #expect(try served.socket("/ocpp/CP-1/x") == "404")
+    }
+
+    @Test func `clients come back, and weights hold`() throws {
+        let sticky = try Served("A cookie that brings clients back")
+        defer { sticky.remove() }
+        let jar = "\(sticky.folder)/jar"
+        let first = try sticky.curl("/x", "-b", jar, "-c", jar).prefix(1)
+        for _ in 0..<6 {
+            #expect(try sticky.curl("/x", "-b", jar, "-c", jar).prefix(1) == first)
+        }
+        let weights = try Served("Weights, and one that gets nothing new")
+        defer { weights.remove() }
+        for _ in 0..<6 { #expect(try weights.curl("/x").hasPrefix("a ")) }
+    }
+
+    @Test func `one path has a time limit of its own`() throws {
+        let served = try Served("A time limit of one path")
+        defer { served.remove() }
+        #expect(try served.curl("/slow") == "504")
+        #expect(try served.curl("/x").hasPrefix("a /x "))
+    }
+}
