@@ -125,8 +125,8 @@ extension Configuration {
             },
             .boolean(
                 "watch", \.watch,
-                "whether a changed file, certificate or key is taken up by itself, once it has stood unchanged for "
-                    + "half a second"),
+                "whether a changed file, certificate, key or file of passwords is taken up by itself, once it has stood "
+                    + "unchanged for half a second"),
             .number(
                 "workers", \.workers, 1...1_024, absent: "one per core",
                 "reactors, each on its own thread"),

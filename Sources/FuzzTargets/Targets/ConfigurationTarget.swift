@@ -37,6 +37,11 @@ extension FuzzTarget {
         "}",
         "[", "]", ", ", "'", "\"", "\\u2028", "\u{85}", "\u{2028}", "\u{FEFF}", "\r", "\t", "#",
         "30s",
+        "access:", "addresses:", "allow:", "deny:", "basic:", "file:", "listen: [a]", "name:",
+        "when:",
+        "upgrade:", "methods:", "fields:", "query:", "{a}", "/{a}", "{{", "{client}", "sticky:",
+        "cookie:",
+        "url:", "weight:", "forwarded:", "via:",
         "64KiB", "0", "-1", "999999999999999999999", "true", "null", "~",
     ]
 
@@ -68,6 +73,26 @@ extension FuzzTarget {
         resolver: { servers: [192.0.2.1, "[::1]:54"] }
         limits: { headBytes: 32KiB, connections: 20000 }
         workers: 3
+        """,
+        """
+        listen: [{ address: ":1", name: inner }, { address: ":2" }]
+        routes:
+          - path: /ocpp/{station}
+            to: app
+            listen: [inner]
+            when: { upgrade: true, methods: [GET], fields: { X-A: b* }, query: { v: "1" } }
+            rewrite: /v16/{station}
+            access: { addresses: { allow: [10.0.0.0/8], deny: ["::1"] }, basic: { file: users, realm: a } }
+            request: { set: { X-Real-IP: "{client}", X-B: "{station}$alpn" } }
+            answer: { add: { X-C: "{subject} {{" } }
+            timeouts: { answer: 3s }
+            via: false
+            forwarded: { xForwarded: false, port: 443 }
+        upstreams:
+          app:
+            endpoints: [{ url: "ws://h:1", weight: 0, name: blue }, "srv:_a._b.c"]
+            balance: hash(path:station)
+            sticky: { cookie: s, maxAge: 1h, path: /a, sameSite: none }
         """,
         "a: b: c", "a: {b: 1, b: 2}", "- &a [*a]", "listen:\n\t- x", "routes: [a",
         "%YAML 1.1\n--- |\n x\n",

@@ -66,7 +66,8 @@ import Testing
                 }
             }
             proxy = try ProxyFixture(
-                configuration: "listen: [{ address: \"127.0.0.1:0\" }]\n" + yaml)
+                configuration: yaml.replacingOccurrences(
+                    of: "\":8080\"", with: "\"127.0.0.1:0\""))
         }
 
         /// What curl gets: the body where the status is 200, else the status.
