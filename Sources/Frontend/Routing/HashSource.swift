@@ -16,10 +16,11 @@ public enum HashSource: Sendable, Equatable, CustomStringConvertible {
     /// Who asks: an IPv4 address, or the network of an IPv6 one.
     case client
 
-    /// Its name, as another process knows it too: `path`, `header:x-user`, `cookie:id`, `client`.
+    /// Its name, as another process knows it too: `path`, `path:station`, `header:x-user`, `cookie:id`, `client`.
     public var description: String {
         switch self {
         case .path: "path"
+        case .segment(let name): "path:" + name
         case .header(let name): "header:" + String(decoding: name, as: UTF8.self)
         case .cookie(let name): "cookie:" + String(decoding: name, as: UTF8.self)
         case .client: "client"
