@@ -67,7 +67,8 @@ public struct RelayFacts: Sendable {
     /// What is known of the relay of this name.
     public init(
         id: RelayID, client: Address, user: String = "", isHTTP2: Bool, route: String, path: String,
-        endpoint: String, acceptedMilliseconds: UInt64, nowMilliseconds: UInt64, up: DirectionCounts,
+        endpoint: String, acceptedMilliseconds: UInt64, nowMilliseconds: UInt64,
+        up: DirectionCounts,
         down: DirectionCounts,
         clientRoundTrip: RoundTrip, isEnding: Bool
     ) {

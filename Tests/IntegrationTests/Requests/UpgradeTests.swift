@@ -158,7 +158,7 @@ import Testing
     }
 
     /// systemd.service(5), `FileDescriptorStoreMax`.
-    @Test func `a service manager keeps the listening sockets while a killed process is started again`()
+    @Test func `listening sockets are kept while a killed process is started again`()
         throws
     {
         let folder = try Scratch.makeFolder()
