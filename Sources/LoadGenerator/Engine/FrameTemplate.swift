@@ -8,7 +8,7 @@ import Wire
 /// is lost, doubled or somebody else's does not pass for the right one. The rest is the same noise,
 /// in which a shifted, cut or exchanged piece does not fit. A message that the plan spells out has no marker.
 /// Where sizes differ, each message has a size that follows from its marker, so that nothing is kept of it.
-struct FrameTemplate: ~Copyable {
+final class FrameTemplate {
     /// The bytes that a marker has at most, as text.
     private static let markerBytesMax = 32
 

@@ -58,7 +58,7 @@ extension LoadLoop {
                     LoadClient(socket: .none(), number: streamNumber, startedAt: now)),
                 let client = slab.pointer(token)
             else {
-                meter.note(.system, "no room for another stream")
+                meter.pointee.note(.system, "no room for another stream")
                 return true
             }
             streamNumber += 1
@@ -168,8 +168,8 @@ extension LoadLoop {
         }
         let carrierToken = client.pointee.carrier
         if kind == .cycle {
-            meter.countOne()
-            meter.record(nanoseconds: now &- client.pointee.startedAt)
+            meter.pointee.countOne()
+            meter.pointee.record(nanoseconds: now &- client.pointee.startedAt)
         }
         finish(client, token)
         guard kind == .cycle, stage.rawValue <= Stage.measuring.rawValue,
@@ -194,7 +194,9 @@ extension LoadLoop {
     }
 
     /// Whether what was to be sent waits: for the socket, or of a stream for its connection.
-    func isBlocked(_ client: ClientPointer) -> Bool {
+    ///
+    /// It changes nothing; a method that only reads would be given a copy of the loop.
+    mutating func isBlocked(_ client: ClientPointer) -> Bool {
         guard let carrier = client.pointee.carrier else { return !client.pointee.held.isEmpty }
         let http2 = slab.pointer(carrier)?.pointee.http2
         return (http2?.heldBytes(client.pointee.streamID) ?? 0) > 0

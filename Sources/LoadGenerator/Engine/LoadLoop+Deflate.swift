@@ -37,7 +37,7 @@ extension LoadLoop {
             return fail(client, token, .content, "a message came back altered, or somebody else's")
         }
         client.pointee.answered = index &+ 1
-        meter.countReceived()
+        meter.pointee.countReceived()
         noteLatency(client, index, size)
         return true
     }

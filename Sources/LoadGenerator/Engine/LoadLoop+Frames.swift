@@ -113,7 +113,7 @@ extension LoadLoop {
         }
         client.pointee.answered = index &+ 1
         client.pointee.messageOffset = 0
-        meter.countReceived()
+        meter.pointee.countReceived()
         noteLatency(client, index, size)
         return true
     }
@@ -130,16 +130,16 @@ extension LoadLoop {
             since = sentTimes[sendPlace(client, index)]
         } else {
             guard index == client.pointee.trackedIndex else {
-                meter.countOne(payloadBytes: size)
+                meter.pointee.countOne(payloadBytes: size)
                 return
             }
             since = client.pointee.trackedAt
             client.pointee.trackedIndex = .max
         }
         let latency = now > since ? now &- since : 0
-        meter.countOne(payloadBytes: size)
-        meter.record(nanoseconds: latency)
-        if latency > lateNanoseconds { meter.noteLate(nanoseconds: latency) }
+        meter.pointee.countOne(payloadBytes: size)
+        meter.pointee.record(nanoseconds: latency)
+        if latency > lateNanoseconds { meter.pointee.noteLate(nanoseconds: latency) }
     }
 
     private mutating func takeControl(
@@ -180,9 +180,9 @@ extension LoadLoop {
             }
         }
         if isCycling {
-            meter.countOne()
-            if client.pointee.isResumed && meter.isMeasuring { meter.resumed &+= 1 }
-            meter.record(nanoseconds: now &- client.pointee.startedAt)
+            meter.pointee.countOne()
+            if client.pointee.isResumed && meter.pointee.isMeasuring { meter.pointee.resumed &+= 1 }
+            meter.pointee.record(nanoseconds: now &- client.pointee.startedAt)
         }
         return beginEnding(client, token)
     }
@@ -198,7 +198,7 @@ extension LoadLoop {
             return
         }
         client.pointee.answered = 1
-        meter.countOne()
-        meter.record(nanoseconds: now &- min(now, client.pointee.trackedAt))
+        meter.pointee.countOne()
+        meter.pointee.record(nanoseconds: now &- min(now, client.pointee.trackedAt))
     }
 }

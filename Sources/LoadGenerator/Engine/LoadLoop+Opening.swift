@@ -91,12 +91,12 @@ extension LoadLoop {
     private mutating func notBegun(
         _ number: UInt64, _ attempt: Int, _ cause: LoadCause, _ sentence: String
     ) {
-        meter.note(cause, sentence)
+        meter.pointee.note(cause, sentence)
         if isStorm, stage == .measuring {
             comeBack(Int(number - plan.firstNumber), attempt: attempt + 1)
             return
         }
-        meter.noteFailed(UInt64(plan.streams ?? 1))
+        meter.pointee.noteFailed(UInt64(plan.streams ?? 1))
         if kind == .script { followScript(number, iteration: attempt, hasFailed: true) }
     }
 
@@ -108,7 +108,7 @@ extension LoadLoop {
                 client, token, .system(code),
                 "connect \(address): \(SystemError.text(of: code))")
         }
-        meter.phases.note(\.tcp, now &- client.pointee.startedAt)
+        meter.pointee.phases.note(\.tcp, now &- client.pointee.startedAt)
         client.pointee.phaseBeganAt = now
         guard let context else {
             client.pointee.phase = .upgrading
@@ -146,19 +146,19 @@ extension LoadLoop {
     }
 
     private mutating func noteFacts(_ client: ClientPointer) {
-        guard isCycling || meter.tlsVersion == nil,
+        guard isCycling || meter.pointee.tlsVersion == nil,
             let facts = client.pointee.tls?.facts()
         else { return }
         client.pointee.isResumed = facts.isResumed
-        if meter.tlsVersion == nil {
-            meter.tlsVersion = facts.version == .tls13 ? "1.3" : "1.2"
-            meter.cipher = facts.cipherName
+        if meter.pointee.tlsVersion == nil {
+            meter.pointee.tlsVersion = facts.version == .tls13 ? "1.3" : "1.2"
+            meter.pointee.cipher = facts.cipherName
         }
     }
 
     private mutating func noteHandshake(_ client: ClientPointer) {
         let taken = now &- client.pointee.phaseBeganAt
-        meter.phases.note(client.pointee.isResumed ? \.tlsResumed : \.tlsFull, taken)
+        meter.pointee.phases.note(client.pointee.isResumed ? \.tlsResumed : \.tlsFull, taken)
         client.pointee.phaseBeganAt = now
     }
 
@@ -216,7 +216,7 @@ extension LoadLoop {
     private mutating func keepTicket(_ client: ClientPointer) {
         guard plan.mode == .connect(resumes: true), tickets.count < plan.connections,
             let ticket = client.pointee.tls?.resumptionTicket(),
-            ticket != client.pointee.ticket || meter.tlsVersion == "1.2"
+            ticket != client.pointee.ticket || meter.pointee.tlsVersion == "1.2"
         else { return }
         tickets.append(ticket)
     }
@@ -225,8 +225,8 @@ extension LoadLoop {
         client.pointee.phase = .open
         client.pointee.parser = nil
         openingCount -= 1
-        meter.noteOpened()
-        meter.phases.note(\.upgrade, now &- client.pointee.phaseBeganAt)
+        meter.pointee.noteOpened()
+        meter.pointee.phases.note(\.upgrade, now &- client.pointee.phaseBeganAt)
         if isCycling {
             keepTicket(client)
             return sendClose(client, token)
@@ -274,19 +274,19 @@ extension LoadLoop {
             finish(client, token)
             return false
         }
-        meter.note(cause, sentence)
+        meter.pointee.note(cause, sentence)
         let isOpening = client.pointee.isOpening
         if isStorm, stage == .measuring {
             let attempt = isOpening ? client.pointee.attempt + 1 : 0
             if !isOpening {
-                meter.lost &+= 1
+                meter.pointee.lost &+= 1
                 servedCount -= 1
             }
             comeBack(Int(client.pointee.number - plan.firstNumber), attempt: attempt)
         } else if isOpening {
-            meter.noteFailed(client.pointee.carrier == nil ? UInt64(plan.streams ?? 1) : 1)
+            meter.pointee.noteFailed(client.pointee.carrier == nil ? UInt64(plan.streams ?? 1) : 1)
         } else if !isCycling, !client.pointee.isCarrier {
-            meter.lost &+= 1
+            meter.pointee.lost &+= 1
         }
         finish(client, token)
         return false

@@ -16,7 +16,7 @@ extension LoadLoop {
         guard let subscription = plan.subscription, let content = subscription.content else {
             return true
         }
-        meter.countSent(isTimed: false)
+        meter.pointee.countSent(isTimed: false)
         return sendMessage(content, subscription.isText ? .text : .binary, client, token)
     }
 
@@ -112,8 +112,8 @@ extension LoadLoop {
         let size = client.pointee.messageOffset
         client.pointee.messageOffset = 0
         client.pointee.answered &+= 1
-        meter.countReceived()
-        meter.countOne(payloadBytes: size)
+        meter.pointee.countReceived()
+        meter.pointee.countOne(payloadBytes: size)
         if let clock {
             let sentAt = PushClock.nanoseconds(in: client.pointee.pushed, key: clock)
             client.pointee.pushed.removeAll(keepingCapacity: true)
@@ -135,8 +135,8 @@ extension LoadLoop {
     }
 
     private mutating func noteAge(_ nanoseconds: UInt64) {
-        meter.record(nanoseconds: nanoseconds)
-        if nanoseconds > lateNanoseconds { meter.noteLate(nanoseconds: nanoseconds) }
+        meter.pointee.record(nanoseconds: nanoseconds)
+        if nanoseconds > lateNanoseconds { meter.pointee.noteLate(nanoseconds: nanoseconds) }
     }
 }
 

@@ -69,11 +69,11 @@ extension LoadLoop {
         if case .seconds(let seconds) = plan.end {
             stageEndsAt = now + UInt64(seconds * Double(Self.second))
         }
-        meter.isMeasuring = true
+        meter.pointee.isMeasuring = true
         threadCPU.begin(at: now)
         if kind != .idle { usage.beginMeasuring() }
         // What is under way will come back in the measured part.
-        if !isByTheClock { meter.sent = awaitedCount() }
+        if !isByTheClock { meter.pointee.sent = awaitedCount() }
         if isStorm { dropAll() }
     }
 
@@ -86,23 +86,27 @@ extension LoadLoop {
         let isGone = kind == .cycle ? carrierCount == 0 : openCount == 0 && !isCycling
         if isGone { return true }
         // Nothing works: no use in going on until the time is over.
-        if isCycling && meter.count == 0 && meter.errors >= 4 * UInt64(plan.connections) {
+        if isCycling && meter.pointee.count == 0
+            && meter.pointee.errors >= 4 * UInt64(plan.connections)
+        {
             return true
         }
         switch plan.end {
         case .seconds:
             // What the clock is late with still leaves, for a while.
-            if now >= stageEndsAt, receivedAtEnd == nil { receivedAtEnd = meter.count }
+            if now >= stageEndsAt, receivedAtEnd == nil { receivedAtEnd = meter.pointee.count }
             let patience = UInt64(plan.drainSeconds * Double(Self.second))
             return now >= stageEndsAt && (clockIsDone || now - stageEndsAt > patience)
         case .standardInputCloses:
             return isInputClosed
         case .count(let count):
             if isPushed, let control { return control.received >= count }
-            if meter.count >= count { return true }
-            if meter.count > lastProgress.count { lastProgress = (meter.count, now) }
+            if meter.pointee.count >= count { return true }
+            if meter.pointee.count > lastProgress.count {
+                lastProgress = (meter.pointee.count, now)
+            }
             guard now - lastProgress.at > Self.stallNanoseconds else { return false }
-            meter.note(.missing, "nothing came back for 30 seconds")
+            meter.pointee.note(.missing, "nothing came back for 30 seconds")
             return true
         }
     }
@@ -127,8 +131,8 @@ extension LoadLoop {
         usage.endMeasuring(isOpeningMeasured: kind == .idle)
         threadCPU.end(at: now)
         measureEndedAt = isByTheClock ? min(now, stageEndsAt) : now
-        meter.unsent &+= clockBacklog
-        receivedAtEnd = receivedAtEnd ?? meter.count
+        meter.pointee.unsent &+= clockBacklog
+        receivedAtEnd = receivedAtEnd ?? meter.pointee.count
         if isByTheClock || plan.awaitsAll {
             stage = .draining
             stageEndsAt = now + UInt64(plan.drainSeconds * Double(Self.second))
@@ -169,12 +173,12 @@ extension LoadLoop {
         if stage == .draining {
             let count = awaitedCount()
             if count > 0, kind == .idle {
-                meter.note(count, .dead, "\(count) sockets did not answer a Ping")
+                meter.pointee.note(count, .dead, "\(count) sockets did not answer a Ping")
             } else if count > 0 {
-                meter.note(count, .missing, "\(count) messages did not come back")
+                meter.pointee.note(count, .missing, "\(count) messages did not come back")
             }
         }
-        meter.isMeasuring = false
+        meter.pointee.isMeasuring = false
         stage = .closing
         stageEndsAt = now + 2 * Self.second
         comebacks.removeAll()
@@ -200,7 +204,7 @@ extension LoadLoop {
         report.messageBytes = plan.messageBytes
         report.url = plan.target.url
         report.seconds = measuredSeconds
-        report.fill(from: meter, mode: plan.mode)
+        report.fill(from: meter.pointee, mode: plan.mode)
         usage.fill(&report, mode: plan.mode)
         return report
     }
@@ -212,10 +216,10 @@ extension LoadLoop {
     /// What a load is told, when the run is over.
     func outcome() -> LoadOutcome {
         LoadOutcome(
-            meter: meter, seconds: measuredSeconds,
+            meter: meter.pointee, seconds: measuredSeconds,
             openingSeconds: Double((openingEndedAt == 0 ? now : openingEndedAt) - openingBeganAt)
                 / Double(Self.second),
-            receivedInTime: receivedAtEnd ?? meter.count,
+            receivedInTime: receivedAtEnd ?? meter.pointee.count,
             cpuShare: threadCPU.share, served: servedCount, attempts: attemptCount)
     }
 }

@@ -34,8 +34,8 @@ extension LoadLoop {
     /// A client of the storm is served again.
     mutating func served(_ client: ClientPointer) {
         servedCount += 1
-        meter.countOne()
-        meter.record(nanoseconds: now &- stormBeganAt)
+        meter.pointee.countOne()
+        meter.pointee.record(nanoseconds: now &- stormBeganAt)
     }
 }
 

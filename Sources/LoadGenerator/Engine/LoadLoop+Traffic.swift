@@ -153,25 +153,25 @@ extension LoadLoop {
             client.pointee.trackedIndex = sequence
             client.pointee.trackedAt = Clock.nowNanoseconds()
         }
-        var isTimed = meter.isMeasuring
+        var isTimed = meter.pointee.isMeasuring
         if isByTheClock {
             let intended = intendedAt(position: client.pointee.position, index: sequence)
             isTimed = intended >= measureBeganAt && intended < measureEndedAt && isTimed
         }
-        meter.countSent(isTimed: isTimed)
+        meter.pointee.countSent(isTimed: isTimed)
     }
 
     /// Where the time is kept at which a message was sent.
     @inline(__always)
-    func sendPlace(_ client: ClientPointer, _ sequence: UInt64) -> Int {
+    mutating func sendPlace(_ client: ClientPointer, _ sequence: UInt64) -> Int {
         Int(truncatingIfNeeded: (client.pointee.number &- plan.firstNumber) &* inFlight)
             &+ Int(truncatingIfNeeded: sequence % inFlight)
     }
 
     /// How many messages the connection may have begun.
-    func allowance(_ client: ClientPointer) -> UInt64 {
+    mutating func allowance(_ client: ClientPointer) -> UInt64 {
         guard stage == .warming || stage == .measuring || stage == .draining else { return 0 }
-        let mayBegin = stage != .draining && meter.sent < messagesMax
+        let mayBegin = stage != .draining && meter.pointee.sent < messagesMax
         switch kind {
         case .echo, .closed, .stream:
             return mayBegin ? client.pointee.answered &+ inFlight : client.pointee.sent

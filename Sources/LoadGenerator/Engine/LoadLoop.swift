@@ -66,7 +66,8 @@ struct LoadLoop: ~Copyable, Reacting {
     var pool = BufferPool(chunksKept: 256)
     var random = SystemRandomNumberGenerator()
 
-    var meter = LoadMeter()
+    /// What is counted; beside the loop, which is copied where a method only reads it.
+    let meter: UnsafeMutablePointer<LoadMeter>
     var stage = Stage.opening
     /// The time in nanoseconds, read anew for each event.
     var now: UInt64
@@ -122,6 +123,8 @@ struct LoadLoop: ~Copyable, Reacting {
         self.opening = opening
         self.control = control
         template = FrameTemplate(plan.message)
+        meter = .allocate(capacity: 1)
+        meter.initialize(to: LoadMeter())
         now = Clock.nowNanoseconds()
         turnBeganAt = now
         messagesMax = if case .count(let count) = plan.end, plan.awaitsAll { count } else { .max }
@@ -135,7 +138,7 @@ struct LoadLoop: ~Copyable, Reacting {
                 ("sec-websocket-version", "13"),
             ] + opening.moreFields
         usage = UsageSample(watch: ProcessWatch(processes: plan.watchedProcesses))
-        if let control { meter.timeline = LoadTimeline(beganAt: control.beganAt) }
+        if let control { meter.pointee.timeline = LoadTimeline(beganAt: control.beganAt) }
         streamNumber = plan.firstNumber
         records = RecordBuffers()
         received = Self.buffer(Self.receiveBytes)
@@ -159,6 +162,8 @@ struct LoadLoop: ~Copyable, Reacting {
         (scratch - Self.headroom).deallocate()
         produced.deallocate()
         sentTimes?.deallocate()
+        meter.deinitialize(count: 1)
+        meter.deallocate()
         // `run` leaves no session behind that would use the window.
         records.free()
     }
@@ -197,11 +202,11 @@ struct LoadLoop: ~Copyable, Reacting {
         openingBeganAt = now
         if isCycling || kind == .script { beginTraffic() }
         // A server may send as soon as it can.
-        if isPushed, plan.warmupSeconds <= 0 { meter.isMeasuring = true }
+        if isPushed, plan.warmupSeconds <= 0 { meter.pointee.isMeasuring = true }
         openMore()
         _ = turnUntilOver()
         discardAll()
-        meter.timeline?.finish()
+        meter.pointee.timeline?.finish()
     }
 
     var isOver: Bool { stage == .done }
@@ -209,14 +214,14 @@ struct LoadLoop: ~Copyable, Reacting {
     mutating func beginTurn() {
         now = Clock.nowNanoseconds()
         turnBeganAt = now
-        meter.timeline?.advance(to: now)
+        meter.pointee.timeline?.advance(to: now)
     }
 
     mutating func isReady(_ token: Token, _ flags: Readiness) {
         if let client = slab.pointer(token) {
             // Latency is a matter of single events, not of batches.
             now = Clock.nowNanoseconds()
-            if stage == .measuring { meter.receiveLag.record(now &- turnBeganAt) }
+            if stage == .measuring { meter.pointee.receiveLag.record(now &- turnBeganAt) }
             clientIsReady(client, token, flags)
         } else if token == Self.inputToken {
             readInput()
@@ -241,10 +246,11 @@ struct LoadLoop: ~Copyable, Reacting {
         nextGaugeAt = now + LoadControl.gaugeNanoseconds
         control.tell(
             LoadGauge(
-                stage: stage, open: openCount, opened: meter.opened, sent: meter.totalSent,
-                received: meter.totalReceived, errors: meter.errors,
-                latencies: meter.timeline?.current.latencies ?? LatencyBuckets(),
-                handshakes: isCycling ? meter.opened : 0), from: plan.threadIndex)
+                stage: stage, open: openCount, opened: meter.pointee.opened,
+                sent: meter.pointee.totalSent,
+                received: meter.pointee.totalReceived, errors: meter.pointee.errors,
+                latencies: meter.pointee.timeline?.current.latencies ?? LatencyBuckets(),
+                handshakes: isCycling ? meter.pointee.opened : 0), from: plan.threadIndex)
     }
 
     private mutating func discardAll() {
@@ -263,12 +269,14 @@ struct LoadLoop: ~Copyable, Reacting {
     // MARK: The clock
 
     /// When the clock lets a message go.
+    @inline(__always)
     private func intendedAt(_ number: UInt64) -> UInt64 {
         clockBeganAt
             + UInt64((Double(number) + plan.clockPhase) / clockRate * Double(Self.second))
     }
 
     /// When the message of the clock that is a connection's `index`th should leave.
+    @inline(__always)
     func intendedAt(position: Int, index: UInt64) -> UInt64 {
         intendedAt(UInt64(position) &+ index &* UInt64(roster.count))
     }
@@ -297,7 +305,7 @@ struct LoadLoop: ~Copyable, Reacting {
         guard stage == .warming || stage == .measuring, !roster.isEmpty else { return nil }
         let next = intendedAt(clockCount)
         if stage == .warming { return next }
-        return next < stageEndsAt && meter.sendLag.total < messagesMax ? next : nil
+        return next < stageEndsAt && meter.pointee.sendLag.total < messagesMax ? next : nil
     }
 
     /// Whether the clock has let all messages of the measured part go.
@@ -310,7 +318,7 @@ struct LoadLoop: ~Copyable, Reacting {
         guard isByTheClock, measureEndedAt > clockBeganAt else { return 0 }
         let seconds = Double(measureEndedAt - clockBeganAt) / Double(Self.second)
         let due = UInt64(max(0, (seconds * clockRate - plan.clockPhase).rounded(.up)))
-        let most = messagesMax - min(messagesMax, meter.sendLag.total)
+        let most = messagesMax - min(messagesMax, meter.pointee.sendLag.total)
         return min(most, due - min(due, clockCount))
     }
 
@@ -322,9 +330,9 @@ struct LoadLoop: ~Copyable, Reacting {
             let token = roster[Int(clockCount % UInt64(roster.count))]
             clockCount += 1
             let isTimed = stage == .measuring && intended >= measureBeganAt
-            if isTimed { meter.sendLag.record(now &- intended) }
+            if isTimed { meter.pointee.sendLag.record(now &- intended) }
             guard let client = slab.pointer(token) else {
-                if isTimed { meter.unsent &+= 1 }
+                if isTimed { meter.pointee.unsent &+= 1 }
                 continue
             }
             client.pointee.allowed += 1

@@ -7,7 +7,7 @@ import Wire
 ///
 /// All connections of a run send the same one: its key is drawn once, since the answer is checked
 /// the same and only the load generator's own time would go into drawing more.
-struct OpeningHandshake: Sendable {
+final class OpeningHandshake: Sendable {
     let request: [UInt8]
     private let offered: UpgradeRequest
     private let accept: [UInt8]

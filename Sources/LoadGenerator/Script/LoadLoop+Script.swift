@@ -61,7 +61,9 @@ extension LoadLoop {
             case .until(let time):
                 let moment = player.openedAt &+ time.nanoseconds
                 guard hasWaited(until: moment, player, token) else { return true }
-                if meter.isMeasuring { meter.sendLag.record(now &- min(now, moment)) }
+                if meter.pointee.isMeasuring {
+                    meter.pointee.sendLag.record(now &- min(now, moment))
+                }
             case .close(let code):
                 player.isDone = true
                 return sendClose(client, token, code: CloseCode(rawValue: UInt16(clamping: code)))
@@ -91,7 +93,7 @@ extension LoadLoop {
         _ content: [UInt8], _ opcode: Opcode, _ player: ScriptPlayer, _ client: ClientPointer,
         _ token: Token
     ) -> Bool {
-        meter.countSent(isTimed: meter.isMeasuring)
+        meter.pointee.countSent(isTimed: meter.pointee.isMeasuring)
         player.sentAt = now
         return sendMessage(content, opcode, client, token)
     }
@@ -106,8 +108,8 @@ extension LoadLoop {
         case .found:
             loop.timers.cancel(token)
             let latency = now > player.sentAt ? now &- player.sentAt : 0
-            meter.record(nanoseconds: latency)
-            if latency > lateNanoseconds { meter.noteLate(nanoseconds: latency) }
+            meter.pointee.record(nanoseconds: latency)
+            if latency > lateNanoseconds { meter.pointee.noteLate(nanoseconds: latency) }
             return true
         case .wrong:
             return failScript(
@@ -131,7 +133,7 @@ extension LoadLoop {
     private mutating func failScript(
         _ sentence: String, _ client: ClientPointer, _ token: Token
     ) -> Bool {
-        if stage == .measuring { meter.note(.expectation, sentence) }
+        if stage == .measuring { meter.pointee.note(.expectation, sentence) }
         client.pointee.hasFailed = true
         _ = sendClose(client, token)
         return false
@@ -141,8 +143,8 @@ extension LoadLoop {
     mutating func endScripted(_ client: ClientPointer, _ token: Token) -> Bool {
         let size = client.pointee.messageOffset
         client.pointee.messageOffset = 0
-        meter.countReceived()
-        meter.countOne(payloadBytes: size)
+        meter.pointee.countReceived()
+        meter.pointee.countOne(payloadBytes: size)
         client.pointee.player?.endMessage()
         return play(client, token)
     }
@@ -161,9 +163,9 @@ extension LoadLoop {
         guard stage == .measuring else { return }
         let name = player.scenario.name
         if hasFailed {
-            meter.scenarios[name, default: ScenarioTally()].failed &+= 1
+            meter.pointee.scenarios[name, default: ScenarioTally()].failed &+= 1
         } else {
-            meter.scenarios[name, default: ScenarioTally()].finished &+= 1
+            meter.pointee.scenarios[name, default: ScenarioTally()].finished &+= 1
         }
     }
 
