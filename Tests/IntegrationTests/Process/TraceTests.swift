@@ -120,13 +120,8 @@ extension Operated {
         let report = try MovedSocketsTests.upgrade(sluice, ["--no-move"])
         defer { kill(report.newProcess, SIGKILL) }
         let shared = before.intersection(try sockets(of: report.newProcess))
-        // Of proc_net(5): state 0A listens, and the tenth column is the socket's number.
-        let listening = try Scratch.read("/proc/net/tcp").split(separator: "\n").compactMap {
-            line in
-            let columns = line.split(separator: " ")
-            return columns.count > 9 && columns[3] == "0A" ? "socket:[\(columns[9])]" : nil
-        }
-        #expect(!shared.isEmpty && shared.isSubset(of: listening), "\(shared)")
+        // The listener; those of the export would be further ones.
+        #expect(shared.count == 1, "\(shared)")
     }
 
     @Test func `a trusted proxy's trace goes on, and it says what is recorded`() throws {
