@@ -128,6 +128,7 @@ import Testing
         let crowded = try count(messages: 200, idle: 200, listener: .tls())
         #expect(crowded.receives <= alone.receives + 4, "\(alone) \(crowded)")
         #expect(crowded.sends <= alone.sends + 4, "\(alone) \(crowded)")
-        #expect(crowded.waits <= alone.waits + 20, "\(alone) \(crowded)")
+        // Those that were just opened leave OpenSSL's object meanwhile, many in one turn.
+        #expect(crowded.waits <= alone.waits + 60, "\(alone) \(crowded)")
     }
 }
