@@ -53,6 +53,7 @@ import Testing
     @Test func `expectations compare, with units`() throws {
         var summary = LoadSummary()
         summary.latencyMicroseconds.p99 = 40_000
+        summary.latencyMicroseconds.count = 1
         summary.messages.totalSent = 2000
         summary.connections.opened = 50
         summary.errors = [LoadSummary.Failure(cause: "late", count: 2, example: "")]
@@ -64,6 +65,35 @@ import Testing
             #expect(try !LoadExpectation(parsing: text).judge(summary).isMet, "\(text)")
         }
         #expect(try LoadExpectation(parsing: "p99 < 1ms").judge(summary).found == "40 ms")
+    }
+
+    @Test(arguments: [
+        "p99 < 50ms", "mean >= 0us", "openingSeconds < 1s", "messagesPerSecond < 10",
+        "megabytesPerSecond < 10", "openedPerSecond < 10", "errors < 1%", "late < 1%",
+        "alive == 0",
+    ])
+    func `what was not measured meets no expectation`(text: String) throws {
+        let verdict = try LoadExpectation(parsing: text).judge(LoadSummary())
+        #expect(!verdict.isMet)
+        #expect(verdict.found == "nothing")
+    }
+
+    @Test func `each of several runs has to be as expected`() throws {
+        var runs = [LoadSummary(), LoadSummary(), LoadSummary()]
+        for index in runs.indices { runs[index].connections.opened = 50 }
+        let expectation = try LoadExpectation(parsing: "connected == 50")
+        #expect(expectation.judge(runs).isMet)
+        #expect(expectation.judge(runs).found == "50 in run 3")
+        runs[1].connections.opened = 49
+        #expect(!expectation.judge(runs).isMet)
+        #expect(expectation.judge(runs).found == "49 in run 2")
+    }
+
+    @Test(arguments: [1e20, 1e-12, 0, .infinity, .nan])
+    func `a rate that no clock keeps is refused`(rate: Double) throws {
+        let plan = try plan(1, .rate(messagesPerSecond: rate))
+        let fault = #expect(throws: LoadFault.self) { try LoadCrew(plan, threads: 1) }
+        #expect(fault?.sentence.contains("the rate must be between") == true)
     }
 
     @Test(arguments: [

@@ -138,6 +138,13 @@ import Testing
             record.replacing("\"text\":\"one\"", with: "\"truncated\":true"),
             "line 4: the payload is not all there"
         ),
+        (
+            """
+            {"log": {"entries": [{"_webSocketMessages": [
+            {"type": "send", "time": 1, "opcode": 1, "data": "a"},
+            {"type": "send", "time": 1e25, "opcode": 1, "data": "b"}]}]}}
+            """, "more than 30 days behind the first"
+        ),
         (record + "nonsense\n", "line 12: this is no line of sluice tap"),
     ])
     func `a file that can't be played says why`(text: String, words: String) throws {

@@ -51,6 +51,8 @@ struct LoadClient: ~Copyable {
     var isDirty = false
     /// The connection that carries it, if it is a stream.
     var carrier: Token?
+    /// Whether that connection is gone.
+    var hasLostCarrier = false
     /// The stream's number, until it is closed.
     var streamID: Int32 = 0
 

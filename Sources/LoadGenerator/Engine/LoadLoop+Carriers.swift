@@ -279,6 +279,7 @@ extension LoadLoop {
                 continue
             }
             client.pointee.carrier = nil
+            client.pointee.hasLostCarrier = true
             fail(client, token, .vanished, "the connection of a stream is gone")
         }
     }

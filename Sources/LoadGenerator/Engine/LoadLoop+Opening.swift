@@ -284,7 +284,8 @@ extension LoadLoop {
             }
             comeBack(Int(client.pointee.number - plan.firstNumber), attempt: attempt)
         } else if isOpening {
-            meter.pointee.noteFailed(client.pointee.carrier == nil ? UInt64(plan.streams ?? 1) : 1)
+            let isStream = client.pointee.carrier != nil || client.pointee.hasLostCarrier
+            meter.pointee.noteFailed(isStream ? 1 : UInt64(plan.streams ?? 1))
         } else if !isCycling, !client.pointee.isCarrier {
             meter.pointee.lost &+= 1
         }

@@ -133,6 +133,10 @@ extension LoadLoop {
         measureEndedAt = isByTheClock ? min(now, stageEndsAt) : now
         meter.pointee.unsent &+= clockBacklog
         receivedAtEnd = receivedAtEnd ?? meter.pointee.count
+        if isStorm, now > measureBeganAt, servedCount < plan.connections {
+            let count = UInt64(plan.connections - servedCount)
+            meter.pointee.note(count, .missing, "\(count) clients were not served again in time")
+        }
         if isByTheClock || plan.awaitsAll {
             stage = .draining
             stageEndsAt = now + UInt64(plan.drainSeconds * Double(Self.second))

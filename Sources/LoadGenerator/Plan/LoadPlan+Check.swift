@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 extension LoadPlan {
+    /// Messages per second that a clock can be asked for: its times fit into 64 bits of nanoseconds.
+    private static let rates = 1e-6...1e9
+
     /// Refuses what makes no sense.
     func check() throws(LoadFault) {
         if connections < 1 { throw LoadFault("there must be at least one connection") }
@@ -12,8 +15,10 @@ extension LoadPlan {
         }
         if sizes.upperBound > 1 << 30 { throw LoadFault("a message may have up to 1 GiB") }
         if warmupSeconds < 0 { throw LoadFault("the warm-up cannot be negative") }
-        if case .rate(let rate) = mode, !(rate > 0) {
-            throw LoadFault("the rate must be more than 0 messages per second")
+        if case .rate(let rate) = mode, !Self.rates.contains(rate) {
+            throw LoadFault(
+                "the rate must be between 0.000001 and 1,000,000,000 messages per second, found \(rate)"
+            )
         }
         if case .closed(let inFlight) = mode, !(1...1_000_000 ~= inFlight) {
             throw LoadFault("1 to 1,000,000 messages may be under way on a connection")

@@ -36,6 +36,9 @@ public struct LoadRecording: Sendable {
         case max
     }
 
+    /// A WebSocket that takes longer is not played: 30 days.
+    private static let longestSeconds = 30 * 86_400.0
+
     let sockets: [Socket]
 
     /// How many WebSockets it has.
@@ -56,6 +59,12 @@ public struct LoadRecording: Sendable {
         let all =
             isRecord == true
             ? try Self.sockets(ofRecord: data, path) : try Self.sockets(ofHAR: data, path)
+        let isTooLong = all.contains { $0.messages.contains { $0.seconds > Self.longestSeconds } }
+        if isTooLong {
+            throw LoadFault(
+                "\(path): a message in it came more than 30 days behind the first; see whether its times are in"
+                    + " seconds")
+        }
         sockets = all.filter { $0.messages.contains(where: \.isSent) }
         if sockets.isEmpty {
             throw LoadFault(

@@ -85,9 +85,24 @@ public struct LoadExpectation: Sendable, Equatable {
         return nil
     }
 
+    /// Whether each of several runs is as expected, and what was found.
+    ///
+    /// Found is what the first run has shown that was not as expected, or else the last.
+    public func judge(_ runs: [LoadSummary]) -> LoadSummary.Expected {
+        let verdicts = runs.map { judge($0) }
+        let failed = verdicts.firstIndex { !$0.isMet }
+        guard var verdict = failed.map({ verdicts[$0] }) ?? verdicts.last else {
+            return LoadSummary.Expected(text: text, isMet: false, found: "nothing")
+        }
+        if runs.count > 1 { verdict.found += " in run \((failed ?? runs.count - 1) + 1)" }
+        return verdict
+    }
+
     /// Whether a run is as expected, and what it has shown.
     public func judge(_ summary: LoadSummary) -> LoadSummary.Expected {
-        let found = value(summary)
+        guard let found = value(summary) else {
+            return LoadSummary.Expected(text: text, isMet: false, found: "nothing")
+        }
         let isMet =
             switch comparison {
             case .less: found < wanted
@@ -107,35 +122,43 @@ public struct LoadExpectation: Sendable, Equatable {
             text: text, isMet: isMet, found: shown + (isShare ? " %" : ""))
     }
 
-    private func value(_ summary: LoadSummary) -> Double {
-        let (messages, connections) = (summary.messages, summary.connections)
+    /// A time of the messages; nil where none was measured.
+    private static func time(
+        _ summary: LoadSummary, _ key: KeyPath<LoadSummary.Latency, Double>
+    ) -> Double? {
         let latency = summary.latencyMicroseconds
+        return latency.count > 0 ? latency[keyPath: key] : nil
+    }
+
+    /// What a run has of the measure; nil where it has nothing of which there would be a time, a rate or a share.
+    private func value(_ summary: LoadSummary) -> Double? {
+        let (messages, connections) = (summary.messages, summary.connections)
         switch measure {
-        case .p50: return latency.p50
-        case .p90: return latency.p90
-        case .p99: return latency.p99
-        case .p999: return latency.p999
-        case .max: return latency.max
-        case .mean: return latency.mean
+        case .p50: return Self.time(summary, \.p50)
+        case .p90: return Self.time(summary, \.p90)
+        case .p99: return Self.time(summary, \.p99)
+        case .p999: return Self.time(summary, \.p999)
+        case .max: return Self.time(summary, \.max)
+        case .mean: return Self.time(summary, \.mean)
         case .errors:
             let count = summary.errors.reduce(0.0) { $0 + Double($1.count) }
             let tries = Double(messages.totalSent) + Double(connections.opened + connections.failed)
-            return isShare ? (tries > 0 ? count / tries * 100 : 0) : count
+            return isShare ? (tries > 0 ? count / tries * 100 : nil) : count
         case .late:
             let all = Double(messages.received)
             return isShare
-                ? (all > 0 ? Double(messages.late) / all * 100 : 0) : Double(messages.late)
+                ? (all > 0 ? Double(messages.late) / all * 100 : nil) : Double(messages.late)
         case .connected: return Double(connections.opened)
         case .failed: return Double(connections.failed)
         case .lost: return Double(connections.lost)
-        case .alive: return Double(connections.alive ?? 0)
+        case .alive: return connections.alive.map { Double($0) }
         case .sent: return Double(messages.sent)
         case .received: return Double(messages.received)
         case .resumed: return Double(summary.opening.resumed)
-        case .messagesPerSecond: return messages.perSecond
-        case .megabytesPerSecond: return messages.megabytesPerSecond
-        case .openedPerSecond: return summary.opening.perSecond
-        case .openingSeconds: return summary.opening.seconds * 1e6
+        case .messagesPerSecond: return messages.received > 0 ? messages.perSecond : nil
+        case .megabytesPerSecond: return messages.received > 0 ? messages.megabytesPerSecond : nil
+        case .openedPerSecond: return connections.opened > 0 ? summary.opening.perSecond : nil
+        case .openingSeconds: return connections.opened > 0 ? summary.opening.seconds * 1e6 : nil
         }
     }
 }

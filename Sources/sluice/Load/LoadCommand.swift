@@ -110,10 +110,11 @@ struct LoadTestCommand: ParsableCommand {
         guard problems.isEmpty else { throw LoadFault(problems.joined(separator: "\n")) }
         let files = try LoadFiles(report)
         let isPiped = report.json == "-"
-        var result = try runAll(plan, threads: threads, isPiped: isPiped)
-        finish(&result, expectations)
+        let results = try runAll(plan, threads: threads, isPiped: isPiped)
+        guard var result = LoadResult.together(results) else { throw LoadFault("nothing has run") }
+        finish(&result, results, expectations)
         let lines = LoadText.lines(result.summary)
-        for line in lines { isPiped ? Output.complain(line) : Output.line(line) }
+        for line in lines { isPiped ? Output.complain(line) : Output.line(Output.escaped(line)) }
         try files.write(result)
         try conclude(result.summary)
     }
@@ -132,7 +133,7 @@ struct LoadTestCommand: ParsableCommand {
     }
 
     /// Runs as often as is wanted; the runs that were done where somebody has ended them.
-    private func runAll(_ plan: LoadPlan, threads: Int, isPiped: Bool) throws -> LoadResult {
+    private func runAll(_ plan: LoadPlan, threads: Int, isPiped: Bool) throws -> [LoadResult] {
         let watch = LoadWatch(isPiped: isPiped)
         try watch.begin()
         defer { watch.end() }
@@ -142,18 +143,17 @@ struct LoadTestCommand: ParsableCommand {
             watch.follow(crew.control)
             results.append(try crew.run())
         } while results.count < report.repeats && !watch.isStopped
-        guard let all = LoadResult.together(results) else {
-            throw LoadFault("nothing has run")
-        }
-        return all
+        return results
     }
 
     /// Adds what the generator does not know.
-    private func finish(_ result: inout LoadResult, _ expectations: [LoadExpectation]) {
+    private func finish(
+        _ result: inout LoadResult, _ runs: [LoadResult], _ expectations: [LoadExpectation]
+    ) {
         result.summary.command = LoadCommandLine.text
         result.summary.url = LoadCommandLine.withoutQuery(result.summary.url)
         result.summary.environment = LoadMachine.environment
-        result.summary.expectations = expectations.map { $0.judge(result.summary) }
+        result.summary.expectations = expectations.map { $0.judge(runs.map(\.summary)) }
     }
 
     /// Ends with the exit code that fits.

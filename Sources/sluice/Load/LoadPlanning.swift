@@ -39,6 +39,10 @@ struct LoadPlanning {
         try refuse("--jitter", traffic.jitter != nil, unless: .storm)
         try refuse("--messages", traffic.messages != nil, unless: .echo, .stream, .push, .connect)
         try refuse("--resume", command.dialing.resume != nil, unless: .connect)
+        if mode == .connect, traffic.ramp != .zero {
+            throw ValidationError(
+                "--ramp has no meaning in --mode connect, which opens connections over and over.")
+        }
         try refuse("--late", traffic.late != nil, unless: .echo, .push, .stream)
     }
 

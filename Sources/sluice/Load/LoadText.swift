@@ -138,7 +138,9 @@ enum LoadText {
     private static func errors(_ summary: LoadSummary) -> [String] {
         if summary.errors.isEmpty { return [row("errors", "none")] }
         return summary.errors.map {
-            row("errors", "\(count($0.count)) \($0.cause), the first: \($0.example)")
+            // What a server says stays on its line.
+            let example = $0.example.replacing("\n", with: "\\n")
+            return row("errors", "\(count($0.count)) \($0.cause), the first: \(example)")
         }
     }
 
