@@ -288,6 +288,7 @@ extension LoadLoop {
             meter.pointee.noteFailed(isStream ? 1 : UInt64(plan.streams ?? 1))
         } else if !isCycling, !client.pointee.isCarrier {
             meter.pointee.lost &+= 1
+            noteUnanswered(client, cause)
         }
         finish(client, token)
         return false

@@ -16,7 +16,7 @@ extension LoadLoop {
             onOpen(kind == .cycle ? carrierCount : openCount)
             beginTraffic()
         case .warming:
-            let isEmpty = openCount == 0 && !isCycling && kind != .script
+            let isEmpty = openCount == 0 && !isCycling && kind != .script && !isClockKept
             if now >= stageEndsAt || isEmpty { beginMeasuring() }
         case .measuring:
             if isMeasured() { endMeasuring() }
@@ -63,7 +63,8 @@ extension LoadLoop {
         // Without warm-up the first message of the clock is measured too.
         if stage != .warming { clockBeganAt = now }
         stage = .measuring
-        measureBeganAt = now
+        // Of what a server sends by itself, all that has come since the beginning is measured.
+        measureBeganAt = kind == .push && plan.warmupSeconds <= 0 ? openingBeganAt : now
         lastProgress = (0, now)
         stageEndsAt = .max
         if case .seconds(let seconds) = plan.end {
@@ -73,7 +74,7 @@ extension LoadLoop {
         threadCPU.begin(at: now)
         if kind != .idle { usage.beginMeasuring() }
         // What is under way will come back in the measured part.
-        if !isByTheClock { meter.pointee.sent = awaitedCount() }
+        if !isByTheClock { meter.pointee.sent = messagesUnderWay() }
         if isStorm { dropAll() }
     }
 
@@ -84,7 +85,10 @@ extension LoadLoop {
         }
         if isStorm { return servedCount >= plan.connections || now >= stageEndsAt }
         let isGone = kind == .cycle ? carrierCount == 0 : openCount == 0 && !isCycling
-        if isGone { return true }
+        // The clock goes on, and what it lets go counts as not sent.
+        let isClockAlone: Bool
+        if case .seconds = plan.end { isClockAlone = isClockKept } else { isClockAlone = false }
+        if isGone, !isClockAlone { return true }
         // Nothing works: no use in going on until the time is over.
         if isCycling && meter.pointee.count == 0
             && meter.pointee.errors >= 4 * UInt64(plan.connections)
@@ -100,13 +104,14 @@ extension LoadLoop {
         case .standardInputCloses:
             return isInputClosed
         case .count(let count):
-            if isPushed, let control { return control.received >= count }
-            if meter.pointee.count >= count { return true }
-            if meter.pointee.count > lastProgress.count {
-                lastProgress = (meter.pointee.count, now)
-            }
+            let isTogether = isPushed && control != nil
+            let done = isTogether ? control?.measured ?? 0 : meter.pointee.count
+            if done >= count || isClockKept && clockIsDone { return true }
+            if done > lastProgress.count { lastProgress = (done, now) }
             guard now - lastProgress.at > Self.stallNanoseconds else { return false }
-            meter.pointee.note(.missing, "nothing came back for 30 seconds")
+            if !isTogether || plan.threadIndex == 0 {
+                meter.pointee.note(.missing, "nothing came back for 30 seconds")
+            }
             return true
         }
     }
@@ -141,6 +146,7 @@ extension LoadLoop {
             stage = .draining
             stageEndsAt = now + UInt64(plan.drainSeconds * Double(Self.second))
             if kind == .idle, plan.awaitsAll { pingAll() }
+            if kind == .script { endScripts() }
         } else {
             beginClosing()
         }
@@ -162,26 +168,8 @@ extension LoadLoop {
         }
     }
 
-    /// Messages that have left, or should have, and that are not back.
-    private func awaitedCount() -> UInt64 {
-        var count: UInt64 = 0
-        for token in roster {
-            guard let client = slab.pointer(token) else { continue }
-            let begun = isByTheClock ? client.pointee.allowed : client.pointee.sent
-            count += begun - min(begun, client.pointee.answered)
-        }
-        return count
-    }
-
     private mutating func beginClosing() {
-        if stage == .draining {
-            let count = awaitedCount()
-            if count > 0, kind == .idle {
-                meter.pointee.note(count, .dead, "\(count) sockets did not answer a Ping")
-            } else if count > 0 {
-                meter.pointee.note(count, .missing, "\(count) messages did not come back")
-            }
-        }
+        if stage == .draining { noteMissing() }
         meter.pointee.isMeasuring = false
         stage = .closing
         stageEndsAt = now + 2 * Self.second

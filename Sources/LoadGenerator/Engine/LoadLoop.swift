@@ -189,6 +189,9 @@ struct LoadLoop: ~Copyable, Reacting {
     /// Whether messages leave by the clock.
     var isByTheClock: Bool { kind == .rate }
 
+    /// Whether the clock goes on without connections, so that each of its messages is accounted for.
+    var isClockKept: Bool { kind == .rate && plan.awaitsAll }
+
     /// Whether what comes is the server's own, and no echo.
     var isPushed: Bool { kind == .push || kind == .script }
 
@@ -248,7 +251,8 @@ struct LoadLoop: ~Copyable, Reacting {
             LoadGauge(
                 stage: stage, open: openCount, opened: meter.pointee.opened,
                 sent: meter.pointee.totalSent,
-                received: meter.pointee.totalReceived, errors: meter.pointee.errors,
+                received: meter.pointee.totalReceived, measured: meter.pointee.count,
+                errors: meter.pointee.errors,
                 latencies: meter.pointee.timeline?.current.latencies ?? LatencyBuckets(),
                 handshakes: isCycling ? meter.pointee.opened : 0), from: plan.threadIndex)
     }
@@ -302,7 +306,9 @@ struct LoadLoop: ~Copyable, Reacting {
 
     /// When the next message of the clock leaves; nil where none does any more.
     private func nextOfClock() -> UInt64? {
-        guard stage == .warming || stage == .measuring, !roster.isEmpty else { return nil }
+        guard stage == .warming || stage == .measuring, !roster.isEmpty || isClockKept else {
+            return nil
+        }
         let next = intendedAt(clockCount)
         if stage == .warming { return next }
         return next < stageEndsAt && meter.pointee.sendLag.total < messagesMax ? next : nil
@@ -319,6 +325,8 @@ struct LoadLoop: ~Copyable, Reacting {
         let seconds = Double(measureEndedAt - clockBeganAt) / Double(Self.second)
         let due = UInt64(max(0, (seconds * clockRate - plan.clockPhase).rounded(.up)))
         let most = messagesMax - min(messagesMax, meter.pointee.sendLag.total)
+        // Without connections a run by count is over at once.
+        if openCount == 0, messagesMax < .max { return most }
         return min(most, due - min(due, clockCount))
     }
 
@@ -327,11 +335,11 @@ struct LoadLoop: ~Copyable, Reacting {
         now = Clock.nowNanoseconds()
         for _ in 0..<Self.messagesPerTurn {
             guard let intended = nextOfClock(), intended <= now else { return }
-            let token = roster[Int(clockCount % UInt64(roster.count))]
+            let token = roster.isEmpty ? nil : roster[Int(clockCount % UInt64(roster.count))]
             clockCount += 1
             let isTimed = stage == .measuring && intended >= measureBeganAt
             if isTimed { meter.pointee.sendLag.record(now &- intended) }
-            guard let client = slab.pointer(token) else {
+            guard let token, let client = slab.pointer(token) else {
                 if isTimed { meter.pointee.unsent &+= 1 }
                 continue
             }

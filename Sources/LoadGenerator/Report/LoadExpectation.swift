@@ -142,8 +142,12 @@ public struct LoadExpectation: Sendable, Equatable {
         case .mean: return Self.time(summary, \.mean)
         case .errors:
             let count = summary.errors.reduce(0.0) { $0 + Double($1.count) }
-            let tries = Double(messages.totalSent) + Double(connections.opened + connections.failed)
-            return isShare ? (tries > 0 ? count / tries * 100 : nil) : count
+            // What could not leave was tried as well.
+            let unsent = Double(messages.unsent)
+            let tries =
+                Double(messages.totalSent) + unsent
+                + Double(connections.opened + connections.failed)
+            return isShare ? (tries > 0 ? (count + unsent) / tries * 100 : nil) : count
         case .late:
             let all = Double(messages.received)
             return isShare

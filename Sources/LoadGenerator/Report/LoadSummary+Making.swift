@@ -141,7 +141,8 @@ extension LoadSummary {
             }
         opening.seconds = isCycling ? seconds : findings.outcomes.map(\.openingSeconds).max() ?? 0
         let isScript = findings.plan.mode == .script
-        let count = isCycling && !isScript ? meter.count : meter.opened
+        let inTime = findings.outcomes.reduce(0) { $0 + $1.receivedInTime }
+        let count = isCycling && !isScript ? inTime : meter.opened
         if opening.seconds > 0, findings.outcomes.allSatisfy({ $0.attempts == 0 }) {
             opening.perSecond = Double(count) / opening.seconds
         }

@@ -9,6 +9,8 @@ struct LoadGauge: Sendable {
     var opened: UInt64 = 0
     var sent: UInt64 = 0
     var received: UInt64 = 0
+    /// Of these, those of the measured part.
+    var measured: UInt64 = 0
     var errors: UInt64 = 0
     /// Of the present second.
     var latencies = LatencyBuckets()
@@ -46,9 +48,9 @@ public final class LoadControl: Sendable {
         gauges.withLock { if $0.indices.contains(thread) { $0[thread] = gauge } }
     }
 
-    /// Messages that have come so far, as threads have told it.
-    var received: UInt64 {
-        gauges.withLock { $0.reduce(0) { $0 &+ $1.received } }
+    /// Messages that have come in the measured part so far, as threads have told it.
+    var measured: UInt64 {
+        gauges.withLock { $0.reduce(0) { $0 &+ $1.measured } }
     }
 
     /// How the whole load stands.

@@ -40,6 +40,7 @@ extension LoadLoop {
     mutating func play(_ client: ClientPointer, _ token: Token) -> Bool {
         guard let player = client.pointee.player else { return true }
         while client.pointee.phase == .open {
+            if stage == .draining, !player.isAwaiting { return sendClose(client, token) }
             guard let operation = player.operation() else {
                 player.isDone = true
                 return sendClose(client, token)
@@ -107,7 +108,8 @@ extension LoadLoop {
         switch player.find(check, matcher) {
         case .found:
             loop.timers.cancel(token)
-            let latency = now > player.sentAt ? now &- player.sentAt : 0
+            let (cameAt, sentAt) = (player.foundAt, player.sentAt)
+            let latency = cameAt > sentAt ? cameAt &- sentAt : 0
             meter.pointee.record(nanoseconds: latency)
             if latency > lateNanoseconds { meter.pointee.noteLate(nanoseconds: latency) }
             return true
@@ -133,7 +135,9 @@ extension LoadLoop {
     private mutating func failScript(
         _ sentence: String, _ client: ClientPointer, _ token: Token
     ) -> Bool {
-        if stage == .measuring { meter.pointee.note(.expectation, sentence) }
+        if stage == .measuring || stage == .draining {
+            meter.pointee.note(.expectation, sentence)
+        }
         client.pointee.hasFailed = true
         _ = sendClose(client, token)
         return false
@@ -145,7 +149,7 @@ extension LoadLoop {
         client.pointee.messageOffset = 0
         meter.pointee.countReceived()
         meter.pointee.countOne(payloadBytes: size)
-        client.pointee.player?.endMessage()
+        client.pointee.player?.endMessage(at: now)
         return play(client, token)
     }
 

@@ -7,6 +7,8 @@ import Reactor
 struct ScriptMessage {
     let bytes: [UInt8]
     let isText: Bool
+    /// When it was whole, in nanoseconds.
+    var arrivedAt: UInt64 = 0
 
     /// As much of it as an error can show.
     var shown: String {
@@ -19,6 +21,7 @@ struct ScriptMessage {
 final class ScriptPlayer {
     /// Messages that wait to be expected, and their bytes, at most; older ones are dropped.
     private static let inboxMax = 1024
+    private static let inboxBytesMax = 16 << 20
     private static let messageBytesMax = 16 << 20
 
     let scenario: LoadProgram.Scenario
@@ -30,7 +33,12 @@ final class ScriptPlayer {
     /// How often the loops in which it is are still to be done, the innermost last.
     private var loops: [Int] = []
     private var inbox: [ScriptMessage] = []
+    private var inboxBytes = 0
+    /// How many have been dropped since nothing expected them in time.
+    private var droppedCount = 0
     private var last: ScriptMessage?
+    /// When the message that was found last was whole.
+    private(set) var foundAt: UInt64 = 0
     /// The message that is coming.
     var incoming: [UInt8] = []
     var incomingIsText = false
@@ -124,12 +132,25 @@ final class ScriptPlayer {
     }
 
     /// The message is whole.
-    func endMessage() {
-        let message = ScriptMessage(bytes: incoming, isText: incomingIsText)
+    func endMessage(at now: UInt64) {
+        let message = ScriptMessage(bytes: incoming, isText: incomingIsText, arrivedAt: now)
         incoming = []
         inbox.append(message)
+        inboxBytes += message.bytes.count
         last = message
-        if inbox.count > Self.inboxMax { inbox.removeFirst() }
+        // The one that has just come stays.
+        while inbox.count > 1, inbox.count > Self.inboxMax || inboxBytes > Self.inboxBytesMax {
+            inboxBytes -= inbox.removeFirst().bytes.count
+            droppedCount += 1
+        }
+    }
+
+    /// Whether it has begun to wait for a message.
+    var isAwaiting: Bool {
+        guard waitsUntil > 0, scenario.operations.indices.contains(position),
+            case .expect = scenario.operations[position].operation
+        else { return false }
+        return true
     }
 
     /// What came of looking for a message.
@@ -146,8 +167,10 @@ final class ScriptPlayer {
     ) -> Finding {
         while !inbox.isEmpty {
             let message = inbox.removeFirst()
+            inboxBytes -= message.bytes.count
             if let captures = captures(message, check, pattern) {
                 for (name, value) in zip(check.captures, captures) { values[name] = value }
+                foundAt = message.arrivedAt
                 return .found
             }
             if check.isNext { return .wrong }
@@ -195,6 +218,8 @@ final class ScriptPlayer {
 
     /// The last message that has come, for errors.
     var lastShown: String {
-        last.map { "the last one was: \($0.shown)" } ?? "no message has come"
+        guard let last else { return "no message has come" }
+        let dropped = droppedCount > 0 ? ", and \(droppedCount) were dropped unread" : ""
+        return "the last one was: \(last.shown)" + dropped
     }
 }

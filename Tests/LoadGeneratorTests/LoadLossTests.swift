@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Goal: what is under way at the end of a run, and what goes with a connection that is lost, is counted.
+// Method: servers that leave something without an answer, or that leave.
+
+import Config
+import Glibc
+import LoadGenerator
+import Reactor
+import TestKit
+import Testing
+
+@Suite struct LoadLossTests {
+    private func summary(
+        _ plan: LoadPlan, threads: Int = 1
+    ) throws -> LoadSummary { try LoadCrew(plan, threads: threads).run().summary }
+
+    private func count(_ cause: String, _ summary: LoadSummary) -> UInt64 {
+        summary.errors.first { $0.cause == cause }?.count ?? 0
+    }
+
+    @Test func `messages of a connection that is lost are missing`() throws {
+        let backend = try ScriptedBackend { peer in
+            try peer.accept()
+            for _ in 0..<5 { _ = try peer.readFrame() }
+        }
+        defer { backend.stop() }
+        var plan = try plan(backend.address.port, .closed(inFlight: 5), connections: 2)
+        plan.awaitsAll = true
+        let summary = try summary(plan)
+        #expect(summary.messages.totalSent == 10)
+        #expect(count("missing", summary) == 10, "\(summary.errors)")
+        #expect(summary.connections.lost == 2)
+    }
+
+    @Test func `the clock goes on when all connections are gone`() throws {
+        let backend = try ScriptedBackend { peer in
+            try peer.accept()
+            _ = try peer.readFrame()
+        }
+        defer { backend.stop() }
+        var plan = try plan(backend.address.port, .rate(messagesPerSecond: 100), connections: 2)
+        plan.end = .seconds(0.5)
+        plan.awaitsAll = true
+        plan.drainSeconds = 0.2
+        let summary = try summary(plan)
+        #expect(summary.connections.lost == 2)
+        #expect(summary.seconds >= 0.45)
+        #expect(summary.messages.sent + summary.messages.unsent == 50, "\(summary.messages)")
+        let share = try LoadExpectation(parsing: "errors > 90%").judge(summary)
+        #expect(share.isMet, "\(share.found)")
+    }
+
+    @Test func `by the clock, a run by count ends with a connection less`() throws {
+        let number = Monitor(0)
+        let backend = try ScriptedBackend { peer in
+            let mine = number.update {
+                $0 += 1
+                return $0
+            }
+            try peer.accept()
+            if mine == 1 { _ = try peer.readFrame() } else { try peer.echo() }
+        }
+        defer { backend.stop() }
+        var plan = try plan(
+            backend.address.port, .rate(messagesPerSecond: 200), connections: 2, count: 40)
+        plan.awaitsAll = true
+        plan.drainSeconds = 0.5
+        let summary = try summary(plan)
+        #expect(summary.connections.lost == 1)
+        #expect(summary.seconds < 10)
+        #expect(summary.messages.sent + summary.messages.unsent == 40, "\(summary.messages)")
+    }
+
+    @Test func `connections that are not through at the end are counted`() throws {
+        let backend = try ScriptedBackend { peer in
+            _ = try peer.readHead()
+            _ = try peer.readUntilEnd()
+        }
+        defer { backend.stop() }
+        var plan = try plan(backend.address.port, .connect(resumes: false), connections: 3)
+        plan.end = .seconds(0.1)
+        plan.awaitsAll = true
+        plan.drainSeconds = 0.2
+        let summary = try summary(plan)
+        #expect(count("timeout-upgrade", summary) == 3, "\(summary.errors)")
+        #expect(summary.connections.failed == 3)
+    }
+
+    @Test func `a storm that is not over has clients missing`() throws {
+        let number = Monitor(0)
+        let backend = try ScriptedBackend { peer in
+            let mine = number.update {
+                $0 += 1
+                return $0
+            }
+            if mine > 4 {
+                _ = try peer.readUntilEnd()
+                return
+            }
+            try peer.accept()
+            _ = try peer.readUntilEnd()
+        }
+        defer { backend.stop() }
+        let backOff = BackOff(firstSeconds: 0.01, longestSeconds: 0.02, jitter: 1)
+        var plan = try plan(backend.address.port, .storm(backOff), connections: 4)
+        plan.end = .seconds(0.3)
+        plan.awaitsAll = true
+        let summary = try summary(plan)
+        #expect(count("missing", summary) == 4, "\(summary.errors)")
+        #expect(summary.storm?.secondsUntilAllServed == nil)
+    }
+
+    @Test func `clients of a script get what they wait for, or it is missing`() throws {
+        let number = Monitor(0)
+        let backend = try ScriptedBackend { peer in
+            let mine = number.update {
+                $0 += 1
+                return $0
+            }
+            try peer.accept()
+            let frame = try peer.readFrame()
+            // Of two clients one is answered behind the end.
+            if mine > 1 {
+                _ = try peer.readUntilEnd()
+                return
+            }
+            usleep(300_000)
+            try peer.send(.text(String(decoding: frame.payload, as: UTF8.self)))
+            try peer.echo()
+        }
+        defer { backend.stop() }
+        let script = try LoadScript.load(
+            yaml: "scenarios: [{ name: a, steps: [{ send: x }, { expect: { text: x } }] }]",
+            file: "load.yaml")
+        var plan = try plan(backend.address.port, .script, connections: 2)
+        plan.program = try LoadProgram(script)
+        plan.repeatsScenarios = true
+        plan.end = .seconds(0.1)
+        plan.awaitsAll = true
+        plan.drainSeconds = 1
+        let summary = try summary(plan)
+        #expect(summary.errors.map(\.cause) == ["missing"], "\(summary.errors)")
+        #expect(summary.errors.map(\.count) == [1])
+        #expect(summary.messages.received == 1)
+    }
+}
