@@ -36,7 +36,6 @@ struct LoadFindings {
     let plan: LoadPlan
     var outcomes: [LoadOutcome]
     let nameMicroseconds: Double?
-    var cpuSeconds: Double
     let startedAt: Date
     /// How many runs there were.
     var runs = 1
@@ -44,7 +43,6 @@ struct LoadFindings {
     /// Adds those of a later run.
     mutating func append(_ other: LoadFindings) {
         runs += 1
-        cpuSeconds += other.cpuSeconds
         for (index, outcome) in other.outcomes.enumerated() where index < outcomes.count {
             outcomes[index].append(outcome, number: runs)
         }
@@ -170,9 +168,10 @@ extension LoadSummary {
     private mutating func setGenerator(_ findings: LoadFindings, _ meter: LoadMeter) {
         generator.threads = findings.outcomes.count
         generator.cpuShares = findings.outcomes.map { ($0.cpuShare * 1000).rounded() / 1000 }
-        if messages.received > 0 {
-            generator.cpuMicrosecondsPerMessage =
-                findings.cpuSeconds * 1e6 / Double(messages.received)
+        let inTime = findings.outcomes.reduce(0) { $0 + $1.receivedInTime }
+        if messages.received > 0, inTime > 0 {
+            let cpuSeconds = findings.outcomes.reduce(0) { $0 + $1.cpuShare * $1.seconds }
+            generator.cpuMicrosecondsPerMessage = cpuSeconds * 1e6 / Double(inTime)
         }
         if model == "open" { generator.sendLateMicroseconds = Latency(meter.sendLag) }
         generator.receiveLateMicroseconds = Latency(meter.receiveLag)

@@ -148,7 +148,7 @@ public struct LoadSummary: Sendable, Codable, Equatable {
         public var threads = 0
         /// How much of its core each thread used while measuring: 1 is all of it.
         public var cpuShares: [Double] = []
-        /// CPU time of the process per message, in microseconds; nil without messages.
+        /// CPU time of its threads in the measured part per message, in microseconds; nil without messages.
         public var cpuMicrosecondsPerMessage: Double?
         /// How much later than by the clock messages left; nil in the closed model.
         public var sendLateMicroseconds: Latency?

@@ -38,7 +38,6 @@ public struct LoadCrew: Sendable {
         let context = try context()
         let outcomes = Mutex<[LoadOutcome?]>([LoadOutcome?](repeating: nil, count: shares.count))
         let fault = Mutex<LoadFault?>(nil)
-        let cpuBefore = ProcessWatch.ownCPUSeconds()
         let threads = shares.enumerated().compactMap { index, share in
             let control = control
             return try? ReactorThread.start(name: "sluice-load-\(index)") {
@@ -64,8 +63,7 @@ public struct LoadCrew: Sendable {
         if let fault = fault.withLock({ $0 }) { throw fault }
         let findings = LoadFindings(
             plan: plan, outcomes: outcomes.withLock { $0.compactMap { $0 } },
-            nameMicroseconds: nameMicroseconds,
-            cpuSeconds: ProcessWatch.ownCPUSeconds() - cpuBefore, startedAt: startedAt)
+            nameMicroseconds: nameMicroseconds, startedAt: startedAt)
         return LoadResult(findings)
     }
 

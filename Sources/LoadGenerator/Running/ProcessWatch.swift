@@ -20,13 +20,6 @@ struct ProcessWatch: Sendable {
         }
     }
 
-    /// CPU time of this process so far, of all its threads.
-    static func ownCPUSeconds() -> Double {
-        var time = timespec()
-        clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time)
-        return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
-    }
-
     /// The most memory that this process has had, in kilobytes; 0 where that is not known.
     static func peakKilobytes() -> UInt64 {
         let line = text(of: "/proc/self/status")?.split(separator: "\n").first {

@@ -32,7 +32,13 @@ struct LoadCompareCommand: ParsableCommand {
 
     /// Prints the comparison, and writes the page.
     func run() throws {
-        let comparison = LoadComparison(try Self.read(first), try Self.read(second))
+        let (before, after) = (try Self.read(first), try Self.read(second))
+        if (before.mode, before.model) != (after.mode, after.model) {
+            Output.complain(
+                "The reports are of different loads, which can't be compared: \(before.mode) (\(before.model) model)"
+                    + " and \(after.mode) (\(after.model) model).")
+        }
+        let comparison = LoadComparison(before, after)
         let page = try ReportFile.opened(report)
         if json {
             let encoder = JSONEncoder()
