@@ -13,7 +13,8 @@ public enum PasswordVerdict: Sendable {
 /// Where passwords are hashed: on one thread beside the reactors, which would stand still meanwhile.
 ///
 /// There is a thread only while something is to be hashed. How many wait is bounded, also those of one client, and
-/// whoever asks the same at the same time is told together.
+/// whoever asks the same at the same time is told together. Clients take turns: who has many waiting delays another by
+/// one of them.
 public final class PasswordDesk: Sendable {
     /// Passwords that may wait.
     public static let waitingMax = 256
@@ -47,8 +48,11 @@ public final class PasswordDesk: Sendable {
     }
 
     private struct State {
-        var line: [Name] = []
-        /// Those in the line and the one that is being hashed.
+        /// What waits, by whose it is.
+        var lines: [Address: [Name]] = [:]
+        /// Whose turn it is, each client once that has something waiting.
+        var turns: [Address] = []
+        /// Those that wait and the one that is being hashed.
         var asked: [Name: Asked] = [:]
         var ofClients: [Address: Int] = [:]
         var isRunning = false
@@ -59,12 +63,55 @@ public final class PasswordDesk: Sendable {
             ofClients[asked.client] = left > 0 ? left : nil
             return asked
         }
+
+        /// Puts a question behind the client's others.
+        mutating func append(_ name: Name, of client: Address) {
+            if lines[client] == nil { turns.append(client) }
+            lines[client, default: []].append(name)
+        }
+
+        /// Takes what is to be hashed next: the first of the client whose turn it is.
+        mutating func next() -> Name? {
+            guard !turns.isEmpty else { return nil }
+            let client = turns.removeFirst()
+            guard var line = lines.removeValue(forKey: client), !line.isEmpty else { return nil }
+            let name = line.removeFirst()
+            if !line.isEmpty {
+                lines[client] = line
+                turns.append(client)
+            }
+            return name
+        }
+
+        /// Takes away all that waits, where nobody will hash it.
+        mutating func removeAll() -> [(Name, Asked)] {
+            let left = lines.values.joined().compactMap { name in remove(name).map { (name, $0) } }
+            lines = [:]
+            turns = []
+            isRunning = false
+            return left
+        }
     }
 
+    private let startThread: @Sendable (@escaping @Sendable () -> Void) -> Bool
     private let state = Mutex(State())
 
     /// A desk at which nobody waits.
-    public init() {}
+    public convenience init() {
+        self.init { run in
+            do throws(SystemError) {
+                _ = try ReactorThread.start(name: "sluice-passwd", body: run)
+                return true
+            } catch {
+                return false
+            }
+        }
+    }
+
+    /// A desk whose thread is started by a function, which says whether there was one to be had.
+    init(startThread: @escaping @Sendable (@escaping @Sendable () -> Void) -> Bool) {
+        self.startThread = startThread
+    }
 
     /// How many passwords wait or are being hashed.
     public var count: Int { state.withLock { $0.asked.count } }
@@ -93,7 +140,7 @@ public final class PasswordDesk: Sendable {
             if waiting >= Self.waitingOfClientMax { return .clientHasTooMany }
             state.ofClients[client] = waiting + 1
             state.asked[name] = Asked(question: question, client: client, answers: [answer])
-            state.line.append(name)
+            state.append(name, of: client)
             hasToStart = !state.isRunning
             state.isRunning = true
             return .taken
@@ -102,23 +149,14 @@ public final class PasswordDesk: Sendable {
         return outcome
     }
 
-    /// Starts the thread; where there is none to be had, those who have come meanwhile are told so.
+    /// Starts the thread; where there is none to be had, those who have come meanwhile are told so, and also those who
+    /// have asked the same as the one that is told by the outcome.
     private func start(for own: Name) -> Bool {
-        do throws(SystemError) {
-            _ = try ReactorThread.start(name: "sluice-passwd") { [self] in run() }
-            return true
-        } catch {
-            let left = state.withLock { state in
-                let left = state.line.compactMap { state.remove($0) }
-                state.line = []
-                state.isRunning = false
-                return left
-            }
-            for asked in left where Name(asked.question) != own {
-                for answer in asked.answers { answer(.unknown) }
-            }
-            return false
+        if startThread({ [self] in run() }) { return true }
+        for (name, asked) in state.withLock({ $0.removeAll() }) {
+            for answer in asked.answers.dropFirst(name == own ? 1 : 0) { answer(.unknown) }
         }
+        return false
     }
 
     private func run() {
@@ -134,8 +172,7 @@ public final class PasswordDesk: Sendable {
 
     private func next() -> (Name, PasswordQuestion)? {
         state.withLock { state in
-            while !state.line.isEmpty {
-                let name = state.line.removeFirst()
+            while let name = state.next() {
                 if let asked = state.asked[name] { return (name, asked.question) }
             }
             state.isRunning = false

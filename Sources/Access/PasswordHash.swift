@@ -45,7 +45,8 @@ struct PasswordHash: Sendable, Equatable {
     private static func checkBcrypt(_ text: Substring) throws(Fault) {
         let parts = text.split(separator: "$", omittingEmptySubsequences: false)
         guard parts.count == 4, ["2y", "2b", "2a"].contains(parts[1]), parts[2].utf8.count == 2,
-            let cost = Int(parts[2]), parts[3].utf8.count == 53, isLetters(parts[3])
+            isDigits(parts[2]), let cost = Int(parts[2]), parts[3].utf8.count == 53,
+            isLetters(parts[3])
         else { throw Fault(clause: "a hash by bcrypt that is not whole") }
         guard bcryptCosts.contains(cost) else {
             throw Fault(
@@ -58,7 +59,9 @@ struct PasswordHash: Sendable, Equatable {
     private static func checkSHA(_ text: Substring, hashCount: Int) throws(Fault) {
         var parts = text.split(separator: "$", omittingEmptySubsequences: false)
         if let first = parts.first, first.hasPrefix("rounds=") {
-            guard let rounds = Int(first.dropFirst(7)) else {
+            let digits = first.dropFirst(7)
+            // Programs differ in what they make of `+` or a zero in front.
+            guard isDigits(digits), !digits.hasPrefix("0"), let rounds = Int(digits) else {
                 throw Fault(clause: "a hash by SHA-crypt that is not whole")
             }
             guard shaRounds.contains(rounds) else {
@@ -71,6 +74,10 @@ struct PasswordHash: Sendable, Equatable {
         guard parts.count == 2, (1...16).contains(parts[0].utf8.count),
             parts[1].utf8.count == hashCount, isLetters(parts[0]), isLetters(parts[1])
         else { throw Fault(clause: "a hash by SHA-crypt that is not whole") }
+    }
+
+    private static func isDigits(_ text: Substring) -> Bool {
+        text.utf8.allSatisfy { 0x30...0x39 ~= $0 }
     }
 
     private static func isLetters(_ text: Substring) -> Bool {

@@ -9,6 +9,8 @@ import TLS
 public final class PasswordList: Sendable {
     private static let rightMax = 16_384
     private static let wrongMax = 4_096
+    /// Bytes of a password; longer ones are wrong without being hashed, for which SHA-crypt would take as much longer.
+    static let passwordBytesMax = 128
 
     private let hashes: [[UInt8]: PasswordHash]
     /// Hashed for users that there are none of, so that the time tells nothing of who is one.
@@ -31,7 +33,7 @@ public final class PasswordList: Sendable {
     public init(_ bytes: [UInt8]) throws(Fault) {
         var hashes: [[UInt8]: PasswordHash] = [:]
         var first: PasswordHash?
-        let text = String(decoding: bytes, as: UTF8.self)
+        let text = try Self.text(of: bytes)
         // `\r\n` is one character of Swift.
         let lines = text.split(omittingEmptySubsequences: false) { $0.isNewline }
         for (index, line) in lines.enumerated() {
@@ -49,6 +51,16 @@ public final class PasswordList: Sendable {
         }
         self.hashes = hashes
         other = first
+    }
+
+    /// The text of a file, without the mark of its order of bytes that some editors put in front.
+    private static func text(of bytes: [UInt8]) throws(Fault) -> String {
+        let mark: [UInt8] = [0xEF, 0xBB, 0xBF]
+        let bytes = bytes.starts(with: mark) ? bytes[mark.count...] : bytes[...]
+        if let text = String(validating: bytes, as: UTF8.self) { return text }
+        let lines = bytes.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
+        let line = lines.firstIndex { String(validating: $0, as: UTF8.self) == nil } ?? 0
+        throw Fault(clause: "line \(line + 1) has bytes that are no UTF-8, allowed: text in UTF-8")
     }
 
     private static func entry(
@@ -82,7 +94,8 @@ public final class PasswordList: Sendable {
 
     /// What is known of a password without hashing it; nil where that has to be done.
     public func known(_ question: PasswordQuestion) -> Bool? {
-        found.withLock { found in
+        if question.isTooLong { return false }
+        return found.withLock { found in
             if found.right.has(question.digest) { return true }
             return found.wrong.has(question.digest) ? false : nil
         }
@@ -90,6 +103,7 @@ public final class PasswordList: Sendable {
 
     /// Hashes a password, and keeps in mind what came of it.
     func judge(_ question: PasswordQuestion, _ room: borrowing CryptRoom) -> Bool {
+        if question.isTooLong { return false }
         let hash = hashes[question.user]
         let isRight = (hash ?? other).isRight(question.password, room) && hash != nil
         found.withLock { found in
@@ -111,6 +125,8 @@ public struct PasswordQuestion: Sendable {
     public let user: [UInt8]
     let password: [UInt8]
     let digest: KeyedDigest
+
+    fileprivate var isTooLong: Bool { password.count > PasswordList.passwordBytesMax }
 }
 
 /// Digests that were seen last, a bounded number of them.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Reactor
+import Synchronization
 import TestKit
 import Testing
 
@@ -65,6 +66,53 @@ struct PasswordDeskTests {
         try told.wait(for: "all answers", by: .after(.seconds(300))) { $0 == taken + 1 }
         try eventually { desk.count == 0 }
         #expect(ask("one more", network(99)) == .taken)
+    }
+
+    @Test func `clients take turns, however many passwords one of them has waiting`() throws {
+        let gate = Monitor(false)
+        let isThere = Monitor(false)
+        let told = Monitor<[String]>([])
+        _ = desk.ask(question("first"), for: .loopback(port: 1)) { _ in
+            isThere.update { $0 = true }
+            _ = try? gate.wait(for: "the test") { $0 }
+        }
+        try isThere.wait(for: "the first answer") { $0 }
+        for (password, host) in [("a1", 1), ("a2", 1), ("a3", 1), ("b1", 2), ("b2", 2), ("c1", 3)] {
+            let client = Address.ipv4(10, 0, 0, UInt8(host), port: 7)
+            let outcome = desk.ask(question(password), for: client) { _ in
+                told.update { $0.append(password) }
+            }
+            #expect(outcome == .taken)
+        }
+        gate.update { $0 = true }
+        let order = try told.wait(for: "all answers") { $0.count == 6 }
+        #expect(order == ["a1", "b1", "c1", "a2", "b2", "a3"])
+    }
+
+    @Test func `where no thread can be started, each is told once`() {
+        let told = Mutex<[String]>([])
+        let joins = Mutex<(@Sendable () -> Void)?>(nil)
+        let desk = PasswordDesk { _ in
+            joins.withLock { $0 }?()
+            return false
+        }
+        let (same, other) = (question("same"), question("other"))
+        joins.withLock {
+            $0 = { [weak desk] in
+                for (name, question) in [("joiner", same), ("other", other)] {
+                    let outcome = desk?.ask(question, for: .loopback(port: 2)) { verdict in
+                        told.withLock { $0.append("\(name) \(verdict)") }
+                    }
+                    #expect(outcome == .taken)
+                }
+            }
+        }
+        let outcome = desk.ask(same, for: .loopback(port: 1)) { verdict in
+            told.withLock { $0.append("own \(verdict)") }
+        }
+        #expect(outcome == .noThread)
+        #expect(told.withLock { $0.sorted() } == ["joiner unknown", "other unknown"])
+        #expect(desk.count == 0)
     }
 
     private func eventually(_ isTrue: () -> Bool) throws {
