@@ -58,6 +58,10 @@ struct WhenKeysTests {
             "2:62: routes[0].when.fields: found 'a' a second time"
         ),
         (
+            "when: { fields: { X_Forwarded-For: 10.* } }",
+            "2:54: routes[0].when.fields: found 'X_Forwarded-For', which any client can send, so that it tells nothing of the way, allowed: other fields; routes[].listen and routes[].access.addresses judge where requests come from"
+        ),
+        (
             "when: { query: {} }",
             "2:53: routes[0].when.query: found nothing, allowed: one or more of the parameters"
         ),

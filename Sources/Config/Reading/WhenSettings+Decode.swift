@@ -32,7 +32,7 @@ extension WhenSettings {
                 owner.fields = conditions(value, of: "fields") {
                     !$0.isEmpty && $0.utf8.allSatisfy(FieldSyntax.isToken)
                 }
-                return true
+                return !reportForwarding(owner.fields, value)
             },
             .custom(
                 "query", .names(.text("text")), absent: "none",
@@ -77,6 +77,22 @@ extension WhenSettings {
             }
             return text
         }
+    }
+
+    /// Tells of fields that say which way a request has come: any client can send them.
+    private static func reportForwarding(_ conditions: [Condition], _ value: Value) -> Bool {
+        let told = conditions.map(\.name).filter { name in
+            let folded = name.lowercased().replacing("_", with: "-").replacing(".", with: "-")
+            return folded == "forwarded" || folded == "x-real-ip"
+                || folded.hasPrefix("x-forwarded-")
+        }
+        for name in told {
+            value.report(
+                "found '\(name)', which any client can send, so that it tells nothing of the way, allowed: other"
+                    + " fields; routes[].listen and routes[].access.addresses judge where requests come from"
+            )
+        }
+        return !told.isEmpty
     }
 
     private static func conditions(
