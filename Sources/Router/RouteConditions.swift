@@ -43,6 +43,9 @@ public struct RouteConditions: Sendable, Hashable {
         }
     }
 
+    /// Whether all that fits these fits other conditions too, and something else fits those.
+    public func isNarrower(than other: RouteConditions) -> Bool { relation(to: other) == .narrower }
+
     func relation(to other: RouteConditions) -> Relation {
         var relation = Self.relation(listeners, other.listeners)
         relation = relation + Self.relation(methods, other.methods)

@@ -9,9 +9,7 @@ extension RouteTable {
         prepare(for: entries)
         for (index, entry) in entries.enumerated() {
             if let conflict = entry.ownConflict { throw conflict }
-            if let taken = add(entry, as: Int32(index), among: entries) {
-                throw RouteConflict(between: entries[Int(taken)], entry)
-            }
+            if let conflict = add(entry, as: Int32(index), among: entries) { throw conflict }
         }
     }
 
@@ -22,20 +20,23 @@ extension RouteTable {
         table.prepare(for: entries)
         for (index, entry) in entries.enumerated() {
             if let conflict = entry.ownConflict { conflicts.append(conflict) }
-            if let taken = table.add(entry, as: Int32(index), among: entries) {
-                conflicts.append(RouteConflict(between: entries[Int(taken)], entry))
+            if let conflict = table.add(entry, as: Int32(index), among: entries) {
+                conflicts.append(conflict)
             }
         }
         return conflicts
     }
 
-    /// Puts one route in; hands back the route that already has its host and path, if one has.
+    /// Routes for one host and path, which are tried one after the other.
+    static let besideMax = 256
+
+    /// Puts one route in; hands back what keeps it from standing beside those of its host and path, if something does.
     ///
     /// As the more specific pattern always wins, a route can be shadowed by an equal one only: any
     /// other leaves hosts or paths over, of which there is no end.
     private mutating func add(
         _ entry: RouteEntry, as index: Int32, among entries: [RouteEntry]
-    ) -> Int32? {
+    ) -> RouteConflict? {
         let bytes = entry.path.bytes
         let anything = Set(entry.path.captures.map(\.segment))
         var segment = 0
@@ -63,12 +64,13 @@ extension RouteTable {
         let place: WritableKeyPath<Node, Int32> = entry.path.isPrefix ? \.prefix : \.exact
         let taken = nodes[Int(node)][keyPath: place]
         guard hasConditions, taken >= 0 else {
-            if taken >= 0 { return taken }
+            if taken >= 0 { return RouteConflict(between: entries[Int(taken)], entry) }
             nodes[Int(node)][keyPath: place] = index
             return nil
         }
         switch chain(index, among: entries, from: taken) {
-        case .beside(let other): return other
+        case .beside(let other): return RouteConflict(between: entries[Int(other)], entry)
+        case .tooMany: return RouteConflict(tooManyBeside: entries[Int(taken)], entry)
         case .begins(let first):
             nodes[Int(node)][keyPath: place] = first
             return nil
@@ -79,6 +81,8 @@ extension RouteTable {
     private enum Chained {
         /// It can't stand beside that one.
         case beside(Int32)
+        /// There are as many as may be.
+        case tooMany
         /// The first of them is that one now.
         case begins(Int32)
     }
@@ -95,7 +99,10 @@ extension RouteTable {
         let own = entries[Int(index)].conditions
         var before: Int32 = -1
         var entry = first
+        var count = 0
         while entry >= 0 {
+            count += 1
+            if count == Self.besideMax { return .tooMany }
             let other = entries[Int(entry)].conditions
             switch own.relation(to: other) {
             case .same, .across: return .beside(entry)
@@ -216,6 +223,15 @@ public struct RouteConflict: Error, Sendable, Equatable {
             + " (\(entry.path)), and some requests fit the conditions of both, of which neither says more;"
             + " allowed: one that says all that the other says and something else, or conditions that no"
             + " request fits together"
+    }
+
+    /// One more route for a host and path than there may be.
+    init(tooManyBeside taken: RouteEntry, _ entry: RouteEntry) {
+        first = taken.place
+        second = entry.place
+        sentence =
+            "this route is one more for the host (\(entry.host)) and path (\(entry.path)) that the one at"
+            + " \(first) has, allowed: \(RouteTable.besideMax) of them"
     }
 
     init(unknown name: String, inRewriteOf entry: RouteEntry) {

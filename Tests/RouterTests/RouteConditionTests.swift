@@ -56,6 +56,21 @@ import Testing
         if relation == .wider { #expect(one.rank < other.rank) }
     }
 
+    @Test func `more routes beside each other than may be are refused, with both places`() throws {
+        let entries = try (0...RouteTable.besideMax).map { number in
+            RouteEntry(
+                host: .any, path: try PathPattern(parsing: "/a"), place: "file:\(number)",
+                conditions: Self.conditions { $0.fields = ["x": ValueGlob("\(number)")] })
+        }
+        #expect(RouteTable.conflicts(in: Array(entries.dropLast())).isEmpty)
+        let conflicts = RouteTable.conflicts(in: entries)
+        #expect(conflicts.map(\.second) == ["file:256"])
+        #expect(
+            conflicts.first?.sentence
+                == "this route is one more for the host (*) and path (/a) that the one at file:0 has, allowed: 256 of them",
+            "\(conflicts)")
+    }
+
     @Test(arguments: [
         ("beta", "beta", true), ("beta", "bet", false), ("beta", "Beta", false), ("*", "", true),
         ("b*", "b", true), ("b*a", "ba", true), ("b*a", "beta", true), ("b*a", "betas", false),

@@ -36,9 +36,9 @@ struct RouteAsked {
         if !conditions.methods.isEmpty, !conditions.methods.contains(method) { return false }
         for (name, glob) in conditions.fields {
             let values = fields.all(name)
-            guard values.count == 1, let value = values.first, glob.matches(value.span) else {
-                return false
-            }
+            guard values.count == 1, let value = values.first, glob.matches(value.span),
+                fields.countTaken(for: name) == 1
+            else { return false }
         }
         for (name, glob) in conditions.query {
             guard let value = parameter(Array(name.utf8)), glob.matches(value.span) else {

@@ -26,6 +26,16 @@ extension FieldList {
         return nil
     }
 
+    /// How many fields an application could take for one of this name, as CGI does: `_` and `.` stand for `-`.
+    public func countTaken(for name: String) -> Int {
+        let names = FieldNames([name])
+        var count = 0
+        for index in 0..<fields.count where names.contains(bytes.span, fields[index].name) {
+            count += 1
+        }
+        return count
+    }
+
     private static let cookie = Array("cookie".utf8)
 
     private func isNamed(_ place: ByteRange, _ name: [UInt8]) -> Bool {
