@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Access
+import Proxy
 import Reactor
 import Wire
 
@@ -33,7 +34,12 @@ struct AccessGate {
     func judgeAddress(
         _ rules: AccessRules, _ plan: RoutePlan, _ facts: inout RequestFacts
     ) -> Refusal? {
-        guard let addresses = rules.addresses, !addresses.admits(facts.client) else { return nil }
+        guard let addresses = rules.addresses else { return nil }
+        if facts.isClientUnclear {
+            refused(by: .addresses, plan, &facts)
+            return .unclearAddress(plan.route)
+        }
+        if addresses.admits(facts.client) { return nil }
         refused(by: .addresses, plan, &facts)
         return .forbiddenAddress(facts.client, plan.route)
     }
@@ -74,10 +80,25 @@ struct AccessGate {
         switch outcome {
         case .taken:
             request.makeExtras().asked = question
+            state.pointee.requestTimers.arm(
+                token, at: state.pointee.now + Self.patienceMilliseconds)
             return nil
         case .full, .noThread: return .loginsWait
         case .clientHasTooMany: return .clientLogsInTooOften
         }
+    }
+
+    /// How long a request waits for its password to be hashed.
+    private static let patienceMilliseconds: UInt64 = 30_000
+
+    /// Answers a request that has waited for too long; others are left alone.
+    func timeIsUp(_ request: RequestPointer, _ token: Token) {
+        guard case .judged = request.pointee.life.phase, let extras = request.pointee.extras,
+            extras.asked != nil
+        else { return }
+        extras.asked = nil
+        extras.own = OwnAnswer(.loginsWait)
+        state.pointee.work.push(.request(token, .answeredHere))
     }
 
     /// Judges a request whose password was hashed.

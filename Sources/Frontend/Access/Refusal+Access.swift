@@ -11,6 +11,15 @@ extension Refusal {
                 + " route \(route.name) (routes[].access.addresses).")
     }
 
+    /// A trusted proxy has named something as the client that is no address.
+    static func unclearAddress(_ route: Route) -> Refusal {
+        Refusal(
+            status: 403, proxyError: .httpRequestDenied,
+            sentence: "The route \(route.name) is for some addresses only"
+                + " (routes[].access.addresses), and X-Forwarded-For has something else where the"
+                + " client's should stand.")
+    }
+
     /// The request has no user and password that could be judged (RFC 9110 §11.6.1).
     static func loginMissing(_ rule: BasicRule, _ route: Route) -> Refusal {
         login(
@@ -36,6 +45,10 @@ extension Refusal {
     /// As many passwords are being checked as may be.
     static let loginsWait = later(
         503, "Too many passwords are being checked at the moment.", seconds: 1)
+
+    /// A reload has come while the password was being checked.
+    static let loginOutlived = later(
+        503, "The configuration has changed while your password was being checked.", seconds: 1)
 
     /// The client has as many passwords checked as one may.
     static let clientLogsInTooOften = later(

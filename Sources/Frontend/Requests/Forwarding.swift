@@ -13,6 +13,8 @@ struct Forwarding {
 
     /// Who asked: of the addresses in `X-Forwarded-For` the last that is no trusted proxy's.
     let client: Address
+    /// Whether the field holds something where the client's address should stand, and it is none.
+    let isUnclear: Bool
     /// From the client to the last proxy before the one that connected to us.
     private let way: [Address]
     /// The values of `X-Forwarded-For` as they came.
@@ -22,16 +24,21 @@ struct Forwarding {
     init(_ fields: FieldList, peer: Address, trusted: [AddressBlock]) {
         let values = fields.known.has(.xForwardedFor) ? fields.all("x-forwarded-for") : []
         var way: [Address] = []
+        var isUnclear = false
         walk: for value in values.reversed() {
             let nodes = value.split(separator: UInt8(ascii: ","), omittingEmptySubsequences: false)
             for node in nodes.reversed() {
-                guard let address = Self.address(node) else { break walk }
+                guard let address = Self.address(node) else {
+                    isUnclear = true
+                    break walk
+                }
                 way.append(address)
                 if way.count > Self.proxiesMax { break walk }
                 if !trusted.contains(where: { $0.contains(address) }) { break walk }
             }
         }
         client = way.last ?? peer
+        self.isUnclear = isUnclear
         self.way = way.reversed()
         received = Array(values.filter { !$0.isEmpty }.joined(separator: Array(", ".utf8)))
     }

@@ -513,7 +513,7 @@ struct RequestExecutor {
         guard let request = state.pointee.requests.pointer(token) else { return }
         request.pointee.timer.forget()
         switch request.pointee.life.deadline {
-        case .none: break
+        case .none: AccessGate(state).timeIsUp(request, token)
         case .place:
             if PlaceWaiting(state).lookAgain(request) {
                 arm(request)

@@ -15,6 +15,7 @@ struct RequestFacts {
         var isUpgrade = false
         var refusedBy: AccessRule?
         var user = ""
+        var isClientUnclear = false
     }
 
     /// Who asks: who connected, or whom a trusted proxy names.
@@ -73,6 +74,11 @@ struct RequestFacts {
         get { words?.user ?? "" }
         set { withWords { $0.user = newValue } }
     }
+    /// Whether a trusted proxy has named somebody as the client that can't be read.
+    var isClientUnclear: Bool {
+        get { words?.isClientUnclear ?? false }
+        set { withWords { $0.isClientUnclear = newValue } }
+    }
     /// Notes what can be read of a host and a target; the query stays out of the log.
     mutating func note(host: ArraySlice<UInt8>, target: ArraySlice<UInt8>) {
         if let name = try? HostName(parsing: host) { self.host = name.name }
@@ -106,6 +112,7 @@ struct RequestFacts {
             own.isUpgrade = shared.isUpgrade
             own.refusedBy = shared.refusedBy
             own.user = shared.user
+            own.isClientUnclear = shared.isClientUnclear
             words = own
         }
         if let words { change(words) }

@@ -23,29 +23,34 @@ struct RequestJudge {
         let peer = stream.facts.pointee.peer
         let listener = stream.facts.pointee.listener
         var client = peer
+        var isUnclear = false
         if listener.trusts(peer) {
-            client =
-                Forwarding(head.fields, peer: peer, trusted: listener.trustedProxies).client
+            let forwarding = Forwarding(
+                head.fields, peer: peer, trusted: listener.trustedProxies)
+            client = forwarding.client
+            isUnclear = forwarding.isUnclear
         }
         var trace = TraceSpan()
         if let rules = snapshot.settings.tracing {
             trace = Tracing(state).begin(rules, head.fields, from: stream)
         }
         if head.fields.upgradesToWebSocket {
-            judgeUpgrade(stream, head, client, trace)
+            judgeUpgrade(stream, head, client, isUnclear, trace)
         } else {
-            judgeOrdinary(stream, &head, client, trace)
+            judgeOrdinary(stream, &head, client, isUnclear, trace)
         }
     }
 
     // MARK: WebSockets
 
     private func judgeUpgrade(
-        _ stream: ClientStream, _ head: RequestHead, _ client: Address, _ trace: TraceSpan
+        _ stream: ClientStream, _ head: RequestHead, _ client: Address, _ isUnclear: Bool,
+        _ trace: TraceSpan
     ) {
         var facts = RequestFacts(
             client: client, beganMilliseconds: stream.beganMilliseconds)
         facts.trace = trace
+        if isUnclear { facts.isClientUnclear = true }
         let asked: UpgradeRequest
         do throws(UpgradeFault) {
             asked = try UpgradeRequest.judge(head, noting: [.missingConnection, .anyKeyLength])
@@ -180,7 +185,8 @@ struct RequestJudge {
     // MARK: Ordinary requests
 
     private func judgeOrdinary(
-        _ stream: ClientStream, _ head: inout RequestHead, _ client: Address, _ trace: TraceSpan
+        _ stream: ClientStream, _ head: inout RequestHead, _ client: Address, _ isUnclear: Bool,
+        _ trace: TraceSpan
     ) {
         stream.countRequest()
         let slot: Token?
@@ -204,6 +210,7 @@ struct RequestJudge {
             return
         }
         if trace.isOn { request.pointee.facts.trace = trace }
+        if isUnclear { request.pointee.facts.isClientUnclear = true }
         if stream.isSpent(state) || state.pointee.leaving != nil { stream.isPersistent = false }
         stream.begin(slot)
         if let event = judge(&request.pointee) { state.pointee.work.push(.request(slot, event)) }
@@ -311,7 +318,11 @@ struct RequestJudge {
         else { return }
         extras.asked = nil
         let event: RequestLife.Event
-        if let refusal = AccessGate(state).judge(verdict, of: question, &request.pointee) {
+        if !snapshot.routing.plans.contains(where: { $0 === plan }) {
+            // What was asked for holds no longer: another rule may, or none.
+            extras.own = OwnAnswer(.loginOutlived)
+            event = .answeredHere
+        } else if let refusal = AccessGate(state).judge(verdict, of: question, &request.pointee) {
             extras.own = OwnAnswer(refusal)
             event = .answeredHere
         } else if let upgrade = request.pointee.upgrade {
@@ -334,7 +345,7 @@ struct RequestJudge {
             request.makeExtras().own = OwnAnswer(refusal)
             return .answeredHere
         }
-        request.upstream?.search.restart(
+        request.upstream?.search.begin(
             deadlineMilliseconds: now + state.pointee.settings.connect(plan))
         return .forwarded
     }

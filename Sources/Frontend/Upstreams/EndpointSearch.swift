@@ -104,6 +104,12 @@ struct EndpointSearch {
         addresses = nil
     }
 
+    /// Begins now, behind those that wait for a place at this moment.
+    mutating func begin(deadlineMilliseconds: UInt64) {
+        restart(deadlineMilliseconds: deadlineMilliseconds)
+        isInLine = (group.queue?.count ?? 0) > 0
+    }
+
     private mutating func use(_ index: Int?) -> Int? {
         guard let index else { return nil }
         endpoint = index

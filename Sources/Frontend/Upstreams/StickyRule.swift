@@ -42,7 +42,9 @@ public struct StickyRule: Sendable, Equatable {
 }
 
 extension EndpointGroup {
-    /// A number for an endpoint that tells nothing of it, and is the same in every process.
+    /// A number for an endpoint that is the same in every process.
+    ///
+    /// It has no key: who guesses both names can tell that the guess is right.
     static func stickyNumber(_ label: String, of upstream: String) -> UInt64 {
         StableHash.of("\(upstream)\n\(label)\nsticky")
     }

@@ -28,6 +28,18 @@ struct ForwardingTests {
         try Forwarding(fields(lines), peer: peer, trusted: blocks()).client.hostString
     }
 
+    @Test(arguments: [
+        ([], false), (["X-Forwarded-For: 192.0.2.1"], false), (["X-Forwarded-For: unknown"], true),
+        (["X-Forwarded-For: 192.0.2.1, _hidden"], true),
+        (["X-Forwarded-For: _hidden, 192.0.2.1"], false),
+        (["X-Forwarded-For: unknown, 10.0.0.1"], true),
+    ])
+    func `a client that can't be read is known as such`(lines: [String], isUnclear: Bool) throws {
+        let made = Forwarding(
+            try Self.fields(lines), peer: Self.peer, trusted: try Self.blocks())
+        #expect(made.isUnclear == isUnclear)
+    }
+
     /// The lines for the upstream, by name.
     private static func written(
         _ lines: [String], isSecure: Bool = false, peer: Address = peer

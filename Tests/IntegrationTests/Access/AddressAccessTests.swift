@@ -106,6 +106,29 @@ import Testing
         }
     }
 
+    @Test func `who is hidden by a trusted proxy is not let in as that proxy`() throws {
+        let backend = try ScriptedBackend.echo()
+        let proxy = try ProxyFixture(
+            configuration: """
+                listen: [{ address: "127.0.0.1:0", trustedProxies: [127.0.0.1] }]
+                routes:
+                  - { path: /*, to: "\(backend.address)", access: { addresses: { allow: [127.0.0.0/8] } } }
+                  - { path: /page, respond: {}, access: { addresses: { deny: [192.0.2.0/24] } } }
+
+                """)
+        for (value, status) in [
+            (nil, 101), ("127.0.0.9", 101), ("unknown", 403), ("unknown, 127.0.0.1", 403),
+        ] {
+            let fields = value.map { [("X-Forwarded-For", $0)] } ?? []
+            let client = try proxy.connect()
+            try client.send(Opening(extra: fields).bytes)
+            #expect(try client.readHead().status == status, "\(value ?? "none")")
+        }
+        let client = try proxy.connect()
+        try client.send("GET /page HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: _x\r\n\r\n")
+        #expect(try client.readHead().status == 403)
+    }
+
     @Test func `the address is the one that the PROXY protocol names`() throws {
         let backend = try ScriptedBackend.echo()
         let proxy = try ProxyFixture(

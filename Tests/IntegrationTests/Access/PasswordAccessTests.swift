@@ -103,7 +103,7 @@ import Testing
         let proxy = guarded.sluice.proxy
         let authority = try TestCertificates.shared().authority
         let said = try PythonPeer.run(
-            "login.py", [proxy.url(), authority, "ann:one", "ann:two", "", "bob:two%3A%20three"])
+            "login.py", [proxy.url(), authority, "ann:one", "ann:two", "", "bob:two: three"])
         #expect(
             said == [
                 "let in hello", "401 \(Self.challenge)", "401 \(Self.challenge)", "let in hello",
@@ -158,6 +158,29 @@ import Testing
             try client.send(Frame.text("hello").masked())
             #expect(try client.readFrame().text == "hello")
         }
+    }
+
+    @Test func `who waits for a password while a reload comes is not let in by the rules before`()
+        throws
+    {
+        let backend = try ScriptedBackend.echo()
+        let guarded = try Guarded(backend.address)
+        defer { guarded.remove() }
+        let hash = try run(["perl", "-e", "print crypt(q(one), q($2y$12$abcdefghijklmnopqrstuu))"])
+        try Scratch.write("ann:\(hash[0])\n", to: guarded.passwords)
+        #expect(try guarded.sluice.command(["reload"]).status == 0)
+        // Hashing these takes seconds, and the last is the right one.
+        let clients = try ["YW5uOjE=", "YW5uOjI=", "YW5uOjM=", "YW5uOjQ=", "YW5uOm9uZQ=="].map {
+            let client = try guarded.sluice.proxy.connect()
+            try client.send(Opening(extra: [("Authorization", "Basic \($0)")]).bytes)
+            return client
+        }
+        #expect(try guarded.curl("/open") == ["open", "200"])
+        try Guarded.write(["bob": "new"], to: guarded.passwords)
+        #expect(try guarded.sluice.command(["reload"]).status == 0)
+        let head = try #require(clients.last).readHead()
+        #expect(head.status == 503 && head["retry-after"] == "1", "\(head)")
+        #expect(backend.connectionCount == 0)
     }
 
     @Test func `a reload reads the file again, and one that can't be used is told`() throws {
