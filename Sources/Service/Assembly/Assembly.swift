@@ -259,7 +259,7 @@ public struct Assembly: Sendable {
             }
         }
         return warnings + repeatedEndpoints(configuration) + restingUpstreams(configuration)
-            + tokenWarnings(configuration.admin)
+            + tokenWarnings(configuration.admin) + unguardedRoutes(configuration)
     }
 
     /// What `hsts` does beside what was meant, for a listener whose certificates have these names.
@@ -311,6 +311,7 @@ public struct Assembly: Sendable {
         }
         let (entries, problems) = entries(of: configuration.routes)
         guard problems.isEmpty else { throw ConfigurationProblems(problems) }
+        try checkStickyCookies(configuration, entries)
         var routes: [Route] = []
         for route in configuration.routes {
             let name = route.name

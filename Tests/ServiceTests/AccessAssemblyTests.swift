@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+import Config
+import Testing
+
+@testable import Service
+
+/// What is right of each route and upstream, and wrong or doubtful of several together.
+struct AccessAssemblyTests {
+    private func assembly(routes: [String], upstreams: String = "{}") throws -> Assembly {
+        let yaml = """
+            listen: [{ address: "127.0.0.1:0", name: inner }]
+            routes: [
+              \(routes.joined(separator: ",\n  "))
+            ]
+            upstreams: \(upstreams)
+            """
+        return try Assembly(try Configuration.load(yaml: yaml, file: "s.yaml"))
+    }
+
+    private static let allow = "access: { addresses: { allow: [10.0.0.0/8] } }"
+
+    @Test(arguments: [
+        (["path: /a, when: { methods: [POST] }, \(allow)", "path: /a"], 1),
+        (["path: /a, listen: [inner], \(allow)", "path: /a"], 1),
+        (["path: /a, when: { methods: [POST] }, \(allow)", "path: /a, \(allow)"], 0),
+        (
+            [
+                "path: /a, when: { methods: [POST] }, \(allow)",
+                "path: /a, access: { addresses: { deny: [10.0.0.0/8] } }",
+            ], 1
+        ),
+        (["path: /a, when: { methods: [POST] }, \(allow)", "path: /b"], 0),
+        (["path: /a, when: { methods: [POST] }", "path: /a, \(allow)"], 0),
+        (
+            [
+                "path: /a, when: { methods: [POST] }, \(allow)",
+                "path: /a, when: { methods: [GET] }",
+            ], 0
+        ),
+    ])
+    func `a route that takes what misses the conditions of a guarded one is warned of`(
+        routes: [String], count: Int
+    ) throws {
+        let warnings = try assembly(routes: routes.map { "{ \($0), respond: {} }" }).warnings
+        #expect(warnings.count == count, "\(warnings)")
+        for warning in warnings {
+            #expect(warning.place.line == 3)
+            #expect(
+                warning.sentence.hasPrefix(
+                    "access: requests that miss the conditions of this route (when, listen) are taken by the one"
+                        + " at s.yaml:4:"), "\(warning.sentence)")
+        }
+    }
+
+    @Test(arguments: [
+        ("", "", "", "", false), ("host: a.x, ", "host: b.x, ", "", "", true),
+        ("host: a.x, ", "host: a.x, ", "", "", false),
+        ("host: a.x, ", "host: \"*.x\", ", "", "", false),
+        ("host: x, ", "host: \"*.x\", ", "", "", true),
+        ("host: a.x, ", "", "", "", false), ("", "", "cookie: one", "", true),
+        ("", "", "path: /one", "path: /two", true),
+    ])
+    func `two upstreams with one cookie are refused where a browser can reach both by one host`(
+        one: String, two: String, first: String, second: String, isAllowed: Bool
+    ) throws {
+        func made() throws -> Assembly {
+            try assembly(
+                routes: ["{ \(one)path: /one, to: first }", "{ \(two)path: /two, to: second }"],
+                upstreams: "{ first: { endpoints: [\"ws://h:1\"], sticky: { \(first) } }, "
+                    + "second: { endpoints: [\"ws://h:2\"], sticky: { \(second) } } }")
+        }
+        if isAllowed {
+            _ = try made()
+            return
+        }
+        let problems = #expect(throws: ConfigurationProblems.self) { try made() }
+        let sentence = problems?.problems.first?.sentence ?? ""
+        #expect(
+            sentence.contains("sticky: the cookie 'sluice' is that of upstreams."), "\(sentence)")
+    }
+}
