@@ -2,6 +2,10 @@
 /* OpenSSL's macros that Swift's importer cannot see, as functions of the same meaning. */
 #pragma once
 #include <malloc.h>
+#include <openssl/sha.h>
+#include <openssl/kdf.h>
+#include <openssl/core_dispatch.h>
+#include <openssl/provider.h>
 #include <openssl/bio.h>
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
@@ -42,6 +46,7 @@ static inline int sluice_has_certificate_request(const SSL *s) { return SSL_get0
 static inline int sluice_set_server_name(SSL *s, const char *n) { return (int)SSL_set_tlsext_host_name(s, n); }
 static inline unsigned long long sluice_op_no_renegotiation(void) { return SSL_OP_NO_RENEGOTIATION; }
 static inline unsigned long long sluice_op_no_compression(void) { return SSL_OP_NO_COMPRESSION; }
+static inline unsigned long long sluice_op_server_preference(void) { return SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA; }
 static inline void sluice_bio_set_retry_read(BIO *b) { BIO_set_retry_read(b); }
 static inline void sluice_bio_set_retry_write(BIO *b) { BIO_set_retry_write(b); }
 static inline void sluice_bio_clear_retry_flags(BIO *b) { BIO_clear_retry_flags(b); }
@@ -68,6 +73,25 @@ static inline int sluice_mac_use_hmac_sha256(EVP_MAC_CTX *mac, const unsigned ch
     parameters[2] = OSSL_PARAM_construct_end();
     return EVP_MAC_CTX_set_params(mac, parameters);
 }
+
+/* One hash of one piece, without the EVP layer, which would look its name up, and without anything left behind. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+static inline void sluice_sha256(const unsigned char *bytes, size_t count, unsigned char *digest) {
+    SHA256_CTX state;
+    SHA256_Init(&state);
+    SHA256_Update(&state, bytes, count);
+    SHA256_Final(digest, &state);
+    OPENSSL_cleanse(&state, sizeof state);
+}
+static inline void sluice_sha384(const unsigned char *bytes, size_t count, unsigned char *digest) {
+    SHA512_CTX state;
+    SHA384_Init(&state);
+    SHA384_Update(&state, bytes, count);
+    SHA384_Final(digest, &state);
+    OPENSSL_cleanse(&state, sizeof state);
+}
+#pragma GCC diagnostic pop
 
 /* A place of the calling thread for one pointer, empty at first. The model says that no library loaded later asks for
    it: its address takes one instruction, not a call. */

@@ -275,6 +275,11 @@ extension ProcessTLSSettings {
                 "who seals and opens records in AES-GCM once a session has left OpenSSL's object: `auto` takes the "
                     + "library intel-ipsec-mb where it is installed, the processor has what it needs and a check "
                     + "finds it right, and else OpenSSL; `openssl` takes OpenSSL in any case"),
+            .word(
+                "keySchedule", \.keySchedule,
+                "who derives the keys of a handshake of TLS 1.3 (RFC 8446 §7.1): `auto` has Sluice do it with OpenSSL's "
+                    + "hashes, which takes a sixth off a handshake, where a check finds it right and OpenSSL's own "
+                    + "configuration wants no other providers; `openssl` takes OpenSSL in any case"),
             .boolean(
                 "release", \.release,
                 "whether a session over TLS 1.3 leaves OpenSSL's object after one second or 64 KiB, which saves some "

@@ -175,8 +175,9 @@ extension TLSSettings {
                 return owner.protocols.contains(.http11)
             },
             .custom(
-                "cipherSuites", .text("text"), absent: "OpenSSL's",
-                "cipher suites of TLS 1.3, colons between"
+                "cipherSuites", .text("text"), absent: "AES-128-GCM, AES-256-GCM, ChaCha20",
+                "cipher suites of TLS 1.3, colons between, preferred first; a client that offers ChaCha20 first "
+                    + "gets it where it is in the list"
             ) { owner, value in
                 owner.cipherSuites = value.text("names of cipher suites, colons between")
                 owner.cipherSuitesPlace = value.place
@@ -184,7 +185,7 @@ extension TLSSettings {
             },
             .custom(
                 "ciphers", .text("text"), absent: "Mozilla intermediate",
-                "ciphers of TLS 1.2 as OpenSSL names them, colons between"
+                "ciphers of TLS 1.2 as OpenSSL names them, colons between, preferred first"
             ) { owner, value in
                 owner.ciphers = value.text("names of ciphers, colons between")
                 owner.ciphersPlace = value.place

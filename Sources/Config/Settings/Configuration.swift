@@ -175,8 +175,18 @@ public struct ProcessTLSSettings: Sendable, Equatable {
         case openssl
     }
 
+    /// Who derives the keys of TLS 1.3.
+    public enum KeySchedule: String, Sendable, CaseIterable {
+        /// Sluice, with OpenSSL's hashes, where it can.
+        case auto
+        /// OpenSSL does it in any case.
+        case openssl
+    }
+
     /// Who seals and opens records.
     public var records = Records.auto
+    /// Who derives the keys of TLS 1.3.
+    public var keySchedule = KeySchedule.auto
     /// Whether sessions leave OpenSSL's object once they have lived a while or are busy.
     public var release = true
 

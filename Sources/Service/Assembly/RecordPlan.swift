@@ -11,6 +11,8 @@ public struct RecordPlan: Sendable {
     let keepingReason: String?
     /// Why OpenSSL seals and opens for those that leave it; nil where it does not.
     let engineReason: String?
+    /// Why OpenSSL derives the keys of TLS 1.3; nil where it does not.
+    let keyScheduleReason: String?
 
     /// The plan of a configuration; nil where it has no listener with TLS.
     public init?(_ configuration: Configuration) {
@@ -24,6 +26,8 @@ public struct RecordPlan: Sendable {
             keepingReason = nil
         }
         releases = keepingReason == nil
+        keyScheduleReason =
+            settings.keySchedule == .openssl ? "tls.keySchedule says so" : KeySchedule.fault
         engine = releases && settings.records == .auto ? .best : .openSSL
         engineReason =
             if !releases { nil } else if settings.records == .openssl {
@@ -33,6 +37,14 @@ public struct RecordPlan: Sendable {
 
     /// What operators read of it, in `sluice check` and in the log.
     public var sentence: String {
+        recordSentence
+            + (keyScheduleReason.map { " OpenSSL also derives all keys: \($0)." } ?? "")
+    }
+
+    /// Has the process derive keys as planned, in all handshakes from now on.
+    func useKeySchedule() { KeySchedule.leaveToOpenSSL(keyScheduleReason != nil) }
+
+    private var recordSentence: String {
         if let keepingReason {
             return "TLS: OpenSSL does the handshakes and all records: \(keepingReason)."
         }

@@ -258,10 +258,11 @@ public final class Controller: Sendable {
         if let logChange { log.use(logChange) }
         use(tracePlan, before.configuration.traces, configuration.traces)
         Server.warn(assembly, log)
-        if let plan = RecordPlan(configuration),
-            plan.sentence != RecordPlan(before.configuration)?.sentence
-        {
-            log.write(LogEvent(.info, plan.sentence))
+        if let plan = RecordPlan(configuration) {
+            plan.useKeySchedule()
+            if plan.sentence != RecordPlan(before.configuration)?.sentence {
+                log.write(LogEvent(.info, plan.sentence))
+            }
         }
         let removal = removed.map { told(of: $0, assembly) }
         let changes = ReloadChanges(

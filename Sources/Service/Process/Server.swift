@@ -86,7 +86,10 @@ public enum Server {
         let raised = files.soft > files.was ? " (raised from \(files.was))" : ""
         let room = "\(Count.words(workers, "reactor")), room for \(files.soft) open files\(raised)."
         log.write(LogEvent(.info, "sluice \(version) is ready: \(room)"))
-        if let plan = RecordPlan(configuration) { log.write(LogEvent(.info, plan.sentence)) }
+        if let plan = RecordPlan(configuration) {
+            plan.useKeySchedule()
+            log.write(LogEvent(.info, plan.sentence))
+        }
         if let sentence = TraceWords.sentence(configuration.traces) {
             log.write(LogEvent(.info, sentence))
         }

@@ -135,12 +135,16 @@ public final class CertificateStore: Sendable {
                 remedy: "give names that `openssl ciphers -v` prints (tls.ciphers)"
             ).blaming(.cipherList)
         }
-        if let suites = options.cipherSuites, SSL_CTX_set_ciphersuites(pointer, suites) != 1 {
+        let suites = options.cipherSuites ?? TLSContext.cipherSuitesPreferred
+        guard SSL_CTX_set_ciphersuites(pointer, suites) == 1 else {
             throw TLSError.drainingQueue(
                 "setting the cipher suites \(suites)",
                 remedy: "give names that `openssl ciphers -s -tls1_3` prints (tls.cipherSuites)"
             ).blaming(.cipherSuites)
         }
+        // The order is the server's, but for a client that puts ChaCha20 first: it knows that its machine
+        // has no instructions for AES.
+        SSL_CTX_set_options(pointer, sluice_op_server_preference())
         guard sluice_ctx_set1_sigalgs_list(pointer, TLSContext.signatureAlgorithms) == 1 else {
             throw TLSError.drainingQueue("setting the signature algorithms")
         }

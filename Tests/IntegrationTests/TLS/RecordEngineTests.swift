@@ -102,6 +102,53 @@ import Testing
         }
     }
 
+    /// A provider of ours derives them, unless the operator says otherwise here or in OpenSSL's own file.
+    @Test func `check and log say who derives keys, and a reload changes it`() throws {
+        let backend = try ScriptedBackend.echo()
+        let sluice = try Operated(
+            routes: ["{ path: /Esv/ocp, to: \"\(backend.address)\" }"],
+            settings: ["tls: { keySchedule: auto }"])
+        defer { Scratch.remove(sluice.folder) }
+        try sluice.proxy.process.waitForLine(containing: "TLS: OpenSSL does the handshakes")
+        let check = [try ProxyFixture.program(), "check", "-c", sluice.proxy.configurationPath]
+        #expect(!(try ended(check).output.contains("also derives all keys")))
+        let authority = try TestCertificates.shared().authority
+        func greet() throws {
+            for version in ["1.2", "1.3"] {
+                let client = try ended([
+                    "curl", "-sS", "--http1.1", "--tlsv\(version)", "--tls-max", version,
+                    "--cacert",
+                    authority, "-o", "/dev/null", "-w", "%{http_code}",
+                    "https://localhost:\(sluice.proxy.port())/none",
+                ])
+                #expect(client.output == "404\n", "\(client)")
+            }
+        }
+        try greet()
+        let sentence = "OpenSSL also derives all keys: tls.keySchedule says so."
+        try sluice.rewrite("keySchedule: auto", "keySchedule: openssl")
+        #expect(try sluice.command(["reload"]).output.contains("Settings: changed tls."))
+        try sluice.proxy.process.waitForLine(containing: sentence)
+        #expect(try ended(check).output.contains(sentence))
+        try greet()
+        try sluice.rewrite("keySchedule: openssl", "keySchedule: auto")
+        #expect(try sluice.command(["reload"]).output.contains("Settings: changed tls."))
+        try greet()
+        let file = sluice.folder + "/openssl.cnf"
+        for (section, isRefused) in [
+            ("providers = b\n[b]\ndefault = c\nlegacy = c\n[c]\nactivate = 1", false),
+            ("alg_section = b\n[b]\ndefault_properties = provider=default", true),
+        ] {
+            try Data("openssl_conf = a\n[a]\n\(section)\n".utf8).write(
+                to: URL(fileURLWithPath: file))
+            let said = try ended(["env", "OPENSSL_CONF=" + file] + check).output
+            #expect(
+                said.contains(
+                    "OpenSSL also derives all keys: OpenSSL's configuration wants other providers.")
+                    == isRefused, "\(said)")
+        }
+    }
+
     @Test func `a reload changes who does it, also for a session that is there`() throws {
         let backend = try ManualBackend()
         let sluice = try Operated(

@@ -182,6 +182,33 @@ struct HandshakeTests {
         #expect(Array(server.output().suffix(2)) == [2, 120])
     }
 
+    /// AES-128 where a client takes it, unless that says by its order that its processor has no AES.
+    @Test(arguments: [
+        (nil, "TLS_AES_256_GCM_SHA384:TLS_AES_128_GCM_SHA256", UInt16(0x1301)),
+        (nil, "TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256", 0x1301),
+        (nil, "TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256", 0x1303),
+        (nil, "TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256", 0x1302),
+        (nil, "TLS_CHACHA20_POLY1305_SHA256", 0x1303),
+        (
+            "TLS_AES_256_GCM_SHA384:TLS_AES_128_GCM_SHA256",
+            "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384", 0x1302
+        ),
+        (
+            "TLS_AES_256_GCM_SHA384:TLS_AES_128_GCM_SHA256",
+            "TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256", 0x1301
+        ),
+    ])
+    func `the suite is the first of the server's that a client offers`(
+        configured: String?, offered: String, agreed: UInt16
+    ) throws {
+        let options = TLSServerOptions(minimumVersion: .tls12, cipherSuites: configured)
+        let context = try TLSContext.client(trusting: nil, cipherSuites: offered)
+        let pair = MemoryPair(
+            try identities.store([identities.local], options: options), client: context)
+        #expect(pair.handshake() == (.done, .done))
+        #expect(pair.server.facts?.cipher == agreed)
+    }
+
     @Test(arguments: [TLSVersion.tls12, .tls13], ["X25519", "P-256", "P-384"])
     func `keys are exchanged over each of the groups`(version: TLSVersion, group: String) throws {
         let context = try client(version)
