@@ -98,6 +98,10 @@ let package = Package(
         .target(
             name: "Traces", dependencies: ["CCurl", "Ledger", "Wire", "Reactor", "TLS"],
             swiftSettings: strict),
+        // Keys that tokens are judged by, fetched from those who sign them.
+        .target(
+            name: "Issuers", dependencies: ["Access", "CCurl", "Ledger", "Reactor"],
+            swiftSettings: strict),
         .target(
             name: "Health", dependencies: ["Ledger", "Router", "Wire", "Reactor", "TLS"],
             swiftSettings: strict),
@@ -112,7 +116,7 @@ let package = Package(
             name: "Service",
             dependencies: [
                 "Frontend", "Log", "Traces", "Health", "Admin", "Naming", "Splice", "Ledger",
-                "Access", "Metrics",
+                "Access", "Issuers", "Metrics",
                 "Router",
                 "Wire",
                 "Reactor", "TLS", "Config", "Serialization", "Tap",
@@ -178,7 +182,11 @@ let package = Package(
             name: "TLSTests", dependencies: ["TLS", "CIPSecMB", "COpenSSL", "TestKit"],
             swiftSettings: strict),
         .testTarget(
-            name: "AccessTests", dependencies: ["Access", "Reactor", "TLS", "TestKit"],
+            name: "AccessTests", dependencies: ["Access", "COpenSSL", "Reactor", "TLS", "TestKit"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "IssuersTests",
+            dependencies: ["Issuers", "Access", "Ledger", "Reactor", "TestKit"],
             swiftSettings: strict),
         .testTarget(
             name: "SpliceTests",

@@ -89,6 +89,13 @@ static inline CURLcode sluice_curl_set_writer(
     return code != CURLE_OK ? code : curl->easy_setopt(easy, CURLOPT_WRITEDATA, context);
 }
 
+static inline CURLcode sluice_curl_set_header_reader(
+    const struct sluice_curl *curl, void *easy, size_t (*reader)(char *, size_t, size_t, void *),
+    void *context) {
+    CURLcode code = curl->easy_setopt(easy, CURLOPT_HEADERFUNCTION, reader);
+    return code != CURLE_OK ? code : curl->easy_setopt(easy, CURLOPT_HEADERDATA, context);
+}
+
 static inline CURLcode sluice_curl_number(
     const struct sluice_curl *curl, void *easy, CURLINFO info, long *value) {
     return curl->easy_getinfo(easy, info, value);

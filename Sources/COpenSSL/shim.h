@@ -12,6 +12,7 @@
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
+#include <openssl/param_build.h>
 #include <openssl/params.h>
 #include <openssl/pem.h>
 #include <openssl/pkcs12.h>
@@ -134,4 +135,55 @@ static inline void sluice_free(void *p) { OPENSSL_free(p); }
 static inline const GENERAL_NAME *sluice_permitted(const NAME_CONSTRAINTS *c, int i) {
     const GENERAL_SUBTREE *s = sk_GENERAL_SUBTREE_value(c->permittedSubtrees, i);
     return s ? s->base : NULL;
+}
+
+/* A public key of these parameters, which are freed; NULL where they make none. */
+static inline EVP_PKEY *sluice_public_key(const char *type, OSSL_PARAM *parameters) {
+    EVP_PKEY *key = NULL;
+    EVP_PKEY_CTX *context = parameters ? EVP_PKEY_CTX_new_from_name(NULL, type, NULL) : NULL;
+    if (context && EVP_PKEY_fromdata_init(context) == 1) EVP_PKEY_fromdata(context, &key, EVP_PKEY_PUBLIC_KEY, parameters);
+    EVP_PKEY_CTX_free(context);
+    OSSL_PARAM_free(parameters);
+    return key;
+}
+/* The public key of a modulus and an exponent, big-endian; NULL where they make none. */
+static inline EVP_PKEY *sluice_rsa_public_key(const unsigned char *n, int n_count, const unsigned char *e, int e_count) {
+    BIGNUM *modulus = BN_bin2bn(n, n_count, NULL), *exponent = BN_bin2bn(e, e_count, NULL);
+    OSSL_PARAM_BLD *builder = OSSL_PARAM_BLD_new();
+    OSSL_PARAM *parameters = NULL;
+    if (modulus && exponent && builder && OSSL_PARAM_BLD_push_BN(builder, OSSL_PKEY_PARAM_RSA_N, modulus)
+        && OSSL_PARAM_BLD_push_BN(builder, OSSL_PKEY_PARAM_RSA_E, exponent))
+        parameters = OSSL_PARAM_BLD_to_param(builder);
+    EVP_PKEY *key = sluice_public_key("RSA", parameters);
+    OSSL_PARAM_BLD_free(builder);
+    BN_free(modulus);
+    BN_free(exponent);
+    return key;
+}
+/* The public key of an uncompressed point on a curve; NULL where it is on none. */
+static inline EVP_PKEY *sluice_ec_public_key(const char *curve, const unsigned char *point, size_t count) {
+    OSSL_PARAM_BLD *builder = OSSL_PARAM_BLD_new();
+    OSSL_PARAM *parameters = NULL;
+    if (builder && OSSL_PARAM_BLD_push_utf8_string(builder, OSSL_PKEY_PARAM_GROUP_NAME, curve, 0)
+        && OSSL_PARAM_BLD_push_octet_string(builder, OSSL_PKEY_PARAM_PUB_KEY, point, count))
+        parameters = OSSL_PARAM_BLD_to_param(builder);
+    EVP_PKEY *key = sluice_public_key("EC", parameters);
+    OSSL_PARAM_BLD_free(builder);
+    return key;
+}
+/* Whether a public key is sound: its point is on the curve, its modulus no even number. */
+static inline int sluice_is_sound(EVP_PKEY *key) {
+    EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_pkey(NULL, key, NULL);
+    int result = context && EVP_PKEY_public_check(context) == 1;
+    EVP_PKEY_CTX_free(context);
+    return result;
+}
+/* Begins to verify; by PSS, where that is asked for, with a salt as long as the digest (RFC 7518, 3.5). */
+static inline int sluice_verify_init(EVP_MD_CTX *c, const EVP_MD *digest, EVP_PKEY *key, int is_pss) {
+    EVP_PKEY_CTX *k = NULL;
+    if (EVP_DigestVerifyInit(c, &k, digest, NULL, key) != 1) return 0;
+    if (!is_pss) return 1;
+    return EVP_PKEY_CTX_set_rsa_padding(k, RSA_PKCS1_PSS_PADDING) == 1
+        && EVP_PKEY_CTX_set_rsa_pss_saltlen(k, RSA_PSS_SALTLEN_DIGEST) == 1
+        && EVP_PKEY_CTX_set_rsa_mgf1_md(k, digest) == 1;
 }

@@ -24,11 +24,12 @@ enum Arrows {
         ]),
         "Log": ["Ledger", "Reactor", "TLS"], "Health": rowOne.union(["Ledger"]),
         "Traces": ["CCurl", "Ledger", "Wire", "Reactor", "TLS"],
+        "Issuers": ["Access", "CCurl", "Ledger", "Reactor"],
         "Admin": ["Ledger", "Wire", "Reactor", "TLS"],
         "Trust": ["TLS"], "Doctor": ["Wire", "TLS", "HTTP2"],
         "Service": rowOne.union([
             "Access", "Config", "Ledger", "Metrics", "Splice", "Naming", "Frontend", "Log",
-            "Traces",
+            "Traces", "Issuers",
             "Health", "Admin",
             "Serialization", "Tap",
         ]),
