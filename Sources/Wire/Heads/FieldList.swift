@@ -33,7 +33,7 @@ public struct FieldList: Sendable {
     /// The field lines in order.
     public internal(set) var fields: [HeadField]
     /// The known fields that are there by their exact name.
-    public let known: KnownFields
+    public internal(set) var known: KnownFields
     /// Those of them that came more than once.
     let repeated: KnownFields
 

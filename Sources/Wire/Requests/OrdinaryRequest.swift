@@ -18,7 +18,7 @@ public struct OrdinaryRequest: ~Copyable, Sendable {
     public let isPersistent: Bool
     private let hostPlace: HostPlace
     private let authorityPlace: ByteRange
-    private let targetPlace: TargetPlace
+    private var targetPlace: TargetPlace
 
     /// The bytes that the ranges point into.
     public var bytes: [UInt8] { head.fields.bytes }
@@ -76,6 +76,15 @@ public struct OrdinaryRequest: ~Copyable, Sendable {
 
     /// Gives the memory back to be used for another head; nothing else may be asked then.
     public mutating func takeMemory() -> HeadMemory { head.takeMemory() }
+
+    /// Takes fields of the head out, or gives them other values.
+    mutating func change(_ changes: [FieldChange]) { head.fields.change(changes) }
+
+    /// Has another query go on, or none.
+    mutating func setQuery(_ query: [UInt8]?) {
+        targetPlace.hasQuery = query != nil
+        targetPlace.query = query.map { head.fields.append($0) } ?? .empty
+    }
 
     /// No request: a `GET` of nothing without a host.
     public static func none() -> OrdinaryRequest {
@@ -197,8 +206,8 @@ private struct TargetPlace: Sendable {
     let path: ByteRange
     /// The path that goes on; the same place where it is canonical already.
     let sentPath: ByteRange
-    let query: ByteRange
-    let hasQuery: Bool
+    var query: ByteRange
+    var hasQuery: Bool
     let hasEscapedSlash: Bool
     let hasOtherReadings: Bool
     /// Host and port of an absolute target, else empty.

@@ -12,7 +12,7 @@ public struct UpgradeRequest: Sendable {
     /// there is neither.
     public let authority: [UInt8]
     /// The path and query.
-    public let target: RequestTarget
+    public private(set) var target: RequestTarget
     /// The `Sec-WebSocket-Key` as sent: 24 characters of base64, unless `departures` say otherwise.
     public let key: [UInt8]
     /// The `Origin` field as sent, if there is one.
@@ -55,6 +55,12 @@ public struct UpgradeRequest: Sendable {
 
     /// Gives the memory of the head back to be used for another; nothing may be asked of it then.
     public mutating func takeMemory() -> HeadMemory { head.takeMemory() }
+
+    /// Takes fields of the head out, or gives them other values.
+    mutating func change(_ changes: [FieldChange]) { head.fields.change(changes) }
+
+    /// Has another query go on, or none.
+    mutating func setQuery(_ query: [UInt8]?) { target = target.with(query: query) }
 
     /// Reads the handshake out of a head, or says why it is none.
     ///
