@@ -42,6 +42,8 @@ public enum EndReason: UInt8, Sendable {
     case lifetime
     /// An ordinary HTTP answer was relayed to its end.
     case answered
+    /// The token that let the client in has ended.
+    case token
 
     /// What the log and metrics call it.
     public var word: StaticString {
@@ -55,6 +57,7 @@ public enum EndReason: UInt8, Sendable {
         case .idle: "idle"
         case .lifetime: "lifetime"
         case .answered: "answered"
+        case .token: "token"
         }
     }
 }

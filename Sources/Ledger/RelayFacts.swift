@@ -61,6 +61,8 @@ public struct RelayFacts: Sendable {
     public let down: DirectionCounts
     /// How long the client took to answer Pings.
     public let clientRoundTrip: RoundTrip
+    /// When it ends with the token that let it in, in milliseconds since 1970; nil where it does not.
+    public let endMilliseconds: UInt64?
     /// Whether Closes are being exchanged.
     public let isEnding: Bool
 
@@ -70,7 +72,7 @@ public struct RelayFacts: Sendable {
         endpoint: String, acceptedMilliseconds: UInt64, nowMilliseconds: UInt64,
         up: DirectionCounts,
         down: DirectionCounts,
-        clientRoundTrip: RoundTrip, isEnding: Bool
+        clientRoundTrip: RoundTrip, endMilliseconds: UInt64? = nil, isEnding: Bool
     ) {
         self.id = id
         self.client = client
@@ -84,6 +86,7 @@ public struct RelayFacts: Sendable {
         self.up = up
         self.down = down
         self.clientRoundTrip = clientRoundTrip
+        self.endMilliseconds = endMilliseconds
         self.isEnding = isEnding
     }
 }

@@ -23,6 +23,7 @@ extension EndReason {
         switch self {
         case .idle: "idle for too long"
         case .lifetime: "the connection has reached its lifetime"
+        case .token: "the token has expired"
         default: ""
         }
     }

@@ -268,6 +268,8 @@ extension Watch {
         static let lifetimeDue: UInt16 = 9
         static let idleSince: UInt16 = 10
         static let trafficBefore: UInt16 = 11
+        static let termEnd: UInt16 = 12
+        static let termCode: UInt16 = 13
     }
 
     fileprivate func write(to writer: inout FieldWriter) {
@@ -282,6 +284,11 @@ extension Watch {
         writer.put(Number.lifetimeDue, lifetimeDue)
         writer.put(Number.idleSince, idleSince)
         writer.put(Number.trafficBefore, trafficBefore)
+        // Needed: a build that does not know them would have the relay go on for ever.
+        if let term {
+            writer.put(Number.termEnd, term.endMilliseconds)
+            writer.put(Number.termCode, term.code)
+        }
     }
 
     fileprivate convenience init(
@@ -302,6 +309,11 @@ extension Watch {
         lifetimeDue = try reader.integer(Number.lifetimeDue)
         idleSince = try reader.integer(Number.idleSince)
         trafficBefore = try reader.integer(Number.trafficBefore)
+        if reader.has(Number.termEnd) {
+            term = RelayTerm(
+                endMilliseconds: try reader.integer(Number.termEnd),
+                code: try reader.integer(Number.termCode))
+        }
         try reader.finish()
     }
 }

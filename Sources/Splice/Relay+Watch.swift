@@ -33,6 +33,7 @@ extension Relay {
     ) -> Verdict {
         let now = space.pointee.nowMilliseconds
         let rules = watch.rules
+        if let term = watch.term, term.isOver { return end(.token, code: term.code, space) }
         if watch.lifetimeDue > 0 && now >= watch.lifetimeDue { return end(.lifetime, space) }
         if rules.idleMilliseconds > 0 {
             if traffic != watch.trafficBefore || isPaused {
@@ -102,10 +103,27 @@ extension Relay {
 
     /// Ends the relay by a rule, with a Close to both.
     private mutating func end(
-        _ reason: EndReason, _ space: UnsafeMutablePointer<Workspace>
+        _ reason: EndReason, code: UInt16 = CloseCode.goingAway.rawValue,
+        _ space: UnsafeMutablePointer<Workspace>
     ) -> Verdict {
-        perform(ending.leave(reason, code: CloseCode.goingAway.rawValue), space)
+        perform(ending.leave(reason, code: code), space)
         return settle(space)
+    }
+
+    /// When the relay ends with what let it in; nil for never.
+    public var term: RelayTerm? { watch?.term }
+
+    /// Gives a relay that has a term another end, which may be over already.
+    public mutating func extend(
+        toMilliseconds end: UInt64, _ space: UnsafeMutablePointer<Workspace>
+    ) -> Verdict {
+        guard let watch, watch.term != nil, !ending.hasBegun else { return [] }
+        watch.term?.endMilliseconds = end
+        let next = watch.nextMilliseconds(space.pointee.nowMilliseconds)
+        // What else the relay waits for is no later than it was.
+        deadlineMilliseconds =
+            deadlineMilliseconds == 0 ? next : min(next, deadlineMilliseconds)
+        return .deadline
     }
 
     /// A peer has not answered: it is given up, and the other told.

@@ -73,13 +73,18 @@ public struct Relay: ~Copyable {
     ///   - reservedBits: the RSV bits that the granted extensions may use (RFC 6455 §5.2).
     ///   - limits: what the peers may send.
     ///   - rules: pings and limits of time; nil for none.
+    ///   - term: when it ends with what let it in; nil for never.
     ///   - rates: what all relays of the client may send together; nil for any.
     ///   - tally: where it is counted what passes, which has to live as long as the relay; nil for nowhere.
     public mutating func open(
         reservedBits: UInt8, limits: RelayLimits, rules: RelayRules? = nil,
-        rates: ClientRates? = nil, tally: UnsafePointer<RelayTally>? = nil
+        term: RelayTerm? = nil, rates: ClientRates? = nil, tally: UnsafePointer<RelayTally>? = nil
     ) {
-        watch = rules.map { Watch($0, tally) }
+        if let rules = rules ?? (term == nil ? nil : RelayRules.off) {
+            let watch = Watch(rules, tally)
+            watch.term = term
+            self.watch = watch
+        }
         up.scanner = FrameScanner(
             sender: .client, reservedBits: reservedBits, messageBytesMax: limits.messageBytesMax,
             fragmentsMax: limits.fragmentsMax, tally: tally?.pointee.up.cells)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import Ledger
 import Metrics
+import Reactor
 
 /// How long the relays of a route may be silent or last, and how their peers are asked whether they
 /// are there; durations in milliseconds, 0 for none.
@@ -20,6 +21,9 @@ public final class RelayRules: Sendable {
     /// From the upgrade to the end, less up to a tenth so that not all end at once.
     public let lifetimeMilliseconds: UInt64
 
+    /// Those of a route without any.
+    static let off = RelayRules()
+
     /// Rules with durations in milliseconds; 0 switches a rule off.
     public init(
         pingMilliseconds: UInt64 = 0, pongMilliseconds: UInt64 = 0, pingsClient: Bool = false,
@@ -35,7 +39,33 @@ public final class RelayRules: Sendable {
     }
 }
 
-/// What a relay with rules remembers; one without has none.
+/// When a relay ends because what let it in does, by the time of day, and with which code.
+public struct RelayTerm: Sendable, Equatable {
+    /// When, in milliseconds since 1970.
+    public var endMilliseconds: UInt64
+    /// The code of the Close.
+    public let code: UInt16
+
+    /// The time of day may be set to another: it is looked at again no later than after that.
+    private static let lookMilliseconds: UInt64 = 60_000
+
+    /// A Close of this code at a time in milliseconds since 1970.
+    public init(endMilliseconds: UInt64, code: UInt16) {
+        self.endMilliseconds = endMilliseconds
+        self.code = code
+    }
+
+    var isOver: Bool { Clock.wallMilliseconds() >= endMilliseconds }
+
+    /// When to look again, in milliseconds of `Clock`.
+    func nextMilliseconds(_ now: UInt64) -> UInt64 {
+        let wall = Clock.wallMilliseconds()
+        let left = endMilliseconds - min(wall, endMilliseconds)
+        return now + min(max(1, left), Self.lookMilliseconds)
+    }
+}
+
+/// What a relay with rules or a term remembers; one without has none.
 ///
 /// Nothing of it is touched when a message passes: counters are compared when a timer fires.
 final class Watch {
@@ -62,6 +92,8 @@ final class Watch {
     }
 
     let rules: RelayRules
+    /// When the relay ends with what let it in; nil for never.
+    var term: RelayTerm?
     var client = Probe()
     var backend = Probe()
     /// When the relay has lived long enough; 0 for never.
@@ -111,6 +143,7 @@ final class Watch {
         consider(client)
         consider(backend)
         consider(lifetimeDue)
+        if let term { consider(term.nextMilliseconds(now)) }
         if rules.idleMilliseconds > 0 {
             // Looked at in eighths, so that silence is found no later than an eighth after its time.
             let step = max(1, rules.idleMilliseconds / 8)
