@@ -351,6 +351,8 @@ public struct RelayState: Codable, Sendable {
     public var downBytes: UInt64
     /// How long the client took to answer the last Ping; nil when none was answered.
     public var roundTripMicroseconds: UInt32?
+    /// In how many seconds it ends with its token; nil where it does not.
+    public var secondsLeft: UInt64?
     /// Whether Closes are being exchanged.
     public var isEnding: Bool
 
@@ -370,6 +372,8 @@ public struct RelayState: Codable, Sendable {
         downBytes = relay.down.payloadBytes
         let trip = relay.clientRoundTrip
         roundTripMicroseconds = trip.count > 0 ? trip.lastMicroseconds : nil
+        let now = Clock.wallMilliseconds()
+        secondsLeft = relay.endMilliseconds.map { ($0 - min(now, $0) + 999) / 1_000 }
         isEnding = relay.isEnding
     }
 }

@@ -494,6 +494,19 @@ public final class Frontend: Sendable {
         return answers.wait(milliseconds: 2_000) && answers.take().first == true
     }
 
+    /// Gives one relay more time before it ends with its token.
+    ///
+    /// - Returns: what has become of it; nil where its reactor did not answer in time.
+    public func extend(
+        _ relay: RelayID, by wanted: RelayExtension
+    ) -> RelayExtension.Outcome? {
+        guard crew.mailboxes.indices.contains(relay.worker), !crew.loads[relay.worker].hasEnded
+        else { return .noRelay }
+        guard let answers = try? Mailbox<RelayExtension.Outcome>() else { return nil }
+        crew.mailboxes[relay.worker].post(.extend(relay.token, wanted, answer: answers))
+        return answers.wait(milliseconds: 2_000) ? answers.take().first : nil
+    }
+
     /// Ends all relays that a filter lets pass with a Close.
     ///
     /// - Parameters:

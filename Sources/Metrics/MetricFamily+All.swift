@@ -85,6 +85,18 @@ extension MetricFamily {
         "sluice_access_refused_total", .counter, ["route", "rule"],
         "Requests, also for a WebSocket, that a rule below routes[].access has refused, by its key"
     )
+    /// Documents of keys that were fetched.
+    public static let keyRefreshes = MetricFamily(
+        "sluice_jwks_refreshes_total", .counter, ["url", "result"],
+        "Tries to fetch the keys of routes[].access.jwt, success or failure")
+    /// Keys of an issuer.
+    public static let issuerKeys = MetricFamily(
+        "sluice_jwks_keys", .gauge, ["url"],
+        "Keys that tokens are judged by now; 0 while nobody is let in")
+    /// When keys were taken last.
+    public static let keyTime = MetricFamily(
+        "sluice_jwks_last_success_timestamp_seconds", .gauge, ["url"],
+        "When the keys were fetched last; there once they were")
     /// Connections from clients.
     public static let connections = MetricFamily(
         "sluice_connections", .gauge, ["listener"], "Connections from clients that are open now")
@@ -202,7 +214,8 @@ extension MetricFamily {
     public static let all: [MetricFamily] = [
         .relays, .relaysOpened, .relaysClosed, .relayDuration, .messages, .messageBytes, .frames,
         .payloadBytes, .pingRoundTrip, .upgradeDuration, .upgradesRefused, .heldBytes,
-        .requests, .requestDuration, .requestsInFlight, .limitHits, .accessRefused, .connections,
+        .requests, .requestDuration, .requestsInFlight, .limitHits, .accessRefused,
+        .keyRefreshes, .issuerKeys, .keyTime, .connections,
         .connectionsTotal,
         .handshakes, .handshakeFailures, .wrongProtocol,
         .endpointUp, .endpointDraining, .endpointRelays, .endpointFailures, .endpointEjections,

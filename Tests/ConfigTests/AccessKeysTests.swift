@@ -35,11 +35,17 @@ struct AccessKeysTests {
     }
 
     @Test(arguments: [
-        ("{}", "2:46: routes[0].access: found no rule, allowed: one or more of addresses, basic"),
-        ("yes", "2:46: routes[0].access: found 'yes', allowed: a mapping with addresses, basic"),
+        (
+            "{}",
+            "2:46: routes[0].access: found no rule, allowed: one or more of addresses, basic, jwt"
+        ),
+        (
+            "yes",
+            "2:46: routes[0].access: found 'yes', allowed: a mapping with addresses, basic, jwt"
+        ),
         (
             "{ adresses: {} }",
-            "2:48: routes[0].access: unknown key 'adresses', allowed: addresses, basic (did you mean 'addresses'?)"
+            "2:48: routes[0].access: unknown key 'adresses', allowed: addresses, basic, jwt (did you mean 'addresses'?)"
         ),
         (
             "{ addresses: {} }",

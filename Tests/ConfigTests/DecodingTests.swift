@@ -79,6 +79,15 @@ struct DecodingTests {
         #expect(route.access?.addresses?.allow.map(\.block) == ["10.0.0.0/8"])
         #expect(route.access?.basic?.file == "/etc/sluice/users")
         #expect(route.access?.basic?.realm == "lab")
+        let token = try #require(route.access?.token)
+        #expect(token.keys == .url("https://issuer.test/keys"))
+        #expect(token.authorities == "/etc/sluice/ca.pem")
+        #expect(token.issuers == ["issuer"] && token.audiences == ["a", "b"])
+        #expect(token.from == [.header, .cookie("c"), .query("q"), .subprotocol("p.")])
+        #expect(token.claims == [TokenSettings.Claim(name: "role", values: ["x", "y"])])
+        #expect(token.forward == [TokenSettings.Told(field: "X-User", claim: "sub")])
+        #expect(token.leeway == .seconds(5))
+        #expect(token.end?.code == 4_002 && token.end?.before == .seconds(10))
         #expect(route.access?.addresses?.deny.map(\.block) == ["10.1.0.0/16"])
         #expect(route.limits.messageBytes == 1_048_576)
         #expect(route.places.host.line == 14)
@@ -220,8 +229,8 @@ struct DecodingTests {
         log.accessPlace = configuration.log.accessPlace
         log.eventsPlace = configuration.log.eventsPlace
         #expect(configuration.log == log)
-        #expect(configuration.log.accessPlace?.line == 52)
-        #expect(configuration.log.eventsPlace?.line == 52)
+        #expect(configuration.log.accessPlace?.line == 54)
+        #expect(configuration.log.eventsPlace?.line == 54)
         #expect(
             configuration.resolver.servers == [
                 "192.0.2.1:53", "192.0.2.2:5353", "[::1]:53", "[::1]:54",
@@ -443,7 +452,9 @@ let everything = """
         origins: [same, "https://example.com", null], accept: { missingConnection: true, anyKeyLength: true }, limits: { messageBytes: 1MiB, bodyBytes: 2MiB,
         relays: 9000, relaysPerClient: 20, newRelaysPerSecond: 3, messagesPerSecond: 200, fragments: 64,
         bytesPerSecond: 2MiB, messagesPerSecondPerClient: 300, bytesPerSecondPerClient: 3MiB },
-        access: { addresses: { allow: [10.0.0.0/8], deny: [10.1.0.0/16] }, basic: { file: users, realm: lab } },
+        access: { addresses: { allow: [10.0.0.0/8], deny: [10.1.0.0/16] }, basic: { file: users, realm: lab },
+          jwt: { keys: "https://issuer.test/keys", ca: ca.pem, issuer: issuer, audience: [a, b], from: [header, "cookie:c", "query:q", "subprotocol:p."],
+            claims: { role: [x, y] }, forward: { X-User: sub }, leeway: 5s, endsWithToken: { code: 4002, before: 10s } } },
         listen: [inner], when: { upgrade: true, methods: [GET], fields: { X-A: b }, query: { c: d* } },
         timeouts: { connect: 1s, upgrade: 2s, answer: 3s, body: 4s, answerBody: 5s }, via: false,
         forwarded: { xForwarded: false, forwarded: false, port: 8443 },

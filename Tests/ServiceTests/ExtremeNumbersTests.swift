@@ -35,6 +35,10 @@ struct ExtremeNumbersTests {
         "upstreams.NAME": "upstreams: { app: { endpoints: [\"ws://127.0.0.1:1\"], KEYS } }",
         "routes[].timeouts": "routes: [{ path: /, to: app, timeouts: { KEYS } }]",
         "routes[].forwarded": "routes: [{ path: /, to: app, forwarded: { KEYS } }]",
+        "routes[].access.jwt":
+            "routes: [{ path: /, to: app, access: { jwt: { keys: \"https://127.0.0.1:1/keys\", KEYS } } }]",
+        "routes[].access.jwt.endsWithToken":
+            "routes: [{ path: /, to: app, access: { jwt: { keys: \"https://127.0.0.1:1/keys\", endsWithToken: { KEYS } } } }]",
         "upstreams.NAME.endpoints[]":
             "upstreams: { app: { endpoints: [{ url: \"ws://127.0.0.1:1\", KEYS }] } }",
         "upstreams.NAME.sticky":

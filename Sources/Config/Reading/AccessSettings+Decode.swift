@@ -18,6 +18,13 @@ extension AccessSettings {
                 owner.basic = BasicSettings.section.decode(value)
                 return owner.basic != nil
             },
+            .custom(
+                "jwt", .mapping("routes[].access.jwt"), absent: "none is asked for",
+                "a signed token (JWT, RFC 7519) that has to come with each request; others get 401"
+            ) { owner, value in
+                owner.token = TokenSettings(value)
+                return owner.token != nil
+            },
         ])
 
     init?(_ value: Value) {

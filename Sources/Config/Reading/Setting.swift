@@ -274,6 +274,7 @@ struct KeySection: Sendable {
         RouteSettings.section.keys, RespondSettings.section.keys, RedirectSettings.section.keys,
         WhenSettings.section.keys, AcceptSettings.section.keys,
         AccessSettings.section.keys, AddressRules.section.keys, BasicSettings.section.keys,
+        TokenSettings.section.keys, TokenSettings.endSection.keys,
         RouteSettings.requestSection.keys, RouteSettings.answerSection.keys,
         PingSettings.section.keys, RouteLimits.section.keys,
         RouteTimeouts.section.keys, ForwardedSettings.section.keys, UpstreamSettings.section.keys,

@@ -6,6 +6,8 @@ public struct AccessSettings: Sendable, Equatable {
     public var addresses: AddressRules?
     /// With which user and password; without any where it is nil.
     public var basic: BasicSettings?
+    /// With which signed token; without any where it is nil.
+    public var token: TokenSettings?
 
     /// No rule yet.
     public init() {}
@@ -16,6 +18,7 @@ public struct AccessSettings: Sendable, Equatable {
         same.addresses?.allow = addresses?.allow.map(\.withoutPlace) ?? []
         same.addresses?.deny = addresses?.deny.map(\.withoutPlace) ?? []
         same.basic?.place = .commandLine
+        same.token = token?.withoutPlaces
         return same
     }
 }

@@ -112,7 +112,8 @@ struct AccessGate {
         }
         switch verdict {
         case .right:
-            request.facts.user = question.userName
+            // Where a token is asked for too, its subject is who the client is.
+            if request.facts.user.isEmpty { request.facts.user = question.userName }
             return nil
         case .wrong:
             refused(by: .basic, plan, &request.facts)
@@ -121,7 +122,7 @@ struct AccessGate {
         }
     }
 
-    private func refused(by rule: AccessRule, _ plan: RoutePlan, _ facts: inout RequestFacts) {
+    func refused(by rule: AccessRule, _ plan: RoutePlan, _ facts: inout RequestFacts) {
         facts.refusedBy = rule
         Metering(state).refused(by: rule, plan)
     }

@@ -8,11 +8,14 @@ public final class AccessRules: Sendable {
     public let addresses: AddressList?
     /// With which user and password; without any where it is nil.
     public let basic: BasicRule?
+    /// With which signed token; without any where it is nil.
+    public let token: TokenAccess?
 
     /// These rules, of which one at least is there.
-    public init(addresses: AddressList?, basic: BasicRule? = nil) {
+    public init(addresses: AddressList?, basic: BasicRule? = nil, token: TokenAccess? = nil) {
         self.addresses = addresses
         self.basic = basic
+        self.token = token
     }
 }
 
@@ -41,7 +44,7 @@ public struct BasicRule: Sendable {
 
 /// A rule of a route's `access`, by its key in the configuration.
 enum AccessRule: UInt64, CaseIterable {
-    case addresses, basic
+    case addresses, basic, jwt
 
     var word: String { "\(self)" }
 

@@ -112,11 +112,17 @@ struct AnswerReader: ~Copyable {
             return .failed(.badUpgrade, HeadFault(status: 502, sentence: sentence))
         case .invalid(let sentence):
             return .failed(.badAnswer, HeadFault(status: 502, sentence: sentence))
-        case .switching(let reservedBits, let subprotocol, let extensions, let remark):
+        case .switching(let reservedBits, let granted, let extensions, let remark):
+            // Browsers give a socket up that grants none of what they asked for.
+            let own =
+                granted == nil
+                ? upgrade.ownSubprotocol.map { String(decoding: $0, as: UTF8.self) } : nil
+            let subprotocol = granted ?? own
             let ownAccept =
                 upgrade.ownKey == nil ? nil : WebSocketAccept.value(forKey: upgrade.request.key)
             let bytes = ClientAnswer.switching(
-                answer, subprotocol: subprotocol, extensions: extensions, accept: ownAccept,
+                answer, subprotocol: granted, ownSubprotocol: own, extensions: extensions,
+                accept: ownAccept,
                 plan: plan, told: told, sticky: sticky)
             return .switching(
                 TunnelOpening(

@@ -58,6 +58,7 @@ enum ClientAnswer {
     /// - Parameters:
     ///   - answer: the upstream's 101, proven.
     ///   - subprotocol: the one that holds, if any; what else the 101 chooses is left out.
+    ///   - ownSubprotocol: one that is granted where the 101 chooses none, if any.
     ///   - extensions: those that hold, if any.
     ///   - accept: the accept for the client's key, where the upstream was asked with another.
     ///   - plan: what the route changes in the fields.
@@ -65,7 +66,8 @@ enum ClientAnswer {
     ///   - sticky: the line of a cookie that brings the client back to the endpoint, if there is one.
     /// - Returns: the bytes of the head.
     static func switching(
-        _ answer: ResponseHead, subprotocol: String?, extensions: String?, accept: [UInt8]? = nil,
+        _ answer: ResponseHead, subprotocol: String?, ownSubprotocol: String? = nil,
+        extensions: String?, accept: [UInt8]? = nil,
         plan: FieldPlan, told: AnswerTold? = nil, sticky: [UInt8]? = nil
     ) -> [UInt8] {
         var writer = HeadWriter()
@@ -74,6 +76,7 @@ enum ClientAnswer {
         let fields = answer.fields
         var dropped = notCopied
         if subprotocol == nil { dropped.insert(KnownFields(.secWebSocketProtocol)) }
+        if let ownSubprotocol { writer.field("Sec-WebSocket-Protocol", ownSubprotocol) }
         if extensions == nil || fields.hasEmptyList(.secWebSocketExtensions) {
             dropped.insert(KnownFields(.secWebSocketExtensions))
             if let extensions { writer.field("Sec-WebSocket-Extensions", extensions) }

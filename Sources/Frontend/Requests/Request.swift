@@ -47,6 +47,8 @@ final class UpgradeAsked {
     var ownKey: [UInt8]?
     /// What its relay shares with the client's others.
     var rates: ClientRates?
+    /// The subprotocol that is granted where the upstream grants none, since the client's token came as another.
+    var ownSubprotocol: [UInt8]?
     /// How far it was at which time.
     var marks: UpgradeMarks
 
@@ -128,7 +130,7 @@ struct Request: ~Copyable {
     var facts: RequestFacts
     var places = Places()
     /// An ordinary request as it was judged; of an upgrade it is a `GET` of nothing.
-    private(set) var asked: OrdinaryRequest
+    var asked: OrdinaryRequest
     /// A request for a WebSocket as it was judged.
     let upgrade: UpgradeAsked?
     /// Set where an upstream serves it.

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Access
 import Ledger
 import Reactor
 import Wire
@@ -15,6 +16,8 @@ struct RequestFacts {
         var isUpgrade = false
         var refusedBy: AccessRule?
         var user = ""
+        var token: ProvenToken?
+        var ownSubprotocol: [UInt8]?
         var isClientUnclear = false
     }
 
@@ -74,6 +77,16 @@ struct RequestFacts {
         get { words?.user ?? "" }
         set { withWords { $0.user = newValue } }
     }
+    /// The token that it has proven; nil where the route asks for none.
+    var token: ProvenToken? {
+        get { words?.token }
+        set { withWords { $0.token = newValue } }
+    }
+    /// The first subprotocol that was asked for beside a token; nil where its token did not come as one.
+    var ownSubprotocol: [UInt8]? {
+        get { words?.ownSubprotocol }
+        set { withWords { $0.ownSubprotocol = newValue } }
+    }
     /// Whether a trusted proxy has named somebody as the client that can't be read.
     var isClientUnclear: Bool {
         get { words?.isClientUnclear ?? false }
@@ -112,6 +125,8 @@ struct RequestFacts {
             own.isUpgrade = shared.isUpgrade
             own.refusedBy = shared.refusedBy
             own.user = shared.user
+            own.token = shared.token
+            own.ownSubprotocol = shared.ownSubprotocol
             own.isClientUnclear = shared.isClientUnclear
             words = own
         }

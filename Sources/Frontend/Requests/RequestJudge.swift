@@ -51,7 +51,7 @@ struct RequestJudge {
             client: client, beganMilliseconds: stream.beganMilliseconds)
         facts.trace = trace
         if isUnclear { facts.isClientUnclear = true }
-        let asked: UpgradeRequest
+        var asked: UpgradeRequest
         do throws(UpgradeFault) {
             asked = try UpgradeRequest.judge(head, noting: [.missingConnection, .anyKeyLength])
         } catch {
@@ -65,7 +65,7 @@ struct RequestJudge {
         var places = Places()
         facts.host = asked.host.name
         facts.path = String(decoding: asked.target.path, as: UTF8.self)
-        let outcome = judge(asked, stream, &facts, &places)
+        let outcome = judge(&asked, stream, &facts, &places)
         switch outcome {
         case .refused(let refusal):
             var request = Request(
@@ -98,7 +98,7 @@ struct RequestJudge {
     }
 
     private func judge(
-        _ asked: UpgradeRequest, _ stream: ClientStream, _ facts: inout RequestFacts,
+        _ asked: inout UpgradeRequest, _ stream: ClientStream, _ facts: inout RequestFacts,
         _ places: inout Places
     ) -> UpgradeOutcome {
         let path = asked.target.path
@@ -130,6 +130,11 @@ struct RequestJudge {
             case .refused(let refusal): return .refused(refusal)
             case .asking(let asking): question = asking
             }
+            if let token = access.token,
+                let refusal = AccessGate(state).judge(token, plan, &facts, &asked)
+            {
+                return .refused(refusal)
+            }
         }
         guard let group = route.upstream else { return .refused(.noSocket(path: facts.path)) }
         if let fault = asked.fault(accepting: route.accept) {
@@ -153,6 +158,7 @@ struct RequestJudge {
         let upgrade = UpgradeAsked(
             asked, path: rewritten ?? sentPath, nowMilliseconds: now)
         if asked.departures.contains(.anyKeyLength) { upgrade.ownKey = WebSocketAccept.makeKey() }
+        upgrade.ownSubprotocol = facts.ownSubprotocol
         if let question { return .forwarded(upgrade, group, question) }
         if let refusal = admit(facts.client, plan, upgrade, &places) { return .refused(refusal) }
         return .forwarded(upgrade, group, nil)
@@ -271,6 +277,12 @@ struct RequestJudge {
     private func judgeLogin(
         _ access: AccessRules, _ plan: RoutePlan, _ request: inout Request
     ) -> RequestLife.Event? {
+        if let token = access.token,
+            let refused = AccessGate(state).judge(token, plan, &request)
+        {
+            request.makeExtras().own = OwnAnswer(refused)
+            return .answeredHere
+        }
         let fields = request.asked.head.fields
         let refusal: Refusal?
         switch AccessGate(state).judgeLogin(access, plan, &request.facts, fields) {

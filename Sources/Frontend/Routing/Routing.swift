@@ -311,6 +311,8 @@ public enum RequestFact: Sendable, Equatable {
     case user
     /// A segment of the canonical path.
     case segment(Int)
+    /// What its token claims, by the index of the rule's claims that are told.
+    case claim(Int)
 }
 
 /// Which `Host` the upstream sees.

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Access
 import Ledger
 import Reactor
 import Router
@@ -10,6 +11,7 @@ struct ToldFacts {
     private let hop: Hop
     private let client: Address
     private let user: String
+    private let token: ProvenToken?
     /// As it was asked for, or as a trusted proxy says.
     private let host: [UInt8]
     private let scheme: String
@@ -35,6 +37,7 @@ struct ToldFacts {
         hop = request.stream.facts.pointee.hop
         client = request.facts.client
         user = request.facts.user
+        token = request.facts.token
         var told = port
         if hop.trusted.isEmpty {
             scheme = hop.scheme
@@ -62,6 +65,9 @@ struct ToldFacts {
         case .port: value = Array(String(port).utf8)
         case .serverName: value = Array((hop.tls?.serverName ?? "").utf8)
         case .user: value = Array(user.utf8)
+        case .claim(let index):
+            guard let token, token.told.indices.contains(index) else { return nil }
+            value = token.told[index] ?? []
         case .segment(let segment):
             value = PathCapture.range(of: segment, in: path.span).map { Array(path[$0]) } ?? []
         }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Access
 import Ledger
 import Proxy
 import Reactor
@@ -110,7 +111,8 @@ struct TunnelKeeper {
         relay.backend = UpstreamKeeper(state).takeLeg(request)
         relay.open(
             reservedBits: opening.reservedBits, limits: plan.route.relayLimits,
-            rules: plan.route.relayRules, rates: request.pointee.upgrade?.rates,
+            rules: plan.route.relayRules, term: Self.term(plan, request.pointee.facts),
+            rates: request.pointee.upgrade?.rates,
             tally: Metering(state).tally(plan))
         assert(
             relay.client.isOpen && relay.backend.isOpen,
@@ -156,6 +158,16 @@ struct TunnelKeeper {
             return
         }
         begin(tunnel, backendEarly: opening.early, clientEarly: early)
+    }
+
+    /// When a relay of a route ends with its token; nil for never.
+    private static func term(
+        _ plan: RoutePlan, _ facts: borrowing RequestFacts
+    ) -> RelayTerm? {
+        guard let end = plan.route.access?.token?.end, let last = facts.token?.endMilliseconds
+        else { return nil }
+        return RelayTerm(
+            endMilliseconds: end.milliseconds(ofTokenUntil: last), code: end.code)
     }
 
     private func begin(
@@ -327,6 +339,7 @@ struct TunnelKeeper {
                     nowMilliseconds: state.pointee.now, up: tunnel.pointee.relay.upCounts,
                     down: tunnel.pointee.relay.downCounts,
                     clientRoundTrip: tunnel.pointee.relay.clientRoundTrip,
+                    endMilliseconds: tunnel.pointee.relay.term?.endMilliseconds,
                     isEnding: tunnel.pointee.relay.ending.hasBegun))
             if relays.count >= RelayList.relaysMax { break }
         }

@@ -30,6 +30,8 @@ enum WorkerMessage: Sendable {
     case untap(TapPlan, from: Int, done: Mailbox<Int>)
     /// End the relay of this token with a Close; say there whether it is one.
     case end(Token, code: UInt16, answer: Mailbox<Bool>)
+    /// Give the relay of this token more time before it ends with its token; say there what has become of it.
+    case extend(Token, RelayExtension, answer: Mailbox<RelayExtension.Outcome>)
     /// End relays with a Close, from a slot on.
     case endAll(
         RelayFilter, from: Int, code: UInt16, text: CloseText?, answer: Mailbox<EndedRelays>)

@@ -7,18 +7,22 @@ import Reactor
 /// The users and passwords of a configuration, by their files.
 typealias PasswordLists = [String: PasswordList]
 
+/// What logins are judged by.
+typealias Logins = (passwords: PasswordLists, tokens: TokenRules)
+
 /// Who may use a route: from its settings to what requests are judged by.
 extension Assembly {
     static func access(
-        _ settings: AccessSettings, _ passwords: PasswordLists
+        _ settings: AccessSettings, _ logins: Logins
     ) throws(ConfigurationProblems) -> AccessRules {
         let addresses = try settings.addresses.map(addresses)
         let basic = settings.basic.flatMap { basic in
-            passwords[basic.file].map { BasicRule(passwords: $0, realm: basic.realm) }
+            logins.passwords[basic.file].map { BasicRule(passwords: $0, realm: basic.realm) }
         }
         precondition(
             (basic == nil) == (settings.basic == nil), "a file of passwords was not read")
-        return AccessRules(addresses: addresses, basic: basic)
+        return AccessRules(
+            addresses: addresses, basic: basic, token: settings.token.map(logins.tokens.access))
     }
 
     /// Reads the files of users and passwords, each once; those whose content is as before stay what they are, with

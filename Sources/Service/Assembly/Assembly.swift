@@ -41,6 +41,8 @@ public struct Assembly: Sendable {
 
     /// Users and passwords, by their files.
     let passwords: PasswordLists
+    /// The rules by which tokens are judged, and the keys.
+    let tokens: TokenRules
     /// Endpoints that were served before and on which something still runs.
     var departed: [DepartedEndpoint]
 
@@ -76,7 +78,9 @@ public struct Assembly: Sendable {
             configuration, tickets: tickets,
             beside: Self.entries(of: configuration.routes).problems)
         passwords = try Self.passwords(configuration, previous: previous?.passwords ?? [:])
-        routing = try Self.routing(configuration, &known, passwords, previous: previous?.routing)
+        tokens = try TokenRules(configuration, previous: previous?.tokens)
+        routing = try Self.routing(
+            configuration, &known, (passwords, tokens), previous: previous?.routing)
         departed = DepartedEndpoint.all(since: previous, without: routing)
         checks = Self.checks(configuration, routing)
         var listeners: [ListenerPlan] = []
@@ -142,7 +146,9 @@ public struct Assembly: Sendable {
         var known = KnownEndpoints(previous, found: found)
         known.keepsGroups = true
         passwords = previous.passwords
-        routing = try Self.routing(configuration, &known, passwords, previous: previous.routing)
+        tokens = previous.tokens
+        routing = try Self.routing(
+            configuration, &known, (passwords, tokens), previous: previous.routing)
         departed = DepartedEndpoint.all(since: previous, without: routing)
         checks = Self.checks(configuration, routing)
     }
@@ -260,6 +266,7 @@ public struct Assembly: Sendable {
         }
         return warnings + repeatedEndpoints(configuration) + restingUpstreams(configuration)
             + tokenWarnings(configuration.admin) + unguardedRoutes(configuration)
+            + audienceWarnings(configuration)
     }
 
     /// What `hsts` does beside what was meant, for a listener whose certificates have these names.
@@ -300,7 +307,7 @@ public struct Assembly: Sendable {
     }
 
     private static func routing(
-        _ configuration: Configuration, _ known: inout KnownEndpoints, _ passwords: PasswordLists,
+        _ configuration: Configuration, _ known: inout KnownEndpoints, _ logins: Logins,
         previous: Routing?
     ) throws -> Routing {
         var groups: [String: EndpointGroup] = [:]
@@ -338,7 +345,8 @@ public struct Assembly: Sendable {
             made.captures = entries[routes.count].path.captures
             made.conditions = entries[routes.count].conditions
             set(&made, to: route)
-            made.access = try route.access.map { try access($0, passwords) }
+            made.access = try route.access.map { try access($0, logins) }
+            if let token = route.access?.token { tell(token, to: &made.requestFields) }
             routes.append(made)
         }
         try checkSegments(configuration, routes)

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Access
 import Admin
 import Foundation
 import Frontend
@@ -82,6 +83,7 @@ struct MetricsDesk {
         let lost = controller.log.droppedCount + controller.log.unwrittenCount
         readings.add(.logLinesLost, count: lost)
         Self.add(controller.traces, to: &readings)
+        addKeys(to: &readings)
         readings.add(.buildInfo, [controller.version], value: 1)
         readings.add(.startTime, value: Double(controller.startedMilliseconds) / 1_000)
         ProcessReadings().add(to: &readings)
@@ -94,6 +96,19 @@ struct MetricsDesk {
         readings.add(.spansExported, count: traces.exportedCount)
         for loss in SpanLoss.allCases {
             readings.add(.spansDropped, [loss.label], count: traces.droppedCount(loss))
+        }
+    }
+
+    /// Adds how the keys of issuers do, where they are fetched.
+    private func addKeys(to readings: inout MetricReadings) {
+        for (url, keyring) in controller.state.assembly.tokens.fetched {
+            let report = keyring.report
+            readings.append(.keyRefreshes, [url, "success"], count: report.refreshed)
+            readings.append(.keyRefreshes, [url, "failure"], count: report.failed)
+            readings.append(.issuerKeys, [url], count: keyring.keys?.count ?? 0)
+            if report.takenMilliseconds > 0 {
+                readings.add(.keyTime, [url], value: Double(report.takenMilliseconds) / 1_000)
+            }
         }
     }
 

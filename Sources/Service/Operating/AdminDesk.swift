@@ -47,6 +47,7 @@ struct AdminDesk: Sendable {
         case .balance: begun(controller.balanceReactors())
         case .close: close(wish)
         case .closeAll: closeAll(wish)
+        case .extend: extend(wish)
         }
     }
 

@@ -10,7 +10,7 @@ import Splice
 /// leaves that name out.
 enum AdminErrand: CaseIterable {
     case page, health, readiness, metrics, state, live, relays, progress, tap
-    case reload, drain, resume, rebalance, balance, upgrade, close, closeAll, token
+    case reload, drain, resume, rebalance, balance, upgrade, close, closeAll, extend, token
 
     /// What a name in a query or a body stands for.
     struct Field {
@@ -61,7 +61,8 @@ enum AdminErrand: CaseIterable {
     var method: String {
         switch self {
         case .page, .health, .readiness, .metrics, .state, .live, .relays, .progress, .tap: "GET"
-        case .reload, .drain, .resume, .rebalance, .balance, .upgrade, .close, .closeAll, .token:
+        case .reload, .drain, .resume, .rebalance, .balance, .upgrade, .close, .closeAll, .extend,
+            .token:
             "POST"
         }
     }
@@ -87,6 +88,7 @@ enum AdminErrand: CaseIterable {
         case .upgrade: ["upgrade"]
         case .close: ["relays", "ID", "close"]
         case .closeAll: ["relays", "close"]
+        case .extend: ["relays", "ID", "extend"]
         }
     }
 
@@ -133,6 +135,8 @@ enum AdminErrand: CaseIterable {
         case .closeAll:
             [.text("route"), .text("client"), .text("subject"), .code, .text("reason")]
         case .resume: [.text("route"), .text("endpoint")]
+        case .extend:
+            [.text("token"), .number("seconds", 1...Int128(RelayExtension.secondsMax))]
         case .rebalance:
             [
                 .text("upstream"),

@@ -5,6 +5,7 @@ import Foundation
 import Frontend
 import Glibc
 import Health
+import Issuers
 public import Ledger
 import Log
 import Naming
@@ -76,6 +77,7 @@ public final class Controller: Sendable {
     let frontend: Frontend
     let names: NameWatch
     let health: HealthWatch
+    let keys: KeyWatch
     let log: LogWriter
     let traces: TraceExporter
     let thread: ControlThread
@@ -110,7 +112,8 @@ public final class Controller: Sendable {
 
     init(
         source: Source, configuration: Configuration, assembly: Assembly, frontend: Frontend,
-        names: NameWatch, health: HealthWatch, log: LogWriter, traces: TraceExporter,
+        names: NameWatch, health: HealthWatch, keys: KeyWatch, log: LogWriter,
+        traces: TraceExporter,
         thread: ControlThread, store: ListenerStore, version: String
     ) throws(SystemError) {
         farewell = try Farewell()
@@ -121,6 +124,7 @@ public final class Controller: Sendable {
         self.frontend = frontend
         self.names = names
         self.health = health
+        self.keys = keys
         self.log = log
         self.traces = traces
         started = configuration
@@ -231,6 +235,10 @@ public final class Controller: Sendable {
             try names.watch(
                 before.assembly.endpoints + assembly.endpoints, expanding: all, until: deadline)
             try health.watch(assembly.checks)
+            // Those of before too: nobody's keys stand still until the new ones are in use.
+            try keys.watch(
+                before.assembly.tokens.keyrings + assembly.tokens.keyrings,
+                waitingFor: TokenRules.firstTryMilliseconds)
         } catch {
             goBack(to: before)
             throw error
@@ -255,6 +263,7 @@ public final class Controller: Sendable {
         TapDesk.endForbidden(frontend, by: configuration.admin.tap)
         // Where there is no descriptor left for it, those of before are asked for in vain, no more.
         try? names.watch(assembly.endpoints, expanding: expanding, until: 0)
+        try? keys.watch(assembly.tokens.keyrings, waitingFor: 0)
         if let logChange { log.use(logChange) }
         use(tracePlan, before.configuration.traces, configuration.traces)
         Server.warn(assembly, log)
@@ -295,6 +304,7 @@ public final class Controller: Sendable {
         try? names.watch(
             before.assembly.endpoints, expanding: before.configuration.expandingNames, until: 0)
         try? health.watch(before.assembly.checks)
+        try? keys.watch(before.assembly.tokens.keyrings, waitingFor: 0)
     }
 
     // MARK: Drain

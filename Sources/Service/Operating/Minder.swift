@@ -71,6 +71,9 @@ final class Minder: Sendable {
             .flatMap(\.certificates)
         return source.files + certificates.flatMap { [$0.chain, $0.key] }
             + configuration.routes.compactMap(\.access?.basic?.file)
+            + configuration.routes.compactMap(\.access?.token).flatMap {
+                [$0.file, $0.authorities].compactMap(\.self)
+            }
     }
 }
 

@@ -4,6 +4,7 @@ import Config
 import Frontend
 import Glibc
 import Health
+import Issuers
 import Ledger
 import Log
 import Naming
@@ -51,12 +52,13 @@ public enum Server {
             changed: { following.controller?.followNames() })
         try names.watch([], expanding: configuration.expandingNames)
         let health = try HealthWatch(journal: log.journal)
+        let keys = KeyWatch(journal: log.journal)
         let traces = try TraceExporter { [log] event in log.write(event) }
         let tracePlan = try configuration.traces.map { try TracePlan($0, version: version) }
         let workers = configuration.workers ?? ReactorThread.availableCores
         let (controller, frontend) = try assemble(
             source, version, configuration,
-            watchers: (names: names, health: health, log: log, traces: traces),
+            watchers: (names: names, health: health, keys: keys, log: log, traces: traces),
             thread, inherited, store
         ) { assembly, listeners throws(SystemError) in
             try Frontend(
@@ -108,6 +110,7 @@ public enum Server {
         observer.ends()
         controller.farewell.wait()
         TapDesk.endAll(frontend)
+        keys.stop()
         stop(admin, names, health, log, traces)
         // It waits for ever; the process ends without it.
         withExtendedLifetime((obeying, arriving)) {}
@@ -144,7 +147,8 @@ public enum Server {
     private static func assemble(
         _ source: Controller.Source, _ version: String, _ configuration: Configuration,
         watchers: (
-            names: NameWatch, health: HealthWatch, log: LogWriter, traces: TraceExporter
+            names: NameWatch, health: HealthWatch, keys: KeyWatch, log: LogWriter,
+            traces: TraceExporter
         ),
         _ thread: ControlThread, _ inherited: [Successor.Handed], _ store: ListenerStore,
         making make: (Assembly, InheritedListeners) throws(SystemError) -> Frontend
@@ -167,11 +171,14 @@ public enum Server {
         }
         let controller = try Controller(
             source: source, configuration: configuration, assembly: assembly, frontend: frontend,
-            names: watchers.names, health: watchers.health, log: watchers.log,
-            traces: watchers.traces, thread: thread, store: store, version: version)
+            names: watchers.names, health: watchers.health, keys: watchers.keys,
+            log: watchers.log, traces: watchers.traces, thread: thread, store: store,
+            version: version)
         try watchers.names.watch(
             assembly.endpoints, expanding: configuration.expandingNames)
         try watchers.health.watch(assembly.checks)
+        try watchers.keys.watch(
+            assembly.tokens.keyrings, waitingFor: TokenRules.firstTryMilliseconds)
         return (controller, frontend)
     }
 

@@ -56,7 +56,7 @@ public enum PythonPeer {
 
     /// Makes the environment in the build folder unless it is there; other processes wait.
     private static func makeEnvironment() throws -> String {
-        let folder = "\(Scratch.packageFolder)/.build/test-venv-14"
+        let folder = "\(Scratch.packageFolder)/.build/test-venv-15"
         let python = "\(folder)/bin/python"
         let lock = Descriptor(open("\(folder).lock", O_CREAT | O_RDWR | O_CLOEXEC, 0o644))
         guard lock.number >= 0, flock(lock.number, LOCK_EX) == 0 else {
@@ -73,7 +73,7 @@ public enum PythonPeer {
                 "flask", "flask-sock", "jsonschema", "pyyaml", "channels", "daphne", "pyte",
                 "trustme", "zxing-cpp", "python-socketio", "opentelemetry-proto", "tlslite-ng",
                 "prometheus-client", "hdrhistogram", "ocpp", "strawberry-graphql",
-                "dacite", "psutil", "pwdlib[argon2]", "transitions", "typer",
+                "dacite", "psutil", "pwdlib[argon2]", "transitions", "typer", "joserfc",
             ], by: deadline)
         // Of the first two only their copies of JavaScript are used: socket.io's client, and axe-core. The third asks
         // for an older websockets than there is, and goes with a newer one too.

@@ -52,13 +52,21 @@ import Testing
         let proxy: ProxyFixture
         let folder: String
 
+        /// A secret of 32 bytes, all `k`.
+        private static let keys = """
+            {"keys":[{"kty":"oct","kid":"1","alg":"HS256","k":"a2tra2tra2tra2tra2tra2tra2tra2tra2tra2tra2s"}]}
+            """
+
         init(_ heading: String) throws {
             let block = try #require(try ComingFromTests.blocks()[heading])
             folder = try Scratch.makeFolder()
             let hash = try run(["openssl", "passwd", "-6", "-salt", "salt", "secret"]).first ?? ""
             try Scratch.write("CP-1:\(hash)\n", to: "\(folder)/users")
+            let keys = "\(folder)/keys.json"
+            try Scratch.write(Self.keys, to: keys)
             let apps = try ["a", "b"].map(ComingFromTests.app)
             var yaml = block.replacingOccurrences(of: "file: users", with: "file: \(folder)/users")
+                .replacingOccurrences(of: "keys: keys.json", with: "keys: \(keys)")
             for (port, app) in zip(["3000", "3001"], apps) {
                 for scheme in ["ws", "http"] {
                     yaml = yaml.replacingOccurrences(
@@ -94,7 +102,7 @@ import Testing
     @Test func `every block of the page is tried here`() throws {
         let source = try Scratch.read(#filePath)
         let headings = try Self.blocks().keys
-        #expect(headings.count == 10)
+        #expect(headings.count == 11)
         for heading in headings { #expect(source.contains("Served(\"\(heading)\")"), "\(heading)") }
     }
 
@@ -103,6 +111,35 @@ import Testing
         defer { served.remove() }
         #expect(try served.socket() == "a")
         #expect(try served.curl("/x").hasPrefix("b /x "))
+    }
+
+    @Test func `a token lets in from a field or a cookie`() throws {
+        let served = try Served("A signed token")
+        defer { served.remove() }
+        let signed = ["{\"alg\":\"HS256\",\"kid\":\"1\"}", Self.claims].map(Self.encoded)
+            .joined(separator: ".")
+        let code = try run([
+            "sh", "-c",
+            "printf %s '\(signed)' | openssl dgst -sha256 -mac HMAC -macopt key:"
+                + "\(String(repeating: "k", count: 32)) -binary | basenc --base64url | tr -d =",
+        ])
+        let token = "\(signed).\(try #require(code.first))"
+        #expect(
+            try served.curl("/x", "-H", "Authorization: Bearer \(token)", "-H", "X-Station: forged")
+                .hasPrefix("a /x - CP-1 "))
+        #expect(try served.curl("/x", "-H", "Cookie: session=\(token)").hasPrefix("a /x - CP-1 "))
+        #expect(try served.curl("/x") == "401")
+        #expect(try served.socket("/x", [("Cookie", "session=\(token)")]) == "a")
+        #expect(try served.socket("/x", [("Cookie", "session=\(token.dropLast())")]) == "401")
+    }
+
+    private static let claims = """
+        {"iss":"https://issuer.test","aud":"app","sub":"CP-1","exp":4102444800}
+        """
+
+    private static func encoded(_ text: String) -> String {
+        Data(text.utf8).base64EncodedString().replacing("+", with: "-")
+            .replacing("/", with: "_").replacing("=", with: "")
     }
 
     @Test func `nothing is needed for a WebSocket, and the client is told of`() throws {

@@ -258,6 +258,20 @@ def gate(client, path, *fields):
     print("request", status, answer.get("www-authenticate", "-"))
 
 
+def token(client, path, count, field):
+    """So many WebSockets with this field: what they are answered, and the codes with which they end."""
+    sockets = [WebSocket(client, path, [tuple(field.split(":", 1))]) for _ in range(int(count))]
+    for socket in sockets:
+        socket.open()
+    print("open", *sorted({socket.status for socket in sockets}), flush=True)
+    codes = []
+    for socket in sockets:
+        event = socket.receive()
+        codes.append(event.code if isinstance(event, CloseConnection) else event)
+        socket.send(event.response())
+    print("closed", *sorted(set(codes)))
+
+
 def cookies(client, path, cookie):
     """The cookies that the answers to a WebSocket and a request with this cookie set, but for the app's own."""
     fields = [("cookie", cookie)]

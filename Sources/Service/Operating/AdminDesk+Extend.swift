@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+import Admin
+import Frontend
+import Ledger
+
+/// More time for a WebSocket that ends with its token.
+extension AdminDesk {
+    private struct ExtendRequest: Decodable {
+        var token: String?
+        var seconds: UInt64?
+    }
+
+    private struct Extended: Encodable {
+        let id: String
+        let ends: String
+    }
+
+    func extend(_ wish: AdminWish) -> AdminAnswer {
+        guard let request = wish.read(ExtendRequest.self) else {
+            return AdminAnswer(status: 400, text: "The body can't be read.")
+        }
+        let wanted: RelayExtension
+        switch (request.token, request.seconds) {
+        case (let token?, nil): wanted = .token(Array(token.utf8))
+        case (nil, let seconds?): wanted = .seconds(seconds)
+        default:
+            return AdminAnswer(
+                status: 400, text: "Send {\"token\": …} or {\"seconds\": …}: one of the two.")
+        }
+        let outcome = RelayID(wish.id).map { controller.frontend.extend($0, by: wanted) }
+        switch outcome {
+        case .some(nil):
+            return AdminAnswer(status: 503, text: "The relay's reactor did not answer in time.")
+        case .extended(let until)??:
+            return AdminAnswer(json: Extended(id: wish.id, ends: Self.time(until)))
+        case nil, .noRelay??:
+            return AdminAnswer(
+                status: 404,
+                text: "There is no relay \(wish.id): it has ended or is ending, or never was."
+                    + " `sluice status --relays` lists those that live.")
+        case .hasNoEnd??:
+            return AdminAnswer(
+                status: 409,
+                text:
+                    "The relay \(wish.id) does not end with a token, so there is nothing to extend"
+                    + " (routes[].access.jwt.endsWithToken).")
+        case .hasNoRule(let route)??:
+            return AdminAnswer(
+                status: 409,
+                text: "The route \(route) asks for no token any more, so nothing judges one."
+                    + " Send {\"seconds\": …} instead.")
+        case .noKeys??:
+            return AdminAnswer(
+                status: 503, text: "The keys by which tokens are judged are not there yet.")
+        case .refused(let sentence)??:
+            return AdminAnswer(status: 403, text: "Nothing was changed. \(sentence)")
+        }
+    }
+}

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Goal: keys are fetched from their issuer, and whatever it answers lets nobody in and takes nothing away.
+// Method: an HTTPS server in Python with a private authority, which is away, answers HTML, hangs, redirects, or has other
+// keys; curl asks.
+
+import Foundation
+import TestKit
+import Testing
+
+@Suite struct IssuerKeysTests {
+    private static func status(_ sluice: Operated, _ token: String) throws -> String {
+        let said = try run([
+            "curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", "-H",
+            "Authorization: Bearer \(token)", "http://localhost:\(sluice.proxy.port())/page",
+        ])
+        return said.last ?? ""
+    }
+
+    private static func started(_ port: Int, _ more: String = "") throws -> Operated {
+        let authority = try TestCertificates.shared().authority
+        return try Operated(
+            routes: [
+                """
+                { path: /page, respond: { body: page }, access: { jwt: { audience: app, \
+                keys: "https://localhost:\(port)/jwks.json", ca: \(authority)\(more) } } }
+                """
+            ], listeners: [.plain], settings: ["workers: 1"])
+    }
+
+    @Test func `a route without keys lets nobody in, and keys that were there stay`() throws {
+        let issuer = try TokenIssuer()
+        defer { issuer.remove() }
+        try issuer.setMode("away")
+        let server = try issuer.serve()
+        let sluice = try Self.started(server.port)
+        defer { Scratch.remove(sluice.folder) }
+        let tokens = try issuer.sign([#"{"aud":"app"}"#, #"{"aud":"app","kid":"next"}"#])
+        #expect(try Self.status(sluice, tokens[0]) == "503")
+        try sluice.proxy.process.waitForLine(containing: "can't be fetched, and nobody is let in")
+        let url = "url=\"https://localhost:\(server.port)/jwks.json\""
+        #expect(try sluice.scrape()["sluice_jwks_keys{\(url)}"] == 0)
+        try issuer.setMode("good")
+        try eventually("keys are there") { try Self.status(sluice, tokens[0]) == "200" }
+        try sluice.proxy.process.waitForLine(containing: "jwks.json are there: 4 keys")
+        // A key that is not known is asked for, once in a while.
+        try issuer.rotate()
+        #expect(try Self.status(sluice, tokens[1]) == "401")
+        try sluice.proxy.process.waitForLine(containing: "jwks.json have changed: 1 key")
+        #expect(try Self.status(sluice, tokens[1]) == "200")
+        #expect(try Self.status(sluice, tokens[0]) == "401")
+        // A reload with the same URL keeps thread and keys, whatever the issuer answers.
+        try issuer.setMode("html")
+        #expect(try sluice.command(["reload"]).status == 0)
+        #expect(try Self.status(sluice, tokens[1]) == "200")
+        let samples = try sluice.scrape()
+        #expect(samples["sluice_jwks_keys{\(url)}"] == 1)
+        #expect(
+            samples[
+                "sluice_jwks_refreshes_total{\(url.replacing("\"", with: "\"")),result=\"success\"}"
+            ] == 2)
+        #expect(try threadNames(of: sluice.proxy).count { $0 == "sluice-keys" } == 1)
+        #expect(try sluice.proxy.terminate() == 0)
+    }
+
+    @Test(arguments: [
+        ("html", "it is HTML or XML"), ("large", "more than 512 KiB"),
+        (
+            "redirect",
+            "it answered 302, a redirect to https://evil.test/keys, which is not followed"
+        ),
+        ("away", "it answered 503"), ("none", "no key to check signatures with"),
+    ])
+    func `an issuer that answers nonsense is told of, and lets nobody in`(
+        mode: String, words: String
+    )
+        throws
+    {
+        let issuer = try TokenIssuer()
+        defer { issuer.remove() }
+        try issuer.setMode(mode)
+        let server = try issuer.serve()
+        let sluice = try Self.started(server.port)
+        defer { Scratch.remove(sluice.folder) }
+        let line = try sluice.proxy.process.waitForLine(containing: "can't be fetched")
+        #expect(line[0].contains(words), "\(line)")
+        #expect(try Self.status(sluice, try issuer.sign(#"{"aud":"app"}"#)) == "503")
+    }
+
+    @Test func `an issuer that hangs keeps neither the start nor the stop waiting`() throws {
+        let issuer = try TokenIssuer()
+        defer { issuer.remove() }
+        try issuer.setMode("hang")
+        let server = try issuer.serve()
+        let sluice = try Self.started(server.port)
+        defer { Scratch.remove(sluice.folder) }
+        try server.process.waitForLine(containing: "hang")
+        #expect(try Self.status(sluice, try issuer.sign(#"{"aud":"app"}"#)) == "503")
+        #expect(try sluice.proxy.terminate(by: .after(.seconds(8))) == 0)
+    }
+
+    @Test func `an issuer whose certificate is not trusted has no keys here`() throws {
+        let issuer = try TokenIssuer()
+        defer { issuer.remove() }
+        let server = try issuer.serve()
+        let sluice = try Operated(
+            routes: [
+                """
+                { path: /page, respond: { body: page }, access: { jwt: { \
+                keys: "https://localhost:\(server.port)/jwks.json" } } }
+                """
+            ], listeners: [.plain])
+        defer { Scratch.remove(sluice.folder) }
+        let line = try sluice.proxy.process.waitForLine(containing: "can't be fetched")
+        #expect(line[0].lowercased().contains("certificate"), "\(line)")
+        // Whom the token is for is not asked, which is told.
+        try sluice.proxy.process.waitForLine(containing: "without 'audience'")
+    }
+}
