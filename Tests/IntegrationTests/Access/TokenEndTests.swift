@@ -174,4 +174,29 @@ import Testing
             ])
         #expect(said == ["open 200", "closed 4401"])
     }
+
+    @Test func `hundreds that end with one token keep nobody else waiting`() throws {
+        let issuer = try TokenIssuer()
+        defer { issuer.remove() }
+        let backend = try ScriptedBackend.echo()
+        let sluice = try Operated(
+            routes: [
+                """
+                { path: /Esv/ocp, to: "\(backend.address)", access: { jwt: { keys: \(issuer.keys), \
+                endsWithToken: { code: 4401 } } } }
+                """, "{ path: /open, to: \"\(backend.address)\" }",
+            ], listeners: [.plain], settings: ["workers: 1"])
+        defer { Scratch.remove(sluice.folder) }
+        let other = try sluice.proxy.open(Opening("/open"))
+        let token = try issuer.sign(#"{"in":40}"#)
+        // More than end in one turn of a reactor.
+        let clients = try (0..<300).map { _ in try sluice.proxy.open(Self.opening(token)) }
+        #expect(try clients[0].readFrame(by: .after(.seconds(90))).closeCode == 4_401)
+        try other.send(Frame.text("still here").masked())
+        #expect(try other.readFrame().text == "still here")
+        for client in clients.dropFirst() { #expect(try client.readFrame().closeCode == 4_401) }
+        for client in clients { try client.send(Frame.close(4_401).masked()) }
+        let lines = try sluice.proxy.process.waitForLine(containing: "reason=token", count: 300)
+        #expect(lines.allSatisfy { $0.contains("close=4401") })
+    }
 }
