@@ -187,3 +187,10 @@ static inline int sluice_verify_init(EVP_MD_CTX *c, const EVP_MD *digest, EVP_PK
         && EVP_PKEY_CTX_set_rsa_pss_saltlen(k, RSA_PSS_SALTLEN_DIGEST) == 1
         && EVP_PKEY_CTX_set_rsa_mgf1_md(k, digest) == 1;
 }
+static inline int sluice_ctx_set1_verify_cert_store(SSL_CTX *c, X509_STORE *s) { return (int)SSL_CTX_set1_verify_cert_store(c, s); }
+static inline long sluice_ctx_set_max_cert_list(SSL_CTX *c, long n) { return SSL_CTX_set_max_cert_list(c, n); }
+/* The session whose peer is being verified; NULL where none is. */
+static inline SSL *sluice_verified_session(X509_STORE_CTX *c) { return X509_STORE_CTX_get_ex_data(c, SSL_get_ex_data_X509_STORE_CTX_idx()); }
+static inline STACK_OF(X509) *sluice_x509_stack(void) { return sk_X509_new_null(); }
+static inline int sluice_x509_push(STACK_OF(X509) *s, X509 *x) { return sk_X509_push(s, x); }
+static inline void sluice_x509_stack_free(STACK_OF(X509) *s) { sk_X509_free(s); }

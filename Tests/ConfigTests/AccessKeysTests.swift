@@ -37,15 +37,15 @@ struct AccessKeysTests {
     @Test(arguments: [
         (
             "{}",
-            "2:46: routes[0].access: found no rule, allowed: one or more of addresses, basic, jwt"
+            "2:46: routes[0].access: found no rule, allowed: one or more of addresses, basic, jwt, clientCertificate"
         ),
         (
             "yes",
-            "2:46: routes[0].access: found 'yes', allowed: a mapping with addresses, basic, jwt"
+            "2:46: routes[0].access: found 'yes', allowed: a mapping with addresses, basic, jwt, clientCertificate"
         ),
         (
             "{ adresses: {} }",
-            "2:48: routes[0].access: unknown key 'adresses', allowed: addresses, basic, jwt (did you mean 'addresses'?)"
+            "2:48: routes[0].access: unknown key 'adresses', allowed: addresses, basic, jwt, clientCertificate (did you mean 'addresses'?)"
         ),
         (
             "{ addresses: {} }",
@@ -67,6 +67,26 @@ struct AccessKeysTests {
         (
             "{ basic: { file: users, realm: \"a\\tb\\n\" } }",
             "2:77: routes[0].access.basic.realm: found a control character, allowed: a text in one line"
+        ),
+        (
+            "{ clientCertificate: yes }",
+            "2:67: routes[0].access.clientCertificate: found 'yes', allowed: a mapping with names, subjects, fingerprints, tell"
+        ),
+        (
+            "{ clientCertificate: { names: [] } }",
+            "2:76: routes[0].access.clientCertificate.names: found an empty list, allowed: one or more texts, each a name without blanks"
+        ),
+        (
+            "{ clientCertificate: { subjects: [\"CN = alice, O = Example\"] } }",
+            "2:80: routes[0].access.clientCertificate.subjects[0]: found 'CN = alice, O = Example', allowed: a subject, as CN=alice,O=Example"
+        ),
+        (
+            "{ clientCertificate: { fingerprints: [ab12] } }",
+            "2:84: routes[0].access.clientCertificate.fingerprints[0]: found 'ab12', allowed: the SHA-256 of a certificate, 64 hexadecimal digits"
+        ),
+        (
+            "{ clientCertificate: { tell: all } }",
+            "2:75: routes[0].access.clientCertificate.tell: found 'all', allowed: nothing, certificate, chain"
         ),
     ])
     func `a mistake is told with its place`(access: String, line: String) {

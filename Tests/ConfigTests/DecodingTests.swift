@@ -88,9 +88,15 @@ struct DecodingTests {
         #expect(token.forward == [TokenSettings.Told(field: "X-User", claim: "sub")])
         #expect(token.leeway == .seconds(5))
         #expect(token.end?.code == 4_002 && token.end?.before == .seconds(10))
+        let rule = route.access?.clientCertificate
+        #expect(rule?.names == ["*.example.com"] && rule?.subjects == ["CN=a,O=b"])
+        #expect(rule?.fingerprints == [String(repeating: "ab", count: 32)] && rule?.tell == .chain)
+        #expect(tls.clientCertificates?.authorities == "/etc/sluice/ca.pem")
+        #expect(tls.clientCertificates?.revoked == "/etc/sluice/crl.pem")
+        #expect(tls.clientCertificates?.mode == .required)
         #expect(route.access?.addresses?.deny.map(\.block) == ["10.1.0.0/16"])
         #expect(route.limits.messageBytes == 1_048_576)
-        #expect(route.places.host.line == 14)
+        #expect(route.places.host.line == 15)
         #expect(route.limits.bodyBytes == 2_097_152)
         #expect(route.limits.relays == 9_000)
         #expect(route.limits.relaysPerClient == 20)
@@ -444,6 +450,7 @@ let everything = """
           cipherSuites: TLS_AES_128_GCM_SHA256
           ciphers: ECDHE-RSA-AES128-GCM-SHA256
           groups: [P-384, X25519]
+          clientCertificates: { ca: ca.pem, mode: required, revoked: crl.pem }
           hsts: { maxAge: 180d, includeSubdomains: true, preload: true }
         http2: { websockets: false, maxStreams: 9, windowBytes: 1MiB, resetsPerSecond: 8, pingAfter: 7s, pingTimeout: 6s }
       - { address: ":8080", redirect: https, proxyProtocol: required, trustedProxies: [10.0.0.0/8] }
@@ -455,6 +462,7 @@ let everything = """
         access: { addresses: { allow: [10.0.0.0/8], deny: [10.1.0.0/16] }, basic: { file: users, realm: lab },
           jwt: { keys: "https://issuer.test/keys", ca: ca.pem, issuer: issuer, audience: [a, b], from: [header, "cookie:c", "query:q", "subprotocol:p."],
             claims: { role: [x, y] }, forward: { X-User: sub }, leeway: 5s, endsWithToken: { code: 4002, before: 10s } } },
+          clientCertificate: { names: ["*.example.com"], subjects: ["CN=a,O=b"], fingerprints: ["\(String(repeating: "AB", count: 32))"], tell: chain } },
         listen: [inner], when: { upgrade: true, methods: [GET], fields: { X-A: b }, query: { c: d* } },
         timeouts: { connect: 1s, upgrade: 2s, answer: 3s, body: 4s, answerBody: 5s }, via: false,
         forwarded: { xForwarded: false, forwarded: false, port: 8443 },

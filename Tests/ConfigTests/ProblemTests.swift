@@ -397,7 +397,7 @@ struct ProblemTests {
         ),
         (
             "{ address: \":1\", tls: true }",
-            "2:32: listen[0].tls: found 'true', allowed: a mapping with certificates, minimumVersion, protocols, cipherSuites, ciphers, groups, hsts"
+            "2:32: listen[0].tls: found 'true', allowed: a mapping with certificates, minimumVersion, protocols, cipherSuites, ciphers, groups, hsts, clientCertificates"
         ),
         (
             "{ address: \":1\", tls: { certificates: [] } }",

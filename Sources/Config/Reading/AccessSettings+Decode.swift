@@ -25,6 +25,14 @@ extension AccessSettings {
                 owner.token = TokenSettings(value)
                 return owner.token != nil
             },
+            .custom(
+                "clientCertificate", .mapping("routes[].access.clientCertificate"),
+                absent: "none is asked for",
+                "which client certificates may use the route, `{}` for each that a listener has verified; others get 403"
+            ) { owner, value in
+                owner.clientCertificate = CertificateRuleSettings(value)
+                return owner.clientCertificate != nil
+            },
         ])
 
     init?(_ value: Value) {

@@ -209,6 +209,14 @@ extension TLSSettings {
                 owner.hstsPlace = value.place
                 return owner.hsts != nil
             },
+            .custom(
+                "clientCertificates", .mapping("listen[].tls.clientCertificates"),
+                absent: "none are asked for",
+                "whose clients may show certificates, for `access.clientCertificate` of routes"
+            ) { owner, value in
+                owner.clientCertificates = ClientCertificateSettings(value)
+                return owner.clientCertificates != nil
+            },
         ])
 
     /// Names of protocols, each once, `http/1.1` among them.

@@ -8,6 +8,8 @@ public struct AccessSettings: Sendable, Equatable {
     public var basic: BasicSettings?
     /// With which signed token; without any where it is nil.
     public var token: TokenSettings?
+    /// With which certificate; without any where it is nil.
+    public var clientCertificate: CertificateRuleSettings?
 
     /// No rule yet.
     public init() {}
@@ -19,6 +21,7 @@ public struct AccessSettings: Sendable, Equatable {
         same.addresses?.deny = addresses?.deny.map(\.withoutPlace) ?? []
         same.basic?.place = .commandLine
         same.token = token?.withoutPlaces
+        same.clientCertificate?.place = .commandLine
         return same
     }
 }

@@ -117,6 +117,8 @@ public struct TLSSettings: Sendable, Equatable {
     public var hsts: TransportSecuritySettings?
     /// Where that was written.
     public var hstsPlace = SourcePlace.commandLine
+    /// Whose clients are let in by their certificates; none are asked for when nil.
+    public var clientCertificates: ClientCertificateSettings?
 
     /// TLS with these certificates, and for the rest what holds where a file says nothing of it.
     public init(certificates: [CertificateSettings]) { self.certificates = certificates }

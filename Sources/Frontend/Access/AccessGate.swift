@@ -24,10 +24,12 @@ struct AccessGate {
     ///
     /// What has refused it stands in the facts for the log, and is counted.
     func judge(
-        _ rules: AccessRules, _ plan: RoutePlan, _ facts: inout RequestFacts, _ fields: FieldList
+        _ rules: AccessRules, _ plan: RoutePlan, _ facts: inout RequestFacts, _ fields: FieldList,
+        _ stream: ClientStream
     ) -> Judgement {
         if let refusal = judgeAddress(rules, plan, &facts) { return .refused(refusal) }
-        return judgeLogin(rules, plan, &facts, fields)
+        let host = facts.host
+        return judgeLogin(rules, plan, &facts, fields, stream, host: host)
     }
 
     /// The refusal of a request from an address that may not use the route; nil for others.
@@ -44,10 +46,14 @@ struct AccessGate {
         return .forbiddenAddress(facts.client, plan.route)
     }
 
-    /// Judges a request by who it says that it is of.
+    /// Judges a request by who it says that it is of; `host` is looked at with a rule for certificates alone.
     func judgeLogin(
-        _ rules: AccessRules, _ plan: RoutePlan, _ facts: inout RequestFacts, _ fields: FieldList
+        _ rules: AccessRules, _ plan: RoutePlan, _ facts: inout RequestFacts, _ fields: FieldList,
+        _ stream: ClientStream, host: String
     ) -> Judgement {
+        if let refusal = judgeCertificate(rules, plan, &facts, stream, host: host) {
+            return .refused(refusal)
+        }
         guard let basic = rules.basic else { return .admitted }
         guard let credentials = BasicCredentials(fields) else {
             refused(by: .basic, plan, &facts)
@@ -57,7 +63,7 @@ struct AccessGate {
             user: credentials.user, password: credentials.password)
         switch basic.passwords.known(question) {
         case true?:
-            facts.user = question.userName
+            rules.name(question, in: &facts)
             return .admitted
         case false?:
             refused(by: .basic, plan, &facts)
@@ -107,13 +113,12 @@ struct AccessGate {
     func judge(
         _ verdict: PasswordVerdict, of question: PasswordQuestion, _ request: inout Request
     ) -> Refusal? {
-        guard let plan = request.facts.plan, let basic = plan.route.access?.basic else {
-            preconditionFailure("a password was asked for by no rule")
-        }
+        guard let plan = request.facts.plan, let access = plan.route.access,
+            let basic = access.basic
+        else { preconditionFailure("a password was asked for by no rule") }
         switch verdict {
         case .right:
-            // Where a token is asked for too, its subject is who the client is.
-            if request.facts.user.isEmpty { request.facts.user = question.userName }
+            access.name(question, in: &request.facts)
             return nil
         case .wrong:
             refused(by: .basic, plan, &request.facts)
@@ -125,6 +130,13 @@ struct AccessGate {
     func refused(by rule: AccessRule, _ plan: RoutePlan, _ facts: inout RequestFacts) {
         facts.refusedBy = rule
         Metering(state).refused(by: rule, plan)
+    }
+}
+
+extension AccessRules {
+    /// Says who a client is by its password: before what its certificate says, and behind what its token does.
+    fileprivate func name(_ question: PasswordQuestion, in facts: inout RequestFacts) {
+        if token == nil || facts.user.isEmpty { facts.user = question.userName }
     }
 }
 

@@ -10,10 +10,16 @@ public final class AccessRules: Sendable {
     public let basic: BasicRule?
     /// With which signed token; without any where it is nil.
     public let token: TokenAccess?
+    /// With which certificate; without any where it is nil.
+    public let certificate: CertificateRule?
 
     /// These rules, of which one at least is there.
-    public init(addresses: AddressList?, basic: BasicRule? = nil, token: TokenAccess? = nil) {
+    public init(
+        addresses: AddressList?, basic: BasicRule? = nil, token: TokenAccess? = nil,
+        certificate: CertificateRule? = nil
+    ) {
         self.addresses = addresses
+        self.certificate = certificate
         self.basic = basic
         self.token = token
     }
@@ -45,6 +51,7 @@ public struct BasicRule: Sendable {
 /// A rule of a route's `access`, by its key in the configuration.
 enum AccessRule: UInt64, CaseIterable {
     case addresses, basic, jwt
+    case clientCertificate
 
     var word: String { "\(self)" }
 

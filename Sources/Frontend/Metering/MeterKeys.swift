@@ -160,6 +160,7 @@ struct CompletedHandshake {
 /// Why a TLS handshake was not completed.
 enum HandshakeTrouble: UInt64 {
     case alert, version, cipher, group, curve, signature, protocols, timeout, disconnected, other
+    case clientCertificate, noClientCertificate
 
     init(_ cause: HandshakeFailure.Cause?) {
         self =
@@ -171,13 +172,20 @@ enum HandshakeTrouble: UInt64 {
             case .noCurveOfCertificate: .curve
             case .noCommonSignature: .signature
             case .noCommonProtocol: .protocols
+            case .clientCertificate: .clientCertificate
+            case .noClientCertificate: .noClientCertificate
             case .other, nil: .other
             }
     }
 
     static func label(_ key: UInt64) -> String {
         let trouble = HandshakeTrouble(rawValue: key) ?? .other
-        return trouble == .protocols ? "protocol" : "\(trouble)"
+        return switch trouble {
+        case .protocols: "protocol"
+        case .clientCertificate: "client_certificate"
+        case .noClientCertificate: "no_client_certificate"
+        default: "\(trouble)"
+        }
     }
 }
 

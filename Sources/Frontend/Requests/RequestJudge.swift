@@ -125,7 +125,7 @@ struct RequestJudge {
         }
         var question: PasswordQuestion?
         if let access = route.access {
-            switch AccessGate(state).judge(access, plan, &facts, asked.head.fields) {
+            switch AccessGate(state).judge(access, plan, &facts, asked.head.fields, stream) {
             case .admitted: break
             case .refused(let refusal): return .refused(refusal)
             case .asking(let asking): question = asking
@@ -284,8 +284,14 @@ struct RequestJudge {
             return .answeredHere
         }
         let fields = request.asked.head.fields
+        let stream = request.stream
+        let host =
+            access.certificate == nil
+            ? "" : String(decoding: request.asked.bytes[request.asked.hostRange], as: UTF8.self)
         let refusal: Refusal?
-        switch AccessGate(state).judgeLogin(access, plan, &request.facts, fields) {
+        switch AccessGate(state).judgeLogin(
+            access, plan, &request.facts, fields, stream, host: host)
+        {
         case .admitted: return serve(&request, plan)
         case .refused(let refused): refusal = refused
         case .asking(let question): refusal = AccessGate(state).ask(question, &request)

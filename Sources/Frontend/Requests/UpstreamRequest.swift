@@ -18,6 +18,8 @@ struct Hop {
     var trusted: [AddressBlock] = []
     /// What the TLS handshake told, where the way has one.
     var tls: TLSFacts?
+    /// The client's certificate, where it has shown one.
+    var certificate: ClientCertificate?
 
     /// `https` or `http`, never `wss`.
     var scheme: String { isSecure ? "https" : "http" }
@@ -35,7 +37,7 @@ enum UpstreamRequest {
     private static let ours = [
         KnownField.forwarded, .xForwardedFor, .xForwardedProto, .xForwardedHost, .xForwardedPort,
         .xForwardedSSL, .xForwardedScheme, .xRealIP, .host, .connection, .upgrade, .contentLength,
-        .transferEncoding, .http2Settings, .expect,
+        .transferEncoding, .http2Settings, .expect, .clientCert, .clientCertChain,
     ].reduce(KnownFields()) { $0.union(KnownFields($1)) }
 
     /// Writes the opening handshake as the upstream gets it.
@@ -89,6 +91,7 @@ enum UpstreamRequest {
         Passage.writeLines(
             authority: authority, port: request.host.port, isHTTP11: true, hop: hop,
             fields: fields, told: plan.route.wayTold ?? WayTold(), into: &writer)
+        plan.route.access?.certificate?.write(hop.certificate, into: &writer)
         plan.request.write(hop, told, into: &writer)
         writer.end()
     }
@@ -157,6 +160,7 @@ enum UpstreamRequest {
         } else {
             writer.append(passage.lines)
         }
+        plan.route.access?.certificate?.write(passage.hop.certificate, into: &writer)
         plan.request.write(passage.hop, told, into: &writer)
         writer.end()
     }

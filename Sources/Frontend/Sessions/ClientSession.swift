@@ -13,6 +13,8 @@ struct ClientFacts {
     var peer: Address
     let listener: ListenerFacts
     var tls: TLSFacts?
+    /// What the client has shown of itself in the handshake, until a tunnel takes the connection over.
+    var certificate: ClientCertificate?
     /// The connection counts among those of its peer, which is given back when it closes.
     var isCounted = false
 
@@ -31,7 +33,8 @@ struct ClientFacts {
             client: peer, isSecure: listener.isSecure,
             strictTransportSecurity: listener.strictTransportSecurity,
             isHTTP2: isHTTP2,
-            trusted: listener.trusts(peer) ? listener.trustedProxies : [], tls: tls)
+            trusted: listener.trusts(peer) ? listener.trustedProxies : [], tls: tls,
+            certificate: certificate)
     }
 }
 

@@ -306,12 +306,14 @@ struct ClientStream {
             var facts = session.pointee.facts
             facts.acceptedMilliseconds = substream.pointee.beganMilliseconds
             facts.isCounted = false
+            facts.certificate = nil
             return HandOver(
                 leg: leg, client: .stream(substream.pointee.slot), facts: facts, early: [])
         }
         letKeptGo(state)
         var leg = Leg(.none())
         swap(&leg, &own.pointee.leg)
+        session.pointee.facts.certificate = nil
         let handOver = HandOver(
             leg: leg, client: .socket(session.pointee.client), facts: session.pointee.facts,
             early: own.pointee.unread.bytes)

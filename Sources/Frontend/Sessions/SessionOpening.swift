@@ -170,6 +170,10 @@ struct SessionOpening {
     private func handshakeDone(_ session: SessionPointer) -> Bool {
         let facts = session.pointee.stream.leg.tls?.facts()
         session.pointee.facts.tls = facts
+        if let clients = session.pointee.facts.listener.clients {
+            session.pointee.facts.certificate = session.pointee.stream.leg.tls?
+                .clientCertificate(verifiedBy: clients)
+        }
         session.pointee.securedMilliseconds = now
         if let facts { Metering(state).completed(facts) }
         let isMultiplexed = session.pointee.facts.isHTTP2

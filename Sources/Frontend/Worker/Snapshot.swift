@@ -25,6 +25,8 @@ final class ListenerFacts: Sendable {
     let expectsProxyHeader: Bool
     /// Whose word on who asks, and how, counts.
     let trustedProxies: [AddressBlock]
+    /// Whose certificates clients may show; nil where they are not asked for any.
+    let clients: ClientAuthorities?
 
     init(_ plan: ListenerPlan, number: Int, address: Address, _ heads: HeadLimits) {
         self.number = number
@@ -36,6 +38,7 @@ final class ListenerFacts: Sendable {
         redirectsToHTTPS = plan.redirectsToHTTPS
         expectsProxyHeader = plan.expectsProxyHeader
         trustedProxies = plan.trustedProxies
+        clients = plan.certificates?.clients
     }
 
     /// Numbers from here on are of listeners that this process does not have.
@@ -52,6 +55,7 @@ final class ListenerFacts: Sendable {
         redirectsToHTTPS = false
         expectsProxyHeader = false
         trustedProxies = []
+        clients = nil
     }
 
     /// Whether somebody is a proxy in front whose word counts.

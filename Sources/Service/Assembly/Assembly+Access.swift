@@ -8,12 +8,12 @@ import Reactor
 typealias PasswordLists = [String: PasswordList]
 
 /// What logins are judged by.
-typealias Logins = (passwords: PasswordLists, tokens: TokenRules)
+typealias Logins = (passwords: PasswordLists, tokens: TokenRules, clients: [ListenerClients])
 
 /// Who may use a route: from its settings to what requests are judged by.
 extension Assembly {
     static func access(
-        _ settings: AccessSettings, _ logins: Logins
+        _ settings: AccessSettings, _ logins: Logins, of route: RouteSettings
     ) throws(ConfigurationProblems) -> AccessRules {
         let addresses = try settings.addresses.map(addresses)
         let basic = settings.basic.flatMap { basic in
@@ -21,8 +21,13 @@ extension Assembly {
         }
         precondition(
             (basic == nil) == (settings.basic == nil), "a file of passwords was not read")
+        var certificate: CertificateRule?
+        if let rule = settings.clientCertificate {
+            certificate = try certificateRule(rule, of: route, logins.clients)
+        }
         return AccessRules(
-            addresses: addresses, basic: basic, token: settings.token.map(logins.tokens.access))
+            addresses: addresses, basic: basic, token: settings.token.map(logins.tokens.access),
+            certificate: certificate)
     }
 
     /// Reads the files of users and passwords, each once; those whose content is as before stay what they are, with

@@ -43,6 +43,8 @@ public struct Assembly: Sendable {
     let passwords: PasswordLists
     /// The rules by which tokens are judged, and the keys.
     let tokens: TokenRules
+    /// Whose certificates the listeners take, in the order of the configuration.
+    let clients: [ListenerClients]
     /// Endpoints that were served before and on which something still runs.
     var departed: [DepartedEndpoint]
 
@@ -79,8 +81,9 @@ public struct Assembly: Sendable {
             beside: Self.entries(of: configuration.routes).problems)
         passwords = try Self.passwords(configuration, previous: previous?.passwords ?? [:])
         tokens = try TokenRules(configuration, previous: previous?.tokens)
+        clients = zip(configuration.listen, stores).map { ListenerClients($0, $1?.clients) }
         routing = try Self.routing(
-            configuration, &known, (passwords, tokens), previous: previous?.routing)
+            configuration, &known, (passwords, tokens, clients), previous: previous?.routing)
         departed = DepartedEndpoint.all(since: previous, without: routing)
         checks = Self.checks(configuration, routing)
         var listeners: [ListenerPlan] = []
@@ -147,8 +150,9 @@ public struct Assembly: Sendable {
         known.keepsGroups = true
         passwords = previous.passwords
         tokens = previous.tokens
+        clients = previous.clients
         routing = try Self.routing(
-            configuration, &known, (passwords, tokens), previous: previous.routing)
+            configuration, &known, (passwords, tokens, clients), previous: previous.routing)
         departed = DepartedEndpoint.all(since: previous, without: routing)
         checks = Self.checks(configuration, routing)
     }
@@ -212,10 +216,11 @@ public struct Assembly: Sendable {
             cipherList: tls.ciphers, cipherSuites: tls.cipherSuites,
             groups: try tls.groups.map(groups) ?? KeyExchangeGroups.defaults,
             speaksHTTP2: tls.protocols.contains(.http2))
+        let clients = try tls.clientCertificates.map(clientAuthorities)
         do throws(TLSError) {
             return try CertificateStore(
                 tls.certificates.map { IdentityFiles(chain: $0.chain, key: $0.key) },
-                options: options, tickets: tickets)
+                options: options, tickets: tickets, clients: clients)
         } catch {
             let place =
                 switch error.setting {
@@ -240,6 +245,9 @@ public struct Assembly: Sendable {
 
     private static func place(ofFile file: String, _ tls: TLSSettings) -> SourcePlace? {
         tls.certificates.first { $0.chain == file || $0.key == file }?.place
+            ?? tls.clientCertificates.flatMap {
+                $0.authorities == file || $0.revoked == file ? $0.place : nil
+            }
     }
 
     /// What clients are going to say of the certificates, each with its place, and once.
@@ -345,7 +353,7 @@ public struct Assembly: Sendable {
             made.captures = entries[routes.count].path.captures
             made.conditions = entries[routes.count].conditions
             set(&made, to: route)
-            made.access = try route.access.map { try access($0, logins) }
+            made.access = try route.access.map { try access($0, logins, of: route) }
             if let token = route.access?.token { tell(token, to: &made.requestFields) }
             routes.append(made)
         }

@@ -69,7 +69,9 @@ final class Minder: Sendable {
     static func paths(_ source: Controller.Source, _ configuration: Configuration) -> [String] {
         let certificates = configuration.listen.compactMap(\.tls)
             .flatMap(\.certificates)
+        let clients = configuration.listen.compactMap(\.tls?.clientCertificates)
         return source.files + certificates.flatMap { [$0.chain, $0.key] }
+            + clients.flatMap { [$0.authorities] + [$0.revoked].compactMap(\.self) }
             + configuration.routes.compactMap(\.access?.basic?.file)
             + configuration.routes.compactMap(\.access?.token).flatMap {
                 [$0.file, $0.authorities].compactMap(\.self)

@@ -105,6 +105,7 @@ struct ReloadChanges: Equatable {
                     .map { CertificateSettings(chain: $0.chain, key: $0.key) }
                 tls.groups = tls.groups?.map { TLSSettings.Group($0.name) }
                 tls.hstsPlace = .commandLine
+                tls.clientCertificates?.place = .commandLine
                 tls.ciphersPlace = nil
                 tls.cipherSuitesPlace = nil
                 listener.tls = tls

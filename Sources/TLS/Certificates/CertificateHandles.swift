@@ -119,13 +119,13 @@ struct CertificateHandle: ~Copyable {
         return names
     }
 
-    private static func unixSeconds(_ time: UnsafePointer<ASN1_TIME>?) -> Int64 {
+    static func unixSeconds(_ time: UnsafePointer<ASN1_TIME>?) -> Int64 {
         var parts = tm()
         guard ASN1_TIME_to_tm(time, &parts) == 1 else { return 0 }
         return Int64(timegm(&parts))
     }
 
-    private static func text(_ name: OpaquePointer?) -> String {
+    static func text(_ name: OpaquePointer?) -> String {
         guard let output = MemoryBIO.empty() else { return "" }
         guard sluice_name_print(output.pointer, name) > 0 else {
             ERR_clear_error()

@@ -44,8 +44,10 @@ public final class CertificateStore: Sendable {
     public let fingerprints: [String: String]
     /// What clients are going to say of the chains, which are served all the same.
     public let warnings: [IdentityProblem]
-    /// From when until when the certificates of the chains are valid.
+    /// From when until when the certificates of the chains are valid, and what clients' certificates are judged by.
     public let terms: [IdentityTerm]
+    /// Whose clients are let in; nil where no certificates are asked for.
+    public let clients: ClientAuthorities?
 
     /// Reads all files and makes the contexts.
     ///
@@ -53,10 +55,13 @@ public final class CertificateStore: Sendable {
     ///   - identities: chains and keys; the first answers to unknown names.
     ///   - options: versions and ciphers.
     ///   - tickets: the keys that seal session tickets, which outlive a reload.
+    ///   - clients: whose clients are let in; nil where they are not asked for certificates.
     /// - Throws: `TLSError`; where files can't be served, with all of their `problems`.
     public init(
-        _ identities: [IdentityFiles], options: TLSServerOptions, tickets: TicketKeys
+        _ identities: [IdentityFiles], options: TLSServerOptions, tickets: TicketKeys,
+        clients: ClientAuthorities? = nil
     ) throws(TLSError) {
+        self.clients = clients
         SessionMemory.install()
         var loaded: [ServerIdentity] = []
         var problems: [IdentityProblem] = []
@@ -77,14 +82,14 @@ public final class CertificateStore: Sendable {
         self.names = loaded.flatMap(\.names).filter { seen.insert($0).inserted }
         fingerprints = Dictionary(
             loaded.map { ($0.files.chain, $0.fingerprint) }, uniquingKeysWith: { first, _ in first }
-        )
+        ).merging(clients?.fingerprints ?? [:]) { first, _ in first }
 
         let names = NameTable()
         var contexts: [[Int]: TLSContext] = [:]
         func context(for members: [Int]) throws(TLSError) -> TLSContext {
             if let known = contexts[members] { return known }
             let made = try Self.makeContext(
-                members.map { loaded[$0] }, options: options, tickets: tickets)
+                members.map { loaded[$0] }, options: options, tickets: tickets, clients: clients)
             contexts[members] = made
             return made
         }
@@ -95,12 +100,12 @@ public final class CertificateStore: Sendable {
             first.names.first.map { Self.members(of: loaded, named: $0) } ?? [0]
         // A context of its own: it alone holds the table, so the table never holds itself.
         let initial = try Self.makeContext(
-            initialMembers.map { loaded[$0] }, options: options, tickets: tickets)
+            initialMembers.map { loaded[$0] }, options: options, tickets: tickets, clients: clients)
         names.attach(to: initial)
         self.initial = initial
         Self.warnOfUnused(loaded)
-        warnings = loaded.flatMap(\.warnings)
-        terms = loaded.flatMap(\.terms)
+        warnings = loaded.flatMap(\.warnings) + (clients?.warnings ?? [])
+        terms = loaded.flatMap(\.terms) + (clients?.terms ?? [])
     }
 
     /// A chain for whose names another one with the same kind of key stands in front is never sent.
@@ -122,7 +127,8 @@ public final class CertificateStore: Sendable {
     }
 
     private static func makeContext(
-        _ identities: [ServerIdentity], options: TLSServerOptions, tickets: TicketKeys
+        _ identities: [ServerIdentity], options: TLSServerOptions, tickets: TicketKeys,
+        clients: ClientAuthorities?
     ) throws(TLSError) -> TLSContext {
         let pointer = try TLSContext.makeBare(
             TLS_server_method(), minimumVersion: options.minimumVersion)
@@ -155,7 +161,8 @@ public final class CertificateStore: Sendable {
         let sessionContext = Array("sluice".utf8)
         SSL_CTX_set_session_id_context(pointer, sessionContext, UInt32(sessionContext.count))
         SSL_CTX_set_alpn_select_cb(pointer, ALPN.select, options.speaksHTTP2 ? ALPN.withHTTP2 : nil)
-        tickets.attach(to: context)
+        tickets.attach(to: context, clients)
+        try clients?.attach(to: context)
         for identity in identities { try identity.use(in: pointer) }
         return context
     }

@@ -88,6 +88,14 @@ public struct IdentityProblem: Error, Equatable, Sendable, CustomStringConvertib
         case readableByOthers
         /// Another chain of the listener answers for all of its names; that chain.
         case shadowed(by: String)
+
+        // Of what clients' certificates are judged by.
+        /// There is no list of revoked certificates in it; the first block's label.
+        case noRevocationList(String)
+        /// It has no list of this authority's.
+        case revocationListMissing(String)
+        /// It is a longer list than is read.
+        case revocationListTooLong
     }
 
     /// A binary form that was found where PEM should be.
@@ -108,11 +116,17 @@ public struct IdentityProblem: Error, Equatable, Sendable, CustomStringConvertib
         case leaf
         /// One behind it, by its subject.
         case intermediate(String)
+        /// An authority of clients' certificates, by its subject.
+        case clientAuthority(String)
+        /// A list of revoked certificates, by who made it.
+        case revocationList(String)
 
         var text: String {
             switch self {
             case .leaf: "the certificate"
             case .intermediate(let subject): "the intermediate certificate \(subject)"
+            case .clientAuthority(let subject): "the authority \(subject)"
+            case .revocationList(let issuer): "the list of revoked certificates of \(issuer)"
             }
         }
     }
@@ -197,6 +211,11 @@ extension IdentityProblem {
         case .browsersRefuse(let kind): "its key is of the kind \(kind), which browsers refuse"
         case .readableByOthers: "others can read the private key"
         case .shadowed(let chain): "\(chain) already answers for all of its names"
+        case .noRevocationList(let label):
+            "there is no list of revoked certificates (X509 CRL) in it, but \(Self.name(of: label))"
+        case .revocationListTooLong: "it is larger than 32 MiB, and no longer list is read"
+        case .revocationListMissing(let authority):
+            "it has no list of revoked certificates of \(authority)"
         }
     }
 
@@ -238,6 +257,15 @@ extension IdentityProblem {
         case .purpose: "ask the authority for one with serverAuth"
         case .cannotSign: "get the key anew; openssl pkey -check tells more"
         case .refused: "make another certificate"
+        case .expired(_, .clientAuthority):
+            "clients whose certificates it has signed are refused: put its new one there"
+        case .expired(_, .revocationList), .revocationListMissing:
+            "clients whose certificates it has signed are refused: put its new list there, and do:"
+                + " sluice reload"
+        case .notYetValid(_, .clientAuthority), .notYetValid(_, .revocationList):
+            "clients are refused until then: check the clock of this machine"
+        case .revocationListTooLong: "have the authority make shorter ones (RFC 5280 §5.2.5)"
+        case .noRevocationList: "give what `openssl ca -gencrl` or the authority has made"
         case .expired: "clients refuse it: renew it"
         case .endsSoon: "renew it before that, and do: sluice reload"
         case .notYetValid: "clients refuse it until then: check the clock of this machine"

@@ -67,9 +67,19 @@ struct ContextSlot: Sendable {
 extension TicketKeys {
     private static let slot = ContextSlot()
 
+    private static let clientSlot = ContextSlot()
+
     /// Lets `context` seal and open its tickets with these keys.
-    func attach(to context: TLSContext) {
+    ///
+    /// Where clients show certificates, `clients` judges once more what a ticket says of them.
+    func attach(to context: TLSContext, _ clients: ClientAuthorities? = nil) {
         TicketKeys.slot.set(Unmanaged.passRetained(self).toOpaque(), on: context.pointer)
+        var judge: UnsafeMutableRawPointer?
+        if let clients {
+            let held = Unmanaged.passRetained(clients).toOpaque()
+            TicketKeys.clientSlot.set(held, on: context.pointer)
+            judge = held
+        }
         SSL_CTX_set_tlsext_ticket_key_evp_cb(context.pointer) {
             ssl, name, vector, cipherContext, macContext, isSealing in
             guard let ssl, let name, let vector, let cipherContext, let macContext,
@@ -77,6 +87,8 @@ extension TicketKeys {
             else { return -1 }
             let keys = Unmanaged<TicketKeys>.fromOpaque(object).takeUnretainedValue()
             if isSealing != 0 {
+                // In TLS 1.2 one was promised already: an empty one says that there is none.
+                if let chain = SSL_get0_verified_chain(ssl), !ClientTicket.fits(chain) { return 0 }
                 let isReady = keys.seal(
                     name: name, vector: vector, cipherContext: cipherContext,
                     macContext: macContext)
@@ -96,14 +108,23 @@ extension TicketKeys {
         // in which a ticket is made, and between the two callbacks that open one.
         SSL_CTX_set_session_ticket_cb(
             context.pointer,
-            { _, _ in
+            { ssl, judge in
+                if judge != nil, let ssl { ClientTicket.keepChain(of: ssl) }
                 SessionMemory.wipe(.sessions)
                 return 1
             },
-            { ssl, _, _, _, status, _ in
+            { ssl, session, _, _, status, judge in
                 SessionMemory.wipe(.nothing)
+                let isOpened = status == SSL_TICKET_SUCCESS || status == SSL_TICKET_SUCCESS_RENEW
+                if let judge, isOpened {
+                    let clients = Unmanaged<ClientAuthorities>.fromOpaque(judge)
+                    if !clients.takeUnretainedValue().admits(session) {
+                        // A whole handshake says what is wrong, in an alert.
+                        return SSL_TICKET_RETURN_IGNORE_RENEW
+                    }
+                }
                 return TicketKeys.verdict(status, isTLS13: SSL_version(ssl) == TLS1_3_VERSION)
-            }, nil)
+            }, judge)
     }
 
     /// What becomes of a ticket that a client has shown, and whether it gets another one.

@@ -27,9 +27,11 @@ struct PEMFile {
     private let content: WipedBytes
 
     /// Reads the file and says what it is where it is no PEM at all.
-    init(reading path: String) throws(IdentityProblem) {
+    init(
+        reading path: String, bytesMax: Int = WipedBytes.fileBytesMax
+    ) throws(IdentityProblem) {
         self.path = path
-        content = try WipedBytes.read(path)
+        content = try WipedBytes.read(path, bytesMax: bytesMax)
         let bytes = content.bytes
         blocks = Self.blocks(in: bytes)
         if blocks.isEmpty { throw IdentityProblem(path, Self.kind(of: bytes)) }
@@ -162,7 +164,7 @@ struct PEMFile {
 
     /// The bytes of a body in base64 (RFC 4648 §4), whatever blanks stand in it; nil where there is
     /// anything else.
-    private func decoded(_ body: Range<Int>) -> WipedBytes? {
+    func decoded(_ body: Range<Int>) -> WipedBytes? {
         let out = WipedBytes(capacity: body.count)
         var collected: UInt32 = 0
         var digits = 0

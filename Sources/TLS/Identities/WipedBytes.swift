@@ -32,7 +32,9 @@ final class WipedBytes {
     static let fileBytesMax = 1 << 20
 
     /// Reads a whole file.
-    static func read(_ path: String) throws(IdentityProblem) -> WipedBytes {
+    static func read(
+        _ path: String, bytesMax: Int = fileBytesMax
+    ) throws(IdentityProblem) -> WipedBytes {
         // A pipe without a writer would be waited for: for ever, and with all who ask for something then.
         let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)
         guard descriptor >= 0 else { throw IdentityProblem(path, .unreadable(errno)) }
@@ -44,7 +46,7 @@ final class WipedBytes {
         guard status.st_mode & S_IFMT == S_IFREG else {
             throw IdentityProblem(path, .noFile)
         }
-        let whole = WipedBytes(capacity: fileBytesMax)
+        let whole = WipedBytes(capacity: bytesMax)
         while true {
             let rest = UnsafeMutableRawBufferPointer(rebasing: whole.memory[whole.count...])
             if rest.isEmpty { throw IdentityProblem(path, .tooLarge) }

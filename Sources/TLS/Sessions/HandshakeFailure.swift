@@ -23,6 +23,10 @@ public struct HandshakeFailure: Sendable, Equatable {
         case noCommonSignature
         /// The client offers none of the application protocols of the listener.
         case noCommonProtocol
+        /// The client has shown no certificate where one is required.
+        case noClientCertificate
+        /// The client's certificate is refused; whose it is, as far as that is known.
+        case clientCertificate(ClientFault, subject: String)
         /// Anything else, in OpenSSL's words.
         case other(String)
     }
@@ -69,6 +73,11 @@ extension HandshakeFailure.Cause {
                 + " RSA or EC P-256 key helps)"
         case .noCommonProtocol:
             "the client wants another protocol (ALPN) than those that this listener serves (tls.protocols)"
+        case .noClientCertificate:
+            "the client has shown no certificate, which this listener requires"
+                + " (listen[].tls.clientCertificates.mode)"
+        case .clientCertificate(let fault, let subject):
+            "the client's certificate\(subject.isEmpty ? "" : " \(subject)") \(fault.clause)"
         case .other(let reason): reason
         }
     }
@@ -134,6 +143,12 @@ extension TLSSession {
         case SSL_R_NO_SUITABLE_SIGNATURE_ALGORITHM, SSL_R_NO_SHARED_SIGNATURE_ALGORITHMS:
             return .noCommonSignature
         case SSL_R_NO_APPLICATION_PROTOCOL: return .noCommonProtocol
+        case SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE: return .noClientCertificate
+        case SSL_R_CERTIFICATE_VERIFY_FAILED:
+            guard let ssl, let refused = RefusedClient.of(ssl) else {
+                return .other(words ?? "the client's certificate is refused")
+            }
+            return .clientCertificate(ClientFault(refused.reason), subject: refused.subject)
         default: return .other(words ?? "the peer closed the connection")
         }
     }

@@ -159,6 +159,8 @@ public enum ProxyListener: Sendable {
     case http2([TestIdentity] = [])
     /// The same, with these keys of `http2`.
     case multiplexed(String, [TestIdentity] = [])
+    /// The same, with these keys of `tls`.
+    case extended(String, [TestIdentity] = [])
     /// No TLS.
     case plain
 
@@ -174,6 +176,7 @@ public enum ProxyListener: Sendable {
         case .http1(let given): return try Self.setting(given, ", protocols: [http/1.1]")
         case .multiplexed(let keys, let given):
             return try Self.setting(given, "", ", http2: { \(keys) }")
+        case .extended(let keys, let given): return try Self.setting(given, ", \(keys)")
         case .http2(let given):
             return try Self.setting(given, ", protocols: [h2, http/1.1]")
         }

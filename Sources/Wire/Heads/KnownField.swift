@@ -8,7 +8,8 @@ public enum KnownField: UInt8, Sendable {
     case other
     /// No field that anybody sends, but what `Connection: close` would name.
     case close
-    case authorization, connection, contentLength, expect, forwarded, host, http2Settings,
+    case authorization, clientCert, clientCertChain, connection, contentLength, expect, forwarded,
+        host, http2Settings,
         keepAlive, origin
     case proxyAuthenticate, proxyAuthorization, proxyConnection, strictTransportSecurity
     case secWebSocketAccept, secWebSocketExtensions, secWebSocketKey, secWebSocketProtocol
@@ -34,7 +35,7 @@ public enum KnownField: UInt8, Sendable {
             match(
                 name, ("connection", .connection), ("keep-alive", .keepAlive),
                 ("tracestate", .tracestate))
-        case 11: match(name, ("traceparent", .traceparent))
+        case 11: match(name, ("traceparent", .traceparent), ("client-cert", .clientCert))
         case 13: match(name, ("authorization", .authorization))
         case 14:
             match(name, ("content-length", .contentLength), ("http2-settings", .http2Settings))
@@ -47,7 +48,8 @@ public enum KnownField: UInt8, Sendable {
         case 17:
             match(
                 name, ("sec-websocket-key", .secWebSocketKey),
-                ("transfer-encoding", .transferEncoding), ("x-forwarded-proto", .xForwardedProto))
+                ("transfer-encoding", .transferEncoding), ("x-forwarded-proto", .xForwardedProto),
+                ("client-cert-chain", .clientCertChain))
         case 18:
             match(
                 name, ("proxy-authenticate", .proxyAuthenticate),

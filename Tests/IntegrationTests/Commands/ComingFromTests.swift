@@ -51,6 +51,8 @@ import Testing
     private struct Served {
         let proxy: ProxyFixture
         let folder: String
+        /// Who signs the certificates of clients, where the block names such.
+        private(set) var clients: ClientAuthority?
 
         /// A secret of 32 bytes, all `k`.
         private static let keys = """
@@ -67,6 +69,13 @@ import Testing
             let apps = try ["a", "b"].map(ComingFromTests.app)
             var yaml = block.replacingOccurrences(of: "file: users", with: "file: \(folder)/users")
                 .replacingOccurrences(of: "keys: keys.json", with: "keys: \(keys)")
+            if block.contains("clients.pem") {
+                let local = try TestCertificates.shared().local
+                clients = try ClientAuthority()
+                yaml = yaml.replacing("server.pem", with: local.chain)
+                    .replacing("server-key.pem", with: local.key)
+                    .replacing("clients.pem", with: clients?.certificate ?? "")
+            }
             for (port, app) in zip(["3000", "3001"], apps) {
                 for scheme in ["ws", "http"] {
                     yaml = yaml.replacingOccurrences(
@@ -75,14 +84,19 @@ import Testing
             }
             proxy = try ProxyFixture(
                 configuration: yaml.replacingOccurrences(
-                    of: "\":8080\"", with: "\"127.0.0.1:0\""))
+                    of: "\":8080\"", with: "\"127.0.0.1:0\""
+                ).replacing("\":8443\"", with: "\"127.0.0.1:0\""))
         }
 
         /// What curl gets: the body where the status is 200, else the status.
         func curl(_ path: String, _ options: String...) throws -> String {
+            try curl(path, options)
+        }
+
+        func curl(_ path: String, _ options: [String]) throws -> String {
             let said = try run(
                 ["curl", "-sS", "-w", "\n%{http_code}"] + options
-                    + ["http://localhost:\(proxy.port())\(path)"])
+                    + [proxy.url(path).replacing("ws", with: "http")])
             return said.last == "200" ? said.first ?? "" : said.last ?? ""
         }
 
@@ -166,6 +180,23 @@ import Testing
         defer { addresses.remove() }
         #expect(try addresses.curl("/admin/x") == "403" && addresses.socket("/admin/x") == "403")
         #expect(try addresses.socket() == "a")
+    }
+
+    @Test func `certificates of clients are asked for`() throws {
+        let served = try Served("Client certificates")
+        defer { served.remove() }
+        let clients = try #require(served.clients)
+        let trusted = ["--cacert", try TestCertificates.shared().authority]
+        func curl(_ path: String, _ client: TestIdentity?) throws -> String {
+            let shown = client.map { ["--cert", $0.chain, "--key", $0.key] } ?? []
+            return try served.curl(path, trusted + shown)
+        }
+        let charger = try clients.issue("/CN=CP-1", names: "DNS:cp-1.chargers.example")
+        let other = try clients.issue("/CN=other", names: "DNS:other.example")
+        #expect(try curl("/x", nil).hasPrefix("a /x "))
+        #expect(try curl("/chargers/x", nil) == "403")
+        #expect(try curl("/chargers/x", other) == "403")
+        #expect(try curl("/chargers/x", charger).hasPrefix("a /chargers/x - CN=CP-1 "))
     }
 
     @Test func `a segment has a name`() throws {

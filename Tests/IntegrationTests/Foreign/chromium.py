@@ -44,14 +44,14 @@ class Tab:
 
 
 @contextlib.contextmanager
-def open_tab(home, seconds=150, switches=(), display=None):
+def open_tab(home, seconds=150, switches=(), display=None, wrapper=()):
     """A browser whose home, and with it the store of authorities, is that folder; with further switches.
 
-    Headless, or with a window on that display of X.
+    Headless, or with a window on that display of X. `wrapper` stands in front of it on the command line.
     """
     shown = {"DISPLAY": display} if display else {}
     browser = subprocess.Popen(
-        ["chromium", *([] if display else ["--headless=new"]), "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
+        [*wrapper, "chromium", *([] if display else ["--headless=new"]), "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
          "--no-first-run", "--remote-debugging-port=0", f"--user-data-dir={home}/profile",
          *switches, "about:blank"],
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,

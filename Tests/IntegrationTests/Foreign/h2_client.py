@@ -34,6 +34,8 @@ class Client:
         self.port = port
         context = ssl.create_default_context(cafile=authority)
         context.set_alpn_protocols(["h2", "http/1.1"])
+        if "CLIENT_CERTIFICATE" in os.environ:
+            context.load_cert_chain(*os.environ["CLIENT_CERTIFICATE"].split(":"))
         self.socket = context.wrap_socket(
             socket.create_connection(("127.0.0.1", port), timeout=30), server_hostname="localhost")
         assert self.socket.selected_alpn_protocol() == "h2", self.socket.selected_alpn_protocol()

@@ -76,7 +76,8 @@ import Wire
 
     @Test func `a known field is known in any case, and by its look-alikes`() throws {
         let names = [
-            "close", "authorization", "connection", "content-length", "expect", "forwarded", "host",
+            "close", "authorization", "client-cert", "client-cert-chain", "connection",
+            "content-length", "expect", "forwarded", "host",
             "http2-settings",
             "keep-alive", "origin", "proxy-authenticate", "proxy-authorization", "proxy-connection",
             "strict-transport-security", "sec-websocket-accept", "sec-websocket-extensions",
