@@ -37,15 +37,15 @@ struct AccessKeysTests {
     @Test(arguments: [
         (
             "{}",
-            "2:46: routes[0].access: found no rule, allowed: one or more of addresses, basic, jwt, clientCertificate"
+            "2:46: routes[0].access: found no rule, allowed: one or more of addresses, basic, jwt, clientCertificate, forward"
         ),
         (
             "yes",
-            "2:46: routes[0].access: found 'yes', allowed: a mapping with addresses, basic, jwt, clientCertificate"
+            "2:46: routes[0].access: found 'yes', allowed: a mapping with addresses, basic, jwt, clientCertificate, forward"
         ),
         (
             "{ adresses: {} }",
-            "2:48: routes[0].access: unknown key 'adresses', allowed: addresses, basic, jwt, clientCertificate (did you mean 'addresses'?)"
+            "2:48: routes[0].access: unknown key 'adresses', allowed: addresses, basic, jwt, clientCertificate, forward (did you mean 'addresses'?)"
         ),
         (
             "{ addresses: {} }",
@@ -67,6 +67,19 @@ struct AccessKeysTests {
         (
             "{ basic: { file: users, realm: \"a\\tb\\n\" } }",
             "2:77: routes[0].access.basic.realm: found a control character, allowed: a text in one line"
+        ),
+        ("{ forward: {} }", "2:57: routes[0].access.forward: 'to' is missing"),
+        (
+            "{ forward: { to: \"https://h:1\" } }",
+            "2:63: routes[0].access.forward.to: found 'https://h:1', but Sluice speaks plain to upstreams, not TLS; allowed: ws://host:port, http://host:port or unix:/path (did you mean 'http://h:1'?)"
+        ),
+        (
+            "{ forward: { to: \"http://h:1\", path: verify } }",
+            "2:83: routes[0].access.forward.path: found 'verify', allowed: a path, as /verify"
+        ),
+        (
+            "{ forward: { to: \"http://h:1\", fields: [Connection] } }",
+            "2:86: routes[0].access.forward.fields[0]: found 'Connection', which Sluice itself writes"
         ),
         (
             "{ clientCertificate: yes }",

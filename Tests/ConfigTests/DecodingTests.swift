@@ -94,6 +94,11 @@ struct DecodingTests {
         #expect(tls.clientCertificates?.authorities == "/etc/sluice/ca.pem")
         #expect(tls.clientCertificates?.revoked == "/etc/sluice/crl.pem")
         #expect(tls.clientCertificates?.mode == .required)
+        let forward = route.access?.forward
+        #expect(forward?.to == .endpoint(.tcp(host: "h", port: 1)) && forward?.path == "/verify")
+        #expect(forward?.fields == ["Remote-User"] && forward?.code == 4_401)
+        #expect(forward?.timeout == .seconds(2) && forward?.recheck == .seconds(300))
+        #expect(forward?.cache == .seconds(5))
         #expect(route.access?.addresses?.deny.map(\.block) == ["10.1.0.0/16"])
         #expect(route.limits.messageBytes == 1_048_576)
         #expect(route.places.host.line == 15)
@@ -235,8 +240,8 @@ struct DecodingTests {
         log.accessPlace = configuration.log.accessPlace
         log.eventsPlace = configuration.log.eventsPlace
         #expect(configuration.log == log)
-        #expect(configuration.log.accessPlace?.line == 54)
-        #expect(configuration.log.eventsPlace?.line == 54)
+        #expect(configuration.log.accessPlace?.line == 55)
+        #expect(configuration.log.eventsPlace?.line == 55)
         #expect(
             configuration.resolver.servers == [
                 "192.0.2.1:53", "192.0.2.2:5353", "[::1]:53", "[::1]:54",
@@ -461,8 +466,9 @@ let everything = """
         bytesPerSecond: 2MiB, messagesPerSecondPerClient: 300, bytesPerSecondPerClient: 3MiB },
         access: { addresses: { allow: [10.0.0.0/8], deny: [10.1.0.0/16] }, basic: { file: users, realm: lab },
           jwt: { keys: "https://issuer.test/keys", ca: ca.pem, issuer: issuer, audience: [a, b], from: [header, "cookie:c", "query:q", "subprotocol:p."],
-            claims: { role: [x, y] }, forward: { X-User: sub }, leeway: 5s, endsWithToken: { code: 4002, before: 10s } } },
-          clientCertificate: { names: ["*.example.com"], subjects: ["CN=a,O=b"], fingerprints: ["\(String(repeating: "AB", count: 32))"], tell: chain } },
+            claims: { role: [x, y] }, forward: { X-User: sub }, leeway: 5s, endsWithToken: { code: 4002, before: 10s } },
+          clientCertificate: { names: ["*.example.com"], subjects: ["CN=a,O=b"], fingerprints: ["\(String(repeating: "AB", count: 32))"], tell: chain },
+          forward: { to: "http://h:1", path: /verify, timeout: 2s, fields: [Remote-User], recheck: 5m, cache: 5s, code: 4401 } },
         listen: [inner], when: { upgrade: true, methods: [GET], fields: { X-A: b }, query: { c: d* } },
         timeouts: { connect: 1s, upgrade: 2s, answer: 3s, body: 4s, answerBody: 5s }, via: false,
         forwarded: { xForwarded: false, forwarded: false, port: 8443 },

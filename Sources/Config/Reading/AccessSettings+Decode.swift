@@ -33,6 +33,13 @@ extension AccessSettings {
                 owner.clientCertificate = CertificateRuleSettings(value)
                 return owner.clientCertificate != nil
             },
+            .custom(
+                "forward", .mapping("routes[].access.forward"), absent: "none is asked",
+                "another server that says who may use the route; the client gets its refusal"
+            ) { owner, value in
+                owner.forward = ForwardSettings(value)
+                return owner.forward != nil
+            },
         ])
 
     init?(_ value: Value) {

@@ -55,7 +55,7 @@ extension DrainSettings {
         self = read
     }
 
-    private static func code(_ value: Value) -> UInt16? {
+    static func code(_ value: Value) -> UInt16? {
         guard let text = value.text(codesAllowed) else { return nil }
         if let code = UInt16(decimal: text[...]), allows(code: code) { return code }
         value.report("found '\(text)', allowed: \(codesAllowed)")

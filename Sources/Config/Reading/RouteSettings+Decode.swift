@@ -287,7 +287,7 @@ extension RouteSettings {
 }
 
 extension RouteSettings.Target {
-    fileprivate init?(_ value: Value) {
+    init?(_ value: Value) {
         let upstreamNames = value.findings.upstreamNames
         let what = "the name of an upstream, ws://host:port, unix:/path or srv:name"
         guard let text = value.text(what) else { return nil }

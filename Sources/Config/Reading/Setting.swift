@@ -276,6 +276,7 @@ struct KeySection: Sendable {
         AccessSettings.section.keys, AddressRules.section.keys, BasicSettings.section.keys,
         TokenSettings.section.keys, TokenSettings.endSection.keys,
         ClientCertificateSettings.section.keys, CertificateRuleSettings.section.keys,
+        ForwardSettings.section.keys,
         RouteSettings.requestSection.keys, RouteSettings.answerSection.keys,
         PingSettings.section.keys, RouteLimits.section.keys,
         RouteTimeouts.section.keys, ForwardedSettings.section.keys, UpstreamSettings.section.keys,

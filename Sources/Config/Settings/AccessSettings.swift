@@ -10,6 +10,8 @@ public struct AccessSettings: Sendable, Equatable {
     public var token: TokenSettings?
     /// With which certificate; without any where it is nil.
     public var clientCertificate: CertificateRuleSettings?
+    /// What another server says; nothing is asked where it is nil.
+    public var forward: ForwardSettings?
 
     /// No rule yet.
     public init() {}
@@ -22,6 +24,7 @@ public struct AccessSettings: Sendable, Equatable {
         same.basic?.place = .commandLine
         same.token = token?.withoutPlaces
         same.clientCertificate?.place = .commandLine
+        same.forward?.place = .commandLine
         return same
     }
 }

@@ -4,6 +4,14 @@ import Proxy
 import Reactor
 import Wire
 
+/// What a request waits for that is judged by a rule.
+enum AccessWait {
+    /// Its password is being hashed.
+    case password(PasswordQuestion)
+    /// Another server is being asked.
+    case forward(ForwardQuestion)
+}
+
 /// Asks the rules of a route whether a request may use it, before anything of it goes upstream.
 ///
 /// A route without rules does not come here.
@@ -85,7 +93,7 @@ struct AccessGate {
         }
         switch outcome {
         case .taken:
-            request.makeExtras().asked = question
+            request.makeExtras().wait = .password(question)
             state.pointee.requestTimers.arm(
                 token, at: state.pointee.now + Self.patienceMilliseconds)
             return nil
@@ -100,9 +108,9 @@ struct AccessGate {
     /// Answers a request that has waited for too long; others are left alone.
     func timeIsUp(_ request: RequestPointer, _ token: Token) {
         guard case .judged = request.pointee.life.phase, let extras = request.pointee.extras,
-            extras.asked != nil
+            case .password? = extras.wait
         else { return }
-        extras.asked = nil
+        extras.wait = nil
         extras.own = OwnAnswer(.loginsWait)
         state.pointee.work.push(.request(token, .answeredHere))
     }

@@ -12,12 +12,15 @@ public final class AccessRules: Sendable {
     public let token: TokenAccess?
     /// With which certificate; without any where it is nil.
     public let certificate: CertificateRule?
+    /// What another server says; nothing is asked where it is nil.
+    public let forward: ForwardRule?
 
     /// These rules, of which one at least is there.
     public init(
         addresses: AddressList?, basic: BasicRule? = nil, token: TokenAccess? = nil,
-        certificate: CertificateRule? = nil
+        certificate: CertificateRule? = nil, forward: ForwardRule? = nil
     ) {
+        self.forward = forward
         self.addresses = addresses
         self.certificate = certificate
         self.basic = basic
@@ -52,6 +55,7 @@ public struct BasicRule: Sendable {
 enum AccessRule: UInt64, CaseIterable {
     case addresses, basic, jwt
     case clientCertificate
+    case forward
 
     var word: String { "\(self)" }
 

@@ -35,6 +35,7 @@ struct RelayImage {
         static let trace: UInt16 = 18
         static let hash: UInt16 = 19
         static let user: UInt16 = 20
+        static let recheck: UInt16 = 21
     }
 
     /// Who asked, as a trusted proxy named them.
@@ -66,6 +67,8 @@ struct RelayImage {
     let agreed: Agreed?
     /// The trace of its handshake; nil where nothing was traced.
     let trace: TraceSpan?
+    /// What another server is asked again; nil where nothing is.
+    let recheck: [UInt8]?
 
     /// What is known of a tunnel.
     init(_ tunnel: TunnelPointer) {
@@ -89,6 +92,7 @@ struct RelayImage {
         counted = tunnel.pointee.counted
         agreed = tunnel.pointee.agreed
         trace = asked.trace?.span
+        recheck = tunnel.pointee.recheck?.lines
     }
 
     /// Writes it; `relay` writes the relay.
@@ -115,6 +119,10 @@ struct RelayImage {
         }
         if let trace {
             writer.part(Number.trace, isRequired: false) { trace.write(to: &$0) }
+        }
+        // A build that asks nobody again must not let it go on for ever.
+        if let recheck {
+            recheck.withUnsafeBytes { writer.put(Number.recheck, bytes: $0) }
         }
         if !user.isEmpty { writer.put(Number.user, user, isRequired: false) }
         writer.part(Number.relay, relay)
@@ -154,6 +162,7 @@ struct RelayImage {
         trace = Self.optional(Number.trace, &reader) { (part) throws(FieldFault) in
             try TraceSpan(&part)
         }
+        recheck = reader.has(Number.recheck) ? [UInt8](try reader.bytes(Number.recheck)) : nil
         _ = try reader.bytes(Number.relay)
         try reader.finish()
     }

@@ -87,6 +87,7 @@ struct RelayMover {
         state.pointee.poller.remove(tunnel.pointee.relay.backend.socket.descriptor)
         state.pointee.tunnelTimers.cancel(slot)
         state.pointee.paceTimers.cancel(slot)
+        state.pointee.recheckTimers.cancel(slot)
         Metering(state).countTraffic(of: tunnel)
         // Who listens is told that it has moved; where it goes on in this process, that it was live before.
         if tunnel.pointee.relay.isTapped { TapKeeper(state).ended(tunnel, moved: goal) }
@@ -166,6 +167,7 @@ struct RelayMover {
                 state.pointee.agreed.take(subprotocol: $0.subprotocol, extensions: $0.extensions)
             }, places: places)
         tunnel.wasRefused = parcel.wasRefused
+        tunnel.recheck = image.recheck.map { Recheck(lines: $0) }
         return insert(tunnel, counted: image.counted)
     }
 
@@ -199,6 +201,7 @@ struct RelayMover {
         }
         tunnel.pointee.slot = slot
         tunnel.pointee.counted = counted
+        RecheckKeeper(state).arm(tunnel)
         guard let token = state.pointee.clients.insert(.tunnel(tunnel)) else {
             // There are as many slots for clients as for tunnels.
             preconditionFailure("there is no slot for a client")

@@ -12,6 +12,10 @@ struct OwnAnswer {
     let edits: FieldPlan?
     /// Set where it refuses: what the log says.
     let refusal: Refusal?
+    /// It is what another server has refused with.
+    private(set) var isPassedOn = false
+    /// Lines of its cookies.
+    private var cookies: [UInt8] = []
 
     private init(
         status: Int, fields: [(String, String)] = [], type: String, body: [UInt8],
@@ -34,6 +38,16 @@ struct OwnAnswer {
         self.init(
             status: refusal.status, fields: fields, type: "text/plain; charset=utf-8",
             body: Array(refusal.sentence.utf8) + [0x0A], refusal: refusal)
+    }
+
+    /// What another server has refused with; the log has the refusal's sentence.
+    init(
+        passing status: Int, fields: [(String, String)], type: String, body: [UInt8],
+        cookies: [UInt8], _ refusal: Refusal
+    ) {
+        self.init(status: status, fields: fields, type: type, body: body, refusal: refusal)
+        self.cookies = cookies
+        isPassedOn = true
     }
 
     /// What a route always answers.
@@ -113,6 +127,7 @@ struct OwnAnswer {
             writer.field("Content-Length", String(body.count))
         }
         writer.append(policyLine)
+        writer.append(cookies)
         switch persistence {
         case .usual: break
         case .stated: writer.append("Connection: keep-alive\r\n")

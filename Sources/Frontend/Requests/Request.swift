@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-import Access
 import Ledger
 import Proxy
 import Reactor
@@ -95,8 +94,12 @@ final class RequestExtras {
     var own: OwnAnswer?
     /// What is wrong with a message of the client's or the upstream's.
     var fault: HeadFault?
-    /// The password that is being hashed, which the request waits for.
-    var asked: PasswordQuestion?
+    /// What a rule of the route's `access` has it wait for.
+    var wait: AccessWait?
+    /// Lines of fields for the upstream, by which another server tells who asks.
+    var granted: [UInt8]?
+    /// Lines of cookies for the client that come from there.
+    var cookies: [UInt8] = []
     /// Set by a proven 101.
     var opening: TunnelOpening?
 }

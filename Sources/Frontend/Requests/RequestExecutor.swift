@@ -327,13 +327,13 @@ struct RequestExecutor {
                 upgrade.request, path: upgrade.path, plan: plan,
                 endpoint: slot.pointee.endpoint, hop: stream.facts.pointee.hop,
                 key: upgrade.ownKey, trace: request.pointee.facts.trace, told: told,
-                into: &state.pointee.heads.writer)
+                granted: request.pointee.extras?.granted, into: &state.pointee.heads.writer)
             return
         }
         stream.write(
             request.pointee.asked, path: request.pointee.extras?.path, plan: plan,
             endpoint: slot.pointee.endpoint, trace: request.pointee.facts.trace, told: told,
-            into: &state.pointee.heads.writer)
+            granted: request.pointee.extras?.granted, into: &state.pointee.heads.writer)
         if let first = request.pointee.extras?.firstBody, !first.isEmpty {
             state.pointee.heads.writer.append(first)
         }
@@ -353,7 +353,10 @@ struct RequestExecutor {
             request.pointee.facts.proxyError = refusal.proxyError
             request.pointee.facts.detail = refusal.sentence
         }
-        if request.pointee.isUpgrade, let refusal = own.refusal {
+        if request.pointee.isUpgrade, own.isPassedOn {
+            stream.isPersistent = false
+            stream.preparePassage()
+        } else if request.pointee.isUpgrade, let refusal = own.refusal {
             stream.send(refusal.bytes(date: state.pointee.heads.date.now()), space)
             return
         }
@@ -362,7 +365,8 @@ struct RequestExecutor {
         stream.answers(request.pointee.method)
         state.pointee.heads.begin()
         own.write(
-            date: state.pointee.heads.date.now(), policyLine: stream.policyLine,
+            date: state.pointee.heads.date.now(),
+            policyLine: stream.policyLine + (request.pointee.extras?.cookies ?? []),
             persistence: request.pointee.persistence, to: request.pointee.method,
             told: AnswerTold(own.edits, request), into: &state.pointee.heads.writer)
         stream.sendWritten(state)

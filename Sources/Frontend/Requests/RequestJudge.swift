@@ -72,7 +72,7 @@ struct RequestJudge {
                 nil, of: stream, facts, places, limits: limits, nowMilliseconds: now)
             request.makeExtras().own = OwnAnswer(refusal)
             begin(request, stream, .answeredHere)
-        case .forwarded(let upgrade, let group, let question):
+        case .forwarded(let upgrade, let group, let waits):
             if trace.isSampled {
                 upgrade.marks.recorded = RecordedMarks(stream, judged: trace.beganNanoseconds)
             }
@@ -83,8 +83,8 @@ struct RequestJudge {
                     group, deadlineMilliseconds: now + state.pointee.settings.connect(facts.plan),
                     key: group.key(of: asked, client, facts.plan),
                     sticky: group.sticky?.number(in: asked.head.fields)), mayReuse: false)
-            if let question {
-                begin(request, stream, asking: question)
+            if let waits {
+                begin(request, stream, waiting: waits)
             } else {
                 begin(request, stream, .forwarded)
             }
@@ -93,8 +93,14 @@ struct RequestJudge {
 
     private enum UpgradeOutcome {
         case refused(Refusal)
-        /// With a password that has to be hashed before anything else is done.
-        case forwarded(UpgradeAsked, EndpointGroup, PasswordQuestion?)
+        /// With what has to be found out before anything else is done.
+        case forwarded(UpgradeAsked, EndpointGroup, Unjudged?)
+    }
+
+    /// What a request has to wait for, once it has its slot.
+    private enum Unjudged {
+        case password(PasswordQuestion)
+        case forward(AccessRules)
     }
 
     private func judge(
@@ -123,12 +129,13 @@ struct RequestJudge {
         {
             return .refused(refusal)
         }
-        var question: PasswordQuestion?
+        var waits: Unjudged?
         if let access = route.access {
+            if access.forward != nil { waits = .forward(access) }
             switch AccessGate(state).judge(access, plan, &facts, asked.head.fields, stream) {
             case .admitted: break
             case .refused(let refusal): return .refused(refusal)
-            case .asking(let asking): question = asking
+            case .asking(let asking): waits = .password(asking)
             }
             if let token = access.token,
                 let refusal = AccessGate(state).judge(token, plan, &facts, &asked)
@@ -159,7 +166,7 @@ struct RequestJudge {
             asked, path: rewritten ?? sentPath, nowMilliseconds: now)
         if asked.departures.contains(.anyKeyLength) { upgrade.ownKey = WebSocketAccept.makeKey() }
         upgrade.ownSubprotocol = facts.ownSubprotocol
-        if let question { return .forwarded(upgrade, group, question) }
+        if let waits { return .forwarded(upgrade, group, waits) }
         if let refusal = admit(facts.client, plan, upgrade, &places) { return .refused(refusal) }
         return .forwarded(upgrade, group, nil)
     }
@@ -292,13 +299,19 @@ struct RequestJudge {
         switch AccessGate(state).judgeLogin(
             access, plan, &request.facts, fields, stream, host: host)
         {
-        case .admitted: return serve(&request, plan)
+        case .admitted: return askOrServe(access, plan, &request)
         case .refused(let refused): refusal = refused
         case .asking(let question): refusal = AccessGate(state).ask(question, &request)
         }
         guard let refusal else { return nil }
         request.makeExtras().own = OwnAnswer(refusal)
         return .answeredHere
+    }
+
+    /// Has a request that may use its route served by it.
+    func letIn(_ request: inout Request, _ plan: RoutePlan) -> RequestLife.Event {
+        if let upgrade = request.upgrade { return admit(upgrade, &request, plan) }
+        return serve(&request, plan)
     }
 
     /// Has an ordinary request that may use its route served by it.
@@ -332,23 +345,31 @@ struct RequestJudge {
     func goOn(_ token: Token, _ verdict: PasswordVerdict) {
         guard let request = state.pointee.requests.pointer(token),
             case .judged = request.pointee.life.phase, let extras = request.pointee.extras,
-            let question = extras.asked, let plan = request.pointee.facts.plan
+            case .password(let question)? = extras.wait,
+            let plan = request.pointee.facts.plan, let access = plan.route.access
         else { return }
-        extras.asked = nil
-        let event: RequestLife.Event
-        if !snapshot.routing.plans.contains(where: { $0 === plan }) {
-            // What was asked for holds no longer: another rule may, or none.
-            extras.own = OwnAnswer(.loginOutlived)
-            event = .answeredHere
+        extras.wait = nil
+        let event: RequestLife.Event?
+        if !isServed(plan) {
+            event = outlived(&request.pointee)
         } else if let refusal = AccessGate(state).judge(verdict, of: question, &request.pointee) {
             extras.own = OwnAnswer(refusal)
             event = .answeredHere
-        } else if let upgrade = request.pointee.upgrade {
-            event = admit(upgrade, &request.pointee, plan)
         } else {
-            event = serve(&request.pointee, plan)
+            event = askOrServe(access, plan, &request.pointee)
         }
-        state.pointee.work.push(.request(token, event))
+        if let event { state.pointee.work.push(.request(token, event)) }
+    }
+
+    /// Whether a route is as it was when a request began to wait.
+    func isServed(_ plan: RoutePlan) -> Bool {
+        snapshot.routing.plans.contains { $0 === plan }
+    }
+
+    /// Answers a request whose rule holds no longer: another may, or none.
+    func outlived(_ request: inout Request) -> RequestLife.Event {
+        request.makeExtras().own = OwnAnswer(.loginOutlived)
+        return .answeredHere
     }
 
     /// Takes a place on the route for a request for a WebSocket that has waited for its password.
@@ -396,9 +417,9 @@ struct RequestJudge {
         state.pointee.work.push(.request(token, event))
     }
 
-    /// The same where a password has to be hashed first.
+    /// The same where something has to be found out first.
     private func begin(
-        _ request: consuming Request, _ stream: ClientStream, asking question: PasswordQuestion
+        _ request: consuming Request, _ stream: ClientStream, waiting waits: Unjudged
     ) {
         guard let token = state.pointee.insertRequest(request),
             let request = state.pointee.requests.pointer(token)
@@ -407,9 +428,17 @@ struct RequestJudge {
             return
         }
         stream.begin(token)
-        guard let refusal = AccessGate(state).ask(question, &request.pointee) else { return }
-        request.pointee.makeExtras().own = OwnAnswer(refusal)
-        state.pointee.work.push(.request(token, .answeredHere))
+        var event: RequestLife.Event?
+        switch waits {
+        case .password(let question):
+            guard let refusal = AccessGate(state).ask(question, &request.pointee) else { return }
+            request.pointee.makeExtras().own = OwnAnswer(refusal)
+            event = .answeredHere
+        case .forward(let access):
+            guard let plan = request.pointee.facts.plan else { return }
+            event = askOrServe(access, plan, &request.pointee)
+        }
+        if let event { state.pointee.work.push(.request(token, event)) }
     }
 
     /// Notes for the log what can be read of a request that is refused.

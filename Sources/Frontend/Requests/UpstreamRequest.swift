@@ -34,7 +34,7 @@ struct Hop {
 enum UpstreamRequest {
     /// Fields that are Sluice's to set: a client's own, and whatever an application could take for
     /// them, are dropped.
-    private static let ours = [
+    static let ours = [
         KnownField.forwarded, .xForwardedFor, .xForwardedProto, .xForwardedHost, .xForwardedPort,
         .xForwardedSSL, .xForwardedScheme, .xRealIP, .host, .connection, .upgrade, .contentLength,
         .transferEncoding, .http2Settings, .expect, .clientCert, .clientCertChain,
@@ -51,11 +51,12 @@ enum UpstreamRequest {
     ///   - key: the key to ask with, where the client's own is not one; else nil.
     ///   - trace: its place in a trace, if it has one.
     ///   - told: what the route's fields tell of it, if anything.
+    ///   - granted: lines by which another server tells who asks.
     ///   - writer: where the head is written to.
     static func write(
         _ request: UpgradeRequest, path: [UInt8], plan: RoutePlan, endpoint: Endpoint, hop: Hop,
         key: [UInt8]? = nil, trace: TraceSpan = TraceSpan(), told: ToldFacts? = nil,
-        into writer: inout HeadWriter
+        granted: [UInt8]? = nil, into writer: inout HeadWriter
     ) {
         writer.append("GET ")
         writer.append(path)
@@ -92,6 +93,7 @@ enum UpstreamRequest {
             authority: authority, port: request.host.port, isHTTP11: true, hop: hop,
             fields: fields, told: plan.route.wayTold ?? WayTold(), into: &writer)
         plan.route.access?.certificate?.write(hop.certificate, into: &writer)
+        if let granted { writer.append(granted) }
         plan.request.write(hop, told, into: &writer)
         writer.end()
     }
@@ -103,7 +105,7 @@ enum UpstreamRequest {
     static func write(
         _ request: borrowing OrdinaryRequest, path: [UInt8]?, plan: RoutePlan, endpoint: Endpoint,
         passage: borrowing Passage, trace: TraceSpan, told: ToldFacts? = nil,
-        into writer: inout HeadWriter
+        granted: [UInt8]? = nil, into writer: inout HeadWriter
     ) {
         writer.method(of: request.head)
         if request.isAsterisk {
@@ -161,6 +163,7 @@ enum UpstreamRequest {
             writer.append(passage.lines)
         }
         plan.route.access?.certificate?.write(passage.hop.certificate, into: &writer)
+        if let granted { writer.append(granted) }
         plan.request.write(passage.hop, told, into: &writer)
         writer.end()
     }
@@ -230,11 +233,12 @@ struct Passage: ~Copyable {
     /// Writes an ordinary request as the upstream gets it.
     func write(
         _ request: borrowing OrdinaryRequest, path: [UInt8]?, plan: RoutePlan, endpoint: Endpoint,
-        trace: TraceSpan = TraceSpan(), told: ToldFacts? = nil, into writer: inout HeadWriter
+        trace: TraceSpan = TraceSpan(), told: ToldFacts? = nil, granted: [UInt8]? = nil,
+        into writer: inout HeadWriter
     ) {
         UpstreamRequest.write(
             request, path: path, plan: plan, endpoint: endpoint, passage: self, trace: trace,
-            told: told, into: &writer)
+            told: told, granted: granted, into: &writer)
     }
 
     /// Writes the lines for a route that tells less of the way, or another port.

@@ -20,7 +20,7 @@ final class RoutePlan: Sendable {
         self.route = route
         self.tally = tally
         times = route.times
-        request = FieldPlan(route.requestFields)
+        request = FieldPlan(route.requestFields, dropping: route.access?.forward?.fields ?? [])
         answer = FieldPlan(route.answerFields)
     }
 }
@@ -51,8 +51,8 @@ struct FieldPlan: Sendable {
         }
     }
 
-    init(_ edits: FieldEdits) {
-        dropped = FieldNames(edits.removed + edits.set.map(\.name))
+    init(_ edits: FieldEdits, dropping others: [String] = []) {
+        dropped = FieldNames(edits.removed + edits.set.map(\.name) + others)
         saysTrace = dropped.contains("traceparent")
         let fields = edits.set + edits.added
         let first = fields.firstIndex { $0.constant == nil } ?? fields.endIndex

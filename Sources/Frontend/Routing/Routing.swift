@@ -67,14 +67,14 @@ public final class Routing: Sendable {
     /// All endpoints, each once.
     public var endpoints: [Endpoint] {
         var seen: Set<ObjectIdentifier> = []
-        return routes.flatMap { $0.upstream?.endpoints ?? [] }
+        return routes.flatMap(\.groups).flatMap(\.endpoints)
             .filter { seen.insert(ObjectIdentifier($0)).inserted }
     }
 
     /// All upstreams, each once.
     public var upstreams: [EndpointGroup] {
         var seen: Set<ObjectIdentifier> = []
-        return routes.compactMap(\.upstream).filter { seen.insert(ObjectIdentifier($0)).inserted }
+        return routes.flatMap(\.groups).filter { seen.insert(ObjectIdentifier($0)).inserted }
     }
 
     /// Calls those who wait for a place, since there may be some for another reason than that one was
@@ -147,6 +147,9 @@ public struct Route: Sendable {
         self.origins = origins
         relayLimits.messageBytesMax = messageBytesMax
     }
+
+    /// Whose endpoints its requests may use: who serves it, and who is asked whether it may be used.
+    var groups: [EndpointGroup] { [upstream, access?.forward?.group].compactMap(\.self) }
 
     /// Who serves it, where it forwards.
     public var upstream: EndpointGroup? {

@@ -198,13 +198,13 @@ struct ClientStream {
     /// Writes an ordinary request as the upstream gets it.
     func write(
         _ request: borrowing OrdinaryRequest, path: [UInt8]?, plan: RoutePlan, endpoint: Endpoint,
-        trace: TraceSpan, told: ToldFacts?, into writer: inout HeadWriter
+        trace: TraceSpan, told: ToldFacts?, granted: [UInt8]?, into writer: inout HeadWriter
     ) {
         // What other streams have asked for meanwhile may have other lines.
         session.pointee.passage?.prepare(for: request)
         session.pointee.passage?.write(
             request, path: path, plan: plan, endpoint: endpoint, trace: trace, told: told,
-            into: &writer)
+            granted: granted, into: &writer)
     }
 
     /// Makes what is said of the way of its requests, where that was not done before.

@@ -67,6 +67,8 @@ struct Tunnel: ~Copyable {
     var wasRefused = false
     /// What of its traffic the counters have.
     var counted = CountedTraffic()
+    /// What another server is asked again while it lives; nil where its route does not say so.
+    var recheck: Recheck?
 
     init(
         relay: consuming Relay, client: ClientEnd, facts: ClientFacts, asked: TunnelFacts,
@@ -102,6 +104,9 @@ struct TunnelKeeper {
         request.pointee.stream.send(opening.answer, space)
         Metering(state).opens(request)
         Recorder(state).opens(request)
+        // As long as the client's session has what it tells.
+        let recheck =
+            plan.route.access?.forward == nil ? nil : RecheckKeeper.recheck(request.pointee)
         var taken = request.pointee.stream.handOver(state)
         var leg = Leg(.none())
         swap(&leg, &taken.leg)
@@ -132,6 +137,10 @@ struct TunnelKeeper {
             preconditionFailure("there is no slot for a tunnel")
         }
         tunnel.pointee.slot = slot
+        if let recheck {
+            tunnel.pointee.recheck = recheck
+            RecheckKeeper(state).arm(tunnel)
+        }
         switch client {
         case .socket(let token):
             guard let entry = state.pointee.clients.pointer(token) else {
@@ -236,6 +245,7 @@ struct TunnelKeeper {
         assert(state.pointee.tunnels.pointer(slot) == tunnel, "a tunnel is closed twice")
         state.pointee.tunnelTimers.cancel(slot)
         state.pointee.paceTimers.cancel(slot)
+        state.pointee.recheckTimers.cancel(slot)
         let isOver = tunnel.pointee.relay.ending.isOver
         if isOver { leaveRest(of: tunnel) }
         tunnel.pointee.relay.release(space)

@@ -57,8 +57,13 @@ extension EndpointGroup {
 
 extension Request {
     /// The line of the answer that has the client come back to the endpoint that serves it; nil where it would come
-    /// back anyway, or the upstream has no such rule.
+    /// back anyway, or the upstream has no such rule; and the cookies of another server that has granted the request.
     func stickyLine() -> [UInt8]? {
+        guard let cookies = extras?.cookies, !cookies.isEmpty else { return ownStickyLine() }
+        return cookies + (ownStickyLine() ?? [])
+    }
+
+    private func ownStickyLine() -> [UInt8]? {
         guard let group = places.group, let rule = group.sticky else { return nil }
         let number = group.stickyNumbers[places.endpoint]
         if upstream?.search.sticky == number { return nil }

@@ -17,6 +17,8 @@ struct UpstreamConnection: ~Copyable {
     var heads: ResponseHeadParser
     /// The request that it carries; nil while it is idle.
     var owner: Token?
+    /// The question to a server that it carries, which says who may use a route.
+    var question: ForwardQuestion?
     /// Whose alone it is, where its first bytes have named that client to the endpoint, or that client
     /// has begun to log it in; then it carries requests of nobody else, and goes with that client's
     /// connection.
@@ -34,7 +36,7 @@ struct UpstreamConnection: ~Copyable {
 
     init(
         leg: consuming Leg, endpoint: Endpoint, limits: PoolLimits, headLimits: HeadLimits,
-        owner: Token
+        owner: Token?
     ) {
         self.leg = leg
         heads = ResponseHeadParser(limits: headLimits)
@@ -128,21 +130,42 @@ struct UpstreamKeeper {
         {
             return .failed(.shortage(.descriptors))
         }
+        // What was meant to become a tunnel carries nothing else.
+        let limits = request.pointee.isUpgrade ? .none : group.pool
+        switch open(address, of: group, endpoint, limits: limits, owner: token) {
+        case .failed(let failure): return .failed(failure)
+        case .opened(let carrier, let mayStand):
+            if group.introduction != nil {
+                let slot = state.pointee.upstreams.pointer(carrier)
+                slot?.pointee.client = request.pointee.facts.client
+                slot?.pointee.isIntroduced = true
+            }
+            attach(carrier, to: request)
+            return .begun(mayStand: mayStand)
+        }
+    }
+
+    /// What has come of opening a connection.
+    enum Opened {
+        /// It is being opened, and may stand already.
+        case opened(Token, mayStand: Bool)
+        case failed(DialFailure)
+    }
+
+    /// Begins to open a connection to an address of an endpoint.
+    func open(
+        _ address: Address, of group: EndpointGroup, _ endpoint: Endpoint, limits: PoolLimits,
+        owner: Token?
+    ) -> Opened {
         var leg = Leg(.none())
         var isConnected = false
         if let failure = connect(to: address, of: group, &leg, &isConnected) {
             return .failed(failure)
         }
         let descriptor = leg.socket.descriptor
-        // What was meant to become a tunnel carries nothing else.
-        let limits = request.pointee.isUpgrade ? .none : group.pool
-        var fresh = UpstreamConnection(
+        let fresh = UpstreamConnection(
             leg: leg, endpoint: endpoint, limits: limits,
-            headLimits: state.pointee.snapshot.settings.headLimits, owner: token)
-        if group.introduction != nil {
-            fresh.client = request.pointee.facts.client
-            fresh.isIntroduced = true
-        }
+            headLimits: state.pointee.snapshot.settings.headLimits, owner: owner)
         guard let carrier = state.pointee.upstreams.insert(fresh) else {
             return .failed(.shortage(.memory))
         }
@@ -153,10 +176,9 @@ struct UpstreamKeeper {
             return .failed(.shortage(.watches))
         }
         load.claim(1)
-        attach(carrier, to: request)
         // Within one machine the handshake of TCP is over when connect(2) returns, though it says
         // that it is in progress: to try costs less than to wait for the event.
-        return .begun(mayStand: isConnected || address.isLoopback)
+        return .opened(carrier, mayStand: isConnected || address.isLoopback)
     }
 
     /// Begins to connect, from one of the group's own addresses after the other where it has some.
@@ -215,10 +237,41 @@ struct UpstreamKeeper {
         return false
     }
 
+    /// Takes an idle connection to an endpoint on which nothing has come, for a question; nil if there is none.
+    func takeIdle(_ endpoint: Endpoint) -> Token? {
+        while let idle = state.pointee.pool.take(endpoint) {
+            guard let slot = state.pointee.upstreams.pointer(idle) else { continue }
+            if slot.pointee.isQuiet { return idle }
+            discard(slot, idle)
+        }
+        return nil
+    }
+
+    /// Keeps the connection of a question for another one, if that is safe, and closes it otherwise.
+    func takeBack(
+        _ carrier: Token, _ slot: UnsafeMutablePointer<UpstreamConnection>, mayReuse: Bool
+    ) {
+        if mayReuse, slot.pointee.isQuiet, slot.pointee.leg.held.isEmpty,
+            slot.pointee.client == nil, state.pointee.leaving == nil,
+            state.pointee.crew.hasDescriptors(0),
+            state.pointee.pool.put(
+                carrier, slot.pointee.endpoint, max: slot.pointee.limits.idleMax)
+        {
+            slot.pointee.idleTimer.forget()
+            waitIdle(slot, carrier)
+        } else {
+            discard(slot, carrier)
+        }
+    }
+
     /// The socket of a connection to an endpoint has something to say.
     func isReady(_ carrier: Token, _ flags: Readiness) {
         guard let slot = state.pointee.upstreams.pointer(carrier) else { return }
         slot.pointee.leg.note(flags)
+        if let question = slot.pointee.question {
+            ForwardAsker(state).isReady(question, carrier, slot, flags)
+            return
+        }
         guard let owner = slot.pointee.owner,
             let request = state.pointee.requests.pointer(owner)
         else {
@@ -313,6 +366,10 @@ struct UpstreamKeeper {
     func timeIsUp(_ carrier: Token) {
         guard let slot = state.pointee.upstreams.pointer(carrier) else { return }
         slot.pointee.idleTimer.forget()
+        if let question = slot.pointee.question {
+            ForwardAsker(state).timeIsUp(question, carrier, slot)
+            return
+        }
         if slot.pointee.owner != nil || slot.pointee.hasLogin { return }
         let deadline = slot.pointee.idleDeadlineMilliseconds
         if state.pointee.now < deadline {

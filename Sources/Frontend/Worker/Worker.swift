@@ -134,6 +134,7 @@ struct Worker: ~Copyable {
         wait.limit(by: state.pointee.upstreamTimers)
         wait.limit(by: state.pointee.tunnelTimers)
         wait.limit(by: state.pointee.paceTimers)
+        wait.limit(by: state.pointee.recheckTimers)
         wait.limit(until: state.pointee.settling.nextMilliseconds ?? .max)
         if hasDrains { wait.limit(until: state.pointee.drains.nextMilliseconds) }
         wait.limit(until: acceptors.resumeMilliseconds)
@@ -231,10 +232,15 @@ struct Worker: ~Copyable {
         }
         while let token = state.pointee.upstreamTimers.popExpired(now: now) {
             UpstreamKeeper(state).timeIsUp(token)
+            RequestExecutor(state).run()
         }
         while let token = state.pointee.paceTimers.popExpired(now: now) {
             guard let tunnel = state.pointee.tunnels.pointer(token) else { continue }
             TunnelKeeper(state).goOn(tunnel)
+        }
+        while let token = state.pointee.recheckTimers.popExpired(now: now) {
+            RecheckKeeper(state).timeIsUp(token)
+            RequestExecutor(state).run()
         }
     }
 

@@ -52,6 +52,10 @@ struct WorkerState: ~Copyable {
     var tunnelTimers: TimerWheel
     /// When relays go on that wait for their rate; finer than deadlines, to flow evenly.
     var paceTimers: TimerWheel
+    /// When other servers are asked again whether relays may go on.
+    var recheckTimers: TimerWheel
+    /// What other servers are asked, and have granted.
+    var forwarding = ForwardDesk()
     /// What follows from what has just happened.
     var work = WorkQueue()
     /// Sessions, requests and tunnels that used up their budget and go on in the next turn, each once.
@@ -91,6 +95,7 @@ struct WorkerState: ~Copyable {
         upstreamTimers = TimerWheel(now: now)
         tunnelTimers = TimerWheel(now: now)
         paceTimers = TimerWheel(tickMilliseconds: 16, now: now)
+        recheckTimers = TimerWheel(now: now)
         space = .allocate(capacity: 1)
         space.initialize(
             to: Workspace(

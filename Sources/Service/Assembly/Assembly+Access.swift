@@ -13,7 +13,8 @@ typealias Logins = (passwords: PasswordLists, tokens: TokenRules, clients: [List
 /// Who may use a route: from its settings to what requests are judged by.
 extension Assembly {
     static func access(
-        _ settings: AccessSettings, _ logins: Logins, of route: RouteSettings
+        _ settings: AccessSettings, _ logins: Logins, of route: RouteSettings,
+        asking group: EndpointGroup?
     ) throws(ConfigurationProblems) -> AccessRules {
         let addresses = try settings.addresses.map(addresses)
         let basic = settings.basic.flatMap { basic in
@@ -27,7 +28,10 @@ extension Assembly {
         }
         return AccessRules(
             addresses: addresses, basic: basic, token: settings.token.map(logins.tokens.access),
-            certificate: certificate)
+            certificate: certificate,
+            forward: settings.forward.flatMap { forward in
+                group.map { forwardRule(forward, $0) }
+            })
     }
 
     /// Reads the files of users and passwords, each once; those whose content is as before stay what they are, with
@@ -62,6 +66,16 @@ extension Assembly {
         }
         guard problems.isEmpty else { throw ConfigurationProblems(sorting: problems) }
         return lists
+    }
+
+    private static func forwardRule(
+        _ settings: ForwardSettings, _ group: EndpointGroup
+    ) -> ForwardRule {
+        ForwardRule(
+            group: group, target: settings.path,
+            timeoutMilliseconds: settings.timeout.wholeMilliseconds, fields: settings.fields,
+            recheckMilliseconds: settings.recheck?.wholeMilliseconds ?? 0,
+            cacheMilliseconds: settings.cache?.wholeMilliseconds ?? 0, code: settings.code)
     }
 
     private static func addresses(

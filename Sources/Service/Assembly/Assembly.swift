@@ -353,8 +353,22 @@ public struct Assembly: Sendable {
             made.captures = entries[routes.count].path.captures
             made.conditions = entries[routes.count].conditions
             set(&made, to: route)
-            made.access = try route.access.map { try access($0, logins, of: route) }
-            if let token = route.access?.token { tell(token, to: &made.requestFields) }
+            if let settings = route.access {
+                var asked: EndpointGroup?
+                switch settings.forward?.to {
+                case .upstream(let upstream)?: asked = groups[upstream]
+                case .endpoint(let address)?:
+                    let label = address.description
+                    asked = try single[label] ?? Self.single(address, &known)
+                    single[label] = asked
+                default: break
+                }
+                guard settings.forward == nil || asked != nil else {
+                    throw problem(route.place, "access.forward: there is no such upstream")
+                }
+                made.access = try access(settings, logins, of: route, asking: asked)
+                if let token = settings.token { tell(token, to: &made.requestFields) }
+            }
             routes.append(made)
         }
         try checkSegments(configuration, routes)

@@ -48,6 +48,19 @@ import Testing
         }
     }
 
+    /// A server that lets in who has a cookie, and names a station.
+    private static func verifier() throws -> ScriptedBackend {
+        try ScriptedBackend { peer in
+            let isIn = try peer.readHead()["Cookie"] == "in=1"
+            try peer.send(
+                isIn
+                    ? "HTTP/1.1 200 OK\r\nX-Station: CP-9\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+                    : "HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+            try peer.stream.halfClose()
+            _ = try peer.readUntilEnd()
+        }
+    }
+
     private struct Served {
         let proxy: ProxyFixture
         let folder: String
@@ -66,7 +79,10 @@ import Testing
             try Scratch.write("CP-1:\(hash)\n", to: "\(folder)/users")
             let keys = "\(folder)/keys.json"
             try Scratch.write(Self.keys, to: keys)
-            let apps = try ["a", "b"].map(ComingFromTests.app)
+            let apps =
+                try block.contains("forward:")
+                ? [ComingFromTests.app("a"), ComingFromTests.verifier()]
+                : ["a", "b"].map(ComingFromTests.app)
             var yaml = block.replacingOccurrences(of: "file: users", with: "file: \(folder)/users")
                 .replacingOccurrences(of: "keys: keys.json", with: "keys: \(keys)")
             if block.contains("clients.pem") {
@@ -116,7 +132,7 @@ import Testing
     @Test func `every block of the page is tried here`() throws {
         let source = try Scratch.read(#filePath)
         let headings = try Self.blocks().keys
-        #expect(headings.count == 11)
+        #expect(headings.count == 12)
         for heading in headings { #expect(source.contains("Served(\"\(heading)\")"), "\(heading)") }
     }
 
@@ -180,6 +196,15 @@ import Testing
         defer { addresses.remove() }
         #expect(try addresses.curl("/admin/x") == "403" && addresses.socket("/admin/x") == "403")
         #expect(try addresses.socket() == "a")
+    }
+
+    @Test func `another server is asked`() throws {
+        let served = try Served("Another server that says who may come in")
+        defer { served.remove() }
+        #expect(try served.curl("/x") == "401" && served.socket() == "401")
+        #expect(try served.curl("/x", "-b", "in=1").hasPrefix("a /x - CP-9 "))
+        #expect(try served.curl("/x", "-b", "in=1", "-H", "X-Station: forged").contains(" CP-9 "))
+        #expect(try served.socket("/x", [("Cookie", "in=1")]) == "a")
     }
 
     @Test func `certificates of clients are asked for`() throws {
