@@ -35,6 +35,8 @@ public struct AdminState: Codable, Sendable {
     public var drains: [DrainState] = []
     /// How many taps listen; nil of an older Sluice.
     public var taps: Int?
+    /// Faults that are done on purpose at this moment; nil where there are none.
+    public var faults: [FaultState]?
     /// Log lines that were lost because the log was too slow.
     public var droppedLogLines = 0
     /// Log lines that were lost because they could not be written.

@@ -62,6 +62,8 @@ public struct AccessRecord: Sendable {
     public var user = ""
     /// The key of the rule below `routes[].access` that has refused the request; empty where none has.
     public var accessRule = ""
+    /// What faults have done to it on purpose.
+    public var faults: FaultKinds = []
     /// Whether Sluice has answered that the upstream could not be had; the upstream itself may be a
     /// gateway too, and answer with the same status.
     public var isUpstreamFault = false

@@ -44,6 +44,8 @@ public enum EndReason: UInt8, Sendable {
     case answered
     /// The token that let the client in has ended.
     case token
+    /// Its connection was cut on purpose, since the route has faults.
+    case fault
 
     /// What the log and metrics call it.
     public var word: StaticString {
@@ -58,6 +60,7 @@ public enum EndReason: UInt8, Sendable {
         case .lifetime: "lifetime"
         case .answered: "answered"
         case .token: "token"
+        case .fault: "fault"
         }
     }
 }

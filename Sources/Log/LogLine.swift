@@ -124,6 +124,10 @@ struct LogLines: ~Copyable {
             line.append(" access=")
             line.append(string: record.accessRule)
         }
+        if !record.faults.isEmpty {
+            line.append(" fault=")
+            line.append(string: record.faults.words)
+        }
         if !record.detail.isEmpty {
             line.append(" detail=\"")
             line.append(record.detail, as: .sentence)
@@ -208,6 +212,7 @@ struct LogLines: ~Copyable {
         buffer.append(UInt64(clamping: record.status))
         member(",\"error\":\"", record.errorName)
         if !record.accessRule.isEmpty { member(",\"access\":\"", record.accessRule) }
+        if !record.faults.isEmpty { member(",\"fault\":\"", record.faults.words) }
         member(",\"detail\":\"", record.detail)
         member(",\"up\":{\"frames\":", record.up)
         member(",\"down\":{\"frames\":", record.down)

@@ -54,6 +54,12 @@ extension MetricFamily {
         "sluice_upgrades_refused_total", .counter, ["route", "status", "error"],
         "Requests for a WebSocket that opened none; error is that of Proxy-Status, and empty where the"
             + " upstream has answered; status is none where the client left first")
+    /// What is done to relays on purpose.
+    public static let faults = MetricFamily(
+        "sluice_faults_total", .counter, ["route", "kind"],
+        "What the faults of a route and `sluice chaos` have done: kind is latency (frames or pieces that were"
+            + " delayed), bandwidth (that waited for their rate), stall (that a WebSocket had to wait out), cut or"
+            + " reset (WebSockets), or refuse (requests for one)")
     /// What relays and streams hold back.
     public static let heldBytes = MetricFamily(
         "sluice_held_bytes", .gauge, [],
@@ -213,7 +219,7 @@ extension MetricFamily {
     /// All families, in the order in which they are written.
     public static let all: [MetricFamily] = [
         .relays, .relaysOpened, .relaysClosed, .relayDuration, .messages, .messageBytes, .frames,
-        .payloadBytes, .pingRoundTrip, .upgradeDuration, .upgradesRefused, .heldBytes,
+        .payloadBytes, .pingRoundTrip, .upgradeDuration, .upgradesRefused, .faults, .heldBytes,
         .requests, .requestDuration, .requestsInFlight, .limitHits, .accessRefused,
         .keyRefreshes, .issuerKeys, .keyTime, .connections,
         .connectionsTotal,

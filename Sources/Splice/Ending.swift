@@ -162,6 +162,16 @@ public struct Ending: Sendable {
         return tell(side.other, code)
     }
 
+    /// The client's connection was cut on purpose, in the middle of what it carried: the upstream is told that the
+    /// client is gone.
+    mutating func struck() -> Action {
+        let code = Self.codeForLoss(of: .client)
+        begin(.sluice, .fault, code)
+        markSpoken(.client)
+        markTold(.client)
+        return tell(.backend, code)
+    }
+
     /// Sluice ends the relay of its own accord.
     public mutating func leave(_ reason: EndReason, code: UInt16) -> Action {
         begin(.sluice, reason, code)

@@ -36,6 +36,8 @@ struct Flow {
     var meter: Meter?
     /// The source has something, and has to wait for its rate.
     var isPaused = false
+    /// What is on its way to the destination, where the relay has faults; nil else.
+    var faults: FaultLine?
     /// The cursor in `Workspace.taps`, where a tap listens; 0 else.
     var tap: UInt32 = 0
     /// Bytes that went on.

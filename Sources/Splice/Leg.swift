@@ -265,6 +265,9 @@ public struct Leg: ~Copyable {
         hasEnded = true
     }
 
+    /// Has the peer be sent a reset when the socket closes.
+    func resetOnClose() { socket.setResetOnClose() }
+
     /// Frees the session, and wipes its secrets with it, once nothing more can be read of the peer and
     /// nothing be sent to it: the other side may take its time to end.
     mutating func endSession() {

@@ -45,7 +45,7 @@ extension Relay {
         if client.feed != nil || backend.feed != nil { return .stream }
         guard stage == .relaying, !ending.hasBegun, up.state == .open, down.state == .open,
             up.pendingClose == 0, down.pendingClose == 0, Self.isWhole(client),
-            Self.isWhole(backend)
+            Self.isWhole(backend), !isAboutToBeStruck
         else { return .ending }
         guard client.tls != nil else { return nil }
         guard releases else { return .session }
@@ -75,6 +75,8 @@ extension Relay {
         to writer: inout FieldWriter, _ space: UnsafeMutablePointer<Workspace>
     ) -> SocketPair {
         precondition(stage == .relaying && !ending.hasBegun, "a relay moves that is ending")
+        // Faults end with the move; where it goes, new ones may begin.
+        flushFaults(space)
         if client.tls != nil {
             writer.part(Number.session) { client.tls?.moveOut(to: &$0) }
             client.tls = nil

@@ -11,16 +11,22 @@ extension Relay {
     }
 
     /// When `ready` is to be called again for the sake of a rate.
-    public var resumeMilliseconds: UInt64 {
+    public func resumeMilliseconds(now: UInt64) -> UInt64 {
+        let delayed = isDelaying ? faultsResume(now) : .max
         let up = up.isPaused ? up.meter?.resumeMilliseconds : nil
         let down = down.isPaused ? down.meter?.resumeMilliseconds : nil
-        return min(up ?? .max, down ?? .max)
+        return min(delayed, up ?? .max, down ?? .max)
     }
 
     /// How many bytes may be read now; 0 where the source has to wait.
     mutating func bytesAllowed(
         _ side: Side, _ space: UnsafeMutablePointer<Workspace>
     ) -> Int {
+        // Also at an end: what comes would wait without bound.
+        if isLineFull(from: side) {
+            if side == .client { up.isPaused = true } else { down.isPaused = true }
+            return 0
+        }
         // An end does not wait: who has gone is seen to be gone, and a frame half sent is finished.
         let allowed =
             ending.hasBegun || client.isUnwritable || backend.isUnwritable

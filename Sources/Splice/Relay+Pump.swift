@@ -12,7 +12,7 @@ extension Relay {
             side == .client
             ? move(.client, readiness, space) : move(.backend, readiness, space)
         var verdict: Verdict = isUnfinished || hasUnreadLoss ? .again : []
-        if isPaced && isPaused { verdict.insert(.paused) }
+        if isPaced { verdict.formUnion(pace(space)) }
         return settle(space).union(verdict)
     }
 
@@ -185,9 +185,13 @@ extension Relay {
         if flow.tap != 0 { tell(flow.tap, start, count: forwardable, space) }
         if forwardable > 0 {
             let isSent =
-                flow.scanner.isCloseComplete
-                ? destination.seal(start, count: forwardable, space)
-                : destination.put(start, count: forwardable, space)
+                if let line = flow.faults {
+                    delay(line, into: &destination, start, count: forwardable, space)
+                } else if flow.scanner.isCloseComplete {
+                    destination.seal(start, count: forwardable, space)
+                } else {
+                    destination.put(start, count: forwardable, space)
+                }
             if !isSent {
                 flow.state = .cut
                 passed.isDestinationLost = true
@@ -241,7 +245,7 @@ extension Relay {
     }
 
     /// A side can't be sent anything any more.
-    private mutating func lost(_ side: Side) {
+    mutating func lost(_ side: Side) {
         // It may have said why before it went: what it sent is still read to its end.
         self[to: side].state = .cut
         change(side) { $0.note(.hangup) }

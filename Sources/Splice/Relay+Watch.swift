@@ -62,7 +62,8 @@ extension Relay {
         }
         pingWherePossible(space)
         deadlineMilliseconds = watch.nextMilliseconds(now)
-        return settle(space).union(.deadline)
+        let pacing = isPaced ? pace(space) : []
+        return settle(space).union(.deadline).union(pacing)
     }
 
     private func remember(_ side: Side, _ probe: inout Watch.Probe) {
@@ -93,7 +94,7 @@ extension Relay {
 
     /// How far the connection to a peer is; what is held for one stream of several stands behind all else.
     private func carriage(of side: Side) -> Carriage {
-        let flowed = Int(truncatingIfNeeded: self[to: side].bytes)
+        let flowed = Int(truncatingIfNeeded: flowedBytes(to: side))
         return ask(side) { leg in
             var carriage = leg.carriage(flowedBytes: flowed)
             if leg.feed != nil { carriage.sentBytes += leg.held.count }
@@ -107,7 +108,8 @@ extension Relay {
         _ space: UnsafeMutablePointer<Workspace>
     ) -> Verdict {
         perform(ending.leave(reason, code: code), space)
-        return settle(space)
+        let pacing = isPaced ? pace(space) : []
+        return settle(space).union(pacing)
     }
 
     /// When the relay ends with what let it in; nil for never.
@@ -178,22 +180,21 @@ extension Relay {
             // What has gone out on a stream's connection is known when a timer next looks.
             watch[side].sentBefore =
                 side == .client && client.feed != nil ? .max : carriage(of: side).sentBytes
-            let count = change(side) { Relay.ping(&$0, &watch[side], maskKey: key, space) }
+            let count = Relay.ping(&watch[side], maskKey: key, space)
+            putOwn(to: side, space.pointee.control, count: count, space)
             self[from: side].awaitsPong = true
             tellOwn(to: side, space.pointee.control, count: count, space)
         }
     }
 
+    /// Writes a Ping into `Workspace.control`; how long it is.
     private static func ping(
-        _ leg: inout Leg, _ probe: inout Watch.Probe, maskKey: UInt32?,
-        _ space: UnsafeMutablePointer<Workspace>
+        _ probe: inout Watch.Probe, maskKey: UInt32?, _ space: UnsafeMutablePointer<Workspace>
     ) -> Int {
         probe.payload = UInt64.random(in: .min ... .max)
         probe.sentNanoseconds = Clock.nowNanoseconds()
-        let control = space.pointee.control
-        let count = ControlFrame.ping(payload: probe.payload, maskKey: maskKey, into: control)
-        leg.put(control, count: count, space)
-        return count
+        return ControlFrame.ping(
+            payload: probe.payload, maskKey: maskKey, into: space.pointee.control)
     }
 
     /// `pass` while a Pong is awaited from that side: the answer to our Ping is taken out, and all

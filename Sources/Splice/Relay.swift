@@ -142,7 +142,8 @@ public struct Relay: ~Copyable {
         deadlineMilliseconds = hasClosingDeadline ? min(deadline, deadlineMilliseconds) : deadline
         hasClosingDeadline = true
         perform(ending.leave(.drain, code: code), space)
-        return settle(space).union(.deadline)
+        let pacing = isPaced ? pace(space) : []
+        return settle(space).union(.deadline).union(pacing)
     }
 
     /// Has a relay that is being ended be cut by a time, if that is sooner than it was to be.
@@ -215,7 +216,7 @@ public struct Relay: ~Copyable {
                     ControlFrame.close(code, reason: $0.bytes, maskKey: key, into: control)
                 } ?? ControlFrame.close(code, reason: ending.closeText, maskKey: key, into: control)
             tellOwn(to: side, control, count: count, space)
-            _ = change(side) { $0.put(control, count: count, space) }
+            putOwn(to: side, control, count: count, space)
             self[to: side].state = .closeInjected
             self[to: side].pendingClose = 0
             return true
@@ -267,12 +268,17 @@ public struct Relay: ~Copyable {
 
     /// How many of the bytes that went to a peer are not held here any more.
     func takenBytes(of side: Side) -> UInt64 {
-        self[to: side].bytes &- UInt64(truncatingIfNeeded: ask(side) { $0.held.count })
+        flowedBytes(to: side) &- UInt64(truncatingIfNeeded: ask(side) { $0.held.count })
+    }
+
+    /// How many bytes have gone to a peer or are held for it; those that faults keep back have not.
+    func flowedBytes(to side: Side) -> UInt64 {
+        self[to: side].bytes &- UInt64(truncatingIfNeeded: self[to: side].faults?.count ?? 0)
     }
 
     /// Whether whoever has to read takes some of what was sent before, which makes no event.
     private func isTaking(_ stall: Stall) -> Bool {
-        let flowed = Int(truncatingIfNeeded: self[to: stall.reader].bytes)
+        let flowed = Int(truncatingIfNeeded: flowedBytes(to: stall.reader))
         let carriage = ask(stall.reader) { $0.carriage(flowedBytes: flowed) }
         // What an owner takes of a stream for a window that opens a little makes no event either.
         return stall.watch.look(own: takenBytes(of: stall.reader), carriage) != .nothing
@@ -294,11 +300,15 @@ public struct Relay: ~Copyable {
                 deadlineMilliseconds = now + space.pointee.patience.closingMilliseconds
                 verdict.insert(.deadline)
             }
-            if up.state == .cut { backend.shut(space) }
+            if up.state == .cut && !isDelayed(to: .backend) { backend.shut(space) }
             // Behind a Close, too, a client that has ended is told nothing any more.
-            if down.state == .cut || client.hasEnded && down.state != .open { client.shut(space) }
+            if (down.state == .cut || client.hasEnded && down.state != .open)
+                && !isDelayed(to: .client)
+            {
+                client.shut(space)
+            }
             client.endSession()
-            if ending.isOver {
+            if ending.isOver && !isDelaying {
                 stage = .lingering
                 deadlineMilliseconds = now + space.pointee.patience.lingerMilliseconds
                 verdict.insert(.deadline)
@@ -319,7 +329,7 @@ public struct Relay: ~Copyable {
         return verdict
     }
 
-    private static func letGo(_ leg: inout Leg, _ space: UnsafeMutablePointer<Workspace>) {
+    static func letGo(_ leg: inout Leg, _ space: UnsafeMutablePointer<Workspace>) {
         guard leg.isOpen else { return }
         leg.release(space)
         let isTruncated = leg.isTruncated

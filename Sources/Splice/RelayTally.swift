@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Ledger
 public import Metrics
 public import Wire
 
@@ -14,6 +15,9 @@ public struct RelayTally: ~Copyable, Sendable {
     public let clientRoundTrips = DurationCounter(roundTrips)
     /// How long upstreams took.
     public let upstreamRoundTrips = DurationCounter(roundTrips)
+
+    /// What faults have done on purpose, by `FaultKind`.
+    public let faults = CounterRow(count: FaultKind.allCases.count)
 
     private static let roundTrips = DurationCounter.Kind(
         bounds: [

@@ -86,7 +86,8 @@ struct Sluice: ParsableCommand {
             CertCommand.self, DoctorCommand.self,
             StatusCommand.self, TopCommand.self, TapCommand.self, ReloadCommand.self,
             DrainCommand.self,
-            RebalanceCommand.self, UpgradeCommand.self, EchoCommand.self, LoadCommand.self,
+            RebalanceCommand.self, UpgradeCommand.self, ChaosCommand.self, EchoCommand.self,
+            LoadCommand.self,
         ],
         defaultSubcommand: QuickCommand.self)
 }

@@ -271,6 +271,7 @@ struct DecodingTests {
                 && traces.headers.map(\.source).contains(.text("one")))
         #expect(configuration.metrics.address == ":9902")
         #expect(configuration.workers == 3)
+        #expect(configuration.allowsFaults)
         #expect(configuration.tls.records == .openssl)
         #expect(!configuration.tls.release)
     }
@@ -473,6 +474,8 @@ let everything = """
         timeouts: { connect: 1s, upgrade: 2s, answer: 3s, body: 4s, answerBody: 5s }, via: false,
         forwarded: { xForwarded: false, forwarded: false, port: 8443 },
         ping: { every: 20s, timeout: 5s, to: both }, idle: 10m, lifetime: 12h, onRemove: drain,
+        faults: { latency: 200ms, jitter: 50ms, bandwidth: 64KiB, stall: 5s, stallEvery: 30s, cut: 1%, reset: 0.5%,
+          refuse: 10%, share: 20%, level: bytes, for: 1m },
         request: { remove: [Cookie], set: { X-A: "1" }, add: { X-B: "2" }, host: upstream },
         answer: { remove: [Server], set: { X-C: "3" }, add: { X-D: "4" } } },
       { path: /healthz, respond: { status: 204, body: "", type: text/html } },
@@ -500,6 +503,7 @@ let everything = """
     traces: { endpoint: "https://tempo.example:4318", sample: 0.25%, serviceName: edge, ca: ca.pem, timeout: 3s, queue: 99,
         headers: { X-Scope: one, Authorization: "file:secrets/token" } }
     watch: true
+    allowFaults: true
     timeouts: { clientHello: 1s, handshake: 2s, head: 3s, connect: 4s, upgrade: 5m, answer: 7s, body: 8s, answerBody: 9s,
         keepAlive: 10s, closing: 6s, linger: 0s }
     log: { format: json, access: log/a.log, events: journald, relayOpens: false, relayEnds: false }

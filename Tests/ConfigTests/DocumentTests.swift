@@ -17,7 +17,7 @@ struct DocumentTests {
     @Test func `a file that is no mapping is refused`() {
         #expect(
             problems(of: "- a") == [
-                "sluice.yaml:1:1: found a list, allowed: a mapping with listen, routes, upstreams, drain, timeouts, log, limits, admin, metrics, traces, resolver, tls, watch, workers"
+                "sluice.yaml:1:1: found a list, allowed: a mapping with listen, routes, upstreams, drain, timeouts, log, limits, admin, metrics, traces, resolver, tls, watch, allowFaults, workers"
             ])
     }
 

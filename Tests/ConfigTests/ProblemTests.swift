@@ -10,11 +10,11 @@ struct ProblemTests {
     @Test(arguments: [
         (
             "drian: {}",
-            "3:1: unknown key 'drian', allowed: listen, routes, upstreams, drain, timeouts, log, limits, admin, metrics, traces, resolver, tls, watch, workers (did you mean 'drain'?)"
+            "3:1: unknown key 'drian', allowed: listen, routes, upstreams, drain, timeouts, log, limits, admin, metrics, traces, resolver, tls, watch, allowFaults, workers (did you mean 'drain'?)"
         ),
         (
             "adminn: {}",
-            "3:1: unknown key 'adminn', allowed: listen, routes, upstreams, drain, timeouts, log, limits, admin, metrics, traces, resolver, tls, watch, workers (did you mean 'admin'?)"
+            "3:1: unknown key 'adminn', allowed: listen, routes, upstreams, drain, timeouts, log, limits, admin, metrics, traces, resolver, tls, watch, allowFaults, workers (did you mean 'admin'?)"
         ),
         (
             "drain: { pause: 10s }",
@@ -26,7 +26,7 @@ struct ProblemTests {
         ),
         (
             "[a]: 1",
-            "3:1: unknown key a list, allowed: listen, routes, upstreams, drain, timeouts, log, limits, admin, metrics, traces, resolver, tls, watch, workers"
+            "3:1: unknown key a list, allowed: listen, routes, upstreams, drain, timeouts, log, limits, admin, metrics, traces, resolver, tls, watch, allowFaults, workers"
         ),
         (
             "drain:",
@@ -190,7 +190,7 @@ struct ProblemTests {
         ),
         (
             "{ path: /a, to: chat, idler: 10m }",
-            "2:32: routes[0]: unknown key 'idler', allowed: path, host, listen, when, to, respond, redirect, rewrite, escapedSlash, origins, accept, access, timeouts, forwarded, via, request, answer, ping, idle, lifetime, onRemove, limits (did you mean 'idle'?)"
+            "2:32: routes[0]: unknown key 'idler', allowed: path, host, listen, when, to, respond, redirect, rewrite, escapedSlash, origins, accept, access, timeouts, forwarded, via, request, answer, ping, idle, lifetime, onRemove, limits, faults (did you mean 'idle'?)"
         ),
         (
             "{ path: /a, to: chat, accept: { anyKeyLenght: true } }",

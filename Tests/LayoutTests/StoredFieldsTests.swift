@@ -71,6 +71,7 @@ struct StoredFieldsTests {
                 "pendingClose": "a relay that is ending stays", "tap": "taps are the reactor's",
                 "state": "a relay of which one direction is not open stays",
                 "isPaused": "found out again when the socket is read",
+                "faults": "end with the move, and what they hold back is sent before",
             ]),
         Kind(
             name: "Meter", file: "Sources/Splice/RelayLimits.swift", writers: [relay]),

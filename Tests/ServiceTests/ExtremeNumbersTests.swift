@@ -32,6 +32,8 @@ struct ExtremeNumbersTests {
         "routes[].respond": "routes: [{ path: /, respond: { KEYS } }]",
         "routes[].redirect": "routes: [{ path: /, redirect: { to: /x, KEYS } }]",
         "routes[].limits": "routes: [{ path: /, to: app, limits: { KEYS } }]",
+        "routes[].faults":
+            "routes: [{ path: /, to: app, faults: { cut: 1%, KEYS } }]\nallowFaults: true",
         "upstreams.NAME": "upstreams: { app: { endpoints: [\"ws://127.0.0.1:1\"], KEYS } }",
         "routes[].timeouts": "routes: [{ path: /, to: app, timeouts: { KEYS } }]",
         "routes[].forwarded": "routes: [{ path: /, to: app, forwarded: { KEYS } }]",

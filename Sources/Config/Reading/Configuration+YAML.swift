@@ -29,6 +29,7 @@ extension Configuration {
         let root = Value(
             node: try Document(yaml: yaml, file: file).root(), path: "", findings: findings)
         configuration = Configuration.section.decode(root) ?? configuration
+        configuration.checkFaults(findings)
         try findings.throwIfAny(judging: judge)
         return configuration
     }
@@ -127,10 +128,32 @@ extension Configuration {
                 "watch", \.watch,
                 "whether a changed file, certificate, key or file of passwords is taken up by itself, once it has stood "
                     + "unchanged for half a second"),
+            .custom(
+                "allowFaults", .boolean, absent: "`false`",
+                "whether `faults` of routes and `sluice chaos` may do harm to WebSockets on purpose, for tests; a "
+                    + "reload that takes it away ends all faults"
+            ) { owner, value in
+                guard let allows = value.boolean() else { return false }
+                owner.allowsFaults = allows
+                owner.allowsFaultsPlace = value.place
+                return true
+            },
             .number(
                 "workers", \.workers, 1...1_024, absent: "one per core",
                 "reactors, each on its own thread"),
         ])
+
+    /// Reports faults of routes that nothing allows.
+    private func checkFaults(_ findings: Findings) {
+        guard !allowsFaults else { return }
+        for route in routes {
+            guard let faults = route.faults else { continue }
+            findings.report(
+                faults.place,
+                "faults: found without 'allowFaults: true' at the top level, which is needed so that nobody has them"
+                    + " by mistake", hint: nil)
+        }
+    }
 
     /// Fills `upstreams`; hands back every name, also of those that had problems, so that one mistake
     /// is not told twice.

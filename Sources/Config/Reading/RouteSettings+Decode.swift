@@ -178,6 +178,14 @@ extension RouteSettings {
                 "limits", \.limits, "routes[].limits", absent: "none",
                 "what one relay, request or client may use"
             ) { RouteLimits.section.decode($0) },
+            .custom(
+                "faults", .mapping("routes[].faults"), absent: "none",
+                "what is done on purpose to the route's WebSockets, so that you see [how clients "
+                    + "take it](faults.md); only with `allowFaults: true`"
+            ) { owner, value in
+                owner.faults = FaultSettings(value)
+                return owner.faults != nil
+            },
         ])
 
     static let requestSection = Section(
@@ -258,7 +266,7 @@ extension RouteSettings {
     /// Keys that say something of what goes to an upstream.
     private static let forwardingKeys = [
         "rewrite", "origins", "accept", "limits", "request", "ping", "idle", "lifetime", "onRemove",
-        "timeouts", "forwarded", "via",
+        "timeouts", "forwarded", "via", "faults",
     ]
 
     /// Whether exactly one of three keys says where the route leads; what is wrong is reported.

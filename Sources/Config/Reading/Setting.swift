@@ -278,7 +278,7 @@ struct KeySection: Sendable {
         ClientCertificateSettings.section.keys, CertificateRuleSettings.section.keys,
         ForwardSettings.section.keys,
         RouteSettings.requestSection.keys, RouteSettings.answerSection.keys,
-        PingSettings.section.keys, RouteLimits.section.keys,
+        PingSettings.section.keys, RouteLimits.section.keys, FaultSettings.section.keys,
         RouteTimeouts.section.keys, ForwardedSettings.section.keys, UpstreamSettings.section.keys,
         EndpointSettings.section.keys, StickySettings.section.keys,
         HealthSettings.section.keys, QueueSettings.section.keys, PoolSettings.section.keys,

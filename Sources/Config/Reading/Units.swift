@@ -49,6 +49,40 @@ public enum Units {
     /// The bytes that a size with its unit stands for, as 64KiB; nil where it is none.
     public static func bytes(of text: String) -> Int? { try? size(text) }
 
+    /// The bytes that a size stands for, where `k`, `M` and `G` are enough for KiB, MiB and GiB; nil where it is none.
+    public static func rate(of text: String) -> Int? {
+        if let bytes = bytes(of: text) { return bytes }
+        guard let last = text.last, "kKMG".contains(last) else { return nil }
+        return bytes(of: text.dropLast() + "\(last == "k" ? "K" : last)iB")
+    }
+
+    /// The millionths that a percentage with up to four decimals stands for, as 0.5%; nil where it is none, or more than
+    /// 100%.
+    public static func millionths(of text: String) -> Int? {
+        guard text.hasSuffix("%") else { return nil }
+        let parts = text.dropLast().split(separator: ".", omittingEmptySubsequences: false)
+        guard (1...2).contains(parts.count), let whole = Int(decimal: parts[0]), whole <= 100
+        else { return nil }
+        var part = 0
+        if parts.count == 2 {
+            guard (1...4).contains(parts[1].count), let digits = Int(decimal: parts[1]) else {
+                return nil
+            }
+            part = (parts[1].count..<4).reduce(digits) { number, _ in number * 10 }
+        }
+        let millionths = whole * 10_000 + part
+        return millionths <= 1_000_000 ? millionths : nil
+    }
+
+    /// Writes millionths as a percentage: `1%`, `0.5%`.
+    public static func text(millionths: Int) -> String {
+        let (whole, part) = millionths.quotientAndRemainder(dividingBy: 10_000)
+        if part == 0 { return "\(whole)%" }
+        var digits = String(part + 10_000).dropFirst()
+        while digits.hasSuffix("0") { digits = digits.dropLast() }
+        return "\(whole).\(digits)%"
+    }
+
     /// What was probably meant by a text that is no duration, as `5s` by `5`; nil where that can't be told.
     public static func meant(by text: String) -> String? {
         do throws(Fault) {

@@ -75,6 +75,8 @@ public struct RouteSettings: Sendable, Equatable {
 
     /// What becomes of relays when a reload takes the route away.
     public var onRemove = Removal.keep
+    /// What is done on purpose to its WebSockets; nothing when nil.
+    public var faults: FaultSettings?
     /// What one relay or request may use.
     public var limits: RouteLimits
     /// Times of its own for requests; those of `timeouts` where nothing is said.

@@ -34,6 +34,10 @@ public struct Configuration: Sendable, Equatable {
     public var tls = ProcessTLSSettings()
     /// Whether a change of the file or of a certificate is taken up without being told.
     public var watch = false
+    /// Whether faults may be done to WebSockets on purpose.
+    public var allowsFaults = false
+    /// Where `allowFaults` was written.
+    public var allowsFaultsPlace = SourcePlace.commandLine
 
     /// A configuration made by hand.
     public init(

@@ -154,6 +154,12 @@ struct Metering {
         meter(plan).pointee.limits.add(limit.rawValue)
     }
 
+    /// A request for a WebSocket was refused on purpose.
+    func refusedOnPurpose(_ plan: RoutePlan) {
+        guard Self.isOn else { return }
+        meter(plan).pointee.traffic.faults.add(1, at: Int(FaultKind.refuse.rawValue))
+    }
+
     /// A request was refused by a rule of its route's `access`.
     func refused(by rule: AccessRule, _ plan: RoutePlan) {
         guard Self.isOn else { return }

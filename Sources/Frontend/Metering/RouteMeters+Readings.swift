@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Ledger
 import Metrics
 import Splice
 import Wire
@@ -15,6 +16,17 @@ extension RouteMeters {
         addKeyed(.limitHits, name, { [MetLimit.label($0)] }, to: &readings) { $0.limits.counts }
         addKeyed(.accessRefused, name, { [AccessRule.label($0)] }, to: &readings) {
             $0.denials.counts
+        }
+        addFaults(to: &readings, as: name)
+    }
+
+    private func addFaults(to readings: inout MetricReadings, as name: String) {
+        for kind in FaultKind.allCases {
+            var sum: UInt64 = 0
+            for index in 0..<count {
+                sum &+= meter(of: index).pointee.traffic.faults.value(at: Int(kind.rawValue))
+            }
+            if sum > 0 { readings.append(.faults, [name, kind.word], count: sum) }
         }
     }
 

@@ -216,6 +216,7 @@ struct RelayMover {
         }
         tunnel.pointee.asked.plan?.tally.opened()
         if state.pointee.space.pointee.taps.isAny { TapKeeper(state).arrived(tunnel) }
+        TunnelKeeper(state).beginFaults(tunnel)
         // Watched last: what the sockets have to tell comes with the next turn.
         let isWatched =
             state.pointee.poller.add(client, token.tagged(TokenTag.client), .edgeBoth)

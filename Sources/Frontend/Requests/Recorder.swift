@@ -146,6 +146,7 @@ struct Recorder {
         record.closeCode = ending.code
         record.initiator = ending.initiator
         record.reason = ending.toldReason
+        record.faults = tunnel.pointee.relay.actedFaults
         if ending.violation != .none { record.detail = ending.violationSentence }
         if journal.takesRelayEnds { journal.access(record) }
         if isSampled, let trace { putEnd(tunnel, record, of: trace) }
@@ -179,6 +180,7 @@ struct Recorder {
         record.proxyError = facts.proxyError
         record.detail = facts.detail
         record.user = facts.user
+        record.faults = facts.faults
         record.accessRule = facts.refusedBy?.word ?? ""
         record.upstream = facts.upstream
         record.trace = facts.trace.trace

@@ -197,6 +197,15 @@ extension Refusal {
             seconds: 5)
     }
 
+    /// The route has faults, and the lot has fallen on this request.
+    static func onPurpose(route: String) -> Refusal {
+        Refusal(
+            status: 503, proxyError: .proxyInternalResponse,
+            sentence:
+                "This request was refused on purpose: the route \(route) has faults (routes[].faults or"
+                + " `sluice chaos`), so that clients' reconnecting can be tested.")
+    }
+
     /// The client has as many relays as one may have.
     static let clientHasTooMany = later(
         429,

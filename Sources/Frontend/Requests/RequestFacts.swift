@@ -19,6 +19,7 @@ struct RequestFacts {
         var token: ProvenToken?
         var ownSubprotocol: [UInt8]?
         var isClientUnclear = false
+        var faults: FaultKinds = []
     }
 
     /// Who asks: who connected, or whom a trusted proxy names.
@@ -92,6 +93,11 @@ struct RequestFacts {
         get { words?.isClientUnclear ?? false }
         set { withWords { $0.isClientUnclear = newValue } }
     }
+    /// What was done to it on purpose.
+    var faults: FaultKinds {
+        get { words?.faults ?? [] }
+        set { withWords { $0.faults = newValue } }
+    }
     /// Notes what can be read of a host and a target; the query stays out of the log.
     mutating func note(host: ArraySlice<UInt8>, target: ArraySlice<UInt8>) {
         if let name = try? HostName(parsing: host) { self.host = name.name }
@@ -128,6 +134,7 @@ struct RequestFacts {
             own.token = shared.token
             own.ownSubprotocol = shared.ownSubprotocol
             own.isClientUnclear = shared.isClientUnclear
+            own.faults = shared.faults
             words = own
         }
         if let words { change(words) }

@@ -159,6 +159,11 @@ struct RequestJudge {
                     asked.origin ?? [], host: host, hasUnclearProxy: isUnclear, route))
         }
         guard !plan.tally.isDraining else { return .refused(.routeDraining(route.name)) }
+        if let faults = plan.faults(nowMilliseconds: now), faults.refuses(nowMilliseconds: now) {
+            Metering(state).refusedOnPurpose(plan)
+            facts.faults = FaultKinds(.refuse)
+            return .refused(.onPurpose(route: route.name))
+        }
         let sentPath = asked.target.sentPath
         let rewritten = routing.table.rewritten(
             sentPath[...], isCanonical: sentPath == path, by: found)

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Splice
 import TLS
 import Wire
 
@@ -22,6 +23,13 @@ final class RoutePlan: Sendable {
         times = route.times
         request = FieldPlan(route.requestFields, dropping: route.access?.forward?.fields ?? [])
         answer = FieldPlan(route.answerFields)
+    }
+
+    /// The faults that hold now: those of the moment, else those of the configuration; nil for none.
+    func faults(nowMilliseconds now: UInt64) -> FaultPlan? {
+        if let chaos = tally.chaos, !chaos.isOver(nowMilliseconds: now) { return chaos }
+        guard let faults = route.faults, !faults.isOver(nowMilliseconds: now) else { return nil }
+        return faults
     }
 }
 

@@ -119,6 +119,8 @@ public struct Route: Sendable {
     public var relayLimits = RelayLimits()
     /// Pings and limits of time for relays; nil for none.
     public var relayRules: RelayRules?
+    /// What is done on purpose to its relays; nil for nothing.
+    public var faults: FaultPlan?
     /// Bytes that the body of a request may have.
     public var bodyBytesMax = UInt64.max
     /// What is changed in the fields of requests before they go on.
@@ -166,10 +168,22 @@ final class RouteTally: Sendable {
     let admission = Admission()
     /// What each reactor has counted of the route.
     let meters = LazyRouteMeters()
+    /// Whether there are faults of the moment: nobody else pays for a lock.
+    private let hasChaos = Atomic<Bool>(false)
+    private let chaosPlan = Mutex<FaultPlan?>(nil)
 
     var count: Int { relays.load(ordering: .relaxed) }
     func opened() { relays.wrappingAdd(1, ordering: .relaxed) }
     func closed() { relays.wrappingSubtract(1, ordering: .relaxed) }
+
+    /// Faults that somebody has asked for at the admin socket; they stay over reloads.
+    var chaos: FaultPlan? {
+        get { hasChaos.load(ordering: .acquiring) ? chaosPlan.withLock { $0 } : nil }
+        set {
+            chaosPlan.withLock { $0 = newValue }
+            hasChaos.store(newValue != nil, ordering: .releasing)
+        }
+    }
 
     var isDraining: Bool {
         get { draining.load(ordering: .relaxed) }

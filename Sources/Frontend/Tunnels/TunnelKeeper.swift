@@ -119,6 +119,9 @@ struct TunnelKeeper {
             rules: plan.route.relayRules, term: Self.term(plan, request.pointee.facts),
             rates: request.pointee.upgrade?.rates,
             tally: Metering(state).tally(plan))
+        if let faults = plan.faults(nowMilliseconds: state.pointee.now) {
+            relay.begin(faults, tally: Metering(state).tally(plan), space)
+        }
         assert(
             relay.client.isOpen && relay.backend.isOpen,
             "a tunnel opens without both connections")
@@ -219,7 +222,8 @@ struct TunnelKeeper {
         }
         if verdict.contains(.paused) {
             state.pointee.paceTimers.reserve(index: Int(slot.index))
-            state.pointee.paceTimers.arm(slot, at: tunnel.pointee.relay.resumeMilliseconds)
+            state.pointee.paceTimers.arm(
+                slot, at: tunnel.pointee.relay.resumeMilliseconds(now: state.pointee.now))
         }
     }
 
@@ -230,6 +234,38 @@ struct TunnelKeeper {
             verdict.formUnion(tunnel.pointee.relay.ready(.backend, [], space))
         }
         if !verdict.isEmpty { obey(verdict, tunnel) }
+    }
+
+    /// Begins faults for relays of one route, or ends those that are over, from a slot on.
+    ///
+    /// - Returns: where to go on; nil when all were seen.
+    func lookAtFaults(beginning plan: FaultPlan?, from first: Int) -> Int? {
+        var last = first - 1
+        for _ in 0..<DrainSchedule.scannedPerTurn {
+            guard let slot = state.pointee.tunnels.nextLive(after: last) else { return nil }
+            last = Int(slot.index)
+            guard let tunnel = state.pointee.tunnels.pointer(slot) else { continue }
+            if tunnel.pointee.relay.isDelaying { goOn(tunnel) }
+            // It may have ended just now.
+            guard let plan, let tunnel = state.pointee.tunnels.pointer(slot),
+                tunnel.pointee.asked.plan?.tally.chaos === plan,
+                tunnel.pointee.relay.faultPlan !== plan
+            else { continue }
+            begin(plan, tunnel)
+        }
+        return last + 1
+    }
+
+    /// Begins the faults of its route for a relay that has come from elsewhere.
+    func beginFaults(_ tunnel: TunnelPointer) {
+        guard let plan = tunnel.pointee.asked.plan?.faults(nowMilliseconds: state.pointee.now)
+        else { return }
+        begin(plan, tunnel)
+    }
+
+    private func begin(_ plan: FaultPlan, _ tunnel: TunnelPointer) {
+        let tally = tunnel.pointee.asked.plan.flatMap { Metering(state).tally($0) }
+        tunnel.pointee.relay.begin(plan, tally: tally, space)
     }
 
     /// The timer of a tunnel has fired.

@@ -306,6 +306,12 @@ struct Worker: ~Copyable {
             } else {
                 done.post(state.pointee.index)
             }
+        case .faults(let plan, let first, let done):
+            if let next = TunnelKeeper(state).lookAtFaults(beginning: plan, from: first) {
+                mailbox.post(.faults(plan, from: next, done: done))
+            } else {
+                done.post(state.pointee.index)
+            }
         case .end(let token, let code, let answer):
             answer.post(TunnelKeeper(state).end(token, code: code))
         case .extend(let token, let wanted, let answer):
@@ -345,7 +351,8 @@ struct Worker: ~Copyable {
         case .list(_, _, let answer): answer.post(RelayList(relays: [], next: nil))
         case .survey(_, let answer): answer.post(LiveSurvey())
         case .takeStock(_, let done): done.post(state.pointee.index)
-        case .tap(_, _, let done), .untap(_, _, let done): done.post(state.pointee.index)
+        case .tap(_, _, let done), .untap(_, _, let done), .faults(_, _, let done):
+            done.post(state.pointee.index)
         case .end(_, _, let answer): answer.post(false)
         case .extend(_, _, let answer): answer.post(.noRelay)
         case .endAll(_, _, _, _, let answer): answer.post(EndedRelays(count: 0, next: nil))

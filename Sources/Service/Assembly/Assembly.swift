@@ -274,7 +274,7 @@ public struct Assembly: Sendable {
         }
         return warnings + repeatedEndpoints(configuration) + restingUpstreams(configuration)
             + tokenWarnings(configuration.admin) + unguardedRoutes(configuration)
-            + audienceWarnings(configuration)
+            + audienceWarnings(configuration) + faultWarnings(configuration)
     }
 
     /// What `hsts` does beside what was meant, for a listener whose certificates have these names.
@@ -328,6 +328,7 @@ public struct Assembly: Sendable {
         guard problems.isEmpty else { throw ConfigurationProblems(problems) }
         try checkStickyCookies(configuration, entries)
         var routes: [Route] = []
+        let faultsBefore = (previous?.routes ?? []).reduce(into: [:]) { $0[$1.name] = $1.faults }
         for route in configuration.routes {
             let name = route.name
             var made: Route
@@ -353,6 +354,7 @@ public struct Assembly: Sendable {
             made.captures = entries[routes.count].path.captures
             made.conditions = entries[routes.count].conditions
             set(&made, to: route)
+            made.faults = faults(route.faults, before: faultsBefore[name] ?? nil)
             if let settings = route.access {
                 var asked: EndpointGroup?
                 switch settings.forward?.to {

@@ -48,6 +48,10 @@ struct AdminDesk: Sendable {
         case .close: close(wish)
         case .closeAll: closeAll(wish)
         case .extend: extend(wish)
+        case .chaos:
+            wish.read(ChaosRequest.self).map(ChaosDesk(controller: controller).begin) ?? Self.unread
+        case .chaosOff:
+            wish.read(ChaosRequest.self).map(ChaosDesk(controller: controller).end) ?? Self.unread
         }
     }
 
@@ -288,6 +292,8 @@ struct AdminDesk: Sendable {
             return state
         }
         state.taps = controller.frontend.frameTaps.count
+        let faults = ChaosDesk.states(controller.frontend)
+        state.faults = faults.isEmpty ? nil : faults
         state.droppedLogLines = controller.log.droppedCount
         state.unwrittenLogLines = controller.log.unwrittenCount
         state.logProblem = controller.log.problem

@@ -11,6 +11,7 @@ import Splice
 enum AdminErrand: CaseIterable {
     case page, health, readiness, metrics, state, live, relays, progress, tap
     case reload, drain, resume, rebalance, balance, upgrade, close, closeAll, extend, token
+    case chaos, chaosOff
 
     /// What a name in a query or a body stands for.
     struct Field {
@@ -62,7 +63,7 @@ enum AdminErrand: CaseIterable {
         switch self {
         case .page, .health, .readiness, .metrics, .state, .live, .relays, .progress, .tap: "GET"
         case .reload, .drain, .resume, .rebalance, .balance, .upgrade, .close, .closeAll, .extend,
-            .token:
+            .token, .chaos, .chaosOff:
             "POST"
         }
     }
@@ -89,6 +90,8 @@ enum AdminErrand: CaseIterable {
         case .close: ["relays", "ID", "close"]
         case .closeAll: ["relays", "close"]
         case .extend: ["relays", "ID", "extend"]
+        case .chaos: ["chaos"]
+        case .chaosOff: ["chaos", "off"]
         }
     }
 
@@ -137,6 +140,12 @@ enum AdminErrand: CaseIterable {
         case .resume: [.text("route"), .text("endpoint")]
         case .extend:
             [.text("token"), .number("seconds", 1...Int128(RelayExtension.secondsMax))]
+        case .chaos:
+            [
+                "route", "latency", "jitter", "bandwidth", "stall", "stallEvery", "cut", "reset",
+                "refuse", "share", "level", "for",
+            ].map { .text($0) }
+        case .chaosOff: [.text("route")]
         case .rebalance:
             [
                 .text("upstream"),

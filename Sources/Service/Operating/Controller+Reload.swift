@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+import Config
 import Foundation
 import Frontend
 import Ledger
 import Reactor
+import Splice
 
 /// What the answer of a reload says beside what has changed.
 extension Controller {
@@ -24,6 +26,19 @@ extension Controller {
             add(drain, what),
             "Draining the \(what) (onRemove: drain): \(Self.told(relays, drain.plan))\(until)."
         )
+    }
+
+    /// Ends the faults that the configuration has no longer, and all where it allows none.
+    func endFaults(of before: State, for configuration: Configuration, _ assembly: Assembly) {
+        let kept = assembly.routing.routes.compactMap(\.faults)
+        let gone = before.assembly.routing.routes.compactMap(\.faults)
+            .filter { old in !kept.contains { $0 === old } }
+        for faults in gone { faults.end() }
+        if !configuration.allowsFaults, before.configuration.allowsFaults {
+            frontend.endFaults()
+        } else if !gone.isEmpty {
+            frontend.lookAtFaults()
+        }
     }
 
     /// That nobody can be sent to endpoints whose names have no address, a line each.

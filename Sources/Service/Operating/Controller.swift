@@ -261,6 +261,7 @@ public final class Controller: Sendable {
         }
         store.keep(frontend.sockets)
         TapDesk.endForbidden(frontend, by: configuration.admin.tap)
+        endFaults(of: before, for: configuration, assembly)
         // Where there is no descriptor left for it, those of before are asked for in vain, no more.
         try? names.watch(assembly.endpoints, expanding: expanding, until: 0)
         try? keys.watch(assembly.tokens.keyrings, waitingFor: 0)

@@ -121,6 +121,7 @@ struct ReloadChanges: Equatable {
             route.place = .commandLine
             route.places = RouteSettings.Places(all: .commandLine)
             route.access = route.access?.withoutPlaces
+            route.faults = route.faults?.withoutPlace
             found[route.name] = route
         }
         return found
@@ -163,6 +164,7 @@ struct ReloadChanges: Equatable {
         }
         let sections = [
             ("admin.tap", old.admin.tap != new.admin.tap),
+            ("allowFaults", old.allowsFaults != new.allowsFaults),
             ("drain", old.drain != new.drain), ("limits", old.limits != new.limits),
             ("log", bare(old.log) != bare(new.log)), ("resolver", old.resolver != new.resolver),
             ("timeouts", old.timeouts != new.timeouts), ("tls", old.tls != new.tls),

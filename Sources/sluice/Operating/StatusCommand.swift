@@ -202,6 +202,12 @@ enum StatusText {
             lines.append(
                 Count.words(taps, "tap", one: "listens", many: "listen") + " to what sockets carry")
         }
+        for faults in state.faults ?? [] {
+            let origin = faults.isOfMoment ? "sluice chaos" : "the configuration"
+            let left = faults.secondsLeft.map { ", for another \($0) s" } ?? ""
+            lines.append(
+                "faults of \(faults.route) by \(origin)\(left): \(faults.what)")
+        }
         if state.droppedLogLines > 0 {
             lines.append(
                 Count.words(state.droppedLogLines, "log line", one: "was", many: "were")

@@ -179,6 +179,21 @@ enum ExitCodes {
                 nobodyAnswers,
             ]),
         Entry(
+            commands: ["chaos"],
+            outcomes: [
+                Outcome(
+                    code: 0,
+                    when:
+                        "the faults have begun; with `off`, when they have ended, or there were none"
+                ),
+                Outcome(
+                    code: 1,
+                    when:
+                        "the configuration does not say `allowFaults: true`, or nothing has the route's name"
+                        + orSeveral),
+                nobodyAnswers,
+            ]),
+        Entry(
             commands: ["rebalance"],
             outcomes: [
                 Outcome(

@@ -181,7 +181,8 @@ import Testing
         let place = try Place()
         let asking = [
             ["status"], ["reload"], ["drain", "--route", "/*"],
-            ["rebalance", "--upstream", "chat"], ["upgrade"], ["tap"], ["top", "--once"],
+            ["rebalance", "--upstream", "chat"], ["chaos", "off"], ["upgrade"], ["tap"],
+            ["top", "--once"],
         ]
         for arguments in asking {
             let nobody = arguments + ["--admin", "\(place.folder)/none.sock"]
@@ -203,6 +204,8 @@ import Testing
         let tap = ["tap", "--record", "-", "--admin", "\(place.folder)/admin.sock"]
         meet("tap", 0, try place.codeWhenTold(tap, "Listening."))
         meet("reload", 0, try ask("reload"))
+        meet("chaos", 0, try ask("chaos", "off"))
+        meet("chaos", 1, try ask("chaos", "--cut", "1%"))
         meet("rebalance", 0, try ask("rebalance", "--upstream", "chat"))
         meet("rebalance", 1, try ask("rebalance", "--upstream", "none"))
         meet("drain", 1, try ask("drain", "--endpoint", "127.0.0.1:1"))

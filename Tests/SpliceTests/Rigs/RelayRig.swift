@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Ledger
+import Metrics
 import Reactor
 import Wire
 
@@ -160,7 +161,9 @@ final class RelayRig {
     func passTime(_ milliseconds: UInt64) { space.pointee.nowMilliseconds += milliseconds }
 
     var isPaused: Bool { relay.pointee.isPaused }
-    var resumeMilliseconds: UInt64 { relay.pointee.resumeMilliseconds }
+    var resumeMilliseconds: UInt64 {
+        relay.pointee.resumeMilliseconds(now: space.pointee.nowMilliseconds)
+    }
 
     /// What a worker does when a relay's rate allows more.
     func resume() {
@@ -168,6 +171,21 @@ final class RelayRig {
             verdict.formUnion(relay.pointee.ready(side, [], space))
         }
         settle()
+    }
+
+    /// Begins faults, in time of the test's own.
+    func begin(_ rules: FaultRules, forMilliseconds: UInt64? = nil) -> FaultPlan {
+        let now = space.pointee.nowMilliseconds
+        let plan = FaultPlan(rules, endMilliseconds: forMilliseconds.map { now + $0 } ?? .max)
+        relay.pointee.begin(plan, tally: tally, space)
+        return plan
+    }
+
+    var isDelaying: Bool { relay.pointee.isDelaying }
+    var actedFaults: FaultKinds { relay.pointee.actedFaults }
+    /// What was counted of a fault for `/metrics`.
+    func talliedFaults(_ kind: FaultKind) -> UInt64 {
+        tally.pointee.faults.value(at: Int(kind.rawValue))
     }
 
     /// Has a tap listen from here on.
