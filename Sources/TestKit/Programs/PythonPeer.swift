@@ -73,7 +73,7 @@ public enum PythonPeer {
                 "flask", "flask-sock", "jsonschema", "pyyaml", "channels", "daphne", "pyte",
                 "trustme", "zxing-cpp", "python-socketio", "opentelemetry-proto", "tlslite-ng",
                 "prometheus-client", "hdrhistogram", "ocpp", "strawberry-graphql",
-                "dacite", "psutil", "pwdlib[argon2]", "transitions", "typer", "joserfc",
+                "dacite", "psutil", "pwdlib[argon2]", "transitions", "typer", "joserfc", "coilmq",
             ], by: deadline)
         // Of the first two only their copies of JavaScript are used: socket.io's client, and axe-core. The third asks
         // for an older websockets than there is, and goes with a newer one too.

@@ -23,7 +23,7 @@ import Testing
     @Test(arguments: [
         ("load_server.py", "chat.yaml"), ("load_socketio.py", "socketio.yaml"),
         ("load_ocpp.py", "ocpp.yaml"), ("load_graphql.py", "graphql.yaml"),
-        ("load_mqtt.py", "mqtt.yaml"),
+        ("load_mqtt.py", "mqtt.yaml"), ("load_stomp.py", "stomp.yaml"),
     ])
     func `an example runs against a real server`(server: String, script: String) throws {
         let app = try PythonPeer.start(server)
