@@ -174,7 +174,7 @@ import Testing
         for words in [
             "s.yaml:1:8: users: nowhere.csv: it can't be read",
             "s.yaml:6:9: there is no variable 'nam' here", "did you mean 'name'?",
-            "s.yaml:7:9: matches: '(' is no regular expression", "s.yaml:9:10: ",
+            "s.yaml:7:9: matches: '(' can't be used: a '(' has no ')'", "s.yaml:9:10: ",
         ] { #expect(text.contains(words), "\(text)") }
         #expect(!text.contains("'later'"), "\(text)")
     }

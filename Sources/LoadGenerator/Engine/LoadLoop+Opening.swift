@@ -17,13 +17,20 @@ extension LoadLoop {
             plan.dialing.rampSeconds <= 0
                 || now >= openingBeganAt + rampNanoseconds(of: startedCount)
         {
+            if plan.dialing.rampSeconds > 0 {
+                let due = openingBeganAt + rampNanoseconds(of: startedCount)
+                meter.pointee.rampLateNanoseconds = max(
+                    meter.pointee.rampLateNanoseconds, now &- min(now, due))
+            }
             begin()
         }
     }
 
     /// When a connection is begun that is the `index`th of a ramp, behind the first.
+    ///
+    /// The threads take turns: each begins its connections between those of the others.
     func rampNanoseconds(of index: Int) -> UInt64 {
-        let share = Double(index) / Double(max(1, plan.connections))
+        let share = (Double(index) + plan.clockPhase) / Double(max(1, plan.connections))
         return UInt64(plan.dialing.rampSeconds * share * Double(Self.second))
     }
 

@@ -123,7 +123,12 @@ extension LoadLoop {
                     "a message came in which no number stands under “\(clock)”")
             }
             let wall = Clock.wallNanoseconds()
-            noteAge(wall > sentAt ? wall - sentAt : 0)
+            if wall >= sentAt {
+                noteAge(wall - sentAt)
+            } else {
+                // No age at all is known of it: 0 would be as wrong as any.
+                meter.pointee.noteEarly(nanoseconds: sentAt - wall)
+            }
             return true
         }
         client.pointee.pushed.removeAll(keepingCapacity: true)

@@ -212,7 +212,8 @@ extension LoadLoop {
             openingSeconds: Double((openingEndedAt == 0 ? now : openingEndedAt) - openingBeganAt)
                 / Double(Self.second),
             receivedInTime: receivedAtEnd ?? meter.pointee.count,
-            cpuShare: threadCPU.share, served: servedCount, attempts: attemptCount)
+            cpuShare: threadCPU.share, queueShare: threadCPU.queueShare, served: servedCount,
+            attempts: attemptCount)
     }
 }
 
@@ -222,6 +223,15 @@ struct ThreadCPU {
     private var beganAt: UInt64 = 0
     /// 1 is all of it.
     private(set) var share = 0.0
+    private var queuedAtBegin: UInt64 = 0
+    /// How much of the time it was ready to run, and waited for a core.
+    private(set) var queueShare = 0.0
+
+    /// How long the thread has waited for a core so far; the second number of its schedstat, in nanoseconds.
+    private static func queued() -> UInt64 {
+        let text = ProcessWatch.text(of: "/proc/thread-self/schedstat") ?? ""
+        return text.split(separator: " ").dropFirst().first.flatMap { UInt64($0) } ?? 0
+    }
 
     private static func used() -> UInt64 {
         var time = timespec()
@@ -233,9 +243,13 @@ struct ThreadCPU {
     mutating func begin(at now: UInt64) {
         beganAt = now
         cpuAtBegin = Self.used()
+        queuedAtBegin = Self.queued()
     }
 
     mutating func end(at now: UInt64) {
-        share = now > beganAt ? Double(Self.used() - cpuAtBegin) / Double(now - beganAt) : 0
+        guard now > beganAt else { return }
+        share = Double(Self.used() - cpuAtBegin) / Double(now - beganAt)
+        let queued = Self.queued()
+        queueShare = Double(queued - min(queued, queuedAtBegin)) / Double(now - beganAt)
     }
 }

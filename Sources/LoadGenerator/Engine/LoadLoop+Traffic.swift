@@ -30,6 +30,10 @@ extension LoadLoop {
         while true {
             switch client.pointee.socket.receive(into: received, count: Self.receiveBytes) {
             case .moved(let count):
+                if stage == .measuring {
+                    meter.pointee.reads &+= 1
+                    if count == Self.receiveBytes { meter.pointee.fullReads &+= 1 }
+                }
                 guard take(count, client, token) else { return false }
                 if count < Self.receiveBytes && !client.pointee.isHungUp { return true }
             case .blocked:
@@ -101,6 +105,9 @@ extension LoadLoop {
 
     /// Sends messages as far as the mode allows and the socket takes them.
     mutating func sendMore(_ client: ClientPointer, _ token: Token) {
+        if kind == .script {
+            guard playHeldUp(client, token) else { return }
+        }
         if client.pointee.isDeflated {
             guard sendDeflated(client, token) else { return }
         }

@@ -50,8 +50,6 @@ struct LoadLoop: ~Copyable, Reacting {
     /// What HTTP/2 is asked with.
     let streamFields: [(String, String)]
     let streamMemory = HTTP2Memory()
-    /// The regular expressions of the script.
-    let matchers: [Regex<AnyRegexOutput>]
     /// By which messages are compressed and read, where they are.
     let deflater: Deflater?
     let inflater = Inflater()
@@ -88,6 +86,8 @@ struct LoadLoop: ~Copyable, Reacting {
     var dirtyCarriers: [Token] = []
     /// Tickets that the server has given, each of which is used once (RFC 8446 §C.4).
     var tickets: [ResumptionTicket] = []
+    /// Players that have had their share of a turn, and go on in the next.
+    var postponed: [Token] = []
     /// Clients of a storm that wait for their next attempt.
     var comebacks = ComebackQueue()
     var stormBeganAt: UInt64 = 0
@@ -130,7 +130,6 @@ struct LoadLoop: ~Copyable, Reacting {
         messagesMax = if case .count(let count) = plan.end, plan.awaitsAll { count } else { .max }
         lateNanoseconds = plan.lateSeconds.map { UInt64($0 * 1e9) } ?? .max
         deflater = plan.dialing.offersDeflate ? Deflater() : nil
-        matchers = plan.program?.patterns.compactMap { try? Regex($0) } ?? []
         streamFields =
             [
                 (":method", "CONNECT"), (":protocol", "websocket"), (":scheme", "https"),
@@ -237,6 +236,7 @@ struct LoadLoop: ~Copyable, Reacting {
         sendByTheClock()
         if let control { attend(control) }
         advance()
+        playPostponed()
         flushCarriers()
         slab.releaseRetired()
         openMore()
@@ -291,6 +291,7 @@ struct LoadLoop: ~Copyable, Reacting {
             // Until all threads have their connections, each looks whether the others have.
             wait.limit(toNanoseconds: hasArrived && stage == .opening ? 2_000_000 : 100_000_000)
         }
+        if !postponed.isEmpty { wait.limit(toNanoseconds: 0) }
         if let next = comebacks.first { wait.limit(toNanoseconds: next > now ? next - now : 0) }
         if stage == .opening, plan.dialing.rampSeconds > 0, startedCount < plan.connections {
             let next = openingBeganAt + rampNanoseconds(of: startedCount)

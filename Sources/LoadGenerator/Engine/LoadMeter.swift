@@ -19,6 +19,13 @@ struct LoadMeter: Sendable {
     private(set) var totalReceived: UInt64 = 0
     /// Messages of the clock that could not leave, since their connection was gone.
     var unsent: UInt64 = 0
+    /// Messages of a server that its scripts did not expect in time, and that were dropped.
+    var dropped: UInt64 = 0
+    /// Messages that came before their own clock said that they had left, and by how much at most.
+    private(set) var early: UInt64 = 0
+    private(set) var earlyMaxNanoseconds: UInt64 = 0
+    /// By how much a connection of a ramp began too late, at most.
+    var rampLateNanoseconds: UInt64 = 0
     /// WebSockets that became open, that did not, and that ended before their time.
     var opened: UInt64 = 0
     var failed: UInt64 = 0
@@ -38,6 +45,9 @@ struct LoadMeter: Sendable {
     var phases = OpeningPhases()
     /// How much later than by the clock messages were let go, and how long events waited for their turn.
     var sendLag = LatencyBuckets()
+    /// Reads of the measured part, and those of them behind which the socket had more.
+    var reads: UInt64 = 0
+    var fullReads: UInt64 = 0
     var receiveLag = LatencyBuckets()
 
     static func histogram(_ digits: SignificantDigits) -> Histogram<UInt64> {
@@ -95,6 +105,13 @@ struct LoadMeter: Sendable {
             "a message came back after \(Double(nanoseconds / 1000) / 1000) ms")
     }
 
+    /// A message came whose clock is ahead of the one here.
+    mutating func noteEarly(nanoseconds: UInt64) {
+        guard isMeasuring else { return }
+        early &+= 1
+        earlyMaxNanoseconds = max(earlyMaxNanoseconds, nanoseconds)
+    }
+
     /// A WebSocket became open.
     mutating func noteOpened() {
         opened &+= 1
@@ -120,6 +137,10 @@ struct LoadMeter: Sendable {
         lost &+= other.lost
         resumed &+= other.resumed
         late &+= other.late
+        dropped &+= other.dropped
+        early &+= other.early
+        earlyMaxNanoseconds = max(earlyMaxNanoseconds, other.earlyMaxNanoseconds)
+        rampLateNanoseconds = max(rampLateNanoseconds, other.rampLateNanoseconds)
         errors &+= other.errors
         firstError = firstError ?? other.firstError
         tlsVersion = tlsVersion ?? other.tlsVersion
@@ -136,6 +157,8 @@ struct LoadMeter: Sendable {
         latencies.add(other.latencies)
         phases.add(other.phases)
         sendLag.add(other.sendLag)
+        reads &+= other.reads
+        fullReads &+= other.fullReads
         receiveLag.add(other.receiveLag)
     }
 

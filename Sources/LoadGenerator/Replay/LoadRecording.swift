@@ -36,6 +36,10 @@ public struct LoadRecording: Sendable {
         case max
     }
 
+    /// Payload that a record may have: all of it is kept, since many clients play it.
+    private static let payloadBytesMax = 1 << 30
+    /// A HAR is one value of JSON, which is read as a whole and takes many times its size meanwhile.
+    private static let archiveBytesMax = 256 << 20
     /// A WebSocket that takes longer is not played: 30 days.
     private static let longestSeconds = 30 * 86_400.0
 
@@ -50,7 +54,8 @@ public struct LoadRecording: Sendable {
     public init(path: String) throws(LoadFault) {
         let data: Data
         do {
-            data = try Data(contentsOf: URL(fileURLWithPath: path))
+            // Pages of it are in memory only as long as they are read.
+            data = try Data(contentsOf: URL(fileURLWithPath: path), options: .mappedIfSafe)
         } catch {
             throw LoadFault(
                 "\(path): it can't be read; see whether it is there and who may read it")
@@ -144,7 +149,15 @@ public struct LoadRecording: Sendable {
         var sockets: [Socket] = []
         var places: [String: (index: Int, openedAt: Double)] = [:]
         var parts: [String: Part] = [:]
-        for (number, line) in data.split(separator: 0x0A).enumerated() {
+        var kept = 0
+        var number = -1
+        var rest = data[...]
+        while !rest.isEmpty {
+            let end = rest.firstIndex(of: 0x0A) ?? rest.endIndex
+            let line = rest[..<end]
+            rest = rest[end...].dropFirst()
+            number += 1
+            if line.isEmpty { continue }
             guard let record = TapRecord(line: line) else {
                 throw LoadFault(
                     "\(path), line \(number + 1): this is no line of sluice tap --record")
@@ -162,6 +175,13 @@ public struct LoadRecording: Sendable {
                 let direction = record.direction, record.context != true
             else { continue }
             let bytes = try payload(record, path, number + 1)
+            kept += bytes.count
+            guard kept <= payloadBytesMax else {
+                throw LoadFault(
+                    "\(path), line \(number + 1): the payload up to here is more than 1 GiB, and all of it has to be in"
+                        + " memory; record less (sluice tap --route, --relay or --client), or play a part of the file"
+                )
+            }
             let key = "\(relay) \(direction)"
             switch record.opcode {
             case "text", "binary":
@@ -197,29 +217,39 @@ public struct LoadRecording: Sendable {
     // MARK: HAR
 
     private struct Archive: Decodable {
-        struct Log: Decodable { let entries: [Entry] }
+        struct Log: Decodable { let entries: [Entry]? }
         struct Entry: Decodable {
             let request: Request?
             let _webSocketMessages: [Message]?
         }
         struct Request: Decodable {
-            let url: String
+            let url: String?
             let headers: [Header]?
         }
         struct Header: Decodable {
-            let name: String
-            let value: String
+            let name: String?
+            let value: String?
         }
+        /// Who writes an archive may leave out what it does not know.
         struct Message: Decodable {
-            let type: String
-            let time: Double
-            let opcode: Int
-            let data: String
+            let type: String?
+            let time: Double?
+            let opcode: Int?
+            let data: String?
+
+            /// Whether it is text, which it also is where nothing is said.
+            var isText: Bool { (opcode ?? 1) == 1 }
         }
         let log: Log
     }
 
     private static func sockets(ofHAR data: Data, _ path: String) throws(LoadFault) -> [Socket] {
+        guard data.count <= archiveBytesMax else {
+            throw LoadFault(
+                "\(path): this is no record of sluice tap --record, and a HAR may have 256 MiB: it has"
+                    + " \(data.count / 1_048_576) MiB; save a part of it, or record with sluice tap --record"
+            )
+        }
         let archive: Archive
         do {
             archive = try JSONDecoder().decode(Archive.self, from: data)
@@ -227,41 +257,41 @@ public struct LoadRecording: Sendable {
             throw LoadFault(
                 "\(path): this is neither a record of sluice tap --record nor a HAR (HTTP Archive)")
         }
-        return archive.log.entries.compactMap { entry in
-            guard let messages = entry._webSocketMessages, let first = messages.first else {
-                return nil
-            }
-            return socket(entry.request, messages, first.time)
+        return (archive.log.entries ?? []).compactMap { entry in
+            guard let messages = entry._webSocketMessages, !messages.isEmpty else { return nil }
+            let began = messages.lazy.compactMap(\.time).first ?? 0
+            return socket(entry.request, messages, began)
         }
     }
 
     private static func socket(
         _ request: Archive.Request?, _ messages: [Archive.Message], _ beganAt: Double
     ) -> Socket {
-        let parts = request.flatMap { URLComponents(string: $0.url) }
+        let parts = request?.url.flatMap { URLComponents(string: $0) }
         var socket = Socket(name: parts?.path ?? "socket")
         socket.path = parts.map { $0.percentEncodedPath.isEmpty ? "/" : $0.percentEncodedPath }
         socket.query = parts?.percentEncodedQuery
         for header in request?.headers ?? [] {
-            switch header.name.lowercased() {
+            guard let name = header.name, let value = header.value else { continue }
+            switch name.lowercased() {
             case "sec-websocket-protocol":
-                socket.subprotocols = header.value.split(separator: ",").map {
+                socket.subprotocols = value.split(separator: ",").map {
                     $0.trimmingCharacters(in: .whitespaces)
                 }
             case "cookie", "authorization", "origin":
-                socket.secrets.append(LoadHeader(name: header.name, value: header.value))
+                socket.secrets.append(LoadHeader(name: name, value: value))
             default: break
             }
         }
+        // One without a time came with the one before.
+        var seconds = 0.0
         socket.messages = messages.compactMap { message in
-            guard message.opcode == 1 || message.opcode == 2 else { return nil }
-            let isText = message.opcode == 1
-            let bytes =
-                isText
-                ? Array(message.data.utf8) : Array(Data(base64Encoded: message.data) ?? Data())
+            guard message.isText || message.opcode == 2, let data = message.data else { return nil }
+            let isText = message.isText
+            let bytes = isText ? Array(data.utf8) : Array(Data(base64Encoded: data) ?? Data())
+            seconds = message.time.map { max(0, $0 - beganAt) } ?? seconds
             return Message(
-                seconds: max(0, message.time - beganAt), isSent: message.type == "send",
-                isText: isText, bytes: bytes)
+                seconds: seconds, isSent: message.type == "send", isText: isText, bytes: bytes)
         }
         return socket
     }

@@ -11,6 +11,8 @@ struct LoadOutcome: Sendable {
     var receivedInTime: UInt64
     /// How much of its core the thread has used while measuring: 1 is all of it.
     var cpuShare: Double
+    /// How much of the time it was ready to run and waited for a core.
+    var queueShare: Double
     /// Clients of a storm that were served again, and their attempts.
     var served: Int
     var attempts: UInt64
@@ -25,6 +27,7 @@ struct LoadOutcome: Sendable {
         openingSeconds += other.openingSeconds
         receivedInTime &+= other.receivedInTime
         cpuShare += (other.cpuShare - cpuShare) / Double(number)
+        queueShare += (other.queueShare - queueShare) / Double(number)
         served += other.served
         attempts &+= other.attempts
     }

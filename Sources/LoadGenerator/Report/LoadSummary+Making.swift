@@ -74,6 +74,7 @@ extension LoadSummary {
             Failure(cause: cause.word, count: tally.count, example: tally.example)
         }.sorted { ($1.count, $0.cause) < ($0.count, $1.cause) }
         setGenerator(findings, meter)
+        setNotes(plan)
         if case .storm = plan.mode { setStorm(findings, meter) }
         scenarios = meter.scenarios.map { name, tally in
             Scenario(name: name, finished: tally.finished, failed: tally.failed)
@@ -121,6 +122,9 @@ extension LoadSummary {
         messages.received = meter.count
         messages.late = meter.late
         messages.unsent = meter.unsent
+        messages.dropped = meter.dropped
+        messages.early = meter.early
+        messages.earlyMaxMicroseconds = Double(meter.earlyMaxNanoseconds) / 1000
         messages.totalSent = meter.totalSent
         messages.totalReceived = meter.totalReceived
         messages.megabytes = Double(meter.payloadBytes) / 1e6
@@ -153,6 +157,9 @@ extension LoadSummary {
         }
         opening.upgradeMicroseconds = Latency(phases.upgrade)
         opening.resumed = UInt64(phases.tlsResumed.totalCount)
+        if findings.plan.dialing.rampSeconds > 0 {
+            opening.rampLateMicroseconds = Double(meter.rampLateNanoseconds) / 1000
+        }
     }
 
     private mutating func setStorm(_ findings: LoadFindings, _ meter: LoadMeter) {
@@ -173,6 +180,13 @@ extension LoadSummary {
             let cpuSeconds = findings.outcomes.reduce(0) { $0 + $1.cpuShare * $1.seconds }
             generator.cpuMicrosecondsPerMessage = cpuSeconds * 1e6 / Double(inTime)
         }
+        generator.runQueueShares = findings.outcomes.map {
+            ($0.queueShare * 1000).rounded() / 1000
+        }
+        if meter.reads > 0 {
+            let share = Double(meter.fullReads) / Double(meter.reads)
+            generator.fullReadShare = (share * 10_000).rounded() / 10_000
+        }
         if model == "open" { generator.sendLateMicroseconds = Latency(meter.sendLag) }
         generator.receiveLateMicroseconds = Latency(meter.receiveLag)
         generator.peakKilobytes = ProcessWatch.peakKilobytes()
@@ -182,30 +196,108 @@ extension LoadSummary {
 
     /// Why this program was the limit.
     ///
-    /// A thread that never rests is slower than what it measures. Where messages leave or are read late by a share
-    /// of what was measured, that share is this program's own.
+    /// A thread that never rests, or that waits for a core, is slower than what it measures. Where messages leave or are
+    /// read late by a share of what was measured, that share is this program's own: of each percentile that is told, and
+    /// of the longest time.
     private func limits() -> [String] {
         var reasons: [String] = []
         let busiest = generator.cpuShares.max() ?? 0
         if busiest >= 0.95 {
             reasons.append("a thread of the generator used \(Int(busiest * 100)) % of its core")
         }
-        func milliseconds(_ microseconds: Double) -> String {
-            "\((microseconds / 10).rounded() / 100) ms"
-        }
-        let least = Swift.max(1000, latencyMicroseconds.p99 / 10)
-        if let late = generator.sendLateMicroseconds, late.p99 > least {
+        let queued = generator.runQueueShares.max() ?? 0
+        if queued >= 0.1 {
             reasons.append(
-                "1 of 100 messages left \(milliseconds(late.p99)) late or more, against a p99 of"
-                    + " \(milliseconds(latencyMicroseconds.p99))")
+                "a thread of the generator waited for a core for \(Int(queued * 100)) % of the time: other programs"
+                    + " use them")
         }
-        let received = generator.receiveLateMicroseconds
-        if received.p99 > Swift.max(1000, latencyMicroseconds.p99 / 4) {
+        if mode != "stream", generator.fullReadShare >= 0.1 {
             reasons.append(
-                "1 of 100 answers waited \(milliseconds(received.p99)) or more until the generator read it,"
-                    + " against a p99 of \(milliseconds(latencyMicroseconds.p99))")
+                "\(Int(generator.fullReadShare * 100)) % of the reads left more in the socket: answers waited in the"
+                    + " system until the generator came")
+        }
+        for level in levels {
+            let measured = latencyMicroseconds[keyPath: level.key]
+            if let late = generator.sendLateMicroseconds, late.count >= level.least,
+                late[keyPath: level.key] > Swift.max(level.floor, measured * level.sendShare)
+            {
+                reasons.append(
+                    "\(level.words) left \(Self.milliseconds(late[keyPath: level.key])) late\(level.more), against"
+                        + " a \(level.name) of \(Self.milliseconds(measured))")
+            }
+            let received = generator.receiveLateMicroseconds
+            if received.count >= level.least,
+                received[keyPath: level.key] > Swift.max(level.floor, measured * level.readShare)
+            {
+                reasons.append(
+                    "\(level.words) waited \(Self.milliseconds(received[keyPath: level.key]))\(level.more) until"
+                        + " the generator read it, against a \(level.name) of \(Self.milliseconds(measured))"
+                )
+            }
         }
         return reasons
+    }
+
+    private static func milliseconds(_ microseconds: Double) -> String {
+        "\((microseconds / 10).rounded() / 100) ms"
+    }
+
+    /// A number of the report, and how much of it may be this program's own.
+    private struct Level {
+        let name: String
+        let words: String
+        let more: String
+        let key: KeyPath<Latency, Double>
+        /// Of fewer nothing is told.
+        let least: UInt64
+        /// Less does not count, in microseconds.
+        let floor: Double
+        let sendShare: Double
+        let readShare: Double
+    }
+
+    private var levels: [Level] {
+        [
+            Level(
+                name: "p99", words: "1 of 100 messages", more: " or more", key: \.p99, least: 1,
+                floor: 1_000, sendShare: 0.1, readShare: 0.25),
+            Level(
+                name: "p99.9", words: "1 of 1,000 messages", more: " or more", key: \.p999,
+                least: 1_000, floor: 2_000, sendShare: 0.25, readShare: 0.5),
+            Level(
+                name: "max", words: "one message", more: "", key: \.max, least: 1, floor: 5_000,
+                sendShare: 0.5, readShare: 0.5),
+        ]
+    }
+
+    /// What has to be known to read the numbers.
+    private mutating func setNotes(_ plan: LoadPlan) {
+        if plan.mode == .script, latencyMicroseconds.count == 0 {
+            notes.append(
+                plan.isPlayedByTheClock
+                    ? "No latency was measured: what comes back is looked at only with --expect-replies, and then"
+                        + " counts from the moment at which a message should have left."
+                    : "No latency was measured: no message was expected in the measured part.")
+        }
+        if messages.early > 0 {
+            notes.append(
+                "\(LoadNumber.grouped(messages.early)) messages came before their own clock said that they had"
+                    + " left, by up to \(LoadNumber.time(microseconds: messages.earlyMaxMicroseconds)): the server's clock"
+                    + " is ahead of the one here. They are counted, and their age is left out; the other ages are too"
+                    + " short by as much.")
+        }
+        if messages.dropped > 0 {
+            notes.append(
+                "\(LoadNumber.grouped(messages.dropped)) messages were dropped unread, since their script did not"
+                    + " expect them in time.")
+        }
+        if let late = opening.rampLateMicroseconds,
+            late > Swift.max(100_000, plan.dialing.rampSeconds * 50_000)
+        {
+            notes.append(
+                "The ramp was behind by up to \(LoadNumber.time(microseconds: late)): connections take so long to open"
+                    + " that no more may be begun.")
+        }
     }
 
     private mutating func setTimeline(_ timeline: LoadTimeline) {

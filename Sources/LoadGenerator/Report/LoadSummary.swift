@@ -32,6 +32,8 @@ public struct LoadSummary: Sendable, Codable, Equatable {
     public var errors: [Failure] = []
     /// Whether this program was slower than what it measured, so that numbers speak of it.
     public var generatorLimited = false
+    /// What has to be known to read the numbers, in sentences.
+    public var notes: [String] = []
     /// How the generator did.
     public var generator = Generator()
     /// What was expected of the run.
@@ -80,6 +82,12 @@ public struct LoadSummary: Sendable, Codable, Equatable {
         public var late: UInt64 = 0
         /// Not sent, since their connection was gone when the clock let them go.
         public var unsent: UInt64 = 0
+        /// Came and were dropped, since their script did not expect them in time.
+        public var dropped: UInt64 = 0
+        /// Came before their own clock said that they had left, and so have no age; `push --clock` alone.
+        public var early: UInt64 = 0
+        /// By how much at most, in microseconds.
+        public var earlyMaxMicroseconds = 0.0
         /// Sent in the whole run, with warm-up.
         public var totalSent: UInt64 = 0
         /// Received in the whole run.
@@ -128,6 +136,8 @@ public struct LoadSummary: Sendable, Codable, Equatable {
         public var upgradeMicroseconds = Latency()
         /// How many took up an earlier session.
         public var resumed: UInt64 = 0
+        /// By how much a connection of a ramp began too late, at most; nil without a ramp.
+        public var rampLateMicroseconds: Double?
     }
 
     /// Errors of one cause.
@@ -148,6 +158,10 @@ public struct LoadSummary: Sendable, Codable, Equatable {
         public var threads = 0
         /// How much of its core each thread used while measuring: 1 is all of it.
         public var cpuShares: [Double] = []
+        /// How much of the time each thread was ready to run and waited for a core: 1 is all of it.
+        public var runQueueShares: [Double] = []
+        /// The share of reads behind which the socket had more: 1 is all of them.
+        public var fullReadShare = 0.0
         /// CPU time of its threads in the measured part per message, in microseconds; nil without messages.
         public var cpuMicrosecondsPerMessage: Double?
         /// How much later than by the clock messages left; nil in the closed model.

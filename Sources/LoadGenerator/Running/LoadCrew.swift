@@ -38,9 +38,10 @@ public struct LoadCrew: Sendable {
         let context = try context()
         let outcomes = Mutex<[LoadOutcome?]>([LoadOutcome?](repeating: nil, count: shares.count))
         let fault = Mutex<LoadFault?>(nil)
-        let threads = shares.enumerated().compactMap { index, share in
+        var threads: [ReactorThread] = []
+        for (index, share) in shares.enumerated() {
             let control = control
-            return try? ReactorThread.start(name: "sluice-load-\(index)") {
+            let body: @Sendable () -> Void = {
                 do throws(SystemError) {
                     var loop = try LoadLoop(
                         plan: share, address: address, context: context, opening: opening,
@@ -53,11 +54,18 @@ public struct LoadCrew: Sendable {
                     fault.withLock { $0 = LoadFault("\(error)") }
                 }
             }
-        }
-        if threads.count < shares.count {
-            control.stop()
-            for _ in threads.count..<shares.count { control.arrive() }
-            fault.withLock { $0 = LoadFault("the system has no room for another thread") }
+            do throws(SystemError) {
+                threads.append(try ReactorThread.start(name: "sluice-load-\(index)", body: body))
+            } catch {
+                // A load of fewer threads would be another one than was asked for.
+                control.stop()
+                for _ in index..<shares.count { control.arrive() }
+                let sentence =
+                    "thread \(index + 1) of \(shares.count) can't be started: \(SystemError.text(of: error.code));"
+                    + " give --threads \(max(1, index)), or this user (ulimit -u) or container more room"
+                fault.withLock { $0 = LoadFault(sentence) }
+                break
+            }
         }
         for thread in threads { thread.join() }
         if let fault = fault.withLock({ $0 }) { throw fault }

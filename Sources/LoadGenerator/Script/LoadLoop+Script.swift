@@ -1,10 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 import Config
+import HTTP2
 import Reactor
 import Wire
 
 /// Clients that do what a script says.
 extension LoadLoop {
+    /// What one player may do in a turn before the others get theirs.
+    private static let operationsPerTurn = 1_024
+    /// Bytes that wait for a socket beyond which its player waits too.
+    private static let queueBytesMax = 64 * 1_024
+
     /// Begins a client's scenario, with a handshake of its own where it wants one.
     mutating func player(number: UInt64, iteration: Int) -> ScriptPlayer? {
         guard let program = plan.program else { return nil }
@@ -33,17 +39,32 @@ extension LoadLoop {
         guard let player = client.pointee.player else { return true }
         player.openedAt = now
         player.sentAt = now
+        player.freeAt = now
         return play(client, token)
     }
 
     /// Goes on with a client's scenario as far as that goes; false when the connection is gone.
     mutating func play(_ client: ClientPointer, _ token: Token) -> Bool {
         guard let player = client.pointee.player else { return true }
+        var count = 0
         while client.pointee.phase == .open {
+            count += 1
+            if count > Self.operationsPerTurn {
+                postponed.append(token)
+                return true
+            }
             if stage == .draining, !player.isAwaiting { return sendClose(client, token) }
             guard let operation = player.operation() else {
                 player.isDone = true
                 return sendClose(client, token)
+            }
+            switch operation {
+            case .send, .sendBytes:
+                if queuedBytes(client) > Self.queueBytesMax {
+                    player.isHeldUp = true
+                    return true
+                }
+            default: break
             }
             switch operation {
             case .send(let template):
@@ -62,9 +83,8 @@ extension LoadLoop {
             case .until(let time):
                 let moment = player.openedAt &+ time.nanoseconds
                 guard hasWaited(until: moment, player, token) else { return true }
-                if meter.pointee.isMeasuring {
-                    meter.pointee.sendLag.record(now &- min(now, moment))
-                }
+                player.intendedAt = moment
+                noteSendLag(moment, player)
             case .close(let code):
                 player.isDone = true
                 return sendClose(client, token, code: CloseCode(rawValue: UInt16(clamping: code)))
@@ -73,6 +93,44 @@ extension LoadLoop {
             player.advance()
         }
         return true
+    }
+
+    /// Notes how late this program is with a message: what it has waited for the server is not counted.
+    private mutating func noteSendLag(_ moment: UInt64, _ player: ScriptPlayer) {
+        guard meter.pointee.isMeasuring else { return }
+        // Of several that are due in one turn, the last ones leave later than the turn has begun.
+        now = Clock.nowNanoseconds()
+        let due = max(moment, player.freeAt)
+        meter.pointee.sendLag.record(now &- min(now, due))
+    }
+
+    /// Bytes that wait until the client's socket or stream takes them.
+    private mutating func queuedBytes(_ client: ClientPointer) -> Int {
+        guard let carrier = client.pointee.carrier else { return client.pointee.held.count }
+        return slab.pointer(carrier)?.pointee.http2?.heldBytes(client.pointee.streamID) ?? 0
+    }
+
+    /// Lets a player go on whose socket has taken what was sent; false when the connection is gone.
+    mutating func playHeldUp(_ client: ClientPointer, _ token: Token) -> Bool {
+        guard let player = client.pointee.player, player.isHeldUp,
+            queuedBytes(client) <= Self.queueBytesMax
+        else { return true }
+        player.isHeldUp = false
+        now = Clock.nowNanoseconds()
+        player.freeAt = now
+        return play(client, token)
+    }
+
+    /// Lets players go on that have had their share of the last turn.
+    mutating func playPostponed() {
+        if postponed.isEmpty { return }
+        var tokens: [Token] = []
+        swap(&tokens, &postponed)
+        for token in tokens {
+            guard let client = slab.pointer(token), client.pointee.phase == .open else { continue }
+            now = Clock.nowNanoseconds()
+            _ = play(client, token)
+        }
     }
 
     /// Whether a wait is over; where it is not, a timer wakes the client.
@@ -95,7 +153,9 @@ extension LoadLoop {
         _ token: Token
     ) -> Bool {
         meter.pointee.countSent(isTimed: meter.pointee.isMeasuring)
-        player.sentAt = now
+        // By the clock of a recording, it counts from the moment at which it should have left.
+        player.sentAt = player.intendedAt > 0 ? player.intendedAt : now
+        player.intendedAt = 0
         return sendMessage(content, opcode, client, token)
     }
 
@@ -104,10 +164,11 @@ extension LoadLoop {
         _ check: LoadCheck, _ pattern: Int?, _ player: ScriptPlayer, _ client: ClientPointer,
         _ token: Token
     ) -> Bool {
-        let matcher = pattern.flatMap { matchers.indices.contains($0) ? matchers[$0] : nil }
+        let matcher = pattern.flatMap { plan.program?.patterns[$0] }
         switch player.find(check, matcher) {
         case .found:
             loop.timers.cancel(token)
+            player.freeAt = max(player.freeAt, player.foundAt)
             let (cameAt, sentAt) = (player.foundAt, player.sentAt)
             let latency = cameAt > sentAt ? cameAt &- sentAt : 0
             meter.pointee.record(nanoseconds: latency)
@@ -116,6 +177,10 @@ extension LoadLoop {
         case .wrong:
             return failScript(
                 "\(player.place): \(player.wish(check)) was expected, and \(player.lastShown)",
+                client, token)
+        case .tooLong:
+            return failScript(
+                "\(player.place): a message is too long to be searched for '\(check.matches ?? "")'; \(player.lastShown)",
                 client, token)
         case .missing:
             if player.waitsUntil == 0 {
@@ -157,6 +222,7 @@ extension LoadLoop {
     mutating func scriptEnded(_ client: ClientPointer) {
         guard let player = client.pointee.player else { return }
         client.pointee.player = nil
+        meter.pointee.dropped &+= UInt64(player.droppedCount)
         noteScenarioEnd(player, hasFailed: client.pointee.hasFailed || !player.isDone)
         followScript(
             client.pointee.number, iteration: player.iteration,

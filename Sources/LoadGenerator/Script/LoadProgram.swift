@@ -32,8 +32,8 @@ public struct LoadProgram: Sendable {
     static let builtIn = ["connection", "iteration", "time"]
 
     private(set) var scenarios: [Scenario] = []
-    /// Regular expressions, each compiled by every thread.
-    private(set) var patterns: [String] = []
+    /// Regular expressions.
+    private(set) var patterns: [LinearPattern] = []
     let variables: [LoadVariable]
     let table: LoadTable?
     private var problems: [ConfigurationProblem] = []
@@ -159,13 +159,14 @@ public struct LoadProgram: Sendable {
 
     private mutating func pattern(_ check: LoadCheck, _ place: SourcePlace) -> Int? {
         guard let text = check.matches else { return nil }
-        if (try? Regex(text)) == nil {
+        do throws(LoadFault) {
+            patterns.append(try LinearPattern(text))
+        } catch {
             problems.append(
                 ConfigurationProblem(
-                    place: place, sentence: "matches: '\(text)' is no regular expression"))
+                    place: place, sentence: "matches: '\(text)' can't be used: \(error.sentence)"))
             return nil
         }
-        patterns.append(text)
         return patterns.count - 1
     }
 

@@ -35,7 +35,7 @@ final class ScriptPlayer {
     private var inbox: [ScriptMessage] = []
     private var inboxBytes = 0
     /// How many have been dropped since nothing expected them in time.
-    private var droppedCount = 0
+    private(set) var droppedCount = 0
     private var last: ScriptMessage?
     /// When the message that was found last was whole.
     private(set) var foundAt: UInt64 = 0
@@ -46,6 +46,12 @@ final class ScriptPlayer {
     var waitsUntil: UInt64 = 0
     var openedAt: UInt64 = 0
     var sentAt: UInt64 = 0
+    /// When the message that is sent next should leave, where the script has a clock; 0 for at once.
+    var intendedAt: UInt64 = 0
+    /// Since when nothing but this program has kept it from going on.
+    var freeAt: UInt64 = 0
+    /// Whether it waits for its socket to take what was sent.
+    var isHeldUp = false
     /// How its WebSocket is asked for.
     var handshake: OpeningHandshake
     /// Whether it has gone through all of it.
@@ -159,45 +165,66 @@ final class ScriptPlayer {
         case missing
         /// The next message is another one.
         case wrong
+        /// The message is too long for the pattern.
+        case tooLong
     }
 
     /// Looks for a message that is as it should be; those before it are passed over.
     func find(
-        _ check: LoadCheck, _ pattern: Regex<AnyRegexOutput>?
+        _ check: LoadCheck, _ pattern: LinearPattern?
     ) -> Finding {
         while !inbox.isEmpty {
             let message = inbox.removeFirst()
             inboxBytes -= message.bytes.count
-            if let captures = captures(message, check, pattern) {
+            switch captures(message, check, pattern) {
+            case .fits(let captures):
                 for (name, value) in zip(check.captures, captures) { values[name] = value }
                 foundAt = message.arrivedAt
                 return .found
+            case .tooLong: return .tooLong
+            case .differs: if check.isNext { return .wrong }
             }
-            if check.isNext { return .wrong }
         }
         return .missing
     }
 
-    /// What is captured of a message that is as it should be; nil for another one.
+    private enum Comparison {
+        /// With what is captured of it.
+        case fits([String])
+        case differs, tooLong
+    }
+
+    /// Whether a message is as it should be.
     private func captures(
-        _ message: ScriptMessage, _ check: LoadCheck, _ pattern: Regex<AnyRegexOutput>?
-    ) -> [String]? {
-        if let bytes = check.bytes { return message.bytes == bytes ? [] : nil }
+        _ message: ScriptMessage, _ check: LoadCheck, _ pattern: LinearPattern?
+    ) -> Comparison {
+        if let bytes = check.bytes { return message.bytes == bytes ? .fits([]) : .differs }
         let text = String(decoding: message.bytes, as: UTF8.self)
-        if let whole = check.text, text != filled(LoadTemplate(whole)) { return nil }
-        if let part = check.contains, !text.contains(filled(LoadTemplate(part))) { return nil }
+        if let whole = check.text, text != filled(LoadTemplate(whole)) { return .differs }
+        if let part = check.contains, !text.contains(filled(LoadTemplate(part))) { return .differs }
         var captures = [text]
         if let path = check.json {
-            guard let value = JSONValue(message: message.bytes)?.value(at: path) else { return nil }
-            if let wanted = check.equals, value.text != filled(LoadTemplate(wanted)) { return nil }
+            guard let value = JSONValue(message: message.bytes)?.value(at: path) else {
+                return .differs
+            }
+            if let wanted = check.equals, value.text != filled(LoadTemplate(wanted)) {
+                return .differs
+            }
             captures = [value.text ?? ""]
         }
-        if check.matches != nil {
-            guard let pattern, let match = try? pattern.firstMatch(in: text) else { return nil }
-            let groups = match.output.dropFirst().map { $0.substring.map(String.init) ?? "" }
-            captures = groups.isEmpty ? [String(text[match.range])] : groups
+        if check.matches != nil, let pattern {
+            let scalars = Array(text.unicodeScalars)
+            switch pattern.search(scalars) {
+            case .none: return .differs
+            case .gaveUp: return .tooLong
+            case .found(let ranges):
+                let taken = ranges.map { range in
+                    range.map { String(String.UnicodeScalarView(scalars[$0])) } ?? ""
+                }
+                captures = taken.count == 1 ? taken : Array(taken.dropFirst())
+            }
         }
-        return captures
+        return .fits(captures)
     }
 
     /// What is expected, for errors.

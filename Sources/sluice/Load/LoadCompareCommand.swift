@@ -59,12 +59,10 @@ struct LoadCompareCommand: ParsableCommand {
         } catch {
             throw LoadFault(FileTrouble.sentence("read", path, error))
         }
-        do {
-            return try JSONDecoder().decode(LoadSummary.self, from: data)
+        do throws(LoadFault) {
+            return try LoadSummary(json: data)
         } catch {
-            throw LoadFault(
-                "\(path): this is no report of sluice load; write one by `sluice load URL --json \(path)`."
-            )
+            throw LoadFault("\(path): \(error.sentence).")
         }
     }
 }

@@ -39,10 +39,12 @@ final class LoadFiles {
     }
 }
 
-/// A file that is written as a whole, when all is known.
+/// A file that is written as a whole, when all is known, and takes the place of the old one only then.
+///
+/// What is no ordinary file (a pipe, a terminal) is written directly, and so is one in a folder where no other can be made.
 final class ReportFile {
-    private let descriptor: Int32
     private let path: String
+    private let descriptor: Int32
 
     private init(_ path: String) throws(LoadFault) {
         self.path = path
@@ -60,27 +62,51 @@ final class ReportFile {
         return try ReportFile(path)
     }
 
-    /// Writes it in place of what it has.
+    /// Writes it in place of what it has; where that fails, the old one is as it was.
     ///
     /// - Returns: what is wrong, in a sentence; nil where it is written.
     func write(_ data: Data) -> String? {
         var facts = stat()
-        if fstat(descriptor, &facts) == 0, facts.st_mode & S_IFMT == S_IFREG {
-            guard ftruncate(descriptor, 0) == 0 else { return trouble(errno) }
+        let isOrdinary = fstat(descriptor, &facts) == 0 && facts.st_mode & S_IFMT == S_IFREG
+        guard isOrdinary, let target = realpath(path, nil) else {
+            return trouble(Self.write(data, descriptor))
         }
+        defer { free(target) }
+        let beside = String(cString: target) + ".\(getpid()).part"
+        let new = open(beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
+        guard new >= 0 else {
+            // Nothing can be made beside it: what is there is given up.
+            guard errno == EACCES || errno == EPERM || errno == EROFS else { return trouble(errno) }
+            return trouble(
+                ftruncate(descriptor, 0) == 0 ? Self.write(data, descriptor) : errno)
+        }
+        defer { close(new) }
+        var code = Self.write(data, new)
+        // Some file systems tell only now that there was no room.
+        if code == 0, fsync(new) != 0 { code = errno }
+        if code == 0, fchmod(new, facts.st_mode & 0o7777) != 0 { code = errno }
+        if code == 0, rename(beside, target) != 0 { code = errno }
+        if code != 0 { unlink(beside) }
+        return trouble(code)
+    }
+
+    /// Writes all bytes.
+    ///
+    /// - Returns: 0, or the error code of the system.
+    private static func write(_ data: Data, _ descriptor: Int32) -> Int32 {
         var rest = data[...]
         while !rest.isEmpty {
             let count = rest.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
             if count >= 0 {
                 rest = rest.dropFirst(count)
             } else if errno != EINTR {
-                return trouble(errno)
+                return errno
             }
         }
-        return nil
+        return 0
     }
 
-    private func trouble(_ code: Int32) -> String {
-        FileTrouble.sentence("written", path, code: code)
+    private func trouble(_ code: Int32) -> String? {
+        code == 0 ? nil : FileTrouble.sentence("written", path, code: code)
     }
 }

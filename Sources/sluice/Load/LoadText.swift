@@ -48,6 +48,7 @@ enum LoadText {
             )
         }
         lines += errors(summary)
+        lines += summary.notes.map { row("note", $0) }
         lines.append(row("generator", generator(summary)))
         for expected in summary.expectations {
             let verdict = expected.isMet ? "met" : "NOT met"
@@ -95,6 +96,8 @@ enum LoadText {
         guard messages.totalSent + messages.totalReceived > 0 else { return [] }
         var text = "\(count(messages.sent)) sent, \(count(messages.received)) received"
         if messages.late > 0 { text += ", \(count(messages.late)) late" }
+        if messages.dropped > 0 { text += ", \(count(messages.dropped)) dropped unread" }
+        if messages.early > 0 { text += ", \(count(messages.early)) before their clock" }
         if messages.unsent > 0 { text += ", \(count(messages.unsent)) not sent" }
         return [
             row("messages", text),
@@ -149,6 +152,9 @@ enum LoadText {
         let shares = generator.cpuShares.map { "\(Int(($0 * 100).rounded())) %" }
         var text = "\(generator.threads) thread\(generator.threads == 1 ? "" : "s")"
         text += ", \(shares.joined(separator: " and ")) of a core"
+        if let queued = generator.runQueueShares.max(), queued >= 0.01 {
+            text += ", \(Int((queued * 100).rounded())) % of the time waiting for one"
+        }
         if let cpu = generator.cpuMicrosecondsPerMessage {
             text += ", \(LoadNumber.digits(cpu)) µs for each message"
         }
