@@ -7,15 +7,21 @@ struct IdentityCheck {
     private let files: IdentityFiles
     private let chain: ServerChain
     private let key: OpaquePointer
+    /// The extended key usages of which it needs one.
+    private let usages: Int32
 
     private var leaf: OpaquePointer { chain.path[0].pointer }
     private var publicKey: OpaquePointer? { X509_get0_pubkey(leaf) }
     private var keyText: String { CertificateFacts.kind(of: publicKey) }
 
-    init(_ files: IdentityFiles, _ chain: ServerChain, key: OpaquePointer) {
+    init(
+        _ files: IdentityFiles, _ chain: ServerChain, key: OpaquePointer, ofClient: Bool = false
+    ) {
         self.files = files
         self.chain = chain
         self.key = key
+        // Many an authority gives one certificate for both.
+        usages = XKU_SSL_SERVER | XKU_ANYEKU | (ofClient ? XKU_SSL_CLIENT : 0)
     }
 
     private func isKey(_ kind: String) -> Bool {
@@ -57,7 +63,7 @@ struct IdentityCheck {
             return .noDigitalSignature
         }
         let usage = X509_get_extended_key_usage(leaf)
-        if usage & UInt32(XKU_SSL_SERVER | XKU_ANYEKU) != 0 { return nil }
+        if usage & UInt32(usages) != 0 { return nil }
         let names: [(Int32, String)] = [
             (XKU_SSL_CLIENT, "clientAuth"), (XKU_SMIME, "emailProtection"),
             (XKU_CODE_SIGN, "codeSigning"), (XKU_OCSP_SIGN, "OCSPSigning"),

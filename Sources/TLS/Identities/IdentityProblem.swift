@@ -321,7 +321,7 @@ extension IdentityProblem {
     }
 
     /// The day of a time (UTC).
-    private static func date(_ unixSeconds: Int64) -> String {
+    static func date(_ unixSeconds: Int64) -> String {
         var time = time_t(unixSeconds)
         var parts = tm()
         guard gmtime_r(&time, &parts) != nil else { return "?" }

@@ -2,7 +2,7 @@
 import COpenSSL
 
 /// A certificate chain and its key, as files name them.
-public struct IdentityFiles: Sendable, Equatable {
+public struct IdentityFiles: Sendable, Hashable {
     /// PEM file: the leaf first, then its intermediates.
     public let chain: String
     /// PEM file with the leaf's private key.
@@ -39,8 +39,11 @@ final class ServerIdentity {
 
     /// Reads both files.
     ///
+    /// - Parameters:
+    ///   - files: where they are.
+    ///   - ofClient: whether a client shows them, for which a certificate for clients does.
     /// - Throws: `IdentityProblem` where they can't be served.
-    init(reading files: IdentityFiles) throws(IdentityProblem) {
+    init(reading files: IdentityFiles, ofClient: Bool = false) throws(IdentityProblem) {
         self.files = files
         ERR_clear_error()
         let found = try PEMFile(reading: files.chain).certificates()
@@ -57,7 +60,7 @@ final class ServerIdentity {
         certificate = chain.path[0]
         behind = chain.behind
         names = Self.names(of: certificate.pointer)
-        let check = IdentityCheck(files, chain, key: key)
+        let check = IdentityCheck(files, chain, key: key, ofClient: ofClient)
         try check.refuse()
         terms = check.terms
         warnings = check.warnings(chainOrder: found)

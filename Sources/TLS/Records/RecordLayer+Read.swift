@@ -149,7 +149,7 @@ extension RecordLayer {
             return
         }
         // A message that records cut is not to be interrupted (RFC 8446 §5.1).
-        guard type == .handshake || keyUpdateCount == 0 else {
+        guard type == .handshake || !isWithinMessage else {
             fail(.unexpectedMessage, buffers)
             return
         }

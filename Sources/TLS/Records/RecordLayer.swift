@@ -28,6 +28,12 @@ struct RecordLayer {
     var partCount = 0
     /// Bytes of the KeyUpdate in progress (RFC 8446 §4.6.3), which records may cut.
     var keyUpdateCount: UInt8 = 0
+    /// This end is the client, to which tickets may come at any time (RFC 8446 §4.6.1).
+    var isOfClient = false
+    /// Bytes of the header of the ticket in progress: 4 for all; 0 where none is.
+    var ticketHeaderCount: UInt8 = 0
+    /// Bytes of that ticket that are still to come, once its header is whole.
+    var ticketBytesLeft: UInt32 = 0
     /// The peer asked for new keys of ours, in its input of this turn.
     var owesKeyUpdate = false
     /// We have said close_notify or a fatal alert: nothing may follow.
@@ -36,6 +42,8 @@ struct RecordLayer {
     var isReadClosed = false
     /// Why it failed, as an alert's number.
     var failure: Alert?
+    /// The alert that the peer has sent, where that is why.
+    var peerAlert: UInt8 = 0
 
     /// A fatal alert (RFC 8446 §6.2).
     enum Alert: UInt8 {
@@ -65,6 +73,12 @@ struct RecordLayer {
     /// Bytes of a KeyUpdate: type, length of 24 bits, and whether one is asked for in return.
     static let keyUpdateBytes = 5
     private static let keyUpdateType: UInt8 = 24
+    private static let ticketType: UInt8 = 4
+    private static let handshakeHeaderBytes: UInt8 = 4
+    /// Bytes of a ticket's message at most: each of its vectors as long as it may be.
+    private static let ticketBytesMax: UInt32 = 1 << 18
+    /// Whether a message of the handshake protocol is half read, which nothing else may interrupt.
+    var isWithinMessage: Bool { keyUpdateCount > 0 || ticketHeaderCount > 0 }
 
     /// Bytes of content in one record at most, of either side's.
     var fragmentBytesMax: Int { 1 &<< Int(fragmentBits) }
@@ -214,15 +228,47 @@ struct RecordLayer {
         // user_canceled says nothing by itself: a close_notify follows it (RFC 8446 §6.1).
         case 90: break
         // Every other one is an error, also those that nobody knows (RFC 8446 §6.2).
-        default: fail(.byPeer, buffers)
+        default:
+            peerAlert = bytes[1]
+            fail(.byPeer, buffers)
         }
     }
 
-    /// Nothing but a KeyUpdate is expected of a client, and it ends its record (RFC 8446 §4.6.3, §5.1).
+    /// Skips what is a ticket's, of which no session makes use that has left OpenSSL's object.
+    ///
+    /// - Returns: how many bytes that were.
+    private mutating func skipTicket(_ bytes: UnsafePointer<UInt8>, count: Int) -> Int {
+        if keyUpdateCount > 0 || ticketHeaderCount == 0 && bytes[0] != Self.ticketType { return 0 }
+        var at = 0
+        while at < count && ticketHeaderCount < Self.handshakeHeaderBytes {
+            // The type, then a length of 24 bits.
+            ticketBytesLeft = ticketHeaderCount == 0 ? 0 : ticketBytesLeft << 8 | UInt32(bytes[at])
+            ticketHeaderCount += 1
+            at += 1
+        }
+        guard ticketHeaderCount == Self.handshakeHeaderBytes else { return at }
+        let skipped = min(Int(ticketBytesLeft), count - at)
+        ticketBytesLeft -= UInt32(skipped)
+        if ticketBytesLeft == 0 { ticketHeaderCount = 0 }
+        return at + skipped
+    }
+
+    /// Nothing but a KeyUpdate is expected of a client, and of a server a ticket too; a KeyUpdate ends its
+    /// record (RFC 8446 §4.6, §5.1).
     private mutating func takeHandshake(
         _ bytes: UnsafePointer<UInt8>, count: Int, _ buffers: RecordBuffers
     ) {
-        for index in 0..<count {
+        var at = 0
+        while isOfClient && at < count {
+            let skipped = skipTicket(bytes + at, count: count - at)
+            if skipped == 0 { break }
+            at += skipped
+            if ticketBytesLeft > Self.ticketBytesMax {
+                fail(.decodeError, buffers)
+                return
+            }
+        }
+        for index in at..<count {
             let fault: Alert?
             switch keyUpdateCount {
             case 0: fault = bytes[index] == Self.keyUpdateType ? nil : .unexpectedMessage

@@ -24,6 +24,9 @@ struct RecordTally {
     private var quietBytes = (read: Self.busyBytes, written: Self.busyBytes)
     /// Something passed by which the keys or the numbers may have changed.
     var isUncertain = false
+    /// The session is a client's, whose context tells of messages behind the handshake
+    /// (`RecordBIO.countMessages`): tickets among them are of no account.
+    var isOfClient = false
 
     /// Bytes in one direction, as they travel, after which a session is a busy one.
     static let busyBytes: Int32 = 64 * 1_024

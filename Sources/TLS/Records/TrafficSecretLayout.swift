@@ -2,7 +2,7 @@
 import COpenSSL
 import Glibc
 
-/// Where this OpenSSL keeps a server's traffic secrets of application data in its `SSL`.
+/// Where this OpenSSL keeps the traffic secrets of application data in its `SSL`.
 ///
 /// There is no call that gives them out but the key log, which writes five lines of hexadecimal
 /// text per handshake and costs 20 µs. So it is used in a few handshakes of our own, in memory:
@@ -14,6 +14,8 @@ struct TrafficSecretLayout: Equatable {
     let client: Int
     /// The same for the server's.
     let server: Int
+    /// Whether a client's session has gone on by them too.
+    var isForClients = false
 
     /// What was learned when the process first asked.
     static let learned: TrafficSecretLayout? = learn()
@@ -22,9 +24,11 @@ struct TrafficSecretLayout: Equatable {
         SessionMemory.install()
         var layout: TrafficSecretLayout?
         for suite in [RecordSuite.aes128GCM, .aes256GCM, .aes128GCM, .aes256GCM] {
-            guard let rehearsal = Rehearsal(suite), let found = rehearsal.find(),
-                layout == nil || layout == found, rehearsal.goesOn(with: found)
+            guard let rehearsal = Rehearsal(suite), var found = rehearsal.find(),
+                rehearsal.goesOn(with: found)
             else { return nil }
+            found.isForClients = rehearsal.clientGoesOn(with: found)
+            guard layout == nil || layout == found else { return nil }
             layout = found
         }
         return layout
@@ -59,6 +63,7 @@ final class Rehearsal {
         SSL_set_connect_state(client)
         self.server = TLSSession(adopting: server, through: serverBuffers)
         self.client = TLSSession(adopting: client, through: clientBuffers)
+        self.client?.tally.isOfClient = true
         guard let session = Self.sharedKey(client, suite) else { return nil }
         heard.session = session
         let pointer = Unmanaged.passUnretained(heard).toOpaque()
@@ -80,6 +85,7 @@ final class Rehearsal {
         _ = sluice_ctx_set_min_proto_version(context, Int32(TLSVersion.tls13.rawValue))
         SSL_CTX_set_ciphersuites(context, suite.name)
         SSL_CTX_set_num_tickets(context, 1)
+        RecordBIO.countMessages(of: context)
         _ = sluice_ctx_set_mode(context, Int(SSL_MODE_RELEASE_BUFFERS))
         SSL_CTX_set_keylog_callback(context) { ssl, line in
             guard let line, let heard = Rehearsal.heard(by: ssl) else { return }
@@ -175,7 +181,18 @@ final class Rehearsal {
 
     /// Whether the session, released by this layout, understands its peer and is understood.
     func goesOn(with layout: TrafficSecretLayout) -> Bool {
-        guard server?.releaseOpenSSL(layout) == .released else { return false }
+        server?.releaseOpenSSL(layout) == .released && understandEachOther()
+    }
+
+    /// The same of the client, after `goesOn`.
+    func clientGoesOn(with layout: TrafficSecretLayout) -> Bool {
+        var layout = layout
+        layout.isForClients = true
+        return client?.releaseOpenSSL(layout) == .released && understandEachOther()
+    }
+
+    /// Whether what each of them says arrives at the other.
+    private func understandEachOther() -> Bool {
         let question = Array("from the client".utf8)
         let answer = Array("from the server".utf8)
         guard client?.write(question, count: question.count) == true else { return false }

@@ -17,6 +17,19 @@ enum RecordBIO {
         return method
     }()
 
+    /// Has a context of clients tell the window of a session which messages have come of its server.
+    ///
+    /// Behind the handshake that is what tells a ticket, which changes nothing of the keys, from all else.
+    static func countMessages(of context: OpaquePointer) {
+        SSL_CTX_set_msg_callback(context) { isWritten, _, type, bytes, count, ssl, _ in
+            guard isWritten == 0, type == SSL3_RT_HANDSHAKE, count > 0, let bytes, let ssl,
+                let bio = SSL_get_rbio(ssl)
+            else { return }
+            let isTicket = bytes.load(as: UInt8.self) == UInt8(SSL3_MT_NEWSESSION_TICKET)
+            if !isTicket { windowOf(bio).pointee.hasOtherMessage = true }
+        }
+    }
+
     static func make(window: UnsafeMutablePointer<RecordBuffers.Window>) -> OpaquePointer {
         guard let bio = BIO_new(method) else { fatalError("out of memory for a BIO") }
         BIO_set_data(bio, window)

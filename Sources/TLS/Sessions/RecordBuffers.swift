@@ -15,6 +15,8 @@ public struct RecordBuffers {
         var outputCapacity: Int
         /// Whether busy sessions release OpenSSL's object by themselves.
         var releasesBusy = false
+        /// A client's session has read a message of its handshake that is no ticket.
+        var hasOtherMessage = false
         /// Sessions that have released it since somebody asked.
         var releasedCount = 0
     }

@@ -53,6 +53,7 @@ extension TLSContext {
         let pointer = try makeBare(
             TLS_client_method(), minimumVersion: minimumVersion, maximumVersion: maximumVersion)
         let context = TLSContext(adopting: pointer)
+        RecordBIO.countMessages(of: pointer)
         try setGroups(pointer)
         if let caFile {
             try trust(caFile, in: pointer)
@@ -98,9 +99,9 @@ extension TLSContext {
         return context
     }
 
-    private static func read(_ files: IdentityFiles) throws(TLSError) -> ServerIdentity {
+    static func read(_ files: IdentityFiles) throws(TLSError) -> ServerIdentity {
         do throws(IdentityProblem) {
-            return try ServerIdentity(reading: files)
+            return try ServerIdentity(reading: files, ofClient: true)
         } catch {
             throw TLSError([error])
         }
@@ -131,7 +132,8 @@ extension TLSSession {
         resuming ticket: ResumptionTicket? = nil
     ) -> TLSSession? {
         guard let ssl = SSL_new(context.pointer) else { return nil }
-        let session = TLSSession(adopting: ssl, through: buffers)
+        var session = TLSSession(adopting: ssl, through: buffers)
+        session.tally.isOfClient = true
         SSL_set_connect_state(ssl)
         if let serverName {
             // An address is not a host name (RFC 6066 §3): verified by its own kind of SAN.

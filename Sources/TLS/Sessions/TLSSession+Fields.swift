@@ -17,6 +17,9 @@ extension TLSSession {
         static let keyUpdateCount: UInt16 = 6
         static let owesKeyUpdate: UInt16 = 7
         static let quietRecordCredit: UInt16 = 8
+        static let isOfClient: UInt16 = 9
+        static let ticketHeaderCount: UInt16 = 10
+        static let ticketBytesLeft: UInt16 = 11
     }
 
     /// Whether it can be written: it has left OpenSSL's object, nothing has ended or failed, and no record of it waits.
@@ -43,6 +46,12 @@ extension TLSSession {
         writer.put(Number.keyUpdateCount, layer.pointee.keyUpdateCount)
         writer.put(Number.owesKeyUpdate, layer.pointee.owesKeyUpdate)
         writer.put(Number.quietRecordCredit, quietRecordCredit)
+        if layer.pointee.isOfClient {
+            // A build that knows servers' sessions alone would take a ticket for a fault.
+            writer.put(Number.isOfClient, true)
+            writer.put(Number.ticketHeaderCount, layer.pointee.ticketHeaderCount)
+            writer.put(Number.ticketBytesLeft, layer.pointee.ticketBytesLeft)
+        }
         self.layer = nil
         RecordLayer.destroy(layer, buffers.ciphers)
     }
@@ -65,6 +74,14 @@ extension TLSSession {
             layer.pointee.owesKeyUpdate = try reader.flag(Number.owesKeyUpdate)
             guard Int(layer.pointee.keyUpdateCount) < RecordLayer.keyUpdateBytes else {
                 throw .outOfRange(Number.keyUpdateCount)
+            }
+            if reader.has(Number.isOfClient) {
+                layer.pointee.isOfClient = try reader.flag(Number.isOfClient)
+                layer.pointee.ticketHeaderCount = try reader.integer(Number.ticketHeaderCount)
+                layer.pointee.ticketBytesLeft = try reader.integer(Number.ticketBytesLeft)
+                guard layer.pointee.ticketHeaderCount <= 4 else {
+                    throw .outOfRange(Number.ticketHeaderCount)
+                }
             }
             let credit: Int32 = try reader.integer(Number.quietRecordCredit)
             try reader.finish()

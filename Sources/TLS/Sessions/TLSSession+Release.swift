@@ -7,7 +7,7 @@ public enum ReleaseOutcome: Sendable {
     case released
     /// A record is half read: it may be asked again.
     case notNow
-    /// This session needs it: TLS 1.2, a client, or keys that changed already.
+    /// This session needs it: TLS 1.2, or keys that changed already.
     case never
 }
 
@@ -50,7 +50,7 @@ extension TLSSession {
 
     /// Frees OpenSSL's `SSL` and goes on by the traffic keys alone: some 13 kB less.
     ///
-    /// For the server's side of TLS 1.3, and nothing that the peer can notice. `facts()` tells
+    /// For TLS 1.3, on either side, and nothing that the peer can notice. `facts()` tells
     /// nothing any more afterwards.
     public mutating func releaseOpenSSL() -> ReleaseOutcome {
         guard let layout = TrafficSecretLayout.learned else { return .never }
@@ -61,8 +61,10 @@ extension TLSSession {
     mutating func releaseOpenSSL(_ layout: TrafficSecretLayout) -> ReleaseOutcome {
         guard let ssl else { return .released }
         guard SSL_is_init_finished(ssl) == 1 else { return .notNow }
-        guard SSL_version(ssl) == Int32(TLSVersion.tls13.rawValue), SSL_is_server(ssl) == 1,
-            SSL_get_shutdown(ssl) == 0, !tally.isUncertain,
+        let isServer = SSL_is_server(ssl) == 1
+        guard SSL_version(ssl) == Int32(TLSVersion.tls13.rawValue),
+            isServer || tally.isOfClient && layout.isForClients, SSL_get_shutdown(ssl) == 0,
+            !tally.isUncertain,
             let cipher = SSL_get_current_cipher(ssl),
             let suite = RecordSuite(number: SSL_CIPHER_get_protocol_id(cipher))
         else { return .never }
@@ -70,7 +72,10 @@ extension TLSSession {
         let memory = UnsafeRawPointer(ssl)
         let made = RecordLayer.make(
             suite, fragmentBits: Self.fragmentBits(ssl),
-            secrets: (reading: memory + layout.client, writing: memory + layout.server),
+            secrets: (
+                reading: memory + (isServer ? layout.client : layout.server),
+                writing: memory + (isServer ? layout.server : layout.client)
+            ),
             sequences: (
                 reading: UInt64(tally.readCount), writing: UInt64(tally.writtenCount)
             ), buffers.ciphers)
@@ -78,6 +83,7 @@ extension TLSSession {
             ERR_clear_error()
             return .never
         }
+        made.pointee.isOfClient = !isServer
         layer = made
         Self.free(ssl)
         self.ssl = nil
@@ -88,8 +94,8 @@ extension TLSSession {
     /// How many bits count the bytes of one record's content at most, as the handshake has agreed
     /// (max_fragment_length, RFC 6066 §4: codes 1 to 4 are 2^9 to 2^12).
     ///
-    /// It is all that the handshake of a server like ours can agree about records: OpenSSL 3.0 knows
-    /// no record_size_limit (RFC 8449), and what a server does not answer to does not hold.
+    /// It is all that a handshake like ours can agree about records: OpenSSL 3.0 knows no
+    /// record_size_limit (RFC 8449), and what is not offered or not answered to does not hold.
     private static func fragmentBits(_ ssl: OpaquePointer) -> UInt8 {
         let code = SSL_get_session(ssl).map { SSL_SESSION_get_max_fragment_length($0) } ?? 0
         return (1...4).contains(code) ? 8 + code : RecordLayer.plainBits

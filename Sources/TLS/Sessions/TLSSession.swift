@@ -93,7 +93,12 @@ public struct TLSSession: ~Copyable {
     }
 
     /// Frees OpenSSL's object with the secrets in it.
-    static func free(_ ssl: OpaquePointer) { SessionMemory.wiping(.sessions) { SSL_free(ssl) } }
+    static func free(_ ssl: OpaquePointer) {
+        // Without a close_notify OpenSSL has nobody take the session up again. One that goes on without its object
+        // says it later, and a connection that a peer has reset says nothing against its session.
+        if SSL_is_init_finished(ssl) == 1 { SSL_set_shutdown(ssl, SSL_SENT_SHUTDOWN) }
+        SessionMemory.wiping(.sessions) { SSL_free(ssl) }
+    }
 
     /// Makes the server side of a connection that has not begun.
     ///
@@ -116,7 +121,9 @@ public struct TLSSession: ~Copyable {
         // Set where the step began to make a ticket.
         SessionMemory.wipe(.nothing)
         if result == 1 {
-            // What the last step writes is written with the keys of application data: a ticket.
+            // What a server's last step writes is written with the keys of application data: a ticket. A
+            // client's ends the handshake, with the keys of that.
+            if tally.isOfClient { return .done }
             tally.wrote(window.pointee.output + before, count: window.pointee.outputCount - before)
             return .done
         }
@@ -194,6 +201,7 @@ public struct TLSSession: ~Copyable {
         let window = buffers.window
         let input = (start: window.pointee.input, count: window.pointee.inputCount)
         let outputBefore = window.pointee.outputCount
+        window.pointee.hasOtherMessage = false
         var total = 0
         var dataRecords: Int32 = 0
         var status = ReadOutcome.Status.open
@@ -218,7 +226,8 @@ public struct TLSSession: ~Copyable {
         }
         let records = tally.read(input.start, count: input.count &- window.pointee.inputCount)
         let quiet = max(0, records &- dataRecords)
-        if quiet > 0 || window.pointee.outputCount != outputBefore { tally.isUncertain = true }
+        let mayHaveNewKeys = tally.isOfClient ? window.pointee.hasOtherMessage : quiet > 0
+        if mayHaveNewKeys || window.pointee.outputCount != outputBefore { tally.isUncertain = true }
         if !spendCredit(data: dataRecords, quiet: quiet) { status = .failed }
         return ReadOutcome(count: total, status: status)
     }

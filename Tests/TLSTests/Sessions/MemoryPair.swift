@@ -25,6 +25,19 @@ final class MemoryEnd {
             context, through: buffers, serverName: serverName, resuming: ticket)
     }
 
+    init(to destination: TLSDestination) {
+        buffers = RecordBuffers(engine: Engines.current)
+        session = TLSSession.connecting(to: destination, through: buffers)
+    }
+
+    /// What a handshake fails with that gets these bytes; nil where it does not.
+    func fault(of serverName: String, after wire: [UInt8]) -> DestinationFault? {
+        guard withInput(wire, { session?.handshake() ?? .failed }) == .failed else { return nil }
+        return session?.takeDestinationFault(of: serverName)
+    }
+
+    func withBuffers(_ body: (RecordBuffers) -> Void) { body(buffers) }
+
     deinit {
         session = nil
         buffers.free()
