@@ -194,6 +194,8 @@ public struct UpstreamState: Codable, Sendable {
     public var endpoints: [EndpointState]
     /// Requests that wait for a place at one of them.
     public var waiting = 0
+    /// Whether nobody looks at the certificates of its endpoints (`tls.verify`); nil where that is not so.
+    public var isUnverified: Bool?
 
     /// An upstream by its name, with its endpoints.
     public init(name: String, endpoints: [EndpointState]) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 public import Ledger
 public import Reactor
+public import TLS
 public import Wire
 
 /// How the endpoints of an upstream are asked whether they are well.
@@ -56,6 +57,8 @@ public struct CheckedUpstream: Sendable {
     /// Where a connection to an address may come from, in the order to try; none where the system
     /// chooses.
     let sources: @Sendable (Address) -> ArraySlice<Address>
+    /// How TLS is spoken with an endpoint; nil for one that speaks none.
+    let destination: @Sendable (Endpoint) -> TLSDestination?
     /// Hears that an endpoint has become healthy.
     let recovered: @Sendable () -> Void
 
@@ -67,17 +70,20 @@ public struct CheckedUpstream: Sendable {
     ///   - check: how they are asked.
     ///   - sources: where a connection to an address may come from, in the order to try; none where the
     ///     system chooses.
+    ///   - destination: how TLS is spoken with an endpoint; nil for one that speaks none.
     ///   - recovered: called on the thread of the checks, not to be held up, when an endpoint has become
     ///     healthy.
     public init(
         name: String, endpoints: [Endpoint], check: HealthCheck,
         sources: @escaping @Sendable (Address) -> ArraySlice<Address> = { _ in [] },
+        destination: @escaping @Sendable (Endpoint) -> TLSDestination? = { _ in nil },
         recovered: @escaping @Sendable () -> Void = {}
     ) {
         self.name = name
         self.endpoints = endpoints
         self.check = check
         self.sources = sources
+        self.destination = destination
         self.recovered = recovered
     }
 }

@@ -2,6 +2,7 @@
 import Ledger
 import Reactor
 import Router
+import TLS
 
 /// The checks of all endpoints, side by side on one thread: one that hangs delays no other.
 struct HealthLoop: ~Copyable, Reacting {
@@ -34,6 +35,8 @@ struct HealthLoop: ~Copyable, Reacting {
     var loop: ReactorLoop<HealthWatch.Order>
     private(set) var isOver = false
     private let watch: HealthWatch
+    /// What all probes speak TLS through.
+    private let records = RecordBuffers(outputCapacity: 64 * 1_024)
     private var slots: [Checked?] = []
     private var probeCount = 0
     /// Slots that are due and wait for their turn.
@@ -42,6 +45,12 @@ struct HealthLoop: ~Copyable, Reacting {
     init(_ watch: HealthWatch) throws(SystemError) {
         self.watch = watch
         loop = ReactorLoop(poller: try Poller(), mailbox: watch.door, tickMilliseconds: 16)
+    }
+
+    deinit {
+        // Sessions of probes are gone before what they speak through.
+        for checked in slots { checked?.probe = nil }
+        records.free()
     }
 
     /// Checks until it is told to stop.
@@ -135,7 +144,7 @@ struct HealthLoop: ~Copyable, Reacting {
         let every = checked.check.everyMilliseconds
         checked.nextMilliseconds = now + every * UInt64.random(in: 900...1_100) / 1_000
         checked.generation = (checked.generation + 1) % Token.generationCount
-        let probe = HealthProbe(checked.upstream, checked.endpoint)
+        let probe = HealthProbe(checked.upstream, checked.endpoint, through: records)
         checked.probe = probe
         probeCount += 1
         loop.timers.arm(token(index, checked), at: now + checked.check.timeoutMilliseconds)

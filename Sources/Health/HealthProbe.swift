@@ -22,7 +22,7 @@ final class HealthProbe {
     }
 
     private enum Phase {
-        case connecting, asking, lingering
+        case connecting, securing, asking, lingering
     }
 
     /// Answers longer than this are not read to their end.
@@ -38,14 +38,24 @@ final class HealthProbe {
     private var unsent: ArraySlice<UInt8> = []
     private var received: [UInt8] = []
     private var lingered = 0
+    /// How TLS is spoken with the endpoint; nil where it is not.
+    private let destination: TLSDestination?
+    private let records: RecordBuffers
+    private var tls: TLSSession?
+    /// Something of its part in the handshake has come.
+    private var hasHeardHandshake = false
+    /// Why TLS has failed.
+    private var fault: DestinationFault?
     /// What one of the attempts has met.
     private var lastShortage: Shortage?
     private var lastFailure = "its name does not resolve"
     /// The socket is a new one, which nobody watches yet.
     private(set) var needsWatching = false
 
-    init(_ upstream: CheckedUpstream, _ endpoint: Endpoint) {
+    init(_ upstream: CheckedUpstream, _ endpoint: Endpoint, through records: RecordBuffers) {
         self.upstream = upstream
+        self.records = records
+        destination = upstream.destination(endpoint)
         authority = upstream.check.host ?? endpoint.authority
         addresses = endpoint.addresses[...]
     }
@@ -59,8 +69,11 @@ final class HealthProbe {
     var timeoutReason: String {
         let time = check.timeoutMilliseconds
         let length = time % 1_000 == 0 ? "\(time / 1_000) s" : "\(time) ms"
-        return phase == .connecting
-            ? "no connection within \(length)" : "no answer within \(length)"
+        return switch phase {
+        case .connecting: "no connection within \(length)"
+        case .securing: "its TLS handshake was not done within \(length)"
+        case .asking, .lingering: "no answer within \(length)"
+        }
     }
 
     /// Whether the verdict was given.
@@ -116,14 +129,114 @@ final class HealthProbe {
                 }
             }
             guard flags.contains(.writable) || flags.contains(.readable) else { return .pending }
-            if check.question == .connection { return .passed }
-            phase = .asking
-            unsent = request()[...]
-            return flags.contains(.readable) || flags.contains(.hangup) ? exchange() : send()
+            let introduction = check.introduction.map(ProxyHeader.ownBytes) ?? []
+            if let destination { return secure(destination, introduction) }
+            unsent = introduction[...]
+            return ask(flags)
+        case .securing: return shakeHands()
         case .asking: return exchange()
         case .lingering: return linger()
         }
     }
+
+    /// Asks what is to be asked on a connection that stands.
+    private func ask(_ flags: Readiness) -> Outcome {
+        if check.question == .connection { return .passed }
+        phase = .asking
+        put(request())
+        return flags.contains(.readable) || flags.contains(.hangup) ? exchange() : send()
+    }
+
+    // MARK: TLS
+
+    /// Begins the handshake, behind what stands in front of it.
+    private func secure(_ destination: TLSDestination, _ introduction: [UInt8]) -> Outcome {
+        phase = .securing
+        tls = TLSSession.connecting(to: destination, through: records)
+        guard tls?.handshake() == .wantsInput else {
+            return .failed(tls == nil ? DestinationFault.unusableName.clause : reason(destination))
+        }
+        unsent = (introduction + records.takeOutput())[...]
+        return send()
+    }
+
+    private func reason(_ destination: TLSDestination) -> String {
+        let clause = tls?.takeDestinationFault(of: destination.serverName).clause
+        // The endpoint is told why, in an alert.
+        unsent += records.takeOutput()
+        _ = send()
+        return clause ?? DestinationFault.ended.clause
+    }
+
+    /// Goes on with the handshake as far as what has come allows.
+    private func shakeHands() -> Outcome {
+        if case .failed(let reason) = send() { return .failed(reason) }
+        guard let destination else { return .failed("it speaks no TLS") }
+        while true {
+            let (piece, result) = receivePiece()
+            switch result {
+            case .moved: break
+            case .blocked: return .pending
+            case .ended: return .failed(DestinationFault.ended.clause)
+            case .failed: return .failed(DestinationFault.reset.clause)
+            }
+            if !hasHeardHandshake, let first = piece.first {
+                hasHeardHandshake = true
+                guard TLSSession.mayBegin(with: first) else {
+                    return .failed(piece.withUnsafeBytes { DestinationFault.plain($0) }.clause)
+                }
+            }
+            var opened: [UInt8] = []
+            let progress = piece.withUnsafeBufferPointer { bytes -> HandshakeProgress in
+                guard let start = bytes.baseAddress else { return .wantsInput }
+                records.setInput(start, count: bytes.count)
+                let progress = tls?.handshake() ?? .failed
+                if case .done = progress { opened = open() }
+                return progress
+            }
+            switch progress {
+            case .failed:
+                let reason = reason(destination)
+                return .failed(reason)
+            case .wantsInput:
+                unsent += records.takeOutput()
+                if case .failed(let reason) = send() { return .failed(reason) }
+            case .done:
+                unsent += records.takeOutput()
+                tls?.giveSessionBack()
+                if !opened.isEmpty { return .failed(DestinationFault.early.clause) }
+                if case .failed(let reason) = send() { return .failed(reason) }
+                return ask([.readable])
+            }
+        }
+    }
+
+    /// Opens the records among the input that was lent.
+    private func open() -> [UInt8] {
+        let capacity = records.inputRemaining + 17 * 1_024
+        return [UInt8](unsafeUninitializedCapacity: capacity) { bytes, count in
+            guard let start = bytes.baseAddress else { return }
+            let outcome = tls?.readAll(into: start, capacity: capacity)
+            count = outcome?.count ?? 0
+            if outcome?.status == .failed, let destination {
+                fault = tls?.takeDestinationFault(of: destination.serverName)
+            }
+        }
+    }
+
+    /// Has bytes be sent, sealed where TLS is spoken.
+    private func put(_ bytes: [UInt8]) {
+        guard tls != nil else {
+            unsent += bytes
+            return
+        }
+        _ = bytes.withUnsafeBufferPointer { bytes in
+            bytes.baseAddress.map { tls?.write($0, count: bytes.count) }
+        }
+        unsent += records.takeOutput()
+    }
+
+    // MARK: Bytes
 
     /// Sends what is left of the request.
     private func send() -> Outcome {
@@ -150,6 +263,7 @@ final class HealthProbe {
                 if received.count > Self.answerBytesMax { return .failed("its answer has no end") }
             case .blocked: return .pending
             case .ended, .failed:
+                if let fault { return .failed(fault.clause) }
                 return .failed(
                     before == 0
                         ? "it closed the connection without an answer"
@@ -158,13 +272,29 @@ final class HealthProbe {
         }
     }
 
-    private func receive() -> IOResult {
+    private func receivePiece() -> ([UInt8], IOResult) {
         var piece = [UInt8](repeating: 0, count: 16_384)
         let result = piece.withUnsafeMutableBufferPointer { bytes in
             bytes.baseAddress.map { socket.receive(into: $0, count: bytes.count) } ?? .ended
         }
-        if case .moved(let count) = result { received += piece.prefix(count) }
-        return result
+        if case .moved(let count) = result { return (Array(piece.prefix(count)), result) }
+        return ([], result)
+    }
+
+    private func receive() -> IOResult {
+        let (piece, result) = receivePiece()
+        guard case .moved = result else { return result }
+        guard tls != nil else {
+            received += piece
+            return result
+        }
+        received += piece.withUnsafeBufferPointer { bytes in
+            guard let start = bytes.baseAddress else { return [] }
+            records.setInput(start, count: bytes.count)
+            return open()
+        }
+        unsent += records.takeOutput()
+        return fault == nil ? result : .ended
     }
 
     /// Reads on to the end, which says nothing any more.
@@ -184,21 +314,32 @@ final class HealthProbe {
     ///
     /// - Returns: whether there is something to wait for.
     func beginToLinger() -> Bool {
-        guard phase == .asking else { return false }
+        guard phase == .asking else { return farewell() }
         phase = .lingering
         received = []
         if case .handshake = check.question {
             var bytes = [UInt8](repeating: 0, count: ControlFrame.byteCountMax)
-            unsent = bytes.withUnsafeMutableBufferPointer { buffer in
+            let frame: [UInt8] = bytes.withUnsafeMutableBufferPointer { buffer in
                 guard let start = buffer.baseAddress else { return [] }
                 let count = ControlFrame.close(
                     .normal, reason: "health check", maskKey: .random(in: .min ... .max),
                     into: start)
-                return Array(buffer.prefix(count))[...]
+                return Array(buffer.prefix(count))
             }
+            put(frame)
             if case .failed = send() { return false }
         }
         return linger() == .pending
+    }
+
+    /// Says that nothing follows where that is all that there is to say: of TLS that was asked for nothing.
+    private func farewell() -> Bool {
+        if tls != nil && fault == nil {
+            tls?.closeNotify()
+            unsent += records.takeOutput()
+            _ = send()
+        }
+        return false
     }
 
     // MARK: HTTP
@@ -219,8 +360,7 @@ final class HealthProbe {
                 "Sec-WebSocket-Key: \(String(decoding: key, as: UTF8.self))",
             ]
         }
-        let introduction = check.introduction.map(ProxyHeader.ownBytes) ?? []
-        return introduction + Array((lines.joined(separator: "\r\n") + "\r\n\r\n").utf8)
+        return Array((lines.joined(separator: "\r\n") + "\r\n\r\n").utf8)
     }
 
     /// The verdict, once the head of the final answer is whole.

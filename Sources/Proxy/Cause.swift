@@ -12,6 +12,8 @@ public enum Cause: UInt8, Sendable, CaseIterable {
     case unreachable
     /// The connection did not stand in time.
     case connectTimeout
+    /// TLS with the endpoint did not come about, or broke before it had answered.
+    case tlsFailed
     /// This machine or process has no means for one more connection.
     case shortage
     /// Every endpoint has as many connections as it may have.
@@ -58,7 +60,7 @@ public enum Cause: UInt8, Sendable, CaseIterable {
     /// Whether the upstream is to blame: it could not be had, or its answer can't be used.
     public var blamesUpstream: Bool {
         switch self {
-        case .unresolved, .unreachable, .connectTimeout, .noAnswer, .incompleteAnswer,
+        case .unresolved, .unreachable, .connectTimeout, .tlsFailed, .noAnswer, .incompleteAnswer,
             .answerTimeout, .answerStalled, .badAnswer, .badUpgrade, .notSwitching:
             true
         case .shortage, .endpointsFull, .endpointsDraining, .bodyTimeout, .badBody, .bodyTooLarge,
@@ -71,7 +73,7 @@ public enum Cause: UInt8, Sendable, CaseIterable {
     var blamesAnswer: Bool {
         switch self {
         case .noAnswer, .incompleteAnswer, .answerTimeout, .badAnswer, .badUpgrade: true
-        case .unresolved, .unreachable, .connectTimeout, .shortage, .endpointsFull,
+        case .unresolved, .unreachable, .connectTimeout, .tlsFailed, .shortage, .endpointsFull,
             .endpointsDraining, .answerStalled, .notSwitching, .bodyTimeout, .badBody,
             .bodyTooLarge, .clientGone, .leaving:
             false

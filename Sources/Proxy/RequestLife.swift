@@ -409,6 +409,8 @@ public struct RequestLife: Sendable, Equatable {
         if kind == .upgrade, isExchanging, !hasAnswer, cause.blamesAnswer {
             actions.insert(.countAnswerFailure)
         }
+        // In TLS 1.3 a server says only behind the handshake that it does not take our certificate.
+        if cause == .tlsFailed, isExchanging, !hasAnswer { actions.insert(.countConnectFailure) }
         phase = .over(cause)
         return actions + .finish
     }

@@ -26,6 +26,8 @@ public struct Leg: ~Copyable {
     /// The peer's stream ended without the close_notify that TLS demands before (RFC 8446 §6.1): it was
     /// cut off, and is no half of a connection whose other half goes on.
     public private(set) var isCut = false
+    /// The session has failed: the peer broke its rules, or said by an alert why it ends it.
+    public private(set) var isBroken = false
     /// Nothing more can be sent: the peer reset the connection.
     public var isUnwritable = false
     /// Our side of the stream was ended.
@@ -75,6 +77,27 @@ public struct Leg: ~Copyable {
         let isSent = flushRecords(space)
         if !isSealed { isUnwritable = true }
         return isSealed && isSent
+    }
+
+    /// Sends, as they are, the bytes that a connection begins with; those are held that it does not take yet.
+    ///
+    /// - Returns: a value of `errno` where the connection could not be made; else 0.
+    public mutating func sendFirst(
+        _ bytes: [UInt8], _ space: UnsafeMutablePointer<Workspace>
+    ) -> Int32 {
+        bytes.withUnsafeBufferPointer { bytes in
+            guard let start = bytes.baseAddress else { return 0 }
+            var sent = 0
+            switch socket.send(start, count: bytes.count) {
+            case .moved(let count): sent = count
+            case .blocked, .ended: break
+            case .failed(let code):
+                isUnwritable = true
+                return code
+            }
+            held.append(start + sent, count: bytes.count - sent, pool: &space.pointee.pool)
+            return 0
+        }
     }
 
     /// Seals bytes without sending them yet: what follows leaves in the same packet.
@@ -251,7 +274,10 @@ public struct Leg: ~Copyable {
         flushRecords(space)
         if outcome.status != .open {
             hasEnded = true
-            if outcome.status == .failed { isUnwritable = true }
+            if outcome.status == .failed {
+                isUnwritable = true
+                isBroken = true
+            }
         }
         return Received(bytes: opened, count: outcome.count, rawCount: rawCount)
     }

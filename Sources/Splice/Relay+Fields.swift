@@ -19,6 +19,7 @@ extension Relay {
         static let up: UInt16 = 6
         static let down: UInt16 = 7
         static let watch: UInt16 = 8
+        static let backendSession: UInt16 = 9
     }
 
     /// Why a relay can't move now.
@@ -27,7 +28,7 @@ extension Relay {
         case ending
         /// It has no socket of its own, since it is a stream of HTTP/2.
         case stream
-        /// Its session needs OpenSSL's object: TLS 1.2, or `tls.release: false`.
+        /// One of its sessions needs OpenSSL's object: TLS 1.2, or `tls.release: false`.
         case session
         /// OpenSSL has read half a record: it can move a little later.
         case record
@@ -47,17 +48,25 @@ extension Relay {
             up.pendingClose == 0, down.pendingClose == 0, Self.isWhole(client),
             Self.isWhole(backend), !isAboutToBeStruck
         else { return .ending }
-        guard client.tls != nil else { return nil }
+        if client.tls == nil && backend.tls == nil { return nil }
         guard releases else { return .session }
-        switch client.tls?.releaseOpenSSL() {
+        return Self.obstacle(&client, space) ?? Self.obstacle(&backend, space)
+    }
+
+    /// What keeps the session of a leg from being moved; nil where nothing does, or where it has none.
+    private static func obstacle(
+        _ leg: inout Leg, _ space: UnsafeMutablePointer<Workspace>
+    ) -> Obstacle? {
+        guard leg.tls != nil else { return nil }
+        switch leg.tls?.releaseOpenSSL() {
         case .never: return .session
         case .notNow: return .record
         case .released, nil: break
         }
-        client.tls?.putBackOutput()
-        client.flushRecords(space)
-        if client.isUnwritable { return .ending }
-        return client.tls?.canTravel == true ? nil : .ending
+        leg.tls?.putBackOutput()
+        leg.flushRecords(space)
+        if leg.isUnwritable { return .ending }
+        return leg.tls?.canTravel == true ? nil : .ending
     }
 
     private static func isWhole(_ leg: borrowing Leg) -> Bool {
@@ -80,6 +89,11 @@ extension Relay {
         if client.tls != nil {
             writer.part(Number.session) { client.tls?.moveOut(to: &$0) }
             client.tls = nil
+        }
+        if backend.tls != nil {
+            // A build that knows no such sessions would go on without TLS: it has to refuse the relay.
+            writer.part(Number.backendSession) { backend.tls?.moveOut(to: &$0) }
+            backend.tls = nil
         }
         client.held.write(Number.heldForClient, to: &writer)
         backend.held.write(Number.heldForBackend, to: &writer)
@@ -129,9 +143,14 @@ extension Relay {
             var part = try reader.part(Number.session)
             session = try TLSSession(&part, through: space.pointee.records)
         }
+        var backendSession: TLSSession?
+        if reader.has(Number.backendSession) {
+            var part = try reader.part(Number.backendSession)
+            backendSession = try TLSSession(&part, through: space.pointee.records)
+        }
         try reader.finish()
         self.init(client: Leg(sockets.first, tls: session))
-        backend = Leg(sockets.second)
+        backend = Leg(sockets.second, tls: backendSession)
         deadlineMilliseconds = deadline
         self.isPaced = isPaced
         self.up = up

@@ -227,8 +227,9 @@ extension Relay {
         if passed.hasClose {
             let code = self[from: side].scanner.closeCode
             ending.closeCame(from: side, code: code, wasRelayed: passed.wasCloseRelayed)
-            // With both Closes said, close_notify follows at once and takes the last frame along.
-            if !ending.isOver {
+            // With both Closes said, the client's close_notify follows at once and takes the last frame along. The
+            // upstream is the one that ends the connection then.
+            if !ending.isOver || side == .client {
                 _ = change(side.other) { $0.flushRecords(space) }
             }
         }

@@ -308,6 +308,7 @@ public struct Relay: ~Copyable {
                 client.shut(space)
             }
             client.endSession()
+            backend.endSession()
             if ending.isOver && !isDelaying {
                 stage = .lingering
                 deadlineMilliseconds = now + space.pointee.patience.lingerMilliseconds

@@ -240,8 +240,8 @@ struct DecodingTests {
         log.accessPlace = configuration.log.accessPlace
         log.eventsPlace = configuration.log.eventsPlace
         #expect(configuration.log == log)
-        #expect(configuration.log.accessPlace?.line == 55)
-        #expect(configuration.log.eventsPlace?.line == 55)
+        #expect(configuration.log.accessPlace?.line == 56)
+        #expect(configuration.log.eventsPlace?.line == 56)
         #expect(
             configuration.resolver.servers == [
                 "192.0.2.1:53", "192.0.2.2:5353", "[::1]:53", "[::1]:54",
@@ -497,6 +497,10 @@ let everything = """
         health: { kind: http, path: "/healthz?deep=1", host: "app.internal:3000", status: [200, 204],
           every: 11s, timeout: 700ms, rise: 6, fall: 8 }
         pool: { max: 7, idle: 2s }
+      secure:
+        endpoints: ["wss://10.0.0.1"]
+        tls: { ca: ca.pem, serverName: app.internal, minimumVersion: "1.3", verify: true,
+          certificate: { chain: c.pem, key: k.pem } }
     drain: { timeout: 60s, code: 1012, reason: "see you", spread: 20s, delay: 5s }
     admin: { socket: /run/s/admin.sock, address: "127.0.0.1:9901", token: admin.token, tap: payloads }
     metrics: { address: ":9902" }

@@ -176,7 +176,7 @@ struct DocumentTests {
             routes:
               - path: /a
                 to: nowhere
-              - to: "wss://h:1"
+              - to: "tls://h:1"
             upstreams:
               a: { endpoints: [] }
             listen: {}
@@ -196,7 +196,7 @@ struct DocumentTests {
             """
         #expect(
             problems(of: yaml) == [
-                "sluice.yaml:3:20: upstreams.chat: found '1', allowed: a mapping with endpoints, resolve, balance, sticky, health, cooldown, cooldownMax, failedUpgrades, slowStart, maxConnections, proxyProtocol, source, queue, pool"
+                "sluice.yaml:3:20: upstreams.chat: found '1', allowed: a mapping with endpoints, resolve, balance, sticky, health, cooldown, cooldownMax, failedUpgrades, slowStart, maxConnections, tls, proxyProtocol, source, queue, pool"
             ])
     }
 
@@ -207,7 +207,7 @@ struct DocumentTests {
         #expect(
             problems(of: yaml) == [
                 "sluice.yaml:2:26: routes[0].to: found 'nowhere', which is no upstream, "
-                    + "allowed: u0, u1, u2, u3, u4, u5, u6, u7, 12 more names, ws://host:port, unix:/path or srv:name"
+                    + "allowed: u0, u1, u2, u3, u4, u5, u6, u7, 12 more names, ws://host:port, wss://host:port, unix:/path or srv:name"
             ])
     }
 

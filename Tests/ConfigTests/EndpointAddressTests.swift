@@ -11,6 +11,9 @@ struct EndpointAddressTests {
         ("ws://my_app.internal.", .tcp(host: "my_app.internal.", port: 80)),
         ("ws://[::1]:65535", .tcp(host: "::1", port: 65_535)),
         ("ws://[fe80::1]", .tcp(host: "fe80::1", port: 80)),
+        ("wss://app.internal", .tls(host: "app.internal", port: 443)),
+        ("HTTPS://localhost:5001/", .tls(host: "localhost", port: 5001)),
+        ("https://[::1]:65535", .tls(host: "::1", port: 65_535)),
         ("unix:/run/app.sock", .unix(path: "/run/app.sock")),
         ("unix:///run/app.sock", .unix(path: "/run/app.sock")),
         ("srv:_ws._tcp.example.com", .service(name: "_ws._tcp.example.com")),
@@ -23,24 +26,26 @@ struct EndpointAddressTests {
 
     @Test(
         arguments: [
-            ("", "found '', allowed: ws://host:port, unix:/path or srv:name", nil),
+            ("", "found '', allowed: ws://host:port, wss://host:port, unix:/path or srv:name", nil),
             (
                 "127.0.0.1:9000",
-                "found '127.0.0.1:9000', allowed: ws://host:port, unix:/path or srv:name",
+                "found '127.0.0.1:9000', allowed: ws://host:port, wss://host:port, unix:/path or srv:name",
                 "ws://127.0.0.1:9000"
             ),
             (
-                "9000", "found '9000', allowed: ws://host:port, unix:/path or srv:name",
+                "9000",
+                "found '9000', allowed: ws://host:port, wss://host:port, unix:/path or srv:name",
                 "ws://127.0.0.1:9000"
             ),
             (
-                "tcp://h:1", "found 'tcp://h:1', allowed: ws://host:port, unix:/path or srv:name",
+                "tcp://h:1",
+                "found 'tcp://h:1', allowed: ws://host:port, wss://host:port, unix:/path or srv:name",
                 nil
             ),
             (
-                "https://h:1",
-                "found 'https://h:1', but Sluice speaks plain to upstreams, not TLS; allowed: ws://host:port, http://host:port or unix:/path",
-                "http://h:1"
+                "https://h:1/a",
+                "found 'https://h:1/a', but an endpoint has no path; the route's rewrite says which path the upstream sees",
+                "https://h:1"
             ),
             (
                 "ws://h:1?a",

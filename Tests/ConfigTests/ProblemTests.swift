@@ -146,7 +146,7 @@ struct ProblemTests {
         ),
         (
             "upstreams: { a: { endpoints: [\"h:1\"] } }",
-            "3:31: upstreams.a.endpoints[0]: found 'h:1', allowed: ws://host:port, unix:/path or srv:name (did you mean 'ws://h:1'?)"
+            "3:31: upstreams.a.endpoints[0]: found 'h:1', allowed: ws://host:port, wss://host:port, unix:/path or srv:name (did you mean 'ws://h:1'?)"
         ),
     ])
     func `upstreams`(yaml: String, line: String) {
@@ -162,19 +162,19 @@ struct ProblemTests {
         ),
         (
             "{ path: /a, to: [x] }",
-            "2:26: routes[0].to: found a list, allowed: the name of an upstream, ws://host:port, unix:/path or srv:name"
+            "2:26: routes[0].to: found a list, allowed: the name of an upstream, ws://host:port, wss://host:port, unix:/path or srv:name"
         ),
         (
             "{ path: /a, to: caht }",
-            "2:26: routes[0].to: found 'caht', which is no upstream, allowed: chat, ws://host:port, unix:/path or srv:name (did you mean 'chat'?)"
+            "2:26: routes[0].to: found 'caht', which is no upstream, allowed: chat, ws://host:port, wss://host:port, unix:/path or srv:name (did you mean 'chat'?)"
         ),
         (
             "{ path: /a, to: 9000 }",
-            "2:26: routes[0].to: found '9000', which is no upstream, allowed: chat, ws://host:port, unix:/path or srv:name (did you mean 'ws://127.0.0.1:9000'?)"
+            "2:26: routes[0].to: found '9000', which is no upstream, allowed: chat, ws://host:port, wss://host:port, unix:/path or srv:name (did you mean 'ws://127.0.0.1:9000'?)"
         ),
         (
-            "{ path: /a, to: \"wss://h:1/\" }",
-            "2:26: routes[0].to: found 'wss://h:1/', but Sluice speaks plain to upstreams, not TLS; allowed: ws://host:port, http://host:port or unix:/path (did you mean 'ws://h:1/'?)"
+            "{ path: /a, to: \"tls://h:1/\" }",
+            "2:26: routes[0].to: found 'tls://h:1/', allowed: ws://host:port, wss://host:port, unix:/path or srv:name"
         ),
         (
             "{ path: /a, to: \"ws://h:1/socket\" }",

@@ -47,8 +47,8 @@ struct SuggestionTests {
     private static let route = "routes: [{ path: /a, to: \"ws://h:1\" }]\n"
 
     static let slips = [
-        leading("wss://127.0.0.1:9000/x", "ws://127.0.0.1:9000"),
-        leading("https://h/x?y#z", "http://h"), leading("wss://h:1", "ws://h:1"),
+        leading("wss://127.0.0.1:9000/x", "wss://127.0.0.1:9000"),
+        leading("https://h/x?y#z", "https://h"),
         leading("http://h:1/x", "http://h:1"), leading("h:1", "ws://h:1"),
         leading("3000", "ws://127.0.0.1:3000"), leading("0", nil), leading("70000", nil),
         leading("wss://u@h/x", nil), leading("wss://h:0", nil), leading("wss://::1/", nil),
@@ -75,7 +75,7 @@ struct SuggestionTests {
         more("limits: { relayBufferBytes: @ }", "64", nil),
         more("limits: { relayBufferBytes: @ }", "100G", nil),
         more("@: {}", "drian", "drain"), more("drain: {}\n@: {}", "drian", nil),
-        more("upstreams: { a: { endpoints: [\"@\"] } }", "wss://h/x", "ws://h"),
+        more("upstreams: { a: { endpoints: [\"@\"] } }", "wss://h/x", "wss://h"),
         more(
             "upstreams: { a: { endpoints: [\"ws://h:1\"], balance: @ } }", "roundrobin",
             "roundRobin"),
@@ -143,14 +143,13 @@ struct SuggestionTests {
         #expect(found.first?.hasSuffix(end) == true, "\(found)")
     }
 
-    @Test func `an endpoint by wss with a path is told both`() {
+    @Test func `an endpoint by wss has no path either`() {
         #expect(
             problems(of: Self.listen + "routes: [{ path: /a, to: \"wss://127.0.0.1:9000/x\" }]")
                 == [
-                    "sluice.yaml:2:26: routes[0].to: found 'wss://127.0.0.1:9000/x', but Sluice speaks plain to"
-                        + " upstreams, not TLS, and an endpoint has no path; the route's rewrite says which path"
-                        + " the upstream sees; allowed: ws://host:port, http://host:port or unix:/path (did you"
-                        + " mean 'ws://127.0.0.1:9000'?)"
+                    "sluice.yaml:2:26: routes[0].to: found 'wss://127.0.0.1:9000/x', but an endpoint has no path;"
+                        + " the route's rewrite says which path the upstream sees (did you mean"
+                        + " 'wss://127.0.0.1:9000'?)"
                 ])
     }
 }

@@ -33,7 +33,7 @@ struct StoredFieldsTests {
             name: "RecordLayer", file: "Sources/TLS/Records/RecordLayer.swift", writers: [session],
             spared: [
                 "isWriteClosed": "such a session stays", "isReadClosed": "such a session stays",
-                "failure": "such a session stays",
+                "failure": "such a session stays", "peerAlert": "such a session stays",
             ]),
         Kind(
             name: "TrafficKey", file: "Sources/TLS/Records/TrafficKey.swift", writers: [session],
@@ -53,7 +53,8 @@ struct StoredFieldsTests {
             spared: [
                 "feed": "a stream stays", "isReadable": "the socket tells it anew",
                 "isHangingUp": "such a relay stays", "hasEnded": "such a relay stays",
-                "isCut": "such a relay stays", "isUnwritable": "such a relay stays",
+                "isCut": "such a relay stays", "isBroken": "such a relay stays",
+                "isUnwritable": "such a relay stays",
                 "isShut": "such a relay stays", "isIgnored": "such a relay stays",
                 "isTruncated": "such a relay stays",
             ]),

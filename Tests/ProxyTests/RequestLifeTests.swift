@@ -136,6 +136,19 @@ struct RequestLifeTests {
         #expect(actions == [.countConnectFailure, .giveBack, .claim])
     }
 
+    @Test func `TLS that fails counts as a connect that fails, also behind the handshake`() {
+        var (dialling, _) = life(.upgrade, .forwarded, .claimed)
+        #expect(
+            dialling.handle(.noAddress(.tlsFailed)) == [.countConnectFailure, .giveBack, .claim])
+        for kind in [RequestLife.Kind.upgrade, .ordinary] {
+            var life = exchanging(kind)
+            #expect(
+                life.handle(.failed(.tlsFailed))
+                    == [.countConnectFailure, .dropUpstream, .giveBack, .answer, .finish])
+            #expect(life.phase == .over(.tlsFailed))
+        }
+    }
+
     @Test func `an endpoint is not to blame for what Sluice is short of`() {
         var (life, _) = life(.upgrade, .forwarded, .claimed)
         #expect(life.handle(.noAddress(.shortage)) == [.countUndecided, .giveBack, .claim])

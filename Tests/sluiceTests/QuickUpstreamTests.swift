@@ -24,6 +24,9 @@ struct QuickUpstreamTests {
         ("HTTP://localhost:3000", "ws://localhost:3000", nil),
         ("27000/Esv", "ws://localhost:27000", "/Esv"), ("3000/", "ws://localhost:3000", nil),
         ("unix:/run/app.sock", "unix:/run/app.sock", nil),
+        ("https://localhost:5001", "wss://localhost:5001", nil),
+        ("WSS://app/Esv/ocp", "wss://app:443", "/Esv/ocp"),
+        ("HTTPS://[::1]:5001/", "wss://[::1]:5001", nil),
     ])
     func `an app is understood`(text: String, endpoint: String, path: String?) throws {
         let upstream = try QuickUpstream(parsing: text)
@@ -96,11 +99,6 @@ struct QuickUpstreamTests {
     ])
     func `the port of an app of this machine is known`(text: String, port: UInt16?) throws {
         #expect(try QuickUpstream(parsing: text).loopbackPort == port)
-    }
-
-    @Test(arguments: ["wss://app:3000", "https://app:3000/x"])
-    func `an app that speaks TLS already is told so`(text: String) {
-        #expect(complaint(text)?.contains("speaks TLS itself, which needs no Sluice") == true)
     }
 
     @Test(arguments: [

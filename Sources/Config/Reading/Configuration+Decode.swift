@@ -326,7 +326,8 @@ extension GlobalLimits {
 
 extension EndpointAddress {
     init?(_ value: Value) {
-        guard let text = value.text("ws://host:port, unix:/path or srv:name") else { return nil }
+        guard let text = value.text("ws://host:port, wss://host:port, unix:/path or srv:name")
+        else { return nil }
         do throws(EndpointFault) {
             try self.init(parsing: text)
         } catch {

@@ -297,7 +297,8 @@ extension RouteSettings {
 extension RouteSettings.Target {
     init?(_ value: Value) {
         let upstreamNames = value.findings.upstreamNames
-        let what = "the name of an upstream, ws://host:port, unix:/path or srv:name"
+        let what =
+            "the name of an upstream, ws://host:port, wss://host:port, unix:/path or srv:name"
         guard let text = value.text(what) else { return nil }
         // Names have neither, and every endpoint has one.
         if text.contains(where: { ":/".contains($0) }) {
@@ -320,7 +321,8 @@ extension RouteSettings.Target {
         var shown = Array(names.prefix(8))
         if names.isEmpty { shown.append("a name under upstreams") }
         if names.count > shown.count { shown.append("\(names.count - shown.count) more names") }
-        return (shown + ["ws://host:port, unix:/path or srv:name"]).joined(separator: ", ")
+        return (shown + ["ws://host:port, wss://host:port, unix:/path or srv:name"]).joined(
+            separator: ", ")
     }
 }
 

@@ -281,6 +281,7 @@ struct KeySection: Sendable {
         PingSettings.section.keys, RouteLimits.section.keys, FaultSettings.section.keys,
         RouteTimeouts.section.keys, ForwardedSettings.section.keys, UpstreamSettings.section.keys,
         EndpointSettings.section.keys, StickySettings.section.keys,
+        UpstreamTLSSettings.section.keys, CertificateSettings.clientSection.keys,
         HealthSettings.section.keys, QueueSettings.section.keys, PoolSettings.section.keys,
         DrainSettings.section.keys, AdminSettings.section.keys, MetricsSettings.section.keys,
         TraceSettings.section.keys,

@@ -62,6 +62,10 @@ extension UpstreamSettings {
                 "maxConnections", \.maxConnections, 1...1_000_000_000,
                 "relays and requests in progress that one endpoint may have. The others take over, and when all "
                     + "are full the answer is 503 with `Retry-After`"),
+            .section(
+                "tls", \.tls, "upstreams.NAME.tls",
+                "how TLS is spoken with endpoints at `wss://` or `https://`, see [TLS to the app](#tls-to-the-app)"
+            ) { UpstreamTLSSettings($0) },
             .word(
                 "proxyProtocol", \.proxyProtocol,
                 "`v1` or `v2`: each connection begins with a header of the PROXY protocol that says who the client "
@@ -103,6 +107,13 @@ extension UpstreamSettings {
                             + Units.text(upstream.cooldownMax))
             }
             if upstream.resolve == .each { Self.refuseNames(upstream.endpoints, value) }
+            if !upstream.endpoints.isEmpty, !upstream.endpoints.contains(where: \.address.isSecure)
+            {
+                fields["tls"]?
+                    .report(
+                        "has no meaning: none of the endpoints speaks TLS. Write wss://host:port or"
+                            + " https://host:port for one that does")
+            }
             if fields["maxConnections"] == nil {
                 fields["queue"]?
                     .report("has no meaning without maxConnections: nobody has to wait")
@@ -133,7 +144,7 @@ extension UpstreamSettings {
     /// A host that stands for as many endpoints as it has addresses can't have one name.
     private static func refuseNames(_ endpoints: [EndpointSettings], _ value: Value) {
         for endpoint in endpoints where endpoint.name != nil {
-            guard case .tcp(let host, _) = endpoint.address, !Syntax.isIPv4(host[...]),
+            guard let host = endpoint.address.hostAndPort?.host, !Syntax.isIPv4(host[...]),
                 !Syntax.isIPv6(host[...])
             else { continue }
             value.findings.report(

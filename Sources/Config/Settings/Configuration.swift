@@ -57,17 +57,27 @@ public struct Configuration: Sendable, Equatable {
     }
 
     /// One route to one endpoint, behind as many listeners as there are addresses.
+    ///
+    /// Where the endpoint speaks TLS, certificates of `authorities` are trusted beside those of the system's.
     public static func quick(
         listen addresses: [String], tls: TLSSettings?, path: String = "/*",
-        to endpoint: EndpointAddress, origins: OriginSettings = .same
+        to endpoint: EndpointAddress, trusting authorities: [String] = [],
+        origins: OriginSettings = .same
     ) -> Configuration {
-        Configuration(
+        var upstreams: [String: UpstreamSettings] = [:]
+        if endpoint.isSecure {
+            var upstream = UpstreamSettings(endpoints: [endpoint])
+            upstream.tls.moreAuthorities = authorities
+            upstreams[endpoint.description] = upstream
+        }
+        return Configuration(
             listen: addresses.map { ListenerSettings(address: $0, tls: tls) },
             routes: [
                 RouteSettings(
-                    path: path, to: .endpoint(endpoint), origins: origins,
-                    request: FieldSettings(set: connectionFields))
-            ])
+                    path: path,
+                    to: endpoint.isSecure ? .upstream(endpoint.description) : .endpoint(endpoint),
+                    origins: origins, request: FieldSettings(set: connectionFields))
+            ], upstreams: upstreams)
     }
 
     /// What quick mode tells the app of the client's TLS, which it can't see itself.

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Where an app listens, for WebSockets and ordinary requests alike, without TLS.
+/// Where an app listens, for WebSockets and ordinary requests alike.
 public enum EndpointAddress: Sendable, Hashable {
     /// A host name or address (without brackets) and a port.
     case tcp(host: String, port: UInt16)
+    /// The same, where the app speaks TLS.
+    case tls(host: String, port: UInt16)
     /// The path of a Unix domain socket.
     case unix(path: String)
     /// A service whose hosts and ports DNS knows (SRV records, RFC 2782): `_ws._tcp.example.com`.
@@ -24,7 +26,8 @@ public struct EndpointFault: Error, Sendable, Equatable {
 }
 
 extension EndpointAddress {
-    /// Reads `ws://host:port`, `http://host:port`, `ws://[::1]:port`, `unix:/path` or `srv:name`.
+    /// Reads `ws://host:port`, `http://host:port`, `wss://host:port`, `https://host:port`, `ws://[::1]:port`,
+    /// `unix:/path` or `srv:name`.
     public init(parsing text: String) throws(EndpointFault) {
         if text.hasPrefix("unix:") {
             self = .unix(path: try Self.socketPath(text))
@@ -38,27 +41,39 @@ extension EndpointAddress {
             let looksLikeHost = text.contains(":") && !text.contains("/") && !text.hasPrefix(":")
             let isPort = UInt16(decimal: text[...]) != nil
             throw EndpointFault(
-                "found '\(text)', allowed: ws://host:port, unix:/path or srv:name",
+                "found '\(text)', allowed: \(Self.allowed)",
                 suggestion: isPort ? "ws://127.0.0.1:\(text)" : looksLikeHost ? "ws://\(text)" : nil
             )
         }
         let scheme = text[..<separator.lowerBound].lowercased()
         let rest = text[separator.upperBound...]
+        // Both of a kind go over the same connection: what the client asks for decides.
         switch scheme {
-        // Both go over the same connection: what the client asks for decides.
         case "ws", "http":
-            break
+            let (host, port) = try Self.authority(rest, of: text)
+            self = .tcp(host: host, port: port ?? 80)
         case "wss", "https":
-            let path = rest.drop { !"/?#".contains($0) }
-            throw EndpointFault(
-                "found '\(text)', but Sluice speaks plain to upstreams, not TLS"
-                    + (path.isEmpty || path == "/" ? "" : ", and \(Self.noPath)")
-                    + "; allowed: ws://host:port, http://host:port or unix:/path",
-                suggestion: (scheme == "wss" ? "ws" : "http") + "://\(rest)")
+            let (host, port) = try Self.authority(rest, of: text)
+            self = .tls(host: host, port: port ?? 443)
         default:
-            throw EndpointFault("found '\(text)', allowed: ws://host:port, unix:/path or srv:name")
+            throw EndpointFault("found '\(text)', allowed: \(Self.allowed)")
         }
-        self = try Self.authority(rest, of: text)
+    }
+
+    private static let allowed = "ws://host:port, wss://host:port, unix:/path or srv:name"
+
+    /// The host and the port; nil for a socket file and for a service.
+    public var hostAndPort: (host: String, port: UInt16)? {
+        switch self {
+        case .tcp(let host, let port), .tls(let host, let port): (host, port)
+        case .unix, .service: nil
+        }
+    }
+
+    /// Whether the app speaks TLS there.
+    public var isSecure: Bool {
+        if case .tls = self { return true }
+        return false
     }
 
     private static let noPath =
@@ -112,7 +127,7 @@ extension EndpointAddress {
 
     private static func authority(
         _ rest: Substring, of text: String
-    ) throws(EndpointFault) -> EndpointAddress {
+    ) throws(EndpointFault) -> (host: String, port: UInt16?) {
         var authority = rest
         if let end = rest.firstIndex(where: { "/?#".contains($0) }) {
             authority = rest[..<end]
@@ -126,11 +141,11 @@ extension EndpointAddress {
             throw EndpointFault("found '\(text)', but an endpoint has no user name or password")
         }
         let (host, portText) = try split(authority, of: text)
-        guard let portText else { return .tcp(host: host, port: 80) }
+        guard let portText else { return (host, nil) }
         guard let port = UInt16(decimal: portText), port > 0 else {
             throw EndpointFault("found the port '\(portText)' in '\(text)', allowed: 1 to 65535")
         }
-        return .tcp(host: host, port: port)
+        return (host, port)
     }
 
     private static func split(
@@ -168,9 +183,15 @@ extension EndpointAddress: CustomStringConvertible {
     public var description: String {
         switch self {
         case .tcp(let host, let port):
-            host.contains(":") ? "ws://[\(host)]:\(port)" : "ws://\(host):\(port)"
+            "ws://" + Self.authority(host, port)
+        case .tls(let host, let port):
+            "wss://" + Self.authority(host, port)
         case .unix(let path): "unix:\(path)"
         case .service(let name): "srv:\(name)"
         }
+    }
+
+    private static func authority(_ host: String, _ port: UInt16) -> String {
+        host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
     }
 }

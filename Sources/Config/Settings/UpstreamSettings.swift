@@ -89,6 +89,8 @@ public struct UpstreamSettings: Sendable, Equatable {
     public var queue: QueueSettings?
     /// How endpoints are checked; not at all when nil.
     public var health: HealthSettings?
+    /// How TLS is spoken with those of its endpoints that speak it.
+    public var tls = UpstreamTLSSettings()
     /// How connections say who the client is.
     public var proxyProtocol = ProxyProtocol.none
     /// Addresses of this machine that connections come from, in turn; the system's choice when empty.
@@ -103,6 +105,29 @@ public struct UpstreamSettings: Sendable, Equatable {
         self.endpoints = endpoints.map { EndpointSettings($0) }
         self.place = place
     }
+}
+
+/// How TLS is spoken with endpoints.
+public struct UpstreamTLSSettings: Sendable, Equatable {
+    /// A file with the only authorities that are trusted; the system's when nil.
+    public var authorities: String?
+    /// Files with authorities that are trusted beside these.
+    public var moreAuthorities: [String] = []
+    /// The name that is asked for and that certificates have to have; the endpoint's own when nil.
+    public var serverName: String?
+    /// What is shown to an endpoint that asks for a certificate; nothing when nil.
+    public var certificate: CertificateSettings?
+    /// The lowest version that is spoken.
+    public var minimumVersion = TLSSettings.Version.tls12
+    /// Whether certificates are looked at.
+    public var isVerifying = true
+    /// Where it was written.
+    public var place = SourcePlace.commandLine
+    /// Where the file of authorities was written.
+    public var authoritiesPlace = SourcePlace.commandLine
+
+    /// What holds where a file says nothing of it.
+    public init() {}
 }
 
 /// A cookie that brings clients back to the endpoint that they had (RFC 6265).

@@ -82,7 +82,7 @@ struct ForwardAsker {
     /// Sends the head on a connection that stands, if there is one.
     private func takeIdle(_ question: ForwardQuestion) -> Bool {
         guard !question.needsFresh, let endpoint = question.search.pooledEndpoint,
-            let carrier = UpstreamKeeper(state).takeIdle(endpoint),
+            let carrier = UpstreamKeeper(state).takeIdle(endpoint, of: question.rule.group),
             let slot = state.pointee.upstreams.pointer(carrier)
         else { return false }
         question.isOnReused = true
@@ -155,6 +155,15 @@ struct ForwardAsker {
     private func send(
         _ question: ForwardQuestion, _ slot: UnsafeMutablePointer<UpstreamConnection>
     ) {
+        if !slot.pointee.isConnected, slot.pointee.destination != nil {
+            switch UpstreamHandshake(state).advance(slot, introduction: { [] }) {
+            case .underWay: return
+            case .failed(let failure):
+                attemptFailed(question, failure)
+                return
+            case .done: stands(question, slot)
+            }
+        }
         var writer = HeadWriter(capacity: 1_024)
         writer.append("GET ")
         writer.append(question.rule.target)
@@ -174,13 +183,25 @@ struct ForwardAsker {
             if moved < writer.count {
                 slot.pointee.leg.put(writer.start + moved, count: writer.count - moved, space)
             }
-            slot.pointee.isConnected = true
             question.isSent = true
-            question.rule.group.succeeded(
-                question.places.endpoint, nowMilliseconds: now, journal)
-            if let carrier = question.carrier { arm(question, carrier, slot) }
+            stands(question, slot)
         case .failed(let code): attemptFailed(question, DialFailure(code))
         case .blocked, .ended: break
+        }
+    }
+
+    /// Its connection stands, and TLS on it where the endpoint speaks that.
+    private func stands(
+        _ question: ForwardQuestion, _ slot: UnsafeMutablePointer<UpstreamConnection>
+    ) {
+        slot.pointee.isConnected = true
+        question.rule.group.succeeded(question.places.endpoint, nowMilliseconds: now, journal)
+        guard let carrier = question.carrier else { return }
+        arm(question, carrier, slot)
+        if slot.pointee.destination != nil {
+            state.pointee.settling.append(
+                carrier.tagged(TokenTag.upstream),
+                due: now + state.pointee.settings.settleMilliseconds)
         }
     }
 
@@ -209,7 +230,8 @@ struct ForwardAsker {
         _ slot: UnsafeMutablePointer<UpstreamConnection>, _ flags: Readiness
     ) {
         if !slot.pointee.isConnected {
-            if flags.contains(.hangup) {
+            // What came before the end of a handshake says more of it than that there was one.
+            if flags.contains(.hangup) && !slot.pointee.isShakingHands {
                 let code = slot.pointee.leg.socket.pendingError()
                 if code != 0 {
                     attemptFailed(question, DialFailure(code))

@@ -3,6 +3,7 @@ import Ledger
 import Proxy
 import Reactor
 import Splice
+import TLS
 import Wire
 
 /// Moves bodies, those of requests up and those of answers down.
@@ -480,7 +481,9 @@ struct BodyPump {
     ) -> RequestLife.Event {
         request.pointee.upstream?.mayReuse = false
         let isComplete = request.pointee.answer.body?.decoder.isCompleteAtEnd ?? false
-        guard isComplete, !slot.pointee.leg.isUnwritable else {
+        // Without close_notify nobody knows whether that was all (RFC 8446 §6.1).
+        guard isComplete, !slot.pointee.leg.isUnwritable, !slot.pointee.leg.isCut else {
+            if slot.pointee.leg.isBroken, let event = sessionFailed(request, slot) { return event }
             return .upstreamEnded(hasAnswerBytes: request.pointee.answer.hasBytes)
         }
         if request.pointee.answer.body?.writesChunks == true {
@@ -489,5 +492,17 @@ struct BodyPump {
             request.pointee.stream.send(last, space)
         }
         return .answerDone
+    }
+
+    /// TLS with the upstream has broken: where that is the first that it says, it is why there is no answer.
+    private func sessionFailed(
+        _ request: RequestPointer, _ slot: UnsafeMutablePointer<UpstreamConnection>
+    ) -> RequestLife.Event? {
+        guard let destination = slot.pointee.destination,
+            let fault = slot.pointee.leg.tls?.takeDestinationFault(of: destination.serverName),
+            !request.pointee.answer.hasBytes, !request.pointee.life.isOnReused
+        else { return nil }
+        request.pointee.upstream?.search.failed(.tls(fault))
+        return .failed(.tlsFailed)
     }
 }

@@ -4,6 +4,7 @@ import Ledger
 import Proxy
 import Reactor
 import Router
+import TLS
 public import Wire
 
 /// An answer of Sluice's own that refuses a request: a status, a sentence and a `Proxy-Status`.
@@ -14,6 +15,8 @@ public struct Refusal: Sendable, Equatable {
     public let proxyError: ProxyError
     /// The body: what is wrong, and what to do.
     public private(set) var sentence: String
+    /// Further parameters of `Proxy-Status` that the error type has, each with what stands in front of it.
+    private(set) var proxyParameters = ""
     /// Fields that this status wants.
     public var extraFields: [(String, String)] = []
 
@@ -40,7 +43,9 @@ public struct Refusal: Sendable, Equatable {
     }
 
     /// The value of `Proxy-Status` (RFC 9209 §2).
-    var proxyStatus: String { "sluice; error=\(proxyError.rawValue); details=\(quotedSentence)" }
+    var proxyStatus: String {
+        "sluice; error=\(proxyError.rawValue)\(proxyParameters); details=\(quotedSentence)"
+    }
 
     /// The sentence as a String of structured fields: ASCII, quoted (RFC 8941 §3.3.3).
     private var quotedSentence: String {
@@ -275,6 +280,34 @@ extension Refusal {
             sentence: "The name of the upstream \(label) does not resolve.")
     }
 
+    /// The upstream took the connection, and its TLS handshake is not done.
+    static func handshakeTimeout(_ label: String) -> Refusal {
+        Refusal(
+            status: 504, proxyError: .connectionTimeout,
+            sentence:
+                "The upstream \(label) accepted the connection, and its TLS handshake was not done in time"
+                + " (timeouts.connect): see whether it speaks TLS at that port, and its own log.")
+    }
+
+    /// There is no TLS with the upstream (RFC 9209 §2.3.15 to §2.3.17).
+    static func noTLS(_ label: String, _ fault: DestinationFault) -> Refusal {
+        let proxyError: ProxyError
+        var parameters = ""
+        switch fault.kind {
+        case .certificate: proxyError = .tlsCertificateError
+        case .failure: proxyError = .tlsProtocolError
+        case .alert(let number):
+            proxyError = .tlsAlertReceived
+            let name = DestinationFault.name(ofAlert: number)
+            parameters = "; alert-id=\(number); alert-message=\"\(name)\""
+        }
+        var refusal = Refusal(
+            status: 502, proxyError: proxyError,
+            sentence: "No TLS with the upstream \(label): \(fault.clause).")
+        refusal.proxyParameters = parameters
+        return refusal
+    }
+
     /// The upstream refused the connection or can't be reached.
     static func unreachable(_ label: String, code: Int32) -> Refusal {
         Refusal(
@@ -328,7 +361,7 @@ extension Refusal {
         let isUpgrade = request.pointee.isUpgrade
         let fault = request.pointee.extras?.fault
         switch cause {
-        case .unresolved, .unreachable, .connectTimeout, .shortage:
+        case .unresolved, .unreachable, .connectTimeout, .tlsFailed, .shortage:
             self = (request.pointee.upstream?.search.lastFailure ?? .unresolved).refusal(label)
         case .endpointsFull: self = .endpointsFull(upstream)
         case .endpointsDraining:

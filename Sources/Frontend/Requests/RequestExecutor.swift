@@ -201,6 +201,7 @@ struct RequestExecutor {
         if index == nil && hasLogin && !request.pointee.isUpgrade { return false }
         guard let slot, let index, hasLogin || !request.pointee.isUpgrade,
             slot.pointee.isAlone(request.pointee.facts.client, group),
+            slot.pointee.isVerified(as: group.destination(of: slot.pointee.endpoint)),
             slot.pointee.isSound(for: request),
             // Those that wait for a place are not overtaken, but by who is within a login.
             request.pointee.upstream?.search.claim(only: index, mayOvertake: hasLogin) == true
@@ -270,6 +271,17 @@ struct RequestExecutor {
             let slot = state.pointee.upstreams.pointer(carrier)
         else { return nil }
         let isFresh = !slot.pointee.isConnected
+        if isFresh, slot.pointee.destination != nil {
+            switch UpstreamHandshake(state).advance(
+                slot, introduction: { introduction(request, isFresh: true) ?? [] })
+            {
+            case .underWay: return nil
+            case .done: break
+            case .failed(let failure):
+                request.pointee.upstream?.search.failed(failure)
+                return .attemptFailed
+            }
+        }
         // What of the body travels with it has gone on when the head has.
         let bodyCount = UInt64(request.pointee.extras?.firstBody.count ?? 0)
         if !request.pointee.isUpgrade, request.pointee.asked.head.fields.logsConnectionIn {
@@ -283,7 +295,8 @@ struct RequestExecutor {
         if let upgrade = request.pointee.upgrade { upgrade.marks.sentMilliseconds = now }
         // Nobody has asked for more of the body before.
         request.pointee.body.movedMilliseconds = now
-        guard isFresh else {
+        guard isFresh, slot.pointee.destination == nil else {
+            if isFresh { stands(slot, carrier) }
             if slot.pointee.leg.put(start, count: count, space) {
                 request.pointee.body.transfer.bytesSent += bodyCount
             } else {
@@ -291,16 +304,16 @@ struct RequestExecutor {
                 request.pointee.body.isCut = true
                 slot.pointee.leg.note(.hangup)
             }
-            return nil
+            if !isFresh { return nil }
+            noteSent(request)
+            return .headSent
         }
         switch slot.pointee.leg.socket.send(start, count: count) {
         case .moved(let moved):
             if moved < count { slot.pointee.leg.put(start + moved, count: count - moved, space) }
             slot.pointee.isConnected = true
             request.pointee.body.transfer.bytesSent += bodyCount
-            if let upgrade = request.pointee.upgrade, upgrade.marks.recorded != nil {
-                upgrade.marks.recorded?.sent = Clock.nowNanoseconds()
-            }
+            noteSent(request)
             return .headSent
         case .failed(let code):
             let failure = DialFailure(code)
@@ -310,6 +323,29 @@ struct RequestExecutor {
         }
     }
 
+    /// TLS stands on a connection to an endpoint.
+    private func stands(_ slot: UnsafeMutablePointer<UpstreamConnection>, _ carrier: Token) {
+        slot.pointee.isConnected = true
+        state.pointee.settling.append(
+            carrier.tagged(TokenTag.upstream), due: now + settings.settleMilliseconds)
+    }
+
+    /// The head has gone out on a new connection.
+    private func noteSent(_ request: RequestPointer) {
+        if let upgrade = request.pointee.upgrade, upgrade.marks.recorded != nil {
+            upgrade.marks.recorded?.sent = Clock.nowNanoseconds()
+        }
+    }
+
+    /// What a new connection says first of the client; nil where nothing is said.
+    private func introduction(_ request: RequestPointer, isFresh: Bool) -> [UInt8]? {
+        guard isFresh, let version = request.pointee.upstream?.search.group.introduction else {
+            return nil
+        }
+        return Introduction.bytes(
+            version, of: request.pointee.stream, client: request.pointee.facts.client)
+    }
+
     /// Writes the head as this endpoint gets it, and what came along of the body.
     private func writeHead(
         _ request: RequestPointer, _ slot: UnsafeMutablePointer<UpstreamConnection>, isFresh: Bool
@@ -317,9 +353,9 @@ struct RequestExecutor {
         let stream = request.pointee.stream
         state.pointee.heads.begin()
         guard let plan = request.pointee.facts.plan else { return }
-        if isFresh, let version = request.pointee.upstream?.search.group.introduction {
-            state.pointee.heads.writer.append(
-                Introduction.bytes(version, of: stream, client: request.pointee.facts.client))
+        // Where TLS is spoken, it stood in front of the handshake.
+        if slot.pointee.destination == nil, let first = introduction(request, isFresh: isFresh) {
+            state.pointee.heads.writer.append(first)
         }
         let told = plan.request.tellsOfRequest ? ToldFacts(request.pointee) : nil
         if let upgrade = request.pointee.upgrade {
@@ -526,7 +562,10 @@ struct RequestExecutor {
                 push(token, .exhausted(cause ?? .endpointsFull))
             }
         case .attempt:
-            request.pointee.upstream?.search.failed(.timedOut)
+            let isShaking =
+                request.pointee.upstream?.connection
+                .flatMap { state.pointee.upstreams.pointer($0) }?.pointee.isShakingHands ?? false
+            request.pointee.upstream?.search.failed(isShaking ? .handshakeTimedOut : .timedOut)
             let end = request.pointee.upstream?.search.deadlineMilliseconds ?? 0
             push(token, .attemptTimedOut(isLast: now >= end))
         case .upgradeAnswer: push(token, .failed(.answerTimeout))

@@ -4,6 +4,7 @@ public import Reactor
 public import Router
 public import Splice
 import Synchronization
+public import TLS
 public import Wire
 
 /// Which requests go where: an immutable snapshot that all reactors share and that is swapped whole.
@@ -367,6 +368,8 @@ public final class EndpointGroup: Sendable {
     /// Addresses of this machine that connections come from, in turn; the system chooses where there
     /// are none.
     public let sources: [Address]
+    /// How TLS is spoken with each endpoint; nil for one that speaks none, and empty where none does.
+    let destinations: [TLSDestination?]
     private let sourceTurn = Atomic<UInt32>(0)
 
     /// A group with these rules.
@@ -383,12 +386,15 @@ public final class EndpointGroup: Sendable {
     ///   - standings: priority and weight of each endpoint; empty where all are the same.
     ///   - sources: addresses of this machine that connections come from, with port 0.
     ///   - sticky: how clients come back to the endpoint that they had; nil where they don't.
+    ///   - destinations: how TLS is spoken with each endpoint; empty where none speaks it.
     public init(
         name: String, endpoints: [Endpoint], rules: UpstreamRules, pool: PoolLimits,
         hash: HashSource? = nil, queue: PlaceQueue? = nil, queueLimits: QueueLimits? = nil,
         introduction: ProxyHeader.Version? = nil, standings: [Standing] = [],
-        sources: [Address] = [], sticky: StickyRule? = nil
+        sources: [Address] = [], sticky: StickyRule? = nil, destinations: [TLSDestination?] = []
     ) {
+        precondition(destinations.isEmpty || destinations.count == endpoints.count)
+        self.destinations = destinations
         self.endpoints = endpoints
         self.sticky = sticky
         stickyNumbers =
@@ -418,6 +424,12 @@ public final class EndpointGroup: Sendable {
         let turn = sourceTurn.wrappingAdd(1, ordering: .relaxed).oldValue
         let first = Int(turn) % fitting.count
         return (fitting[first...] + fitting[..<first])[...]
+    }
+
+    /// How TLS is spoken with an endpoint; nil for one that speaks none.
+    public func destination(of endpoint: Endpoint) -> TLSDestination? {
+        if destinations.isEmpty { return nil }
+        return endpoints.firstIndex { $0 === endpoint }.flatMap { destinations[$0] }
     }
 
     /// Gives a place at an endpoint back.

@@ -144,6 +144,11 @@ struct TunnelKeeper {
             tunnel.pointee.recheck = recheck
             RecheckKeeper(state).arm(tunnel)
         }
+        if tunnel.pointee.relay.backend.tls != nil {
+            state.pointee.settling.append(
+                slot.tagged(TokenTag.tunnel),
+                due: state.pointee.now + state.pointee.settings.settleMilliseconds)
+        }
         switch client {
         case .socket(let token):
             guard let entry = state.pointee.clients.pointer(token) else {

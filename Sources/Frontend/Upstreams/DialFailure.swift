@@ -2,6 +2,7 @@
 import Glibc
 import Proxy
 import Reactor
+import TLS
 
 /// Why an attempt to reach an endpoint came to nothing.
 enum DialFailure: Equatable {
@@ -11,6 +12,10 @@ enum DialFailure: Equatable {
     case failed(Int32)
     /// Nothing came back in time.
     case timedOut
+    /// The connection stood in time, and the TLS handshake on it was not done.
+    case handshakeTimedOut
+    /// The TLS handshake failed, or TLS broke before there was an answer.
+    case tls(DestinationFault)
     /// It was connected, and ended before it said anything.
     case noAnswer
     /// Our own means were at an end: the endpoint is not to blame, and does not cool down.
@@ -26,7 +31,8 @@ enum DialFailure: Equatable {
         switch self {
         case .unresolved: .unresolved
         case .failed: .unreachable
-        case .timedOut: .connectTimeout
+        case .timedOut, .handshakeTimedOut: .connectTimeout
+        case .tls: .tlsFailed
         case .noAnswer: .noAnswer
         case .shortage: .shortage
         }
@@ -36,6 +42,14 @@ enum DialFailure: Equatable {
     var isOfFamily: Bool {
         switch self {
         case .failed(EADDRNOTAVAIL), .failed(ENETUNREACH), .failed(EAFNOSUPPORT): true
+        default: false
+        }
+    }
+
+    /// Whether somebody was there, and TLS with it did not come about.
+    var isOfTLS: Bool {
+        switch self {
+        case .tls, .handshakeTimedOut: true
         default: false
         }
     }
@@ -50,6 +64,8 @@ enum DialFailure: Equatable {
         case .failed(let code):
             .unreachable(label, code: code)
         case .timedOut: .connectTimeout
+        case .handshakeTimedOut: .handshakeTimeout(label)
+        case .tls(let fault): .noTLS(label, fault)
         case .noAnswer: .noAnswer
         case .shortage(let shortage): .shortage(shortage, label)
         }

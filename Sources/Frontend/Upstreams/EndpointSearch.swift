@@ -3,6 +3,7 @@ import Ledger
 import Proxy
 import Reactor
 import Router
+import TLS
 
 /// The search for an endpoint that can be reached: which was tried, which is next, and until when.
 ///
@@ -50,6 +51,12 @@ struct EndpointSearch {
     @inline(__always) var pooledEndpoint: Endpoint? {
         guard let endpoint, addresses == nil, group.introduction == nil else { return nil }
         return group.endpoints[endpoint]
+    }
+
+    /// How TLS is spoken with the present endpoint; nil where it speaks none.
+    var destination: TLSDestination? {
+        guard let endpoint, !group.destinations.isEmpty else { return nil }
+        return group.destinations[endpoint]
     }
 
     /// The present endpoint as people wrote it.
@@ -147,9 +154,10 @@ struct EndpointSearch {
 
     /// Takes note of why an attempt has failed, unless it says less than the one before: that this
     /// machine has no address of a family is no news of an endpoint that has refused at one of the
-    /// other.
+    /// other; and that nothing listens at one address is none of an endpoint that has no TLS at another.
     mutating func failed(_ failure: DialFailure) {
-        if hasFailedHere && failure.isOfFamily { return }
+        let saysLess = failure.isOfFamily || lastFailure?.isOfTLS == true && !failure.isOfTLS
+        if hasFailedHere && saysLess { return }
         hasFailedHere = true
         lastFailure = failure
     }

@@ -3,6 +3,7 @@ import Ledger
 import Proxy
 import Reactor
 import Splice
+import TLS
 import Wire
 
 /// A connection to an endpoint that carries requests, one at a time.
@@ -27,17 +28,24 @@ struct UpstreamConnection: ~Copyable {
     var isIntroduced = false
     /// A login belongs to it (`FieldList.logsConnectionIn`), or may have begun to.
     var hasLogin = false
-    /// The connection to the endpoint stands.
+    /// The connection to the endpoint stands, and TLS on it where that is spoken.
     var isConnected = false
+    /// How TLS is spoken on it; nil where it is not.
+    let destination: TLSDestination?
+    /// Something of the TLS handshake was sent.
+    var hasBegunHandshake = false
+    /// Something has come of the endpoint's part in it.
+    var hasHeardHandshake = false
     /// When it has been idle for long enough.
     var idleDeadlineMilliseconds: UInt64 = 0
     /// Its timer, which fires no later than that.
     var idleTimer = LazyTimer()
 
     init(
-        leg: consuming Leg, endpoint: Endpoint, limits: PoolLimits, headLimits: HeadLimits,
-        owner: Token?
+        leg: consuming Leg, endpoint: Endpoint, destination: TLSDestination?, limits: PoolLimits,
+        headLimits: HeadLimits, owner: Token?
     ) {
+        self.destination = destination
         self.leg = leg
         heads = ResponseHeadParser(limits: headLimits)
         self.endpoint = endpoint
@@ -53,6 +61,14 @@ struct UpstreamConnection: ~Copyable {
         // What can't be sent a second time must not go out on one that has just been closed.
         let mayRepeat = request.pointee.life.mayRepeat && !request.pointee.isUpgrade
         return isQuiet && (mayRepeat || leg.socket.isQuiet())
+    }
+
+    /// Whether the connection stands, and the TLS handshake on it is under way.
+    var isShakingHands: Bool { hasBegunHandshake && !isConnected && leg.held.isEmpty }
+
+    /// Whether it was verified as the endpoint has to be now: a reload may trust others.
+    func isVerified(as present: @autoclosure () -> TLSDestination?) -> Bool {
+        destination == nil || destination === present()
     }
 
     /// Gives it, idle until now, to a request, whose answer is read within these limits.
@@ -162,9 +178,14 @@ struct UpstreamKeeper {
         if let failure = connect(to: address, of: group, &leg, &isConnected) {
             return .failed(failure)
         }
+        let destination = group.destination(of: endpoint)
+        if let destination {
+            leg.tls = TLSSession.connecting(to: destination, through: space.pointee.records)
+            if leg.tls == nil { return .failed(.tls(.unusableName)) }
+        }
         let descriptor = leg.socket.descriptor
         let fresh = UpstreamConnection(
-            leg: leg, endpoint: endpoint, limits: limits,
+            leg: leg, endpoint: endpoint, destination: destination, limits: limits,
             headLimits: state.pointee.snapshot.settings.headLimits, owner: owner)
         guard let carrier = state.pointee.upstreams.insert(fresh) else {
             return .failed(.shortage(.memory))
@@ -227,7 +248,9 @@ struct UpstreamKeeper {
         else { return false }
         while let idle = state.pointee.pool.take(endpoint) {
             guard let slot = state.pointee.upstreams.pointer(idle) else { continue }
-            if slot.pointee.isSound(for: request) {
+            if slot.pointee.isSound(for: request),
+                slot.pointee.isVerified(as: request.pointee.upstream?.search.destination)
+            {
                 slot.pointee.carry(token, state.pointee.snapshot.settings.headLimits)
                 attach(idle, to: request)
                 return true
@@ -238,10 +261,11 @@ struct UpstreamKeeper {
     }
 
     /// Takes an idle connection to an endpoint on which nothing has come, for a question; nil if there is none.
-    func takeIdle(_ endpoint: Endpoint) -> Token? {
+    func takeIdle(_ endpoint: Endpoint, of group: EndpointGroup) -> Token? {
+        let destination = group.destination(of: endpoint)
         while let idle = state.pointee.pool.take(endpoint) {
             guard let slot = state.pointee.upstreams.pointer(idle) else { continue }
-            if slot.pointee.isQuiet { return idle }
+            if slot.pointee.isQuiet, slot.pointee.isVerified(as: destination) { return idle }
             discard(slot, idle)
         }
         return nil
@@ -275,13 +299,15 @@ struct UpstreamKeeper {
         guard let owner = slot.pointee.owner,
             let request = state.pointee.requests.pointer(owner)
         else {
+            if slot.pointee.leg.tls != nil { readTickets(slot) }
             // Whatever comes while it is idle, an answer that nobody asked for or the end: with this
             // connection nothing can be begun any more.
             if !slot.pointee.isQuiet { close(carrier) }
             return
         }
         if !slot.pointee.isConnected {
-            if flags.contains(.hangup) {
+            // What came before the end of a handshake says more of it than that there was one.
+            if flags.contains(.hangup) && !slot.pointee.isShakingHands {
                 let code = slot.pointee.leg.socket.pendingError()
                 if code != 0 {
                     let failure = DialFailure(code)
@@ -290,7 +316,9 @@ struct UpstreamKeeper {
                     return
                 }
             }
-            if flags.contains(.writable) || flags.contains(.readable) {
+            if flags.contains(.writable) || flags.contains(.readable)
+                || slot.pointee.hasBegunHandshake
+            {
                 RequestExecutor(state).mayStand(request, owner)
             }
             return
@@ -302,6 +330,17 @@ struct UpstreamKeeper {
             if slot.pointee.leg.isUnwritable { request.pointee.body.isCut = true }
         }
         RequestExecutor(state).pump(request, owner)
+    }
+
+    /// Reads what TLS itself has to say on an idle connection, tickets before all; data of the endpoint's, which
+    /// nobody has asked for, leaves it unfit.
+    private func readTickets(_ slot: UnsafeMutablePointer<UpstreamConnection>) {
+        while slot.pointee.leg.isReadable && !slot.pointee.leg.hasEnded {
+            if slot.pointee.leg.receive(space).count > 0 {
+                slot.pointee.leg.note(.hangup)
+                return
+            }
+        }
     }
 
     /// Whether the upstream has not taken all that was sent to it.
@@ -390,6 +429,10 @@ struct UpstreamKeeper {
 
     private func discard(_ slot: UnsafeMutablePointer<UpstreamConnection>, _ carrier: Token) {
         if slot.pointee.leg.isOpen { load.claim(-1) }
+        if slot.pointee.isConnected && slot.pointee.leg.tls != nil {
+            // Servers take the end of a connection without it for an attack, and say so in their logs.
+            slot.pointee.leg.shut(space)
+        }
         state.pointee.upstreamTimers.cancel(carrier)
         slot.pointee.leg.release(space)
         state.pointee.upstreams.retire(carrier)

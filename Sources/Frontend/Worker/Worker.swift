@@ -249,19 +249,30 @@ struct Worker: ~Copyable {
         let delay = state.pointee.settings.settleMilliseconds
         var left = Settling.perTurn
         while left > 0, let entry = state.pointee.settling.popDue(state.pointee.now) {
-            guard state.pointee.settings.releases,
-                let client = state.pointee.clients.pointer(entry.token)
-            else { continue }
+            guard state.pointee.settings.releases else { continue }
             left -= 1
-            let outcome =
-                switch client.pointee {
-                case .tunnel(let tunnel): tunnel.pointee.relay.client.tls?.releaseOpenSSL()
-                case .session(let session): session.pointee.stream.leg.tls?.releaseOpenSSL()
-                }
+            let outcome = release(entry.token)
             switch outcome {
             case .notNow: state.pointee.settling.retry(entry, state.pointee.now, delay)
             case .released, .never, nil: break
             }
+        }
+    }
+
+    /// Takes the session of a connection from OpenSSL; nil where there is none any more.
+    private func release(_ token: Token) -> ReleaseOutcome? {
+        let slot = token.tagged(0)
+        switch token.tag {
+        case TokenTag.upstream:
+            return state.pointee.upstreams.pointer(slot)?.pointee.leg.tls?.releaseOpenSSL()
+        case TokenTag.tunnel:
+            return state.pointee.tunnels.pointer(slot)?.pointee.relay.backend.tls?.releaseOpenSSL()
+        default: break
+        }
+        guard let client = state.pointee.clients.pointer(token) else { return nil }
+        return switch client.pointee {
+        case .tunnel(let tunnel): tunnel.pointee.relay.client.tls?.releaseOpenSSL()
+        case .session(let session): session.pointee.stream.leg.tls?.releaseOpenSSL()
         }
     }
 

@@ -5,6 +5,7 @@ import Ledger
 import Naming
 import Reactor
 import Router
+import TLS
 
 /// What names stand for that stand for endpoints.
 typealias NamesFound = [NameQuestion: NameContent]
@@ -34,11 +35,10 @@ extension EndpointAddress {
         switch self {
         case .service(let name): .services(name)
         // This machine is one, by whichever of its addresses.
-        case .tcp(let host, let port)
-        where each && Address(host: host, port: port) == nil
-            && Resolver.thisMachine(host, port: port) == nil:
-            .addresses(host)
-        case .tcp, .unix: nil
+        case .tcp(let host, let port), .tls(let host, let port):
+            each && Address(host: host, port: port) == nil
+                && Resolver.thisMachine(host, port: port) == nil ? .addresses(host) : nil
+        case .unix: nil
         }
     }
 }
@@ -73,6 +73,15 @@ extension Assembly {
     }
 }
 
+/// The endpoints of an upstream.
+struct TakenEndpoints {
+    let endpoints: [Endpoint]
+    /// Priority and weight of each; empty where all are the same.
+    let standings: [Standing]
+    /// The host by whose name each is verified; nil for one that speaks no TLS.
+    let hosts: [String?]
+}
+
 /// The endpoints of the configuration before, each to be taken over once.
 struct KnownEndpoints {
     private struct Key: Hashable {
@@ -89,6 +98,8 @@ struct KnownEndpoints {
     private var groups: [String: EndpointGroup] = [:]
     /// Whether groups whose endpoints are the same stay the same, with all that they remember.
     var keepsGroups = false
+    /// What TLS is spoken in with endpoints, each made once.
+    var contexts: DestinationContexts = [:]
 
     init(_ previous: Assembly?, found: NamesFound) {
         self.found = found
@@ -117,6 +128,12 @@ struct KnownEndpoints {
         return group.endpoints.elementsEqual(endpoints) { $0 === $1 } ? group : nil
     }
 
+    /// How an endpoint was verified before, with the sessions that it lets us take up again; nil where all is made
+    /// anew, as by a reload.
+    func destination(of endpoint: Endpoint, in upstream: String) -> TLSDestination? {
+        keepsGroups ? groups[upstream]?.destination(of: endpoint) : nil
+    }
+
     /// Those who wait for a place at this upstream.
     func queue(of upstream: String) -> PlaceQueue? { groups[upstream]?.queue }
 
@@ -126,8 +143,9 @@ struct KnownEndpoints {
     /// What is written beside a service is of the first priority.
     mutating func take(
         _ settings: [EndpointSettings], of upstream: String, each: Bool
-    ) throws -> (endpoints: [Endpoint], standings: [Standing]) {
+    ) throws -> TakenEndpoints {
         var all: [Endpoint] = []
+        var hosts: [String?] = []
         var standings: [Int: Standing] = [:]
         // What was written of those that are not a service's.
         var weights: [Int: Int] = [:]
@@ -144,6 +162,8 @@ struct KnownEndpoints {
                     })
             }
             for index in first..<all.count { weights[index] = setting.weight }
+            let host = setting.address.isSecure ? setting.address.hostAndPort?.host : nil
+            hosts += Array(repeating: host, count: all.count - first)
         }
         // Two names may stand for one place.
         var seen: Set<String> = []
@@ -157,7 +177,9 @@ struct KnownEndpoints {
                     isResting: weights[index] == 0)
         }
         let isUneven = placed.contains { $0 != placed[0] || $0.isResting }
-        return (kept.map { all[$0] }, isUneven ? placed : [])
+        return TakenEndpoints(
+            endpoints: kept.map { all[$0] }, standings: isUneven ? placed : [],
+            hosts: kept.map { hosts[$0] })
     }
 
     /// The endpoints that a name stands for; those of a service with what its records say.
@@ -166,11 +188,13 @@ struct KnownEndpoints {
         _ stands: (Int, Standing) -> Void
     ) throws -> [Endpoint] {
         var all: [Endpoint] = []
+        let scheme = address.isSecure ? "wss://" : "ws://"
         switch (address, found) {
-        case (.tcp(let host, let port), .addresses(let addresses)):
+        case (.tcp(let host, let port), .addresses(let addresses)),
+            (.tls(let host, let port), .addresses(let addresses)):
             for address in Self.one(family: addresses) {
                 let address = address.with(port: port)
-                let url = "ws://\(address)"
+                let url = "\(scheme)\(address)"
                 all.append(
                     take(url, url, of: upstream) {
                         Endpoint(label: url, address: address, authority: "\(host):\(port)")
@@ -221,7 +245,7 @@ struct KnownEndpoints {
         switch address {
         case .unix(let path):
             return Endpoint(label: label, address: try Address(parsing: "unix:" + path), name: name)
-        case .tcp(let host, let port):
+        case .tcp(let host, let port), .tls(let host, let port):
             if let known = Address(host: host, port: port) {
                 return Endpoint(label: label, address: known, name: name)
             }

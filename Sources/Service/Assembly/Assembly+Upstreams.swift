@@ -12,23 +12,24 @@ extension Assembly {
     static func group(
         _ name: String, _ upstream: UpstreamSettings, _ known: inout KnownEndpoints
     ) throws -> EndpointGroup {
-        let (endpoints, standings) = try known.take(
+        let taken = try known.take(
             upstream.endpoints, of: name, each: upstream.resolve == .each)
-        if let same = known.group(name, of: endpoints, standings) { return same }
-        return try group(name, upstream, endpoints, standings, queue: known.queue(of: name))
+        return try group(name, upstream, taken, &known)
     }
 
     private static func group(
-        _ name: String, _ upstream: UpstreamSettings, _ endpoints: [Endpoint],
-        _ standings: [Standing], queue: PlaceQueue?
+        _ name: String, _ upstream: UpstreamSettings, _ taken: TakenEndpoints,
+        _ known: inout KnownEndpoints
     ) throws -> EndpointGroup {
+        if let same = known.group(name, of: taken.endpoints, taken.standings) { return same }
+        let destinations = try destinations(of: name, upstream.tls, taken, &known)
         let (balance, hash) = balance(upstream.balance)
         let queueLimits = upstream.queue.map {
             QueueLimits(waitMilliseconds: $0.wait.wholeMilliseconds, size: $0.size)
         }
         return EndpointGroup(
             name: name,
-            endpoints: endpoints,
+            endpoints: taken.endpoints,
             rules: UpstreamRules(
                 balance: balance, cooldownMilliseconds: upstream.cooldown.wholeMilliseconds,
                 cooldownMaxMilliseconds: upstream.cooldownMax.wholeMilliseconds,
@@ -38,9 +39,10 @@ extension Assembly {
             pool: PoolLimits(
                 idleMax: upstream.pool.max,
                 idleMilliseconds: upstream.pool.idle.wholeMilliseconds),
-            hash: hash, queue: queue, queueLimits: queueLimits,
-            introduction: introduction(upstream.proxyProtocol), standings: standings,
-            sources: try sources(upstream.source), sticky: upstream.sticky.map(sticky))
+            hash: hash, queue: known.queue(of: name), queueLimits: queueLimits,
+            introduction: introduction(upstream.proxyProtocol), standings: taken.standings,
+            sources: try sources(upstream.source), sticky: upstream.sticky.map(sticky),
+            destinations: destinations)
     }
 
     private static func sticky(_ settings: StickySettings) -> StickyRule {
@@ -101,11 +103,8 @@ extension Assembly {
         _ address: EndpointAddress, _ known: inout KnownEndpoints
     ) throws -> EndpointGroup {
         let label = address.description
-        let (endpoints, standings) = try known.take(
-            [EndpointSettings(address)], of: label, each: false)
-        return try known.group(label, of: endpoints, standings)
-            ?? group(
-                label, UpstreamSettings(endpoints: [address]), endpoints, standings, queue: nil)
+        let taken = try known.take([EndpointSettings(address)], of: label, each: false)
+        return try group(label, UpstreamSettings(endpoints: [address]), taken, &known)
     }
 
     /// Which upstreams are checked, and how.
@@ -119,7 +118,8 @@ extension Assembly {
                 check.introduction = group.introduction
                 return CheckedUpstream(
                     name: group.picker.name, endpoints: group.endpoints, check: check,
-                    sources: group.sources(for:), recovered: { group.queue?.callNext() })
+                    sources: group.sources(for:),
+                    destination: group.destination(of:), recovered: { group.queue?.callNext() })
             }
         }
     }

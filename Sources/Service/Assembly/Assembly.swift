@@ -45,6 +45,8 @@ public struct Assembly: Sendable {
     let tokens: TokenRules
     /// Whose certificates the listeners take, in the order of the configuration.
     let clients: [ListenerClients]
+    /// What TLS is spoken in with endpoints.
+    let destinationContexts: DestinationContexts
     /// Endpoints that were served before and on which something still runs.
     var departed: [DepartedEndpoint]
 
@@ -84,6 +86,7 @@ public struct Assembly: Sendable {
         clients = zip(configuration.listen, stores).map { ListenerClients($0, $1?.clients) }
         routing = try Self.routing(
             configuration, &known, (passwords, tokens, clients), previous: previous?.routing)
+        destinationContexts = known.contexts
         departed = DepartedEndpoint.all(since: previous, without: routing)
         checks = Self.checks(configuration, routing)
         var listeners: [ListenerPlan] = []
@@ -148,11 +151,13 @@ public struct Assembly: Sendable {
         self.found = found
         var known = KnownEndpoints(previous, found: found)
         known.keepsGroups = true
+        known.contexts = previous.destinationContexts
         passwords = previous.passwords
         tokens = previous.tokens
         clients = previous.clients
         routing = try Self.routing(
             configuration, &known, (passwords, tokens, clients), previous: previous.routing)
+        destinationContexts = known.contexts
         departed = DepartedEndpoint.all(since: previous, without: routing)
         checks = Self.checks(configuration, routing)
     }
@@ -273,8 +278,9 @@ public struct Assembly: Sendable {
             }
         }
         return warnings + repeatedEndpoints(configuration) + restingUpstreams(configuration)
-            + tokenWarnings(configuration.admin) + unguardedRoutes(configuration)
-            + audienceWarnings(configuration) + faultWarnings(configuration)
+            + unverifiedUpstreams(configuration) + tokenWarnings(configuration.admin)
+            + unguardedRoutes(configuration) + audienceWarnings(configuration)
+            + faultWarnings(configuration)
     }
 
     /// What `hsts` does beside what was meant, for a listener whose certificates have these names.

@@ -322,6 +322,10 @@ struct AdminDesk: Sendable {
             state.routes.append(left)
         }
         state.upstreams = upstreams(now.assembly)
+        for index in state.upstreams.indices
+        where now.configuration.upstreams[state.upstreams[index].name]?.tls.isVerifying == false {
+            state.upstreams[index].isUnverified = true
+        }
         state.drains = now.drains.map(Self.state)
         return state
     }

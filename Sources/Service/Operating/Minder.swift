@@ -70,7 +70,10 @@ final class Minder: Sendable {
         let certificates = configuration.listen.compactMap(\.tls)
             .flatMap(\.certificates)
         let clients = configuration.listen.compactMap(\.tls?.clientCertificates)
-        return source.files + certificates.flatMap { [$0.chain, $0.key] }
+        let upstreams = configuration.upstreams.values.map(\.tls)
+        let shown = upstreams.compactMap(\.certificate).flatMap { [$0.chain, $0.key] }
+        return source.files + upstreams.compactMap(\.authorities) + shown
+            + certificates.flatMap { [$0.chain, $0.key] }
             + clients.flatMap { [$0.authorities] + [$0.revoked].compactMap(\.self) }
             + configuration.routes.compactMap(\.access?.basic?.file)
             + configuration.routes.compactMap(\.access?.token).flatMap {

@@ -134,6 +134,10 @@ struct ReloadChanges: Equatable {
             upstream.place = .commandLine
             upstream.source = upstream.source.map { SourceAddress($0.address) }
             upstream.endpoints = []
+            upstream.tls.place = .commandLine
+            upstream.tls.authoritiesPlace = .commandLine
+            upstream.tls.certificate = upstream.tls.certificate
+                .map { CertificateSettings(chain: $0.chain, key: $0.key) }
             return upstream
         }
     }

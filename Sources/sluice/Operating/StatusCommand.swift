@@ -250,6 +250,11 @@ enum StatusText {
             let who = count == 1 ? "1 request waits" : "\(count) requests wait"
             lines.append("\(who) for a place at \(upstream.name)")
         }
+        for upstream in state.upstreams where upstream.isUnverified == true {
+            lines.append(
+                "upstreams.\(upstream.name).tls.verify is false: nobody looks at the certificates of its endpoints"
+            )
+        }
         let drains = state.drains.map(DrainText.line)
         return lines + (drains.isEmpty ? [] : [""] + drains)
     }

@@ -53,6 +53,8 @@ final class AppWatch: Sendable {
     /// The path at which the app serves its socket, where that is known.
     private let path: String?
     private let isChecked: Bool
+    /// Files of authorities that an app which speaks TLS may be signed by.
+    private let authorities: [String]
     private let names: [String]
     private let trouble = Mutex(Trouble())
     private let page = Mutex<String?>(nil)
@@ -65,10 +67,13 @@ final class AppWatch: Sendable {
     ///   - path: where it serves its socket, if that is known.
     ///   - names: what this machine is called in the URLs; those that lead nowhere are told.
     ///   - isChecked: whether a WebSocket is opened to the app to see whether it can.
+    ///   - authorities: files of authorities that an app which speaks TLS may be signed by.
     /// - Throws: `SystemError` when there is no descriptor left.
     init(
-        _ endpoint: EndpointAddress, path: String?, names: [String], isChecked: Bool
+        _ endpoint: EndpointAddress, path: String?, names: [String], isChecked: Bool,
+        trusting authorities: [String] = []
     ) throws(SystemError) {
+        self.authorities = authorities
         self.endpoint = endpoint
         self.path = path
         self.names = names
@@ -77,6 +82,10 @@ final class AppWatch: Sendable {
     }
 
     private var label: String { endpoint.description }
+    /// Host and port.
+    private var authority: Substring {
+        label.firstRange(of: "://").map { label[$0.upperBound...] } ?? label[...]
+    }
 
     /// The origin of pages that come through Sluice; nil for those of the app's own.
     var pageOrigin: String? {
@@ -193,13 +202,14 @@ final class AppWatch: Sendable {
 
     /// Whether the app listens and, if asked, what becomes of a WebSocket to it.
     private func look(asking: Bool) -> Finding {
-        guard asking, case .tcp = endpoint, let url = SocketURL(label + (path ?? "/")) else {
+        guard asking, endpoint.hostAndPort != nil, let url = SocketURL(label + (path ?? "/")) else {
             let answered = asking ? Answered.untold("no WebSocket is tried there") : .unasked
             return isListening() ? .up(answered) : .down("nothing listens at \(label) yet")
         }
         var options = Doctor.Options()
         options.timeoutSeconds = 5
-        let own = "http://\(url.authority)"
+        options.authorities = authorities
+        let own = (endpoint.isSecure ? "https://" : "http://") + url.authority
         options.origin = pageOrigin ?? own
         let diagnosis: Diagnosis
         do throws(TLSError) {
@@ -233,8 +243,8 @@ final class AppWatch: Sendable {
                 + " of \(page) with 403: let the app take that origin too."
         case .diagnosis(let diagnosis):
             switch diagnosis.verdict {
-            // Sluice tries all addresses.
-            case .healthy, .slow, .oneFamily:
+            // Sluice tries all addresses, and speaks HTTP/1.1 to the app; what browsers trust, it need not care for.
+            case .healthy, .slow, .oneFamily, .http2Fails, .untrustedByBrowsers:
                 return "\(label) takes a WebSocket at \(place) and answers a ping"
             case .closedAtOnce, .noPong:
                 return "\(label) takes a WebSocket at \(place). \(diagnosis.sentence)"
@@ -277,7 +287,7 @@ final class AppWatch: Sendable {
         switch endpoint {
         case .unix(let path):
             addresses = [try? Address(parsing: "unix:" + path)].compactMap { $0 }
-        case .tcp(let host, let port):
+        case .tcp(let host, let port), .tls(let host, let port):
             addresses = (try? Resolver.resolve(host: host, port: port)) ?? []
         // Where its endpoints are, the resolver of the server finds out, and says what it finds.
         case .service: return true
@@ -299,12 +309,22 @@ final class AppWatch: Sendable {
     /// may be at another path than was asked for.
     private func advice(_ diagnosis: Diagnosis) -> String? {
         switch diagnosis.verdict {
-        case .healthy, .slow, .oneFamily, .closedAtOnce, .noPong: return nil
+        case .healthy, .slow, .oneFamily, .http2Fails, .untrustedByBrowsers, .closedAtOnce, .noPong:
+            return nil
         case .speaksTLS:
-            let secure = "wss" + label.dropFirst(2)
+            let secure = "https" + label.dropFirst(2)
             return
-                "\(label) speaks TLS itself, and Sluice relays to plain ws: switch TLS off in the"
-                + " app, or leave Sluice out and open \(secure)."
+                "\(label) speaks TLS itself: start `sluice \(secure)`, or switch TLS off in the app."
+        case .plainHTTP where endpoint.isSecure:
+            return
+                "\(label) speaks no TLS: start `sluice http\(label.dropFirst(3))`."
+        case .selfSigned, .untrustedAuthority, .missingIntermediate:
+            return
+                "\(label): \(diagnosis.sentence) Sluice does not believe it either: give its file, or its authority's, as"
+                + " `--app-ca FILE`. The app's own is what `openssl s_client -connect \(authority) </dev/null |"
+                + " openssl x509 -out app.pem` writes."
+        case .wrongName, .expired, .notYetValid, .badCertificate:
+            return "\(label): \(diagnosis.sentence) \(diagnosis.remedy)"
         case .otherProtocol:
             return "\(diagnosis.sentence) Give the port of your app: sluice PORT."
         case .wrongAccept, .fieldsStripped:

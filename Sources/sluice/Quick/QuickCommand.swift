@@ -16,6 +16,7 @@ struct QuickCommand: ParsableCommand {
             sluice ws://127.0.0.1:3000/Esv/ocp
             sluice 3000 --host myapp.localhost
             sluice 3000 --lan
+            sluice https://localhost:5001
             sluice app.internal:9000 --listen :443 --cert chain.pem --key key.pem
             """,
         discussion: """
@@ -29,7 +30,7 @@ struct QuickCommand: ParsableCommand {
 
     @Argument(
         help: ArgumentHelp(
-            "The app: a port, host:port, ws://host:port[/path][?query], http://host:port or unix:/path.",
+            "The app: a port, host:port, ws://host:port[/path][?query], the same with wss, http or https, or unix:/path.",
             valueName: "upstream"))
     var upstream: String
 
@@ -74,6 +75,13 @@ struct QuickCommand: ParsableCommand {
     var key: String?
 
     @Option(
+        name: .customLong("app-ca"),
+        help: ArgumentHelp(
+            "An authority of an app that speaks TLS, or its own certificate if nobody has signed that, PEM.",
+            valueName: "file"))
+    var appAuthority: String?
+
+    @Option(
         help: ArgumentHelp(
             "Serve only this path; /p/* means everything below. (default: every path)",
             valueName: "path"))
@@ -113,6 +121,11 @@ struct QuickCommand: ParsableCommand {
         try requireOtherPlaces(than: app)
         guard (cert == nil) == (key == nil) else {
             throw ValidationError("--cert and --key belong together: give both or neither.")
+        }
+        guard appAuthority == nil || app.endpoint.isSecure else {
+            throw ValidationError(
+                "--app-ca is for an app that speaks TLS, and \(upstream) does not: give its URL with https:// or wss://."
+            )
         }
         guard !lan || listen.isEmpty else {
             throw ValidationError(
@@ -211,6 +224,7 @@ struct QuickCommand: ParsableCommand {
         var configuration = Configuration.quick(
             listen: listening.addresses, tls: TLSSettings(certificates: [certificate]),
             path: path ?? "/*", to: app.endpoint,
+            trusting: authorities(beside: localAuthority),
             origins: try OriginSettings(
                 arguments: origin, more: Self.isForThisMachine(listening) ? ["file://"] : []))
         configuration.workers = workers
@@ -239,9 +253,16 @@ struct QuickCommand: ParsableCommand {
         announcement.localAuthority = localAuthority
         let announced = announcement
         let watch = try AppWatch(
-            app.endpoint, path: socketPath, names: host, isChecked: !isUnchecked)
+            app.endpoint, path: socketPath, names: host, isChecked: !isUnchecked,
+            trusting: authorities(beside: localAuthority))
         let held = listening.held.map { Successor.Handed(.listen, $0.address, $0.descriptor) }
         try Serving.run(.fixed(configuration), watching: watch, holding: held) { _ in announced }
+    }
+
+    /// Whom an app that speaks TLS may be signed by, beside the system's authorities: Sluice's own among them, which
+    /// may have made its certificate too.
+    private func authorities(beside localAuthority: String?) -> [String] {
+        [appAuthority, localAuthority].compactMap(\.self)
     }
 
     /// That a certificate is not for the names in the URLs that are printed, so that clients refuse them; nil where it

@@ -20,7 +20,7 @@ struct QuickUpstream: Equatable {
 
     /// The port, where the app is one of this machine; nil elsewhere.
     var loopbackPort: UInt16? {
-        guard case .tcp(let host, let port) = endpoint else { return nil }
+        guard let (host, port) = endpoint.hostAndPort else { return nil }
         let isLocal =
             host == "localhost"
             || (try? Address(parsing: host.contains(":") ? "[\(host)]:0" : "\(host):0"))?.isLoopback
@@ -28,7 +28,8 @@ struct QuickUpstream: Equatable {
         return isLocal ? port : nil
     }
 
-    /// Reads a port, a port with a path as `3000/Esv`, `host:port`, `ws://host:port[/path]` or `unix:/path`.
+    /// Reads a port, a port with a path as `3000/Esv`, `host:port`, `ws://host:port[/path]`, the same with `wss`, `http` or
+    /// `https`, or `unix:/path`.
     ///
     /// - Throws: `ValidationError`; for a bare word too, which is rather a mistyped command than a host.
     init(parsing text: String) throws {
@@ -68,15 +69,9 @@ struct QuickUpstream: Equatable {
         } else if !text.contains("://") && !text.hasPrefix("unix:") {
             url = "ws://" + text
         }
-        for (scheme, plain) in [("http://", "ws://"), ("HTTP://", "ws://")]
-        where url.hasPrefix(scheme) {
-            url = plain + url.dropFirst(scheme.count)
-        }
-        if url.hasPrefix("wss://") || url.hasPrefix("https://") {
-            throw ValidationError(
-                "\(text) would be an app that speaks TLS itself, which needs no Sluice. For an app that speaks"
-                    + " plain ws give its port, as `sluice 3000`: Sluice adds the TLS, and prints the wss:// URL."
-            )
+        for (scheme, usual) in [("http://", "ws://"), ("https://", "wss://")]
+        where url.lowercased().hasPrefix(scheme) {
+            url = usual + url.dropFirst(scheme.count)
         }
         // As Docker maps ports.
         let ports = text.split(separator: ":", omittingEmptySubsequences: false)
@@ -86,8 +81,8 @@ struct QuickUpstream: Equatable {
                     + " sluice \(ports[0]) --listen \(ports[1])")
         }
         var target: Substring = ""
-        if url.hasPrefix("ws://"),
-            let end = url.dropFirst(5).firstIndex(where: { "/?#".contains($0) })
+        if let start = ["ws://", "wss://"].first(where: { url.lowercased().hasPrefix($0) }),
+            let end = url.dropFirst(start.count).firstIndex(where: { "/?#".contains($0) })
         {
             target = url[end...]
             url = String(url[..<end])

@@ -3,6 +3,7 @@ import Glibc
 import Ledger
 import Reactor
 import Router
+import TLS
 import Testing
 import Wire
 
@@ -28,7 +29,7 @@ struct RefusalTests {
         .tooLarge(10),
         Refusal(HeadFault(status: 414, sentence: "The target is too long.", limit: .targetBytes)),
         .headTimeout, .draining, .noAnswer, .answerTimeout, .connectTimeout,
-        .unresolved("ws://app:1"),
+        .unresolved("ws://app:1"), .handshakeTimeout("wss://app:1"), .noTLS("wss://app:1", .ended),
         .unreachable("ws://app:1", code: ECONNREFUSED),
         .unreachable("ws://app:1", code: EHOSTUNREACH),
         .badAnswer("It is no HTTP."), .badUpgrade("No Sec-WebSocket-Accept."),

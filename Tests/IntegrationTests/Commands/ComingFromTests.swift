@@ -64,6 +64,8 @@ import Testing
     private struct Served {
         let proxy: ProxyFixture
         let folder: String
+        /// The app, where it speaks TLS.
+        let secure: TLSApp?
         /// Who signs the certificates of clients, where the block names such.
         private(set) var clients: ClientAuthority?
 
@@ -91,6 +93,12 @@ import Testing
                 yaml = yaml.replacing("server.pem", with: local.chain)
                     .replacing("server-key.pem", with: local.key)
                     .replacing("clients.pem", with: clients?.certificate ?? "")
+            }
+            secure = yaml.contains("https://") ? try TLSApp() : nil
+            if let secure {
+                yaml = yaml.replacingOccurrences(
+                    of: "https://127.0.0.1:3000", with: "https://127.0.0.1:\(secure.port)"
+                ).replacingOccurrences(of: "ca.pem", with: "\(try TLSApp.certificates())/ca.pem")
             }
             for (port, app) in zip(["3000", "3001"], apps) {
                 for scheme in ["ws", "http"] {
@@ -132,7 +140,7 @@ import Testing
     @Test func `every block of the page is tried here`() throws {
         let source = try Scratch.read(#filePath)
         let headings = try Self.blocks().keys
-        #expect(headings.count == 12)
+        #expect(headings.count == 13)
         for heading in headings { #expect(source.contains("Served(\"\(heading)\")"), "\(heading)") }
     }
 
@@ -170,6 +178,12 @@ import Testing
     private static func encoded(_ text: String) -> String {
         Data(text.utf8).base64EncodedString().replacing("+", with: "-")
             .replacing("/", with: "_").replacing("=", with: "")
+    }
+
+    @Test func `an app that speaks TLS itself is verified by its authority`() throws {
+        let served = try Served("An app that speaks TLS itself")
+        defer { served.remove() }
+        #expect(try served.curl("/x").contains("\"names\": [\"localhost\"]"))
     }
 
     @Test func `nothing is needed for a WebSocket, and the client is told of`() throws {

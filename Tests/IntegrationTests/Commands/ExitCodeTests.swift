@@ -94,7 +94,7 @@ import Testing
             #expect(try place.code(words + ["--nonsense"]) == 64, "\(command)")
         }
         for arguments in [
-            ["99999"], ["wss://app.test"], ["3000", "--listen", "app.test:443"],
+            ["99999"], ["3000", "--app-ca", "a.pem"], ["3000", "--listen", "app.test:443"],
             ["echo", "--listen", "x"], ["status", "--admin", "nonsense"],
             ["drain", "--code", "1005"], ["load"],
             ["load", "ws://a.test/", "--mode", "hold", "--rate", "5/s"],

@@ -62,7 +62,37 @@ import Testing
         let notice = try proxy.process.waitForLine(containing: "speaks TLS itself")[0]
         #expect(notice.hasPrefix("notice    ws://127.0.0.1:\(port) speaks TLS itself"))
         #expect(notice.contains("switch TLS off"))
-        #expect(notice.contains("open wss://127.0.0.1:\(port)"))
+        #expect(notice.contains("start `sluice https://127.0.0.1:\(port)`"))
+    }
+
+    @Test func `an app that speaks TLS is served, and what to add for its certificate is said`()
+        throws
+    {
+        let app = try TLSApp("selfsigned")
+        let url = "https://localhost:\(app.port)/x"
+        let wary = try ProxyFixture(arguments: [url, "--listen", "127.0.0.1:0"])
+        let notice = try wary.process.waitForLine(containing: "--app-ca")[0]
+        #expect(notice.contains("openssl s_client -connect localhost:\(app.port) "), "\(notice)")
+        let trusting = try ProxyFixture(arguments: [
+            url, "--listen", "127.0.0.1:0", "--app-ca",
+            "\(try TLSApp.certificates())/selfsigned.pem",
+        ])
+        try trusting.process.waitForLine(containing: "takes a WebSocket at /x")
+    }
+
+    @Test func `an app that has its certificate of Sluice's own authority is trusted`() throws {
+        let home = try Scratch.makeFolder()
+        defer { Scratch.remove(home) }
+        // Quick mode makes the authority, and a certificate that the app serves then.
+        let first = try ProxyFixture(
+            arguments: ["127.0.0.1:1", "--listen", "127.0.0.1:0", "--no-check"], home: home)
+        _ = try first.terminate()
+        let folder = "\(home)/data/sluice"
+        let app = try TLSApp(
+            chain: "\(folder)/localhost.pem", key: "\(folder)/localhost-key.pem")
+        let proxy = try ProxyFixture(
+            arguments: ["https://localhost:\(app.port)/x", "--listen", "127.0.0.1:0"], home: home)
+        try proxy.process.waitForLine(containing: "takes a WebSocket at /x")
     }
 
     @Test func `an app that lets in its own pages alone is told of`()
