@@ -38,6 +38,8 @@ class Load:
     is_multiplexed: bool = False
     # Whether it can be sent by what passes bytes and knows no TLS.
     has_floor: bool = False
+    # Whether the app behind speaks TLS; only peers that say how have such a row.
+    has_secure_app: bool = False
     # How often the proxy is started for it in one round; the time is shared out among them.
     starts: int = 1
 
@@ -57,6 +59,11 @@ LOADS = [
     Load("echo1000", ("echo", "--connections", "1000", "--message-bytes", "128"), has_floor=True),
     Load("stream64k", ("stream", "--connections", "8", "--message-bytes", "65536"), has_floor=True),
     Load("stream1m", ("stream", "--connections", "8", "--message-bytes", "1048576"), has_floor=True),
+    Load("tlsecho64", ("echo", "--connections", "64", "--message-bytes", "128"), has_secure_app=True),
+    Load("tlsecho1000", ("echo", "--connections", "1000", "--message-bytes", "128"),
+         has_secure_app=True),
+    Load("tlsstream64k", ("stream", "--connections", "8", "--message-bytes", "65536"),
+         has_secure_app=True),
     # What a handshake costs follows the machine's speed by the second, and where in memory a process
     # came to lie: up to a tenth from one start to the next, of any proxy.
     Load("connect", ("connect", "--connections", "8"), starts=5),
@@ -120,7 +127,7 @@ class Bed:
 class Running:
     """A proxy with an echo app behind it, both up and relaying."""
 
-    def __init__(self, bed: Bed, peer: Peer):
+    def __init__(self, bed: Bed, peer: Peer, has_secure_app: bool = False):
         self.bed = bed
         self._directory = tempfile.mkdtemp(prefix=f"{peer.name}-", dir=bed.directory)
         os.chmod(self._directory, 0o755)
@@ -130,8 +137,11 @@ class Running:
                 "backend", [BENCH, "backend", "--listen", "127.0.0.1:0", "--cpu",
                             str(bed.load_cpu)])
             line = backend.wait_for_line("listening on ")
-            site = Site(self._directory, bed.chain, bed.key, bed.bundle,
-                        int(line.rsplit(":", 1)[1]), bed.open_files)
+            port = int(line.rsplit(":", 1)[1])
+            if has_secure_app:
+                port = self._secured(port)
+            site = Site(self._directory, bed.chain, bed.key, bed.bundle, port, bed.open_files,
+                        bed.authority if has_secure_app else None)
             self.is_plain = peer.is_floor
             self.port = free_port()
             proxy = peer.start(site, self.port, bed.proxy_cpu)
@@ -164,6 +174,21 @@ class Running:
         child = Child(name, argv, self.bed.load_cpu, self._directory)
         self._children.append(child)
         return child
+
+    def _secured(self, backend_port: int) -> int:
+        """Puts TLS in front of the echo app, the same for all: a Sluice on the load's core."""
+        port = free_port()
+        path = os.path.join(self._directory, "secured.yaml")
+        Path(path).write_text(
+            f'listen: [{{ address: "127.0.0.1:{port}", tls: {{ certificates: '
+            f'[{{ chain: "{self.bed.chain}", key: "{self.bed.key}" }}], cipherSuites: {CIPHER}, '
+            f'protocols: [http/1.1] }} }}]\n'
+            f'routes: [{{ path: "/*", to: "ws://127.0.0.1:{backend_port}" }}]\n'
+            'log: { access: "off" }\n')
+        child = self._start(
+            "secured", [str(ROOT / ".build/release/sluice"), "run", "-c", path, "--workers", "1"])
+        child.wait_for_port(port)
+        return port
 
     def bench(self, arguments: tuple[str, ...] | list[str]) -> list[str]:
         mode, *rest = arguments
@@ -239,7 +264,7 @@ def measure(bed: Bed, peer: Peer, load: Load) -> dict:
                 "h2requests": web.multiplexed_requests,
                 "h2download": lambda: web.downloads("--http2"),
             }[load.name]()
-    with Running(bed, peer) as running:
+    with Running(bed, peer, load.has_secure_app) as running:
         return running.run(load)
 
 

@@ -3,7 +3,7 @@
 
 What is the same for all: one worker on one core; the same certificate and key (EC P-256); TLS 1.2
 and 1.3 allowed, 1.3 used; X25519 only; the client offers one cipher suite; HTTP/1.1; plain ws to
-the same echo app; no access log; no timeout that could end a tunnel. Everything else is left as it
+the same echo app, or wss to the same one behind TLS, which is then verified; no access log; no timeout that could end a tunnel. Everything else is left as it
 comes: session tickets, buffers, socket options. The files in templates/ are all there is.
 """
 
@@ -32,6 +32,8 @@ class Site:
     bundle: str
     backend_port: int
     open_files: int
+    # The file of the authority that has signed what the app shows; None where the app speaks no TLS.
+    upstream_authority: str | None = None
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,8 @@ class Peer:
     has_extended_connect: bool = True
     # Whether it is what no proxy can go below: it passes bytes and knows no TLS.
     is_floor: bool = False
+    # What its template says of an app that speaks TLS, where the comparison has such a row.
+    secure_upstream: str | None = None
     note: str = ""
 
     def configure(self, site: Site, port: int) -> str:
@@ -73,7 +77,11 @@ class Peer:
             "FILES": site.open_files,
             "RELAYS": (site.open_files - 100) // 2,
             "BUFFERS": self.buffers,
+            "S": "s" if site.upstream_authority else "",
+            "UPSTREAM_TLS": (self.secure_upstream or "") if site.upstream_authority else "",
         }
+        values["UPSTREAM_TLS"] = values["UPSTREAM_TLS"].replace(
+            "@AUTHORITY@", site.upstream_authority or "")
         for key, value in values.items():
             text = text.replace(f"@{key}@", str(value))
         Path(path).write_text(text)
@@ -128,28 +136,45 @@ def find(name: str, may_install: bool) -> Peer | None:
     if program is None:
         return None
     nginx = ["-p", "@DIR@", "-e", "@DIR@/nginx-start.log", "-c", "@CONFIG@"]
+    nginx_tls = (
+        "proxy_ssl_trusted_certificate @AUTHORITY@; proxy_ssl_verify on; proxy_ssl_name localhost; "
+        "proxy_ssl_server_name on; proxy_ssl_protocols TLSv1.2 TLSv1.3;")
+    envoy_tls = """transport_socket:
+        name: envoy.transport_sockets.tls
+        typed_config:
+          "@type": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext
+          sni: localhost
+          common_tls_context:
+            tls_params: { tls_maximum_protocol_version: TLSv1_3 }
+            validation_context:
+              trusted_ca: { filename: "@AUTHORITY@" }
+              match_typed_subject_alt_names: [{ san_type: DNS, matcher: { exact: localhost } }]"""
     sixteen = "proxy_buffer_size 16k; proxy_buffers 8 16k; proxy_busy_buffers_size 32k;"
     peers = [
         Peer("sluice", program, "sluice.yaml", ["run", "-c", "@CONFIG@", "--workers", "1"],
-             ["--version"], note="--workers 1"),
+             ["--version"], note="--workers 1",
+             secure_upstream="tls: { ca: \"@AUTHORITY@\", serverName: localhost },"),
         Peer("sluice-rules", program, "sluice-rules.yaml",
              ["run", "-c", "@CONFIG@", "--workers", "1"], ["--version"],
              note="--workers 1; pings, limits and log on"),
         Peer("sluice-bare", program, "sluice.yaml", ["run", "-c", "@CONFIG@", "--workers", "1"],
              ["--version"], note="--workers 1; the same commit, built without metrics"),
         Peer("nginx", program, "nginx.conf", nginx, ["-v"], has_master=True,
-             has_extended_connect=False, note="worker_processes 1; the worker is measured"),
+             has_extended_connect=False, note="worker_processes 1; the worker is measured",
+             secure_upstream=nginx_tls),
         Peer("nginx-16k", program, "nginx.conf", nginx, ["-v"], buffers=sixteen, has_master=True,
              has_extended_connect=False, note=sixteen),
         Peer("haproxy", program, "haproxy.cfg", ["-db", "-f", "@CONFIG@"], ["-v"],
-             note="nbthread 1"),
+             note="nbthread 1",
+             secure_upstream="ssl verify required ca-file @AUTHORITY@ sni str(localhost) "
+             "verifyhost localhost"),
         Peer("caddy", program, "Caddyfile",
              ["run", "--adapter", "caddyfile", "--config", "@CONFIG@"], ["version"],
              environment={"GOMAXPROCS": "1", "GODEBUG": "http2xconnect=1"},
              note="GOMAXPROCS=1; Go's TLS; GODEBUG=http2xconnect=1"),
         Peer("envoy", program, "envoy.yaml",
              ["-c", "@CONFIG@", "--concurrency", "1", "--disable-hot-restart", "-l", "error"],
-             ["--version"], note="--concurrency 1; BoringSSL"),
+             ["--version"], note="--concurrency 1; BoringSSL", secure_upstream=envoy_tls),
         Peer("traefik", program, "traefik.yaml", ["--configFile=@CONFIG@"], ["version"],
              environment={"GOMAXPROCS": "1"}, has_extended_connect=False,
              note="GOMAXPROCS=1; Go's TLS"),

@@ -41,6 +41,17 @@ METRICS = [
     Metric("stream 1 MiB frames: MB/s", "stream1m", "megabytesPerSecond", digits=0),
     Metric("· CPU ms/MB", "stream1m", "cpuMicrosecondsPerMegabyte", 1000, 2),
     busy("stream1m"),
+    Metric("app at wss: echo 128 B, 64 connections: messages/s", "tlsecho64", "messagesPerSecond",
+           digits=0),
+    Metric("· CPU µs/message", "tlsecho64", "cpuMicrosecondsPerMessage"),
+    busy("tlsecho64"),
+    Metric("app at wss: echo 128 B, 1000 connections: messages/s", "tlsecho1000",
+           "messagesPerSecond", digits=0),
+    Metric("· CPU µs/message", "tlsecho1000", "cpuMicrosecondsPerMessage"),
+    busy("tlsecho1000"),
+    Metric("app at wss: stream 64 KiB frames: MB/s", "tlsstream64k", "megabytesPerSecond", digits=0),
+    Metric("· CPU ms/MB", "tlsstream64k", "cpuMicrosecondsPerMegabyte", 1000, 2),
+    busy("tlsstream64k"),
     Metric("new connections, full handshake: /s", "connect", "handshakesPerSecond", digits=0),
     Metric("· CPU µs each", "connect", "cpuMicrosecondsPerConnection", digits=0),
     busy("connect"),
@@ -183,7 +194,10 @@ def aims(results: Results) -> list[str]:
     against_best("CPU per MB over h2, 64 KiB frames", "h2stream64k", megabyte)
     against_best("CPU per request over h2", "h2requests", "cpuMicrosecondsPerRequest")
     against_best("CPU per MB over h2, downloads", "h2download", megabyte)
+    against_best("CPU per message to an app at wss, 64 connections", "tlsecho64", message)
+    against_best("CPU per message to an app at wss, 1000 connections", "tlsecho1000", message)
     for load, own, key, title, allowed in [
+        ("tlsecho64", "echo64", message, "CPU per message to an app at wss, against ws", 1.25),
         ("h2echo64", "echo64", message, "CPU per message, 64 streams, against HTTP/1.1", 0.55),
         ("h2stream64k", "stream64k", megabyte, "CPU per MB, 64 KiB, against HTTP/1.1", 1.1),
     ]:
