@@ -190,19 +190,14 @@ struct ForwardAsker {
         }
     }
 
-    /// Its connection stands, and TLS on it where the endpoint speaks that.
+    /// Its connection stands: the answer is awaited now.
     private func stands(
         _ question: ForwardQuestion, _ slot: UnsafeMutablePointer<UpstreamConnection>
     ) {
-        slot.pointee.isConnected = true
         question.rule.group.succeeded(question.places.endpoint, nowMilliseconds: now, journal)
         guard let carrier = question.carrier else { return }
+        UpstreamKeeper(state).stands(slot, carrier)
         arm(question, carrier, slot)
-        if slot.pointee.destination != nil {
-            state.pointee.settling.append(
-                carrier.tagged(TokenTag.upstream),
-                due: now + state.pointee.settings.settleMilliseconds)
-        }
     }
 
     /// The connection could not be opened: the next address, or the next endpoint.

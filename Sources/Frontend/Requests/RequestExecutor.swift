@@ -296,7 +296,7 @@ struct RequestExecutor {
         // Nobody has asked for more of the body before.
         request.pointee.body.movedMilliseconds = now
         guard isFresh, slot.pointee.destination == nil else {
-            if isFresh { stands(slot, carrier) }
+            if isFresh { UpstreamKeeper(state).stands(slot, carrier) }
             if slot.pointee.leg.put(start, count: count, space) {
                 request.pointee.body.transfer.bytesSent += bodyCount
             } else {
@@ -321,13 +321,6 @@ struct RequestExecutor {
             return .attemptFailed
         case .blocked, .ended: return nil
         }
-    }
-
-    /// TLS stands on a connection to an endpoint.
-    private func stands(_ slot: UnsafeMutablePointer<UpstreamConnection>, _ carrier: Token) {
-        slot.pointee.isConnected = true
-        state.pointee.settling.append(
-            carrier.tagged(TokenTag.upstream), due: now + settings.settleMilliseconds)
     }
 
     /// The head has gone out on a new connection.

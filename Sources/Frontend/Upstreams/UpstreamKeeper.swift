@@ -239,6 +239,15 @@ struct UpstreamKeeper {
         }
     }
 
+    /// A connection stands, and TLS on it where the endpoint speaks that: such a session leaves OpenSSL's object later.
+    func stands(_ slot: UnsafeMutablePointer<UpstreamConnection>, _ carrier: Token) {
+        slot.pointee.isConnected = true
+        if slot.pointee.destination == nil { return }
+        state.pointee.settling.append(
+            carrier.tagged(TokenTag.upstream),
+            due: state.pointee.now + state.pointee.settings.settleMilliseconds)
+    }
+
     /// Finds an idle connection to the endpoint on which nothing has come.
     ///
     /// - Returns: whether there is one; it is the request's then.

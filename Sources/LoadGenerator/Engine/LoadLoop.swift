@@ -88,6 +88,8 @@ struct LoadLoop: ~Copyable, Reacting {
     var tickets: [ResumptionTicket] = []
     /// Players that have had their share of a turn, and go on in the next.
     var postponed: [Token] = []
+    /// Sessions that wait to go on without OpenSSL's object.
+    var settling = SettlingQueue()
     /// Clients of a storm that wait for their next attempt.
     var comebacks = ComebackQueue()
     var stormBeganAt: UInt64 = 0
@@ -153,6 +155,7 @@ struct LoadLoop: ~Copyable, Reacting {
         slab = Slab(capacity: plan.connections * (1 + (plan.streams ?? 0)) * 2 + 1024)
         // Scripts wait by timers; for others they are deadlines.
         loop = ReactorLoop(poller: try Poller(), tickMilliseconds: kind == .script ? 1 : 64)
+        useOwnRecords()
     }
 
     deinit {
@@ -238,6 +241,7 @@ struct LoadLoop: ~Copyable, Reacting {
         advance()
         playPostponed()
         flushCarriers()
+        settle()
         slab.releaseRetired()
         openMore()
     }

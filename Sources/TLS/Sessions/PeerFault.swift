@@ -22,6 +22,11 @@ public struct PeerFault: Sendable, Equatable {
 extension TLSSession {
     /// Why the last call has failed, taken out of OpenSSL's queue; to be asked at once.
     public borrowing func takePeerFault() -> PeerFault {
+        if let layer, case .byPeer? = layer.pointee.failure {
+            let name = alertName(layer.pointee.peerAlert)
+            return PeerFault(
+                cause: .alert(name), sentence: "the server sent the alert \(name)")
+        }
         let code = ERR_peek_last_error()
         let isOfTLS = sluice_err_lib(code) == UInt32(ERR_LIB_SSL)
         let reason = isOfTLS ? Int32(truncatingIfNeeded: sluice_err_reason(code)) : 0

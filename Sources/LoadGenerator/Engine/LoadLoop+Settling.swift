@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+import Reactor
+import TLS
+
+/// TLS sessions that go on without OpenSSL's object, which takes some 30 kB of a connection: thousands of held
+/// ones shall measure the server, and not fill the memory of its machine.
+struct SettlingQueue {
+    private var entries: [(token: Token, dueNanoseconds: UInt64)] = []
+    private var first = 0
+
+    /// Sessions that one turn takes from OpenSSL, some 20 µs each.
+    static let perTurn = 16
+    /// How long a connection lives before.
+    static let delayNanoseconds: UInt64 = 1_000_000_000
+
+    mutating func append(_ token: Token, _ now: UInt64) {
+        entries.append((token, now + Self.delayNanoseconds))
+    }
+
+    /// The first, if it is due.
+    mutating func popDue(_ now: UInt64) -> Token? {
+        guard first < entries.count, entries[first].dueNanoseconds <= now else { return nil }
+        defer {
+            first += 1
+            if first * 2 >= entries.count {
+                entries.removeFirst(first)
+                first = 0
+            }
+        }
+        return entries[first].token
+    }
+}
+
+extension LoadLoop {
+    /// Has the sessions of a load leave OpenSSL's object as early as Sluice's own do.
+    func useOwnRecords() {
+        guard context != nil, TLSSession.canReleaseOpenSSL else { return }
+        records.use(.best)
+        records.releaseBusy(true)
+    }
+
+    /// Takes sessions that have lived a while from OpenSSL, a bounded number of them.
+    mutating func settle() {
+        for _ in 0..<SettlingQueue.perTurn {
+            guard let token = settling.popDue(now) else { return }
+            guard let outcome = slab.pointer(token)?.pointee.tls?.releaseOpenSSL() else { continue }
+            // A record is half read just now.
+            if case .notNow = outcome { settling.append(token, now) }
+        }
+    }
+}
