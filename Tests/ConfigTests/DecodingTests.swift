@@ -240,8 +240,8 @@ struct DecodingTests {
         log.accessPlace = configuration.log.accessPlace
         log.eventsPlace = configuration.log.eventsPlace
         #expect(configuration.log == log)
-        #expect(configuration.log.accessPlace?.line == 56)
-        #expect(configuration.log.eventsPlace?.line == 56)
+        #expect(configuration.log.accessPlace?.line == 64)
+        #expect(configuration.log.eventsPlace?.line == 64)
         #expect(
             configuration.resolver.servers == [
                 "192.0.2.1:53", "192.0.2.2:5353", "[::1]:53", "[::1]:54",
@@ -515,7 +515,7 @@ let everything = """
     limits: { headBytes: 32KiB, headFields: 64, targetBytes: 4KiB, connections: 20000, connectionsPerClient: 100, newConnectionsPerSecond: 10, requestsPerConnection: 5,
         handshakesPerTurn: 4, relayBufferBytes: 1MB }
     workers: 3
-    tls: { records: openssl, release: false }
+    tls: { records: openssl, keySchedule: openssl, release: false }
     """
 
 private func at(_ line: Int, _ column: Int) -> SourcePlace {

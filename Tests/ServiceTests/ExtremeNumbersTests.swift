@@ -39,6 +39,8 @@ struct ExtremeNumbersTests {
         "routes[].forwarded": "routes: [{ path: /, to: app, forwarded: { KEYS } }]",
         "routes[].access.jwt":
             "routes: [{ path: /, to: app, access: { jwt: { keys: \"https://127.0.0.1:1/keys\", KEYS } } }]",
+        "routes[].access.forward":
+            "routes: [{ path: /, to: app, access: { forward: { to: \"http://127.0.0.1:1\", KEYS } } }]",
         "routes[].access.jwt.endsWithToken":
             "routes: [{ path: /, to: app, access: { jwt: { keys: \"https://127.0.0.1:1/keys\", endsWithToken: { KEYS } } } }]",
         "upstreams.NAME.endpoints[]":

@@ -23,7 +23,7 @@ public enum KeySchedule {
 
     /// What contexts ask OpenSSL for their functions by (property(7)): those of this provider first, where it has
     /// some; nil where it is not used.
-    static var properties: String? { outcome == nil ? "?provider=\(providerName)" : nil }
+    static var properties: String? { outcome == nil ? wish : nil }
 
     private static let isSwitchedOff = Atomic(false)
 
@@ -41,7 +41,7 @@ public enum KeySchedule {
             ERR_clear_error()
             return "OpenSSL takes no provider"
         }
-        guard let found = EVP_KDF_fetch(nil, functionName, "?provider=\(providerName)") else {
+        guard let found = EVP_KDF_fetch(nil, functionName, wish) else {
             ERR_clear_error()
             return others
         }
@@ -54,6 +54,10 @@ public enum KeySchedule {
 
     fileprivate static let providerName = "sluice"
     fileprivate static let functionName = "TLS13-KDF"
+    /// What the function says of itself: a property of its own, so that what OpenSSL's configuration says of
+    /// `provider` goes on to hold.
+    fileprivate static let definition = "provider=sluice,sluice=yes"
+    private static let wish = "?sluice=yes"
 
     /// Makes what one call asks for; what TLS 1.3 does not ask for is OpenSSL's to make.
     static func derive(
@@ -93,7 +97,7 @@ private enum ProviderTables {
         let rows = UnsafeMutablePointer<OSSL_ALGORITHM>.allocate(capacity: 2)
         rows.initialize(repeating: OSSL_ALGORITHM(), count: 2)
         rows[0].algorithm_names = UnsafePointer(strdup(KeySchedule.functionName))
-        rows[0].property_definition = UnsafePointer(strdup("provider=" + KeySchedule.providerName))
+        rows[0].property_definition = UnsafePointer(strdup(KeySchedule.definition))
         rows[0].implementation = UnsafePointer(functions)
         return rows
     }()

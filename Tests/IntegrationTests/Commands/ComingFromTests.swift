@@ -109,7 +109,8 @@ import Testing
             proxy = try ProxyFixture(
                 configuration: yaml.replacingOccurrences(
                     of: "\":8080\"", with: "\"127.0.0.1:0\""
-                ).replacing("\":8443\"", with: "\"127.0.0.1:0\""))
+                ).replacing("\":8443\"", with: "\"127.0.0.1:0\"")
+                    .replacing("\":8081\"", with: "\"127.0.0.1:0\""))
         }
 
         /// What curl gets: the body where the status is 200, else the status.
@@ -125,10 +126,11 @@ import Testing
         }
 
         /// The name of the app that a socket leads to; the status where none opens.
-        func socket(_ path: String = "/x", _ extra: [(name: String, value: String)] = []) throws
-            -> String
-        {
-            let client = try proxy.connect()
+        func socket(
+            _ path: String = "/x", _ extra: [(name: String, value: String)] = [],
+            listener: Int = 0
+        ) throws -> String {
+            let client = try proxy.connect(listener: listener)
             try client.send(Opening(path, extra: extra).bytes)
             let head = try client.readHead()
             return head.status == 101 ? try client.readFrame().text : "\(head.status)"
@@ -140,7 +142,7 @@ import Testing
     @Test func `every block of the page is tried here`() throws {
         let source = try Scratch.read(#filePath)
         let headings = try Self.blocks().keys
-        #expect(headings.count == 13)
+        #expect(headings.count == 19)
         for heading in headings { #expect(source.contains("Served(\"\(heading)\")"), "\(heading)") }
     }
 
@@ -236,6 +238,42 @@ import Testing
         #expect(try curl("/chargers/x", nil) == "403")
         #expect(try curl("/chargers/x", other) == "403")
         #expect(try curl("/chargers/x", charger).hasPrefix("a /chargers/x - CN=CP-1 "))
+    }
+
+    @Test func `ports and names have apps of their own`() throws {
+        let ports = try Served("A second port with another app")
+        defer { ports.remove() }
+        #expect(try ports.socket() == "a" && ports.socket(listener: 1) == "b")
+        let names = try Served("Several names")
+        defer { names.remove() }
+        #expect(try names.curl("/x", "-H", "Host: a.example.com").hasPrefix("a /x "))
+        #expect(try names.curl("/x", "-H", "Host: other.example.com").hasPrefix("b /x "))
+        #expect(try names.curl("/x") == "404")
+    }
+
+    @Test func `a prefix goes away`() throws {
+        let served = try Served("A prefix that the app does not know")
+        defer { served.remove() }
+        #expect(try served.curl("/app/x/y?z").hasPrefix("a /x/y?z "))
+        #expect(try served.socket("/app/x") == "a")
+        #expect(try served.curl("/x") == "404")
+    }
+
+    @Test func `a client has so many sockets`() throws {
+        let served = try Served("Not too many sockets of one client")
+        defer { served.remove() }
+        let held = try (0..<2).map { _ in try served.proxy.open(Opening("/x")) }
+        #expect(try served.socket() == "429")
+        #expect(try served.curl("/x").hasPrefix("a "))
+        withExtendedLifetime(held) {}
+    }
+
+    @Test func `a proxy in front says who the client is`() throws {
+        let served = try Served("Behind another proxy")
+        defer { served.remove() }
+        #expect(
+            try served.curl("/x", "-H", "X-Forwarded-For: 203.0.113.9")
+                .hasPrefix("a /x 203.0.113.9 "))
     }
 
     @Test func `a segment has a name`() throws {

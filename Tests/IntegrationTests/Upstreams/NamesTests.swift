@@ -51,13 +51,47 @@ import Testing
         Array(try line(label, sluice).dropFirst(2).prefix(2))
     }
 
+    private static func port(of app: ChildProcess) throws -> UInt16 {
+        let line = try app.waitForLine(containing: "listening ")[0]
+        return try #require(line.split(separator: ":").last.flatMap { UInt16($0) })
+    }
+
+    /// A port of 127.0.0.1 that nobody can listen at as long as this lives, and that refuses connections.
+    private final class BoundSocket {
+        private let descriptor: Int32
+
+        /// Nil where somebody has the port.
+        init?(port: UInt16) {
+            descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+            var address = sockaddr_in()
+            address.sin_family = sa_family_t(AF_INET)
+            address.sin_port = port.bigEndian
+            address.sin_addr.s_addr = inet_addr("127.0.0.1")
+            let result = withUnsafePointer(to: &address) {
+                $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                    bind(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+                }
+            }
+            if result != 0 { return nil }
+        }
+
+        deinit { close(descriptor) }
+    }
+
     @Test
     func `an app at ::1 alone is reached by localhost where the hosts file knows 127.0.0.1 alone`()
         throws
     {
-        let app = try ChildProcess([try ProxyFixture.program(), "echo", "--listen", "[::1]:0"])
-        let line = try app.waitForLine(containing: "listening ")[0]
-        let port = try #require(line.split(separator: ":").last.flatMap { UInt16($0) })
+        var app = try ChildProcess([try ProxyFixture.program(), "echo", "--listen", "[::1]:0"])
+        var port = try Self.port(of: app)
+        // Nobody else may listen at that port of 127.0.0.1 meanwhile.
+        var holder = BoundSocket(port: port)
+        while holder == nil {
+            app = try ChildProcess([try ProxyFixture.program(), "echo", "--listen", "[::1]:0"])
+            port = try Self.port(of: app)
+            holder = BoundSocket(port: port)
+        }
+        defer { withExtendedLifetime(holder) {} }
         let folder = try Scratch.makeFolder()
         defer { Scratch.remove(folder) }
         try Scratch.write("127.0.0.1 localhost\n", to: "\(folder)/hosts")

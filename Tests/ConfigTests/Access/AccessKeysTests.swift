@@ -70,10 +70,6 @@ struct AccessKeysTests {
         ),
         ("{ forward: {} }", "2:57: routes[0].access.forward: 'to' is missing"),
         (
-            "{ forward: { to: \"https://h:1\" } }",
-            "2:63: routes[0].access.forward.to: found 'https://h:1', but Sluice speaks plain to upstreams, not TLS; allowed: ws://host:port, http://host:port or unix:/path (did you mean 'http://h:1'?)"
-        ),
-        (
             "{ forward: { to: \"http://h:1\", path: verify } }",
             "2:83: routes[0].access.forward.path: found 'verify', allowed: a path, as /verify"
         ),
