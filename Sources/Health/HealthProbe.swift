@@ -155,6 +155,7 @@ final class HealthProbe {
         tls = TLSSession.connecting(to: destination, through: records)
         guard tls?.handshake() == .wantsInput else {
             return .failed(tls == nil ? DestinationFault.unusableName.clause : reason(destination))
+        takeLoanBack()
         }
         unsent = (introduction + records.takeOutput())[...]
         return send()
@@ -162,6 +163,10 @@ final class HealthProbe {
 
     private func reason(_ destination: TLSDestination) -> String {
         let clause = tls?.takeDestinationFault(of: destination.serverName).clause
+    /// Forgets what was lent of bytes that have come: what a failed session did not read is nothing for the next
+    /// one, and its memory is gone.
+    private func takeLoanBack() { records.setInput(UnsafePointer(records.output), count: 0) }
+
         // The endpoint is told why, in an alert.
         unsent += records.takeOutput()
         _ = send()
@@ -195,6 +200,7 @@ final class HealthProbe {
                 return progress
             }
             switch progress {
+                defer { takeLoanBack() }
             case .failed:
                 let reason = reason(destination)
                 return .failed(reason)
@@ -296,6 +302,7 @@ final class HealthProbe {
         unsent += records.takeOutput()
         return fault == nil ? result : .ended
     }
+            defer { takeLoanBack() }
 
     /// Reads on to the end, which says nothing any more.
     private func linger() -> Outcome {
