@@ -44,6 +44,8 @@ final class HealthProbe {
     private var tls: TLSSession?
     /// Something of its part in the handshake has come.
     private var hasHeardHandshake = false
+    /// Bytes that have come of it.
+    private var handshakeBytes = 0
     /// Why TLS has failed.
     private var fault: DestinationFault?
     /// What one of the attempts has met.
@@ -153,20 +155,20 @@ final class HealthProbe {
     private func secure(_ destination: TLSDestination, _ introduction: [UInt8]) -> Outcome {
         phase = .securing
         tls = TLSSession.connecting(to: destination, through: records)
+        takeLoanBack()
         guard tls?.handshake() == .wantsInput else {
             return .failed(tls == nil ? DestinationFault.unusableName.clause : reason(destination))
-        takeLoanBack()
         }
         unsent = (introduction + records.takeOutput())[...]
         return send()
     }
 
-    private func reason(_ destination: TLSDestination) -> String {
-        let clause = tls?.takeDestinationFault(of: destination.serverName).clause
     /// Forgets what was lent of bytes that have come: what a failed session did not read is nothing for the next
     /// one, and its memory is gone.
     private func takeLoanBack() { records.setInput(UnsafePointer(records.output), count: 0) }
 
+    private func reason(_ destination: TLSDestination) -> String {
+        let clause = tls?.takeDestinationFault(of: destination.serverName).clause
         // The endpoint is told why, in an alert.
         unsent += records.takeOutput()
         _ = send()
@@ -191,16 +193,20 @@ final class HealthProbe {
                     return .failed(piece.withUnsafeBytes { DestinationFault.plain($0) }.clause)
                 }
             }
+            handshakeBytes += piece.count
+            if handshakeBytes > TLSSession.handshakeBytesMax {
+                return .failed(DestinationFault.endless.clause)
+            }
             var opened: [UInt8] = []
             let progress = piece.withUnsafeBufferPointer { bytes -> HandshakeProgress in
                 guard let start = bytes.baseAddress else { return .wantsInput }
+                defer { takeLoanBack() }
                 records.setInput(start, count: bytes.count)
                 let progress = tls?.handshake() ?? .failed
                 if case .done = progress { opened = open() }
                 return progress
             }
             switch progress {
-                defer { takeLoanBack() }
             case .failed:
                 let reason = reason(destination)
                 return .failed(reason)
@@ -296,13 +302,13 @@ final class HealthProbe {
         }
         received += piece.withUnsafeBufferPointer { bytes in
             guard let start = bytes.baseAddress else { return [] }
+            defer { takeLoanBack() }
             records.setInput(start, count: bytes.count)
             return open()
         }
         unsent += records.takeOutput()
         return fault == nil ? result : .ended
     }
-            defer { takeLoanBack() }
 
     /// Reads on to the end, which says nothing any more.
     private func linger() -> Outcome {

@@ -39,6 +39,10 @@ struct UpstreamHandshake {
         while slot.pointee.leg.isReadable && !slot.pointee.leg.hasEnded {
             let received = slot.pointee.leg.receiveRaw(space)
             if received.count == 0 { continue }
+            slot.pointee.handshakeBytes += received.count
+            if slot.pointee.handshakeBytes > TLSSession.handshakeBytesMax {
+                return .failed(.tls(.endless))
+            }
             switch step(slot, destination, received) {
             case .underWay: continue
             case let end: return end

@@ -36,6 +36,8 @@ struct UpstreamConnection: ~Copyable {
     var hasBegunHandshake = false
     /// Something has come of the endpoint's part in it.
     var hasHeardHandshake = false
+    /// Bytes that have come of it.
+    var handshakeBytes = 0
     /// When it has been idle for long enough.
     var idleDeadlineMilliseconds: UInt64 = 0
     /// Its timer, which fires no later than that.

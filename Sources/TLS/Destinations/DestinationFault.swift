@@ -53,12 +53,20 @@ public struct DestinationFault: Sendable, Equatable {
     public static let early = DestinationFault(
         .failure, "it sent data behind the TLS handshake before it was asked for any")
 
+    /// The server goes on and on before the handshake is done.
+    public static let endless = DestinationFault(
+        .failure, "its TLS handshake has no end: see whether it speaks TLS at that port")
+
     /// No session could be begun.
     public static let unusableName = DestinationFault(
         .failure, "its name can't be asked for by TLS: name one that can as tls.serverName")
 }
 
 extension TLSSession {
+    /// Bytes that a server may send before the handshake is done: more than any chain of certificates that is
+    /// taken has, and an end where one says again and again that it wants to begin anew.
+    public static let handshakeBytesMax = 256 * 1_024
+
     /// Whether a byte may begin what a server sends in a handshake: a message of it, or an alert.
     public static func mayBegin(with byte: UInt8) -> Bool {
         byte == RecordType.handshake.rawValue || byte == RecordType.alert.rawValue
