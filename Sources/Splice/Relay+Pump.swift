@@ -228,8 +228,9 @@ extension Relay {
             let code = self[from: side].scanner.closeCode
             ending.closeCame(from: side, code: code, wasRelayed: passed.wasCloseRelayed)
             // With both Closes said, the client's close_notify follows at once and takes the last frame along. The
-            // upstream is the one that ends the connection then.
-            if !ending.isOver || side == .client {
+            // upstream is the one that ends the connection then. Where that speaks TLS too, what waits would be
+            // taken along by its records instead.
+            if !ending.isOver || side == .client || backend.tls != nil {
                 _ = change(side.other) { $0.flushRecords(space) }
             }
         }
