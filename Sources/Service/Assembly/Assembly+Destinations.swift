@@ -18,8 +18,9 @@ extension Assembly {
         let context = try context(upstream, settings, &known)
         return zip(taken.endpoints, taken.hosts).map { endpoint, host in
             guard let host else { return nil }
-            return known.destination(of: endpoint, in: upstream)
-                ?? TLSDestination(context, serverName: settings.serverName ?? host)
+            let serverName = settings.serverName ?? host
+            return known.destination(of: endpoint, in: upstream, serverName: serverName)
+                ?? TLSDestination(context, serverName: serverName)
         }
     }
 

@@ -89,6 +89,15 @@ struct KnownEndpoints {
         let label: String
         /// One that has moved under its name is another.
         let url: String
+        /// One of another name at the same address is another.
+        let authority: String
+
+        init(_ endpoint: Endpoint, of upstream: String) {
+            self.upstream = upstream
+            label = endpoint.label
+            url = endpoint.url
+            authority = endpoint.authority
+        }
     }
 
     private let found: NamesFound
@@ -104,16 +113,12 @@ struct KnownEndpoints {
     init(_ previous: Assembly?, found: NamesFound) {
         self.found = found
         for one in previous?.departed ?? [] {
-            let key = Key(
-                upstream: one.upstream, label: one.endpoint.label, url: one.endpoint.url)
-            departed[key] = one.endpoint
+            departed[Key(one.endpoint, of: one.upstream)] = one.endpoint
         }
         for group in previous?.routing.upstreams ?? [] {
             groups[group.picker.name] = group
             for endpoint in group.endpoints {
-                let key = Key(
-                    upstream: group.picker.name, label: endpoint.label, url: endpoint.url)
-                endpoints[key, default: []].append(endpoint)
+                endpoints[Key(endpoint, of: group.picker.name), default: []].append(endpoint)
             }
         }
     }
@@ -129,9 +134,14 @@ struct KnownEndpoints {
     }
 
     /// How an endpoint was verified before, with the sessions that it lets us take up again; nil where all is made
-    /// anew, as by a reload.
-    func destination(of endpoint: Endpoint, in upstream: String) -> TLSDestination? {
-        keepsGroups ? groups[upstream]?.destination(of: endpoint) : nil
+    /// anew, as by a reload, and where it was verified by another name.
+    func destination(
+        of endpoint: Endpoint, in upstream: String, serverName: String
+    ) -> TLSDestination? {
+        guard keepsGroups, let known = groups[upstream]?.destination(of: endpoint) else {
+            return nil
+        }
+        return known.serverName == TLSDestination.name(serverName) ? known : nil
     }
 
     /// Those who wait for a place at this upstream.
@@ -157,9 +167,7 @@ struct KnownEndpoints {
                 }
             } else {
                 all.append(
-                    try take(setting.label, setting.address.description, of: upstream) {
-                        try Self.endpoint(setting.address, name: setting.name)
-                    })
+                    take(try Self.endpoint(setting.address, name: setting.name), of: upstream))
             }
             for index in first..<all.count { weights[index] = setting.weight }
             let host = setting.address.isSecure ? setting.address.hostAndPort?.host : nil
@@ -196,36 +204,31 @@ struct KnownEndpoints {
                 let address = address.with(port: port)
                 let url = "\(scheme)\(address)"
                 all.append(
-                    take(url, url, of: upstream) {
-                        Endpoint(label: url, address: address, authority: "\(host):\(port)")
-                    })
+                    take(
+                        Endpoint(label: url, address: address, authority: "\(host):\(port)"),
+                        of: upstream))
             }
         case (_, .services(let records)):
             for record in records {
                 stands(
                     all.count, Standing(priority: record.priority, weight: record.weight))
                 let address = EndpointAddress.tcp(host: record.host, port: record.port)
-                all.append(
-                    try take(address.description, address.description, of: upstream) {
-                        try Self.endpoint(address)
-                    })
+                all.append(take(try Self.endpoint(address), of: upstream))
             }
         default:
-            let label = address.description
-            all.append(take(label, label, of: upstream) { Endpoint(unresolved: label) })
+            all.append(take(Endpoint(unresolved: address.description), of: upstream))
         }
         return all
     }
 
-    private mutating func take<Fault: Error>(
-        _ label: String, _ url: String, of upstream: String, or make: () throws(Fault) -> Endpoint
-    ) throws(Fault) -> Endpoint {
-        let key = Key(upstream: upstream, label: label, url: url)
+    /// The endpoint as it is known, or this new one.
+    private mutating func take(_ new: Endpoint, of upstream: String) -> Endpoint {
+        let key = Key(new, of: upstream)
         if let first = endpoints[key]?.first {
             endpoints[key]?.removeFirst()
             return first
         }
-        let endpoint = if let back = departed.removeValue(forKey: key) { back } else { try make() }
+        let endpoint = departed.removeValue(forKey: key) ?? new
         // One that joins others begins slowly; where all are new there is nobody to begin with.
         if groups[upstream] != nil { endpoint.load.join(nowMilliseconds: Clock.nowMilliseconds()) }
         return endpoint

@@ -21,9 +21,13 @@ public final class TLSDestination: Sendable {
     /// A server by its name; `context` is made by `TLSContext.destinations`.
     public init(_ context: TLSContext, serverName: String) {
         self.context = context
-        // A name may end in a dot as people write it, but not in a certificate or in SNI (RFC 6066 §3).
-        self.serverName =
-            serverName.hasSuffix(".") ? String(serverName.dropLast()) : serverName
+        self.serverName = Self.name(serverName)
+    }
+
+    /// A name as it is verified: it may end in a dot as people write it, but not in a certificate or in SNI
+    /// (RFC 6066 §3).
+    public static func name(_ written: String) -> String {
+        written.hasSuffix(".") ? String(written.dropLast()) : written
     }
 
     /// How many sessions are kept.
