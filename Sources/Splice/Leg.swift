@@ -79,6 +79,23 @@ public struct Leg: ~Copyable {
         return isSealed && isSent
     }
 
+    /// Sends any number of bytes as `put` does, in pieces of which each fits what is sealed at once.
+    ///
+    /// - Returns: false when the peer can't be reached any more.
+    @discardableResult
+    public mutating func putAll(
+        _ bytes: UnsafePointer<UInt8>, count: Int, _ space: UnsafeMutablePointer<Workspace>
+    ) -> Bool {
+        if tls == nil { return put(bytes, count: count, space) }
+        var sent = 0
+        repeat {
+            let piece = min(count &- sent, space.pointee.openedCapacity)
+            if !put(bytes + sent, count: piece, space) { return false }
+            sent &+= piece
+        } while sent < count
+        return true
+    }
+
     /// Sends, as they are, the bytes that a connection begins with; those are held that it does not take yet.
     ///
     /// - Returns: a value of `errno` where the connection could not be made; else 0.

@@ -173,7 +173,7 @@ struct ForwardAsker {
         writer.end()
         if slot.pointee.isConnected {
             question.isSent = true
-            if !slot.pointee.leg.put(writer.start, count: writer.count, space) {
+            if !slot.pointee.leg.putAll(writer.start, count: writer.count, space) {
                 slot.pointee.leg.note(.hangup)
             }
             return

@@ -297,7 +297,7 @@ struct RequestExecutor {
         request.pointee.body.movedMilliseconds = now
         guard isFresh, slot.pointee.destination == nil else {
             if isFresh { UpstreamKeeper(state).stands(slot, carrier) }
-            if slot.pointee.leg.put(start, count: count, space) {
+            if slot.pointee.leg.putAll(start, count: count, space) {
                 request.pointee.body.transfer.bytesSent += bodyCount
             } else {
                 // Its end is read next, and then it is tried once more.
