@@ -252,12 +252,14 @@ struct ForwardAsker {
             arm(question, carrier, slot)
             return
         }
+        let failure: DialFailure =
+            slot.pointee.isShakingHands ? .handshakeTimedOut : .timedOut
         if !slot.pointee.isConnected, now < question.deadlineMilliseconds {
-            attemptFailed(question, .timedOut)
+            attemptFailed(question, failure)
             return
         }
         if !slot.pointee.isConnected {
-            question.search.failed(.timedOut)
+            question.search.failed(failure)
             countFailure(question)
         }
         conclude(question, .failed(.notAsked(question, .answerTimeout)))
@@ -280,8 +282,24 @@ struct ForwardAsker {
 
     /// The connection has ended before the answer was whole.
     private func ended(_ question: ForwardQuestion) {
-        if let answer = question.answer, question.reader.body?.decoder.isCompleteAtEnd == true {
+        var isWhole = false
+        var fault: DestinationFault?
+        if let carrier = question.carrier, let slot = state.pointee.upstreams.pointer(carrier) {
+            // Without close_notify nobody knows whether that was all (RFC 8446 §6.1).
+            isWhole = !slot.pointee.leg.isCut && !slot.pointee.leg.isUnwritable
+            if slot.pointee.leg.isBroken { fault = sessionFault(question, slot) }
+        }
+        if isWhole, let answer = question.answer,
+            question.reader.body?.decoder.isCompleteAtEnd == true
+        {
             conclude(question, .answered(answer))
+            return
+        }
+        if let fault {
+            question.search.failed(.tls(fault))
+            countFailure(question)
+            letGo(question)
+            conclude(question, .failed(.notAsked(question, .tlsFailed)))
             return
         }
         letGo(question)
@@ -295,6 +313,17 @@ struct ForwardAsker {
             return
         }
         conclude(question, .failed(.notAsked(question, .incompleteAnswer)))
+    }
+
+    /// Why TLS has broken, where that is the first that the endpoint says.
+    private func sessionFault(
+        _ question: ForwardQuestion, _ slot: UnsafeMutablePointer<UpstreamConnection>
+    ) -> DestinationFault? {
+        guard let destination = slot.pointee.destination,
+            let fault = slot.pointee.leg.tls?.takeDestinationFault(of: destination.serverName),
+            !question.isOnReused, !question.reader.hasBytes
+        else { return nil }
+        return fault
     }
 
     private func take(
