@@ -144,13 +144,13 @@ extension TLSSession {
             clause =
                 "its certificate is self-signed: name its file as tls.ca, or have an authority sign it"
         case .untrusted:
-            let issuer = facts.map { " (\($0.issuer))" } ?? ""
+            let issuer = facts.map { " (\($0.issuer.prefix(200)))" } ?? ""
             clause =
                 "its certificate was signed by an authority that is not trusted here\(issuer): name that"
                 + " authority's file as tls.ca, or have it send its intermediates too"
         case .wrongName:
             let names = facts?.names ?? []
-            let shown = names.prefix(4).joined(separator: ", ")
+            let shown = names.prefix(4).map { $0.prefix(100) }.joined(separator: ", ")
             let more = names.count > 4 ? " and \(names.count - 4) more" : ""
             clause =
                 "its certificate is for \(names.isEmpty ? "no name" : shown + more) and not for \(serverName):"
