@@ -33,8 +33,18 @@ public final class TLSDestination: Sendable {
     /// How many sessions are kept.
     public var sessionCount: Int { kept.withLock { $0.count } }
 
-    /// Takes the newest session that is kept.
-    func takeSession() -> KeptSession? { kept.withLock { $0.popLast() } }
+    /// Takes the newest session that is kept, and whose certificate would still be believed.
+    ///
+    /// A server that is taken up again shows none, so one whose certificate has expired has to show the next.
+    func takeSession() -> KeptSession? {
+        let isVerifying = SSL_CTX_get_verify_mode(context.pointer) & SSL_VERIFY_PEER != 0
+        return kept.withLock { kept in
+            while let session = kept.popLast() {
+                if !isVerifying || !session.hasExpiredCertificate { return session }
+            }
+            return nil
+        }
+    }
 
     /// Keeps a session.
     func keep(_ session: KeptSession) {
@@ -65,6 +75,12 @@ final class KeptSession: Sendable {
     init(adopting pointer: OpaquePointer) { self.pointer = pointer }
 
     deinit { SessionMemory.wiping(.sessions) { SSL_SESSION_free(pointer) } }
+
+    /// Whether the certificate that the server has shown holds no longer.
+    var hasExpiredCertificate: Bool {
+        guard let own = SSL_SESSION_get0_peer(pointer) else { return false }
+        return X509_cmp_current_time(X509_get0_notAfter(own)) <= 0
+    }
 }
 
 /// How servers are verified to which connections are made.
