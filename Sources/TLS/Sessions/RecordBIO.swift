@@ -22,11 +22,19 @@ enum RecordBIO {
     /// Behind the handshake that is what tells a ticket, which changes nothing of the keys, from all else.
     static func countMessages(of context: OpaquePointer) {
         SSL_CTX_set_msg_callback(context) { isWritten, _, type, bytes, count, ssl, _ in
-            guard isWritten == 0, type == SSL3_RT_HANDSHAKE, count > 0, let bytes, let ssl,
-                let bio = SSL_get_rbio(ssl)
+            guard isWritten == 0, type == SSL3_RT_HANDSHAKE || type == SSL3_RT_ALERT, count > 0,
+                let bytes, let ssl, let bio = SSL_get_rbio(ssl)
             else { return }
+            if type == SSL3_RT_ALERT {
+                windowOf(bio).pointee.toldCount &+= 1
+                return
+            }
             let isTicket = bytes.load(as: UInt8.self) == UInt8(SSL3_MT_NEWSESSION_TICKET)
-            if !isTicket { windowOf(bio).pointee.hasOtherMessage = true }
+            if isTicket {
+                windowOf(bio).pointee.toldCount &+= 1
+            } else {
+                windowOf(bio).pointee.hasOtherMessage = true
+            }
         }
     }
 

@@ -17,6 +17,8 @@ public struct RecordBuffers {
         var releasesBusy = false
         /// A client's session has read a message of its handshake that is no ticket.
         var hasOtherMessage = false
+        /// Tickets and alerts that a client's session has read, each of them whole.
+        var toldCount: Int32 = 0
         /// Sessions that have released it since somebody asked.
         var releasedCount = 0
     }

@@ -202,6 +202,7 @@ public struct TLSSession: ~Copyable {
         let input = (start: window.pointee.input, count: window.pointee.inputCount)
         let outputBefore = window.pointee.outputCount
         window.pointee.hasOtherMessage = false
+        window.pointee.toldCount = 0
         var total = 0
         var dataRecords: Int32 = 0
         var status = ReadOutcome.Status.open
@@ -226,7 +227,10 @@ public struct TLSSession: ~Copyable {
         }
         let records = tally.read(input.start, count: input.count &- window.pointee.inputCount)
         let quiet = max(0, records &- dataRecords)
-        let mayHaveNewKeys = tally.isOfClient ? window.pointee.hasOtherMessage : quiet > 0
+        // A record that tells a client nothing whole may have begun a message, of which OpenSSL has a part.
+        let mayHaveNewKeys =
+            tally.isOfClient
+            ? window.pointee.hasOtherMessage || quiet > window.pointee.toldCount : quiet > 0
         if mayHaveNewKeys || window.pointee.outputCount != outputBefore { tally.isUncertain = true }
         if !spendCredit(data: dataRecords, quiet: quiet) { status = .failed }
         return ReadOutcome(count: total, status: status)
