@@ -89,6 +89,27 @@ struct RelaySessionTests {
         #expect(rig.client.wasClosedByNotify)
     }
 
+    /// Behind its Close the upstream has still something to be read, and reading it sends what waits in the window.
+    @Test(arguments: [false, true])
+    func `an upstream that speaks TLS gets no Close that was sealed for the client`(released: Bool)
+        throws
+    {
+        let rig = try RelayRig.open(
+            .tls, released: released, receiveCapacity: 1_024, secureBackend: true)
+        let ours = Frames.close(from: .client, 1000)
+        rig.exchange(.client, ours)
+        #expect(rig.backend.received == ours)
+        let theirs = Frames.close(from: .backend, 1000)
+        rig.backend.enqueue(
+            theirs + Frames.from(.backend, .binary, Array(repeating: 7, count: 9_000)))
+        rig.backend.shutdown()
+        rig.exchange()
+        #expect(rig.client.received == theirs)
+        #expect(rig.client.wasClosedByNotify)
+        #expect(rig.backend.received == ours)
+        #expect(rig.ending.reason == .close)
+    }
+
     @Test(arguments: [false, true])
     func `the Close of an upstream that can be sent nothing any more reaches the client`(
         released: Bool

@@ -41,7 +41,7 @@ final class RelayRig {
     /// Two legs with a test's peer at the other end of each, and no tunnel yet.
     init(
         _ end: ClientEnd = .plain, released: Bool = false, receiveCapacity: Int = 64 * 1024,
-        pumpBytesMax: Int = 256 * 1024, smallBuffers: Bool = false
+        pumpBytesMax: Int = 256 * 1024, smallBuffers: Bool = false, secureBackend: Bool = false
     ) throws {
         space = .allocate(capacity: 1)
         space.initialize(
@@ -76,6 +76,13 @@ final class RelayRig {
         relay.initialize(to: Relay(client: leg))
         relay.pointee.backend = Leg(back.first)
         if end == .tls { handshake() }
+        if secureBackend {
+            backend.acceptTLS(try Store.shared().initial)
+            relay.pointee.backend.tls = TLSSession.connecting(
+                try TLSContext.client(trusting: nil), through: space.pointee.records,
+                serverName: "localhost")
+            handshakeWithBackend()
+        }
         if released {
             guard case .released? = relay.pointee.client.tls?.releaseOpenSSL() else {
                 preconditionFailure("OpenSSL keeps the session")
@@ -99,11 +106,12 @@ final class RelayRig {
     static func open(
         _ end: ClientEnd = .plain, released: Bool = false, reservedBits: UInt8 = 0,
         limits: RelayLimits = RelayLimits(),
-        receiveCapacity: Int = 64 * 1024, smallBuffers: Bool = false, rules: RelayRules? = nil
+        receiveCapacity: Int = 64 * 1024, smallBuffers: Bool = false, secureBackend: Bool = false,
+        rules: RelayRules? = nil
     ) throws -> RelayRig {
         let rig = try RelayRig(
             end, released: released, receiveCapacity: receiveCapacity,
-            smallBuffers: smallBuffers)
+            smallBuffers: smallBuffers, secureBackend: secureBackend)
         rig.relay.pointee.open(
             reservedBits: reservedBits, limits: limits, rules: rules, tally: rig.tally)
         if rules != nil { rig.verdict.formUnion(rig.relay.pointee.begin(rig.space)) }
@@ -338,5 +346,16 @@ final class RelayRig {
         }
         client.handshake()
         precondition(client.isSecure)
+    }
+
+    private func handshakeWithBackend() {
+        for _ in 0..<16 where !backend.isSecure {
+            let received = relay.pointee.backend.receiveRaw(space)
+            space.pointee.records.setInput(received.bytes, count: received.count)
+            _ = relay.pointee.backend.tls?.handshake()
+            relay.pointee.backend.flushRecords(space)
+            backend.handshake()
+        }
+        precondition(backend.isSecure)
     }
 }

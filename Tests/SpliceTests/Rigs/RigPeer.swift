@@ -40,6 +40,13 @@ final class RigPeer {
             try TLSContext.client(trusting: nil), through: records, serverName: "localhost")
     }
 
+    /// Is the server of a handshake.
+    func acceptTLS(_ context: TLSContext) {
+        let records = RecordBuffers()
+        self.records = records
+        session = TLSSession.accepting(context, through: records)
+    }
+
     /// Goes on with the handshake.
     func handshake() {
         let wire = take()
