@@ -4,6 +4,7 @@ import Ledger
 import Naming
 import Reactor
 import Router
+import TLS
 import Testing
 
 @testable import Frontend
@@ -122,5 +123,35 @@ struct NamedEndpointsTests {
         // The place at the endpoint that has left is given back to what it was taken from.
         try group(new).picker.closed(0)
         #expect(try group(old).picker.active(0) == 0)
+    }
+
+    @Test func `an address that moves from one name to another is verified by the new one`() throws
+    {
+        let configuration = try configuration(
+            "endpoints: [\"wss://a.test:443\", \"wss://b.test:443\"], resolve: each, tls: { verify: false }"
+        )
+        let one = Address.ipv4(10, 0, 0, 1, port: 0)
+        let two = Address.ipv4(10, 0, 0, 2, port: 0)
+        func found(_ a: Address, _ b: Address) -> NamesFound {
+            [.addresses("a.test"): .addresses([a]), .addresses("b.test"): .addresses([b])]
+        }
+        func names(_ group: EndpointGroup) -> [String?] {
+            group.endpoints.map { group.destination(of: $0)?.serverName }
+        }
+        let assembly = try Assembly(configuration, found: found(one, two))
+        let kept = try group(assembly)
+        #expect(names(kept) == ["a.test", "b.test"])
+        let moved = try group(
+            Assembly(configuration, unchanged: assembly, found: found(two, one)))
+        #expect(moved.endpoints.map(\.label) == ["wss://10.0.0.2:443", "wss://10.0.0.1:443"])
+        #expect(moved.endpoints.map(\.authority) == ["a.test:443", "b.test:443"])
+        #expect(names(moved) == ["a.test", "b.test"])
+        #expect(!moved.endpoints.contains { new in kept.endpoints.contains { $0 === new } })
+        // What stays is the same, with its sessions.
+        let same = try group(
+            Assembly(
+                configuration, unchanged: assembly, found: found(one, .ipv4(10, 0, 0, 3, port: 0))))
+        #expect(same.endpoints[0] === kept.endpoints[0])
+        #expect(same.destination(of: same.endpoints[0]) === kept.destination(of: kept.endpoints[0]))
     }
 }
