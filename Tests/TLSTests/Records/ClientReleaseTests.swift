@@ -104,6 +104,17 @@ struct ClientReleaseTests {
         expectBoth(kept, 100)
     }
 
+    /// A message of one or two bytes' header is what OpenSSL keeps without beginning to read it.
+    @Test func `a ticket of which OpenSSL has the first bytes keeps OpenSSL`() throws {
+        for count in 1...3 {
+            let pair = try pair()
+            let forger = try Forger(pair.client)
+            let first = try forger.sealAsServer(22, Array([4, 0, 0].prefix(count)))
+            #expect(pair.client.read(first).status == .open)
+            #expect(pair.client.release() == .never)
+        }
+    }
+
     @Test func `alerts of the server are told by their number`() throws {
         for isReleased in [false, true] {
             let pair = try pair()
@@ -164,6 +175,28 @@ struct TLSDestinationTests {
         for _ in 0..<4 { open.append(MemoryEnd(to: destination)) }
         #expect(destination.sessionCount == 0)
         #expect(try self.destination(identities).sessionCount == 0)
+    }
+
+    /// Where it is taken up again the server shows no certificate, so that nobody would ever see a new one.
+    @Test func `a session whose certificate has expired is not taken up`() throws {
+        let identities = try Identities.shared()
+        let store = try identities.store([identities.local])
+        let destination = try destination(identities)
+        var unverified = TLSDestinationOptions()
+        unverified.isVerifying = false
+        let trusting = TLSDestination(
+            try TLSContext.destinations(unverified), serverName: "localhost")
+        for (destination, isTakenUp) in [(destination, false), (trusting, true)] {
+            _ = try shakeHands(destination, store)
+            let session = try #require(destination.takeSession())
+            #expect(!session.hasExpiredCertificate)
+            let own = try #require(SSL_SESSION_get0_peer(session.pointer))
+            X509_gmtime_adj(X509_getm_notAfter(own), -60)
+            #expect(session.hasExpiredCertificate)
+            destination.keep(session)
+            let (client, isDone) = try shakeHands(destination, store)
+            #expect(isDone && client.facts?.isResumed == isTakenUp)
+        }
     }
 
     @Test func `what is wrong with a certificate is said`() throws {

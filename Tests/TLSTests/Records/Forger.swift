@@ -46,6 +46,14 @@ final class Forger {
         return record
     }
 
+    /// A record of the server's with this inner plaintext and type.
+    func sealAsServer(_ type: UInt8, _ plain: [UInt8]) throws -> [UInt8] {
+        var record = [UInt8](repeating: 0, count: plain.count + RecordLayer.overheadBytes)
+        let made = ciphers.seal(type, plain, count: plain.count, &opening, suite, into: &record)
+        #expect(try #require(made) == record.count)
+        return record
+    }
+
     /// The inner plaintexts of the server's records, each with its type at the end.
     func open(_ wire: [UInt8]) throws -> [[UInt8]] {
         var records: [[UInt8]] = []
