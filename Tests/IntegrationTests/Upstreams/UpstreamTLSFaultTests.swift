@@ -98,6 +98,42 @@ import Testing
         }
     }
 
+    /// HelloRequest is a message that a client passes over while its handshake is under way (RFC 5246 §7.4.1.1).
+    @Test func `a handshake without end is ended`() throws {
+        let backend = try ManualBackend()
+        guard case .tcp(let port) = backend.address else { return }
+        try expectRefused(
+            by: "wss://127.0.0.1:\(port)", 502, "tls_protocol_error", "its TLS handshake has no end"
+        ) {
+            let peer = try backend.next()
+            #expect(try peer.read(1) == [0x16])
+            let request: [UInt8] = [0x16, 3, 3, 0, 4, 0, 0, 0, 0]
+            let many = Array(repeatElement(request, count: 4_000).joined())
+            // It is closed before all has gone.
+            for _ in 0..<40 { guard (try? peer.send(many)) != nil else { break } }
+        }
+    }
+
+    /// What the failed handshake has not read stays out of that of the next one's.
+    @Test func `a check that fails leaves the next ones alone`() throws {
+        let bad = try TLSApp("expired")
+        let good = try TLSApp()
+        let sluice = try Operated(
+            routes: ["{ path: \"/*\", to: app }"],
+            settings: [
+                try TLSApp.upstream(
+                    [bad.url, good.url], ", health: { path: /, every: 100ms, fall: 1, rise: 1 }")
+            ])
+        defer { Scratch.remove(sluice.folder) }
+        try sluice.proxy.process.waitForLine(
+            containing: "The endpoint \(bad.url) of app is unhealthy", by: .after(.seconds(60)))
+        // Each check is a connection of its own.
+        try eventually("the other is checked", by: .after(.seconds(60))) {
+            try sluice.proxy.connect().told().connections > 10
+        }
+        #expect(sluice.proxy.count(of: "The endpoint \(good.url) of app is unhealthy") == 0)
+    }
+
     @Test func `an app that says nothing has the time for connecting, for TCP and TLS together`()
         throws
     {

@@ -88,6 +88,28 @@ import Testing
         #expect(refused.text.contains("tls.certificate"), "\(refused.text)")
         let upgrade = try sluice.proxy.connect().refusal(of: Opening("/any"))
         #expect(upgrade.status == 502 && upgrade.text.contains("certificate required"))
+        // The same of a server that says who may use a route.
+        let guarded = try Operated(
+            routes: [
+                "{ path: \"/*\", respond: { body: page }, access: { forward: { to: app, path: / } } }"
+            ],
+            settings: [try TLSApp.upstream(["wss://127.0.0.1:\(port)"])])
+        defer { Scratch.remove(guarded.folder) }
+        let unasked = try guarded.proxy.connect().get()
+        #expect(
+            unasked.status == 503 && unasked.text.contains("tls.certificate"), "\(unasked.text)")
+    }
+
+    @Test func `a head that is longer than what is sealed at once goes through whole`() throws {
+        let app = try TLSApp()
+        let sluice = try app.proxied(settings: ["limits: { headBytes: 1MiB }"])
+        defer { Scratch.remove(sluice.folder) }
+        let client = try sluice.proxy.connect()
+        let long = String(repeating: "a", count: 600_000)
+        for _ in 0..<2 {
+            try client.send("GET / HTTP/1.1\r\nHost: localhost\r\nX-Long: \(long)\r\n\r\n")
+            #expect(try client.readResponse(by: .after(.seconds(60))).status == 200)
+        }
     }
 
     @Test func `large bodies go both ways whole, and a body that is cut is told`() throws {
