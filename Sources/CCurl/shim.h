@@ -77,6 +77,19 @@ static inline CURLcode sluice_curl_set_text(
     return curl->easy_setopt(easy, option, value);
 }
 
+/* Has certificates be checked by the authorities of one file alone.
+ *
+ * A folder of authorities that libcurl was built with (CURLOPT_CAPATH) would be trusted beside the file, and what the file
+ * held before would be kept for a day. A libcurl without such a memory (before 7.87) knows no option for it. */
+static inline CURLcode sluice_curl_trust_only(
+    const struct sluice_curl *curl, void *easy, const char *path) {
+    CURLcode code = curl->easy_setopt(easy, CURLOPT_CAINFO, path);
+    if (code == CURLE_OK) code = curl->easy_setopt(easy, CURLOPT_CAPATH, (const char *)NULL);
+    if (code != CURLE_OK) return code;
+    code = curl->easy_setopt(easy, CURLOPT_CA_CACHE_TIMEOUT, 0L);
+    return code == CURLE_UNKNOWN_OPTION ? CURLE_OK : code;
+}
+
 static inline CURLcode sluice_curl_set_pointer(
     const struct sluice_curl *curl, void *easy, CURLoption option, const void *value) {
     return curl->easy_setopt(easy, option, value);

@@ -110,7 +110,7 @@ final class KeyFetch {
             sluice_curl_set_number(&curl, easy, CURLOPT_TIMEOUT_MS, Self.timeoutMilliseconds),
             sluice_curl_set_number(&curl, easy, CURLOPT_QUICK_EXIT, 1),
             sluice_curl_set_pointer(&curl, easy, CURLOPT_ERRORBUFFER, sentence),
-            authorities.map { sluice_curl_set_text(&curl, easy, CURLOPT_CAINFO, $0) } ?? CURLE_OK,
+            authorities.map { sluice_curl_trust_only(&curl, easy, $0) } ?? CURLE_OK,
             sluice_curl_set_writer(
                 &curl, easy,
                 { bytes, size, count, context in

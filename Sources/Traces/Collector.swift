@@ -122,8 +122,7 @@ final class Collector {
             sluice_curl_set_number(&curl, easy, CURLOPT_QUICK_EXIT, 1),
             sluice_curl_set_pointer(&curl, easy, CURLOPT_HTTPHEADER, headers),
             sluice_curl_set_pointer(&curl, easy, CURLOPT_ERRORBUFFER, sentence),
-            plan.authorities.map { sluice_curl_set_text(&curl, easy, CURLOPT_CAINFO, $0) }
-                ?? CURLE_OK,
+            plan.authorities.map { sluice_curl_trust_only(&curl, easy, $0) } ?? CURLE_OK,
             sluice_curl_set_writer(
                 &curl, easy,
                 { bytes, size, count, context in
