@@ -30,9 +30,12 @@ public final class ForwardRule: Sendable {
     ///   - recheckMilliseconds: how often it is asked again while a relay lives; 0 for never.
     ///   - cacheMilliseconds: for how long what it has granted holds; 0 for one request.
     ///   - code: the code of the Close for a relay that it grants no more.
+    ///   - told: names of fields that tell the upstream what another rule has found out: whoever is asked must not take
+    ///     the client's own of these names for that.
     public init(
         group: EndpointGroup, target: String, timeoutMilliseconds: UInt64, fields: [String],
-        recheckMilliseconds: UInt64, cacheMilliseconds: UInt64, code: UInt16
+        recheckMilliseconds: UInt64, cacheMilliseconds: UInt64, code: UInt16,
+        withholding told: [String] = []
     ) {
         self.group = group
         self.target = Array(target.utf8)
@@ -41,7 +44,7 @@ public final class ForwardRule: Sendable {
         self.recheckMilliseconds = recheckMilliseconds
         self.cacheMilliseconds = cacheMilliseconds
         self.code = code
-        withheld = FieldNames(Self.unasked + fields)
+        withheld = FieldNames(Self.unasked + fields + told)
     }
 
     /// What says where a request comes from is Sluice's to say, and what would have the answer be another than that to

@@ -30,7 +30,9 @@ extension Assembly {
             addresses: addresses, basic: basic, token: settings.token.map(logins.tokens.access),
             certificate: certificate,
             forward: settings.forward.flatMap { forward in
-                group.map { forwardRule(forward, $0) }
+                group.map {
+                    forwardRule(forward, $0, settings.token?.forward.map(\.field) ?? [])
+                }
             })
     }
 
@@ -69,13 +71,14 @@ extension Assembly {
     }
 
     private static func forwardRule(
-        _ settings: ForwardSettings, _ group: EndpointGroup
+        _ settings: ForwardSettings, _ group: EndpointGroup, _ told: [String]
     ) -> ForwardRule {
         ForwardRule(
             group: group, target: settings.path,
             timeoutMilliseconds: settings.timeout.wholeMilliseconds, fields: settings.fields,
             recheckMilliseconds: settings.recheck?.wholeMilliseconds ?? 0,
-            cacheMilliseconds: settings.cache?.wholeMilliseconds ?? 0, code: settings.code)
+            cacheMilliseconds: settings.cache?.wholeMilliseconds ?? 0, code: settings.code,
+            withholding: told)
     }
 
     private static func addresses(
