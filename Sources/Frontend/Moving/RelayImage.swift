@@ -36,6 +36,7 @@ struct RelayImage {
         static let hash: UInt16 = 19
         static let user: UInt16 = 20
         static let recheck: UInt16 = 21
+        static let tokenSubject: UInt16 = 22
     }
 
     /// Who asked, as a trusted proxy named them.
@@ -51,6 +52,9 @@ struct RelayImage {
     let path: String
     /// Who the client has proven to be; empty where the route did not ask.
     let user: String
+    /// The subject of the token that it was opened with; nil where there was none, or where the build that has written it
+    /// did not say.
+    let tokenSubject: String?
     /// The route's pattern.
     let route: String
     let drainsWhenRemoved: Bool
@@ -83,6 +87,7 @@ struct RelayImage {
         host = asked.host
         path = asked.path
         user = asked.user
+        tokenSubject = asked.tokenSubject
         route = asked.route
         drainsWhenRemoved = asked.plan?.route.drainsWhenRemoved ?? false
         upstream = tunnel.pointee.places.group?.picker.name ?? ""
@@ -125,6 +130,8 @@ struct RelayImage {
             recheck.withUnsafeBytes { writer.put(Number.recheck, bytes: $0) }
         }
         if !user.isEmpty { writer.put(Number.user, user, isRequired: false) }
+        // A build that does not know it compares later tokens with the user.
+        if let tokenSubject { writer.put(Number.tokenSubject, tokenSubject, isRequired: false) }
         writer.part(Number.relay, relay)
     }
 
@@ -145,6 +152,8 @@ struct RelayImage {
         host = try reader.text(Number.host)
         path = try reader.text(Number.path)
         user = reader.has(Number.user) ? try reader.text(Number.user) : ""
+        tokenSubject =
+            reader.has(Number.tokenSubject) ? try reader.text(Number.tokenSubject) : nil
         route = try reader.text(Number.route)
         drainsWhenRemoved = try reader.flag(Number.drainsWhenRemoved)
         upstream = try reader.text(Number.upstream)

@@ -245,6 +245,7 @@ extension TunnelFacts {
         host = image.host
         path = image.path
         user = image.user
+        tokenSubject = image.tokenSubject
         plan = place.plan
         endpoint = place.endpoint
         // What was hashed before says nothing where something else is hashed now.

@@ -14,6 +14,9 @@ struct TunnelFacts {
     let path: String
     /// Who the client has proven to be; empty where the route did not ask.
     let user: String
+    /// The subject of the token that it was opened with, which need not be the user; empty where the token has none, nil
+    /// where no token was asked for.
+    let tokenSubject: String?
     let plan: RoutePlan?
     let endpoint: Endpoint?
     /// What the endpoint was chosen by, where that was by hash.
@@ -26,6 +29,7 @@ struct TunnelFacts {
         host = facts.host
         path = facts.path
         user = facts.user
+        tokenSubject = facts.token?.subject
         plan = facts.plan
         endpoint = facts.endpoint
         self.key = key

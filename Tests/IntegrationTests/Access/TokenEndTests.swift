@@ -199,4 +199,61 @@ import Testing
         let lines = try sluice.proxy.process.waitForLine(containing: "reason=token", count: 300)
         #expect(lines.allSatisfy { $0.contains("close=4401") })
     }
+
+    @Test func `a socket is given time by its token's subject, whoever its user is`() throws {
+        let issuer = try TokenIssuer()
+        defer { issuer.remove() }
+        let backend = try ManualBackend()
+        // It says that everybody is bob.
+        let verifier = try ScriptedBackend { peer in
+            while (try? peer.readHead()) != nil {
+                try peer.send("HTTP/1.1 200 OK\r\nX-Name: bob\r\nContent-Length: 0\r\n\r\n")
+            }
+        }
+        let sluice = try Operated(
+            routes: [
+                """
+                { path: /Esv/ocp, to: "\(backend.address)", access: { jwt: { keys: \(issuer.keys), \
+                endsWithToken: {} }, forward: { to: "http://127.0.0.1:\(verifier.address.port)", \
+                fields: [X-Name] } } }
+                """
+            ])
+        defer { Scratch.remove(sluice.folder) }
+        let tokens = try issuer.sign([
+            #"{"sub":"ann","in":600}"#, #"{"sub":"ann","in":1800}"#, #"{"sub":"bob","in":1800}"#,
+            #"{"in":600}"#,
+        ])
+        let ends = try sluice.proxy.relay(to: backend, Self.opening(tokens[0]))
+        #expect(try Self.relays(sluice).contains("\"subject\":\"bob\""))
+        func judge() throws {
+            let id = try Self.name(sluice)
+            let other = try Self.extend(sluice, id, "{\"token\":\"\(tokens[2])\"}")
+            #expect(other.hasSuffix(" 403") && other.contains("another subject"), "\(other)")
+            let none = try Self.extend(sluice, id, "{\"token\":\"\(tokens[3])\"}")
+            #expect(none.hasSuffix(" 403") && none.contains("another subject"), "\(none)")
+            let own = try Self.extend(sluice, id, "{\"token\":\"\(tokens[1])\"}")
+            #expect(own.hasSuffix(" 200"), "\(own)")
+        }
+        try judge()
+        let report = try MovedSocketsTests.upgrade(sluice)
+        defer { kill(report.newProcess, SIGKILL) }
+        #expect(report.moved == 1 && report.lost == 0)
+        try judge()
+        try ends.exchange("still here")
+    }
+
+    @Test func `a token of nobody gives no time to a socket of nobody`() throws {
+        let issuer = try TokenIssuer()
+        defer { issuer.remove() }
+        let backend = try ManualBackend()
+        let sluice = try Self.sluice(issuer, backend.address)
+        defer { Scratch.remove(sluice.folder) }
+        let tokens = try issuer.sign([#"{"in":600}"#, #"{"in":1800}"#])
+        let ends = try sluice.proxy.relay(to: backend, Self.opening(tokens[0]))
+        let id = try Self.name(sluice)
+        let answer = try Self.extend(sluice, id, "{\"token\":\"\(tokens[1])\"}")
+        #expect(answer.hasSuffix(" 403") && answer.contains("says whose it is"), "\(answer)")
+        #expect(try Self.extend(sluice, id, "{\"seconds\":600}").hasSuffix(" 200"))
+        try ends.exchange("still here")
+    }
 }
