@@ -28,19 +28,9 @@ struct AccessGate {
         case asking(PasswordQuestion)
     }
 
-    /// Judges a request by all rules.
-    ///
-    /// What has refused it stands in the facts for the log, and is counted.
-    func judge(
-        _ rules: AccessRules, _ plan: RoutePlan, _ facts: inout RequestFacts, _ fields: FieldList,
-        _ stream: ClientStream
-    ) -> Judgement {
-        if let refusal = judgeAddress(rules, plan, &facts) { return .refused(refusal) }
-        let host = facts.host
-        return judgeLogin(rules, plan, &facts, fields, stream, host: host)
-    }
-
     /// The refusal of a request from an address that may not use the route; nil for others.
+    ///
+    /// What has refused a request stands in the facts for the log, and is counted, whichever rule it is.
     func judgeAddress(
         _ rules: AccessRules, _ plan: RoutePlan, _ facts: inout RequestFacts
     ) -> Refusal? {
@@ -144,7 +134,7 @@ struct AccessGate {
 extension AccessRules {
     /// Says who a client is by its password: before what its certificate says, and behind what its token does.
     fileprivate func name(_ question: PasswordQuestion, in facts: inout RequestFacts) {
-        if token == nil || facts.user.isEmpty { facts.user = question.userName }
+        if facts.token?.subject.isEmpty ?? true { facts.user = question.userName }
     }
 }
 

@@ -131,16 +131,20 @@ struct RequestJudge {
         }
         var waits: Unjudged?
         if let access = route.access {
+            // In the order of ordinary requests.
+            let gate = AccessGate(state)
+            if let refusal = gate.judgeAddress(access, plan, &facts) { return .refused(refusal) }
+            if let token = access.token,
+                let refusal = gate.judge(token, plan, &facts, &asked)
+            {
+                return .refused(refusal)
+            }
             if access.forward != nil { waits = .forward(access) }
-            switch AccessGate(state).judge(access, plan, &facts, asked.head.fields, stream) {
+            let (fields, host) = (asked.head.fields, facts.host)
+            switch gate.judgeLogin(access, plan, &facts, fields, stream, host: host) {
             case .admitted: break
             case .refused(let refusal): return .refused(refusal)
             case .asking(let asking): waits = .password(asking)
-            }
-            if let token = access.token,
-                let refusal = AccessGate(state).judge(token, plan, &facts, &asked)
-            {
-                return .refused(refusal)
             }
         }
         guard let group = route.upstream else { return .refused(.noSocket(path: facts.path)) }

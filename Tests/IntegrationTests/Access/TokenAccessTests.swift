@@ -273,4 +273,101 @@ import Testing
                 "token_page.py", ["\(sluice.proxy.port())", authority, home, token])
                 == ["ocpp1.6 hello", "chat hello", "closed with 1006", "closed with 1006"])
     }
+
+    @Test func `rules are asked in one order, and one user comes of it, for sockets and requests`()
+        throws
+    {
+        let issuer = try TokenIssuer()
+        defer { issuer.remove() }
+        let folder = try Scratch.makeFolder()
+        defer { Scratch.remove(folder) }
+        let hash = try run(["perl", "-e", "print crypt('one', '$6$rounds=1000$salt')"]).first
+        try Scratch.write("cat:\(hash ?? "")\n", to: "\(folder)/passwords")
+        let clients = try ClientAuthority()
+        let client = try clients.issue("CN=dog")
+        let backend = try ScriptedBackend.echo()
+        let access = """
+            access: { jwt: { keys: \(issuer.keys), from: ["cookie:t"] }, \
+            basic: { file: \(folder)/passwords }, clientCertificate: {} }
+            """
+        let sluice = try Operated(
+            routes: [
+                "{ path: /Esv/ocp, to: \"\(backend.address)\", \(access) }",
+                "{ path: /page, respond: { body: page }, \(access) }",
+            ],
+            listeners: [
+                .extended(
+                    "protocols: [http/1.1], clientCertificates: { ca: \(clients.certificate) }")
+            ], settings: ["workers: 1"])
+        defer { Scratch.remove(sluice.folder) }
+        let tokens = try issuer.sign([#"{"sub":"ann"}"#, "{}"])
+        let socket = [
+            "-H", "Connection: Upgrade", "-H", "Upgrade: websocket", "-H",
+            "Sec-WebSocket-Version: 13", "-H", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+            "--max-time", "1",
+        ]
+        // Each request has a line.
+        var asked: [String: Int] = [:]
+        func line(_ path: String, _ options: [String]) throws -> String {
+            let authority = try TestCertificates.shared().authority
+            let child = try ChildProcess(
+                ["curl", "-sS", "-o", "/dev/null", "--cacert", authority] + options
+                    + (path == "/page" ? [] : socket)
+                    + ["https://localhost:\(sluice.proxy.port())\(path)"])
+            try child.waitForExit()
+            asked[path, default: 0] += 1
+            let lines = try sluice.proxy.process.waitForLine(
+                containing: "localhost\(path) ",
+                count: asked[path] ?? 0)
+            return lines.last ?? ""
+        }
+        let shown = ["--cert", client.chain, "--key", client.key]
+        for path in ["/page", "/Esv/ocp"] {
+            for (options, rule) in [
+                ([String](), "jwt"), (["-H", "Cookie: t=\(tokens[0])"], "clientCertificate"),
+                (["-H", "Cookie: t=\(tokens[0])"] + shown, "basic"),
+            ] {
+                let said = try line(path, options)
+                #expect(said.contains(" access=\(rule) "), "\(path): \(said)")
+            }
+            for (token, user) in zip(tokens, ["ann", "cat"]) {
+                let options = ["-H", "Cookie: t=\(token)", "-u", "cat:one"] + shown
+                let said = try line(path, options)
+                #expect(said.contains(" user=\(user) "), "\(path): \(said)")
+            }
+        }
+    }
+
+    @Test func `who is asked beside a token gets neither the token nor fields that tell of it`()
+        throws
+    {
+        let issuer = try TokenIssuer()
+        defer { issuer.remove() }
+        let heads = Monitor<[String]>([])
+        let verifier = try ScriptedBackend { peer in
+            while let head = try? peer.readHead() {
+                let names = ["Authorization", "X-Roles", "X_Roles", "X-Other"]
+                heads.update { $0.append(names.map { head[$0] ?? "-" }.joined(separator: " ")) }
+                try peer.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+            }
+        }
+        let backend = try ManualBackend()
+        let sluice = try Self.guarded(
+            backend.address,
+            "keys: \(issuer.keys), forward: { X-Roles: role } }, forward: { to: \"http://127.0.0.1:\(verifier.address.port)\""
+        )
+        defer { Scratch.remove(sluice.folder) }
+        let token = try issuer.sign(#"{"role":"user"}"#)
+        let ends = try sluice.proxy.relay(
+            to: backend,
+            Opening(
+                extra: Self.bearer(token) + [
+                    ("X-Roles", "admin"), ("X_Roles", "admin"), ("X-Other", "stays"),
+                ]))
+        #expect(ends.request.all("X-Roles") == ["user"] && ends.request["X_Roles"] == nil)
+        let page = try Self.curl(
+            sluice, "/page", "-H", "Authorization: Bearer \(token)", "-H", "X-Roles: admin")
+        #expect(page.last == "200", "\(page)")
+        #expect(heads.value == ["- - - stays", "- - - -"])
+    }
 }
