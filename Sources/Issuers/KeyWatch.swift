@@ -40,7 +40,7 @@ public final class KeyWatch: Sendable {
     ///
     /// - Parameters:
     ///   - keyrings: who gets the keys.
-    ///   - milliseconds: how long the first tries of new ones are waited for.
+    ///   - milliseconds: how long the first tries of those that have no keys are waited for.
     /// - Throws: `SystemError` when there is no room for a thread.
     public func watch(
         _ keyrings: [TokenKeyring], waitingFor milliseconds: UInt64
@@ -63,7 +63,9 @@ public final class KeyWatch: Sendable {
             issuers.withLock { $0[origin] = issuer }
             new.append(issuer)
         }
-        for issuer in new { issuer.waitForFirstTry(until: deadline) }
+        for issuer in new where issuer.keyring.keys == nil {
+            issuer.waitForFirstTry(until: deadline)
+        }
     }
 
     /// Ends all threads; tries under way are broken off.
@@ -222,7 +224,7 @@ private final class KeyThread {
             if let fetch {
                 way = fetch
             } else {
-                way = try KeyFetch(url, authorities: authorities)
+                way = try KeyFetch(url, authorities: authorities?.path)
                 fetch = way
             }
         } catch {

@@ -41,6 +41,7 @@ struct TokenSettingsTests {
         ("{ keys: k, forward: { Host: sub } }", "which Sluice itself writes"),
         ("{ keys: k, forward: { X-Forwarded-User: sub } }", "which Sluice itself writes"),
         ("{ keys: k, forward: { X-A: sub, x-a: iss } }", "a second time"),
+        ("{ keys: k, forward: { X-A: sub, X_a: iss } }", "found 'X_a' a second time, as 'X-A'"),
         ("{ keys: k, claims: { role: [] } }", "found an empty list"),
         ("{ keys: k, issuer: [] }", "found an empty list"),
         ("{ keys: k, leeway: 10m }", "allowed: 0s to 5m"),

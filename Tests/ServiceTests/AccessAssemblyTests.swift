@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Config
+import TestKit
 import Testing
 
 @testable import Service
@@ -77,5 +78,44 @@ struct AccessAssemblyTests {
         let sentence = problems?.problems.first?.sentence ?? ""
         #expect(
             sentence.contains("sticky: the cookie 'sluice' is that of upstreams."), "\(sentence)")
+    }
+
+    @Test(arguments: [
+        ("X-User: sub", "X-Name", "{}", nil),
+        (
+            "X-User: sub", "X-Name, x_user", "{}",
+            "access.jwt.forward: found 'X-User', which 'access.forward.fields'"
+        ),
+        (
+            "X.User: sub", "X-Name", "{ set: { x-user: a } }",
+            "access.jwt.forward: found 'X.User', which 'request'"
+        ),
+        (
+            "X-User: sub", "X-Name", "{ add: { x_name: a } }",
+            "access.forward.fields: found 'X-Name', which 'request'"
+        ),
+    ])
+    func `one field that two keys would write is refused, and both are named`(
+        told: String, granted: String, request: String, words: String?
+    ) throws {
+        let folder = try Scratch.makeFolder()
+        defer { Scratch.remove(folder) }
+        let keys = #"{"keys":[{"kty":"oct","k":"MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY"}]}"#
+        try Scratch.write(keys, to: "\(folder)/keys.json")
+        func made() throws -> Assembly {
+            try assembly(routes: [
+                """
+                { path: /a, respond: {}, request: \(request), access: { jwt: { keys: \(folder)/keys.json, \
+                forward: { \(told) } }, forward: { to: "http://h:1", fields: [\(granted)] } } }
+                """
+            ])
+        }
+        guard let words else {
+            _ = try made()
+            return
+        }
+        let problems = #expect(throws: ConfigurationProblems.self) { try made() }
+        let sentences = problems?.problems.map(\.sentence) ?? []
+        #expect(sentences.count == 1 && sentences[0].hasPrefix(words), "\(sentences)")
     }
 }

@@ -4,13 +4,29 @@ import Synchronization
 
 /// The keys of one issuer as reactors find them: replaced whole when there are new ones, and kept while there are none.
 public final class TokenKeyring: Sendable {
+    /// A file of certificate authorities.
+    ///
+    /// With another content it is another one, so that what was fetched by the authorities of before is not kept.
+    public struct Authorities: Sendable, Hashable {
+        /// Where the file is.
+        public let path: String
+        /// What it holds.
+        public let content: [UInt8]
+
+        /// A file that was read.
+        public init(path: String, content: [UInt8]) {
+            self.path = path
+            self.content = content
+        }
+    }
+
     /// Where the keys come from.
     public enum Origin: Sendable, Hashable {
         /// A file, which is read at the start and at each reload.
         case file(String)
-        /// A URL, which is fetched again and again, with the file of certificate authorities that it is checked by; nil
-        /// for the system's.
-        case url(String, authorities: String?)
+        /// A URL, which is fetched again and again, with the certificate authorities that it is checked by; nil for the
+        /// system's.
+        case url(String, authorities: Authorities?)
 
         /// The file's path or the URL.
         public var name: String {
@@ -82,6 +98,16 @@ public final class TokenKeyring: Sendable {
             state.keys = keys
             state.version += 1
             return true
+        }
+    }
+
+    /// Takes keys that the process before has fetched, where there are none yet.
+    public func inherit(_ keys: TokenKeys, takenMilliseconds: UInt64) {
+        state.withLock { state in
+            guard state.keys == nil else { return }
+            state.keys = keys
+            state.version += 1
+            state.report.takenMilliseconds = takenMilliseconds
         }
     }
 

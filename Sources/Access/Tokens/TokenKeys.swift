@@ -31,7 +31,7 @@ public struct TokenKeys: Sendable {
     /// What of the document is not used, a clause each.
     public let remarks: [String]
     /// The document, by which two are compared.
-    private let bytes: [UInt8]
+    public let bytes: [UInt8]
 
     /// How many keys there are.
     public var count: Int { keys.count }

@@ -237,6 +237,11 @@ enum FieldSyntax {
         return true
     }
 
+    /// A name in the form in which two are compared: apps take `_` and `.` for `-`.
+    static func folded(_ name: String) -> String {
+        String(name.lowercased().map { $0 == "_" || $0 == "." ? "-" : $0 })
+    }
+
     static func isValue(_ text: String) -> Bool {
         text.utf8.allSatisfy { $0 >= 0x20 && $0 != 0x7F || $0 == 0x09 }
     }

@@ -208,8 +208,12 @@ extension TokenSettings {
                 FieldSyntax.check(field, name, isRequest: true),
                 let claim = value.text("the name of a claim")
             else { return nil }
-            if told.contains(where: { $0.field.lowercased() == field.lowercased() }) {
-                name.report("found '\(field)' a second time")
+            if let other = told.first(where: {
+                FieldSyntax.folded($0.field) == FieldSyntax.folded(field)
+            }) {
+                name.report(
+                    "found '\(field)' a second time"
+                        + (other.field == field ? "" : ", as '\(other.field)'"))
                 return nil
             }
             told.append(Told(field: field, claim: claim))

@@ -32,20 +32,25 @@ struct TokenRules: Sendable {
     /// - Throws: `ConfigurationProblems`, with those of all files.
     init(_ configuration: Configuration, previous: TokenRules?) throws(ConfigurationProblems) {
         var problems: [ConfigurationProblem] = []
-        var failed: Set<TokenKeyring.Origin> = []
+        // Each file is read once, so that all routes that name it have the same.
+        var found: [TokenKeySource: TokenKeyring] = [:]
+        var failed: Set<TokenKeySource> = []
         for route in configuration.routes {
-            guard let access = route.access, let settings = access.token else { continue }
-            problems += Self.clashes(settings, access, route)
-            let origin = settings.origin
-            if rings[origin] == nil, failed.insert(origin).inserted {
+            guard let access = route.access else { continue }
+            problems += Assembly.fieldClashes(access, route)
+            guard let settings = access.token else { continue }
+            problems += Self.clashes(settings, access)
+            let source = TokenKeySource(settings)
+            if found[source] == nil, failed.insert(source).inserted {
                 do throws(ConfigurationProblems) {
-                    rings[origin] = try Self.keyring(
-                        settings, origin, previous: previous?.rings[origin])
+                    let ring = try Self.keyring(settings, previous: previous)
+                    found[source] = ring
+                    rings[ring.origin] = ring
                 } catch {
                     problems += error.problems
                 }
             }
-            guard let ring = rings[origin] else { continue }
+            guard let ring = found[source] else { continue }
             let name = settings.withoutPlaces
             if rules[name] != nil { continue }
             if let known = previous?.rules[name], known.keyring === ring {
@@ -71,22 +76,29 @@ struct TokenRules: Sendable {
     }
 
     private static func keyring(
-        _ settings: TokenSettings, _ origin: TokenKeyring.Origin, previous: TokenKeyring?
+        _ settings: TokenSettings, previous: TokenRules?
     ) throws(ConfigurationProblems) -> TokenKeyring {
         switch settings.keys {
-        case .url:
+        case .url(let url):
             if let problem = KeyWatch.problem() {
                 throw Assembly.problem(settings.keysPlace, "access.jwt.keys: \(problem)")
             }
+            var authorities: TokenKeyring.Authorities?
             if let path = settings.authorities {
-                _ = try read(path, "access.jwt.ca", settings.authoritiesPlace)
+                authorities = TokenKeyring.Authorities(
+                    path: path,
+                    content: try read(path, "access.jwt.ca", settings.authoritiesPlace))
             }
-            return previous ?? TokenKeyring(origin)
+            let origin = TokenKeyring.Origin.url(url, authorities: authorities)
+            return previous?.rings[origin] ?? TokenKeyring(origin)
         case .file(let path):
+            let origin = TokenKeyring.Origin.file(path)
             let bytes = try read(path, "access.jwt.keys", settings.keysPlace)
             do throws(TokenKeys.Fault) {
                 let keys = try TokenKeys(bytes, from: .file)
-                if let previous, previous.keys?.isSame(as: keys) == true { return previous }
+                if let known = previous?.rings[origin], known.keys?.isSame(as: keys) == true {
+                    return known
+                }
                 return TokenKeyring(origin, keys: keys)
             } catch {
                 throw Assembly.problem(
@@ -105,29 +117,29 @@ struct TokenRules: Sendable {
         }
     }
 
-    /// What does not go together with other keys of its route.
+    /// What does not go together with other rules of its route.
     private static func clashes(
-        _ settings: TokenSettings, _ access: AccessSettings, _ route: RouteSettings
+        _ settings: TokenSettings, _ access: AccessSettings
     ) -> [ConfigurationProblem] {
-        var problems: [ConfigurationProblem] = []
-        if access.basic != nil, settings.from == [.header] {
-            problems.append(
-                ConfigurationProblem(
-                    place: settings.keysPlace,
-                    sentence:
-                        "access.jwt.from: found 'header' alone beside 'basic', and a request has one"
-                        + " Authorization field, allowed: another place for the token"))
-        }
-        let names = Set((route.request.set + route.request.add).map { $0.name.lowercased() })
-        for told in settings.forward where names.contains(told.field.lowercased()) {
-            problems.append(
-                ConfigurationProblem(
-                    place: settings.forwardPlace,
-                    sentence:
-                        "access.jwt.forward: found '\(told.field)', which 'request' writes too,"
-                        + " allowed: another name in one of the two"))
-        }
-        return problems
+        guard access.basic != nil, settings.from == [.header] else { return [] }
+        return [
+            ConfigurationProblem(
+                place: settings.keysPlace,
+                sentence:
+                    "access.jwt.from: found 'header' alone beside 'basic', and a request has one"
+                    + " Authorization field, allowed: another place for the token")
+        ]
+    }
+}
+
+/// Where a configuration says that keys are.
+private struct TokenKeySource: Hashable {
+    let keys: TokenSettings.Keys
+    let authorities: String?
+
+    init(_ settings: TokenSettings) {
+        keys = settings.keys
+        authorities = settings.authorities
     }
 }
 
@@ -138,6 +150,43 @@ extension Assembly {
             fields.set.append(
                 FieldEdits.Field(name: told.field, value: [.told(.claim(index))]))
         }
+    }
+
+    /// Fields that two keys of a route would write, so that the app would find two of them and might take either.
+    ///
+    /// Names are the same where an app may take them for the same: in whatever case, and with `_` or `.` for `-`.
+    static func fieldClashes(
+        _ access: AccessSettings, _ route: RouteSettings
+    ) -> [ConfigurationProblem] {
+        let written = FieldNames((route.request.set + route.request.add).map(\.name))
+        let granted = FieldNames(access.forward?.fields ?? [])
+        var problems: [ConfigurationProblem] = []
+        func clash(_ key: String, _ name: String, with other: String, _ place: SourcePlace) {
+            problems.append(
+                ConfigurationProblem(
+                    place: place,
+                    sentence:
+                        "\(key): found '\(name)', which '\(other)' writes too, allowed: another name"
+                        + " in one of the two"))
+        }
+        if let token = access.token {
+            for told in token.forward {
+                if written.contains(told.field) {
+                    clash("access.jwt.forward", told.field, with: "request", token.forwardPlace)
+                }
+                if granted.contains(told.field) {
+                    clash(
+                        "access.jwt.forward", told.field, with: "access.forward.fields",
+                        token.forwardPlace)
+                }
+            }
+        }
+        if let forward = access.forward {
+            for name in forward.fields where written.contains(name) {
+                clash("access.forward.fields", name, with: "request", forward.place)
+            }
+        }
+        return problems
     }
 
     /// Routes that let anybody in who has a token of an issuer for whatever it was.
@@ -156,13 +205,6 @@ extension Assembly {
 }
 
 extension TokenSettings {
-    fileprivate var origin: TokenKeyring.Origin {
-        switch keys {
-        case .file(let path): .file(path)
-        case .url(let url): .url(url, authorities: authorities)
-        }
-    }
-
     fileprivate var demands: TokenDemands {
         var demands = TokenDemands()
         demands.issuers = issuers

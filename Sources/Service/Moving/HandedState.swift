@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Access
 import Foundation
 import Frontend
 import Glibc
@@ -9,7 +10,8 @@ import Serialization
 import TLS
 
 /// What a process knows that its successor has to know from the first connection on: the keys of session tickets, so
-/// that clients take up their sessions again; which endpoints fail, and how they are; who has come too often.
+/// that clients take up their sessions again; which endpoints fail, and how they are; who has come too often; and by which
+/// keys issuers sign tokens.
 ///
 /// It goes through memory behind a descriptor, and both processes overwrite what they have of it.
 struct HandedState: ~Copyable {
@@ -21,6 +23,7 @@ struct HandedState: ~Copyable {
         static let endpoint: UInt16 = 2
         static let admissions: UInt16 = 3
         static let endpoints: UInt16 = 4
+        static let issuers: UInt16 = 5
     }
 
     private enum EndpointNumber {
@@ -34,6 +37,31 @@ struct HandedState: ~Copyable {
         static let reason: UInt16 = 8
         static let reasonMilliseconds: UInt16 = 9
     }
+
+    private enum IssuerNumber {
+        static let url: UInt16 = 1
+        static let authorities: UInt16 = 2
+        static let content: UInt16 = 3
+        static let document: UInt16 = 4
+        static let taken: UInt16 = 5
+    }
+
+    /// Keys of an issuer that the process before has fetched.
+    struct IssuerKeys: Sendable {
+        let origin: TokenKeyring.Origin
+        let keys: TokenKeys
+        let takenMilliseconds: UInt64
+
+        /// Has a ring of this origin begin with them.
+        func apply(to keyrings: [TokenKeyring]) {
+            for keyring in keyrings where keyring.origin == origin {
+                keyring.inherit(keys, takenMilliseconds: takenMilliseconds)
+            }
+        }
+    }
+
+    /// So many bytes of issuers are handed on; of more the new process asks the issuers.
+    private static let issuerBytesMax = 16 << 20
 
     private let bytes: FieldWriter
 
@@ -52,6 +80,27 @@ struct HandedState: ~Copyable {
             }
         }
         writer.part(Number.admissions) { frontend.writeAdmissions(to: &$0) }
+        writer.part(Number.issuers, isRequired: false) { issuers in
+            var number: UInt16 = 0
+            for keyring in assembly.tokens.keyrings
+            where issuers.count < Self.issuerBytesMax && number < 0x7FFF {
+                guard let keys = keyring.keys,
+                    case .url(let url, let authorities) = keyring.origin
+                else { continue }
+                number += 1
+                issuers.part(number) { issuer in
+                    issuer.put(IssuerNumber.url, url)
+                    if let authorities {
+                        issuer.put(IssuerNumber.authorities, authorities.path)
+                        authorities.content.withUnsafeBytes {
+                            issuer.put(IssuerNumber.content, bytes: $0)
+                        }
+                    }
+                    keys.bytes.withUnsafeBytes { issuer.put(IssuerNumber.document, bytes: $0) }
+                    issuer.put(IssuerNumber.taken, keyring.report.takenMilliseconds)
+                }
+            }
+        }
         guard writer.withBytes({ file.append($0) }) else { return nil }
         return file
     }
@@ -132,6 +181,35 @@ struct HandedState: ~Copyable {
                 reason: try reader.text(EndpointNumber.reason),
                 milliseconds: try reader.integer(EndpointNumber.reasonMilliseconds))
         }
+    }
+
+    /// The keys of issuers; those that are written in another way than this build does are left out.
+    borrowing func issuerKeys() -> [IssuerKeys] {
+        bytes.withBytes { bytes in
+            guard var reader = try? FieldReader(bytes),
+                var issuers = try? reader.part(Number.issuers),
+                let parts = try? issuers.parts()
+            else { return [] }
+            var found: [IssuerKeys] = []
+            for var part in parts {
+                if let keys = try? Self.issuerKeys(&part) { found.append(keys) }
+            }
+            return found
+        }
+    }
+
+    private static func issuerKeys(_ reader: inout FieldReader) throws -> IssuerKeys {
+        let url = try reader.text(IssuerNumber.url)
+        var authorities: TokenKeyring.Authorities?
+        if reader.has(IssuerNumber.authorities) {
+            authorities = TokenKeyring.Authorities(
+                path: try reader.text(IssuerNumber.authorities),
+                content: [UInt8](try reader.bytes(IssuerNumber.content)))
+        }
+        return IssuerKeys(
+            origin: .url(url, authorities: authorities),
+            keys: try TokenKeys([UInt8](try reader.bytes(IssuerNumber.document)), from: .issuer),
+            takenMilliseconds: try reader.integer(IssuerNumber.taken))
     }
 
     /// Has clients that came too often before be as far as they were.

@@ -34,6 +34,7 @@ public enum Server {
             inherited: inherited.filter { $0.purpose == .listen }.map(\.address))
         let arrivals = Arrivals.inherited()
         let known = HandedState.inherited()
+        let issuers = known?.issuerKeys() ?? []
         // Before any thread: threads inherit what is blocked.
         let signals = SignalWaiter([SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2])
         SignalWaiter.ignoreBrokenPipes()
@@ -61,7 +62,9 @@ public enum Server {
             watchers: (names: names, health: health, keys: keys, log: log, traces: traces),
             thread, inherited, store
         ) { assembly, listeners throws(SystemError) in
-            try Frontend(
+            // Before anybody waits for an issuer's answer.
+            for issuer in issuers { issuer.apply(to: assembly.tokens.keyrings) }
+            return try Frontend(
                 listening: assembly.listeners, routing: assembly.routing,
                 settings: assembly.settings, workers: workers,
                 journal: observer.listening(to: log.journal), spans: traces.sink,

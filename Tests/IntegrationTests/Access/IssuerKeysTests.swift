@@ -9,10 +9,12 @@ import TestKit
 import Testing
 
 @Suite struct IssuerKeysTests {
-    private static func status(_ sluice: Operated, _ token: String) throws -> String {
+    private static func status(
+        _ sluice: Operated, _ token: String, _ path: String = "/page"
+    ) throws -> String {
         let said = try run([
             "curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", "-H",
-            "Authorization: Bearer \(token)", "http://localhost:\(sluice.proxy.port())/page",
+            "Authorization: Bearer \(token)", "http://localhost:\(sluice.proxy.port())\(path)",
         ])
         return said.last ?? ""
     }
@@ -115,5 +117,74 @@ import Testing
         #expect(line[0].lowercased().contains("certificate"), "\(line)")
         // Whom the token is for is not asked, which is told.
         try sluice.proxy.process.waitForLine(containing: "without 'audience'")
+    }
+
+    @Test
+    func `authorities that are named take the place of the system's, and their file is read again`()
+        throws
+    {
+        let issuer = try TokenIssuer()
+        defer { issuer.remove() }
+        let server = try issuer.serve()
+        let trusted = try TestCertificates.shared().authority
+        let folder = try Scratch.makeFolder()
+        defer { Scratch.remove(folder) }
+        // The system trusts the issuer, by its folder alone; the file that is named has somebody else.
+        let system = "\(folder)/certs"
+        let hash = try run(["openssl", "x509", "-noout", "-hash", "-in", trusted]).last ?? ""
+        try FileManager.default.createDirectory(
+            atPath: system, withIntermediateDirectories: false)
+        try FileManager.default.copyItem(atPath: trusted, toPath: "\(system)/\(hash).0")
+        try run([
+            "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+            "-nodes", "-keyout", "\(folder)/other.key", "-out", "\(folder)/ca.pem", "-subj",
+            "/CN=somebody else", "-days", "2",
+        ])
+        try FileManager.default.copyItem(
+            atPath: "\(folder)/ca.pem", toPath: "\(system)/ca-certificates.crt")
+        let keys = "keys: \"https://localhost:\(server.port)/jwks.json\""
+        let sluice = try Operated(
+            routes: [
+                "{ path: /page, respond: {}, access: { jwt: { \(keys), ca: \(folder)/ca.pem } } }",
+                "{ path: /system, respond: {}, access: { jwt: { \(keys) } } }",
+            ], listeners: [.plain],
+            wrapper: [
+                "unshare", getuid() == 0 ? "-m" : "-rm", "sh", "-c",
+                "mount --bind \(system) /etc/ssl/certs && exec \"$@\"", "sh",
+            ])
+        defer { Scratch.remove(sluice.folder) }
+        let token = try issuer.sign(#"{"sub":"ann"}"#)
+        try eventually("the system trusts it") {
+            try Self.status(sluice, token, "/system") == "200"
+        }
+        let line = try sluice.proxy.process.waitForLine(containing: "can't be fetched")
+        #expect(line[0].lowercased().contains("certificate"), "\(line)")
+        #expect(try Self.status(sluice, token) == "503")
+        // Another content of the same file has the issuer asked at once.
+        try Scratch.write(
+            try String(contentsOfFile: trusted, encoding: .utf8), to: "\(folder)/ca.pem")
+        #expect(try sluice.command(["reload"]).status == 0)
+        #expect(try Self.status(sluice, token) == "200")
+    }
+
+    @Test func `keys go on behind an upgrade while the issuer is away`() throws {
+        let issuer = try TokenIssuer()
+        defer { issuer.remove() }
+        let server = try issuer.serve()
+        let sluice = try Self.started(server.port)
+        defer { Scratch.remove(sluice.folder) }
+        let token = try issuer.sign(#"{"aud":"app"}"#)
+        try eventually("keys are there") { try Self.status(sluice, token) == "200" }
+        try issuer.setMode("away")
+        let report = try MovedSocketsTests.upgrade(sluice)
+        defer { kill(report.newProcess, SIGKILL) }
+        #expect(try Self.status(sluice, token) == "200")
+        try eventually("the new process has asked") {
+            let failed = "sluice_jwks_refreshes_total{"
+            return try sluice.scrape().contains {
+                $0.key.hasPrefix(failed) && $0.key.contains("failure") && $0.value > 0
+            }
+        }
+        #expect(try Self.status(sluice, token) == "200")
     }
 }
