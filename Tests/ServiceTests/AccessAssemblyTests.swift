@@ -105,7 +105,7 @@ struct AccessAssemblyTests {
         func made() throws -> Assembly {
             try assembly(routes: [
                 """
-                { path: /a, respond: {}, request: \(request), access: { jwt: { keys: \(folder)/keys.json, \
+                { path: /a, to: "ws://h:1", request: \(request), access: { jwt: { keys: \(folder)/keys.json, \
                 forward: { \(told) } }, forward: { to: "http://h:1", fields: [\(granted)] } } }
                 """
             ])

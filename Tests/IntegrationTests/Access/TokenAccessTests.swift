@@ -284,7 +284,7 @@ import Testing
         let hash = try run(["perl", "-e", "print crypt('one', '$6$rounds=1000$salt')"]).first
         try Scratch.write("cat:\(hash ?? "")\n", to: "\(folder)/passwords")
         let clients = try ClientAuthority()
-        let client = try clients.issue("CN=dog")
+        let client = try clients.issue("/CN=dog")
         let backend = try ScriptedBackend.echo()
         let access = """
             access: { jwt: { keys: \(issuer.keys), from: ["cookie:t"] }, \
