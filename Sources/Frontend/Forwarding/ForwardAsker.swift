@@ -81,7 +81,7 @@ struct ForwardAsker {
 
     /// Sends the head on a connection that stands, if there is one.
     private func takeIdle(_ question: ForwardQuestion) -> Bool {
-        guard !question.needsFresh, let endpoint = question.search.pooledEndpoint,
+        guard !question.needsFresh, !question.logsIn, let endpoint = question.search.pooledEndpoint,
             let carrier = UpstreamKeeper(state).takeIdle(endpoint, of: question.rule.group),
             let slot = state.pointee.upstreams.pointer(carrier)
         else { return false }
@@ -366,6 +366,7 @@ struct ForwardAsker {
         answer.mayReuse =
             question.reader.framing != .untilClose && head.isPersistent(options)
             && !head.mayHaveStrayBody(to: .get) && !head.fields.logsConnectionIn
+            && !question.logsIn
         state.pointee.heads.takeBack(head.takeMemory())
     }
 

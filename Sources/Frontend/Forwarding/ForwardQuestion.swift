@@ -22,6 +22,8 @@ final class ForwardQuestion {
     let rule: ForwardRule
     /// The head without first line and `Host`.
     let lines: [UInt8]
+    /// It logs its connection in (NTLM, Negotiate; RFC 4559 §6), which is nobody else's then.
+    let logsIn: Bool
     var search: EndpointSearch
     /// The place at the endpoint.
     var places = Places()
@@ -49,6 +51,7 @@ final class ForwardQuestion {
     ) {
         self.rule = rule
         self.lines = lines
+        logsIn = FieldList.logsConnectionIn(lines.span)
         self.key = key
         deadlineMilliseconds = now + rule.timeoutMilliseconds
         search = EndpointSearch(

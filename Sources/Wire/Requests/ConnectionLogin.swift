@@ -18,13 +18,37 @@ extension FieldList {
         let span = bytes.span
         for index in 0..<fields.count
         where fields[index].isExact && Self.credentials.has(fields[index].known) {
-            let value = fields[index].value
-            var start = value.lowerBound
-            for position in value.lowerBound...value.upperBound {
-                if position < value.upperBound && !Self.isBorder(span[position]) { continue }
-                if Self.isLogin(span, start..<position) { return true }
-                start = position + 1
-            }
+            if Self.hasLogin(span, fields[index].value) { return true }
+        }
+        return false
+    }
+
+    /// Whether lines of fields, as they are sent in a request, have credentials of such a scheme.
+    public static func logsConnectionIn(_ lines: Span<UInt8>) -> Bool {
+        var start = 0
+        while start < lines.count {
+            var end = start
+            while end < lines.count && lines[end] != Octet.lineFeed { end += 1 }
+            let next = end + 1
+            if end > start && lines[end - 1] == Octet.carriageReturn { end -= 1 }
+            var colon = start
+            while colon < end && lines[colon] != Octet.colon { colon += 1 }
+            let name = start..<colon
+            let isCredentials =
+                Bytes.areEqual(lines, name, ignoringCase: "authorization")
+                || Bytes.areEqual(lines, name, ignoringCase: "proxy-authorization")
+            if isCredentials && hasLogin(lines, min(colon + 1, end)..<end) { return true }
+            start = next
+        }
+        return false
+    }
+
+    private static func hasLogin(_ span: Span<UInt8>, _ value: Range<Int>) -> Bool {
+        var start = value.lowerBound
+        for position in value.lowerBound...value.upperBound {
+            if position < value.upperBound && !isBorder(span[position]) { continue }
+            if isLogin(span, start..<position) { return true }
+            start = position + 1
         }
         return false
     }

@@ -40,6 +40,22 @@ struct ConnectionLoginTests {
         #expect(try !fields("X-Before: NTLM", line, "X-After: Negotiate").logsConnectionIn)
     }
 
+    @Test(arguments: [
+        ("Authorization: NTLM TlRM", true), ("authorization:negotiate YII=", true),
+        ("Proxy-Authorization: Kerberos", true), ("Authorization:", false),
+        ("Authorization: Basic TlRMTTpOVExN", false), ("X-Authorization: NTLM x", false),
+        ("Authorization", false), ("WWW-Authenticate: NTLM", false),
+    ])
+    func `so it is of lines that are sent`(line: String, logsIn: Bool) {
+        for lines in [
+            line, line + "\r\n", "X-Before: NTLM\r\n\(line)\r\nX-After: Negotiate\r\n",
+        ] {
+            let bytes = Array(lines.utf8)
+            let found = FieldList.logsConnectionIn(bytes.span)
+            #expect(found == logsIn, "\(lines)")
+        }
+    }
+
     @Test func `a head without such fields is not looked through`() throws {
         #expect(try !fields("Content-Length: 0").logsConnectionIn)
     }
