@@ -56,8 +56,8 @@ extension ForwardSettings {
             },
             .custom(
                 "cache", .duration(caches), absent: "it is asked about each request",
-                "for how long what it has granted holds for requests with the same cookies, `Authorization`, method, host, "
-                    + "path and client"
+                "for how long what it has granted holds for requests about which it would be asked the same, but for what "
+                    + "browsers say of themselves"
             ) { owner, value in
                 owner.cache = value.duration(caches)
                 return owner.cache != nil

@@ -34,7 +34,7 @@ struct ForwardAsker {
         let lines = ForwardHead.lines(request, rule)
         var digest: KeyedDigest?
         if rule.cacheMilliseconds > 0 {
-            let key = state.pointee.forwarding.digest(ForwardHead.key(request))
+            let key = state.pointee.forwarding.digest(ForwardHead.key(lines, request))
             let known = state.pointee.forwarding.known(rule, key, nowMilliseconds: now)
             if let known { return .known(.answered(known)) }
             if let question = state.pointee.forwarding.question(rule, key) {
@@ -44,6 +44,11 @@ struct ForwardAsker {
             digest = key
         }
         return ask(rule, lines, key: digest, for: .request(request.slot))
+    }
+
+    /// Asks about a request that has waited for another one's answer, and may not have that.
+    func askAlone(_ rule: ForwardRule, _ request: borrowing Request) -> Asked {
+        ask(rule, ForwardHead.lines(request, rule), key: nil, for: .request(request.slot))
     }
 
     /// Asks once more about the request that a relay has come of.
@@ -426,8 +431,15 @@ struct ForwardAsker {
         state.pointee.forwarding.ended(question, nowMilliseconds: now)
         let askers = question.askers
         question.askers = []
-        for asker in askers {
+        // Cookies and refusals are for the one whose question it was.
+        var isShared = true
+        if case .answered(let answer) = outcome {
+            isShared = answer.isGrant && answer.cookies.isEmpty
+        }
+        for (index, asker) in askers.enumerated() {
             switch asker {
+            case .request(let token) where index > 0 && !isShared:
+                RequestJudge(state).askAlone(token, after: question)
             case .request(let token): RequestJudge(state).goOn(token, outcome, of: question)
             case .tunnel(let token): RecheckKeeper(state).goOn(token, outcome)
             }

@@ -57,24 +57,29 @@ enum ForwardHead {
         return writer.bytes
     }
 
-    /// What makes two questions the same: all that a grant may depend on.
-    static func key(_ request: borrowing Request) -> [UInt8] {
-        // Without what the client says of itself and of what it takes, which differs between its requests.
-        let fields = request.upgrade?.request.head.fields ?? request.asked.head.fields
+    /// What makes two questions the same: all that is asked, and about whom.
+    ///
+    /// A grant may depend on anything in a question. Left out is what a client says of itself and of what it takes, in which
+    /// its requests differ though they mean the same.
+    static func key(_ lines: [UInt8], _ request: borrowing Request) -> [UInt8] {
         var text: [UInt8] = []
-        for name in ["cookie", "authorization"] {
-            for value in fields.all(name) { text += Array(name.utf8) + [0] + value + [0] }
+        text.reserveCapacity(lines.count + 64)
+        for line in lines.split(separator: UInt8(ascii: "\n")) where !isUnkeyed(line) {
+            text += line
+            text.append(UInt8(ascii: "\n"))
         }
-        let facts = request.stream.facts
-        text += Array(
-            "\(Passage.text(of: request.facts.client))\0\(facts.pointee.hop.scheme)\0".utf8)
-        if let upgrade = request.upgrade?.request {
-            text += Array("GET\0".utf8) + upgrade.authority + [0] + upgrade.target.path
-        } else {
-            text += Array("\(request.asked.head.method)\0".utf8) + request.asked.authority + [0]
-            text += request.asked.target.path
-        }
-        text += [0] + (facts.pointee.certificate?.fingerprint ?? [])
+        text += [0] + Array(Passage.text(of: request.facts.client).utf8) + [0]
+        text += request.stream.facts.pointee.certificate?.fingerprint ?? []
         return text
+    }
+
+    private static let unkeyed: Set<String> = [
+        "user-agent", "accept", "accept-charset", "accept-language", "referer", "traceparent",
+        "tracestate", "sec-fetch-dest", "sec-fetch-mode", "sec-fetch-site", "sec-fetch-user",
+    ]
+
+    private static func isUnkeyed(_ line: ArraySlice<UInt8>) -> Bool {
+        let name = line.prefix { $0 != UInt8(ascii: ":") }
+        return unkeyed.contains(String(decoding: name, as: UTF8.self).lowercased())
     }
 }

@@ -23,9 +23,18 @@ extension RequestJudge {
     /// Another server has answered, for which a request has waited; it may be over since.
     func goOn(_ token: Token, _ outcome: ForwardQuestion.Outcome, of question: ForwardQuestion) {
         guard let (request, plan) = waiting(token, for: { $0 === question }) else { return }
-        let event =
-            isServed(plan) ? settle(outcome, &request.pointee, plan) : outlived(&request.pointee)
-        state.pointee.work.push(.request(token, event))
+        // A reload since then changes nothing for it, as for all requests that came before.
+        state.pointee.work.push(.request(token, settle(outcome, &request.pointee, plan)))
+    }
+
+    /// Asks anew about a request that has waited for the answer to another one's question.
+    func askAlone(_ token: Token, after question: ForwardQuestion) {
+        guard let (request, plan) = waiting(token, for: { $0 === question }) else { return }
+        switch ForwardAsker(state).askAlone(question.rule, request.pointee) {
+        case .waits(let own): request.pointee.makeExtras().wait = .forward(own)
+        case .known(let outcome):
+            state.pointee.work.push(.request(token, settle(outcome, &request.pointee, plan)))
+        }
     }
 
     /// A request that waits for an answer.

@@ -15,10 +15,23 @@ final class Verifier: Sendable {
     private struct State {
         var asked: [String] = []
         var isGranting = true
+        var turns = 0
+        var mayAnswer = false
     }
 
     private final class Record: Sendable {
         let state = Mutex(State())
+
+        /// Waits until it may answer; each answer has a number of its own, and every second one refuses.
+        func turn() throws -> String {
+            let number = state.withLock { state in
+                state.turns += 1
+                return state.turns
+            }
+            try eventually("it may answer") { state.withLock { $0.mayAnswer } }
+            let line = number % 2 == 1 ? "200 OK" : "403 Forbidden"
+            return "HTTP/1.1 \(line)\r\nSet-Cookie: turn=\(number)\r\nContent-Length: 0\r\n\r\n"
+        }
     }
 
     private let record = Record()
@@ -32,6 +45,10 @@ final class Verifier: Sendable {
                     "X-Forwarded-Method", "X-Forwarded-Uri", "X-Forwarded-Proto",
                     "X-Original-URL", "Content-Length", "Remote-User",
                 ]
+                if head["Cookie"] == "sid=turn" {
+                    try peer.send(record.turn())
+                    continue
+                }
                 let isGranting = record.state.withLock { state in
                     let said = names.map { head[$0] ?? "-" }.joined(separator: " ")
                     state.asked.append("\(head.target) \(said)")
@@ -78,6 +95,9 @@ final class Verifier: Sendable {
 
     /// What it was asked, in order.
     var asked: [String] { record.state.withLock { $0.asked } }
+    /// Questions with `sid=turn`, which are answered when `answerTurns` was called.
+    var turns: Int { record.state.withLock { $0.turns } }
+    func answerTurns() { record.state.withLock { $0.mayAnswer = true } }
     /// From now on it grants, or refuses, who has the cookie.
     func grants(_ isGranting: Bool) { record.state.withLock { $0.isGranting = isGranting } }
 }
@@ -268,5 +288,97 @@ final class Verifier: Sendable {
         // One that comes with a cookie for somebody is nobody else's.
         for _ in 0..<2 { #expect(try served.curl("/a", "sid=renew").last == "200") }
         #expect(served.verifier.asked.count == 7)
+        // Nor does it hold for what the server is told otherwise.
+        for _ in 0..<2 {
+            #expect(try served.curl("/a?token=x", "sid=good").last == "200")
+            #expect(try served.curl("/a", "sid=good", "-H", "X-Api-Key: 1").last == "200")
+        }
+        #expect(served.verifier.asked.count == 9)
+        #expect(
+            try served.curl("/a", "sid=good", "-A", "another", "-H", "Accept: text/html").last
+                == "200")
+        #expect(served.verifier.asked.count == 9)
+    }
+
+    @Test func `who waits for another's answer gets neither its cookie nor its refusal`() throws {
+        let served = try Served(", cache: 600s", listeners: [.tls()])
+        defer { served.remove() }
+        func ask(_ path: String) throws -> WebSocketPeer {
+            let client = try served.sluice.proxy.connect()
+            try client.send("GET \(path) HTTP/1.1\r\nHost: localhost\r\nCookie: sid=turn\r\n\r\n")
+            return client
+        }
+        let first = try ask("/a")
+        try eventually("the first is asked about") { served.verifier.turns == 1 }
+        let others = try (0..<3).map { _ in try ask("/a") }
+        // Behind these, with the one worker.
+        let last = try ask("/b")
+        try eventually("the last is asked about") { served.verifier.turns == 2 }
+        served.verifier.answerTurns()
+        var cookies: Set<String> = []
+        for client in [first, last] + others {
+            let answer = try client.readResponse()
+            let cookie = try #require(answer.head["Set-Cookie"])
+            #expect(cookies.insert(cookie).inserted, "\(cookie)")
+        }
+        #expect(served.verifier.turns == 5)
+    }
+
+    @Test func `a login of the connection is on none that others use`() throws {
+        let served = try Served()
+        defer { served.remove() }
+        for _ in 0..<2 { #expect(try served.curl("/page", "sid=good").last == "200") }
+        #expect(served.verifier.server.connectionCount == 1)
+        for count in 2...3 {
+            #expect(
+                try served.curl("/page", "sid=good", "-H", "Authorization: Negotiate YII=").last
+                    == "200")
+            #expect(served.verifier.server.connectionCount == count)
+        }
+        #expect(try served.curl("/page", "sid=good").last == "200")
+        #expect(served.verifier.server.connectionCount == 3)
+    }
+
+    @Test func `a reload in between changes nothing for a request that is asked about`() throws {
+        let served = try Served(", cache: 600s", listeners: [.tls()])
+        defer { served.remove() }
+        let client = try served.sluice.proxy.connect()
+        try client.send("GET /page HTTP/1.1\r\nHost: localhost\r\nCookie: sid=turn\r\n\r\n")
+        try eventually("it is asked about") { served.verifier.turns == 1 }
+        try served.sluice.rewrite("body: page", "body: other")
+        #expect(try served.sluice.command(["reload"]).status == 0)
+        served.verifier.answerTurns()
+        let answer = try client.readResponse()
+        #expect(answer.status == 200 && answer.text == "page", "\(answer.head)")
+    }
+
+    @Test func `live sockets are asked about as the present configuration says`() throws {
+        let served = try Served(", recheck: 200ms, code: 4401", listeners: [.tls()])
+        defer { served.remove() }
+        let client = try served.sluice.proxy.open(Opening(extra: [("Cookie", "sid=good")]))
+        let other = try Verifier()
+        try served.sluice.rewrite(
+            "http://127.0.0.1:\(served.verifier.server.address.port)",
+            "http://127.0.0.1:\(other.server.address.port)")
+        try served.sluice.rewrite(", recheck: 200ms, code: 4401", ", code: 4402")
+        #expect(try served.sluice.command(["reload"]).status == 0)
+        try eventually("the other is asked") { other.asked.count > 2 }
+        let before = served.verifier.asked.count
+        try eventually("it is asked again") { other.asked.count > 4 }
+        #expect(served.verifier.asked.count == before)
+        other.grants(false)
+        #expect(try client.readFrame().closeCode == 4_402)
+    }
+
+    @Test func `a socket that is asked about stays behind where its route is gone`() throws {
+        let served = try Served(", recheck: 200ms, code: 4401", listeners: [.tls()])
+        defer { served.remove() }
+        let client = try served.sluice.proxy.open(Opening(extra: [("Cookie", "sid=good")]))
+        try client.send(Frame.text("who").masked())
+        #expect(try client.readFrame().text == "ann")
+        try served.sluice.rewrite("path: \"/*\"", "path: \"/elsewhere/*\"")
+        let report = try MovedSocketsTests.upgrade(served.sluice)
+        defer { kill(report.newProcess, SIGKILL) }
+        #expect(report.moved == 0 && report.stayed == 1 && report.lost == 0)
     }
 }
