@@ -12,8 +12,36 @@ final class Recheck {
     let lines: [UInt8]
     /// It is being asked.
     var isAsking = false
+    /// When it is asked next, or was, where the answer is waited for; nil before that is known.
+    var dueMilliseconds: UInt64?
+    /// How often, as the last rule said that says it.
+    private(set) var everyMilliseconds: UInt64
+    private var rule: ForwardRule?
+    /// Where the rule was looked for last.
+    private weak var snapshot: Snapshot?
 
-    init(lines: [UInt8]) { self.lines = lines }
+    init(lines: [UInt8], everyMilliseconds: UInt64, dueMilliseconds: UInt64? = nil) {
+        self.lines = lines
+        self.everyMilliseconds = everyMilliseconds
+        self.dueMilliseconds = dueMilliseconds
+    }
+
+    /// The rule by which a relay of this route is asked about now.
+    ///
+    /// Who has come under a rule that asks again is asked about for as long as the relay lives: a reload changes who is asked
+    /// and how often. Where the route is gone, or asks nobody any more, the rule from before holds.
+    func rule(_ facts: TunnelFacts, under present: Snapshot) -> ForwardRule? {
+        if snapshot === present { return rule }
+        let name = facts.route
+        let plan = present.routing.plans.first { $0.route.name == name }
+        let found = plan?.route.access?.forward ?? rule ?? facts.plan?.route.access?.forward
+        if let found, found.recheckMilliseconds > 0 {
+            everyMilliseconds = found.recheckMilliseconds
+        }
+        snapshot = present
+        rule = found
+        return found
+    }
 }
 
 /// Asks again and again whether relays may go on whose route says so (`access.forward.recheck`).
@@ -26,25 +54,35 @@ struct RecheckKeeper {
     static func recheck(_ request: borrowing Request) -> Recheck? {
         guard let rule = request.facts.plan?.route.access?.forward, rule.recheckMilliseconds > 0
         else { return nil }
-        return Recheck(lines: ForwardHead.lines(request, rule))
+        return Recheck(
+            lines: ForwardHead.lines(request, rule), everyMilliseconds: rule.recheckMilliseconds)
+    }
+
+    private func rule(_ tunnel: TunnelPointer) -> ForwardRule? {
+        tunnel.pointee.recheck?.rule(tunnel.pointee.asked, under: state.pointee.snapshot)
     }
 
     /// Sets the timer for the next question.
     func arm(_ tunnel: TunnelPointer) {
-        guard tunnel.pointee.recheck != nil,
-            let rule = tunnel.pointee.asked.plan?.route.access?.forward,
-            rule.recheckMilliseconds > 0
+        guard let recheck = tunnel.pointee.recheck, rule(tunnel) != nil,
+            recheck.everyMilliseconds > 0
         else { return }
+        let (now, every) = (state.pointee.now, recheck.everyMilliseconds)
+        // Those that have come together are not asked about together for ever.
+        let due =
+            recheck.dueMilliseconds.map { min($0, now + every) }
+            ?? now + every - UInt64.random(in: 0...(every / 8))
+        recheck.dueMilliseconds = due
         let slot = tunnel.pointee.slot
         state.pointee.recheckTimers.reserve(index: Int(slot.index))
-        state.pointee.recheckTimers.arm(slot, at: state.pointee.now + rule.recheckMilliseconds)
+        state.pointee.recheckTimers.arm(slot, at: max(due, now))
     }
 
     /// The timer of a relay has fired.
     func timeIsUp(_ slot: Token) {
         guard let tunnel = state.pointee.tunnels.pointer(slot),
             !tunnel.pointee.relay.ending.hasBegun, let recheck = tunnel.pointee.recheck,
-            !recheck.isAsking, let rule = tunnel.pointee.asked.plan?.route.access?.forward
+            !recheck.isAsking, let rule = rule(tunnel)
         else { return }
         switch ForwardAsker(state).ask(rule, recheck.lines, for: slot) {
         case .waits: recheck.isAsking = true
@@ -58,7 +96,7 @@ struct RecheckKeeper {
         tunnel.pointee.recheck?.isAsking = false
         guard !tunnel.pointee.relay.ending.hasBegun else { return }
         if case .answered(let answer) = outcome, !answer.isGrant,
-            let plan = tunnel.pointee.asked.plan, let rule = plan.route.access?.forward
+            let plan = tunnel.pointee.asked.plan, let rule = rule(tunnel)
         {
             Metering(state).refused(by: .forward, plan)
             state.pointee.crew.journal.event(
@@ -70,6 +108,7 @@ struct RecheckKeeper {
             _ = TunnelKeeper(state).end(slot, code: rule.code)
             return
         }
+        tunnel.pointee.recheck?.dueMilliseconds = nil
         arm(tunnel)
     }
 }

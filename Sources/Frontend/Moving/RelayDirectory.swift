@@ -31,8 +31,13 @@ struct RelayDirectory: Sendable {
 
     /// Where a relay belongs.
     func find(_ image: RelayImage) -> Found {
+        let known = plans[image.route]
+        if image.recheck != nil, known?.route.access?.forward == nil {
+            let what = known == nil ? "is gone" : "has no `access.forward` any more"
+            return .refused("its route \(what), and another server is asked about it again")
+        }
         let plan: RoutePlan
-        if let known = plans[image.route] {
+        if let known {
             plan = known
         } else if image.drainsWhenRemoved {
             return .refused("its route is gone and has `onRemove: drain`")

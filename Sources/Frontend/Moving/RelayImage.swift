@@ -37,6 +37,7 @@ struct RelayImage {
         static let user: UInt16 = 20
         static let recheck: UInt16 = 21
         static let tokenSubject: UInt16 = 22
+        static let recheckTime: UInt16 = 23
     }
 
     /// Who asked, as a trusted proxy named them.
@@ -73,6 +74,8 @@ struct RelayImage {
     let trace: TraceSpan?
     /// What another server is asked again; nil where nothing is.
     let recheck: [UInt8]?
+    /// When and how often that is asked; nil where it is not, or where that is not known.
+    let recheckTime: RecheckTime?
 
     /// What is known of a tunnel.
     init(_ tunnel: TunnelPointer) {
@@ -98,6 +101,7 @@ struct RelayImage {
         agreed = tunnel.pointee.agreed
         trace = asked.trace?.span
         recheck = tunnel.pointee.recheck?.lines
+        recheckTime = tunnel.pointee.recheck.flatMap(RecheckTime.init)
     }
 
     /// Writes it; `relay` writes the relay.
@@ -128,6 +132,9 @@ struct RelayImage {
         // A build that asks nobody again must not let it go on for ever.
         if let recheck {
             recheck.withUnsafeBytes { writer.put(Number.recheck, bytes: $0) }
+        }
+        if let recheckTime {
+            writer.part(Number.recheckTime, isRequired: false) { recheckTime.write(to: &$0) }
         }
         if !user.isEmpty { writer.put(Number.user, user, isRequired: false) }
         // A build that does not know it compares later tokens with the user.
@@ -172,6 +179,9 @@ struct RelayImage {
             try TraceSpan(&part)
         }
         recheck = reader.has(Number.recheck) ? [UInt8](try reader.bytes(Number.recheck)) : nil
+        recheckTime = Self.optional(Number.recheckTime, &reader) { (part) throws(FieldFault) in
+            try RecheckTime(&part)
+        }
         _ = try reader.bytes(Number.relay)
         try reader.finish()
     }
@@ -190,6 +200,37 @@ struct RelayImage {
     ) throws(FieldFault) -> Address {
         var part = try reader.part(number)
         return try Address(&part)
+    }
+}
+
+/// When another server is asked about a relay next, and how often.
+struct RecheckTime {
+    let dueMilliseconds: UInt64
+    let everyMilliseconds: UInt64
+
+    private enum Number {
+        static let due: UInt16 = 1
+        static let every: UInt16 = 2
+    }
+
+    /// A question without an answer is due still.
+    init?(_ recheck: Recheck) {
+        guard let due = recheck.dueMilliseconds else { return nil }
+        dueMilliseconds = due
+        everyMilliseconds = recheck.everyMilliseconds
+    }
+
+    fileprivate func write(to writer: inout FieldWriter) {
+        writer.put(Number.due, dueMilliseconds)
+        writer.put(Number.every, everyMilliseconds)
+    }
+
+    fileprivate init(_ reader: inout FieldReader) throws(FieldFault) {
+        dueMilliseconds = try reader.integer(Number.due)
+        let every: UInt64 = try reader.integer(Number.every)
+        // Longer ones no configuration has.
+        everyMilliseconds = min(every, 86_400_000)
+        try reader.finish()
     }
 }
 

@@ -167,7 +167,11 @@ struct RelayMover {
                 state.pointee.agreed.take(subprotocol: $0.subprotocol, extensions: $0.extensions)
             }, places: places)
         tunnel.wasRefused = parcel.wasRefused
-        tunnel.recheck = image.recheck.map { Recheck(lines: $0) }
+        tunnel.recheck = image.recheck.map {
+            Recheck(
+                lines: $0, everyMilliseconds: image.recheckTime?.everyMilliseconds ?? 0,
+                dueMilliseconds: image.recheckTime?.dueMilliseconds)
+        }
         return insert(tunnel, counted: image.counted)
     }
 
