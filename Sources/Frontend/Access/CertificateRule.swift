@@ -110,8 +110,21 @@ extension AccessGate {
             return nil
         }
         refused(by: .clientCertificate, plan, &facts)
+        switch fault {
+        case .otherAuthorities, .expired: connectionIsOutdated(stream)
+        case .otherHost, .noCertificate, .other: break
+        }
         return Refusal(
             fault, plan.route, host: host, serverName: stream.facts.pointee.tls?.serverName)
+    }
+
+    /// Has the client make a new connection: on this one the same would come of all that it asks.
+    private func connectionIsOutdated(_ stream: ClientStream) {
+        if let multiplex = stream.session.pointee.multiplex {
+            MultiplexKeeper(state).announceEnd(stream.session, multiplex)
+        } else {
+            stream.isPersistent = false
+        }
     }
 }
 

@@ -129,6 +129,6 @@ import Testing
         #expect(reload.output.contains("Certificates: changed \(served.folder)/ca.pem"))
         try Scratch.write("", to: "\(served.folder)/go")
         #expect(try child.waitForExit() == 0, "\(child.errors)")
-        #expect(child.output == ["200", "421"])
+        #expect(child.output == ["200 None", "421 close"])
     }
 }

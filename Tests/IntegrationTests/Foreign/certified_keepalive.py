@@ -17,4 +17,4 @@ for number in range(2):
     peer.request("GET", "/who")
     answer = peer.getresponse()
     answer.read()
-    print(answer.status)
+    print(answer.status, answer.getheader("Connection"))
