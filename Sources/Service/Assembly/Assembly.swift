@@ -374,6 +374,12 @@ public struct Assembly: Sendable {
                 guard settings.forward == nil || asked != nil else {
                     throw problem(route.place, "access.forward: there is no such upstream")
                 }
+                guard asked?.introduction == nil else {
+                    throw problem(
+                        route.place,
+                        "access.forward: its upstream has proxyProtocol, and a question has no client"
+                            + " to name: give it an upstream without")
+                }
                 made.access = try access(settings, logins, of: route, asking: asked)
                 if let token = settings.token { tell(token, to: &made.requestFields) }
             }
