@@ -179,10 +179,18 @@ final class RouteTally: Sendable {
 
     /// Faults that somebody has asked for at the admin socket; they stay over reloads.
     var chaos: FaultPlan? {
-        get { hasChaos.load(ordering: .acquiring) ? chaosPlan.withLock { $0 } : nil }
-        set {
-            chaosPlan.withLock { $0 = newValue }
-            hasChaos.store(newValue != nil, ordering: .releasing)
+        hasChaos.load(ordering: .acquiring) ? chaosPlan.withLock { $0 } : nil
+    }
+
+    /// Puts others in their place, or none.
+    ///
+    /// - Returns: those from before; each plan is handed to one caller alone, who ends it.
+    func exchangeChaos(_ new: FaultPlan?) -> FaultPlan? {
+        chaosPlan.withLock { plan in
+            let before = plan
+            plan = new
+            hasChaos.store(new != nil, ordering: .releasing)
+            return before
         }
     }
 

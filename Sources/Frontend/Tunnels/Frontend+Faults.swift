@@ -23,8 +23,7 @@ extension Frontend {
         var hasAll = true
         for (name, tally) in served.routing.tallies where routes.contains(name) {
             let plan = FaultPlan(rules, endMilliseconds: endMilliseconds)
-            tally.chaos?.end()
-            tally.chaos = plan
+            tally.exchangeChaos(plan)?.end()
             hasAll = ask { .faults(plan, from: 0, done: $0) } && hasAll
         }
         return hasAll
@@ -38,10 +37,9 @@ extension Frontend {
         let now = Clock.nowMilliseconds()
         var ended: [String] = []
         for (name, tally) in served.routing.tallies where routes?.contains(name) ?? true {
-            guard let chaos = tally.chaos else { continue }
+            guard let chaos = tally.exchangeChaos(nil) else { continue }
             if !chaos.isOver(nowMilliseconds: now) { ended.append(name) }
             chaos.end()
-            tally.chaos = nil
         }
         lookAtFaults()
         return ended
