@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Config
+import Frontend
 import TestKit
 import Testing
 
@@ -51,6 +52,39 @@ struct AccessAssemblyTests {
                     "access: requests that miss the conditions of this route (when, listen) are taken by the one"
                         + " at s.yaml:4:"), "\(warning.sentence)")
         }
+    }
+
+    @Test func `a server that is asked can't want to know the client by the connection`() throws {
+        func made(_ proxyProtocol: String) throws -> Assembly {
+            try assembly(
+                routes: ["{ path: /a, respond: {}, access: { forward: { to: asked } } }"],
+                upstreams: "{ asked: { endpoints: [\"ws://h:1\"]\(proxyProtocol) } }")
+        }
+        _ = try made("")
+        let error = #expect(throws: ConfigurationProblems.self) {
+            try made(", proxyProtocol: v2")
+        }
+        #expect(error?.problems.first?.sentence.contains("its upstream has proxyProtocol") == true)
+    }
+
+    @Test func `faults begin anew where they are to last for another time`() throws {
+        func made(_ keys: String, previous: Assembly? = nil) throws -> Assembly {
+            let yaml = """
+                listen: [{ address: "127.0.0.1:0" }]
+                routes: [{ path: /a, to: "ws://127.0.0.1:1", faults: { cut: 1%\(keys) } }]
+                allowFaults: true
+                """
+            return try Assembly(
+                try Configuration.load(yaml: yaml, file: "s.yaml"), previous: previous)
+        }
+        let first = try made(", for: 1h")
+        let same = try made(", for: 1h", previous: first)
+        let longer = try made(", for: 2h", previous: same)
+        let endless = try made("", previous: longer)
+        let plans = [first, same, longer, endless].map { $0.routing.routes[0].faults }
+        #expect(plans.allSatisfy { $0 != nil })
+        #expect(plans[0] === plans[1])
+        #expect(plans[1] !== plans[2] && plans[2] !== plans[3])
     }
 
     @Test(arguments: [

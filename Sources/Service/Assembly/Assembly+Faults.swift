@@ -11,12 +11,11 @@ extension Assembly {
     static func faults(_ settings: FaultSettings?, before: FaultPlan?) -> FaultPlan? {
         guard let settings else { return nil }
         let rules = rules(settings)
-        let end =
-            settings.span.map { Clock.nowMilliseconds() + $0.wholeMilliseconds } ?? .max
-        if let before, before.rules == rules, (before.endMilliseconds == .max) == (end == .max) {
-            return before
-        }
-        return FaultPlan(rules, endMilliseconds: end)
+        let span = settings.span.map(\.wholeMilliseconds)
+        if let before, before.rules == rules, before.spanMilliseconds == span { return before }
+        return FaultPlan(
+            rules, endMilliseconds: span.map { Clock.nowMilliseconds() + $0 } ?? .max,
+            spanMilliseconds: span)
     }
 
     static func rules(_ settings: FaultSettings) -> FaultRules {

@@ -7,11 +7,16 @@ public final class FaultPlan: Sendable {
     public let rules: FaultRules
     /// When they end by themselves, in milliseconds of `Clock`; the highest number for never.
     public let endMilliseconds: UInt64
+    /// For how long they were to last; nil for as long as nobody ends them.
+    public let spanMilliseconds: UInt64?
     private let ended = Atomic<Bool>(false)
 
     /// Faults that last until a time, or until `end` is called.
-    public init(_ rules: FaultRules, endMilliseconds: UInt64 = .max) {
+    public init(
+        _ rules: FaultRules, endMilliseconds: UInt64 = .max, spanMilliseconds: UInt64? = nil
+    ) {
         self.rules = rules
+        self.spanMilliseconds = spanMilliseconds
         self.endMilliseconds = endMilliseconds
     }
 
