@@ -54,10 +54,10 @@ public enum KeySchedule {
 
     fileprivate static let providerName = "sluice"
     fileprivate static let functionName = "TLS13-KDF"
-    /// What the function says of itself: a property of its own, so that what OpenSSL's configuration says of
-    /// `provider` goes on to hold.
-    fileprivate static let definition = "provider=sluice,sluice=yes"
-    private static let wish = "?sluice=yes"
+    /// What the function says of itself: a property of its own, whose name needs a point, so that what OpenSSL's
+    /// configuration says of `provider` goes on to hold.
+    fileprivate static let definition = "provider=sluice,x.sluice=yes"
+    private static let wish = "?x.sluice=yes"
 
     /// Makes what one call asks for; what TLS 1.3 does not ask for is OpenSSL's to make.
     static func derive(
