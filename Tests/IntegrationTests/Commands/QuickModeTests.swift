@@ -194,7 +194,7 @@ import Testing
     }
 
     @Test func `an upstream that makes no sense is refused with a sentence`() throws {
-        for upstream in ["70000", "127.0.0.1:70000", "ws://", "wss://localhost:1", "unix:"] {
+        for upstream in ["70000", "127.0.0.1:70000", "ws://", "wss://localhost:70000", "unix:"] {
             let child = try ChildProcess([
                 try ProxyFixture.program(), upstream, "--listen", "127.0.0.1:0",
             ])
