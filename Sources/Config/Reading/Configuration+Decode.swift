@@ -278,7 +278,7 @@ extension ProcessTLSSettings {
             .word(
                 "keySchedule", \.keySchedule,
                 "who derives the keys of a handshake of TLS 1.3 (RFC 8446 §7.1): `auto` has Sluice do it with OpenSSL's "
-                    + "hashes, which takes a sixth off a handshake, where a check finds it right and OpenSSL's own "
+                    + "hashes, which takes a tenth off a handshake, where a check finds it right and OpenSSL's own "
                     + "configuration wants no other providers; `openssl` takes OpenSSL in any case"),
             .boolean(
                 "release", \.release,
