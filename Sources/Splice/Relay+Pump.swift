@@ -20,7 +20,7 @@ extension Relay {
     public var isAtRest: Bool {
         stage == .relaying && !ending.hasBegun && !client.isReadable && !backend.isReadable
             && !client.isHangingUp && !backend.isHangingUp && !client.isUnwritable
-            && !backend.isUnwritable
+            && !backend.isUnwritable && !isDelaying
     }
 
     /// Sends what a side did not take before, and moves what has come from it.

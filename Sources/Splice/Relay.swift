@@ -24,6 +24,8 @@ public struct Relay: ~Copyable {
         public static let ended = Verdict(rawValue: 4)
         /// A source has to wait for its rate: call `ready` again at `resumeMilliseconds`.
         public static let paused = Verdict(rawValue: 8)
+        /// The client's stream was cut on purpose: reset it, and call `letStreamGo`.
+        public static let struck = Verdict(rawValue: 16)
     }
 
     enum Stage: UInt8 {
@@ -273,7 +275,9 @@ public struct Relay: ~Copyable {
 
     /// How many bytes have gone to a peer or are held for it; those that faults keep back have not.
     func flowedBytes(to side: Side) -> UInt64 {
-        self[to: side].bytes &- UInt64(truncatingIfNeeded: self[to: side].faults?.count ?? 0)
+        let bytes = self[to: side].bytes
+        // Frames of Sluice's own wait there too, and are not among the bytes.
+        return bytes &- min(bytes, UInt64(self[to: side].faults?.count ?? 0))
     }
 
     /// Whether whoever has to read takes some of what was sent before, which makes no event.
@@ -327,6 +331,7 @@ public struct Relay: ~Copyable {
             if isClientDone { Self.letGo(&client, space) }
             if isBackendDone { Self.letGo(&backend, space) }
         }
+        if hasStruckStream { verdict.insert(.struck) }
         return verdict
     }
 

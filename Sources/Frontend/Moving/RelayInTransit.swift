@@ -4,6 +4,7 @@ import Ledger
 public import Reactor
 import Router
 import Serialization
+import Splice
 import Synchronization
 
 /// A relay on its way from one reactor to another one, of this process or of the next.
@@ -19,10 +20,13 @@ public final class RelayInTransit: Sendable {
     private let areTaken = Atomic<Bool>(false)
     /// Where it belongs in this process; nil where that is to be found by the names in its image.
     let place: RelayPlace?
+    /// The faults that it has in this process; nil where it has none.
+    let faults: CarriedFaults?
 
     /// Takes sockets over, and copies an image.
     init(
-        image: UnsafeRawBufferPointer, client: Int32, backend: Int32, place: RelayPlace?
+        image: UnsafeRawBufferPointer, client: Int32, backend: Int32, place: RelayPlace?,
+        faults: CarriedFaults? = nil
     ) {
         byteCount = image.count
         memory = .allocate(byteCount: max(1, image.count), alignment: 8)
@@ -30,6 +34,7 @@ public final class RelayInTransit: Sendable {
         self.client = client
         self.backend = backend
         self.place = place
+        self.faults = faults
     }
 
     /// A relay of another process, whose place is to be found by the names in its image.

@@ -97,6 +97,7 @@ struct RelayMover {
         let place = RelayPlace(
             plan: tunnel.pointee.asked.plan, endpoint: tunnel.pointee.asked.endpoint, seat: seat,
             listener: tunnel.pointee.facts.listener)
+        let faults = tunnel.pointee.relay.carriedFaults
         var writer = FieldWriter()
         var descriptors: (client: Int32, backend: Int32) = (-1, -1)
         RelayImage(tunnel).write(to: &writer) { relay in
@@ -114,7 +115,8 @@ struct RelayMover {
         state.pointee.tunnels.retire(slot)
         return writer.withBytes {
             RelayInTransit(
-                image: $0, client: descriptors.client, backend: descriptors.backend, place: place)
+                image: $0, client: descriptors.client, backend: descriptors.backend, place: place,
+                faults: faults)
         }
     }
 
@@ -172,7 +174,7 @@ struct RelayMover {
                 lines: $0, everyMilliseconds: image.recheckTime?.everyMilliseconds ?? 0,
                 dueMilliseconds: image.recheckTime?.dueMilliseconds)
         }
-        return insert(tunnel, counted: image.counted)
+        return insert(tunnel, counted: image.counted, parcel.relay)
     }
 
     /// Gives it its place on the route, where such places are counted; what its client may send together.
@@ -193,7 +195,9 @@ struct RelayMover {
             earlier: admission.earlierRates)
     }
 
-    private func insert(_ made: consuming Tunnel, counted: CountedTraffic) -> TakeOver {
+    private func insert(
+        _ made: consuming Tunnel, counted: CountedTraffic, _ relay: RelayInTransit
+    ) -> TakeOver {
         let client = made.relay.client.socket.descriptor
         let backend = made.relay.backend.socket.descriptor
         var places = made.places
@@ -220,7 +224,8 @@ struct RelayMover {
         }
         tunnel.pointee.asked.plan?.tally.opened()
         if state.pointee.space.pointee.taps.isAny { TapKeeper(state).arrived(tunnel) }
-        TunnelKeeper(state).beginFaults(tunnel)
+        TunnelKeeper(state).beginFaults(
+            tunnel, relay.faults, isFromOutside: relay.place == nil)
         // Watched last: what the sockets have to tell comes with the next turn.
         let isWatched =
             state.pointee.poller.add(client, token.tagged(TokenTag.client), .edgeBoth)

@@ -20,13 +20,12 @@ extension Frontend {
     public func beginFaults(
         _ rules: FaultRules, routes: [String], endMilliseconds: UInt64
     ) -> Bool {
-        var hasAll = true
-        for (name, tally) in served.routing.tallies where routes.contains(name) {
-            let plan = FaultPlan(rules, endMilliseconds: endMilliseconds)
+        let names = Set(routes)
+        for (name, tally) in served.routing.tallies where names.contains(name) {
+            let plan = FaultPlan(rules, endMilliseconds: endMilliseconds, isOfMoment: true)
             tally.exchangeChaos(plan)?.end()
-            hasAll = ask { .faults(plan, from: 0, done: $0) } && hasAll
         }
-        return hasAll
+        return ask { .faults(from: 0, done: $0) }
     }
 
     /// Ends the faults of the moment of these routes; what they hold back goes on at once.
@@ -46,7 +45,7 @@ extension Frontend {
     }
 
     /// Has relays whose faults have ended go on at once.
-    public func lookAtFaults() { _ = ask { .faults(nil, from: 0, done: $0) } }
+    public func lookAtFaults() { _ = ask { .faults(from: 0, done: $0) } }
 
     /// The faults that are done now, those of the moment first.
     public var faults: [RouteFaults] {

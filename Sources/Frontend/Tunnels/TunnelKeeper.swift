@@ -234,6 +234,21 @@ struct TunnelKeeper {
             state.pointee.paceTimers.arm(
                 slot, at: tunnel.pointee.relay.resumeMilliseconds(now: state.pointee.now))
         }
+        // Last, since the tunnel may end by it.
+        if verdict.contains(.struck) { leaveStream(of: tunnel) }
+    }
+
+    /// Resets the stream of a relay that was cut on purpose: the client need not wait for what the upstream still says.
+    private func leaveStream(of tunnel: TunnelPointer) {
+        guard case .stream(let token) = tunnel.pointee.client else { return }
+        tunnel.pointee.client = .gone
+        tunnel.pointee.relay.letStreamGo(space)
+        if let substream = state.pointee.substreams.pointer(token) {
+            UpstreamKeeper(state).leave(substream.pointee.session)
+            MultiplexKeeper(state).leave(substream, isInOrder: false)
+        }
+        let verdict = tunnel.pointee.relay.ready(.backend, [], space)
+        if !verdict.isEmpty { obey(verdict, tunnel) }
     }
 
     /// Relays what the last turn had no time for, or what had to wait for its rate.
@@ -245,10 +260,12 @@ struct TunnelKeeper {
         if !verdict.isEmpty { obey(verdict, tunnel) }
     }
 
-    /// Begins faults for relays of one route, or ends those that are over, from a slot on.
+    /// Begins the faults that relays are to have, and ends those that are over, from a slot on.
+    ///
+    /// A relay gets those of the moment; once these are over, those that the configuration has for its route.
     ///
     /// - Returns: where to go on; nil when all were seen.
-    func lookAtFaults(beginning plan: FaultPlan?, from first: Int) -> Int? {
+    func lookAtFaults(from first: Int) -> Int? {
         var last = first - 1
         for _ in 0..<DrainSchedule.scannedPerTurn {
             guard let slot = state.pointee.tunnels.nextLive(after: last) else { return nil }
@@ -256,20 +273,34 @@ struct TunnelKeeper {
             guard let tunnel = state.pointee.tunnels.pointer(slot) else { continue }
             if tunnel.pointee.relay.isDelaying { goOn(tunnel) }
             // It may have ended just now.
-            guard let plan, let tunnel = state.pointee.tunnels.pointer(slot),
-                tunnel.pointee.asked.plan?.tally.chaos === plan,
-                tunnel.pointee.relay.faultPlan !== plan
-            else { continue }
-            begin(plan, tunnel)
+            guard let tunnel = state.pointee.tunnels.pointer(slot) else { continue }
+            changeFaults(tunnel, isNew: false)
         }
         return last + 1
     }
 
-    /// Begins the faults of its route for a relay that has come from elsewhere.
-    func beginFaults(_ tunnel: TunnelPointer) {
-        guard let plan = tunnel.pointee.asked.plan?.faults(nowMilliseconds: state.pointee.now)
+    private func changeFaults(_ tunnel: TunnelPointer, isNew: Bool) {
+        guard let plan = tunnel.pointee.asked.plan,
+            let wanted = plan.faults(nowMilliseconds: state.pointee.now)
         else { return }
-        begin(plan, tunnel)
+        let present = tunnel.pointee.relay.faultPlan
+        if wanted === present { return }
+        // A file's faults are for those that open under it, and for those whose faults of a moment are over.
+        if wanted.isOfMoment || isNew || present?.isOfMoment == true { begin(wanted, tunnel) }
+    }
+
+    /// Begins the faults that a relay is to have that has come from elsewhere.
+    ///
+    /// - Parameters:
+    ///   - tunnel: the relay's.
+    ///   - carried: those that it had at another reactor of this process; nil where it had none.
+    ///   - isFromOutside: whether another process had it.
+    func beginFaults(_ tunnel: TunnelPointer, _ carried: CarriedFaults?, isFromOutside: Bool) {
+        if let carried {
+            let tally = tunnel.pointee.asked.plan.flatMap { Metering(state).tally($0) }
+            tunnel.pointee.relay.resume(carried, tally: tally, space)
+        }
+        changeFaults(tunnel, isNew: isFromOutside)
     }
 
     private func begin(_ plan: FaultPlan, _ tunnel: TunnelPointer) {

@@ -317,9 +317,9 @@ struct Worker: ~Copyable {
             } else {
                 done.post(state.pointee.index)
             }
-        case .faults(let plan, let first, let done):
-            if let next = TunnelKeeper(state).lookAtFaults(beginning: plan, from: first) {
-                mailbox.post(.faults(plan, from: next, done: done))
+        case .faults(let first, let done):
+            if let next = TunnelKeeper(state).lookAtFaults(from: first) {
+                mailbox.post(.faults(from: next, done: done))
             } else {
                 done.post(state.pointee.index)
             }
@@ -362,7 +362,7 @@ struct Worker: ~Copyable {
         case .list(_, _, let answer): answer.post(RelayList(relays: [], next: nil))
         case .survey(_, let answer): answer.post(LiveSurvey())
         case .takeStock(_, let done): done.post(state.pointee.index)
-        case .tap(_, _, let done), .untap(_, _, let done), .faults(_, _, let done):
+        case .tap(_, _, let done), .untap(_, _, let done), .faults(_, let done):
             done.post(state.pointee.index)
         case .end(_, _, let answer): answer.post(false)
         case .extend(_, _, let answer): answer.post(.noRelay)

@@ -28,9 +28,8 @@ enum WorkerMessage: Sendable {
     case tap(TapPlan, from: Int, done: Mailbox<Int>)
     /// Have a tap listen to no relay any more, from a slot on; say so there when all were seen.
     case untap(TapPlan, from: Int, done: Mailbox<Int>)
-    /// Begin these faults for the relays of their route, or look which are over, from a slot on; say there when all
-    /// were seen.
-    case faults(FaultPlan?, from: Int, done: Mailbox<Int>)
+    /// Give relays the faults that they are to have now, from a slot on; say there when all were seen.
+    case faults(from: Int, done: Mailbox<Int>)
     /// End the relay of this token with a Close; say there whether it is one.
     case end(Token, code: UInt16, answer: Mailbox<Bool>)
     /// Give the relay of this token more time before it ends with its token; say there what has become of it.

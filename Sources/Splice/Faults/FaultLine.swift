@@ -13,8 +13,25 @@ final class FaultCourse {
     private var stalls: UInt64 = 0
     /// What has acted on the relay so far.
     private(set) var acted: FaultKinds
-    /// The connection was cut or reset: nothing more is done to what is left.
+    /// Nothing is done any more: the connection was cut or reset, or the relay was not drawn.
     private(set) var isSpent = false
+    /// The connection was cut or reset.
+    private(set) var hasStruck = false
+
+    init(_ carried: CarriedFaults, tally: UnsafePointer<RelayTally>?) {
+        plan = carried.plan
+        self.tally = tally
+        began = carried.beganMilliseconds
+        stalls = carried.stalls
+        acted = carried.acted
+        isSpent = carried.isSpent
+    }
+
+    /// What another reactor has to know of it.
+    var carried: CarriedFaults {
+        CarriedFaults(
+            plan: plan, beganMilliseconds: began, stalls: stalls, acted: acted, isSpent: isSpent)
+    }
 
     init(
         _ plan: FaultPlan, acted: FaultKinds, tally: UnsafePointer<RelayTally>?,
@@ -31,6 +48,11 @@ final class FaultCourse {
     func isOver(_ now: UInt64) -> Bool { isSpent || plan.isOver(nowMilliseconds: now) }
 
     func spend() { isSpent = true }
+
+    func strike() {
+        isSpent = true
+        hasStruck = true
+    }
 
     func note(_ kind: FaultKind) {
         acted.insert(FaultKinds(kind))
@@ -54,6 +76,16 @@ final class FaultCourse {
     }
 }
 
+/// How far the faults of a relay have come when it goes to another reactor of the process.
+public struct CarriedFaults: Sendable {
+    /// What is done, and until when.
+    public let plan: FaultPlan
+    let beganMilliseconds: UInt64
+    let stalls: UInt64
+    let acted: FaultKinds
+    let isSpent: Bool
+}
+
 /// What is on its way in one direction of a relay that has faults: bytes of whole frames, and when each may go on.
 ///
 /// Nobody but such a relay has one.
@@ -62,6 +94,11 @@ final class FaultLine {
     static let heldBytesMax = 256 * 1_024
     /// Bytes of a piece where faults know nothing of frames.
     static let pieceBytesMax = 64
+
+    /// How long a line waits whose destination takes nothing.
+    static let blockedMilliseconds: UInt64 = 1_000
+    /// Bytes that a stream is given before it has sent those of before.
+    static let streamBytesMax = 64 * 1_024
 
     private struct Piece {
         var count: Int
@@ -105,6 +142,11 @@ final class FaultLine {
 
     /// Whether what comes now has to come here.
     func isInTheWay(_ now: UInt64) -> Bool { !isEmpty || struck != nil || !course.isOver(now) }
+
+    /// Whether what is due may be sent together with what is due beside it.
+    func sendsWhole(_ now: UInt64) -> Bool {
+        course.rules.level == .frames || course.isOver(now)
+    }
 
     // MARK: In
 

@@ -9,13 +9,17 @@ public final class FaultPlan: Sendable {
     public let endMilliseconds: UInt64
     /// For how long they were to last; nil for as long as nobody ends them.
     public let spanMilliseconds: UInt64?
+    /// Whether somebody has asked for them at the admin socket; else the configuration has them.
+    public let isOfMoment: Bool
     private let ended = Atomic<Bool>(false)
 
     /// Faults that last until a time, or until `end` is called.
     public init(
-        _ rules: FaultRules, endMilliseconds: UInt64 = .max, spanMilliseconds: UInt64? = nil
+        _ rules: FaultRules, endMilliseconds: UInt64 = .max, spanMilliseconds: UInt64? = nil,
+        isOfMoment: Bool = false
     ) {
         self.rules = rules
+        self.isOfMoment = isOfMoment
         self.spanMilliseconds = spanMilliseconds
         self.endMilliseconds = endMilliseconds
     }

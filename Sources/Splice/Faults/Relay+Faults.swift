@@ -16,18 +16,37 @@ extension Relay {
 
     /// Draws whether the relay is one of the share that has faults, and begins them.
     ///
-    /// Faults that it had before end; what they hold back goes on in front of the rest.
+    /// Faults that it had before end, also where it is not drawn; what they hold back goes on in front of the rest.
     public mutating func begin(
         _ plan: FaultPlan, tally: UnsafePointer<RelayTally>?,
         _ space: UnsafeMutablePointer<Workspace>
     ) {
         let now = space.pointee.nowMilliseconds
-        guard stage == .relaying, plan.takes(nowMilliseconds: now) else { return }
+        guard stage == .relaying, !plan.isOver(nowMilliseconds: now),
+            plan.rules.concernsRelays || down.faults != nil
+        else { return }
         let acted = actedFaults
         if down.faults != nil { flushFaults(space) }
         // Nothing is left then but a connection that is about to be cut.
         guard !isAboutToBeStruck else { return }
         let course = FaultCourse(plan, acted: acted, tally: tally, nowMilliseconds: now)
+        if !plan.takes(nowMilliseconds: now) { course.spend() }
+        hang(course, now)
+    }
+
+    /// The faults that it has, for a relay that goes on at another reactor; nil where it never had any.
+    public var carriedFaults: CarriedFaults? { down.faults.map { $0.course.carried } }
+
+    /// Goes on with the faults that it had at another reactor.
+    public mutating func resume(
+        _ faults: CarriedFaults, tally: UnsafePointer<RelayTally>?,
+        _ space: UnsafeMutablePointer<Workspace>
+    ) {
+        guard stage == .relaying else { return }
+        hang(FaultCourse(faults, tally: tally), space.pointee.nowMilliseconds)
+    }
+
+    private mutating func hang(_ course: FaultCourse, _ now: UInt64) {
         up.faults = FaultLine(
             course, outstanding: up.scanner.outstanding, nowMilliseconds: now)
         down.faults = FaultLine(
@@ -50,12 +69,17 @@ extension Relay {
     func faultsResume(_ now: UInt64) -> UInt64 {
         var first = UInt64.max
         if isDelayed(to: .client), let line = down.faults {
-            first = line.resumeMilliseconds(now)
+            first = resume(line, isBlocked: !client.held.isEmpty, now)
         }
         if isDelayed(to: .backend), let line = up.faults {
-            first = min(first, line.resumeMilliseconds(now))
+            first = min(first, resume(line, isBlocked: !backend.held.isEmpty, now))
         }
         return first
+    }
+
+    /// When a line may go on; where what went on before has not left, its leaving is an event of its own.
+    private func resume(_ line: FaultLine, isBlocked: Bool, _ now: UInt64) -> UInt64 {
+        isBlocked ? now &+ FaultLine.blockedMilliseconds : line.resumeMilliseconds(now)
     }
 
     /// Whether so much waits for the other side that this one is not read.
@@ -105,7 +129,16 @@ extension Relay {
     ) {
         guard let line = self[to: side].faults, isDelayed(to: side) else { return }
         let now = space.pointee.nowMilliseconds
-        while ask(side, { $0.held.isEmpty && !$0.isUnwritable }) {
+        // What is put into a stream waits there for the end of its connection's turn. Where pieces are to be sent each by
+        // itself, they wait for one another.
+        let heldMax = line.sendsWhole(now) ? FaultLine.streamBytesMax : 1
+        while ask(
+            side,
+            {
+                !$0.isUnwritable
+                    && ($0.held.isEmpty || $0.feed != nil && $0.held.count < heldMax)
+            })
+        {
             let count = line.dueCount(now)
             if count == 0 { break }
             _ = line.withFirst { first in
@@ -130,9 +163,9 @@ extension Relay {
         _ space: UnsafeMutablePointer<Workspace>
     ) {
         course.note(kind)
-        course.spend()
+        course.strike()
         // Part of a frame may have gone there, behind which a Close would be read as payload.
-        if side == .backend { up.state = .cut }
+        if side == .backend || up.faults?.struck != nil { up.state = .cut }
         down.state = .cut
         down.faults?.discard()
         client.isTruncated = true
@@ -146,6 +179,18 @@ extension Relay {
         }
         perform(ending.struck(), space)
         if side == .client { passDelayed(to: .backend, space) }
+    }
+
+    /// Whether the client's stream was cut on purpose and has all that it gets.
+    var hasStruckStream: Bool {
+        client.isTruncated && client.feed != nil && (client.held.isEmpty || client.isUnwritable)
+            && down.faults?.course.hasStruck == true
+    }
+
+    /// Lets go of a stream that was cut on purpose; its owner has left it, or does so now.
+    public mutating func letStreamGo(_ space: UnsafeMutablePointer<Workspace>) {
+        client.abandon(space)
+        Self.letGo(&client, space)
     }
 
     /// Sends on all that waits, due or not, before the relay moves or gets other faults.

@@ -84,11 +84,13 @@ public final class ScriptedBackend: Sendable {
 }
 
 extension ScriptedBackend {
-    /// An honest echo server.
-    public static func echo(at address: PeerAddress = .tcp(0)) throws -> ScriptedBackend {
+    /// An honest echo server; one that does not answer a Close stays connected until its peer goes.
+    public static func echo(
+        at address: PeerAddress = .tcp(0), answersClose: Bool = true
+    ) throws -> ScriptedBackend {
         try ScriptedBackend(at: address) { peer in
             try peer.accept()
-            try peer.echo()
+            try peer.echo(answersClose: answersClose)
         }
     }
 

@@ -44,11 +44,12 @@ extension WebSocketPeer {
     }
 
     /// As server: echoes frames until a Close has been answered or the connection has ended.
-    public func echo() throws {
+    public func echo(answersClose: Bool = true) throws {
         while let frame = try readFrameOrEnd(by: .after(.seconds(600))) {
             var answer = frame
             answer.maskKey = nil
             if frame.opcode == 9 { answer.opcode = 10 }
+            if frame.opcode == 8 && !answersClose { continue }
             if frame.opcode != 10 { try send(answer) }
             if frame.opcode == 8 { break }
         }

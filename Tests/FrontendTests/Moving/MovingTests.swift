@@ -69,6 +69,29 @@ struct MovingTests {
         #expect(rig.frontend.connectionCount == 0)
     }
 
+    @Test
+    func `the lot for faults is drawn once, and what was done is known, however often it moves`()
+        throws
+    {
+        let rig = try Self.rig(secure: false)
+        let visitors = try (0..<40).map { _ in try rig.visitor() }
+        for visitor in visitors { #expect(try visitor.upgrade(path: "/a").status == 101) }
+        var rules = FaultRules()
+        (rules.latencyMilliseconds, rules.share) = (1, FaultRules.certain / 2)
+        #expect(
+            rig.frontend.beginFaults(
+                rules, routes: rig.frontend.served.routing.tallies.map(\.name),
+                endMilliseconds: .max))
+        for _ in 0..<10 {
+            for visitor in visitors { #expect(try visitor.echoes("message")) }
+            try Self.move(rig.frontend)
+        }
+        for visitor in visitors { try visitor.sendFrame(.close, [0x03, 0xE8]) }
+        let drawn = try rig.notebook.next(visitors.count).filter { !$0.faults.isEmpty }.count
+        // Of forty by a fair lot; drawn ten times, all would have had some.
+        #expect((4...36).contains(drawn), "\(drawn) of 40")
+    }
+
     @Test func `a relay moves within a record a header and a frame`() throws {
         let rig = try Self.rig()
         let visitor = try rig.visitor(tls: Certificates.shared().first.client())

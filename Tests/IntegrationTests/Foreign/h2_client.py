@@ -192,6 +192,40 @@ def echo(client, *_):
     print("echoed")
 
 
+def struck(client, path, other):
+    """Messages until the stream is reset, and then a WebSocket of another path on the same connection."""
+    socket = WebSocket(client, path)
+    socket.open()
+    assert socket.status == 200, socket.status
+    sent = 0
+    while True:
+        socket.send(BytesMessage(data=bytes([sent % 251]) * 1_000))
+        sent += 1
+        event = socket.receive()
+        if isinstance(event, h2.events.StreamReset):
+            break
+        assert event.data == bytes([(sent - 1) % 251]) * 1_000, event
+    print("reset", event.error_code.name if hasattr(event.error_code, "name") else event.error_code, "message", sent)
+    socket = WebSocket(client, other)
+    socket.open()
+    socket.echo("this one goes on")
+    socket.close()
+    print("another goes on")
+
+
+def flood(client, path, count):
+    """So many small messages at once, which all come back in order."""
+    socket = WebSocket(client, path)
+    socket.open()
+    for index in range(int(count)):
+        socket.send(TextMessage(data=str(index)))
+    print("sent", flush=True)
+    for index in range(int(count)):
+        event = socket.receive()
+        assert event.data == str(index), (event, index)
+    print("in order")
+
+
 def many(client, count="50", *_):
     """Sockets opened at once, and requests between them; all are used, and closed."""
     sockets, requests = [], []

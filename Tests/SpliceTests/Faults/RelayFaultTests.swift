@@ -220,13 +220,83 @@ struct RelayFaultTests {
         ] {
             let rig = try RelayRig.open(.stream)
             _ = rig.begin(Self.rules(change))
+            #expect(!rig.verdict.contains(.struck))
             rig.exchange(.backend, Self.messages(from: .backend, [1_000]))
             #expect(rig.ending.reason == .fault)
+            // Whoever has the stream need not wait for what the upstream says to it.
+            #expect(rig.verdict.contains(.struck))
             #expect(Frames.closes(in: rig.backend.takeReceived())?.map(\.code) == [1_001])
             rig.exchange(.backend, Frames.close(from: .backend, 1_001))
             rig.backend.shutdown()
             rig.settle()
         }
+    }
+
+    @Test func `an upstream whose direction is cut too learns that at once`() throws {
+        let rig = try RelayRig.open()
+        _ = rig.begin(
+            Self.rules { ($0.latencyMilliseconds, $0.cut) = (50, FaultRules.certain) })
+        rig.exchange(.backend, Self.messages(from: .backend, [1_000]))
+        rig.passTime(20)
+        rig.exchange(.client, Self.messages(from: .client, [1_000]))
+        _ = try run(rig)
+        #expect(rig.client.hasEnded && rig.ending.reason == .fault)
+        #expect(rig.backend.hasEnded, "its stream ends within the frame")
+        #expect(rig.talliedFaults(.cut) == 1)
+    }
+
+    @Test func `a stream that has room again is not at rest while something is late`() throws {
+        let rig = try RelayRig.open(.stream)
+        _ = rig.begin(Self.rules { $0.latencyMilliseconds = 60_000 })
+        #expect(rig.isAtRest)
+        rig.exchange(.backend, Self.messages(from: .backend, [10]))
+        #expect(!rig.isAtRest)
+    }
+
+    @Test func `other faults take the place of those before, also for who is not drawn`() throws {
+        let rig = try RelayRig.open()
+        _ = rig.begin(Self.rules { $0.latencyMilliseconds = 60_000 })
+        let bytes = Self.messages(from: .backend, [10])
+        rig.exchange(.backend, bytes)
+        #expect(rig.client.received.isEmpty)
+        let other = rig.begin(Self.rules { ($0.cut, $0.share) = (FaultRules.certain, 0) })
+        rig.exchange()
+        #expect(rig.client.takeReceived() == bytes)
+        rig.exchange(.backend, bytes)
+        #expect(rig.client.takeReceived() == bytes && !rig.isDelaying)
+        // It is known that the lot was drawn, and what was done before.
+        #expect(rig.faultPlan === other && rig.actedFaults == FaultKinds(.latency))
+    }
+
+    @Test func `faults go on at another reactor as far as they have come`() throws {
+        let first = try RelayRig.open()
+        _ = first.begin(Self.rules { $0.stallMilliseconds = 1_000 })
+        let bytes = Self.messages(from: .client, [10])
+        first.exchange(.client, bytes)
+        _ = try run(first)
+        #expect(first.backend.takeReceived() == bytes)
+        let carried = try #require(first.carriedFaults)
+        let second = try RelayRig.open()
+        second.passTime(2_000)
+        second.resume(carried)
+        second.exchange(.client, bytes)
+        #expect(second.backend.takeReceived() == bytes && !second.isDelaying)
+        #expect(second.actedFaults == FaultKinds(.stall) && second.talliedFaults(.stall) == 0)
+    }
+
+    @Test func `a line whose destination takes nothing is not asked with every step`() throws {
+        let rig = try RelayRig.open(smallBuffers: true)
+        _ = rig.begin(Self.rules { $0.latencyMilliseconds = 1 })
+        rig.backend.enqueue(
+            Self.messages(from: .backend, Array(repeating: 60_000, count: 30)))
+        for _ in 0..<20 {
+            // The client reads nothing.
+            _ = rig.backend.pump()
+            rig.passTime(5)
+            rig.resume()
+        }
+        try #require(rig.heldForClient > 0 && rig.isDelaying)
+        #expect(rig.resumeMilliseconds >= rig.space.pointee.nowMilliseconds + 1_000)
     }
 
     @Test func `what was on its way to the upstream arrives before it learns of a cut`() throws {

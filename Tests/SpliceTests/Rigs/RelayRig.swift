@@ -189,6 +189,12 @@ final class RelayRig {
         return plan
     }
 
+    /// Goes on with faults of another reactor.
+    func resume(_ faults: CarriedFaults) { relay.pointee.resume(faults, tally: tally, space) }
+
+    var carriedFaults: CarriedFaults? { relay.pointee.carriedFaults }
+    var faultPlan: FaultPlan? { relay.pointee.faultPlan }
+    var isAtRest: Bool { relay.pointee.isAtRest }
     var isDelaying: Bool { relay.pointee.isDelaying }
     var actedFaults: FaultKinds { relay.pointee.actedFaults }
     /// What was counted of a fault for `/metrics`.
