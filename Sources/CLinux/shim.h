@@ -139,6 +139,9 @@ static inline int sluice_set_malloc(int mapped_from, int kept) {
     return mallopt(M_MMAP_THRESHOLD, mapped_from) && mallopt(M_TRIM_THRESHOLD, kept);
 }
 
+/* malloc_trim(3): gives whole free pages of all pools back to the system, but for so many bytes at the end of each. */
+static inline int sluice_trim_malloc(size_t kept) { return malloc_trim(kept); }
+
 /* Who was at the other end of a Unix socket when it was connected or made (SO_PEERCRED in unix(7)): the user's number,
    -1 where that is not known. struct ucred is declared with _GNU_SOURCE alone. */
 static inline long long sluice_peer_user(int socket) {

@@ -25,6 +25,9 @@ struct Settling {
         first < entries.count ? entries[first].dueMilliseconds : nil
     }
 
+    /// How many wait.
+    var count: Int { entries.count - first }
+
     mutating func append(_ token: Token, due: UInt64, triesLeft: Int = triesMax) {
         entries.append(Entry(token: token, dueMilliseconds: due, triesLeft: triesLeft))
     }

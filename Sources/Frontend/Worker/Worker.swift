@@ -99,7 +99,10 @@ struct Worker: ~Copyable {
         let released = state.pointee.space.pointee.records.takeReleasedCount()
         if released > 0 {
             state.pointee.crew.settledCount.wrappingAdd(released, ordering: .relaxed)
+            state.pointee.burst.released(released)
         }
+        state.pointee.burst.giveBack(
+            waiting: state.pointee.settling.count, nowMilliseconds: now)
         if !state.pointee.drains.isEmpty { DrainKeeper(state).run() }
         if state.pointee.hasToFlush { MultiplexKeeper(state).flush() }
         acceptors.resumeDue()

@@ -72,6 +72,7 @@ struct WorkerState: ~Copyable {
     var pool = UpstreamPool()
     /// Sessions that OpenSSL still keeps.
     var settling = Settling()
+    var burst = BurstMemory()
     /// Handshakes that wait for their turn.
     var deferredHandshakes: [Token] = []
     var handshakesLeft = 0

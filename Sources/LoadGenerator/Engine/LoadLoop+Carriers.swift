@@ -44,7 +44,7 @@ extension LoadLoop {
         carrierCount += 1
         loop.timers.cancel(token)
         carriers.append(token)
-        settling.append(token, now)
+        settleLater(token)
         // Streams that come and go do so when traffic begins.
         return kind == .cycle || openStreams(wanted, on: client, token)
     }

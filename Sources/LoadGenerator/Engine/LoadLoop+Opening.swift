@@ -242,7 +242,7 @@ extension LoadLoop {
         // One that comes and goes has its time for all of that, and no place of its own.
         if kind == .cycle { return true }
         loop.timers.cancel(token)
-        if client.pointee.tls != nil { settling.append(token, now) }
+        if client.pointee.tls != nil { settleLater(token) }
         if kind == .script { return beginPlay(client, token) }
         client.pointee.position = roster.count
         roster.append(token)

@@ -10,12 +10,11 @@ struct SettlingQueue {
 
     /// Sessions that one turn takes from OpenSSL, some 20 µs each.
     static let perTurn = 16
-    /// How long a connection lives before.
-    static let delayNanoseconds: UInt64 = 1_000_000_000
 
-    mutating func append(_ token: Token, _ now: UInt64) {
-        entries.append((token, now + Self.delayNanoseconds))
-    }
+    /// How many wait.
+    var count: Int { entries.count - first }
+
+    mutating func append(_ token: Token, due: UInt64) { entries.append((token, due)) }
 
     /// The first, if it is due.
     mutating func popDue(_ now: UInt64) -> Token? {
@@ -39,13 +38,28 @@ extension LoadLoop {
         records.releaseBusy(true)
     }
 
+    private static let settlingNanoseconds: UInt64 = 1_000_000_000
+
+    /// Has a session leave OpenSSL's object soon.
+    ///
+    /// One that is held is to live long and need little; any other has its server's tickets to take first, and may end before.
+    mutating func settleLater(_ token: Token) {
+        let isHeld = kind == .idle
+        settling.append(token, due: isHeld ? now : now + Self.settlingNanoseconds)
+    }
+
     /// Takes sessions that have lived a while from OpenSSL, a bounded number of them.
     mutating func settle() {
         for _ in 0..<SettlingQueue.perTurn {
             guard let token = settling.popDue(now) else { return }
             guard let outcome = slab.pointer(token)?.pointee.tls?.releaseOpenSSL() else { continue }
+            switch outcome {
             // A record is half read just now.
-            if case .notNow = outcome { settling.append(token, now) }
+            case .notNow: settling.append(token, due: now + Self.settlingNanoseconds)
+            case .released: burst.released(1)
+            case .never: break
+            }
         }
+        burst.giveBack(waiting: settling.count, nowMilliseconds: now / 1_000_000)
     }
 }

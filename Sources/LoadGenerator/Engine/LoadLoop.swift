@@ -90,6 +90,7 @@ struct LoadLoop: ~Copyable, Reacting {
     var postponed: [Token] = []
     /// Sessions that wait to go on without OpenSSL's object.
     var settling = SettlingQueue()
+    var burst = BurstMemory()
     /// Clients of a storm that wait for their next attempt.
     var comebacks = ComebackQueue()
     var stormBeganAt: UInt64 = 0

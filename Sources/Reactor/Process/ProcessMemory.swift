@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import CLinux
+import Synchronization
 
 /// How malloc(3) deals with what is large and with what is freed.
 public enum ProcessMemory {
@@ -11,6 +12,59 @@ public enum ProcessMemory {
     /// that connections that come and go make no system calls for memory.
     public static func prepare() {
         // Where malloc is another library's, this is refused and does no harm.
-        _ = sluice_set_malloc(256 * 1024, 4 * 1024 * 1024)
+        _ = sluice_set_malloc(256 * 1024, keptBytes)
+    }
+
+    /// What stays at the end of a pool when it is free.
+    private static let keptBytes: Int32 = 4 * 1_024 * 1_024
+
+    /// Gives whole free pages back to the system, wherever they are in malloc's pools.
+    ///
+    /// Between things that stay, malloc keeps them by itself. This takes some milliseconds for each ten megabytes, in which
+    /// other threads that allocate may wait.
+    public static func giveBack() {
+        _ = sluice_trim_malloc(Int(keptBytes))
+    }
+}
+
+/// Gives back what a burst of connections has left in malloc's pools.
+///
+/// A handshake takes some 30 kB for a second, between the few hundred bytes that its connection keeps. Thousands
+/// of clients that come at once leave holes that nothing would fill.
+public struct BurstMemory: Sendable {
+    /// So many sessions have to have left their memory before it is worth it.
+    static let sessionsMin = 256
+    /// While more sessions than that have still to, it would come too early.
+    static let waitingMax = 16
+    /// The threads of a process do so for each other, and not more often.
+    static let pauseMilliseconds: UInt64 = 1_000
+
+    private static let lastMilliseconds = Atomic<UInt64>(0)
+    private var count = 0
+
+    /// Nothing has left anything yet.
+    public init() {}
+
+    /// So many sessions have left their memory.
+    public mutating func released(_ count: Int) { self.count &+= count }
+
+    /// Gives back what there is, if that is worth it and the burst is over.
+    ///
+    /// - Parameters:
+    ///   - waiting: sessions that have still to leave theirs.
+    ///   - now: the time, by `Clock`.
+    /// - Returns: whether it did.
+    @discardableResult
+    public mutating func giveBack(waiting: Int, nowMilliseconds now: UInt64) -> Bool {
+        guard count >= Self.sessionsMin, waiting <= Self.waitingMax else { return false }
+        let last = Self.lastMilliseconds.load(ordering: .relaxed)
+        guard now >= last &+ Self.pauseMilliseconds,
+            Self.lastMilliseconds.compareExchange(
+                expected: last, desired: now, ordering: .relaxed
+            ).exchanged
+        else { return false }
+        count = 0
+        ProcessMemory.giveBack()
+        return true
     }
 }

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+import Foundation
+import Glibc
+import Testing
+
+@testable import Reactor
+
+/// Goal: what a burst has taken goes back to the system when it is over, and nothing is done before or without need.
+struct ProcessMemoryTests {
+    @Test func `free pages between things that stay go back to the system`() throws {
+        // As connections do: much for a moment, and between that a little that stays.
+        var staying: [UnsafeMutableRawPointer] = []
+        var passing: [UnsafeMutableRawPointer] = []
+        for _ in 0..<4_000 {
+            let large = try #require(malloc(30_000))
+            memset(large, 1, 30_000)
+            passing.append(large)
+            staying.append(try #require(malloc(200)))
+        }
+        let before = try Self.residentBytes()
+        passing.forEach { free($0) }
+        ProcessMemory.giveBack()
+        let after = try Self.residentBytes()
+        staying.forEach { free($0) }
+        // Other tests of the process may take some meanwhile.
+        #expect(before - after > 60_000_000, "\(before) and then \(after)")
+    }
+
+    @Test func `little is not worth it, and a burst that goes on has to end first`() {
+        var burst = BurstMemory()
+        let now: UInt64 = .max / 2
+        func gave(waiting: Int = 0, at time: UInt64, of burst: inout BurstMemory) -> Bool {
+            burst.giveBack(waiting: waiting, nowMilliseconds: time)
+        }
+        burst.released(BurstMemory.sessionsMin - 1)
+        let little = gave(at: now, of: &burst)
+        burst.released(1)
+        let early = gave(waiting: BurstMemory.waitingMax + 1, at: now, of: &burst)
+        let enough = gave(at: now, of: &burst)
+        let again = gave(at: now + 10_000, of: &burst)
+        #expect([little, early, enough, again] == [false, false, true, false])
+        var other = BurstMemory()
+        other.released(1_000)
+        let soon = gave(at: now + BurstMemory.pauseMilliseconds - 1, of: &other)
+        let later = gave(at: now + BurstMemory.pauseMilliseconds, of: &other)
+        #expect([soon, later] == [false, true], "threads of a process do so for each other")
+    }
+
+    private static func residentBytes() throws -> Int {
+        let text = try String(contentsOfFile: "/proc/self/statm", encoding: .utf8)
+        let pages = try #require(text.split(separator: " ").dropFirst().first.flatMap { Int($0) })
+        return pages * Int(sysconf(Int32(_SC_PAGESIZE)))
+    }
+}
