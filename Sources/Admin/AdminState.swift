@@ -329,8 +329,10 @@ public struct DrainState: Codable, Sendable {
 
 /// One WebSocket that is open now, with what it has carried.
 public struct RelayState: Codable, Sendable {
-    /// Its name, for closing it.
+    /// Its place in the process, for closing it.
     public var id: String
+    /// The name that it keeps, as its app was told by `{relay}`; nil where its route tells none.
+    public var name: String?
     /// The client's address: who connected, or whom a trusted proxy names.
     public var client: String
     /// Who the client has proven to be; nil where the route did not ask.
@@ -363,6 +365,7 @@ public struct RelayState: Codable, Sendable {
     /// What is known of it, for people and programs.
     public init(_ relay: RelayFacts) {
         id = relay.id.description
+        name = relay.name.isNone ? nil : relay.name.description
         client = relay.client.peerDescription
         subject = relay.user.isEmpty ? nil : relay.user
         `protocol` = relay.isHTTP2 ? "h2" : "h1"

@@ -21,6 +21,8 @@ public struct AccessRecord: Sendable {
     public var kind = Kind.request
     /// The relay; nil where there is none.
     public var relay: RelayID?
+    /// The name that it keeps; none for most.
+    public var relayName = RelayName.none
     /// When it began, in milliseconds since 1970: an ordinary request, or anything on a stream of
     /// HTTP/2, when it was read; all else when the connection was accepted.
     public var acceptedWallMilliseconds: UInt64 = 0

@@ -36,6 +36,8 @@ public struct RelayID: Sendable, Hashable, CustomStringConvertible {
 public struct RelayFacts: Sendable {
     /// The name by which an operator can end it.
     public let id: RelayID
+    /// The name that it keeps, as its app was told; none for most.
+    public let name: RelayName
     /// The client's address: who connected, or whom a trusted proxy names.
     public let client: Address
     /// Who the client has proven to be; empty where the route did not ask.
@@ -68,13 +70,15 @@ public struct RelayFacts: Sendable {
 
     /// What is known of the relay of this name.
     public init(
-        id: RelayID, client: Address, user: String = "", isHTTP2: Bool, route: String, path: String,
+        id: RelayID, name: RelayName = .none, client: Address, user: String = "", isHTTP2: Bool,
+        route: String, path: String,
         endpoint: String, acceptedMilliseconds: UInt64, nowMilliseconds: UInt64,
         up: DirectionCounts,
         down: DirectionCounts,
         clientRoundTrip: RoundTrip, endMilliseconds: UInt64? = nil, isEnding: Bool
     ) {
         self.id = id
+        self.name = name
         self.client = client
         self.user = user
         self.isHTTP2 = isHTTP2

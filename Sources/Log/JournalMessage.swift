@@ -54,6 +54,7 @@ struct JournalMessage: ~Copyable {
             buffer.append(relay)
             buffer.append("\n")
         }
+        field("SLUICE_RELAY_NAME", record.relayName.description)
         field("SLUICE_TRACE_ID", record.traceName)
         if let tls = record.tls {
             field("SLUICE_TLS_VERSION", tls.version.description)

@@ -100,6 +100,10 @@ struct LogLines: ~Copyable {
             line.append(" relay=")
             line.append(relay)
         }
+        if !record.relayName.isNone {
+            line.append(" name=")
+            line.append(string: record.relayName.description)
+        }
         if !record.traceName.isEmpty {
             line.append(" trace=")
             line.append(string: record.traceName)
@@ -186,6 +190,10 @@ struct LogLines: ~Copyable {
         if let relay = record.relay {
             buffer.append("\",\"relay\":\"")
             buffer.append(relay)
+        }
+        if !record.relayName.isNone {
+            buffer.append("\",\"relayName\":\"")
+            buffer.append(string: record.relayName.description)
         }
         if !record.traceName.isEmpty {
             buffer.append("\",\"traceId\":\"")

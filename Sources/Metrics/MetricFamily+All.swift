@@ -124,6 +124,24 @@ extension MetricFamily {
         "Connections that began with another protocol: plain_on_tls, tls_on_plain or unknown")
 }
 
+/// Routes, by the values of segments of their paths.
+extension MetricFamily {
+    /// Relays open at this moment.
+    public static let captureRelays = MetricFamily(
+        "sluice_route_capture_relays", .gauge, ["route", "capture", "value"],
+        "WebSockets that are open now, by the value of a segment of the path that routes[].metrics lists;"
+            + " value is /other for all beyond the first 100 values, and for those of more than 128 bytes"
+    )
+    /// Relays that were opened.
+    public static let captureRelaysOpened = MetricFamily(
+        "sluice_route_capture_relays_opened_total", .counter, ["route", "capture", "value"],
+        "WebSockets that were opened, by the value of such a segment")
+    /// Ordinary requests.
+    public static let captureRequests = MetricFamily(
+        "sluice_route_capture_requests_total", .counter, ["route", "capture", "value"],
+        "Requests that are over and asked for no WebSocket, by the value of such a segment")
+}
+
 /// Upstreams.
 extension MetricFamily {
     /// Whether endpoints get requests.
@@ -224,6 +242,7 @@ extension MetricFamily {
         .keyRefreshes, .issuerKeys, .keyTime, .connections,
         .connectionsTotal,
         .handshakes, .handshakeFailures, .wrongProtocol,
+        .captureRelays, .captureRelaysOpened, .captureRequests,
         .endpointUp, .endpointDraining, .endpointRelays, .endpointFailures, .endpointEjections,
         .queueWaiting,
         .reloads, .lastReloadSuccess, .lastReloadTime, .certificateEnd, .logLinesLost,

@@ -129,6 +129,7 @@ struct DecodingTests {
                     with(RedirectSettings(origin: "https://example.com", path: "/new/*")) {
                         $0.status = 301
                     }),
+                .upstream("chat"),
             ])
         #expect(tls.hsts?.value == "max-age=15552000; includeSubDomains; preload")
         #expect(configuration.listen.map(\.redirectsToHTTPS) == [false, true, false])
@@ -215,6 +216,7 @@ struct DecodingTests {
         #expect(configuration.watch)
         #expect(configuration.listen.map(\.proxyProtocol) == [.none, .required, .none])
         #expect(route.onRemove == .drain)
+        #expect(configuration.routes.map(\.metrics.captures) == [[], [], [], ["room"]])
         #expect(
             configuration.timeouts
                 == with(TimeoutSettings()) {
@@ -479,7 +481,8 @@ let everything = """
         request: { remove: [Cookie], set: { X-A: "1" }, add: { X-B: "2" }, host: upstream },
         answer: { remove: [Server], set: { X-C: "3" }, add: { X-D: "4" } } },
       { path: /healthz, respond: { status: 204, body: "", type: text/html } },
-      { path: /old/*, redirect: { to: "https://example.com/new/*", status: 301 } }]
+      { path: /old/*, redirect: { to: "https://example.com/new/*", status: 301 } },
+      { path: "/rooms/{room}", to: chat, metrics: { captures: [room] } }]
     upstreams:
       chat:
         endpoints: ["ws://10.0.0.1:9000", "ws://[::1]", { url: "unix:///run/chat.sock", weight: 3, name: blue }]

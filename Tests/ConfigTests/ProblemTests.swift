@@ -190,7 +190,7 @@ struct ProblemTests {
         ),
         (
             "{ path: /a, to: chat, idler: 10m }",
-            "2:32: routes[0]: unknown key 'idler', allowed: path, host, listen, when, to, respond, redirect, rewrite, escapedSlash, origins, accept, access, timeouts, forwarded, via, request, answer, ping, idle, lifetime, onRemove, limits, faults (did you mean 'idle'?)"
+            "2:32: routes[0]: unknown key 'idler', allowed: path, host, listen, when, to, respond, redirect, rewrite, escapedSlash, origins, accept, access, timeouts, forwarded, via, request, answer, ping, idle, lifetime, onRemove, limits, faults, metrics (did you mean 'idle'?)"
         ),
         (
             "{ path: /a, to: chat, accept: { anyKeyLenght: true } }",

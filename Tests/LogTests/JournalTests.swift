@@ -80,6 +80,7 @@ struct JournalTests {
         var record = AccessRecord(client: .loopback(port: 1), listener: .loopback(port: 2))
         record.kind = .ended
         record.relay = RelayID("0-1-2")
+        record.relayName = RelayName(bits: 0x3f9c_0000_0000_0001)
         record.host = "a.example"
         record.path = "/chat\nPRIORITY=0\nMESSAGE=forged"
         record.route = "/*"
@@ -144,6 +145,7 @@ struct JournalTests {
         #expect(fields["MESSAGE"]?.hasPrefix("127.0.0.1:1 101 a.example/chat\\x0aPRIORITY") == true)
         #expect(fields["SLUICE_EVENT"] == "end")
         #expect(fields["SLUICE_RELAY"] == "0-1-2")
+        #expect(fields["SLUICE_RELAY_NAME"] == "3f9c000000000001")
         #expect(fields["SLUICE_CLIENT"] == "127.0.0.1:1")
         #expect(fields["SLUICE_PATH"] == Self.record().path)
         #expect(fields["SLUICE_STATUS"] == "101")

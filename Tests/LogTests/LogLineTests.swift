@@ -100,6 +100,16 @@ struct LogLineTests {
         #expect(try object(access(record, .json))["traceId"] as? String == name)
     }
 
+    @Test func `a line has the name of its relay, where that has one`() throws {
+        var record = Self.record()
+        #expect(!access(record, .text).contains("name="))
+        #expect(try object(access(record, .json))["relayName"] == nil)
+        record.relayName = RelayName(bits: 0x3f9c)
+        #expect(access(record, .text).contains(" relay=1-23-4 name=0000000000003f9c up="))
+        #expect(try object(access(record, .json))["relayName"] as? String == "0000000000003f9c")
+        #expect(try object(access(record, .json))["relay"] as? String == "1-23-4")
+    }
+
     @Test func `round trips are there where a Ping was answered`() throws {
         var record = Self.record()
         #expect(!access(record, .text).contains("rtt="))

@@ -186,6 +186,10 @@ extension RouteSettings {
                 owner.faults = FaultSettings(value)
                 return owner.faults != nil
             },
+            .section(
+                "metrics", \.metrics, "routes[].metrics", absent: "none",
+                "what is counted of the route beside what is counted of every route"
+            ) { RouteMetrics.section.decode($0) },
         ])
 
     static let requestSection = Section(
@@ -237,6 +241,7 @@ extension RouteSettings {
             fields["path"]?
                 .report("found {\(taken)}, which is a word of Sluice's own, allowed: another name")
         }
+        RouteMetrics.checkCaptures(fields["metrics"], known)
         for (key, isRequest) in [("request", true), ("answer", false)] {
             guard let changes = fields[key], let mapping = changes.node.mapping else { continue }
             for (kind, node) in mapping where ["set", "add"].contains(kind.scalar?.string) {
@@ -337,6 +342,46 @@ extension AcceptSettings {
                 "anyKeyLength", \.anyKeyLength,
                 "whether the key may have another length than 16 bytes"),
         ])
+}
+
+extension RouteMetrics {
+    static let section = Section(
+        "routes[].metrics", RouteMetrics(),
+        [
+            .custom(
+                "captures", .list(.text("name")), absent: "none",
+                "names of [segments of the path](#segments-with-names): WebSockets and requests are also counted by the "
+                    + "[value](metrics.md#by-the-value-of-a-segment) that each of these has"
+            ) { owner, value in
+                guard let items = value.nonEmptyList(of: "names of segments of the path") else {
+                    return false
+                }
+                owner.captures = items.compactMap { $0.text("the name of a segment of the path") }
+                return owner.captures.count == items.count
+            }
+        ])
+
+    /// Whether the path has the segments that are named, each once; what is wrong is reported.
+    static func checkCaptures(_ metrics: Value?, _ known: [String]) {
+        let listed = metrics?.node.mapping?["captures"]?.sequence
+        guard let metrics, let listed else { return }
+        var seen: Set<String> = []
+        for (index, node) in listed.enumerated() {
+            guard let name = node.scalar?.string else { continue }
+            let item = Value(
+                node: node, path: "\(metrics.path).captures[\(index)]", findings: metrics.findings)
+            if !known.contains(name) {
+                let allowed =
+                    known.isEmpty
+                    ? "none, since the path has no segment with a name" : known.joined(separator: ", ")
+                item.report(
+                    "found '\(name)', allowed: \(allowed)",
+                    hint: Nearest.suggestion(for: name, among: known).map(Nearest.didYouMean))
+            } else if !seen.insert(name).inserted {
+                item.report("found '\(name)' a second time")
+            }
+        }
+    }
 }
 
 extension PingSettings {

@@ -279,6 +279,7 @@ struct KeySection: Sendable {
         ForwardSettings.section.keys,
         RouteSettings.requestSection.keys, RouteSettings.answerSection.keys,
         PingSettings.section.keys, RouteLimits.section.keys, FaultSettings.section.keys,
+        RouteMetrics.section.keys,
         RouteTimeouts.section.keys, ForwardedSettings.section.keys, UpstreamSettings.section.keys,
         EndpointSettings.section.keys, StickySettings.section.keys,
         UpstreamTLSSettings.section.keys, CertificateSettings.clientSection.keys,

@@ -91,6 +91,8 @@ public struct RouteSettings: Sendable, Equatable {
     public var upstreamHost: HostSettings
     /// What is changed in answers before they go back.
     public var answer: FieldSettings
+    /// What is counted of it beside what is counted of every route.
+    public var metrics = RouteMetrics()
     /// Where the route was written.
     public var place: SourcePlace
     /// Where its parts were written.
@@ -161,6 +163,15 @@ public struct PingSettings: Sendable, Equatable {
     public var to = Peers.client
 
     /// What holds where a file says nothing of it.
+    public init() {}
+}
+
+/// What is counted of a route beside what is counted of every route.
+public struct RouteMetrics: Sendable, Equatable {
+    /// The names of the segments of its path by whose values is counted.
+    public var captures: [String] = []
+
+    /// Nothing more.
     public init() {}
 }
 

@@ -25,6 +25,8 @@ public enum RequestWord: String, Sendable, Equatable, CaseIterable {
     case port
     /// The server name in the TLS handshake (RFC 6066 §3).
     case sni
+    /// The name that a WebSocket keeps for as long as it lives.
+    case relay
     /// Who the client has proven to be by the route's `access`.
     case subject
 }

@@ -13,9 +13,11 @@ extension Frontend {
     ///
     /// - Returns: whether every reactor has answered; otherwise much is missing.
     public func measure(into readings: inout MetricReadings) -> Bool {
-        guard surveyLive(into: &readings) else { return false }
+        var captured: [CapturedRelays: Int] = [:]
+        guard surveyLive(into: &readings, &captured) else { return false }
         defer { tendTallies() }
         let (routing, _, _) = served
+        addCaptures(of: routing, live: captured, to: &readings)
         for (name, tally) in routing.tallies {
             if let meters = tally.meters.all { meters.add(to: &readings, as: name) }
         }
@@ -37,7 +39,9 @@ extension Frontend {
     // MARK: Relays
 
     /// Asks all reactors side by side; each looks at its relays a piece at a time, and answers for each piece.
-    private func surveyLive(into readings: inout MetricReadings) -> Bool {
+    private func surveyLive(
+        into readings: inout MetricReadings, _ captured: inout [CapturedRelays: Int]
+    ) -> Bool {
         readings.add(.heldBytes, count: 0)
         guard let answers = try? Mailbox<LiveSurvey>() else { return false }
         var awaited = 0
@@ -50,6 +54,7 @@ extension Frontend {
             for survey in answers.take() {
                 if survey.isLast { awaited -= 1 }
                 add(survey, to: &readings)
+                captured.merge(survey.captured) { $0 + $1 }
             }
         }
         return true
@@ -75,6 +80,37 @@ extension Frontend {
             ], count: count)
         if let endpoint = group.endpoint {
             readings.add(.endpointRelays, [upstream, endpoint.label], count: count)
+        }
+    }
+
+    /// Adds what is counted by the values of segments.
+    private func addCaptures(
+        of routing: Routing, live: [CapturedRelays: Int], to readings: inout MetricReadings
+    ) {
+        func add(_ counter: CaptureCounter, _ capture: String, of route: String) {
+            let identity = ObjectIdentifier(counter)
+            for (place, (value, counts)) in counter.all {
+                let labels = [route, capture, value]
+                if counts.relaysOpened > 0 {
+                    readings.append(.captureRelaysOpened, labels, count: counts.relaysOpened)
+                }
+                if counts.requests > 0 {
+                    readings.append(.captureRequests, labels, count: counts.requests)
+                }
+                if let count = live[CapturedRelays(counter: identity, place: place)] {
+                    readings.append(.captureRelays, labels, count: count)
+                }
+            }
+        }
+        for plan in routing.plans {
+            for capture in plan.captures ?? [] {
+                add(capture.counter, capture.name, of: plan.route.name)
+            }
+        }
+        for (name, tally) in routing.departedTallies {
+            for (capture, counter) in tally.captureCounters.sorted(by: { $0.key < $1.key }) {
+                add(counter, capture, of: name)
+            }
         }
     }
 

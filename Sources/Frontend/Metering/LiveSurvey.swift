@@ -44,12 +44,25 @@ struct LiveSurvey: Sendable {
 
     /// How many relays there are of each group.
     var relays: [Group: Int] = [:]
+    /// How many there are of each value of a segment that is counted.
+    var captured: [CapturedRelays: Int] = [:]
     /// Ordinary requests in progress, by their routes.
     var requests: [RouteOfRequests: Int] = [:]
     /// Bytes that these relays hold for both their peers.
     var heldBytes = 0
     /// Where to go on; nil when all were seen.
     var next: Position?
+
+    /// A relay of this path has these segments.
+    mutating func note(_ captures: [CountedCapture], _ path: String) {
+        for capture in captures {
+            guard let value = capture.value(in: path.utf8.span) else { continue }
+            let group = CapturedRelays(
+                counter: ObjectIdentifier(capture.counter),
+                place: capture.counter.place(of: value))
+            captured[group, default: 0] += 1
+        }
+    }
 
     /// Whether the reactor has said all.
     var isLast: Bool { next == nil }
@@ -79,6 +92,7 @@ struct LiveSurveyor {
         // Neighbours mostly are of one group.
         var group: LiveSurvey.Group?
         var count = 0
+        var captures: [CountedCapture]?
         for _ in 0..<Self.slotsPerTurn {
             guard let slot = state.pointee.tunnels.nextLive(after: last) else {
                 if let group { survey.relays[group, default: 0] += count }
@@ -95,8 +109,12 @@ struct LiveSurveyor {
                 if let group { survey.relays[group, default: 0] += count }
                 group = LiveSurvey.Group(tunnel)
                 count = 0
+                captures = tunnel.pointee.asked.plan.flatMap {
+                    state.pointee.snapshot.routing.captures(of: $0)
+                }
             }
             count += 1
+            if let captures { survey.note(captures, tunnel.pointee.asked.path) }
         }
         if let group { survey.relays[group, default: 0] += count }
         survey.next = .relays(from: last + 1)

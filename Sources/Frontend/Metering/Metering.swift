@@ -52,6 +52,11 @@ struct Metering {
         guard Self.isOn else { return }
         let meter = meter(request.pointee.facts.plan)
         meter.pointee.add(.relaysOpened)
+        if let captures = request.pointee.facts.plan?.captures,
+            let path = request.pointee.upgrade?.request.target.path
+        {
+            count(captures, path.span) { $0.relaysOpened &+= 1 }
+        }
         guard let marks = request.pointee.upgrade?.marks else { return }
         let times = withUnsafeMutablePointer(to: &meter.pointee.upgradeTimes) { $0 }
         let stream = request.pointee.stream
@@ -119,7 +124,23 @@ struct Metering {
         let isHTTP2 = request.pointee.stream.isMultiplexed
         let kind = AnsweredRequest(request.pointee.method, status: status, isHTTP2: isHTTP2)
         meter.pointee.requests.add(kind.key)
+        if let captures = request.pointee.facts.plan?.captures {
+            let bytes = request.pointee.asked.bytes
+            count(captures, bytes.span.extracting(request.pointee.asked.pathRange)) {
+                $0.requests &+= 1
+            }
+        }
         meter.pointee.requestDurations.note(now &- request.pointee.facts.beganMilliseconds)
+    }
+
+    /// Counts by the values that segments of a path have.
+    private func count(
+        _ captures: [CountedCapture], _ path: Span<UInt8>,
+        _ change: (inout CaptureCounter.Counts) -> Void
+    ) {
+        for capture in captures {
+            if let value = capture.value(in: path) { capture.counter.count(value, change) }
+        }
     }
 
     private func note(_ cause: Cause, _ meter: UnsafeMutablePointer<RouteMeter>) {

@@ -183,9 +183,13 @@ extension Frontend {
                 else { break }
                 let most = min(surplus, even - crew.loads[receiver].count)
                 let order = MoveOrder(relaysMax: most)
-                guard let out = moveOut(order, of: index, from: first, answers) else { break }
-                hand(out.relays, to: receiver, &balance, answers)
-                position = out.next
+                position = crew.handing.withLock { _ -> Int? in
+                    guard let out = moveOut(order, of: index, from: first, answers) else {
+                        return nil
+                    }
+                    hand(out.relays, to: receiver, &balance, answers)
+                    return out.next
+                }
             }
         }
         balance.after = indices.map { crew.loads[$0].count }

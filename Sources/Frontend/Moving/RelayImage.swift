@@ -38,6 +38,7 @@ struct RelayImage {
         static let recheck: UInt16 = 21
         static let tokenSubject: UInt16 = 22
         static let recheckTime: UInt16 = 23
+        static let name: UInt16 = 24
     }
 
     /// Who asked, as a trusted proxy named them.
@@ -76,6 +77,8 @@ struct RelayImage {
     let recheck: [UInt8]?
     /// When and how often that is asked; nil where it is not, or where that is not known.
     let recheckTime: RecheckTime?
+    /// The name that it keeps; none where it has none, or where the build that has written it knows of no names.
+    let name: RelayName
 
     /// What is known of a tunnel.
     init(_ tunnel: TunnelPointer) {
@@ -102,6 +105,7 @@ struct RelayImage {
         trace = asked.trace?.span
         recheck = tunnel.pointee.recheck?.lines
         recheckTime = tunnel.pointee.recheck.flatMap(RecheckTime.init)
+        name = asked.name
     }
 
     /// Writes it; `relay` writes the relay.
@@ -139,6 +143,7 @@ struct RelayImage {
         if !user.isEmpty { writer.put(Number.user, user, isRequired: false) }
         // A build that does not know it compares later tokens with the user.
         if let tokenSubject { writer.put(Number.tokenSubject, tokenSubject, isRequired: false) }
+        if !name.isNone { writer.put(Number.name, name.bits, isRequired: false) }
         writer.part(Number.relay, relay)
     }
 
@@ -182,6 +187,7 @@ struct RelayImage {
         recheckTime = Self.optional(Number.recheckTime, &reader) { (part) throws(FieldFault) in
             try RecheckTime(&part)
         }
+        name = RelayName(bits: (try? reader.integer(Number.name)) ?? 0)
         _ = try reader.bytes(Number.relay)
         try reader.finish()
     }

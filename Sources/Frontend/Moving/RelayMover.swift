@@ -83,6 +83,7 @@ struct RelayMover {
     /// Its books here are closed as if it had ended, but nothing is written down of it.
     private func moveOut(_ tunnel: TunnelPointer, _ goal: TapMove) -> RelayInTransit {
         let slot = tunnel.pointee.slot
+        state.pointee.names.remove(tunnel)
         state.pointee.poller.remove(tunnel.pointee.relay.client.socket.descriptor)
         state.pointee.poller.remove(tunnel.pointee.relay.backend.socket.descriptor)
         state.pointee.tunnelTimers.cancel(slot)
@@ -208,6 +209,7 @@ struct RelayMover {
             return .lost("there is no slot for it")
         }
         tunnel.pointee.slot = slot
+        state.pointee.names.insert(tunnel)
         tunnel.pointee.counted = counted
         RecheckKeeper(state).arm(tunnel)
         guard let token = state.pointee.clients.insert(.tunnel(tunnel)) else {
@@ -260,5 +262,6 @@ extension TunnelFacts {
         // What was hashed before says nothing where something else is hashed now.
         key = image.hash == place.plan?.route.upstream?.hash?.description ? image.key : nil
         trace = image.trace.map { TunnelTrace($0) }
+        name = image.name
     }
 }

@@ -158,6 +158,7 @@ struct Recorder {
             tunnel.pointee.facts, client: asked.client,
             began: tunnel.pointee.facts.acceptedMilliseconds)
         record.relay = RelayID(worker: state.pointee.index, token: tunnel.pointee.slot)
+        record.relayName = asked.name
         record.host = asked.host
         record.path = asked.path
         record.user = asked.user

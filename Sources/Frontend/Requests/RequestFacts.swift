@@ -20,6 +20,7 @@ struct RequestFacts {
         var ownSubprotocol: [UInt8]?
         var isClientUnclear = false
         var faults: FaultKinds = []
+        var relayName = RelayName.none
     }
 
     /// Who asks: who connected, or whom a trusted proxy names.
@@ -98,6 +99,11 @@ struct RequestFacts {
         get { words?.faults ?? [] }
         set { withWords { $0.faults = newValue } }
     }
+    /// The name of the relay that it is to open; none where nobody is told.
+    var relayName: RelayName {
+        get { words?.relayName ?? .none }
+        set { withWords { $0.relayName = newValue } }
+    }
     /// Notes what can be read of a host and a target; the query stays out of the log.
     mutating func note(host: ArraySlice<UInt8>, target: ArraySlice<UInt8>) {
         if let name = try? HostName(parsing: host) { self.host = name.name }
@@ -135,6 +141,7 @@ struct RequestFacts {
             own.ownSubprotocol = shared.ownSubprotocol
             own.isClientUnclear = shared.isClientUnclear
             own.faults = shared.faults
+            own.relayName = shared.relayName
             words = own
         }
         if let words { change(words) }

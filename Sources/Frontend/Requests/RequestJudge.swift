@@ -175,6 +175,9 @@ struct RequestJudge {
             asked, path: rewritten ?? sentPath, nowMilliseconds: now)
         if asked.departures.contains(.anyKeyLength) { upgrade.ownKey = WebSocketAccept.makeKey() }
         upgrade.ownSubprotocol = facts.ownSubprotocol
+        if plan.tellsRelay {
+            facts.relayName = RelayName(bits: state.pointee.randomNumbers.nextName())
+        }
         if let waits { return .forwarded(upgrade, group, waits) }
         if let refusal = admit(facts.client, plan, upgrade, &places) { return .refused(refusal) }
         return .forwarded(upgrade, group, nil)

@@ -11,18 +11,32 @@ final class RoutePlan: Sendable {
     /// What is changed in answers.
     let answer: FieldPlan
 
+    /// Whether requests for a WebSocket get a name for it, since the route's fields tell that.
+    let tellsRelay: Bool
+
     /// Times of its own; nil where it has none.
     let times: RouteTimes?
 
     /// The route's relays, counted over reloads.
     let tally: RouteTally
 
+    /// The segments of the path by whose values is counted; nil where there is none.
+    let captures: [CountedCapture]?
+
     init(_ route: Route, tally: RouteTally = RouteTally()) {
         self.route = route
         self.tally = tally
+        captures =
+            route.countedCaptures.isEmpty
+            ? nil
+            : route.countedCaptures.map {
+                CountedCapture(
+                    name: $0.name, segment: $0.segment, counter: tally.captureCounter($0.name))
+            }
         times = route.times
         request = FieldPlan(route.requestFields, dropping: route.access?.forward?.fields ?? [])
         answer = FieldPlan(route.answerFields)
+        tellsRelay = request.tells(.relay) || answer.tells(.relay)
     }
 
     /// The faults that hold now: those of the moment, else those of the configuration; nil for none.
@@ -81,6 +95,9 @@ struct FieldPlan: Sendable {
         tellsOfRequest = rest.contains { $0.tellsOfRequest }
     }
 
+    /// Whether one of the fields tells this.
+    func tells(_ fact: RequestFact) -> Bool { rest.contains { $0.tells(fact) } }
+
     /// Writes the lines of a request that came this way.
     ///
     /// A field that names a fact which this way or request does not have is left out. `told` is there where
@@ -99,6 +116,13 @@ extension FieldPlan.Line {
     var tellsOfRequest: Bool {
         parts.contains { part in
             if case .told = part { return true }
+            return false
+        }
+    }
+
+    func tells(_ fact: RequestFact) -> Bool {
+        parts.contains { part in
+            if case .told(fact) = part { return true }
             return false
         }
     }

@@ -15,6 +15,8 @@ public final class Routing: Sendable {
     public let routes: [Route]
     /// The same, as the reactors use them.
     let plans: [RoutePlan]
+    /// The segments whose values are counted, by what counts their routes; empty where no route has any.
+    let counting: [ObjectIdentifier: [CountedCapture]]
     /// The counts of routes that are not here any more, by name, for as long as anything uses them.
     private let departed: [String: DepartedTally]
     /// The same of relays that have come from another process.
@@ -30,6 +32,7 @@ public final class Routing: Sendable {
         for (name, tally) in previous?.allDeparted ?? [:] { tallies[name] = tally.tally }
         for plan in previous?.plans ?? [] { tallies[plan.route.name] = plan.tally }
         plans = routes.map { RoutePlan($0, tally: tallies[$0.name] ?? RouteTally()) }
+        counting = plans.reduce(into: [:]) { $0[ObjectIdentifier($1.tally)] = $1.captures }
         for route in routes { tallies[route.name] = nil }
         departed = tallies.mapValues { DepartedTally($0) }
     }
@@ -105,6 +108,8 @@ public struct Route: Sendable {
     public var conditions = RouteConditions()
     /// The segments of its path that have names.
     public var captures: [PathCapture] = []
+    /// Those by whose values is counted, for `/metrics`.
+    public var countedCaptures: [PathCapture] = []
     /// Times of its own; nil where it has none.
     public var times: RouteTimes?
     /// What is said of the way; nil where all is.
@@ -169,9 +174,23 @@ final class RouteTally: Sendable {
     let admission = Admission()
     /// What each reactor has counted of the route.
     let meters = LazyRouteMeters()
+    /// What is counted by the values of segments, by their names.
+    private let captures = Mutex<[String: CaptureCounter]>([:])
     /// Whether there are faults of the moment: nobody else pays for a lock.
     private let hasChaos = Atomic<Bool>(false)
     private let chaosPlan = Mutex<FaultPlan?>(nil)
+
+    /// What counts by the values of the segment of this name.
+    func captureCounter(_ name: String) -> CaptureCounter {
+        captures.withLock { known in
+            let counter = known[name] ?? CaptureCounter()
+            known[name] = counter
+            return counter
+        }
+    }
+
+    /// All that has counted by values.
+    var captureCounters: [String: CaptureCounter] { captures.withLock { $0 } }
 
     var count: Int { relays.load(ordering: .relaxed) }
     func opened() { relays.wrappingAdd(1, ordering: .relaxed) }
@@ -333,6 +352,8 @@ public enum RequestFact: Sendable, Equatable {
     case port
     /// The server name in the TLS handshake.
     case serverName
+    /// The name of the relay that it is to open.
+    case relay
     /// Who the client has proven to be.
     case user
     /// A segment of the canonical path.

@@ -11,6 +11,7 @@ struct ToldFacts {
     private let hop: Hop
     private let client: Address
     private let user: String
+    private let relay: RelayName
     private let token: ProvenToken?
     /// As it was asked for, or as a trusted proxy says.
     private let host: [UInt8]
@@ -37,6 +38,7 @@ struct ToldFacts {
         hop = request.stream.facts.pointee.hop
         client = request.facts.client
         user = request.facts.user
+        relay = request.facts.relayName
         token = request.facts.token
         var told = port
         if hop.trusted.isEmpty {
@@ -64,6 +66,7 @@ struct ToldFacts {
         case .scheme: value = Array(scheme.utf8)
         case .port: value = Array(String(port).utf8)
         case .serverName: value = Array((hop.tls?.serverName ?? "").utf8)
+        case .relay: value = Array(relay.description.utf8)
         case .user: value = Array(user.utf8)
         case .claim(let index):
             guard let token, token.told.indices.contains(index) else { return nil }

@@ -23,6 +23,8 @@ struct TunnelFacts {
     let key: UInt64?
     /// The trace that it belongs to; nil where nothing was traced.
     let trace: TunnelTrace?
+    /// The name that it keeps, where its fields have told one.
+    let name: RelayName
 
     init(_ facts: borrowing RequestFacts, key: UInt64?) {
         client = facts.client
@@ -34,6 +36,7 @@ struct TunnelFacts {
         endpoint = facts.endpoint
         self.key = key
         trace = facts.trace.isOn ? TunnelTrace(facts.trace) : nil
+        name = facts.relayName
     }
 
     /// The route's pattern.
@@ -144,6 +147,7 @@ struct TunnelKeeper {
             preconditionFailure("there is no slot for a tunnel")
         }
         tunnel.pointee.slot = slot
+        state.pointee.names.insert(tunnel)
         if let recheck {
             tunnel.pointee.recheck = recheck
             RecheckKeeper(state).arm(tunnel)
@@ -319,6 +323,7 @@ struct TunnelKeeper {
     func close(_ tunnel: TunnelPointer) {
         let slot = tunnel.pointee.slot
         assert(state.pointee.tunnels.pointer(slot) == tunnel, "a tunnel is closed twice")
+        state.pointee.names.remove(tunnel)
         state.pointee.tunnelTimers.cancel(slot)
         state.pointee.paceTimers.cancel(slot)
         state.pointee.recheckTimers.cancel(slot)
@@ -417,8 +422,9 @@ struct TunnelKeeper {
             let asked = tunnel.pointee.asked
             relays.append(
                 RelayFacts(
-                    id: RelayID(worker: state.pointee.index, token: slot), client: asked.client,
-                    user: asked.user, isHTTP2: tunnel.pointee.facts.isHTTP2, route: asked.route,
+                    id: RelayID(worker: state.pointee.index, token: slot), name: asked.name,
+                    client: asked.client, user: asked.user, isHTTP2: tunnel.pointee.facts.isHTTP2,
+                    route: asked.route,
                     path: asked.path,
                     endpoint: asked.upstream,
                     acceptedMilliseconds: tunnel.pointee.facts.acceptedMilliseconds,

@@ -328,6 +328,11 @@ struct Worker: ~Copyable {
             }
         case .end(let token, let code, let answer):
             answer.post(TunnelKeeper(state).end(token, code: code))
+        case .find(let name, let answer):
+            answer.post(
+                state.pointee.names.slot(of: name).map {
+                    RelayID(worker: state.pointee.index, token: $0)
+                })
         case .extend(let token, let wanted, let answer):
             answer.post(TunnelKeeper(state).extend(token, by: wanted))
         case .endAll(let filter, let first, let code, let text, let answer):
@@ -368,6 +373,7 @@ struct Worker: ~Copyable {
         case .tap(_, _, let done), .untap(_, _, let done), .faults(_, let done):
             done.post(state.pointee.index)
         case .end(_, _, let answer): answer.post(false)
+        case .find(_, let answer): answer.post(nil)
         case .extend(_, _, let answer): answer.post(.noRelay)
         case .endAll(_, _, _, _, let answer): answer.post(EndedRelays(count: 0, next: nil))
         case .moveOut(_, _, let errand, let answer):

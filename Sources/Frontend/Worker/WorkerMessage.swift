@@ -32,6 +32,8 @@ enum WorkerMessage: Sendable {
     case faults(from: Int, done: Mailbox<Int>)
     /// End the relay of this token with a Close; say there whether it is one.
     case end(Token, code: UInt16, answer: Mailbox<Bool>)
+    /// Say where the relay of this name is; nil where it is not here.
+    case find(RelayName, answer: Mailbox<RelayID?>)
     /// Give the relay of this token more time before it ends with its token; say there what has become of it.
     case extend(Token, RelayExtension, answer: Mailbox<RelayExtension.Outcome>)
     /// End relays with a Close, from a slot on.
@@ -112,6 +114,8 @@ final class Crew: Sendable {
     let clients = Admission()
     /// Where passwords are hashed.
     let passwords = PasswordDesk()
+    /// Held while relays are between two reactors, so that a name is somewhere.
+    let handing = Mutex<Void>(())
     let remarks = Remarks()
     let handshakeComplaints = HandshakeComplaints()
 

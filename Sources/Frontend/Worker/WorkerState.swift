@@ -33,6 +33,8 @@ struct WorkerState: ~Copyable {
     /// Connections to endpoints, but for those of tunnels.
     var upstreams = Slab<UpstreamConnection>(capacity: connectionsMax)
     var tunnels = Slab<Tunnel>(capacity: connectionsMax)
+    /// Where tunnels are that have a name.
+    var names = TunnelNames()
     /// Streams of connections that speak HTTP/2.
     var substreams = Slab<Substream>(capacity: connectionsMax)
     /// Streams that have something for their connections.

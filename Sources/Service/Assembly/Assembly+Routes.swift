@@ -139,6 +139,7 @@ extension Assembly {
         case .word(.scheme): return .told(.scheme)
         case .word(.port): return .told(.port)
         case .word(.sni): return .told(.serverName)
+        case .word(.relay): return .told(.relay)
         case .word(.subject): return .told(.user)
         case .capture(let name):
             guard let capture = captures.first(where: { $0.name == name }) else {

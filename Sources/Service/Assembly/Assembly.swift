@@ -417,6 +417,9 @@ public struct Assembly: Sendable {
         made.rejectsEscapedSlash = route.escapedSlash == .reject
         made.requestFields = edits(route.request, made.captures)
         made.answerFields = edits(route.answer, made.captures)
+        made.countedCaptures = route.metrics.captures.compactMap { name in
+            made.captures.first { $0.name == name }
+        }
         switch route.upstreamHost {
         case .keep: made.upstreamHost = .keep
         case .upstream: made.upstreamHost = .upstream

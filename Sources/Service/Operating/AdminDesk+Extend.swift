@@ -27,32 +27,35 @@ extension AdminDesk {
             return AdminAnswer(
                 status: 400, text: "Send {\"token\": …} or {\"seconds\": …}: one of the two.")
         }
-        let outcome = RelayID(wish.id).map { controller.frontend.extend($0, by: wanted) }
-        switch outcome {
-        case .some(nil):
-            return AdminAnswer(status: 503, text: "The relay's reactor did not answer in time.")
-        case .extended(let until)??:
+        let reached = reach(wish.id) { id -> RelayExtension.Outcome?? in
+            let outcome = controller.frontend.extend(id, by: wanted)
+            if case .noRelay? = outcome { return nil }
+            return .some(outcome)
+        }
+        switch reached {
+        case .silent, .asked(nil): return Self.silent
+        case .asked(.extended(let until)?):
             return AdminAnswer(json: Extended(id: wish.id, ends: Self.time(until)))
-        case nil, .noRelay??:
+        case .nowhere, .asked(.noRelay?):
             return AdminAnswer(
                 status: 404,
                 text: "There is no relay \(wish.id): it has ended or is ending, or never was."
                     + " `sluice status --relays` lists those that live.")
-        case .hasNoEnd??:
+        case .asked(.hasNoEnd?):
             return AdminAnswer(
                 status: 409,
                 text:
                     "The relay \(wish.id) does not end with a token, so there is nothing to extend"
                     + " (routes[].access.jwt.endsWithToken).")
-        case .hasNoRule(let route)??:
+        case .asked(.hasNoRule(let route)?):
             return AdminAnswer(
                 status: 409,
                 text: "The route \(route) asks for no token any more, so nothing judges one."
                     + " Send {\"seconds\": …} instead.")
-        case .noKeys??:
+        case .asked(.noKeys?):
             return AdminAnswer(
                 status: 503, text: "The keys by which tokens are judged are not there yet.")
-        case .refused(let sentence)??:
+        case .asked(.refused(let sentence)?):
             return AdminAnswer(status: 403, text: "Nothing was changed. \(sentence)")
         }
     }

@@ -145,14 +145,29 @@ struct AdminDesk: Sendable {
         guard DrainSettings.allows(code: code) else {
             return AdminAnswer(status: 400, text: "The code is \(DrainSettings.codesAllowed).")
         }
-        guard let id = RelayID(wish.id), controller.frontend.end(id, code: code) else {
+        let reached = reach(wish.id) { controller.frontend.end($0, code: code) ? true : nil }
+        switch reached {
+        case .asked:
+            return result(
+                of: AdminOutcome(isDone: true, message: "The relay \(wish.id) is told \(code)."))
+        case .silent: return Self.silent
+        case .nowhere:
             return AdminAnswer(
                 status: 404,
                 text: "There is no relay \(wish.id): it has ended, or never was. `sluice status"
                     + " --relays` lists those that live.")
         }
-        return result(
-            of: AdminOutcome(isDone: true, message: "The relay \(wish.id) is told \(code)."))
+    }
+
+    /// A reactor has not said whether it has a relay.
+    static let silent = AdminAnswer(
+        status: 503, text: "The relay's reactor did not answer in time.")
+
+    /// Asks something of the relay of an ID or a name.
+    func reach<Outcome: Sendable>(
+        _ text: String, _ ask: (RelayID) -> Outcome?
+    ) -> Frontend.Reached<Outcome> {
+        RelayReference(text).map { controller.frontend.reach($0, ask) } ?? .nowhere
     }
 
     private struct CloseRequest: Decodable {

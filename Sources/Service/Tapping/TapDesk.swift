@@ -29,30 +29,67 @@ struct TapDesk: Sendable {
         do throws(Refusal) {
             let level = try level(for: request.user)
             let wanted = try self.wish(wish, level)
+            let relay = try Self.relay(wish.query["relay"])
             if request.method == "HEAD" { return AdminAnswer(text: "A tap may begin.") }
-            let tap = try begin(wanted)
+            let begun = try listen(wanted, to: relay)
             // Read again: a reload in between has not seen this one.
             if controller.state.configuration.admin.tap != level {
-                tap.leave()
+                begun.tap.leave()
                 throw Refusal(503, "The configuration changes just now: ask again.")
             }
-            let news = tap.take()
-            if let relay = wanted.relay, !Self.begins(relay, in: news) {
-                tap.leave()
-                throw Refusal(
-                    404,
-                    "There is no relay \(relay): it has ended, or never was. `sluice status --relays` lists"
-                        + " those that live.")
-            }
-            tell(of: wanted, level, by: request.user)
-            let story = TapStory(tap, only: wanted.relay)
+            tell(of: begun.wish, level, by: request.user)
+            let story = TapStory(begun.tap, only: begun.wish.relay)
             return AdminAnswer(type: "application/jsonl") { outlet in
-                story.tell(news, to: outlet)
-                tap.leave()
+                story.tell(begun.news, to: outlet)
+                begun.tap.leave()
             }
         } catch {
             return AdminAnswer(status: error.status, text: error.sentence)
         }
+    }
+
+    /// A tap that has begun, and what it was told at once.
+    private struct Begun {
+        let tap: FrameTap
+        let wish: TapWish
+        let news: [(worker: Int, news: TapNews)]
+    }
+
+    /// Begins one, for one relay where one is named.
+    private func listen(
+        _ wanted: TapWish, to relay: RelayReference?
+    ) throws(Refusal) -> Begun {
+        guard let relay else {
+            let tap = try begin(wanted)
+            return Begun(tap: tap, wish: wanted, news: tap.take())
+        }
+        let reached = controller.frontend.reach(relay) { id -> Result<Begun, Refusal>? in
+            do throws(Refusal) {
+                return try listen(wanted, to: id).map { .success($0) }
+            } catch {
+                return .failure(error)
+            }
+        }
+        switch reached {
+        case .asked(let begun): return try begun.get()
+        case .silent: throw Refusal(503, "The relay's reactor did not answer in time.")
+        case .nowhere:
+            throw Refusal(
+                404,
+                "There is no relay \(relay): it has ended, or never was. `sluice status --relays` lists"
+                    + " those that live.")
+        }
+    }
+
+    /// Begins one for the relay of this ID; nil where there is none.
+    private func listen(_ wanted: TapWish, to relay: RelayID) throws(Refusal) -> Begun? {
+        var wish = wanted
+        wish.relay = relay
+        let tap = try begin(wish)
+        let news = tap.take()
+        if Self.begins(relay, in: news) { return Begun(tap: tap, wish: wish, news: news) }
+        tap.leave()
+        return nil
     }
 
     private func begin(_ wanted: TapWish) throws(Refusal) -> FrameTap {
@@ -133,12 +170,6 @@ struct TapDesk: Sendable {
     private func wish(_ wish: AdminWish, _ level: TapLevel) throws(Refusal) -> TapWish {
         var wanted = TapWish()
         let query = wish.query
-        if let text = query["relay"] {
-            guard let relay = RelayID(text) else {
-                throw Refusal(400, "relay is the id of a relay, as 0-12-3: found \(text).")
-            }
-            wanted.relay = relay
-        }
         if let text = query["route"] {
             let names = ServedNames(
                 controller.state.assembly, drained: controller.frontend.drained)
@@ -169,6 +200,13 @@ struct TapDesk: Sendable {
             wanted.scope.payloadBytes = wish.number("maxBytes") ?? TapScope.payloadBytesMax
         }
         return wanted
+    }
+
+    private static func relay(_ text: String?) throws(Refusal) -> RelayReference? {
+        guard let text else { return nil }
+        if let relay = RelayReference(text) { return relay }
+        throw Refusal(
+            400, "relay is the id of a relay, as 0-12-3, or its name: found \(text).")
     }
 
     private static func opcodes(_ text: String) throws(Refusal) -> UInt16 {

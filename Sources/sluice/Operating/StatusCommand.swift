@@ -44,7 +44,8 @@ struct StatusCommand: ParsableCommand {
         transform: { try Number.read("--limit", $0, limits) })
     var limit: Int?
 
-    @Option(help: ArgumentHelp("Close the relay of this id, with --code.", valueName: "id"))
+    @Option(
+        help: ArgumentHelp("Close the relay of this id or name, with --code.", valueName: "id"))
     var close: String?
 
     @Option(
@@ -66,14 +67,14 @@ struct StatusCommand: ParsableCommand {
             throw ValidationError("--client takes \(ClientName.allowed), found \(client).")
         }
         if let close {
-            guard RelayID(close) != nil else {
+            guard RelayReference(close) != nil else {
                 throw ValidationError(
-                    "--close takes the id of a relay, as `sluice status --relays` lists it (0-12-3), found"
-                        + " \(close).")
+                    "--close takes the id of a relay, as `sluice status --relays` lists it (0-12-3), or the"
+                        + " name that {relay} tells its app, found \(close).")
             }
             guard !listsRelays && limit == nil && !json else {
                 throw ValidationError(
-                    "--close ends the one relay of that id: only --code goes with it.")
+                    "--close ends the one relay that it names: only --code goes with it.")
             }
             return
         }

@@ -47,7 +47,7 @@ struct TapCommand: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Only the relay of this id, as status --relays or the access log names it.",
+            "Only the relay of this id or name, as status --relays or the access log has it.",
             valueName: "id"))
     var relay: String?
 
@@ -90,10 +90,10 @@ struct TapCommand: ParsableCommand {
 
     /// Refuses what names nothing.
     func validate() throws {
-        if let relay, RelayID(relay) == nil {
+        if let relay, RelayReference(relay) == nil {
             throw ValidationError(
-                "--relay takes the id of a relay, as `sluice status --relays` lists it (0-12-3), found"
-                    + " \(relay).")
+                "--relay takes the id of a relay, as `sluice status --relays` lists it (0-12-3), or the"
+                    + " name that {relay} tells its app, found \(relay).")
         }
         if let client, ClientName(client) == nil {
             throw ValidationError("--client takes \(ClientName.allowed), found \(client).")

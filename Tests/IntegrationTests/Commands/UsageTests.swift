@@ -186,7 +186,7 @@ import Testing
             "cert show wss://a --ca nope.pem",
             "--ca: nope.pem: there is no such file; correct the path"),
         slip("doctor wss://a --resolve a:nowhere", "--resolve takes name:address"),
-        slip("status --close xyz", "--close takes the id of a relay", "(0-12-3), found xyz."),
+        slip("status --close xyz", "--close takes the id of a relay", "tells its app, found xyz."),
         slip("status --client localhost", "--client takes an address, as 192.0.2.7"),
         slip("status --limit -1", "--limit takes a whole number", "found -1."),
         slip("status --close 0-0-0 --code -1", "--code takes 1000, 1001", "found -1."),
