@@ -373,7 +373,8 @@ extension RouteMetrics {
             if !known.contains(name) {
                 let allowed =
                     known.isEmpty
-                    ? "none, since the path has no segment with a name" : known.joined(separator: ", ")
+                    ? "none, since the path has no segment with a name"
+                    : known.joined(separator: ", ")
                 item.report(
                     "found '\(name)', allowed: \(allowed)",
                     hint: Nearest.suggestion(for: name, among: known).map(Nearest.didYouMean))

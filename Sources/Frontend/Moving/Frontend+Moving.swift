@@ -2,6 +2,7 @@
 import Ledger
 public import Reactor
 import Serialization
+import Synchronization
 
 extension Frontend {
     /// How many reactors there are.

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Router
 import Splice
 import TLS
 import Wire

@@ -24,7 +24,10 @@ extension Frontend {
     ///
     /// One that has a name may go to another reactor just now. So it is looked for once more while none moves.
     ///
-    /// - Parameter ask: asks the relay of an ID; nil where there is none of it.
+    /// - Parameters:
+    ///   - relay: which.
+    ///   - ask: asks the relay of an ID; nil where there is none of it.
+    /// - Returns: what it was answered.
     public func reach<Outcome: Sendable>(
         _ relay: RelayReference, _ ask: (RelayID) -> Outcome?
     ) -> Reached<Outcome> {

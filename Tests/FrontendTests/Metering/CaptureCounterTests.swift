@@ -37,7 +37,8 @@ struct CaptureCounterTests {
         }
         let all = counter.all.map(\.counted)
         #expect(all.map(\.value) == (0..<100).map { "v\($0)" } + ["/other"])
-        #expect(all.dropLast().allSatisfy { $0.counts.requests == 2 && $0.counts.relaysOpened == 1 })
+        #expect(
+            all.dropLast().allSatisfy { $0.counts.requests == 2 && $0.counts.relaysOpened == 1 })
         #expect(all.last?.counts.requests == 60 && all.last?.counts.relaysOpened == 30)
         #expect(counter.place(of: "v3") == 3 && counter.place(of: "new") == 100)
     }
@@ -62,7 +63,8 @@ struct CaptureCounterTests {
         #expect(try routing(path, listing: []).counting.isEmpty)
     }
 
-    @Test func `counts stay over reloads, also over one in which the segment is not listed`() throws {
+    @Test func `counts stay over reloads, also over one in which the segment is not listed`() throws
+    {
         let path = "/{tenant}/rooms/{room}"
         let first = try routing(path, listing: ["room"])
         let plan = first.plans[0]

@@ -37,7 +37,8 @@ struct NamedRelayTests {
         #expect(RelayName("ffffffffffffffff") == RelayName(bits: .max))
         #expect(RelayName.none.description.isEmpty)
         for text in [
-            "", "3f9c", "0000000000000000", "0000000000003F9C", "00000000000003f9c", "+000000000003f9c",
+            "", "3f9c", "0000000000000000", "0000000000003F9C", "00000000000003f9c",
+            "+000000000003f9c",
             "000000000000 f9c", "0-12-3",
         ] {
             #expect(RelayName(text) == nil, "\(text)")
@@ -78,7 +79,8 @@ struct NamedRelayTests {
         #expect(Self.place(.none, rig.frontend) == nil)
     }
 
-    @Test func `a name comes back with a relay that was refused, and is lost to an older build`() throws
+    @Test func `a name comes back with a relay that was refused, and is lost to an older build`()
+        throws
     {
         let rig = try Self.rig()
         let visitor = try rig.visitor()

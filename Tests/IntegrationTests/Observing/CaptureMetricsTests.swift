@@ -26,7 +26,8 @@ import Testing
         #expect(asked.status == 0, "\(asked.output)")
     }
 
-    @Test func `sockets and requests of two reactors are counted by what is listed, and nothing else`()
+    @Test
+    func `sockets and requests of two reactors are counted by what is listed, and nothing else`()
         throws
     {
         let backend = try ScriptedBackend.echo()
@@ -43,7 +44,11 @@ import Testing
         }
         let other = try sluice.proxy.open(Opening("/t0/rooms/CP%7E1"))
         let station = try sluice.proxy.open(Opening("/ocpp/CP-1"))
-        #expect(Set(try sluice.ask("/relays").output.matches(of: /"id" ?: ?"([01])-/).map { String($0.1) }) == ["0", "1"])
+        #expect(
+            Set(
+                try sluice.ask("/relays").output.matches(of: /"id" ?: ?"([01])-/).map {
+                    String($0.1)
+                }) == ["0", "1"])
         try curl(sluice, "/pages/[1-3]")
         try curl(sluice, "/pages/2", "-I")
         let samples = try sluice.scrape()
@@ -52,7 +57,8 @@ import Testing
         #expect(samples[series("relays", rooms, "room", "CP~1")] == 1)
         for (page, count) in [("1", 1.0), ("2", 2), ("3", 1)] {
             #expect(
-                samples[series("requests_total", "/pages/{page}", "page", page)] == count, "\(page)")
+                samples[series("requests_total", "/pages/{page}", "page", page)] == count, "\(page)"
+            )
         }
         #expect(samples.keys.count { $0.hasPrefix("sluice_route_capture_") } == 7)
         try lobby[0].send(Frame.close(1_000).masked())
@@ -64,7 +70,8 @@ import Testing
         withExtendedLifetime((lobby, other, station)) {}
     }
 
-    @Test func `the hundredth value is the last that is told apart, whatever clients send`() throws {
+    @Test func `the hundredth value is the last that is told apart, whatever clients send`() throws
+    {
         let backend = try ScriptedBackend.echo()
         let sluice = try Operated(
             routes: [
@@ -76,7 +83,8 @@ import Testing
         try curl(sluice, "/pages/\(long)")
         try curl(sluice, "/pages/\(long)x")
         // Escapes stay, but for those of letters that need none; a line, a quote or a brace is none.
-        for odd in ["a%22%7D%0Ab", "%C3%A9", "a'b", "{x}", "%61%2e%7E", "\"q\"", "%FF%FE", "other"] {
+        for odd in ["a%22%7D%0Ab", "%C3%A9", "a'b", "{x}", "%61%2e%7E", "\"q\"", "%FF%FE", "other"]
+        {
             try curl(sluice, "/pages/\(odd)", "-g")
         }
         // Refused before the route has it.
@@ -122,7 +130,9 @@ import Testing
         let backend = try ScriptedBackend.echo()
         let route = "/{tenant}/ws/{room}"
         let sluice = try Operated(
-            routes: ["{ path: \"\(route)\", to: \"\(backend.address)\", metrics: { captures: [room] } }"],
+            routes: [
+                "{ path: \"\(route)\", to: \"\(backend.address)\", metrics: { captures: [room] } }"
+            ],
             listeners: [.plain], settings: ["drain: { timeout: 20s }"])
         defer { Scratch.remove(sluice.folder) }
         func reload(_ old: String, _ new: String) throws {

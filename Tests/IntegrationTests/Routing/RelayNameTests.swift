@@ -32,7 +32,8 @@ import Testing
         text?.wholeMatch(of: /[0-9a-f]{16}/) != nil && text != "0000000000000000"
     }
 
-    @Test func `a name ends its socket and no other, and stands in the list and in the log`() throws {
+    @Test func `a name ends its socket and no other, and stands in the list and in the log`() throws
+    {
         let backend = try ManualBackend()
         let sluice = try Operated(
             routes: [
@@ -133,7 +134,8 @@ import Testing
         }
     }
 
-    @Test func `a token's socket gets more time by its name, here and in the next process`() throws {
+    @Test func `a token's socket gets more time by its name, here and in the next process`() throws
+    {
         let issuer = try TokenIssuer()
         defer { issuer.remove() }
         let backend = try ManualBackend()
@@ -212,7 +214,8 @@ import Testing
         let refusal = try sluice.proxy.connect().refusal(of: Opening())
         #expect(refusal.status == 403)
         let name = try #require(refusal.head["X-Relay"])
-        #expect(String(decoding: backend.received(1), as: UTF8.self).contains("X-Relay: \(name)\r\n"))
+        #expect(
+            String(decoding: backend.received(1), as: UTF8.self).contains("X-Relay: \(name)\r\n"))
         #expect(try Self.close(sluice, name).hasSuffix(" 404"))
     }
 
