@@ -242,8 +242,8 @@ struct DecodingTests {
         log.accessPlace = configuration.log.accessPlace
         log.eventsPlace = configuration.log.eventsPlace
         #expect(configuration.log == log)
-        #expect(configuration.log.accessPlace?.line == 64)
-        #expect(configuration.log.eventsPlace?.line == 64)
+        #expect(configuration.log.accessPlace?.line == 65)
+        #expect(configuration.log.eventsPlace?.line == 65)
         #expect(
             configuration.resolver.servers == [
                 "192.0.2.1:53", "192.0.2.2:5353", "[::1]:53", "[::1]:54",

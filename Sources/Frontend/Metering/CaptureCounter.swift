@@ -32,9 +32,17 @@ final class CaptureCounter: Sendable {
     private let state = Mutex(State())
 
     /// Counts something of a value.
-    func count(_ value: String, _ change: (inout Counts) -> Void) {
+    ///
+    /// - Parameters:
+    ///   - value: which.
+    ///   - takesPlace: whether it may get a place, where it has none.
+    ///   - change: counts it.
+    func count(_ value: String, takesPlace: Bool = true, _ change: (inout Counts) -> Void) {
         state.withLock { state in
-            change(&state.counts[Self.place(of: value, &state)])
+            let place =
+                takesPlace
+                ? Self.place(of: value, &state) : state.places[value] ?? Self.placeOfRest
+            change(&state.counts[place])
         }
     }
 

@@ -55,7 +55,7 @@ struct Metering {
         if let captures = request.pointee.facts.plan?.captures,
             let path = request.pointee.upgrade?.request.target.path
         {
-            count(captures, path.span) { $0.relaysOpened &+= 1 }
+            count(captures, path.span, takesPlace: true) { $0.relaysOpened &+= 1 }
         }
         guard let marks = request.pointee.upgrade?.marks else { return }
         let times = withUnsafeMutablePointer(to: &meter.pointee.upgradeTimes) { $0 }
@@ -125,21 +125,25 @@ struct Metering {
         let kind = AnsweredRequest(request.pointee.method, status: status, isHTTP2: isHTTP2)
         meter.pointee.requests.add(kind.key)
         if let captures = request.pointee.facts.plan?.captures {
+            // Somebody who is let in nowhere must not fill the places.
             let bytes = request.pointee.asked.bytes
-            count(captures, bytes.span.extracting(request.pointee.asked.pathRange)) {
-                $0.requests &+= 1
-            }
+            count(
+                captures, bytes.span.extracting(request.pointee.asked.pathRange),
+                takesPlace: request.pointee.facts.proxyError == nil
+            ) { $0.requests &+= 1 }
         }
         meter.pointee.requestDurations.note(now &- request.pointee.facts.beganMilliseconds)
     }
 
     /// Counts by the values that segments of a path have.
     private func count(
-        _ captures: [CountedCapture], _ path: Span<UInt8>,
+        _ captures: [CountedCapture], _ path: Span<UInt8>, takesPlace: Bool,
         _ change: (inout CaptureCounter.Counts) -> Void
     ) {
         for capture in captures {
-            if let value = capture.value(in: path) { capture.counter.count(value, change) }
+            if let value = capture.value(in: path) {
+                capture.counter.count(value, takesPlace: takesPlace, change)
+            }
         }
     }
 

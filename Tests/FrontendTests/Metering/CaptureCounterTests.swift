@@ -43,11 +43,15 @@ struct CaptureCounterTests {
         #expect(counter.place(of: "v3") == 3 && counter.place(of: "new") == 100)
     }
 
-    @Test func `a value that is too long has no place, and takes none`() {
+    @Test func `a value that is too long has no place, and who is refused takes none`() {
         let counter = CaptureCounter()
         let longest = String(repeating: "x", count: 128)
         #expect(counter.place(of: longest + "x") == CaptureCounter.placeOfRest)
         #expect(counter.place(of: longest) == 0)
+        counter.count("refused", takesPlace: false) { $0.requests += 1 }
+        counter.count(longest, takesPlace: false) { $0.requests += 1 }
+        #expect(counter.all.map(\.counted.value) == [longest, "/other"])
+        #expect(counter.all.map(\.counted.counts.requests) == [1, 1])
     }
 
     @Test func `each listed segment has its value`() throws {

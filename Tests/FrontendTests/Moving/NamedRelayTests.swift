@@ -5,8 +5,8 @@ import Reactor
 import Serialization
 import Splice
 import Synchronization
-import TLS
 import Testing
+import Wire
 
 @testable import Frontend
 

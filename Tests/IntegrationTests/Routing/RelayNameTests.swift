@@ -25,7 +25,7 @@ import Testing
     private static func close(_ sluice: Operated, _ name: String) throws -> String {
         try sluice.ask(
             "/relays/\(name)/close?code=1012", ["-X", "POST", "-w", " %{http_code}"]
-        ).output
+        ).output.trimmingCharacters(in: .newlines)
     }
 
     private static func isName(_ text: String?) -> Bool {
@@ -62,7 +62,7 @@ import Testing
         #expect(try ends[1].upstream.readFrame().closeCode == 1_012)
         try ends[1].client.send(Frame.close(1_012).masked())
         try ends[1].upstream.send(Frame.close(1_012))
-        let line = try sluice.proxy.process.waitForLine(containing: "name=\(names[1])")
+        let line = try sluice.proxy.process.waitForLine(containing: "name=\(names[1]) up=")
         #expect(line.last?.contains("close=1012") == true, "\(line)")
         let again = try Self.close(sluice, names[1])
         #expect(
@@ -151,7 +151,7 @@ import Testing
             try sluice.ask(
                 "/relays/\(name)/extend",
                 ["-X", "POST", "-w", " %{http_code}", "-d", "{\"seconds\":\(seconds)}"]
-            ).output
+            ).output.trimmingCharacters(in: .newlines)
         }
         let tokens = try issuer.sign([#"{"sub":"ann","in":900}"#, #"{"sub":"bob","in":900}"#])
         let ends = try tokens.map {
