@@ -83,6 +83,37 @@ import Testing
         }
     }
 
+    @Test func `a connection that nobody takes is the first phase`() throws {
+        let backend = try UnreachableBackend()
+        var plan = try plan(backend.address.port, .echo, connections: 2)
+        // Given beside the URL, so that nothing connects before the load does.
+        try plan.target.connect(to: "127.0.0.1:\(backend.address.port)")
+        plan.openingSeconds = 0.3
+        let summary = try LoadCrew(plan, threads: 1).run().summary
+        #expect(summary.errors.map(\.cause) == ["timeout-connect"])
+        #expect(summary.errors.map(\.count) == [2])
+        #expect(summary.connections.failed == 2)
+    }
+
+    @Test func `a Close that is not answered is the last phase`() throws {
+        let backend = try opening { peer in _ = try peer.readUntilEnd() }
+        let summary = try summary(of: backend) { plan in
+            plan.mode = .connect(resumes: false)
+            plan.end = .count(2)
+        }
+        #expect(summary.errors.map(\.cause) == ["timeout-close"], "\(summary.errors)")
+        let example = summary.errors.first?.example ?? ""
+        #expect(example.contains("the Close was not answered in time"), "\(example)")
+    }
+
+    @Test func `a connection that the other system cuts is reset`() throws {
+        let backend = try opening { peer in
+            _ = try peer.readFrame()
+            peer.stream.reset()
+        }
+        try expect("reset", "Connection reset by peer", of: backend)
+    }
+
     @Test func `a Close has its code and its reason`() throws {
         let backend = try opening { peer in
             _ = try peer.readFrame()

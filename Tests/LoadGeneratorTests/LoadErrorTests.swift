@@ -96,6 +96,33 @@ import Testing
         try expectError("no echo", of: backend)
     }
 
+    @Test func `a message of the other kind is an error`() throws {
+        try expectError(
+            "a binary message came back as a text one",
+            of: try answering { frame in Frame(opcode: 1, payload: frame.payload).bytes })
+        try expectError(
+            "a frame of an unknown kind",
+            of: try answering { frame in Frame(opcode: 3, payload: frame.payload).bytes })
+    }
+
+    @Test func `a compressed message of the other kind is an error`() throws {
+        let fields = "permessage-deflate; client_no_context_takeover; server_no_context_takeover"
+        let backend = try ScriptedBackend { peer in
+            try peer.accept(extra: [(name: "Sec-WebSocket-Extensions", value: fields)])
+            let frame = try peer.readFrame()
+            try peer.send(Frame(opcode: 1, payload: frame.payload, reservedBits: 0x40))
+            _ = try peer.readUntilEnd()
+        }
+        defer { backend.stop() }
+        var plan = try plan(backend.address.port, .echo)
+        plan.dialing.offersDeflate = true
+        plan.message.isCompressible = true
+        let report = try LoadGenerator.run(plan)
+        #expect(
+            report.firstError?.contains("a binary message came back as a text one") == true,
+            "\(report.firstError ?? "none")")
+    }
+
     @Test func `a message twice is an error`() throws {
         let backend = try answering { frame in
             var answer = frame
@@ -151,13 +178,18 @@ import Testing
 
     @Test func `a plan that makes no sense is refused with a sentence`() throws {
         let good = try plan(1, .echo)
-        var plans = [good, good, good, good, good, good]
+        var plans = [good, good, good, good, good, good, good, good, good]
         plans[0].connections = 0
         plans[1].messageBytes = -1
         plans[2].warmupSeconds = -1
         plans[3].end = .seconds(0)
         plans[4].end = .standardInputCloses
         plans[5].mode = .rate(messagesPerSecond: 0)
+        plans[6].dialing.offersDeflate = true
+        plans[6].messageBytes = 20 << 20
+        plans[7].connections = 20_000_000
+        plans[8].connections = 1_000_000
+        plans[8].mode = .closed(inFlight: 1_000_000)
         for plan in plans {
             let fault = #expect(throws: LoadFault.self) { try LoadGenerator.run(plan) }
             #expect((fault?.sentence.split(separator: " ").count ?? 0) >= 3)

@@ -92,6 +92,46 @@ import Testing
         #expect(summary.notes == [])
     }
 
+    @Test func `messages of a recording leave at their moments, and not when a timer ticks`() throws
+    {
+        // At no whole millisecond, and so far apart that none waits for another.
+        let text = Self.record((0..<100).map { ($0 * 10_370, "up", "m\($0)") })
+        let server = try serving { try Self.echo($0) }
+        defer { server.stop() }
+        var found: [Double] = []
+        // A machine that is busy with other things wakes nobody in time; a timer of milliseconds never does.
+        while found.count < 5, !found.contains(where: { $0 < 400 }) {
+            let summary = try replayed(text, server, expects: false)
+            let late = try #require(summary.generator.sendLateMicroseconds)
+            #expect(late.count >= 100)
+            found.append(late.p50)
+        }
+        #expect(found.contains { $0 < 400 }, "\(found) µs")
+    }
+
+    @Test func `a median that is this program's own makes it the limit`() throws {
+        var meter = LoadMeter()
+        meter.isMeasuring = true
+        for _ in 0..<100 {
+            meter.record(nanoseconds: 1_270_000)
+            meter.sendLag.record(700_000)
+        }
+        // One of a hundred is late by less than a millisecond, so that the p99 alone would not tell.
+        func reasons(_ isByTheClock: Bool) throws -> [String] {
+            var plan = LoadPlan(target: try LoadTarget(parsing: "ws://a/"), mode: .script)
+            plan.isPlayedByTheClock = isByTheClock
+            let outcome = LoadOutcome(
+                meter: meter, seconds: 1, openingSeconds: 0, receivedInTime: 100, cpuShare: 0,
+                queueShare: 0, served: 0, attempts: 0)
+            return LoadSummary(
+                LoadFindings(
+                    plan: plan, outcomes: [outcome], nameMicroseconds: nil, startedAt: Date())
+            ).generator.reasons
+        }
+        #expect(try reasons(true).contains { $0.hasPrefix("half of the messages left") })
+        #expect(try reasons(false) == [])
+    }
+
     @Test func `where nothing could be measured, the report says so`() throws {
         let server = try serving { try Self.echo($0) }
         defer { server.stop() }
@@ -200,6 +240,23 @@ import Testing
     }
 
     // MARK: Scripts
+
+    @Test func `the clients of a script begin evenly over a ramp`() throws {
+        let server = try serving { try Self.echo($0) }
+        defer { server.stop() }
+        var late: [Double] = []
+        // A machine that is busy with other things is late now and then; bursts are late each time.
+        while late.count < 5, !late.contains(where: { $0 < 40_000 }) {
+            var plan = try plan(server.address.port, .script, connections: 40)
+            plan.dialing.rampSeconds = 0.8
+            let summary = try played(
+                plan, "scenarios: [{ name: a, steps: [{ send: x }, { expect: { text: x } }] }]")
+            #expect(summary.errors == [])
+            #expect(summary.connections.opened == 40)
+            late.append(try #require(summary.opening.rampLateMicroseconds))
+        }
+        #expect(late.contains { $0 < 40_000 }, "\(late) µs")
+    }
 
     @Test func `messages that nobody expected in time are counted`() throws {
         let server = try serving { peer in

@@ -134,8 +134,53 @@ import Testing
         #expect(LoadNeeds.problems(of: plan, threads: 2, on: machine) == [])
     }
 
+    @Test func `numbers that no machine holds are refused before anything is made of them`() throws
+    {
+        var plan = LoadPlan(
+            target: try LoadTarget(parsing: "wss://a.test/"), mode: .closed(inFlight: 1_000_000))
+        plan.connections = 10_000_000
+        plan.streams = 1_000_000
+        #expect(LoadNeeds.memoryBytes(of: plan) > 1 << 60)
+        let problems = LoadNeeds.problems(of: plan, threads: 2)
+        #expect(problems.count == 1 && problems[0].contains("10,000,000 WebSockets at most"))
+        plan.streams = 1
+        #expect(LoadNeeds.problems(of: plan, threads: 2)[0].contains("1,000,000,000 messages"))
+        plan.connections = .max
+        #expect(LoadNeeds.problems(of: plan, threads: 2).count == 1)
+    }
+
+    @Test func `that ports stay in TIME-WAIT is said before a run that may use them up`() throws {
+        var plan = LoadPlan(
+            target: try LoadTarget(parsing: "ws://192.0.2.1/"), mode: .connect(resumes: false))
+        var machine = LoadNeeds.Machine()
+        machine.ports = 28_232
+        func warnings() -> [String] { LoadNeeds.warnings(of: plan, threads: 2, on: machine) }
+        plan.end = .count(28_000)
+        #expect(warnings() == [])
+        plan.end = .seconds(1)
+        #expect(warnings() == [])
+        for end in [LoadPlan.End.count(30_000), .seconds(60)] {
+            plan.end = end
+            #expect(warnings().count == 1)
+            #expect(warnings()[0].contains("more than 470 connections a second"))
+        }
+        // As Linux has it: ports of loopback alone are taken up again.
+        machine.reusesPortsOfLoopback = true
+        #expect(warnings().count == 1)
+        plan.target = try LoadTarget(parsing: "ws://localhost/")
+        #expect(warnings() == [])
+        plan.target = try LoadTarget(parsing: "ws://192.0.2.1/")
+        machine.reusesPorts = true
+        #expect(warnings() == [])
+        machine = LoadNeeds.Machine()
+        #expect(warnings() == [])
+        plan.mode = .echo
+        machine.ports = 10
+        #expect(warnings() == [])
+    }
+
     @Test func `those who come back do so in the order of their times`() {
-        var queue = ComebackQueue()
+        var queue = DueQueue<Comeback>()
         for number in 0..<500 {
             queue.insert(
                 Comeback(at: UInt64(number * 7919 % 500), number: number, attempt: 0))

@@ -128,6 +128,8 @@ public struct LoadCheck: Sendable, Equatable {
     public var text: String?
     /// The whole payload; nil where it does not matter.
     public var bytes: [UInt8]?
+    /// Whether it has to be a text message; nil where either will do.
+    public var isText: Bool?
     /// A text that is in it.
     public var contains: String?
     /// A regular expression that fits some of it.

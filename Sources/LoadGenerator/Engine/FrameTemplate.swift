@@ -18,7 +18,8 @@ final class FrameTemplate {
     private let sizes: ClosedRange<Int>
     private let isFixed: Bool
     private let isText: Bool
-    private let opcode: Opcode
+    /// The kind of each message, and so of what comes back.
+    let opcode: Opcode
     private let markerBytes: Int
     private let payload: UnsafeMutablePointer<UInt8>
     /// Room for a header, and the masked payload at `FrameHeader.byteCountMax`.

@@ -30,6 +30,8 @@ struct LoadClient: ~Copyable {
     var held = HeldBytes()
     var phase = Phase.connecting
     var isHungUp = false
+    /// Whether its socket has more, which is read in the next turn.
+    var isUnread = false
     var isResumed = false
     /// The ticket that it has used.
     var ticket: ResumptionTicket?
@@ -66,6 +68,8 @@ struct LoadClient: ~Copyable {
     var sentSize = 0
     /// Bytes of the frame in progress that went out; 0 between frames.
     var frameOffset = 0
+    /// The payload of the last Ping, until it is answered.
+    var pingToAnswer: [UInt8]?
     /// How many came back.
     var answered: UInt64 = 0
     /// Bytes of the message in progress that came back.

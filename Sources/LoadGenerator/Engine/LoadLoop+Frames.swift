@@ -70,9 +70,22 @@ extension LoadLoop {
         guard isStart == (client.pointee.messageOffset == 0 && client.pointee.isFinal),
             header.payloadLength <= UInt64(plan.messageBytes)
         else { return fail(client, token, .content, "a frame came back that is no echo") }
+        if isStart, header.opcode != template.opcode { return failKind(header, client, token) }
         client.pointee.isFinal = header.isFinal
         client.pointee.payloadLeft = Int(header.payloadLength)
         return header.payloadLength > 0 || endFrame(client, token)
+    }
+
+    /// What came back is text for a binary message, or the other way round.
+    mutating func failKind(
+        _ header: FrameHeader, _ client: ClientPointer, _ token: Token
+    ) -> Bool {
+        guard header.opcode == .text || header.opcode == .binary else {
+            return fail(client, token, .protocolError, "a frame of an unknown kind came back")
+        }
+        let (sent, found) = plan.message.isText ? ("text", "binary") : ("binary", "text")
+        return fail(
+            client, token, .content, "a \(sent) message came back as a \(found) one")
     }
 
     private mutating func takePayload(
@@ -148,12 +161,11 @@ extension LoadLoop {
     ) -> Bool {
         switch header.opcode {
         case .ping where payload.count <= 125:
-            guard client.pointee.phase == .open, client.pointee.frameOffset == 0 else {
-                return true
-            }
-            let key = random.next(upperBound: UInt32.max)
-            let count = ControlFrame.pong(payload: payload, maskKey: key, into: scratch)
-            return put(scratch, count: count, client, token)
+            guard client.pointee.phase == .open else { return true }
+            client.pointee.pingToAnswer = Array(payload)
+            // One that can't be answered now waits, and a later one takes its place (RFC 6455 §5.5.3).
+            if client.pointee.frameOffset != 0 || isBlocked(client) { return true }
+            return put(scratch, count: writePong(client, scratch), client, token)
         case .pong where payload.count <= 125:
             notePong(client)
             return true
@@ -161,6 +173,18 @@ extension LoadLoop {
             return takeClose(payload, client, token)
         default:
             return fail(client, token, .protocolError, "a frame of an unknown kind came back")
+        }
+    }
+
+    /// Writes the answer to the last Ping; how many bytes that are, 0 where there is none to be answered.
+    mutating func writePong(
+        _ client: ClientPointer, _ bytes: UnsafeMutablePointer<UInt8>
+    ) -> Int {
+        guard let ping = client.pointee.pingToAnswer else { return 0 }
+        client.pointee.pingToAnswer = nil
+        let key = random.next(upperBound: UInt32.max)
+        return ping.withUnsafeBufferPointer {
+            ControlFrame.pong(payload: $0, maskKey: key, into: bytes)
         }
     }
 

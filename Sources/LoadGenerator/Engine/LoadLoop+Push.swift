@@ -9,7 +9,7 @@ extension LoadLoop {
     /// Bytes at the start of a message in which its clock is looked for.
     private static let clockBytesMax = 4096
     /// Bytes of a message that is kept as a whole.
-    private static let messageBytesMax = 16 << 20
+    static let messageBytesMax = 16 << 20
 
     /// Asks for messages, where the plan has a message for that; false when the connection is gone.
     mutating func subscribe(_ client: ClientPointer, _ token: Token) -> Bool {
@@ -56,6 +56,12 @@ extension LoadLoop {
         else {
             return fail(
                 client, token, .protocolError, "a frame came that does not continue its message")
+        }
+        if isStart, !isPushed, header.opcode != template.opcode {
+            return failKind(header, client, token)
+        }
+        guard header.opcode != nil else {
+            return fail(client, token, .protocolError, "a frame of an unknown kind came")
         }
         if isStart { client.pointee.isCompressed = header.reservedBits == 0x40 }
         if isStart { client.pointee.player?.incomingIsText = header.opcode == .text }

@@ -118,6 +118,7 @@ extension LoadLoop {
 
     /// Somebody does not want to wait for the end.
     mutating func stopEarly() {
+        now = Clock.nowNanoseconds()
         switch stage {
         case .opening:
             openingEndedAt = now
@@ -133,6 +134,7 @@ extension LoadLoop {
     }
 
     private mutating func endMeasuring() {
+        now = Clock.nowNanoseconds()
         usage.endMeasuring(isOpeningMeasured: kind == .idle)
         threadCPU.end(at: now)
         measureEndedAt = isByTheClock ? min(now, stageEndsAt) : now
@@ -152,12 +154,10 @@ extension LoadLoop {
         }
     }
 
-    /// Asks every socket that is held whether it is alive.
+    /// Asks every socket that is held whether it is alive; that of a peer that takes nothing is asked too.
     private mutating func pingAll() {
         for token in roster {
-            guard let client = slab.pointer(token), client.pointee.phase == .open,
-                !isBlocked(client)
-            else { continue }
+            guard let client = slab.pointer(token), client.pointee.phase == .open else { continue }
             client.pointee.allowed = 1
             client.pointee.sent = 1
             client.pointee.trackedAt = Clock.nowNanoseconds()

@@ -23,11 +23,26 @@ extension LoadLoop {
         }
     }
 
+    /// For how long one connection may be read before the others get their turns.
+    private static let readingNanosecondsMax: UInt64 = 2_000_000
+
     /// Receives until the socket is empty; false when the connection is gone.
     ///
-    /// What can come is bounded by what was sent, so this ends.
+    /// A server that sends faster than this program reads would keep its thread for ever: what it has after a
+    /// while is read in the next turn.
     private mutating func receiveAll(_ client: ClientPointer, _ token: Token) -> Bool {
+        let beganAt = now
+        var isFirst = true
         while true {
+            if !isFirst {
+                // What this read brings has come later than what the one before has brought.
+                now = Clock.nowNanoseconds()
+                if now &- beganAt > Self.readingNanosecondsMax {
+                    readLater(client, token)
+                    return true
+                }
+            }
+            isFirst = false
             switch client.pointee.socket.receive(into: received, count: Self.receiveBytes) {
             case .moved(let count):
                 if stage == .measuring {
@@ -46,6 +61,26 @@ extension LoadLoop {
                     client, token, .system(code), "receive: \(SystemError.text(of: code))")
             }
         }
+    }
+
+    private mutating func readLater(_ client: ClientPointer, _ token: Token) {
+        if client.pointee.isUnread { return }
+        client.pointee.isUnread = true
+        unread.append(token)
+    }
+
+    /// Reads on where the socket has more: it tells so only once.
+    mutating func readOn() {
+        if unread.isEmpty { return }
+        var tokens: [Token] = []
+        swap(&tokens, &unread)
+        for token in tokens {
+            guard let client = slab.pointer(token) else { continue }
+            client.pointee.isUnread = false
+            now = Clock.nowNanoseconds()
+            clientIsReady(client, token, .readable)
+        }
+        now = Clock.nowNanoseconds()
     }
 
     private mutating func take(_ count: Int, _ client: ClientPointer, _ token: Token) -> Bool {
@@ -124,11 +159,19 @@ extension LoadLoop {
         }
     }
 
-    /// Writes the next bytes of the connection's messages into `scratch`.
+    /// A masked Pong with all the payload that it may have (RFC 6455 §5.5).
+    private static let pongBytesMax = 131
+
+    /// Writes the next bytes of the connection's messages into `scratch`, with a Pong between them that is owed.
     private mutating func fillScratch(_ client: ClientPointer) -> Int {
         var filled = 0
         while filled < Self.scratchBytes {
             if client.pointee.frameOffset == 0 {
+                if client.pointee.pingToAnswer != nil {
+                    if filled + Self.pongBytesMax > Self.scratchBytes { break }
+                    filled &+= writePong(client, scratch + filled)
+                    continue
+                }
                 guard client.pointee.sent < allowance(client) else { break }
                 beginMessage(client, isFirst: filled == 0)
             }

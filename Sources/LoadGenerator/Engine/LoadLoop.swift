@@ -88,11 +88,15 @@ struct LoadLoop: ~Copyable, Reacting {
     var tickets: [ResumptionTicket] = []
     /// Players that have had their share of a turn, and go on in the next.
     var postponed: [Token] = []
+    /// Connections whose sockets have more than one turn reads of them.
+    var unread: [Token] = []
     /// Sessions that wait to go on without OpenSSL's object.
     var settling = SettlingQueue()
     var burst = BurstMemory()
     /// Clients of a storm that wait for their next attempt.
-    var comebacks = ComebackQueue()
+    var comebacks = DueQueue<Comeback>()
+    /// Players that wait for a moment of their recording, for the last milliseconds before it.
+    var wakings = DueQueue<Waking>()
     var stormBeganAt: UInt64 = 0
     var servedCount = 0
     var attemptCount: UInt64 = 0
@@ -201,7 +205,7 @@ struct LoadLoop: ~Copyable, Reacting {
     /// Generates the load; `onOpen` is told how many connections are open before traffic begins.
     mutating func run(onOpen: @escaping (Int) -> Void) {
         self.onOpen = onOpen
-        if isByTheClock { ReactorThread.sharpenTimers() }
+        if isByTheClock || plan.isPlayedByTheClock { ReactorThread.sharpenTimers() }
         watchInput()
         usage.begin()
         now = Clock.nowNanoseconds()
@@ -238,6 +242,8 @@ struct LoadLoop: ~Copyable, Reacting {
 
     mutating func endTurn() {
         sendByTheClock()
+        readOn()
+        playDue()
         if let control { attend(control) }
         advance()
         playPostponed()
@@ -296,9 +302,13 @@ struct LoadLoop: ~Copyable, Reacting {
             // Until all threads have their connections, each looks whether the others have.
             wait.limit(toNanoseconds: hasArrived && stage == .opening ? 2_000_000 : 100_000_000)
         }
-        if !postponed.isEmpty { wait.limit(toNanoseconds: 0) }
+        if !postponed.isEmpty || !unread.isEmpty { wait.limit(toNanoseconds: 0) }
+        if let next = wakings.first { wait.limit(toNanoseconds: next > now ? next - now : 0) }
         if let next = comebacks.first { wait.limit(toNanoseconds: next > now ? next - now : 0) }
-        if stage == .opening, plan.dialing.rampSeconds > 0, startedCount < plan.connections {
+        // Clients of a script open and play at the same time.
+        if stage.rawValue <= Stage.measuring.rawValue, plan.dialing.rampSeconds > 0,
+            startedCount < plan.connections
+        {
             let next = openingBeganAt + rampNanoseconds(of: startedCount)
             wait.limit(toNanoseconds: next > now ? next - now : 0)
         }

@@ -17,6 +17,10 @@ final class OpeningHandshake: Sendable {
     private let subprotocols: [String]
 
     init(target: LoadTarget, dialing: LoadDialing = LoadDialing()) throws(LoadFault) {
+        // A variable of a script may have brought a line end into it.
+        guard LoadTarget.isProper(target.target) else {
+            throw LoadFault("the path “\(target.target)” must be percent-encoded")
+        }
         let key = WebSocketAccept.makeKey()
         var writer = HeadWriter()
         let fields = Self.fields(of: dialing)

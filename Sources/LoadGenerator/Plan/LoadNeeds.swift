@@ -10,6 +10,9 @@ public enum LoadNeeds {
         /// Ports for one source address.
         var ports = 0
         var memoryBytes = 0
+        /// Whether connections to others, and those to this machine itself, may take a port in TIME-WAIT up again.
+        var reusesPorts = false
+        var reusesPortsOfLoopback = false
 
         /// This machine as it is now; raises the soft limit of descriptors.
         static var here: Machine {
@@ -18,6 +21,9 @@ public enum LoadNeeds {
             let range = text("/proc/sys/net/ipv4/ip_local_port_range")
                 .split(whereSeparator: \.isWhitespace).compactMap { Int($0) }
             if range.count == 2, range[1] >= range[0] { machine.ports = range[1] - range[0] + 1 }
+            let reuse = text("/proc/sys/net/ipv4/tcp_tw_reuse").prefix { $0.isNumber }
+            machine.reusesPorts = reuse == "1"
+            machine.reusesPortsOfLoopback = reuse == "1" || reuse == "2"
             let line = text("/proc/meminfo").split(separator: "\n").first {
                 $0.hasPrefix("MemAvailable:")
             }
@@ -33,7 +39,49 @@ public enum LoadNeeds {
 
     /// What can't work, each in a sentence that says what to change; empty where all is well.
     public static func problems(of plan: LoadPlan, threads: Int) -> [String] {
-        problems(of: plan, threads: threads, on: .here)
+        // Numbers that no plan may have would not fit what is made of them.
+        do throws(LoadFault) {
+            try plan.check()
+        } catch {
+            return [error.sentence]
+        }
+        return problems(of: plan, threads: threads, on: .here)
+    }
+
+    /// What may stop working after a while, each in a sentence that says what to change.
+    public static func warnings(of plan: LoadPlan, threads: Int) -> [String] {
+        warnings(of: plan, threads: threads, on: .here)
+    }
+
+    /// For so long a port stays in TIME-WAIT where its connection ended first (Linux).
+    private static let timeWaitSeconds = 60
+    /// Connections that one thread opens and closes in a second at most, roughly.
+    private static let cyclesPerSecond = 5_000.0
+
+    static func warnings(of plan: LoadPlan, threads: Int, on machine: Machine) -> [String] {
+        guard case .connect = plan.mode, plan.target.address?.isUnix != true else { return [] }
+        let sources = max(1, plan.dialing.sources.count)
+        let ports = machine.ports * sources
+        let isLoopback = plan.target.isLoopback
+        guard ports > 0, !(isLoopback ? machine.reusesPortsOfLoopback : machine.reusesPorts) else {
+            return []
+        }
+        let most: Double =
+            switch plan.end {
+            case .count(let count): Double(count)
+            case .seconds(let seconds): seconds * cyclesPerSecond * Double(threads)
+            case .standardInputCloses: .infinity
+            }
+        guard most > Double(ports) else { return [] }
+        let from = sources == 1 ? "one address" : "\(sources) addresses"
+        return [
+            "--mode connect: a connection that ends here first leaves its source port in TIME-WAIT for"
+                + " \(timeWaitSeconds) s. The system has \(LoadNumber.grouped(ports)) ports for \(from), so more than"
+                + " \(LoadNumber.grouped(ports / timeWaitSeconds)) connections a second use them up in the long run, and"
+                + " fail as no-ports. Let them leave from several addresses (--source), widen the range"
+                + " (sysctl -w net.ipv4.ip_local_port_range=\"1024 65535\"), or have the system take such ports up again"
+                + " (sysctl -w net.ipv4.tcp_tw_reuse=1)."
+        ]
     }
 
     static func problems(of plan: LoadPlan, threads: Int, on machine: Machine) -> [String] {
@@ -69,13 +117,15 @@ public enum LoadNeeds {
 
     /// About how much memory a load takes, with what the system has for its sockets.
     static func memoryBytes(of plan: LoadPlan) -> Int {
-        let perConnection = plan.target.isSecure ? 24_576 : 6_144
-        let perStream = (plan.streams ?? 0) * 1024
-        var perMessage = 0
+        let perConnection = plan.target.isSecure ? 24_576.0 : 6_144
+        let streams = Double(plan.streams ?? 0)
+        var perMessage = 0.0
         if case .closed(let inFlight) = plan.mode {
-            perMessage = inFlight * 8 * (plan.streams ?? 1)
+            perMessage = Double(inFlight) * 8 * max(1, streams)
         }
-        return plan.connections * (perConnection + perStream + perMessage)
-            + 2 * plan.message.sizes.upperBound
+        let bytes =
+            Double(plan.connections) * (perConnection + streams * 1024 + perMessage)
+            + 2 * Double(plan.message.sizes.upperBound)
+        return Int(exactly: bytes.rounded()) ?? .max
     }
 }

@@ -7,13 +7,22 @@ extension LoadPlan {
     /// Refuses what makes no sense.
     func check() throws(LoadFault) {
         if connections < 1 { throw LoadFault("there must be at least one connection") }
+        try checkCounts()
         try checkStreams()
         if mode == .script, program == nil { throw LoadFault("there is no script to be played") }
+        if mode == .script, !repeatsScenarios, warmupSeconds > 0 {
+            throw LoadFault(
+                "a script or recording that each client plays once has no warm-up: give --duration, so that clients"
+                    + " begin anew, or leave --warm-up out")
+        }
         let sizes = message.sizes
         if sizes.lowerBound < 0 {
             throw LoadFault("a message cannot have \(sizes.lowerBound) bytes")
         }
         if sizes.upperBound > 1 << 30 { throw LoadFault("a message may have up to 1 GiB") }
+        if dialing.offersDeflate, sizes.upperBound > LoadLoop.messageBytesMax {
+            throw LoadFault("a message that may be compressed may have up to 16 MiB")
+        }
         if warmupSeconds < 0 { throw LoadFault("the warm-up cannot be negative") }
         if case .rate(let rate) = mode, !Self.rates.contains(rate) {
             throw LoadFault(
@@ -28,6 +37,26 @@ extension LoadPlan {
         }
         if end == .standardInputCloses, mode != .idle {
             throw LoadFault("only idle connections wait for the end of standard input")
+        }
+    }
+
+    /// WebSockets of one run, and messages that all of them have under way.
+    private static let socketsMax = 10_000_000
+    private static let underWayMax = 1_000_000_000
+
+    /// Refuses numbers that nothing could hold, so that those made of them fit into an `Int`.
+    private func checkCounts() throws(LoadFault) {
+        let (sockets, isTooMany) = connections.multipliedReportingOverflow(by: max(1, streams ?? 1))
+        guard !isTooMany, sockets <= Self.socketsMax else {
+            throw LoadFault(
+                "a run has 10,000,000 WebSockets at most, as connections or as streams on them")
+        }
+        guard case .closed(let inFlight) = mode, inFlight > 0 else { return }
+        let (underWay, isTooLarge) = sockets.multipliedReportingOverflow(by: inFlight)
+        guard !isTooLarge, underWay <= Self.underWayMax else {
+            throw LoadFault(
+                "1,000,000,000 messages may be under way at most: connections, times streams, times --in-flight"
+            )
         }
     }
 

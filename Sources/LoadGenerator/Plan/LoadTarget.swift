@@ -34,7 +34,7 @@ public struct LoadTarget: Sendable, Equatable {
         let authority = rest[..<end]
         let path = rest[end...].prefix { $0 != "#" }
         target = path.hasPrefix("/") ? String(path) : "/" + path
-        guard target.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) else {
+        guard Self.isProper(target) else {
             throw LoadFault("the path of “\(url)” must be percent-encoded")
         }
         let portStart: Substring.Index?
@@ -61,6 +61,11 @@ public struct LoadTarget: Sendable, Equatable {
         }
     }
 
+    /// Whether a path and query can stand in a request.
+    static func isProper(_ target: String) -> Bool {
+        target.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F }
+    }
+
     /// Connects to an address (`127.0.0.1:8443`, `unix:/path`) in place of the URL's host and port.
     public mutating func connect(to text: String) throws(LoadFault) {
         do throws(AddressFault) {
@@ -68,6 +73,11 @@ public struct LoadTarget: Sendable, Equatable {
         } catch {
             throw LoadFault(error.sentence)
         }
+    }
+
+    /// Whether only this machine is meant, as far as that can be seen.
+    var isLoopback: Bool {
+        (address ?? Address(host: host, port: port))?.isLoopback ?? (host == "localhost")
     }
 
     /// The `Host` field: without the port where it is the usual one.

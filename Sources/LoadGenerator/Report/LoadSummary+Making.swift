@@ -66,7 +66,7 @@ extension LoadSummary {
         url = plan.target.url
         startedAt = findings.startedAt.ISO8601Format()
         seconds = findings.outcomes.map(\.seconds).max() ?? 0
-        setConnections(plan, meter)
+        setConnections(findings, meter)
         setMessages(findings, meter)
         latencyMicroseconds = Latency(meter.latencies)
         setOpening(findings, meter)
@@ -105,8 +105,9 @@ extension LoadSummary {
         }
     }
 
-    private mutating func setConnections(_ plan: LoadPlan, _ meter: LoadMeter) {
-        connections.wanted = plan.connections * (plan.streams ?? 1)
+    private mutating func setConnections(_ findings: LoadFindings, _ meter: LoadMeter) {
+        let plan = findings.plan
+        connections.wanted = plan.connections * (plan.streams ?? 1) * findings.runs
         connections.opened = meter.opened
         connections.failed = meter.failed
         connections.lost = meter.lost
@@ -258,6 +259,9 @@ extension LoadSummary {
 
     private var levels: [Level] {
         [
+            Level(
+                name: "p50", words: "half of the messages", more: " or more", key: \.p50, least: 1,
+                floor: 100, sendShare: 0.1, readShare: 0.5),
             Level(
                 name: "p99", words: "1 of 100 messages", more: " or more", key: \.p99, least: 1,
                 floor: 1_000, sendShare: 0.1, readShare: 0.25),

@@ -50,6 +50,8 @@ public struct LoadCrew: Sendable {
                     let outcome = loop.outcome()
                     outcomes.withLock { $0[index] = outcome }
                 } catch {
+                    // What the others would measure is no result.
+                    control.stop()
                     control.arrive()
                     fault.withLock { $0 = LoadFault("\(error)") }
                 }

@@ -82,7 +82,7 @@ extension LoadLoop {
                 guard hasWaited(until: now &+ pause, player, token) else { return true }
             case .until(let time):
                 let moment = player.openedAt &+ time.nanoseconds
-                guard hasWaited(until: moment, player, token) else { return true }
+                guard hasWaited(until: moment, isExact: true, player, token) else { return true }
                 player.intendedAt = moment
                 noteSendLag(moment, player)
             case .close(let code):
@@ -133,14 +133,50 @@ extension LoadLoop {
         }
     }
 
-    /// Whether a wait is over; where it is not, a timer wakes the client.
+    /// Whether a wait is over; where it is not, the client is woken when it is.
     private mutating func hasWaited(
-        until moment: UInt64, _ player: ScriptPlayer, _ token: Token
+        until moment: UInt64, isExact: Bool = false, _ player: ScriptPlayer, _ token: Token
     ) -> Bool {
         if player.waitsUntil == 0 { player.waitsUntil = moment }
         if now >= player.waitsUntil { return true }
-        arm(token, player.waitsUntil)
+        if isExact {
+            wake(player, token)
+        } else {
+            arm(token, player.waitsUntil)
+        }
         return false
+    }
+
+    /// For so long before its moment a player waits in a queue of nanoseconds.
+    private static let exactNanoseconds: UInt64 = 4_000_000
+
+    /// Has a player go on at its moment, and not up to two milliseconds behind it as a timer would.
+    ///
+    /// A timer brings it close to the moment, since it can be taken back when a client is gone before.
+    private mutating func wake(_ player: ScriptPlayer, _ token: Token) {
+        if player.isWaking { return }
+        let moment = player.waitsUntil
+        guard moment - now <= Self.exactNanoseconds else {
+            loop.timers.arm(token, at: moment / 1_000_000 - 3)
+            return
+        }
+        player.isWaking = true
+        wakings.insert(Waking(at: moment, token: token))
+    }
+
+    /// Lets players go on whose moments have come.
+    mutating func playDue() {
+        guard let first = wakings.first else { return }
+        now = Clock.nowNanoseconds()
+        if first > now { return }
+        let due = now
+        while let waking = wakings.pop(before: due) {
+            guard let client = slab.pointer(waking.token), let player = client.pointee.player else {
+                continue
+            }
+            player.isWaking = false
+            if client.pointee.phase == .open { _ = play(client, waking.token) }
+        }
     }
 
     /// A timer never fires early: up to the next millisecond.
@@ -241,7 +277,7 @@ extension LoadLoop {
 
     /// Begins the client's next round, behind a pause where the one before went wrong.
     mutating func followScript(_ number: UInt64, iteration: Int, hasFailed: Bool) {
-        guard stage == .measuring else { return }
+        guard stage == .measuring || stage == .warming else { return }
         guard plan.repeatsScenarios else {
             servedCount += 1
             return

@@ -44,6 +44,8 @@ final class ScriptPlayer {
     var incomingIsText = false
     /// Until when it waits, in nanoseconds; 0 where it does not.
     var waitsUntil: UInt64 = 0
+    /// Whether it is in the queue of those that go on within milliseconds.
+    var isWaking = false
     var openedAt: UInt64 = 0
     var sentAt: UInt64 = 0
     /// When the message that is sent next should leave, where the script has a clock; 0 for at once.
@@ -198,6 +200,7 @@ final class ScriptPlayer {
     private func captures(
         _ message: ScriptMessage, _ check: LoadCheck, _ pattern: LinearPattern?
     ) -> Comparison {
+        if let isText = check.isText, isText != message.isText { return .differs }
         if let bytes = check.bytes { return message.bytes == bytes ? .fits([]) : .differs }
         let text = String(decoding: message.bytes, as: UTF8.self)
         if let whole = check.text, text != filled(LoadTemplate(whole)) { return .differs }
@@ -238,9 +241,11 @@ final class ScriptPlayer {
             parts.append("with \(path)\(value) in its JSON")
         }
         if let bytes = check.bytes {
-            parts.append("that is '\(ScriptMessage(bytes: bytes, isText: true).shown)'")
+            let message = ScriptMessage(bytes: bytes, isText: check.isText ?? true)
+            parts.append("that is '\(message.shown)'")
         }
-        return parts.isEmpty ? "a message" : "a message " + parts.joined(separator: " and ")
+        let kind = check.isText.map { $0 ? "a text message" : "a binary message" } ?? "a message"
+        return parts.isEmpty ? kind : "\(kind) " + parts.joined(separator: " and ")
     }
 
     /// The last message that has come, for errors.
