@@ -117,6 +117,17 @@ import Testing
         #expect(lenient.errors == [])
     }
 
+    @Test func `a reply of the other kind is an error`() throws {
+        let changed = Self.record.replacing(
+            "\"direction\":\"down\",\"opcode\":\"text\",\"final\":true,\"bytes\":7",
+            with: "\"direction\":\"down\",\"opcode\":\"binary\",\"final\":true,\"bytes\":7")
+        #expect(changed != Self.record)
+        let (summary, _, _) = try play(try recording(changed), .max)
+        #expect(summary.errors.map(\.cause) == ["expectation"])
+        let example = summary.errors.first?.example ?? ""
+        #expect(example.contains("a binary message that is"), "\(example)")
+    }
+
     @Test func `a HAR is played without its secrets, or with them when asked`() throws {
         let recording = try recording(Self.archive)
         #expect(recording.count == 1)
@@ -144,6 +155,20 @@ import Testing
             {"type": "send", "time": 1, "opcode": 1, "data": "a"},
             {"type": "send", "time": 1e25, "opcode": 1, "data": "b"}]}]}}
             """, "more than 30 days behind the first"
+        ),
+        (
+            """
+            {"type":"Metric","data":{"name":"ws_sessions","type":"counter"},"metric":"ws_sessions"}
+            {"type":"Point","data":{"time":"2026-01-01T00:00:00Z","value":1},"metric":"ws_msgs_sent"}
+
+            """, "these are metrics of k6 (--out json), in which no message stands"
+        ),
+        (
+            """
+            {"log": {"creator": {"name": "k6-studio"}, "entries": [
+            {"request": {"url": "https://a.test/ws"}, "response": {"status": 101}},
+            {"request": {"url": "https://a.test/"}, "response": {"status": 200}}]}}
+            """, "1 WebSocket in it without _webSocketMessages"
         ),
         (record + "nonsense\n", "line 12: this is no line of sluice tap"),
     ])

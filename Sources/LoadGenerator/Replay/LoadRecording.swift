@@ -60,6 +60,12 @@ public struct LoadRecording: Sendable {
             throw LoadFault(
                 "\(path): it can't be read; see whether it is there and who may read it")
         }
+        if Self.isOutputOfK6(data) {
+            throw LoadFault(
+                "\(path): these are metrics of k6 (--out json), in which no message stands, so there is nothing to play;"
+                    + " record with sluice tap --record, or save a HAR in a browser's developer tools"
+            )
+        }
         let isRecord = data.firstIndex(of: 0x0A).map { TapRecord(line: data[..<$0]) != nil }
         let all =
             isRecord == true
@@ -123,6 +129,7 @@ public struct LoadRecording: Sendable {
                 var check = LoadCheck()
                 if expectsReplies {
                     check.bytes = message.bytes
+                    check.isText = message.isText
                     check.isNext = true
                 }
                 steps.append(LoadStep(.expect(check), place: place))
@@ -214,14 +221,39 @@ public struct LoadRecording: Sendable {
         return bytes
     }
 
+    // MARK: k6
+
+    /// A line of what `k6 run --out json` writes.
+    private struct LineOfK6: Decodable {
+        let type: String
+        let metric: String
+    }
+
+    /// Whether the file begins as the metrics that k6 writes.
+    private static func isOutputOfK6(_ data: Data) -> Bool {
+        let line = data.prefix(65_536).prefix { $0 != 0x0A }
+        guard let first = try? JSONDecoder().decode(LineOfK6.self, from: Data(line)) else {
+            return false
+        }
+        return first.type == "Metric" || first.type == "Point"
+    }
+
     // MARK: HAR
 
     private struct Archive: Decodable {
         struct Log: Decodable { let entries: [Entry]? }
         struct Entry: Decodable {
             let request: Request?
+            let response: Response?
             let _webSocketMessages: [Message]?
+
+            /// Whether it is a WebSocket of which nothing is kept but its handshake.
+            var isWithoutMessages: Bool {
+                _webSocketMessages == nil
+                    && (response?.status == 101 || request?.url?.hasPrefix("ws") == true)
+            }
         }
+        struct Response: Decodable { let status: Int? }
         struct Request: Decodable {
             let url: String?
             let headers: [Header]?
@@ -257,7 +289,15 @@ public struct LoadRecording: Sendable {
             throw LoadFault(
                 "\(path): this is neither a record of sluice tap --record nor a HAR (HTTP Archive)")
         }
-        return (archive.log.entries ?? []).compactMap { entry in
+        let entries = archive.log.entries ?? []
+        let lacking = entries.count { $0.isWithoutMessages }
+        if lacking > 0, entries.allSatisfy({ $0._webSocketMessages == nil }) {
+            throw LoadFault(
+                "\(path): \(lacking) WebSocket\(lacking == 1 ? "" : "s") in it without _webSocketMessages, so there is"
+                    + " nothing to play: k6 Studio and others leave messages out; record with sluice tap --record, or"
+                    + " save a HAR in a browser's developer tools")
+        }
+        return entries.compactMap { entry in
             guard let messages = entry._webSocketMessages, !messages.isEmpty else { return nil }
             let began = messages.lazy.compactMap(\.time).first ?? 0
             return socket(entry.request, messages, began)
