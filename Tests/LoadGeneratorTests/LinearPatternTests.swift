@@ -75,7 +75,8 @@ import Testing
         ("a\\", "at the end"),
         ("a++", "kept whole"), ("[z-a]", "backwards"), ("\\q", "means nothing"),
         ("a{9,2}", "no number"),
-        ("(((a{1000}){1000}){1000})", "too long"), ("[[:alpha:]]", "no classes"),
+        ("(((a{1000}){1000}){1000})", "too long"),
+        ("(?:(?:(?:(?:){1000}){1000}){1000}){1000}", "too long"), ("[[:alpha:]]", "no classes"),
         ("^*", "can't be repeated"),
     ])
     func `what can't be done is said`(pattern: String, words: String) {

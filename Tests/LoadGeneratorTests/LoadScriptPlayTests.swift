@@ -84,6 +84,44 @@ import Testing
         #expect(summary.latencyMicroseconds.count == 12)
     }
 
+    @Test func `a script with a warm-up is measured behind it`() throws {
+        let kept = Monitor<[[String]]>([])
+        let backend = try keeping(kept)
+        defer { backend.stop() }
+        var plan = try plan(backend.address.port, .script, connections: 2)
+        plan.program = try LoadProgram(
+            try LoadScript.load(
+                yaml: "scenarios: [{ name: a, steps: [{ send: x }, { expect: { text: x } }] }]",
+                file: "load.yaml"))
+        plan.warmupSeconds = 0.2
+        plan.end = .seconds(0.3)
+        plan.repeatsScenarios = true
+        plan.awaitsAll = true
+        let summary = try LoadCrew(plan, threads: 1).run().summary
+        #expect(summary.errors == [])
+        #expect(summary.messages.received > 0 && summary.latencyMicroseconds.count > 0)
+        #expect(summary.messages.totalReceived > summary.messages.received)
+        #expect((summary.scenarios.first?.finished ?? 0) > 0)
+        #expect(kept.value.count > 4)
+        // Once is over before a warm-up would be.
+        plan.repeatsScenarios = false
+        let fault = #expect(throws: LoadFault.self) { try LoadCrew(plan, threads: 1) }
+        #expect(fault?.sentence.contains("no warm-up: give --duration") == true)
+    }
+
+    @Test func `a variable with a line end adds nothing to the request`() throws {
+        let kept = Monitor<[[String]]>([])
+        let backend = try keeping(kept)
+        defer { backend.stop() }
+        let summary = try play(
+            """
+            variables: { room: "a HTTP/1.1\\r\\nX-Forged: b" }
+            scenarios: [{ name: a, path: "/${room}", steps: [{ send: x }] }]
+            """, backend.address.port, connections: 1)
+        #expect(summary.errors.map(\.cause) == ["upgrade"])
+        #expect(kept.value == [])
+    }
+
     @Test func `scenarios are played by their weights, over and over`() throws {
         let server = try EchoServer.start(listening: ["127.0.0.1:0"])
         defer { server.stop() }
@@ -206,11 +244,13 @@ import Testing
 
     @Test func `values of JSON are found by their way`() throws {
         let bytes = Array(
-            #"{"a": {"b": [1, 2.5, "x", null, false, {"c": "é"}]}, "n": 12345678901}"#.utf8)
+            #"{"a": {"b": [1, 2.5, "x", null, false, {"c": "é"}]}, "n": 12345678901, "m": 18446744073709551615}"#
+                .utf8)
         let value = try #require(JSONValue(message: bytes))
         for (path, text) in [
             ("a.b.0", "1"), ("a.b.1", "2.5"), ("a.b.2", "x"), ("a.b.3", "null"),
             ("a.b.4", "false"), ("a.b.5.c", "é"), ("n", "12345678901"),
+            ("m", "18446744073709551615"),
         ] { #expect(value.value(at: path)?.text == text, "\(path)") }
         for path in ["b", "a.b.9", "a.b.x", "a.b.0.c"] {
             #expect(value.value(at: path)?.text == nil, "\(path)")

@@ -6,6 +6,8 @@ enum JSONValue: Decodable {
     case null
     case boolean(Bool)
     case whole(Int64)
+    /// One that is above those.
+    case large(UInt64)
     case number(Double)
     case text(String)
     case list([JSONValue])
@@ -33,6 +35,8 @@ enum JSONValue: Decodable {
             self = .boolean(value)
         } else if let value = try? single.decode(Int64.self) {
             self = .whole(value)
+        } else if let value = try? single.decode(UInt64.self) {
+            self = .large(value)
         } else if let value = try? single.decode(Double.self) {
             self = .number(value)
         } else {
@@ -66,7 +70,7 @@ enum JSONValue: Decodable {
             case .list(let list):
                 guard let index = Int(step), list.indices.contains(index) else { return nil }
                 value = list[index]
-            case .null, .boolean, .whole, .number, .text: return nil
+            case .null, .boolean, .whole, .large, .number, .text: return nil
             }
         }
         return value
@@ -78,6 +82,7 @@ enum JSONValue: Decodable {
         case .null: "null"
         case .boolean(let value): value ? "true" : "false"
         case .whole(let value): String(value)
+        case .large(let value): String(value)
         case .number(let value): String(value)
         case .text(let text): text
         case .list, .members: nil

@@ -182,11 +182,14 @@ struct PatternSet: Sendable, Equatable {
 /// Makes steps of what was read.
 private struct PatternWriter {
     private var steps: [LinearPattern.Step] = [.save(0)]
+    /// How often something was written: of what is empty, no number of repetitions makes a step.
+    private var writings = 0
 
     var finished: [LinearPattern.Step] { steps + [.save(1), .match] }
 
     mutating func write(_ node: PatternNode) throws(LoadFault) {
-        guard steps.count <= LinearPattern.lengthMax else {
+        writings += 1
+        guard steps.count <= LinearPattern.lengthMax, writings <= 4 * LinearPattern.lengthMax else {
             throw LoadFault("it is too long once its repetitions are written out")
         }
         switch node {
