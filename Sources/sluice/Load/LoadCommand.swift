@@ -108,6 +108,7 @@ struct LoadTestCommand: ParsableCommand {
         let threads = min(threads ?? ReactorThread.availableCores, plan.connections)
         let problems = LoadNeeds.problems(of: plan, threads: threads)
         guard problems.isEmpty else { throw LoadFault(problems.joined(separator: "\n")) }
+        for warning in LoadNeeds.warnings(of: plan, threads: threads) { Output.complain(warning) }
         let files = try LoadFiles(report)
         let isPiped = report.json == "-"
         let results = try runAll(plan, threads: threads, isPiped: isPiped)

@@ -44,17 +44,29 @@ final class LoadFiles {
 /// What is no ordinary file (a pipe, a terminal) is written directly, and so is one in a folder where no other can be made.
 final class ReportFile {
     private let path: String
-    private let descriptor: Int32
+    private var descriptor: Int32
+    /// Whether there is none yet: it is made when it is written, so that a run that comes to nothing leaves none.
+    private let isNew: Bool
 
     private init(_ path: String) throws(LoadFault) {
         self.path = path
-        descriptor = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0o644)
+        let old = open(path, O_WRONLY | O_CLOEXEC)
+        isNew = old < 0 && errno == ENOENT
+        descriptor = isNew ? open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0o644) : old
         guard descriptor >= 0 else {
             throw LoadFault(FileTrouble.sentence("written", path, code: errno))
         }
+        if isNew { remove() }
     }
 
-    deinit { close(descriptor) }
+    deinit { if descriptor >= 0 { close(descriptor) } }
+
+    /// Takes away what was made; a link that leads to it stays.
+    private func remove() {
+        guard let target = realpath(path, nil) else { return }
+        unlink(target)
+        free(target)
+    }
 
     /// The file of an option that may not be given.
     static func opened(_ path: String?) throws(LoadFault) -> ReportFile? {
@@ -66,6 +78,16 @@ final class ReportFile {
     ///
     /// - Returns: what is wrong, in a sentence; nil where it is written.
     func write(_ data: Data) -> String? {
+        guard isNew else { return replace(data) }
+        close(descriptor)
+        descriptor = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0o644)
+        guard descriptor >= 0 else { return trouble(errno) }
+        let fault = replace(data)
+        if fault != nil { remove() }
+        return fault
+    }
+
+    private func replace(_ data: Data) -> String? {
         var facts = stat()
         let isOrdinary = fstat(descriptor, &facts) == 0 && facts.st_mode & S_IFMT == S_IFREG
         guard isOrdinary, let target = realpath(path, nil) else {

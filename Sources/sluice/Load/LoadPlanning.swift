@@ -25,6 +25,11 @@ struct LoadPlanning {
         if command.script != nil, command.replaying.replay != nil {
             throw ValidationError("--script and --replay don't go together: give one of them.")
         }
+        if command.replaying.replay != nil, traffic.duration == nil, traffic.warmUp != .zero {
+            throw ValidationError(
+                "--warm-up and --replay need --duration: else each client plays its recording once."
+            )
+        }
         func refuse(_ option: String, _ isGiven: Bool, unless modes: LoadMode...) throws {
             guard isGiven, !modes.contains(mode) else { return }
             let names = modes.map { "--mode \($0.rawValue)" }.joined(separator: " and ")

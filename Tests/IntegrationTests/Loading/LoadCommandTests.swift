@@ -100,6 +100,9 @@ import Testing
         // Both runs together.
         #expect((report["messages"] as? [String: Any])?["received"] as? Int == 200)
         #expect((report["runs"] as? [Any])?.count == 2)
+        let connections = try #require(report["connections"] as? [String: Any])
+        #expect(connections["opened"] as? Int == 4 && connections["wanted"] as? Int == 4)
+        #expect(run.output.contains { $0.hasPrefix("opened      4 of 4 in ") }, "\(run.output)")
         for group in ["latencyMicroseconds", "messages", "connections"] {
             let values = try #require(report[group] as? [String: Any])
             for match in page.matches(of: /data-key="(\w+)\.(\w+)" data-value="([0-9.e+-]+)"/)
@@ -202,6 +205,103 @@ import Testing
         #expect(try server.messages(connections: 2) == sent)
     }
 
+    @Test(arguments: [
+        ("storm", ["--mode", "storm", "--back-off", "600s..600s", "--jitter", "0"]),
+        ("echo", ["--ramp", "600s"]), ("hold", ["--mode", "hold", "--duration", "600s"]),
+        ("stream", ["--mode", "stream", "--duration", "600s"]),
+        ("connect", ["--mode", "connect", "--duration", "600s"]),
+        ("echo", ["--duration", "600s", "--repeat", "5"]),
+        ("echo", ["--warm-up", "600s", "--rate", "100/s"]), ("script", []),
+    ])
+    func `Ctrl-C ends each mode early, and the report is written`(
+        mode: String, options: [String]
+    ) throws {
+        let folder = try Scratch.makeFolder()
+        defer { Scratch.remove(folder) }
+        let server = try Server()
+        var options = options
+        if mode == "script" {
+            try Scratch.write(
+                """
+                duration: 600s
+                scenarios:
+                  - { name: talks, steps: [{ loop: { times: 1000000, steps: [{ send: x }, { expect: { text: x } }] } }] }
+                  - { name: waits, steps: [{ send: x }, { expect: { text: x } }, { wait: 600s }] }
+                """, to: "\(folder)/s.yaml")
+            options += ["--script", "\(folder)/s.yaml"]
+        }
+        let run = try load(
+            [
+                server.url(), "--connections", "4", "--json", "\(folder)/a.json", "--expect",
+                "failed == 0",
+            ] + options)
+        try run.waitForLine(containing: " open ")
+        run.signal(SIGINT)
+        #expect(try run.waitForExit() == 0, "\(run.errors)")
+        let report = try object(try Scratch.read("\(folder)/a.json"))
+        #expect(report["mode"] as? String == mode)
+        // A second run is not begun.
+        #expect((report["runs"] as? [Any])?.count ?? 0 <= 1)
+        let messages = try #require(report["messages"] as? [String: Any])
+        #expect(messages["totalSent"] as? Int == messages["totalReceived"] as? Int)
+        // The server has counted as many, over all connections that were ever open.
+        let connections = try #require(report["connections"] as? [String: Any])
+        let opened = try #require(connections["opened"] as? Int)
+        #expect(try server.messages(connections: opened) == messages["totalSent"] as? Int)
+        let storm = report["storm"] as? [String: Any]
+        #expect(storm?["served"] as? Int == (mode == "storm" ? 0 : nil))
+    }
+
+    @Test func `a server that is faster than the generator is told, and holds up no Ctrl-C`() throws
+    {
+        let isOver = Monitor(false)
+        defer { isOver.update { $0 = true } }
+        let empty: [UInt8] = Array(repeatElement([0x82, 0x00], count: 1 << 19).joined())
+        let server = try ScriptedBackend { peer in
+            try peer.accept()
+            peer.stream.stopsReading = true
+            while !isOver.value { try peer.send(empty) }
+        }
+        defer { server.stop() }
+        let run = try load([
+            "ws://127.0.0.1:\(server.address.port)/", "--mode", "push", "--connections", "1",
+            "--duration", "600s", "--strict",
+        ])
+        try run.waitForLine(containing: "1 open ")
+        run.signal(SIGINT)
+        #expect(try run.waitForExit() == 3, "\(run.output) \(run.errors)")
+        #expect(run.output.first?.hasPrefix("The generator was the limit: ") == true)
+    }
+
+    @Test func `where no way leads there, and where descriptors run out, the cause is told`() throws
+    {
+        // Nothing but this machine can be reached in a network of its own.
+        let unshare = ["unshare", getuid() == 0 ? "-n" : "-rn"]
+        let away = try ChildProcess(
+            unshare + [
+                try ProxyFixture.program(), "load", "ws://192.0.2.1/", "--connections", "2",
+                "--resolve", "192.0.2.1:80",
+            ])
+        #expect(try away.waitForExit() == 1, "\(away.output) \(away.errors)")
+        #expect(
+            away.output.contains { $0.contains("2 unreachable, the first: connect 192.0.2.1:80") },
+            "\(away.output)")
+        // What was open before the program began counts too.
+        let server = try Server()
+        let crowded = try ChildProcess(
+            [
+                "/bin/bash", "-c",
+                "ulimit -n 70; for i in $(seq 40); do exec {fd}</dev/null; done; exec \"$@\"",
+                "bash",
+                try ProxyFixture.program(), "load", server.url(), "--threads", "1", "--connections",
+                "45", "--duration", "200ms",
+            ])
+        #expect(try crowded.waitForExit() == 1, "\(crowded.output) \(crowded.errors)")
+        #expect(
+            crowded.output.contains { $0.contains(" no-descriptors, the first: ") },
+            "\(crowded.output)")
+    }
+
     @Test func `a disk that is full is told, and the other reports are written`() throws {
         let folder = try Scratch.makeFolder()
         defer { Scratch.remove(folder) }
@@ -221,6 +321,12 @@ import Testing
         #expect(try files.waitForExit() == 2)
         #expect(files.errors.joined().contains("open files"))
         #expect(files.errors.joined().contains("source ports"))
+        let streams = try load([
+            "wss://127.0.0.1:1/", "--connections", "10000000", "--in-flight", "1000000", "--http2",
+            "--streams", "1000000",
+        ])
+        #expect(try streams.waitForExit() == 2)
+        #expect(streams.errors.joined().contains("10,000,000 WebSockets at most"))
         let folder = try load(["ws://127.0.0.1:1/", "--json", "/nowhere/a.json"])
         #expect(try folder.waitForExit() == 2)
         let name = try load(["ws://nobody.invalid/"])

@@ -70,6 +70,27 @@ import Testing
         #expect(stat("\(folder)/a.json", &facts) == 0 && facts.st_mode & 0o777 == 0o640)
     }
 
+    @Test func `a run that can't begin leaves no file behind, and an old one as it was`() throws {
+        let folder = try Scratch.makeFolder()
+        defer { Scratch.remove(folder) }
+        try Scratch.write("the old one", to: "\(folder)/a.html")
+        let run = try load([
+            "ws://nobody.invalid/", "--json", "\(folder)/a.json", "--report", "\(folder)/a.html",
+        ])
+        #expect(try run.waitForExit() == 2)
+        #expect(try FileManager.default.contentsOfDirectory(atPath: folder) == ["a.html"])
+        #expect(try Scratch.read("\(folder)/a.html") == "the old one")
+        // Through a link that leads nowhere yet, the file is made where it leads.
+        let app = try server("load_server.py")
+        try FileManager.default.createSymbolicLink(
+            atPath: "\(folder)/link", withDestinationPath: "\(folder)/new.json")
+        let linked = try load([
+            app.url, "--connections", "1", "--messages", "5", "--json", "\(folder)/link",
+        ])
+        #expect(try linked.waitForExit() == 0, "\(linked.errors)")
+        #expect(try latency("\(folder)/new.json")["count"] == 5)
+    }
+
     @Test func `a report of an older version is compared`() throws {
         let folder = try Scratch.makeFolder()
         defer { Scratch.remove(folder) }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Goal: scripts talk to real servers of real protocols, and what a tap has recorded is played again.
-// Method: the examples in docs/load against servers of Socket.IO, OCPP, GraphQL and MQTT in Python; a record by `sluice tap` itself.
+// Method: the examples in docs/load against servers of Socket.IO, OCPP, GraphQL and MQTT in Python, and against Debian's mosquitto; a record by `sluice tap` itself.
 
 import Foundation
 import Glibc
@@ -23,7 +23,8 @@ import Testing
     @Test(arguments: [
         ("load_server.py", "chat.yaml"), ("load_socketio.py", "socketio.yaml"),
         ("load_ocpp.py", "ocpp.yaml"), ("load_graphql.py", "graphql.yaml"),
-        ("load_mqtt.py", "mqtt.yaml"), ("load_stomp.py", "stomp.yaml"),
+        ("load_mqtt.py", "mqtt.yaml"), ("load_mosquitto.py", "mqtt.yaml"),
+        ("load_stomp.py", "stomp.yaml"),
     ])
     func `an example runs against a real server`(server: String, script: String) throws {
         let app = try PythonPeer.start(server)
@@ -47,6 +48,17 @@ import Testing
             run.errors.contains {
                 $0.hasPrefix("\(folder)/s.yaml:1:24: scenarios[0]: unknown key 'stepps'")
             }, "\(run.errors)")
+    }
+
+    @Test func `a warm-up needs a duration, where clients play what a file says`() throws {
+        let script = try load([
+            "ws://127.0.0.1:1/", "--script", example("chat.yaml"), "--warm-up", "1s",
+        ])
+        #expect(try script.waitForExit() == 2)
+        #expect(script.errors.joined().contains("no warm-up: give --duration"), "\(script.errors)")
+        let replay = try load(["ws://127.0.0.1:1/", "--replay", "/none", "--warm-up", "1s"])
+        #expect(try replay.waitForExit() == 64)
+        #expect(replay.errors.joined().contains("--warm-up and --replay need --duration"))
     }
 
     @Test func `what a tap has recorded is played again`() throws {
