@@ -55,7 +55,8 @@ struct LoadTestCommand: ParsableCommand {
             several weighted scenarios.
 
             With --replay clients send what `sluice tap --record` or a browser (HAR) has recorded, at the same times \
-            or faster. Cookies, queries and fields for logging in are left out unless --replay-secrets is given.
+            or faster. Cookies, queries and fields for logging in are left out unless --replay-secrets is given; what the \
+            messages say is sent as it was recorded.
 
             With --rate messages leave by the clock, whether or not earlier ones are back, and latency counts \
             from the moment at which a message should have left (the open model): a server that stalls is \
