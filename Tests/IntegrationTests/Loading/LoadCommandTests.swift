@@ -302,6 +302,20 @@ import Testing
             "\(crowded.output)")
     }
 
+    @Test func `where one thread can't begin, the others do not run to their end`() throws {
+        let server = try Server()
+        // Of 30 threads some get the descriptor that each of them waits with.
+        let run = try ChildProcess([
+            "/bin/bash", "-c",
+            "ulimit -n 200; for i in $(seq 170); do exec {fd}</dev/null; done; exec \"$@\"", "bash",
+            try ProxyFixture.program(), "load", server.url(), "--threads", "30", "--connections",
+            "30",
+            "--duration", "600s",
+        ])
+        #expect(try run.waitForExit() == 2, "\(run.output)")
+        #expect(run.errors.joined().contains("Too many open files"), "\(run.errors)")
+    }
+
     @Test func `a disk that is full is told, and the other reports are written`() throws {
         let folder = try Scratch.makeFolder()
         defer { Scratch.remove(folder) }
