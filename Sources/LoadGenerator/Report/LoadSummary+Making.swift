@@ -261,7 +261,7 @@ extension LoadSummary {
         [
             Level(
                 name: "p50", words: "half of the messages", more: " or more", key: \.p50, least: 1,
-                floor: 100, sendShare: 0.1, readShare: 0.5),
+                floor: 200, sendShare: 0.1, readShare: 0.5),
             Level(
                 name: "p99", words: "1 of 100 messages", more: " or more", key: \.p99, least: 1,
                 floor: 1_000, sendShare: 0.1, readShare: 0.25),

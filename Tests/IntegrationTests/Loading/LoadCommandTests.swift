@@ -175,6 +175,24 @@ import Testing
         }
     }
 
+    @Test func `streams of HTTP/2 count what the server counts`() throws {
+        let server = try Server()
+        let proxy = try ProxyFixture(to: .tcp(server.port), listeners: [.http2()])
+        let authority = try TestCertificates.shared().authority
+        let run = try load([
+            proxy.url(), "--ca", authority, "--http2", "--streams", "3", "--connections", "2",
+            "--messages", "120", "--text", "--json", "-",
+        ])
+        #expect(try run.waitForExit() == 0, "\(run.errors)")
+        let report = try object(run.output.joined(separator: "\n"))
+        let messages = try #require(report["messages"] as? [String: Any])
+        let sent = try #require(messages["totalSent"] as? Int)
+        #expect(sent >= 120 && messages["totalReceived"] as? Int == sent)
+        #expect(try server.messages(connections: 6) == sent)
+        let connections = try #require(report["connections"] as? [String: Any])
+        #expect(connections["opened"] as? Int == 6 && connections["wanted"] as? Int == 6)
+    }
+
     @Test func `what a server pushes is told by its clock`() throws {
         let server = try Server()
         let run = try load([
