@@ -8,9 +8,15 @@ import Testing
 
 /// What is right of each route and upstream, and wrong or doubtful of several together.
 struct AccessAssemblyTests {
-    private func assembly(routes: [String], upstreams: String = "{}") throws -> Assembly {
+    private static let listeners = """
+        [{ address: "127.0.0.1:0", name: inner }, { address: "127.0.0.1:0" }]
+        """
+
+    private func assembly(
+        routes: [String], upstreams: String = "{}", listeners: String = listeners
+    ) throws -> Assembly {
         let yaml = """
-            listen: [{ address: "127.0.0.1:0", name: inner }]
+            listen: \(listeners)
             routes: [
               \(routes.joined(separator: ",\n  "))
             ]

@@ -55,6 +55,10 @@ extension WhenSettings {
                     "can never be met: a request for a WebSocket is a GET, and 'methods' has none")
                 return false
             }
+            if let reason = owner.contradiction {
+                value.report("can never be met: \(reason)")
+                return false
+            }
             return true
         }
         guard let read else { return nil }
@@ -82,7 +86,7 @@ extension WhenSettings {
     /// Tells of fields that say which way a request has come: any client can send them.
     private static func reportForwarding(_ conditions: [Condition], _ value: Value) -> Bool {
         let told = conditions.map(\.name).filter { name in
-            let folded = name.lowercased().replacing("_", with: "-").replacing(".", with: "-")
+            let folded = FieldSyntax.folded(name)
             return folded == "forwarded" || folded == "x-real-ip"
                 || folded.hasPrefix("x-forwarded-")
         }
@@ -105,7 +109,13 @@ extension WhenSettings {
                 name.report("found '\(word)', allowed: the name of one of the \(what)")
                 continue
             }
-            guard !conditions.contains(where: { $0.name.lowercased() == word.lowercased() }) else {
+            // Of fields whose names apps take for the same, a request has to have one alone.
+            let isSecond = conditions.contains {
+                what == "parameters"
+                    ? $0.name == word
+                    : FieldSyntax.folded($0.name) == FieldSyntax.folded(word)
+            }
+            guard !isSecond else {
                 name.report("found '\(word)' a second time")
                 continue
             }
@@ -114,11 +124,41 @@ extension WhenSettings {
                 value.report("found a control character, allowed: a value in one line")
                 continue
             }
+            if let reason = neverSent(text, isParameter: what == "parameters") {
+                value.report("can never be met: \(reason)")
+                continue
+            }
             conditions.append(Condition(name: word, value: text))
         }
         if conditions.isEmpty, value.node.mapping?.isEmpty == true {
             value.report("found nothing, allowed: one or more of the \(what)")
         }
         return conditions
+    }
+
+    /// Why no field or parameter of a request has such a value, as a clause; nil where one may.
+    private static func neverSent(_ text: String, isParameter: Bool) -> String? {
+        guard isParameter else {
+            return text.first == " " || text.last == " "
+                ? "blanks around the value of a field are no part of it" : nil
+        }
+        if text.utf8.contains(where: { $0 <= 0x20 || $0 > 0x7E }) {
+            return "the query is compared as it is sent, where blanks and letters outside ASCII are"
+                + " escapes, as 'a%20b' or 'a+b' for 'a b'"
+        }
+        return text.utf8.contains(where: { "&#".utf8.contains($0) })
+            ? "'&' and '#' end a parameter, allowed: %26 and %23" : nil
+    }
+
+    /// Why `upgrade` and the field `Upgrade` never hold together, as a clause; nil where they may.
+    private var contradiction: String? {
+        let field = fields.first { $0.name.lowercased() == "upgrade" }
+        guard let upgrade, let value = field?.value, !value.contains("*") else { return nil }
+        let asks = value.split(separator: ",").contains {
+            $0.lowercased().split(separator: " ") == ["websocket"]
+        }
+        guard asks != upgrade else { return nil }
+        return "'upgrade: \(upgrade)' is for requests \(asks ? "without" : "with") 'websocket' in"
+            + " their field Upgrade, and 'fields' has '\(value)'"
     }
 }

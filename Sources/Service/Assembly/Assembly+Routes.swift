@@ -40,6 +40,7 @@ extension Assembly {
         } catch {
             throw problem(route.places.host, error.description)
         }
+        try checkHostField(of: route, host)
         let path = try pattern(route.path, at: route.places.path)
         var rewriteText = route.rewrite
         if case .redirect(let redirect) = route.to { rewriteText = redirect.path }

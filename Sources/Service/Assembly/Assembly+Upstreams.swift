@@ -80,6 +80,28 @@ extension Assembly {
         }
     }
 
+    /// Upstreams whose cookie is for requests of other sites, which browsers take by https alone.
+    static func strangerCookies(_ configuration: Configuration) -> [ConfigurationProblem] {
+        configuration.upstreams.sorted { $0.key < $1.key }.compactMap { name, upstream in
+            guard upstream.sticky?.sameSite == StickySettings.SameSite.none else { return nil }
+            let routes = configuration.routes.filter { $0.to == .upstream(name) }
+            // A proxy that is trusted says itself how the client asked.
+            let plain = configuration.listen.first { listener in
+                listener.tls == nil && !listener.redirectsToHTTPS && listener.trustedProxies.isEmpty
+                    && routes.contains {
+                        $0.listen.isEmpty || $0.listen.contains(listener.name ?? "")
+                    }
+            }
+            guard let plain else { return nil }
+            return ConfigurationProblem(
+                place: upstream.place,
+                sentence:
+                    "upstreams.\(name).sticky: browsers drop a cookie with SameSite=None that is not"
+                    + " Secure, and on the listener '\(plain.address)', which has no TLS, it is not; give"
+                    + " the listener 'tls', or write sameSite: lax")
+        }
+    }
+
     /// The addresses to come from, each of which has to be one of this machine's.
     private static func sources(_ settings: [SourceAddress]) throws -> [Address] {
         try settings.map { setting in

@@ -279,8 +279,9 @@ public struct Assembly: Sendable {
         }
         return warnings + repeatedEndpoints(configuration) + restingUpstreams(configuration)
             + unverifiedUpstreams(configuration) + tokenWarnings(configuration.admin)
-            + unguardedRoutes(configuration) + audienceWarnings(configuration)
-            + faultWarnings(configuration)
+            + unguardedRoutes(configuration) + emptyRoutes(configuration)
+            + fieldsWithKeys(configuration) + strangerCookies(configuration)
+            + audienceWarnings(configuration) + faultWarnings(configuration)
     }
 
     /// What `hsts` does beside what was meant, for a listener whose certificates have these names.
@@ -332,6 +333,7 @@ public struct Assembly: Sendable {
         }
         let (entries, problems) = entries(of: configuration.routes)
         guard problems.isEmpty else { throw ConfigurationProblems(problems) }
+        try checkListeners(ofRoutesIn: configuration)
         try checkStickyCookies(configuration, entries)
         var routes: [Route] = []
         let faultsBefore = (previous?.routes ?? []).reduce(into: [:]) { $0[$1.name] = $1.faults }
