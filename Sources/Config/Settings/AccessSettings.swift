@@ -16,6 +16,16 @@ public struct AccessSettings: Sendable, Equatable {
     /// No rule yet.
     public init() {}
 
+    /// The keys of the rules that are there, in the order in which they are asked.
+    public var rules: [String] {
+        let rules: [(key: String, isThere: Bool)] = [
+            ("addresses", addresses != nil), ("jwt", token != nil),
+            ("clientCertificate", clientCertificate != nil), ("basic", basic != nil),
+            ("forward", forward != nil),
+        ]
+        return rules.filter(\.isThere).map(\.key)
+    }
+
     /// The same, wherever it was written.
     public var withoutPlaces: AccessSettings {
         var same = self

@@ -35,24 +35,31 @@ struct CheckCommand: ParsableCommand {
             throw ConfigurationProblems(sorting: error.problems + unwritable)
         }
         if !unwritable.isEmpty { throw ConfigurationProblems(unwritable) }
-        var routes = [["LISTEN", "PROTOCOLS", "HOST", "PATH", "TO", "BALANCE"]]
+        // Who may use them stands where it is looked for only if some are not for everybody.
+        let hasAccess = configuration.routes.contains { $0.access != nil }
+        let access = hasAccess ? ["ACCESS"] : []
+        let everybody = hasAccess ? ["-"] : []
+        var routes = [["LISTEN", "PROTOCOLS", "HOST", "PATH"] + access + ["TO", "BALANCE"]]
         for listener in configuration.listen {
             let protocols = listener.protocolNames.joined(separator: " ")
             if listener.redirectsToHTTPS {
-                routes.append([
-                    "http \(listener.address)", protocols, "any", "/*", "redirect 308 https", "-",
-                ])
+                routes.append(
+                    ["http \(listener.address)", protocols, "any", "/*"] + everybody
+                        + ["redirect 308 https", "-"])
                 continue
             }
             for route in configuration.routes
             where route.listen.isEmpty || route.listen.contains(listener.name ?? "") {
                 let scheme = listener.tls == nil ? "ws" : "wss"
-                routes.append([
-                    "\(scheme) \(listener.address)", protocols, route.host ?? "any",
-                    String(route.name.dropFirst(route.host?.count ?? 0)),
-                    Assembly.label(of: route, in: configuration),
-                    Assembly.balance(of: route, in: configuration),
-                ])
+                let rules = route.access?.rules.joined(separator: ", ") ?? "-"
+                routes.append(
+                    [
+                        "\(scheme) \(listener.address)", protocols, route.host ?? "any",
+                        String(route.name.dropFirst(route.host?.count ?? 0)),
+                    ] + (hasAccess ? [rules] : []) + [
+                        Assembly.label(of: route, in: configuration),
+                        Assembly.balance(of: route, in: configuration),
+                    ])
             }
         }
         Output.line(Table.text(routes))

@@ -107,6 +107,33 @@ import Testing
         }
     }
 
+    @Test func `who may use a route stands in the table where that is not everybody`() throws {
+        try withFolder { folder in
+            let path = "\(folder)/sluice.yaml"
+            func table(_ route: String) throws -> [[String]] {
+                try Scratch.write(
+                    """
+                    listen: [{ address: "127.0.0.1:0" }]
+                    routes:
+                      - { path: /open, respond: {} }
+                      - { path: /other, respond: {}\(route) }
+                    """, to: path)
+                let outcome = try sluice("check", "-c", path)
+                #expect(outcome.status == 0, "\(outcome)")
+                return outcome.output.split(separator: "\n").prefix(3).map { line in
+                    line.replacing("  ", with: "\t").split(separator: "\t")
+                        .map { $0.trimmingCharacters(in: .whitespaces) }.filter { !$0.isEmpty }
+                }
+            }
+            #expect(
+                try table("").map { $0[4] } == ["TO", "answer 200", "answer 200"])
+            let guarded = try table(
+                ", access: { forward: { to: \"http://h:1\" }, addresses: { allow: [10.0.0.0/8] } }")
+            #expect(guarded.map { $0[4] } == ["ACCESS", "-", "addresses, forward"])
+            #expect(guarded.map { $0[5] } == ["TO", "answer 200", "answer 200"])
+        }
+    }
+
     @Test(arguments: ["check", "run"])
     func `a bad configuration is refused with the place of each problem`(command: String) throws {
         try withFolder { folder in
