@@ -155,7 +155,13 @@ private final class KeyThread {
     func run() {
         var pause = patience.pauseMilliseconds.lowerBound
         while true {
+            // Who asks while a try is under way gets another one: its answer may be older than the question.
+            takeCommands()
+            if isOver { return }
+            isAsked = false
+            let asks = keyring.askCount
             let age = attempt()
+            keyring.answered(asks)
             tried()
             let wait: UInt64
             if let age {
@@ -172,7 +178,6 @@ private final class KeyThread {
 
     /// Waits for a time, or until somebody wants keys before.
     private func sleep(until end: UInt64) {
-        isAsked = false
         while !isOver && !isAsked {
             takeCommands()
             let now = Clock.nowMilliseconds()

@@ -9,6 +9,8 @@ public struct TokenFault: Error, Sendable, Equatable {
         case invalid
         /// It is valid, and not for this (`insufficient_scope`).
         case insufficient
+        /// It may be valid: its issuer is being asked for the key.
+        case early
     }
 
     /// What kind of fault it is.

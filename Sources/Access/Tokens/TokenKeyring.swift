@@ -39,6 +39,8 @@ public final class TokenKeyring: Sendable {
 
     /// How often an unknown `kid` may have an issuer asked.
     static let askMilliseconds: UInt64 = 30_000
+    /// How long an answer is awaited at most: as long as fetching may take.
+    private static let answerMilliseconds: UInt64 = 10_000
 
     /// What is known of fetching them.
     public struct Report: Sendable, Equatable {
@@ -58,6 +60,10 @@ public final class TokenKeyring: Sendable {
         var version: UInt64 = 0
         var report = Report()
         var nextAsk: UInt64 = 0
+        /// How often keys were asked for.
+        var asks = 0
+        /// Until when the answer to the last time is awaited.
+        var awaitedUntil: UInt64 = 0
         var wanted: (@Sendable () -> Void)?
     }
 
@@ -125,13 +131,29 @@ public final class TokenKeyring: Sendable {
     }
 
     /// Asks for new keys, since a token names one that is not known; not more often than every 30 seconds.
-    func want() {
-        let wanted: (@Sendable () -> Void)? = state.withLock { state in
+    ///
+    /// - Returns: whether the issuer is being asked, so that the key may be there in a moment.
+    func want() -> Bool {
+        let (wanted, isAwaited): ((@Sendable () -> Void)?, Bool) = state.withLock { state in
             let now = Clock.nowMilliseconds()
-            guard let wanted = state.wanted, now >= state.nextAsk else { return nil }
+            guard let wanted = state.wanted else { return (nil, false) }
+            guard now >= state.nextAsk else { return (nil, now < state.awaitedUntil) }
             state.nextAsk = now + Self.askMilliseconds
-            return wanted
+            state.awaitedUntil = now + Self.answerMilliseconds
+            state.asks += 1
+            return (wanted, true)
         }
         wanted?()
+        return isAwaited
+    }
+
+    /// How often keys were asked for, to be noted where a try begins.
+    public var askCount: Int { state.withLock { $0.asks } }
+
+    /// Notes that a try is over that began behind so many asks.
+    public func answered(_ count: Int) {
+        state.withLock { state in
+            if count >= state.asks { state.awaitedUntil = 0 }
+        }
     }
 }

@@ -158,8 +158,11 @@ public final class TokenRule: Sendable {
             if keys.has(identifier) {
                 throw .invalid("The token's key ('kid') is not for the token's algorithm ('alg').")
             }
-            keyring.want()
-            throw .invalid("The token's key ('kid') is not known.")
+            guard keyring.want() else { throw .invalid("The token's key ('kid') is not known.") }
+            throw TokenFault(
+                kind: .early,
+                sentence: "The token's key ('kid') is not known yet, and its issuer is being asked."
+            )
         }
         guard fitting.count <= Self.triesMax else {
             throw .invalid("The token does not name its key ('kid'), and there are many.")

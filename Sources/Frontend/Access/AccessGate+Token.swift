@@ -105,6 +105,8 @@ extension Refusal {
             token(
                 403, "insufficient_scope",
                 "\(fault.sentence.dropLast()) (routes[].access.jwt.claims).")
+        case .early:
+            later(503, "\(fault.sentence.dropLast()) (routes[].access.jwt.keys).", seconds: 1)
         }
     }
 

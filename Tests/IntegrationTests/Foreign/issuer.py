@@ -77,6 +77,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
             status, fields = 302, {"Location": "https://evil.test/keys"}
         elif mode == "away":
             status = 503
+        elif mode == "held":
+            with open("jwks.json", "rb") as file:
+                body = file.read()
+            while not os.path.exists("free"):
+                time.sleep(0.01)
         elif mode == "none":
             body = b'{"keys": []}'
         else:
