@@ -144,13 +144,13 @@ extension TLSSession {
             clause =
                 "its certificate is self-signed: name its file as tls.ca, or have an authority sign it"
         case .untrusted:
-            let issuer = facts.map { " (\($0.issuer.prefix(200)))" } ?? ""
+            let issuer = facts.map { " (\(Self.shown($0.issuer, most: 200)))" } ?? ""
             clause =
                 "its certificate was signed by an authority that is not trusted here\(issuer): name that"
                 + " authority's file as tls.ca, or have it send its intermediates too"
         case .wrongName:
             let names = facts?.names ?? []
-            let shown = names.prefix(4).map { $0.prefix(100) }.joined(separator: ", ")
+            let shown = names.prefix(4).map { Self.shown($0, most: 100) }.joined(separator: ", ")
             let more = names.count > 4 ? " and \(names.count - 4) more" : ""
             clause =
                 "its certificate is for \(names.isEmpty ? "no name" : shown + more) and not for \(serverName):"
@@ -176,6 +176,17 @@ extension TLSSession {
             }
         }
         return DestinationFault(.certificate, clause)
+    }
+
+    /// A text of a certificate that nobody has verified, as it may stand in a sentence.
+    ///
+    /// What counts are scalars: of what people see as one character there may be any number.
+    static func shown(_ text: String, most: Int) -> String {
+        String(
+            String.UnicodeScalarView(
+                text.unicodeScalars.prefix(most).map {
+                    $0.value < 0x20 || 0x7F...0x9F ~= $0.value ? "?" : $0
+                }))
     }
 
     /// The certificate at which verifying has stopped: its own is the first of the chain.

@@ -20,6 +20,9 @@ struct RecordTally {
     /// Bytes of a header that have come.
     private var headerCount: UInt8 = 0
     private var lengthHigh: UInt8 = 0
+    /// Bytes of content of which nobody knows yet what they are: at the border of a record there are none, unless one
+    /// was padded or OpenSSL has a part of a message.
+    private(set) var unexplained: Int32 = 0
     /// Bytes that may still be read and written before the session is a busy one.
     private var quietBytes = (read: Self.busyBytes, written: Self.busyBytes)
     /// Something passed by which the keys or the numbers may have changed.
@@ -62,6 +65,8 @@ struct RecordTally {
             if Int(headerCount) == RecordLayer.headerBytes {
                 bodyLeft = UInt16(lengthHigh) << 8 | UInt16(bytes[at])
                 headerCount = 0
+                // Behind the content stand its type and the tag.
+                unexplained &+= Int32(bodyLeft) &- Int32(1 + RecordSuite.tagBytes)
                 // An empty record is an error, which OpenSSL finds.
                 if bodyLeft == 0 { whole &+= 1 }
             }
@@ -71,6 +76,9 @@ struct RecordTally {
         if quietBytes.read > 0 { quietBytes.read &-= Int32(truncatingIfNeeded: count) }
         return Int32(truncatingIfNeeded: whole)
     }
+
+    /// Takes note of bytes of content that OpenSSL has given out, or told of.
+    mutating func explain(_ count: Int) { unexplained &-= Int32(truncatingIfNeeded: count) }
 
     /// Takes note of whole records that OpenSSL has written, those of application data alone.
     mutating func wrote(_ bytes: UnsafePointer<UInt8>, count: Int) {

@@ -26,12 +26,12 @@ enum RecordBIO {
                 let bytes, let ssl, let bio = SSL_get_rbio(ssl)
             else { return }
             if type == SSL3_RT_ALERT {
-                windowOf(bio).pointee.toldCount &+= 1
+                windowOf(bio).pointee.toldBytes &+= count
                 return
             }
             let isTicket = bytes.load(as: UInt8.self) == UInt8(SSL3_MT_NEWSESSION_TICKET)
             if isTicket {
-                windowOf(bio).pointee.toldCount &+= 1
+                windowOf(bio).pointee.toldBytes &+= count
             } else {
                 windowOf(bio).pointee.hasOtherMessage = true
             }

@@ -17,8 +17,8 @@ public struct RecordBuffers {
         var releasesBusy = false
         /// A client's session has read a message of its handshake that is no ticket.
         var hasOtherMessage = false
-        /// Tickets and alerts that a client's session has read, each of them whole.
-        var toldCount: Int32 = 0
+        /// Bytes of tickets and alerts that a client's session has read, each of them whole.
+        var toldBytes = 0
         /// Sessions that have released it since somebody asked.
         var releasedCount = 0
     }

@@ -202,7 +202,7 @@ public struct TLSSession: ~Copyable {
         let input = (start: window.pointee.input, count: window.pointee.inputCount)
         let outputBefore = window.pointee.outputCount
         window.pointee.hasOtherMessage = false
-        window.pointee.toldCount = 0
+        window.pointee.toldBytes = 0
         var total = 0
         var dataRecords: Int32 = 0
         var status = ReadOutcome.Status.open
@@ -227,10 +227,13 @@ public struct TLSSession: ~Copyable {
         }
         let records = tally.read(input.start, count: input.count &- window.pointee.inputCount)
         let quiet = max(0, records &- dataRecords)
-        // A record that tells a client nothing whole may have begun a message, of which OpenSSL has a part.
-        let mayHaveNewKeys =
-            tally.isOfClient
-            ? window.pointee.hasOtherMessage || quiet > window.pointee.toldCount : quiet > 0
+        var mayHaveNewKeys = quiet > 0
+        if tally.isOfClient {
+            tally.explain(total &+ window.pointee.toldBytes)
+            // What is left is the beginning of a message, of which OpenSSL has a part, or padding.
+            mayHaveNewKeys =
+                window.pointee.hasOtherMessage || tally.isAtBorder && tally.unexplained != 0
+        }
         if mayHaveNewKeys || window.pointee.outputCount != outputBefore { tally.isUncertain = true }
         if !spendCredit(data: dataRecords, quiet: quiet) { status = .failed }
         return ReadOutcome(count: total, status: status)

@@ -115,6 +115,76 @@ struct ClientReleaseTests {
         }
     }
 
+    /// A ticket as a message, with so many bytes of ticket.
+    private func message(_ count: Int, _ nonce: UInt8) -> [UInt8] {
+        let body: [UInt8] =
+            [0, 0, 14, 16, 1, 2, 3, 4, 1, nonce, UInt8(count >> 8), UInt8(count & 255)]
+            + bytes(count, Int(nonce)) + [0, 0]
+        return [4, 0, UInt8(body.count >> 8), UInt8(body.count & 255)] + body
+    }
+
+    @Test func `whole tickets let a session leave OpenSSL, in whatever records they come`() throws {
+        let (one, two) = (message(100, 9), message(300, 10))
+        for records in [[one], [one + two], [one, two]] {
+            let pair = try pair()
+            let forger = try Forger(pair.client)
+            for record in records {
+                #expect(pair.client.read(try forger.sealAsServer(22, record)).status == .open)
+            }
+            let data = pair.client.read(try forger.sealAsServer(23, bytes(50)))
+            #expect(data.plain == bytes(50) && data.status == .open)
+            try #require(pair.client.release() == .released)
+            let more = pair.client.read(try forger.sealAsServer(23, bytes(70)))
+            #expect(more.plain == bytes(70) && more.status == .open)
+        }
+    }
+
+    @Test func `a part of a ticket keeps OpenSSL, whatever whole ones came with it`() throws {
+        let (one, two, three) = (message(100, 9), message(120, 10), message(140, 11))
+        // The records, and what would make the last message whole.
+        let cut: [(records: [[UInt8]], rest: [UInt8])] = [
+            ([one + two.prefix(3)], Array(two.dropFirst(3))),
+            ([one + two, Array(three.prefix(2))], Array(three.dropFirst(2))),
+            (
+                [Array(one.prefix(60)), Array(one.dropFirst(60)) + two.prefix(1)],
+                Array(two.dropFirst(1))
+            ),
+        ]
+        for (records, rest) in cut {
+            let pair = try pair()
+            let forger = try Forger(pair.client)
+            for record in records {
+                #expect(pair.client.read(try forger.sealAsServer(22, record)).status == .open)
+            }
+            #expect(pair.client.release() != .released, "\(records.map(\.count))")
+            #expect(pair.client.read(try forger.sealAsServer(22, rest)).status == .open)
+            let data = pair.client.read(try forger.sealAsServer(23, bytes(50)))
+            #expect(data.plain == bytes(50) && data.status == .open)
+            #expect(pair.client.release() == .never)
+        }
+    }
+
+    @Test func `a record with padding keeps OpenSSL`() throws {
+        let pair = try pair()
+        let forger = try Forger(pair.client)
+        // The type stands behind the content, in front of the padding.
+        let padded = try forger.sealAsServer(0, message(100, 9) + [22, 0, 0])
+        #expect(pair.client.read(padded).status == .open)
+        #expect(pair.client.release() == .never)
+        let data = pair.client.read(try forger.sealAsServer(23, bytes(50)))
+        #expect(data.plain == bytes(50) && data.status == .open)
+    }
+
+    @Test func `what is repeated of a certificate that nobody has verified is bounded`() {
+        let accents = String(repeating: "\u{301}", count: 40_000)
+        for text in ["a" + accents, accents, "a\r\n\u{9B}" + accents] {
+            let shown = TLSSession.shown(text, most: 100)
+            #expect(shown.utf8.count <= 200)
+            #expect(shown.unicodeScalars.allSatisfy { $0.value >= 0x20 && $0.value != 0x9B })
+        }
+        #expect(TLSSession.shown("localhost", most: 100) == "localhost")
+    }
+
     @Test func `alerts of the server are told by their number`() throws {
         for isReleased in [false, true] {
             let pair = try pair()
