@@ -201,7 +201,8 @@ struct RequestExecutor {
         if index == nil && hasLogin && !request.pointee.isUpgrade { return false }
         guard let slot, let index, hasLogin || !request.pointee.isUpgrade,
             slot.pointee.isAlone(request.pointee.facts.client, group),
-            slot.pointee.isVerified(as: group.destination(of: slot.pointee.endpoint)),
+            slot.pointee.isVerified(
+                as: state.pointee.snapshot.destination(of: slot.pointee.endpoint, in: group)),
             slot.pointee.isSound(for: request),
             // Those that wait for a place are not overtaken, but by who is within a login.
             request.pointee.upstream?.search.claim(only: index, mayOvertake: hasLogin) == true

@@ -3,7 +3,6 @@ import Ledger
 import Proxy
 import Reactor
 import Router
-import TLS
 
 /// The search for an endpoint that can be reached: which was tried, which is next, and until when.
 ///
@@ -51,12 +50,6 @@ struct EndpointSearch {
     @inline(__always) var pooledEndpoint: Endpoint? {
         guard let endpoint, addresses == nil, group.introduction == nil else { return nil }
         return group.endpoints[endpoint]
-    }
-
-    /// How TLS is spoken with the present endpoint; nil where it speaks none.
-    var destination: TLSDestination? {
-        guard let endpoint, !group.destinations.isEmpty else { return nil }
-        return group.destinations[endpoint]
     }
 
     /// The present endpoint as people wrote it.

@@ -180,7 +180,7 @@ struct UpstreamKeeper {
         if let failure = connect(to: address, of: group, &leg, &isConnected) {
             return .failed(failure)
         }
-        let destination = group.destination(of: endpoint)
+        let destination = state.pointee.snapshot.destination(of: endpoint, in: group)
         if let destination {
             leg.tls = TLSSession.connecting(to: destination, through: space.pointee.records)
             if leg.tls == nil { return .failed(.tls(.unusableName)) }
@@ -260,7 +260,7 @@ struct UpstreamKeeper {
         while let idle = state.pointee.pool.take(endpoint) {
             guard let slot = state.pointee.upstreams.pointer(idle) else { continue }
             if slot.pointee.isSound(for: request),
-                slot.pointee.isVerified(as: request.pointee.upstream?.search.destination)
+                slot.pointee.isVerified(as: destination(of: endpoint, for: request))
             {
                 slot.pointee.carry(token, state.pointee.snapshot.settings.headLimits)
                 attach(idle, to: request)
@@ -271,9 +271,17 @@ struct UpstreamKeeper {
         return false
     }
 
+    /// How TLS is spoken now with the endpoint that a request tries; asked for where it speaks that.
+    private func destination(
+        of endpoint: Endpoint, for request: RequestPointer
+    ) -> TLSDestination? {
+        guard let group = request.pointee.upstream?.search.group else { return nil }
+        return state.pointee.snapshot.destination(of: endpoint, in: group)
+    }
+
     /// Takes an idle connection to an endpoint on which nothing has come, for a question; nil if there is none.
     func takeIdle(_ endpoint: Endpoint, of group: EndpointGroup) -> Token? {
-        let destination = group.destination(of: endpoint)
+        let destination = state.pointee.snapshot.destination(of: endpoint, in: group)
         while let idle = state.pointee.pool.take(endpoint) {
             guard let slot = state.pointee.upstreams.pointer(idle) else { continue }
             if slot.pointee.isQuiet, slot.pointee.isVerified(as: destination) { return idle }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import HTTP2
+import Ledger
 import Reactor
 import Router
 import TLS
@@ -91,12 +92,17 @@ final class Snapshot: Sendable {
     private let securePort: UInt16
     /// Upstreams at which requests may wait for a place.
     private let waited: [EndpointGroup]
+    /// Upstreams with endpoints that speak TLS, by their names.
+    private let secured: [String: EndpointGroup]
 
     init(settings: FrontendSettings, routing: Routing, entrances: [Entrance]) {
         self.settings = settings
         self.routing = routing
         securePort = entrances.first { $0.facts.isSecure }?.facts.address.port ?? 443
         waited = routing.upstreams.filter { $0.queue != nil }
+        secured = Dictionary(
+            routing.upstreams.filter { !$0.destinations.isEmpty }.map { ($0.picker.name, $0) },
+            uniquingKeysWith: { first, _ in first })
     }
 
     /// The upstream whose places those wait for who began to wait at `group`: since a reload another
@@ -104,6 +110,17 @@ final class Snapshot: Sendable {
     func current(_ group: EndpointGroup) -> EndpointGroup {
         waited.first { $0.queue === group.queue }
             ?? routing.upstreams.first { $0.picker.name == group.picker.name } ?? group
+    }
+
+    /// How TLS is spoken with an endpoint of an upstream by what is configured now, whichever group a request has begun with;
+    /// nil for one that speaks none.
+    ///
+    /// Whom to trust may have changed while the request waited for something.
+    func destination(of endpoint: Endpoint, in group: EndpointGroup) -> TLSDestination? {
+        // With another scheme an endpoint is another one.
+        if group.destinations.isEmpty { return nil }
+        return secured[group.picker.name]?.destination(of: endpoint)
+            ?? group.destination(of: endpoint)
     }
 
     /// A URL of the first listener that speaks TLS; `scheme` is `https` or `wss`, whose default port
