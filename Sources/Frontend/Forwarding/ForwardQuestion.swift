@@ -45,6 +45,9 @@ final class ForwardQuestion {
     /// What it is shared by; nil where it is not.
     let key: KeyedDigest?
 
+    /// Who is asked: by HTTP, so nobody has to look for a WebSocket.
+    var label: String { rule.said(of: search.label) }
+
     init(
         _ rule: ForwardRule, _ lines: [UInt8], key: KeyedDigest?, limits: HeadLimits,
         nowMilliseconds now: UInt64

@@ -19,6 +19,8 @@ public final class ForwardRule: Sendable {
     let code: UInt16
     /// Fields of the client that it does not get: those that say what only Sluice may say.
     let withheld: FieldNames
+    /// Those of them that others write for the app, and Sluice does not write into the question.
+    private let told: FieldNames
 
     /// A rule.
     ///
@@ -44,8 +46,33 @@ public final class ForwardRule: Sendable {
         self.recheckMilliseconds = recheckMilliseconds
         self.cacheMilliseconds = cacheMilliseconds
         self.code = code
-        withheld = FieldNames(Self.unasked + fields + told)
+        // Credentials are the client's own to say, also where the server writes others for the app.
+        let others = fields.filter { !Self.credentials.contains($0.lowercased()) } + told
+        withheld = FieldNames(Self.unasked + others)
+        let unasked = FieldNames(Self.unasked)
+        self.told = FieldNames(others.filter { !unasked.contains($0) })
     }
+
+    /// The lines of a question that was made by another rule, without what this one withholds.
+    func withholding(_ lines: [UInt8]) -> [UInt8] {
+        if told.isEmpty { return lines }
+        var kept: [UInt8] = []
+        kept.reserveCapacity(lines.count)
+        for line in lines.split(separator: UInt8(ascii: "\n")) {
+            let name = String(decoding: line.prefix { $0 != UInt8(ascii: ":") }, as: UTF8.self)
+            if told.contains(name) { continue }
+            kept += line
+            kept.append(UInt8(ascii: "\n"))
+        }
+        return kept
+    }
+
+    /// What an endpoint or an upstream is called where people read that it is asked.
+    func said(of label: String) -> String {
+        label.hasPrefix("ws://") || label.hasPrefix("wss://") ? "http" + label.dropFirst(2) : label
+    }
+
+    private static let credentials: Set<String> = ["authorization", "cookie"]
 
     /// What says where a request comes from is Sluice's to say, and what would have the answer be another than that to
     /// the question (RFC 9110 §13, §14) is left out: a 304 is no grant.

@@ -9,7 +9,7 @@ import Wire
 /// What a relay is asked about once more, for as long as it lives.
 final class Recheck {
     /// The head of the question, but for its first line and `Host`.
-    let lines: [UInt8]
+    private(set) var lines: [UInt8]
     /// It is being asked.
     var isAsking = false
     /// When it is asked next, or was, where the answer is waited for; nil before that is known.
@@ -20,7 +20,12 @@ final class Recheck {
     /// Where the rule was looked for last.
     private weak var snapshot: Snapshot?
 
-    init(lines: [UInt8], everyMilliseconds: UInt64, dueMilliseconds: UInt64? = nil) {
+    /// A relay that is asked about by these lines, which `rule` has made; nil where another process has.
+    init(
+        lines: [UInt8], everyMilliseconds: UInt64, dueMilliseconds: UInt64? = nil,
+        rule: ForwardRule? = nil
+    ) {
+        self.rule = rule
         self.lines = lines
         self.everyMilliseconds = everyMilliseconds
         self.dueMilliseconds = dueMilliseconds
@@ -38,6 +43,8 @@ final class Recheck {
         if let found, found.recheckMilliseconds > 0 {
             everyMilliseconds = found.recheckMilliseconds
         }
+        // What the rule of now has others write is not the client's to say, whatever held when it came.
+        if let found, found !== rule { lines = found.withholding(lines) }
         snapshot = present
         rule = found
         return found
@@ -55,7 +62,8 @@ struct RecheckKeeper {
         guard let rule = request.facts.plan?.route.access?.forward, rule.recheckMilliseconds > 0
         else { return nil }
         return Recheck(
-            lines: ForwardHead.lines(request, rule), everyMilliseconds: rule.recheckMilliseconds)
+            lines: ForwardHead.lines(request, rule), everyMilliseconds: rule.recheckMilliseconds,
+            rule: rule)
     }
 
     private func rule(_ tunnel: TunnelPointer) -> ForwardRule? {
@@ -103,7 +111,7 @@ struct RecheckKeeper {
                 LogEvent(
                     .info,
                     "The WebSocket of \(tunnel.pointee.asked.client) on \(plan.route.name) is told"
-                        + " \(rule.code): \(rule.group.picker.name) answers \(answer.status)"
+                        + " \(rule.code): \(rule.said(of: rule.group.picker.name)) answers \(answer.status)"
                         + " (access.forward.recheck)."))
             _ = TunnelKeeper(state).end(slot, code: rule.code)
             return

@@ -7,8 +7,7 @@ extension Refusal {
 
     /// The other server could not be asked, or has not answered as one can use it.
     static func notAsked(_ question: ForwardQuestion, _ cause: Cause) -> Refusal {
-        let label = question.search.label
-        let asked = "the server \(label) that says who may use this route \(key)"
+        let asked = "the server \(question.label) that says who may use this route \(key)"
         switch cause {
         case .answerTimeout, .connectTimeout:
             return Refusal(
@@ -17,19 +16,20 @@ extension Refusal {
         case .badAnswer:
             return Refusal(
                 status: 502, proxyError: .httpProtocolError,
-                sentence: "The answer can't be used of \(asked).")
+                sentence: "T\(asked.dropFirst()) has sent an answer that can't be used.")
         case .incompleteAnswer, .noAnswer:
             return later(
-                503, "The connection ended before an answer came from \(asked).", seconds: 1,
+                503, "The connection ended before a whole answer came from \(asked).", seconds: 1,
                 proxyError: .httpResponseIncomplete)
         case .unresolved:
             return later(
-                503, "The name does not resolve of \(asked).", seconds: 1, proxyError: .dnsError)
+                503, "The name of \(asked) does not resolve.", seconds: 1, proxyError: .dnsError)
         case .endpointsFull:
-            return later(
-                503, "There is no connection to be had to \(asked).", seconds: 1)
+            return later(503, "All connections to \(asked) are in use.", seconds: 1)
         default:
-            let why = question.search.lastFailure.map { ": \($0.refusal(label).sentence)" } ?? "."
+            let why =
+                question.search.lastFailure.map { ": \($0.refusal(question.label).sentence)" }
+                ?? "."
             return later(
                 503, "There is no connection to \(asked)\(why)", seconds: 1,
                 proxyError: .destinationUnavailable)
@@ -40,7 +40,7 @@ extension Refusal {
     static func strangeForward(_ question: ForwardQuestion, _ status: Int) -> Refusal {
         Refusal(
             status: 502, proxyError: .httpProtocolError,
-            sentence: "The server \(question.search.label) that says who may use this route \(key)"
+            sentence: "The server \(question.label) that says who may use this route \(key)"
                 + " has answered \(status), which neither grants nor refuses it.")
     }
 
