@@ -223,7 +223,8 @@ enum FieldSyntax {
             value.report("found '\(name)', allowed: a field name, as X-Frame-Options")
             return false
         }
-        let lowercase = name.lowercased()
+        // As apps may take it.
+        let lowercase = folded(name)
         let isOurs =
             ours.contains(lowercase) || lowercase.hasPrefix("sec-websocket-")
             || isRequest

@@ -9,7 +9,7 @@ extension ForwardSettings {
                 "to", .text("endpoint or name"),
                 "who is asked: one endpoint, or the name of an upstream"
             ) { owner, value in
-                guard let target = RouteSettings.Target(value) else { return false }
+                guard let target = RouteSettings.Target(value, isAsked: true) else { return false }
                 owner.to = target
                 return true
             },
@@ -39,11 +39,16 @@ extension ForwardSettings {
                 guard let items = value.nonEmptyList(of: "names of fields, as Remote-User") else {
                     return false
                 }
-                owner.fields = items.compactMap { item in
+                for item in items {
                     guard let name = item.text("the name of a field, as Remote-User"),
                         FieldSyntax.check(name, item, isRequest: true)
-                    else { return nil }
-                    return name
+                    else { continue }
+                    let folded = FieldSyntax.folded(name)
+                    if owner.fields.contains(where: { FieldSyntax.folded($0) == folded }) {
+                        item.report("found '\(name)' a second time")
+                    } else {
+                        owner.fields.append(name)
+                    }
                 }
                 return true
             },

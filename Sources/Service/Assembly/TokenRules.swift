@@ -186,6 +186,19 @@ extension Assembly {
                 clash("access.forward.fields", name, with: "request", forward.place)
             }
         }
+        if let certificate = access.clientCertificate, certificate.tell != .nothing {
+            let told = FieldNames(access.token?.forward.map(\.field) ?? [])
+            let others = [
+                ("request", written), ("access.jwt.forward", told),
+                ("access.forward.fields", granted),
+            ]
+            for name in ["Client-Cert"] + (certificate.tell == .chain ? ["Client-Cert-Chain"] : [])
+            {
+                for (other, names) in others where names.contains(name) {
+                    clash("access.clientCertificate.tell", name, with: other, certificate.place)
+                }
+            }
+        }
         return problems
     }
 
