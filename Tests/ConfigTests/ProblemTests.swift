@@ -262,15 +262,19 @@ struct ProblemTests {
         ),
         (
             "{ path: /a, to: chat, request: { set: { A: b $tlsVerson } } }",
-            "2:53: routes[0].request.set.A: found '$tlsVerson', allowed: $tlsVersion, $tlsCipher, $tlsGroup, $alpn, or $$ for a dollar sign (did you mean '$tlsVersion'?)"
+            "2:53: routes[0].request.set.A: found '$tlsVerson', allowed: $tlsVersion, $tlsCipher, $tlsGroup, $alpn, or $$ for a dollar sign; words for the request are in braces, as {client} (did you mean '$tlsVersion'?)"
         ),
         (
             "{ path: /a, to: chat, request: { add: { A: $HOME } } }",
-            "2:53: routes[0].request.add.A: found '$HOME', allowed: $tlsVersion, $tlsCipher, $tlsGroup, $alpn, or $$ for a dollar sign"
+            "2:53: routes[0].request.add.A: found '$HOME', allowed: $tlsVersion, $tlsCipher, $tlsGroup, $alpn, or $$ for a dollar sign; words for the request are in braces, as {client}"
+        ),
+        (
+            "{ path: /a, to: chat, request: { set: { X-Real-IP: $remote_addr } } }",
+            "2:61: routes[0].request.set.X-Real-IP: found '$remote_addr', allowed: $tlsVersion, $tlsCipher, $tlsGroup, $alpn, or $$ for a dollar sign; words for the request are in braces, as {client} (did you mean '{client}'?)"
         ),
         (
             "{ path: /a, to: chat, answer: { set: { A: $tlsVersion } } }",
-            "2:52: routes[0].answer.set.A: found '$tlsVersion', allowed: no placeholders in answers; write $$ for a dollar sign"
+            "2:52: routes[0].answer.set.A: found '$tlsVersion', allowed: no placeholders in answers; write $$ for a dollar sign; words for the request are in braces, as {client}"
         ),
         (
             "{ path: /a, to: chat, origins: smae }",

@@ -45,14 +45,17 @@ public struct TokenKeys: Sendable {
         do throws(JSONValue.Fault) {
             document = try JSONValue(bytes)
         } catch {
-            let start = bytes.prefix(256).drop { $0 <= 0x20 }.first
-            let isPage = start == UInt8(ascii: "<")
             throw Fault(
                 clause:
-                    "it is no JWK Set: \(isPage ? "it is HTML or XML" : error.clause), allowed: JSON as"
+                    "it is no JWK Set: \(Self.kind(of: bytes) ?? error.clause), allowed: JSON as"
                     + " {\"keys\": [...]}")
         }
         guard case .list(let items)? = document["keys"] else {
+            if document["keys"] == nil, document["kty"] != nil {
+                throw Fault(
+                    clause:
+                        "it is no JWK Set but one key, allowed: {\"keys\": [...]} with it within")
+            }
             throw Fault(
                 clause:
                     "it is no JWK Set: it has no list 'keys', allowed: JSON as {\"keys\": [...]}")
@@ -80,6 +83,14 @@ public struct TokenKeys: Sendable {
         self.keys = keys
         self.remarks = remarks
         self.bytes = bytes
+    }
+
+    /// What a document is that is no JSON, as a clause; nil where that is not to be seen.
+    private static func kind(of bytes: [UInt8]) -> String? {
+        let start = bytes.prefix(256).drop { $0 <= 0x20 }
+        if start.first == UInt8(ascii: "<") { return "it is HTML or XML" }
+        return start.starts(with: "-----BEGIN".utf8)
+            ? "it is PEM, of which a JWK has to be made first" : nil
     }
 
     /// Whether another document has the same bytes.

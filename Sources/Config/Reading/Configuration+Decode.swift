@@ -325,13 +325,21 @@ extension GlobalLimits {
 }
 
 extension EndpointAddress {
-    init?(_ value: Value) {
+    /// Reads an endpoint; `isAsked` says that it is for a server that is asked at a path of its own.
+    init?(_ value: Value, isAsked: Bool = false) {
         guard let text = value.text("ws://host:port, wss://host:port, unix:/path or srv:name")
         else { return nil }
         do throws(EndpointFault) {
             try self.init(parsing: text)
         } catch {
-            value.report(error.sentence, hint: error.suggestion.map(Nearest.didYouMean))
+            var sentence = error.sentence
+            // All that is wrong is what stands behind host and port, as other proxies have it.
+            if isAsked, let meant = error.suggestion, text.hasPrefix(meant + "/") {
+                sentence =
+                    "found '\(text)', but an endpoint has no path; 'path' beside 'to' says what it is asked"
+                    + " for: path: \(text.dropFirst(meant.count))"
+            }
+            value.report(sentence, hint: error.suggestion.map(Nearest.didYouMean))
             return nil
         }
     }

@@ -300,14 +300,15 @@ extension RouteSettings {
 }
 
 extension RouteSettings.Target {
-    init?(_ value: Value) {
+    /// Reads an endpoint or the name of an upstream, to which requests go or which `isAsked` about them.
+    init?(_ value: Value, isAsked: Bool = false) {
         let upstreamNames = value.findings.upstreamNames
         let what =
             "the name of an upstream, ws://host:port, wss://host:port, unix:/path or srv:name"
         guard let text = value.text(what) else { return nil }
         // Names have neither, and every endpoint has one.
         if text.contains(where: { ":/".contains($0) }) {
-            guard let endpoint = EndpointAddress(value) else { return nil }
+            guard let endpoint = EndpointAddress(value, isAsked: isAsked) else { return nil }
             self = .endpoint(endpoint)
             return
         }

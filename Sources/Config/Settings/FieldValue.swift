@@ -101,7 +101,9 @@ extension FieldValue {
         let name = rest.prefix { $0.isASCII && ($0.isLetter || $0.isNumber) }
         guard name.first?.isLetter == true else { return nil }
         guard isRequest, let placeholder = Placeholder(rawValue: String(name)) else {
-            throw FieldValueFault(name: String(name), isRequest: isRequest)
+            // Variables of other proxies have `_` in their names.
+            let whole = rest.prefix { $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "_") }
+            throw FieldValueFault(name: String(whole), isRequest: isRequest)
         }
         rest.removeFirst(name.count)
         return .placeholder(placeholder)
@@ -131,16 +133,23 @@ struct FieldValueFault: Error {
     let name: String
     let isRequest: Bool
 
+    /// What nginx calls what stands in braces here.
+    private static let variables: [String: RequestWord] = [
+        "remote_addr": .client, "host": .host, "scheme": .scheme, "ssl_server_name": .sni,
+        "remote_user": .subject,
+    ]
+
     /// What was found, and what is allowed there.
     var sentence: String {
-        guard isRequest else {
-            return
-                "found '$\(name)', allowed: no placeholders in answers; write $$ for a dollar sign"
-        }
-        let known = Placeholder.allCases.map(\.rawValue)
-        let meant = Nearest.suggestion(for: name, among: known).map { " (did you mean '$\($0)'?)" }
-        return "found '$\(name)', allowed: "
-            + known.map { "$" + $0 }.joined(separator: ", ") + ", or $$ for a dollar sign"
-            + (meant ?? "")
+        let known = isRequest ? Placeholder.allCases.map { "$" + $0.rawValue } : []
+        let near = Nearest.suggestion(for: "$" + name, among: known)
+        let meant = Self.variables[name].map { "{\($0.rawValue)}" } ?? near
+        let placeholders =
+            isRequest
+            ? known.joined(separator: ", ") + ", or $$"
+            : "no placeholders in answers; write $$"
+        return
+            "found '$\(name)', allowed: \(placeholders) for a dollar sign; words for the request are"
+            + " in braces, as {client}" + (meant.map { " (did you mean '\($0)'?)" } ?? "")
     }
 }

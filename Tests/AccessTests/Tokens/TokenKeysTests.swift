@@ -18,6 +18,8 @@ import Testing
 
     @Test(arguments: [
         ("<!doctype html><html></html>", "it is HTML or XML"), ("", "it is no JSON"),
+        ("-----BEGIN PUBLIC KEY-----\nMCow", "it is no JWK Set: it is PEM, of which a JWK has"),
+        (#"{"kty":"OKP","crv":"Ed25519","x":"AAAA"}"#, "it is no JWK Set but one key, allowed"),
         ("{}", "no list 'keys'"), ("[]", "no list 'keys'"), (#"{"keys":{}}"#, "no list 'keys'"),
         (#"{"keys":[]}"#, "no key to check signatures with"),
         (#"{"keys":[1]}"#, "key 1 is a number"),

@@ -74,8 +74,20 @@ struct AccessKeysTests {
             "2:83: routes[0].access.forward.path: found 'verify', allowed: a path, as /verify"
         ),
         (
+            "{ forward: { to: \"http://h:1/verify?x=1\" } }",
+            "2:63: routes[0].access.forward.to: found 'http://h:1/verify?x=1', but an endpoint has no path; 'path' beside 'to' says what it is asked for: path: /verify?x=1 (did you mean 'http://h:1'?)"
+        ),
+        (
             "{ forward: { to: \"http://h:1\", fields: [Connection] } }",
             "2:86: routes[0].access.forward.fields[0]: found 'Connection', which Sluice itself writes"
+        ),
+        (
+            "{ forward: { to: \"http://h:1\", fields: [X_Forwarded.For] } }",
+            "2:86: routes[0].access.forward.fields[0]: found 'X_Forwarded.For', which Sluice itself writes"
+        ),
+        (
+            "{ forward: { to: \"http://h:1\", fields: [X-User, x_user] } }",
+            "2:94: routes[0].access.forward.fields[1]: found 'x_user' a second time"
         ),
         (
             "{ clientCertificate: yes }",
