@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import Config
+import Foundation
+import TestKit
 import Testing
 
 @testable import Service
@@ -85,6 +87,42 @@ struct ReloadChangesTests {
                 Self.before, certificates: ["a.pem": "1", "b.pem": "2", "c.pem": "3"],
                 ["a.pem": "1", "b.pem": "4", "d.pem": "5"])
                 == "Certificates: added d.pem; changed b.pem; gone c.pem.")
+    }
+
+    @Test func `a file that holds something else is named, and one that is as before is not`()
+        throws
+    {
+        let folder = try Scratch.makeFolder()
+        defer { Scratch.remove(folder) }
+        let certificates = try TestCertificates.shared()
+        let authority = try String(contentsOfFile: certificates.authority, encoding: .utf8)
+        let keys = #"{"keys":[{"kty":"oct","k":"MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY"}]}"#
+        let hash = "ann:$6$salt$" + String(repeating: "a", count: 86) + "\n"
+        let contents = ["ca.pem": authority, "jwks.json": keys, "users": hash]
+        for (name, content) in contents { try Scratch.write(content, to: "\(folder)/\(name)") }
+        let configuration = try Configuration.load(
+            yaml: """
+                listen: [{ address: "127.0.0.1:0" }]
+                routes:
+                  - { path: /a, to: app, access: { basic: { file: \(folder)/users } } }
+                  - { path: /b, to: app, access: { jwt: { keys: \(folder)/jwks.json } } }
+                upstreams: { app: { endpoints: ["https://h:1"], tls: { ca: \(folder)/ca.pem } } }
+                """, file: "s.yaml")
+        var before = try Assembly(configuration)
+        func changed() throws -> String {
+            let now = try Assembly(configuration, previous: before)
+            defer { before = now }
+            return ReloadChanges(
+                from: (configuration, [:]), to: (configuration, [:]),
+                files: now.changedFiles(since: before)
+            ).text(waiting: [])
+        }
+        #expect(try changed() == "Nothing has changed.")
+        for (name, content) in contents {
+            try Scratch.write(content + "\n", to: "\(folder)/\(name)")
+            #expect(try changed() == "Files: changed \(folder)/\(name).")
+        }
+        #expect(try changed() == "Nothing has changed.")
     }
 
     @Test func `of many the first are named and the others counted`() throws {

@@ -39,6 +39,8 @@ public struct Assembly: Sendable {
         let seconds: Int64
     }
 
+    /// What files hold that are read beside the listeners' certificates, by their paths.
+    let files: [String: Int]
     /// Users and passwords, by their files.
     let passwords: PasswordLists
     /// The rules by which tokens are judged, and the keys.
@@ -81,6 +83,7 @@ public struct Assembly: Sendable {
         let stores = try Self.certificates(
             configuration, tickets: tickets,
             beside: Self.entries(of: configuration.routes).problems)
+        files = Self.contents(ofFilesIn: configuration)
         passwords = try Self.passwords(configuration, previous: previous?.passwords ?? [:])
         tokens = try TokenRules(configuration, previous: previous?.tokens)
         clients = zip(configuration.listen, stores).map { ListenerClients($0, $1?.clients) }
@@ -152,6 +155,7 @@ public struct Assembly: Sendable {
         var known = KnownEndpoints(previous, found: found)
         known.keepsGroups = true
         known.contexts = previous.destinationContexts
+        files = previous.files
         passwords = previous.passwords
         tokens = previous.tokens
         clients = previous.clients

@@ -277,7 +277,8 @@ public final class Controller: Sendable {
         let removal = removed.map { told(of: $0, assembly) }
         let changes = ReloadChanges(
             from: (before.configuration, before.assembly.certificates),
-            to: (configuration, assembly.certificates))
+            to: (configuration, assembly.certificates),
+            files: assembly.changedFiles(since: before.assembly))
         // However often the file changed since: the process runs with what it started with.
         let waiting = Self.needingRestart(started, configuration)
         return Taken(

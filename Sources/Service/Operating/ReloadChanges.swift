@@ -52,15 +52,18 @@ struct ReloadChanges: Equatable {
     /// - Parameters:
     ///   - old: what was served before, with the fingerprints of its certificates by their files.
     ///   - new: what is served now.
+    ///   - files: others that hold something else than before.
     init(
         from old: (configuration: Configuration, certificates: [String: String]),
-        to new: (configuration: Configuration, certificates: [String: String])
+        to new: (configuration: Configuration, certificates: [String: String]),
+        files: [String] = []
     ) {
         kinds = [
             Kind(
                 "Listeners", from: Self.listeners(old.configuration),
                 to: Self.listeners(new.configuration)),
             Kind("Certificates", from: old.certificates, to: new.certificates),
+            Kind("Files", changed: files),
             Kind(
                 "Routes", from: Self.routes(old.configuration), to: Self.routes(new.configuration)),
             Kind(
