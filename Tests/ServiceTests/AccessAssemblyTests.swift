@@ -121,6 +121,29 @@ struct AccessAssemblyTests {
     }
 
     @Test(arguments: [
+        ("certificate", "fields: [client_cert]", "request: {}", 1),
+        ("certificate", "fields: [Client-Cert-Chain]", "request: {}", 0),
+        ("chain", "fields: [Client-Cert-Chain]", "request: { set: { Client.Cert: a } }", 2),
+        ("nothing", "fields: [Client-Cert]", "request: {}", 0),
+    ])
+    func `what the app is told of a certificate is written by one key alone`(
+        tell: String, fields: String, request: String, count: Int
+    ) throws {
+        let problems = #expect(throws: ConfigurationProblems.self) {
+            try assembly(routes: [
+                """
+                { path: /a, to: "ws://h:1", \(request), access: { clientCertificate: { tell: \(tell) }, \
+                forward: { to: "http://h:1", \(fields) } } }
+                """
+            ])
+        }
+        // Without TLS such a route is refused in any case.
+        let sentences = (problems?.problems.map(\.sentence) ?? [])
+            .filter { $0.hasPrefix("access.clientCertificate.tell: found 'Client-Cert") }
+        #expect(sentences.count == count, "\(problems?.problems.map(\.sentence) ?? [])")
+    }
+
+    @Test(arguments: [
         ("X-User: sub", "X-Name", "{}", nil),
         (
             "X-User: sub", "X-Name, x_user", "{}",
