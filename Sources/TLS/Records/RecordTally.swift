@@ -20,9 +20,6 @@ struct RecordTally {
     /// Bytes of a header that have come.
     private var headerCount: UInt8 = 0
     private var lengthHigh: UInt8 = 0
-    /// Bytes of content of which nobody knows yet what they are: at the border of a record there are none, unless one
-    /// was padded or OpenSSL has a part of a message.
-    private(set) var unexplained: Int32 = 0
     /// Bytes that may still be read and written before the session is a busy one.
     private var quietBytes = (read: Self.busyBytes, written: Self.busyBytes)
     /// Something passed by which the keys or the numbers may have changed.
@@ -30,6 +27,11 @@ struct RecordTally {
     /// The session is a client's, whose context tells of messages behind the handshake
     /// (`RecordBIO.countMessages`): tickets among them are of no account.
     var isOfClient = false
+    /// Bytes of content of which nobody knows yet what they are, modulo 2^16: at the border of a record there are none,
+    /// unless one was padded or OpenSSL has a part of a message.
+    ///
+    /// It stands last, where the others leave room for it in each relay.
+    private(set) var unexplained: UInt16 = 0
 
     /// Bytes in one direction, as they travel, after which a session is a busy one.
     static let busyBytes: Int32 = 64 * 1_024
@@ -66,7 +68,7 @@ struct RecordTally {
                 bodyLeft = UInt16(lengthHigh) << 8 | UInt16(bytes[at])
                 headerCount = 0
                 // Behind the content stand its type and the tag.
-                unexplained &+= Int32(bodyLeft) &- Int32(1 + RecordSuite.tagBytes)
+                unexplained &+= bodyLeft &- UInt16(1 + RecordSuite.tagBytes)
                 // An empty record is an error, which OpenSSL finds.
                 if bodyLeft == 0 { whole &+= 1 }
             }
@@ -78,7 +80,7 @@ struct RecordTally {
     }
 
     /// Takes note of bytes of content that OpenSSL has given out, or told of.
-    mutating func explain(_ count: Int) { unexplained &-= Int32(truncatingIfNeeded: count) }
+    mutating func explain(_ count: Int) { unexplained &-= UInt16(truncatingIfNeeded: count) }
 
     /// Takes note of whole records that OpenSSL has written, those of application data alone.
     mutating func wrote(_ bytes: UnsafePointer<UInt8>, count: Int) {
