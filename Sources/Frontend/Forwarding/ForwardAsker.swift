@@ -411,6 +411,8 @@ struct ForwardAsker {
         var outcome = outcome
         if case .answered(let answer) = outcome, !answer.isGrant, !answer.isRefusal {
             outcome = .failed(.strangeForward(question, answer.status))
+        } else if case .answered(let answer) = outcome, answer.namesUserAgain {
+            outcome = .failed(.namesUserAgain(question))
         }
         question.outcome = outcome
         if let carrier = question.carrier,

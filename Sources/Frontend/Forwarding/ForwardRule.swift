@@ -92,6 +92,8 @@ final class ForwardAnswer {
     let granted: [UInt8]
     /// Who the client is; empty where it does not say.
     let user: String
+    /// It says more than once who the client is, so that an app and the log could take different ones.
+    let namesUserAgain: Bool
     /// Lines for the client: its cookies.
     let cookies: [UInt8]
     /// What a refusal goes on to the client with.
@@ -106,6 +108,7 @@ final class ForwardAnswer {
         var lines = HeadWriter(capacity: 128)
         var cookies = HeadWriter(capacity: 128)
         var user = ""
+        var users = 0
         var passed: [(String, String)] = []
         var type = ""
         let isRefusal = !(200...299).contains(head.status)
@@ -123,7 +126,8 @@ final class ForwardAnswer {
                 cookies.field("Set-Cookie", value)
             } else if !isRefusal, rule.fields.contains(word) {
                 lines.field(list.name(of: field), value)
-                if user.isEmpty, word == rule.fields.first {
+                if word == rule.fields.first {
+                    users += 1
                     user = String(decoding: value, as: UTF8.self)
                 }
             } else if isRefusal, word == "content-type" {
@@ -139,6 +143,7 @@ final class ForwardAnswer {
         granted = lines.bytes
         self.cookies = cookies.bytes
         self.user = user
+        namesUserAgain = users > 1
         self.type = type
         fields = passed
     }

@@ -44,6 +44,16 @@ extension Refusal {
                 + " has answered \(status), which neither grants nor refuses it.")
     }
 
+    /// The other server has granted, and has said more than once who the user is.
+    static func namesUserAgain(_ question: ForwardQuestion) -> Refusal {
+        let name = question.rule.fields.first ?? ""
+        return Refusal(
+            status: 502, proxyError: .httpProtocolError,
+            sentence: "The server \(question.search.label) that says who may use this route \(key)"
+                + " has answered with '\(name)' more than once, so it is not clear who the user is."
+        )
+    }
+
     /// The other server has refused; the client gets its answer.
     static func byForward(_ status: Int, _ route: Route) -> Refusal {
         Refusal(
