@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Goal: another server says who may use a route, in the ways that Authelia, authentik and oauth2-proxy document; whatever it
-// does wrong, nobody is let in; what it grants reaches the app, and nobody else can write it.
-// Method: a server that answers as they do, by a cookie; curl, the library h2 and raw sockets as clients.
+// Goal: another server says who may use a route; whatever it does wrong, nobody is let in; what it grants reaches the app, and
+// nobody else can write it.
+// Method: a server that answers by a cookie; curl, the library h2 and raw sockets as clients.
 
 import Foundation
 import Glibc
@@ -71,10 +71,11 @@ final class Verifier: Sendable {
         switch cookie {
         case "sid=good" where isGranting:
             "HTTP/1.1 200 OK\r\nRemote-User: ann\r\nRemote-Groups: a,b\r\nX-Other: no\r\n"
-                + "Connection: keep-alive, x-hop\r\nX-Hop: no\r\nContent-Length: 2\r\n\r\nok"
+                + "Connection: keep-alive, x-hop\r\nX-Hop: no\r\nX-Odd: a\u{1}b\r\nKeep-Alive: x\r\n"
+                + "Content-Length: 2\r\n\r\nok"
         case "sid=renew":
             "HTTP/1.1 202 Accepted\r\nRemote-User: ann\r\nSet-Cookie: sid=good; Path=/\r\n"
-                + "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+                + "X-Hop: yes\r\nX-Odd: even\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
         case "sid=last": "HTTP/1.1 200 OK\r\nRemote-User: last\r\n\r\n"
         case "sid=huge":
             "HTTP/1.1 200 OK\r\nRemote-User: huge\r\nContent-Length: 1000000000\r\n\r\n"
@@ -86,6 +87,9 @@ final class Verifier: Sendable {
         case "sid=broken": "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxx"
         case "sid=two":
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 2\r\n\r\n0\r\n\r\n"
+        case "sid=twice":
+            "HTTP/1.1 200 OK\r\nRemote-User: ann\r\nRemote-Groups: a\r\nremote-user: bob\r\n"
+                + "Content-Length: 0\r\n\r\n"
         case "sid=slow": "HTTP/1.1 100 Continue\r\n\r\n"
         default:
             "HTTP/1.1 302 Found\r\nLocation: https://auth.example/?rd=x\r\nContent-Length: 4\r\n"
@@ -122,9 +126,10 @@ final class Verifier: Sendable {
                 }
                 let length = Int(head["Content-Length"] ?? "") ?? 0
                 let body = try peer.read(length)
+                let hops = (head.all("X-Hop") + head.all("X-Odd")).joined(separator: " ")
                 let said = [
                     head["Remote-User"] ?? "-", head["Remote-Groups"] ?? "-",
-                    head["X-Other"] ?? "-", head["X-Hop"] ?? "-", head["X-User"] ?? "-",
+                    head["X-Other"] ?? "-", hops.isEmpty ? "-" : hops, head["X-User"] ?? "-",
                     "\(body.count)",
                 ].joined(separator: "|")
                 try peer.send(
@@ -135,7 +140,7 @@ final class Verifier: Sendable {
             }
             let access =
                 "access: { forward: { to: \"http://127.0.0.1:\(verifier.server.address.port)\", path: /verify?x=1,"
-                + " fields: [Remote-User, Remote-Groups]\(keys) } }"
+                + " fields: [Remote-User, Remote-Groups, X-Hop, X-Odd]\(keys) } }"
             sluice = try Operated(
                 routes: [
                     "{ path: \"/*\", to: \"\(app.address)\", \(access),"
@@ -149,7 +154,7 @@ final class Verifier: Sendable {
             return try run(
                 ["curl", "-sS", "-w", "\n%{http_code}", "--cacert", authority, "-b", cookie]
                     + ["-H", "Remote-User: forged", "-H", "remote_groups: forged"]
-                    + ["-H", "X-Forwarded-Uri: /forged"] + options
+                    + ["-H", "X-Forwarded-Uri: /forged", "-H", "X-Hop: forged"] + options
                     + ["https://localhost:\(sluice.proxy.port())\(path)"])
         }
 
@@ -172,6 +177,9 @@ final class Verifier: Sendable {
             for path in ["/a", "/page"] {
                 let renewed = try served.curl(path, "sid=renew", version, "-D", "-")
                 #expect(renewed.last == "200")
+                // Fields that are neither for one hop nor broken do go on.
+                let body = renewed.dropLast().last
+                #expect(body == (path == "/page" ? "page" : "ann|-|-|yes even|ann|0"))
                 #expect(
                     renewed.count { $0.lowercased().hasPrefix("set-cookie: sid=good") } == 1,
                     "\(renewed)")
@@ -228,6 +236,7 @@ final class Verifier: Sendable {
             ("sid=odd", "502", "has answered 500, which neither grants nor refuses"),
             ("sid=unchanged", "502", "has answered 404"),
             ("sid=broken", "502", "can't be used"), ("sid=two", "502", "can't be used"),
+            ("sid=twice", "502", "has answered with 'remote-user' more than once"),
             ("sid=slow", "504", "No answer came in time"),
         ] {
             let said = try served.curl("/a", cookie, "-D", "-")
@@ -237,6 +246,11 @@ final class Verifier: Sendable {
             #expect(said.contains { $0.lowercased().hasPrefix("proxy-status: sluice; error=") })
         }
         #expect(served.app.connectionCount == 0)
+        let counted = "sluice_access_refused_total{route=\"/*\",rule=\"forward\"}"
+        #expect(try served.sluice.scrape()[counted] == 6)
+        let lines = try served.sluice.proxy.process.waitForLine(
+            containing: " access=forward ", count: 6)
+        #expect(lines.allSatisfy { !$0.contains(" user=") }, "\(lines)")
         // Of a body without end nothing is read that nobody needs.
         #expect(try served.curl("/a", "sid=huge") == ["huge|-|-|-|huge|0", "200"])
         // Nobody listens there.
