@@ -2,7 +2,7 @@
 //
 // Goal: a route that asks for a password lets those in who have one, by HTTP/1.1 and HTTP/2, sockets and requests;
 // hashing keeps nobody else waiting; a file that can't be used is told and changes nothing.
-// Method: curl, Python's websockets and the library h2 with hashes that openssl and perl have made.
+// Method: curl, Python's websockets and the library h2 with hashes that openssl, perl and htpasswd have made.
 
 import Foundation
 import Glibc
@@ -181,6 +181,26 @@ import Testing
         let head = try #require(clients.last).readHead()
         #expect(head.status == 503 && head["retry-after"] == "1", "\(head)")
         #expect(backend.connectionCount == 0)
+    }
+
+    @Test func `files that htpasswd writes are read, but for its default`() throws {
+        let backend = try ScriptedBackend.echo()
+        let guarded = try Guarded(backend.address)
+        defer { guarded.remove() }
+        // The first makes the file anew.
+        for (options, login) in [("-cbB", "CP-1:one"), ("-b5", "CP-2:two"), ("-b2", "CP-3:three")] {
+            let parts = login.split(separator: ":").map(String.init)
+            try run(["htpasswd", options, guarded.passwords] + parts)
+            let reload = try guarded.sluice.command(["reload"])
+            #expect(reload.status == 0, "\(options): \(reload.output)")
+            #expect(try guarded.curl("/page", "-u", login) == ["page", "200"], "\(options)")
+            #expect(try guarded.curl("/page", "-u", login + "x").last == "401")
+        }
+        try run(["htpasswd", "-b", guarded.passwords, "CP-4", "four"])
+        let refused = try guarded.sluice.command(["reload"])
+        #expect(refused.status == 1)
+        #expect(refused.output.contains("line 4 has a hash by MD5"), "\(refused.output)")
+        #expect(try guarded.curl("/page", "-u", "CP-1:one").last == "200")
     }
 
     @Test func `a reload reads the file again, and one that can't be used is told`() throws {
