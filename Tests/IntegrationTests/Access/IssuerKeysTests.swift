@@ -89,6 +89,37 @@ import Testing
         #expect(try Self.status(sluice, try issuer.sign(#"{"aud":"app"}"#)) == "503")
     }
 
+    @Test(arguments: ["html", "large", "redirect", "away", "none", "hang"])
+    func `keys stay whatever the issuer turns into`(mode: String) throws {
+        let issuer = try TokenIssuer()
+        defer { issuer.remove() }
+        let server = try issuer.serve()
+        let sluice = try Self.started(server.port)
+        defer { Scratch.remove(sluice.folder) }
+        let tokens = try issuer.sign([#"{"aud":"app"}"#, #"{"aud":"app","kid":"next"}"#])
+        try eventually("keys are there") { try Self.status(sluice, tokens[0]) == "200" }
+        try issuer.setMode(mode)
+        // A key that is not known has the issuer asked at once; until it has answered, nobody knows the token to be wrong.
+        let refusals = ["401", "503"]
+        #expect(refusals.contains(try Self.status(sluice, tokens[1])))
+        try server.process.waitForLine(containing: mode)
+        #expect(try Self.status(sluice, tokens[0]) == "200")
+        try sluice.proxy.process.waitForLine(
+            containing: "can't be fetched, and those of before go on being used",
+            by: .after(.seconds(60)))
+        #expect(try Self.status(sluice, tokens[0]) == "200")
+        #expect(refusals.contains(try Self.status(sluice, tokens[1])))
+        let url = "url=\"https://localhost:\(server.port)/jwks.json\""
+        #expect(try sluice.scrape()["sluice_jwks_keys{\(url)}"] == 4)
+        // Where it is well again, its new keys take their place.
+        try issuer.rotate()
+        try issuer.setMode("good")
+        try sluice.proxy.process.waitForLine(
+            containing: "jwks.json are there: 1 key", by: .after(.seconds(60)))
+        #expect(try Self.status(sluice, tokens[1]) == "200")
+        #expect(refusals.contains(try Self.status(sluice, tokens[0])))
+    }
+
     @Test func `an issuer that hangs keeps neither the start nor the stop waiting`() throws {
         let issuer = try TokenIssuer()
         defer { issuer.remove() }
