@@ -225,6 +225,104 @@ import Testing
         #expect(!said.contains { $0.contains(token.suffix(20)) })
     }
 
+    @Test func `ordinary requests go upstream without their token, by either version`() throws {
+        let issuer = try TokenIssuer()
+        defer { issuer.remove() }
+        let backend = try ScriptedBackend { peer in
+            let head = try peer.readHead()
+            let body = try peer.read(Int(head["Content-Length"] ?? "") ?? 0)
+            let said = [
+                head.startLine, head.all("Cookie").joined(separator: " + "),
+                head["Authorization"] ?? "-", String(decoding: body, as: UTF8.self),
+            ].joined(separator: "|")
+            try peer.send(
+                "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: \(said.utf8.count)\r\n\r\n"
+                    + said)
+            try peer.stream.halfClose()
+            _ = try peer.readUntilEnd()
+        }
+        let sluice = try Self.guarded(
+            backend.address,
+            "keys: \(issuer.keys), from: [\"cookie:jwt\", \"query:token\", header]")
+        defer { Scratch.remove(sluice.folder) }
+        let token = try issuer.sign(#"{"sub":"ann"}"#)
+        for version in ["--http1.1", "--http2"] {
+            func said(_ path: String, _ options: String...) throws -> [String] {
+                let all = [version] + options
+                let authority = try TestCertificates.shared().authority
+                return try run(
+                    ["curl", "-sS", "-w", "\n%{http_code}", "--cacert", authority] + all
+                        + ["https://localhost:\(sluice.proxy.port())\(path)"])
+            }
+            #expect(
+                try said("/Esv/ocp?a=1&token=\(token)&b=%20")
+                    == ["GET /Esv/ocp?a=1&b=%20 HTTP/1.1||-|", "200"])
+            #expect(
+                try said("/Esv/ocp?token=\(token)", "-d", "body")
+                    == ["POST /Esv/ocp HTTP/1.1||-|body", "200"])
+            #expect(
+                try said("/Esv/ocp?c=2", "-b", "a=1; jwt=\(token); b=2", "-d", "body")
+                    == ["POST /Esv/ocp?c=2 HTTP/1.1|a=1; b=2|-|body", "200"])
+            #expect(
+                try said("/Esv/ocp", "-b", "jwt=\(token)")
+                    == ["GET /Esv/ocp HTTP/1.1||-|", "200"])
+            #expect(
+                try said("/Esv/ocp", "-H", "Authorization: Bearer \(token)", "-b", "a=1")
+                    == ["GET /Esv/ocp HTTP/1.1|a=1|-|", "200"])
+        }
+        // A client of HTTP/2 may send each cookie in a field of its own.
+        let authority = try TestCertificates.shared().authority
+        let crumbs = ["cookie:a=1", "cookie:jwt=\(token)", "cookie:b=2"]
+        let gate = try PythonPeer.run(
+            "h2_client.py", ["\(sluice.proxy.port())", authority, "gate", "/Esv/ocp"] + crumbs)
+        #expect(gate.last == "request 200 -", "\(gate)")
+        let last = String(
+            decoding: backend.received(backend.connectionCount - 1), as: UTF8.self)
+        #expect(
+            last.contains("\r\ncookie: a=1; b=2\r\n") || last.contains("\r\nCookie: a=1; b=2\r\n"),
+            "\(last)")
+        for index in 0..<backend.connectionCount {
+            let text = String(decoding: backend.received(index), as: UTF8.self)
+            #expect(!text.contains(token.suffix(20)), "\(text)")
+        }
+        let lines = sluice.proxy.process.output + sluice.proxy.process.errors
+        #expect(!lines.contains { $0.contains(token.suffix(20)) })
+    }
+
+    @Test func `a token of 12 kB is let in, and one that no head has room for gets 431`() throws {
+        let issuer = try TokenIssuer()
+        defer { issuer.remove() }
+        let backend = try ScriptedBackend.echo()
+        let sluice = try Self.guarded(backend.address, "keys: \(issuer.keys)")
+        defer { Scratch.remove(sluice.folder) }
+        let tokens = try issuer.sign(
+            [8_800, 11_500, 30_000].map { length in
+                #"{"sub":"ann","more":"\#(String(repeating: "x", count: length))"}"#
+            })
+        #expect(tokens[0].utf8.count > 11_900 && tokens[1].utf8.count < 16_000)
+        for version in ["--http1.1", "--http2"] {
+            for token in tokens.prefix(2) {
+                let page = try Self.curl(
+                    sluice, "/page", version, "-H", "Authorization: Bearer \(token)")
+                #expect(page.suffix(2) == ["page", "200"], "\(token.utf8.count)")
+            }
+            let long = try Self.curl(
+                sluice, "/page", version, "-H", "Authorization: Bearer \(tokens[2])")
+            #expect(long.last == "431")
+            #expect(long.contains { $0.contains("limits.headBytes") }, "\(long)")
+        }
+        let ends = try sluice.proxy.open(Opening(extra: Self.bearer(tokens[1])))
+        try ends.send(Frame.text("hello").masked())
+        #expect(try ends.readFrame().text == "hello")
+        // With more room for heads it is the token's own bound that refuses it.
+        try sluice.rewrite("admin:", "limits: { headBytes: 64KiB }\nadmin:")
+        #expect(try sluice.command(["reload"]).status == 0)
+        let refused = try Self.curl(
+            sluice, "/page", "-H", "Authorization: Bearer \(tokens[2])")
+        #expect(refused.last == "401")
+        #expect(refused.contains { $0.contains("longer than 16 KiB") }, "\(refused)")
+    }
+
     @Test func `Python, Node and Chromium bring their tokens as they can`() throws {
         let issuer = try TokenIssuer()
         defer { issuer.remove() }
