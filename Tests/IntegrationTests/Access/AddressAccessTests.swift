@@ -134,14 +134,26 @@ import Testing
         let proxy = try ProxyFixture(
             configuration: """
                 listen: [{ address: "127.0.0.1:0", proxyProtocol: required }]
-                routes: [{ path: /*, to: "\(backend.address)", \(Self.away) }]
+                routes:
+                  - path: /*
+                    to: "\(backend.address)"
+                    access:
+                      addresses: { allow: [192.0.2.0/24, "2001:db8::/32"], deny: ["2001:db8:0:1::/64"] }
 
                 """)
-        for (client, status) in [("192.0.2.7", 101), ("192.0.3.7", 403)] {
+        for (family, client, status) in [
+            ("TCP4", "192.0.2.7", 101), ("TCP4", "192.0.3.7", 403),
+            ("TCP6", "2001:db8:ffff::7", 101), ("TCP6", "2001:db9::7", 403),
+            // The denied block within is longer, and decides.
+            ("TCP6", "2001:db8:0:1::7", 403),
+            // IPv4 in the form of IPv6 is IPv4.
+            ("TCP6", "::ffff:192.0.2.7", 101), ("TCP6", "::ffff:192.0.3.7", 403),
+        ] {
             let peer = try proxy.connect()
-            try peer.send("PROXY TCP4 \(client) 10.0.0.1 4711 443\r\n")
+            let own = family == "TCP4" ? "10.0.0.1" : "2001:db8::1"
+            try peer.send("PROXY \(family) \(client) \(own) 4711 443\r\n")
             try peer.send(Opening().bytes)
-            #expect(try peer.readHead().status == status)
+            #expect(try peer.readHead().status == status, "\(client)")
         }
     }
 }

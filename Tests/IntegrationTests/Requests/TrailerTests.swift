@@ -73,6 +73,46 @@ import Testing
         }
     }
 
+    @Test func `who the client is does not come in a trailer`() throws {
+        let backend = try ManualBackend()
+        let granting = try ScriptedBackend { peer in
+            while (try? peer.readHead()) != nil {
+                try peer.send("HTTP/1.1 200 OK\r\nRemote-User: ann\r\nContent-Length: 0\r\n\r\n")
+            }
+        }
+        let issuer = try TokenIssuer()
+        defer { issuer.remove() }
+        let token = try issuer.sign(#"{"sub":"ann"}"#)
+        let proxy = try ProxyFixture(
+            routes: [
+                "{ path: /open, to: \"\(backend.address)\" }",
+                """
+                { path: /guarded, to: "\(backend.address)", access: { \
+                jwt: { keys: \(issuer.keys), forward: { X-User: sub, X-None: none } }, \
+                forward: { to: "http://127.0.0.1:\(granting.address.port)", fields: [Remote-User, Remote-Groups] } } }
+                """,
+            ])
+        let certificates = ["Client-Cert", "CLIENT_CERT", "client.cert-chain", "Client_Cert_Chain"]
+        let users = [
+            "X-User", "x_user", "X.USER", "X-None", "X_None", "Remote-User", "REMOTE_USER",
+            "Remote-Groups", "remote.groups",
+        ]
+        for (path, names) in [("/open", certificates), ("/guarded", certificates + users)] {
+            let client = try proxy.connect()
+            let forged = names.map { "\($0): forged\r\n" }.joined()
+            try client.send(
+                "POST \(path) HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer \(token)\r\n"
+                    + "Transfer-Encoding: chunked\r\n\r\n"
+                    + "5\r\nhello\r\n0\r\nX-Sum: 1\r\n\(forged)Server-Timing: a\r\n\r\n")
+            let upstream = try backend.next()
+            let head = try upstream.readHead()
+            #expect(head["X-User"] == (path == "/open" ? nil : "ann"))
+            #expect(try readBody(upstream) == Self.passed, "\(path)")
+            try upstream.send("HTTP/1.1 204 Done\r\n\r\n")
+            #expect(try client.readHead().status == 204)
+        }
+    }
+
     @Test func `forged trailers of an answer do not reach the client`() throws {
         let backend = try ManualBackend()
         let proxy = try ProxyFixture(to: backend.address, options: Self.route)

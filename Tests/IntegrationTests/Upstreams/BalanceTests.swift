@@ -85,6 +85,23 @@ import Testing
         }
     }
 
+    @Test func `of two cookies the first one counts`() throws {
+        let apps = try Apps()
+        let proxy = try apps.proxy("hash(cookie:sid)")
+        let names = try (0..<24).map { try proxy.reached(opening("cookie:sid", $0)) }
+        let other = try #require(names.firstIndex { $0 != names[0] })
+        for (first, second) in [(0, other), (other, 0)] {
+            let (one, two) = ("sid=session-\(first)", "sid=session-\(second)")
+            for fields in [
+                [("Cookie", "\(one); \(two)")], [("Cookie", "x=1; \(one)"), ("Cookie", two)],
+            ] {
+                let opening = Opening("/", extra: fields)
+                #expect(try proxy.reached(opening) == names[first], "\(fields)")
+                #expect(try asked(proxy, opening) == names[first], "\(fields)")
+            }
+        }
+    }
+
     @Test func `one client reaches one endpoint`() throws {
         let apps = try Apps()
         let proxy = try apps.proxy("hash(client)")

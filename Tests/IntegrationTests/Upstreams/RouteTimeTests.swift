@@ -71,4 +71,24 @@ import Testing
         let line = try proxy.process.waitForLine(containing: "http_response_timeout")
         #expect(line[0].contains("(routes[].timeouts.answerBody)"), "\(line)")
     }
+
+    @Test func `an endpoint whose TLS handshake never ends is given up by the route's time`() throws
+    {
+        // It takes connections, and answers nothing to the first bytes of a handshake.
+        let backend = try ScriptedBackend.silent()
+        let proxy = try ProxyFixture(
+            routes: [
+                "{ path: /short, to: \"wss://127.0.0.1:\(backend.address.port)\", timeouts: { connect: 300ms } }"
+            ], listeners: [.http2()], settings: [Self.long])
+        let socket = try proxy.connect()
+        let refusal = try socket.refusal(of: Opening("/short"))
+        try expectRefusal(refusal, 504, on: socket)
+        #expect(refusal.text.contains("(routes[].timeouts.connect)"), "\(refusal.text)")
+        #expect(refusal.text.contains("its TLS handshake was not done"), "\(refusal.text)")
+        for version in ["--http1.1", "--http2"] {
+            let said = try curl(proxy, version)
+            #expect(said.last == "504")
+            #expect(said.contains { $0.contains("(routes[].timeouts.connect)") }, "\(said)")
+        }
+    }
 }

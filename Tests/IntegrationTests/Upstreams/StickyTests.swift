@@ -134,6 +134,39 @@ import Testing
         for _ in 0..<5 { #expect(try curl(sluice, options).last == third) }
     }
 
+    @Test func `of two cookies the first one counts`() throws {
+        let apps = try Apps()
+        let sluice = try apps.started("{ cookie: srv }")
+        defer { Scratch.remove(sluice.folder) }
+        var cookies: [String: String] = [:]
+        for _ in 0..<3 {
+            let said = try curl(sluice, ["-D", "-"])
+            let line = try #require(
+                said.first { $0.lowercased().hasPrefix("set-cookie: srv=") })
+            let pair = line.dropFirst("set-cookie: ".count).prefix { $0 != ";" }
+            cookies[try #require(said.last)] = String(pair)
+        }
+        for (first, second) in [("a", "b"), ("b", "a"), ("c", "a")] {
+            let (one, other) = (try #require(cookies[first]), try #require(cookies[second]))
+            for version in ["--http1.1", "--http2"] {
+                for sent in [
+                    ["-H", "Cookie: \(one); \(other)"],
+                    ["-H", "Cookie: x=1; \(one)", "-H", "Cookie: \(other); y=2"],
+                ] {
+                    #expect(try curl(sluice, [version] + sent).last == first, "\(version) \(sent)")
+                }
+            }
+            for fields in [
+                [("Cookie", "\(one); \(other)")], [("Cookie", one), ("Cookie", other)],
+            ] {
+                let socket = try sluice.proxy.connect()
+                let head = try socket.open(Opening("/x", extra: fields))
+                #expect(head["Set-Cookie"] == nil)
+                #expect(try socket.readFrame().text == first, "\(fields)")
+            }
+        }
+    }
+
     @Test func `without TLS the cookie is not for TLS alone`() throws {
         let apps = try Apps()
         let sluice = try apps.started("{}", listeners: [.plain])
