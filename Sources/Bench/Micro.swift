@@ -6,7 +6,8 @@ import Synchronization
 struct Micro: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "micro",
-        abstract: "Times the parts of the data path: frame scanner, masking, routes, heads.",
+        abstract:
+            "Times the parts of the data path: frame scanner, masking, routes, heads, access.",
         discussion: """
             With --json an object with one entry per part, each with nanoseconds and, where \
             bytes are walked, gigabytesPerSecond. The figures are the fastest of several \

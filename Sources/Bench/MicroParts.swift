@@ -10,6 +10,7 @@ enum MicroParts {
             mask(bytes: 128), mask(bytes: 65_536),
             routes(count: 10), routes(count: 100_000),
             requestHead(), upgrade(), responseHead(),
+            addresses(count: 100_000), token(isKnown: false), token(isKnown: true),
         ]
     }
 
