@@ -49,7 +49,7 @@ extension Refusal {
         let name = question.rule.fields.first ?? ""
         return Refusal(
             status: 502, proxyError: .httpProtocolError,
-            sentence: "The server \(question.search.label) that says who may use this route \(key)"
+            sentence: "The server \(question.label) that says who may use this route \(key)"
                 + " has answered with '\(name)' more than once, so it is not clear who the user is."
         )
     }
