@@ -98,6 +98,9 @@ public final class ProxyFixture: Sendable {
     public func connect(
         listener: Int = 0, security: ClientSecurity? = nil, receiveBufferBytes: Int32? = nil
     ) throws -> WebSocketPeer {
+        guard urls.indices.contains(listener) else {
+            throw PeerError("listener \(listener) was not waited for: give listenerCount")
+        }
         let own: ClientSecurity = urls[listener].hasPrefix("wss") ? .tls() : .plain
         let peer = try WebSocketPeer.connect(
             to: .tcp(port(listener)), security: security ?? own,

@@ -106,11 +106,11 @@ import Testing
                         of: "\(scheme)://127.0.0.1:\(port)", with: "\(app.address)")
                 }
             }
+            for port in ["8080", "8081", "8443"] {
+                yaml = yaml.replacing("\":\(port)\"", with: "\"127.0.0.1:0\"")
+            }
             proxy = try ProxyFixture(
-                configuration: yaml.replacingOccurrences(
-                    of: "\":8080\"", with: "\"127.0.0.1:0\""
-                ).replacing("\":8443\"", with: "\"127.0.0.1:0\"")
-                    .replacing("\":8081\"", with: "\"127.0.0.1:0\""))
+                configuration: yaml, listenerCount: yaml.ranges(of: "address: ").count)
         }
 
         /// What curl gets: the body where the status is 200, else the status.
