@@ -32,18 +32,26 @@ struct ProcessMemoryTests {
         func gave(waiting: Int = 0, at time: UInt64, of burst: inout BurstMemory) -> Bool {
             burst.giveBack(waiting: waiting, nowMilliseconds: time)
         }
-        burst.released(BurstMemory.sessionsMin - 1)
+        burst.released(BurstMemory.sessionsMin - 1, nowMilliseconds: now)
         let little = gave(at: now, of: &burst)
-        burst.released(1)
+        burst.released(1, nowMilliseconds: now)
         let early = gave(waiting: BurstMemory.waitingMax + 1, at: now, of: &burst)
         let enough = gave(at: now, of: &burst)
         let again = gave(at: now + 10_000, of: &burst)
         #expect([little, early, enough, again] == [false, false, true, false])
         var other = BurstMemory()
-        other.released(1_000)
+        other.released(1_000, nowMilliseconds: now)
         let soon = gave(at: now + BurstMemory.pauseMilliseconds - 1, of: &other)
         let later = gave(at: now + BurstMemory.pauseMilliseconds, of: &other)
         #expect([soon, later] == [false, true], "threads of a process do so for each other")
+        var steady = BurstMemory()
+        let apart = BurstMemory.windowMilliseconds + 1
+        steady.released(BurstMemory.sessionsMin - 1, nowMilliseconds: now)
+        steady.released(1, nowMilliseconds: now + apart)
+        #expect(steady.nextMilliseconds(waiting: 0) == .max, "what comes one by one is no burst")
+        steady.released(BurstMemory.sessionsMin, nowMilliseconds: now + apart + 1)
+        #expect(steady.nextMilliseconds(waiting: 0) < .max)
+        #expect(steady.nextMilliseconds(waiting: BurstMemory.waitingMax + 1) == .max)
     }
 
     private static func residentBytes() throws -> Int {

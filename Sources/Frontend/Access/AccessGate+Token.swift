@@ -106,7 +106,9 @@ extension Refusal {
                 403, "insufficient_scope",
                 "\(fault.sentence.dropLast()) (routes[].access.jwt.claims).")
         case .early:
-            later(503, "\(fault.sentence.dropLast()) (routes[].access.jwt.keys).", seconds: 1)
+            later(
+                503, "\(fault.sentence.dropLast()) (routes[].access.jwt.keys).", seconds: 1,
+                proxyError: .destinationUnavailable)
         }
     }
 
@@ -125,7 +127,7 @@ extension Refusal {
         later(
             503,
             "The keys by which tokens are judged are not there yet (routes[].access.jwt.keys).",
-            seconds: problem == nil ? 1 : 5)
+            seconds: problem == nil ? 1 : 5, proxyError: .destinationUnavailable)
     }
 
     private static func token(_ status: Int, _ error: String?, _ sentence: String) -> Refusal {

@@ -25,6 +25,8 @@ public enum RelayExtension: Sendable {
         case hasNoRule(route: String)
         /// There are no keys by which the token could be judged.
         case noKeys
+        /// The token may be good: its issuer is being asked for the key.
+        case early(String)
         /// The token is not good.
         case refused(String)
     }
@@ -61,7 +63,8 @@ extension TunnelKeeper {
         guard let access = plan?.route.access?.token else { return .hasNoRule(route: asked.route) }
         switch access.rule.judge(token, wallMilliseconds: now) {
         case .noKeys: return .noKeys
-        case .refused(let fault): return .refused(fault.sentence)
+        case .refused(let fault):
+            return fault.kind == .early ? .early(fault.sentence) : .refused(fault.sentence)
         case .proven(let proven):
             // Nobody goes on as somebody else. The user may be whom another rule has named; a relay of a build that kept no
             // subject has nothing else.

@@ -128,6 +128,7 @@ struct TunnelKeeper {
             tally: Metering(state).tally(plan))
         if let faults = plan.faults(nowMilliseconds: state.pointee.now) {
             relay.begin(faults, tally: Metering(state).tally(plan), space)
+            noteEnd(of: faults)
         }
         assert(
             relay.client.isOpen && relay.backend.isOpen,
@@ -303,6 +304,7 @@ struct TunnelKeeper {
         if let carried {
             let tally = tunnel.pointee.asked.plan.flatMap { Metering(state).tally($0) }
             tunnel.pointee.relay.resume(carried, tally: tally, space)
+            noteEnd(of: carried.plan)
         }
         changeFaults(tunnel, isNew: isFromOutside)
     }
@@ -310,6 +312,14 @@ struct TunnelKeeper {
     private func begin(_ plan: FaultPlan, _ tunnel: TunnelPointer) {
         let tally = tunnel.pointee.asked.plan.flatMap { Metering(state).tally($0) }
         tunnel.pointee.relay.begin(plan, tally: tally, space)
+        noteEnd(of: plan)
+    }
+
+    /// Has relays looked at once more when faults of a moment are over: nobody ends those that end by themselves.
+    private func noteEnd(of plan: FaultPlan) {
+        guard plan.isOfMoment else { return }
+        state.pointee.faultsEndMilliseconds = min(
+            state.pointee.faultsEndMilliseconds, plan.endMilliseconds)
     }
 
     /// The timer of a tunnel has fired.

@@ -95,11 +95,15 @@ struct Worker: ~Copyable {
             SessionOpening(state).runDeferredHandshakes()
         }
         runTimers(now)
+        if now >= state.pointee.faultsEndMilliseconds {
+            state.pointee.faultsEndMilliseconds = .max
+            lookAtFaults(from: 0, nil)
+        }
         if state.pointee.settling.nextMilliseconds != nil { settle() }
         let released = state.pointee.space.pointee.records.takeReleasedCount()
         if released > 0 {
             state.pointee.crew.settledCount.wrappingAdd(released, ordering: .relaxed)
-            state.pointee.burst.released(released)
+            state.pointee.burst.released(released, nowMilliseconds: now)
         }
         state.pointee.burst.giveBack(
             waiting: state.pointee.settling.count, nowMilliseconds: now)
@@ -139,6 +143,9 @@ struct Worker: ~Copyable {
         wait.limit(by: state.pointee.paceTimers)
         wait.limit(by: state.pointee.recheckTimers)
         wait.limit(until: state.pointee.settling.nextMilliseconds ?? .max)
+        wait.limit(
+            until: state.pointee.burst.nextMilliseconds(waiting: state.pointee.settling.count))
+        wait.limit(until: state.pointee.faultsEndMilliseconds)
         if hasDrains { wait.limit(until: state.pointee.drains.nextMilliseconds) }
         wait.limit(until: acceptors.resumeMilliseconds)
         wait.limit(until: state.pointee.spareDueMilliseconds)
@@ -247,6 +254,15 @@ struct Worker: ~Copyable {
         }
     }
 
+    /// Gives relays the faults that they are to have now, so many as a turn has time for.
+    private func lookAtFaults(from first: Int, _ done: Mailbox<Int>?) {
+        if let next = TunnelKeeper(state).lookAtFaults(from: first) {
+            mailbox.post(.faults(from: next, done: done))
+        } else {
+            done?.post(state.pointee.index)
+        }
+    }
+
     /// Takes sessions from OpenSSL that are old enough, a bounded number of them.
     private func settle() {
         let delay = state.pointee.settings.settleMilliseconds
@@ -320,12 +336,7 @@ struct Worker: ~Copyable {
             } else {
                 done.post(state.pointee.index)
             }
-        case .faults(let first, let done):
-            if let next = TunnelKeeper(state).lookAtFaults(from: first) {
-                mailbox.post(.faults(from: next, done: done))
-            } else {
-                done.post(state.pointee.index)
-            }
+        case .faults(let first, let done): lookAtFaults(from: first, done)
         case .end(let token, let code, let answer):
             answer.post(TunnelKeeper(state).end(token, code: code))
         case .find(let name, let answer):
@@ -370,8 +381,8 @@ struct Worker: ~Copyable {
         case .list(_, _, let answer): answer.post(RelayList(relays: [], next: nil))
         case .survey(_, let answer): answer.post(LiveSurvey())
         case .takeStock(_, let done): done.post(state.pointee.index)
-        case .tap(_, _, let done), .untap(_, _, let done), .faults(_, let done):
-            done.post(state.pointee.index)
+        case .tap(_, _, let done), .untap(_, _, let done): done.post(state.pointee.index)
+        case .faults(_, let done): done?.post(state.pointee.index)
         case .end(_, _, let answer): answer.post(false)
         case .find(_, let answer): answer.post(nil)
         case .extend(_, _, let answer): answer.post(.noRelay)

@@ -28,8 +28,8 @@ enum WorkerMessage: Sendable {
     case tap(TapPlan, from: Int, done: Mailbox<Int>)
     /// Have a tap listen to no relay any more, from a slot on; say so there when all were seen.
     case untap(TapPlan, from: Int, done: Mailbox<Int>)
-    /// Give relays the faults that they are to have now, from a slot on; say there when all were seen.
-    case faults(from: Int, done: Mailbox<Int>)
+    /// Give relays the faults that they are to have now, from a slot on; say there when all were seen, if somebody waits.
+    case faults(from: Int, done: Mailbox<Int>?)
     /// End the relay of this token with a Close; say there whether it is one.
     case end(Token, code: UInt16, answer: Mailbox<Bool>)
     /// Say where the relay of this name is; nil where it is not here.

@@ -75,6 +75,8 @@ struct WorkerState: ~Copyable {
     /// Sessions that OpenSSL still keeps.
     var settling = Settling()
     var burst = BurstMemory()
+    /// When faults of a moment end by themselves, at which relays are looked at again.
+    var faultsEndMilliseconds = UInt64.max
     /// Handshakes that wait for their turn.
     var deferredHandshakes: [Token] = []
     var handshakesLeft = 0

@@ -56,7 +56,7 @@ extension LoadLoop {
             switch outcome {
             // A record is half read just now.
             case .notNow: settling.append(token, due: now + Self.settlingNanoseconds)
-            case .released: burst.released(1)
+            case .released: burst.released(1, nowMilliseconds: now / 1_000_000)
             case .never: break
             }
         }

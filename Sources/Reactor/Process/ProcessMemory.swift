@@ -39,14 +39,30 @@ public struct BurstMemory: Sendable {
     /// The threads of a process do so for each other, and not more often.
     static let pauseMilliseconds: UInt64 = 1_000
 
+    /// Sessions that leave theirs further apart are no burst.
+    static let windowMilliseconds: UInt64 = 10_000
+
     private static let lastMilliseconds = Atomic<UInt64>(0)
     private var count = 0
+    private var beganMilliseconds: UInt64 = 0
 
     /// Nothing has left anything yet.
     public init() {}
 
     /// So many sessions have left their memory.
-    public mutating func released(_ count: Int) { self.count &+= count }
+    public mutating func released(_ more: Int, nowMilliseconds now: UInt64) {
+        if count < Self.sessionsMin, now > beganMilliseconds &+ Self.windowMilliseconds {
+            count = 0
+            beganMilliseconds = now
+        }
+        count &+= more
+    }
+
+    /// When `giveBack` has something to do; the highest number for not without further events.
+    public func nextMilliseconds(waiting: Int) -> UInt64 {
+        guard count >= Self.sessionsMin, waiting <= Self.waitingMax else { return .max }
+        return Self.lastMilliseconds.load(ordering: .relaxed) &+ Self.pauseMilliseconds
+    }
 
     /// Gives back what there is, if that is worth it and the burst is over.
     ///

@@ -55,6 +55,9 @@ extension AdminDesk {
         case .asked(.noKeys?):
             return AdminAnswer(
                 status: 503, text: "The keys by which tokens are judged are not there yet.")
+        case .asked(.early(let sentence)?):
+            return AdminAnswer(
+                status: 503, text: "Nothing was changed. \(sentence) Send it again in a second.")
         case .asked(.refused(let sentence)?):
             return AdminAnswer(status: 403, text: "Nothing was changed. \(sentence)")
         }

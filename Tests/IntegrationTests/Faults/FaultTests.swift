@@ -203,6 +203,26 @@ import Testing
         }
     }
 
+    @Test func `behind chaos that ends by itself live sockets have what the file says`() throws {
+        let (sluice, _) = try started("latency: 1s")
+        defer { Scratch.remove(sluice.folder) }
+        let live = try sluice.proxy.open()
+        let begun = try sluice.command(["chaos", "--latency", "1ms", "--for", "1s"])
+        #expect(begun.status == 0, "\(begun.output)")
+        try live.send(Frame.text("at once").masked())
+        #expect(try live.readFrame().text == "at once")
+        try eventually("the state tells of the file's alone") {
+            !(try sluice.command(["status"])).output.contains("by sluice chaos")
+        }
+        let clock = ContinuousClock()
+        try eventually("it is late again") {
+            let began = clock.now
+            try live.send(Frame.text("late").masked())
+            guard try live.readFrame().text == "late" else { return false }
+            return clock.now - began >= .seconds(2)
+        }
+    }
+
     @Test func `without allowFaults nothing is done, and a sentence says why`() throws {
         let (sluice, backend) = try started(allowing: false)
         defer { Scratch.remove(sluice.folder) }
