@@ -154,7 +154,7 @@ let package = Package(
         // Properties that hold for all bytes, and the program that looks for bytes that break them.
         .target(
             name: "FuzzTargets",
-            dependencies: ["Naming", "Proxy", "Wire", "TLS", "HTTP2", "Config"],
+            dependencies: ["Access", "Naming", "Proxy", "Wire", "TLS", "HTTP2", "Config"],
             swiftSettings: strict),
         .executableTarget(name: "Fuzz", dependencies: ["FuzzTargets"], swiftSettings: strict),
 

@@ -4,7 +4,7 @@ extension FuzzTarget {
     /// Every target; each stands in a file of its own in `Targets`, which a test checks.
     public static let all: [FuzzTarget] = [
         .bodyDecoder, .configuration, .frameScanner, .http2Connection, .proxyHeader, .recordLayer,
-        .requestHead, .requestLife, .responseHead, .serviceAnswer, .traceContext,
+        .requestHead, .requestLife, .responseHead, .serviceAnswer, .signedToken, .traceContext,
     ]
 
     /// The target of that name, if there is one.

@@ -41,7 +41,7 @@ enum Arrows {
         "LoadGenerator": ["Config", "Tap", "Wire", "Reactor", "TLS", "HTTP2"],
         "TestKit": ["Wire", "Reactor", "TLS"],
         "Bench": ["LoadGenerator", "Echo", "Access", "Reactor", "Wire", "Router"],
-        "FuzzTargets": ["Naming", "Proxy", "Wire", "TLS", "HTTP2", "Config"],
+        "FuzzTargets": ["Access", "Naming", "Proxy", "Wire", "TLS", "HTTP2", "Config"],
         "Fuzz": ["FuzzTargets"],
     ]
 

@@ -138,6 +138,10 @@ import Testing
         let summary = try replayed(Self.conversation, server, expects: false)
         #expect(summary.latencyMicroseconds.count == 0)
         #expect(summary.notes.contains { $0.contains("--expect-replies") }, "\(summary.notes)")
+        let noted = LoadPage.html(summary).split(separator: "\n").filter {
+            $0.hasPrefix("<p class=\"note\">")
+        }
+        #expect(noted.count == summary.notes.count, "\(noted)")
     }
 
     @Test func `an archive may leave out what its writer does not know`() throws {

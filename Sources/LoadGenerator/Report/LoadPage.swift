@@ -13,6 +13,7 @@ public enum LoadPage {
                 "<p class=\"warning\">The generator was the limit: \(escaped(reason)). The numbers speak of it as"
                     + " much as of the server.</p>")
         }
+        for note in summary.notes { parts.append("<p class=\"note\">\(escaped(note))</p>") }
         parts.append(numbers(summary))
         parts += charts(summary)
         parts.append(failures(summary))
@@ -214,6 +215,7 @@ public enum LoadPage {
         main { max-width: 56rem; margin: 0 auto; padding: 1.5rem 1rem 4rem; }
         h1 { font-size: 1.5rem; margin: 0; } h2 { font-size: 1.1rem; margin: 2rem 0 .5rem; }
         .where { color: var(--faint); overflow-wrap: anywhere; margin-top: .25rem; }
+        .note { border-left: .3rem solid var(--line); padding: .25rem .75rem; }
         .warning { border-left: .3rem solid var(--bad); padding: .25rem .75rem; }
         table { border-collapse: collapse; margin: .5rem 0; } caption { text-align: left; font-weight: 600; }
         th, td { text-align: left; padding: .25rem .9rem .25rem 0; border-bottom: 1px solid var(--line);
