@@ -94,7 +94,7 @@ struct RecordLayer {
         sequences: (reading: UInt64, writing: UInt64), _ ciphers: RecordCiphers
     ) -> UnsafeMutablePointer<RecordLayer>? {
         let size = MemoryLayout<RecordLayer>.stride
-        guard let memory = calloc(1, size + 2 * TrafficKey.byteCount) else { return nil }
+        guard let memory = LayerPlaces.take() else { return nil }
         let layer = memory.bindMemory(to: RecordLayer.self, capacity: 1)
         let keys = (memory + size).bindMemory(to: UInt8.self, capacity: 2 * TrafficKey.byteCount)
         memcpy(keys, secrets.reading, suite.secretBytes)
@@ -121,7 +121,7 @@ struct RecordLayer {
         OPENSSL_cleanse(layer.pointee.reading.bytes, 2 * TrafficKey.byteCount)
         Glibc.free(layer.pointee.part)
         layer.deinitialize(count: 1)
-        Glibc.free(layer)
+        LayerPlaces.giveBack(layer)
     }
 
     /// Seals bytes into the window's output.
