@@ -101,8 +101,14 @@ import Testing
         #expect(summary.errors == [])
         #expect(summary.messages.received > 0 && summary.latencyMicroseconds.count > 0)
         #expect(summary.messages.totalReceived > summary.messages.received)
-        #expect((summary.scenarios.first?.finished ?? 0) > 0)
+        let finished = Double(summary.scenarios.first?.finished ?? 0)
+        #expect(finished > 0)
         #expect(kept.value.count > 4)
+        // But for those that were under way at its beginning or its end, and those that the end found opening.
+        let opened = summary.opening.perSecond * summary.seconds
+        #expect(abs(opened - finished) <= 6, "\(opened) opened, \(finished) finished")
+        #expect(summary.connections.opened > UInt64(opened))
+        #expect(summary.messages.sent >= summary.messages.received)
         // Once is over before a warm-up would be.
         plan.repeatsScenarios = false
         let fault = #expect(throws: LoadFault.self) { try LoadCrew(plan, threads: 1) }

@@ -16,11 +16,24 @@ extension LoadLoop {
 
     /// Messages that have left, or should have, and that are not back.
     mutating func messagesUnderWay() -> UInt64 {
+        if kind == .script { return awaitingPlayers() }
         var count: UInt64 = 0
         for token in roster {
             guard let client = slab.pointer(token) else { continue }
             let begun = isByTheClock ? client.pointee.allowed : client.pointee.sent
             count += begun - min(begun, client.pointee.answered)
+        }
+        return count
+    }
+
+    /// Clients of a script that wait for a message.
+    private mutating func awaitingPlayers() -> UInt64 {
+        var count: UInt64 = 0
+        var index = -1
+        while let token = slab.nextLive(after: index) {
+            index = Int(token.index)
+            guard let client = slab.pointer(token), client.pointee.phase == .open else { continue }
+            if client.pointee.player?.isAwaiting == true { count += 1 }
         }
         return count
     }

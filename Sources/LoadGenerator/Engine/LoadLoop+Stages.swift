@@ -71,6 +71,7 @@ extension LoadLoop {
             stageEndsAt = now + UInt64(seconds * Double(Self.second))
         }
         meter.pointee.isMeasuring = true
+        meter.pointee.openedBefore = meter.pointee.opened
         threadCPU.begin(at: now)
         if kind != .idle { usage.beginMeasuring() }
         // What is under way will come back in the measured part.

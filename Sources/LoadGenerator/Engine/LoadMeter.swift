@@ -29,6 +29,8 @@ struct LoadMeter: Sendable {
     /// WebSockets that became open, that did not, and that ended before their time.
     var opened: UInt64 = 0
     var failed: UInt64 = 0
+    /// Of those that became open, how many did before the measured part.
+    var openedBefore: UInt64 = 0
     var lost: UInt64 = 0
     /// Handshakes that took up an earlier session, while measuring.
     var resumed: UInt64 = 0
@@ -133,6 +135,7 @@ struct LoadMeter: Sendable {
         totalReceived &+= other.totalReceived
         unsent &+= other.unsent
         opened &+= other.opened
+        openedBefore &+= other.openedBefore
         failed &+= other.failed
         lost &+= other.lost
         resumed &+= other.resumed

@@ -145,8 +145,15 @@ extension LoadSummary {
         opening.seconds = isCycling ? seconds : findings.outcomes.map(\.openingSeconds).max() ?? 0
         let isScript = findings.plan.mode == .script
         let inTime = findings.outcomes.reduce(0) { $0 + $1.receivedInTime }
-        let count = isCycling && !isScript ? inTime : meter.opened
-        if opening.seconds > 0, findings.outcomes.allSatisfy({ $0.attempts == 0 }) {
+        let count: UInt64 =
+            if isScript {
+                meter.opened - meter.openedBefore
+            } else {
+                isCycling ? inTime : meter.opened
+            }
+        // In a storm openings wait for their back-off, and have no rate.
+        let isSteady = isScript || findings.outcomes.allSatisfy { $0.attempts == 0 }
+        if opening.seconds > 0, isSteady {
             opening.perSecond = Double(count) / opening.seconds
         }
         opening.nameMicroseconds = findings.nameMicroseconds
