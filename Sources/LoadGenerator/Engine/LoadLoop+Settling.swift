@@ -5,28 +5,45 @@ import TLS
 /// TLS sessions that go on without OpenSSL's object, which takes some 30 kB of a connection: thousands of held
 /// ones shall measure the server, and not fill the memory of its machine.
 struct SettlingQueue {
-    private var entries: [(token: Token, dueNanoseconds: UInt64)] = []
-    private var first = 0
+    private var line = Line()
+    /// Those that could not go when they were due: the others do not wait behind them.
+    private var again = Line()
 
     /// Sessions that one turn takes from OpenSSL, some 20 µs each.
     static let perTurn = 16
 
     /// How many wait.
-    var count: Int { entries.count - first }
+    var count: Int { line.count + again.count }
 
-    mutating func append(_ token: Token, due: UInt64) { entries.append((token, due)) }
+    mutating func append(_ token: Token, due: UInt64) { line.append(token, due: due) }
 
-    /// The first, if it is due.
-    mutating func popDue(_ now: UInt64) -> Token? {
-        guard first < entries.count, entries[first].dueNanoseconds <= now else { return nil }
-        defer {
-            first += 1
-            if first * 2 >= entries.count {
-                entries.removeFirst(first)
-                first = 0
+    /// Takes one up again that could not go.
+    mutating func appendAgain(_ token: Token, due: UInt64) { again.append(token, due: due) }
+
+    /// One that is due.
+    mutating func popDue(_ now: UInt64) -> Token? { line.popDue(now) ?? again.popDue(now) }
+
+    /// Sessions in the order in which they are due.
+    private struct Line {
+        private var entries: [(token: Token, dueNanoseconds: UInt64)] = []
+        private var first = 0
+
+        var count: Int { entries.count - first }
+
+        mutating func append(_ token: Token, due: UInt64) { entries.append((token, due)) }
+
+        /// The first, if it is due.
+        mutating func popDue(_ now: UInt64) -> Token? {
+            guard first < entries.count, entries[first].dueNanoseconds <= now else { return nil }
+            defer {
+                first += 1
+                if first * 2 >= entries.count {
+                    entries.removeFirst(first)
+                    first = 0
+                }
             }
+            return entries[first].token
         }
-        return entries[first].token
     }
 }
 
@@ -51,15 +68,20 @@ extension LoadLoop {
     /// Takes sessions that have lived a while from OpenSSL, a bounded number of them.
     mutating func settle() {
         for _ in 0..<SettlingQueue.perTurn {
-            guard let token = settling.popDue(now) else { return }
+            guard let token = settling.popDue(now) else { break }
             guard let outcome = slab.pointer(token)?.pointee.tls?.releaseOpenSSL() else { continue }
             switch outcome {
             // A record is half read just now.
-            case .notNow: settling.append(token, due: now + Self.settlingNanoseconds)
+            case .notNow: settling.appendAgain(token, due: now + Self.settlingNanoseconds)
             case .released: burst.released(1, nowMilliseconds: now / 1_000_000)
             case .never: break
             }
         }
-        burst.giveBack(waiting: settling.count, nowMilliseconds: now / 1_000_000)
+        // It stops threads for milliseconds, which must not be in a latency. What is held has one only at the end.
+        let isTimed = meter.pointee.isMeasuring && (kind != .idle || stage == .draining)
+        guard !isTimed, stage.rawValue < Stage.closing.rawValue else { return }
+        if burst.giveBack(waiting: settling.count, nowMilliseconds: now / 1_000_000) {
+            meter.pointee.memoryReturns &+= 1
+        }
     }
 }

@@ -51,6 +51,8 @@ struct LoadMeter: Sendable {
     var reads: UInt64 = 0
     var fullReads: UInt64 = 0
     var receiveLag = LatencyBuckets()
+    /// How often memory went back to the system.
+    var memoryReturns: UInt64 = 0
 
     static func histogram(_ digits: SignificantDigits) -> Histogram<UInt64> {
         Histogram(
@@ -163,6 +165,7 @@ struct LoadMeter: Sendable {
         reads &+= other.reads
         fullReads &+= other.fullReads
         receiveLag.add(other.receiveLag)
+        memoryReturns &+= other.memoryReturns
     }
 
     func microseconds(atPercentile percentile: Double) -> Double {
