@@ -56,7 +56,7 @@ public enum LoadNeeds {
     /// For so long a port stays in TIME-WAIT where its connection ended first (Linux).
     private static let timeWaitSeconds = 60
     /// Connections that one thread opens and closes in a second at most, roughly.
-    private static let cyclesPerSecond = 5_000.0
+    private static let cyclesPerSecond = 20_000.0
 
     static func warnings(of plan: LoadPlan, threads: Int, on machine: Machine) -> [String] {
         guard case .connect = plan.mode, plan.target.address?.isUnix != true else { return [] }
