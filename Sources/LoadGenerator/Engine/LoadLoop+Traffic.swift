@@ -14,8 +14,19 @@ extension LoadLoop {
             guard drain(client, token) else { return }
         }
         if !flags.isDisjoint(with: [.readable, .hangup]) {
-            guard receiveAll(client, token) else { return }
+            if isPutOff(client) {
+                if stage == .measuring, !client.pointee.isUnread { meter.pointee.notePutOff() }
+                readLater(client, token, since: waitingSince)
+            } else {
+                noteReceiveLag(since: waitingSince)
+                guard receiveAll(client, token) else { return }
+            }
         }
+        goOn(client, token)
+    }
+
+    /// Sends what may be sent now, once what there was has been read.
+    private mutating func goOn(_ client: ClientPointer, _ token: Token) {
         if client.pointee.http2 == nil {
             sendMore(client, token)
         } else {
@@ -25,6 +36,21 @@ extension LoadLoop {
 
     /// For how long one connection may be read before the others get their turns.
     private static let readingNanosecondsMax: UInt64 = 2_000_000
+
+    /// For how long a turn reads, and then reads on, before it looks at the end of the run.
+    static let turnNanosecondsMax: UInt64 = 50_000_000
+
+    /// Whether a connection is read later, since others are before it or the turn has read for long enough.
+    ///
+    /// One that is being opened is read at once, so that servers that never pause do not keep others from it.
+    private func isPutOff(_ client: ClientPointer) -> Bool {
+        if client.pointee.isOpening { return false }
+        return client.pointee.isUnread || now > readUntil
+    }
+
+    private func noteReceiveLag(since: UInt64) {
+        if stage == .measuring { meter.pointee.receiveLag.record(now &- min(now, since)) }
+    }
 
     /// Receives until the socket is empty; false when the connection is gone.
     ///
@@ -37,8 +63,8 @@ extension LoadLoop {
             if !isFirst {
                 // What this read brings has come later than what the one before has brought.
                 now = Clock.nowNanoseconds()
-                if now &- beganAt > Self.readingNanosecondsMax {
-                    readLater(client, token)
+                if now &- beganAt > Self.readingNanosecondsMax || now > readUntil {
+                    readLater(client, token, since: beganAt)
                     return true
                 }
             }
@@ -63,24 +89,33 @@ extension LoadLoop {
         }
     }
 
-    private mutating func readLater(_ client: ClientPointer, _ token: Token) {
+    private mutating func readLater(_ client: ClientPointer, _ token: Token, since: UInt64) {
         if client.pointee.isUnread { return }
         client.pointee.isUnread = true
-        unread.append(token)
+        unread.append(Unread(token: token, since: since))
     }
 
     /// Reads on where the socket has more: it tells so only once.
+    ///
+    /// Those for which there is no time now come first in the next turn.
     mutating func readOn() {
         if unread.isEmpty { return }
-        var tokens: [Token] = []
-        swap(&tokens, &unread)
-        for token in tokens {
-            guard let client = slab.pointer(token) else { continue }
-            client.pointee.isUnread = false
-            now = Clock.nowNanoseconds()
-            clientIsReady(client, token, .readable)
-        }
+        var waiting: [Unread] = []
+        swap(&waiting, &unread)
         now = Clock.nowNanoseconds()
+        readOnBeganAt = now
+        readUntil = now &+ Self.turnNanosecondsMax
+        for (index, entry) in waiting.enumerated() {
+            if now > readUntil {
+                unread.insert(contentsOf: waiting[index...], at: 0)
+                break
+            }
+            guard let client = slab.pointer(entry.token) else { continue }
+            client.pointee.isUnread = false
+            noteReceiveLag(since: entry.since)
+            if receiveAll(client, entry.token) { goOn(client, entry.token) }
+            now = Clock.nowNanoseconds()
+        }
     }
 
     private mutating func take(_ count: Int, _ client: ClientPointer, _ token: Token) -> Bool {
@@ -165,6 +200,7 @@ extension LoadLoop {
     /// Writes the next bytes of the connection's messages into `scratch`, with a Pong between them that is owed.
     private mutating func fillScratch(_ client: ClientPointer) -> Int {
         var filled = 0
+        var isFirst = true
         while filled < Self.scratchBytes {
             if client.pointee.frameOffset == 0 {
                 if client.pointee.pingToAnswer != nil {
@@ -173,7 +209,8 @@ extension LoadLoop {
                     continue
                 }
                 guard client.pointee.sent < allowance(client) else { break }
-                beginMessage(client, isFirst: filled == 0)
+                beginMessage(client, isFirst: isFirst)
+                isFirst = false
             }
             let offset = client.pointee.frameOffset
             let size = client.pointee.sentSize
@@ -312,4 +349,11 @@ extension LoadLoop {
         if client.pointee.held.isEmpty { client.pointee.socket.shutdownWrite() }
         return true
     }
+}
+
+/// A connection that is read on later.
+struct Unread {
+    let token: Token
+    /// Since when what it has may have waited, in nanoseconds.
+    let since: UInt64
 }

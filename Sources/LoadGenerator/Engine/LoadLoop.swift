@@ -69,7 +69,12 @@ struct LoadLoop: ~Copyable, Reacting {
     var stage = Stage.opening
     /// The time in nanoseconds, read anew for each event.
     var now: UInt64
-    var turnBeganAt: UInt64
+    /// Since when what is read in this turn may have waited.
+    var waitingSince: UInt64
+    /// When the connections began that were read on in the turn before; 0 where there were none.
+    var readOnBeganAt: UInt64 = 0
+    /// Until when open connections may be read in this turn.
+    var readUntil: UInt64 = .max
     var stageEndsAt: UInt64 = .max
     var openingBeganAt: UInt64 = 0
     var openingEndedAt: UInt64 = 0
@@ -88,8 +93,8 @@ struct LoadLoop: ~Copyable, Reacting {
     var tickets: [ResumptionTicket] = []
     /// Players that have had their share of a turn, and go on in the next.
     var postponed: [Token] = []
-    /// Connections whose sockets have more than one turn reads of them.
-    var unread: [Token] = []
+    /// Connections whose sockets have more than one turn reads of them, in the order in which they are read on.
+    var unread: [Unread] = []
     /// Sessions that wait to go on without OpenSSL's object.
     var settling = SettlingQueue()
     var burst = BurstMemory()
@@ -133,7 +138,7 @@ struct LoadLoop: ~Copyable, Reacting {
         meter = .allocate(capacity: 1)
         meter.initialize(to: LoadMeter())
         now = Clock.nowNanoseconds()
-        turnBeganAt = now
+        waitingSince = now
         messagesMax = if case .count(let count) = plan.end, plan.awaitsAll { count } else { .max }
         lateNanoseconds = plan.lateSeconds.map { UInt64($0 * 1e9) } ?? .max
         deflater = plan.dialing.offersDeflate ? Deflater() : nil
@@ -223,7 +228,10 @@ struct LoadLoop: ~Copyable, Reacting {
 
     mutating func beginTurn() {
         now = Clock.nowNanoseconds()
-        turnBeganAt = now
+        // What has come while connections were read on has waited for them.
+        waitingSince = readOnBeganAt > 0 ? readOnBeganAt : now
+        readOnBeganAt = 0
+        readUntil = now &+ Self.turnNanosecondsMax
         meter.pointee.timeline?.advance(to: now)
     }
 
@@ -231,7 +239,6 @@ struct LoadLoop: ~Copyable, Reacting {
         if let client = slab.pointer(token) {
             // Latency is a matter of single events, not of batches.
             now = Clock.nowNanoseconds()
-            if stage == .measuring { meter.pointee.receiveLag.record(now &- turnBeganAt) }
             clientIsReady(client, token, flags)
         } else if token == Self.inputToken {
             readInput()

@@ -76,6 +76,12 @@ struct LoadMeter: Sendable {
         timeline?.current.received &+= 1
     }
 
+    /// A socket has more than is read of it now.
+    mutating func notePutOff() {
+        reads &+= 1
+        fullReads &+= 1
+    }
+
     /// The sending of a message begins.
     @inline(__always)
     mutating func countSent(isTimed: Bool) {
