@@ -27,7 +27,8 @@ struct ProcessMemoryTests {
     }
 
     @Test func `little is not worth it, and a burst that goes on has to end first`() {
-        var burst = BurstMemory()
+        let pause = BurstMemory.Pause()
+        var burst = BurstMemory(pause: pause)
         let now: UInt64 = .max / 2
         func gave(waiting: Int = 0, at time: UInt64, of burst: inout BurstMemory) -> Bool {
             burst.giveBack(waiting: waiting, nowMilliseconds: time)
@@ -39,13 +40,13 @@ struct ProcessMemoryTests {
         let enough = gave(at: now, of: &burst)
         let again = gave(at: now + 10_000, of: &burst)
         #expect([little, early, enough, again] == [false, false, true, false])
-        var other = BurstMemory()
+        var other = BurstMemory(pause: pause)
         other.released(1_000, nowMilliseconds: now)
         let soon = gave(at: now + BurstMemory.pauseMilliseconds - 1, of: &other)
         let later = gave(at: now + BurstMemory.pauseMilliseconds, of: &other)
         #expect([soon, later] == [false, true], "threads of a process do so for each other")
-        var steady = BurstMemory()
-        let apart = BurstMemory.windowMilliseconds + 1
+        var steady = BurstMemory(pause: pause)
+        let apart = BurstMemory.usualWindowMilliseconds + 1
         steady.released(BurstMemory.sessionsMin - 1, nowMilliseconds: now)
         steady.released(1, nowMilliseconds: now + apart)
         #expect(steady.nextMilliseconds(waiting: 0) == .max, "what comes one by one is no burst")

@@ -97,7 +97,7 @@ struct LoadLoop: ~Copyable, Reacting {
     var unread: [Unread] = []
     /// Sessions that wait to go on without OpenSSL's object.
     var settling = SettlingQueue()
-    var burst = BurstMemory()
+    var burst = BurstMemory(windowMilliseconds: .max)
     /// Clients of a storm that wait for their next attempt.
     var comebacks = DueQueue<Comeback>()
     /// Players that wait for a moment of their recording, for the last milliseconds before it.

@@ -39,19 +39,33 @@ public struct BurstMemory: Sendable {
     /// The threads of a process do so for each other, and not more often.
     static let pauseMilliseconds: UInt64 = 1_000
 
-    /// Sessions that leave theirs further apart are no burst.
-    static let windowMilliseconds: UInt64 = 10_000
+    /// Sessions that leave theirs further apart are no burst, where nothing else is said.
+    public static let usualWindowMilliseconds: UInt64 = 10_000
 
-    private static let lastMilliseconds = Atomic<UInt64>(0)
+    /// When one of those that go by it has given back last.
+    final class Pause: Sendable {
+        static let ofProcess = Pause()
+        let lastMilliseconds = Atomic<UInt64>(0)
+    }
+
+    private let pause: Pause
+    private let windowMilliseconds: UInt64
     private var count = 0
     private var beganMilliseconds: UInt64 = 0
 
-    /// Nothing has left anything yet.
-    public init() {}
+    /// Nothing has left anything yet; what leaves within such a time counts together.
+    public init(windowMilliseconds: UInt64 = usualWindowMilliseconds) {
+        self.init(windowMilliseconds: windowMilliseconds, pause: .ofProcess)
+    }
+
+    init(windowMilliseconds: UInt64 = usualWindowMilliseconds, pause: Pause) {
+        self.windowMilliseconds = windowMilliseconds
+        self.pause = pause
+    }
 
     /// So many sessions have left their memory.
     public mutating func released(_ more: Int, nowMilliseconds now: UInt64) {
-        if count < Self.sessionsMin, now > beganMilliseconds &+ Self.windowMilliseconds {
+        if count < Self.sessionsMin, now &- beganMilliseconds > windowMilliseconds {
             count = 0
             beganMilliseconds = now
         }
@@ -61,7 +75,7 @@ public struct BurstMemory: Sendable {
     /// When `giveBack` has something to do; the highest number for not without further events.
     public func nextMilliseconds(waiting: Int) -> UInt64 {
         guard count >= Self.sessionsMin, waiting <= Self.waitingMax else { return .max }
-        return Self.lastMilliseconds.load(ordering: .relaxed) &+ Self.pauseMilliseconds
+        return pause.lastMilliseconds.load(ordering: .relaxed) &+ Self.pauseMilliseconds
     }
 
     /// Gives back what there is, if that is worth it and the burst is over.
@@ -73,9 +87,9 @@ public struct BurstMemory: Sendable {
     @discardableResult
     public mutating func giveBack(waiting: Int, nowMilliseconds now: UInt64) -> Bool {
         guard count >= Self.sessionsMin, waiting <= Self.waitingMax else { return false }
-        let last = Self.lastMilliseconds.load(ordering: .relaxed)
+        let last = pause.lastMilliseconds.load(ordering: .relaxed)
         guard now >= last &+ Self.pauseMilliseconds,
-            Self.lastMilliseconds.compareExchange(
+            pause.lastMilliseconds.compareExchange(
                 expected: last, desired: now, ordering: .relaxed
             ).exchanged
         else { return false }
