@@ -289,7 +289,11 @@ struct TunnelKeeper {
             let wanted = plan.faults(nowMilliseconds: state.pointee.now)
         else { return }
         let present = tunnel.pointee.relay.faultPlan
-        if wanted === present { return }
+        if wanted === present {
+            // The look at the end of others has taken its time away.
+            noteEnd(of: wanted)
+            return
+        }
         // A file's faults are for those that open under it, and for those whose faults of a moment are over.
         if wanted.isOfMoment || isNew || present?.isOfMoment == true { begin(wanted, tunnel) }
     }

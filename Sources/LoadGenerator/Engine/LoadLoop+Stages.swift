@@ -141,6 +141,7 @@ extension LoadLoop {
         measureEndedAt = isByTheClock ? min(now, stageEndsAt) : now
         meter.pointee.unsent &+= clockBacklog
         receivedAtEnd = receivedAtEnd ?? meter.pointee.count
+        meter.pointee.openedUntilEnd = meter.pointee.opened
         if isStorm, now > measureBeganAt, servedCount < plan.connections {
             let count = UInt64(plan.connections - servedCount)
             meter.pointee.note(count, .missing, "\(count) clients were not served again in time")

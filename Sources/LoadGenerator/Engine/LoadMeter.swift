@@ -31,6 +31,8 @@ struct LoadMeter: Sendable {
     var failed: UInt64 = 0
     /// Of those that became open, how many did before the measured part.
     var openedBefore: UInt64 = 0
+    /// As many were open when the measured part ended.
+    var openedUntilEnd: UInt64 = 0
     var lost: UInt64 = 0
     /// Handshakes that took up an earlier session, while measuring.
     var resumed: UInt64 = 0
@@ -144,6 +146,7 @@ struct LoadMeter: Sendable {
         unsent &+= other.unsent
         opened &+= other.opened
         openedBefore &+= other.openedBefore
+        openedUntilEnd &+= other.openedUntilEnd
         failed &+= other.failed
         lost &+= other.lost
         resumed &+= other.resumed

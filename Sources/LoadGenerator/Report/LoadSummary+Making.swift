@@ -147,7 +147,7 @@ extension LoadSummary {
         let inTime = findings.outcomes.reduce(0) { $0 + $1.receivedInTime }
         let count: UInt64 =
             if isScript {
-                meter.opened - meter.openedBefore
+                meter.openedUntilEnd - min(meter.openedUntilEnd, meter.openedBefore)
             } else {
                 isCycling ? inTime : meter.opened
             }

@@ -7,9 +7,9 @@ import Synchronization
 /// A layer is made when thousands of handshakes may just have left their memory, and it lives as long as its connection.
 /// Among what is free there, each would keep a page of it from going back to the system.
 struct LayerPlaces: Sendable {
-    /// Bytes of a place: a layer with its keys.
+    /// Bytes of a place: a layer with its keys, and no cache line shared with the next one, which may be another reactor's.
     static let placeBytes =
-        (MemoryLayout<RecordLayer>.stride + 2 * TrafficKey.byteCount + 15) & ~15
+        (MemoryLayout<RecordLayer>.stride + 2 * TrafficKey.byteCount + 63) & ~63
     /// So much is taken of the system at once; malloc maps it by itself.
     private static let chunkBytes = 256 * 1_024
 
@@ -47,7 +47,7 @@ struct LayerPlaces: Sendable {
         if unused.count < Self.placeBytes {
             guard let chunk = malloc(Self.chunkBytes) else { return nil }
             let first = UInt(bitPattern: chunk)
-            unused = first..<first + UInt(Self.chunkBytes)
+            unused = (first + 63) & ~63..<first + UInt(Self.chunkBytes)
         }
         let taken = unused.lowerBound
         unused = taken + UInt(Self.placeBytes)..<unused.upperBound

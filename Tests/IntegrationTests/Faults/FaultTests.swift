@@ -207,8 +207,11 @@ import Testing
         let (sluice, _) = try started("latency: 1s")
         defer { Scratch.remove(sluice.folder) }
         let live = try sluice.proxy.open()
-        let begun = try sluice.command(["chaos", "--latency", "1ms", "--for", "1s"])
-        #expect(begun.status == 0, "\(begun.output)")
+        // The end of the first is no end of the second.
+        for span in ["2s", "4s"] {
+            let begun = try sluice.command(["chaos", "--latency", "1ms", "--for", span])
+            #expect(begun.status == 0, "\(begun.output)")
+        }
         try live.send(Frame.text("at once").masked())
         #expect(try live.readFrame().text == "at once")
         try eventually("the state tells of the file's alone") {

@@ -11,7 +11,7 @@ struct LayerPlacesTests {
         let places = try (0..<2_000).map { _ in try #require(LayerPlaces.take()) }
         #expect(Set(places).count == places.count)
         for (index, place) in places.enumerated() {
-            #expect(UInt(bitPattern: place) % 16 == 0)
+            #expect(UInt(bitPattern: place) % 64 == 0)
             #expect(
                 (0..<LayerPlaces.placeBytes).allSatisfy {
                     place.load(fromByteOffset: $0, as: UInt8.self) == 0
