@@ -20,6 +20,9 @@ struct SettlingQueue {
     /// Takes one up again that could not go.
     mutating func appendAgain(_ token: Token, due: UInt64) { again.append(token, due: due) }
 
+    /// Whether one is due that has not been tried yet.
+    func isDue(_ now: UInt64) -> Bool { line.isDue(now) }
+
     /// One that is due.
     mutating func popDue(_ now: UInt64) -> Token? { line.popDue(now) ?? again.popDue(now) }
 
@@ -32,9 +35,13 @@ struct SettlingQueue {
 
         mutating func append(_ token: Token, due: UInt64) { entries.append((token, due)) }
 
+        func isDue(_ now: UInt64) -> Bool {
+            first < entries.count && entries[first].dueNanoseconds <= now
+        }
+
         /// The first, if it is due.
         mutating func popDue(_ now: UInt64) -> Token? {
-            guard first < entries.count, entries[first].dueNanoseconds <= now else { return nil }
+            guard isDue(now) else { return nil }
             defer {
                 first += 1
                 if first * 2 >= entries.count {

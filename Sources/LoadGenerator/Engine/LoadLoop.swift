@@ -309,7 +309,9 @@ struct LoadLoop: ~Copyable, Reacting {
             // Until all threads have their connections, each looks whether the others have.
             wait.limit(toNanoseconds: hasArrived && stage == .opening ? 2_000_000 : 100_000_000)
         }
-        if !postponed.isEmpty || !unread.isEmpty { wait.limit(toNanoseconds: 0) }
+        if !postponed.isEmpty || !unread.isEmpty || settling.isDue(now) {
+            wait.limit(toNanoseconds: 0)
+        }
         if let next = wakings.first { wait.limit(toNanoseconds: next > now ? next - now : 0) }
         if let next = comebacks.first { wait.limit(toNanoseconds: next > now ? next - now : 0) }
         // Clients of a script open and play at the same time.
