@@ -15,6 +15,9 @@ import Testing
     private static let emptyMessages: [UInt8] = Array(
         repeatElement([0x82, 0x00], count: 1 << 19).joined())
 
+    /// They take a second of a debug build on a busy machine, as long as the load that would wait for them.
+    init() { _ = Self.emptyMessages }
+
     /// Sends the same bytes over and over, and reads nothing, until the test is over or the load has gone.
     private static func flood(
         _ peer: WebSocketPeer, _ bytes: [UInt8], until isOver: Monitor<Bool>
