@@ -146,7 +146,7 @@ let package = Package(
         .executableTarget(
             name: "Bench",
             dependencies: [
-                "LoadGenerator", "Echo", "Access", "Reactor", "Wire", "Router",
+                "LoadGenerator", "Echo", "Access", "Reactor", "Wire", "Router", "TLS",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),

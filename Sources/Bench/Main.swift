@@ -20,6 +20,6 @@ import ArgumentParser
             """,
         subcommands: [
             EchoLoad.self, StreamLoad.self, ConnectLoad.self, CycleLoad.self, IdleLoad.self,
-            Micro.self, Backend.self,
+            Micro.self, Handshakes.self, Backend.self,
         ])
 }
