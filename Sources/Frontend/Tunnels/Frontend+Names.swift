@@ -12,6 +12,8 @@ extension Frontend {
         case nowhere
         /// A reactor that may have it did not answer in time.
         case silent
+        /// It is not here, and may be on its way from one process to another.
+        case moving
     }
 
     private enum Found {

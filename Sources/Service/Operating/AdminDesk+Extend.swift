@@ -34,6 +34,7 @@ extension AdminDesk {
         }
         switch reached {
         case .silent, .asked(nil): return Self.silent
+        case .moving: return Self.moving
         case .asked(.extended(let until)?):
             return AdminAnswer(json: Extended(id: wish.id, ends: Self.time(until)))
         case .nowhere, .asked(.noRelay?):

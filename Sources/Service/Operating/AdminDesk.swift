@@ -151,6 +151,7 @@ struct AdminDesk: Sendable {
             return result(
                 of: AdminOutcome(isDone: true, message: "The relay \(wish.id) is told \(code)."))
         case .silent: return Self.silent
+        case .moving: return Self.moving
         case .nowhere:
             return AdminAnswer(
                 status: 404,
@@ -163,11 +164,14 @@ struct AdminDesk: Sendable {
     static let silent = AdminAnswer(
         status: 503, text: "The relay's reactor did not answer in time.")
 
+    /// A relay is asked for by its name that is not here, while sockets go from one process to another.
+    static let moving = AdminAnswer(status: 503, text: Controller.relayMoves)
+
     /// Asks something of the relay of an ID or a name.
     func reach<Outcome: Sendable>(
         _ text: String, _ ask: (RelayID) -> Outcome?
     ) -> Frontend.Reached<Outcome> {
-        RelayReference(text).map { controller.frontend.reach($0, ask) } ?? .nowhere
+        RelayReference(text).map { controller.reach($0, ask) } ?? .nowhere
     }
 
     private struct CloseRequest: Decodable {

@@ -28,6 +28,25 @@ extension Controller {
         message: "An upgrade is under way, and its new process would not know of it: ask again when"
             + " that one has taken over.")
 
+    /// Asks something of a relay, wherever in this process it is.
+    ///
+    /// Its name goes with it from process to process. So one that is not here may be on its way, in either of them,
+    /// until an upgrade is over.
+    func reach<Outcome: Sendable>(
+        _ relay: RelayReference, _ ask: (RelayID) -> Outcome?
+    ) -> Frontend.Reached<Outcome> {
+        // Looked at first: what has arrived before an upgrade is over is found.
+        let isMoving = isUpgrading.withLock { $0 }
+        let reached = frontend.reach(relay, ask)
+        if case .nowhere = reached, case .name = relay, isMoving { return .moving }
+        return reached
+    }
+
+    /// Why it can't be said whether there is a relay of a name.
+    static let relayMoves =
+        "No relay of that name is in this process, but an upgrade is under way and it may be on its way: ask again"
+        + " in a second."
+
     /// Takes over relays of the process before this one.
     func takeOver(_ relays: [RelayInTransit], _ answers: MoveAnswers) -> [TakeOver] {
         // Not in the midst of a reload, which says what there is of routes and endpoints.

@@ -63,7 +63,7 @@ struct TapDesk: Sendable {
             let tap = try begin(wanted)
             return Begun(tap: tap, wish: wanted, news: tap.take())
         }
-        let reached = controller.frontend.reach(relay) { id -> Result<Begun, Refusal>? in
+        let reached = controller.reach(relay) { id -> Result<Begun, Refusal>? in
             do throws(Refusal) {
                 return try listen(wanted, to: id).map { .success($0) }
             } catch {
@@ -73,6 +73,7 @@ struct TapDesk: Sendable {
         switch reached {
         case .asked(let begun): return try begun.get()
         case .silent: throw Refusal(503, "The relay's reactor did not answer in time.")
+        case .moving: throw Refusal(503, Controller.relayMoves)
         case .nowhere:
             throw Refusal(
                 404,

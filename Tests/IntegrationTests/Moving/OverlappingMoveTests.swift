@@ -61,12 +61,27 @@ import Testing
         }
         let second = try rig.sluice.command(["upgrade"])
         #expect(second.status == 1 && second.output.contains("under way already"), "\(second)")
+        // A name that nobody has may be that of a socket on its way.
+        let path = "/relays/00000000000000ff"
+        func ask() throws -> [String] {
+            try ["close?code=1012", "extend"].map {
+                try rig.sluice.ask(
+                    "\(path)/\($0)", ["-X", "POST", "-d", "{\"seconds\":5}", "-w", " %{http_code}"]
+                ).output
+            }
+        }
+        for said in try ask() {
+            #expect(said.hasSuffix(" 503") && said.contains("ask again in a second"), "\(said)")
+        }
+        let tap = try rig.sluice.command(["tap", "--relay", "00000000000000ff"])
+        #expect(tap.output.contains("may be on its way"), "\(tap)")
         // A reload is done at once, and those who come later live by it.
         #expect(try rig.sluice.command(["reload"]).status == 0)
         try rig.goOn()
         #expect(try rig.upgrade.waitForExit(by: .after(.seconds(60))) == 0)
         #expect(rig.upgrade.output.joined().contains("\"moved\" : 1"), "\(rig.upgrade.output)")
         try MovedSocketsTests.exchange(rig.client, "moved")
+        #expect(try ask().allSatisfy { $0.hasSuffix(" 404") })
         // Whoever has the answer of the upgrade can go on at once.
         let drained = try rig.sluice.command(["drain", "--route", "/Esv/ocp", "--background"])
         #expect(drained.status == 0, "\(drained)")
