@@ -26,28 +26,29 @@ struct Flow {
 
     var scanner: FrameScanner
     var state = State.open
-    /// The Close that is to be sent to the destination at the next frame border; 0 for none.
-    var pendingClose: UInt16 = 0
     /// A Ping is to be sent to the destination at the next frame border.
     var hasPendingPing = false
     /// The source was sent a Ping, and its answer is not to go on.
     var awaitsPong = false
-    /// The rates that are limited; nil for none.
-    var meter: Meter?
-    /// The source has something, and has to wait for its rate.
-    var isPaused = false
-    /// What is on its way to the destination, where the relay has faults; nil else.
-    var faults: FaultLine?
-    /// The cursor in `Workspace.taps`, where a tap listens; 0 else.
-    var tap: UInt32 = 0
-    /// Bytes that went on.
-    var bytes: UInt64 = 0
-    /// Bytes that will be read for nobody before the source is not read any more.
-    var droppable = droppableBytes
     /// Bytes of `tail` in use.
     var tailCount: UInt8 = 0
+    /// The Close that is to be sent to the destination at the next frame border; 0 for none.
+    var pendingClose: UInt16 = 0
+    /// The cursor in `Workspace.taps`, where a tap listens; 0 else.
+    var tap: UInt32 = 0
+    /// The rates that are limited; nil for none.
+    var meter: Meter?
+    /// What is on its way to the destination, where the relay has faults; nil else.
+    var faults: FaultLine?
+    /// Bytes that went on.
+    var bytes: UInt64 = 0
+    // What follows is for what is rare.
     /// An incomplete frame header, kept back so that no frame is begun that can't be judged.
     var tail: (UInt64, UInt64) = (0, 0)
+    /// Bytes of a source that will be read for nobody before the source is not read any more.
+    var droppable = droppableBytes
+    /// The source has something, and has to wait for its rate.
+    var isPaused = false
 
     init(scanner: FrameScanner) { self.scanner = scanner }
 

@@ -9,35 +9,86 @@ public import TLS
 /// Bytes held are bytes for this leg's peer, already sealed where the leg has TLS. While any are
 /// held, the other leg is not read: that is the whole of back-pressure.
 public struct Leg: ~Copyable {
+    // Up to the session's first fields it is what each message touches: one cache line.
+
     /// The socket of the connection; it has no descriptor where a `feed` stands in its place.
     public var socket: Socket
+    private var flags = Flags()
+    /// Bytes that the socket did not take yet, or that the stream's owner has not taken.
+    public var held = HeldBytes()
     /// The session, where the peer speaks TLS.
     public var tls: TLSSession?
     /// What has come on a stream without a socket of its own; nil where there is a socket.
     public let feed: StreamFeed?
-    /// Bytes that the socket did not take yet, or that the stream's owner has not taken.
-    public var held = HeldBytes()
+
+    /// What is known of the peer and its stream, one bit each.
+    private struct Flags: OptionSet {
+        var rawValue: UInt16 = 0
+
+        static let readable = Flags(rawValue: 1 << 0)
+        static let hangingUp = Flags(rawValue: 1 << 1)
+        static let ended = Flags(rawValue: 1 << 2)
+        static let cut = Flags(rawValue: 1 << 3)
+        static let broken = Flags(rawValue: 1 << 4)
+        static let unwritable = Flags(rawValue: 1 << 5)
+        static let shut = Flags(rawValue: 1 << 6)
+        static let ignored = Flags(rawValue: 1 << 7)
+        static let truncated = Flags(rawValue: 1 << 8)
+
+        subscript(flag: Flags) -> Bool {
+            get { contains(flag) }
+            set { if newValue { formUnion(flag) } else { subtract(flag) } }
+        }
+    }
+
     /// The socket may have bytes: an edge was seen and no short read since.
-    public var isReadable = false
+    public var isReadable: Bool {
+        get { flags[.readable] }
+        set { flags[.readable] = newValue }
+    }
     /// The peer's end of stream was announced, so a short read does not mean drained.
-    public var isHangingUp = false
+    public var isHangingUp: Bool {
+        get { flags[.hangingUp] }
+        set { flags[.hangingUp] = newValue }
+    }
     /// Nothing more will come: end of stream, close_notify or an error.
-    public var hasEnded = false
+    public var hasEnded: Bool {
+        get { flags[.ended] }
+        set { flags[.ended] = newValue }
+    }
     /// The peer's stream ended without the close_notify that TLS demands before (RFC 8446 §6.1): it was
     /// cut off, and is no half of a connection whose other half goes on.
-    public private(set) var isCut = false
+    public private(set) var isCut: Bool {
+        get { flags[.cut] }
+        set { flags[.cut] = newValue }
+    }
     /// The session has failed: the peer broke its rules, or said by an alert why it ends it.
-    public private(set) var isBroken = false
+    public private(set) var isBroken: Bool {
+        get { flags[.broken] }
+        set { flags[.broken] = newValue }
+    }
     /// Nothing more can be sent: the peer reset the connection.
-    public var isUnwritable = false
+    public var isUnwritable: Bool {
+        get { flags[.unwritable] }
+        set { flags[.unwritable] = newValue }
+    }
     /// Our side of the stream was ended.
-    public var isShut = false
+    public var isShut: Bool {
+        get { flags[.shut] }
+        set { flags[.shut] = newValue }
+    }
     /// Nothing more is read, whatever comes: what it sent for nobody was enough.
-    public private(set) var isIgnored = false
+    public private(set) var isIgnored: Bool {
+        get { flags[.ignored] }
+        set { flags[.ignored] = newValue }
+    }
     /// What the peer got is not whole: its stream must not end as if it were.
     ///
     /// TLS ends without close_notify then; one stream of several is reset by its owner.
-    public var isTruncated = false
+    public var isTruncated: Bool {
+        get { flags[.truncated] }
+        set { flags[.truncated] = newValue }
+    }
 
     /// Makes a leg of a connected or connecting socket.
     public init(_ socket: consuming Socket, tls: consuming TLSSession? = nil) {
@@ -153,7 +204,8 @@ public struct Leg: ~Copyable {
         if count == 0 { return true }
         if isUnwritable { return false }
         var sent = 0
-        if held.isEmpty && feed == nil {
+        // The feed is looked at where there is no socket: it lies in another cache line.
+        if held.isEmpty && (socket.isOpen || feed == nil) {
             let result =
                 isLast
                 ? socket.sendLast(bytes, count: count) : socket.send(bytes, count: count)
@@ -262,7 +314,7 @@ public struct Leg: ~Copyable {
     ) -> Received {
         let received = space.pointee.received
         let capacity = min(space.pointee.receiveCapacity, atMost)
-        if let feed { return receive(from: feed, capacity, space) }
+        if !socket.isOpen, let feed { return receive(from: feed, capacity, space) }
         switch socket.receive(into: received, count: capacity) {
         case .moved(let count):
             // A short read means drained, unless the end of the stream was announced behind it.

@@ -37,25 +37,27 @@ public struct Relay: ~Copyable {
         case lingering
     }
 
+    // The order decides which cache lines a message touches: the first of each leg, and those of its direction.
+
     /// The end that connected to us.
     public var client: Leg
-    /// The end that we connected to; without a socket until one was dialled.
-    public var backend: Leg
-    /// When `deadlinePassed` is to be called, in milliseconds of `Clock`; 0 for never.
-    public var deadlineMilliseconds: UInt64 = 0
     /// How the relay ends.
     public internal(set) var ending = Ending()
     var stage = Stage.opening
+    /// Bytes are counted against a rate, or messages against one that relays share.
+    var isPaced = false
     /// The closing deadline counts from the first Close or loss, and is not pushed on.
     var hasClosingDeadline = false
+    /// When `deadlinePassed` is to be called, in milliseconds of `Clock`; 0 for never.
+    public var deadlineMilliseconds: UInt64 = 0
+    /// The end that we connected to; without a socket until one was dialled.
+    public var backend: Leg
+    /// Pings, silence and age, where the route has rules for them.
+    var watch: Watch?
     /// Set while the last bytes of a peer that has gone wait for room at the other.
     private var stall: Stall?
     /// The reason in Closes of ours, where somebody has given one.
     private var closeText: CloseText?
-    /// Bytes are counted against a rate, or messages against one that relays share.
-    var isPaced = false
-    /// Pings, silence and age, where the route has rules for them.
-    var watch: Watch?
     /// From the client to the upstream.
     var up: Flow
     /// From the upstream to the client.

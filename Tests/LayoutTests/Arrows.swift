@@ -40,7 +40,7 @@ enum Arrows {
         "Echo": ["Wire", "Reactor", "TLS"],
         "LoadGenerator": ["Config", "Tap", "Wire", "Reactor", "TLS", "HTTP2"],
         "TestKit": ["Wire", "Reactor", "TLS"],
-        "Bench": ["LoadGenerator", "Echo", "Access", "Reactor", "Wire", "Router"],
+        "Bench": ["LoadGenerator", "Echo", "Access", "Reactor", "Wire", "Router", "TLS"],
         "FuzzTargets": ["Access", "Naming", "Proxy", "Wire", "TLS", "HTTP2", "Config"],
         "Fuzz": ["FuzzTargets"],
     ]

@@ -26,7 +26,7 @@ struct ChecksTests {
         ("Log", "Config"), ("Service", "QRCode"), ("Service", "Trust"), ("Frontend", "Service"),
         ("sluice", "Frontend"), ("sluice", "Splice"), ("sluice", "Router"),
         ("sluice", "TestKit"), ("sluice", "COpenSSL"),
-        ("Echo", "Splice"), ("LoadGenerator", "Echo"), ("TestKit", "Router"), ("Bench", "TLS"),
+        ("Echo", "Splice"), ("LoadGenerator", "Echo"), ("TestKit", "Router"), ("Bench", "Splice"),
         ("Splice", "COpenSSL"), ("TLS", "CLinux"), ("Reactor", "COpenSSL"),
         ("sluice", "CQREncode"), ("QRCode", "TLS"), ("Frontend", "QRCode"),
         ("HTTP2", "Wire"), ("HTTP2", "Reactor"), ("Frontend", "CNghttp2"), ("TLS", "CNghttp2"),
@@ -46,7 +46,7 @@ struct ChecksTests {
         ("Splice", "Ledger"), ("Frontend", "Proxy"), ("Health", "Ledger"), ("Naming", "Ledger"),
         ("Service", "Frontend"), ("Service", "Config"), ("sluice", "Service"),
         ("sluice", "Config"), ("sluice", "LoadGenerator"),
-        ("Bench", "LoadGenerator"), ("Wire", "Wire"),
+        ("Bench", "LoadGenerator"), ("Bench", "TLS"), ("Wire", "Wire"),
         ("HTTP2", "CNghttp2"), ("FuzzTargets", "HTTP2"),
     ])
     func `an arrow that points down is fine`(target: String, module: String) {

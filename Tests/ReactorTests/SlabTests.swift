@@ -22,6 +22,13 @@ private struct Tenant: ~Copyable {
     deinit { census.alive -= 1 }
 }
 
+/// 200 bytes, so that two are no multiple of a cache line.
+private struct Large {
+    var words: InlineArray<25, UInt64>
+
+    init(repeating word: UInt64) { words = InlineArray(repeating: word) }
+}
+
 @Suite struct SlabTests {
     @Test func `a token's parts come back as they went in`() {
         let token = Token(index: 0x89AB_CDEF, generation: 0xFF12_3456, tag: 0xA5)
@@ -32,6 +39,27 @@ private struct Tenant: ~Copyable {
         #expect(token.tagged(1).index == token.index)
         #expect(token.tagged(1).generation == token.generation)
         #expect(Token(rawValue: token.rawValue) == token)
+    }
+
+    @Test func `large slots begin at cache lines, and small ones lie close together`() throws {
+        var large = Slab<(Large, Large)>(capacity: 1_100)
+        var small = Slab<UInt32>(capacity: 1_100)
+        var addresses: (large: Set<UInt>, small: [UInt]) = ([], [])
+        for index in 0..<1_100 {
+            let value = Large(repeating: UInt64(index))
+            let token = try unwrap(large.insert((value, value)))
+            let other = try unwrap(small.insert(UInt32(index)))
+            addresses.large.insert(UInt(bitPattern: try unwrap(large.pointer(token))))
+            addresses.small.append(UInt(bitPattern: try unwrap(small.pointer(other))))
+        }
+        #expect(addresses.large.count == 1_100)
+        #expect(addresses.large.allSatisfy { $0 % 64 == 0 })
+        #expect(addresses.small[1] - addresses.small[0] == 4)
+        for index in 0..<1_100 {
+            let slot = try unwrap(large.pointer(index: index))
+            #expect(slot.pointee.0.words[0] == UInt64(index))
+            #expect(slot.pointee.1.words[24] == UInt64(index))
+        }
     }
 
     @Test func `a retired slot's token hits nothing, before and after the slot has a new tenant`()

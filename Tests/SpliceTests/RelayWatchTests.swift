@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import Ledger
 import Testing
-import Wire
 
 @testable import Splice
+@testable import Wire
 
 /// Goal: peers that are gone are found, silence and age end a relay, and nobody else notices anything.
 ///
@@ -255,6 +255,15 @@ struct RelayWatchTests {
         #expect(rig.deadlineMilliseconds == 0)
         #expect(rig.clientRoundTrip == RoundTrip())
         #expect(MemoryLayout<Relay>.size <= 640, "\(MemoryLayout<Relay>.size)")
+    }
+
+    @Test func `what a short message touches lies in few cache lines`() throws {
+        let line = 64
+        #expect(try #require(MemoryLayout<FrameScanner>.offset(of: \.messageBytesMax)) == line)
+        #expect(try #require(MemoryLayout<Flow>.offset(of: \.tail)) <= 2 * line)
+        // The first line of a leg has the session up to its credit, behind which stand 72 bytes for OpenSSL and streams.
+        #expect(MemoryLayout<Leg>.size <= 104, "\(MemoryLayout<Leg>.size)")
+        #expect(MemoryLayout<Relay>.size <= 9 * line, "\(MemoryLayout<Relay>.size)")
     }
 
     @Test func `a drain takes the place of a ping that was due`() throws {

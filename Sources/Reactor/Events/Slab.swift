@@ -10,6 +10,8 @@ import Glibc
 /// All of it is inlinable: a generic that is called across targets without that goes through
 /// run-time metadata at each call.
 ///
+/// Each slot begins at a cache line, so the order of a tenant's fields says which of them share one.
+///
 /// Memory grows by chunks of 1024 slots that never move. A chunk without a tenant can be given back to the
 /// system (`giveBackUnused`); its addresses stay the slab's.
 public struct Slab<Slot: ~Copyable>: ~Copyable {
@@ -17,6 +19,13 @@ public struct Slab<Slot: ~Copyable>: ~Copyable {
     @inlinable static var slotsPerChunk: Int { 1 << chunkBits }
     @inlinable static var liveBit: UInt32 { 1 << 31 }
     @inlinable static var none: UInt32 { .max }
+    /// Bytes of a line of the processor's caches.
+    @inlinable static var lineBytes: Int { 64 }
+    /// Bytes from one slot to the next; small ones lie close together.
+    @inlinable static var slotBytes: Int {
+        let stride = MemoryLayout<Slot>.stride
+        return stride < 4 * lineBytes ? stride : (stride + lineBytes - 1) & ~(lineBytes - 1)
+    }
 
     /// How many slots there can be at once.
     public let capacity: Int
@@ -24,7 +33,7 @@ public struct Slab<Slot: ~Copyable>: ~Copyable {
     public var count: Int { liveCount }
     @usableFromInline var liveCount = 0
 
-    @usableFromInline let chunks: UnsafeMutablePointer<UnsafeMutablePointer<Slot>?>
+    @usableFromInline let chunks: UnsafeMutablePointer<UnsafeMutableRawPointer?>
     /// For each slot the generation of its tenant, with `liveBit` while it is live.
     @usableFromInline let states: UnsafeMutablePointer<UInt32>
     /// For each free or retired slot the next one of its kind.
@@ -72,7 +81,8 @@ public struct Slab<Slot: ~Copyable>: ~Copyable {
             index = used
             if index & (Self.slotsPerChunk - 1) == 0 {
                 chunks[index >> Self.chunkBits] = .allocate(
-                    capacity: min(Self.slotsPerChunk, capacity - index))
+                    byteCount: min(Self.slotsPerChunk, capacity - index) * Self.slotBytes,
+                    alignment: max(Self.lineBytes, MemoryLayout<Slot>.alignment))
             }
             used += 1
         } else {
@@ -143,7 +153,7 @@ public struct Slab<Slot: ~Copyable>: ~Copyable {
             while index < first + count, states[index] & Self.liveBit == 0 { index += 1 }
             if index == first + count, let chunk = chunks[first >> Self.chunkBits] {
                 // No slot of it holds anything, so what its bytes are is no matter.
-                giveBackPages(chunk, byteCount: count * MemoryLayout<Slot>.stride)
+                giveBackPages(chunk, byteCount: count * Self.slotBytes)
             }
             first += Self.slotsPerChunk
         }
@@ -164,7 +174,9 @@ public struct Slab<Slot: ~Copyable>: ~Copyable {
 
     @inlinable func place(_ index: Int) -> UnsafeMutablePointer<Slot> {
         // A used index has its chunk: `insert` allocates it before it counts the index as used.
-        chunks[index >> Self.chunkBits].unsafelyUnwrapped + (index & (Self.slotsPerChunk - 1))
+        let chunk = chunks[index >> Self.chunkBits].unsafelyUnwrapped
+        return (chunk + (index & (Self.slotsPerChunk - 1)) &* Self.slotBytes)
+            .assumingMemoryBound(to: Slot.self)
     }
 }
 

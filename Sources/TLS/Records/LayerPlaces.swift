@@ -9,7 +9,7 @@ import Synchronization
 struct LayerPlaces: Sendable {
     /// Bytes of a place: a layer with its keys, and no cache line shared with the next one, which may be another reactor's.
     static let placeBytes =
-        (MemoryLayout<RecordLayer>.stride + 2 * TrafficKey.byteCount + 63) & ~63
+        (MemoryLayout<RecordLayer>.stride + TrafficKey.pairBytes + 63) & ~63
     /// So much is taken of the system at once; malloc maps it by itself.
     private static let chunkBytes = 256 * 1_024
 

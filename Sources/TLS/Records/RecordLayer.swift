@@ -18,28 +18,30 @@ struct RecordLayer {
     /// What sealing adds to a plaintext: header, type and tag.
     static let overheadBytes = headerBytes + 1 + RecordSuite.tagBytes
 
+    // What each record touches stands in the first cache line; the keys follow behind the last field.
+
     let suite: RecordSuite
     /// Bits that count the bytes of content in one record, of either side's: 9 to 14.
     let fragmentBits: UInt8
-    var reading: TrafficKey
-    var writing: TrafficKey
-    /// The beginning of a record that is not whole yet.
-    var part: UnsafeMutablePointer<UInt8>?
-    var partCount = 0
     /// Bytes of the KeyUpdate in progress (RFC 8446 §4.6.3), which records may cut.
     var keyUpdateCount: UInt8 = 0
     /// This end is the client, to which tickets may come at any time (RFC 8446 §4.6.1).
     var isOfClient = false
     /// Bytes of the header of the ticket in progress: 4 for all; 0 where none is.
     var ticketHeaderCount: UInt8 = 0
-    /// Bytes of that ticket that are still to come, once its header is whole.
-    var ticketBytesLeft: UInt32 = 0
     /// The peer asked for new keys of ours, in its input of this turn.
     var owesKeyUpdate = false
     /// We have said close_notify or a fatal alert: nothing may follow.
     var isWriteClosed = false
     /// The peer has said close_notify.
     var isReadClosed = false
+    var reading: TrafficKey
+    var writing: TrafficKey
+    /// The beginning of a record that is not whole yet.
+    var part: UnsafeMutablePointer<UInt8>?
+    var partCount = 0
+    /// Bytes of the ticket in progress that are still to come, once its header is whole.
+    var ticketBytesLeft: UInt32 = 0
     /// Why it failed, as an alert's number.
     var failure: Alert?
     /// The alert that the peer has sent, where that is why.
@@ -96,15 +98,15 @@ struct RecordLayer {
         let size = MemoryLayout<RecordLayer>.stride
         guard let memory = LayerPlaces.take() else { return nil }
         let layer = memory.bindMemory(to: RecordLayer.self, capacity: 1)
-        let keys = (memory + size).bindMemory(to: UInt8.self, capacity: 2 * TrafficKey.byteCount)
-        memcpy(keys, secrets.reading, suite.secretBytes)
-        memcpy(keys + TrafficKey.byteCount, secrets.writing, suite.secretBytes)
+        let keys = (memory + size).bindMemory(to: UInt8.self, capacity: TrafficKey.pairBytes)
         layer.initialize(
             to: RecordLayer(
                 suite: suite, fragmentBits: fragmentBits,
                 reading: TrafficKey(bytes: keys, sequence: sequences.reading),
                 writing: TrafficKey(
-                    bytes: keys + TrafficKey.byteCount, sequence: sequences.writing)))
+                    bytes: keys + TrafficKey.hotBytes, sequence: sequences.writing)))
+        memcpy(layer.pointee.reading.secret, secrets.reading, suite.secretBytes)
+        memcpy(layer.pointee.writing.secret, secrets.writing, suite.secretBytes)
         guard layer.pointee.reading.derive(suite, number: ciphers.nextKeyNumber()),
             layer.pointee.writing.derive(suite, number: ciphers.nextKeyNumber())
         else {
@@ -118,7 +120,7 @@ struct RecordLayer {
     static func destroy(_ layer: UnsafeMutablePointer<RecordLayer>, _ ciphers: RecordCiphers) {
         ciphers.forget(layer.pointee.reading, layer.pointee.suite)
         ciphers.forget(layer.pointee.writing, layer.pointee.suite)
-        OPENSSL_cleanse(layer.pointee.reading.bytes, 2 * TrafficKey.byteCount)
+        OPENSSL_cleanse(layer.pointee.reading.bytes, TrafficKey.pairBytes)
         Glibc.free(layer.pointee.part)
         layer.deinitialize(count: 1)
         LayerPlaces.giveBack(layer)

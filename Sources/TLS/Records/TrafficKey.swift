@@ -4,23 +4,26 @@ import Glibc
 
 /// The traffic secret of one direction, and what follows from it (RFC 8446 §7).
 struct TrafficKey {
-    /// Secret, key and initialization vector, one behind the other: `byteCount` bytes, owned by
-    /// the record layer.
+    /// Key and initialization vector, and the secret `secretOffset` bytes behind them: `byteCount` bytes in all, owned
+    /// by the record layer.
     let bytes: UnsafeMutablePointer<UInt8>
     /// The number of the next record (RFC 8446 §5.3).
     var sequence: UInt64
     /// Unlike that of any other key of the thread: 0 while there is none.
     var number: UInt64 = 0
 
-    /// Bytes of all three at most.
-    static let byteCount =
-        RecordSuite.secretBytesMax + RecordSuite.keyBytesMax + RecordSuite.nonceBytes
+    /// Bytes of key and vector, with some that round them up; behind those of one direction stand those of the other.
+    static let hotBytes = (RecordSuite.keyBytesMax + RecordSuite.nonceBytes + 15) & ~15
+    /// Where the secret is, which no record needs: behind the keys of both directions.
+    private static let secretOffset = 2 * hotBytes
+    /// Bytes from the key of one direction to the end of its secret.
+    static let byteCount = secretOffset + RecordSuite.secretBytesMax
+    /// Bytes of both directions, where the second key stands `hotBytes` behind the first.
+    static let pairBytes = 2 * hotBytes + 2 * RecordSuite.secretBytesMax
 
-    var secret: UnsafeMutablePointer<UInt8> { bytes }
-    var key: UnsafeMutablePointer<UInt8> { bytes + RecordSuite.secretBytesMax }
-    var vector: UnsafeMutablePointer<UInt8> {
-        bytes + (RecordSuite.secretBytesMax + RecordSuite.keyBytesMax)
-    }
+    var secret: UnsafeMutablePointer<UInt8> { bytes + Self.secretOffset }
+    var key: UnsafeMutablePointer<UInt8> { bytes }
+    var vector: UnsafeMutablePointer<UInt8> { bytes + RecordSuite.keyBytesMax }
 
     /// Derives key and vector from the secret (RFC 8446 §7.3).
     ///

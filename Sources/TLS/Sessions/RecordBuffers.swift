@@ -21,14 +21,14 @@ public struct RecordBuffers {
         var toldBytes = 0
         /// Sessions that have released it since somebody asked.
         var releasedCount = 0
+        /// One BIO for all sessions of the thread: its only state is the window.
+        var bio: OpaquePointer?
     }
 
     /// Bytes of output that one call may make: what is sealed plus every record's overhead.
     public static let outputCapacityDefault = 320 * 1024
 
     let window: UnsafeMutablePointer<Window>
-    /// One BIO for all sessions of the thread: its only state is the window.
-    let bio: OpaquePointer
     /// What sessions seal and open with that have released OpenSSL's object.
     let ciphers: RecordCiphers
 
@@ -46,7 +46,7 @@ public struct RecordBuffers {
             to: Window(
                 input: UnsafePointer(output), inputCount: 0, output: output, outputCount: 0,
                 outputCapacity: outputCapacity))
-        bio = RecordBIO.make(window: window)
+        window.pointee.bio = RecordBIO.make(window: window)
         ciphers = RecordCiphers(engine)
     }
 
@@ -55,7 +55,7 @@ public struct RecordBuffers {
 
     /// Frees the window; no session may use it any more.
     public func free() {
-        BIO_free(bio)
+        BIO_free(window.pointee.bio)
         ciphers.free()
         window.pointee.output.deallocate()
         window.deinitialize(count: 1)

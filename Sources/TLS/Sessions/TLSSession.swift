@@ -47,30 +47,32 @@ public struct ReadOutcome: Sendable {
 /// Records leave in the order in which they were made, since each has a number that the peer counts
 /// along: what `setOutputAside` has taken back stands in front of whatever the session makes next.
 public struct TLSSession: ~Copyable {
-    /// OpenSSL's object; nil once it is released.
-    var ssl: OpaquePointer?
-    /// What took its place.
+    // In front stands what each message touches, so that it lies in one cache line of a relay's leg.
+
+    /// What took the place of OpenSSL's object.
     var layer: UnsafeMutablePointer<RecordLayer>?
     let buffers: RecordBuffers
-    /// The records that OpenSSL has read and written.
-    var tally = RecordTally()
+    /// Records that were made and that wait to leave with those made next: a ticket.
+    private var aside: UnsafeMutablePointer<UInt8>?
     /// How many more records without application data (KeyUpdate and the like) are tolerated.
     ///
     /// Each record with data earns one back, so a flood ends the session and a long life does not.
     var quietRecordCredit: Int32 = TLSSession.quietRecordsMax
-
     /// Bytes of `aside`.
     private var asideCount: UInt32 = 0
-    /// Records that were made and that wait to leave with those made next: a ticket.
-    private var aside: UnsafeMutablePointer<UInt8>?
+    /// OpenSSL's object; nil once it is released.
+    var ssl: OpaquePointer?
+    /// The records that OpenSSL has read and written.
+    var tally = RecordTally()
 
     static let quietRecordsMax: Int32 = 64
 
     init(adopting ssl: OpaquePointer, through buffers: RecordBuffers) {
         self.ssl = ssl
         self.buffers = buffers
-        BIO_up_ref(buffers.bio)
-        SSL_set_bio(ssl, buffers.bio, buffers.bio)
+        let bio = buffers.window.pointee.bio
+        BIO_up_ref(bio)
+        SSL_set_bio(ssl, bio, bio)
     }
 
     /// A session without OpenSSL's object from the beginning.

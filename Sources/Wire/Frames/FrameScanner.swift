@@ -38,18 +38,12 @@ public struct FrameScanner: Sendable {
     public internal(set) var outstanding: UInt64 = 0
     /// Payload declared so far by the frames of the message in progress, or of the last one.
     var messageBytes: UInt64 = 0
-    let messageBytesMax: UInt64
     var dataMessagesBegunToEnd: UInt64 = 0
     var declaredPayloadBytes: UInt64 = 0
     /// Frames whose header has gone on, control frames included.
     public internal(set) var frames: UInt64 = 0
     /// At this number of `frames` no further message may begin; `max` for any number.
     var framesMax = UInt64.max
-    /// Frames of the fragmented message in progress.
-    var fragments: UInt32 = 0
-    let fragmentsMax: UInt32
-    /// The code of the Close that went by: 0 before it, 1005 if it carried none.
-    public internal(set) var closeCode: UInt16 = 0
     /// Where it is counted what passes; nil for nowhere.
     var tally: FrameTally.Cells?
     /// What has passed with the frame in progress, by its opcode; 0 where a message is not over with it.
@@ -62,6 +56,13 @@ public struct FrameScanner: Sendable {
     let reservedBitsAllowed: UInt8
     var place = Place.betweenMessages
     var kind = Kind.control
+    // Up to here it is what each short message touches: 64 bytes.
+    let messageBytesMax: UInt64
+    /// Frames of the fragmented message in progress.
+    var fragments: UInt32 = 0
+    let fragmentsMax: UInt32
+    /// The code of the Close that went by: 0 before it, 1005 if it carried none.
+    public internal(set) var closeCode: UInt16 = 0
 
     /// A scanner at the start of a direction.
     ///

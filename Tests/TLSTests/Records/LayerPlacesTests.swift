@@ -6,6 +6,16 @@ import Testing
 
 /// Goal: each record layer has a place of its own, whichever threads take and give places.
 struct LayerPlacesTests {
+    @Test func `the key and the numbers of a direction are in one cache line each`() throws {
+        #expect(try #require(MemoryLayout<RecordLayer>.offset(of: \.part)) < 64)
+        let keys = MemoryLayout<RecordLayer>.stride
+        for begin in [keys, keys + TrafficKey.hotBytes] {
+            let end = begin + RecordSuite.keyBytesMax + RecordSuite.nonceBytes
+            #expect(begin / 64 == (end - 1) / 64, "\(begin)")
+        }
+        #expect(LayerPlaces.placeBytes <= 320)
+    }
+
     @Test func `places are apart, empty, and used again`() throws {
         // More than one piece of memory has.
         let places = try (0..<2_000).map { _ in try #require(LayerPlaces.take()) }
