@@ -159,7 +159,7 @@ final class FaultLine {
         var at = 0
         while at < count, struck == nil {
             if outstanding == 0 {
-                beginFrame(start + at, count: count &- at, isOwn: isOwn)
+                beginFrame(start + at, count: count &- at, now, isOwn: isOwn)
             }
             var run = Int(truncatingIfNeeded: min(outstanding, UInt64(count &- at)))
             if course.isOver(now) { strike = nil }
@@ -173,7 +173,7 @@ final class FaultLine {
             if course.rules.level == .bytes {
                 if pieceLeft == 0 {
                     pieceLeft = Int.random(in: 1...Self.pieceBytesMax)
-                    drawDelay()
+                    drawDelay(now)
                 }
                 run = min(run, pieceLeft)
                 pieceLeft &-= run
@@ -188,14 +188,16 @@ final class FaultLine {
         }
     }
 
-    private func beginFrame(_ start: UnsafePointer<UInt8>, count: Int, isOwn: Bool) {
+    private func beginFrame(
+        _ start: UnsafePointer<UInt8>, count: Int, _ now: UInt64, isOwn: Bool
+    ) {
         guard let (header, length) = FrameHeader.decode(start, count: count) else {
             assertionFailure("bytes go on that begin with half a header")
             outstanding = UInt64(count)
             return
         }
         outstanding = header.payloadLength &+ UInt64(length)
-        if course.rules.level == .frames { drawDelay() }
+        if course.rules.level == .frames { drawDelay(now) }
         strike = nil
         if isOwn { return }
         let rules = course.rules
@@ -211,7 +213,10 @@ final class FaultLine {
         }
     }
 
-    private func drawDelay() {
+    private func drawDelay(_ now: UInt64) {
+        delay = 0
+        // What comes then waits for what is here before it, and for nothing else.
+        if course.isOver(now) { return }
         let rules = course.rules
         let jitter = rules.jitterMilliseconds
         delay = rules.latencyMilliseconds

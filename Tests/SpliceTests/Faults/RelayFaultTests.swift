@@ -299,6 +299,31 @@ struct RelayFaultTests {
         #expect(rig.resumeMilliseconds >= rig.space.pointee.nowMilliseconds + 1_000)
     }
 
+    @Test
+    func `faults that are over are counted no more while their line waits for its destination`()
+        throws
+    {
+        let rig = try RelayRig.open(smallBuffers: true)
+        _ = rig.begin(Self.rules { $0.latencyMilliseconds = 1 }, forMilliseconds: 50)
+        let bytes = Self.messages(from: .backend, Array(repeating: 60_000, count: 30))
+        rig.backend.enqueue(bytes)
+        for _ in 0..<10 {
+            // The client reads nothing.
+            _ = rig.backend.pump()
+            rig.passTime(2)
+            rig.resume()
+        }
+        try #require(rig.heldForClient > 0 && rig.isDelaying)
+        let counted = rig.talliedFaults(.latency)
+        try #require(counted > 0 && counted < 30)
+        rig.passTime(100)
+        // It reads on: what the line has goes on piece by piece, and what comes then stands behind it.
+        rig.exchange()
+        _ = try run(rig)
+        #expect(rig.client.takeReceived() == bytes)
+        #expect(rig.talliedFaults(.latency) == counted)
+    }
+
     @Test func `what was on its way to the upstream arrives before it learns of a cut`() throws {
         let rig = try RelayRig.open()
         _ = rig.begin(
