@@ -49,6 +49,48 @@ struct LoadPlanning {
                 "--ramp has no meaning in --mode connect, which opens connections over and over.")
         }
         try refuse("--late", traffic.late != nil, unless: .echo, .push, .stream)
+        try refuseKindOfMessage()
+        try refuseIdleDialing()
+    }
+
+    /// Refuses to say how messages are sent where none are.
+    private func refuseKindOfMessage() throws {
+        let given = [("--text", traffic.text), ("--binary", traffic.binary)]
+        guard let option = given.first(where: \.1)?.0 else { return }
+        switch command.mode {
+        case .echo, .stream: return
+        case .push:
+            guard traffic.message == nil else { return }
+            throw ValidationError(
+                "\(option) is for a message that is sent: in --mode push give --message too.")
+        case .connect:
+            if command.dialing.http2 { return }
+            throw ValidationError(
+                "\(option) has no meaning in --mode connect without --http2, which sends no messages."
+            )
+        case .hold, .storm:
+            throw ValidationError(
+                "\(option) has no meaning in --mode \(command.mode.rawValue), which sends no messages."
+            )
+        }
+    }
+
+    /// Refuses options for connections that the URL or another option leaves without meaning.
+    private func refuseIdleDialing() throws {
+        let dialing = command.dialing
+        if dialing.resume != nil, dialing.http2 {
+            throw ValidationError(
+                "--resume and --http2 don't go together: connections of HTTP/2 stay, and their streams come and go."
+            )
+        }
+        guard command.url.hasPrefix("ws://") else { return }
+        let given = [
+            ("--insecure", dialing.insecure), ("--ca", !dialing.ca.isEmpty),
+            ("--cert", dialing.cert != nil), ("--key", dialing.key != nil),
+            ("--sni", dialing.sni != nil), ("--resume", dialing.resume != nil),
+        ]
+        guard let option = given.first(where: \.1)?.0 else { return }
+        throw ValidationError("\(option) is for TLS: give a URL that begins with wss://.")
     }
 
     /// Refuses options whose part a script or a recording has.
