@@ -156,6 +156,13 @@ import Testing
         #expect(report.messages == 20)
     }
 
+    @Test func `a Ping in pieces is an error`() throws {
+        let backend = try answering { _ in
+            Frame(opcode: 9, payload: [0x61], isFinal: false).bytes
+        }
+        try expectError("a control frame came that is not whole", of: backend)
+    }
+
     @Test func `where nobody listens the load does not begin`() throws {
         let port = try PeerAddress.refusing().port
         let fault = #expect(throws: LoadFault.self) {

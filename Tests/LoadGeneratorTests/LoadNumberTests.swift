@@ -4,7 +4,9 @@
 // Method: known values; a histogram is read by another implementation of HdrHistogram.
 
 import Foundation
+import Glibc
 import Histogram
+import Reactor
 import TestKit
 import Testing
 
@@ -110,12 +112,56 @@ import Testing
         ("1760000000", 1_760_000_000_000_000_000), ("1760000000123", 1_760_000_000_123_000_000),
         ("1760000000123456", 1_760_000_000_123_456_000),
         ("1760000000123456789", 1_760_000_000_123_456_789),
-        ("1760000000.25", 1_760_000_000_250_000_000),
+        ("1760000000.25", 1_760_000_000_250_000_000), ("1.76e9", 1_760_000_000_000_000_000),
+        ("1.76E+18", 1_760_000_000_000_000_000), ("176000000025e-2", 1_760_000_000_250_000_000),
+        ("1.760000000123456e15", 1_760_000_000_123_456_000), ("5e-1", 500_000_000),
     ])
     func `a clock is read in the unit that it has`(text: String, nanoseconds: UInt64) {
         let bytes = Array("{\"id\":\"ts\", \"ts\" : \(text)}".utf8)
         #expect(PushClock.nanoseconds(in: bytes, key: "ts") == nanoseconds)
         #expect(PushClock.nanoseconds(in: bytes, key: "at") == nil)
+    }
+
+    @Test(arguments: [
+        "-1760000000", "1.76e40", "1e9999999999999999999", "1e", "1.7.6", "e9", ".5", "+1",
+        "\"1760000000\"",
+    ])
+    func `what is no time is none`(text: String) {
+        #expect(PushClock.nanoseconds(in: Array("{\"ts\":\(text)}".utf8), key: "ts") == nil)
+    }
+
+    @Test(arguments: [
+        ("1", "1.0", true), ("1.0", "1", true), ("1.1", "1.10", true), ("100", "1e2", true),
+        ("1e2", "100", true), ("-0.5", "-5e-1", true), ("1", "1.5", false), ("1.5", "1", false),
+        ("9007199254740993", "9007199254740992", false),
+        ("18446744073709551615", "18446744073709551615", true),
+        ("\"1\"", "1.0", false), ("\"1.0\"", "1.0", true), ("true", "1", false),
+        ("null", "null", true),
+        ("1", "one", false), ("16", "0x10", false),
+    ])
+    func `a number in JSON is what is expected in whatever form`(
+        found: String, wanted: String, isSame: Bool
+    ) throws {
+        let value = try #require(JSONValue(message: Array("{\"a\":\(found)}".utf8))?.value(at: "a"))
+        #expect(value.isSame(as: wanted) == isSame)
+    }
+
+    @Test func `an address that is another machine's is told before the run`() throws {
+        var plan = LoadPlan(target: try LoadTarget(parsing: "ws://127.0.0.1:1/"), mode: .echo)
+        plan.connections = 1
+        plan.dialing.sources = try ["127.0.0.2", "192.0.2.1"].map {
+            try #require(Address(host: $0, port: 0))
+        }
+        let problems = LoadNeeds.problems(of: plan, threads: 1)
+        #expect(problems.count == 1)
+        #expect(
+            problems.first?.hasPrefix("--source: connections can't leave from 192.0.2.1: ") == true)
+    }
+
+    @Test func `time that runs out is told by what it ran out for`() {
+        #expect(LoadCause.system(ETIMEDOUT).word == "timeout-connect")
+        #expect(LoadCause.onOpenSocket(ETIMEDOUT).word == "vanished")
+        #expect(LoadCause.onOpenSocket(ECONNRESET).word == "reset")
     }
 
     @Test func `what a machine lacks is told with the way to get it`() throws {

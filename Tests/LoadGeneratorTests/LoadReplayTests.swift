@@ -170,6 +170,11 @@ import Testing
             {"request": {"url": "https://a.test/"}, "response": {"status": 200}}]}}
             """, "1 WebSocket in it without _webSocketMessages"
         ),
+        (
+            archive.replacing(
+                "\"opcode\": 2, \"data\": \"AQI=\"", with: "\"opcode\": 2, \"data\": \"A!\""),
+            "message 3 of WebSocket 1 is binary, and its data is no base64"
+        ),
         (record + "nonsense\n", "line 12: this is no line of sluice tap"),
     ])
     func `a file that can't be played says why`(text: String, words: String) throws {

@@ -135,7 +135,8 @@ extension LoadCheck {
                 absent: "any", "the way to a value in its JSON, as `user.names.0`"),
             .text(
                 "equals", \.equals, what: "a text", absent: "any",
-                "what the value of `json` is; numbers, true, false and null as JSON writes them"),
+                "what the value of `json` is; true, false and null as JSON writes them, and numbers in any form: `1`, `1.0` and `1e0` are one number"
+            ),
             .duration(
                 "within", \.within, .milliseconds(1) ... .seconds(86_400),
                 "how long it may take"),

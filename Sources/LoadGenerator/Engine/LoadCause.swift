@@ -74,6 +74,11 @@ struct LoadCause: Sendable, Hashable {
         default: .system
         }
     }
+
+    /// The same of a socket that was connected: there time runs out for a peer that is gone, and not for connecting.
+    static func onOpenSocket(_ code: Int32) -> LoadCause {
+        code == ETIMEDOUT ? .vanished : system(code)
+    }
 }
 
 /// How often something failed for one cause.

@@ -159,6 +159,9 @@ extension LoadLoop {
         _ header: FrameHeader, _ payload: UnsafeBufferPointer<UInt8>, _ client: ClientPointer,
         _ token: Token
     ) -> Bool {
+        guard header.isFinal else {
+            return fail(client, token, .protocolError, "a control frame came that is not whole")
+        }
         switch header.opcode {
         case .ping where payload.count <= 125:
             guard client.pointee.phase == .open else { return true }

@@ -64,8 +64,9 @@ extension LoadLoop {
             let source = sources[Int(number % UInt64(sources.count))]
             let code = socket.bindSource(source)
             guard code == 0 else {
+                // No port is asked for here, so that none can be lacking.
                 let sentence = "leave from \(source): \(SystemError.text(of: code))"
-                notBegun(number, attempt, .system(code), sentence)
+                notBegun(number, attempt, .system, sentence)
                 return
             }
         }

@@ -164,19 +164,40 @@ enum PushClock {
             guard bytes[start..<(start + wanted.count)].elementsEqual(wanted) else { continue }
             var rest = bytes[(start + wanted.count)...].drop { $0 == 0x20 }
             guard rest.popFirst() == UInt8(ascii: ":") else { continue }
-            let digits = rest.drop { $0 == 0x20 }.prefix { byte in
-                (0x30...0x39).contains(byte) || byte == UInt8(ascii: ".")
+            let number = rest.drop { $0 == 0x20 }.prefix { byte in
+                (0x30...0x39).contains(byte) || numberSigns.contains(byte)
             }
-            return scaled(String(decoding: digits, as: UTF8.self))
+            return scaled(String(decoding: number, as: UTF8.self))
         }
         return nil
     }
 
+    private static let numberSigns = Array(".eE+-".utf8)
+    /// More places than that a time has in no unit.
+    private static let placesMax = 64
+
+    /// The digits of a number of JSON before and behind its point, without an exponent (RFC 8259 §6); nil where it
+    /// is none, or negative.
+    private static func plain(_ text: String) -> (whole: String, fraction: String)? {
+        let ends = text.split(omittingEmptySubsequences: false) { $0 == "e" || $0 == "E" }
+        guard let mantissa = ends.first, ends.count <= 2,
+            let exponent = ends.count == 2 ? Int(ends[1]) : 0, abs(exponent) <= placesMax
+        else { return nil }
+        let parts = mantissa.split(separator: ".", omittingEmptySubsequences: false)
+        let digits = parts.joined()
+        guard parts.count <= 2, !parts[0].isEmpty, !digits.contains(where: { !$0.isNumber }) else {
+            return nil
+        }
+        let point = parts[0].count + exponent
+        let zeros = String(repeating: "0", count: max(0, -point))
+        let padded = digits + String(repeating: "0", count: max(0, point - digits.count))
+        return ("0" + padded.prefix(max(0, point)), zeros + padded.dropFirst(max(0, point)))
+    }
+
     private static func scaled(_ text: String) -> UInt64? {
         // In two parts, since nanoseconds since 1970 do not fit a Double.
-        let parts = text.split(separator: ".", omittingEmptySubsequences: false)
-        guard parts.count <= 2, let whole = parts.first.flatMap({ UInt64($0) }),
-            let fraction = parts.count == 2 ? Double("0.\(parts[1])") : 0
+        guard let parts = plain(text), let whole = UInt64(parts.whole),
+            let fraction = Double("0.\(parts.fraction)0")
         else { return nil }
         let unit: UInt64 =
             switch whole {

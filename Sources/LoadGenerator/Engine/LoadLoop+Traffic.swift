@@ -84,7 +84,7 @@ extension LoadLoop {
             case .failed(let code):
                 if client.pointee.phase == .ending { return streamEnded(client, token) }
                 return fail(
-                    client, token, .system(code), "receive: \(SystemError.text(of: code))")
+                    client, token, .onOpenSocket(code), "receive: \(SystemError.text(of: code))")
             }
         }
     }
@@ -316,7 +316,7 @@ extension LoadLoop {
             case .failed(let code):
                 if client.pointee.phase == .ending { return streamEnded(client, token) }
                 return fail(
-                    client, token, .system(code), "send: \(SystemError.text(of: code))")
+                    client, token, .onOpenSocket(code), "send: \(SystemError.text(of: code))")
             }
         }
         if sent < count {
@@ -335,7 +335,7 @@ extension LoadLoop {
         case .failed(let code):
             if client.pointee.phase == .ending { return streamEnded(client, token) }
             return fail(
-                client, token, .system(code), "send: \(SystemError.text(of: code))")
+                client, token, .onOpenSocket(code), "send: \(SystemError.text(of: code))")
         }
     }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Foundation
+import Glibc
 import Reactor
 
 /// What a load needs of this machine, and does not get: found out before it begins.
@@ -45,7 +46,21 @@ public enum LoadNeeds {
         } catch {
             return [error.sentence]
         }
-        return problems(of: plan, threads: threads, on: .here)
+        return foreignSources(of: plan) + problems(of: plan, threads: threads, on: .here)
+    }
+
+    /// Addresses that connections are to leave from and that are not this machine's.
+    private static func foreignSources(of plan: LoadPlan) -> [String] {
+        plan.dialing.sources.compactMap { source in
+            guard let socket = try? Socket.stream(for: source) else { return nil }
+            let code = socket.bindSource(source)
+            guard code != 0 else { return nil }
+            let host = source.hostString
+            return "--source: connections can't leave from \(host): \(SystemError.text(of: code))."
+                + (code == EADDRNOTAVAIL
+                    ? " This machine has no such address: `ip addr` shows those that it has, and"
+                        + " `ip addr add \(host) dev DEVICE` by root gives it another one." : "")
+        }
     }
 
     /// What may stop working after a while, each in a sentence that says what to change.

@@ -271,6 +271,13 @@ public struct LoadRecording: Sendable {
 
             /// Whether it is text, which it also is where nothing is said.
             var isText: Bool { (opcode ?? 1) == 1 }
+            /// Whether it is a message that can be played.
+            var hasData: Bool { (isText || opcode == 2) && data != nil }
+            /// Its payload; nil where it has none, or none that can be read.
+            var bytes: [UInt8]? {
+                guard let data else { return nil }
+                return isText ? Array(data.utf8) : Data(base64Encoded: data).map { Array($0) }
+            }
         }
         let log: Log
     }
@@ -297,11 +304,18 @@ public struct LoadRecording: Sendable {
                     + " nothing to play: k6 Studio and others leave messages out; record with sluice tap --record, or"
                     + " save a HAR in a browser's developer tools")
         }
-        return entries.compactMap { entry in
-            guard let messages = entry._webSocketMessages, !messages.isEmpty else { return nil }
+        var sockets: [Socket] = []
+        for entry in entries {
+            guard let messages = entry._webSocketMessages, !messages.isEmpty else { continue }
+            if let number = messages.firstIndex(where: { $0.hasData && $0.bytes == nil }) {
+                throw LoadFault(
+                    "\(path): message \(number + 1) of WebSocket \(sockets.count + 1) is binary, and its data is no"
+                        + " base64")
+            }
             let began = messages.lazy.compactMap(\.time).first ?? 0
-            return socket(entry.request, messages, began)
+            sockets.append(socket(entry.request, messages, began))
         }
+        return sockets
     }
 
     private static func socket(
@@ -326,12 +340,11 @@ public struct LoadRecording: Sendable {
         // One without a time came with the one before.
         var seconds = 0.0
         socket.messages = messages.compactMap { message in
-            guard message.isText || message.opcode == 2, let data = message.data else { return nil }
-            let isText = message.isText
-            let bytes = isText ? Array(data.utf8) : Array(Data(base64Encoded: data) ?? Data())
+            guard message.hasData, let bytes = message.bytes else { return nil }
             seconds = message.time.map { max(0, $0 - beganAt) } ?? seconds
             return Message(
-                seconds: seconds, isSent: message.type == "send", isText: isText, bytes: bytes)
+                seconds: seconds, isSent: message.type == "send", isText: message.isText,
+                bytes: bytes)
         }
         return socket
     }

@@ -76,6 +76,24 @@ enum JSONValue: Decodable {
         return value
     }
 
+    /// Whether it is what a text says: as text, or as the same number in another form (1.0, 1.10 and 1e2).
+    func isSame(as wanted: String) -> Bool {
+        if text == wanted { return true }
+        let isNumber = wanted.utf8.allSatisfy {
+            (0x30...0x39).contains($0) || Self.numberSigns.contains($0)
+        }
+        guard isNumber, let number = Double(wanted) else { return false }
+        switch self {
+        // Large whole numbers are told apart by their digits alone.
+        case .whole(let value): return Int64(exactly: number) == value && Int64(wanted) == nil
+        case .large(let value): return UInt64(exactly: number) == value && UInt64(wanted) == nil
+        case .number(let value): return value == number
+        case .null, .boolean, .text, .list, .members: return false
+        }
+    }
+
+    private static let numberSigns = Array("+-.eE".utf8)
+
     /// The value as text; nil for a list and for members.
     var text: String? {
         switch self {

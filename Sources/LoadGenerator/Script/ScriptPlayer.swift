@@ -210,7 +210,7 @@ final class ScriptPlayer {
             guard let value = JSONValue(message: message.bytes)?.value(at: path) else {
                 return .differs
             }
-            if let wanted = check.equals, value.text != filled(LoadTemplate(wanted)) {
+            if let wanted = check.equals, !value.isSame(as: filled(LoadTemplate(wanted))) {
                 return .differs
             }
             captures = [value.text ?? ""]
