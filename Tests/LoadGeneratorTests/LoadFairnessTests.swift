@@ -121,8 +121,8 @@ import Testing
             var plan = LoadPlan(target: try LoadTarget(parsing: "ws://a/"), mode: .script)
             plan.isPlayedByTheClock = isByTheClock
             let outcome = LoadOutcome(
-                meter: meter, seconds: 1, openingSeconds: 0, receivedInTime: 100, cpuShare: 0,
-                queueShare: 0, served: 0, attempts: 0)
+                meter: meter, seconds: 1, openingSeconds: 0, receivedInTime: 100,
+                usage: ThreadUsage(), served: 0, attempts: 0)
             return LoadSummary(
                 LoadFindings(
                     plan: plan, outcomes: [outcome], nameMicroseconds: nil, startedAt: Date())

@@ -144,4 +144,99 @@ import Testing
         #expect(summary.errors.map(\.count) == [1])
         #expect(summary.messages.received == 1)
     }
+
+    // MARK: By count
+
+    /// An echo server that does something else with the sixth message of its first connection.
+    private func echoing(
+        sixth: @escaping @Sendable (WebSocketPeer) throws -> Void
+    ) throws -> ScriptedBackend {
+        let number = Monitor(0)
+        return try ScriptedBackend { peer in
+            let mine = number.update {
+                $0 += 1
+                return $0
+            }
+            try peer.accept()
+            guard mine == 1 else { return try peer.echo() }
+            for _ in 0..<5 {
+                var answer = try peer.readFrame()
+                answer.maskKey = nil
+                try peer.send(answer)
+            }
+            _ = try peer.readFrame()
+            try sixth(peer)
+        }
+    }
+
+    @Test func `a run by count does not wait for what is gone with its connection`() throws {
+        let backend = try echoing { $0.stream.reset() }
+        defer { backend.stop() }
+        var plan = try plan(backend.address.port, .echo, connections: 2, count: 200)
+        plan.awaitsAll = true
+        let summary = try summary(plan)
+        #expect(summary.seconds < 5, "30 seconds would be waited for it")
+        #expect(summary.messages.sent == 200)
+        #expect(summary.messages.received == 199)
+        #expect(count("missing", summary) == 1, "\(summary.errors)")
+        #expect(summary.connections.lost == 1)
+    }
+
+    @Test
+    func `a run by count that waits in vain measures no wait, and tells of each message once`()
+        throws
+    {
+        let backend = try echoing { _ = try $0.readUntilEnd() }
+        defer { backend.stop() }
+        var plan = try plan(backend.address.port, .echo, connections: 2, count: 200)
+        plan.awaitsAll = true
+        plan.stallSeconds = 2
+        plan.drainSeconds = 0.1
+        let summary = try summary(plan)
+        #expect(summary.seconds < 2, "measured is what came before the wait")
+        #expect(summary.messages.sent == 200)
+        #expect(summary.messages.received == 199)
+        #expect(summary.errors.map(\.cause) == ["missing"], "\(summary.errors)")
+        #expect(count("missing", summary) == 1)
+    }
+
+    @Test func `where a server that pushes falls silent, that is told once`() throws {
+        let backend = try ScriptedBackend { peer in
+            try peer.accept()
+            try peer.send(.text("one"))
+            _ = try peer.readUntilEnd()
+        }
+        defer { backend.stop() }
+        var plan = try plan(backend.address.port, .push(clock: nil), connections: 2)
+        plan.awaitsAll = true
+        plan.stallSeconds = 0.5
+        let summary = try summary(plan, threads: 2)
+        #expect(summary.messages.received == 2)
+        #expect(summary.errors.map(\.count) == [1], "\(summary.errors)")
+        #expect(summary.errors.first?.example == "nothing came for 0.5 seconds")
+    }
+
+    // MARK: By the clock
+
+    @Test func `what a socket does not take is not sent, and not missing`() throws {
+        let isOver = Gate("the end of the run")
+        let backend = try ScriptedBackend { peer in
+            try peer.accept()
+            peer.stream.stopsReading = true
+            try isOver.wait()
+        }
+        defer {
+            isOver.open()
+            backend.stop()
+        }
+        var plan = try plan(backend.address.port, .rate(messagesPerSecond: 100))
+        plan.messageBytes = 1 << 20
+        plan.end = .seconds(0.5)
+        plan.awaitsAll = true
+        plan.drainSeconds = 0.2
+        let summary = try summary(plan)
+        #expect(summary.messages.sent > 0 && summary.messages.unsent > 0, "\(summary.messages)")
+        #expect(summary.messages.sent + summary.messages.unsent == 50, "\(summary.messages)")
+        #expect(count("missing", summary) == summary.messages.sent, "\(summary.errors)")
+    }
 }

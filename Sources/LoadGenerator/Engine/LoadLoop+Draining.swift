@@ -70,12 +70,36 @@ extension LoadLoop {
             }
             return
         }
+        if isByTheClock { noteUnsent() }
         let count = messagesUnderWay()
         if count > 0, kind == .idle {
             meter.pointee.note(count, .dead, "\(count) sockets did not answer a Ping")
         } else if count > 0 {
             meter.pointee.note(count, .missing, "\(count) messages did not come back")
         }
+    }
+
+    /// Counts messages of the clock that have not begun to leave, since their sockets take nothing.
+    private mutating func noteUnsent() {
+        for token in roster {
+            guard let client = slab.pointer(token) else { continue }
+            meter.pointee.unsent &+= unsentCount(client)
+            client.pointee.allowed = client.pointee.sent
+        }
+    }
+
+    /// Messages of the measured part that the clock has let go on a connection, and that have not begun to leave.
+    private mutating func unsentCount(_ client: ClientPointer) -> UInt64 {
+        guard isByTheClock, stage.rawValue >= Stage.measuring.rawValue else { return 0 }
+        var first = client.pointee.sent
+        let end = client.pointee.allowed
+        // Those of the warm-up are the oldest.
+        while first < end,
+            intendedAt(position: client.pointee.position, index: first) < measureBeganAt
+        {
+            first += 1
+        }
+        return end - min(first, end)
     }
 
     private static func sentence(ofEnd phase: LoadClient.Phase) -> String {
@@ -110,12 +134,13 @@ extension LoadLoop {
         // One that came back wrong is an error of its own.
         let known = client.pointee.answered &+ (cause == .content ? 1 : 0)
         let begun = client.pointee.sent
+        if meter.pointee.isMeasuring, begun > client.pointee.answered {
+            meter.pointee.gone &+= begun - client.pointee.answered
+        }
         if begun > known {
             meter.pointee.note(
                 begun - known, .missing, "messages were not back when their connection was lost")
         }
-        if isByTheClock, client.pointee.allowed > begun {
-            meter.pointee.unsent &+= client.pointee.allowed - begun
-        }
+        meter.pointee.unsent &+= unsentCount(client)
     }
 }

@@ -5,9 +5,6 @@ import Wire
 
 /// What a run does first, and what then.
 extension LoadLoop {
-    /// A run by count ends with an error when nothing comes back for so long.
-    private static let stallNanoseconds = 30 * second
-
     mutating func advance() {
         switch stage {
         case .opening:
@@ -63,8 +60,7 @@ extension LoadLoop {
         // Without warm-up the first message of the clock is measured too.
         if stage != .warming { clockBeganAt = now }
         stage = .measuring
-        // Of what a server sends by itself, all that has come since the beginning is measured.
-        measureBeganAt = kind == .push && plan.warmupSeconds <= 0 ? openingBeganAt : now
+        measureBeganAt = isMeasuredFromOpening ? openingBeganAt : now
         lastProgress = (0, now)
         stageEndsAt = .max
         if case .seconds(let seconds) = plan.end {
@@ -72,7 +68,7 @@ extension LoadLoop {
         }
         meter.pointee.isMeasuring = true
         meter.pointee.openedBefore = meter.pointee.opened
-        threadCPU.begin(at: now)
+        if !isMeasuredFromOpening { threadCPU.begin(at: now) }
         if kind != .idle { usage.beginMeasuring() }
         // What is under way will come back in the measured part.
         if !isByTheClock { meter.pointee.sent = messagesUnderWay() }
@@ -105,17 +101,35 @@ extension LoadLoop {
         case .standardInputCloses:
             return isInputClosed
         case .count(let count):
-            let isTogether = isPushed && control != nil
-            let done = isTogether ? control?.measured ?? 0 : meter.pointee.count
-            if done >= count || isClockKept && clockIsDone { return true }
-            if done > lastProgress.count { lastProgress = (done, now) }
-            guard now - lastProgress.at > Self.stallNanoseconds else { return false }
-            if !isTogether || plan.threadIndex == 0 {
-                meter.pointee.note(.missing, "nothing came back for 30 seconds")
-            }
-            return true
+            return isThrough(count)
         }
     }
+
+    /// Whether a run by count has so many messages, or waits for the rest in vain.
+    private mutating func isThrough(_ count: UInt64) -> Bool {
+        let isTogether = isPushed && control != nil
+        // What is gone with its connection is awaited no more.
+        let done =
+            isTogether ? control?.measured ?? 0 : meter.pointee.count &+ meter.pointee.gone
+        if done >= count || isClockKept && clockIsDone { return true }
+        if done > lastProgress.count { lastProgress = (done, now) }
+        let silence = now - lastProgress.at
+        // While nothing comes the thread rests, so that this is what it had used by then.
+        if silence > Self.restNanoseconds { threadCPU.mark(at: lastProgress.at) }
+        guard silence > UInt64(plan.stallSeconds * Double(Self.second)) else { return false }
+        // Where nothing has come at all, it was measured for how long.
+        if lastProgress.count > 0 { gaveUpAt = lastProgress.at }
+        // What is under way is counted when it has not come at the end of the run.
+        let isToldLater = plan.awaitsAll && awaitedCount() > 0
+        if !isToldLater, !isTogether || plan.threadIndex == 0 {
+            meter.pointee.note(
+                .missing, "nothing came for \(LoadNumber.digits(plan.stallSeconds)) seconds")
+        }
+        return true
+    }
+
+    /// Behind so much silence a thread has nothing left to do for what came before.
+    private static let restNanoseconds: UInt64 = 100_000_000
 
     /// Somebody does not want to wait for the end.
     mutating func stopEarly() {
@@ -123,9 +137,17 @@ extension LoadLoop {
         switch stage {
         case .opening:
             openingEndedAt = now
-            measureBeganAt = now
-            measureEndedAt = now
-            beginClosing()
+            meter.pointee.openedBefore = meter.pointee.opened
+            guard kind == .idle || isMeasuredFromOpening else {
+                measureBeganAt = now
+                measureEndedAt = now
+                beginClosing()
+                return
+            }
+            // Sockets that are held are asked whether they are alive; what was pushed so far is measured.
+            dropOpening()
+            beginMeasuring()
+            endMeasuring()
         case .warming:
             beginMeasuring()
             endMeasuring()
@@ -137,8 +159,8 @@ extension LoadLoop {
     private mutating func endMeasuring() {
         now = Clock.nowNanoseconds()
         usage.endMeasuring(isOpeningMeasured: kind == .idle)
-        threadCPU.end(at: now)
-        measureEndedAt = isByTheClock ? min(now, stageEndsAt) : now
+        if gaveUpAt == nil { threadCPU.end(at: now) }
+        measureEndedAt = gaveUpAt ?? (isByTheClock ? min(now, stageEndsAt) : now)
         meter.pointee.unsent &+= clockBacklog
         receivedAtEnd = receivedAtEnd ?? meter.pointee.count
         meter.pointee.openedUntilEnd = meter.pointee.opened
@@ -176,16 +198,26 @@ extension LoadLoop {
         stage = .closing
         stageEndsAt = now + 2 * Self.second
         comebacks.removeAll()
+        dropOpening()
         var index = -1
         while let token = slab.nextLive(after: index) {
             index = Int(token.index)
             guard let client = slab.pointer(token) else { continue }
             switch client.pointee.phase {
-            case .connecting, .handshaking, .upgrading, .greeting: finish(client, token)
             case .carrying: endIdleCarrier(client, token)
             case .open: sendMore(client, token)
-            case .closing, .ending: break
+            case .connecting, .handshaking, .upgrading, .greeting, .closing, .ending: break
             }
+        }
+    }
+
+    /// Forgets what is being opened.
+    private mutating func dropOpening() {
+        var index = -1
+        while let token = slab.nextLive(after: index) {
+            index = Int(token.index)
+            guard let client = slab.pointer(token), client.pointee.isOpening else { continue }
+            finish(client, token)
         }
     }
 
@@ -214,44 +246,7 @@ extension LoadLoop {
             openingSeconds: Double((openingEndedAt == 0 ? now : openingEndedAt) - openingBeganAt)
                 / Double(Self.second),
             receivedInTime: receivedAtEnd ?? meter.pointee.count,
-            cpuShare: threadCPU.share, queueShare: threadCPU.queueShare, served: servedCount,
+            usage: threadCPU.usage(of: measuredSeconds), served: servedCount,
             attempts: attemptCount)
-    }
-}
-
-/// How much of its core a thread has used while measuring.
-struct ThreadCPU {
-    private var cpuAtBegin: UInt64 = 0
-    private var beganAt: UInt64 = 0
-    /// 1 is all of it.
-    private(set) var share = 0.0
-    private var queuedAtBegin: UInt64 = 0
-    /// How much of the time it was ready to run, and waited for a core.
-    private(set) var queueShare = 0.0
-
-    /// How long the thread has waited for a core so far; the second number of its schedstat, in nanoseconds.
-    private static func queued() -> UInt64 {
-        let text = ProcessWatch.text(of: "/proc/thread-self/schedstat") ?? ""
-        return text.split(separator: " ").dropFirst().first.flatMap { UInt64($0) } ?? 0
-    }
-
-    private static func used() -> UInt64 {
-        var time = timespec()
-        clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
-        return UInt64(truncatingIfNeeded: time.tv_sec) &* 1_000_000_000
-            &+ UInt64(truncatingIfNeeded: time.tv_nsec)
-    }
-
-    mutating func begin(at now: UInt64) {
-        beganAt = now
-        cpuAtBegin = Self.used()
-        queuedAtBegin = Self.queued()
-    }
-
-    mutating func end(at now: UInt64) {
-        guard now > beganAt else { return }
-        share = Double(Self.used() - cpuAtBegin) / Double(now - beganAt)
-        let queued = Self.queued()
-        queueShare = Double(queued - min(queued, queuedAtBegin)) / Double(now - beganAt)
     }
 }

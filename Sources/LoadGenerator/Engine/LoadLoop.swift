@@ -118,6 +118,8 @@ struct LoadLoop: ~Copyable, Reacting {
     /// Messages that were back when the measured time was over; nil before that.
     var receivedAtEnd: UInt64?
     var lastProgress: (count: UInt64, at: UInt64) = (0, 0)
+    /// When the last message came of a run by count that waits for more in vain; nil where none does.
+    var gaveUpAt: UInt64?
     var nextGaugeAt: UInt64 = 0
     var usage: UsageSample
     var threadCPU = ThreadCPU()
@@ -207,6 +209,9 @@ struct LoadLoop: ~Copyable, Reacting {
     /// Whether what comes is the server's own, and no echo.
     var isPushed: Bool { kind == .push || kind == .script }
 
+    /// Whether all that comes is measured, from the first connection on: a server may send as soon as it can.
+    var isMeasuredFromOpening: Bool { kind == .push && plan.warmupSeconds <= 0 }
+
     /// Generates the load; `onOpen` is told how many connections are open before traffic begins.
     mutating func run(onOpen: @escaping (Int) -> Void) {
         self.onOpen = onOpen
@@ -215,6 +220,7 @@ struct LoadLoop: ~Copyable, Reacting {
         usage.begin()
         now = Clock.nowNanoseconds()
         openingBeganAt = now
+        if isMeasuredFromOpening { threadCPU.begin(at: now) }
         if isCycling || kind == .script { beginTraffic() }
         // A server may send as soon as it can.
         if isPushed, plan.warmupSeconds <= 0 { meter.pointee.isMeasuring = true }

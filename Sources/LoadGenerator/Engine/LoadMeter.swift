@@ -17,7 +17,9 @@ struct LoadMeter: Sendable {
     /// Messages whose sending began, and those that came back, in the whole run.
     var totalSent: UInt64 = 0
     private(set) var totalReceived: UInt64 = 0
-    /// Messages of the clock that could not leave, since their connection was gone.
+    /// Of those, the ones that were lost with their connection.
+    var gone: UInt64 = 0
+    /// Messages of the clock that could not leave, since their connection was gone or took nothing.
     var unsent: UInt64 = 0
     /// Messages of a server that its scripts did not expect in time, and that were dropped.
     var dropped: UInt64 = 0
@@ -141,6 +143,7 @@ struct LoadMeter: Sendable {
         count &+= other.count
         payloadBytes &+= other.payloadBytes
         sent &+= other.sent
+        gone &+= other.gone
         totalSent &+= other.totalSent
         totalReceived &+= other.totalReceived
         unsent &+= other.unsent

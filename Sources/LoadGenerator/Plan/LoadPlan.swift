@@ -93,6 +93,8 @@ public struct LoadPlan: Sendable {
     public var lateSeconds: Double?
     /// How long answers are awaited when the measured part is over.
     public var drainSeconds = 2.0
+    /// A run by count ends when nothing has come for so long.
+    public var stallSeconds = 30.0
     /// Whether that holds in every mode, so that each message that was sent is accounted for; else by the clock alone.
     ///
     /// Sockets of `idle` are asked by a Ping then whether they are alive.

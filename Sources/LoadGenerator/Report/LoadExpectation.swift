@@ -130,6 +130,13 @@ public struct LoadExpectation: Sendable, Equatable {
         return latency.count > 0 ? latency[keyPath: key] : nil
     }
 
+    /// How often it was tried to open a WebSocket; in a storm those that failed then are among its attempts alone.
+    private static func openings(_ summary: LoadSummary) -> Double {
+        let (connections, storm) = (summary.connections, summary.storm)
+        let opened = storm.map { summary.opening.opened &+ $0.attempts } ?? connections.opened
+        return Double(opened) + Double(connections.failed)
+    }
+
     /// What a run has of the measure; nil where it has nothing of which there would be a time, a rate or a share.
     private func value(_ summary: LoadSummary) -> Double? {
         let (messages, connections) = (summary.messages, summary.connections)
@@ -145,9 +152,9 @@ public struct LoadExpectation: Sendable, Equatable {
             // What could not leave was tried as well.
             let unsent = Double(messages.unsent)
             let tries =
-                Double(messages.totalSent) + unsent
-                + Double(connections.opened + connections.failed)
-            return isShare ? (tries > 0 ? (count + unsent) / tries * 100 : nil) : count
+                Double(messages.totalSent) + unsent + Self.openings(summary)
+            guard isShare else { return count }
+            return tries > 0 ? min(100, (count + unsent) / tries * 100) : nil
         case .late:
             let all = Double(messages.received)
             return isShare

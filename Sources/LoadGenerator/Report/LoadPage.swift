@@ -169,7 +169,9 @@ public enum LoadPage {
             ("TLS", summary.tls.map { "\($0.version) \($0.cipher)" } ?? "none"),
             (
                 "generator",
-                "\(summary.generator.threads) threads: \(shares.joined(separator: ", "))"
+                (["\(summary.generator.threads) threads"]
+                    + [shares.joined(separator: ", ")].filter { !$0.isEmpty })
+                    .joined(separator: ": ")
             ),
             ("machine", "\(environment.host), \(environment.cores) cores, \(environment.system)"),
             ("program", environment.version),

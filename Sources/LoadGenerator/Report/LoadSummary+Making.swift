@@ -44,7 +44,7 @@ struct LoadFindings {
     mutating func append(_ other: LoadFindings) {
         runs += 1
         for (index, outcome) in other.outcomes.enumerated() where index < outcomes.count {
-            outcomes[index].append(outcome, number: runs)
+            outcomes[index].append(outcome)
         }
     }
 
@@ -116,7 +116,12 @@ extension LoadSummary {
 
     private mutating func setMessages(_ findings: LoadFindings, _ meter: LoadMeter) {
         switch findings.plan.mode {
-        case .connect, .cycle, .storm, .idle: return
+        case .cycle:
+            // Each cycle has one message there and back, which is counted as a part of it.
+            messages.totalSent = meter.totalSent
+            messages.totalReceived = meter.totalReceived
+            return
+        case .connect, .storm, .idle: return
         case .echo, .rate, .closed, .stream, .push, .script: break
         }
         messages.sent = meter.sent
@@ -143,18 +148,20 @@ extension LoadSummary {
             default: false
             }
         opening.seconds = isCycling ? seconds : findings.outcomes.map(\.openingSeconds).max() ?? 0
-        let isScript = findings.plan.mode == .script
         let inTime = findings.outcomes.reduce(0) { $0 + $1.receivedInTime }
-        let count: UInt64 =
-            if isScript {
-                meter.openedUntilEnd - min(meter.openedUntilEnd, meter.openedBefore)
-            } else {
-                isCycling ? inTime : meter.opened
-            }
         // In a storm openings wait for their back-off, and have no rate.
-        let isSteady = isScript || findings.outcomes.allSatisfy { $0.attempts == 0 }
+        var isSteady = true
+        switch findings.plan.mode {
+        case .script:
+            opening.opened = meter.openedUntilEnd - min(meter.openedUntilEnd, meter.openedBefore)
+        case .connect, .cycle: opening.opened = inTime
+        case .storm:
+            isSteady = findings.outcomes.allSatisfy { $0.attempts == 0 }
+            opening.opened = meter.openedBefore
+        case .echo, .rate, .closed, .stream, .idle, .push: opening.opened = meter.opened
+        }
         if opening.seconds > 0, isSteady {
-            opening.perSecond = Double(count) / opening.seconds
+            opening.perSecond = Double(opening.opened) / opening.seconds
         }
         opening.nameMicroseconds = findings.nameMicroseconds
         let phases = meter.phases
@@ -182,15 +189,14 @@ extension LoadSummary {
 
     private mutating func setGenerator(_ findings: LoadFindings, _ meter: LoadMeter) {
         generator.threads = findings.outcomes.count
-        generator.cpuShares = findings.outcomes.map { ($0.cpuShare * 1000).rounded() / 1000 }
+        let usages = findings.outcomes.map(\.usage).filter { $0.seconds > 0 }
+        generator.cpuShares = usages.map { ($0.cpuShare * 1000).rounded() / 1000 }
         let inTime = findings.outcomes.reduce(0) { $0 + $1.receivedInTime }
-        if messages.received > 0, inTime > 0 {
-            let cpuSeconds = findings.outcomes.reduce(0) { $0 + $1.cpuShare * $1.seconds }
+        if messages.received > 0, inTime > 0, !usages.isEmpty {
+            let cpuSeconds = usages.reduce(0) { $0 + $1.cpuSeconds }
             generator.cpuMicrosecondsPerMessage = cpuSeconds * 1e6 / Double(inTime)
         }
-        generator.runQueueShares = findings.outcomes.map {
-            ($0.queueShare * 1000).rounded() / 1000
-        }
+        generator.runQueueShares = usages.map { ($0.queueShare * 1000).rounded() / 1000 }
         if meter.reads > 0 {
             let share = Double(meter.fullReads) / Double(meter.reads)
             generator.fullReadShare = (share * 10_000).rounded() / 10_000
@@ -224,6 +230,8 @@ extension LoadSummary {
                 "\(Int(generator.fullReadShare * 100)) % of the reads left more in the socket: answers waited in the"
                     + " system until the generator came")
         }
+        // What nobody has measured can't be wrong by that.
+        guard latencyMicroseconds.count > 0 else { return reasons }
         for level in levels {
             let measured = latencyMicroseconds[keyPath: level.key]
             if let late = generator.sendLateMicroseconds, late.count >= level.least,

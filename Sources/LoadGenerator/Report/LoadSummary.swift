@@ -80,7 +80,7 @@ public struct LoadSummary: Sendable, Codable, Equatable {
         public var received: UInt64 = 0
         /// Of these, how many took longer than `--late`.
         public var late: UInt64 = 0
-        /// Not sent, since their connection was gone when the clock let them go.
+        /// Not sent, since their connection was gone when the clock let them go, or took nothing until the end.
         public var unsent: UInt64 = 0
         /// Came and were dropped, since their script did not expect them in time.
         public var dropped: UInt64 = 0
@@ -118,11 +118,14 @@ public struct LoadSummary: Sendable, Codable, Equatable {
         public var mean = 0.0
     }
 
-    /// How connections were opened, over the whole run.
+    /// How connections were opened; times are those of the whole run.
     public struct Opening: Sendable, Codable, Equatable {
-        /// From the first connection until traffic began, or of `connect` the whole run.
+        /// From the first connection until traffic began; of `connect` and `script`, which open all the time, the
+        /// measured part.
         public var seconds = 0.0
-        /// WebSockets opened per second of that.
+        /// WebSockets opened in that; of `connect` those that were through.
+        public var opened: UInt64 = 0
+        /// The same per second; 0 in a storm.
         public var perSecond = 0.0
         /// How long the name took to be looked up, in microseconds; nil for an address.
         public var nameMicroseconds: Double?
@@ -156,9 +159,9 @@ public struct LoadSummary: Sendable, Codable, Equatable {
         public var reasons: [String] = []
         /// How many threads it had.
         public var threads = 0
-        /// How much of its core each thread used while measuring: 1 is all of it.
+        /// How much of its core each thread used while measuring: 1 is all of it; none where less than 10 ms were measured.
         public var cpuShares: [Double] = []
-        /// How much of the time each thread was ready to run and waited for a core: 1 is all of it.
+        /// How much of the time each of these was ready to run and waited for a core: 1 is all of it.
         public var runQueueShares: [Double] = []
         /// The share of reads behind which the socket had more: 1 is all of them.
         public var fullReadShare = 0.0

@@ -133,7 +133,18 @@ public struct LoadResult: Sendable {
         for result in results.dropFirst() { findings.append(result.findings) }
         var all = LoadResult(findings)
         all.summary.runs = results.map { $0.summary.asRun }
+        // One limited run among others would be averaged away.
+        let reasons = results.enumerated().compactMap { index, result in
+            Self.reason(result.summary.generator.reasons, inRun: index + 1)
+        }
+        all.summary.generator.reasons += reasons
+        all.summary.generatorLimited = !all.summary.generator.reasons.isEmpty
         return all
+    }
+
+    /// Why the generator was the limit in one of several runs; nil where it was not.
+    private static func reason(_ reasons: [String], inRun number: Int) -> String? {
+        reasons.isEmpty ? nil : "in run \(number), " + reasons.joined(separator: "; ")
     }
 
     /// The distribution of latencies by percentile, as HdrHistogram writes it; in microseconds.

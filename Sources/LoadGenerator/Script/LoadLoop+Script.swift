@@ -236,9 +236,8 @@ extension LoadLoop {
     private mutating func failScript(
         _ sentence: String, _ client: ClientPointer, _ token: Token
     ) -> Bool {
-        if stage == .measuring || stage == .draining {
-            meter.pointee.note(.expectation, sentence)
-        }
+        // As every other error, it counts in the warm-up too.
+        if stage.rawValue < Stage.closing.rawValue { meter.pointee.note(.expectation, sentence) }
         client.pointee.hasFailed = true
         _ = sendClose(client, token)
         return false

@@ -48,7 +48,8 @@ struct LoadTestCommand: ParsableCommand {
             --mode echo sends messages that the server sends back, checks every byte, and times the way there \
             and back; push counts and times what the server sends by itself; stream sends large messages back \
             and forth (MB/s); hold opens sockets, leaves them alone and asks each at the end whether it is \
-            alive; connect opens and closes connections over and over and times name, TCP, TLS and upgrade; \
+            alive; connect opens and closes connections over and over and times name, TCP, TLS and upgrade, and \
+            with --http2 streams, on each of which one message comes back; \
             storm opens all, drops them at once, and times how long each needs until it is served again.
 
             With --script clients do what a file says step by step: send, expect, wait, loop, with variables and \

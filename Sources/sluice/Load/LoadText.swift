@@ -67,13 +67,16 @@ enum LoadText {
 
     private static func opening(_ summary: LoadSummary) -> [String] {
         let (connections, opening) = (summary.connections, summary.opening)
-        var text = count(connections.opened)
+        var text = count(opening.opened)
         if !["connect", "storm", "script"].contains(summary.mode) {
             text += " of \(LoadNumber.grouped(connections.wanted))"
         }
         text += " in \(time(opening.seconds * 1e6))"
         if opening.perSecond > 0 {
             text += ", \(LoadNumber.digits(opening.perSecond))/s"
+        }
+        if connections.opened > opening.opened {
+            text += "; \(count(connections.opened)) in the whole run"
         }
         if connections.failed > 0 { text += "; \(count(connections.failed)) failed" }
         if connections.lost > 0 { text += "; \(count(connections.lost)) lost" }
@@ -93,7 +96,10 @@ enum LoadText {
 
     private static func messages(_ summary: LoadSummary) -> [String] {
         let messages = summary.messages
-        guard messages.totalSent + messages.totalReceived > 0 else { return [] }
+        // In connect they are part of the cycles.
+        guard messages.totalSent + messages.totalReceived > 0, summary.mode != "connect" else {
+            return []
+        }
         var text = "\(count(messages.sent)) sent, \(count(messages.received)) received"
         if messages.late > 0 { text += ", \(count(messages.late)) late" }
         if messages.dropped > 0 { text += ", \(count(messages.dropped)) dropped unread" }
@@ -151,7 +157,7 @@ enum LoadText {
         let generator = summary.generator
         let shares = generator.cpuShares.map { "\(Int(($0 * 100).rounded())) %" }
         var text = "\(generator.threads) thread\(generator.threads == 1 ? "" : "s")"
-        text += ", \(shares.joined(separator: " and ")) of a core"
+        if !shares.isEmpty { text += ", \(shares.joined(separator: " and ")) of a core" }
         if let queued = generator.runQueueShares.max(), queued >= 0.01 {
             text += ", \(Int((queued * 100).rounded())) % of the time waiting for one"
         }

@@ -193,6 +193,26 @@ import Testing
         #expect(connections["opened"] as? Int == 6 && connections["wanted"] as? Int == 6)
     }
 
+    @Test func `a cycle on a stream of HTTP/2 has one message there and back`() throws {
+        let server = try Server()
+        let proxy = try ProxyFixture(to: .tcp(server.port), listeners: [.http2()])
+        let authority = try TestCertificates.shared().authority
+        let run = try load([
+            proxy.url(), "--ca", authority, "--mode", "connect", "--http2", "--streams", "3",
+            "--connections", "2", "--messages", "60", "--json", "-",
+        ])
+        #expect(try run.waitForExit() == 0, "\(run.errors)")
+        let report = try object(run.output.joined(separator: "\n"))
+        let connections = try #require(report["connections"] as? [String: Any])
+        let opened = try #require(connections["opened"] as? Int)
+        #expect(opened >= 60)
+        let messages = try #require(report["messages"] as? [String: Any])
+        #expect(messages["totalSent"] as? Int == opened)
+        #expect(messages["totalReceived"] as? Int == opened)
+        #expect(try server.messages(connections: opened) == opened)
+        #expect(!run.errors.contains { $0.hasPrefix("messages") }, "\(run.errors)")
+    }
+
     @Test func `what a server pushes is told by its clock`() throws {
         let server = try Server()
         let run = try load([
@@ -266,6 +286,9 @@ import Testing
         let connections = try #require(report["connections"] as? [String: Any])
         let opened = try #require(connections["opened"] as? Int)
         #expect(try server.messages(connections: opened) == messages["totalSent"] as? Int)
+        server.process.signal(SIGTERM)
+        _ = try server.process.waitForExit()
+        #expect(server.process.output.count { $0.contains("closed ") } == opened)
         let storm = report["storm"] as? [String: Any]
         #expect(storm?["served"] as? Int == (mode == "storm" ? 0 : nil))
     }

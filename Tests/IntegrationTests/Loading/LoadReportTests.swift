@@ -150,8 +150,10 @@ import Testing
     {
         let folder = try Scratch.makeFolder()
         defer { Scratch.remove(folder) }
-        // On a machine that is busy both server and client are late: three tries.
-        for attempt in 1...3 {
+        var tries: [String] = []
+        var isRight = false
+        // On a machine that is busy both server and client are late: it goes on until nothing was in the way.
+        while !isRight, tries.count < 10 {
             let (process, url) = try server("load_stalls.py")
             let open = try load([
                 url, "--connections", "10", "--duration", "10s", "--rate", "100/s", "--json",
@@ -171,16 +173,15 @@ import Testing
             func isNear(_ key: String, _ milliseconds: Double) -> Bool {
                 abs((found[key] ?? 0) / 1_000 / milliseconds - 1) <= 0.05
             }
-            let isRight =
-                isNear("p99", p99) && isNear("max", longest)
-                && abs((found["p90"] ?? 0) / 1_000 - p90) <= 15
-            // A machine that is busy with other things makes both late, which the report says.
+            // Where the generator was the limit, the report says so, and its numbers prove nothing.
             let isLimited = try isGeneratorLimited("\(folder)/open.json")
-            #expect(
-                isRight || isLimited || attempt < 3,
-                "by hand \(p90), \(p99), \(longest); found \(found)")
-            if isRight { break }
+            isRight =
+                !isLimited && isNear("p99", p99) && isNear("max", longest)
+                && abs((found["p90"] ?? 0) / 1_000 - p90) <= 15
+            tries.append(
+                "by hand \(p90), \(p99), \(longest); found \(found), limited: \(isLimited)")
         }
+        #expect(isRight, "\(tries)")
         let app = try server("load_stalls.py")
         let url = app.url
         let closed = try load([

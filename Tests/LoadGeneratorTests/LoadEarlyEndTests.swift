@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Goal: a run that somebody ends early reports what there was until then, whatever it was doing.
+// Method: runs that are stopped while they open or warm up, against servers that are known to answer.
+
+import Echo
+import Glibc
+import Reactor
+import TestKit
+import Testing
+
+@testable import LoadGenerator
+
+@Suite struct LoadEarlyEndTests {
+    /// Carries a plan out until the condition is there.
+    private func run(
+        _ plan: LoadPlan, until isEnough: @escaping @Sendable (LoadProgress) -> Bool
+    ) throws -> LoadSummary {
+        let crew = try LoadCrew(plan, threads: 2)
+        let control = crew.control
+        _ = TestThread {
+            while !isEnough(control.progress) { usleep(1_000) }
+            control.stop()
+        }
+        return try crew.run().summary
+    }
+
+    @Test func `sockets that are held are asked when the run ends while others are opened`() throws
+    {
+        let server = try EchoServer.start(listening: ["127.0.0.1:0"])
+        defer { server.stop() }
+        var plan = try plan(try #require(server.addresses.first).port, .idle, connections: 1_000)
+        plan.dialing.rampSeconds = 20
+        plan.end = .seconds(600)
+        plan.awaitsAll = true
+        let summary = try run(plan) { $0.opened >= 5 }
+        #expect(summary.errors == [])
+        #expect(summary.connections.opened >= 5)
+        #expect(summary.connections.alive == summary.connections.opened)
+    }
+
+    @Test func `what was pushed counts when the run ends while others are opened`() throws {
+        let server = try ScriptedBackend { peer in
+            try peer.accept()
+            for _ in 0..<50 { try peer.send(.text("news")) }
+            try peer.echo()
+        }
+        defer { server.stop() }
+        var plan = try plan(server.address.port, .push(clock: nil), connections: 100)
+        plan.dialing.rampSeconds = 20
+        plan.end = .seconds(600)
+        plan.awaitsAll = true
+        let summary = try run(plan) { $0.received >= 150 }
+        #expect(summary.errors == [])
+        #expect(summary.messages.received >= 150)
+        #expect(summary.messages.received == summary.messages.totalReceived)
+        // The third connection comes 0.4 seconds behind the first.
+        #expect(summary.seconds >= 0.35, "\(summary.seconds)")
+        #expect(summary.messages.perSecond > 0)
+        #expect(summary.generator.cpuShares.allSatisfy { (0...1).contains($0) })
+    }
+
+    @Test func `of a measured part that has hardly begun no share is told`() throws {
+        let server = try EchoServer.start(listening: ["127.0.0.1:0"])
+        defer { server.stop() }
+        var plan = try plan(try #require(server.addresses.first).port, .echo, connections: 2)
+        plan.warmupSeconds = 600
+        plan.end = .seconds(600)
+        plan.awaitsAll = true
+        let summary = try run(plan) { $0.received >= 100 }
+        #expect(summary.errors == [])
+        #expect(summary.seconds < 0.01)
+        #expect(summary.generator.cpuShares == [] && summary.generator.runQueueShares == [])
+        #expect(summary.generator.cpuMicrosecondsPerMessage == nil)
+        #expect(!summary.generator.reasons.contains { $0.hasPrefix("a thread") })
+    }
+}
