@@ -113,6 +113,7 @@ import Testing
 
     @Test func `clients of a script get what they wait for, or it is missing`() throws {
         let number = Monitor(0)
+        let isStopped = Gate("the end of the measured part")
         let backend = try ScriptedBackend { peer in
             let mine = number.update {
                 $0 += 1
@@ -120,6 +121,7 @@ import Testing
             }
             try peer.accept()
             let frame = try peer.readFrame()
+            try isStopped.wait()
             // Of two clients one is answered behind the end.
             if mine > 1 {
                 _ = try peer.readUntilEnd()
@@ -136,10 +138,18 @@ import Testing
         var plan = try plan(backend.address.port, .script, connections: 2)
         plan.program = try LoadProgram(script)
         plan.repeatsScenarios = true
-        plan.end = .seconds(0.1)
+        plan.end = .seconds(600)
         plan.awaitsAll = true
-        plan.drainSeconds = 1
-        let summary = try summary(plan)
+        plan.drainSeconds = 2
+        let crew = try LoadCrew(plan, threads: 1)
+        let control = crew.control
+        // It ends when both wait for their answers.
+        _ = TestThread {
+            while control.progress.sent < 2 { usleep(1_000) }
+            control.stop()
+            isStopped.open()
+        }
+        let summary = try crew.run().summary
         #expect(summary.errors.map(\.cause) == ["missing"], "\(summary.errors)")
         #expect(summary.errors.map(\.count) == [1])
         #expect(summary.messages.received == 1)
