@@ -97,6 +97,8 @@ static inline void sluice_sha384(const unsigned char *bytes, size_t count, unsig
 /* A place of the calling thread for one pointer, empty at first. The model says that no library loaded later asks for
    it: its address takes one instruction, not a call. */
 static inline void **sluice_thread_place(void) { static __thread void *place __attribute__((tls_model("initial-exec"))); return &place; }
+/* A number of the calling thread's, 0 at first. */
+static inline long *sluice_derivation_count(void) { static __thread long count __attribute__((tls_model("initial-exec"))); return &count; }
 /* The bytes of an object of OpenSSL's, which are malloc's. */
 static inline size_t sluice_allocated_size(const void *p) { return malloc_usable_size((void *)p); }
 

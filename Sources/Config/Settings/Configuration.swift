@@ -80,6 +80,15 @@ public struct Configuration: Sendable, Equatable {
             ], upstreams: upstreams)
     }
 
+    /// Whether TLS is spoken anywhere: with clients of a listener, or with an endpoint.
+    public var speaksTLS: Bool {
+        listen.contains { $0.tls != nil }
+            || upstreams.values.contains { $0.endpoints.contains(where: \.address.isSecure) }
+            || routes.contains { route in
+                if case .endpoint(let address) = route.to { address.isSecure } else { false }
+            }
+    }
+
     /// What quick mode tells the app of the client's TLS, which it can't see itself.
     private static let connectionFields: [FieldSettings.Field] = [
         .init(name: "X-TLS-Version", value: FieldValue([.placeholder(.tlsVersion)])),

@@ -9,22 +9,16 @@ public struct RecordPlan: Sendable {
     let engine: RecordEngine
     /// Why every session keeps OpenSSL's object; nil where they leave it.
     let keepingReason: String?
-    /// Why OpenSSL seals and opens for those that leave it; nil where it does not.
+    /// Why no faster engine seals and opens for those that leave it; nil where there is none.
     let engineReason: String?
     /// Why OpenSSL derives the keys of TLS 1.3; nil where it does not.
     let keyScheduleReason: String?
 
-    /// The plan of a configuration; nil where it has no listener with TLS.
+    /// The plan of a configuration; nil where neither clients nor apps are spoken to by TLS.
     public init?(_ configuration: Configuration) {
-        guard configuration.listen.contains(where: { $0.tls != nil }) else { return nil }
+        guard configuration.speaksTLS else { return nil }
         let settings = configuration.tls
-        if !settings.release {
-            keepingReason = "tls.release says so"
-        } else if !TLSSession.canReleaseOpenSSL {
-            keepingReason = "the places of the traffic secrets in it could not be learned"
-        } else {
-            keepingReason = nil
-        }
+        keepingReason = settings.release ? TLSSession.releaseFault : "tls.release says so"
         releases = keepingReason == nil
         keyScheduleReason =
             settings.keySchedule == .openssl ? "tls.keySchedule says so" : KeySchedule.fault

@@ -46,6 +46,9 @@ public enum Server {
         let thread = try ControlThread()
         let configuration = try thread.perform { Result { try source.read() } }.get()
         watch.watch(Minder.paths(source, configuration))
+        let records = try thread.perform { RecordPlan(configuration) }
+        // Before the first handshake, which may be that of a health check.
+        records?.useKeySchedule()
         let log = try openLog(configuration, above: observer.lastLine)
         let following = Following()
         let names = try NameWatch(
@@ -91,10 +94,7 @@ public enum Server {
         let raised = files.soft > files.was ? " (raised from \(files.was))" : ""
         let room = "\(Count.words(workers, "reactor")), room for \(files.soft) open files\(raised)."
         log.write(LogEvent(.info, "sluice \(version) is ready: \(room)"))
-        if let plan = RecordPlan(configuration) {
-            plan.useKeySchedule()
-            log.write(LogEvent(.info, plan.sentence))
-        }
+        if let records { log.write(LogEvent(.info, records.sentence)) }
         if let sentence = TraceWords.sentence(configuration.traces) {
             log.write(LogEvent(.info, sentence))
         }

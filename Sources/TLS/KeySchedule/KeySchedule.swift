@@ -27,9 +27,14 @@ public enum KeySchedule {
 
     private static let isSwitchedOff = Atomic(false)
 
-    private static let outcome: String? = load()
+    private static let outcome: String? = load(isFIPSWanted: FIPSWish.isThere)
 
-    private static func load() -> String? {
+    /// Adds the provider to OpenSSL.
+    ///
+    /// - Parameter isFIPSWanted: whether OpenSSL's configuration asks for FIPS.
+    /// - Returns: why it is not to be used, as a sentence without its end; nil where it is.
+    static func load(isFIPSWanted: Bool) -> String? {
+        if isFIPSWanted { return FIPSWish.sentence }
         if let fault = KeyScheduleCheck.fault(of: make) { return fault }
         let others = "OpenSSL's configuration wants other providers"
         guard OSSL_PROVIDER_available(nil, "default") == 1 else { return others }
@@ -71,8 +76,13 @@ public enum KeySchedule {
     static func make(
         into out: UnsafeMutableBufferPointer<UInt8>, by parameters: UnsafePointer<OSSL_PARAM>
     ) -> Bool {
-        KeyRequest(parameters)?.derive(into: out) ?? false
+        guard let request = KeyRequest(parameters), request.derive(into: out) else { return false }
+        sluice_derivation_count().pointee &+= 1
+        return true
     }
+
+    /// How many values the calling thread has derived here and not by OpenSSL.
+    static var derivedCount: Int { sluice_derivation_count().pointee }
 
     // Fetched once and never freed; OpenSSL's functions are shared by threads.
     nonisolated(unsafe) private static let openSSL = EVP_KDF_fetch(

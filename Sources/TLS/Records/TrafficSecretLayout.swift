@@ -17,22 +17,52 @@ struct TrafficSecretLayout: Equatable {
     /// Whether a client's session has gone on by them too.
     var isForClients = false
 
-    /// What was learned when the process first asked.
-    static let learned: TrafficSecretLayout? = learn()
+    /// What was learned when the process first asked; nil where no session may leave OpenSSL's object.
+    static let learned: TrafficSecretLayout? = try? outcome.get()
 
-    private static func learn() -> TrafficSecretLayout? {
+    /// Why there is no layout, as a sentence without its end; nil where there is one.
+    static var fault: String? {
+        if case .failure(let fault) = outcome { fault.sentence } else { nil }
+    }
+
+    private static let outcome = Result { () throws(LayoutFault) in
+        try learn(isFIPSWanted: FIPSWish.isThere)
+    }
+
+    /// Learns it in handshakes of our own.
+    ///
+    /// - Parameter isFIPSWanted: whether OpenSSL's configuration asks for FIPS.
+    /// - Returns: the places, the same in each of them.
+    /// - Throws: why sessions had better keep OpenSSL's object.
+    static func learn(isFIPSWanted: Bool) throws(LayoutFault) -> TrafficSecretLayout {
+        if isFIPSWanted { throw LayoutFault(sentence: FIPSWish.sentence) }
         SessionMemory.install()
         var layout: TrafficSecretLayout?
         for suite in [RecordSuite.aes128GCM, .aes256GCM, .aes128GCM, .aes256GCM] {
-            guard let rehearsal = Rehearsal(suite), var found = rehearsal.find(),
-                rehearsal.goesOn(with: found)
-            else { return nil }
+            guard let rehearsal = Rehearsal(suite), var found = rehearsal.find() else {
+                throw .places
+            }
+            guard rehearsal.goesOn(with: found) else {
+                throw rehearsal.padsRecords ? .padding : .places
+            }
             found.isForClients = rehearsal.clientGoesOn(with: found)
-            guard layout == nil || layout == found else { return nil }
+            guard layout == nil || layout == found else { throw .places }
             layout = found
         }
+        guard let layout else { throw .places }
         return layout
     }
+}
+
+/// Why all sessions keep OpenSSL's object.
+struct LayoutFault: Error {
+    /// A sentence without its end.
+    let sentence: String
+
+    static let places = LayoutFault(
+        sentence: "the places of the traffic secrets in it could not be learned")
+    /// `RecordPadding` of SSL_CONF_cmd(3): the record layer pads nothing, and the operator's wish would be lost.
+    static let padding = LayoutFault(sentence: "OpenSSL's configuration pads records")
 }
 
 /// One handshake in memory between a server and a client that share a key (RFC 8446 §2.2).
@@ -49,6 +79,8 @@ final class Rehearsal {
     private let clientBuffers = RecordBuffers(outputCapacity: 40_000)
     private var server: TLSSession?
     private var client: TLSSession?
+    /// Whether OpenSSL has made a record longer than its content asks for (RFC 8446 §5.4); known behind `goesOn`.
+    private(set) var padsRecords = false
 
     /// Takes the handshake to its end; nil if it does not get there.
     init?(_ suite: RecordSuite) {
@@ -193,19 +225,29 @@ final class Rehearsal {
 
     /// Whether what each of them says arrives at the other.
     private func understandEachOther() -> Bool {
-        let question = Array("from the client".utf8)
+        // Lengths of which one at least is no multiple of a block that OpenSSL may pad to, with the type's byte.
+        for question in ["from the client", "from the client!"] {
+            guard ask(Array(question.utf8)) else { return false }
+        }
         let answer = Array("from the server".utf8)
-        guard client?.write(question, count: question.count) == true else { return false }
+        guard server?.write(answer, count: answer.count) == true else { return false }
         var isUnderstood = false
-        pass(clientBuffers.takeOutput(), to: serverBuffers) {
-            isUnderstood = Self.read(&server) == question
-        }
-        guard isUnderstood, server?.write(answer, count: answer.count) == true else {
-            return false
-        }
         pass(serverBuffers.takeOutput(), to: clientBuffers) {
             isUnderstood = Self.read(&client) == answer
         }
+        return isUnderstood
+    }
+
+    /// Whether what the client says arrives, in a record with nothing but that.
+    private func ask(_ question: [UInt8]) -> Bool {
+        guard client?.write(question, count: question.count) == true else { return false }
+        let record = clientBuffers.takeOutput()
+        if record.count > question.count + RecordLayer.overheadBytes {
+            padsRecords = true
+            return false
+        }
+        var isUnderstood = false
+        pass(record, to: serverBuffers) { isUnderstood = Self.read(&server) == question }
         return isUnderstood
     }
 

@@ -14,7 +14,10 @@ public enum ReleaseOutcome: Sendable {
 extension TLSSession {
     /// Whether this OpenSSL shows what a session needs to go on without its object: looked for in a few
     /// handshakes in memory when the process first asks.
-    public static var canReleaseOpenSSL: Bool { TrafficSecretLayout.learned != nil }
+    public static var canReleaseOpenSSL: Bool { releaseFault == nil }
+
+    /// Why no session can go on without its object, as a sentence without its end; nil where they can.
+    public static var releaseFault: String? { TrafficSecretLayout.fault }
 
     /// Leaves OpenSSL's object before anybody asks, if the session is busy and the reactor wants it.
     mutating func releaseIfBusy() {

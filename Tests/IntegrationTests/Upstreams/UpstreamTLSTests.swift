@@ -199,6 +199,34 @@ import Testing
         }
     }
 
+    /// Clients without TLS: what the process does by TLS is said and done for the app's sessions as well.
+    @Test func `a session with the app leaves OpenSSL and moves where clients speak none`() throws {
+        let app = try TLSApp()
+        let sluice = try app.proxied(listeners: [.plain])
+        defer { Scratch.remove(sluice.folder) }
+        let sentence = "TLS: OpenSSL does the handshakes, and "
+        try sluice.proxy.process.waitForLine(containing: sentence)
+        let check = try ended([
+            try ProxyFixture.program(), "check", "-c", sluice.proxy.configurationPath,
+        ])
+        #expect(check.output.contains("\n" + sentence), "\(check.output)")
+        let peer = try sluice.proxy.open(Opening("/any"))
+        func exchange() throws {
+            for count in [1, 200_000] {
+                try peer.send(Frame.binary([UInt8](repeating: 7, count: count)).masked())
+                #expect(try peer.readFrame(by: .after(.seconds(60))).payload.count == count)
+            }
+        }
+        try eventually("the session with the app has left OpenSSL", by: .after(.seconds(30))) {
+            try sluice.command(["status"]).output.contains("; 1 TLS session has left")
+        }
+        try exchange()
+        let report = try MovedSocketsTests.upgrade(sluice)
+        defer { kill(report.newProcess, SIGKILL) }
+        #expect(report.moved == 1 && report.lost == 0 && report.stayed == 0, "\(report)")
+        try exchange()
+    }
+
     @Test func `nginx as an app that speaks TLS`() throws {
         let folder = try TLSApp.certificates()
         let work = try Scratch.makeFolder()

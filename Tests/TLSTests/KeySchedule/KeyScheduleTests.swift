@@ -36,6 +36,31 @@ struct KeyScheduleTests {
         #expect(fault == "a key of 12 bytes by SHA256 was derived wrong")
     }
 
+    /// Two ends in one thread, so each derives its keys here.
+    @Test func `handshakes have their keys derived here, unless that is switched off`() throws {
+        #expect(KeySchedule.fault == nil)
+        defer { KeySchedule.leaveToOpenSSL(false) }
+        let identities = try Identities.shared()
+        let store = try identities.store([identities.local])
+        for (isSwitchedOff, expected) in [(false, 40...100), (true, 0...0), (false, 40...100)] {
+            KeySchedule.leaveToOpenSSL(isSwitchedOff)
+            let pair = MemoryPair(store, client: try client())
+            let before = KeySchedule.derivedCount
+            #expect(pair.handshake() == (.done, .done))
+            #expect(expected.contains(KeySchedule.derivedCount - before))
+        }
+    }
+
+    @Test func `where FIPS is asked for, keys and records are OpenSSL's`() {
+        let sentence = "OpenSSL's configuration asks for FIPS"
+        #expect(KeySchedule.load(isFIPSWanted: true) == sentence)
+        let fault = #expect(throws: LayoutFault.self) {
+            try TrafficSecretLayout.learn(isFIPSWanted: true)
+        }
+        #expect(fault?.sentence == sentence)
+        #expect(!FIPSWish.isThere && TLSSession.releaseFault == nil)
+    }
+
     /// Other hashes, longer keys and other parameters come out as OpenSSL has them, or fail as there.
     @Test func `what TLS does not ask for is left to OpenSSL`() throws {
         #expect(KeySchedule.fault == nil)
