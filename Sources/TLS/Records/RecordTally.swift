@@ -13,8 +13,8 @@ enum RecordType: UInt8 {
 struct RecordTally {
     /// Whole records read since the handshake was done.
     private(set) var readCount: UInt32 = 0
-    /// Records written since the keys of application data were in use.
-    private(set) var writtenCount: UInt32 = 0
+    /// Records written with the keys in use, which are those of application data.
+    var writtenCount: UInt32 = 0
     /// Bytes of the record in progress that are still to come.
     private var bodyLeft: UInt16 = 0
     /// Bytes of a header that have come.
@@ -35,6 +35,16 @@ struct RecordTally {
 
     /// Bytes in one direction, as they travel, after which a session is a busy one.
     static let busyBytes: Int32 = 64 * 1_024
+
+    /// Records after which keys for writing are replaced: below the 2^24.5 of RFC 8446 §5.5 by more than one
+    /// call can make.
+    static let recordsPerKeyMax: UInt32 = 1 << 23
+
+    /// Takes note that OpenSSL writes with new keys from the next record on.
+    mutating func beginWritingKeys() {
+        writtenCount = 0
+        isUncertain = true
+    }
 
     /// Whether so much has passed in one direction that the session had better leave OpenSSL.
     var isBusy: Bool { quietBytes.read <= 0 || quietBytes.written <= 0 }
@@ -92,6 +102,7 @@ struct RecordTally {
         }
         if quietBytes.written > 0 { quietBytes.written &-= Int32(truncatingIfNeeded: count) }
         // More than this in OpenSSL's form is not this session's life: it may not leave it.
-        if at != count || writtenCount > 1 << 23 || readCount > 1 << 23 { isUncertain = true }
+        let most = Self.recordsPerKeyMax
+        if at != count || writtenCount > most || readCount > most { isUncertain = true }
     }
 }

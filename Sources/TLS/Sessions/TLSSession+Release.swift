@@ -25,6 +25,18 @@ extension TLSSession {
         if case .never = releaseOpenSSL() { tally.countAsQuiet() }
     }
 
+    /// Has OpenSSL take new keys for what this end seals, with the next record, when those in use have
+    /// sealed as many records as they should (RFC 8446 §5.5): OpenSSL 3.0 does not do it by itself.
+    ///
+    /// The session stays OpenSSL's then, as any whose keys have changed.
+    mutating func renewWritingKeys(_ ssl: OpaquePointer) {
+        guard tally.writtenCount >= RecordTally.recordsPerKeyMax,
+            SSL_version(ssl) == Int32(TLSVersion.tls13.rawValue),
+            SSL_key_update(ssl, SSL_KEY_UPDATE_NOT_REQUESTED) == 1
+        else { return }
+        tally.beginWritingKeys()
+    }
+
     /// What `readAll` does for a busy session that is still OpenSSL's.
     ///
     /// Of a peer that sends all the time, a record is mostly half read. So OpenSSL gets the rest of it and

@@ -253,6 +253,7 @@ public struct TLSSession: ~Copyable {
         let window = buffers.window
         let before = window.pointee.outputCount
         sluice_err_clear()
+        renewWritingKeys(ssl)
         let isWritten = SSL_write(ssl, bytes, Int32(truncatingIfNeeded: count)) == Int32(count)
         tally.wrote(window.pointee.output + before, count: window.pointee.outputCount &- before)
         return isWritten

@@ -52,6 +52,12 @@ final class MemoryEnd {
     /// The record layer that took the place of OpenSSL's object.
     var layer: UnsafeMutablePointer<RecordLayer>? { session?.layer }
 
+    /// How many records it has written with its keys, as far as it knows.
+    var writtenCount: UInt32 {
+        get { session?.tally.writtenCount ?? 0 }
+        set { session?.tally.writtenCount = newValue }
+    }
+
     /// Asks the session to go on without OpenSSL's object.
     func release() -> ReleaseOutcome { session?.releaseOpenSSL() ?? .never }
 
