@@ -86,7 +86,7 @@ public struct RecordState: Codable, Sendable {
     public var releasedSessions: Int
     /// What people call who seals and opens their records in AES-GCM then.
     public var engine: String
-    /// Why that is OpenSSL; nil where it is not.
+    /// Why that is none faster; nil where nothing is to be said.
     public var engineReason: String?
 
     /// Whether sessions are released, how many were since the start, and who does it for them.

@@ -5,7 +5,7 @@ import Glibc
 /// AES-GCM of intel-ipsec-mb in one of the forms that it has for processors.
 struct GCMForm: Sendable {
     /// The library with its version, and the form.
-    let name: String
+    var name: String
     /// Its functions for keys of 128 bits.
     var aes128: sluice_gcm
     /// Its functions for keys of 256 bits.

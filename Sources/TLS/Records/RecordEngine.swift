@@ -7,7 +7,7 @@
 public struct RecordEngine: Sendable {
     /// What people call it: `OpenSSL`, or `intel-ipsec-mb 1.3.0 (VAES and AVX-512)`.
     public let name: String
-    /// Why it is OpenSSL, where the other was looked for: a sentence without its end.
+    /// Why it is none faster, where a faster one was looked for: a sentence without its end.
     public let reason: String?
     /// The functions of intel-ipsec-mb; nil for OpenSSL.
     let form: GCMForm?
@@ -18,25 +18,32 @@ public struct RecordEngine: Sendable {
     /// The fastest that is there and right, looked for when the process first asks: some milliseconds.
     public static let best = find { () throws(GCMFault) in try GCMLibrary.forms() }
 
-    /// Takes the first of the forms if it does what OpenSSL does.
+    /// Takes the first of the forms that does what OpenSSL does.
     ///
     /// - Parameter forms: gives the forms for this processor, the fastest first, or says why there are
     ///   none.
-    /// - Returns: the engine; OpenSSL with its reason where the form is not to be used.
+    /// - Returns: the engine, with what is wrong with faster ones; OpenSSL where no form is to be used.
     static func find(_ forms: () throws(GCMFault) -> [GCMForm]) -> RecordEngine {
         do throws(GCMFault) {
-            guard let form = try forms().first else { throw GCMFault.processor }
-            if let fault = GCMCheck.fault(of: form) {
-                throw GCMFault("\(form.name) is not used: \(fault)")
+            var faults: [String] = []
+            for form in try forms() {
+                guard let fault = GCMCheck.fault(of: form) else {
+                    return RecordEngine(form, reason: sentence(faults))
+                }
+                faults.append("\(form.name) is not used: \(fault)")
             }
-            return RecordEngine(form)
+            throw sentence(faults).map { GCMFault($0) } ?? .processor
         } catch {
             return RecordEngine(name: "OpenSSL", reason: error.sentence, form: nil)
         }
     }
 
-    init(_ form: GCMForm) {
-        self.init(name: form.name, reason: nil, form: form)
+    private static func sentence(_ faults: [String]) -> String? {
+        faults.isEmpty ? nil : faults.joined(separator: "; ")
+    }
+
+    init(_ form: GCMForm, reason: String? = nil) {
+        self.init(name: form.name, reason: reason, form: form)
     }
 
     private init(name: String, reason: String?, form: GCMForm?) {

@@ -104,6 +104,26 @@ struct RecordEngineTests {
         #expect(engine.reason == "\(form.name) is not used: \(wrong.sentence)")
     }
 
+    /// A fault of the fastest form costs no more than what it would have been faster.
+    @Test(.enabled(if: isThere, comment))
+    func `behind a wrong form the next one is taken, and the fault is told`() throws {
+        let right = try #require(Engines.forms.first)
+        var wrong = right
+        wrong.name = "the first"
+        wrong.aes128.seal = wrong.aes128.open
+        let fault =
+            "the first is not used: TLS_AES_128_GCM_SHA256: a known message was sealed wrong"
+        let engine = RecordEngine.find { () throws(GCMFault) in [wrong, right] }
+        #expect(engine.name == right.name && engine.form != nil)
+        #expect(engine.reason == fault)
+        var other = wrong
+        other.name = "the second"
+        let none = RecordEngine.find { () throws(GCMFault) in [wrong, other] }
+        #expect(none.form == nil)
+        #expect(
+            none.reason == fault + "; " + fault.replacingOccurrences(of: "first", with: "second"))
+    }
+
     @Test func `without forms for the processor it is OpenSSL, which says so`() {
         let engine = RecordEngine.find { () throws(GCMFault) in [] }
         #expect(engine.form == nil)
