@@ -70,6 +70,15 @@ final class TurnRig {
             settings: settings, routing: state.pointee.snapshot.routing, entrances: [entrance])
     }
 
+    /// Is told of other settings, as by a reload, and takes them up.
+    func take(_ settings: FrontendSettings) throws {
+        self.settings = settings
+        let snapshot = Snapshot(
+            settings: settings, routing: state.pointee.snapshot.routing, entrances: [entrance])
+        state.pointee.crew.mailboxes[0].post(.use(snapshot, [], done: try Mailbox<Int>()))
+        turn()
+    }
+
     /// The one request in progress.
     var request: RequestPointer? {
         state.pointee.requests.nextLive(after: -1).flatMap { state.pointee.requests.pointer($0) }

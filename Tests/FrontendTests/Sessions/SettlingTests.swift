@@ -2,13 +2,14 @@
 import Foundation
 import Ledger
 import Reactor
+import Splice
 import Synchronization
-import TLS
 import TestKit
 import Testing
 import Wire
 
 @testable import Frontend
+@testable import TLS
 
 /// Goal: connections that have lived a while go on without OpenSSL's object, and nobody notices.
 struct SettlingTests {
@@ -53,6 +54,22 @@ struct SettlingTests {
             #expect(try visitor.receiveFrame().opcode == .close)
             #expect(try visitor.receiveToEnd() == [])
             #expect(visitor.wasClosedByNotify)
+        }
+    }
+
+    /// The status tells of the plan: here is looked at what a reactor seals with.
+    @Test func `a reactor takes the engine of its settings, at the start and later`() throws {
+        let fast = RecordEngine.best
+        let isThere = fast.form != nil
+        for (first, second) in [(fast, RecordEngine.openSSL), (.openSSL, fast)] {
+            var settings = FrontendSettings()
+            settings.records = first
+            let rig = try TurnRig(settings: settings)
+            let records = rig.state.pointee.space.pointee.records
+            #expect(records.ciphers.isFast == (isThere && first.form != nil))
+            settings.records = second
+            try rig.take(settings)
+            #expect(records.ciphers.isFast == (isThere && second.form != nil))
         }
     }
 
