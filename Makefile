@@ -6,7 +6,7 @@ SWIFT ?= swift
 RUN_PACKAGES := libc-ares-dev libcrypt-dev libcurl4-openssl-dev libnghttp2-dev libqrencode-dev libssl-dev zlib1g-dev
 TEST_PACKAGES := $(RUN_PACKAGES) apache2-utils ca-certificates chromium curl dnsmasq-base faketime firefox-esr fish gcc gnutls-bin \
 	haproxy iproute2 libc6-dev libipsec-mb1 libnss3-tools man-db mosquitto nghttp2-client nghttp2-proxy nginx-light node-ws nodejs openssl p11-kit procps prometheus python3-h2 python3-venv \
-	strace systemd tmux zsh
+	strace systemd tmux wget zsh
 PICTURE_PACKAGES := fonts-dejavu-core imagemagick xdotool xvfb
 DEB_PACKAGES := binutils dpkg-dev
 DEB_TEST_PACKAGES := debootstrap
