@@ -60,10 +60,11 @@ public struct TokenSearch: Sendable {
     private mutating func searchHeader(_ fields: FieldList) {
         for (index, field) in fields.fields.enumerated()
         where fields.isNamed(field, "authorization") {
-            let value = fields.value(of: field)
-            let scheme = value.prefix { $0 != Octet.space }
+            // Who splits it at white space takes a tab for a space.
+            let value = fields.value(of: field).drop { Self.mayBeSpace($0) }
+            let scheme = value.prefix { !Self.mayBeSpace($0) }
             guard scheme.equalsIgnoringCase("bearer") else { continue }
-            tokens.append(Array(value[scheme.endIndex...].drop { $0 == Octet.space }))
+            tokens.append(Array(value[scheme.endIndex...].drop { Self.mayBeSpace($0) }))
             changes.append(FieldChange(index: index, value: nil))
         }
         // Of two credentials the app could take the other.
@@ -78,7 +79,8 @@ public struct TokenSearch: Sendable {
             for pair in pairs {
                 let trimmed = pair.trimmed()
                 guard let equals = trimmed.firstIndex(of: UInt8(ascii: "=")),
-                    names.contains(where: { trimmed[..<equals].elementsEqual($0) })
+                    case let own = Self.bare(trimmed[..<equals]),
+                    names.contains(where: { own.elementsEqual($0) })
                 else {
                     kept.append(pair)
                     continue
@@ -91,6 +93,16 @@ public struct TokenSearch: Sendable {
             changes.append(FieldChange(index: index, value: left.isEmpty ? nil : left))
         }
     }
+
+    /// The name of a cookie without what apps take away at its ends: what libraries call white space is more than spaces
+    /// and tabs, and of what names are made there is none (RFC 6265 §4.1.1).
+    private static func bare(_ name: ArraySlice<UInt8>) -> ArraySlice<UInt8> {
+        let left = name.drop { mayBeSpace($0) }
+        return left[..<(left.lastIndex { !mayBeSpace($0) }.map { $0 + 1 } ?? left.startIndex)]
+    }
+
+    /// Whether some library may take a byte for white space, or for a part of it: all but visible ASCII.
+    private static func mayBeSpace(_ byte: UInt8) -> Bool { byte <= 0x20 || byte >= 0x7F }
 
     private mutating func searchSubprotocols(_ fields: FieldList, _ prefixes: [[UInt8]]) {
         for (index, field) in fields.fields.enumerated()

@@ -41,6 +41,19 @@ struct TokenSearchTests {
             "/", ["Cookie: jwt", "Cookie: jwt=1 ; b=jwt=3"], ["1"], nil,
             ["Cookie: jwt", "Cookie: b=jwt=3"]
         ),
+        // Apps that trim names and values would read the other token.
+        ("/", ["Cookie: jwt =2; jwt=1"], ["2", "1"], nil, []),
+        ("/", ["Cookie: a=1; jwt\t=2", "Cookie: jwt=1"], ["2", "1"], nil, ["Cookie: a=1"]),
+        ("/", ["Cookie: jwt\u{A0}=2;\u{2003}jwt=3; jwt=1"], ["2", "3", "1"], nil, []),
+        (
+            "/", ["Cookie: j wt=2; jwt a=3; =4; \u{A0}=5"], [], nil,
+            [
+                "Cookie: j wt=2; jwt a=3; =4; \u{A0}=5"
+            ]
+        ),
+        ("/", ["Authorization: Bearer\t2", "Cookie: jwt=1"], ["2", "1"], nil, []),
+        ("/", ["Authorization: \u{A0}bearer\u{A0}2"], ["2"], nil, []),
+        ("/", ["Authorization: Bearer2 1"], [], nil, ["Authorization: Bearer2 1"]),
         (
             "/", ["Sec-WebSocket-Protocol: bearer.1", "Sec-WebSocket-Protocol: a,,b"], ["1"], nil,
             ["Sec-WebSocket-Protocol: a,,b"]
