@@ -34,11 +34,14 @@ public struct Refusal: Sendable, Equatable {
 
     /// The whole answer, which closes the connection; `date` is the present time as `Date` says it.
     ///
-    /// An answer to `HEAD` has no body, whatever it says of its length (RFC 9110 §9.3.2).
-    public func bytes(date: String, to method: Method = .get) -> [UInt8] {
+    /// An answer to `HEAD` has no body, whatever it says of its length (RFC 9110 §9.3.2). `lines` are further fields, each
+    /// with its end.
+    public func bytes(
+        date: String, to method: Method = .get, with lines: [UInt8] = []
+    ) -> [UInt8] {
         var writer = HeadWriter()
         OwnAnswer(self).write(
-            date: date, policyLine: [], persistence: .closes, to: method, into: &writer)
+            date: date, policyLine: lines, persistence: .closes, to: method, into: &writer)
         return writer.bytes
     }
 

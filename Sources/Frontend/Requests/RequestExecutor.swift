@@ -387,7 +387,10 @@ struct RequestExecutor {
             stream.isPersistent = false
             stream.preparePassage()
         } else if request.pointee.isUpgrade, let refusal = own.refusal {
-            stream.send(refusal.bytes(date: state.pointee.heads.date.now()), space)
+            // Who was granted keeps what the other server has said of its login.
+            let answer = refusal.bytes(
+                date: state.pointee.heads.date.now(), with: request.pointee.extras?.cookies ?? [])
+            stream.send(answer, space)
             return
         }
         // A body that nobody reads would be taken for the next request.

@@ -264,6 +264,27 @@ final class Verifier: Sendable {
         #expect(served.app.connectionCount == 1)
     }
 
+    @Test func `who was granted gets the cookie also where no socket opens behind that`() throws {
+        let served = try Served()
+        defer { served.remove() }
+        let held = try HeldPort()
+        try served.sluice.rewrite(
+            "path: \"/*\", to: \"\(served.app.address)\"",
+            "path: \"/*\", to: \"ws://127.0.0.1:\(held.number)\"")
+        #expect(try served.sluice.command(["reload"]).status == 0)
+        let client = try served.sluice.proxy.connect()
+        try client.send(Opening(extra: [("Cookie", "sid=renew")]).bytes)
+        let refused = try client.readResponse()
+        #expect(refused.status == 502 && refused.head["Set-Cookie"] == "sid=good; Path=/")
+        let authority = try TestCertificates.shared().authority
+        let said = try PythonPeer.run(
+            "h2_client.py",
+            [
+                "\(served.sluice.proxy.port())", authority, "cookies", "/Esv/ocp", "sid=renew",
+            ])
+        #expect(said == ["socket sid=good; Path=/", "request sid=good; Path=/"])
+    }
+
     @Test func `sockets are asked about too, by either version, and again while they live`() throws
     {
         let served = try Served(", recheck: 200ms, code: 4401", listeners: [.http2()])
