@@ -242,7 +242,9 @@ private final class KeyThread {
         switch outcome {
         case .answered(200, let answer): return answer
         case .answered(let status, let answer) where 300..<400 ~= status:
-            let to = answer.location.map { " to \(Self.shown($0))" } ?? ""
+            // As with the URL itself, its query may hold a secret.
+            let to =
+                answer.location.map { " to \(Self.shown(String($0.prefix { $0 != "?" })))" } ?? ""
             throw Failure(
                 reason:
                     "it answered \(status), a redirect\(to), which is not followed: name the URL"

@@ -28,11 +28,11 @@ public final class TokenKeyring: Sendable {
         /// system's.
         case url(String, authorities: Authorities?)
 
-        /// The file's path or the URL.
+        /// The file's path, or the URL without its query, which may hold a secret.
         public var name: String {
             switch self {
             case .file(let path): path
-            case .url(let url, _): url
+            case .url(let url, _): String(url.prefix { $0 != "?" })
             }
         }
     }

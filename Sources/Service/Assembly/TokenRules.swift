@@ -18,13 +18,19 @@ struct TokenRules: Sendable {
     /// All keys.
     var keyrings: [TokenKeyring] { Array(rings.values) }
 
-    /// Those that are fetched, by their URLs.
-    var fetched: [(url: String, keyring: TokenKeyring)] {
-        var told: Set<String> = []
-        return rings.values.compactMap { ring in
-            guard case .url(let url, _) = ring.origin else { return nil }
-            return (url, ring)
-        }.sorted { $0.url < $1.url }.filter { told.insert($0.url).inserted }
+    /// Those that are fetched, by their URLs without a query; those that differ in that alone get a number.
+    var fetched: [(name: String, keyring: TokenKeyring)] {
+        var byURL: [String: TokenKeyring] = [:]
+        for ring in rings.values {
+            if case .url(let url, _) = ring.origin { byURL[url] = ring }
+        }
+        var counts: [String: Int] = [:]
+        return byURL.sorted { $0.key < $1.key }.map { _, ring in
+            let name = ring.origin.name
+            let count = counts[name, default: 0] + 1
+            counts[name] = count
+            return (count == 1 ? name : "\(name) (\(count))", ring)
+        }
     }
 
     /// Makes the rules; what stays as it was keeps what it knows.

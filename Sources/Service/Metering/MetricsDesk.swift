@@ -101,13 +101,13 @@ struct MetricsDesk {
 
     /// Adds how the keys of issuers do, where they are fetched.
     private func addKeys(to readings: inout MetricReadings) {
-        for (url, keyring) in controller.state.assembly.tokens.fetched {
+        for (name, keyring) in controller.state.assembly.tokens.fetched {
             let report = keyring.report
-            readings.append(.keyRefreshes, [url, "success"], count: report.refreshed)
-            readings.append(.keyRefreshes, [url, "failure"], count: report.failed)
-            readings.append(.issuerKeys, [url], count: keyring.keys?.count ?? 0)
+            readings.append(.keyRefreshes, [name, "success"], count: report.refreshed)
+            readings.append(.keyRefreshes, [name, "failure"], count: report.failed)
+            readings.append(.issuerKeys, [name], count: keyring.keys?.count ?? 0)
             if report.takenMilliseconds > 0 {
-                readings.add(.keyTime, [url], value: Double(report.takenMilliseconds) / 1_000)
+                readings.add(.keyTime, [name], value: Double(report.takenMilliseconds) / 1_000)
             }
         }
     }

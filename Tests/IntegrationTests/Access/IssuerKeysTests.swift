@@ -19,15 +19,17 @@ import Testing
         return said.last ?? ""
     }
 
-    private static func started(_ port: Int, _ more: String = "") throws -> Operated {
+    private static func started(
+        _ port: Int, _ more: String = "", queries: [String] = [""]
+    ) throws -> Operated {
         let authority = try TestCertificates.shared().authority
         return try Operated(
-            routes: [
+            routes: queries.enumerated().map { number, query in
                 """
-                { path: /page, respond: { body: page }, access: { jwt: { audience: app, \
-                keys: "https://localhost:\(port)/jwks.json", ca: \(authority)\(more) } } }
+                { path: /page\(number == 0 ? "" : "\(number)"), respond: { body: page }, access: { jwt: { \
+                audience: app, keys: "https://localhost:\(port)/jwks.json\(query)", ca: \(authority)\(more) } } }
                 """
-            ], listeners: [.plain], settings: ["workers: 1"])
+            }, listeners: [.plain], settings: ["workers: 1"])
     }
 
     @Test func `a route without keys lets nobody in, and keys that were there stay`() throws {
@@ -196,6 +198,28 @@ import Testing
             try String(contentsOfFile: trusted, encoding: .utf8), to: "\(folder)/ca.pem")
         #expect(try sluice.command(["reload"]).status == 0)
         #expect(try Self.status(sluice, token) == "200")
+    }
+
+    @Test func `the query of the URL is told nowhere`() throws {
+        let issuer = try TokenIssuer()
+        defer { issuer.remove() }
+        try issuer.setMode("redirect")
+        let server = try issuer.serve()
+        let sluice = try Self.started(server.port, queries: ["?key=s3cret", "?key=other-s3cret"])
+        defer { Scratch.remove(sluice.folder) }
+        let lines = try sluice.proxy.process.waitForLine(containing: "can't be fetched", count: 2)
+        try issuer.setMode("good")
+        let more = try sluice.proxy.process.waitForLine(
+            containing: "jwks.json are there", count: 2)
+        #expect(!(lines + more).contains { $0.contains("s3cret") }, "\(lines) \(more)")
+        let samples = try sluice.scrape().keys.filter { $0.hasPrefix("sluice_jwks_keys") }
+        let url = "https://localhost:\(server.port)/jwks.json"
+        #expect(
+            Set(samples) == [
+                "sluice_jwks_keys{url=\"\(url)\"}", "sluice_jwks_keys{url=\"\(url) (2)\"}",
+            ], "\(samples)")
+        let state = try sluice.ask("/state").output
+        #expect(!state.contains("s3cret"), "\(state)")
     }
 
     @Test func `keys go on behind an upgrade while the issuer is away`() throws {

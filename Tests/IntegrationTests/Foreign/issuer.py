@@ -74,7 +74,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         elif mode == "large":
             body = b" " * 10_000_000
         elif mode == "redirect":
-            status, fields = 302, {"Location": "https://evil.test/keys"}
+            status, fields = 302, {"Location": "https://evil.test/keys?key=s3cret"}
         elif mode == "away":
             status = 503
         elif mode == "held":
