@@ -131,4 +131,24 @@ import Testing
         #expect(try child.waitForExit() == 0, "\(child.errors)")
         #expect(child.output == ["200 None", "421 close"])
     }
+
+    @Test
+    func `a connection of HTTP 2 that stands since before such a reload is told to end`() throws {
+        let served = try Certified()
+        defer { served.remove() }
+        let alice = try served.clients.issue("/CN=alice")
+        let child = try ChildProcess(
+            try PythonPeer.command("h2_client.py")
+                + ["\(served.sluice.proxy.port())", try TestCertificates.shared().authority]
+                + ["certified", "\(served.folder)/go"],
+            environment: ["CLIENT_CERTIFICATE": "\(alice.chain):\(alice.key)"])
+        try child.waitForLine(containing: "200")
+        let others = try ClientAuthority("others")
+        try Scratch.write(Scratch.read(others.certificate), to: "\(served.folder)/ca.pem")
+        #expect(try served.sluice.command(["reload"]).status == 0)
+        try Scratch.write("", to: "\(served.folder)/go")
+        #expect(try child.waitForExit() == 0, "\(child.errors)")
+        // What asks for no certificate goes on until then.
+        #expect(child.output == ["200 open 200", "421", "goaway 0"])
+    }
 }

@@ -389,6 +389,18 @@ def silent(client, *_):
     print("closed", event.code)
 
 
+def certified(client, go):
+    """Requests to two routes, and one behind a reload: what it is answered, and how the connection ends."""
+    print(client.answer(client.request("GET", "/who"))[0], "open",
+          client.answer(client.request("GET", "/"))[0], flush=True)
+    while not os.path.exists(go):
+        time.sleep(0.01)
+    print(client.answer(client.request("GET", "/who"))[0], flush=True)
+    while client.goaway is None:
+        client.receive()
+    print("goaway", int(client.goaway.error_code))
+
+
 def reloaded(client, *_):
     """A socket lives on while the answer to another request changes."""
     socket = WebSocket(client, "/")
