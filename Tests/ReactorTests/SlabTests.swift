@@ -80,6 +80,29 @@ private struct Large {
         expect(slab.pointer(new.tagged(1))?.pointee.number == 2)
     }
 
+    @Test func `generations begin where they are told to, and go round`() throws {
+        let census = Census()
+        let last = Token.generationCount - 1
+        // Of what is given the low 24 bits count, so this is the last generation.
+        var slab = Slab<Tenant>(capacity: 2_000, firstGeneration: .max)
+        let old = try unwrap(slab.insert(Tenant(1, census)))
+        #expect(old.generation == last)
+        expect(slab.pointer(old)?.pointee.number == 1)
+        expect(slab.pointer(Token(index: 0, generation: 0)) == nil)
+        slab.retire(old)
+        slab.releaseRetired()
+        let new = try unwrap(slab.insert(Tenant(2, census)))
+        #expect(new.index == old.index && new.generation == 0)
+        expect(slab.pointer(old) == nil)
+        // Of a slot in another chunk as well.
+        for number in 0..<1_500 {
+            let token = try unwrap(slab.insert(Tenant(number, census)))
+            #expect(token.generation == last)
+        }
+        let first = slab.nextLive(after: 0)
+        #expect(first == Token(index: 1, generation: last))
+    }
+
     @Test func `a retired tenant lives until the batch ends and its slot is not given away before`()
         throws
     {

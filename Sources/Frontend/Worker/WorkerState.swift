@@ -32,7 +32,9 @@ struct WorkerState: ~Copyable {
     var requests = Slab<Request>(capacity: connectionsMax)
     /// Connections to endpoints, but for those of tunnels.
     var upstreams = Slab<UpstreamConnection>(capacity: connectionsMax)
-    var tunnels = Slab<Tunnel>(capacity: connectionsMax)
+    /// Operators keep the IDs of relays, so those of another process should name nobody here.
+    var tunnels = Slab<Tunnel>(
+        capacity: connectionsMax, firstGeneration: .random(in: 0..<Token.generationCount))
     /// Where tunnels are that have a name.
     var names = TunnelNames()
     /// Streams of connections that speak HTTP/2.

@@ -29,6 +29,8 @@ public struct Slab<Slot: ~Copyable>: ~Copyable {
 
     /// How many slots there can be at once.
     public let capacity: Int
+    /// The generation of the first tenant of each slot.
+    @usableFromInline let firstGeneration: UInt32
     /// How many tenants are live.
     public var count: Int { liveCount }
     @usableFromInline var liveCount = 0
@@ -44,9 +46,15 @@ public struct Slab<Slot: ~Copyable>: ~Copyable {
     @usableFromInline var retiredHead: UInt32 = .max
 
     /// Makes room for the books of `capacity` slots; the slots themselves come chunk by chunk.
-    @inlinable public init(capacity: Int) {
+    ///
+    /// - Parameters:
+    ///   - capacity: how many slots there can be at once.
+    ///   - firstGeneration: the generation of each slot's first tenant, of which the low 24 bits count. Where tokens
+    ///     are kept outside of the process, a random one has those of another slab name nobody.
+    @inlinable public init(capacity: Int, firstGeneration: UInt32 = 0) {
         precondition(capacity > 0 && capacity < Int(UInt32.max) - 65_536)
         self.capacity = capacity
+        self.firstGeneration = firstGeneration & (Token.generationCount - 1)
         let chunkCount = (capacity + Self.slotsPerChunk - 1) >> Self.chunkBits
         chunks = .allocate(capacity: chunkCount)
         chunks.initialize(repeating: nil, count: chunkCount)
@@ -84,6 +92,7 @@ public struct Slab<Slot: ~Copyable>: ~Copyable {
                     byteCount: min(Self.slotsPerChunk, capacity - index) * Self.slotBytes,
                     alignment: max(Self.lineBytes, MemoryLayout<Slot>.alignment))
             }
+            states[index] = firstGeneration
             used += 1
         } else {
             return nil
