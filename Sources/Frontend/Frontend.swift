@@ -485,13 +485,15 @@ public final class Frontend: Sendable {
         return relays
     }
 
-    /// Ends one relay with a Close; false when it is gone.
-    public func end(_ relay: RelayID, code: UInt16) -> Bool {
-        guard crew.mailboxes.indices.contains(relay.worker), !crew.loads[relay.worker].hasEnded,
-            let answers = try? Mailbox<Bool>()
-        else { return false }
+    /// Ends one relay with a Close.
+    ///
+    /// - Returns: what has become of it; nil where its reactor did not answer in time.
+    public func end(_ relay: RelayID, code: UInt16) -> EndedRelay? {
+        guard crew.mailboxes.indices.contains(relay.worker), !crew.loads[relay.worker].hasEnded
+        else { return .noRelay }
+        guard let answers = try? Mailbox<EndedRelay>() else { return nil }
         crew.mailboxes[relay.worker].post(.end(relay.token, code: code, answer: answers))
-        return answers.wait(milliseconds: 2_000) && answers.take().first == true
+        return answers.wait(milliseconds: 2_000) ? answers.take().first : nil
     }
 
     /// Gives one relay more time before it ends with its token.

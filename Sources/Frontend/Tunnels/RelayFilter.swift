@@ -3,7 +3,7 @@ import Ledger
 import Reactor
 
 /// Which relays are asked for; nil for all.
-public struct RelayFilter: Sendable {
+public struct RelayFilter: Sendable, Codable, Equatable {
     /// The pattern of the route that they were opened by; of any when nil.
     public var route: String?
     /// The label of the endpoint that they lead to; to any when nil.
@@ -12,7 +12,8 @@ public struct RelayFilter: Sendable {
     public var client: String?
     /// The port that the client connected from; any when nil.
     public var clientPort: UInt16?
-    /// Who the client has proven to be; anybody when nil.
+    /// Who the client has proven to be, or the subject of its token, which another rule may have named otherwise;
+    /// anybody when nil.
     public var subject: String?
 
     /// A filter that lets all relays pass.
@@ -22,8 +23,18 @@ public struct RelayFilter: Sendable {
         (route == nil || route == asked.route) && (endpoint == nil || endpoint == asked.upstream)
             && (client == nil || client == asked.client.hostString)
             && (clientPort == nil || clientPort == asked.client.port)
-            && (subject == nil || subject == asked.user)
+            && (subject == nil || subject == asked.user || subject == asked.tokenSubject)
     }
+}
+
+/// What has become of the wish to end one relay.
+public enum EndedRelay: Sendable, Equatable {
+    /// It was told.
+    case told
+    /// It is ending already, with a code of its own.
+    case isEnding
+    /// There is no such relay.
+    case noRelay
 }
 
 /// How many relays of a piece were ended.

@@ -384,15 +384,16 @@ struct TunnelKeeper {
         substream.pointee.stream.leg.closeForReading(space)
     }
 
-    /// Ends one relay with a Close; false when there is no such relay.
-    func end(_ slot: Token, code: UInt16) -> Bool {
-        guard let tunnel = state.pointee.tunnels.pointer(slot) else { return false }
+    /// Ends one relay with a Close; one that is ending already gets no other code, but no more time either.
+    func end(_ slot: Token, code: UInt16) -> EndedRelay {
+        guard let tunnel = state.pointee.tunnels.pointer(slot) else { return .noRelay }
+        let isEnding = tunnel.pointee.relay.ending.hasBegun
         let deadline =
             state.pointee.now + state.pointee.settings.patience.closingMilliseconds
         obey(
             tunnel.pointee.relay.drain(
                 code: code, text: nil, deadlineMilliseconds: deadline, space), tunnel)
-        return true
+        return isEnding ? .isEnding : .told
     }
 
     /// Ends relays with a Close from a slot on, so many as a turn has time for; those that are ending go on doing so.

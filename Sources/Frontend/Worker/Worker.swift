@@ -383,7 +383,7 @@ struct Worker: ~Copyable {
         case .takeStock(_, let done): done.post(state.pointee.index)
         case .tap(_, _, let done), .untap(_, _, let done): done.post(state.pointee.index)
         case .faults(_, let done): done?.post(state.pointee.index)
-        case .end(_, _, let answer): answer.post(false)
+        case .end(_, _, let answer): answer.post(.noRelay)
         case .find(_, let answer): answer.post(nil)
         case .extend(_, _, let answer): answer.post(.noRelay)
         case .endAll(_, _, _, _, let answer): answer.post(EndedRelays(count: 0, next: nil))

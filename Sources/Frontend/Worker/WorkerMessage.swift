@@ -30,8 +30,8 @@ enum WorkerMessage: Sendable {
     case untap(TapPlan, from: Int, done: Mailbox<Int>)
     /// Give relays the faults that they are to have now, from a slot on; say there when all were seen, if somebody waits.
     case faults(from: Int, done: Mailbox<Int>?)
-    /// End the relay of this token with a Close; say there whether it is one.
-    case end(Token, code: UInt16, answer: Mailbox<Bool>)
+    /// End the relay of this token with a Close; say there what has become of it.
+    case end(Token, code: UInt16, answer: Mailbox<EndedRelay>)
     /// Say where the relay of this name is; nil where it is not here.
     case find(RelayName, answer: Mailbox<RelayID?>)
     /// Give the relay of this token more time before it ends with its token; say there what has become of it.

@@ -99,6 +99,15 @@ public final class MessageSocket: Sendable {
     /// Ends the connection: the other side is told, and nothing is sent or received any more.
     public func end() { shutdown(descriptor, Int32(SHUT_RDWR)) }
 
+    /// Whether the other end is closed, whatever has come.
+    public var hasEnded: Bool { wait(0, until: 0) }
+
+    /// Waits until the other end is closed, whatever has come.
+    public func waitForEnd() {
+        var waitFor = pollfd(fd: descriptor, events: 0, revents: 0)
+        while poll(&waitFor, 1, -1) <= 0 {}
+    }
+
     private func wait(_ events: Int32, until end: UInt64) -> Bool {
         var waitFor = pollfd(fd: descriptor, events: Int16(events), revents: 0)
         while true {

@@ -38,20 +38,27 @@ final class Arrivals: Sendable {
 
     /// Says that relays may come, and takes them over until there are no more.
     ///
-    /// Until then nothing is drained or upgraded here: what comes later would not know of it.
+    /// Until then nothing is drained or upgraded here: what comes later would not know of it. Then the channel leads
+    /// to the process before this one for as long as that lives.
     func serve(_ controller: Controller) {
-        defer {
-            channel.end()
-            controller.arrivalsEnded()
-            if count > 0 {
-                let sockets = Count.words(count, "live socket", one: "goes", many: "go")
-                controller.log.write(
-                    LogEvent(.info, "\(sockets) on here that the process before this one had."))
-            }
+        let parent = takeOver(controller) ? controller.predecessors.parent : nil
+        if parent == nil { channel.end() }
+        controller.arrivalsEnded()
+        if count > 0 {
+            let sockets = Count.words(count, "live socket", one: "goes", many: "go")
+            controller.log.write(
+                LogEvent(.info, "\(sockets) on here that the process before this one had."))
         }
+        guard let parent else { return }
+        channel.waitForEnd()
+        parent.disconnect()
+    }
+
+    /// Takes relays over until there are no more; whether the other has said so.
+    private func takeOver(_ controller: Controller) -> Bool {
         guard let answers = try? MoveAnswers(),
             channel.send(MoveMessage.hello.bytes, withinMilliseconds: 1_000)
-        else { return }
+        else { return false }
         MoveStep.ready.reached()
         while case .message(let bytes, let descriptors) = channel.receive(
             withinMilliseconds: Self.messageMilliseconds)
@@ -64,18 +71,19 @@ final class Arrivals: Sendable {
                 taken.wrappingAdd(outcomes.count { $0 == .taken }, ordering: .relaxed)
                 let answer = MoveMessage.outcomes(outcomes.map { MoveMessage.Outcome($0) })
                 // Where nobody hears it, those that were taken go on all the same: the other ends its part.
-                guard channel.send(answer.bytes, withinMilliseconds: 5_000) else { return }
+                guard channel.send(answer.bytes, withinMilliseconds: 5_000) else { return false }
                 MoveStep.told.reached()
             case .finished:
                 for descriptor in descriptors { close(descriptor) }
+                controller.predecessors.parent?.connect(channel)
                 controller.arrivalsEnded()
-                _ = channel.send(MoveMessage.finished.bytes, withinMilliseconds: 1_000)
-                return
+                return channel.send(MoveMessage.finished.bytes, withinMilliseconds: 1_000)
             default:
                 for descriptor in descriptors { close(descriptor) }
-                return
+                return false
             }
         }
+        return false
     }
 
     private func take(

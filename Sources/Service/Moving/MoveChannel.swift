@@ -9,8 +9,9 @@ import Serialization
 /// descriptor.
 ///
 /// The one that takes over speaks first (`hello`). Then each `relays` is answered by one `outcomes`, in their order,
-/// until the other says `finished` and is told so too, or closes the channel. What stands in a `relays` message is the new process's from the moment in
-/// which it was sent; only what `outcomes` says was refused comes back.
+/// until the other says `finished` and is told so too, or closes the channel. What stands in a `relays` message is the
+/// new process's from the moment in which it was sent; only what `outcomes` says was refused comes back. Behind
+/// `finished` the new process may say `end`, each time answered by `ended`, until the other is gone.
 enum MoveMessage: Codable, Equatable {
     /// The new process can take relays over.
     case hello
@@ -20,6 +21,10 @@ enum MoveMessage: Codable, Equatable {
     case outcomes([Outcome])
     /// No more relays come; and, as the answer, that none are expected any more.
     case finished
+    /// Some of the relays that have stayed are to end.
+    case end(EndErrand, number: UInt64)
+    /// What became of the errand of that number.
+    case ended(EndErrand.Outcome, number: UInt64)
 
     /// What became of a relay.
     enum Outcome: Codable, Equatable {

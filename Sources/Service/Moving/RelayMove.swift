@@ -52,6 +52,16 @@ struct RelayMove {
         return outcome
     }
 
+    /// Says that no relays come.
+    func moveNothing() {
+        guard
+            case .message(_, let descriptors) = channel.receive(
+                withinMilliseconds: Self.helloMilliseconds)
+        else { return }
+        for descriptor in descriptors { close(descriptor) }
+        _ = finish()
+    }
+
     private func run(_ answers: MoveAnswers) -> Outcome {
         let begin = Clock.nowMilliseconds()
         var outcome = Outcome()

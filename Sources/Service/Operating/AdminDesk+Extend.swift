@@ -41,7 +41,8 @@ extension AdminDesk {
             return AdminAnswer(
                 status: 404,
                 text: "There is no relay \(wish.id): it has ended or is ending, or never was."
-                    + " `sluice status --relays` lists those that live.")
+                    + " `sluice status --relays` lists those that live."
+                    + controller.drainsElsewhere)
         case .asked(.hasNoEnd?):
             return AdminAnswer(
                 status: 409,

@@ -145,19 +145,32 @@ struct AdminDesk: Sendable {
         guard DrainSettings.allows(code: code) else {
             return AdminAnswer(status: 400, text: "The code is \(DrainSettings.codesAllowed).")
         }
-        let reached = reach(wish.id) { controller.frontend.end($0, code: code) ? true : nil }
-        switch reached {
-        case .asked:
+        switch RelayReference(wish.id).map({ controller.end($0, code: code) }) ?? .nowhere {
+        case .told:
             return result(
                 of: AdminOutcome(isDone: true, message: "The relay \(wish.id) is told \(code)."))
+        case .isEnding:
+            return AdminAnswer(
+                status: 409,
+                text: "The relay \(wish.id) is ending already, so it is not told \(code): it has"
+                    + " `timeouts.closing` at most until it is cut.")
         case .silent: return Self.silent
         case .moving: return Self.moving
+        case .silentBefore(let process):
+            return AdminAnswer(
+                status: 503, text: "There is no relay \(wish.id) here. \(Self.silent(process))")
         case .nowhere:
             return AdminAnswer(
                 status: 404,
                 text: "There is no relay \(wish.id): it has ended, or never was. `sluice status"
                     + " --relays` lists those that live.")
         }
+    }
+
+    /// That a process before this one could not be asked.
+    private static func silent(_ process: Int32) -> String {
+        "Process \(process), which has served before this one, still drains sockets and did not answer:"
+            + " they may go on until it ends."
     }
 
     /// A reactor has not said whether it has a relay.
@@ -215,16 +228,26 @@ struct AdminDesk: Sendable {
         guard reason.utf8.count <= DrainSettings.reasonBytesMax else {
             return refused("The reason is longer than \(DrainSettings.reasonBytesMax) bytes.")
         }
-        guard let count = controller.frontend.end(filter, code: code, reason: reason) else {
+        switch controller.end(filter, code: code, reason: reason) {
+        case .told(let count):
+            let whom = Count.words(count, "relay", one: "was", many: "were")
+            controller.log.write(LogEvent(.info, "\(whom) told \(code), as was asked for."))
+            return AdminAnswer(json: ClosedRelays(closed: count))
+        case .silent:
             return AdminAnswer(
                 status: 503,
                 text: "A reactor did not answer in time; some relays may have been told.")
+        case .silentBefore(let process, let count):
+            let whom = Count.words(count, "relay", one: "was", many: "were")
+            return AdminAnswer(
+                status: 503, text: "\(whom) told \(code) here. \(Self.silent(process))")
+        case .moving:
+            return AdminAnswer(
+                status: 503,
+                text:
+                    "An upgrade is under way, and relays on their way to the other process would be missed."
+                    + " Nothing was done: ask again in a second.")
         }
-        let whom = Count.words(count, "relay")
-        controller.log.write(
-            LogEvent(
-                .info, "\(whom) \(count == 1 ? "was" : "were") told \(code), as was asked for."))
-        return AdminAnswer(json: ClosedRelays(closed: count))
     }
 
     private struct ClosedRelays: Encodable {
@@ -252,6 +275,8 @@ struct AdminDesk: Sendable {
             filter.client = name.host
         }
         let limit = wish.number("limit") ?? AdminDefaults.relaysMax
+        // Looked at first: what has come before an upgrade is over is found.
+        let relaysMove = controller.relaysMove
         let found = relays(filter, of: client, countMax: limit)
         if found.isEmpty {
             var problem: String?
@@ -260,6 +285,13 @@ struct AdminDesk: Sendable {
             }
             if let endpoint = filter.endpoint, names.endpoint(endpoint) == nil {
                 problem = names.noEndpoint(endpoint)
+            }
+            if let wanted = query["client"], problem == nil, relaysMove {
+                return AdminAnswer(
+                    status: 503,
+                    text:
+                        "No relay of \(wanted) is in this process, but an upgrade is under way and relays"
+                        + " are on their way: ask again in a second.")
             }
             if let wanted = query["client"], let client, problem == nil {
                 var others = filter

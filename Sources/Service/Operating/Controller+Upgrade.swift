@@ -30,22 +30,25 @@ extension Controller {
 
     /// Asks something of a relay, wherever in this process it is.
     ///
-    /// Its name goes with it from process to process. So one that is not here may be on its way, in either of them,
-    /// until an upgrade is over.
+    /// It goes from reactor to reactor, and with its name from process to process. So one that is not here may be on its
+    /// way, in either process, until that is over.
     func reach<Outcome: Sendable>(
         _ relay: RelayReference, _ ask: (RelayID) -> Outcome?
     ) -> Frontend.Reached<Outcome> {
         // Looked at first: what has arrived before an upgrade is over is found.
-        let isMoving = isUpgrading.withLock { $0 }
+        let isMoving = relaysMove
         let reached = frontend.reach(relay, ask)
-        if case .nowhere = reached, case .name = relay, isMoving { return .moving }
+        if case .nowhere = reached, isMoving { return .moving }
         return reached
     }
 
-    /// Why it can't be said whether there is a relay of a name.
+    /// Whether relays may be on their way to another process, or from the one before.
+    var relaysMove: Bool { isHandingOver.load(ordering: .acquiring) }
+
+    /// Why it can't be said whether there is a relay.
     static let relayMoves =
-        "No relay of that name is in this process, but an upgrade is under way and it may be on its way: ask again"
-        + " in a second."
+        "No such relay is in this process, but an upgrade is under way and it may be on its way: ask again in a"
+        + " second."
 
     /// Takes over relays of the process before this one.
     func takeOver(_ relays: [RelayInTransit], _ answers: MoveAnswers) -> [TakeOver] {
@@ -61,13 +64,18 @@ extension Controller {
     /// Relays may come that the process before this one has: until they are here nothing is drained or upgraded.
     func arrivalsBegin() {
         isArriving.store(true, ordering: .relaxed)
-        isUpgrading.withLock { $0 = true }
+        isUpgrading.withLock { setUpgrading(true, &$0) }
+    }
+
+    private func setUpgrading(_ isSo: Bool, _ isUpgrading: inout Bool) {
+        isUpgrading = isSo
+        isHandingOver.store(isSo, ordering: .releasing)
     }
 
     /// All have come: from now on things can be changed.
     func arrivalsEnded() {
         guard isArriving.exchange(false, ordering: .relaxed) else { return }
-        isUpgrading.withLock { $0 = false }
+        isUpgrading.withLock { setUpgrading(false, &$0) }
     }
 
     /// Does something, but not while a new process is being waited for, or relays of the one before.
@@ -80,7 +88,7 @@ extension Controller {
     func upgrade(_ plan: UpgradePlan = UpgradePlan()) -> AdminOutcome {
         let names: DrainedNames? = isUpgrading.withLock { isUpgrading in
             if isUpgrading { return nil }
-            isUpgrading = true
+            setUpgrading(true, &isUpgrading)
             return frontend.drained
         }
         guard let drained = names else {
@@ -89,7 +97,7 @@ extension Controller {
                 message: "An upgrade is under way already: its new process is being waited for, or"
                     + " takes live sockets over.")
         }
-        defer { isUpgrading.withLock { $0 = false } }
+        defer { isUpgrading.withLock { setUpgrading(false, &$0) } }
         let admin = admins.withLock { $0 }
         admin?.keep()
         defer { admin?.forgetKept() }
@@ -110,6 +118,7 @@ extension Controller {
             let isWhole = handed.report.lost == 0 && handed.fault == nil
             log.write(LogEvent(isWhole ? .info : .error, message))
             admin?.stop()
+            handed.started.channel.map(serve)
             leave(Self.plan(state.configuration.drain))
             var outcome = AdminOutcome(isDone: true, message: message)
             outcome.upgrade = handed.report
@@ -175,7 +184,7 @@ extension Controller {
             return .success(
                 try Successor.start(
                     path, Array(CommandLine.arguments.dropFirst()), sockets: sockets,
-                    drained: drained, state: state, movesRelays: plan.movesRelays,
+                    drained: drained, state: state, before: predecessors.channels,
                     within: plan.timeoutMilliseconds, unless: { self.isLeaving }))
         } catch {
             return .failure(error)
@@ -188,16 +197,21 @@ extension Controller {
         replaced(untaken: started.untaken)
         ServiceManager.notify("MAINPID=\(started.process)")
         var report = UpgradeReport(oldProcess: getpid(), newProcess: started.process)
-        guard let channel = started.relays else {
+        guard let channel = started.channel else {
+            report.stayed = relayCount
+            return Handed(started: started, report: report)
+        }
+        let move = RelayMove(
+            frontend: frontend, channel: channel, settleMilliseconds: plan.settleMilliseconds,
+            isGivenUp: { self.isLeaving })
+        guard plan.movesRelays else {
+            move.moveNothing()
             report.stayed = relayCount
             return Handed(started: started, report: report)
         }
         // The new process accepts whoever comes, so that nobody has to move who has just come.
         frontend.pauseListening(forMilliseconds: plan.settleMilliseconds + 60_000)
-        let outcome = RelayMove(
-            frontend: frontend, channel: channel, settleMilliseconds: plan.settleMilliseconds,
-            isGivenUp: { self.isLeaving }
-        ).run()
+        let outcome = move.run()
         report.moved = outcome.moved
         report.lost = outcome.lost
         report.stayed = relayCount

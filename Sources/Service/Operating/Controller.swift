@@ -88,8 +88,8 @@ public final class Controller: Sendable {
     let startedMilliseconds = Clock.wallMilliseconds()
     /// Where the program stood when it was started.
     let program = Successor.programPath()
-    /// The process from which this one has taken over; nil where there is none.
-    private let predecessor = Successor.isTakingOver ? getppid() : nil
+    /// The processes that have served before this one and may drain sockets still.
+    let predecessors = Predecessors()
     let admins = Mutex<AdminServers?>(nil)
     private let current: Mutex<State>
     /// With what the process started.
@@ -97,6 +97,8 @@ public final class Controller: Sendable {
     /// Whether a new process is being waited for, or relays of the one before; held while something is drained or
     /// resumed.
     let isUpgrading = Mutex(false)
+    /// The same as in `isUpgrading`, for those who only look: that one may be held for long.
+    let isHandingOver = Atomic<Bool>(false)
     /// Whether the process before this one has relays to hand on.
     let isArriving = Atomic<Bool>(false)
     /// The last rebalance of each upstream, with its number among the drains.
@@ -409,9 +411,11 @@ public final class Controller: Sendable {
 
     /// That this process stops, and which one it has taken over from, if that still drains.
     private var stops: String {
-        guard let predecessor, predecessor == getppid() else { return "Sluice stops." }
+        guard let predecessor = predecessors.parent, predecessor.isThere else {
+            return "Sluice stops."
+        }
         return
-            "Sluice stops: process \(getpid()), which has taken over in an upgrade. Process \(predecessor) has"
+            "Sluice stops: process \(getpid()), which has taken over in an upgrade. Process \(predecessor.process) has"
             + " been draining since then, and ends by itself; a second TERM cuts what it still has."
     }
 

@@ -42,8 +42,8 @@ public enum Successor {
         let process: Int32
         /// Descriptors of sockets that it was handed and does not listen at, as the caller knows them.
         let untaken: Set<Int32>
-        /// Where live sockets are handed on; nil where they are not.
-        let relays: MessageSocket?
+        /// Where live sockets are handed on, and those that stay are told to go.
+        let channel: MessageSocket?
     }
 
     static let socketsVariable = "SLUICE_SOCKETS"
@@ -79,14 +79,15 @@ public enum Successor {
     ///   - sockets: what it takes over.
     ///   - drained: what it takes no new relays at.
     ///   - state: memory with a `HandedState`, which stays the caller's.
-    ///   - movesRelays: whether it is handed a channel on which live sockets come.
+    ///   - before: the processes that drain sockets since earlier upgrades, with the channels to them.
     ///   - milliseconds: how long it may take.
     ///   - isGivenUp: whether nobody wants it any more, which is asked a few times a second.
     /// - Returns: the new process.
     /// - Throws: `SuccessorFault` when it does not serve in time, or is given up; then it is gone.
     static func start(
         _ path: String, _ arguments: [String], sockets: [Handed], drained: DrainedNames,
-        state: Int32? = nil, movesRelays: Bool = false, within milliseconds: Int32,
+        state: Int32? = nil, before: [(process: Int32, channel: MessageSocket)] = [],
+        within milliseconds: Int32,
         unless isGivenUp: () -> Bool = { false }
     ) throws(SuccessorFault) -> Started {
         var ends: [Int32] = [-1, -1]
@@ -96,7 +97,7 @@ public enum Successor {
         let launched = starting.withLock { _ -> Launch in
             launch(
                 path, arguments, sockets: sockets, drained: drained, state: state,
-                movesRelays: movesRelays, door: ends[1])
+                before: before, door: ends[1])
         }
         let child = try launched.outcome.get()
         let untaken = try watch(child, ends[0], milliseconds, isGivenUp)
@@ -105,7 +106,7 @@ public enum Successor {
             untaken: Set(
                 zip(sockets, launched.copies).filter { untaken.contains($1) }
                     .map { $0.0.descriptor }),
-            relays: launched.relays)
+            channel: launched.channel)
     }
 
     /// A process that was started, or was not.
@@ -114,14 +115,14 @@ public enum Successor {
         var outcome = Result<Int32, SuccessorFault>.failure(SuccessorFault(""))
         /// The numbers that it has the sockets by.
         var copies: [Int32] = []
-        /// Where live sockets are handed on; nil where they are not.
-        var relays: MessageSocket?
+        /// Where live sockets are handed on; nil where it was not started.
+        var channel: MessageSocket?
     }
 
     /// Starts the program with copies of what it inherits; takes the pipe's end through which it says that it serves.
     private static func launch(
         _ path: String, _ arguments: [String], sockets: [Handed], drained: DrainedNames,
-        state: Int32?, movesRelays: Bool, door end: Int32
+        state: Int32?, before: [(process: Int32, channel: MessageSocket)], door end: Int32
     ) -> Launch {
         OpenFiles.keepFromPrograms()
         var launch = Launch()
@@ -132,6 +133,7 @@ public enum Successor {
         var names: Int32 = -1
         var channelEnd: Int32 = -1
         var known: Int32 = -1
+        var standing: [Int32] = []
         do throws(SystemError) {
             if door < 0 || launch.copies.contains(where: { $0 < 0 }) {
                 throw SystemError(code: errno, call: "dup")
@@ -142,20 +144,22 @@ public enum Successor {
                 known = dup(state)
                 if known >= 0 { environment[HandedState.variable] = String(known) }
             }
-            if movesRelays {
-                let channel = try MessageSocket.pair()
-                launch.relays = channel.own
-                channelEnd = dup(channel.other.descriptor)
-                if channelEnd < 0 { throw SystemError(code: errno, call: "dup") }
-                environment[Arrivals.variable] = String(channelEnd)
-            }
+            let channel = try MessageSocket.pair()
+            launch.channel = channel.own
+            channelEnd = dup(channel.other.descriptor)
+            if channelEnd < 0 { throw SystemError(code: errno, call: "dup") }
+            environment[Arrivals.variable] = String(channelEnd)
+            standing = before.map { dup($0.channel.descriptor) }
+            // One that no descriptor is left for is not reached any more, and goes on.
+            environment[Predecessors.variable] = zip(before, standing).filter { $1 >= 0 }
+                .map { "\($0.process) \($1)" }.joined(separator: "\n")
             environment[drainedVariable] = names < 0 ? nil : String(names)
             launch.outcome = spawn(path, arguments, environment)
         } catch {
             launch.outcome = .failure(SuccessorFault(error.description))
         }
         // Only the child holds the writing end from here, so its death is the pipe's end.
-        for copy in launch.copies + [door, names, channelEnd, known] where copy >= 0 {
+        for copy in launch.copies + standing + [door, names, channelEnd, known] where copy >= 0 {
             close(copy)
         }
         return launch
@@ -185,7 +189,7 @@ public enum Successor {
         var environment = ProcessInfo.processInfo.environment
         for name in [
             "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "WATCHDOG_PID", Arrivals.variable,
-            HandedState.variable,
+            HandedState.variable, Predecessors.variable,
         ] {
             environment[name] = nil
         }

@@ -78,7 +78,7 @@ struct TapDesk: Sendable {
             throw Refusal(
                 404,
                 "There is no relay \(relay): it has ended, or never was. `sluice status --relays` lists"
-                    + " those that live.")
+                    + " those that live." + controller.drainsElsewhere)
         }
     }
 

@@ -80,6 +80,28 @@ import Testing
         #expect(codes.count { $0 == 1_012 } == 2 && codes.count { $0 == 1_008 } == 1, "\(codes)")
     }
 
+    @Test func `a socket that is ending already is not said to be told another code`() throws {
+        let backend = try ManualBackend()
+        let sluice = try Operated(
+            routes: ["{ path: /Esv/ocp, to: \"\(backend.address)\" }"],
+            settings: ["timeouts: { closing: 60s }"])
+        defer { Scratch.remove(sluice.folder) }
+        let ends = try sluice.proxy.relay(to: backend)
+        let relays = try sluice.ask("/relays").output
+        let id = try #require(relays.firstMatch(of: /\d+-\d+-\d+/)).output
+        func close(_ code: Int) throws -> String {
+            try sluice.ask(
+                "/relays/\(id)/close?code=\(code)", ["-X", "POST", "-w", " %{http_code}"]
+            ).output.trimmingCharacters(in: .newlines)
+        }
+        #expect(try close(4_001).hasSuffix(" 200"))
+        #expect(try ends.client.readFrame().closeCode == 4_001)
+        let again = try close(4_002)
+        #expect(again.contains("is ending already") && again.hasSuffix(" 409"), "\(again)")
+        let command = try sluice.command(["status", "--close", String(id)])
+        #expect(command.status == 1 && command.output.contains("is ending already"), "\(command)")
+    }
+
     @Test(arguments: [
         ("{}", "Which relays? Name a route, a client or a subject"),
         ("{\"code\": 1001}", "Which relays?"), ("", "Which relays?"),

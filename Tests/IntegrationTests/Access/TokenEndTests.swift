@@ -240,6 +240,20 @@ import Testing
         #expect(report.moved == 1 && report.lost == 0)
         try judge()
         try ends.exchange("still here")
+        // Either name ends it.
+        func close(_ subject: String) throws -> String {
+            try sluice.ask(
+                "/relays/close", ["-X", "POST", "-d", "{\"subject\": \"\(subject)\"}"]
+            ).output.filter { !$0.isWhitespace }
+        }
+        #expect(try close("carl") == "{\"closed\":0}")
+        let second = try sluice.proxy.relay(to: backend, Self.opening(tokens[0]))
+        #expect(try close("ann") == "{\"closed\":2}")
+        #expect(try ends.client.readFrame().closeCode == 1_008)
+        #expect(try second.client.readFrame().closeCode == 1_008)
+        let third = try sluice.proxy.relay(to: backend, Self.opening(tokens[0]))
+        #expect(try close("bob") == "{\"closed\":1}")
+        #expect(try third.client.readFrame().closeCode == 1_008)
     }
 
     @Test func `a token of nobody gives no time to a socket of nobody`() throws {

@@ -61,18 +61,27 @@ import Testing
         }
         let second = try rig.sluice.command(["upgrade"])
         #expect(second.status == 1 && second.output.contains("under way already"), "\(second)")
-        // A name that nobody has may be that of a socket on its way.
-        let path = "/relays/00000000000000ff"
-        func ask() throws -> [String] {
-            try ["close?code=1012", "extend"].map {
-                try rig.sluice.ask(
-                    "\(path)/\($0)", ["-X", "POST", "-d", "{\"seconds\":5}", "-w", " %{http_code}"]
-                ).output
+        // A name or an ID that nobody has may be that of a socket on its way.
+        func ask(_ target: String, _ body: String? = nil) throws -> String {
+            try rig.sluice.ask(
+                target,
+                (body.map { ["-X", "POST", "-d", $0] } ?? []) + ["-w", " %{http_code}"]
+            ).output.trimmingCharacters(in: .newlines)
+        }
+        func askAll() throws -> [String] {
+            try ["00000000000000ff", "0-1-77"].flatMap { relay in
+                try ["close?code=1012", "extend"].map {
+                    try ask("/relays/\(relay)/\($0)", $0 == "extend" ? "{\"seconds\":5}" : "")
+                }
             }
         }
-        for said in try ask() {
+        for said in try askAll() {
             #expect(said.hasSuffix(" 503") && said.contains("ask again in a second"), "\(said)")
         }
+        let listed = try ask("/relays?client=127.0.0.1")
+        #expect(listed.hasSuffix(" 503") && listed.contains("are on their way"), "\(listed)")
+        let logout = try ask("/relays/close", "{\"client\":\"127.0.0.1\"}")
+        #expect(logout.hasSuffix(" 503") && logout.contains("Nothing was done"), "\(logout)")
         let tap = try rig.sluice.command(["tap", "--relay", "00000000000000ff"])
         #expect(tap.output.contains("may be on its way"), "\(tap)")
         // A reload is done at once, and those who come later live by it.
@@ -81,11 +90,19 @@ import Testing
         #expect(try rig.upgrade.waitForExit(by: .after(.seconds(60))) == 0)
         #expect(rig.upgrade.output.joined().contains("\"moved\" : 1"), "\(rig.upgrade.output)")
         try MovedSocketsTests.exchange(rig.client, "moved")
-        #expect(try ask().allSatisfy { $0.hasSuffix(" 404") })
+        #expect(try askAll().allSatisfy { $0.hasSuffix(" 404") })
+        #expect(try ask("/relays?client=192.0.2.1").hasSuffix(" 404"))
+        let other = try rig.sluice.proxy.open()
+        let closed = try ask("/relays/close", "{\"client\":\"127.0.0.1\",\"reason\":\"out\"}")
+        #expect(closed.filter { !$0.isWhitespace } == "{\"closed\":2}200", "\(closed)")
+        for client in [rig.client, other] {
+            #expect(try client.readFrame().closeCode == 1008)
+        }
         // Whoever has the answer of the upgrade can go on at once.
+        let last = try rig.sluice.proxy.open()
         let drained = try rig.sluice.command(["drain", "--route", "/Esv/ocp", "--background"])
         #expect(drained.status == 0, "\(drained)")
-        #expect(try rig.client.readFrame().closeCode == 1012)
+        #expect(try last.readFrame().closeCode == 1012)
     }
 
     @Test func `the old process is told to stop meanwhile and leaves the listeners to the new`()
