@@ -168,6 +168,9 @@ public struct RouteTable: Sendable {
         return entry
     }
 
+    /// Whether this entry rewrites the path.
+    public func rewrites(by index: Int) -> Bool { rewrites[index] != nil }
+
     /// The path for the upstream, where this entry rewrites it; nil where the request's own goes on.
     ///
     /// `path` may also be one that is not canonical, if its segments are those of the canonical one.

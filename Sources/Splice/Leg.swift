@@ -13,7 +13,7 @@ public struct Leg: ~Copyable {
 
     /// The socket of the connection; it has no descriptor where a `feed` stands in its place.
     public var socket: Socket
-    private var flags = Flags()
+    @usableFromInline var flags = Flags()
     /// Bytes that the socket did not take yet, or that the stream's owner has not taken.
     public var held = HeldBytes()
     /// The session, where the peer speaks TLS.
@@ -22,72 +22,74 @@ public struct Leg: ~Copyable {
     public let feed: StreamFeed?
 
     /// What is known of the peer and its stream, one bit each.
-    private struct Flags: OptionSet {
-        var rawValue: UInt16 = 0
+    @usableFromInline struct Flags {
+        @usableFromInline var bits: UInt16 = 0
 
-        static let readable = Flags(rawValue: 1 << 0)
-        static let hangingUp = Flags(rawValue: 1 << 1)
-        static let ended = Flags(rawValue: 1 << 2)
-        static let cut = Flags(rawValue: 1 << 3)
-        static let broken = Flags(rawValue: 1 << 4)
-        static let unwritable = Flags(rawValue: 1 << 5)
-        static let shut = Flags(rawValue: 1 << 6)
-        static let ignored = Flags(rawValue: 1 << 7)
-        static let truncated = Flags(rawValue: 1 << 8)
+        @inlinable init() {}
 
-        subscript(flag: Flags) -> Bool {
-            get { contains(flag) }
-            set { if newValue { formUnion(flag) } else { subtract(flag) } }
+        @inlinable subscript(flag: UInt16) -> Bool {
+            get { bits & flag != 0 }
+            set { bits = newValue ? bits | flag : bits & ~flag }
         }
+
+        @inlinable static var readable: UInt16 { 1 << 0 }
+        @inlinable static var hangingUp: UInt16 { 1 << 1 }
+        @inlinable static var ended: UInt16 { 1 << 2 }
+        @inlinable static var cut: UInt16 { 1 << 3 }
+        @inlinable static var broken: UInt16 { 1 << 4 }
+        @inlinable static var unwritable: UInt16 { 1 << 5 }
+        @inlinable static var shut: UInt16 { 1 << 6 }
+        @inlinable static var ignored: UInt16 { 1 << 7 }
+        @inlinable static var truncated: UInt16 { 1 << 8 }
     }
 
     /// The socket may have bytes: an edge was seen and no short read since.
-    public var isReadable: Bool {
-        get { flags[.readable] }
-        set { flags[.readable] = newValue }
+    @inlinable public var isReadable: Bool {
+        get { flags[Flags.readable] }
+        set { flags[Flags.readable] = newValue }
     }
     /// The peer's end of stream was announced, so a short read does not mean drained.
-    public var isHangingUp: Bool {
-        get { flags[.hangingUp] }
-        set { flags[.hangingUp] = newValue }
+    @inlinable public var isHangingUp: Bool {
+        get { flags[Flags.hangingUp] }
+        set { flags[Flags.hangingUp] = newValue }
     }
     /// Nothing more will come: end of stream, close_notify or an error.
-    public var hasEnded: Bool {
-        get { flags[.ended] }
-        set { flags[.ended] = newValue }
+    @inlinable public var hasEnded: Bool {
+        get { flags[Flags.ended] }
+        set { flags[Flags.ended] = newValue }
     }
     /// The peer's stream ended without the close_notify that TLS demands before (RFC 8446 §6.1): it was
     /// cut off, and is no half of a connection whose other half goes on.
     public private(set) var isCut: Bool {
-        get { flags[.cut] }
-        set { flags[.cut] = newValue }
+        get { flags[Flags.cut] }
+        set { flags[Flags.cut] = newValue }
     }
     /// The session has failed: the peer broke its rules, or said by an alert why it ends it.
     public private(set) var isBroken: Bool {
-        get { flags[.broken] }
-        set { flags[.broken] = newValue }
+        get { flags[Flags.broken] }
+        set { flags[Flags.broken] = newValue }
     }
     /// Nothing more can be sent: the peer reset the connection.
-    public var isUnwritable: Bool {
-        get { flags[.unwritable] }
-        set { flags[.unwritable] = newValue }
+    @inlinable public var isUnwritable: Bool {
+        get { flags[Flags.unwritable] }
+        set { flags[Flags.unwritable] = newValue }
     }
     /// Our side of the stream was ended.
-    public var isShut: Bool {
-        get { flags[.shut] }
-        set { flags[.shut] = newValue }
+    @inlinable public var isShut: Bool {
+        get { flags[Flags.shut] }
+        set { flags[Flags.shut] = newValue }
     }
     /// Nothing more is read, whatever comes: what it sent for nobody was enough.
     public private(set) var isIgnored: Bool {
-        get { flags[.ignored] }
-        set { flags[.ignored] = newValue }
+        get { flags[Flags.ignored] }
+        set { flags[Flags.ignored] = newValue }
     }
     /// What the peer got is not whole: its stream must not end as if it were.
     ///
     /// TLS ends without close_notify then; one stream of several is reset by its owner.
-    public var isTruncated: Bool {
-        get { flags[.truncated] }
-        set { flags[.truncated] = newValue }
+    @inlinable public var isTruncated: Bool {
+        get { flags[Flags.truncated] }
+        set { flags[Flags.truncated] = newValue }
     }
 
     /// Makes a leg of a connected or connecting socket.

@@ -168,8 +168,8 @@ struct RequestExecutor {
         request.pointee.body.isCut = false
         // What was wrong with the connection before says nothing about this one.
         request.pointee.upstream?.mayReuse = !request.pointee.isUpgrade
-        request.pointee.upstream?.search
-            .restart(deadlineMilliseconds: now + settings.connect(request.pointee.facts.plan))
+        let deadline = now + state.pointee.snapshot.connect(request.pointee.facts.plan)
+        request.pointee.upstream?.search.restart(deadlineMilliseconds: deadline)
         return dial(request, token)
     }
 
@@ -401,7 +401,7 @@ struct RequestExecutor {
             date: state.pointee.heads.date.now(),
             policyLine: stream.policyLine + (request.pointee.extras?.cookies ?? []),
             persistence: request.pointee.persistence, to: request.pointee.method,
-            told: AnswerTold(own.edits, request), into: &state.pointee.heads.writer)
+            told: AnswerTold.made(by: own.edits, of: request), into: &state.pointee.heads.writer)
         stream.sendWritten(state)
     }
 
@@ -480,7 +480,7 @@ struct RequestExecutor {
             let search = request.pointee.upstream?.search
             arm(request, at: search?.attemptDeadline(nowMilliseconds: now) ?? now)
         case .upgradeAnswer:
-            arm(request, at: now + settings.upgrade(request.pointee.facts.plan))
+            arm(request, at: now + state.pointee.snapshot.upgrade(request.pointee.facts.plan))
         case .progress:
             // That of an attempt to connect is over.
             if !request.pointee.life.isOnReused { request.pointee.timer.forget() }
@@ -514,11 +514,11 @@ struct RequestExecutor {
 
     /// What a request in progress waits for, and until when.
     private func awaited(_ request: RequestPointer) -> (deadline: UInt64, what: Awaited) {
-        let times = state.pointee.snapshot.settings
+        let times = state.pointee.snapshot
         let plan = request.pointee.facts.plan
         let stream = request.pointee.stream
         let moved = request.pointee.movedMilliseconds
-        if stream.isHangingUp { return (moved + times.patience.lingerMilliseconds, .client) }
+        if stream.isHangingUp { return (moved + times.lingerMilliseconds, .client) }
         // The client owes bytes of the body: so many that none is waiting to be taken upstream.
         let isBodyAwaited =
             !request.pointee.body.isDone && !request.pointee.body.isCut

@@ -80,7 +80,7 @@ struct RequestJudge {
                 upgrade, of: stream, facts, places, limits: limits, nowMilliseconds: now)
             request.upstream = UpstreamUse(
                 EndpointSearch(
-                    group, deadlineMilliseconds: now + state.pointee.settings.connect(facts.plan),
+                    group, deadlineMilliseconds: now + state.pointee.snapshot.connect(facts.plan),
                     key: group.key(of: asked, client, facts.plan),
                     sticky: group.sticky?.number(in: asked.head.fields)), mayReuse: false)
             if let waits {
@@ -169,8 +169,10 @@ struct RequestJudge {
             return .refused(.onPurpose(route: route.name))
         }
         let sentPath = asked.target.sentPath
-        let rewritten = routing.table.rewritten(
-            sentPath[...], isCanonical: sentPath == path, by: found)
+        let rewritten =
+            plan.isRewritten
+            ? routing.table.rewritten(sentPath[...], isCanonical: sentPath == path, by: found)
+            : nil
         let upgrade = UpgradeAsked(
             asked, path: rewritten ?? sentPath, nowMilliseconds: now)
         if asked.departures.contains(.anyKeyLength) { upgrade.ownKey = WebSocketAccept.makeKey() }
@@ -261,12 +263,13 @@ struct RequestJudge {
                     path: String(decoding: bytes[path], as: UTF8.self), in: routing))
             return .answeredHere
         }
-        let rewritten = routing.table.rewritten(
-            bytes[request.asked.sentPathRange], isCanonical: request.asked.isPathCanonical,
-            by: found)
-        if let rewritten { request.makeExtras().path = rewritten }
         let plan = routing.plans[found]
         request.facts.plan = plan
+        if plan.isRewritten {
+            request.makeExtras().path = routing.table.rewritten(
+                bytes[request.asked.sentPathRange], isCanonical: request.asked.isPathCanonical,
+                by: found)
+        }
         if request.asked.hasOtherReadings,
             let refusal = routing.refusal(
                 ofReadings: Array(bytes[path]), host: bytes.span.extracting(host),
@@ -338,7 +341,7 @@ struct RequestJudge {
             if let cause = BodyPump(state).takeFirstBody(&request) { return .failed(cause) }
             request.upstream = UpstreamUse(
                 EndpointSearch(
-                    group, deadlineMilliseconds: now + state.pointee.settings.connect(plan),
+                    group, deadlineMilliseconds: now + state.pointee.snapshot.connect(plan),
                     key: group.key(of: request.asked, request.facts.client, plan),
                     sticky: group.sticky?.number(in: request.asked.head.fields)), mayReuse: true)
             return .forwarded
@@ -397,7 +400,7 @@ struct RequestJudge {
             return .answeredHere
         }
         request.upstream?.search.begin(
-            deadlineMilliseconds: now + state.pointee.settings.connect(plan))
+            deadlineMilliseconds: now + state.pointee.snapshot.connect(plan))
         return .forwarded
     }
 

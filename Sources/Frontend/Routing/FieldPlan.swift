@@ -15,6 +15,9 @@ final class RoutePlan: Sendable {
     /// Whether requests for a WebSocket get a name for it, since the route's fields tell that.
     let tellsRelay: Bool
 
+    /// Whether the table may have another path for the upstream.
+    let isRewritten: Bool
+
     /// Times of its own; nil where it has none.
     let times: RouteTimes?
 
@@ -24,8 +27,9 @@ final class RoutePlan: Sendable {
     /// The segments of the path by whose values is counted; nil where there is none.
     let captures: [CountedCapture]?
 
-    init(_ route: Route, tally: RouteTally = RouteTally()) {
+    init(_ route: Route, tally: RouteTally = RouteTally(), isRewritten: Bool = true) {
         self.route = route
+        self.isRewritten = isRewritten
         self.tally = tally
         captures =
             route.countedCaptures.isEmpty

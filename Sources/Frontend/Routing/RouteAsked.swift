@@ -66,8 +66,16 @@ extension Routing {
     func route(
         host: Span<UInt8>, path: Span<UInt8>, _ asked: () -> RouteAsked
     ) -> Int? {
-        guard table.hasConditions else { return table.index(host: host, path: path) }
-        let asked = asked()
-        return table.index(host: host, path: path) { asked.fits(plans[$0].route.conditions) }
+        hasConditions
+            ? conditionalRoute(host: host, path: path, asked())
+            : table.index(host: host, path: path)
+    }
+
+    // By itself, since with both calls in one function the whole table is copied for each request.
+    @inline(never)
+    private func conditionalRoute(
+        host: Span<UInt8>, path: Span<UInt8>, _ asked: RouteAsked
+    ) -> Int? {
+        table.index(host: host, path: path) { asked.fits(plans[$0].route.conditions) }
     }
 }

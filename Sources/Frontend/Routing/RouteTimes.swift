@@ -30,24 +30,28 @@ public struct RouteTimes: Sendable, Equatable {
 }
 
 /// The times that hold for the requests of a route: its own, or those of everybody.
-extension FrontendSettings {
+///
+/// Asked of the snapshot, since settings as a value would be copied for each request.
+extension Snapshot {
+    var lingerMilliseconds: UInt64 { settings.patience.lingerMilliseconds }
+
     func connect(_ plan: RoutePlan?) -> UInt64 {
-        plan?.times?.connectMilliseconds ?? connectMilliseconds
+        plan?.times?.connectMilliseconds ?? settings.connectMilliseconds
     }
 
     func upgrade(_ plan: RoutePlan?) -> UInt64 {
-        plan?.times?.upgradeMilliseconds ?? upgradeMilliseconds
+        plan?.times?.upgradeMilliseconds ?? settings.upgradeMilliseconds
     }
 
     func answer(_ plan: RoutePlan?) -> UInt64 {
-        plan?.times?.answerMilliseconds ?? answerMilliseconds
+        plan?.times?.answerMilliseconds ?? settings.answerMilliseconds
     }
 
     func body(_ plan: RoutePlan?) -> UInt64 {
-        plan?.times?.bodyMilliseconds ?? bodyMilliseconds
+        plan?.times?.bodyMilliseconds ?? settings.bodyMilliseconds
     }
 
     func answerBody(_ plan: RoutePlan?) -> UInt64 {
-        plan?.times?.answerBodyMilliseconds ?? answerBodyMilliseconds
+        plan?.times?.answerBodyMilliseconds ?? settings.answerBodyMilliseconds
     }
 }

@@ -11,6 +11,8 @@ public import Wire
 public final class Routing: Sendable {
     /// What finds a route by host and path.
     public let table: RouteTable
+    /// Whether any route has conditions beside its host and path.
+    let hasConditions: Bool
     /// The routes, in the order of the table's entries.
     public let routes: [Route]
     /// The same, as the reactors use them.
@@ -27,11 +29,16 @@ public final class Routing: Sendable {
     public init(table: RouteTable, routes: [Route], previous: Routing? = nil) {
         precondition(table.count == routes.count)
         self.table = table
+        hasConditions = table.hasConditions
         self.routes = routes
         var tallies: [String: RouteTally] = [:]
         for (name, tally) in previous?.allDeparted ?? [:] { tallies[name] = tally.tally }
         for plan in previous?.plans ?? [] { tallies[plan.route.name] = plan.tally }
-        plans = routes.map { RoutePlan($0, tally: tallies[$0.name] ?? RouteTally()) }
+        plans = routes.enumerated().map { index, route in
+            RoutePlan(
+                route, tally: tallies[route.name] ?? RouteTally(),
+                isRewritten: table.rewrites(by: index))
+        }
         counting = plans.reduce(into: [:]) { $0[ObjectIdentifier($1.tally)] = $1.captures }
         for route in routes { tallies[route.name] = nil }
         departed = tallies.mapValues { DepartedTally($0) }

@@ -7,7 +7,9 @@ import TLS
 import Wire
 
 /// What the values of fields may tell of a request; made for those alone whose route has such fields.
-struct ToldFacts {
+///
+/// An object, so that for all others an empty pointer is passed on, and not room for so many values.
+final class ToldFacts {
     private let hop: Hop
     private let client: Address
     private let user: String
@@ -60,6 +62,7 @@ struct ToldFacts {
     /// A value that may stand in a field; nil where it is not known, is empty, or can't.
     func value(of fact: RequestFact) -> [UInt8]? {
         let value: [UInt8]
+        let path = self.path
         switch fact {
         case .client: value = Array(Passage.text(of: client).utf8)
         case .host: value = host
@@ -82,16 +85,19 @@ struct ToldFacts {
     }
 }
 
-/// What the fields of an answer tell of its request.
-struct AnswerTold {
+/// What the fields of an answer tell of its request; an object for the same reason.
+final class AnswerTold {
     fileprivate let hop: Hop
     fileprivate let facts: ToldFacts
 
+    private init(_ request: borrowing Request) {
+        hop = request.stream.facts.pointee.hop
+        facts = ToldFacts(request)
+    }
+
     /// Nil where the route's fields tell nothing of it.
-    init?(_ plan: FieldPlan?, _ request: RequestPointer) {
-        guard plan?.tellsOfRequest == true else { return nil }
-        hop = request.pointee.stream.facts.pointee.hop
-        facts = ToldFacts(request.pointee)
+    static func made(by plan: FieldPlan?, of request: RequestPointer) -> AnswerTold? {
+        plan?.tellsOfRequest == true ? AnswerTold(request.pointee) : nil
     }
 }
 

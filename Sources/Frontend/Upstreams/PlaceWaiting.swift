@@ -76,7 +76,7 @@ struct PlaceWaiting {
             request.pointee.places.leftLine()
             queue.served()
             request.pointee.upstream?.search.deadlineMilliseconds =
-                now + state.pointee.settings.connect(request.pointee.facts.plan)
+                now + state.pointee.snapshot.connect(request.pointee.facts.plan)
             // Nobody has asked for more of the body meanwhile.
             request.pointee.body.movedMilliseconds = now
             if let claimed {
