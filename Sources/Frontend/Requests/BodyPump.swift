@@ -276,7 +276,8 @@ struct BodyPump {
         else { return nil }
         let sticky = request.pointee.stickyLine()
         switch request.pointee.answer.judge(
-            upgrade, plan.answer, AnswerTold.made(by: plan.answer, of: request), sticky: sticky, early: early)
+            upgrade, plan.answer, AnswerTold.made(by: plan.answer, of: request), sticky: sticky,
+            early: early)
         {
         case .ordinary: return request.pointee.stream.isMultiplexed ? judgeSuccess(request) : nil
         case .failed(let cause, let fault): return fail(request, cause, fault)
@@ -359,7 +360,8 @@ struct BodyPump {
             framing: ClientAnswer.Framing(
                 framing, of: head, writesChunks: writesChunks || stream.isMultiplexed,
                 isToHead: request.pointee.method == .head),
-            persistence: request.pointee.persistence, told: AnswerTold.made(by: plan.answer, of: request),
+            persistence: request.pointee.persistence,
+            told: AnswerTold.made(by: plan.answer, of: request),
             sticky: request.pointee.stickyLine(), into: &state.pointee.heads.writer)
         state.pointee.heads.takeBack(head.takeMemory())
     }
