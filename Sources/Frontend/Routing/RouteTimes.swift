@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Proxy
+import Splice
 
 /// Times of one route in milliseconds, each of which takes the place of one of `FrontendSettings`.
 public struct RouteTimes: Sendable, Equatable {
