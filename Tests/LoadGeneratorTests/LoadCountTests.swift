@@ -112,22 +112,49 @@ import Testing
     // MARK: Several runs
 
     /// The result of a run of one thread, in which so many messages came.
-    private func result(
-        seconds: Double, cpuSeconds: Double, messages: UInt64,
-        change: (inout LoadMeter) -> Void = { _ in }
-    ) throws -> LoadResult {
+    private func outcome(
+        _ usage: ThreadUsage, messages: UInt64, change: (inout LoadMeter) -> Void = { _ in }
+    ) -> LoadOutcome {
         var meter = LoadMeter()
         meter.isMeasuring = true
         for _ in 0..<messages { meter.countOne() }
         change(&meter)
-        let outcome = LoadOutcome(
-            meter: meter, seconds: seconds, openingSeconds: 0, receivedInTime: messages,
-            usage: ThreadUsage(seconds: seconds, cpuSeconds: cpuSeconds), served: 0, attempts: 0)
+        return LoadOutcome(
+            meter: meter, seconds: usage.seconds, openingSeconds: 0, receivedInTime: messages,
+            usage: usage, served: 0, attempts: 0)
+    }
+
+    private func result(_ outcomes: [LoadOutcome]) throws -> LoadResult {
         let plan = LoadPlan(
             target: try LoadTarget(parsing: "ws://a/"), mode: .rate(messagesPerSecond: 100))
         return LoadResult(
             LoadFindings(
-                plan: plan, outcomes: [outcome], nameMicroseconds: nil, startedAt: Date()))
+                plan: plan, outcomes: outcomes, nameMicroseconds: nil, startedAt: Date()))
+    }
+
+    private func result(
+        seconds: Double, cpuSeconds: Double, messages: UInt64,
+        change: (inout LoadMeter) -> Void = { _ in }
+    ) throws -> LoadResult {
+        let usage = ThreadUsage(seconds: seconds, cpuSeconds: cpuSeconds, messages: messages)
+        return try result([outcome(usage, messages: messages, change: change)])
+    }
+
+    @Test func `CPU time for each message is that of the threads of which it is known`() throws {
+        let known = ThreadUsage(seconds: 1, cpuSeconds: 0.2, messages: 100)
+        let summary = try result([
+            outcome(known, messages: 100), outcome(ThreadUsage(), messages: 900),
+        ]).summary
+        #expect(summary.messages.received == 1_000)
+        #expect(abs((summary.generator.cpuMicrosecondsPerMessage ?? 0) - 2_000) < 0.001)
+    }
+
+    @Test func `what did not come back can't be later than the latency of what did`() throws {
+        let result = try result(seconds: 1, cpuSeconds: 0.1, messages: 50) { meter in
+            for _ in 0..<50 { meter.record(nanoseconds: 4_000_000) }
+            for _ in 0..<100 { meter.sendLag.record(8_000_000) }
+        }
+        #expect(!result.summary.generatorLimited, "\(result.summary.generator.reasons)")
     }
 
     @Test func `CPU time for each message is that of all runs over all of their messages`() throws {

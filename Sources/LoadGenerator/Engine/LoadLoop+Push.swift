@@ -181,7 +181,8 @@ enum PushClock {
     private static func plain(_ text: String) -> (whole: String, fraction: String)? {
         let ends = text.split(omittingEmptySubsequences: false) { $0 == "e" || $0 == "E" }
         guard let mantissa = ends.first, ends.count <= 2,
-            let exponent = ends.count == 2 ? Int(ends[1]) : 0, abs(exponent) <= placesMax
+            let exponent = ends.count == 2 ? Int(ends[1]) : 0,
+            (-placesMax...placesMax).contains(exponent)
         else { return nil }
         let parts = mantissa.split(separator: ".", omittingEmptySubsequences: false)
         let digits = parts.joined()

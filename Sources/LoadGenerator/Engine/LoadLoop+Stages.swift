@@ -166,7 +166,8 @@ extension LoadLoop {
         meter.pointee.openedUntilEnd = meter.pointee.opened
         if isStorm, now > measureBeganAt, servedCount < plan.connections {
             let count = UInt64(plan.connections - servedCount)
-            meter.pointee.note(count, .missing, "\(count) clients were not served again in time")
+            meter.pointee.note(
+                count, .missing, "a client was not served again before the run ended (--duration)")
         }
         if isByTheClock || plan.awaitsAll {
             stage = .draining
@@ -241,12 +242,13 @@ extension LoadLoop {
 
     /// What a load is told, when the run is over.
     func outcome() -> LoadOutcome {
-        LoadOutcome(
+        let received = receivedAtEnd ?? meter.pointee.count
+        return LoadOutcome(
             meter: meter.pointee, seconds: measuredSeconds,
             openingSeconds: Double((openingEndedAt == 0 ? now : openingEndedAt) - openingBeganAt)
                 / Double(Self.second),
-            receivedInTime: receivedAtEnd ?? meter.pointee.count,
-            usage: threadCPU.usage(of: measuredSeconds), served: servedCount,
+            receivedInTime: received,
+            usage: threadCPU.usage(of: measuredSeconds, messages: received), served: servedCount,
             attempts: attemptCount)
     }
 }

@@ -165,7 +165,8 @@ extension LoadLoop {
     /// In which phase of its opening a connection is, for a sentence.
     private func whereItEnded(_ client: ClientPointer) -> String {
         switch client.pointee.phase {
-        case .connecting, .handshaking: ", in the TLS handshake"
+        case .connecting, .handshaking:
+            ", in the TLS handshake: where the port speaks plain ws, give ws:// (`sluice doctor` tells)"
         case .upgrading, .greeting: ", before the upgrade was answered"
         case .open, .closing, .ending, .carrying: ""
         }

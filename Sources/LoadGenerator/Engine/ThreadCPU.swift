@@ -37,8 +37,8 @@ struct ThreadCPU {
 
     mutating func end(at now: UInt64) { last = Reading(at: now) }
 
-    /// What a measured part of so many seconds has taken.
-    func usage(of seconds: Double) -> ThreadUsage {
+    /// What a measured part has taken of so many seconds, in which so many messages came.
+    func usage(of seconds: Double, messages: UInt64) -> ThreadUsage {
         guard let last, last.at > first.at, last.at - first.at >= Self.leastNanoseconds else {
             return ThreadUsage()
         }
@@ -46,7 +46,7 @@ struct ThreadCPU {
         let queued = last.queued - min(last.queued, first.queued)
         return ThreadUsage(
             seconds: seconds, cpuSeconds: Double(last.used - first.used) / nanoseconds * seconds,
-            queueSeconds: Double(queued) / nanoseconds * seconds)
+            queueSeconds: Double(queued) / nanoseconds * seconds, messages: messages)
     }
 }
 
@@ -58,6 +58,8 @@ struct ThreadUsage: Sendable {
     var cpuSeconds = 0.0
     /// For how long they were ready to run, and waited for a core.
     var queueSeconds = 0.0
+    /// Messages that came in that time.
+    var messages: UInt64 = 0
 
     /// How much of a core was used: 1 is all of it.
     var cpuShare: Double { seconds > 0 ? cpuSeconds / seconds : 0 }
@@ -69,5 +71,6 @@ struct ThreadUsage: Sendable {
         seconds += other.seconds
         cpuSeconds += other.cpuSeconds
         queueSeconds += other.queueSeconds
+        messages &+= other.messages
     }
 }

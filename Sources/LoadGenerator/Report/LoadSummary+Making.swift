@@ -39,10 +39,13 @@ struct LoadFindings {
     let startedAt: Date
     /// How many runs there were.
     var runs = 1
+    /// Somebody has not waited for the end.
+    var wasStopped = false
 
     /// Adds those of a later run.
     mutating func append(_ other: LoadFindings) {
         runs += 1
+        wasStopped = wasStopped || other.wasStopped
         for (index, outcome) in other.outcomes.enumerated() where index < outcomes.count {
             outcomes[index].append(outcome)
         }
@@ -75,6 +78,12 @@ extension LoadSummary {
         }.sorted { ($1.count, $0.cause) < ($0.count, $1.cause) }
         setGenerator(findings, meter)
         setNotes(plan)
+        if findings.wasStopped {
+            notes.append(
+                seconds > 0
+                    ? "Ended early, when \(LoadNumber.digits(seconds)) s were measured."
+                    : "Ended early, before the measured part: nothing was measured.")
+        }
         if case .storm = plan.mode { setStorm(findings, meter) }
         scenarios = meter.scenarios.map { name, tally in
             Scenario(name: name, finished: tally.finished, failed: tally.failed)
@@ -191,10 +200,11 @@ extension LoadSummary {
         generator.threads = findings.outcomes.count
         let usages = findings.outcomes.map(\.usage).filter { $0.seconds > 0 }
         generator.cpuShares = usages.map { ($0.cpuShare * 1000).rounded() / 1000 }
-        let inTime = findings.outcomes.reduce(0) { $0 + $1.receivedInTime }
-        if messages.received > 0, inTime > 0, !usages.isEmpty {
+        // Of a thread whose time is not known the messages do not count either.
+        let counted = usages.reduce(0) { $0 + $1.messages }
+        if messages.received > 0, counted > 0 {
             let cpuSeconds = usages.reduce(0) { $0 + $1.cpuSeconds }
-            generator.cpuMicrosecondsPerMessage = cpuSeconds * 1e6 / Double(inTime)
+            generator.cpuMicrosecondsPerMessage = cpuSeconds * 1e6 / Double(counted)
         }
         generator.runQueueShares = usages.map { ($0.queueShare * 1000).rounded() / 1000 }
         if meter.reads > 0 {
@@ -222,8 +232,8 @@ extension LoadSummary {
         let queued = generator.runQueueShares.max() ?? 0
         if queued >= 0.1 {
             reasons.append(
-                "a thread of the generator waited for a core for \(Int(queued * 100)) % of the time: other programs"
-                    + " use them")
+                "a thread of the generator waited for a core for \(Int(queued * 100)) % of the time, since"
+                    + " other programs were using the cores")
         }
         if mode != "stream", generator.fullReadShare >= 0.1 {
             reasons.append(
@@ -234,7 +244,9 @@ extension LoadSummary {
         guard latencyMicroseconds.count > 0 else { return reasons }
         for level in levels {
             let measured = latencyMicroseconds[keyPath: level.key]
+            // More than the latency itself it can be only of messages that have none, since they did not come back.
             if let late = generator.sendLateMicroseconds, late.count >= level.least,
+                late.count <= latencyMicroseconds.count || late[keyPath: level.key] <= measured,
                 late[keyPath: level.key] > Swift.max(level.floor, measured * level.sendShare)
             {
                 reasons.append(
@@ -296,7 +308,14 @@ extension LoadSummary {
                 plan.isPlayedByTheClock
                     ? "No latency was measured: what comes back is looked at only with --expect-replies, and then"
                         + " counts from the moment at which a message should have left."
-                    : "No latency was measured: no message was expected in the measured part.")
+                    : "No latency was measured: no message that was expected came in the measured part."
+            )
+        }
+        if mode == "push", messages.received == 0 {
+            notes.append(
+                "No message came in the measured part"
+                    + (plan.subscription == nil
+                        ? ": does the server want one that asks for them (--message)?" : "."))
         }
         if messages.early > 0 {
             notes.append(

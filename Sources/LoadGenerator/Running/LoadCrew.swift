@@ -73,7 +73,8 @@ public struct LoadCrew: Sendable {
         if let fault = fault.withLock({ $0 }) { throw fault }
         let findings = LoadFindings(
             plan: plan, outcomes: outcomes.withLock { $0.compactMap { $0 } },
-            nameMicroseconds: nameMicroseconds, startedAt: startedAt)
+            nameMicroseconds: nameMicroseconds, startedAt: startedAt,
+            wasStopped: control.isStopped)
         return LoadResult(findings)
     }
 
@@ -133,11 +134,12 @@ public struct LoadResult: Sendable {
         for result in results.dropFirst() { findings.append(result.findings) }
         var all = LoadResult(findings)
         all.summary.runs = results.map { $0.summary.asRun }
-        // One limited run among others would be averaged away.
-        let reasons = results.enumerated().compactMap { index, result in
-            Self.reason(result.summary.generator.reasons, inRun: index + 1)
+        // One limited run among others would be averaged away; where it is not, the sum says it.
+        if all.summary.generator.reasons.isEmpty {
+            all.summary.generator.reasons = results.enumerated().compactMap { index, result in
+                Self.reason(result.summary.generator.reasons, inRun: index + 1)
+            }
         }
-        all.summary.generator.reasons += reasons
         all.summary.generatorLimited = !all.summary.generator.reasons.isEmpty
         return all
     }

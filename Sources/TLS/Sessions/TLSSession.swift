@@ -252,8 +252,8 @@ public struct TLSSession: ~Copyable {
         guard let ssl else { return false }
         let window = buffers.window
         let before = window.pointee.outputCount
-        sluice_err_clear()
         renewWritingKeys(ssl)
+        sluice_err_clear()
         let isWritten = SSL_write(ssl, bytes, Int32(truncatingIfNeeded: count)) == Int32(count)
         tally.wrote(window.pointee.output + before, count: window.pointee.outputCount &- before)
         return isWritten
