@@ -205,12 +205,19 @@ struct AdminDesk: Sendable {
         }
         var filter = RelayFilter()
         filter.subject = request.subject
+        var noRoute: String?
         if let route = request.route {
             let names = ServedNames(controller.state.assembly, drained: controller.frontend.drained)
-            guard let known = names.route(route) else {
-                return AdminAnswer(status: 404, text: names.noRoute(route))
+            let known = names.route(route)
+            if known == nil {
+                let text = names.noRoute(route)
+                // A process before this one may have sockets of a route that is gone.
+                if controller.predecessors.present.isEmpty {
+                    return AdminAnswer(status: 404, text: text)
+                }
+                noRoute = text
             }
-            filter.route = known
+            filter.route = known ?? route
         }
         if let client = request.client {
             guard let name = ClientName(client) else {
@@ -230,6 +237,9 @@ struct AdminDesk: Sendable {
         }
         switch controller.end(filter, code: code, reason: reason) {
         case .told(let count):
+            if let noRoute, count == 0 {
+                return AdminAnswer(status: 404, text: noRoute + controller.drainsElsewhere)
+            }
             let whom = Count.words(count, "relay", one: "was", many: "were")
             controller.log.write(LogEvent(.info, "\(whom) told \(code), as was asked for."))
             return AdminAnswer(json: ClosedRelays(closed: count))
@@ -239,6 +249,9 @@ struct AdminDesk: Sendable {
                 text: "A reactor did not answer in time; some relays may have been told.")
         case .silentBefore(let process, let count):
             let whom = Count.words(count, "relay", one: "was", many: "were")
+            if count > 0 {
+                controller.log.write(LogEvent(.info, "\(whom) told \(code), as was asked for."))
+            }
             return AdminAnswer(
                 status: 503, text: "\(whom) told \(code) here. \(Self.silent(process))")
         case .moving:

@@ -119,14 +119,23 @@ extension Controller {
         case .one(let text, let code):
             guard let relay = RelayReference(text) else { return .told(0) }
             switch endHere(relay, code: code) {
-            case .asked(.told?): return .told(1)
+            case .asked(.told?):
+                logTold(1, code)
+                return .told(1)
             case .asked(.isEnding?): return .isEnding
             case .asked(.noRelay?), .nowhere: return .told(0)
             case .asked(nil), .silent, .moving: return .silent(process: getpid())
             }
         case .all(let filter, let code, let reason):
             let count = frontend.end(filter, code: code, reason: reason)
+            if let count, count > 0 { logTold(count, code) }
             return count.map { .told($0) } ?? .silent(process: getpid())
         }
+    }
+
+    private func logTold(_ count: Int, _ code: UInt16) {
+        let whom = Count.words(count, "relay", one: "was", many: "were")
+        log.write(
+            LogEvent(.info, "\(whom) told \(code), as the process that has taken over asked for."))
     }
 }

@@ -118,6 +118,8 @@ extension Controller {
             let isWhole = handed.report.lost == 0 && handed.fault == nil
             log.write(LogEvent(isWhole ? .info : .error, message))
             admin?.stop()
+            // Nothing moves any more, so whoever is not here is nowhere.
+            isHandingOver.store(false, ordering: .releasing)
             handed.started.channel.map(serve)
             leave(Self.plan(state.configuration.drain))
             var outcome = AdminOutcome(isDone: true, message: message)

@@ -89,7 +89,7 @@ public final class Controller: Sendable {
     /// Where the program stood when it was started.
     let program = Successor.programPath()
     /// The processes that have served before this one and may drain sockets still.
-    let predecessors = Predecessors()
+    let predecessors: Predecessors
     let admins = Mutex<AdminServers?>(nil)
     private let current: Mutex<State>
     /// With what the process started.
@@ -116,12 +116,13 @@ public final class Controller: Sendable {
         source: Source, configuration: Configuration, assembly: Assembly, frontend: Frontend,
         names: NameWatch, health: HealthWatch, keys: KeyWatch, log: LogWriter,
         traces: TraceExporter,
-        thread: ControlThread, store: ListenerStore, version: String
+        thread: ControlThread, store: ListenerStore, predecessors: Predecessors, version: String
     ) throws(SystemError) {
         farewell = try Farewell()
         self.version = version
         self.thread = thread
         self.store = store
+        self.predecessors = predecessors
         self.source = source
         self.frontend = frontend
         self.names = names

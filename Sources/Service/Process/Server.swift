@@ -28,6 +28,7 @@ public enum Server {
         observedBy observer: some ServerObserver
     ) throws {
         ProcessMemory.prepare()
+        let predecessors = Predecessors.inherited()
         let inherited = Successor.inherited() + held
         let drained = Successor.inheritedDrains()
         let store = ListenerStore(
@@ -63,7 +64,7 @@ public enum Server {
         let (controller, frontend) = try assemble(
             source, version, configuration,
             watchers: (names: names, health: health, keys: keys, log: log, traces: traces),
-            thread, inherited, store
+            thread, inherited, store, predecessors
         ) { assembly, listeners throws(SystemError) in
             // Before anybody waits for an issuer's answer.
             for issuer in issuers { issuer.apply(to: assembly.tokens.keyrings) }
@@ -154,6 +155,7 @@ public enum Server {
             traces: TraceExporter
         ),
         _ thread: ControlThread, _ inherited: [Successor.Handed], _ store: ListenerStore,
+        _ predecessors: Predecessors,
         making make: (Assembly, InheritedListeners) throws(SystemError) -> Frontend
     ) throws -> (Controller, Frontend) {
         let assembly = try thread.perform { [found = watchers.names.found] in
@@ -176,7 +178,7 @@ public enum Server {
             source: source, configuration: configuration, assembly: assembly, frontend: frontend,
             names: watchers.names, health: watchers.health, keys: watchers.keys,
             log: watchers.log, traces: watchers.traces, thread: thread, store: store,
-            version: version)
+            predecessors: predecessors, version: version)
         try watchers.names.watch(
             assembly.endpoints, expanding: configuration.expandingNames)
         try watchers.health.watch(assembly.checks)

@@ -79,14 +79,15 @@ public enum Successor {
     ///   - sockets: what it takes over.
     ///   - drained: what it takes no new relays at.
     ///   - state: memory with a `HandedState`, which stays the caller's.
-    ///   - before: the processes that drain sockets since earlier upgrades, with the channels to them.
+    ///   - before: the processes that drain sockets since earlier upgrades, with the channels to them; nil where one can't be
+    ///     asked.
     ///   - milliseconds: how long it may take.
     ///   - isGivenUp: whether nobody wants it any more, which is asked a few times a second.
     /// - Returns: the new process.
     /// - Throws: `SuccessorFault` when it does not serve in time, or is given up; then it is gone.
     static func start(
         _ path: String, _ arguments: [String], sockets: [Handed], drained: DrainedNames,
-        state: Int32? = nil, before: [(process: Int32, channel: MessageSocket)] = [],
+        state: Int32? = nil, before: [(process: Int32, channel: MessageSocket?)] = [],
         within milliseconds: Int32,
         unless isGivenUp: () -> Bool = { false }
     ) throws(SuccessorFault) -> Started {
@@ -122,7 +123,7 @@ public enum Successor {
     /// Starts the program with copies of what it inherits; takes the pipe's end through which it says that it serves.
     private static func launch(
         _ path: String, _ arguments: [String], sockets: [Handed], drained: DrainedNames,
-        state: Int32?, before: [(process: Int32, channel: MessageSocket)], door end: Int32
+        state: Int32?, before: [(process: Int32, channel: MessageSocket?)], door end: Int32
     ) -> Launch {
         OpenFiles.keepFromPrograms()
         var launch = Launch()
@@ -149,10 +150,10 @@ public enum Successor {
             channelEnd = dup(channel.other.descriptor)
             if channelEnd < 0 { throw SystemError(code: errno, call: "dup") }
             environment[Arrivals.variable] = String(channelEnd)
-            standing = before.map { dup($0.channel.descriptor) }
+            standing = before.map { one in one.channel.map { dup($0.descriptor) } ?? -1 }
             // One that no descriptor is left for is not reached any more, and goes on.
-            environment[Predecessors.variable] = zip(before, standing).filter { $1 >= 0 }
-                .map { "\($0.process) \($1)" }.joined(separator: "\n")
+            environment[Predecessors.variable] = Predecessors.text(
+                zip(before, standing).map { ($0.process, max(-1, $1)) })
             environment[drainedVariable] = names < 0 ? nil : String(names)
             launch.outcome = spawn(path, arguments, environment)
         } catch {
