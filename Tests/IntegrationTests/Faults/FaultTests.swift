@@ -6,6 +6,7 @@
 // counts of `/metrics` and of the access lines are the same. Times are lower bounds.
 
 import Foundation
+import Glibc
 import TestKit
 import Testing
 
@@ -272,8 +273,10 @@ import Testing
         try eventually("they wait") { try faults(sluice, "latency") == 20 }
         let upgrade = try sluice.command(["upgrade"])
         #expect(upgrade.status == 0, "\(upgrade.output)")
+        let new = try MovedSocketsTests.process(of: sluice)
+        #expect(new != sluice.proxy.process.identifier)
+        defer { kill(new, SIGKILL) }
         for message in messages { #expect(try live.readFrame().text == message) }
-        _ = try sluice.command(["drain", "--all", "--background"])
     }
 
     @Test func `check warns of faults`() throws {
