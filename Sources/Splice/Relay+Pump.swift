@@ -225,7 +225,8 @@ extension Relay {
         _ passed: Passed, of side: Side, _ space: UnsafeMutablePointer<Workspace>
     ) {
         if passed.hasClose {
-            let code = self[from: side].scanner.closeCode
+            // By itself, since what flows from a side would be copied as a whole.
+            let code = side == .client ? up.scanner.closeCode : down.scanner.closeCode
             ending.closeCame(from: side, code: code, wasRelayed: passed.wasCloseRelayed)
             // With both Closes said, the client's close_notify follows at once and takes the last frame along. The
             // upstream is the one that ends the connection then. Where that speaks TLS too, what waits would be

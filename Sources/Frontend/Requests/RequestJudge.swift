@@ -121,7 +121,7 @@ struct RequestJudge {
             return .refused(.noRoute(host: facts.host, path: facts.path, in: routing))
         }
         let plan = routing.plans[found]
-        let route = plan.route
+        // Asked for field by field: a route is large, and a copy of it counts each of its objects.
         facts.plan = plan
         if asked.target.hasOtherReadings,
             let refusal = routing.refusal(
@@ -130,7 +130,7 @@ struct RequestJudge {
             return .refused(refusal)
         }
         var waits: Unjudged?
-        if let access = route.access {
+        if let access = plan.route.access {
             // In the order of ordinary requests.
             let gate = AccessGate(state)
             if let refusal = gate.judgeAddress(access, plan, &facts) { return .refused(refusal) }
@@ -147,26 +147,26 @@ struct RequestJudge {
             case .asking(let asking): waits = .password(asking)
             }
         }
-        guard let group = route.upstream else { return .refused(.noSocket(path: facts.path)) }
-        if let fault = asked.fault(accepting: route.accept) {
-            return .refused(.departure(fault, of: asked, route: route.name))
+        guard let group = plan.route.upstream else { return .refused(.noSocket(path: facts.path)) }
+        if let fault = asked.fault(accepting: plan.route.accept) {
+            return .refused(.departure(fault, of: asked, route: plan.route.name))
         }
         // A trusted proxy in front may have changed `Host`; what it was, it says.
         let isTrusted = stream.facts.pointee.listener.trusts(stream.facts.pointee.peer)
         let said = isTrusted ? Forwarding.host(asked.head.fields)?.name : nil
         let host = said ?? asked.host
-        guard route.origins.allows(origin: asked.origin, host: host) else {
+        guard plan.route.origins.allows(origin: asked.origin, host: host) else {
             let isUnclear =
                 isTrusted && said == nil && asked.head.fields.first("x-forwarded-host") != nil
             return .refused(
                 .forbiddenOrigin(
-                    asked.origin ?? [], host: host, hasUnclearProxy: isUnclear, route))
+                    asked.origin ?? [], host: host, hasUnclearProxy: isUnclear, plan.route))
         }
-        guard !plan.tally.isDraining else { return .refused(.routeDraining(route.name)) }
+        guard !plan.tally.isDraining else { return .refused(.routeDraining(plan.route.name)) }
         if let faults = plan.faults(nowMilliseconds: now), faults.refuses(nowMilliseconds: now) {
             Metering(state).refusedOnPurpose(plan)
             facts.faults = FaultKinds(.refuse)
-            return .refused(.onPurpose(route: route.name))
+            return .refused(.onPurpose(route: plan.route.name))
         }
         let sentPath = asked.target.sentPath
         let rewritten =
