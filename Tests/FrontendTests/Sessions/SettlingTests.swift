@@ -33,6 +33,10 @@ struct SettlingTests {
         rig.frontend.crew.settledCount.load(ordering: .relaxed)
     }
 
+    @Test func `a relay with what is known of it has no more than sixteen cache lines`() {
+        #expect(MemoryLayout<Tunnel>.stride <= 16 * 64, "\(MemoryLayout<Tunnel>.stride)")
+    }
+
     @Test(
         arguments: [
             "TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256",
