@@ -245,7 +245,13 @@ extension Operated {
         try eventually("what comes later is told") {
             exchanges += 1
             try ends.exchange("number \(exchanges)")
-            return tap.process.output.count { $0.contains("\"text\":\"number \(exchanges)\"") } == 2
+            return tap.process.output.contains { $0.contains("\"text\":\"number ") }
+        }
+        // There is room now, so the last one is told, however late it comes.
+        exchanges += 1
+        try ends.exchange("the last")
+        try eventually("the last is told, from both ends") {
+            tap.process.output.count { $0.contains("\"text\":\"the last\"") } == 2
         }
         #expect(try tap.stop() == 0)
         let records = tap.records
