@@ -221,21 +221,21 @@ struct Metering {
     }
 
     /// A client's connection was taken up.
-    func connected(_ facts: borrowing ClientFacts) {
+    func connected(by listener: ListenerFacts) {
         guard Self.isOn else { return }
-        reactor.connected.add(UInt64(facts.listener.number))
+        reactor.connected.add(UInt64(listener.number))
     }
 
     /// A client's connection has come from another reactor or process, where it was counted when it began.
-    func arrived(_ facts: borrowing ClientFacts) {
+    func arrived(by listener: ListenerFacts) {
         guard Self.isOn else { return }
-        reactor.arrived.add(UInt64(facts.listener.number))
+        reactor.arrived.add(UInt64(listener.number))
     }
 
     /// A client's connection ends.
-    func disconnected(_ facts: borrowing ClientFacts) {
+    func disconnected(from listener: ListenerFacts) {
         guard Self.isOn else { return }
-        reactor.disconnected.add(UInt64(facts.listener.number))
+        reactor.disconnected.add(UInt64(listener.number))
     }
 
     /// A TLS handshake was completed.

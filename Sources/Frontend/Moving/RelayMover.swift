@@ -111,7 +111,7 @@ struct RelayMover {
         let load = state.pointee.crew.loads[state.pointee.index]
         load.claim(-1)
         load.closed(hasUpstream: true)
-        Metering(state).disconnected(tunnel.pointee.facts)
+        Metering(state).disconnected(from: tunnel.pointee.facts.listener)
         if case .socket(let token) = tunnel.pointee.client { state.pointee.clients.retire(token) }
         state.pointee.tunnels.retire(slot)
         return writer.withBytes {
@@ -219,7 +219,7 @@ struct RelayMover {
         tunnel.pointee.client = .socket(token)
         let load = state.pointee.crew.loads[state.pointee.index]
         load.opened()
-        Metering(state).arrived(tunnel.pointee.facts)
+        Metering(state).arrived(by: tunnel.pointee.facts.listener)
         let clients = state.pointee.crew.clients
         if !state.pointee.settings.clientLimits.isEmpty || clients.isCounting {
             ClientCounts(state).admitLate(&tunnel.pointee.facts)

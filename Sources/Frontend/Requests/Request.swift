@@ -39,7 +39,8 @@ struct UpgradeMarks {
 
 /// What a request for a WebSocket needs beyond others, and no tunnel does.
 final class UpgradeAsked {
-    private(set) var request: UpgradeRequest
+    /// Never changed, so that reading a part of it copies nothing else.
+    let request: UpgradeRequest
     /// The path to ask the upstream for.
     let path: [UInt8]
     /// The key that the upstream is asked with, where the client's has not the length of one.
@@ -51,14 +52,11 @@ final class UpgradeAsked {
     /// How far it was at which time.
     var marks: UpgradeMarks
 
-    init(_ request: UpgradeRequest, path: [UInt8], nowMilliseconds now: UInt64) {
+    init(_ request: consuming UpgradeRequest, path: [UInt8], nowMilliseconds now: UInt64) {
         self.request = request
         self.path = path
         marks = UpgradeMarks(judgedMilliseconds: now)
     }
-
-    /// Gives the memory of its head back, of which nothing may be asked then.
-    func takeMemory() -> HeadMemory { request.takeMemory() }
 }
 
 /// The body of a request on its way to the upstream.
@@ -135,7 +133,7 @@ struct Request: ~Copyable {
     /// An ordinary request as it was judged; of an upgrade it is a `GET` of nothing.
     var asked: OrdinaryRequest
     /// A request for a WebSocket as it was judged.
-    let upgrade: UpgradeAsked?
+    private(set) var upgrade: UpgradeAsked?
     /// Set where an upstream serves it.
     var upstream: UpstreamUse?
     var body: RequestBody
@@ -223,8 +221,13 @@ struct Request: ~Copyable {
             : "the client left before the answer was complete"
     }
 
-    /// The memory of its head, to be used for another.
-    mutating func takeMemory() -> HeadMemory { upgrade?.takeMemory() ?? asked.takeMemory() }
+    /// The memory of its head, to be used for another; of a request for a WebSocket nothing else is left then.
+    mutating func takeMemory() -> HeadMemory {
+        guard let memory = upgrade?.request.head.fields.memory else { return asked.takeMemory() }
+        // Nobody else has a part in the memory then, so it is used anew without a copy.
+        upgrade = nil
+        return memory
+    }
 }
 
 typealias RequestPointer = UnsafeMutablePointer<Request>

@@ -354,9 +354,9 @@ struct RequestExecutor {
         let told = plan.request.tellsOfRequest ? ToldFacts(request.pointee) : nil
         if let upgrade = request.pointee.upgrade {
             UpstreamRequest.write(
-                upgrade.request, path: upgrade.path, plan: plan,
+                upgrade, plan: plan,
                 endpoint: slot.pointee.endpoint, hop: stream.facts.pointee.hop,
-                key: upgrade.ownKey, trace: request.pointee.facts.trace, told: told,
+                trace: request.pointee.facts.trace, told: told,
                 granted: request.pointee.extras?.granted, into: &state.pointee.heads.writer)
             return
         }

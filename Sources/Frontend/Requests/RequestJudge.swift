@@ -51,7 +51,7 @@ struct RequestJudge {
             client: client, beganMilliseconds: stream.beganMilliseconds)
         facts.trace = trace
         if isUnclear { facts.isClientUnclear = true }
-        var asked: UpgradeRequest
+        let asked: UpgradeRequest
         do throws(UpgradeFault) {
             asked = try UpgradeRequest.judge(head, noting: [.missingConnection, .anyKeyLength])
         } catch {
@@ -65,7 +65,12 @@ struct RequestJudge {
         var places = Places()
         facts.host = asked.host.name
         facts.path = String(decoding: asked.target.path, as: UTF8.self)
-        let outcome = judge(&asked, stream, &facts, &places)
+        let outcome =
+            switch route(asked, stream, &facts) {
+            case .refused(let refusal): UpgradeOutcome.refused(refusal)
+            case .found(let index, let plan):
+                judge(consume asked, index, plan, stream, &facts, &places)
+            }
         switch outcome {
         case .refused(let refusal):
             var request = Request(
@@ -81,8 +86,9 @@ struct RequestJudge {
             request.upstream = UpstreamUse(
                 EndpointSearch(
                     group, deadlineMilliseconds: now + state.pointee.snapshot.connect(facts.plan),
-                    key: group.key(of: asked, client, facts.plan),
-                    sticky: group.sticky?.number(in: asked.head.fields)), mayReuse: false)
+                    key: group.key(of: upgrade, client, facts.plan),
+                    sticky: group.sticky?.number(in: upgrade.request.head.fields)),
+                mayReuse: false)
             if let waits {
                 begin(request, stream, waiting: waits)
             } else {
@@ -103,10 +109,15 @@ struct RequestJudge {
         case forward(AccessRules)
     }
 
-    private func judge(
-        _ asked: inout UpgradeRequest, _ stream: ClientStream, _ facts: inout RequestFacts,
-        _ places: inout Places
-    ) -> UpgradeOutcome {
+    /// What the table of routes says of a request for a WebSocket.
+    private enum Routed {
+        case refused(Refusal)
+        case found(Int, RoutePlan)
+    }
+
+    private func route(
+        _ asked: UpgradeRequest, _ stream: ClientStream, _ facts: inout RequestFacts
+    ) -> Routed {
         let path = asked.target.path
         if stream.facts.pointee.listener.redirectsToHTTPS {
             let sentPath = String(decoding: asked.target.sentPath, as: UTF8.self)
@@ -121,7 +132,6 @@ struct RequestJudge {
             return .refused(.noRoute(host: facts.host, path: facts.path, in: routing))
         }
         let plan = routing.plans[found]
-        // Asked for field by field: a route is large, and a copy of it counts each of its objects.
         facts.plan = plan
         if asked.target.hasOtherReadings,
             let refusal = routing.refusal(
@@ -129,6 +139,16 @@ struct RequestJudge {
         {
             return .refused(refusal)
         }
+        return .found(found, plan)
+    }
+
+    /// Judges a request for a WebSocket that has a route, which is asked for field by field: it is large, and a copy of
+    /// it counts each of its objects.
+    private func judge(
+        _ sent: consuming UpgradeRequest, _ index: Int, _ plan: RoutePlan, _ stream: ClientStream,
+        _ facts: inout RequestFacts, _ places: inout Places
+    ) -> UpgradeOutcome {
+        var asked = consume sent
         var waits: Unjudged?
         if let access = plan.route.access {
             // In the order of ordinary requests.
@@ -171,11 +191,13 @@ struct RequestJudge {
         let sentPath = asked.target.sentPath
         let rewritten =
             plan.isRewritten
-            ? routing.table.rewritten(sentPath[...], isCanonical: sentPath == path, by: found)
+            ? snapshot.routing.table.rewritten(
+                sentPath[...], isCanonical: sentPath == asked.target.path, by: index)
             : nil
+        let hasOwnKey = asked.departures.contains(.anyKeyLength)
         let upgrade = UpgradeAsked(
-            asked, path: rewritten ?? sentPath, nowMilliseconds: now)
-        if asked.departures.contains(.anyKeyLength) { upgrade.ownKey = WebSocketAccept.makeKey() }
+            consume asked, path: rewritten ?? sentPath, nowMilliseconds: now)
+        if hasOwnKey { upgrade.ownKey = WebSocketAccept.makeKey() }
         upgrade.ownSubprotocol = facts.ownSubprotocol
         if plan.tellsRelay {
             facts.relayName = RelayName(bits: state.pointee.randomNumbers.nextName())

@@ -43,29 +43,28 @@ enum UpstreamRequest {
     /// Writes the opening handshake as the upstream gets it.
     ///
     /// - Parameters:
-    ///   - request: the client's, judged.
-    ///   - path: the path that goes on, rewritten if the route says so.
+    ///   - asked: the client's, judged, with the path that goes on and the key to ask with where the client's own is not one.
     ///   - plan: what is changed in the fields.
     ///   - endpoint: who gets it.
     ///   - hop: the way it came.
-    ///   - key: the key to ask with, where the client's own is not one; else nil.
     ///   - trace: its place in a trace, if it has one.
     ///   - told: what the route's fields tell of it, if anything.
     ///   - granted: lines by which another server tells who asks.
     ///   - writer: where the head is written to.
     static func write(
-        _ request: UpgradeRequest, path: [UInt8], plan: RoutePlan, endpoint: Endpoint, hop: Hop,
-        key: [UInt8]? = nil, trace: TraceSpan = TraceSpan(), told: ToldFacts? = nil,
+        _ asked: UpgradeAsked, plan: RoutePlan, endpoint: Endpoint, hop: Hop,
+        trace: TraceSpan = TraceSpan(), told: ToldFacts? = nil,
         granted: [UInt8]? = nil, into writer: inout HeadWriter
     ) {
+        // Asked for field by field: a copy of the request would count each of its objects.
         writer.append("GET ")
-        writer.append(path)
-        if let query = request.target.query {
+        writer.append(asked.path)
+        if let query = asked.request.target.query {
             writer.append("?")
             writer.append(query)
         }
         writer.append(" HTTP/1.1\r\n")
-        let authority = request.authority
+        let authority = asked.request.authority
         switch plan.route.upstreamHost {
         case .keep where !authority.isEmpty: writer.field("Host", authority)
         case .keep, .upstream: writer.field("Host", endpoint.authority)
@@ -73,24 +72,24 @@ enum UpstreamRequest {
         }
         writer.field("Upgrade", "websocket")
         writer.field("Connection", "Upgrade")
-        let fields = request.head.fields
+        let fields = asked.request.head.fields
         // What is written anew is Sluice's to say, as the others are.
-        var folded = ours.union(request.unsound)
+        var folded = ours.union(asked.request.unsound)
         // It is an answer's, and an application could take it for ours.
         folded.insert(KnownFields(.secWebSocketAccept))
-        if let key {
+        if let key = asked.ownKey {
             folded.insert(KnownFields(.secWebSocketKey))
             writer.field("Sec-WebSocket-Key", key)
         }
-        if request.unsound.has(.secWebSocketExtensions), !request.soundOffers.isEmpty {
-            writer.field("Sec-WebSocket-Extensions", request.soundOffers)
+        if asked.request.unsound.has(.secWebSocketExtensions), !asked.request.soundOffers.isEmpty {
+            writer.field("Sec-WebSocket-Extensions", asked.request.soundOffers)
         }
         if trace.isOn { folded.formUnion(write(trace, plan, into: &writer)) }
         writer.fields(
             of: fields, fields.connectionOptions, except: .hopByHop, folded: folded,
             names: plan.request.dropped)
         Passage.writeLines(
-            authority: authority, port: request.host.port, isHTTP11: true, hop: hop,
+            authority: authority, port: asked.request.host.port, isHTTP11: true, hop: hop,
             fields: fields, told: plan.route.wayTold ?? WayTold(), into: &writer)
         plan.route.access?.certificate?.write(hop.certificate, into: &writer)
         if let granted { writer.append(granted) }

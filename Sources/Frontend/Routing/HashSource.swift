@@ -54,9 +54,11 @@ public enum HashSource: Sendable, Equatable, CustomStringConvertible {
 
 extension EndpointGroup {
     /// The key of an upgrade.
-    func key(of request: UpgradeRequest, _ client: Address, _ plan: RoutePlan?) -> UInt64? {
-        hash?.key(
-            path: request.target.path.span, fields: request.head.fields, client: client,
+    func key(of asked: UpgradeAsked, _ client: Address, _ plan: RoutePlan?) -> UInt64? {
+        guard let hash else { return nil }
+        let path = asked.request.target.path
+        return hash.key(
+            path: path.span, fields: asked.request.head.fields, client: client,
             captures: plan?.route.captures ?? [])
     }
 

@@ -28,6 +28,7 @@ struct ClientFacts {
     var isHTTP2: Bool { tls?.isHTTP2 ?? false }
 
     /// The way its requests come.
+    @inline(__always)
     var hop: Hop {
         Hop(
             client: peer, isSecure: listener.isSecure,

@@ -58,7 +58,7 @@ struct SessionKeeper {
         }
         session.pointee.slot = slot
         session.pointee.client = client
-        Metering(state).connected(session.pointee.facts)
+        Metering(state).connected(by: session.pointee.facts.listener)
         state.pointee.sessionTimers.reserve(index: Int(client.index))
         arm(session, at: deadline)
         if !state.pointee.poller.add(descriptor, client.tagged(TokenTag.client), .edgeBoth) {
@@ -95,7 +95,7 @@ struct SessionKeeper {
             "a session is closed twice")
         letKeptGo(session)
         let client = session.pointee.client
-        Metering(state).disconnected(session.pointee.facts)
+        Metering(state).disconnected(from: session.pointee.facts.listener)
         Metering(state).leftHandshake(session)
         state.pointee.sessionTimers.cancel(client)
         session.pointee.stream.leg.release(space)

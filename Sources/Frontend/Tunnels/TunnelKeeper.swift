@@ -123,7 +123,7 @@ struct TunnelKeeper {
         relay.backend = UpstreamKeeper(state).takeLeg(request)
         relay.open(
             reservedBits: opening.reservedBits, limits: plan.route.relayLimits,
-            rules: plan.route.relayRules, term: Self.term(plan, request.pointee.facts),
+            rules: plan.route.relayRules, term: Self.term(plan, request),
             rates: request.pointee.upgrade?.rates,
             tally: Metering(state).tally(plan))
         if let faults = plan.faults(nowMilliseconds: state.pointee.now) {
@@ -188,9 +188,10 @@ struct TunnelKeeper {
 
     /// When a relay of a route ends with its token; nil for never.
     private static func term(
-        _ plan: RoutePlan, _ facts: borrowing RequestFacts
+        _ plan: RoutePlan, _ request: RequestPointer
     ) -> RelayTerm? {
-        guard let end = plan.route.access?.token?.end, let last = facts.token?.endMilliseconds
+        guard let end = plan.route.access?.token?.end,
+            let last = request.pointee.facts.token?.endMilliseconds
         else { return nil }
         return RelayTerm(
             endMilliseconds: end.milliseconds(ofTokenUntil: last), code: end.code)
@@ -358,7 +359,7 @@ struct TunnelKeeper {
         case .socket(let token):
             state.pointee.clients.retire(token)
             load.closed(hasUpstream: true)
-            Metering(state).disconnected(tunnel.pointee.facts)
+            Metering(state).disconnected(from: tunnel.pointee.facts.listener)
         case .stream(let token):
             if let substream = state.pointee.substreams.pointer(token) {
                 UpstreamKeeper(state).leave(substream.pointee.session)

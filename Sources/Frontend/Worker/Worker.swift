@@ -105,8 +105,10 @@ struct Worker: ~Copyable {
             state.pointee.crew.settledCount.wrappingAdd(released, ordering: .relaxed)
             state.pointee.burst.released(released, nowMilliseconds: now)
         }
-        state.pointee.burst.giveBack(
-            waiting: state.pointee.settling.count, nowMilliseconds: now)
+        if state.pointee.burst.isWorthIt {
+            state.pointee.burst.giveBack(
+                waiting: state.pointee.settling.count, nowMilliseconds: now)
+        }
         if !state.pointee.drains.isEmpty { DrainKeeper(state).run() }
         if state.pointee.hasToFlush { MultiplexKeeper(state).flush() }
         acceptors.resumeDue()
@@ -143,8 +145,10 @@ struct Worker: ~Copyable {
         wait.limit(by: state.pointee.paceTimers)
         wait.limit(by: state.pointee.recheckTimers)
         wait.limit(until: state.pointee.settling.nextMilliseconds ?? .max)
-        wait.limit(
-            until: state.pointee.burst.nextMilliseconds(waiting: state.pointee.settling.count))
+        if state.pointee.burst.isWorthIt {
+            wait.limit(
+                until: state.pointee.burst.nextMilliseconds(waiting: state.pointee.settling.count))
+        }
         wait.limit(until: state.pointee.faultsEndMilliseconds)
         if hasDrains { wait.limit(until: state.pointee.drains.nextMilliseconds) }
         wait.limit(until: acceptors.resumeMilliseconds)

@@ -33,7 +33,7 @@ public enum ProcessMemory {
 /// of clients that come at once leave holes that nothing would fill.
 public struct BurstMemory: Sendable {
     /// So many sessions have to have left their memory before it is worth it.
-    static let sessionsMin = 256
+    @usableFromInline static var sessionsMin: Int { 256 }
     /// While more sessions than that have still to, it would come too early.
     static let waitingMax = 16
     /// The threads of a process do so for each other, and not more often.
@@ -50,7 +50,7 @@ public struct BurstMemory: Sendable {
 
     private let pause: Pause
     private let windowMilliseconds: UInt64
-    private var count = 0
+    @usableFromInline var count = 0
     private var beganMilliseconds: UInt64 = 0
 
     /// Nothing has left anything yet; what leaves within such a time counts together.
@@ -71,6 +71,9 @@ public struct BurstMemory: Sendable {
         }
         count &+= more
     }
+
+    /// Whether there is something to give back, now or later: where not, a turn need not ask any further.
+    @inlinable public var isWorthIt: Bool { count >= Self.sessionsMin }
 
     /// When `giveBack` has something to do; the highest number for not without further events.
     public func nextMilliseconds(waiting: Int) -> UInt64 {

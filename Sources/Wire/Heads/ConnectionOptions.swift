@@ -25,6 +25,12 @@ extension FieldList {
         guard known.has(.connection) else { return options }
         let span = bytes.span
         for index in 0..<fields.count where fields[index].known == .connection {
+            // Most name one option, which is read without a walk through its elements.
+            let single = Self.option(span, fields[index].value)
+            if single != .names {
+                options.formUnion(single)
+                continue
+            }
             var elements = ListElements(fields[index].value)
             while let element = elements.next(span) {
                 options.formUnion(Self.option(span, element))

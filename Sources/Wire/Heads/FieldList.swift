@@ -45,6 +45,14 @@ public struct FieldList: Sendable {
         self.repeated = repeated
     }
 
+    /// Its memory, to be used for another head by whoever lets the list go: while both are there, a change copies it.
+    public var memory: HeadMemory {
+        var memory = HeadMemory()
+        memory.bytes = bytes
+        memory.fields = fields
+        return memory
+    }
+
     /// Gives the memory back to be used for another head; nothing else may be asked then.
     public mutating func takeMemory() -> HeadMemory {
         var memory = HeadMemory()

@@ -53,9 +53,6 @@ public struct UpgradeRequest: Sendable {
         return refused.contains(.anyKeyLength) ? Self.wrongKey : nil
     }
 
-    /// Gives the memory of the head back to be used for another; nothing may be asked of it then.
-    public mutating func takeMemory() -> HeadMemory { head.takeMemory() }
-
     /// Takes fields of the head out, or gives them other values.
     mutating func change(_ changes: [FieldChange]) { head.fields.change(changes) }
 

@@ -37,8 +37,9 @@ struct UpstreamRequestTests {
         let request = try UpgradeRequest.judge(head)
         var writer = HeadWriter()
         UpstreamRequest.write(
-            request, path: path.map { Array($0.utf8) } ?? request.target.sentPath,
-            plan: RoutePlan(route),
+            UpgradeAsked(
+                request, path: path.map { Array($0.utf8) } ?? request.target.sentPath,
+                nowMilliseconds: 0), plan: RoutePlan(route),
             endpoint: endpoint,
             hop: Hop(
                 client: client, isSecure: isSecure, strictTransportSecurity: nil, tls: tls),
