@@ -27,6 +27,16 @@ struct MemoryTests {
         #expect(streams.count == 100 && each < 1_024 && rig.memory.usedBytes == 0)
     }
 
+    @Test(arguments: [1, 7, 8, 16, 23, 24, 40, 519, 536, 4_096])
+    func `what another malloc makes smaller or larger than this one is not kept`(_ size: Int) {
+        var objects = LibraryMemory.FreeObjects()
+        guard let object = malloc(4_096) else { return }
+        let isKept = objects.keep(object, size)
+        #expect(isKept == (24..<536 ~= size))
+        #expect((objects.take((size - 8) / 16 * 16 + 8) == object) == isKept)
+        free(object)
+    }
+
     @Test func `10,000 streams opened and closed leave nothing behind`() {
         let rig = Rig {
             $0.resetsReceived = HTTP2Budget(burst: 10_000, perSecond: 0)

@@ -69,7 +69,8 @@ enum LibraryMemory {
 
     /// Small objects that are free, one list for each size of malloc's.
     ///
-    /// List k has objects of at least 16 k + 8 bytes, which are malloc's sizes; the links are in the objects.
+    /// List k, from 1 on, has objects of at least 16 k + 8 bytes, which are malloc's sizes; the links are in the objects.
+    /// Another malloc may make smaller ones, which have no list.
     struct FreeObjects {
         /// The buffers in which frames are made.
         var frames = FrameBuffers()
@@ -93,7 +94,7 @@ enum LibraryMemory {
         /// Keeps an object of this size; false if it is too large, or enough are kept.
         mutating func keep(_ object: UnsafeMutableRawPointer, _ size: Int) -> Bool {
             let list = (size &- 8) &>> 4
-            guard list < Self.listCount, keptBytes < Self.keptBytesMax else { return false }
+            guard 1..<Self.listCount ~= list, keptBytes < Self.keptBytesMax else { return false }
             object.storeBytes(of: lists[list], as: UnsafeMutableRawPointer?.self)
             lists[list] = object
             keptBytes &+= list &* 16

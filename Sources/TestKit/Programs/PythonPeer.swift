@@ -56,7 +56,11 @@ public enum PythonPeer {
 
     /// Makes the environment in the build folder unless it is there; other processes wait.
     private static func makeEnvironment() throws -> String {
-        let folder = "\(Scratch.packageFolder)/.build/test-venv-15"
+        let builds = "\(Scratch.packageFolder)/.build"
+        // A build may have another folder.
+        try FileManager.default.createDirectory(
+            atPath: builds, withIntermediateDirectories: true)
+        let folder = "\(builds)/test-venv-15"
         let python = "\(folder)/bin/python"
         let lock = Descriptor(open("\(folder).lock", O_CREAT | O_RDWR | O_CLOEXEC, 0o644))
         guard lock.number >= 0, flock(lock.number, LOCK_EX) == 0 else {
