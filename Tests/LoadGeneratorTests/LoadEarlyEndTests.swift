@@ -53,7 +53,8 @@ import Testing
         let summary = try run(plan) { $0.received >= 150 }
         #expect(summary.errors == [])
         #expect(summary.messages.received >= 150)
-        #expect(summary.messages.received == summary.messages.totalReceived)
+        // What comes behind the end is in the total alone.
+        #expect(summary.messages.received <= summary.messages.totalReceived)
         // The third connection comes 0.4 seconds behind the first.
         #expect(summary.seconds >= 0.35, "\(summary.seconds)")
         #expect(summary.messages.perSecond > 0)

@@ -107,7 +107,8 @@ struct Worker: ~Copyable {
         }
         if state.pointee.burst.isWorthIt {
             state.pointee.burst.giveBack(
-                waiting: state.pointee.settling.count, nowMilliseconds: now)
+                waiting: state.pointee.settling.count, nowMilliseconds: now,
+                SessionMemory.giveBackKept)
         }
         if !state.pointee.drains.isEmpty { DrainKeeper(state).run() }
         if state.pointee.hasToFlush { MultiplexKeeper(state).flush() }

@@ -87,7 +87,9 @@ extension LoadLoop {
         // It stops threads for milliseconds, which must not be in a latency. What is held has one only at the end.
         let isTimed = meter.pointee.isMeasuring && (kind != .idle || stage == .draining)
         guard !isTimed, stage.rawValue < Stage.closing.rawValue else { return }
-        if burst.giveBack(waiting: settling.count, nowMilliseconds: now / 1_000_000) {
+        if burst.giveBack(
+            waiting: settling.count, nowMilliseconds: now / 1_000_000, SessionMemory.giveBackKept)
+        {
             meter.pointee.memoryReturns &+= 1
         }
     }

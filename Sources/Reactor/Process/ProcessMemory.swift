@@ -86,9 +86,12 @@ public struct BurstMemory: Sendable {
     /// - Parameters:
     ///   - waiting: sessions that have still to leave theirs.
     ///   - now: the time, by `Clock`.
+    ///   - giveBackKept: gives malloc what the calling thread keeps of freed memory, which holds pages too.
     /// - Returns: whether it did.
     @discardableResult
-    public mutating func giveBack(waiting: Int, nowMilliseconds now: UInt64) -> Bool {
+    public mutating func giveBack(
+        waiting: Int, nowMilliseconds now: UInt64, _ giveBackKept: () -> Void = {}
+    ) -> Bool {
         guard count >= Self.sessionsMin, waiting <= Self.waitingMax else { return false }
         let last = pause.lastMilliseconds.load(ordering: .relaxed)
         guard now >= last &+ Self.pauseMilliseconds,
@@ -97,6 +100,7 @@ public struct BurstMemory: Sendable {
             ).exchanged
         else { return false }
         count = 0
+        giveBackKept()
         ProcessMemory.giveBack()
         return true
     }

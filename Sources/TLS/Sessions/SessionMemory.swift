@@ -97,7 +97,7 @@ public enum SessionMemory {
     }
 
     @inline(__always)
-    fileprivate static func allocate(_ size: Int) -> UnsafeMutableRawPointer? {
+    static func allocate(_ size: Int) -> UnsafeMutableRawPointer? {
         let list = max((UInt(bitPattern: size) &+ 7) &>> 4, 1)
         guard list < listCount, let lists = threadLists else { return allocateAnew(size) }
         let place = lists + Int(bitPattern: list)
@@ -117,7 +117,7 @@ public enum SessionMemory {
     }
 
     @inline(__always)
-    fileprivate static func release(_ pointer: UnsafeMutableRawPointer?) {
+    static func release(_ pointer: UnsafeMutableRawPointer?) {
         guard let pointer else { return }
         let size = sluice_allocated_size(pointer)
         let list = (UInt(bitPattern: size) &- 8) &>> 4
@@ -184,17 +184,35 @@ public enum SessionMemory {
         sluice_thread_place().pointee = memory
     }
 
+    /// Bytes that the calling thread keeps of what was freed.
+    static var keptBytes: Int {
+        guard let threadLists else { return 0 }
+        let units = threadLists.pointee + (threadLists[wipingPlace] > 0 ? wipingUnits : 0)
+        return keptBytesMax - units * 16
+    }
+
+    /// Gives what the calling thread keeps back to malloc.
+    ///
+    /// A burst of connections leaves it scattered over pages that hold nothing else any more.
+    public static func giveBackKept() {
+        if let threadLists { empty(threadLists) }
+    }
+
+    private static func empty(_ lists: FreeLists) {
+        for list in 1..<Int(bitPattern: listCount) {
+            while let first = UnsafeMutablePointer<Int>(bitPattern: lists[list]) {
+                lists[list] = first.pointee
+                lists.pointee &+= list
+                free(first)
+            }
+        }
+    }
+
     /// The thread ends: what it kept is malloc's again.
     private static func giveBack(_ memory: UnsafeMutableRawPointer?) {
         guard let memory else { return }
         sluice_thread_place().pointee = nil
-        let lists = memory.assumingMemoryBound(to: Int.self)
-        for list in 1..<Int(bitPattern: listCount) {
-            while let first = UnsafeMutablePointer<Int>(bitPattern: lists[list]) {
-                lists[list] = first.pointee
-                free(first)
-            }
-        }
+        empty(memory.assumingMemoryBound(to: Int.self))
         free(memory)
     }
 }
