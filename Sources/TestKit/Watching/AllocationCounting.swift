@@ -32,7 +32,7 @@ public enum AllocationCounting {
     public static let isPossible = dlsym(nil, "__asan_init") == nil
 
     /// Why allocations cannot be counted, for the tests that are skipped for it.
-    public static let whyNot = "the address sanitizer has a malloc of its own, which nobody counts"
+    public static let whyNot = "the malloc of the address sanitizer has other sizes, and no count"
 
     /// Whether this is the second run.
     public static var isOn: Bool { getenv(variable) != nil }
