@@ -35,7 +35,12 @@ struct ProcessMemoryTests {
         var burst = BurstMemory(pause: pause)
         let now: UInt64 = .max / 2
         func gave(waiting: Int = 0, at time: UInt64, of burst: inout BurstMemory) -> Bool {
-            burst.giveBack(waiting: waiting, nowMilliseconds: time)
+            var hasGivenKept = false
+            let isGiven = burst.giveBack(waiting: waiting, nowMilliseconds: time) {
+                hasGivenKept = true
+            }
+            #expect(hasGivenKept == isGiven)
+            return isGiven
         }
         burst.released(BurstMemory.sessionsMin - 1, nowMilliseconds: now)
         let little = gave(at: now, of: &burst)

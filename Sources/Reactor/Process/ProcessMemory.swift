@@ -90,7 +90,7 @@ public struct BurstMemory: Sendable {
     /// - Returns: whether it did.
     @discardableResult
     public mutating func giveBack(
-        waiting: Int, nowMilliseconds now: UInt64, _ giveBackKept: () -> Void = {}
+        waiting: Int, nowMilliseconds now: UInt64, _ giveBackKept: () -> Void
     ) -> Bool {
         guard count >= Self.sessionsMin, waiting <= Self.waitingMax else { return false }
         let last = pause.lastMilliseconds.load(ordering: .relaxed)

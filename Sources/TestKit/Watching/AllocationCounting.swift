@@ -31,8 +31,8 @@ public enum AllocationCounting {
     /// `malloc` of its own along, which comes before that of any library.
     public static let isPossible = dlsym(nil, "__asan_init") == nil
 
-    /// Why allocations cannot be counted, for the tests that are skipped for it.
-    public static let whyNot = "the malloc of the address sanitizer has other sizes, and no count"
+    /// Why tests are skipped that count allocations, or depend on how the C library's malloc makes and frees objects.
+    public static let whyNot = "the address sanitizer has another malloc, whose objects nobody counts"
 
     /// Whether this is the second run.
     public static var isOn: Bool { getenv(variable) != nil }

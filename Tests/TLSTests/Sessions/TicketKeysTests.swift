@@ -139,9 +139,7 @@ struct TicketKeysTests {
     }
 
     /// The keys open every session that was sealed with them, as long as they are somewhere.
-    ///
-    /// The address sanitizer keeps what was freed, and has a shadow of terabytes.
-    @Test(.enabled(if: AllocationCounting.isPossible, Comment(rawValue: AllocationCounting.whyNot)))
+    @Test(.enabled(if: AllocationCounting.isPossible, "the address sanitizer keeps what is freed"))
     func `keys that open no more are gone from memory`() throws {
         let keys = try TicketKeys(sealingSeconds: Self.period)
         let store = try identities.store([identities.local], tickets: keys)
