@@ -32,7 +32,7 @@ public enum AllocationCounting {
     public static let isPossible = dlsym(nil, "__asan_init") == nil
 
     /// Why tests are skipped that count allocations, or depend on how the C library's malloc makes and frees objects.
-    public static let whyNot = "the address sanitizer has another malloc, whose objects nobody counts"
+    public static let whyNot = "the address sanitizer has a malloc of its own, which nobody counts"
 
     /// Whether this is the second run.
     public static var isOn: Bool { getenv(variable) != nil }
