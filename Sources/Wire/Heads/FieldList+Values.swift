@@ -14,13 +14,8 @@ extension FieldList {
     /// matters; nil when there is none.
     public func cookieRange(_ name: [UInt8]) -> Range<Int>? {
         for index in 0..<fields.count where isNamed(fields[index].namePlace, Self.cookie) {
-            let end = fields[index].value.upperBound
-            var start = fields[index].valuePlace.lowerBound
-            while start < end {
-                var stop = start
-                while stop < end, bytes[stop] != UInt8(ascii: ";") { stop &+= 1 }
-                if let value = cookieValue(start, stop, name) { return value }
-                start = stop &+ 1
+            for pair in CookiePairs(bytes, fields[index].value) {
+                if let own = pair.name, isEqual(own, name) { return pair.value }
             }
         }
         return nil
@@ -47,18 +42,11 @@ extension FieldList {
         return true
     }
 
-    /// Where the value stands, if what stands from `start` to `end` is the pair of that name.
-    private func cookieValue(_ start: Int, _ end: Int, _ name: [UInt8]) -> Range<Int>? {
-        var (start, end) = (start, end)
-        while start < end, isBlank(bytes[start]) { start &+= 1 }
-        while end > start, isBlank(bytes[end &- 1]) { end &-= 1 }
-        guard end &- start > name.count else { return nil }
-        for offset in 0..<name.count where bytes[start &+ offset] != name[offset] { return nil }
-        start &+= name.count
-        return bytes[start] == UInt8(ascii: "=") ? start &+ 1..<end : nil
-    }
-
-    private func isBlank(_ byte: UInt8) -> Bool {
-        byte == UInt8(ascii: " ") || byte == UInt8(ascii: "\t")
+    private func isEqual(_ place: Range<Int>, _ name: [UInt8]) -> Bool {
+        guard place.count == name.count else { return false }
+        for offset in 0..<name.count where bytes[place.lowerBound &+ offset] != name[offset] {
+            return false
+        }
+        return true
     }
 }

@@ -61,10 +61,10 @@ public struct TokenSearch: Sendable {
         for (index, field) in fields.fields.enumerated()
         where fields.isNamed(field, "authorization") {
             // Who splits it at white space takes a tab for a space.
-            let value = fields.value(of: field).drop { Self.mayBeSpace($0) }
-            let scheme = value.prefix { !Self.mayBeSpace($0) }
+            let value = fields.value(of: field).drop { CookiePairs.mayBeSpace($0) }
+            let scheme = value.prefix { !CookiePairs.mayBeSpace($0) }
             guard scheme.equalsIgnoringCase("bearer") else { continue }
-            tokens.append(Array(value[scheme.endIndex...].drop { Self.mayBeSpace($0) }))
+            tokens.append(Array(value[scheme.endIndex...].drop { CookiePairs.mayBeSpace($0) }))
             changes.append(FieldChange(index: index, value: nil))
         }
         // Of two credentials the app could take the other.
@@ -73,36 +73,24 @@ public struct TokenSearch: Sendable {
 
     private mutating func searchCookies(_ fields: FieldList, _ names: [[UInt8]]) {
         for (index, field) in fields.fields.enumerated() where fields.isNamed(field, "cookie") {
-            let value = fields.value(of: field)
             var kept: [ArraySlice<UInt8>] = []
-            let pairs = value.split(separator: UInt8(ascii: ";"), omittingEmptySubsequences: false)
-            for pair in pairs {
-                let trimmed = pair.trimmed()
-                guard let equals = trimmed.firstIndex(of: UInt8(ascii: "=")),
-                    case let own = Self.bare(trimmed[..<equals]),
-                    names.contains(where: { own.elementsEqual($0) })
+            var isChanged = false
+            for pair in CookiePairs(fields.bytes, field.value) {
+                guard let own = pair.name,
+                    names.contains(where: { fields.bytes[own].elementsEqual($0) })
                 else {
-                    kept.append(pair)
+                    kept.append(fields.bytes[pair.whole])
                     continue
                 }
-                tokens.append(Array(trimmed[(equals + 1)...]))
+                tokens.append(Array(fields.bytes[pair.value]))
+                isChanged = true
             }
-            guard kept.count < pairs.count else { continue }
+            guard isChanged else { continue }
             let joined = Array(kept.joined(separator: [UInt8(ascii: ";")]))
             let left = Array(joined[...].trimmed())
             changes.append(FieldChange(index: index, value: left.isEmpty ? nil : left))
         }
     }
-
-    /// The name of a cookie without what apps take away at its ends: what libraries call white space is more than spaces
-    /// and tabs, and of what names are made there is none (RFC 6265 §4.1.1).
-    private static func bare(_ name: ArraySlice<UInt8>) -> ArraySlice<UInt8> {
-        let left = name.drop { mayBeSpace($0) }
-        return left[..<(left.lastIndex { !mayBeSpace($0) }.map { $0 + 1 } ?? left.startIndex)]
-    }
-
-    /// Whether some library may take a byte for white space, or for a part of it: all but visible ASCII.
-    private static func mayBeSpace(_ byte: UInt8) -> Bool { byte <= 0x20 || byte >= 0x7F }
 
     private mutating func searchSubprotocols(_ fields: FieldList, _ prefixes: [[UInt8]]) {
         for (index, field) in fields.fields.enumerated()

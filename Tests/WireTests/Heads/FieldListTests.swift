@@ -21,14 +21,16 @@ import Wire
 
     @Test(arguments: [
         ("sid", "abc"), ("b", ""), ("SID", "upper"), ("other", "x=y"), ("last", "z"), ("si", nil),
-        ("id", nil), ("sid ", nil), ("", nil),
+        ("id", nil), ("sid ", nil), ("", nil), ("spaced", "1"), ("tabbed", "2"), ("odd", "3"),
+        ("two words", "4"),
     ])
     func `a cookie is found by its whole name, whose case matters`(
         name: String, value: String?
     ) throws {
         let list = try Self.list(
             "Host: h", "Cookie: a=1;b=; sid=abc ;\tSID=upper; sid=second", "X: sid=no",
-            "cookie: other=x=y;; nothing; last=z")
+            "cookie: other=x=y;; nothing; last=z",
+            "Cookie: spaced =1; tabbed\t=2;\u{2003}odd\u{A0}=3; two words=4")
         let found = list.cookieRange(Array(name.utf8)).map {
             String(decoding: list.bytes[$0], as: UTF8.self)
         }
