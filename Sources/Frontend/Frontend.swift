@@ -302,7 +302,7 @@ public final class Frontend: Sendable {
         }
         for entrance in left {
             entrance.socket.removeFile()
-            acceptLast(entrance)
+            acceptLast(entrance, settings)
         }
         // Here and not on a reactor the old one is taken apart.
         let gone = before.routing.routes.filter { $0.drainsWhenRemoved && !names.contains($0.name) }
@@ -313,12 +313,17 @@ public final class Frontend: Sendable {
         return end(plan)
     }
 
-    /// Accepts the connections that have come to a listener since the reactors have left it: they would be
-    /// refused as it closes.
-    private func acceptLast(_ entrance: Entrance) {
-        while true {
+    /// Accepts the connections that have come to a listener since the reactors have left it.
+    ///
+    /// They would be refused as it closes. Those for which there is no room are.
+    private func acceptLast(_ entrance: Entrance, _ settings: FrontendSettings) {
+        while crew.connectionCount < settings.connectionsMax, crew.hasDescriptors(2) {
             switch entrance.socket.accept() {
             case .accepted(let descriptor, let client):
+                guard OpenFiles.mayStay(descriptor) else {
+                    _ = Socket(adopting: descriptor)
+                    return
+                }
                 let worker = crew.leastLoaded(own: 0)
                 crew.loads[worker].opened()
                 crew.mailboxes[worker].post(

@@ -134,6 +134,20 @@ struct FrontendServingTests {
         #expect(rig.frontend.connectionCount == 3)
     }
 
+    @Test func `a listener that goes lets in no more connections than allowed`() throws {
+        var settings = FrontendSettings()
+        settings.connectionsMax = 1
+        let rig = try FrontendRig(both: true, settings: settings)
+        let visitor = try rig.visitor()
+        #expect(try visitor.upgrade().status == 101)
+        // They wait in the queue of the listener.
+        let late = [try rig.visitor(at: 1), try rig.visitor(at: 1)]
+        try rig.use(certificates: [nil])
+        #expect(rig.frontend.connectionCount == 1)
+        #expect(try visitor.echoes("still here"))
+        withExtendedLifetime(late) {}
+    }
+
     @Test func `an endpoint that refuses is passed over, and cools down`() throws {
         let gone = Endpoint(label: "ws://gone", address: try freeAddress())
         let rig = try FrontendRig { [gone, Endpoint(label: "ws://echo", address: $0)] }
