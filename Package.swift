@@ -222,8 +222,9 @@ let package = Package(
         .testTarget(
             name: "ServiceTests",
             dependencies: [
-                "Service", "Admin", "Config", "Frontend", "Health", "Naming", "Splice", "Ledger",
-                "Metrics", "Router", "Wire", "Reactor", "TLS", "TestKit",
+                "Service", "Admin", "Config", "Frontend", "Health", "Issuers", "Log", "Naming",
+                "Splice",
+                "Ledger", "Metrics", "Router", "Traces", "Wire", "Reactor", "TLS", "TestKit",
             ],
             swiftSettings: strict),
         .testTarget(

@@ -151,6 +151,14 @@ static inline long long sluice_peer_user(int socket) {
     return peer.user;
 }
 
+/* The process that has made a pair of connected sockets, as both ends tell (SO_PEERCRED); -1 where that is not known. */
+static inline int sluice_peer_process(int socket) {
+    struct { int process; unsigned user, group; } peer;
+    socklen_t length = sizeof peer;
+    if (getsockopt(socket, SOL_SOCKET, 17 /* SO_PEERCRED */, &peer, &length) != 0 || length != sizeof peer) return -1;
+    return peer.process;
+}
+
 /* Has no program that is started from here on inherit a descriptor from `first` on (close_range(2), Linux 5.11); -1
    where the system can't. */
 static inline int sluice_keep_from_programs(unsigned first) {

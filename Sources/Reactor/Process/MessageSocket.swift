@@ -17,15 +17,28 @@ public final class MessageSocket: Sendable {
 
     /// Takes over a descriptor; nil where it is no socket of this kind, which is closed then.
     public init?(adopting descriptor: Int32) {
-        var type: Int32 = 0
-        var length = socklen_t(MemoryLayout<Int32>.size)
-        let isSocket = getsockopt(descriptor, SOL_SOCKET, SO_TYPE, &type, &length) == 0
-        guard isSocket, type == Int32(SOCK_SEQPACKET.rawValue) else {
+        guard Self.isOfThisKind(descriptor) else {
             if descriptor > 2 { close(descriptor) }
             return nil
         }
         _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
         self.descriptor = descriptor
+    }
+
+    /// Takes over a descriptor of a channel that this process and this user have made; nil where it is anything else, which
+    /// stays as it is.
+    public convenience init?(adopting descriptor: Int32, madeBy process: Int32) {
+        guard Self.isOfThisKind(descriptor), sluice_peer_process(descriptor) == process,
+            sluice_peer_user(descriptor) == Int64(geteuid())
+        else { return nil }
+        self.init(adopting: descriptor)
+    }
+
+    private static func isOfThisKind(_ descriptor: Int32) -> Bool {
+        var type: Int32 = 0
+        var length = socklen_t(MemoryLayout<Int32>.size)
+        return getsockopt(descriptor, SOL_SOCKET, SO_TYPE, &type, &length) == 0
+            && type == Int32(SOCK_SEQPACKET.rawValue)
     }
 
     private init(owning descriptor: Int32) { self.descriptor = descriptor }

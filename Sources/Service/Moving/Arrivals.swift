@@ -56,6 +56,7 @@ final class Arrivals: Sendable {
 
     /// Takes relays over until there are no more; whether the other has said so.
     private func takeOver(_ controller: Controller) -> Bool {
+        MoveStep.starting.reached()
         guard let answers = try? MoveAnswers(),
             channel.send(MoveMessage.hello.bytes, withinMilliseconds: 1_000)
         else { return false }
@@ -75,9 +76,12 @@ final class Arrivals: Sendable {
                 MoveStep.told.reached()
             case .finished:
                 for descriptor in descriptors { close(descriptor) }
-                controller.predecessors.parent?.connect(channel)
-                controller.arrivalsEnded()
-                return channel.send(MoveMessage.finished.bytes, withinMilliseconds: 1_000)
+                let say = { [channel] in
+                    controller.arrivalsEnded()
+                    return channel.send(MoveMessage.finished.bytes, withinMilliseconds: 1_000)
+                }
+                guard let parent = controller.predecessors.parent else { return say() }
+                return parent.connect(channel, saying: say)
             default:
                 for descriptor in descriptors { close(descriptor) }
                 return false

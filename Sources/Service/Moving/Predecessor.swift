@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-import Foundation
 import Frontend
 import Glibc
-import Ledger
 import Reactor
 import Synchronization
 
@@ -29,20 +27,34 @@ enum EndErrand: Codable, Equatable {
 /// Those sockets have their clients' sessions there. So whoever is to be put out is put out there as well, through the
 /// channel on which the others have come.
 final class Predecessor: Sendable {
-    /// How long it may take to end relays, of which it may have many.
-    private static let answerMilliseconds: UInt64 = 10_000
-    /// A process that ends closes its files a moment before others know that it is gone.
-    private static let endMilliseconds: UInt64 = 1_000
-    /// How long is waited for others who ask it.
-    private static let turnMilliseconds: UInt64 = 2_000
+    /// How long is waited for it, in milliseconds.
+    struct Patience {
+        /// For the end of relays, of which it may have many.
+        var answer: UInt64 = 10_000
+        /// For the same, where it did not answer before.
+        var known: UInt64 = 200
+        /// For its end, where its files are closed already: others know a moment later that it is gone.
+        var end: UInt64 = 1_000
+        /// For others who ask it; after that long without an answer it counts as silent.
+        var turn: UInt64 = 2_000
+    }
 
-    /// Its number.
-    let process: Int32
+    /// How often whoever waits for an answer looks at whether it may.
+    private static let lookMilliseconds: UInt64 = 100
+
+    /// Who it is.
+    let mark: ProcessMark
     private let isParent: Bool
+    private let patience: Patience
     private struct Line {
         var channel: MessageSocket?
         /// Whether it could ever be asked.
         var wasConnected = false
+        /// Whether it has not answered the last time.
+        ///
+        /// It has all errands still that it did not answer. So where it goes on, the next one who asks gets those answers,
+        /// however short that one waits.
+        var isSilent = false
     }
     /// Held for moments only.
     private let line = Mutex(Line())
@@ -50,32 +62,46 @@ final class Predecessor: Sendable {
     ///
     /// So a late answer is not taken for another's, or one to another process for this one's.
     private let asking = Mutex(UInt64.random(in: 0...UInt64.max / 2))
+    private let isHandedOn = Atomic<Bool>(false)
 
     /// The process that has started this one; it can be asked once it is connected.
-    init(parent process: Int32) {
-        self.process = process
-        isParent = true
+    init(parent mark: ProcessMark, _ patience: Patience = Patience()) {
+        self.mark = mark
+        self.patience = patience
+        isParent = getppid() == mark.process
     }
 
     /// A process before that one, with the channel that it has given up; nil where it can't be asked.
-    init(_ process: Int32, _ channel: MessageSocket?) {
-        self.process = process
+    init(_ mark: ProcessMark, _ channel: MessageSocket?, _ patience: Patience = Patience()) {
+        self.mark = mark
+        self.patience = patience
         isParent = false
-        if let channel { connect(channel) }
-    }
-
-    /// Whether it has not ended: whoever loses its parent gets another.
-    var isThere: Bool {
-        if isParent { return getppid() == process }
-        if let channel = line.withLock({ $0.channel }) { return !channel.hasEnded }
-        return kill(process, 0) == 0
-    }
-
-    /// It can be asked from now on.
-    func connect(_ channel: MessageSocket) {
         line.withLock {
             $0.channel = channel
-            $0.wasConnected = true
+            $0.wasConnected = channel != nil
+        }
+    }
+
+    /// Its number.
+    var process: Int32 { mark.process }
+
+    /// Whether it has not ended: whoever loses its parent gets another.
+    var isThere: Bool { isParent ? getppid() == process : mark.isThere }
+
+    /// It can be asked from now on, by others than this one as soon as the word was said.
+    ///
+    /// - Parameters:
+    ///   - channel: leads to it.
+    ///   - word: says through the channel that the relays have come.
+    /// - Returns: what that says.
+    func connect(_ channel: MessageSocket, saying word: () -> Bool) -> Bool {
+        // The other end waits for the word, and takes nothing else for it.
+        asking.withLock { _ in
+            line.withLock {
+                $0.channel = channel
+                $0.wasConnected = true
+            }
+            return word()
         }
     }
 
@@ -85,145 +111,104 @@ final class Predecessor: Sendable {
     /// The channel to it; nil where there is none, or where it has ended.
     var channel: MessageSocket? { line.withLock { $0.channel.flatMap { $0.hasEnded ? nil : $0 } } }
 
+    /// From now on another process reads what it answers, or this one again.
+    ///
+    /// Both have one end of one channel, so each would take answers from the other.
+    func handOn(_ isSo: Bool) {
+        isHandedOn.store(isSo, ordering: .releasing)
+        guard isSo else { return }
+        let end = Clock.nowMilliseconds() + 2 * Self.lookMilliseconds
+        while asking.withLockIfAvailable({ _ in true }) == nil, Clock.nowMilliseconds() < end {
+            usleep(1_000)
+        }
+    }
+
+    // MARK: Asking it
+
+    /// What has come of asking.
+    private enum Asked {
+        case answered(EndErrand.Outcome)
+        case silent
+        /// The other end of the channel is closed.
+        case closed
+    }
+
     /// Has it end relays.
     func end(_ errand: EndErrand) -> EndErrand.Outcome {
         guard isThere else { return .told(0) }
         let silent = EndErrand.Outcome.silent(process: process)
         guard line.withLock({ $0.wasConnected }) else { return silent }
-        let turnEnd = Clock.nowMilliseconds() + Self.turnMilliseconds
-        while true {
-            let answer = asking.withLockIfAvailable { ask(errand, &$0) }
-            if let answer {
-                if let outcome = answer { return outcome }
-                break
-            }
-            if Clock.nowMilliseconds() >= turnEnd { return silent }
-            usleep(10_000)
+        switch askInTurn(errand) {
+        case .answered(.told(let count)): return .told(max(0, min(count, Int(Int32.max))))
+        case .answered(.isEnding): return .isEnding
+        case .answered(.silent), .silent: return silent
+        case .closed: break
         }
-        let deadline = Clock.nowMilliseconds() + Self.endMilliseconds
+        let deadline = Clock.nowMilliseconds() + (isSilent ? patience.known : patience.end)
         while isThere {
-            if Clock.nowMilliseconds() >= deadline { return silent }
+            if Clock.nowMilliseconds() >= deadline {
+                setSilent(true)
+                return silent
+            }
             usleep(10_000)
         }
         // Nothing of it is left.
         return .told(0)
     }
 
-    /// Sends an errand; what has become of it, or nil where the other end seems to be gone.
-    private func ask(_ errand: EndErrand, _ number: inout UInt64) -> EndErrand.Outcome? {
-        guard let channel = line.withLock({ $0.channel }) else { return nil }
+    private var isSilent: Bool { line.withLock { $0.isSilent } }
+
+    private func setSilent(_ isSo: Bool) { line.withLock { $0.isSilent = isSo } }
+
+    /// Asks when nobody else does; those who wait are told soon where whoever asks gets no answer.
+    private func askInTurn(_ errand: EndErrand) -> Asked {
+        let begin = Clock.nowMilliseconds()
+        while true {
+            if let asked = asking.withLockIfAvailable({ ask(errand, &$0) }) { return asked }
+            let most = isSilent ? patience.known : patience.turn
+            if Clock.nowMilliseconds() - begin >= most { return .silent }
+            usleep(10_000)
+        }
+    }
+
+    /// Sends an errand and waits for what becomes of it.
+    ///
+    /// It is sent to a silent process as well: that does it when it goes on.
+    private func ask(_ errand: EndErrand, _ number: inout UInt64) -> Asked {
+        guard let channel = line.withLock({ $0.channel }) else { return .closed }
+        if isHandedOn.load(ordering: .acquiring) { return .silent }
         number += 1
         let message = MoveMessage.end(errand, number: number).bytes
-        guard (1...MessageSocket.messageBytesMax).contains(message.count),
-            channel.send(message, withinMilliseconds: 1_000)
-        else { return nil }
-        let deadline = Clock.nowMilliseconds() + Self.answerMilliseconds
+        guard (1...MessageSocket.messageBytesMax).contains(message.count) else { return .silent }
+        if !channel.send(message, withinMilliseconds: isSilent ? 0 : 1_000) {
+            if channel.hasEnded { return .closed }
+            // It has no room for more, so it does not read. What is there of its answers is read all the same.
+            setSilent(true)
+        }
+        return answer(to: number, channel)
+    }
+
+    private func answer(to number: UInt64, _ channel: MessageSocket) -> Asked {
+        let begin = Clock.nowMilliseconds()
+        var most = isSilent ? patience.known : patience.answer
         while true {
-            let left = Int32(clamping: deadline - min(deadline, Clock.nowMilliseconds()))
-            switch channel.receive(withinMilliseconds: left) {
-            case .ended: return nil
-            case .nothing: return .silent(process: process)
+            let time = Clock.nowMilliseconds() - begin
+            if isHandedOn.load(ordering: .acquiring) { return .silent }
+            if time >= min(most, patience.turn) { setSilent(true) }
+            if time >= most { return .silent }
+            switch channel.receive(
+                withinMilliseconds: Int32(clamping: min(most - time, Self.lookMilliseconds)))
+            {
+            case .ended: return .closed
+            case .nothing: continue
             case .message(let bytes, let descriptors):
                 for descriptor in descriptors { close(descriptor) }
-                if case .ended(let outcome, number)? = MoveMessage(bytes) { return outcome }
+                guard case .ended(let outcome, let answered)? = MoveMessage(bytes) else { continue }
+                // It does again what it is asked for, so this errand's turn comes too.
+                setSilent(false)
+                most = patience.answer
+                if answered == number { return .answered(outcome) }
             }
         }
-    }
-}
-
-/// All processes before this one that may drain sockets still: each upgrade hands the channels on.
-struct Predecessors: Sendable {
-    static let variable = "SLUICE_BEFORE"
-
-    private let older: [Predecessor]
-    /// The one that has started this process in an upgrade; nil where none has.
-    let parent: Predecessor?
-
-    /// What the variable says.
-    struct Named: Equatable {
-        /// A process before the one that has started this one.
-        struct Older: Equatable {
-            let process: Int32
-            /// The number of its channel; -1 where there is none.
-            let descriptor: Int32
-        }
-        /// The process that has started this one; nil where that is gone, or where there was none.
-        var parent: Int32?
-        var older: [Older] = []
-
-        /// Reads the variable.
-        ///
-        /// Its first line is the number of whoever has written it. Where that is not the parent, the descriptors are
-        /// not ours: the variable is left over, or the parent has ended and another process stands in for it.
-        init(_ text: String?, parent: Int32, isTakingOver: Bool) {
-            let lines = (text ?? "").split(separator: "\n")
-            guard let first = lines.first.flatMap({ Int32($0) }) else {
-                // Of a program that does not name itself.
-                self.parent = isTakingOver && parent > 1 ? parent : nil
-                return
-            }
-            guard isTakingOver, first == parent else { return }
-            self.parent = parent
-            older = lines.dropFirst().compactMap { line in
-                let numbers = line.split(separator: " ").map { Int32($0) }
-                guard numbers.count == 2, let process = numbers[0], process > 1,
-                    let descriptor = numbers[1], descriptor == -1 || descriptor > 2
-                else { return nil }
-                return Older(process: process, descriptor: descriptor)
-            }
-        }
-    }
-
-    /// Those that this process was started with.
-    ///
-    /// To be asked once, before anything is opened: the variable is taken away.
-    static func inherited() -> Predecessors {
-        defer { unsetenv(variable) }
-        return Predecessors(
-            Named(
-                getenv(variable).map { String(cString: $0) }, parent: getppid(),
-                isTakingOver: Successor.isTakingOver))
-    }
-
-    /// Those that are named, whose channels are taken over.
-    init(_ named: Named) {
-        parent = named.parent.map { Predecessor(parent: $0) }
-        older = named.older.map { one in
-            let channel = one.descriptor < 0 ? nil : MessageSocket(adopting: one.descriptor)
-            return Predecessor(one.process, channel.flatMap { $0.isOfThisUser ? $0 : nil })
-        }
-    }
-
-    /// The variable for a process that this one starts: each with the number of its channel there, -1 where it has none.
-    static func text(_ before: [(process: Int32, descriptor: Int32)]) -> String {
-        (["\(getpid())"] + before.map { "\($0.process) \($0.descriptor)" })
-            .joined(separator: "\n")
-    }
-
-    /// Those that have not ended, the last one first.
-    var present: [Predecessor] { ([parent].compactMap(\.self) + older).filter(\.isThere) }
-
-    /// They with the channels to them; nil where one can't be asked.
-    var channels: [(process: Int32, channel: MessageSocket?)] {
-        present.map { ($0.process, $0.channel) }
-    }
-
-    /// Has all of them end relays.
-    func end(_ errand: EndErrand) -> EndErrand.Outcome {
-        var isOne = false
-        if case .one = errand { isOne = true }
-        var count = 0
-        var others: EndErrand.Outcome?
-        for one in present {
-            switch one.end(errand) {
-            case .told(let told):
-                if isOne && told > 0 { return .told(told) }
-                count += told
-            case .isEnding:
-                if isOne { return .isEnding }
-            case .silent(let process): others = .silent(process: process)
-            }
-        }
-        return others ?? .told(count)
     }
 }

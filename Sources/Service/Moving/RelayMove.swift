@@ -221,7 +221,8 @@ struct RelayMove {
     }
 }
 
-/// The steps of a move, at which a test can have a process end: what follows from that is the same as with a kill.
+/// The steps of a move, at which a test can have a process end or stand still: what follows from that is the same as with
+/// a kill.
 enum MoveStep: String {
     /// Images were written, and nobody has them yet.
     case written
@@ -229,7 +230,9 @@ enum MoveStep: String {
     case sent
     /// The answer has come.
     case answered
-    /// The new process has said that it takes relays over.
+    /// The new process serves, and has not said that it takes relays over.
+    case starting
+    /// It has said so.
     case ready
     /// It has got a message, and looked at nothing of it.
     case received
@@ -247,9 +250,10 @@ enum MoveStep: String {
 
     #if DEBUG
     private func endIfWanted() {
-        guard let wanted = getenv("SLUICE_TEST_END_AT"), String(cString: wanted) == rawValue
-        else { return }
-        kill(getpid(), SIGKILL)
+        for (name, signal) in [("SLUICE_TEST_END_AT", SIGKILL), ("SLUICE_TEST_STOP_AT", SIGSTOP)] {
+            guard let wanted = getenv(name), String(cString: wanted) == rawValue else { continue }
+            kill(getpid(), signal)
+        }
     }
     #endif
 }

@@ -156,9 +156,9 @@ struct AdminDesk: Sendable {
                     + " `timeouts.closing` at most until it is cut.")
         case .silent: return Self.silent
         case .moving: return Self.moving
-        case .silentBefore(let process):
+        case .silentBefore(let processes):
             return AdminAnswer(
-                status: 503, text: "There is no relay \(wish.id) here. \(Self.silent(process))")
+                status: 503, text: "There is no relay \(wish.id) here. \(Self.silent(processes))")
         case .nowhere:
             return AdminAnswer(
                 status: 404,
@@ -167,10 +167,10 @@ struct AdminDesk: Sendable {
         }
     }
 
-    /// That a process before this one could not be asked.
-    private static func silent(_ process: Int32) -> String {
-        "Process \(process), which has served before this one, still drains sockets and did not answer:"
-            + " they may go on until it ends."
+    /// That processes before this one could not be asked.
+    private static func silent(_ processes: [Int32]) -> String {
+        "\(Controller.before(processes)) sockets and did not answer: they may go on until"
+            + (processes.count == 1 ? " it ends." : " they end.")
     }
 
     /// A reactor has not said whether it has a relay.
@@ -247,13 +247,13 @@ struct AdminDesk: Sendable {
             return AdminAnswer(
                 status: 503,
                 text: "A reactor did not answer in time; some relays may have been told.")
-        case .silentBefore(let process, let count):
+        case .silentBefore(let processes, let count):
             let whom = Count.words(count, "relay", one: "was", many: "were")
             if count > 0 {
                 controller.log.write(LogEvent(.info, "\(whom) told \(code), as was asked for."))
             }
             return AdminAnswer(
-                status: 503, text: "\(whom) told \(code) here. \(Self.silent(process))")
+                status: 503, text: "\(whom) told \(code). \(Self.silent(processes))")
         case .moving:
             return AdminAnswer(
                 status: 503,

@@ -16,8 +16,8 @@ extension Controller {
         case silent
         /// It may be on its way from one process to another.
         case moving
-        /// This process, which drains sockets, did not answer in time.
-        case silentBefore(Int32)
+        /// These processes, which drain sockets, did not answer in time.
+        case silentBefore([Int32])
     }
 
     /// Ends one relay with a Close.
@@ -29,12 +29,10 @@ extension Controller {
         case .moving: return .moving
         case .nowhere, .asked(.noRelay?): break
         }
-        switch predecessors.end(.one("\(relay)", code: code)) {
-        case .told(0): return .nowhere
-        case .told: return .told
-        case .isEnding: return .isEnding
-        case .silent(let process): return .silentBefore(process)
-        }
+        let before = predecessors.end(.one("\(relay)", code: code))
+        if before.told > 0 { return .told }
+        if before.isEnding { return .isEnding }
+        return before.silent.isEmpty ? .nowhere : .silentBefore(before.silent)
     }
 
     private func endHere(
@@ -52,8 +50,8 @@ extension Controller {
         case told(Int)
         /// A reactor did not answer in time; some may have been told.
         case silent
-        /// So many were told here; this process, which drains sockets, did not answer in time.
-        case silentBefore(Int32, toldHere: Int)
+        /// So many were told; these processes, which drain sockets, did not answer in time.
+        case silentBefore([Int32], told: Int)
         /// Relays are on their way to another process, so nothing was done.
         case moving
     }
@@ -68,20 +66,27 @@ extension Controller {
         }
         guard case .some(.some(let here)) = ended else { return .moving }
         guard let here else { return .silent }
-        switch predecessors.end(.all(filter, code: code, reason: reason)) {
-        case .isEnding: return .told(here)
-        case .told(let there): return .told(here + there)
-        case .silent(let process): return .silentBefore(process, toldHere: here)
-        }
+        let before = predecessors.end(.all(filter, code: code, reason: reason))
+        let told = here + before.told
+        return before.silent.isEmpty ? .told(told) : .silentBefore(before.silent, told: told)
     }
 
     /// What is said where there is no relay here, and a process before this one may have it; empty where all have
     /// ended.
     var drainsElsewhere: String {
-        guard let one = predecessors.present.first else { return "" }
+        let processes = predecessors.present.map(\.process)
+        if processes.isEmpty { return "" }
         return
-            " Process \(one.process), which has served before this one, still drains sockets: they can be closed"
-            + " from here, and nothing else."
+            " \(Self.before(processes)) sockets: they can be closed from here, and nothing else."
+    }
+
+    /// Who drains sockets, as the beginning of a sentence.
+    static func before(_ processes: [Int32]) -> String {
+        guard processes.count > 1, let last = processes.last else {
+            return "Process \(processes.first ?? 0), which has served before this one, still drains"
+        }
+        let names = processes.dropLast().map(String.init).joined(separator: ", ") + " and \(last)"
+        return "Processes \(names), which have served before this one, still drain"
     }
 
     // MARK: In the process that drains
@@ -100,7 +105,8 @@ extension Controller {
                             continue
                         }
                         let answer = MoveMessage.ended(obey(errand), number: number)
-                        guard channel.send(answer.bytes, withinMilliseconds: 5_000) else { return }
+                        // Whoever does not read it now may ask again: only a closed channel is the end.
+                        _ = channel.send(answer.bytes, withinMilliseconds: 1_000)
                     }
                 }
             }

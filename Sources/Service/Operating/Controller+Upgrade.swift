@@ -98,6 +98,9 @@ extension Controller {
                     + " takes live sockets over.")
         }
         defer { isUpgrading.withLock { setUpgrading(false, &$0) } }
+        predecessors.handOn(true)
+        var isOver = false
+        defer { if !isOver { predecessors.handOn(false) } }
         let admin = admins.withLock { $0 }
         admin?.keep()
         defer { admin?.forgetKept() }
@@ -113,6 +116,7 @@ extension Controller {
             return AdminOutcome(isDone: false, message: message)
         case .success(let handed):
             if let ended = handed.ended { return goOn(handed, ended, admin) }
+            isOver = true
             let message =
                 handed.sentence + " Process \(getpid()) drains and ends." + Self.handedOn(drained)
             let isWhole = handed.report.lost == 0 && handed.fault == nil

@@ -87,7 +87,7 @@ public enum Successor {
     /// - Throws: `SuccessorFault` when it does not serve in time, or is given up; then it is gone.
     static func start(
         _ path: String, _ arguments: [String], sockets: [Handed], drained: DrainedNames,
-        state: Int32? = nil, before: [(process: Int32, channel: MessageSocket?)] = [],
+        state: Int32? = nil, before: [(mark: ProcessMark, channel: MessageSocket?)] = [],
         within milliseconds: Int32,
         unless isGivenUp: () -> Bool = { false }
     ) throws(SuccessorFault) -> Started {
@@ -123,7 +123,7 @@ public enum Successor {
     /// Starts the program with copies of what it inherits; takes the pipe's end through which it says that it serves.
     private static func launch(
         _ path: String, _ arguments: [String], sockets: [Handed], drained: DrainedNames,
-        state: Int32?, before: [(process: Int32, channel: MessageSocket?)], door end: Int32
+        state: Int32?, before: [(mark: ProcessMark, channel: MessageSocket?)], door end: Int32
     ) -> Launch {
         OpenFiles.keepFromPrograms()
         var launch = Launch()
@@ -153,7 +153,7 @@ public enum Successor {
             standing = before.map { one in one.channel.map { dup($0.descriptor) } ?? -1 }
             // One that no descriptor is left for is not reached any more, and goes on.
             environment[Predecessors.variable] = Predecessors.text(
-                zip(before, standing).map { ($0.process, max(-1, $1)) })
+                zip(before, standing).map { ($0.mark, max(-1, $1)) })
             environment[drainedVariable] = names < 0 ? nil : String(names)
             launch.outcome = spawn(path, arguments, environment)
         } catch {

@@ -3,10 +3,11 @@
 // Goal: who is put out while an older process still drains sockets is put out there too; what named a relay before an
 // upgrade names no other behind it.
 // Method: sockets of TLS 1.2 and of HTTP/2 stay in the old process, which tells one of them to go at once and the others
-// much later; curl asks the new one.
+// much later; curl asks the new one. A process stands still at a step of the move that SLUICE_TEST_STOP_AT names.
 
 import Foundation
 import Glibc
+import Reactor
 import TLS
 import TestKit
 import Testing
@@ -20,12 +21,15 @@ import Testing
         /// Of those sockets.
         let ids: [String]
 
-        init(_ backend: PeerAddress, count: Int = 4) throws {
+        init(
+            _ backend: PeerAddress, count: Int = 4, isReplaceable: Bool = false,
+            wrapper: [String] = []
+        ) throws {
             sluice = try Operated(
                 routes: ["{ path: /Esv/ocp, to: \"\(backend)\" }"], listeners: [.http2(), .tls()],
                 settings: [
                     "drain: { timeout: 600s, spread: 600s, code: 1012 }", "workers: 1",
-                ])
+                ], isReplaceable: isReplaceable, wrapper: wrapper)
             let listener = sluice
             sockets = try (0..<count).map { _ in
                 let socket = try listener.proxy.connect(
@@ -77,6 +81,8 @@ import Testing
         #expect(one.hasSuffix(" 200"), "\(one)")
         let close = try rig.sockets[1].readFrame()
         #expect(close.closeCode == 4_001)
+        try rig.sluice.proxy.process.waitForLine(
+            containing: "1 relay was told 4001, as the process that has taken over asked for.")
         let again = try rig.ask("/relays/\(rig.ids[1])/close?code=4002")
         #expect(again.hasSuffix(" 409") && again.contains("is ending already"), "\(again)")
         #expect(try rig.ask("/relays/0-77-7/close").hasSuffix(" 404"))
@@ -87,6 +93,8 @@ import Testing
         // Two of TLS 1.2, two streams, and one of the new process.
         #expect(try rig.closeAll() == "{\"closed\":5}200")
         for socket in [rig.sockets[2], rig.sockets[3], other] { try expectClose(socket, 4_401) }
+        try rig.sluice.proxy.process.waitForLine(
+            containing: "4 relays were told 4401, as the process that has taken over asked for.")
         #expect(try streams.waitForExit() == 0, "\(streams.errors)")
         #expect(streams.output.last == "closed 4401")
         try rig.sockets[1].send(Frame.close(4_001).masked())
@@ -130,13 +138,81 @@ import Testing
         let other = try rig.sluice.proxy.open()
         kill(report.oldProcess, SIGSTOP)
         let said = try rig.ask("/relays/close", "{\"client\":\"127.0.0.1\"}")
-        let words = "1 relay was told 1008 here. Process \(report.oldProcess), which has served"
+        let words = "1 relay was told 1008. Process \(report.oldProcess), which has served"
         #expect(said.hasSuffix(" 503") && said.contains(words), "\(said)")
         try expectClose(other, 1_008)
+        // Whoever asks next is not made to wait for it.
+        let begin = Clock.nowMilliseconds()
+        for _ in 0..<3 {
+            let again = try rig.ask("/relays/close", "{\"client\":\"127.0.0.1\"}")
+            let words = "0 relays were told 1008. Process \(report.oldProcess), which has served"
+            #expect(again.hasSuffix(" 503") && again.contains(words), "\(again)")
+        }
+        #expect(Clock.nowMilliseconds() - begin < 9_000)
         kill(report.oldProcess, SIGCONT)
         // The late answer to the first one is not taken for that to the second, which found it ending.
         try expectClose(rig.sockets[1], 1_008)
         #expect(try rig.closeAll() == "{\"closed\":0}200")
+    }
+
+    @Test func `one that takes relays over late reaches those that stayed all the same`() throws {
+        let backend = try ScriptedBackend.echo()
+        let rig = try Rig(
+            backend.address, count: 2,
+            wrapper: ["/usr/bin/env", "SLUICE_TEST_STOP_AT=starting"])
+        defer { Scratch.remove(rig.sluice.folder) }
+        // The new process stands still before it has said that it takes relays over, so nobody waits for it any more.
+        let report = try MovedSocketsTests.upgrade(rig.sluice, ["--no-move"])
+        defer { kill(report.newProcess, SIGKILL) }
+        #expect(report.stayed == 2)
+        try expectClose(rig.sockets[0], 1012)
+        kill(report.newProcess, SIGCONT)
+        // It may not have heard yet that none come.
+        try eventually("the relay is reached") {
+            let said = try rig.ask("/relays/\(rig.ids[1])/close?code=4001")
+            #expect(said.hasSuffix(" 503") || said.hasSuffix(" 200"), "\(said)")
+            return said.hasSuffix(" 200")
+        }
+        try expectClose(rig.sockets[1], 4_001)
+    }
+
+    @Test func `one that can't be asked is told of over several upgrades, until it ends`() throws {
+        let backend = try ScriptedBackend.echo()
+        let rig = try Rig(backend.address, count: 2, isReplaceable: true)
+        defer { Scratch.remove(rig.sluice.folder) }
+        let old = try MovedSocketsTests.process(of: rig.sluice)
+        let program = "\(rig.sluice.folder)/sluice"
+        func upgrade(_ script: String) throws -> Int32 {
+            try FileManager.default.removeItem(atPath: program)
+            try Scratch.writeProgram(
+                "#!/bin/sh\n\(script)exec '\(try ProxyFixture.program())' \"$@\"\n", to: program)
+            return try MovedSocketsTests.upgrade(rig.sluice, ["--no-move"]).newProcess
+        }
+        // It does not find the channel.
+        let second = try upgrade("unset SLUICE_RELAYS\n")
+        defer { kill(second, SIGKILL) }
+        try expectClose(rig.sockets[0], 1012)
+        func expectTold() throws {
+            for said in try [rig.ask("/relays/\(rig.ids[1])/close"), rig.closeAll()] {
+                let words = "Process \(old), which has served before this one, still drains"
+                #expect(
+                    said.hasSuffix("503")
+                        && said.filter { !$0.isWhitespace }.contains(
+                            words.filter { !$0.isWhitespace }),
+                    "\(said)")
+            }
+        }
+        try expectTold()
+        let third = try upgrade("")
+        defer { kill(third, SIGKILL) }
+        try eventually("the process in between is gone") {
+            !FileManager.default.fileExists(atPath: "/proc/\(second)/exe")
+        }
+        try expectTold()
+        rig.sluice.proxy.process.signal(SIGKILL)
+        try eventually("the old process is gone") { rig.sluice.proxy.process.hasEnded }
+        #expect(try rig.closeAll() == "{\"closed\":0}200")
+        #expect(try rig.ask("/relays/\(rig.ids[1])/close").hasSuffix(" 404"))
     }
 
     @Test func `the ID of a relay names no other behind an upgrade`() throws {
