@@ -37,10 +37,12 @@ enum Entry {
                 WrongArguments.refuse(fault)
             }
             // Each line of these begins with its place, for editors that jump there.
+            let full = Sluice.fullMessage(for: error)
             let words =
                 (error as? ConfigurationProblems).map(\.description)
                 ?? (error as? CertificateFault).map { "Error: \(CertificateCure.sentence($0))" }
-                ?? Sluice.fullMessage(for: error)
+                ?? (standard == .validationFailure
+                    ? WrongArguments.fitted(full, CommandWords(arguments)) : nil) ?? full
             // What was asked for, as the help, is no error.
             if standard == .success {
                 Output.line(words)

@@ -186,6 +186,10 @@ import Testing
         plan.dialing.trust = .systemAnd([])
         let summary = try LoadCrew(plan, threads: 1).run().summary
         #expect(summary.errors.map(\.cause) == ["certificate"])
+        // Once, and not for each connection.
+        let cures = summary.notes.filter { $0.contains("--ca FILE") }
+        #expect(cures.count == 1, "\(summary.notes)")
+        #expect(cures.allSatisfy { $0.contains("cert trust") && $0.contains("--insecure") })
         #expect(summary.errors.map(\.count) == [2])
         let example = summary.errors.first?.example ?? ""
         #expect(example.contains("not trusted"), "\(example)")

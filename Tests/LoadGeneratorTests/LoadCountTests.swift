@@ -149,12 +149,44 @@ import Testing
         #expect(abs((summary.generator.cpuMicrosecondsPerMessage ?? 0) - 2_000) < 0.001)
     }
 
-    @Test func `what did not come back can't be later than the latency of what did`() throws {
+    /// The late ones may all be those that did not come back: then nothing of the latency is the generator's.
+    @Test(arguments: [UInt64(3_000_000), 8_000_000])
+    func `messages that did not come back distort no latency of others`(late: UInt64) throws {
         let result = try result(seconds: 1, cpuSeconds: 0.1, messages: 50) { meter in
-            for _ in 0..<50 { meter.record(nanoseconds: 4_000_000) }
-            for _ in 0..<100 { meter.sendLag.record(8_000_000) }
+            for _ in 0..<50 {
+                meter.record(nanoseconds: 4_000_000)
+                meter.sendLag.record(50_000)
+                meter.sendLag.record(late)
+            }
         }
         #expect(!result.summary.generatorLimited, "\(result.summary.generator.reasons)")
+        #expect(result.summary.generator.sendLateMicroseconds?.count == 100)
+    }
+
+    @Test func `later ones that did not come back hide no late ones that did`() throws {
+        let result = try result(seconds: 1, cpuSeconds: 0.1, messages: 50) { meter in
+            for _ in 0..<50 {
+                meter.record(nanoseconds: 9_000_000)
+                meter.sendLag.record(8_000_000)
+                meter.sendLag.record(20_000_000)
+            }
+        }
+        let reasons = result.summary.generator.reasons
+        #expect(reasons.contains { $0.hasPrefix("1 of 100 messages left 8") }, "\(reasons)")
+    }
+
+    @Test func `where each message is known its own lateness counts`() throws {
+        let result = try result(seconds: 1, cpuSeconds: 0.1, messages: 50) { meter in
+            for _ in 0..<50 {
+                meter.record(nanoseconds: 9_000_000)
+                meter.timedSendLag.record(8_000_000)
+                meter.sendLag.record(8_000_000)
+            }
+            // Of messages to which nothing is expected.
+            for _ in 0..<1_000 { meter.sendLag.record(10_000) }
+        }
+        let reasons = result.summary.generator.reasons
+        #expect(reasons.contains { $0.hasPrefix("half of the messages left 8") }, "\(reasons)")
     }
 
     @Test func `CPU time for each message is that of all runs over all of their messages`() throws {

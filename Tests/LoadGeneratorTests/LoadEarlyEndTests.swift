@@ -25,6 +25,20 @@ import Testing
         return try crew.run().summary
     }
 
+    @Test func `clients in their back-off wait, in the report and while it runs`() throws {
+        let server = try EchoServer.start(listening: ["127.0.0.1:0"])
+        defer { server.stop() }
+        let backOff = BackOff(firstSeconds: 600, longestSeconds: 600, jitter: 0)
+        let port = try #require(server.addresses.first).port
+        var plan = try plan(port, .storm(backOff), connections: 4)
+        plan.end = .seconds(600)
+        plan.awaitsAll = true
+        let summary = try run(plan) { $0.waiting == 4 && $0.connecting == 0 && $0.open == 0 }
+        #expect(summary.storm?.waiting == 4 && summary.storm?.connecting == 0)
+        #expect(summary.errors.map(\.cause) == ["waiting"], "\(summary.errors)")
+        #expect(summary.errors.first?.count == 4)
+    }
+
     @Test func `sockets that are held are asked when the run ends while others are opened`() throws
     {
         let server = try EchoServer.start(listening: ["127.0.0.1:0"])

@@ -87,7 +87,7 @@ import Testing
         #expect(summary.connections.failed == 3)
     }
 
-    @Test func `a storm that is not over has clients missing`() throws {
+    @Test func `of a storm that is not over those are told apart that wait or connect`() throws {
         let number = Monitor(0)
         let backend = try ScriptedBackend { peer in
             let mine = number.update {
@@ -107,7 +107,8 @@ import Testing
         plan.end = .seconds(0.3)
         plan.awaitsAll = true
         let summary = try summary(plan)
-        #expect(count("missing", summary) == 4, "\(summary.errors)")
+        #expect(count("connecting", summary) == 4, "\(summary.errors)")
+        #expect(summary.storm?.connecting == 4 && summary.storm?.waiting == 0)
         #expect(summary.storm?.secondsUntilAllServed == nil)
     }
 

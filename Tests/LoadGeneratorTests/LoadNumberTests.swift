@@ -85,10 +85,29 @@ import Testing
         for index in runs.indices { runs[index].connections.opened = 50 }
         let expectation = try LoadExpectation(parsing: "connected == 50")
         #expect(expectation.judge(runs).isMet)
-        #expect(expectation.judge(runs).found == "50 in run 3")
+        #expect(expectation.judge(runs).found == "50 in each of 3 runs")
         runs[1].connections.opened = 49
         #expect(!expectation.judge(runs).isMet)
-        #expect(expectation.judge(runs).found == "49 in run 2")
+        let found = "49 in run 2, the worst of 3; 1 of them not as expected"
+        #expect(expectation.judge(runs).found == found)
+    }
+
+    @Test(arguments: [
+        ("connected < 60", true, "55 in run 3, the worst of 3"),
+        ("connected <= 51", false, "55 in run 3, the worst of 3; 1 of them not as expected"),
+        ("connected >= 47", true, "48 in run 2, the worst of 3"),
+        ("connected > 51", false, "48 in run 2, the worst of 3; 2 of them not as expected"),
+        ("connected != 50", false, "50 in run 1, the worst of 3; 1 of them not as expected"),
+        ("alive == 1", false, "nothing in each of 3 runs"),
+    ])
+    func `of several runs the worst is told`(text: String, isMet: Bool, found: String) throws {
+        var runs = [LoadSummary(), LoadSummary(), LoadSummary()]
+        for (index, count) in [UInt64(50), 48, 55].enumerated() {
+            runs[index].connections.opened = count
+        }
+        let verdict = try LoadExpectation(parsing: text).judge(runs)
+        #expect(verdict.isMet == isMet)
+        #expect(verdict.found == found)
     }
 
     @Test(arguments: [1e20, 1e-12, 0, .infinity, .nan])
@@ -255,6 +274,54 @@ import Testing
         #expect(LoadComparison.verdict(first, [9, 10, 11, 12], true) == .worse)
         #expect(LoadComparison.verdict(first, [1, 2, 3, 5.5], true) == .within)
         #expect(LoadComparison.verdict(first, [1, 2, 3], true) == .unknown)
+    }
+
+    /// Four runs of so many microseconds each, as a plan asks for them.
+    private func summary(
+        _ microseconds: Double, _ mode: LoadPlan.Mode, _ url: String = "ws://a/",
+        connections: Int = 64
+    ) throws -> LoadSummary {
+        var plan = LoadPlan(target: try LoadTarget(parsing: url), mode: mode)
+        plan.connections = connections
+        var summary = LoadSummary()
+        (summary.mode, summary.url, summary.asked) = ("echo", url, plan.asked)
+        summary.latencyMicroseconds.p50 = microseconds
+        summary.runs = [summary.asRun, summary.asRun, summary.asRun, summary.asRun]
+        return summary
+    }
+
+    @Test func `of different loads no change is beyond the noise`() throws {
+        let first = try summary(100, .echo)
+        let same = LoadComparison(first, try summary(50, .echo))
+        #expect(same.rows.first?.verdict == .better && same.warnings == [])
+        let other = LoadComparison(first, try summary(50, .closed(inFlight: 16), connections: 8))
+        #expect(other.isOfDifferentLoads)
+        #expect(other.rows.allSatisfy { $0.verdict == .incomparable })
+        #expect(other.rows.first?.ratio == 0.5)
+        #expect(
+            Array(other.warnings.dropFirst()) == [
+                "  connections: 64 in the first, 8 in the second",
+                "  in-flight: 1 in the first, 16 in the second",
+            ])
+    }
+
+    @Test func `another way to the server is told, and may be what is compared`() throws {
+        let comparison = LoadComparison(try summary(100, .echo), try summary(50, .echo, "wss://a/"))
+        #expect(!comparison.isOfDifferentLoads)
+        #expect(comparison.rows.first?.verdict == .better)
+        #expect(comparison.warnings.last == "  scheme: ws in the first, wss in the second")
+    }
+
+    @Test func `a report that does not tell what was asked is compared by what it tells`() throws {
+        var old = try summary(100, .echo)
+        old.asked = [:]
+        // With --repeat, those of all runs are added up.
+        old.connections.wanted = 4 * 64
+        var new = try summary(50, .closed(inFlight: 16))
+        new.connections.wanted = 4 * 64
+        #expect(LoadComparison(old, new).differences == [])
+        new.connections.wanted = 4 * 8
+        #expect(LoadComparison(old, new).differences.map(\.field) == ["connections"])
     }
 
     @Test func `a histogram is read by another implementation`() throws {

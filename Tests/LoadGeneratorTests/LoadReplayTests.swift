@@ -103,6 +103,57 @@ import Testing
         #expect(summary.scenarios.map(\.finished) == [5])
     }
 
+    @Test func `a client stays for as long as its WebSocket was open`() throws {
+        let recording = try recording(Self.record)
+        let (summary, _, _) = try play(recording, .times(1), expects: false)
+        // The end of the relay is recorded 299 ms behind its begin, and the reply to the last message has come.
+        #expect(summary.seconds >= 0.299)
+        #expect(summary.messages.received == 2 && summary.errors == [])
+        let (faster, _, _) = try play(recording, .times(2), expects: false)
+        #expect((0.1495..<0.299).contains(faster.seconds), "\(faster.seconds)")
+    }
+
+    @Test(arguments: [
+        (
+            #"{"type":"frame","atMicroseconds":300000,"relay":"0-1-1","direction":"down","opcode":"ping"}"#,
+            0.299
+        ),
+        (
+            #"{"type":"frame","atMicroseconds":250000,"relay":"0-1-1","direction":"down","opcode":"close"}"#,
+            0.249
+        ),
+        (#"{"type":"closed","atMicroseconds":300000,"relay":"0-1-1","reason":"moved"}"#, 0.201),
+    ])
+    func `the end is the first Close, or else the last that is known`(
+        line: String, seconds: Double
+    ) throws {
+        let closed = #"{"type":"closed","atMicroseconds":300000,"relay":"0-1-1","code":1000}"#
+        let text = Self.record.replacing(
+            closed, with: line.contains("close\"") ? line + "\n" + closed : line)
+        let end = try #require(try recording(text).sockets.first?.endSeconds)
+        #expect(abs(end - seconds) < 1e-9, "\(end)")
+    }
+
+    @Test func `a server that ends what was played whole is no error`() throws {
+        let recording = try recording(
+            Self.record.replacing("\"atMicroseconds\":300000", with: "\"atMicroseconds\":60000000"))
+        let backend = try ScriptedBackend { peer in
+            try peer.accept()
+            for _ in 0..<2 { _ = try peer.readFrame() }
+            try peer.send(.close(1000))
+            _ = try peer.readUntilEnd()
+        }
+        defer { backend.stop() }
+        var plan = try plan(backend.address.port, .script, connections: 1)
+        plan.program = recording.program(
+            speed: .times(1), expectsReplies: false, sendsSecrets: false)
+        plan.end = .seconds(600)
+        let summary = try LoadCrew(plan, threads: 1).run().summary
+        #expect(summary.errors == [])
+        #expect(summary.scenarios.map(\.finished) == [1])
+        #expect(summary.seconds < 30)
+    }
+
     @Test func `a reply that is not the recorded one is an error`() throws {
         let changed = Self.record.replacing(
             "\"direction\":\"down\",\"opcode\":\"text\",\"final\":true,\"bytes\":7,\"text\":\"one",

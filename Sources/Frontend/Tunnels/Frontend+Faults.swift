@@ -47,6 +47,13 @@ extension Frontend {
     /// Has relays whose faults have ended go on at once.
     public func lookAtFaults() { _ = ask { .faults(from: 0, done: $0) } }
 
+    /// The routes whose faults of the moment end, or have ended, at this time, and that nobody has ended before.
+    public func routesOfFaults(endingAt milliseconds: UInt64) -> [String] {
+        served.routing.tallies.compactMap { name, tally in
+            tally.chaos?.endMilliseconds == milliseconds ? name : nil
+        }
+    }
+
     /// The faults that are done now, those of the moment first.
     public var faults: [RouteFaults] {
         let now = Clock.nowMilliseconds()

@@ -24,6 +24,9 @@ struct Waking: Due {
 struct DueQueue<Entry: Due> {
     private var heap: [Entry] = []
 
+    /// How many there are.
+    var count: Int { heap.count }
+
     /// When the next one is due, in nanoseconds.
     var first: UInt64? { heap.first?.at }
 

@@ -23,6 +23,10 @@ struct LoadCause: Sendable, Hashable {
     static let protocolError = LoadCause("protocol")
     /// It did not come back at all.
     static let missing = LoadCause("missing")
+    /// A client of a storm was waiting for its next attempt at the end.
+    static let waiting = LoadCause("waiting")
+    /// A client of a storm was being connected at the end.
+    static let connecting = LoadCause("connecting")
     /// It came back later than it may.
     static let late = LoadCause("late")
     /// A socket that was held did not answer a Ping.

@@ -164,11 +164,7 @@ extension LoadLoop {
         meter.pointee.unsent &+= clockBacklog
         receivedAtEnd = receivedAtEnd ?? meter.pointee.count
         meter.pointee.openedUntilEnd = meter.pointee.opened
-        if isStorm, now > measureBeganAt, servedCount < plan.connections {
-            let count = UInt64(plan.connections - servedCount)
-            meter.pointee.note(
-                count, .missing, "a client was not served again before the run ended (--duration)")
-        }
+        if isStorm, now > measureBeganAt { endStorm() }
         if isByTheClock || plan.awaitsAll {
             stage = .draining
             stageEndsAt = now + UInt64(plan.drainSeconds * Double(Self.second))
@@ -249,6 +245,6 @@ extension LoadLoop {
                 / Double(Self.second),
             receivedInTime: received,
             usage: threadCPU.usage(of: measuredSeconds, messages: received), served: servedCount,
-            attempts: attemptCount)
+            attempts: attemptCount, stragglers: stragglers)
     }
 }

@@ -1,6 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 import Reactor
 
+/// Clients of a storm that are not served yet.
+struct StormStragglers: Sendable {
+    /// They wait for their next attempt.
+    var waiting = 0
+    /// Their attempt is under way.
+    var connecting = 0
+}
+
 /// All connections drop at once and come back.
 extension LoadLoop {
     /// Drops all, as a network that is gone for a moment does: without a Close.
@@ -29,6 +37,31 @@ extension LoadLoop {
             attemptCount += 1
             begin(UInt64(comeback.number) + plan.firstNumber, attempt: comeback.attempt)
         }
+    }
+
+    /// The clients of a storm that are not served at this moment.
+    var comingBack: StormStragglers {
+        guard isStorm, stage == .measuring else { return StormStragglers() }
+        return StormStragglers(waiting: comebacks.count, connecting: openingCount)
+    }
+
+    /// The storm is over: whoever is not served again is told apart by what it was about to do.
+    mutating func endStorm() {
+        stragglers = comingBack
+        let end = "when the run ended (--duration)"
+        if stragglers.waiting > 0 {
+            meter.pointee.note(
+                UInt64(stragglers.waiting), .waiting,
+                "a client was waiting for its next attempt (--back-off) \(end)")
+        }
+        if stragglers.connecting > 0 {
+            meter.pointee.note(
+                UInt64(stragglers.connecting), .connecting,
+                "a client was being connected \(end)")
+        }
+        let rest = plan.connections - servedCount - stragglers.waiting - stragglers.connecting
+        guard rest > 0 else { return }
+        meter.pointee.note(UInt64(rest), .missing, "a client was not served again \(end)")
     }
 
     /// A client of the storm is served again.

@@ -104,6 +104,8 @@ struct LoadLoop: ~Copyable, Reacting {
     var wakings = DueQueue<Waking>()
     var stormBeganAt: UInt64 = 0
     var servedCount = 0
+    /// Clients of a storm that were not served again at its end.
+    var stragglers = StormStragglers()
     var attemptCount: UInt64 = 0
     var isInputClosed = false
     var hasArrived = false
@@ -200,6 +202,11 @@ struct LoadLoop: ~Copyable, Reacting {
     /// Whether connections drop and come back.
     var isStorm: Bool { kind == .storm }
 
+    /// Whether connections are opened beside the traffic too.
+    private var opensAllTheTime: Bool {
+        isCycling || kind == .cycle || kind == .script || isStorm && stage == .measuring
+    }
+
     /// Whether messages leave by the clock.
     var isByTheClock: Bool { kind == .rate }
 
@@ -273,7 +280,10 @@ struct LoadLoop: ~Copyable, Reacting {
         nextGaugeAt = now + LoadControl.gaugeNanoseconds
         control.tell(
             LoadGauge(
-                stage: stage, open: openCount, opened: meter.pointee.opened,
+                toldAt: now, trafficBeganAt: kind == .push ? openingBeganAt : clockBeganAt,
+                openingEndedAt: opensAllTheTime ? 0 : openingEndedAt, stage: stage, open: openCount,
+                waiting: comingBack.waiting, connecting: comingBack.connecting,
+                opened: meter.pointee.opened,
                 sent: meter.pointee.totalSent,
                 received: meter.pointee.totalReceived, measured: meter.pointee.count,
                 errors: meter.pointee.errors,

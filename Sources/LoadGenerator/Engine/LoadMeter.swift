@@ -51,6 +51,8 @@ struct LoadMeter: Sendable {
     var phases = OpeningPhases()
     /// How much later than by the clock messages were let go, and how long events waited for their turn.
     var sendLag = LatencyBuckets()
+    /// The same of messages whose latency was measured, where each of them is known: those of scripts by the clock.
+    var timedSendLag = LatencyBuckets()
     /// Reads of the measured part, and those of them behind which the socket had more.
     var reads: UInt64 = 0
     var fullReads: UInt64 = 0
@@ -174,10 +176,21 @@ struct LoadMeter: Sendable {
         latencies.add(other.latencies)
         phases.add(other.phases)
         sendLag.add(other.sendLag)
+        timedSendLag.add(other.timedSendLag)
         reads &+= other.reads
         fullReads &+= other.fullReads
         receiveLag.add(other.receiveLag)
         memoryReturns &+= other.memoryReturns
+    }
+
+    /// How late messages left that have a latency, and others where it is not known which those are.
+    func answeredLag() -> LatencyBuckets { timedSendLag.total > 0 ? timedSendLag : sendLag }
+
+    /// How many of `answeredLag` have no latency, since they did not come back.
+    var sendsWithoutLatency: UInt64 {
+        let timed = UInt64(latencies.totalCount)
+        let all = answeredLag().total
+        return all > timed ? all - timed : 0
     }
 
     func microseconds(atPercentile percentile: Double) -> Double {

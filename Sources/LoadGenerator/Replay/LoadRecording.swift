@@ -26,6 +26,19 @@ public struct LoadRecording: Sendable {
         var query: String?
         var subprotocols: [String] = []
         var messages: [Message] = []
+        /// When the first Close came or the WebSocket ended, or else the last frame came: seconds since it was opened.
+        var endSeconds = 0.0
+        /// Whether its end is known.
+        var hasEnded = false
+
+        /// Takes from a line how long the WebSocket went on.
+        mutating func note(_ record: TapRecord, at seconds: Double) {
+            // One that goes on elsewhere has not ended.
+            guard !hasEnded, record.reason != TapRecord.movedReason else { return }
+            guard record.type == .frame || record.type == .closed else { return }
+            endSeconds = max(endSeconds, seconds)
+            hasEnded = record.type == .closed || record.opcode == "close"
+        }
     }
 
     /// How fast a recording is played.
@@ -70,7 +83,10 @@ public struct LoadRecording: Sendable {
         let all =
             isRecord == true
             ? try Self.sockets(ofRecord: data, path) : try Self.sockets(ofHAR: data, path)
-        let isTooLong = all.contains { $0.messages.contains { $0.seconds > Self.longestSeconds } }
+        let isTooLong = all.contains { socket in
+            socket.endSeconds > Self.longestSeconds
+                || socket.messages.contains { $0.seconds > Self.longestSeconds }
+        }
         if isTooLong {
             throw LoadFault(
                 "\(path): a message in it came more than 30 days behind the first; see whether its times are in"
@@ -136,7 +152,8 @@ public struct LoadRecording: Sendable {
             }
         }
         if case .times(let factor) = speed, let last = socket.messages.last {
-            steps.append(LoadStep(.until(.seconds(last.seconds / factor)), place: place))
+            let end = max(last.seconds, socket.endSeconds)
+            steps.append(LoadStep(.until(.seconds(end / factor)), place: place))
         }
         return steps
     }
@@ -177,6 +194,9 @@ public struct LoadRecording: Sendable {
                 socket.path = record.path
                 socket.subprotocols = record.subprotocol.map { [$0] } ?? []
                 sockets.append(socket)
+            }
+            if let place = places[relay] {
+                sockets[place.index].note(record, at: seconds - place.openedAt)
             }
             guard record.type == .frame, let place = places[relay],
                 let direction = record.direction, record.context != true

@@ -61,6 +61,16 @@ public struct LatencyBuckets: Sendable, Equatable {
         return Double(largest) / 1000
     }
 
+    /// The same of all but `missing` of them, where it is not known which these are: it is at least this long.
+    ///
+    /// The `missing` longest are left out, and of the others the percentile is that of the rest.
+    func microseconds(atPercentile percentile: Double, without missing: UInt64) -> Double {
+        guard total > missing else { return 0 }
+        let rest = Double(total - missing)
+        let wanted = max(1, (percentile / 100 * rest).rounded(.up))
+        return microseconds(atPercentile: wanted / Double(total) * 100)
+    }
+
     /// The mean, in microseconds; 0 if there are none.
     public var meanMicroseconds: Double { total == 0 ? 0 : Double(sum) / Double(total) / 1000 }
 

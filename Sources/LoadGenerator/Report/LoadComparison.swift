@@ -12,6 +12,8 @@ public struct LoadComparison: Sendable {
         case within
         /// Single runs do not tell.
         case unknown
+        /// They were different loads.
+        case incomparable
     }
 
     /// One measure of both.
@@ -27,6 +29,10 @@ public struct LoadComparison: Sendable {
         /// Whether it is beyond the noise.
         public let verdict: Verdict
 
+        func judged(_ verdict: Verdict) -> Row {
+            Row(name: name, before: before, after: after, ratio: ratio, verdict: verdict)
+        }
+
         /// The ratio for people.
         public var ratioText: String {
             ratio.map { "\(LoadNumber.digits($0)) ×" } ?? "–"
@@ -39,6 +45,7 @@ public struct LoadComparison: Sendable {
             case .worse: "yes, worse"
             case .within: "no"
             case .unknown: "not known: give --repeat 5"
+            case .incomparable: "not known: different loads"
             }
         }
     }
@@ -47,13 +54,16 @@ public struct LoadComparison: Sendable {
     public let before: LoadSummary
     /// The second run.
     public let after: LoadSummary
-    /// Their measures.
+    /// In what they differ that was asked of them.
+    public let differences: [LoadDifference]
+    /// Their measures; where the loads differ none of them is beyond the noise.
     public let rows: [Row]
 
     /// Compares two runs.
     public init(_ before: LoadSummary, _ after: LoadSummary) {
         self.before = before
         self.after = after
+        differences = LoadDifference.all(before, after)
         typealias Latency = LoadSummary.Latency
         let times: [(String, KeyPath<Latency, Double>)] = [
             ("p50", \.p50), ("p90", \.p90), ("p99", \.p99), ("p99.9", \.p999), ("max", \.max),
@@ -89,7 +99,28 @@ public struct LoadComparison: Sendable {
                     Array(costs.dropFirst(before.runs.count))
                 ) { LoadNumber.time(microseconds: $0) })
         }
-        self.rows = rows
+        let isSame = !differences.contains(where: \.isOfLoad)
+        self.rows = isSame ? rows : rows.map { $0.judged(.incomparable) }
+    }
+
+    /// Whether they were different loads, so that their measures say little of each other.
+    public var isOfDifferentLoads: Bool { differences.contains(where: \.isOfLoad) }
+
+    /// What has to be known to read the measures, in lines; empty where nothing was asked differently.
+    public var warnings: [String] {
+        var lines: [String] = []
+        let ofLoad = differences.filter(\.isOfLoad)
+        if !ofLoad.isEmpty {
+            lines.append(
+                "These are different loads, so that no change is told to be beyond the noise:")
+            lines += ofLoad.map { "  " + $0.text }
+        }
+        let others = differences.filter { !$0.isOfLoad }
+        if !others.isEmpty {
+            lines.append("They went to their servers in different ways:")
+            lines += others.map { "  " + $0.text }
+        }
+        return lines
     }
 
     private static func rate(_ summary: LoadSummary) -> Double {

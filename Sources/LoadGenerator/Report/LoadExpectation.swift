@@ -87,15 +87,36 @@ public struct LoadExpectation: Sendable, Equatable {
 
     /// Whether each of several runs is as expected, and what was found.
     ///
-    /// Found is what the first run has shown that was not as expected, or else the last.
+    /// Found is what the run has shown that is farthest from what is expected, and how many runs were not as expected.
     public func judge(_ runs: [LoadSummary]) -> LoadSummary.Expected {
         let verdicts = runs.map { judge($0) }
-        let failed = verdicts.firstIndex { !$0.isMet }
-        guard var verdict = failed.map({ verdicts[$0] }) ?? verdicts.last else {
+        let distances = runs.map { distance($0) }
+        let indices = verdicts.indices
+        guard let worst = indices.max(by: { distances[$0] < distances[$1] }) else {
             return LoadSummary.Expected(text: text, isMet: false, found: "nothing")
         }
-        if runs.count > 1 { verdict.found += " in run \((failed ?? runs.count - 1) + 1)" }
+        var verdict = verdicts[worst]
+        guard runs.count > 1 else { return verdict }
+        let failed = verdicts.count { !$0.isMet }
+        verdict.isMet = failed == 0
+        if verdicts.allSatisfy({ $0.found == verdict.found }) {
+            verdict.found += " in each of \(runs.count) runs"
+            return verdict
+        }
+        verdict.found += " in run \(worst + 1), the worst of \(runs.count)"
+        if failed > 0 { verdict.found += "; \(failed) of them not as expected" }
         return verdict
+    }
+
+    /// How far a run is from what is expected: the more, the worse.
+    private func distance(_ summary: LoadSummary) -> Double {
+        guard let found = value(summary) else { return .infinity }
+        return switch comparison {
+        case .less, .atMost: found
+        case .more, .atLeast: -found
+        case .equal: abs(found - wanted)
+        case .notEqual: -abs(found - wanted)
+        }
     }
 
     /// Whether a run is as expected, and what it has shown.

@@ -14,6 +14,8 @@ struct LoadOutcome: Sendable {
     /// Clients of a storm that were served again, and their attempts.
     var served: Int
     var attempts: UInt64
+    /// Those that were not.
+    var stragglers = StormStragglers()
 
     /// Adds what the thread of the same number has measured in a later run.
     mutating func append(_ other: LoadOutcome) {
@@ -27,5 +29,7 @@ struct LoadOutcome: Sendable {
         usage.append(other.usage)
         served += other.served
         attempts &+= other.attempts
+        stragglers.waiting += other.stragglers.waiting
+        stragglers.connecting += other.stragglers.connecting
     }
 }

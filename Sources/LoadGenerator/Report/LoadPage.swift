@@ -46,6 +46,9 @@ public enum LoadPage {
                 "<h1>Two loads</h1>",
                 "<p class=\"where\">first: \(escaped(comparison.before.command))<br>"
                     + "second: \(escaped(comparison.after.command))</p>",
+                comparison.warnings.isEmpty
+                    ? ""
+                    : "<p>" + comparison.warnings.map(escaped).joined(separator: "<br>") + "</p>",
                 table, section("Latency by percentile", chart),
             ])
     }

@@ -67,6 +67,7 @@ extension LoadSummary {
         if case .rate = plan.mode { model = "open" }
         if plan.isPlayedByTheClock { model = "open" }
         url = plan.target.url
+        asked = plan.asked
         startedAt = findings.startedAt.ISO8601Format()
         seconds = findings.outcomes.map(\.seconds).max() ?? 0
         setConnections(findings, meter)
@@ -189,6 +190,8 @@ extension LoadSummary {
     private mutating func setStorm(_ findings: LoadFindings, _ meter: LoadMeter) {
         var storm = Storm()
         storm.served = findings.outcomes.reduce(0) { $0 + $1.served }
+        storm.waiting = findings.outcomes.reduce(0) { $0 + $1.stragglers.waiting }
+        storm.connecting = findings.outcomes.reduce(0) { $0 + $1.stragglers.connecting }
         storm.attempts = findings.outcomes.reduce(0) { $0 + $1.attempts }
         if storm.served == findings.plan.connections * findings.runs {
             storm.secondsUntilAllServed = Double(meter.latencies.maxRecorded) / 1e9
@@ -214,7 +217,7 @@ extension LoadSummary {
         if model == "open" { generator.sendLateMicroseconds = Latency(meter.sendLag) }
         generator.receiveLateMicroseconds = Latency(meter.receiveLag)
         generator.peakKilobytes = ProcessWatch.peakKilobytes()
-        generator.reasons = limits()
+        generator.reasons = limits(meter.answeredLag(), missing: meter.sendsWithoutLatency)
         generatorLimited = !generator.reasons.isEmpty
     }
 
@@ -223,7 +226,7 @@ extension LoadSummary {
     /// A thread that never rests, or that waits for a core, is slower than what it measures. Where messages leave or are
     /// read late by a share of what was measured, that share is this program's own: of each percentile that is told, and
     /// of the longest time.
-    private func limits() -> [String] {
+    private func limits(_ sendLag: LatencyBuckets, missing: UInt64) -> [String] {
         var reasons: [String] = []
         let busiest = generator.cpuShares.max() ?? 0
         if busiest >= 0.95 {
@@ -244,13 +247,14 @@ extension LoadSummary {
         guard latencyMicroseconds.count > 0 else { return reasons }
         for level in levels {
             let measured = latencyMicroseconds[keyPath: level.key]
-            // More than the latency itself it can be only of messages that have none, since they did not come back.
-            if let late = generator.sendLateMicroseconds, late.count >= level.least,
-                late.count <= latencyMicroseconds.count || late[keyPath: level.key] <= measured,
-                late[keyPath: level.key] > Swift.max(level.floor, measured * level.sendShare)
+            // Messages that did not come back have a lateness and no latency: as many of the latest may be theirs.
+            if model == "open", sendLag.total >= missing + level.least,
+                case let late = sendLag.microseconds(
+                    atPercentile: level.percentile, without: missing),
+                late > Swift.max(level.floor, measured * level.sendShare)
             {
                 reasons.append(
-                    "\(level.words) left \(Self.milliseconds(late[keyPath: level.key])) late\(level.more), against"
+                    "\(level.words) left \(Self.milliseconds(late)) late\(level.more), against"
                         + " a \(level.name) of \(Self.milliseconds(measured))")
             }
             let received = generator.receiveLateMicroseconds
@@ -276,6 +280,7 @@ extension LoadSummary {
         let words: String
         let more: String
         let key: KeyPath<Latency, Double>
+        let percentile: Double
         /// Of fewer nothing is told.
         let least: UInt64
         /// Less does not count, in microseconds.
@@ -287,16 +292,20 @@ extension LoadSummary {
     private var levels: [Level] {
         [
             Level(
-                name: "p50", words: "half of the messages", more: " or more", key: \.p50, least: 1,
+                name: "p50", words: "half of the messages", more: " or more", key: \.p50,
+                percentile: 50, least: 1,
                 floor: 200, sendShare: 0.1, readShare: 0.5),
             Level(
-                name: "p99", words: "1 of 100 messages", more: " or more", key: \.p99, least: 1,
+                name: "p99", words: "1 of 100 messages", more: " or more", key: \.p99,
+                percentile: 99, least: 1,
                 floor: 1_000, sendShare: 0.1, readShare: 0.25),
             Level(
                 name: "p99.9", words: "1 of 1,000 messages", more: " or more", key: \.p999,
+                percentile: 99.9,
                 least: 1_000, floor: 2_000, sendShare: 0.25, readShare: 0.5),
             Level(
-                name: "max", words: "one message", more: "", key: \.max, least: 1, floor: 5_000,
+                name: "max", words: "one message", more: "", key: \.max, percentile: 100, least: 1,
+                floor: 5_000,
                 sendShare: 0.5, readShare: 0.5),
         ]
     }
@@ -324,6 +333,9 @@ extension LoadSummary {
                     + " is ahead of the one here. They are counted, and their age is left out; the other ages are too"
                     + " short by as much.")
         }
+        if let failure = errors.first(where: { $0.cause == LoadCause.certificate.word }) {
+            notes.append(Self.cure(ofCertificate: failure.example))
+        }
         if messages.dropped > 0 {
             notes.append(
                 "\(LoadNumber.grouped(messages.dropped)) messages were dropped unread, since their script did not"
@@ -336,6 +348,24 @@ extension LoadSummary {
                 "The ramp was behind by up to \(LoadNumber.time(microseconds: late)): connections take so long to open"
                     + " that no more may be begun.")
         }
+    }
+
+    /// What to do about a certificate that is not trusted, by OpenSSL's words for why.
+    static func cure(ofCertificate example: String) -> String {
+        if example.contains("expired") || example.contains("not yet valid") {
+            return
+                "The server's certificate is outside of its time: renew it, or see whether a clock is wrong;"
+                + " --insecure takes it as it is."
+        }
+        if example.contains("mismatch") {
+            return
+                "The server's certificate is for another name: give a URL with a name that is in it, or that name"
+                + " with --sni; --insecure takes it as it is."
+        }
+        return
+            "The server's certificate is of an authority that is not trusted here: give the authority's file with"
+            + " --ca FILE. If it is Sluice's own local authority in another folder, that is its ca.pem, or trust it by"
+            + " `sluice cert trust --directory DIR`. --insecure takes any certificate."
     }
 
     private mutating func setTimeline(_ timeline: LoadTimeline) {

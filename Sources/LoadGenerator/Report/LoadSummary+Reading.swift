@@ -39,7 +39,7 @@ extension LoadSummary {
         var whole = none
         for (key, value) in read {
             if let object = value as? [String: Any] {
-                whole[key] = completed(object, by: none[key] as? [String: Any] ?? latency(key))
+                whole[key] = completed(object, by: none[key] as? [String: Any] ?? usual(key))
             } else if let list = value as? [[String: Any]] {
                 let empty = (try? element(of: key)) ?? [:]
                 whole[key] = list.map { completed($0, by: empty) }
@@ -50,9 +50,10 @@ extension LoadSummary {
         return whole
     }
 
-    /// What stands for a key that is nil by default, where it is a time.
-    private static func latency(_ key: String) -> [String: Any] {
-        key.hasSuffix("Microseconds") ? (try? object(Latency())) ?? [:] : [:]
+    /// What stands for a key that is nil by default: in a time and in a storm.
+    private static func usual(_ key: String) -> [String: Any] {
+        if key == "storm" { return (try? object(Storm())) ?? [:] }
+        return key.hasSuffix("Microseconds") ? (try? object(Latency())) ?? [:] : [:]
     }
 
     /// What an element of a list has if nothing is said.

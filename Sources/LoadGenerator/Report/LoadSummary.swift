@@ -15,6 +15,8 @@ public struct LoadSummary: Sendable, Codable, Equatable {
     public var url = ""
     /// The command line, without secrets.
     public var command = ""
+    /// What was asked of the run, by the names of the options; what is the same for every run of a mode is left out.
+    public var asked: [String: String] = [:]
     /// When the run began, as in RFC 3339.
     public var startedAt = ""
     /// How long was measured, in seconds.
@@ -189,6 +191,10 @@ public struct LoadSummary: Sendable, Codable, Equatable {
     public struct Storm: Sendable, Codable, Equatable {
         /// Clients that were served again.
         public var served = 0
+        /// Clients that were waiting for their next attempt at the end.
+        public var waiting = 0
+        /// Clients whose attempt was under way then.
+        public var connecting = 0
         /// Attempts of all together.
         public var attempts: UInt64 = 0
         /// From the drop until all were served; nil where some were not.

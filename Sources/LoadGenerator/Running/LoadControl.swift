@@ -4,8 +4,16 @@ import Synchronization
 
 /// How a thread of a load stands.
 struct LoadGauge: Sendable {
+    /// When it has told this, in nanoseconds; 0 before the first time.
+    var toldAt: UInt64 = 0
+    /// When messages began, and when the last connection was open; 0 where that is still to come.
+    var trafficBeganAt: UInt64 = 0
+    var openingEndedAt: UInt64 = 0
     var stage = LoadLoop.Stage.opening
     var open = 0
+    /// Clients of a storm that wait for their next attempt, and those whose attempt is under way.
+    var waiting = 0
+    var connecting = 0
     var opened: UInt64 = 0
     var sent: UInt64 = 0
     var received: UInt64 = 0
@@ -57,8 +65,11 @@ public final class LoadControl: Sendable {
     public var progress: LoadProgress {
         var progress = LoadProgress()
         var latencies = LatencyBuckets()
-        for gauge in gauges.withLock({ $0 }) {
+        let gauges = gauges.withLock { $0 }
+        for gauge in gauges {
             progress.open += gauge.open
+            progress.waiting += gauge.waiting
+            progress.connecting += gauge.connecting
             progress.opened &+= gauge.opened
             progress.sent &+= gauge.sent
             progress.received &+= gauge.received
@@ -69,7 +80,20 @@ public final class LoadControl: Sendable {
         progress.p50Microseconds = latencies.microseconds(atPercentile: 50)
         progress.p99Microseconds = latencies.microseconds(atPercentile: 99)
         progress.seconds = Double(Clock.nowNanoseconds() - beganAt) / 1e9
+        // Each thread has told its counts at a time of its own: together they are those of the mean.
+        let told = gauges.map { seconds($0.toldAt) }
+        progress.toldSeconds = told.reduce(0, +) / Double(max(1, told.count))
+        let begun = gauges.map(\.trafficBeganAt).filter { $0 > 0 }
+        progress.trafficBeganSeconds = begun.min().map { seconds($0) }
+        let ended = gauges.map(\.openingEndedAt)
+        if let last = ended.max(), !ended.contains(0) {
+            progress.openingEndedSeconds = seconds(last)
+        }
         return progress
+    }
+
+    private func seconds(_ moment: UInt64) -> Double {
+        Double(moment > beganAt ? moment - beganAt : 0) / 1e9
     }
 }
 
@@ -77,10 +101,20 @@ public final class LoadControl: Sendable {
 public struct LoadProgress: Sendable, Equatable {
     /// Seconds since the run began.
     public var seconds = 0.0
+    /// Of which moment the counts are, since threads tell them a few times in a second: seconds since the run began.
+    public var toldSeconds = 0.0
+    /// When messages began; nil while there can be none.
+    public var trafficBeganSeconds: Double?
+    /// When the last connection was open or had failed; nil before that, and where clients open all the time.
+    public var openingEndedSeconds: Double?
     /// Whether connections are still being opened before traffic begins.
     public var isOpening = false
     /// WebSockets that are open.
     public var open = 0
+    /// Clients of a storm that wait for their next attempt.
+    public var waiting = 0
+    /// Clients of a storm whose attempt is under way.
+    public var connecting = 0
     /// WebSockets that have become open so far.
     public var opened: UInt64 = 0
     /// Messages sent so far.

@@ -84,7 +84,6 @@ extension LoadLoop {
                 let moment = player.openedAt &+ time.nanoseconds
                 guard hasWaited(until: moment, isExact: true, player, token) else { return true }
                 player.intendedAt = moment
-                noteSendLag(moment, player)
             case .close(let code):
                 player.isDone = true
                 return sendClose(client, token, code: CloseCode(rawValue: UInt16(clamping: code)))
@@ -97,11 +96,14 @@ extension LoadLoop {
 
     /// Notes how late this program is with a message: what it has waited for the server is not counted.
     private mutating func noteSendLag(_ moment: UInt64, _ player: ScriptPlayer) {
+        player.sendLag = nil
         guard meter.pointee.isMeasuring else { return }
         // Of several that are due in one turn, the last ones leave later than the turn has begun.
         now = Clock.nowNanoseconds()
         let due = max(moment, player.freeAt)
-        meter.pointee.sendLag.record(now &- min(now, due))
+        let lag = now &- min(now, due)
+        meter.pointee.sendLag.record(lag)
+        player.sendLag = lag
     }
 
     /// Bytes that wait until the client's socket or stream takes them.
@@ -188,6 +190,7 @@ extension LoadLoop {
         _ content: [UInt8], _ opcode: Opcode, _ player: ScriptPlayer, _ client: ClientPointer,
         _ token: Token
     ) -> Bool {
+        if player.intendedAt > 0 { noteSendLag(player.intendedAt, player) }
         meter.pointee.countSent(isTimed: meter.pointee.isMeasuring)
         // By the clock of a recording, it counts from the moment at which it should have left.
         player.sentAt = player.intendedAt > 0 ? player.intendedAt : now
@@ -208,6 +211,9 @@ extension LoadLoop {
             let (cameAt, sentAt) = (player.foundAt, player.sentAt)
             let latency = cameAt > sentAt ? cameAt &- sentAt : 0
             meter.pointee.record(nanoseconds: latency)
+            if meter.pointee.isMeasuring, let lag = player.sendLag {
+                meter.pointee.timedSendLag.record(lag)
+            }
             if latency > lateNanoseconds { meter.pointee.noteLate(nanoseconds: latency) }
             return true
         case .wrong:

@@ -50,6 +50,8 @@ final class ScriptPlayer {
     var sentAt: UInt64 = 0
     /// When the message that is sent next should leave, where the script has a clock; 0 for at once.
     var intendedAt: UInt64 = 0
+    /// How late this program was with the message that was sent last; nil where that was not measured.
+    var sendLag: UInt64?
     /// Since when nothing but this program has kept it from going on.
     var freeAt: UInt64 = 0
     /// Whether it waits for its socket to take what was sent.
@@ -157,6 +159,14 @@ final class ScriptPlayer {
     var isAwaiting: Bool {
         guard waitsUntil > 0, scenario.operations.indices.contains(position),
             case .expect = scenario.operations[position].operation
+        else { return false }
+        return true
+    }
+
+    /// Whether it has done all, and waits for as long as its recording went on.
+    var isLingering: Bool {
+        guard position == scenario.operations.count - 1,
+            case .until = scenario.operations[position].operation
         else { return false }
         return true
     }

@@ -49,7 +49,8 @@ struct AdminDesk: Sendable {
         case .closeAll: closeAll(wish)
         case .extend: extend(wish)
         case .chaos:
-            wish.read(ChaosRequest.self).map(ChaosDesk(controller: controller).begin) ?? Self.unread
+            wish.read(ChaosRequest.self).map(ChaosDesk(controller: controller, file: file).begin)
+                ?? Self.unread
         case .chaosOff:
             wish.read(ChaosRequest.self).map(ChaosDesk(controller: controller).end) ?? Self.unread
         }

@@ -12,15 +12,36 @@ import Splice
 struct ChaosDesk: Sendable {
     let controller: Controller
 
-    private static let notAllowed = AdminAnswer(
-        status: 403,
-        text:
-            "The configuration does not allow faults, so nothing was done. Set 'allowFaults: true' at its top"
-            + " level and reload it, where nobody's work depends on these WebSockets.")
+    /// The configuration's file; empty in quick mode.
+    let file: String
+
+    /// Who answers says who it is: several Sluices may run on a machine.
+    private var notAllowed: AdminAnswer {
+        let process = "The Sluice that answered (pid \(getpid()))"
+        guard !file.isEmpty else {
+            return AdminAnswer(
+                status: 403,
+                text:
+                    "\(process) runs in quick mode, which has no configuration and allows no faults, so nothing was"
+                    + " done. Write a configuration with 'allowFaults: true' at its top level, and start it by"
+                    + " `sluice run -c FILE`, where nobody's work depends on these WebSockets.")
+        }
+        return AdminAnswer(
+            status: 403,
+            text:
+                "\(process) goes by \(file), which does not allow faults, so nothing was done. Set"
+                + " 'allowFaults: true' at its top level and reload it, where nobody's work depends on these"
+                + " WebSockets.")
+    }
+
+    init(controller: Controller, file: String = "") {
+        self.controller = controller
+        self.file = file
+    }
 
     func begin(_ request: ChaosRequest) -> AdminAnswer {
         let now = controller.state
-        guard now.configuration.allowsFaults else { return Self.notAllowed }
+        guard now.configuration.allowsFaults else { return notAllowed }
         let (settings, problem) = request.settings
         if let problem {
             return AdminAnswer(status: 400, text: "\(problem.name) \(problem.sentence).")
@@ -43,13 +64,17 @@ struct ChaosDesk: Sendable {
         // A reload in between has not seen these.
         guard controller.state.configuration.allowsFaults else {
             controller.frontend.endFaults()
-            return Self.notAllowed
+            return notAllowed
         }
         let until = settings.span.map { " for \(Units.text($0))" } ?? ", until `sluice chaos off`"
         let whom = Self.words(routes)
         let what = FaultText.words(settings)
         controller.log.write(
             LogEvent(.warning, "Faults begin for \(whom)\(until): \(what), as was asked for."))
+        if let end {
+            controller.minder.tell(
+                controller, of: Minder.FaultEnd(milliseconds: end, routes: routes))
+        }
         return outcome(
             "Faults have begun for \(whom)\(until): \(what)."
                 + (hasAll
@@ -71,6 +96,15 @@ struct ChaosDesk: Sendable {
         let whom = Self.words(ended)
         controller.log.write(LogEvent(.warning, "Faults end for \(whom), as was asked for."))
         return outcome("Faults have ended for \(whom).")
+    }
+
+    /// Tells of faults whose time is over; those that have ended before or were followed by others are told of already.
+    func tell(of end: Minder.FaultEnd) {
+        let over = Set(controller.frontend.routesOfFaults(endingAt: end.milliseconds))
+        let routes = end.routes.filter(over.contains)
+        guard !routes.isEmpty else { return }
+        controller.log.write(
+            LogEvent(.warning, "Faults end for \(Self.words(routes)), since their time is over."))
     }
 
     private struct Refusal: Error {

@@ -8,12 +8,30 @@ import Log
 import Reactor
 import Synchronization
 
-/// What is looked after from time to time: files that change, and the service manager's watchdog.
+/// What is looked after from time to time: files that change, faults whose time is over, and the service manager's
+/// watchdog.
 final class Minder: Sendable {
     private struct State {
         /// Nil where nobody wants them watched.
         var files: FileWatch?
+        /// When faults end by themselves of which somebody is to be told.
+        var faultEnds: [FaultEnd] = []
         var isRunning = false
+
+        /// Takes out those whose time has come.
+        mutating func takeFaultEnds(_ now: UInt64) -> [FaultEnd] {
+            let over = faultEnds.filter { $0.milliseconds <= now }
+            if !over.isEmpty { faultEnds.removeAll { $0.milliseconds <= now } }
+            return over
+        }
+    }
+
+    /// The end of faults that `sluice chaos --for` has begun.
+    struct FaultEnd {
+        /// By `Clock`.
+        let milliseconds: UInt64
+        /// The routes that have them.
+        let routes: [String]
     }
 
     /// How often files are looked at; a change counts once it has stood for as long.
@@ -28,8 +46,20 @@ final class Minder: Sendable {
     ///   - controller: who reads what has changed.
     ///   - files: its files as they were before they were read; nil where they are not to be watched.
     func follow(_ controller: Controller, _ files: FileWatch?) {
+        start(controller, "Files are not watched") { $0.files = files }
+    }
+
+    /// Tells the log of the end of faults.
+    func tell(_ controller: Controller, of end: FaultEnd) {
+        start(controller, "The end of faults will not be told") { $0.faultEnds.append(end) }
+    }
+
+    /// Changes what there is to do, and begins the thread where it is needed.
+    private func start(
+        _ controller: Controller, _ problem: String, _ change: (inout State) -> Void
+    ) {
         let isNeeded = state.withLock { state in
-            state.files = files
+            change(&state)
             let isNeeded = !state.isRunning && hasWork(state)
             state.isRunning = state.isRunning || isNeeded
             return isNeeded
@@ -39,11 +69,13 @@ final class Minder: Sendable {
             _ = try ReactorThread.start(name: "sluice-minder") { [self] in run(controller) }
         } catch {
             state.withLock { $0.isRunning = false }
-            controller.log.write(LogEvent(.error, "Files are not watched: \(error)."))
+            controller.log.write(LogEvent(.error, "\(problem): \(error)."))
         }
     }
 
-    private func hasWork(_ state: State) -> Bool { watchdog != nil || state.files != nil }
+    private func hasWork(_ state: State) -> Bool {
+        watchdog != nil || state.files != nil || !state.faultEnds.isEmpty
+    }
 
     private func run(_ controller: Controller) {
         let pause = min(watchdog ?? Self.lookMilliseconds, Self.lookMilliseconds)
@@ -56,10 +88,12 @@ final class Minder: Sendable {
                 ServiceManager.notify("WATCHDOG=1")
                 nextBeat = Clock.nowMilliseconds() + watchdog
             }
-            let (goesOn, hasChanged) = state.withLock { state in
+            let (goesOn, hasChanged, over) = state.withLock { state in
+                let over = state.takeFaultEnds(Clock.nowMilliseconds())
                 state.isRunning = hasWork(state)
-                return (state.isRunning, state.files?.hasSettledChange() == true)
+                return (state.isRunning, state.files?.hasSettledChange() == true, over)
             }
+            for end in over { ChaosDesk(controller: controller).tell(of: end) }
             if !goesOn { return }
             if hasChanged { _ = controller.reload() }
         }

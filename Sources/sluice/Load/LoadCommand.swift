@@ -156,7 +156,15 @@ struct LoadTestCommand: ParsableCommand {
         result.summary.command = LoadCommandLine.text
         result.summary.url = LoadCommandLine.withoutQuery(result.summary.url)
         result.summary.environment = LoadMachine.environment
+        if let script { result.summary.asked["script"] = Self.name(of: script) }
+        if let replay = replaying.replay { result.summary.asked["replay"] = Self.name(of: replay) }
+        if let speed = replaying.speedText { result.summary.asked["speed"] = speed }
         result.summary.expectations = expectations.map { $0.judge(runs.map(\.summary)) }
+    }
+
+    /// The name of a file without its folder, which may be another one.
+    private static func name(of path: String) -> String {
+        path.split(separator: "/").last.map(String.init) ?? path
     }
 
     /// Ends with the exit code that fits.

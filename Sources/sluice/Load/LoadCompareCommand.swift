@@ -16,7 +16,8 @@ struct LoadCompareCommand: ParsableCommand {
         discussion: """
             Prints each measure of both, and their ratio. A change is beyond the noise where every run of one \
             is better than every run of the other, so both have to have several (--repeat): of five against \
-            five, chance alone does that for a measure once in 126 times.
+            five, chance alone does that for a measure once in 126 times. Where the runs were asked for different \
+            things, as another number of connections, it says so above, and calls no change beyond the noise.
             """ + ExitCodes.help("load compare"))
 
     @Argument(help: ArgumentHelp("The first report, as --json has written it.", valueName: "first"))
@@ -28,28 +29,49 @@ struct LoadCompareCommand: ParsableCommand {
     @Option(help: ArgumentHelp("Write a page of HTML.", valueName: "file"))
     var report: String?
 
-    @Flag(help: "Print one JSON object.") var json = false
+    @Option(
+        help: ArgumentHelp(
+            "Write the comparison as one JSON object; - is standard output.", valueName: "file"))
+    var json: String?
+
+    /// Refuses two reports in one file.
+    func validate() throws {
+        if let json, json == report {
+            throw ValidationError("Two reports would go to one file: give each its own.")
+        }
+    }
 
     /// Prints the comparison, and writes the page.
     func run() throws {
         let (before, after) = (try Self.read(first), try Self.read(second))
-        if (before.mode, before.model) != (after.mode, after.model) {
-            Output.complain(
-                "The reports are of different loads, which can't be compared: \(before.mode) (\(before.model) model)"
-                    + " and \(after.mode) (\(after.model) model).")
-        }
         let comparison = LoadComparison(before, after)
+        let isPiped = json == "-"
         let page = try ReportFile.opened(report)
-        if json {
-            let encoder = JSONEncoder()
-            encoder.outputFormatting = [.sortedKeys, .prettyPrinted]
-            Output.write(Array(try encoder.encode(["rows": comparison.rows]) + Data("\n".utf8)))
-        } else {
-            for line in LoadText.lines(comparison) { Output.line(line) }
+        let file = try isPiped ? nil : ReportFile.opened(json)
+        let object = try Self.json(comparison)
+        if isPiped { Output.write(Array(object)) }
+        for line in comparison.warnings + LoadText.lines(comparison) {
+            isPiped ? Output.complain(line) : Output.line(Output.escaped(line))
         }
-        if let fault = page?.write(Data(LoadPage.html(comparing: comparison).utf8)) {
-            throw LoadFault(fault)
-        }
+        let faults = [
+            file?.write(object), page?.write(Data(LoadPage.html(comparing: comparison).utf8)),
+        ]
+        let sentences = faults.compactMap { $0 }
+        if !sentences.isEmpty { throw LoadFault(sentences.joined(separator: "\n")) }
+        if comparison.isOfDifferentLoads { throw ExitCode(LoadExit.unexpected) }
+    }
+
+    /// What programs read of a comparison.
+    private struct Document: Encodable {
+        let differences: [LoadDifference]
+        let rows: [LoadComparison.Row]
+    }
+
+    private static func json(_ comparison: LoadComparison) throws -> Data {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .prettyPrinted]
+        let document = Document(differences: comparison.differences, rows: comparison.rows)
+        return try encoder.encode(document) + Data("\n".utf8)
     }
 
     private static func read(_ path: String) throws(LoadFault) -> LoadSummary {

@@ -26,6 +26,9 @@ struct LoadReplayOptions: ParsableArguments {
         help: "Send cookies, Authorization, Origin and the query of the URL as recorded (HAR).")
     var sendsSecrets = false
 
+    /// The speed as it is written; nil without a recording.
+    var speedText: String? { replay == nil ? nil : speed?.text ?? "1x" }
+
     /// Refuses what has no meaning without a recording.
     func validate() throws {
         guard replay == nil else { return }
@@ -42,8 +45,11 @@ struct LoadReplayOptions: ParsableArguments {
 /// How fast a recording is played, as `10x` or `max`.
 struct LoadSpeed: ExpressibleByArgument {
     let speed: LoadRecording.Speed
+    /// As it was written.
+    let text: String
 
     init?(argument: String) {
+        text = argument
         if argument == "max" {
             speed = .max
             return

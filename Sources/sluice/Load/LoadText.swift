@@ -15,13 +15,29 @@ enum LoadText {
 
     /// How a run stands, in one line.
     static func line(_ now: LoadProgress, after last: LoadProgress) -> String {
-        let seconds = max(0.001, now.seconds - last.seconds)
-        func rate(_ new: UInt64, _ old: UInt64) -> String {
-            LoadNumber.grouped(Int((Double(new &- min(new, old)) / seconds).rounded()))
+        /// A rate of the time in which it could be; nil where that is too short for one.
+        func rate(_ new: UInt64, _ old: UInt64, from begin: Double, to end: Double) -> String? {
+            let seconds = min(end, now.toldSeconds) - max(begin, last.toldSeconds)
+            guard seconds >= 0.01 else { return nil }
+            return LoadNumber.grouped(Int((Double(new &- min(new, old)) / seconds).rounded()))
         }
         var parts = ["\(Int(now.seconds.rounded())) s", "\(LoadNumber.grouped(now.open)) open"]
-        if now.opened > last.opened { parts.append("\(rate(now.opened, last.opened)) opened/s") }
-        if now.received > 0 { parts.append("\(rate(now.received, last.received)) msg/s") }
+        if now.waiting > 0 {
+            parts.append("\(LoadNumber.grouped(now.waiting)) waiting to come back")
+        }
+        if now.connecting > 0 { parts.append("\(LoadNumber.grouped(now.connecting)) connecting") }
+        if now.opened > last.opened,
+            let opened = rate(
+                now.opened, last.opened, from: 0, to: now.openingEndedSeconds ?? .infinity)
+        {
+            parts.append("\(opened) opened/s")
+        }
+        if now.received > 0,
+            let received = rate(
+                now.received, last.received, from: now.trafficBeganSeconds ?? 0, to: .infinity)
+        {
+            parts.append("\(received) msg/s")
+        }
         if now.p99Microseconds > 0 {
             parts.append("p50 \(time(now.p50Microseconds))")
             parts.append("p99 \(time(now.p99Microseconds))")
@@ -136,11 +152,17 @@ enum LoadText {
         guard let storm = summary.storm else { return [] }
         let all = storm.secondsUntilAllServed.map { "all after \(time($0 * 1e6))" }
         let wanted = LoadNumber.grouped(summary.connections.wanted)
+        let others = [
+            (storm.waiting, "waiting for their next attempt"),
+            (storm.connecting, "being connected"),
+        ]
+        let left = others.filter { $0.0 > 0 }.map { ", \(LoadNumber.grouped($0.0)) \($0.1)" }
+            .joined()
         return [
             row(
                 "storm",
                 "\(LoadNumber.grouped(storm.served)) of \(wanted) served again,"
-                    + " \(all ?? "not all"), \(count(storm.attempts)) attempts")
+                    + " \(all ?? "not all")\(left), \(count(storm.attempts)) attempts")
         ]
     }
 

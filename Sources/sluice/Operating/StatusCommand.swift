@@ -160,22 +160,38 @@ struct StatusCommand: ParsableCommand {
                     : "There are no live relays of \(scope.joined(separator: ", ")).")
             return
         }
-        var rows = [["ID", "CLIENT", "PROTOCOL", "ROUTE", "ENDPOINT", "AGE", "UP", "DOWN", "RTT"]]
-        for relay in found {
-            rows.append([
-                relay.id, relay.client, relay.protocol ?? "-", relay.route, relay.endpoint,
-                "\(relay.seconds)s",
-                "\(relay.upMessages) msg", "\(relay.downMessages) msg",
-                relay.roundTripMicroseconds.map { "\(Double($0) / 1_000) ms" } ?? "-",
-            ])
-        }
-        Output.line(Table.text(rows))
+        Output.line(RelayText.table(found))
     }
 
     private static func printJSON(_ value: some Encodable) throws {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes, .prettyPrinted]
         Output.line(String(decoding: try encoder.encode(value), as: UTF8.self))
+    }
+}
+
+/// Live relays as people read them.
+enum RelayText {
+    /// A line for each; with the user only where any relay has one.
+    static func table(_ relays: [RelayState]) -> String {
+        let hasUsers = relays.contains { $0.subject != nil }
+        let head = ["ID", "CLIENT"] + (hasUsers ? ["USER"] : [])
+        var rows = [head + ["PROTOCOL", "ROUTE", "ENDPOINT", "AGE", "UP", "DOWN", "RTT"]]
+        for relay in relays {
+            rows.append(
+                [relay.id, relay.client] + (hasUsers ? [user(relay)] : []) + [
+                    relay.protocol ?? "-", relay.route, relay.endpoint, "\(relay.seconds)s",
+                    "\(relay.upMessages) msg", "\(relay.downMessages) msg",
+                    relay.roundTripMicroseconds.map { "\(Double($0) / 1_000) ms" } ?? "-",
+                ])
+        }
+        return Table.text(rows)
+    }
+
+    /// The user, on one line whatever the name has in it.
+    private static func user(_ relay: RelayState) -> String {
+        guard let subject = relay.subject else { return "-" }
+        return Output.escaped(subject).replacing("\n", with: "\\n").replacing("\t", with: "\\t")
     }
 }
 

@@ -247,7 +247,14 @@ enum ExitCodes {
         Entry(
             commands: ["load compare"],
             outcomes: [
-                Outcome(code: 0, when: "the comparison was printed, whatever it shows"),
+                Outcome(
+                    code: 0,
+                    when: "two runs of the same load were compared, whatever that shows"),
+                Outcome(
+                    code: LoadExit.unexpected,
+                    when:
+                        "they were compared, but are of different loads, as of another size or rate"
+                ),
                 Outcome(
                     code: LoadExit.couldNotRun,
                     when: "a report can't be read or written, or is none"),

@@ -87,6 +87,12 @@ enum WrongArguments {
         (repeated(words) ?? empty(words)).map { $0 + usage(words) }
     }
 
+    /// A message of the parser with the usage that fits, and under the name that was written; nil where it has none.
+    static func fitted(_ message: String, _ words: CommandWords) -> String? {
+        guard words.path.count > 1, let found = message.range(of: "\nUsage: ") else { return nil }
+        return message[..<found.lowerBound] + usage(words)
+    }
+
     /// What is wrong with words that the parser has refused with `message`; nil where it says that well.
     static func fault(inRefused words: CommandWords, message: String) -> String? {
         let fault =
@@ -101,9 +107,28 @@ enum WrongArguments {
     private static func usage(_ words: CommandWords) -> String {
         // What stands without a command's name is for the default one.
         let owner: any ParsableCommand.Type = words.path.count == 1 ? Sluice.self : words.command
-        let usage = Sluice.usageString(for: owner).replacing("\n", with: "\n       ")
+        let usage = fitting(Sluice.usageString(for: owner), words)
+            .replacing("\n", with: "\n       ")
         return "\nUsage: \(usage)"
             + "\n  See '\(words.path.joined(separator: " ")) --help' for more information."
+    }
+
+    /// As many lines of usage are shown; of more, the one that has most of the options that were given.
+    private static let usageLinesMax = 4
+
+    /// The lines of a command's usage that help with these words.
+    private static func fitting(_ usage: String, _ words: CommandWords) -> String {
+        let lines = usage.split(separator: "\n").map(String.init)
+        guard lines.count > usageLinesMax, var best = lines.first else { return usage }
+        let given = words.options.filter { $0.declared != nil }.map { given in
+            // A mode is a thing of its own, and the line that shows another one does not fit.
+            given.name == "--mode" ? "\(given.name) \(given.value ?? "")" : given.name
+        }
+        func count(_ line: String) -> Int {
+            given.count { (line + " ").contains(" \($0) ") }
+        }
+        for line in lines.dropFirst() where count(line) > count(best) { best = line }
+        return best
     }
 
     /// An option that counts once and stands twice, with its values.

@@ -123,6 +123,10 @@ import Testing
                 "--strict",
             ]))
         meet("load compare", 0, try place.code(["load", "compare", report, report]))
+        let other = "\(place.folder)/b.json"
+        let more = ["load", url, "--connections", "2", "--messages", "3", "--json", other]
+        #expect(try place.code(more) == 0)
+        meet("load compare", 1, try place.code(["load", "compare", report, other]))
         meet("load compare", 2, try place.code(["load", "compare", report, "/nowhere"]))
     }
 

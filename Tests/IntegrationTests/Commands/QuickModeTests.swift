@@ -67,6 +67,24 @@ import Testing
         #expect(try client.refusal(of: Opening("/other")).status == 404)
     }
 
+    @Test func `faults are refused with who runs, and what to run for them`() throws {
+        let backend = try ScriptedBackend.echo()
+        let proxy = try ProxyFixture(arguments: [
+            "\(backend.address.port)", "--listen", "127.0.0.1:0",
+        ])
+        let place = try ended([
+            "sh", "-c", "find '\(proxy.folder)' -type s",
+        ]).output.split(separator: "\n").first.map(String.init)
+        let said = try ended([
+            try ProxyFixture.program(), "chaos", "--cut", "1%", "--admin", try #require(place),
+        ])
+        #expect(said.status == 1)
+        let who = "(pid \(proxy.process.identifier)) runs in quick mode"
+        #expect(said.output.contains(who), "\(said)")
+        #expect(said.output.contains("'allowFaults: true'"), "\(said)")
+        #expect(said.output.contains("`sluice run -c FILE`"), "\(said)")
+    }
+
     private func status(_ proxy: ProxyFixture, _ origin: String) throws -> Int {
         let security = ClientSecurity.tls(authority: try authority(below: proxy.folder))
         let client = try proxy.connect(security: security)

@@ -134,6 +134,27 @@ import Testing
         for words in slip.words { #expect(errors.contains(words), "\(slip): \(errors)") }
     }
 
+    private static let ofLoad = [
+        slip("load", "\nUsage: sluice load wss://localhost:8443/chat\n"),
+        slip("load ws://a:1 --rate 5 --in-flight 2", "--rate 500/s\n"),
+        slip(
+            "load ws://a:1 --mode hold --rate 5",
+            "\nUsage: sluice load wss://app.test/ws --mode hold"),
+        slip("load ws://a:1 --mode storm --back-off 2s..1s", " --mode storm --back-off 1s..30s\n"),
+        slip("load ws://a:1 --speed 2x", " --replay frames.jsonl --speed 10x --connections 500\n"),
+        slip("load ws://a:1 --insecure --ca x", "\nUsage: sluice load wss://"),
+    ]
+
+    @Test(arguments: ofLoad)
+    func `of a long usage the line that fits is shown, and the command as it was typed`(
+        slip: Slip
+    ) throws {
+        let errors = try refusal(slip)
+        for words in slip.words { #expect(errors.contains(words), "\(slip): \(errors)") }
+        #expect(errors.hasSuffix("See 'sluice load --help' for more information."), "\(errors)")
+        #expect(errors.split(separator: "\n").count { $0.contains("sluice load wss:") } == 1)
+    }
+
     private static let unprintable = [
         Slip(
             arguments: ["3000\r"],

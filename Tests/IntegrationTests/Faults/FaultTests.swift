@@ -202,6 +202,28 @@ import Testing
         try eventually("the state tells of none") {
             !(try sluice.command(["status"])).output.contains("faults of")
         }
+        let end = "Faults end for routes /Esv/ocp, /calm, since their time is over."
+        try sluice.proxy.process.waitForLine(containing: end)
+    }
+
+    @Test func `only faults that last until their time are told as over`() throws {
+        let (sluice, _) = try started()
+        defer { Scratch.remove(sluice.folder) }
+        for arguments in [
+            ["--latency", "1ms", "--for", "300ms"], ["off"],
+            ["--route", "/Esv/ocp", "--latency", "1ms", "--for", "400ms"],
+            ["--route", "/Esv/ocp", "--latency", "2ms", "--for", "1h"],
+            ["--route", "/calm", "--latency", "1ms", "--for", "600ms"],
+        ] {
+            let said = try sluice.command(["chaos"] + arguments)
+            #expect(said.status == 0, "\(said.output)")
+        }
+        let end = "Faults end for route /calm, since their time is over."
+        try sluice.proxy.process.waitForLine(containing: end)
+        let told = (sluice.proxy.process.output + sluice.proxy.process.errors).filter {
+            $0.contains("since their time is over")
+        }
+        #expect(told.count == 1, "\(told)")
     }
 
     @Test func `behind chaos that ends by itself live sockets have what the file says`() throws {
@@ -233,6 +255,8 @@ import Testing
         let refused = try sluice.command(["chaos", "--cut", "100%"])
         #expect(refused.status == 1)
         #expect(refused.output.contains("Set 'allowFaults: true'"), "\(refused.output)")
+        let who = "(pid \(sluice.proxy.process.identifier)) goes by \(sluice.folder)/"
+        #expect(refused.output.contains(who), "\(refused.output)")
         let live = try sluice.proxy.open()
         try live.send(Frame.text("whole").masked())
         #expect(try live.readFrame().text == "whole")

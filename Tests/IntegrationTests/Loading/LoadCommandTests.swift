@@ -148,13 +148,29 @@ import Testing
         }
         let comparison = try load([
             "compare", "\(folder)/a.json", "\(folder)/b.json", "--report", "\(folder)/c.html",
-            "--json",
+            "--json", "-",
         ])
         #expect(try comparison.waitForExit() == 0, "\(comparison.errors)")
         let rows = try object(comparison.output.joined(separator: "\n"))["rows"] as? [[String: Any]]
         #expect(rows?.compactMap { $0["name"] as? String }.contains("p99") == true)
         #expect(rows?.allSatisfy { $0["verdict"] as? String != "unknown" } == true)
         #expect(try Scratch.read("\(folder)/c.html").contains("beyond the noise?"))
+        let other = try load([
+            server.url(), "--connections", "2", "--messages", "20", "--repeat", "4",
+            "--json", "\(folder)/b.json",
+        ])
+        #expect(try other.waitForExit() == 0, "\(other.errors)")
+        let different = try load([
+            "compare", "\(folder)/a.json", "\(folder)/b.json", "--json", "\(folder)/c.json",
+        ])
+        #expect(try different.waitForExit() == 1, "\(different.errors)")
+        let said = different.output
+        #expect(said.first?.hasPrefix("These are different loads") == true, "\(said)")
+        #expect(said.contains("  connections: 1 in the first, 2 in the second"), "\(said)")
+        #expect(!said.contains { $0.contains("yes, ") }, "\(said)")
+        let object = try object(try Scratch.read("\(folder)/c.json"))
+        let fields = (object["differences"] as? [[String: Any]])?.map { $0["field"] as? String }
+        #expect(fields == ["connections"])
         try Scratch.write("{}", to: "\(folder)/none.json")
         let wrong = try load(["compare", "\(folder)/a.json", "\(folder)/none.json"])
         #expect(try wrong.waitForExit() == 2)
