@@ -27,7 +27,10 @@ public struct LoadDifference: Sendable, Codable, Equatable {
                 pairs.append((field, before.asked[field] ?? "–", after.asked[field] ?? "–", true))
             }
         }
-        return pairs.filter { $0.first != $0.second }.map {
+        // What a report does not tell is empty.
+        return pairs.filter {
+            $0.first != $0.second && !$0.first.isEmpty && !$0.second.isEmpty
+        }.map {
             LoadDifference(
                 field: $0.field, first: $0.first, second: $0.second, isOfLoad: $0.isOfLoad)
         }
@@ -39,6 +42,7 @@ public struct LoadDifference: Sendable, Codable, Equatable {
 
     /// How many each run had at one time: with `--repeat` those of all runs are added up.
     private static func connections(_ summary: LoadSummary) -> String {
-        "\(summary.connections.wanted / max(1, summary.runs.count))"
+        let wanted = summary.connections.wanted / max(1, summary.runs.count)
+        return wanted > 0 ? "\(wanted)" : ""
     }
 }

@@ -120,12 +120,14 @@ enum WrongArguments {
     private static func fitting(_ usage: String, _ words: CommandWords) -> String {
         let lines = usage.split(separator: "\n").map(String.init)
         guard lines.count > usageLinesMax, var best = lines.first else { return usage }
-        let given = words.options.filter { $0.declared != nil }.map { given in
-            // A mode is a thing of its own, and the line that shows another one does not fit.
-            given.name == "--mode" ? "\(given.name) \(given.value ?? "")" : given.name
-        }
+        let given = words.options.filter { $0.declared != nil }
+        /// A mode decides what else is there, so that it goes before other options.
         func count(_ line: String) -> Int {
-            given.count { (line + " ").contains(" \($0) ") }
+            given.reduce(0) { sum, option in
+                let isMode = option.name == "--mode"
+                let text = isMode ? "--mode \(option.value ?? "")" : option.name
+                return sum + ((line + " ").contains(" \(text) ") ? isMode ? 10 : 1 : 0)
+            }
         }
         for line in lines.dropFirst() where count(line) > count(best) { best = line }
         return best
