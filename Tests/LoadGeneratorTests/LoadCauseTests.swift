@@ -198,6 +198,22 @@ import Testing
         #expect(try LoadCrew(plan, threads: 1).run().summary.errors == [])
     }
 
+    @Test(arguments: [LoadPlan.Mode.echo, .connect(resumes: false)])
+    func `a connection behind one that has failed has its own cause`(mode: LoadPlan.Mode) throws {
+        let app = try ScriptedBackend.echo()
+        defer { app.stop() }
+        let proxy = try ProxyFixture(to: app.address)
+        var plan = LoadPlan(target: try LoadTarget(parsing: proxy.url()), mode: mode)
+        plan.connections = 3
+        // Each begins when the one before is gone, and what that has left unread is not its own.
+        plan.openingsAtOnce = 1
+        plan.end = .seconds(1)
+        plan.dialing.trust = .systemAnd([])
+        let summary = try LoadCrew(plan, threads: 1).run().summary
+        #expect(summary.errors.map(\.cause) == ["certificate"], "\(summary.errors)")
+        #expect((summary.errors.first?.count ?? 0) >= 3, "\(summary.errors)")
+    }
+
     @Test func `an alert has its name`() throws {
         let app = try ScriptedBackend.echo()
         defer { app.stop() }

@@ -131,6 +131,8 @@ extension LoadLoop {
         else { return fail(client, token, .tls, "no TLS session could be made") }
         client.pointee.tls = consume session
         client.pointee.phase = .handshaking
+        // What a session that has failed left unread is none of this one's.
+        records.setInput(received, count: 0)
         return shakeHands(client, token)
     }
 
