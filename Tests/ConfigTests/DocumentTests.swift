@@ -87,7 +87,7 @@ struct DocumentTests {
     }
 
     /// An editor that jumps to a line behind the last one finds nothing.
-    @Test(arguments: ["a: [b", "a: {b", "a: \"b", "a: 'b", "a: &", "a:\n- [\u{e9}"])
+    @Test(arguments: ["a: [b", "a: {b", "a: &", "a:\n- [\u{e9}"])
     func `what is missing at the end of the file is missed in its last line`(yaml: String) {
         let lines = yaml.split(separator: "\n")
         let end = "sluice.yaml:\(lines.count):\((lines.last?.count ?? 0) + 1):"
@@ -103,6 +103,19 @@ struct DocumentTests {
         (
             "a: [b",
             "1:6: not valid YAML: a list in brackets goes on without ',' and does not end with ']' (put a ',' between its entries and a ']' at its end)"
+        ),
+        ("a: 'b", "1:4: not valid YAML: text in quotes does not end (put the quote at its end)"),
+        (
+            "a: \"b\nc: d\ne: [f]\n",
+            "1:4: not valid YAML: text in quotes does not end (put the quote at its end)"
+        ),
+        (
+            "a: b\nc:\n  - 'd\ne: f\n\n",
+            "3:5: not valid YAML: text in quotes does not end (put the quote at its end)"
+        ),
+        (
+            "a: 'b\n---\nc: d\n",
+            "1:4: not valid YAML: text in quotes does not end before the next document (put the quote at its end)"
         ),
         (
             "a:\n\tb: c",

@@ -36,8 +36,10 @@ struct Document {
                 ?? YAMLFault(
                     words, isIndentedByTab: isIndentedByTab(mark),
                     isAtEnd: mark.line > Self.writtenLines(yaml).count)
+            // It is missed at the end of the file, and to be written where the text begins.
+            let place = Self.isUnendedText(problem) ? context?.mark ?? mark : mark
             return refusal(
-                mark.line, mark.column, "not valid YAML: \(fault.found)", hint: fault.remedy)
+                place.line, place.column, "not valid YAML: \(fault.found)", hint: fault.remedy)
         case .duplicatedKeysInMapping(let keys, let context):
             let key = keys.first ?? ""
             let again = nextLine(of: key, after: context.mark).map { ", again in line \($0)" }
@@ -73,6 +75,12 @@ struct Document {
 
     private static func isSecondDocument(_ context: String?) -> Bool {
         context?.hasPrefix("expected a single document") == true
+    }
+
+    /// Whether one of libyaml's texts says that text in quotes does not end.
+    private static func isUnendedText(_ problem: String) -> Bool {
+        problem.hasPrefix("found unexpected end of stream")
+            || problem.hasPrefix("found unexpected document indicator")
     }
 
     /// What the lines at a place show better than libyaml's text.

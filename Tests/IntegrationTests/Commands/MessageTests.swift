@@ -120,6 +120,9 @@ import Testing
             "a folder of certificates below a file",
             "touch f; \"$SLUICE\" cert --directory f/certs", "a directory is needed there"),
         failure(
+            "a folder of certificates where the system makes none",
+            "\"$SLUICE\" cert --directory /proc/certs", "no directory can be made in /proc"),
+        failure(
             "a folder of certificates that nobody may read",
             "\"$SLUICE\" cert --directory d > /dev/null; chmod 711 d; chmod 644 d/ca.pem;"
                 + " \(somebody) \"$SLUICE\" cert list --directory d", "namei -l", needsRoot: true),
