@@ -172,6 +172,51 @@ struct PredecessorTests {
         for _ in 0..<600 { #expect(rig.predecessor.end(.one("1", code: 1000)) == rig.silent) }
     }
 
+    @Test func whatFoundNoRoomIsSentWhenItAnswersAgain() throws {
+        var patience = Predecessor.Patience()
+        patience.known = 20_000
+        let rig = try Rig(patience)
+        let channel = try #require(rig.predecessor.channel)
+        while channel.send(Array("x".utf8), withinMilliseconds: 0) {}
+        let asked = rig.ask()
+        // It was given up to be sent by then.
+        usleep(1_500_000)
+        for _ in 0..<3 {
+            guard case .message = rig.other.receive(withinMilliseconds: 0) else {
+                Issue.record("there is room after all")
+                return
+            }
+        }
+        while case .message(let bytes, _) = rig.other.receive(withinMilliseconds: 0) {
+            #expect(MoveMessage(bytes) == nil)
+        }
+        rig.say(.told(1), to: 0)
+        rig.say(.told(4), to: try rig.next())
+        #expect(try asked.join() == .told(4))
+    }
+
+    @Test func oneThatEndsInTheMidstOfAnAnswerHasNothingLeft() throws {
+        var process: pid_t = 0
+        let words = [strdup("sleep"), strdup("60"), nil]
+        defer { for word in words { free(word) } }
+        try #require(posix_spawnp(&process, "sleep", nil, nil, words, environ) == 0)
+        let (own, other) = try MessageSocket.pair()
+        let predecessor = Predecessor(ProcessMark(of: process), own)
+        let asked = TestThread { predecessor.end(.one("1", code: 1000)) }
+        guard case .message = other.receive(withinMilliseconds: 20_000) else {
+            Issue.record("nothing was asked")
+            return
+        }
+        // The channel is closed a moment before the process is gone.
+        other.end()
+        usleep(100_000)
+        kill(process, SIGKILL)
+        #expect(try asked.join() == .told(0))
+        let all = Predecessors(parent: nil, older: [predecessor])
+        #expect(all.end(.one("1", code: 1000)) == Predecessors.Ended())
+        waitpid(process, nil, 0)
+    }
+
     @Test func anotherProcessSaysThatAReactorIsSilent() throws {
         let rig = try Rig()
         let asked = rig.ask()

@@ -180,15 +180,26 @@ final class Predecessor: Sendable {
         number += 1
         let message = MoveMessage.end(errand, number: number).bytes
         guard (1...MessageSocket.messageBytesMax).contains(message.count) else { return .silent }
-        if !channel.send(message, withinMilliseconds: isSilent ? 0 : 1_000) {
-            if channel.hasEnded { return .closed }
-            // It has no room for more, so it does not read. What is there of its answers is read all the same.
-            setSilent(true)
+        if channel.send(message, withinMilliseconds: isSilent ? 0 : 1_000) {
+            return answer(to: number, channel)
         }
-        return answer(to: number, channel)
+        if channel.hasEnded { return .closed }
+        // There is no room for more, so it does not read. Its answers say whether it does again.
+        setSilent(true)
+        return answer(to: number, channel, unsent: message)
     }
 
-    private func answer(to number: UInt64, _ channel: MessageSocket) -> Asked {
+    /// Waits for the answer to an errand.
+    ///
+    /// - Parameters:
+    ///   - number: the errand's.
+    ///   - channel: the one to the process.
+    ///   - unsent: the errand, where it is to be sent when the process answers others; nil where it was sent.
+    /// - Returns: what has become of it.
+    private func answer(
+        to number: UInt64, _ channel: MessageSocket, unsent: [UInt8]? = nil
+    ) -> Asked {
+        var unsent = unsent
         let begin = Clock.nowMilliseconds()
         var most = isSilent ? patience.known : patience.answer
         while true {
@@ -204,10 +215,15 @@ final class Predecessor: Sendable {
             case .message(let bytes, let descriptors):
                 for descriptor in descriptors { close(descriptor) }
                 guard case .ended(let outcome, let answered)? = MoveMessage(bytes) else { continue }
+                if answered == number {
+                    setSilent(false)
+                    return .answered(outcome)
+                }
+                if let message = unsent, !channel.send(message, withinMilliseconds: 0) { continue }
+                unsent = nil
                 // It does again what it is asked for, so this errand's turn comes too.
                 setSilent(false)
                 most = patience.answer
-                if answered == number { return .answered(outcome) }
             }
         }
     }
