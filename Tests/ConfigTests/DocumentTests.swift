@@ -110,6 +110,14 @@ struct DocumentTests {
             "1:4: not valid YAML: text in quotes does not end (put the quote at its end)"
         ),
         (
+            "a: \"wss://x\nb:\n  path:/ws\n",
+            "1:4: not valid YAML: text in quotes does not end (put the quote at its end)"
+        ),
+        (
+            "a: 'b\n\tc",
+            "1:4: not valid YAML: text in quotes does not end (put the quote at its end)"
+        ),
+        (
             "a: b\nc:\n  - 'd\ne: f\n\n",
             "3:5: not valid YAML: text in quotes does not end (put the quote at its end)"
         ),

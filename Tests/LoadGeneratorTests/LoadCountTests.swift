@@ -163,6 +163,32 @@ import Testing
         #expect(result.summary.generator.sendLateMicroseconds?.count == 100)
     }
 
+    @Test(arguments: [
+        ("self-signed certificate in certificate chain", true),
+        ("unable to get local issuer certificate", true),
+        ("EE certificate key too weak", false), ("certificate has expired", false),
+    ])
+    func `an authority's file is advised where that is what is missing`(
+        words: String, isMissing: Bool
+    ) {
+        let advice = LoadSummary.cure(ofCertificate: words)
+        #expect(advice.contains("--ca") == isMissing, "\(advice)")
+        #expect(advice.contains("--insecure"))
+    }
+
+    @Test(arguments: [1, 6, 11, 16, 33, 90])
+    func `those that did not come back are left out one by one`(missing: Int) throws {
+        let came = 1_000 - missing
+        let result = try result(seconds: 1, cpuSeconds: 0.1, messages: UInt64(came)) { meter in
+            for _ in 0..<came {
+                meter.record(nanoseconds: 5_000_000)
+                meter.sendLag.record(50_000)
+            }
+            for _ in 0..<missing { meter.sendLag.record(20_000_000) }
+        }
+        #expect(!result.summary.generatorLimited, "\(result.summary.generator.reasons)")
+    }
+
     @Test func `later ones that did not come back hide no late ones that did`() throws {
         let result = try result(seconds: 1, cpuSeconds: 0.1, messages: 50) { meter in
             for _ in 0..<50 {

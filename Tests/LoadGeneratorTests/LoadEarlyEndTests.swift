@@ -75,6 +75,20 @@ import Testing
         #expect(summary.generator.cpuShares.allSatisfy { (0...1).contains($0) })
     }
 
+    @Test func `the time of a thread that is done stands still, and that of the counts does not`() {
+        let control = LoadControl(threads: 2)
+        func tell(_ thread: Int, _ milliseconds: UInt64) {
+            var gauge = LoadGauge()
+            gauge.toldAt = control.beganAt + milliseconds * 1_000_000
+            control.tell(gauge, from: thread)
+        }
+        tell(0, 1_000)
+        tell(1, 1_200)
+        #expect(abs(control.progress.toldSeconds - 1.1) < 0.001)
+        tell(1, 5_000)
+        #expect(abs(control.progress.toldSeconds - 5) < 0.001)
+    }
+
     @Test func `of less than 10 ms no share is told`() {
         for (nanoseconds, isTold) in [(9_999_999, false), (10_000_000, true)] as [(UInt64, Bool)] {
             var cpu = ThreadCPU()

@@ -31,13 +31,15 @@ struct Document {
             .composer(let context, let problem, let mark, _):
             // Of two documents the problem is only the second half of the sentence.
             let words = Self.isSecondDocument(context?.text) ? context?.text ?? "" : problem
+            // It is missed at the end of the file, and to be written where the text begins: what stands at the end has
+            // nothing to do with it.
+            let isUnended = Self.isUnendedText(problem)
+            let place = isUnended ? context?.mark ?? mark : mark
             let fault =
-                cause(mark)
+                (isUnended ? nil : cause(mark))
                 ?? YAMLFault(
-                    words, isIndentedByTab: isIndentedByTab(mark),
+                    words, isIndentedByTab: !isUnended && isIndentedByTab(mark),
                     isAtEnd: mark.line > Self.writtenLines(yaml).count)
-            // It is missed at the end of the file, and to be written where the text begins.
-            let place = Self.isUnendedText(problem) ? context?.mark ?? mark : mark
             return refusal(
                 place.line, place.column, "not valid YAML: \(fault.found)", hint: fault.remedy)
         case .duplicatedKeysInMapping(let keys, let context):

@@ -196,8 +196,8 @@ extension LoadLoop {
     ) -> Bool {
         let code = payload.count >= 2 ? Int(payload[0]) << 8 | Int(payload[1]) : 1005
         guard client.pointee.phase == .closing else {
-            if let player = client.pointee.player, player.isLingering,
-                code == 1000 || code == 1001 || code == 1005
+            if client.pointee.phase == .open, let player = client.pointee.player,
+                player.isLingering, code == 1000 || code == 1001 || code == 1005
             {
                 // All of the recording was played, and the server ends it before the client does.
                 player.isDone = true

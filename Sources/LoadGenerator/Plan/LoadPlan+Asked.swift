@@ -19,7 +19,11 @@ extension LoadPlan {
             }
         }
         if let program {
-            asked["scenarios"] = program.scenarios.map(\.name).joined(separator: ", ")
+            // Each socket of a recording is one, and there may be thousands.
+            asked["scenarios"] =
+                program.playsInTurn
+                ? LoadNumber.grouped(UInt64(program.scenarios.count))
+                : program.scenarios.map(\.name).joined(separator: ", ")
         }
         return asked
     }

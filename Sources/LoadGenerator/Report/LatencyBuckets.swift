@@ -50,7 +50,12 @@ public struct LatencyBuckets: Sendable, Equatable {
     /// there are none.
     public func microseconds(atPercentile percentile: Double) -> Double {
         guard total > 0 else { return 0 }
-        let wanted = max(1, (percentile / 100 * Double(total)).rounded(.up))
+        return microseconds(ofFirst: (percentile / 100 * Double(total)).rounded(.up))
+    }
+
+    /// The time that so many of the shortest did not exceed, of which there is one at least.
+    private func microseconds(ofFirst count: Double) -> Double {
+        let wanted = max(1, count)
         var sum = 0.0
         for index in 0..<Self.count where counts[index] > 0 {
             sum += Double(counts[index])
@@ -66,9 +71,7 @@ public struct LatencyBuckets: Sendable, Equatable {
     /// The `missing` longest are left out, and of the others the percentile is that of the rest.
     func microseconds(atPercentile percentile: Double, without missing: UInt64) -> Double {
         guard total > missing else { return 0 }
-        let rest = Double(total - missing)
-        let wanted = max(1, (percentile / 100 * rest).rounded(.up))
-        return microseconds(atPercentile: wanted / Double(total) * 100)
+        return microseconds(ofFirst: (percentile / 100 * Double(total - missing)).rounded(.up))
     }
 
     /// The mean, in microseconds; 0 if there are none.

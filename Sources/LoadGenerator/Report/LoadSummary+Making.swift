@@ -362,6 +362,12 @@ extension LoadSummary {
                 "The server's certificate is for another name: give a URL with a name that is in it, or that name"
                 + " with --sni; --insecure takes it as it is."
         }
+        let words = [
+            "self-signed", "self signed", "issuer certificate", "unable to verify the first",
+        ]
+        guard words.contains(where: example.contains) else {
+            return "The server's certificate can't be used; --insecure takes it as it is."
+        }
         return
             "The server's certificate is of an authority that is not trusted here: give the authority's file with"
             + " --ca FILE. If it is Sluice's own local authority in another folder, that is its ca.pem, or trust it by"

@@ -80,8 +80,11 @@ public final class LoadControl: Sendable {
         progress.p50Microseconds = latencies.microseconds(atPercentile: 50)
         progress.p99Microseconds = latencies.microseconds(atPercentile: 99)
         progress.seconds = Double(Clock.nowNanoseconds() - beganAt) / 1e9
-        // Each thread has told its counts at a time of its own: together they are those of the mean.
-        let told = gauges.map { seconds($0.toldAt) }
+        // Each thread has told its counts at a time of its own: together they are those of the mean. One that is done tells
+        // nothing any more, and its counts are those of every later time.
+        let newest = gauges.map(\.toldAt).max() ?? 0
+        let told = gauges.map(\.toldAt).filter { $0 + 3 * Self.gaugeNanoseconds > newest }
+            .map { seconds($0) }
         progress.toldSeconds = told.reduce(0, +) / Double(max(1, told.count))
         let begun = gauges.map(\.trafficBeganAt).filter { $0 > 0 }
         progress.trafficBeganSeconds = begun.min().map { seconds($0) }

@@ -38,7 +38,7 @@ public struct LoadProgram: Sendable {
     let table: LoadTable?
     private var problems: [ConfigurationProblem] = []
     /// Whether clients take the scenarios one after the other; else by their weights.
-    private var playsInTurn = false
+    private(set) var playsInTurn = false
 
     /// Makes a program of a script, and reads its file of users.
     ///

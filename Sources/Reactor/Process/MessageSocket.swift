@@ -25,7 +25,7 @@ public final class MessageSocket: Sendable {
         self.descriptor = descriptor
     }
 
-    /// Takes over a descriptor of a channel that this process and this user have made; nil where it is anything else, which
+    /// Takes over a descriptor of a channel that the process of this number has made, as this user; nil where it is anything else, which
     /// stays as it is.
     public convenience init?(adopting descriptor: Int32, madeBy process: Int32) {
         guard Self.isOfThisKind(descriptor), sluice_peer_process(descriptor) == process,

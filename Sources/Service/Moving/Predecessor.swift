@@ -52,7 +52,7 @@ final class Predecessor: Sendable {
         var wasConnected = false
         /// Whether it has not answered the last time.
         ///
-        /// It has all errands still that it did not answer. So where it goes on, the next one who asks gets those answers,
+        /// It has all errands still that were sent and that it did not answer. So where it goes on, the next one who asks gets those answers,
         /// however short that one waits.
         var isSilent = false
     }

@@ -41,7 +41,7 @@ enum CertificateFiles {
         if above != directory { try makeDirectory(above) }
         // Somebody else may have made it just now, which is as good.
         guard mkdir(directory, directoryMode) == 0 || errno == EEXIST else {
-            // What is above is there. So the file system makes none (mkdir(2)), as that of /proc, whoever asks.
+            // What is above is there. So it takes none (mkdir(2)): that of /proc does not, nor one that must not change.
             if errno == ENOENT || errno == EPERM {
                 throw CertificateFault(
                     directory, found: "no directory can be made in \(above)",

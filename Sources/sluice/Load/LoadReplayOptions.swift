@@ -27,7 +27,7 @@ struct LoadReplayOptions: ParsableArguments {
     var sendsSecrets = false
 
     /// The speed as it is written; nil without a recording.
-    var speedText: String? { replay == nil ? nil : speed?.text ?? "1x" }
+    var speedText: String? { replay == nil ? nil : (speed ?? LoadSpeed(argument: "1x"))?.text }
 
     /// Refuses what has no meaning without a recording.
     func validate() throws {
@@ -45,11 +45,15 @@ struct LoadReplayOptions: ParsableArguments {
 /// How fast a recording is played, as `10x` or `max`.
 struct LoadSpeed: ExpressibleByArgument {
     let speed: LoadRecording.Speed
-    /// As it was written.
-    let text: String
+    /// As it is written, however it was typed.
+    var text: String {
+        switch speed {
+        case .max: "max"
+        case .times(let factor): "\(factor)x"
+        }
+    }
 
     init?(argument: String) {
-        text = argument
         if argument == "max" {
             speed = .max
             return

@@ -210,10 +210,10 @@ import Testing
         let (sluice, _) = try started()
         defer { Scratch.remove(sluice.folder) }
         for arguments in [
-            ["--latency", "1ms", "--for", "1s"], ["off"],
-            ["--route", "/Esv/ocp", "--latency", "1ms", "--for", "1s"],
+            ["--latency", "1ms", "--for", "20s"], ["off"],
+            ["--route", "/Esv/ocp", "--latency", "1ms", "--for", "20s"],
             ["--route", "/Esv/ocp", "--latency", "2ms", "--for", "1h"],
-            ["--route", "/calm", "--latency", "1ms", "--for", "2s"],
+            ["--route", "/calm", "--latency", "1ms", "--for", "1s"],
         ] {
             let said = try sluice.command(["chaos"] + arguments)
             #expect(said.status == 0, "\(said.output)")

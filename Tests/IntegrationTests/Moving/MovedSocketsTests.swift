@@ -37,12 +37,16 @@ import Testing
     /// Has the next process take over.
     static func upgrade(_ sluice: Operated, _ more: [String] = []) throws -> Report {
         let upgrade = try sluice.command(["upgrade", "--json"] + more)
-        let start = try #require(upgrade.output.firstIndex(of: "{"), "\(upgrade.output)")
-        let end = try #require(upgrade.output.lastIndex(of: "}"), "\(upgrade.output)")
-        let report = try JSONDecoder().decode(
-            Report.self, from: Data(upgrade.output[start...end].utf8))
+        let report = try report(upgrade.output)
         #expect(upgrade.status == (report.lost == 0 ? 0 : 1), "\(upgrade)")
         return report
+    }
+
+    /// What an upgrade said of itself as JSON.
+    static func report(_ output: String) throws -> Report {
+        let start = try #require(output.firstIndex(of: "{"), "\(output)")
+        let end = try #require(output.lastIndex(of: "}"), "\(output)")
+        return try JSONDecoder().decode(Report.self, from: Data(output[start...end].utf8))
     }
 
     @Test func `sockets that echo all the time go through five upgrades`() throws {

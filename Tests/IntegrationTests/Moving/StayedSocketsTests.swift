@@ -162,11 +162,22 @@ import Testing
             wrapper: ["/usr/bin/env", "SLUICE_TEST_STOP_AT=starting"])
         defer { Scratch.remove(rig.sluice.folder) }
         // The new process stands still before it has said that it takes relays over, so nobody waits for it any more.
-        let report = try MovedSocketsTests.upgrade(rig.sluice, ["--no-move"])
-        defer { kill(report.newProcess, SIGKILL) }
-        #expect(report.stayed == 2)
+        let upgrade = try rig.sluice.command(["upgrade", "--json", "--no-move"])
+        let newProcess: Int32
+        if upgrade.output.contains("{") {
+            let report = try MovedSocketsTests.report(upgrade.output)
+            newProcess = report.newProcess
+            #expect(report.stayed == 2)
+        } else {
+            // On a busy machine the command asks meanwhile whether anybody is there: that is the one that stands still.
+            let silent = try #require(
+                upgrade.output.firstMatch(of: /Process ([0-9]+) at .* is stopped/),
+                "\(upgrade.output)")
+            newProcess = try #require(Int32(silent.1))
+        }
+        defer { kill(newProcess, SIGKILL) }
         try expectClose(rig.sockets[0], 1012)
-        kill(report.newProcess, SIGCONT)
+        kill(newProcess, SIGCONT)
         // It may not have heard yet that none come.
         try eventually("the relay is reached") {
             let said = try rig.ask("/relays/\(rig.ids[1])/close?code=4001")
